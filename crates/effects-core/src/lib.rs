@@ -1,12 +1,193 @@
-//! What is true of the `spark_img_effects` API whatever the I/O.
+//! What is true of the `spark_img_effects` API whatever the I/O: types, validation, the wire, and the
+//! machine that follows a paid task from submission to picture.
+//!
+//! The API turns a photo into a styled picture: somebody POSTs a task, polls it until it is completed
+//! or failed, and gets a picture's URL and a bill. This crate knows all of that and does none of it.
+//! It opens no socket, reads no clock, rolls no dice and keeps no logger, so it runs under any HTTP
+//! stack, in any runtime, and in a test at any speed.
+//!
+//! # The contract
+//!
+//! **Step the [`Run`], do what the [`Step`] says, tell the run what came of it. Nothing else happens.**
+//!
+//! 1. Make a run with [`Run::submit`], [`Run::attach`] or [`Run::restore`]. It takes the time and eight
+//!    bytes of chance as arguments, and never asks for more of either.
+//! 2. Call [`Run::step`] with the time. It is safe at any moment and any number of times.
+//! 3. [`Step::Record`]: make the entry durable, then call [`Run::recorded`]. Nothing else comes before
+//!    that, so no submission leaves without its intent on disk, and no poll before the task's id is.
+//! 4. [`Step::Send`]: make the exchange within [`Call::timeout`], then call [`Run::reply`] and say
+//!    truthfully whether the request can have left. Each call is handed out once.
+//! 5. [`Step::Sleep`]: nothing to do before then. While a call is out, the sleep lasts to the call's
+//!    limit, past which the run books it as lost by itself; so an end always comes.
+//! 6. [`Step::Notify`]: tell whoever watches.
+//! 7. [`Step::Done`]: the [`Outcome`]. Every later step says the same.
+//!
+//! # The machine
+//!
+//! ```text
+//! submit                      attach
+//!   |                            |
+//!   v    Record(Intent)          |
+//! Intend -------> Ready          |
+//!   ^               | Send       |
+//!   |               v            |
+//!   | refused      Out           |                                     Done
+//!   | for now,      |            |                                       |
+//!   | never left    |            |                                       +- Completed
+//! Holding <---------+--- refused ----------------------------------------+- Refused
+//!                   +--- lost, unreadable -------------------------------+- Unknown
+//!                   |            |                                       |
+//!                   | Record(Created), Notify(Submitted)                 |
+//!                   v            v                                       |
+//!                  Waiting: Due --- Send(Poll) --> Out --- verdict ------+- Failed
+//!                            ^                      |  \-- gone, barred -+- Broken
+//!                            +--- still running, ---+                    |
+//!                            |    trouble that passes                    |
+//!                            +--- the wait ends, one last look ----------+- StillRunning
+//!                            +--- detach --------------------------------+- Detached
+//! ```
+//!
+//! A submission is never repeated unless it is certain that it made no task ([`Repeat::Safe`]); a poll
+//! is repeated through anything that can pass until the wait ends.
+//!
+//! # A complete driver
+//!
+//! The numbers are those of the contract. The world here is a few lines that play the service, and a
+//! clock that jumps: 12 seconds of polling take no time at all.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use effects_core::{
+//!     Call, EffectRequest, Exchange, Outcome, Pace, Policy, Reply, Run, Seed, Step, Template, Time,
+//! };
+//! use http::{HeaderMap, StatusCode};
+//!
+//! let policy = Policy { pace: Pace::fixed(Duration::from_secs(3)), ..Policy::default() };
+//! let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+//!
+//! let mut now = Time::from_millis(1_764_000_000_000);
+//! let mut polls = 0;
+//! let mut run = Run::submit(request, Arc::new(policy), Seed::from(7), now); // 1
+//! let outcome = loop {
+//!     match run.step(now) { // 2
+//!         Step::Record(entry) => run.recorded(entry.id), // 3: no journal here
+//!         Step::Send(call) => { // 4
+//!             let body = play_the_service(&call, &mut polls);
+//!             let headers = HeaderMap::new();
+//!             let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
+//!             run.reply(now, call.id, reply);
+//!         }
+//!         Step::Sleep { until, .. } => now = until, // 5
+//!         Step::Notify(event) => println!("{event}"), // 6
+//!         Step::Done(outcome) => break outcome, // 7
+//!     }
+//! };
+//!
+//! let Outcome::Completed(effect) = outcome else { panic!("{outcome:?}") };
+//! assert_eq!(effect.pictures[0].url, "https://example.com/ball.png");
+//! assert_eq!(effect.usage.cost.unwrap().to_string(), "0.03");
+//! assert_eq!(polls, 4);
+//!
+//! fn play_the_service(call: &Call, polls: &mut u32) -> &'static [u8] {
+//!     match &call.exchange {
+//!         Exchange::Submit { .. } => br#"{"id":"d758n65e","status":"in_progress"}"#,
+//!         Exchange::Poll { .. } if *polls < 3 => {
+//!             *polls += 1;
+//!             br#"{"id":"d758n65e","status":"in_progress","progress":0.5}"#
+//!         }
+//!         Exchange::Poll { .. } => {
+//!             *polls += 1;
+//!             br#"{"id":"d758n65e","status":"completed","usage":{"cost":"0.03"},
+//!                  "output":[{"content":[{"type":"image","url":"https://example.com/ball.png"}]}]}"#
+//!         }
+//!     }
+//! }
+//! # Ok::<(), effects_core::InvalidRequest>(())
+//! ```
+//!
+//! A real driver is [`drive`] with a [`Transport`] and a [`Clock`], or [`drive_on_async`] with their
+//! async twins: another HTTP stack is one small `impl`.
+//!
+//! # Where to look
+//!
+//! | for | read |
+//! |---|---|
+//! | what may be asked | [`Template`], [`EffectRequest`], [`Draft`] |
+//! | what comes back | [`Outcome`], [`Effect`], [`Error`], [`ErrorKind::TABLE`] |
+//! | how a run behaves | [`Policy`], [`Pace`], [`Repeat`], [`Backoff`] |
+//! | where the key lives | [`Endpoint`], and nowhere else |
+//! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`] |
+//! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
 
+mod answer;
+mod backoff;
+mod call;
 mod code;
+mod download;
+mod drive;
+mod effect;
+mod endpoint;
+mod entry;
+mod error;
+mod event;
+mod format;
+mod origin;
+mod outcome;
+mod pace;
+mod policy;
+mod raw;
+mod reference;
+mod request;
+mod retry;
+mod retry_after;
+mod run;
+mod seed;
 mod size;
+mod task;
+mod task_id;
 mod template;
+mod time;
+mod transport;
+mod trouble;
+mod upload;
+mod wire;
 
+pub use backoff::Backoff;
+pub use call::{Answer, Call, CallId, Exchange, Reply};
 pub use code::{Fault, ServiceCode};
+pub use download::{Download, DownloadStep, Receiver};
+pub use drive::{Told, drive, drive_on, drive_on_async};
+pub use effect::{Effect, Picture, Usage};
+pub use endpoint::{ApiKey, Endpoint, InvalidApiKey};
+pub use entry::{Entry, EntryId, Fact};
+pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
+pub use event::Event;
+pub use format::ImageFormat;
+pub use origin::{BaseUrl, InvalidBaseUrl, Origin};
+pub use outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+pub use pace::Pace;
+pub use policy::{Policy, Repeat};
+pub use raw::RawJson;
+pub use reference::{InvalidReference, Reference};
+pub use request::{Checked, Draft, DraftImage, EffectRequest, InvalidRequest, Violation};
+pub use retry::Retries;
+pub use run::{Run, Saved, Step, Why};
+pub use seed::Seed;
 pub use size::{DEFAULT_SIDE, SIDE_RANGE, Size};
+pub use task::{ServiceError, Status, Task};
+pub use task_id::{InvalidTaskId, TaskId};
 pub use template::{Group, Template, UnknownTemplate, UnlistedTemplate};
+pub use time::{Time, Timeline};
+pub use transport::{
+    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, JournalError, NoJournal, Transport,
+};
+pub use trouble::{Rejection, Trouble};
+pub use upload::{
+    Photo, Uploads, presigned_request, read_presigned_answer, read_storage_answer, storage_request,
+    upload_error,
+};
 
 /// The value of `model` in every request: the service's page, section "Parameters".
 pub const MODEL: &str = "spark_img_effects";

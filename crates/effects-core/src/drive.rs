@@ -1,0 +1,106 @@
+//! The two driver loops. They differ in `send` and `sleep` alone.
+
+use crate::event::Event;
+use crate::outcome::Outcome;
+use crate::run::{Run, Step};
+use crate::transport::{
+    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, JournalError, Transport,
+};
+
+/// What a driver comes back with: something to tell, or the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// Something to tell; drive on.
+    Event(Event),
+    /// The run is over.
+    Done(Outcome),
+}
+
+/// Drives a run to its end, blocking the thread.
+///
+/// `tell` hears every event.
+///
+/// # Errors
+///
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+pub fn drive(
+    run: &mut Run,
+    transport: &dyn Transport,
+    clock: &dyn Clock,
+    journal: &dyn Journal,
+    mut tell: impl FnMut(Event),
+) -> Result<Outcome, JournalError> {
+    loop {
+        match drive_on(run, transport, clock, journal, || false)? {
+            Told::Event(event) => tell(event),
+            Told::Done(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+/// Drives a run up to the next thing it has to tell, blocking the thread.
+///
+/// `stop` is asked before each step, and its yes detaches the run. A clock whose sleep ends early
+/// makes that prompt.
+///
+/// # Errors
+///
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+pub fn drive_on(
+    run: &mut Run,
+    transport: &dyn Transport,
+    clock: &dyn Clock,
+    journal: &dyn Journal,
+    stop: impl Fn() -> bool,
+) -> Result<Told, JournalError> {
+    loop {
+        if stop() {
+            run.detach(clock.now());
+        }
+        match run.step(clock.now()) {
+            Step::Record(entry) => {
+                journal.write(&entry)?;
+                run.recorded(entry.id);
+            }
+            Step::Send(call) => {
+                let answer = transport.send(&call);
+                run.reply(clock.now(), call.id, answer.as_reply());
+            }
+            Step::Sleep { until, .. } => clock.sleep_until(until),
+            Step::Notify(event) => return Ok(Told::Event(event)),
+            Step::Done(outcome) => return Ok(Told::Done(outcome)),
+        }
+    }
+}
+
+/// Drives a run up to the next thing it has to tell, without blocking.
+///
+/// Dropping the future is safe while a poll is out, which is then made again; while a submission
+/// is out it would lose the answer, so whoever may be dropped lets the submission run in a task of
+/// its own.
+///
+/// # Errors
+///
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+pub async fn drive_on_async(
+    run: &mut Run,
+    transport: &dyn AsyncTransport,
+    clock: &dyn AsyncClock,
+    journal: &dyn AsyncJournal,
+) -> Result<Told, JournalError> {
+    loop {
+        match run.step(clock.now()) {
+            Step::Record(entry) => {
+                journal.write(&entry).await?;
+                run.recorded(entry.id);
+            }
+            Step::Send(call) => {
+                let answer = transport.send(&call).await;
+                run.reply(clock.now(), call.id, answer.as_reply());
+            }
+            Step::Sleep { until, .. } => clock.sleep_until(until).await,
+            Step::Notify(event) => return Ok(Told::Event(event)),
+            Step::Done(outcome) => return Ok(Told::Done(outcome)),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What must be durable before a run goes on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::EffectRequest;
+use crate::task_id::TaskId;
+use crate::time::Time;
+
+/// A fact about a run to make durable before it goes on; confirmed with
+/// [`Run::recorded`](crate::Run::recorded).
+///
+/// It holds no credentials.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Entry {
+    /// Its name within the run.
+    pub id: EntryId,
+    /// When it came about.
+    pub at: Time,
+    /// The fact.
+    pub fact: Fact,
+}
+
+/// The fact of an [`Entry`].
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fact {
+    /// A submission is about to leave. Until one of the other facts follows, its fate is unknown.
+    Intent {
+        /// What is asked for.
+        request: Box<EffectRequest>,
+        /// How many attempts were made before this one.
+        attempt: u32,
+        /// The `X-Request-Id` of this attempt.
+        request_id: String,
+        /// The `Idempotency-Key` of the submission.
+        idempotency_key: String,
+    },
+    /// The task exists.
+    Created {
+        /// Its id.
+        task_id: TaskId,
+    },
+    /// The intent made no task: the submission was refused, or never left. Another intent may
+    /// follow.
+    Released {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The name of an [`Entry`] within its run.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct EntryId(pub(crate) u32);

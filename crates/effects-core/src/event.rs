@@ -1,0 +1,91 @@
+//! What a run has to tell while it goes on.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::task::Status;
+use crate::task_id::TaskId;
+use crate::trouble::Trouble;
+
+/// Something to tell whoever watches a run. More may come with time, so a match needs an arm for
+/// the rest; nothing here has to be acted on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+pub enum Event {
+    /// The service accepted the submission: from here on there is a task, and a bill.
+    Submitted {
+        /// The new task.
+        task_id: TaskId,
+    },
+    /// A look showed the task running.
+    Running {
+        /// The task.
+        task_id: TaskId,
+        /// What it says it is.
+        status: Option<Status>,
+        /// How far it says it is, `0.0..=1.0`.
+        progress: Option<f64>,
+        /// How long ago it was made, as far as is known.
+        age: Duration,
+    },
+    /// An exchange went wrong and is repeated after a wait.
+    Retrying {
+        /// The task, if there is one yet.
+        task_id: Option<TaskId>,
+        /// What went wrong.
+        trouble: Trouble,
+        /// The wait.
+        after: Duration,
+    },
+    /// The service used a status word nobody knows; the task is taken to be running. Told once.
+    UnknownStatus {
+        /// The task.
+        task_id: TaskId,
+        /// The word.
+        word: Status,
+    },
+    /// Something is odd but does no harm.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// A submission that was given up for lost made a task after all, beside the one being
+    /// watched: both may be billed. Happens with [`Repeat::Always`](crate::Repeat::Always) alone.
+    SecondTask {
+        /// The task that is not being watched.
+        task_id: TaskId,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Submitted { task_id } => write!(f, "task {task_id} submitted"),
+            Self::Running { task_id, status, progress, age } => {
+                let word = status.as_ref().map_or("running", Status::as_str);
+                write!(f, "task {task_id} {word}")?;
+                if let Some(progress) = progress {
+                    write!(f, ", {:.0} %", progress * 100.0)?;
+                }
+                write!(f, ", {:.1} s", age.as_secs_f64())
+            }
+            Self::Retrying { task_id, trouble, after } => {
+                match task_id {
+                    Some(task) => write!(f, "looking at task {task} again")?,
+                    None => f.write_str("submitting again")?,
+                }
+                write!(f, " in {:.1} s: {trouble}", after.as_secs_f64())
+            }
+            Self::UnknownStatus { task_id, word } => {
+                write!(f, "task {task_id} has the unknown status {word:?}; taken as running")
+            }
+            Self::Warning { message } => f.write_str(message),
+            Self::SecondTask { task_id } => {
+                write!(f, "a lost submission made task {task_id} after all; it may be billed too")
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Which gateway: the base URL, and the origin under which everything of it is kept apart.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::Uri;
+use http::uri::Scheme;
+use serde::{Deserialize, Serialize};
+
+/// Where the gateway is: scheme, host, port, and perhaps a path before the API's own.
+///
+/// ```
+/// use effects_core::BaseUrl;
+///
+/// let base = BaseUrl::parse("https://cloud.vtrix.ai/", false)?;
+/// assert!(base.is_default());
+/// assert!(BaseUrl::parse("http://127.0.0.1:8080", false)?.origin().is_loopback());
+/// assert!(BaseUrl::parse("http://example.com", false).is_err());
+/// assert!(BaseUrl::parse("http://example.com", true).is_ok());
+/// # Ok::<(), effects_core::InvalidBaseUrl>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct BaseUrl {
+    origin: Origin,
+    /// Without a slash at its end: empty for the root.
+    path: String,
+}
+
+impl BaseUrl {
+    /// The service's own gateway (`WIRE.md` section 1.1).
+    pub const DEFAULT: &'static str = "https://cloud.vtrix.ai";
+
+    /// Reads a base URL.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBaseUrl`] for anything but `https://host[:port][/path]`; `http` passes for this
+    /// machine, and for others only with `allow_http`, since the key would travel in the clear.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, InvalidBaseUrl> {
+        // Whatever is wrong with it, a password in it is not repeated.
+        let shown = match text.rsplit_once('@') {
+            Some((_, rest)) => format!("…@{rest}"),
+            None => text.to_owned(),
+        };
+        let fail = |rule| Err(InvalidBaseUrl { given: shown.clone(), rule });
+        let Ok(uri) = text.trim().parse::<Uri>() else {
+            return fail("is not a URL: give https://host");
+        };
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return fail("is not a URL: give https://host");
+        };
+        if authority.as_str().contains('@') {
+            return fail("holds a user name: the key goes into a header, not into the URL");
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return fail("holds a query or a fragment: give https://host[:port][/path]");
+        }
+        let secure = match scheme {
+            scheme if *scheme == Scheme::HTTPS => true,
+            scheme if *scheme == Scheme::HTTP => false,
+            _ => return fail("must begin with https://"),
+        };
+        let host = authority.host().to_ascii_lowercase();
+        if host.is_empty() {
+            return fail("names no host");
+        }
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let origin = Origin { secure, host, port };
+        if !secure && !allow_http && !origin.is_loopback() {
+            return fail("would send the key in the clear: use https, or allow http on purpose");
+        }
+        Ok(Self { origin, path: uri.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// Its origin.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether it is the service's own gateway.
+    pub fn is_default(&self) -> bool {
+        self.to_string() == Self::DEFAULT
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.path)
+    }
+}
+
+/// Scheme, host and port: journal, prices, spend and pace are kept per origin, and nothing from an
+/// emulator counts elsewhere.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(into = "String")]
+#[serde(try_from = "String")]
+pub struct Origin {
+    secure: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// Whether it is this machine: `localhost`, anything under `.localhost`, `127.0.0.0/8`, `::1`.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let name = host.trim_end_matches('.');
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Its host, lower-case; an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, usual) = if self.secure { ("https", 443) } else { ("http", 80) };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == usual { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.to_string()
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = InvalidBaseUrl;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        BaseUrl::parse(&text, true).map(|base| base.origin)
+    }
+}
+
+/// A text that cannot be a base URL.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("base URL {given:?} {rule}")]
+pub struct InvalidBaseUrl {
+    given: String,
+    rule: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_written_one_way() {
+        let origin = |text| BaseUrl::parse(text, true).unwrap().origin().to_string();
+        assert_eq!(origin("https://Example.COM:443/api/"), "https://example.com");
+        assert_eq!(origin("http://[::1]:8080"), "http://[::1]:8080");
+        let base = BaseUrl::parse("https://example.com/proxy/", false).unwrap();
+        assert_eq!(base.to_string(), "https://example.com/proxy");
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (host, loopback) in [
+            ("localhost", true),
+            ("api.localhost", true),
+            ("127.9.9.9:1", true),
+            ("[::1]", true),
+            ("localhost.example.com", false),
+            ("127.0.0.1.example.com", false),
+            ("notlocalhost", false),
+            ("10.0.0.1", false),
+        ] {
+            let base = BaseUrl::parse(&format!("http://{host}"), true).unwrap();
+            assert_eq!(base.origin().is_loopback(), loopback, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_could_leak_or_mislead_is_refused_and_a_password_is_not_repeated() {
+        for bad in [
+            "",
+            "cloud.vtrix.ai",
+            "/model",
+            "ftp://x",
+            "https://",
+            "https://x?y",
+            "https://x#y",
+            "http://127.0.0.1.example.com",
+            "http://x\u{7f}",
+        ] {
+            assert!(BaseUrl::parse(bad, false).is_err(), "{bad}");
+        }
+        let error = BaseUrl::parse("https://me:hunter2@example.com", false).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

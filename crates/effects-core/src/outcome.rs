@@ -1,0 +1,212 @@
+//! How a run ends.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::effect::{Effect, Usage};
+use crate::error::ErrorKind;
+use crate::raw::RawJson;
+use crate::task::{ServiceError, Status};
+use crate::task_id::TaskId;
+use crate::time::Time;
+use crate::trouble::Trouble;
+
+/// How a run ends. [`into_result`](Self::into_result) makes an effect or an error of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The task is done and has a picture.
+    Completed(Box<Effect>),
+    /// No task was made; nothing is billed.
+    Refused(Refused),
+    /// The task is over and has no picture.
+    Failed(Failed),
+    /// A submission's answer is lost: the task may exist and may be billed.
+    Unknown(Unknown),
+    /// The wait is over, the task is not. It goes on, and so does its bill.
+    StillRunning(StillRunning),
+    /// The run was told to stop watching. A task, if there is one, goes on.
+    Detached(Detached),
+    /// The task exists, or did, but the service would not show it.
+    Broken(Broken),
+}
+
+impl Outcome {
+    /// The task, where one is known.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        match self {
+            Self::Completed(effect) => Some(&effect.task_id),
+            Self::Failed(failed) => Some(&failed.task_id),
+            Self::StillRunning(still) => Some(&still.task_id),
+            Self::Broken(broken) => Some(&broken.task_id),
+            Self::Detached(detached) => detached.task_id.as_ref(),
+            Self::Refused(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether later looks at the task could show nothing else.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Self::Completed(_) | Self::Failed(_))
+    }
+}
+
+/// No task was made.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Refused {
+    /// What kind of refusal it is.
+    pub kind: ErrorKind,
+    /// The answer, or the lack of one.
+    pub trouble: Trouble,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ErrorKind::KeyRefused => f.write_str("the key was refused")?,
+            ErrorKind::Forbidden => f.write_str("the key may not do this")?,
+            ErrorKind::OutOfCredit => f.write_str("the account is out of credit")?,
+            ErrorKind::NoSuchEndpoint => f.write_str("the base URL is not the gateway's")?,
+            ErrorKind::Redirected => {
+                f.write_str("the base URL redirects elsewhere, and the key is not sent there")?;
+            }
+            ErrorKind::RateLimited => f.write_str("the service throttles")?,
+            ErrorKind::Transport => f.write_str("the service cannot be reached")?,
+            _ => f.write_str("the request was refused")?,
+        }
+        write!(f, " ({})", self.trouble)?;
+        if self.attempts > 1 {
+            write!(f, " after {} attempts", self.attempts)?;
+        }
+        f.write_str("; no task was made and nothing is billed")
+    }
+}
+
+/// The task is over and has no picture.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Failed {
+    /// The task.
+    pub task_id: TaskId,
+    /// [`ErrorKind::TaskFailed`], or [`ErrorKind::NoPicture`] where it claims to be completed.
+    pub kind: ErrorKind,
+    /// The service's reason.
+    pub error: Option<ServiceError>,
+    /// What it cost, as far as the service said.
+    pub usage: Option<Usage>,
+    /// The whole answer, as the service wrote it.
+    pub raw: RawJson,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == ErrorKind::NoPicture {
+            return write!(f, "task {} is completed but has no picture", self.task_id);
+        }
+        write!(f, "task {} failed: ", self.task_id)?;
+        match &self.error {
+            None => f.write_str("no reason given"),
+            Some(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A submission whose fate nobody here knows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Unknown {
+    /// The `X-Request-Id` it was sent with, for the service's support.
+    pub request_id: String,
+    /// The `Idempotency-Key` it was sent with.
+    pub idempotency_key: String,
+    /// When it was sent.
+    pub sent_at: Time,
+    /// What became of it, as far as is known.
+    pub trouble: Trouble,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the outcome of the submission is unknown ({}): the task may exist and may be billed, \
+             so it is not sent again by itself; it left at {} with X-Request-Id {} and Idempotency-Key {}, \
+             by which the service's support may find it",
+            self.trouble, self.sent_at, self.request_id, self.idempotency_key
+        )
+    }
+}
+
+/// The wait is over, the task is not.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct StillRunning {
+    /// The task.
+    pub task_id: TaskId,
+    /// What it was last seen as.
+    pub status: Option<Status>,
+    /// How far it last said it was, `0.0..=1.0`.
+    pub progress: Option<f64>,
+    /// How long it was watched.
+    pub waited: Duration,
+    /// What went wrong with the last look, if it did.
+    pub trouble: Option<Trouble>,
+}
+
+impl fmt::Display for StillRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = self.waited.as_secs_f64();
+        write!(f, "task {} is still running after {waited:.1} s", self.task_id)?;
+        if let Some(progress) = self.progress {
+            write!(f, ", at {:.0} %", progress * 100.0)?;
+        }
+        f.write_str("; the wait is over, the task goes on")?;
+        if let Some(trouble) = &self.trouble {
+            write!(f, " (the last look: {trouble})")?;
+        }
+        Ok(())
+    }
+}
+
+/// The run was told to stop watching.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Detached {
+    /// The task that goes on; `None` if nothing was submitted.
+    pub task_id: Option<TaskId>,
+}
+
+impl fmt::Display for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.task_id {
+            Some(task) => write!(f, "stopped watching task {task}; the task goes on"),
+            None => f.write_str("stopped before anything was submitted; nothing is billed"),
+        }
+    }
+}
+
+/// The service would not show the task.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Broken {
+    /// The task.
+    pub task_id: TaskId,
+    /// What kind of trouble it is.
+    pub kind: ErrorKind,
+    /// The answer, or the lack of one.
+    pub trouble: Trouble,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let task = &self.task_id;
+        match self.kind {
+            ErrorKind::KeyRefused => write!(f, "the key was refused while looking at task {task}")?,
+            ErrorKind::Forbidden => write!(f, "the key may not look at task {task}")?,
+            ErrorKind::OutOfCredit => {
+                write!(f, "the account is out of credit, says the service of task {task}")?;
+            }
+            ErrorKind::TaskNotFound => write!(f, "the service knows no task {task}")?,
+            _ => write!(f, "task {task} could not be looked at")?,
+        }
+        write!(f, " ({})", self.trouble)
+    }
+}

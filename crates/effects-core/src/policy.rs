@@ -1,0 +1,70 @@
+//! What a run may do, as plain data.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backoff::Backoff;
+use crate::pace::Pace;
+
+/// How a run behaves: plain data, compared, saved and sent like any other.
+///
+/// ```
+/// use std::time::Duration;
+/// use effects_core::{Pace, Policy};
+///
+/// let policy = Policy {
+///     pace: Pace::fixed(Duration::from_secs(3)),
+///     wait_timeout: Duration::from_secs(60),
+///     ..Policy::default()
+/// };
+/// assert_eq!(policy.request_timeout, Duration::from_secs(30));
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Policy {
+    /// When to look at a running task.
+    pub pace: Pace,
+    /// How long to wait before repeating what went wrong.
+    pub retry: Backoff,
+    /// Which submissions may be repeated.
+    pub repeat: Repeat,
+    /// The longest one exchange may take, from its first byte to its last.
+    pub request_timeout: Duration,
+    /// How long one run is watched, from its first step, waiting for throttles included. The last
+    /// look at its end may add one `request_timeout`.
+    pub wait_timeout: Duration,
+    /// How long after its submission a task may still be unknown to the service (HTTP 404).
+    pub not_found_grace: Duration,
+    /// The longest `Retry-After` that is believed; a longer one counts as this.
+    pub retry_after_most: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            retry: Backoff::default(),
+            repeat: Repeat::default(),
+            request_timeout: Duration::from_secs(30),
+            wait_timeout: Duration::from_secs(600),
+            not_found_grace: Duration::from_secs(15),
+            retry_after_most: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Which submissions may be repeated. A submission costs money and the service promises no
+/// idempotency, so this is the caller's to decide and [`Safe`](Self::Safe) unless they do.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repeat {
+    /// None, ever.
+    Never,
+    /// Those that provably made no task: what never left this machine, and what the service
+    /// refused for now (425, 429, and 503 with `Retry-After`).
+    #[default]
+    Safe,
+    /// Those whose fate is unknown too. A lost answer may then be paid for twice.
+    Always,
+}

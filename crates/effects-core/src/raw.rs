@@ -1,0 +1,60 @@
+//! JSON kept as the service wrote it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A piece of JSON, kept letter for letter: unknown fields, the order of keys, the digits of
+/// numbers.
+///
+/// ```
+/// use effects_core::RawJson;
+///
+/// let raw: RawJson = serde_json::from_str(r#"{"cost": 0.10}"#)?;
+/// assert_eq!(raw.as_str(), r#"{"cost": 0.10}"#);
+/// assert_eq!(raw.to_value()["cost"], 0.1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct RawJson(Box<str>);
+
+impl RawJson {
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The JSON as a tree; numbers become what [`Value`] holds. Nesting too deep for it is `null`.
+    pub fn to_value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&RawValue> for RawJson {
+    fn from(raw: &RawValue) -> Self {
+        Self(raw.get().into())
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawJson({})", self.0)
+    }
+}
+
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(raw.get().into()))
+    }
+}

@@ -1,0 +1,165 @@
+//! The input picture, as the service wants it: a URL it can fetch.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The URL of the input picture (`image_input1`).
+///
+/// The service documents a URL and nothing else (the service's page, "Reference image URL"); its
+/// sibling page asks for http or https. A `data:image/…;base64,…` URL passes too, since an uploader
+/// may make one on purpose, but nobody has seen this model accept it (`WIRE.md` section 8).
+///
+/// ```
+/// use effects_core::Reference;
+///
+/// let reference: Reference = "https://example.com/cat.jpg".parse()?;
+/// assert_eq!(reference.as_str(), "https://example.com/cat.jpg");
+///
+/// let error = "cat.jpg".parse::<Reference>().unwrap_err();
+/// assert!(error.to_string().contains("must be uploaded"));
+/// # Ok::<(), effects_core::InvalidReference>(())
+/// ```
+#[derive(Clone, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Reference(Arc<str>);
+
+impl Reference {
+    /// The URL. Letters outside ASCII stand in it percent-encoded.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Reference {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fail = |rule| Err(InvalidReference { given: shortened(text), rule });
+        if text.is_empty() {
+            return fail("is missing: give the URL of a picture");
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return fail("holds white space: percent-encode it (a space is %20)");
+        }
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return fail("is not a URL: a photo on this machine must be uploaded first");
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => {
+                let Some(rest) = rest.strip_prefix("//") else {
+                    return fail("is not a URL: it must begin with https:// or http://");
+                };
+                let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                let host = host.rsplit('@').next().unwrap_or_default();
+                if host.is_empty() || host.starts_with(':') {
+                    return fail("names no host");
+                }
+                if !host.is_ascii() {
+                    return fail("has a host outside ASCII: write it in punycode (xn--…)");
+                }
+                Ok(Self(percent_encoded(text).into()))
+            }
+            "data" if rest.starts_with("image/") && rest.contains(";base64,") => {
+                Ok(Self(text.into()))
+            }
+            "data" => fail("is a data URL of something else than data:image/…;base64,…"),
+            _ => {
+                fail("is not an http or https URL: a photo on this machine must be uploaded first")
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = InvalidReference;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shortened(&self.0))
+    }
+}
+
+/// Shortened like [`Display`](fmt::Display): a data URL can hold megabytes.
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reference({})", shortened(&self.0))
+    }
+}
+
+/// A text that cannot be the input picture's URL.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("image_input1 {given:?} {rule}")]
+pub struct InvalidReference {
+    pub(crate) given: String,
+    pub(crate) rule: &'static str,
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(MOST).collect();
+    format!("{start}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_url_the_service_could_fetch_passes() {
+        for good in [
+            "https://example.com/cat.jpg",
+            "HTTP://127.0.0.1:8080/x?y=z#f",
+            "https://user:pw@example.com/a%20b.png",
+            "data:image/png;base64,iVBORw0KGgo=",
+        ] {
+            assert_eq!(good.parse::<Reference>().unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "cat.jpg",
+            "/tmp/cat.jpg",
+            "C:\\cat.jpg",
+            "https://",
+            "https:///cat.jpg",
+            "https:cat",
+            "ftp://example.com/cat.jpg",
+            "https://example.com/a b.png",
+            "data:text/plain,hello",
+            "https://:80/",
+            "https://bücher.example/x.png",
+        ] {
+            assert!(bad.parse::<Reference>().is_err(), "{bad}");
+        }
+        let reference: Reference = "https://example.com/кот.jpg".parse().unwrap();
+        assert_eq!(reference.as_str(), "https://example.com/%D0%BA%D0%BE%D1%82.jpg");
+    }
+}

@@ -1,0 +1,394 @@
+//! What is asked of the service, valid by construction.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::code::ServiceCode;
+use crate::reference::{InvalidReference, Reference};
+use crate::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
+use crate::template::{Template, UnknownTemplate};
+
+/// One picture to make: reference, template, size. Nothing invalid can be one.
+///
+/// ```
+/// use effects_core::{EffectRequest, Size, Template};
+///
+/// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?
+///     .sized(Size::new(1024, 768))?;
+/// assert_eq!(
+///     request.body(),
+///     concat!(
+///         r#"{"model":"spark_img_effects","input":[{"params":{"#,
+///         r#""image_input1":"https://example.com/cat.jpg","template_id":"glass_ball","#,
+///         r#""width":1024,"height":768}}]}"#,
+///     ),
+/// );
+/// # Ok::<(), effects_core::InvalidRequest>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "Draft", into = "Draft")]
+pub struct EffectRequest {
+    reference: Reference,
+    template: Template,
+    size: Size,
+}
+
+impl EffectRequest {
+    /// A request for a picture of the default size.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] when `image` is not a URL the service could fetch.
+    pub fn new(template: Template, image: &str) -> Result<Self, InvalidRequest> {
+        let reference =
+            image.parse().map_err(|error| InvalidRequest::one(Violation::from(error)))?;
+        Ok(Self { reference, template, size: Size::DEFAULT })
+    }
+
+    /// The same request for a picture of this size.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] when a side is out of [`SIDE_RANGE`]; both sides are named.
+    pub fn sized(self, size: Size) -> Result<Self, InvalidRequest> {
+        let violations: Vec<Violation> = size_violations(size).collect();
+        if violations.is_empty() {
+            Ok(Self { size, ..self })
+        } else {
+            Err(InvalidRequest(violations))
+        }
+    }
+
+    /// The URL of the input picture.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// The look.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The size asked for.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The JSON body of the submission, written strictly: the four documented parameters in the
+    /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given.
+    pub fn body(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            model: &'a str,
+            input: [Input<'a>; 1],
+        }
+        #[derive(Serialize)]
+        struct Input<'a> {
+            params: Params<'a>,
+        }
+        #[derive(Serialize)]
+        struct Params<'a> {
+            image_input1: &'a str,
+            template_id: &'a str,
+            #[serde(flatten)]
+            size: Size,
+        }
+        let params = Params {
+            image_input1: self.reference.as_str(),
+            template_id: self.template.id(),
+            size: self.size,
+        };
+        let body = Body { model: crate::MODEL, input: [Input { params }] };
+        // Writing strings and integers into memory cannot fail.
+        Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+/// Loose words on their way to an [`EffectRequest`]: checked all at once.
+///
+/// ```
+/// use effects_core::{Draft, DraftImage, ServiceCode};
+///
+/// let draft = Draft {
+///     image: DraftImage::Missing,
+///     template_id: Some("glas_ball".into()),
+///     width: Some(4096),
+///     ..Draft::default()
+/// };
+/// let error = draft.check().unwrap_err();
+/// let codes: Vec<&str> = error.violations().iter().map(|v| v.code.as_str()).collect();
+/// assert_eq!(codes, ["3009001", "3009003", "3009004"]);
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Draft {
+    /// The input picture.
+    pub image: DraftImage,
+    /// The exact id of a template.
+    pub template_id: Option<String>,
+    /// Pixels across; 1328 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
+    /// Pixels down; 1328 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i64>,
+    /// Lets ids pass that the catalogue does not list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unlisted: bool,
+}
+
+/// The input picture of a [`Draft`].
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DraftImage {
+    /// None was given.
+    #[default]
+    Missing,
+    /// A URL, to be checked.
+    Url(String),
+    /// A photo on this machine, to be uploaded once the rest is known to be valid.
+    Local,
+}
+
+impl Draft {
+    /// Checks everything there is to check, without a network.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] with every violation, in the order of the service's codes.
+    pub fn check(&self) -> Result<Checked, InvalidRequest> {
+        let mut violations = Vec::new();
+        let mut note = |violation: Violation| violations.push(violation);
+        let reference = match &self.image {
+            DraftImage::Local => None,
+            DraftImage::Missing => {
+                note(Violation::new(
+                    ServiceCode::MissingImage,
+                    "image_input1",
+                    None,
+                    MISSING_IMAGE,
+                ));
+                None
+            }
+            DraftImage::Url(url) => url.parse().map_err(|e: InvalidReference| note(e.into())).ok(),
+        };
+        let template = match self.template_id.as_deref() {
+            None | Some("") => {
+                let code = ServiceCode::MissingTemplateId;
+                note(Violation::new(code, "template_id", None, MISSING_TEMPLATE));
+                None
+            }
+            Some(id) if self.allow_unlisted => {
+                Template::unlisted(id).map_err(|e| note(e.into())).ok()
+            }
+            Some(id) => id.parse().map_err(|e: UnknownTemplate| note(e.into())).ok(),
+        };
+        let mut side = |field, value: Option<i64>| {
+            let side = value.map(u32::try_from);
+            match side {
+                None => None,
+                Some(Ok(side)) if SIDE_RANGE.contains(&side) => Some(side),
+                Some(_) => {
+                    note(Violation::out_of_range(field, value.unwrap_or_default()));
+                    None
+                }
+            }
+        };
+        let size = Size { width: side("width", self.width), height: side("height", self.height) };
+        match template {
+            Some(template) if violations.is_empty() => Ok(Checked { reference, template, size }),
+            _ => Err(InvalidRequest(violations)),
+        }
+    }
+}
+
+/// What a valid [`Draft`] says: a request, but for the reference where the photo is local.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Checked {
+    /// The reference, unless the photo is local.
+    pub reference: Option<Reference>,
+    /// The template.
+    pub template: Template,
+    /// The size, in range.
+    pub size: Size,
+}
+
+impl Checked {
+    /// The request with this reference.
+    pub fn with_reference(self, reference: Reference) -> EffectRequest {
+        EffectRequest { reference, template: self.template, size: self.size }
+    }
+}
+
+impl TryFrom<Draft> for EffectRequest {
+    type Error = InvalidRequest;
+
+    fn try_from(draft: Draft) -> Result<Self, Self::Error> {
+        let checked = draft.check()?;
+        let Some(reference) = checked.reference.clone() else {
+            let code = ServiceCode::MissingImage;
+            let rule = "is still a local photo: upload it first";
+            return Err(InvalidRequest::one(Violation::new(code, "image_input1", None, rule)));
+        };
+        Ok(checked.with_reference(reference))
+    }
+}
+
+/// What is saved of a request; reading it back checks it again.
+impl From<EffectRequest> for Draft {
+    fn from(request: EffectRequest) -> Self {
+        Self {
+            image: DraftImage::Url(request.reference.into()),
+            allow_unlisted: matches!(request.template, Template::Unlisted(_)),
+            template_id: Some(request.template.into()),
+            width: request.size.width.map(i64::from),
+            height: request.size.height.map(i64::from),
+        }
+    }
+}
+
+/// A request the service would refuse, with every reason. Nothing was sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvalidRequest(Vec<Violation>);
+
+impl InvalidRequest {
+    /// The one reason there is.
+    pub fn one(violation: Violation) -> Self {
+        Self(vec![violation])
+    }
+
+    /// Every reason, in the order of the service's codes; never empty.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0
+    }
+}
+
+impl fmt::Display for InvalidRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            violation.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidRequest {}
+
+/// One rule a request breaks, under the code the service has for it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Violation {
+    /// The service's code: 3009001 to 3009004.
+    pub code: ServiceCode,
+    /// The parameter's name on the wire.
+    pub field: &'static str,
+    /// What was given, if anything was.
+    pub value: Option<String>,
+    /// The rule, and the way out.
+    pub message: String,
+    /// Ids of templates that were probably meant; empty for other fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<Template>,
+}
+
+impl Violation {
+    /// A violation without suggestions.
+    pub fn new(code: ServiceCode, field: &'static str, value: Option<&str>, rule: &str) -> Self {
+        let message = value
+            .map_or_else(|| format!("{field} {rule}"), |value| format!("{field} {value:?} {rule}"));
+        Self { code, field, value: value.map(str::to_owned), message, suggestions: Vec::new() }
+    }
+
+    fn out_of_range(field: &'static str, value: i64) -> Self {
+        let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
+        Self {
+            code: ServiceCode::InvalidSize,
+            field,
+            value: Some(value.to_string()),
+            message: format!(
+                "{field} {value} is out of range: give {least} to {most} pixels, or leave it out \
+                 for {DEFAULT_SIDE}"
+            ),
+            suggestions: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl From<InvalidReference> for Violation {
+    fn from(error: InvalidReference) -> Self {
+        let value = Some(error.given.as_str()).filter(|given| !given.is_empty());
+        Self::new(ServiceCode::MissingImage, "image_input1", value, error.rule)
+    }
+}
+
+impl From<UnknownTemplate> for Violation {
+    fn from(error: UnknownTemplate) -> Self {
+        Self {
+            code: ServiceCode::InvalidTemplateId,
+            field: "template_id",
+            value: Some(error.given().to_owned()),
+            message: error.to_string(),
+            suggestions: error.suggestions().to_vec(),
+        }
+    }
+}
+
+fn size_violations(size: Size) -> impl Iterator<Item = Violation> {
+    [("width", size.width), ("height", size.height)]
+        .into_iter()
+        .filter_map(|(field, side)| side.map(|side| (field, side)))
+        .filter(|(_, side)| !SIDE_RANGE.contains(side))
+        .map(|(field, side)| Violation::out_of_range(field, side.into()))
+}
+
+const MISSING_IMAGE: &str = "is missing: give the URL of a picture, or a photo to upload";
+const MISSING_TEMPLATE: &str = "is missing: `effects templates` lists the thirty";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> EffectRequest {
+        EffectRequest::new(Template::MyWorld, "https://example.com/cat.jpg").unwrap()
+    }
+
+    #[test]
+    fn the_body_is_exactly_what_is_documented() {
+        assert_eq!(
+            request().body(),
+            "{\"model\":\"spark_img_effects\",\"input\":[{\"params\":{\"image_input1\":\
+             \"https://example.com/cat.jpg\",\"template_id\":\"my_world\"}}]}"
+        );
+        let wide = request().sized(Size { width: Some(512), height: None }).unwrap();
+        assert!(wide.body().ends_with(b"\"template_id\":\"my_world\",\"width\":512}}]}"));
+    }
+
+    #[test]
+    fn sizes_are_checked_at_both_ends_and_both_sides_are_named() {
+        assert!(request().sized(Size::new(512, 2048)).is_ok());
+        let error = request().sized(Size::new(511, 2049)).unwrap_err();
+        let fields: Vec<&str> = error.violations().iter().map(|v| v.field).collect();
+        assert_eq!(fields, ["width", "height"]);
+        for width in [0, -1, i64::MAX] {
+            let draft = Draft { width: Some(width), ..Draft::from(request()) };
+            assert!(draft.check().unwrap_err().to_string().contains(&width.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_saved_request_is_checked_when_it_is_read() {
+        let saved = serde_json::to_string(&request()).unwrap();
+        assert_eq!(serde_json::from_str::<EffectRequest>(&saved).unwrap(), request());
+        let broken = saved.replace("my_world", "their_world");
+        assert!(serde_json::from_str::<EffectRequest>(&broken).is_err());
+    }
+}

@@ -1,0 +1,334 @@
+//! The machine that follows one task from submission to outcome.
+//!
+//! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
+//! recorded or told. The states are an owned enum; each transition consumes one and returns the
+//! next, and each holds only what it knows: `submit.rs` up to the task's id, `wait.rs` from there.
+
+mod saved;
+mod submit;
+mod wait;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::answer::Submission;
+use crate::call::{Call, CallId, Reply};
+use crate::entry::{Entry, EntryId, Fact};
+use crate::event::Event;
+use crate::outcome::{Detached, Outcome, Unknown};
+use crate::policy::Policy;
+use crate::request::EffectRequest;
+use crate::seed::{Dice, Seed};
+use crate::task::Task;
+use crate::task_id::TaskId;
+use crate::template::Template;
+use crate::time::Time;
+
+pub use saved::Saved;
+use submit::Submitting;
+use wait::Waiting;
+
+/// Follows one task from submission to outcome; the crate's front page has the contract.
+#[derive(Clone, Debug)]
+pub struct Run {
+    core: Core,
+    state: State,
+}
+
+/// What to do next. A driver handles every arm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make this durable, then call [`Run::recorded`]. Nothing else comes before that.
+    Record(Entry),
+    /// Make this exchange, then call [`Run::reply`]. Each call is handed out once.
+    Send(Call),
+    /// Nothing to do before this time. Stepping earlier does no harm.
+    Sleep {
+        /// Until when.
+        until: Time,
+        /// Why.
+        why: Why,
+    },
+    /// Tell whoever watches.
+    Notify(Event),
+    /// The run is over; every later step says the same.
+    ///
+    /// One thing can still change it: the late answer to a submission booked as lost, if it brings
+    /// a task id, turns an unknown outcome back into a run that waits for its task.
+    Done(Outcome),
+}
+
+/// Why a run sleeps.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Why {
+    /// A call is out; its time limit ends the sleep.
+    InFlight,
+    /// The task is running, and the pace says when to look.
+    Pace,
+    /// Something went wrong and is repeated after a wait.
+    Retry,
+    /// The service asked to be left alone for a while.
+    Throttle,
+    /// An entry is not yet durable.
+    Recording,
+}
+
+impl Run {
+    /// A run that submits a request and follows its task.
+    pub fn submit(request: EffectRequest, policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
+        let mut core = Core::new(policy, seed, now);
+        let state = State::Submitting(Box::new(Submitting::new(request, &mut core)));
+        Self { core, state }
+    }
+
+    /// A run that follows a task submitted before, by whomever.
+    ///
+    /// Its template is of use to the pace alone. It counts as submitted now: see
+    /// [`submitted_at`](Self::submitted_at).
+    pub fn attach(
+        task: TaskId,
+        template: Option<Template>,
+        policy: Arc<Policy>,
+        seed: Seed,
+        now: Time,
+    ) -> Self {
+        let core = Core::new(policy, seed, now);
+        let state = State::Waiting(Waiting::attached(task, template, &core));
+        Self { core, state }
+    }
+
+    /// Says when the task of an attached run was submitted, where that is known.
+    #[must_use]
+    pub fn submitted_at(mut self, submitted: Time) -> Self {
+        if let State::Waiting(waiting) = &mut self.state {
+            waiting.submitted_at(submitted, &self.core.policy);
+        }
+        self
+    }
+
+    /// A run as it was saved.
+    ///
+    /// A poll that was in flight is sent again. A submission that was in flight is not: nobody
+    /// knows its fate, so the run ends as [`Outcome::Unknown`].
+    pub fn restore(saved: Saved, policy: Arc<Policy>, now: Time) -> Self {
+        saved.into_run(policy, now)
+    }
+
+    /// The run as data: versioned, without credentials.
+    pub fn save(&self) -> Saved {
+        Saved::of(self)
+    }
+
+    /// What to do next. Safe at any moment, any number of times.
+    pub fn step(&mut self, now: Time) -> Step {
+        self.core.tell_time(now);
+        loop {
+            if let Some(step) = self.core.pending() {
+                return step;
+            }
+            let (state, step) = self.state.take().step(&mut self.core);
+            self.state = state;
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// What became of a call. An id that is not awaited is ignored, but for the late answer to a
+    /// submission booked as lost.
+    pub fn reply(&mut self, now: Time, call: CallId, reply: Reply<'_>) {
+        self.core.tell_time(now);
+        self.state = match self.state.take() {
+            State::Submitting(submitting) if submitting.awaits(call) => {
+                submitting.reply(reply, &mut self.core)
+            }
+            State::Waiting(waiting) if waiting.awaits(call) => waiting.reply(reply, &mut self.core),
+            state if self.core.doubts.contains(&call) => state.late_reply(reply, &mut self.core),
+            state => state,
+        };
+    }
+
+    /// Confirms that an entry is durable. An id that is not awaited is ignored.
+    pub fn recorded(&mut self, entry: EntryId) {
+        self.core.recorded(entry);
+    }
+
+    /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
+    /// a task goes on, since the service cannot cancel one.
+    pub fn detach(&mut self, now: Time) {
+        self.core.tell_time(now);
+        self.core.detaching = true;
+    }
+
+    /// The task, once there is one.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        match &self.state {
+            State::Submitting(_) => None,
+            State::Waiting(waiting) => Some(waiting.task_id()),
+            State::Done(outcome) => outcome.task_id(),
+            State::Taken => None,
+        }
+    }
+
+    /// Whether a submission is out whose answer has not come: the moment to wait for it and not to
+    /// leave.
+    pub fn is_submitting(&self) -> bool {
+        matches!(&self.state, State::Submitting(submitting) if submitting.is_out())
+    }
+}
+
+/// What every state shares.
+#[derive(Clone, Debug)]
+struct Core {
+    policy: Arc<Policy>,
+    dice: Dice,
+    /// The latest time anybody said.
+    now: Time,
+    /// When the run took its first step.
+    started: Option<Time>,
+    calls: u32,
+    entries: u32,
+    /// What is to be recorded before anything else, and whether it was handed out.
+    record: Option<Box<Entry>>,
+    recording: bool,
+    events: VecDeque<Event>,
+    detaching: bool,
+    /// The submissions booked as lost.
+    doubts: Vec<CallId>,
+}
+
+impl Core {
+    fn new(policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
+        Self {
+            policy,
+            dice: seed.dice(),
+            now,
+            started: None,
+            calls: 0,
+            entries: 0,
+            record: None,
+            recording: false,
+            events: VecDeque::new(),
+            detaching: false,
+            doubts: Vec::new(),
+        }
+    }
+
+    /// Time never runs back, whatever a driver's clock does.
+    fn tell_time(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    /// What comes before any state has its say: first the entry, then the events.
+    fn pending(&mut self) -> Option<Step> {
+        self.started.get_or_insert(self.now);
+        if let Some(entry) = &self.record {
+            if self.recording {
+                return Some(Step::Sleep { until: Time::MAX, why: Why::Recording });
+            }
+            self.recording = true;
+            return Some(Step::Record((**entry).clone()));
+        }
+        self.events.pop_front().map(Step::Notify)
+    }
+
+    /// When the wait ends. Every state asks after the first step, which starts the wait.
+    fn deadline(&self) -> Time {
+        self.started.unwrap_or(self.now) + self.policy.wait_timeout
+    }
+
+    fn call(&mut self) -> CallId {
+        self.calls += 1;
+        CallId(self.calls)
+    }
+
+    fn record(&mut self, fact: Fact) {
+        self.entries += 1;
+        self.record = Some(Box::new(Entry { id: EntryId(self.entries), at: self.now, fact }));
+        self.recording = false;
+    }
+
+    fn recorded(&mut self, entry: EntryId) {
+        if self.recording && self.record.as_ref().is_some_and(|record| record.id == entry) {
+            self.record = None;
+            self.recording = false;
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+}
+
+/// Where the run is.
+#[derive(Clone, Debug)]
+enum State {
+    /// There is no task yet. Boxed: it holds the request, and most runs wait.
+    Submitting(Box<Submitting>),
+    /// There is a task.
+    Waiting(Waiting),
+    /// It is over.
+    Done(Box<Outcome>),
+    /// Only while a transition is under way.
+    Taken,
+}
+
+impl State {
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Taken)
+    }
+
+    fn done(outcome: Outcome) -> Self {
+        Self::Done(Box::new(outcome))
+    }
+
+    fn detached(task_id: Option<TaskId>) -> Self {
+        Self::done(Outcome::Detached(Detached { task_id }))
+    }
+
+    fn unknown(unknown: Unknown) -> Self {
+        Self::done(Outcome::Unknown(unknown))
+    }
+
+    /// The next state, and the step to hand out, if there is one already.
+    fn step(self, core: &mut Core) -> (Self, Option<Step>) {
+        match self {
+            Self::Submitting(submitting) => submitting.step(core),
+            Self::Waiting(waiting) => waiting.step(core),
+            Self::Done(outcome) => {
+                let step = Step::Done((*outcome).clone());
+                (Self::Done(outcome), Some(step))
+            }
+            // `take` and the assignment after it enclose every transition.
+            Self::Taken => unreachable!("a transition returns a state"),
+        }
+    }
+
+    /// The answer to a submission that was booked as lost: an id in it is worth money.
+    fn late_reply(self, reply: Reply<'_>, core: &mut Core) -> Self {
+        let Submission::Created(task) = Submission::read(reply) else {
+            return self;
+        };
+        match self {
+            Self::Done(outcome) if matches!(*outcome, Outcome::Unknown(_)) => {
+                Self::created(&task, None, core)
+            }
+            Self::Submitting(submitting) if !submitting.is_out() => {
+                let template = submitting.template().clone();
+                Self::created(&task, Some(template), core)
+            }
+            watching => {
+                core.tell(Event::SecondTask { task_id: task.id });
+                watching
+            }
+        }
+    }
+
+    /// A task exists: its id is recorded and told before anything else happens.
+    fn created(task: &Task, template: Option<Template>, core: &mut Core) -> Self {
+        core.record(Fact::Created { task_id: task.id.clone() });
+        core.tell(Event::Submitted { task_id: task.id.clone() });
+        Waiting::created(task, template, core).seen(task, core)
+    }
+}

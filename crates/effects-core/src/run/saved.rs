@@ -1,0 +1,119 @@
+//! A run as data.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::submit::Submitting;
+use super::wait::Waiting;
+use super::{Core, Run, State};
+use crate::call::CallId;
+use crate::entry::Entry;
+use crate::outcome::Outcome;
+use crate::policy::Policy;
+use crate::seed::Dice;
+use crate::time::Time;
+
+/// A run as data: write it as JSON, read it back later, elsewhere.
+///
+/// It holds no credentials and no policy; events that were not handed out yet are not kept.
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{Policy, Run, Saved, Seed, Time};
+///
+/// let now = Time::from_millis(0);
+/// let policy = Arc::new(Policy::default());
+/// let run = Run::attach("task".parse()?, None, policy.clone(), Seed::from(1), now);
+///
+/// let text = serde_json::to_string(&run.save())?;
+/// let restored = Run::restore(serde_json::from_str::<Saved>(&text)?, policy, now);
+/// assert_eq!(restored.save(), run.save());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Saved {
+    /// Read first: what follows may look otherwise in another version.
+    #[serde(deserialize_with = "known_version")]
+    version: u32,
+    dice: Dice,
+    now: Time,
+    started: Option<Time>,
+    calls: u32,
+    entries: u32,
+    record: Option<Box<Entry>>,
+    detaching: bool,
+    doubts: Vec<CallId>,
+    state: SavedState,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum SavedState {
+    Submitting(Box<Submitting>),
+    Waiting(Box<Waiting>),
+    Done(Box<Outcome>),
+}
+
+impl Saved {
+    pub(super) fn of(run: &Run) -> Self {
+        let core = &run.core;
+        let state = match &run.state {
+            State::Submitting(submitting) => SavedState::Submitting(submitting.clone()),
+            State::Waiting(waiting) => SavedState::Waiting(Box::new(waiting.clone())),
+            State::Done(outcome) => SavedState::Done(outcome.clone()),
+            State::Taken => unreachable!("a transition returns a state"),
+        };
+        Self {
+            version: VERSION,
+            dice: core.dice,
+            now: core.now,
+            started: core.started,
+            calls: core.calls,
+            entries: core.entries,
+            record: core.record.clone(),
+            detaching: core.detaching,
+            doubts: core.doubts.clone(),
+            state,
+        }
+    }
+
+    pub(super) fn into_run(self, policy: Arc<Policy>, now: Time) -> Run {
+        let Self { dice, started, calls, entries, record, detaching, doubts, .. } = self;
+        let mut core = Core {
+            policy,
+            dice,
+            now: self.now.max(now),
+            started,
+            calls,
+            entries,
+            record,
+            // Whoever was writing it is gone: it is handed out again.
+            recording: false,
+            events: VecDeque::new(),
+            detaching,
+            doubts,
+        };
+        let state = match self.state {
+            SavedState::Submitting(submitting) => submitting.restored(&mut core),
+            SavedState::Waiting(waiting) => State::Waiting(waiting.restored(core.now)),
+            SavedState::Done(outcome) => State::Done(outcome),
+        };
+        Run { core, state }
+    }
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    if version == VERSION {
+        return Ok(version);
+    }
+    Err(D::Error::custom(format!(
+        "this run was saved in version {version} of the format, and only version {VERSION} can be \
+         read here: use the release that saved it"
+    )))
+}
+
+const VERSION: u32 = 1;

@@ -1,0 +1,166 @@
+//! The service's object: what one look at a task shows, read tolerantly.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::ServiceCode;
+use crate::effect::{Picture, Usage};
+use crate::raw::RawJson;
+use crate::task_id::TaskId;
+use crate::time::Time;
+
+/// A task as the service showed it.
+///
+/// Every form of WIRE.md section 9.1 reads into it; what this library has no name for stays in
+/// [`raw`](Self::raw).
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Where it is in its life; `None` when the answer did not say.
+    pub status: Option<Status>,
+    /// The model that works on it.
+    pub model: Option<String>,
+    /// When the service made it.
+    pub created_at: Option<Time>,
+    /// How far it says it is, `0.0..=1.0`.
+    pub progress: Option<f64>,
+    /// The pictures with a usable URL; of a completed task, usually one.
+    pub pictures: Vec<Picture>,
+    /// What it cost.
+    pub usage: Option<Usage>,
+    /// What the service says went wrong.
+    pub error: Option<ServiceError>,
+    /// The service's own notes on it.
+    pub metadata: Option<RawJson>,
+    /// The whole answer, as the service wrote it.
+    pub raw: RawJson,
+}
+
+/// Where a task is in its life.
+///
+/// The service's page names `completed` and `failed`; the rest is what its clients and sibling
+/// surfaces use (`WIRE.md` section 3.4).
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub enum Status {
+    /// Accepted, not begun: `submitted`, `pending`, `queued`, `in_queue`.
+    Queued,
+    /// Being worked on: `in_progress`, `processing`.
+    InProgress,
+    /// Done, with pictures: `completed`, `succeeded`, `success`, `done`.
+    Completed,
+    /// Over, without pictures: `failed`, `error`.
+    Failed,
+    /// Over, called off: `cancelled`, `canceled`.
+    Cancelled,
+    /// A word nobody has met yet; the task is taken to be still running.
+    Unknown(Arc<str>),
+}
+
+impl Status {
+    /// Whether no later look can show anything else.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word, as this library writes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+/// Letter case, spaces and hyphens do not matter.
+impl From<&str> for Status {
+    fn from(word: &str) -> Self {
+        let folded = word.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+        match folded.as_str() {
+            "submitted" | "pending" | "queued" | "in_queue" => Self::Queued,
+            "in_progress" | "processing" | "running" => Self::InProgress,
+            "completed" | "succeeded" | "success" | "done" => Self::Completed,
+            "failed" | "error" => Self::Failed,
+            "cancelled" | "canceled" => Self::Cancelled,
+            _ => Self::Unknown(word.trim().chars().take(64).collect::<String>().into()),
+        }
+    }
+}
+
+impl From<String> for Status {
+    fn from(word: String) -> Self {
+        word.as_str().into()
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the service says went wrong: with a task, or with a request.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct ServiceError {
+    /// Its code, if it gave one.
+    pub code: Option<ServiceCode>,
+    /// Its words; empty if it gave none.
+    pub message: String,
+}
+
+impl ServiceError {
+    /// Whether it speaks of money: the two words by which a 402 is told from other refusals.
+    pub fn speaks_of_balance(&self) -> bool {
+        let words = self.message.to_ascii_lowercase();
+        ["balance", "credit"].iter().any(|word| words.contains(word))
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = self.code.as_ref().and_then(ServiceCode::meaning);
+        match (self.message.as_str(), meaning) {
+            ("", None) => f.write_str("no reason given")?,
+            ("", Some(meaning)) => f.write_str(meaning)?,
+            (message, _) => f.write_str(message)?,
+        }
+        match &self.code {
+            Some(code) => write!(f, " ({code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_words_read_in_any_case() {
+        for (word, status) in [
+            ("COMPLETED", Status::Completed),
+            ("In-Progress", Status::InProgress),
+            (" IN_QUEUE ", Status::Queued),
+            ("canceled", Status::Cancelled),
+        ] {
+            assert_eq!(Status::from(word), status);
+        }
+        let unknown = Status::from("Polishing");
+        assert_eq!((unknown.as_str(), unknown.is_final()), ("Polishing", false));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a driver needs from the world: exchanges, time, a place to write to.
+//!
+//! Another HTTP stack is one small `impl` of [`Transport`] or [`AsyncTransport`].
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::call::{Answer, Call};
+use crate::entry::Entry;
+use crate::time::Time;
+
+/// Makes exchanges, blocking the thread.
+///
+/// An implementation owns an [`Endpoint`](crate::Endpoint), which turns the call into an
+/// authorised request and redacts answers. It keeps to the call's `timeout`, follows no redirect,
+/// repeats nothing, and says truthfully whether the request can have left: in doubt, it has.
+pub trait Transport {
+    /// Makes one exchange.
+    fn send(&self, call: &Call) -> Answer;
+}
+
+/// Makes exchanges, without blocking; otherwise like [`Transport`].
+#[async_trait]
+pub trait AsyncTransport: Send + Sync {
+    /// Makes one exchange.
+    async fn send(&self, call: &Call) -> Answer;
+}
+
+/// Tells the time and waits, blocking the thread.
+pub trait Clock {
+    /// The time now; never less than it was.
+    fn now(&self) -> Time;
+    /// Waits until then, or less: waking early does no harm.
+    fn sleep_until(&self, until: Time);
+}
+
+/// Tells the time and waits, without blocking.
+#[async_trait]
+pub trait AsyncClock: Send + Sync {
+    /// The time now; never less than it was.
+    fn now(&self) -> Time;
+    /// Waits until then, or less: waking early does no harm.
+    async fn sleep_until(&self, until: Time);
+}
+
+/// Makes entries durable, blocking the thread. No driver goes on before it has.
+pub trait Journal: Send + Sync {
+    /// Returns once the entry would survive the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when it would not; the driver then sends nothing more.
+    fn write(&self, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// Makes entries durable, without blocking; otherwise like [`Journal`].
+#[async_trait]
+pub trait AsyncJournal: Send + Sync {
+    /// Returns once the entry would survive the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when it would not; the driver then sends nothing more.
+    async fn write(&self, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// No journal: nothing is kept, everything is confirmed at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    fn write(&self, _entry: &Entry) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AsyncJournal for NoJournal {
+    async fn write(&self, _entry: &Entry) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+/// The journal could not be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JournalError(pub String);
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the journal could not be written, so nothing more was sent: {}", self.0)
+    }
+}
+
+impl std::error::Error for JournalError {}

@@ -1,0 +1,91 @@
+//! What went wrong with one exchange.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::ServiceError;
+
+/// What went wrong with one exchange, as an event, an outcome or an error tells it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// It provably never left this machine.
+    NotSent {
+        /// Why, in the transport's words.
+        reason: String,
+    },
+    /// It may have arrived; no answer came.
+    Lost {
+        /// Why, in the transport's words.
+        reason: String,
+    },
+    /// The service answered, but not with a task.
+    Rejected(Box<Rejection>),
+    /// The service answered with what nobody can read.
+    Unreadable {
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the body.
+        excerpt: String,
+    },
+}
+
+impl Trouble {
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection.status),
+            Self::Unreadable { status, .. } => Some(*status),
+            Self::NotSent { .. } | Self::Lost { .. } => None,
+        }
+    }
+
+    /// The rejection, if it is one.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent { reason } => write!(f, "never left this machine: {reason}"),
+            Self::Lost { reason } => write!(f, "no answer: {reason}"),
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Unreadable { status, excerpt } if excerpt.is_empty() => {
+                write!(f, "HTTP {status} with an answer that cannot be read: empty")
+            }
+            Self::Unreadable { status, excerpt } => {
+                write!(f, "HTTP {status} with an answer that cannot be read: {excerpt}")
+            }
+        }
+    }
+}
+
+/// An answer of the service that is not a task.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Rejection {
+    /// The HTTP status.
+    pub status: u16,
+    /// The service's code and words.
+    pub error: ServiceError,
+    /// How long the service asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The service's name for the exchange, for its support.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        if self.error != ServiceError::default() {
+            write!(f, ": {}", self.error)?;
+        }
+        Ok(())
+    }
+}

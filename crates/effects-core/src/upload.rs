@@ -1,0 +1,332 @@
+//! A photo on this machine on its way to a URL the service can fetch: the rules, without the I/O.
+//!
+//! The service documents URLs alone, so a local photo must be put somewhere first. Where is the
+//! caller's choice among four; none is made for them, except on this machine's own gateway.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+
+use crate::answer::rejected;
+use crate::call::Answer;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, Problem};
+use crate::format::ImageFormat;
+use crate::origin::{BaseUrl, Origin};
+use crate::reference::Reference;
+use crate::trouble::Trouble;
+use crate::wire::uploaded_url;
+
+/// A photo in memory, known to be one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Photo {
+    bytes: Bytes,
+    name: String,
+    format: ImageFormat,
+}
+
+impl Photo {
+    /// The longest photo that is uploaded, in bytes; the gateway's sibling documents 5 MB, this is
+    /// a bound against mistakes.
+    pub const MOST_BYTES: usize = 20 * 1024 * 1024;
+
+    /// A photo, from its bytes and the name to tell of it by.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnusablePhoto`] when the bytes are no picture, or more than
+    /// [`MOST_BYTES`](Self::MOST_BYTES).
+    pub fn new(bytes: Bytes, name: &str) -> Result<Self, Error> {
+        let fail = |rule: String| {
+            Err(Error::new(ErrorKind::UnusablePhoto, format!("photo {name:?} {rule}")))
+        };
+        if bytes.len() > Self::MOST_BYTES {
+            let (length, most) = (bytes.len(), Self::MOST_BYTES);
+            return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
+        }
+        let Some(format) = ImageFormat::sniff(&bytes) else {
+            return fail("is not a picture: give a JPEG, PNG or WebP file".to_owned());
+        };
+        // What ends up in a header and in a program's arguments holds nothing that acts there.
+        let name: String = name
+            .rsplit(['/', '\\'])
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
+            .take(80)
+            .collect();
+        let name = if name.trim_start_matches('.').is_empty() {
+            format!("photo.{}", format.extension())
+        } else {
+            name
+        };
+        Ok(Self { bytes, name, format })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// A file name for it, of letters, digits, dots, hyphens and underscores.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its format.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// Itself as a `data:` URL. Nobody has seen this service accept one.
+    pub fn data_url(&self) -> Reference {
+        let url =
+            format!("data:{};base64,{}", self.format.media_type(), STANDARD.encode(&self.bytes));
+        // A data URL of a picture is what a reference may be.
+        url.parse().unwrap_or_else(|_| unreachable!("a data URL of a picture is a reference"))
+    }
+}
+
+impl fmt::Debug for Photo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Photo({:?}, {}, {} bytes)", self.name, self.format, self.bytes.len())
+    }
+}
+
+/// Where local photos are put so that the service can fetch them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Uploads {
+    /// Nowhere chosen: the gateway's own storage where the gateway is this machine, elsewhere a
+    /// refusal that names the choices.
+    #[default]
+    Unset,
+    /// The gateway's storage endpoint (`WIRE.md` section 8), at another URL if one is given.
+    /// Proven with the local gateway; unproven for this service.
+    Gateway(Option<String>),
+    /// The request itself carries the photo as a `data:` URL. Unproven for this service.
+    DataUrl,
+    /// A program of the caller's: it gets the file's path and prints the URL.
+    Command(String),
+    /// A program of the caller's: it gets the file's name and media type, and prints a presigned
+    /// URL to PUT the photo to and, on a second line, the URL to fetch it from.
+    PresignedPut(String),
+}
+
+impl Uploads {
+    /// What [`Unset`](Self::Unset) means at this gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`], with the four choices, where it means nothing.
+    pub fn chosen_for(&self, origin: &Origin) -> Result<Self, Error> {
+        match self {
+            Self::Unset if origin.is_loopback() => Ok(Self::Gateway(None)),
+            Self::Unset => Err(Error::new(ErrorKind::Misconfigured, CHOICES)),
+            chosen => Ok(chosen.clone()),
+        }
+    }
+}
+
+/// `gateway`, `gateway=URL`, `data-url`, `command=PROGRAM`, `presigned-put=PROGRAM`.
+impl FromStr for Uploads {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = match text.split_once(['=', ':']) {
+            Some((name, value)) => (name, Some(value).filter(|value| !value.is_empty())),
+            None => (text, None),
+        };
+        match (name, value) {
+            ("gateway", url) => Ok(Self::Gateway(url.map(str::to_owned))),
+            ("data-url", None) => Ok(Self::DataUrl),
+            ("command", Some(program)) => Ok(Self::Command(program.to_owned())),
+            ("presigned-put", Some(program)) => Ok(Self::PresignedPut(program.to_owned())),
+            _ => Err(Error::new(
+                ErrorKind::Misconfigured,
+                format!(
+                    "uploads {text:?} is none of gateway, gateway=URL, data-url, command=PROGRAM, \
+                     presigned-put=PROGRAM"
+                ),
+            )),
+        }
+    }
+}
+
+/// The request that puts a photo into the gateway's storage: multipart, field `file`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misconfigured`] when `url` is given and unusable.
+pub fn storage_request(
+    endpoint: &Endpoint,
+    url: Option<&str>,
+    allow_http: bool,
+    photo: &Photo,
+) -> Result<Request<Bytes>, Error> {
+    let body = multipart(photo);
+    let mut request = endpoint.authorised(Method::POST, STORAGE, body);
+    if let Some(url) = url {
+        BaseUrl::parse(url, allow_http)
+            .map_err(|error| Error::new(ErrorKind::Misconfigured, format!("uploads: {error}")))?;
+        *request.uri_mut() = url.parse::<Uri>().map_err(|error| {
+            Error::new(ErrorKind::Misconfigured, format!("uploads URL {url:?}: {error}"))
+        })?;
+    }
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let kind =
+        HeaderValue::from_str(&kind).unwrap_or(HeaderValue::from_static("multipart/form-data"));
+    request.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(request)
+}
+
+/// The request that PUTs a photo to a presigned URL. It carries no key.
+///
+/// # Errors
+///
+/// [`ErrorKind::Upload`] when the URL is none.
+pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Error> {
+    let uri = url.parse::<Uri>().map_err(|error| {
+        // The URL is a secret of its own: whoever has it may write there.
+        Error::new(ErrorKind::Upload, format!("the presigned URL cannot be read: {error}"))
+    })?;
+    let mut request = Request::new(photo.bytes.clone());
+    *request.method_mut() = Method::PUT;
+    *request.uri_mut() = uri;
+    let kind = HeaderValue::from_static(photo.format.media_type());
+    request.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(request)
+}
+
+/// The URL in the answer to [`storage_request`]: `{"url"}` or `{"data":{"url"}}`.
+///
+/// # Errors
+///
+/// The trouble, and what to make of it if it does not pass.
+pub fn read_storage_answer(answer: &Answer) -> Result<Reference, Trouble> {
+    read_upload_answer(answer).and_then(|(status, body)| {
+        let unreadable = || Trouble::Unreadable {
+            status: status.as_u16(),
+            excerpt: "the storage endpoint's answer holds no URL".to_owned(),
+        };
+        uploaded_url(body).and_then(|url| url.parse().ok()).ok_or_else(unreadable)
+    })
+}
+
+/// Whether an upload arrived.
+///
+/// # Errors
+///
+/// The trouble, if it did not.
+pub fn read_presigned_answer(answer: &Answer) -> Result<(), Trouble> {
+    read_upload_answer(answer).map(|_| ())
+}
+
+/// The error of an upload that failed for good.
+pub fn upload_error(trouble: Trouble) -> Error {
+    let (kind, message) = match trouble.status() {
+        Some(401 | 403) => (ErrorKind::KeyRefused, "the gateway's storage refused the key"),
+        Some(404 | 405) => (
+            ErrorKind::Upload,
+            "this gateway has no storage endpoint: upload the photo elsewhere and give its URL, or \
+             choose another of gateway=URL, data-url, command=PROGRAM, presigned-put=PROGRAM",
+        ),
+        Some(429) => (ErrorKind::RateLimited, "the storage throttled the upload"),
+        _ => (ErrorKind::Upload, "the photo could not be uploaded"),
+    };
+    let message = format!("{message}; nothing was submitted");
+    Problem { kind, message, task_id: None, trouble: Some(trouble) }.into()
+}
+
+fn read_upload_answer(answer: &Answer) -> Result<(StatusCode, &Bytes), Trouble> {
+    match answer {
+        Answer::Answered { status, body, .. } if status.is_success() => Ok((*status, body)),
+        Answer::Answered { status, headers, body } => Err(rejected_upload(*status, headers, body)),
+        Answer::NotSent(reason) => Err(Trouble::NotSent { reason: reason.clone() }),
+        Answer::Lost(reason) => Err(Trouble::Lost { reason: reason.clone() }),
+    }
+}
+
+fn rejected_upload(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Trouble {
+    rejected(status, headers, body)
+}
+
+fn multipart(photo: &Photo) -> Bytes {
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\
+         Content-Type: {}\r\n\r\n",
+        photo.name,
+        photo.format.media_type()
+    );
+    let tail = format!("\r\n--{BOUNDARY}--\r\n");
+    [head.as_bytes(), photo.bytes.as_ref(), tail.as_bytes()].concat().into()
+}
+
+const STORAGE: &str = "/api/v1/storage/files";
+
+/// Long and odd enough that no picture holds it by accident: 2^-200 for each byte of one.
+const BOUNDARY: &str = "effects-7f9c2ba4e88f827d616045507605853ed73b8093";
+
+const CHOICES: &str = "the photo is on this machine, and the service fetches a URL: give the URL \
+    of a picture, or choose how photos are uploaded: `gateway` (the gateway's storage endpoint, \
+    unproven for this service), `data-url` (the photo inside the request, unproven), \
+    `command=PROGRAM` (it gets the path and prints a URL), `presigned-put=PROGRAM` (it prints a \
+    URL to PUT to and a URL to fetch from)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(name: &str) -> Result<Photo, Error> {
+        Photo::new(Bytes::from_static(b"\x89PNG\r\n\x1a\n rest"), name)
+    }
+
+    #[test]
+    fn names_are_made_harmless_and_what_is_no_picture_is_refused() {
+        assert_eq!(photo("../../a b\"\r\n.png").unwrap().name(), "ab.png");
+        assert_eq!(photo("…").unwrap().name(), "photo.png");
+        let error = Photo::new(Bytes::from_static(b"hello"), "notes.txt").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnusablePhoto);
+        assert!(error.to_string().contains("notes.txt"));
+        let huge = Bytes::from(vec![0; Photo::MOST_BYTES + 1]);
+        assert_eq!(Photo::new(huge, "huge").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn local_photos_go_to_this_machines_gateway_by_themselves_and_nowhere_else() {
+        let origin = |base| BaseUrl::parse(base, false).unwrap().origin().clone();
+        let here = Uploads::Unset.chosen_for(&origin("http://127.0.0.1:9"));
+        assert_eq!(here, Ok(Uploads::Gateway(None)));
+        let error = Uploads::Unset.chosen_for(&origin(BaseUrl::DEFAULT)).unwrap_err().to_string();
+        for choice in ["gateway", "data-url", "command=", "presigned-put="] {
+            assert!(error.contains(choice), "{error}");
+        }
+        assert_eq!("command=./put.sh".parse(), Ok(Uploads::Command("./put.sh".to_owned())));
+        assert!("command".parse::<Uploads>().is_err());
+        assert!("s3".parse::<Uploads>().is_err());
+    }
+
+    #[test]
+    fn a_storage_answer_gives_its_url_in_both_forms() {
+        let answer = |status: u16, body: &'static str| Answer::Answered {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        for body in [r#"{"url":"https://x/y.png"}"#, r#"{"data":{"url":"https://x/y.png"}}"#] {
+            assert_eq!(
+                read_storage_answer(&answer(200, body)).unwrap().as_str(),
+                "https://x/y.png"
+            );
+        }
+        let missing = read_storage_answer(&answer(404, "{}")).unwrap_err();
+        assert!(upload_error(missing).to_string().contains("no storage endpoint"));
+        assert!(read_storage_answer(&answer(200, "{}")).is_err());
+    }
+}
