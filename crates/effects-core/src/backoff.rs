@@ -40,8 +40,8 @@ impl Backoff {
     }
 
     pub(crate) fn draw(&self, failures: u32, dice: &mut Dice) -> Duration {
-        // `max` and `min` take the number where the other is none.
-        let left_to_chance = self.jitter.max(0.0).min(1.0) * dice.unit();
+        let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
+        let left_to_chance = jitter * dice.unit();
         let longest = self.longest(failures);
         Duration::try_from_secs_f64(longest.as_secs_f64() * (1.0 - left_to_chance))
             .unwrap_or(longest)
