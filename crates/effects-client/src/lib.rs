@@ -1,1 +1,22 @@
-//! (under construction)
+//! What the Effects clients share beside an HTTP library.
+//!
+//! [`effects_core`] performs no I/O and a client crate should be about HTTP, so what both clients
+//! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
+//! clock ([`WallClock`]), photos and landing files ([`read_photo`], [`Landing`]), the uploader's
+//! programs and cache ([`run_uploader`], [`UploadCache`]), spans ([`telemetry`]). It knows no HTTP
+//! library and no async runtime.
+
+mod builder;
+mod clock;
+mod landing;
+mod program;
+mod seed;
+pub mod telemetry;
+mod upload_cache;
+
+pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
+pub use clock::{StoppableClock, Stopper, WallClock};
+pub use landing::{Landing, Sink, read_photo};
+pub use program::{PresignedUrls, run_presigner, run_uploader};
+pub use seed::fresh_seed;
+pub use upload_cache::UploadCache;

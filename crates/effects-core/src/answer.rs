@@ -7,7 +7,8 @@ use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 
 use crate::call::Reply;
-use crate::error::ErrorKind;
+use crate::error::{Cause, Error, ErrorKind};
+use crate::outcome::Broken;
 use crate::retry_after::retry_after;
 use crate::task::{ServiceError, Task};
 use crate::task_id::TaskId;
@@ -116,6 +117,24 @@ impl Look {
                 Self::Stop(kind, trouble)
             }
         }
+    }
+}
+
+impl Task {
+    /// Reads the answer to one look at a task, outside any run.
+    ///
+    /// # Errors
+    ///
+    /// The error a run would end with if its wait ended here: the task is not found, the key is
+    /// refused, the service cannot be reached or understood.
+    pub fn read(task: &TaskId, reply: Reply<'_>) -> Result<Self, Error> {
+        let (kind, trouble) = match Look::read(task, reply) {
+            Look::Seen(task) => return Ok(*task),
+            Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
+            Look::Stop(kind, trouble) => (kind, trouble),
+            Look::Again(trouble) => (kind_of(&trouble), trouble),
+        };
+        Err(Cause::Broken(Broken { task_id: task.clone(), kind, trouble }).into())
     }
 }
 

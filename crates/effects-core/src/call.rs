@@ -27,6 +27,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// A look at a task outside any run; [`Task::read`](crate::Task::read) reads its answer.
+    pub fn look(task: TaskId, timeout: Duration, now: Time) -> Self {
+        Self { id: CallId(0), exchange: Exchange::Poll { task }, timeout, limit: now + timeout }
+    }
+
     /// Whether it submits: a request that costs money and must never be dropped on the way.
     pub fn is_submission(&self) -> bool {
         matches!(self.exchange, Exchange::Submit { .. })

@@ -220,6 +220,15 @@ impl Error {
         self
     }
 
+    /// The same error, about this task, if it tells of none yet.
+    #[must_use]
+    pub fn about(mut self, task: &TaskId) -> Self {
+        if let Cause::Problem(problem) = &mut self.0.cause {
+            problem.task_id.get_or_insert_with(|| task.clone());
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn cause(&self) -> &Cause {
         &self.0.cause

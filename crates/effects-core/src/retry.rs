@@ -25,6 +25,13 @@ impl Retries {
         Self { policy: policy.clone(), dice: seed.dice(), failures: 0, deadline }
     }
 
+    /// The same, within this long from now.
+    #[must_use]
+    pub fn within(mut self, wait: Duration, now: Time) -> Self {
+        self.deadline = now + wait;
+        self
+    }
+
     /// When to try again after this trouble; `None` when trying again would not help, or would come
     /// after the wait.
     pub fn next(&mut self, trouble: &Trouble, now: Time) -> Option<Time> {

@@ -1,1 +1,31 @@
-//! (under construction)
+//! The blocking client for the `spark_img_effects` API, on ureq.
+//!
+//! ```no_run
+//! use effects_ureq::{Client, EffectRequest, Template};
+//!
+//! let client = Client::from_env()?;
+//! let effect = client.run(EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?)?;
+//! client.download(&effect.pictures[0], "ball.png")?;
+//! println!("task {} cost {:?}", effect.task_id, effect.usage.cost);
+//! # Ok::<(), effects_ureq::Error>(())
+//! ```
+//!
+//! [`Client::run`] submits and waits; [`Client::submit`] returns once the task's id is known, and
+//! [`Client::task`] picks a task up again in another process. [`Client::watch`] is what they are
+//! made of: an iterator of events that ends in an outcome, and that another thread can stop.
+//!
+//! Every name of [`effects_core`] in these signatures is exported here too.
+
+mod client;
+mod http_client;
+mod task_handle;
+mod transfer;
+mod transport;
+mod watch;
+
+pub use client::Client;
+pub use effects_client::{ClientBuilder, Proxy, Stopper, read_photo};
+pub use effects_core::*;
+pub use task_handle::TaskHandle;
+pub use transport::UreqTransport;
+pub use watch::Watch;

@@ -1,0 +1,304 @@
+//! Settings: from code, from the environment, checked once before anything is sent.
+
+use std::env;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use effects_core::{ApiKey, BaseUrl, Endpoint, Error, ErrorKind, Pace, Policy, Repeat, Uploads};
+
+/// Everything a client is made of, checked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The gateway and its key.
+    pub endpoint: Endpoint,
+    /// How runs behave.
+    pub policy: Policy,
+    /// The longest a connection may take to be made: name, TCP and TLS.
+    pub connect_timeout: Duration,
+    /// Where local photos are put.
+    pub uploads: Uploads,
+    /// Through what to connect.
+    pub proxy: Proxy,
+    /// Whom to trust instead of the system's certificates.
+    pub ca_bundle: Option<CaBundle>,
+    /// Whether http passes to other machines.
+    pub allow_http: bool,
+}
+
+/// Through what to connect.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub enum Proxy {
+    /// What the environment or the system says; never for this machine.
+    #[default]
+    System,
+    /// Nothing.
+    Direct,
+    /// This one, for everything.
+    Url(String),
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Direct => "Direct",
+            Self::Url(_) => "Url(…)",
+        })
+    }
+}
+
+/// Certificates to trust, as the PEM file they came in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaBundle {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Its text.
+    pub pem: Vec<u8>,
+}
+
+/// A client that settings can be made into.
+pub trait BuildClient: Sized {
+    /// Makes the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`] when its HTTP library cannot be set up so.
+    fn from_settings(settings: Settings) -> Result<Self, Error>;
+}
+
+/// Builds a client of either kind.
+#[must_use = "a builder makes a client when `build` is called"]
+pub struct ClientBuilder<C> {
+    api_key: Option<String>,
+    base_url: Option<String>,
+    allow_http: bool,
+    policy: Policy,
+    connect_timeout: Duration,
+    uploads: Uploads,
+    proxy: Proxy,
+    ca_bundle: Option<PathBuf>,
+    client: PhantomData<fn() -> C>,
+}
+
+impl<C: BuildClient> ClientBuilder<C> {
+    /// A builder that reads nothing from the environment.
+    pub fn new() -> Self {
+        Self {
+            api_key: None,
+            base_url: None,
+            allow_http: false,
+            policy: Policy::default(),
+            connect_timeout: Duration::from_secs(10),
+            uploads: Uploads::default(),
+            proxy: Proxy::default(),
+            ca_bundle: None,
+            client: PhantomData,
+        }
+    }
+
+    /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`) and the gateway of
+    /// `EFFECTS_BASE_URL`, as far as they are set; an empty variable counts as unset.
+    pub fn from_env() -> Self {
+        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        Self {
+            api_key: KEY_VARIABLES.into_iter().find_map(variable),
+            base_url: variable(BASE_URL_VARIABLE),
+            ..Self::new()
+        }
+    }
+
+    /// The key.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// The gateway, instead of [`BaseUrl::DEFAULT`].
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Lets the base URL be http on another machine, where the key travels in the clear.
+    pub fn allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// How runs behave, all of it at once.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// When to look at a running task.
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.policy.pace = pace;
+        self
+    }
+
+    /// Which submissions may be repeated.
+    pub fn repeat(mut self, repeat: Repeat) -> Self {
+        self.policy.repeat = repeat;
+        self
+    }
+
+    /// How long one run is watched; 10 minutes unless said otherwise.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.wait_timeout = timeout;
+        self
+    }
+
+    /// The longest one exchange may take; 30 seconds unless said otherwise.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.request_timeout = timeout;
+        self
+    }
+
+    /// The longest a connection may take to be made; 10 seconds unless said otherwise.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Where local photos are put.
+    pub fn uploads(mut self, uploads: Uploads) -> Self {
+        self.uploads = uploads;
+        self
+    }
+
+    /// Through what to connect.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// A PEM file of certificates to trust instead of the system's.
+    pub fn ca_bundle(mut self, path: impl AsRef<Path>) -> Self {
+        self.ca_bundle = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingKey`] without a key, [`ErrorKind::Misconfigured`] for a key, base URL,
+    /// time limit, proxy or certificate file that cannot be used.
+    pub fn build(self) -> Result<C, Error> {
+        C::from_settings(self.settings()?)
+    }
+
+    fn settings(self) -> Result<Settings, Error> {
+        let misconfigured = |message: String| Error::new(ErrorKind::Misconfigured, message);
+        let base = self.base_url.as_deref().unwrap_or(BaseUrl::DEFAULT);
+        let base = BaseUrl::parse(base, self.allow_http)
+            .map_err(|error| misconfigured(error.to_string()))?;
+        let Some(key) = self.api_key else {
+            return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY));
+        };
+        let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
+        for (name, limit) in [
+            ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.policy.request_timeout),
+        ] {
+            if limit.is_zero() {
+                return Err(misconfigured(format!("{name} is 0 s: nothing could be exchanged")));
+            }
+        }
+        let ca_bundle = self.ca_bundle.map(|path| match std::fs::read(&path) {
+            Ok(pem) => Ok(CaBundle { path, pem }),
+            Err(error) => {
+                Err(misconfigured(format!("ca_bundle {} cannot be read: {error}", path.display())))
+            }
+        });
+        Ok(Settings {
+            endpoint: Endpoint::new(base, key),
+            // A connection that is still being made when the exchange's time is over would look
+            // like a lost answer, though nothing had left.
+            connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
+            policy: self.policy,
+            uploads: self.uploads,
+            proxy: self.proxy,
+            ca_bundle: ca_bundle.transpose()?,
+            allow_http: self.allow_http,
+        })
+    }
+}
+
+impl<C: BuildClient> Default for ClientBuilder<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Without the key.
+impl<C> fmt::Debug for ClientBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("base_url", &self.base_url)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
+const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
+const MISSING_KEY: &str = "there is no API key: set EFFECTS_API_KEY, or give one; keys are made on \
+    the API key page of the service's site (https://cloud.vtrix.ai), and the local gateway \
+    (`--emulator`) needs none";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Built(Settings);
+
+    impl BuildClient for Built {
+        fn from_settings(settings: Settings) -> Result<Self, Error> {
+            Ok(Self(settings))
+        }
+    }
+
+    fn builder() -> ClientBuilder<Built> {
+        ClientBuilder::new()
+    }
+
+    #[test]
+    fn without_a_key_the_error_says_where_keys_are_made() {
+        let error = builder().build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingKey);
+        assert!(error.to_string().contains("API key page"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_is_sent() {
+        let key = || builder().api_key("key-for-tests");
+        for broken in [
+            key().base_url("http://example.com"),
+            key().base_url("nowhere"),
+            key().request_timeout(Duration::ZERO),
+            key().ca_bundle("/nowhere/ca.pem"),
+            builder().api_key("two words"),
+        ] {
+            assert_eq!(broken.build().unwrap_err().kind(), ErrorKind::Misconfigured);
+        }
+        assert!(key().base_url("http://example.com").allow_http(true).build().is_ok());
+    }
+
+    #[test]
+    fn connecting_ends_before_the_exchange_does_and_nothing_prints_the_key() {
+        let builder = builder().api_key("key-for-tests").request_timeout(Duration::from_secs(5));
+        assert!(!format!("{builder:?}").contains("key-for-tests"));
+        let Built(settings) = builder.build().unwrap();
+        assert!(settings.connect_timeout < settings.policy.request_timeout);
+        assert!(!format!("{settings:?}").contains("key-for-tests"));
+        let proxy = Proxy::Url("http://me:hunter2@proxy".to_owned());
+        assert!(!format!("{proxy:?}").contains("hunter2"));
+    }
+}

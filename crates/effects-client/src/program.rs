@@ -1,0 +1,159 @@
+//! Programs of the caller's that put a photo somewhere.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use effects_core::{Error, ErrorKind, Photo, Reference};
+
+use crate::seed::random_number;
+
+/// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
+/// argument, and prints the URL. It is waited for as long as it takes.
+///
+/// `program` may hold arguments of its own, parted by spaces; no shell reads it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL.
+pub fn run_uploader(program: &str, photo: &Photo) -> Result<Reference, Error> {
+    let folder = Scratch::new()?;
+    let path = folder.0.join(photo.name());
+    fs::write(&path, photo.bytes())
+        .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
+    let printed = run(program, &[path.as_os_str()])?;
+    let line = printed.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    parse(program, line)
+}
+
+/// Where a presigner says to put a photo, and where it can be fetched then.
+#[derive(Clone, Eq, PartialEq)]
+pub struct PresignedUrls {
+    /// To PUT the photo to; whoever has it may write there.
+    pub put: String,
+    /// To fetch the photo from.
+    pub fetch: Reference,
+}
+
+/// Without the URLs: they are permissions.
+impl std::fmt::Debug for PresignedUrls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PresignedUrls(…)")
+    }
+}
+
+/// Runs a program that makes presigned URLs: it gets a file name and a media type as its last
+/// arguments, and prints the URL to PUT to and, on a second line, the URL to fetch from.
+///
+/// # Errors
+///
+/// [`ErrorKind::Upload`] when it cannot be run, fails, or does not print both.
+pub fn run_presigner(program: &str, photo: &Photo) -> Result<PresignedUrls, Error> {
+    let arguments = [OsStr::new(photo.name()), OsStr::new(photo.format().media_type())];
+    let printed = run(program, &arguments)?;
+    let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (Some(put), Some(fetch)) = (lines.next(), lines.next()) else {
+        return Err(upload_error(&format!(
+            "{program:?} must print two lines, the URL to PUT to and the URL to fetch from"
+        )));
+    };
+    Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch)? })
+}
+
+fn parse(program: &str, line: &str) -> Result<Reference, Error> {
+    line.parse().map_err(|error| upload_error(&format!("{program:?} printed no URL: {error}")))
+}
+
+fn run(program: &str, arguments: &[&OsStr]) -> Result<String, Error> {
+    let mut words = program.split_whitespace();
+    let output = Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| upload_error(&format!("{program:?} cannot be run: {error}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Err(upload_error(&format!("{program:?} ended with {}: {last}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn upload_error(message: &str) -> Error {
+    Error::new(ErrorKind::Upload, format!("{message}; nothing was submitted"))
+}
+
+/// A folder of its own that goes away again.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Error> {
+        let path: &Path = &env::temp_dir().join(format!("effects-{:016x}", random_number()));
+        fs::create_dir(path).map_err(|error| {
+            upload_error(&format!("{} cannot be made: {error}", path.display()))
+        })?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It holds a copy of the caller's own photo; a leftover does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    fn photo() -> Photo {
+        Photo::new(bytes::Bytes::from_static(b"\x89PNG\r\n\x1a\n"), "cat.png").unwrap()
+    }
+
+    fn script(folder: &Path, text: &str) -> String {
+        let path = folder.join("put.sh");
+        fs::write(&path, text).unwrap();
+        format!("sh {}", path.display())
+    }
+
+    #[test]
+    fn a_program_gets_the_photo_and_prints_its_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = script(
+            folder.path(),
+            "test \"$(wc -c < \"$1\")\" -eq 8 && echo https://example.com/$(basename \"$1\")",
+        );
+        let url = run_uploader(&program, &photo()).unwrap();
+        assert_eq!(url.as_str(), "https://example.com/cat.png");
+    }
+
+    #[test]
+    fn a_presigner_prints_two_urls() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = script(folder.path(), "echo https://put/$1; echo https://get/$2");
+        let urls = run_presigner(&program, &photo()).unwrap();
+        assert_eq!(
+            (urls.put.as_str(), urls.fetch.as_str()),
+            ("https://put/cat.png", "https://get/image/png")
+        );
+        assert!(!format!("{urls:?}").contains("put/cat"));
+        let one_line = script(folder.path(), "echo https://put");
+        assert!(run_presigner(&one_line, &photo()).unwrap_err().to_string().contains("two lines"));
+    }
+
+    #[test]
+    fn a_program_that_fails_says_why_and_nothing_was_submitted() {
+        let folder = tempfile::tempdir().unwrap();
+        let failing = script(folder.path(), "echo no such bucket >&2; exit 3");
+        let error = run_uploader(&failing, &photo()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Upload);
+        assert!(error.to_string().contains("no such bucket"), "{error}");
+        assert!(run_uploader("/nowhere/put", &photo()).is_err());
+        assert!(run_uploader(&script(folder.path(), "echo done"), &photo()).is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! What a client tells `tracing`: a span for each task with children for submitting, waiting,
+//! polling and downloading, and the run's events inside them.
+//!
+//! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
+//! told.
+
+use effects_core::{Call, Event, Picture, TaskId, Template};
+use tracing::{Level, Span, field};
+
+/// The span of one task, from its submission to its picture.
+pub fn task_span(template: Option<&Template>, task: Option<&TaskId>) -> Span {
+    let span = tracing::info_span!("task", template = field::Empty, task_id = field::Empty);
+    if let Some(template) = template {
+        span.record("template", template.id());
+    }
+    if let Some(task) = task {
+        span.record("task_id", task.as_str());
+    }
+    span
+}
+
+/// The span of following a task to its end, inside its task's.
+pub fn wait_span(task: &Span) -> Span {
+    tracing::debug_span!(parent: task, "wait")
+}
+
+/// The span of one exchange, inside the current one: `submit` or `poll`.
+pub fn exchange_span(call: &Call) -> Span {
+    if call.is_submission() { tracing::debug_span!("submit") } else { tracing::debug_span!("poll") }
+}
+
+/// The span of one download.
+pub fn download_span(picture: &Picture) -> Span {
+    let host = picture.url.split('/').nth(2).unwrap_or_default();
+    tracing::debug_span!("download", task_id = picture.task_id.as_str(), host)
+}
+
+/// Tells an event of a run inside its task's span.
+pub fn tell(span: &Span, event: &Event) {
+    if let Event::Submitted { task_id } = event {
+        span.record("task_id", task_id.as_str());
+    }
+    let level = match event {
+        Event::Running { .. } => Level::DEBUG,
+        Event::Submitted { .. } => Level::INFO,
+        _ => Level::WARN,
+    };
+    span.in_scope(|| match level {
+        Level::DEBUG => tracing::debug!("{event}"),
+        Level::INFO => tracing::info!("{event}"),
+        _ => tracing::warn!("{event}"),
+    });
+}

@@ -1,0 +1,64 @@
+//! Uploads made already, by what was uploaded.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use effects_core::{Photo, Reference, Time};
+use sha2::{Digest, Sha256};
+
+/// Remembers where a photo was put, by the SHA-256 of its content: whoever tries ten templates on
+/// one photo uploads it once.
+///
+/// Nobody promises how long an uploaded photo stays, so an entry is believed for an hour.
+#[derive(Debug, Default)]
+pub struct UploadCache(Mutex<HashMap<[u8; 32], (Reference, Time)>>);
+
+impl UploadCache {
+    /// Where the photo was put, if that was not long ago.
+    pub fn get(&self, photo: &Photo, now: Time) -> Option<Reference> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reference, since) = cache.get(&hash(photo))?;
+        (now.since(*since) < BELIEVED).then(|| reference.clone())
+    }
+
+    /// Remembers where the photo was put.
+    pub fn insert(&self, photo: &Photo, reference: Reference, now: Time) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MOST {
+            cache.retain(|_, (_, since)| now.since(*since) < BELIEVED);
+        }
+        // Full of fresh ones: better to upload twice than to grow for ever.
+        if cache.len() < MOST {
+            cache.insert(hash(photo), (reference, now));
+        }
+    }
+}
+
+fn hash(photo: &Photo) -> [u8; 32] {
+    Sha256::digest(photo.bytes()).into()
+}
+
+const BELIEVED: Duration = Duration::from_secs(3600);
+const MOST: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(content: &'static [u8]) -> Photo {
+        let bytes = [b"\x89PNG\r\n\x1a\n", content].concat();
+        Photo::new(bytes.into(), "any.png").unwrap()
+    }
+
+    #[test]
+    fn the_content_finds_the_upload_for_an_hour() {
+        let cache = UploadCache::default();
+        let (start, url): (Time, Reference) =
+            (Time::from_millis(5), "https://x/y".parse().unwrap());
+        cache.insert(&photo(b"cat"), url.clone(), start);
+        assert_eq!(cache.get(&photo(b"cat"), start), Some(url));
+        assert_eq!(cache.get(&photo(b"dog"), start), None);
+        assert_eq!(cache.get(&photo(b"cat"), start + BELIEVED), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! Photos in, pictures out: the core's rules, driven over ureq.
+
+use effects_client::{
+    Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
+};
+use effects_core::{
+    Answer, Clock, Download, DownloadStep, Error, ImageFormat, Photo, Picture, Reference, Retries,
+    Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
+    storage_request, upload_error,
+};
+
+use crate::client::Client;
+use crate::http_client::read_chunks;
+
+pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
+    let shared = client.shared();
+    let (settings, endpoint) = (&shared.settings, shared.transport.endpoint());
+    if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
+        return Ok(reference);
+    }
+    let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
+        Uploads::DataUrl => return Ok(photo.data_url()),
+        Uploads::Command(program) => run_uploader(&program, photo)?,
+        Uploads::PresignedPut(program) => {
+            let urls = run_presigner(&program, photo)?;
+            let request = presigned_request(&urls.put, photo)?;
+            repeat(client, &request, read_presigned_answer)?;
+            urls.fetch
+        }
+        Uploads::Gateway(url) => {
+            let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
+            repeat(client, &request, read_storage_answer)?
+        }
+        // `chosen_for` leaves nothing unset, and knows every way this version has.
+        _ => return Err(Error::new(effects_core::ErrorKind::Misconfigured, "no way to upload")),
+    };
+    shared.uploads.insert(photo, reference.clone(), shared.clock.now());
+    Ok(reference)
+}
+
+/// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
+fn repeat<T>(
+    client: &Client,
+    request: &http::Request<bytes::Bytes>,
+    read: impl Fn(&Answer) -> Result<T, Trouble>,
+) -> Result<T, Error> {
+    let shared = client.shared();
+    let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());
+    let mut retries = Retries::new(client.policy(), fresh_seed(), clock.now());
+    loop {
+        let timeout = client.policy().request_timeout;
+        let trouble = match read(&shared.transport.exchange(request.clone(), timeout)) {
+            Ok(value) => return Ok(value),
+            Err(trouble) => trouble,
+        };
+        let Some(until) = retries.next(&trouble, clock.now()) else {
+            return Err(upload_error(trouble));
+        };
+        sleep(&clock, until);
+    }
+}
+
+pub(crate) fn download(
+    client: &Client,
+    picture: &Picture,
+    sink: &mut dyn Sink,
+) -> Result<ImageFormat, Error> {
+    let _span = telemetry::download_span(picture).entered();
+    let clock = StoppableClock::new(client.shared().clock.clone(), Stopper::default());
+    let mut download = Download::new(picture, client.policy(), fresh_seed(), clock.now());
+    loop {
+        match download.step(clock.now()) {
+            DownloadStep::Sleep { until } => sleep(&clock, until),
+            DownloadStep::Failed(error) => return Err(client.with_resume_line(error)),
+            DownloadStep::Fetch => match attempt(client, &download, picture, sink) {
+                Ok(format) => return Ok(format),
+                Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
+                Err(Hitch::Sink(error)) => return Err(client.resumable(error, &picture.task_id)),
+            },
+        }
+    }
+}
+
+/// What ends an attempt: trouble on the way, which may pass, or nowhere to write to.
+enum Hitch {
+    Trouble(Trouble),
+    Sink(Error),
+}
+
+fn attempt(
+    client: &Client,
+    download: &Download,
+    picture: &Picture,
+    sink: &mut dyn Sink,
+) -> Result<ImageFormat, Hitch> {
+    sink.restart().map_err(Hitch::Sink)?;
+    let response = client.shared().transport.http().open(&picture.url).map_err(Hitch::Trouble)?;
+    let (parts, body) = response.into_parts();
+    let mut receiver = download.receive(parts.status, &parts.headers).map_err(Hitch::Trouble)?;
+    let mut full = None;
+    let read = read_chunks(body, |chunk| {
+        receiver.chunk(chunk)?;
+        sink.write(chunk).map_err(|error| {
+            let reason = error.to_string();
+            full = Some(error);
+            Trouble::Lost { reason }
+        })
+    });
+    if let Some(error) = full {
+        return Err(Hitch::Sink(error));
+    }
+    read.and_then(|()| receiver.finish()).map_err(Hitch::Trouble)
+}
+
+fn sleep(clock: &StoppableClock, until: effects_core::Time) {
+    while clock.now() < until {
+        clock.sleep_until(until);
+    }
+}

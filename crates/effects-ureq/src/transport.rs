@@ -1,0 +1,59 @@
+//! The core's [`Transport`] over ureq.
+
+use std::sync::Arc;
+
+use effects_client::{Settings, telemetry};
+use effects_core::{Answer, Call, Endpoint, Error, Transport};
+
+use crate::http_client::HttpClient;
+
+/// Makes a run's exchanges on ureq: for driving [`effects_core::Run`] oneself.
+///
+/// Cloning it shares its connections.
+#[derive(Clone, Debug)]
+pub struct UreqTransport {
+    endpoint: Endpoint,
+    http: Arc<HttpClient>,
+}
+
+impl UreqTransport {
+    /// A transport with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) for a proxy or
+    /// certificates that cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let http = Arc::new(HttpClient::new(settings)?);
+        Ok(Self { endpoint: settings.endpoint.clone(), http })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Makes an exchange outside any run, redacted like every other.
+    pub(crate) fn exchange(
+        &self,
+        request: http::Request<bytes::Bytes>,
+        timeout: std::time::Duration,
+    ) -> Answer {
+        match self.http.exchange(request, timeout) {
+            Answer::Answered { status, headers, body } => {
+                Answer::Answered { status, headers, body: self.endpoint.redact(body) }
+            }
+            failure => failure,
+        }
+    }
+}
+
+impl Transport for UreqTransport {
+    fn send(&self, call: &Call) -> Answer {
+        let _span = telemetry::exchange_span(call).entered();
+        self.exchange(self.endpoint.request(call), call.timeout)
+    }
+}

@@ -1,0 +1,176 @@
+//! A run being driven, event by event.
+
+use effects_client::{StoppableClock, Stopper, fresh_seed, telemetry};
+use effects_core::{
+    Answer, Call, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
+    Template, Time, Told, Transport, drive_on,
+};
+use tracing::Span;
+
+use crate::client::Client;
+use crate::task_handle::TaskHandle;
+
+/// A run being driven: an iterator of its events, then its outcome. Nothing happens before it is
+/// asked for the next event or for its end.
+///
+/// Dropping it stops the watching; the task, once there is one, goes on.
+///
+/// ```no_run
+/// # use effects_ureq::{Client, EffectRequest, Template};
+/// # let client = Client::from_env()?;
+/// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+/// let mut watch = client.watch(request);
+/// for event in watch.by_ref() {
+///     println!("{event}");
+/// }
+/// let effect = watch.finish()?;
+/// # Ok::<(), effects_ureq::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+    run: Run,
+    template: Option<Template>,
+    stopper: Stopper,
+    clock: StoppableClock,
+    span: Span,
+    end: Option<Result<Outcome, Error>>,
+    /// A handle that wants to remember the verdict.
+    handle: Option<TaskHandle>,
+}
+
+impl Watch {
+    pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
+        let template = request.template().clone();
+        let now = client.shared().clock.now();
+        let run = Run::submit(request, client.shared_policy(), fresh_seed(), now);
+        Self::new(client, run, Some(template))
+    }
+
+    pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
+        let client = handle.client();
+        let (now, policy) = (client.shared().clock.now(), client.shared_policy());
+        let template = handle.template().cloned();
+        let mut run = Run::attach(handle.id().clone(), template.clone(), policy, fresh_seed(), now);
+        if let Some(submitted) = submitted {
+            run = run.submitted_at(submitted);
+        }
+        Self { handle: Some(handle.clone()), ..Self::new(client, run, template) }
+    }
+
+    fn new(client: &Client, run: Run, template: Option<Template>) -> Self {
+        let stopper = Stopper::default();
+        let clock = StoppableClock::new(client.shared().clock.clone(), stopper.clone());
+        let span = telemetry::task_span(template.as_ref(), run.task_id());
+        let client = client.clone();
+        Self { client, run, template, stopper, clock, span, end: None, handle: None }
+    }
+
+    /// What ends the watch from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// The task, once there is one.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        self.run.task_id()
+    }
+
+    /// Drives the run to its end.
+    ///
+    /// # Errors
+    ///
+    /// Every outcome but a completed task, and a journal that cannot be written.
+    pub fn finish(mut self) -> Result<Effect, Error> {
+        self.by_ref().for_each(drop);
+        let outcome = self.outcome()?;
+        outcome.into_result().map_err(|error| self.client.with_resume_line(error))
+    }
+
+    /// Drives the run until its task's id is known.
+    pub(crate) fn submitted(mut self) -> Result<TaskHandle, Error> {
+        let client = self.client.clone();
+        while self.run.task_id().is_none() {
+            if self.next().is_none() {
+                break;
+            }
+        }
+        let Some(id) = self.run.task_id().cloned() else {
+            return self.finish().map(|effect| TaskHandle::new(&client, effect.task_id, None));
+        };
+        let now = self.client.shared().clock.now();
+        let handle = TaskHandle::new(&client, id, self.template.take()).submitted_at(now);
+        // A task that was final in the answer to its submission needs no look.
+        self.stopper.stop();
+        self.by_ref().for_each(drop);
+        if let Some(Ok(outcome)) = &self.end {
+            handle.remember(outcome);
+        }
+        Ok(handle)
+    }
+
+    /// How it ended: known once the iterator has.
+    fn outcome(&mut self) -> Result<Outcome, Error> {
+        self.end.take().unwrap_or_else(|| {
+            let message = "the watch was asked for its end before it had one";
+            Err(Error::new(ErrorKind::Journal, message))
+        })
+    }
+
+    fn drive(&mut self) -> Result<Told, Error> {
+        let span = self.span.clone();
+        let _entered = span.enter();
+        let transport = Noted { client: &self.client, stopper: &self.stopper };
+        let journal = self.client.journal();
+        let stopper = &self.stopper;
+        let told =
+            drive_on(&mut self.run, &transport, &self.clock, journal, || stopper.is_stopped());
+        self.stopper.set_submitting(false);
+        told.map_err(|error| {
+            let (kind, task_id) = (ErrorKind::Journal, self.run.task_id().cloned());
+            Problem { kind, message: error.to_string(), task_id, trouble: None }.into()
+        })
+    }
+}
+
+impl Iterator for Watch {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        if self.end.is_some() {
+            return None;
+        }
+        match self.drive() {
+            Ok(Told::Event(event)) => {
+                telemetry::tell(&self.span, &event);
+                Some(event)
+            }
+            Ok(Told::Done(outcome)) => {
+                if let Some(handle) = &self.handle {
+                    handle.remember(&outcome);
+                }
+                self.end = Some(Ok(outcome));
+                None
+            }
+            Err(error) => {
+                self.end = Some(Err(self.client.with_resume_line(error)));
+                None
+            }
+        }
+    }
+}
+
+/// The client's transport, noting when a submission is in flight.
+struct Noted<'a> {
+    client: &'a Client,
+    stopper: &'a Stopper,
+}
+
+impl Transport for Noted<'_> {
+    fn send(&self, call: &Call) -> Answer {
+        if call.is_submission() {
+            self.stopper.set_submitting(true);
+        }
+        self.client.shared().transport.send(call)
+    }
+}
