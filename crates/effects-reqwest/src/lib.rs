@@ -1,1 +1,42 @@
-//! (under construction)
+//! The async client for the `spark_img_effects` API, on reqwest and tokio.
+//!
+//! ```no_run
+//! use effects_reqwest::{Client, EffectRequest, Template};
+//!
+//! # async fn example() -> Result<(), effects_reqwest::Error> {
+//! let client = Client::from_env()?;
+//! let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+//! let effect = client.run(request.clone()).await?;
+//! client.download(&effect.pictures[0], "ball.png").await?;
+//! println!("task {} cost {:?}", effect.task_id, effect.usage.cost);
+//!
+//! let task = client.submit(request).await?; // the id outlives the process
+//! let mut events = task.events();
+//! while let Some(event) = events.next().await {
+//!     println!("{event}");
+//! }
+//! let effect = task.wait().await?; // or, tomorrow: client.task(id).wait()
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Dropping a future of this crate stops the watching and loses nothing: a submission under way
+//! runs in a task of its own to its answer, and the id in it reaches the journal and the log.
+//!
+//! Every name of [`effects_core`] in these signatures is exported here too.
+
+mod client;
+mod clock;
+mod http_client;
+mod task_handle;
+mod transfer;
+mod transport;
+mod watch;
+
+pub use client::Client;
+pub use clock::TokioClock;
+pub use effects_client::{ClientBuilder, Proxy, read_photo};
+pub use effects_core::*;
+pub use task_handle::TaskHandle;
+pub use transport::ReqwestTransport;
+pub use watch::Watch;

@@ -1,0 +1,199 @@
+//! The client's face.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use effects_client::{BuildClient, ClientBuilder, Settings, UploadCache};
+use effects_core::{
+    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference,
+    TaskId,
+};
+
+use crate::clock::TokioClock;
+use crate::task_handle::TaskHandle;
+use crate::transfer::{self, Target};
+use crate::transport::ReqwestTransport;
+use crate::watch::Watch;
+
+/// An async client. Cloning it is cheap and shares its connections.
+///
+/// It is made anywhere; its futures need a tokio runtime with I/O and time.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    policy: Arc<Policy>,
+    journal: Arc<dyn AsyncJournal>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) transport: ReqwestTransport,
+    pub(crate) clock: TokioClock,
+    pub(crate) settings: Settings,
+    pub(crate) uploads: UploadCache,
+}
+
+impl Client {
+    /// A client with this key and every other setting as it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) for a key that cannot
+    /// be one.
+    pub fn new(api_key: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().api_key(api_key).build()
+    }
+
+    /// Settings, one by one. Nothing is read from the environment.
+    pub fn builder() -> ClientBuilder<Self> {
+        ClientBuilder::new()
+    }
+
+    /// A client from `EFFECTS_API_KEY` (else `VTRIX_API_KEY`) and `EFFECTS_BASE_URL`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingKey`](effects_core::ErrorKind::MissingKey) where no key is set, and what
+    /// [`ClientBuilder::build`] has.
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env().build()
+    }
+
+    /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self.clone() }
+    }
+
+    /// The same client with a journal: no submission leaves before its intent is in it, no poll
+    /// before the task's id is.
+    #[must_use]
+    pub fn with_journal(&self, journal: Arc<dyn AsyncJournal>) -> Self {
+        Self { journal, ..self.clone() }
+    }
+
+    /// How its runs behave.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Submits a request and waits for its effect.
+    ///
+    /// # Errors
+    ///
+    /// Every outcome but a completed task; [`Error::kind`] tells which, and [`Error::task_id`] the
+    /// task wherever there is one.
+    pub async fn run(&self, request: EffectRequest) -> Result<Effect, Error> {
+        self.watch(request).finish().await
+    }
+
+    /// Submits a request and returns once its task's id is known.
+    ///
+    /// # Errors
+    ///
+    /// A submission that made no task, or nobody knows.
+    pub async fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
+        self.watch(request).submitted().await
+    }
+
+    /// Submits a request, to be followed event by event.
+    pub fn watch(&self, request: EffectRequest) -> Watch {
+        Watch::submit(self, request)
+    }
+
+    /// A task submitted before, by whomever.
+    pub fn task(&self, id: TaskId) -> TaskHandle {
+        TaskHandle::new(self, id, None)
+    }
+
+    /// Puts a photo where the service can fetch it. The same photo is uploaded once an hour.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) where nobody chose how,
+    /// [`ErrorKind::Upload`](effects_core::ErrorKind::Upload) and its like where it failed. Nothing
+    /// was submitted then.
+    pub async fn upload(&self, photo: &Photo) -> Result<Reference, Error> {
+        transfer::upload(self, photo).await
+    }
+
+    /// Downloads a picture into a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Download`](effects_core::ErrorKind::Download), with the task's id and the
+    /// picture's URL: it is paid for and still there.
+    pub async fn download(
+        &self,
+        picture: &Picture,
+        path: impl AsRef<Path>,
+    ) -> Result<PathBuf, Error> {
+        let path = path.as_ref().to_owned();
+        let landed = async {
+            let mut target = Target::file(path).await?;
+            transfer::download(self, picture, &mut target).await?;
+            target.finish().await
+        };
+        landed.await.map_err(|error| self.resumable(error, &picture.task_id))
+    }
+
+    /// Downloads a picture into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Download`](effects_core::ErrorKind::Download), with the task's id and the
+    /// picture's URL: it is paid for and still there.
+    pub async fn fetch(&self, picture: &Picture) -> Result<Bytes, Error> {
+        let mut target = Target::Memory(Vec::new());
+        let fetched = transfer::download(self, picture, &mut target).await;
+        fetched.map_err(|error| self.resumable(error, &picture.task_id))?;
+        Ok(target.into_bytes())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn shared_policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
+    pub(crate) fn journal(&self) -> &dyn AsyncJournal {
+        &*self.journal
+    }
+
+    /// The error, with its task and the line that resumes it.
+    pub(crate) fn resumable(&self, error: Error, task: &TaskId) -> Error {
+        self.with_resume_line(error.about(task))
+    }
+
+    pub(crate) fn with_resume_line(&self, error: Error) -> Error {
+        error.with_resume_line(|task| self.shared.transport.endpoint().resume_line(task))
+    }
+}
+
+impl BuildClient for Client {
+    fn from_settings(settings: Settings) -> Result<Self, Error> {
+        let shared = Shared {
+            transport: ReqwestTransport::new(&settings)?,
+            clock: TokioClock::default(),
+            uploads: UploadCache::default(),
+            settings: settings.clone(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            policy: Arc::new(settings.policy),
+            journal: Arc::new(NoJournal),
+        })
+    }
+}
+
+/// Without the key.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.shared.settings.endpoint.base().to_string())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

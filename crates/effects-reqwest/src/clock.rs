@@ -1,0 +1,35 @@
+//! The machine's clock under tokio.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use effects_client::WallClock;
+use effects_core::{AsyncClock, Time};
+
+/// The machine's clock, slept on with tokio's timer.
+#[derive(Clone, Debug, Default)]
+pub struct TokioClock(Arc<WallClock>);
+
+impl TokioClock {
+    /// Waits until then, however often it wakes on the way.
+    pub(crate) async fn sleep_fully(&self, until: Time) {
+        while self.now() < until {
+            self.sleep_until(until).await;
+        }
+    }
+}
+
+#[async_trait]
+impl AsyncClock for TokioClock {
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    async fn sleep_until(&self, until: Time) {
+        // The timer stands still while a laptop sleeps; the wall clock does not.
+        tokio::time::sleep(until.since(self.now()).min(LONGEST_SLEEP)).await;
+    }
+}
+
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);

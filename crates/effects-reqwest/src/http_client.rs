@@ -1,0 +1,196 @@
+//! reqwest, set up so that it does what a paid API needs and nothing by itself.
+//!
+//! No redirect is followed and nothing is repeated on requests that carry the key; environment
+//! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
+//! says truthfully whether the request can have left.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use effects_client::{CaBundle, Proxy, Settings};
+use effects_core::{Answer, BaseUrl, Error, ErrorKind, Trouble};
+use http::{Method, Request};
+use reqwest::redirect::Policy as Redirects;
+use reqwest::{Certificate, ClientBuilder, Response};
+
+/// reqwest's clients of a client, one for each kind of exchange.
+#[derive(Debug)]
+pub(crate) struct HttpClient {
+    submit: reqwest::Client,
+    poll: reqwest::Client,
+    transfer: reqwest::Client,
+    transfer_here: reqwest::Client,
+}
+
+impl HttpClient {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+        // Fails where a provider is installed already, which will do as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificates = certificates(settings.ca_bundle.as_ref())?;
+        let secure = settings.endpoint.base().to_string().starts_with("https:");
+        let loopback = settings.endpoint.base().origin().is_loopback();
+        let base = |here: bool| -> Result<ClientBuilder, Error> {
+            let builder = reqwest::Client::builder()
+                .connect_timeout(settings.connect_timeout)
+                .retry(reqwest::retry::never())
+                .referer(false);
+            proxied(builder, &settings.proxy, here)
+        };
+        let keyed = |idle| -> Result<reqwest::Client, Error> {
+            let builder = base(loopback)?.redirect(Redirects::none()).pool_idle_timeout(idle);
+            build(builder, certificates.as_deref(), secure)
+        };
+        let transfer = |here| -> Result<reqwest::Client, Error> {
+            let builder = base(here)?
+                .redirect(Redirects::limited(5))
+                .read_timeout(settings.policy.request_timeout)
+                .timeout(settings.policy.wait_timeout.max(settings.policy.request_timeout));
+            build(builder, certificates.as_deref(), false)
+        };
+        Ok(Self {
+            submit: keyed(SUBMIT_IDLE)?,
+            poll: keyed(POLL_IDLE)?,
+            transfer: transfer(false)?,
+            transfer_here: transfer(true)?,
+        })
+    }
+
+    /// Makes an exchange that carries the key, or a presigned permission.
+    pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
+        let client = if request.method() == Method::GET { &self.poll } else { &self.submit };
+        let mut request = match reqwest::Request::try_from(request) {
+            Ok(request) => request,
+            Err(error) => return Answer::NotSent(words(&error)),
+        };
+        *request.timeout_mut() = Some(timeout);
+        let mut response = match client.execute(request).await {
+            Ok(response) => response,
+            Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
+            Err(error) => return Answer::Lost(words(&error)),
+        };
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        match read(&mut response).await {
+            Ok(body) => Answer::Answered { status, headers, body },
+            Err(reason) => Answer::Lost(reason),
+        }
+    }
+
+    /// Opens a download. It carries no key.
+    pub(crate) async fn open(&self, url: &str) -> Result<Response, Trouble> {
+        let host = url.parse::<http::Uri>().ok().and_then(|uri| Some(uri.host()?.to_owned()));
+        let here = host.is_some_and(|host| {
+            BaseUrl::parse(&format!("http://{host}"), true)
+                .is_ok_and(|base| base.origin().is_loopback())
+        });
+        let client = if here { &self.transfer_here } else { &self.transfer };
+        client.get(url).send().await.map_err(|error| {
+            let reason = words(&error);
+            if before_sending(&error) {
+                Trouble::NotSent { reason }
+            } else {
+                Trouble::Lost { reason }
+            }
+        })
+    }
+}
+
+/// The error with its causes, without the URL: it may be a permission.
+pub(crate) fn words(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the exchange failed".to_owned() } else { text }
+}
+
+/// A name, a connection or a TLS session that could not be had: reqwest's connector does all three
+/// before the first byte of a request.
+fn before_sending(error: &reqwest::Error) -> bool {
+    error.is_connect() || error.is_builder()
+}
+
+async fn read(response: &mut Response) -> Result<Bytes, String> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST_ANSWER_BYTES {
+            return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes"));
+        }
+    }
+    Ok(body.freeze())
+}
+
+fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBuilder, Error> {
+    match proxy {
+        Proxy::System if !here => Ok(builder),
+        Proxy::System | Proxy::Direct => Ok(builder.no_proxy()),
+        Proxy::Url(url) => {
+            let proxy = reqwest::Proxy::all(url).map_err(|error| {
+                // The URL may hold a password.
+                let message = format!("the proxy's URL is unusable: {}", words(&error));
+                Error::new(ErrorKind::Misconfigured, message)
+            })?;
+            Ok(builder.proxy(proxy))
+        }
+    }
+}
+
+fn certificates(bundle: Option<&CaBundle>) -> Result<Option<Vec<Certificate>>, Error> {
+    let Some(CaBundle { path, pem }) = bundle else {
+        return Ok(None);
+    };
+    match Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(Some(certificates)),
+        _ => {
+            let message = format!("ca_bundle {} holds no certificate in PEM form", path.display());
+            Err(Error::new(ErrorKind::Misconfigured, message))
+        }
+    }
+}
+
+/// Builds a client that trusts the caller's certificates, else the system's.
+///
+/// A machine without any, such as a slim container, can still talk http: to this machine's gateway.
+fn build(
+    builder: ClientBuilder,
+    certificates: Option<&[Certificate]>,
+    secure: bool,
+) -> Result<reqwest::Client, Error> {
+    let trusting = |certificates: &[Certificate]| certificates.to_vec();
+    if let Some(certificates) = certificates {
+        return builder.tls_certs_only(trusting(certificates)).build().map_err(|e| unusable(&e));
+    }
+    // A builder is used up by building, and cannot be cloned: what the system has is tried apart.
+    match reqwest::Client::builder().build() {
+        Ok(_) => builder.build().map_err(|error| unusable(&error)),
+        Err(error) if secure => Err(unusable(&error)),
+        Err(_) => builder.tls_certs_only([]).build().map_err(|error| unusable(&error)),
+    }
+}
+
+fn unusable(error: &reqwest::Error) -> Error {
+    let message = format!(
+        "no HTTP client can be set up here: {}; where the system has no certificates, give a \
+         ca_bundle",
+        words(error)
+    );
+    Error::new(ErrorKind::Misconfigured, message)
+}
+
+/// A submission leaves on a connection that was idle for less than this: one that a server has just
+/// closed would make its fate unknown for nothing.
+const SUBMIT_IDLE: Duration = Duration::from_millis(1_500);
+
+/// A poll may try an older one: it can be made again.
+const POLL_IDLE: Duration = Duration::from_secs(30);
+
+/// No answer about a task is longer.
+const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;

@@ -1,0 +1,96 @@
+//! A task by its id.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use effects_client::fresh_seed;
+use effects_core::{
+    AsyncClock, AsyncTransport, Call, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time,
+};
+
+use crate::client::Client;
+use crate::watch::Watch;
+
+/// A task by its id: looked at, followed, waited for; now, or in another process tomorrow.
+#[derive(Clone, Debug)]
+pub struct TaskHandle {
+    client: Client,
+    id: TaskId,
+    template: Option<Template>,
+    submitted: Option<Time>,
+    /// The end of the task, once somebody saw it: nobody need look again.
+    verdict: Arc<Mutex<Option<Outcome>>>,
+}
+
+impl TaskHandle {
+    pub(crate) fn new(client: &Client, id: TaskId, template: Option<Template>) -> Self {
+        let verdict = Arc::default();
+        Self { client: client.clone(), id, template, submitted: None, verdict }
+    }
+
+    pub(crate) fn submitted_at(self, submitted: Time) -> Self {
+        Self { submitted: Some(submitted), ..self }
+    }
+
+    /// Its id: keep it, and the task can be picked up again with [`Client::task`].
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// Looks once, repeating only what goes wrong on the way, for at most one request time.
+    ///
+    /// # Errors
+    ///
+    /// The task is not found, the key is refused, the service cannot be reached or understood.
+    pub async fn status(&self) -> Result<Task, Error> {
+        let (shared, policy) = (self.client.shared(), self.client.policy());
+        let (clock, timeout) = (&shared.clock, policy.request_timeout);
+        let mut retries =
+            Retries::new(policy, fresh_seed(), clock.now()).within(timeout, clock.now());
+        loop {
+            let call = Call::look(self.id.clone(), timeout, clock.now());
+            let answer = shared.transport.send(&call).await;
+            let error = match Task::read(&self.id, answer.as_reply()) {
+                Ok(task) => return Ok(task),
+                Err(error) => error,
+            };
+            let again = error.trouble().and_then(|trouble| retries.next(trouble, clock.now()));
+            let Some(until) = again else {
+                return Err(self.client.with_resume_line(error));
+            };
+            clock.sleep_fully(until).await;
+        }
+    }
+
+    /// Follows the task event by event.
+    pub fn events(&self) -> Watch {
+        Watch::attach(self, self.submitted)
+    }
+
+    /// Waits for the task's effect, for one `wait_timeout` from now.
+    ///
+    /// # Errors
+    ///
+    /// Every outcome but a completed task.
+    pub async fn wait(&self) -> Result<Effect, Error> {
+        let known = self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(outcome) => outcome.into_result(),
+            None => self.events().finish().await,
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
+    }
+
+    pub(crate) fn remember(&self, outcome: &Outcome) {
+        if outcome.is_verdict() {
+            let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+            *verdict = Some(outcome.clone());
+        }
+    }
+}

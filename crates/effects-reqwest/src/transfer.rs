@@ -1,0 +1,189 @@
+//! Photos in, pictures out: the core's rules, driven over reqwest.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use effects_client::{Landing, Sink, fresh_seed, run_presigner, run_uploader, telemetry};
+use effects_core::{
+    Answer, AsyncClock, Download, DownloadStep, Error, ErrorKind, Photo, Picture, Reference,
+    Retries, Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
+    storage_request, upload_error,
+};
+use http::Request;
+use tracing::Instrument;
+
+use crate::client::Client;
+use crate::http_client::words;
+
+pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
+    let shared = client.shared();
+    let (settings, endpoint) = (&shared.settings, shared.transport.endpoint());
+    if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
+        return Ok(reference);
+    }
+    let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
+        Uploads::DataUrl => return Ok(photo.data_url()),
+        Uploads::Command(program) => {
+            let photo = photo.clone();
+            off_the_runtime(move || run_uploader(&program, &photo)).await?
+        }
+        Uploads::PresignedPut(program) => {
+            let presigned = photo.clone();
+            let urls = off_the_runtime(move || run_presigner(&program, &presigned)).await?;
+            let request = presigned_request(&urls.put, photo)?;
+            repeat(client, &request, read_presigned_answer).await?;
+            urls.fetch
+        }
+        Uploads::Gateway(url) => {
+            let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
+            repeat(client, &request, read_storage_answer).await?
+        }
+        // `chosen_for` leaves nothing unset, and knows every way this version has.
+        _ => return Err(Error::new(ErrorKind::Misconfigured, "no way to upload")),
+    };
+    shared.uploads.insert(photo, reference.clone(), shared.clock.now());
+    Ok(reference)
+}
+
+/// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
+async fn repeat<T>(
+    client: &Client,
+    request: &Request<Bytes>,
+    read: impl Fn(&Answer) -> Result<T, Trouble>,
+) -> Result<T, Error> {
+    let (shared, policy) = (client.shared(), client.policy());
+    let clock = &shared.clock;
+    let mut retries = Retries::new(policy, fresh_seed(), clock.now());
+    loop {
+        let answer = shared.transport.exchange(request.clone(), policy.request_timeout).await;
+        let trouble = match read(&answer) {
+            Ok(value) => return Ok(value),
+            Err(trouble) => trouble,
+        };
+        let Some(until) = retries.next(&trouble, clock.now()) else {
+            return Err(upload_error(trouble));
+        };
+        clock.sleep_fully(until).await;
+    }
+}
+
+/// Where a picture's bytes go. Files are written off the runtime: disks block.
+pub(crate) enum Target {
+    Memory(Vec<u8>),
+    File(Option<Landing>),
+}
+
+impl Target {
+    pub(crate) async fn file(path: PathBuf) -> Result<Self, Error> {
+        let landing = off_the_runtime(move || Landing::begin(&path)).await?;
+        Ok(Self::File(Some(landing)))
+    }
+
+    pub(crate) async fn finish(self) -> Result<PathBuf, Error> {
+        match self {
+            Self::File(Some(landing)) => off_the_runtime(move || landing.finish()).await,
+            Self::File(None) | Self::Memory(_) => Err(gone()),
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Memory(bytes) => bytes.into(),
+            Self::File(_) => Bytes::new(),
+        }
+    }
+
+    async fn restart(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Memory(bytes) => bytes.restart(),
+            Self::File(landing) => with_landing(landing, Landing::restart).await,
+        }
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
+        match self {
+            Self::Memory(bytes) => bytes.write(&chunk),
+            Self::File(landing) => {
+                with_landing(landing, move |landing| landing.write(&chunk)).await
+            }
+        }
+    }
+}
+
+async fn with_landing(
+    slot: &mut Option<Landing>,
+    act: impl FnOnce(&mut Landing) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    // Gone only if an earlier act was cancelled half-way, and with it the whole download.
+    let mut landing = slot.take().ok_or_else(gone)?;
+    let (landing, done) = off_the_runtime(move || {
+        let done = act(&mut landing);
+        Ok((landing, done))
+    })
+    .await?;
+    *slot = Some(landing);
+    done
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(act).await.unwrap_or_else(|_| Err(gone()))
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Download, "the runtime gave up what was under way")
+}
+
+pub(crate) async fn download(
+    client: &Client,
+    picture: &Picture,
+    target: &mut Target,
+) -> Result<(), Error> {
+    let clock = &client.shared().clock;
+    let mut download = Download::new(picture, client.policy(), fresh_seed(), clock.now());
+    let steps = async {
+        loop {
+            match download.step(clock.now()) {
+                DownloadStep::Sleep { until } => clock.sleep_fully(until).await,
+                DownloadStep::Failed(error) => return Err(error),
+                DownloadStep::Fetch => match attempt(client, &download, picture, target).await {
+                    Ok(()) => return Ok(()),
+                    Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
+                    Err(Hitch::Target(error)) => return Err(error),
+                },
+            }
+        }
+    };
+    steps.instrument(telemetry::download_span(picture)).await
+}
+
+/// What ends an attempt: trouble on the way, which may pass, or nowhere to write to.
+enum Hitch {
+    Trouble(Trouble),
+    Target(Error),
+}
+
+async fn attempt(
+    client: &Client,
+    download: &Download,
+    picture: &Picture,
+    target: &mut Target,
+) -> Result<(), Hitch> {
+    target.restart().await.map_err(Hitch::Target)?;
+    let http = client.shared().transport.http();
+    let mut response = http.open(&picture.url).await.map_err(Hitch::Trouble)?;
+    let mut receiver =
+        download.receive(response.status(), response.headers()).map_err(Hitch::Trouble)?;
+    loop {
+        let chunk = response
+            .chunk()
+            .await
+            .map_err(|error| Hitch::Trouble(Trouble::Lost { reason: words(&error) }))?;
+        let Some(chunk) = chunk else {
+            return receiver.finish().map(drop).map_err(Hitch::Trouble);
+        };
+        receiver.chunk(&chunk).map_err(Hitch::Trouble)?;
+        target.write(chunk).await.map_err(Hitch::Target)?;
+    }
+}

@@ -1,0 +1,237 @@
+//! A run being driven, event by event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use effects_client::{fresh_seed, telemetry};
+use effects_core::{
+    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
+    Template, Time, Told, drive_on_async,
+};
+use tokio::task::{JoinError, JoinHandle};
+use tracing::{Instrument, Span};
+
+use crate::client::Client;
+use crate::task_handle::TaskHandle;
+
+/// A run being driven: its events one by one, then its outcome. Nothing happens before it is asked
+/// for the next event or for its end.
+///
+/// Dropping it, or a future of it, stops the watching and loses nothing: a submission under way
+/// runs in a task of its own to its answer, and a later [`next`](Self::next) takes up where a
+/// dropped one left off.
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+    driving: Driving,
+    task: Option<TaskId>,
+    template: Option<Template>,
+    span: Span,
+    abandoned: Arc<AtomicBool>,
+    end: Option<Result<Outcome, Error>>,
+    /// A handle that wants to remember the verdict.
+    handle: Option<TaskHandle>,
+}
+
+/// Where the run is.
+#[derive(Debug)]
+enum Driving {
+    Here(Box<Run>),
+    /// In a tokio task that survives whoever waits for it.
+    Away(JoinHandle<Leg>),
+    /// Over, or between the two.
+    Gone,
+}
+
+/// A stretch of driving that is over: the run, and what it came to.
+type Leg = (Box<Run>, Result<Told, Error>);
+
+impl Watch {
+    pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
+        let template = request.template().clone();
+        let now = client.shared().clock.now();
+        let run = Run::submit(request, client.shared_policy(), fresh_seed(), now);
+        Self::new(client, run, Some(template))
+    }
+
+    pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
+        let client = handle.client();
+        let (now, policy) = (client.shared().clock.now(), client.shared_policy());
+        let template = handle.template().cloned();
+        let mut run = Run::attach(handle.id().clone(), template.clone(), policy, fresh_seed(), now);
+        if let Some(submitted) = submitted {
+            run = run.submitted_at(submitted);
+        }
+        let mut watch = Self::new(client, run, template);
+        watch.handle = Some(handle.clone());
+        watch
+    }
+
+    fn new(client: &Client, run: Run, template: Option<Template>) -> Self {
+        let task = run.task_id().cloned();
+        Self {
+            client: client.clone(),
+            span: telemetry::task_span(template.as_ref(), task.as_ref()),
+            driving: Driving::Here(Box::new(run)),
+            task,
+            template,
+            abandoned: Arc::default(),
+            end: None,
+            handle: None,
+        }
+    }
+
+    /// The task, once there is one.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        self.task.as_ref()
+    }
+
+    /// The next event; `None` once the run is over.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
+            Driving::Here(run) => {
+                let leg = self.leg(run).instrument(self.span.clone());
+                Driving::Away(tokio::spawn(leg))
+            }
+            driving => driving,
+        };
+        let Driving::Away(leg) = &mut self.driving else {
+            return None;
+        };
+        let leg = leg.await;
+        self.arrive(leg)
+    }
+
+    /// Drives the run to its end.
+    ///
+    /// # Errors
+    ///
+    /// Every outcome but a completed task, and a journal that cannot be written.
+    pub async fn finish(mut self) -> Result<Effect, Error> {
+        while self.end.is_none() {
+            self.drive_on().await;
+        }
+        let outcome = self.end.take().unwrap_or_else(|| Err(lost_leg(None)))?;
+        outcome.into_result().map_err(|error| self.client.with_resume_line(error))
+    }
+
+    /// Drives the run until its task's id is known.
+    pub(crate) async fn submitted(mut self) -> Result<TaskHandle, Error> {
+        while self.task.is_none() && self.end.is_none() {
+            self.drive_on().await;
+        }
+        let client = self.client.clone();
+        let Some(id) = self.task.clone() else {
+            return self
+                .finish()
+                .await
+                .map(|effect| TaskHandle::new(&client, effect.task_id, None));
+        };
+        let now = client.shared().clock.now();
+        let handle = TaskHandle::new(&client, id, self.template.take()).submitted_at(now);
+        // A task that was final in the answer to its submission needs no look.
+        if let Driving::Here(run) = &mut self.driving {
+            run.detach(now);
+        }
+        while self.end.is_none() {
+            self.drive_on().await;
+        }
+        if let Some(Ok(outcome)) = &self.end {
+            handle.remember(outcome);
+        }
+        Ok(handle)
+    }
+
+    /// One stretch further. A look costs nothing and may be dropped with the future, so it needs no
+    /// task of its own; a submission does.
+    async fn drive_on(&mut self) {
+        match std::mem::replace(&mut self.driving, Driving::Gone) {
+            Driving::Here(run) if self.task.is_some() => {
+                let leg = self.leg(run).instrument(self.span.clone()).await;
+                self.arrive(Ok(leg));
+            }
+            driving => {
+                self.driving = driving;
+                self.next().await;
+            }
+        }
+    }
+
+    /// Drives up to the next event, and on to the end if nobody is left to hear it: then what is
+    /// known of the task has been recorded and told.
+    fn leg(&self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
+        let (client, span) = (self.client.clone(), self.span.clone());
+        let abandoned = Arc::clone(&self.abandoned);
+        async move {
+            loop {
+                let shared = client.shared();
+                let (transport, clock) = (&shared.transport, &shared.clock);
+                let told = drive_on_async(&mut run, transport, clock, client.journal()).await;
+                if let Ok(Told::Event(event)) = &told {
+                    telemetry::tell(&span, event);
+                    if abandoned.load(Ordering::SeqCst) {
+                        run.detach(clock.now());
+                        continue;
+                    }
+                }
+                let task_id = run.task_id().cloned();
+                let told = told.map_err(|error| {
+                    let (kind, message) = (ErrorKind::Journal, error.to_string());
+                    Error::from(Problem { kind, message, task_id, trouble: None })
+                });
+                return (run, told);
+            }
+        }
+    }
+
+    fn arrive(&mut self, leg: Result<Leg, JoinError>) -> Option<Event> {
+        self.driving = Driving::Gone;
+        let told = leg.map_or_else(
+            |error| Err(lost_leg(Some(&error))),
+            |(run, told)| {
+                self.task = run.task_id().cloned();
+                if let Ok(Told::Event(_)) = &told {
+                    self.driving = Driving::Here(run);
+                }
+                told
+            },
+        );
+        match told {
+            Ok(Told::Event(event)) => return Some(event),
+            Ok(Told::Done(outcome)) => {
+                if let Some(handle) = &self.handle {
+                    handle.remember(&outcome);
+                }
+                self.end = Some(Ok(outcome));
+            }
+            Err(error) => self.end = Some(Err(self.client.with_resume_line(error))),
+        }
+        None
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            return;
+        }
+        self.abandoned.store(true, Ordering::SeqCst);
+        let Some(task) = &self.task else {
+            return;
+        };
+        if let Driving::Away(leg) = &self.driving {
+            leg.abort();
+        }
+        let line = self.client.shared().transport.endpoint().resume_line(task);
+        self.span.in_scope(|| {
+            tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
+        });
+    }
+}
+
+/// The tokio task of a leg is gone: the runtime was shut down, or something in it panicked.
+fn lost_leg(error: Option<&JoinError>) -> Error {
+    let why = error.map(JoinError::to_string).unwrap_or_default();
+    let message = format!("the runtime gave up what was under way ({why}); a submission may exist");
+    Error::new(ErrorKind::OutcomeUnknown, message)
+}
