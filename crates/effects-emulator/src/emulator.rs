@@ -1,0 +1,291 @@
+//! An emulator inside this process: started, asked where it is, stopped.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::clock::{ClockIsReal, ClockKind};
+use crate::gateway::Gateway;
+use crate::latency::Latency;
+use crate::options::{Dialect, Options, Pictures, Validation};
+use crate::painter::{LocalPainter, Painter};
+use crate::{server, surfaces};
+
+/// A gateway on this machine, running until it is dropped.
+///
+/// It has threads and a runtime of its own, so it starts the same from blocking code and from
+/// within any async runtime.
+///
+/// ```
+/// use effects_emulator::Emulator;
+///
+/// let emulator = Emulator::start()?;
+/// assert!(emulator.base_url().starts_with("http://127.0.0.1:"));
+/// println!("EFFECTS_BASE_URL={} EFFECTS_API_KEY={}", emulator.base_url(), emulator.api_key());
+/// # Ok::<(), effects_emulator::StartError>(())
+/// ```
+pub struct Emulator {
+    gateway: Arc<Gateway>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Emulator {
+    /// Starts an emulator on a free loopback port, with a fresh key, in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the machine has no port or no thread to give.
+    pub fn start() -> Result<Self, StartError> {
+        Self::builder().start()
+    }
+
+    /// An emulator to be set up before it starts.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::from(Options::default())
+    }
+
+    /// Where it answers: scheme, host and port, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        self.gateway.origin()
+    }
+
+    /// The key it accepts.
+    pub fn api_key(&self) -> &str {
+        self.gateway.keys.own()
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Moves a virtual clock on.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockIsReal`] when the emulator lives by the machine's clock.
+    pub fn advance(&self, by: Duration) -> Result<(), ClockIsReal> {
+        self.gateway.clock.advance(by).map(drop)
+    }
+
+    /// Forgets every task and every file.
+    pub fn reset(&self) {
+        self.gateway.tasks.clear();
+        self.gateway.vault.clear();
+    }
+
+    /// What whoever started it should know: that it can be reached from other machines, say.
+    pub fn warnings(&self) -> Vec<String> {
+        let address = self.address();
+        if address.ip().is_loopback() {
+            return Vec::new();
+        }
+        vec![format!(
+            "listening on {address}: other machines can reach this emulator, and it fetches \
+             photos for whoever has its key"
+        )]
+    }
+
+    /// Stops it: no new connections, exchanges under way come to their ends within
+    /// [`Limits::stop_time`](crate::Limits::stop_time). Dropping it does the same.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server's was printed when it happened; a drop must not add another.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("base_url", &self.base_url()).finish_non_exhaustive()
+    }
+}
+
+/// Sets an emulator up. Every method sets the field of [`Options`] of the same name.
+#[derive(Clone)]
+pub struct EmulatorBuilder {
+    options: Options,
+    painter: Arc<dyn Painter>,
+}
+
+impl From<Options> for EmulatorBuilder {
+    fn from(options: Options) -> Self {
+        Self { options, painter: Arc::new(LocalPainter) }
+    }
+}
+
+impl EmulatorBuilder {
+    /// Changes any option, for those without a method of their own.
+    #[must_use]
+    pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// The port to listen on; 0 takes any free one.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        self.options(|options| options.port = port)
+    }
+
+    /// The key to accept, in place of a fresh one.
+    #[must_use]
+    pub fn api_key(self, key: impl Into<String>) -> Self {
+        self.options(|options| options.api_key = Some(key.into()))
+    }
+
+    /// The folder to keep tasks, files and spend in.
+    #[must_use]
+    pub fn data_dir(self, folder: impl Into<PathBuf>) -> Self {
+        self.options(|options| options.data_dir = Some(folder.into()))
+    }
+
+    /// How long tasks take beyond their painting.
+    #[must_use]
+    pub fn latency(self, latency: Latency) -> Self {
+        self.options(|options| options.latency = latency)
+    }
+
+    /// The clock tasks live by.
+    #[must_use]
+    pub fn clock(self, clock: ClockKind) -> Self {
+        self.options(|options| options.clock = clock)
+    }
+
+    /// Painted pictures or one constant picture.
+    #[must_use]
+    pub fn pictures(self, pictures: Pictures) -> Self {
+        self.options(|options| options.pictures = pictures)
+    }
+
+    /// How answers are spelt.
+    #[must_use]
+    pub fn dialect(self, dialect: Dialect) -> Self {
+        self.options(|options| options.dialect = dialect)
+    }
+
+    /// Where a request with bad parameters fails.
+    #[must_use]
+    pub fn validation(self, validation: Validation) -> Self {
+        self.options(|options| options.validation = validation)
+    }
+
+    /// Whether a test card stands in for a photo that cannot be fetched.
+    #[must_use]
+    pub fn placeholder(self, placeholder: bool) -> Self {
+        self.options(|options| options.placeholder = placeholder)
+    }
+
+    /// Who paints, in place of the local renderer.
+    #[must_use]
+    pub fn painter(mut self, painter: impl Painter) -> Self {
+        self.painter = Arc::new(painter);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the address cannot be listened on, or the machine has no thread to give.
+    pub fn start(self) -> Result<Emulator, StartError> {
+        let wanted = SocketAddr::new(self.options.host, self.options.port);
+        let listen = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let gateway = Arc::new(Gateway::new(self.options, address, self.painter));
+        let (stop, stopped) = watch::channel(false);
+        let thread = spawn(Arc::clone(&gateway), listener, stopped)?;
+        Ok(Emulator { gateway, stop, thread: Some(thread) })
+    }
+}
+
+impl fmt::Debug for EmulatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmulatorBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Why an emulator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The machine has no thread to give.
+    #[error("cannot start the emulator's threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+/// The server's thread. It makes the runtime and lets it go, since no runtime may be let go of
+/// within another.
+fn spawn(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, StartError> {
+    let (ready, started) = std::sync::mpsc::channel();
+    let run = move || {
+        let made = runtime(gateway.options.limits.renders);
+        let listening = made.and_then(|runtime| {
+            let _within = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            Ok((runtime, listener))
+        });
+        match listening {
+            Ok((runtime, listener)) => {
+                // Nobody waits for this word only if the starter is gone, and the server with it.
+                let _ = ready.send(Ok(()));
+                let router = surfaces::router(&gateway);
+                let limits = gateway.options.limits.clone();
+                runtime.block_on(server::serve(listener, router, &limits, stopped));
+                // A painting under way ends on its own; nobody is left to look at it.
+                runtime.shutdown_background();
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    };
+    let name = "effects-emulator".to_owned();
+    let thread = std::thread::Builder::new().name(name).spawn(run).map_err(StartError::Threads)?;
+    let gone = |_| io::Error::other("the server's thread ended at once");
+    started.recv().map_err(gone).and_then(|word| word).map_err(StartError::Threads)?;
+    Ok(thread)
+}
+
+fn runtime(renders: usize) -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(
+            std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
+        )
+        // The rest is for looking up names.
+        .max_blocking_threads(renders.max(1) + 8)
+        .thread_name("effects-emulator")
+        .enable_all()
+        .build()
+}
+
+/// Threads that answer requests: each answers some ten thousand a second.
+const MOST_WORKERS: usize = 4;

@@ -1,0 +1,233 @@
+//! Everything that can be set before an emulator starts, as plain data.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use crate::clock::ClockKind;
+use crate::latency::Latency;
+
+/// How an emulator behaves: what the flags of `effects emulator` set.
+///
+/// ```
+/// use effects_emulator::{Dialect, Options};
+///
+/// let mut options = Options::default();
+/// options.port = 8600;
+/// options.dialect = "sdk".parse()?;
+/// assert_eq!(options.dialect, Dialect::Sdk);
+/// # Ok::<(), effects_emulator::BadOption>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The address to listen on; 127.0.0.1 unless said otherwise.
+    pub host: IpAddr,
+    /// The port to listen on; 0 takes any free one.
+    pub port: u16,
+    /// The key it accepts; a fresh random one when `None`.
+    pub api_key: Option<String>,
+    /// Where tasks, files and spend are kept; in memory when `None`.
+    pub data_dir: Option<PathBuf>,
+    /// How long tasks take beyond their painting.
+    pub latency: Latency,
+    /// Which clock tasks live by.
+    pub clock: ClockKind,
+    /// Painted pictures or one constant picture.
+    pub pictures: Pictures,
+    /// How answers are spelt.
+    pub dialect: Dialect,
+    /// Where a request with bad parameters fails.
+    pub validation: Validation,
+    /// Whether a test card stands in for a photo that cannot be fetched.
+    pub placeholder: bool,
+    /// Whether photos may be fetched from private networks; loopback may whenever the emulator
+    /// itself listens on loopback.
+    pub allow_private: bool,
+    /// What a picture costs, in USD.
+    pub price: Decimal,
+    /// What all dice are thrown from: latencies, and faults whose plan has no seed of its own.
+    pub seed: u64,
+    /// How much of everything it takes.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            api_key: None,
+            data_dir: None,
+            latency: Latency::none(),
+            clock: ClockKind::Real,
+            pictures: Pictures::Painted,
+            dialect: Dialect::Spec,
+            validation: Validation::Task,
+            placeholder: false,
+            allow_private: false,
+            price: Decimal::new(3, 2),
+            seed: 0,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Whether photos are really painted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Pictures {
+    /// The photo is fetched and painted.
+    #[default]
+    Painted,
+    /// Every picture is the same small PNG; nothing is fetched, nothing painted. For tests at scale.
+    Stub,
+}
+
+impl FromStr for Pictures {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "painted" => Ok(Self::Painted),
+            "stub" => Ok(Self::Stub),
+            _ => Err(BadOption::new("pictures", text, "they are `painted` or `stub`")),
+        }
+    }
+}
+
+/// How answers are spelt where the service's page and its clients differ.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Dialect {
+    /// As the service's page says: error codes are text.
+    #[default]
+    Spec,
+    /// As the service's official clients all read it: error codes are numbers, an error says its
+    /// text twice, `metadata` holds numbers alone.
+    Sdk,
+}
+
+impl FromStr for Dialect {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "spec" => Ok(Self::Spec),
+            "sdk" => Ok(Self::Sdk),
+            _ => Err(BadOption::new("dialect", text, "it is `spec` or `sdk`")),
+        }
+    }
+}
+
+/// Where a request with bad parameters fails.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Validation {
+    /// It is accepted and its task fails: the place where the service documents its codes.
+    #[default]
+    Task,
+    /// It is refused with HTTP 400.
+    Http,
+}
+
+impl FromStr for Validation {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "task" => Ok(Self::Task),
+            "http" => Ok(Self::Http),
+            _ => Err(BadOption::new("validation", text, "it is `task` or `http`")),
+        }
+    }
+}
+
+/// How much an emulator takes before it refuses, waits or forgets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a photo, uploaded, fetched or written into the request; 20 MB.
+    pub photo_bytes: usize,
+    /// Pixels of a photo; 4096 × 4096.
+    pub photo_pixels: u64,
+    /// How long fetching a photo may take; 5 s.
+    pub fetch_time: Duration,
+    /// Paintings at once; one for each core.
+    pub renders: usize,
+    /// Tasks waiting to be painted, beyond which a create is answered 429; 2,000.
+    pub queue: usize,
+    /// Bytes of photos, written into requests, that wait to be painted; 256 MiB.
+    pub queued_bytes: usize,
+    /// Tasks remembered: the oldest finished ones are forgotten beyond it; 200,000.
+    pub tasks: usize,
+    /// Bytes of pictures and uploads kept: the oldest go first; 512 MiB.
+    pub file_bytes: u64,
+    /// How long a file is kept; 24 hours.
+    pub file_age: Duration,
+    /// Requests remembered for `/_emulator/requests`; 10,000.
+    pub requests: usize,
+    /// Connections at once; 4,096. More wait to be accepted.
+    pub connections: usize,
+    /// How long a client may take to send a request; 30 s.
+    pub request_time: Duration,
+    /// How long a stop waits for exchanges under way; 2 s.
+    pub stop_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            photo_bytes: 20_000_000,
+            photo_pixels: 4096 * 4096,
+            fetch_time: Duration::from_secs(5),
+            renders: std::thread::available_parallelism().map_or(1, usize::from),
+            queue: 2_000,
+            queued_bytes: 256 * 1024 * 1024,
+            tasks: 200_000,
+            file_bytes: 512 * 1024 * 1024,
+            file_age: Duration::from_secs(24 * 3600),
+            requests: 10_000,
+            connections: 4_096,
+            request_time: Duration::from_secs(30),
+            stop_time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A text that sets no option: which option, what was said, what the rule is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadOption {
+    option: &'static str,
+    value: String,
+    rule: String,
+}
+
+impl BadOption {
+    pub(crate) fn new(option: &'static str, value: &str, rule: &str) -> Self {
+        Self { option, value: value.to_owned(), rule: rule.to_owned() }
+    }
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: `{}` does not do: {}", self.option, self.value, self.rule)
+    }
+}
+
+impl std::error::Error for BadOption {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_set_options_and_others_are_named_with_the_rule() {
+        assert_eq!("stub".parse(), Ok(Pictures::Stub));
+        assert_eq!("http".parse(), Ok(Validation::Http));
+        assert_eq!("virtual".parse(), Ok(ClockKind::Virtual));
+        let error = "SDK".parse::<Dialect>().unwrap_err();
+        assert_eq!(error.to_string(), "dialect: `SDK` does not do: it is `spec` or `sdk`");
+    }
+}

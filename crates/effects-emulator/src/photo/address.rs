@@ -1,0 +1,122 @@
+//! Which addresses a photo may be fetched from.
+//!
+//! Whoever can create a task makes this process send a GET. Unless told otherwise it goes nowhere
+//! but the public internet, and to loopback when the emulator itself is reachable from there alone.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What the fetcher may reach beside public addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    pub(crate) loopback: bool,
+    pub(crate) private: bool,
+}
+
+impl Reach {
+    pub(crate) fn allows(self, address: IpAddr) -> bool {
+        match zone(address) {
+            Zone::Public => true,
+            Zone::Loopback => self.loopback,
+            Zone::Private => self.private,
+            Zone::Never => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Zone {
+    Public,
+    Loopback,
+    /// Private, shared, link-local and benchmarking networks.
+    Private,
+    /// Unspecified, multicast, reserved: nothing to fetch from.
+    Never,
+}
+
+fn zone(address: IpAddr) -> Zone {
+    match address {
+        IpAddr::V4(address) => zone_v4(address),
+        IpAddr::V6(address) => zone_v6(address),
+    }
+}
+
+fn zone_v4(address: Ipv4Addr) -> Zone {
+    match address.octets() {
+        [127, ..] => Zone::Loopback,
+        [0 | 224..=255, ..] => Zone::Never,
+        [10, ..]
+        | [100, 64..=127, ..]
+        | [169, 254, ..]
+        | [172, 16..=31, ..]
+        | [192, 0, 0, _]
+        | [192, 168, ..]
+        | [198, 18..=19, ..] => Zone::Private,
+        _ => Zone::Public,
+    }
+}
+
+fn zone_v6(address: Ipv6Addr) -> Zone {
+    if address == Ipv6Addr::LOCALHOST {
+        return Zone::Loopback;
+    }
+    if let Some(inner) = embedded(address) {
+        return zone_v4(inner);
+    }
+    match address.segments()[0] {
+        0 | 0xff00.. => Zone::Never,
+        0xfc00..=0xfdff | 0xfe80..=0xfeff => Zone::Private,
+        _ => Zone::Public,
+    }
+}
+
+/// The IPv4 address that a mapped, translated or tunnelled IPv6 address leads to.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Some(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => v4(high, low),
+        [0x64, 0xff9b, .., high, low] => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_reached_by_default() {
+        let closed = Reach { loopback: false, private: false };
+        let local = Reach { loopback: true, private: false };
+        let open = Reach { loopback: true, private: true };
+        for public in ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"] {
+            assert!(closed.allows(public.parse().unwrap()), "{public}");
+        }
+        for loopback in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(!closed.allows(loopback.parse().unwrap()), "{loopback}");
+            assert!(local.allows(loopback.parse().unwrap()), "{loopback}");
+        }
+        let private = [
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+        ];
+        for private in private {
+            assert!(!local.allows(private.parse().unwrap()), "{private}");
+            assert!(open.allows(private.parse().unwrap()), "{private}");
+        }
+        for never in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"] {
+            assert!(!open.allows(never.parse().unwrap()), "{never}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The photo of a task: where `image_input1` says it is, and how its bytes are had.
+
+mod address;
+mod fetch;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use effects_core::ServiceCode;
+use url::Url;
+
+pub(crate) use address::Reach;
+pub(crate) use fetch::Fetcher;
+
+use crate::task::Failure;
+
+/// What `image_input1` turned out to be.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reference {
+    /// Something to fetch over HTTP.
+    Remote(Url),
+    /// The photo itself, as a data URL or as bare base64.
+    Inline(Bytes),
+}
+
+/// Why there is no photo.
+#[derive(Debug, PartialEq)]
+pub(crate) enum PhotoError {
+    /// It could not be had: 3009097, with the host in the words.
+    NotFetched(String),
+    /// It was had but is no photo to paint: 3009096.
+    Unreadable(String),
+}
+
+impl From<PhotoError> for Failure {
+    fn from(error: PhotoError) -> Self {
+        match error {
+            PhotoError::NotFetched(words) => {
+                Self::new(ServiceCode::Upstream, format!("HTTP error response: {words}"))
+            }
+            PhotoError::Unreadable(words) => {
+                Self::new(ServiceCode::ResultParsing, format!("Result parsing error: {words}"))
+            }
+        }
+    }
+}
+
+impl Reference {
+    /// Reads `image_input1`: an http(s) URL, a data URL, or base64 without any prefix, as one of
+    /// the official clients sends local files.
+    pub(crate) fn read(text: &str, most_bytes: usize) -> Result<Self, PhotoError> {
+        let text = text.trim();
+        if let Some(data) = text.strip_prefix("data:") {
+            let (_, base64) = data.split_once(";base64,").ok_or_else(|| {
+                PhotoError::Unreadable("image_input1 is a data URL without `;base64,`".to_owned())
+            })?;
+            return decode(base64, most_bytes).map(Self::Inline);
+        }
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::Remote(url)),
+            _ if looks_like_base64(text) => decode(text, most_bytes).map(Self::Inline),
+            Ok(url) => Err(PhotoError::NotFetched(format!(
+                "image_input1 is a {}: URL; only http and https are fetched",
+                url.scheme()
+            ))),
+            Err(_) => Err(PhotoError::NotFetched(
+                "image_input1 is neither an http(s) URL nor a photo in base64".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Checks what can be told of a photo without decoding it: that it is one, and not too large.
+pub(crate) fn inspect(photo: &[u8], most_pixels: u64) -> Result<(), PhotoError> {
+    let reader = image::ImageReader::new(std::io::Cursor::new(photo)).with_guessed_format();
+    let size =
+        reader.map_err(image::ImageError::from).and_then(image::ImageReader::into_dimensions);
+    let (width, height) = size.map_err(|error| {
+        PhotoError::Unreadable(format!("image_input1 is not a PNG, JPEG or WebP photo: {error}"))
+    })?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > most_pixels {
+        return Err(PhotoError::Unreadable(format!(
+            "image_input1 has {width}x{height} pixels; at most {most_pixels} are taken"
+        )));
+    }
+    Ok(())
+}
+
+/// Names too, and short words, consist of base64 letters; no photo is as short as they are.
+fn looks_like_base64(text: &str) -> bool {
+    let letter = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\r' | b'\n')
+    };
+    text.len() >= 64 && text.bytes().all(letter)
+}
+
+fn decode(text: &str, most_bytes: usize) -> Result<Bytes, PhotoError> {
+    let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    if text.len() / 4 * 3 > most_bytes {
+        return Err(PhotoError::Unreadable(format!(
+            "image_input1 is larger than {most_bytes} bytes"
+        )));
+    }
+    BASE64.decode(text).map(Bytes::from).map_err(|error| {
+        PhotoError::Unreadable(format!("image_input1 is not valid base64: {error}"))
+    })
+}
+
+/// Standard base64, its padding written or left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::painter::STUB;
+
+    fn read(text: &str) -> Result<Reference, PhotoError> {
+        Reference::read(text, 1000)
+    }
+
+    #[test]
+    fn urls_data_urls_and_bare_base64_are_told_apart() {
+        assert!(matches!(read("https://a.example/p.jpg"), Ok(Reference::Remote(_))));
+        let bare = BASE64.encode(STUB);
+        let inline = Reference::Inline(Bytes::from_static(STUB));
+        assert_eq!(read(&bare), Ok(inline));
+        let data = format!("data:image/png;base64,{bare}");
+        assert!(matches!(read(&data), Ok(Reference::Inline(_))));
+    }
+
+    #[test]
+    fn what_is_no_reference_says_why() {
+        let not_fetched = ["photo.jpg", "ftp://a.example/p.jpg", "file:///etc/passwd", "/9j/4AAQ"];
+        for text in not_fetched {
+            assert!(matches!(read(text), Err(PhotoError::NotFetched(_))), "{text}");
+        }
+        let unreadable = ["data:,hello", "data:image/png;base64,?", &"A".repeat(2000)];
+        for text in unreadable {
+            assert!(matches!(read(text), Err(PhotoError::Unreadable(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_photo_is_inspected_by_its_head() {
+        assert_eq!(inspect(STUB, 64), Ok(()));
+        assert!(matches!(inspect(STUB, 63), Err(PhotoError::Unreadable(_))));
+        assert!(matches!(inspect(b"hello", 64), Err(PhotoError::Unreadable(_))));
+        assert!(matches!(inspect(b"", 64), Err(PhotoError::Unreadable(_))));
+    }
+}

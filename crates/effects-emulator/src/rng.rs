@@ -1,0 +1,46 @@
+//! Seeded dice: the same seed and the same question give the same answer.
+//!
+//! The dice have no state of their own. A question names its seed, what it is about and how often
+//! it was asked before, so that two endpoints busy at once cannot disturb each other's series.
+
+/// A number in `0.0..1.0` for the `count`-th throw of the die `about`.
+pub(crate) fn unit(seed: u64, about: u64, count: u64) -> f64 {
+    let mixed = mix(mix(mix(seed) ^ about) ^ count);
+    // The upper 53 bits, as many as a double holds exactly.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    let numerator = (mixed >> 11) as f64;
+    numerator / 9_007_199_254_740_992.0
+}
+
+/// A number from the standard normal distribution, by the method of Box and Muller.
+pub(crate) fn normal(seed: u64, about: u64, count: u64) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(seed, about, count)).ln()).sqrt();
+    let angle = std::f64::consts::TAU * unit(seed, !about, count);
+    radius * angle.cos()
+}
+
+/// The finaliser of SplitMix64: every bit of the input sways every bit of the output.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throws_repeat_spread_and_centre() {
+        assert!((unit(7, 1, 3) - unit(7, 1, 3)).abs() < f64::EPSILON);
+        let throws: Vec<f64> = (0..10_000).map(|count| unit(7, 1, count)).collect();
+        assert!(throws.iter().all(|throw| (0.0..1.0).contains(throw)));
+        let mean = throws.iter().sum::<f64>() / 10_000.0;
+        assert!((mean - 0.5).abs() < 0.02, "{mean}");
+        let normals: Vec<f64> = (0..10_000).map(|count| normal(7, 1, count)).collect();
+        let mean = normals.iter().sum::<f64>() / 10_000.0;
+        let spread = normals.iter().map(|value| value * value).sum::<f64>() / 10_000.0;
+        assert!(mean.abs() < 0.05 && (spread - 1.0).abs() < 0.1, "{mean} {spread}");
+    }
+}

@@ -1,0 +1,74 @@
+//! The emulator as a program of its own: it runs until it is told to end.
+
+use crate::emulator::{Emulator, EmulatorBuilder, StartError};
+use crate::options::Options;
+
+/// Runs an emulator until SIGTERM or Ctrl-C, then stops it gracefully.
+///
+/// `ready` is called once it listens: the place to print where it is, under which key, and its
+/// [`warnings`](Emulator::warnings).
+///
+/// # Errors
+///
+/// [`StartError`] when it cannot start; nothing was printed then.
+///
+/// ```no_run
+/// use effects_emulator::{Options, serve};
+///
+/// serve(Options::default(), |emulator| {
+///     println!("{} {}", emulator.base_url(), emulator.api_key());
+/// })?;
+/// # Ok::<(), effects_emulator::StartError>(())
+/// ```
+pub fn serve(options: Options, ready: impl FnOnce(&Emulator)) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    runtime.block_on(async {
+        // Listening for the end comes first, so that none is missed between start and `ready`.
+        let end = End::listen().map_err(StartError::Threads)?;
+        let emulator = EmulatorBuilder::from(options).start()?;
+        ready(&emulator);
+        end.comes().await;
+        emulator.stop();
+        Ok(())
+    })
+}
+
+#[cfg(unix)]
+struct End {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl End {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn comes(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct End;
+
+#[cfg(not(unix))]
+impl End {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn comes(self) {
+        // Without a handler Ctrl-C would end the process less gracefully: nothing else to do.
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

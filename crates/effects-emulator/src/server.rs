@@ -1,0 +1,100 @@
+//! Accepting connections and answering on them, until told to stop.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+use crate::options::Limits;
+
+/// Serves until `stop` says so, then lets the exchanges under way come to their ends.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = told(&mut stop) => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        let Some((stream, place)) = stream else { continue };
+        let (router, stop, limits) = (router.clone(), stop.clone(), limits.clone());
+        connections.spawn(async move {
+            converse(stream, router, &limits, stop).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            // A client that is gone already is nobody's loss. Anything else, such as a lack of
+            // file descriptors, passes when other connections end.
+            if error.kind() != io::ErrorKind::ConnectionAborted {
+                tokio::time::sleep(OUT_OF_RESOURCES).await;
+            }
+            None
+        }
+    }
+}
+
+/// All exchanges of one connection.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Without this an answer may wait for the acknowledgement of the one before. A connection that
+    // refuses the option works all the same.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let answer = router.clone().call(request.map(Body::new));
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request_time)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // How a conversation ends is the client's to tell: here an error changes nothing.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(limits.stop_time, connection).await;
+        }
+    }
+}
+
+/// Waits until `stop` says so. Whoever could say it being gone says it too.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);

@@ -1,0 +1,152 @@
+//! Where tasks are painted: a bounded queue, a few fetches at once, a painting for each core.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use effects_core::{ServiceCode, Template};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::{Host, Url};
+
+use crate::gateway::Gateway;
+use crate::life;
+use crate::options::Options;
+use crate::painter::Painter;
+use crate::photo::{self, Fetcher, PhotoError, Reach, Reference};
+use crate::task::{Failure, Stage};
+use crate::wire::refusal::Refusal;
+
+/// The studio of a gateway.
+pub(crate) struct Studio {
+    painter: Arc<dyn Painter>,
+    fetcher: Fetcher,
+    places: Arc<Semaphore>,
+    /// Kibibytes that the references waiting in the queue may take.
+    shelf: Arc<Semaphore>,
+    /// Photos in memory at once, beyond those being painted.
+    fetches: Semaphore,
+    easels: Arc<Semaphore>,
+}
+
+/// What there is to paint.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: Box<str>,
+    pub(crate) image: String,
+    pub(crate) template: Template,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+/// A place in the queue, held until the job is done.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _place: OwnedSemaphorePermit,
+    _shelf: OwnedSemaphorePermit,
+}
+
+impl Studio {
+    pub(crate) fn new(options: &Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
+        let limits = &options.limits;
+        let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
+        Self {
+            painter,
+            fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time),
+            places: Arc::new(Semaphore::new(limits.queue)),
+            shelf: Arc::new(Semaphore::new(limits.queued_bytes / 1024)),
+            fetches: Semaphore::new(limits.renders.max(1) + FETCHES_AHEAD),
+            easels: Arc::new(Semaphore::new(limits.renders.max(1))),
+        }
+    }
+
+    /// A place in the queue for a job whose reference has this many bytes.
+    pub(crate) fn take_place(&self, bytes: usize) -> Result<Place, Refusal> {
+        let full = |_| Refusal::busy("the queue of tasks is full; ask again in a moment");
+        let kibibytes = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let place = self.places.clone().try_acquire_owned().map_err(full)?;
+        let shelf = self.shelf.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
+        Ok(Place { _place: place, _shelf: shelf })
+    }
+}
+
+/// Sets somebody to work on a job.
+pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        let id = job.id.clone();
+        let result = work(&gateway, job).await;
+        life::settle(&gateway, &id, result);
+        drop(place);
+    });
+}
+
+async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
+    let studio = &gateway.studio;
+    let fetching = studio.fetches.acquire().await.map_err(|_| closed())?;
+    gateway.tasks.with(&job.id, |task| task.stage = Stage::Painting);
+    let photo = photo_of(gateway, &job).await?;
+    let easel = studio.easels.clone().acquire_owned().await.map_err(|_| closed())?;
+    drop(fetching);
+    let painter = Arc::clone(&studio.painter);
+    let painting = tokio::task::spawn_blocking(move || {
+        let _easel = easel;
+        painter.paint(&photo, &job.template, job.width, job.height)
+    });
+    match painting.await {
+        Ok(Ok(png)) => Ok(Bytes::from(png)),
+        Ok(Err(failure)) => Err(PhotoError::Unreadable(failure.to_string()).into()),
+        Err(_) => Err(Failure::new(
+            ServiceCode::Generation,
+            "Internal generation error: the painter broke down",
+        )),
+    }
+}
+
+/// The photo of a job, or a test card where there is none to be had and that is wanted.
+async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
+    let limits = &gateway.options.limits;
+    let photo = match Reference::read(&job.image, limits.photo_bytes) {
+        Ok(Reference::Inline(photo)) => Ok(photo),
+        Ok(Reference::Remote(url)) => match own_file(gateway, &url) {
+            Some(found) => found,
+            None => gateway.studio.fetcher.fetch(&url).await,
+        },
+        Err(error) => Err(error),
+    };
+    match photo {
+        Ok(photo) => {
+            photo::inspect(&photo, limits.photo_pixels)?;
+            Ok(photo)
+        }
+        Err(PhotoError::NotFetched(_)) if gateway.options.placeholder => {
+            Ok(gateway.studio.painter.test_card(job.width, job.height).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file of the emulator's own is taken from the vault, without a request to itself.
+fn own_file(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
+    let address = gateway.address();
+    let here = url.port_or_known_default() == Some(address.port())
+        && match url.host()? {
+            Host::Ipv4(host) => host.is_loopback() || host == address.ip(),
+            Host::Ipv6(host) => host.is_loopback() || host == address.ip(),
+            Host::Domain(host) => host == "localhost",
+        };
+    let name = url.path().strip_prefix("/files/").filter(|_| here)?;
+    let file = gateway.vault.get(name, gateway.clock.now());
+    let host = url.host_str().unwrap_or_default();
+    Some(file.ok_or_else(|| {
+        PhotoError::NotFetched(format!(
+            "image_input1 could not be fetched from {host}: there is no such file, or no longer"
+        ))
+    }))
+}
+
+fn closed() -> Failure {
+    Failure::new(ServiceCode::Unavailable, "Service unavailable: the emulator is stopping")
+}
+
+/// Photos fetched ahead of a free painter.
+const FETCHES_AHEAD: usize = 4;

@@ -1,0 +1,41 @@
+//! Uploads: a local photo becomes a URL.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::gateway::Gateway;
+use crate::wire::refusal::Refusal;
+
+/// `POST /api/v1/storage/files`: a form with a field `file`.
+pub(crate) async fn upload(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+) -> Result<Json<Value>, Refusal> {
+    let origin = gateway.origin_for(request.headers());
+    let unreadable = |what: String| {
+        Refusal::bad_request(format!("the body is not a form with a field `file`: {what}"))
+    };
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|error| unreadable(error.body_text()))?;
+    while let Some(field) =
+        form.next_field().await.map_err(|error| unreadable(error.body_text()))?
+    {
+        if field.name() != Some("file") {
+            continue;
+        }
+        let photo = field.bytes().await.map_err(|error| unreadable(error.body_text()))?;
+        let most = gateway.options.limits.photo_bytes;
+        if photo.len() > most {
+            let words = format!("file: it is larger than {most} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
+        }
+        let name = gateway.vault.keep(photo, gateway.clock.now());
+        let url = format!("{origin}/files/{name}");
+        return Ok(Json(json!({"url": url, "data": {"url": url}})));
+    }
+    Err(unreadable("it has other fields only".to_owned()))
+}

@@ -1,0 +1,126 @@
+//! One task: what was asked, when it is due, and how far it has come.
+//!
+//! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
+//! somebody looks, so a hundred thousand waiting tasks cost their memory alone.
+
+use effects_core::{ServiceCode, Template};
+
+/// A task as the emulator keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// The surface that accepted it.
+    pub(crate) surface: Surface,
+    /// The template, when the request named a listed one.
+    pub(crate) template: Option<Template>,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// When it was accepted, in the clock's milliseconds.
+    pub(crate) created: u64,
+    /// The earliest time it may be seen finished.
+    pub(crate) due: u64,
+    pub(crate) stage: Stage,
+}
+
+/// The surface that accepted a task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Surface {
+    Generation,
+}
+
+/// How far the work on a task has come, whether or not it is due.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// Waits for a painter.
+    Queued,
+    /// Is being fetched and painted.
+    Painting,
+    /// Has its picture.
+    Painted(Picture),
+    /// Has none and never will.
+    Failed(Failure),
+}
+
+/// A finished picture, as the file it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Picture {
+    /// The file's name in the vault.
+    pub(crate) file: Box<str>,
+    /// Its bytes.
+    pub(crate) size: u64,
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) code: ServiceCode,
+    pub(crate) message: Box<str>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ServiceCode, message: impl Into<Box<str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// What a look at a task sees.
+#[derive(Debug)]
+pub(crate) enum Standing<'a> {
+    /// Not finished; the share of the way it has come, in 0..1.
+    Running(f64),
+    Completed(&'a Picture),
+    Failed(&'a Failure),
+}
+
+impl Task {
+    /// What a look at this time sees.
+    pub(crate) fn standing(&self, now: u64) -> Standing<'_> {
+        match &self.stage {
+            Stage::Painted(picture) if now >= self.due => Standing::Completed(picture),
+            Stage::Failed(failure) if now >= self.due => Standing::Failed(failure),
+            stage => Standing::Running(self.progress(stage, now)),
+        }
+    }
+
+    /// Progress follows the time that is known to be needed; without any, the stages of the work.
+    fn progress(&self, stage: &Stage, now: u64) -> f64 {
+        if self.due <= self.created {
+            return if matches!(stage, Stage::Queued) { 0.0 } else { 0.5 };
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a share of the way needs no exactness")]
+        let share = now.saturating_sub(self.created) as f64 / (self.due - self.created) as f64;
+        (share.clamp(0.0, 0.99) * 100.0).round() / 100.0
+    }
+
+    /// Whether its work is over, seen or not.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Painted(_) | Stage::Failed(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_finished_when_painted_and_due_and_progresses_until_then() {
+        let mut task = Task {
+            surface: Surface::Generation,
+            template: Some(Template::GlassBall),
+            width: 512,
+            height: 512,
+            created: 1_000,
+            due: 3_000,
+            stage: Stage::Queued,
+        };
+        assert!(
+            matches!(task.standing(2_000), Standing::Running(share) if (share - 0.5).abs() < 0.01)
+        );
+        assert!(matches!(task.standing(9_000), Standing::Running(share) if share < 1.0));
+        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1 });
+        assert!(matches!(task.standing(2_999), Standing::Running(_)));
+        assert!(matches!(task.standing(3_000), Standing::Completed(_)));
+        task.stage = Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
+        assert!(matches!(task.standing(2_999), Standing::Running(_)));
+        assert!(matches!(task.standing(3_000), Standing::Failed(_)));
+    }
+}

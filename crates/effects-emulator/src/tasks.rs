@@ -1,0 +1,124 @@
+//! All tasks, by id, in as many shards as keep looks from waiting for each other.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::task::Task;
+
+/// The tasks the emulator remembers.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    shards: [Mutex<Shard>; SHARDS],
+    count: AtomicUsize,
+    limit: usize,
+}
+
+type Shard = HashMap<Box<str>, Task>;
+
+impl Tasks {
+    /// Room for this many tasks; beyond it the oldest finished ones make way.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { shards: Default::default(), count: AtomicUsize::new(0), limit }
+    }
+
+    /// Remembers a task and names those forgotten for it.
+    pub(crate) fn insert(&self, id: &str, task: Task) -> Vec<Box<str>> {
+        let mut shard = self.shard(id);
+        if shard.insert(id.into(), task).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        // Making room by sixteenths keeps the search for the oldest rare.
+        let full = self.limit / SHARDS + 1;
+        if shard.len() <= full { Vec::new() } else { self.make_room(&mut shard, full / 16 + 1) }
+    }
+
+    /// Whether another task would have to displace an unfinished one.
+    pub(crate) fn is_full(&self) -> bool {
+        // Twice the limit is reached only if the finished ones that could go are too few.
+        self.count.load(Ordering::Relaxed) >= self.limit.saturating_mul(2)
+    }
+
+    /// Works on one task; `None` if there is none of this id.
+    pub(crate) fn with<R>(&self, id: &str, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        self.shard(id).get_mut(id).map(work)
+    }
+
+    #[cfg(test)]
+    /// Calls `work` with every task, in no order.
+    pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &Task)) {
+        for shard in &self.shards {
+            let shard = lock(shard);
+            shard.iter().for_each(|(id, task)| work(id, task));
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            self.count.fetch_sub(shard.len(), Ordering::Relaxed);
+            *shard = Shard::new();
+        }
+    }
+
+    fn make_room(&self, shard: &mut Shard, wanted: usize) -> Vec<Box<str>> {
+        let settled = shard.iter().filter(|(_, task)| task.is_settled());
+        let mut oldest: Vec<_> = settled.map(|(id, task)| (task.created, id.clone())).collect();
+        oldest.sort_unstable();
+        oldest.truncate(wanted);
+        for (_, id) in &oldest {
+            shard.remove(id);
+        }
+        self.count.fetch_sub(oldest.len(), Ordering::Relaxed);
+        oldest.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Ids are random, so their last letter spreads them evenly.
+    fn shard(&self, id: &str) -> MutexGuard<'_, Shard> {
+        let last = id.as_bytes().last().copied().unwrap_or(0);
+        lock(&self.shards[usize::from(last) % SHARDS])
+    }
+}
+
+/// No work under these locks leaves a task half changed, so a panic elsewhere spoils nothing.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use effects_core::ServiceCode;
+
+    use super::*;
+    use crate::task::{Failure, Stage, Surface};
+
+    fn task(created: u64, stage: Stage) -> Task {
+        Task {
+            surface: Surface::Generation,
+            template: None,
+            width: 512,
+            height: 512,
+            created,
+            due: created,
+            stage,
+        }
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_finished_tasks_make_way() {
+        let tasks = Tasks::new(16);
+        let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
+        assert!(tasks.insert("1a", task(1, Stage::Queued)).is_empty());
+        assert!(tasks.insert("2a", task(2, failed())).is_empty());
+        assert_eq!(tasks.insert("3a", task(3, failed())), ["2a".into()]);
+        assert!(tasks.with("1a", |_| ()).is_some());
+        assert!(tasks.with("2a", |_| ()).is_none());
+        let mut left = 0;
+        tasks.for_each(|_, _| left += 1);
+        assert_eq!(left, 2);
+        tasks.clear();
+        assert!(tasks.with("3a", |_| ()).is_none() && !tasks.is_full());
+    }
+}

@@ -1,0 +1,180 @@
+//! The body of a create, read as the service's clients write it and checked in the order of the
+//! service's codes.
+
+use effects_core::{DEFAULT_SIDE, SIDE_RANGE, ServiceCode, Template};
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+use crate::task::Failure;
+
+/// A create whose envelope could be read; its parameters are not checked yet.
+#[derive(Debug)]
+pub(crate) struct Create {
+    /// From the body, else from `X-Model`: part of the official clients move it there.
+    pub(crate) model: Option<String>,
+    pub(crate) params: Map<String, Value>,
+}
+
+impl Create {
+    /// Reads `{"model", "input": [{"params": {…}}]}`. Keys it does not know are nobody's business;
+    /// parameters that are missing altogether are read as none.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
+        let mut body = object(body)?;
+        let from_header = || headers.get("x-model").and_then(|value| value.to_str().ok());
+        let model = match body.remove("model") {
+            Some(Value::String(model)) if !model.is_empty() => Some(model),
+            Some(Value::Null | Value::String(_)) | None => from_header().map(str::to_owned),
+            Some(other) => {
+                return Err(Refusal::bad_request(format!("model: {other} is not a text")));
+            }
+        };
+        Ok(Self { model, params: params(body) })
+    }
+}
+
+/// The body as a JSON object.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Refusal::bad_request("the body is JSON but not an object")),
+        Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// `input[0].params`, empty if it is not there.
+fn params(mut body: Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::Array(input)) = body.remove("input") else { return Map::new() };
+    let Some(Value::Object(mut first)) = input.into_iter().next() else { return Map::new() };
+    match first.remove("params") {
+        Some(Value::Object(params)) => params,
+        _ => Map::new(),
+    }
+}
+
+/// Parameters that passed every check.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Params {
+    pub(crate) image: String,
+    pub(crate) template: Template,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Params {
+    /// Checks parameters in the order of the service's codes: 3009001 to 3009004. The first that
+    /// does not hold is the failure.
+    pub(crate) fn check(mut params: Map<String, Value>) -> Result<Self, Failure> {
+        let image = match params.remove("image_input1") {
+            Some(Value::String(image)) if !image.trim().is_empty() => image,
+            other => {
+                let what = unlike(other.as_ref(), "a URL of the reference image");
+                return Err(Failure::new(
+                    ServiceCode::MissingImage,
+                    format!("Missing image_input1: input[0].params.image_input1 is {what}"),
+                ));
+            }
+        };
+        let id = match params.get("template_id") {
+            Some(Value::String(id)) if !id.is_empty() => id,
+            other => {
+                let what = unlike(other, "the id of a template");
+                return Err(Failure::new(
+                    ServiceCode::MissingTemplateId,
+                    format!("Missing template_id: input[0].params.template_id is {what}"),
+                ));
+            }
+        };
+        let template = id.parse().map_err(|error| {
+            Failure::new(ServiceCode::InvalidTemplateId, format!("Invalid template_id: {error}"))
+        })?;
+        let width = side(&params, "width")?;
+        let height = side(&params, "height")?;
+        Ok(Self { image, template, width, height })
+    }
+}
+
+fn side(params: &Map<String, Value>, name: &str) -> Result<u32, Failure> {
+    let value = match params.get(name) {
+        None | Some(Value::Null) => return Ok(DEFAULT_SIDE),
+        Some(value) => value,
+    };
+    let side = value.as_u64().and_then(|side| u32::try_from(side).ok());
+    side.filter(|side| SIDE_RANGE.contains(side)).ok_or_else(|| {
+        let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
+        let said = brief(value);
+        Failure::new(
+            ServiceCode::InvalidSize,
+            format!("Invalid size parameter: {name} is {said}, not an integer in {least}..={most}"),
+        )
+    })
+}
+
+/// Says what stands where something else was wanted.
+fn unlike(found: Option<&Value>, wanted: &str) -> String {
+    match found {
+        None | Some(Value::Null) => "not there".to_owned(),
+        Some(Value::String(_)) => "empty".to_owned(),
+        Some(other) => format!("{}, not {wanted}", brief(other)),
+    }
+}
+
+/// The value, or its beginning: a message is no place for a photo.
+fn brief(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 40 { text } else { text.chars().take(40).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(params: &Value) -> Result<Params, Failure> {
+        let body = json!({"model": "m", "input": [{"params": params}]}).to_string();
+        Params::check(Create::read(&HeaderMap::new(), body.as_bytes()).unwrap().params)
+    }
+
+    #[test]
+    fn the_first_rule_broken_is_the_failure() {
+        let code = |params: Value| check(&params).unwrap_err().code;
+        assert_eq!(code(json!({})), ServiceCode::MissingImage);
+        assert_eq!(code(json!({"image_input1": " ", "width": 1})), ServiceCode::MissingImage);
+        assert_eq!(code(json!({"image_input1": 7})), ServiceCode::MissingImage);
+        assert_eq!(code(json!({"image_input1": "u"})), ServiceCode::MissingTemplateId);
+        let template = |id: &str| json!({"image_input1": "u", "template_id": id, "width": 1});
+        assert_eq!(code(template("")), ServiceCode::MissingTemplateId);
+        assert_eq!(code(template("Glass_Ball")), ServiceCode::InvalidTemplateId);
+        assert_eq!(code(template("glass_ball")), ServiceCode::InvalidSize);
+        for side in [json!(511), json!(2049), json!(1024.0), json!("1024"), json!(-1), json!([])] {
+            let params = json!({"image_input1": "u", "template_id": "glass_ball", "height": side});
+            assert_eq!(code(params), ServiceCode::InvalidSize, "{side}");
+        }
+    }
+
+    #[test]
+    fn sides_left_out_are_the_services_own() {
+        let params =
+            check(&json!({"image_input1": "u", "template_id": "glass_ball", "width": 512}));
+        let expected = Params {
+            image: "u".to_owned(),
+            template: Template::GlassBall,
+            width: 512,
+            height: DEFAULT_SIDE,
+        };
+        assert_eq!(params, Ok(expected));
+    }
+
+    #[test]
+    fn the_model_is_in_the_body_or_in_the_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert("X-Model", "there".parse().unwrap());
+        let model = |body: &str| Create::read(&headers, body.as_bytes()).unwrap().model;
+        assert_eq!(model(r#"{"input":[]}"#).as_deref(), Some("there"));
+        assert_eq!(model(r#"{"model":"here"}"#).as_deref(), Some("here"));
+        assert!(Create::read(&headers, br#"{"model":7}"#).is_err());
+        assert!(Create::read(&headers, b"[]").is_err());
+        assert!(Create::read(&headers, b"\xff{").is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! What is read from and written to the wire.
+//!
+//! These types are the emulator's own. Sharing them with the clients would make both agree on a
+//! mistake; written twice, from the service's page, each is a check on the other.
+
+pub(crate) mod create;
+pub(crate) mod refusal;
+pub(crate) mod task;

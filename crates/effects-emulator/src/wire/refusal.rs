@@ -1,0 +1,100 @@
+//! Refusals: what an answer of 400 and above says.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use effects_core::ServiceCode;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use serde::Serialize;
+
+use super::task::Code;
+use crate::options::Dialect;
+
+/// A refusal, in the union of the shapes that the service's clients read.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    code: Word,
+    message: String,
+    /// Seconds after which asking again may help.
+    retry_after: Option<u32>,
+}
+
+/// What stands for the code: a word of the gateway's, or a code of the service's.
+#[derive(Clone, Debug)]
+enum Word {
+    Gateway(&'static str),
+    Service(ServiceCode),
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code: Word::Gateway(word), message: message.into(), retry_after: None }
+    }
+
+    /// A refusal under one of the service's own codes.
+    pub(crate) fn of_parameters(code: ServiceCode, message: impl Into<String>) -> Self {
+        let code = Word::Service(code);
+        Self { code, ..Self::bad_request(message) }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let message = "the API key is missing or wrong: send `Authorization: Bearer KEY` with the \
+                       key this emulator was started with";
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    }
+
+    /// There is no room now; in a second there may be.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", message);
+        Self { retry_after: Some(1), ..refusal }
+    }
+
+    /// The answer itself, in a dialect: codes are text, or numbers where the clients want numbers.
+    pub(crate) fn answer(&self, dialect: Dialect, request_id: &str) -> Response {
+        let code = match (&self.code, dialect) {
+            (Word::Gateway(word), Dialect::Spec) => Code::Text(word),
+            (Word::Gateway(_), Dialect::Sdk) => Code::Number(i64::from(self.status.as_u16())),
+            (Word::Service(code), dialect) => Code::of(code, dialect),
+        };
+        let message = &self.message;
+        let error = Error { code, message, error_message: message };
+        let body = Json(Body { message, error, request_id });
+        let mut answer = (self.status, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        answer
+    }
+}
+
+/// A handler's refusal is put into words by the gate, which knows the dialect and the request's id.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    message: &'a str,
+    error: Error<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    code: Code<'a>,
+    message: &'a str,
+    error_message: &'a str,
+}

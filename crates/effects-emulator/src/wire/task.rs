@@ -1,0 +1,187 @@
+//! A task as the generation surface tells it.
+
+use effects_core::{MODEL, ServiceCode};
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use crate::options::Dialect;
+use crate::task::{Failure, Standing, Task};
+
+/// The answer to a create, and to a look at a task that runs: [`Task`] in the wire's words.
+#[derive(Serialize)]
+pub(crate) struct TaskAnswer<'a> {
+    id: &'a str,
+    model: &'static str,
+    /// Whole seconds since the epoch.
+    created_at: u64,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<[Group<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<TaskError<'a>>,
+}
+
+/// What an answer needs beside the task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling<'a> {
+    pub(crate) now: u64,
+    pub(crate) dialect: Dialect,
+    /// Scheme, host and port that pictures are fetched from.
+    pub(crate) origin: &'a str,
+    /// The price of a picture, as text.
+    pub(crate) cost: &'a str,
+}
+
+/// The answer to a create: the task runs, whatever is known of it already.
+pub(crate) fn created(id: &str, created: u64) -> Vec<u8> {
+    json(&TaskAnswer { progress: None, ..running(id, created, 0.0) })
+}
+
+/// The answer to a look.
+pub(crate) fn told(id: &str, task: &Task, telling: Telling<'_>) -> Vec<u8> {
+    match task.standing(telling.now) {
+        Standing::Running(progress) => json(&running(id, task.created, progress)),
+        Standing::Completed(picture) => {
+            let url = format!("{}/files/{}", telling.origin, picture.file);
+            let job_id = format!("local-{id}");
+            let content =
+                [Content { kind: "image", url: &url, size: picture.size, job_id: &job_id }];
+            json(&TaskAnswer {
+                status: "completed",
+                progress: Some(1.0),
+                output: Some([Group { content }]),
+                usage: Some(Usage { cost: telling.cost, discount: 1 }),
+                metadata: Some(Metadata::new(task, telling.dialect)),
+                ..running(id, task.created, 1.0)
+            })
+        }
+        Standing::Failed(failure) => json(&TaskAnswer {
+            status: "failed",
+            error: Some(TaskError::new(failure, telling.dialect)),
+            ..running(id, task.created, 0.0)
+        }),
+    }
+}
+
+fn running(id: &str, created: u64, progress: f64) -> TaskAnswer<'_> {
+    TaskAnswer {
+        id,
+        model: MODEL,
+        created_at: created / 1000,
+        status: "in_progress",
+        progress: Some(progress),
+        output: None,
+        usage: None,
+        metadata: None,
+        error: None,
+    }
+}
+
+fn json(answer: &TaskAnswer<'_>) -> Vec<u8> {
+    // Plain structs of texts and numbers always have a JSON form.
+    serde_json::to_vec(answer).expect("a task answer is plain data")
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    content: [Content<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url: &'a str,
+    size: u64,
+    #[serde(rename = "jobId")]
+    job_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Usage<'a> {
+    cost: &'a str,
+    discount: u32,
+}
+
+/// Where the emulator says what it is.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Metadata {
+    Words {
+        local_stand_in: &'static str,
+    },
+    /// Clients that read `metadata` want numbers alone.
+    Numbers {
+        local_stand_in: u8,
+        in_queue_at: f64,
+        completed_at: f64,
+    },
+}
+
+impl Metadata {
+    fn new(task: &Task, dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Spec => Self::Words { local_stand_in: STAND_IN },
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of a date fit exactly")]
+            Dialect::Sdk => Self::Numbers {
+                local_stand_in: 1,
+                in_queue_at: task.created as f64 / 1000.0,
+                completed_at: task.due as f64 / 1000.0,
+            },
+        }
+    }
+}
+
+/// Says, wherever there is room for words, what a picture of this machine is.
+pub(crate) const STAND_IN: &str =
+    "painted by effects-emulator on this machine: a local stand-in, not the generative model";
+
+#[derive(Serialize)]
+struct TaskError<'a> {
+    code: Code<'a>,
+    error_message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl<'a> TaskError<'a> {
+    fn new(failure: &'a Failure, dialect: Dialect) -> Self {
+        let message = match dialect {
+            Dialect::Spec => None,
+            Dialect::Sdk => Some(&*failure.message),
+        };
+        Self { code: Code::of(&failure.code, dialect), error_message: &failure.message, message }
+    }
+}
+
+/// An error code, as text or as a number.
+#[derive(Debug)]
+pub(crate) enum Code<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl<'a> Code<'a> {
+    /// The code as a dialect writes it; one that is no number stays text.
+    pub(crate) fn of(code: &'a ServiceCode, dialect: Dialect) -> Self {
+        match (dialect, code.as_str().parse()) {
+            (Dialect::Sdk, Ok(number)) => Self::Number(number),
+            _ => Self::Text(code.as_str()),
+        }
+    }
+}
+
+impl Serialize for Code<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_i64(*number),
+        }
+    }
+}
