@@ -1,1 +1,3 @@
-//! (under construction)
+//! A scripted service, a virtual clock and seeded faults, for testing code built on `effects-core`.
+
+pub mod http;

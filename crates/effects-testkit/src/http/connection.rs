@@ -1,0 +1,155 @@
+//! One connection: requests in, misbehaviour out.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use super::behaviour::{Behaviour, Response};
+use super::request::{Reading, Seen, read};
+use super::server::Shared;
+
+/// Serves a connection to its end. Whatever goes wrong with it is the client's doing, or ours on
+/// purpose, and ends it; the caller closes it.
+pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Shared) {
+    // Small answers must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    let mut buffer = Vec::new();
+    while let Ok(Some((seen, unread))) = next_request(stream, &mut buffer, index) {
+        let (behaviour, releases) = shared.saw(&seen);
+        if is_reset(&behaviour) {
+            wait_out(&behaviour, shared);
+            return;
+        }
+        if stream.read_exact(&mut vec![0; unread]).is_err() {
+            return;
+        }
+        match behave(stream, behaviour, &World { seen: &seen, releases, shared }) {
+            Ok(Next::Request) => {}
+            Ok(Next::End) => break,
+            Err(_) => return,
+        }
+    }
+    // In order, also where the client sent more than was read.
+    let _ = stream.shutdown(Shutdown::Write);
+}
+
+/// What a behaviour is carried out in.
+struct World<'a> {
+    seen: &'a Seen,
+    /// The last release before the request.
+    releases: u64,
+    shared: &'a Shared,
+}
+
+enum Next {
+    Request,
+    End,
+}
+
+/// The next request, and how many bytes of it are still in the socket: its end stays there, since
+/// a socket closed with unread bytes resets the connection.
+fn next_request(
+    stream: &mut &TcpStream,
+    buffer: &mut Vec<u8>,
+    index: usize,
+) -> io::Result<Option<(Seen, usize)>> {
+    let mut told_to_continue = false;
+    let mut piece = vec![0; 64 * 1024];
+    buffer.clear();
+    loop {
+        let peeked = stream.peek(&mut piece)?;
+        if peeked == 0 {
+            return Ok(None);
+        }
+        let before = buffer.len();
+        buffer.extend_from_slice(&piece[..peeked]);
+        match read(buffer, index) {
+            Reading::Whole(seen, length) => return Ok(Some((seen, length - before))),
+            Reading::NoHttp(seen) => return Ok(Some((seen, peeked))),
+            Reading::Partial { wants_continue } => {
+                stream.read_exact(&mut piece[..peeked])?;
+                if wants_continue && !told_to_continue {
+                    told_to_continue = true;
+                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                }
+            }
+        }
+    }
+}
+
+fn is_reset(behaviour: &Behaviour) -> bool {
+    match behaviour {
+        Behaviour::Reset => true,
+        Behaviour::Delay(_, behaviour) => is_reset(behaviour),
+        _ => false,
+    }
+}
+
+fn wait_out(behaviour: &Behaviour, shared: &Shared) {
+    if let Behaviour::Delay(delay, behaviour) = behaviour {
+        shared.pause(*delay);
+        wait_out(behaviour, shared);
+    }
+}
+
+fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> io::Result<Next> {
+    match behaviour {
+        Behaviour::Respond(response) => {
+            let mut bytes = response.head();
+            if world.seen.method != "HEAD" {
+                bytes.extend(response.framed_body());
+            }
+            stream.write_all(&bytes)?;
+            return Ok(if response.closes() { Next::End } else { Next::Request });
+        }
+        // A reset ends the connection before it comes to this.
+        Behaviour::Close | Behaviour::Reset => {}
+        Behaviour::Truncate { response, body_bytes } => {
+            stream.write_all(&begun(&response, body_bytes))?;
+        }
+        Behaviour::TruncateHead { response, bytes } => {
+            let mut whole = response.head();
+            whole.extend(response.framed_body());
+            whole.truncate(bytes);
+            stream.write_all(&whole)?;
+        }
+        Behaviour::Hang => world.shared.hang(world.releases),
+        Behaviour::HangAfter { response, body_bytes } => {
+            stream.write_all(&begun(&response, body_bytes))?;
+            world.shared.hang(world.releases);
+        }
+        Behaviour::Drip { response, piece, every } => {
+            drip(stream, &response, piece, every, world.shared)?;
+            return Ok(if response.closes() { Next::End } else { Next::Request });
+        }
+        Behaviour::Delay(delay, behaviour) => {
+            world.shared.pause(delay);
+            return behave(stream, *behaviour, world);
+        }
+        Behaviour::Raw(bytes) => stream.write_all(&bytes)?,
+        Behaviour::Decide(decide) => return behave(stream, (decide.0)(world.seen), world),
+    }
+    Ok(Next::End)
+}
+
+fn begun(response: &Response, body_bytes: usize) -> Vec<u8> {
+    let mut bytes = response.head();
+    let body = response.framed_body();
+    bytes.extend_from_slice(&body[..body.len().min(body_bytes)]);
+    bytes
+}
+
+fn drip(
+    stream: &mut &TcpStream,
+    response: &Response,
+    piece: usize,
+    every: Duration,
+    shared: &Shared,
+) -> io::Result<()> {
+    stream.write_all(&response.head())?;
+    for bytes in response.framed_body().chunks(piece.max(1)) {
+        shared.pause(every);
+        stream.write_all(bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! A server on this machine that misbehaves as it is told: for testing whatever speaks HTTP.
+//!
+//! [`ScriptedServer`] listens on an ephemeral loopback port, does with each request what the script
+//! says next, and keeps every request it saw. It is plain `std::net` on threads, because a server
+//! made of an HTTP library would refuse to do most of what a [`Behaviour`] describes.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use effects_testkit::http::{Behaviour, Response, ScriptedServer};
+//!
+//! let server = ScriptedServer::start()?;
+//! server.on("POST", "/model/v1/generation", [Response::json(r#"{"id":"task-1"}"#)]);
+//! server.then(Behaviour::Close);
+//!
+//! // Any client would do; this one is written by hand.
+//! let mut client = std::net::TcpStream::connect(server.address())?;
+//! client.write_all(b"POST /model/v1/generation HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")?;
+//! let mut answer = [0; 15];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"HTTP/1.1 200 OK");
+//!
+//! let requests = server.requests();
+//! assert_eq!((requests[0].method.as_str(), &requests[0].body[..]), ("POST", &b"{}"[..]));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! What a client sees of the more violent ones:
+//!
+//! | behaviour | on the wire |
+//! |---|---|
+//! | [`Behaviour::Close`] | the whole request is read, then the connection ends in order (FIN) |
+//! | [`Behaviour::Reset`] | the whole request arrives, then the connection is reset (RST) |
+//! | [`Behaviour::Truncate`] | a promised length, fewer bytes, the end |
+//! | [`Behaviour::Hang`] | nothing, until [`release`](ScriptedServer::release) or the client's own limit |
+//! | [`unused_address`] | nobody listens: the connection is refused |
+
+mod behaviour;
+mod connection;
+mod request;
+mod server;
+
+pub use behaviour::{After, Behaviour, Framing, Response};
+pub use request::Seen;
+pub use server::{ScriptedServer, unused_address};

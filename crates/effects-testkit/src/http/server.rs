@@ -1,0 +1,298 @@
+//! The server: a listener, a script, and a memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::behaviour::{Behaviour, Response};
+use super::connection;
+use super::request::Seen;
+
+/// A server on an ephemeral loopback port that does what it is told; see the
+/// [module](super) for an example.
+///
+/// A request takes its behaviour from the script of its method and path ([`on`](Self::on)); if
+/// there is none or it is used up, from the common script ([`then`](Self::then)); if that is used
+/// up, from [`otherwise`](Self::otherwise), which begins as HTTP 404.
+///
+/// Dropping it ends every connection and every thread.
+#[derive(Debug)]
+pub struct ScriptedServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl ScriptedServer {
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps this machine from listening on its loopback address.
+    pub fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let accepting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || accept(&listener, &shared))
+        };
+        Ok(Self { address, shared, accepting: Some(accepting) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at its end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url())
+    }
+
+    /// Adds to the script of one method and path. A path that ends in `*` stands for every path
+    /// that begins like it; the query does not count.
+    pub fn on<B: Into<Behaviour>>(
+        &self,
+        method: &str,
+        path: &str,
+        behaviours: impl IntoIterator<Item = B>,
+    ) {
+        let behaviours = behaviours.into_iter().map(Into::into);
+        let mut state = self.shared.lock();
+        let found = state.routes.iter_mut().find(|r| r.method == method && r.path == path);
+        match found {
+            Some(route) => route.script.extend(behaviours),
+            None => state.routes.push(Route {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                script: behaviours.collect(),
+            }),
+        }
+    }
+
+    /// Adds to the common script.
+    pub fn then(&self, behaviour: impl Into<Behaviour>) {
+        self.shared.lock().script.push_back(behaviour.into());
+    }
+
+    /// What to do with every request that no script is left for.
+    pub fn otherwise(&self, behaviour: impl Into<Behaviour>) {
+        self.shared.lock().otherwise = behaviour.into();
+    }
+
+    /// Every request so far, in the order in which they were whole.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// The requests so far, once there are `count` of them or the limit is over.
+    pub fn wait_for_requests(&self, count: usize, limit: Duration) -> Vec<Seen> {
+        let until = Instant::now() + limit;
+        let mut state = self.shared.lock();
+        while state.requests.len() < count {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.wait(state, left);
+        }
+        state.requests.clone()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
+    /// Lets go of every request that hangs now: their connections are closed.
+    pub fn release(&self) {
+        self.shared.lock().releases += 1;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for ScriptedServer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stopping = true;
+        for stream in state.open.values() {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        // `accept` has no time limit, so it is woken by what it waits for.
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let Some(accepting) = self.accepting.take()
+            && woken
+        {
+            // A panic of a connection's thread was printed where it happened.
+            let _ = accepting.join();
+        }
+    }
+}
+
+/// An address on this machine where nobody listens: connections to it are refused.
+///
+/// # Errors
+///
+/// Whatever keeps this machine from listening on its loopback address.
+pub fn unused_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// What the connections share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    routes: Vec<Route>,
+    script: VecDeque<Behaviour>,
+    otherwise: Behaviour,
+    requests: Vec<Seen>,
+    connections: usize,
+    /// A handle of each open connection, so that the end of the server ends them.
+    open: HashMap<usize, TcpStream>,
+    releases: u64,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Route {
+    method: String,
+    path: String,
+    script: VecDeque<Behaviour>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            routes: Vec::new(),
+            script: VecDeque::new(),
+            otherwise: Response::new(404).body("nothing is scripted for this request").into(),
+            requests: Vec::new(),
+            connections: 0,
+            open: HashMap::new(),
+            releases: 0,
+            stopping: false,
+        }
+    }
+}
+
+impl Shared {
+    /// Notes a request and finds out what to do with it.
+    ///
+    /// The number is the last release before it: one that comes after, but before the request has
+    /// begun to hang, lets it go as well.
+    pub(super) fn saw(&self, seen: &Seen) -> (Behaviour, u64) {
+        let mut state = self.lock();
+        state.requests.push(seen.clone());
+        let routed = state.routes.iter_mut().find(|route| route.matches(seen));
+        let scripted = routed.and_then(|route| route.script.pop_front());
+        let behaviour = scripted
+            .or_else(|| state.script.pop_front())
+            .unwrap_or_else(|| state.otherwise.clone());
+        let releases = state.releases;
+        drop(state);
+        self.changed.notify_all();
+        match behaviour {
+            Behaviour::Decide(decide) => ((decide.0)(seen), releases),
+            behaviour => (behaviour, releases),
+        }
+    }
+
+    /// Waits until there is a release after this one.
+    pub(super) fn hang(&self, releases: u64) {
+        let mut state = self.lock();
+        while !state.stopping && state.releases == releases {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits, but not beyond the end of the server.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        while !state.stopping {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment or one push: a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The server's handle of a connection, given up when the connection's thread ends, by a panic
+/// too: the socket is closed with the last handle.
+struct Open<'a> {
+    shared: &'a Shared,
+    index: usize,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().open.remove(&self.index);
+    }
+}
+
+impl Route {
+    fn matches(&self, seen: &Seen) -> bool {
+        let path = seen.path();
+        self.method == seen.method
+            && !self.script.is_empty()
+            && match self.path.strip_suffix('*') {
+                Some(prefix) => path.starts_with(prefix),
+                None => path == self.path,
+            }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut threads = Vec::new();
+    for stream in listener.incoming() {
+        let mut state = shared.lock();
+        if state.stopping {
+            break;
+        }
+        let Ok(stream) = stream else { continue };
+        let index = state.connections;
+        state.connections += 1;
+        if let Ok(handle) = stream.try_clone() {
+            state.open.insert(index, handle);
+        }
+        drop(state);
+        let shared = Arc::clone(shared);
+        threads.push(thread::spawn(move || {
+            let _open = Open { shared: &shared, index };
+            connection::serve(&mut &stream, index, &shared);
+        }));
+    }
+    for thread in threads {
+        // A panic was printed where it happened.
+        let _ = thread.join();
+    }
+}
