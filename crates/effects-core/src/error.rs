@@ -150,7 +150,7 @@ const fn row(
 /// assert_eq!(error.exit_code(), 2);
 /// assert_eq!(error.task_id(), None);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone, Debug, PartialEq)]
@@ -331,6 +331,13 @@ impl fmt::Display for Error {
             Some(line) => write!(f, "; resume with: {line}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The kind and the message: what a `main` that returns an error prints, and a person reads.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind())
     }
 }
 
