@@ -123,6 +123,7 @@
 
 mod answer;
 mod backoff;
+mod batch;
 mod call;
 mod code;
 mod download;
@@ -155,6 +156,7 @@ mod upload;
 mod wire;
 
 pub use backoff::Backoff;
+pub use batch::{Batch, BatchStep, Budget, RunId, Widths};
 pub use call::{Answer, Call, CallId, Exchange, Reply};
 pub use code::{Fault, ServiceCode};
 pub use download::{Download, DownloadStep, Receiver};

@@ -171,11 +171,45 @@ impl Run {
         }
     }
 
+    /// What it would do if it were stepped now.
+    pub(crate) fn want(&self, now: Time) -> Want {
+        let core = &self.core;
+        if core.record.is_some() && core.recording {
+            return Want::Sleep(Time::MAX);
+        }
+        if core.record.is_some() || !core.events.is_empty() || core.detaching {
+            return Want::Step;
+        }
+        match &self.state {
+            State::Submitting(submitting) => submitting.want(now, core.deadline()),
+            State::Waiting(waiting) => waiting.want(now, core.deadline()),
+            State::Done(_) | State::Taken => Want::Step,
+        }
+    }
+
+    /// Whether an attempt to submit is under way, from its intent to its answer.
+    pub(crate) fn is_posting(&self) -> bool {
+        matches!(&self.state, State::Submitting(submitting) if submitting.is_under_way())
+    }
+
     /// Whether a submission is out whose answer has not come: the moment to wait for it and not to
     /// leave.
     pub fn is_submitting(&self) -> bool {
         matches!(&self.state, State::Submitting(submitting) if submitting.is_out())
     }
+}
+
+/// What a run would do if it were stepped now: for whoever decides whether it may.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// Something that needs no leave.
+    Step,
+    /// Begin an attempt to submit.
+    Submit,
+    /// Look at its task.
+    Poll,
+    /// Nothing before this time.
+    Sleep(Time),
 }
 
 /// What every state shares.

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Core, State, Step, Why};
+use super::{Core, State, Step, Want, Why};
 use crate::answer::{Submission, kind_of, lost};
 use crate::call::{Call, CallId, Exchange, Reply};
 use crate::entry::Fact;
@@ -68,6 +68,22 @@ impl Submitting {
 
     pub(super) fn is_out(&self) -> bool {
         matches!(self.phase, Phase::Out { .. })
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. } | Phase::Out { .. })
+    }
+
+    pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
+        match &self.phase {
+            Phase::Intend => Want::Submit,
+            Phase::Ready { .. } => Want::Step,
+            Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
+            Phase::Out { .. } => Want::Step,
+            Phase::Holding { .. } if now >= deadline => Want::Step,
+            Phase::Holding { until, .. } if now >= *until => Want::Submit,
+            Phase::Holding { until, .. } => Want::Sleep((*until).min(deadline)),
+        }
     }
 
     pub(super) fn awaits(&self, id: CallId) -> bool {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Core, State, Step, Why};
+use super::{Core, State, Step, Want, Why};
 use crate::answer::{Look, kind_of, lost};
 use crate::call::{Call, CallId, Exchange, Reply};
 use crate::effect::Effect;
@@ -108,6 +108,15 @@ impl Waiting {
 
     pub(super) fn task_id(&self) -> &TaskId {
         &self.task
+    }
+
+    pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
+        match self.phase {
+            Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
+            Phase::Out { .. } => Want::Step,
+            Phase::Due { at, .. } if now < at.min(deadline) => Want::Sleep(at.min(deadline)),
+            Phase::Due { .. } => Want::Poll,
+        }
     }
 
     pub(super) fn awaits(&self, id: CallId) -> bool {
