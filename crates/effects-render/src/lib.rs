@@ -1,26 +1,131 @@
-//! Paints a photo through a template on this machine.
+//! Paints a photo through a template on this machine: a local stand-in for the generative model.
+//!
+//! The service's templates are the work of a large model. This crate paints each of them with
+//! classical image processing and vector art instead, so that everything around the pictures can
+//! be built and tested with no key, no network and no bill. It never pretends: every PNG carries a
+//! text chunk with [`NOTICE`].
+//!
+//! ```
+//! let photo = effects_render::test_card(640, 480)?;
+//! let painting = effects_render::paint(&photo, "glass_ball", 512, 768)?;
+//! assert!(painting.png.starts_with(b"\x89PNG"));
+//! # Ok::<(), effects_render::PaintError>(())
+//! ```
+//!
+//! The same photo, template and size give the same bytes. Photos are untrusted: whatever the bytes
+//! are, the answer is a painting or a [`PaintError`].
+//!
+//! # How to add a template
+//!
+//! 1. Write `scenes/<id>.svg` over the one-line file that is there. Nothing else needs to change.
+//! 2. It is SVG with `{expressions}` in it and directives `<?name key="value"?>` between, painted
+//!    from top to bottom onto a white canvas. Attributes of directives are expressions, too; a text
+//!    is `'quoted'` there, but `filters`, `name`, `text`, `colour`, `anchor`, `style`, `blend` are
+//!    plain text with `{…}`.
+//! 3. Names: `w h cx cy`, `m` (shorter side), `u` (m / 1000: use it for every length), `aspect`,
+//!    `photo_aspect`, `title`, `id`. Own ones: `<?let a = 3*u; b = max(a, 4)?>`.
+//! 4. Functions: `min max clamp mix if mod floor round ceil abs sqrt sin cos atan` (degrees),
+//!    `rand(i, k)`, `pick(i, '#a00', '#0a0')`.
+//! 5. `<?for i="12"?>…<?end?>`, `<?if test="aspect > 1"?>…<?end?>`, `<?place x y rotate scale?>…
+//!    <?end?>` (a coordinate system), `<?defs?>…<?end?>` (gradients, shared by all that follows).
+//! 6. `<?photo x y w h zoom filters detail opacity blend?>mask shapes<?end?>` (or `…/?>`): the photo,
+//!    cropped round its subject; `detail="0.25"` prepares it at a quarter of the resolution.
+//! 7. `<?soft blur opacity blend dx dy?>shapes<?end?>`: shadows and glows, cheap; never use an SVG
+//!    filter. `<?tile name strength?>shapes<?end?>`: a texture over the shapes (felt, grain, paper,
+//!    wood, weave, glitter). `<?grade filters="…"/?>`: filters over the whole canvas.
+//! 8. `<?letters text x y size weight colour anchor max_width?>`, and `<?part name="bauble" x="1"/?>`
+//!    for what scenes share (`scenes/parts`, named in `looks.rs`).
+//! 9. A filter is a function in a file of its own under `src/filters`, named in `filters/mod.rs`.
+//! 10. A scene must hold at any width and height in 512..=2048: fit the subject into a box of
+//!     clamped proportions, anchor decorations to corners and edges, let backgrounds cover.
+//! 11. Try it: `cargo run --release -p effects-render --example try_looks -- OUT_DIR PHOTO… --only
+//!     <id>` paints 1328x1328, 512x2048 and 2048x512 and prints the time. Look at the pictures.
+//! 12. The tests then hold it to its size, to its bytes and to being unlike all others.
+
+mod encode;
+mod error;
+mod filters;
+mod looks;
+mod noise;
+mod photo;
+mod raster;
+mod sampler;
+mod scale;
+mod scene;
+mod subject;
+mod test_card;
+mod tiles;
+mod truncation;
+
+use std::ops::RangeInclusive;
+
+pub use encode::NOTICE;
+pub use error::PaintError;
+pub use looks::{Look, is_painted, looks};
+pub use photo::MAX_SIDE;
+pub use sampler::sampler;
+pub use test_card::test_card;
 
 /// A finished picture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Painting {
     /// The PNG file, of exactly the size asked for.
     pub png: Vec<u8>,
 }
 
-/// Why a photo could not be painted.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PaintError(String);
+impl std::fmt::Debug for Painting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Painting").field("png_bytes", &self.png.len()).finish()
+    }
+}
 
 /// Paints `photo` (the bytes of a PNG, JPEG or WebP file) through the template with this id.
 ///
+/// The picture is `width` by `height` pixels, each in [`SIDES`]. An EXIF orientation in the photo
+/// is respected; transparency shows white.
+///
 /// # Errors
 ///
-/// [`PaintError`] when the photo cannot be read as a picture.
+/// [`PaintError`] when the template is unknown, the size is out of range, or the photo cannot be
+/// read: not a picture, another format, damaged, cut short, or over [`MAX_SIDE`] pixels a side.
 pub fn paint(
     photo: &[u8],
     template_id: &str,
     width: u32,
     height: u32,
 ) -> Result<Painting, PaintError> {
-    Err(PaintError(format!("{} {template_id} {width} {height}", photo.len())))
+    let look = looks::find(template_id)
+        .ok_or_else(|| PaintError::UnknownTemplate { id: template_id.to_owned() })?;
+    check_side("width", width)?;
+    check_side("height", height)?;
+    let photo = photo::Photo::decode(photo)?;
+    let canvas = paint_look(&photo.no_larger_than_needed(width, height), look, width, height)?;
+    let png = encode::png(&canvas, look.id)
+        .map_err(|error| PaintError::Scene { template: id(look), reason: error.to_string() })?;
+    Ok(Painting { png })
 }
+
+fn paint_look(
+    photo: &photo::Photo,
+    look: &Look,
+    width: u32,
+    height: u32,
+) -> Result<resvg::tiny_skia::Pixmap, PaintError> {
+    let stage = scene::Stage { photo, width, height, id: look.id, title: look.title };
+    scene::paint(look.scene, &stage)
+        .map_err(|fault| PaintError::Scene { template: id(look), reason: fault.to_string() })
+}
+
+fn id(look: &Look) -> String {
+    look.id.to_owned()
+}
+
+fn check_side(field: &'static str, value: u32) -> Result<(), PaintError> {
+    if SIDES.contains(&value) {
+        return Ok(());
+    }
+    Err(PaintError::BadSize { field, value, low: *SIDES.start(), high: *SIDES.end() })
+}
+
+/// The sides, in pixels, that a painting may have.
+pub const SIDES: RangeInclusive<u32> = 512..=2048;

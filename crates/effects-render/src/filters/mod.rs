@@ -1,0 +1,105 @@
+//! Photo filters by name: each a small pure function in a file of its own.
+//!
+//! A scene lists them as `filters="grade 0 1.1 1.2; felt 14 3"`: a name, then numbers and colours.
+//! Lengths are pixels of the picture at hand. To add one: write `fn(&mut Pixmap, &Arguments)` (or
+//! one returning a new picture) in its own file and name it in [`apply`].
+
+mod blur;
+mod dither;
+mod duotone;
+mod felt;
+mod grade;
+pub(crate) mod palette;
+mod relief;
+mod sphere;
+mod voxel;
+
+use resvg::tiny_skia::Pixmap;
+
+use crate::scene::Fault;
+use crate::tiles::Tile;
+
+/// What stands behind a filter's name.
+#[derive(Clone, Debug)]
+pub(crate) struct Arguments<'a> {
+    name: &'a str,
+    words: Vec<&'a str>,
+}
+
+impl Arguments<'_> {
+    /// The number at this place, or the default if the list is shorter.
+    pub(crate) fn number(&self, index: usize, default: f32) -> Result<f32, Fault> {
+        match self.words.get(index) {
+            None => Ok(default),
+            Some(word) => word
+                .parse()
+                .map_err(|_| Fault::new(format!("filter {}: `{word}` is no number", self.name))),
+        }
+    }
+
+    /// The colour at this place.
+    pub(crate) fn colour(&self, index: usize, default: [u8; 3]) -> Result<[u8; 3], Fault> {
+        match self.words.get(index) {
+            None => Ok(default),
+            Some(word) => parse_colour(word)
+                .ok_or_else(|| Fault::new(format!("filter {}: `{word}` is no #rrggbb", self.name))),
+        }
+    }
+
+    /// Every colour from this place on.
+    pub(crate) fn colours(&self, from: usize) -> Result<Vec<[u8; 3]>, Fault> {
+        (from..self.words.len()).map(|index| self.colour(index, [0; 3])).collect()
+    }
+
+    /// The word at this place, or the default.
+    pub(crate) fn word(&self, index: usize, default: &'static str) -> &str {
+        self.words.get(index).copied().unwrap_or(default)
+    }
+}
+
+/// Runs a list of filters over a picture.
+pub(crate) fn apply_all(mut pixmap: Pixmap, list: &str) -> Result<Pixmap, Fault> {
+    for entry in list.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let mut words = entry.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let arguments = Arguments { name, words: words.collect() };
+        pixmap = apply(pixmap, name, &arguments)?;
+    }
+    Ok(pixmap)
+}
+
+fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
+    match name {
+        "blur" => blur::blur(&mut pixmap, arguments)?,
+        "dither" => dither::dither(&mut pixmap, arguments)?,
+        "duotone" => duotone::duotone(&mut pixmap, arguments)?,
+        "felt" => felt::felt(&mut pixmap, arguments)?,
+        "grade" => grade::grade(&mut pixmap, arguments)?,
+        "palette" => palette::palette(&mut pixmap, arguments)?,
+        "relief" => relief::relief(&mut pixmap, arguments)?,
+        "sphere" => pixmap = sphere::sphere(&pixmap, arguments)?,
+        "stretch" => grade::stretch(&mut pixmap, arguments)?,
+        "texture" => texture(&mut pixmap, arguments)?,
+        "tint" => grade::tint(&mut pixmap, arguments)?,
+        "vignette" => grade::vignette(&mut pixmap, arguments)?,
+        "voxel" => voxel::voxel(&mut pixmap, arguments)?,
+        _ => return Err(Fault::new(format!("no filter is called `{name}`"))),
+    }
+    Ok(pixmap)
+}
+
+/// `texture <tile> <strength>`
+fn texture(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+    let name = arguments.word(0, "grain");
+    let tile =
+        Tile::named(name).ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
+    tile.lay(pixmap, arguments.number(1, 0.3)?, (0, 0), None);
+    Ok(())
+}
+
+/// Reads `#rrggbb`.
+pub(crate) fn parse_colour(word: &str) -> Option<[u8; 3]> {
+    let digits = word.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii())?;
+    let part = |i: usize| u8::from_str_radix(&digits[i..i + 2], 16).ok();
+    Some([part(0)?, part(2)?, part(4)?])
+}

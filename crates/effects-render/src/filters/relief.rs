@@ -1,0 +1,32 @@
+//! `relief <depth> <reach>`: light from the top left over a surface whose height is brightness.
+
+use resvg::tiny_skia::Pixmap;
+
+use super::Arguments;
+use crate::raster::luma;
+use crate::scene::Fault;
+use crate::tiles::brighten;
+
+pub(super) fn relief(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+    let depth = arguments.number(0, 1.0)?;
+    let reach = arguments.number(1, 2.0)?.max(1.0) as usize;
+    let height: Vec<u8> = pixmap.data().chunks_exact(4).map(|p| luma(p) as u8).collect();
+    light(pixmap, &height, depth, reach);
+    Ok(())
+}
+
+/// Lights a picture by a height map of the same size.
+pub(super) fn light(pixmap: &mut Pixmap, height: &[u8], depth: f32, reach: usize) {
+    let (width, rows) = (pixmap.width() as usize, pixmap.height() as usize);
+    let depth = (depth * 256.0) as i32;
+    for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
+        let above = &height[y.saturating_sub(reach) * width..][..width];
+        let below = &height[(y + reach).min(rows - 1) * width..][..width];
+        for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
+            let towards = i32::from(above[x.saturating_sub(reach)]);
+            let away = i32::from(below[(x + reach).min(width - 1)]);
+            // A slope that rises away from the light faces it.
+            brighten(pixel, (away - towards) * depth / 256);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The arithmetic inside `{…}` and attribute values of a scene.
+//!
+//! A scene must fit any width and height, so its coordinates are computed. The language is what a
+//! drawing needs and no more: numbers, `'texts'`, names, `+ - * /`, comparisons (1 or 0), and the
+//! functions of [`call`]. Angles are degrees. `rand(i, k)` is a hash, not a die: the same arguments
+//! give the same number for ever, which keeps pictures reproducible.
+
+use super::Fault;
+use crate::noise::hash_unit;
+
+/// What an expression yields.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Number(f64),
+    Text(String),
+}
+
+impl Value {
+    /// The number, or a fault naming the expression that should have been one.
+    pub(crate) fn number(&self, source: &str) -> Result<f64, Fault> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Text(text) => {
+                Err(Fault::new(format!("`{source}` is the text {text:?}, not a number")))
+            }
+        }
+    }
+
+    /// How the value is written into SVG: at most two decimals, so that files stay small.
+    pub(crate) fn written(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => {
+                let rounded = (number * 100.0).round() / 100.0;
+                if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}") }
+            }
+        }
+    }
+}
+
+/// The names a scene may use; the latest binding of a name wins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    bound: Vec<(String, Value)>,
+}
+
+impl Names {
+    pub(crate) fn bind(&mut self, name: &str, value: Value) {
+        self.bound.push((name.to_owned(), value));
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.bound.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// A mark to [`Names::forget_since`], which ends a scope.
+    pub(crate) fn mark(&self) -> usize {
+        self.bound.len()
+    }
+
+    pub(crate) fn forget_since(&mut self, mark: usize) {
+        self.bound.truncate(mark);
+    }
+}
+
+/// Computes one expression.
+pub(crate) fn evaluate(source: &str, names: &Names) -> Result<Value, Fault> {
+    let mut reader = Reader { source, rest: source, names };
+    let value = reader.comparison()?;
+    reader.skip_space();
+    if reader.rest.is_empty() { Ok(value) } else { Err(reader.fault("stray text at the end")) }
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    rest: &'a str,
+    names: &'a Names,
+}
+
+impl Reader<'_> {
+    fn fault(&self, what: &str) -> Fault {
+        Fault::new(format!("{what} in the expression `{}` before `{}`", self.source, self.rest))
+    }
+
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        self.skip_space();
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn comparison(&mut self) -> Result<Value, Fault> {
+        let left = self.sum()?;
+        for (token, holds) in COMPARISONS {
+            if self.take(token) {
+                let a = left.number(self.source)?;
+                let b = self.sum()?.number(self.source)?;
+                return Ok(Value::Number(f64::from(u8::from(holds(a, b)))));
+            }
+        }
+        Ok(left)
+    }
+
+    fn sum(&mut self) -> Result<Value, Fault> {
+        let mut left = self.product()?;
+        loop {
+            let sign = if self.take("+") {
+                1.0
+            } else if self.take("-") {
+                -1.0
+            } else {
+                return Ok(left);
+            };
+            let right = self.product()?.number(self.source)?;
+            left = Value::Number(left.number(self.source)? + sign * right);
+        }
+    }
+
+    fn product(&mut self) -> Result<Value, Fault> {
+        let mut left = self.factor()?;
+        loop {
+            let divides = if self.take("*") {
+                false
+            } else if self.take("/") {
+                true
+            } else {
+                return Ok(left);
+            };
+            let right = self.factor()?.number(self.source)?;
+            let a = left.number(self.source)?;
+            left = Value::Number(if divides { a / right } else { a * right });
+        }
+    }
+
+    fn factor(&mut self) -> Result<Value, Fault> {
+        if self.take("-") {
+            return Ok(Value::Number(-self.factor()?.number(self.source)?));
+        }
+        if self.take("(") {
+            let inner = self.comparison()?;
+            return if self.take(")") { Ok(inner) } else { Err(self.fault("missing `)`")) };
+        }
+        if self.take("'") {
+            let Some((text, rest)) = self.rest.split_once('\'') else {
+                return Err(self.fault("missing closing quote"));
+            };
+            self.rest = rest;
+            return Ok(Value::Text(text.to_owned()));
+        }
+        self.skip_space();
+        let word_end = self
+            .rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))
+            .unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(word_end);
+        self.rest = rest;
+        if let Ok(number) = word.parse::<f64>() {
+            return Ok(Value::Number(number));
+        }
+        if word.is_empty() {
+            return Err(self.fault("a value is missing"));
+        }
+        if self.take("(") {
+            let arguments = self.arguments()?;
+            return call(word, &arguments, self.source);
+        }
+        self.names.get(word).cloned().ok_or_else(|| self.fault(&format!("unknown name `{word}`")))
+    }
+
+    fn arguments(&mut self) -> Result<Vec<Value>, Fault> {
+        let mut arguments = Vec::new();
+        if self.take(")") {
+            return Ok(arguments);
+        }
+        loop {
+            arguments.push(self.comparison()?);
+            if self.take(")") {
+                return Ok(arguments);
+            }
+            if !self.take(",") {
+                return Err(self.fault("missing `,` or `)`"));
+            }
+        }
+    }
+}
+
+/// The functions of the language.
+fn call(name: &str, arguments: &[Value], source: &str) -> Result<Value, Fault> {
+    if name == "pick" {
+        return pick(arguments, source);
+    }
+    let numbers =
+        arguments.iter().map(|value| value.number(source)).collect::<Result<Vec<_>, _>>()?;
+    let number = match (name, numbers.as_slice()) {
+        ("min", [a, b]) => a.min(*b),
+        ("max", [a, b]) => a.max(*b),
+        ("clamp", [x, low, high]) => x.max(*low).min(*high),
+        ("mix", [a, b, t]) => a + (b - a) * t,
+        ("if", [test, yes, no]) => {
+            if *test == 0.0 {
+                *no
+            } else {
+                *yes
+            }
+        }
+        ("mod", [a, b]) => a.rem_euclid(*b),
+        ("floor", [x]) => x.floor(),
+        ("round", [x]) => x.round(),
+        ("ceil", [x]) => x.ceil(),
+        ("abs", [x]) => x.abs(),
+        ("sqrt", [x]) => x.sqrt(),
+        ("sin", [x]) => x.to_radians().sin(),
+        ("cos", [x]) => x.to_radians().cos(),
+        ("atan", [y, x]) => y.atan2(*x).to_degrees(),
+        ("rand", [i]) => hash_unit(i.round() as i64 as u32, 0),
+        ("rand", [i, k]) => hash_unit(i.round() as i64 as u32, k.round() as i64 as u32),
+        _ => {
+            return Err(Fault::new(format!(
+                "no function {name} of {} numbers in `{source}`",
+                numbers.len()
+            )));
+        }
+    };
+    Ok(Value::Number(number))
+}
+
+/// `pick(i, a, b, c)`: the choices in turn, round and round.
+fn pick(arguments: &[Value], source: &str) -> Result<Value, Fault> {
+    let [index, choices @ ..] = arguments else {
+        return Err(Fault::new(format!("pick needs an index in `{source}`")));
+    };
+    if choices.is_empty() {
+        return Err(Fault::new(format!("pick needs choices in `{source}`")));
+    }
+    let index = index.number(source)?.floor().rem_euclid(choices.len() as f64);
+    Ok(choices[index as usize].clone())
+}
+
+type Comparison = (&'static str, fn(f64, f64) -> bool);
+
+/// Longest tokens first: `<=` must not be read as `<`.
+const COMPARISONS: [Comparison; 5] = [
+    ("<=", |a, b| a <= b),
+    (">=", |a, b| a >= b),
+    ("==", |a, b| (a - b).abs() < 1e-9),
+    ("<", |a, b| a < b),
+    (">", |a, b| a > b),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(source: &str) -> f64 {
+        let mut names = Names::default();
+        names.bind("w", Value::Number(800.0));
+        evaluate(source, &names).unwrap().number(source).unwrap()
+    }
+
+    #[test]
+    fn arithmetic_binds_as_in_school() {
+        assert!((number("1 + 2*3 - 8/4") - 5.0).abs() < 1e-9);
+        assert!((number("-(w - 100) / 7") + 100.0).abs() < 1e-9);
+        assert!((number("clamp(w, 0, 10) + if(w > 3, 1, 2)") - 11.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn texts_are_picked_in_turn() {
+        let value = evaluate("pick(4, '#a', '#b', '#c')", &Names::default()).unwrap();
+        assert_eq!(value, Value::Text("#b".to_owned()));
+    }
+
+    #[test]
+    fn faults_name_the_expression() {
+        let fault = evaluate("1 + nowhere", &Names::default()).unwrap_err();
+        assert!(fault.to_string().contains("nowhere"), "{fault}");
+        assert!(evaluate("(1", &Names::default()).is_err());
+        assert!(evaluate("", &Names::default()).is_err());
+        assert!(evaluate("1 2", &Names::default()).is_err());
+    }
+}

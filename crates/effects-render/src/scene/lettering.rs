@@ -1,0 +1,212 @@
+//! Letters drawn as strokes, a round single-line alphabet made for this project; and pixel art.
+//!
+//! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
+//! whose capitals run from y = 0 to y = 10; weight and colour are the stroke's. Lower case is drawn
+//! as capitals.
+
+use std::fmt::Write as _;
+
+/// How a line of letters is set.
+#[derive(Clone, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
+    /// Where the baseline starts, is centred, or ends (see `anchor`).
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    /// Height of capitals.
+    pub(crate) size: f64,
+    /// Stroke width as a share of `size`.
+    pub(crate) weight: f64,
+    /// `start`, `middle` or `end`.
+    pub(crate) anchor: &'a str,
+    pub(crate) colour: &'a str,
+    /// The line is shrunk to this width if it is longer.
+    pub(crate) max_width: f64,
+    /// Extra attributes for the group, such as `opacity="0.5"`.
+    pub(crate) style: &'a str,
+}
+
+impl Line<'_> {
+    /// The line as an SVG group.
+    pub(crate) fn to_svg(&self) -> String {
+        let gap = 2.2 + 10.0 * self.weight;
+        let grid_width = line_width(self.text, gap);
+        let mut size = self.size;
+        if grid_width * size / 10.0 > self.max_width {
+            size = self.max_width * 10.0 / grid_width;
+        }
+        let scale = size / 10.0;
+        let start = match self.anchor {
+            "middle" => self.x - grid_width * scale / 2.0,
+            "end" => self.x - grid_width * scale,
+            _ => self.x,
+        };
+        let mut svg = format!(
+            "<g transform=\"translate({start:.2} {:.2}) scale({scale:.4})\" fill=\"none\" \
+             stroke=\"{}\" stroke-width=\"{:.3}\" stroke-linecap=\"round\" \
+             stroke-linejoin=\"round\" {}>",
+            self.y - size,
+            self.colour,
+            10.0 * self.weight,
+            self.style,
+        );
+        let mut pen = 0.0;
+        for letter in self.text.chars() {
+            let (advance, path) = glyph(letter);
+            if !path.is_empty() {
+                let _ = write!(svg, "<path transform=\"translate({pen:.2} 0)\" d=\"{path}\"/>");
+            }
+            pen += advance + gap;
+        }
+        svg.push_str("</g>");
+        svg
+    }
+}
+
+/// Pixel art as one path a colour: rows parted by `/`, a letter for each dot, `.` for none.
+pub(crate) fn pixels_to_svg(rows: &str, colours: &str, x: f64, y: f64, size: f64) -> String {
+    let mut svg = format!("<g transform=\"translate({x:.2} {y:.2}) scale({size:.3})\">");
+    for colour in colours.split_whitespace() {
+        let mut signs = colour.chars();
+        let key = signs.next();
+        let mut path = String::new();
+        for (row, line) in rows.split('/').enumerate() {
+            let mut column = 0;
+            let dots: Vec<char> = line.trim().chars().collect();
+            while column < dots.len() {
+                let run = dots[column..].iter().take_while(|dot| Some(**dot) == key).count();
+                if run > 0 {
+                    // A hair wider than the grid, or seams would show between the rows.
+                    let _ = write!(path, "M{column} {row}h{run}v1.02h-{run}z");
+                }
+                column += run.max(1);
+            }
+        }
+        let _ = write!(svg, "<path fill=\"{}\" d=\"{path}\"/>", signs.as_str());
+    }
+    svg.push_str("</g>");
+    svg
+}
+
+fn line_width(text: &str, gap: f64) -> f64 {
+    let sum: f64 = text.chars().map(|letter| glyph(letter).0 + gap).sum();
+    (sum - gap).max(0.1)
+}
+
+/// Advance width and strokes; an unknown sign is a blank.
+fn glyph(letter: char) -> (f64, &'static str) {
+    let wanted = letter.to_ascii_uppercase();
+    GLYPHS
+        .iter()
+        .find(|(known, _, _)| *known == wanted)
+        .map_or((3.0, ""), |(_, advance, path)| (*advance, *path))
+}
+
+const GLYPHS: &[(char, f64, &str)] = &[
+    ('A', 6.4, "M0 10 3.2 0 6.4 10M1.2 6.4H5.2"),
+    ('B', 6.0, "M0 0V10H3.4A2.6 2.6 0 0 0 3.4 4.8H0M0 0H3A2.4 2.4 0 0 1 3 4.8"),
+    ('C', 6.0, "M6 2.2A3.2 3.2 0 0 0 0 3.2V6.8A3.2 3.2 0 0 0 6 7.8"),
+    ('D', 6.0, "M0 0V10H2.4A3.6 3.6 0 0 0 6 6.4V3.6A3.6 3.6 0 0 0 2.4 0Z"),
+    ('E', 5.2, "M5.2 0H0V10H5.2M0 5H4.4"),
+    ('F', 5.0, "M5 0H0V10M0 5H4.2"),
+    ('G', 6.2, "M6 2.2A3.2 3.2 0 0 0 0 3.2V6.8A3.1 3.1 0 0 0 6.2 6.8V5.4H3.6"),
+    ('H', 6.0, "M0 0V10M6 0V10M0 5H6"),
+    ('I', 0.2, "M0.1 0V10"),
+    ('J', 4.6, "M4.6 0V7.4A2.4 2.4 0 0 1 0 8"),
+    ('K', 6.0, "M0 0V10M5.8 0 0 5.8M2 4 6 10"),
+    ('L', 5.0, "M0 0V10H5"),
+    ('M', 7.4, "M0 10V0L3.7 6 7.4 0V10"),
+    ('N', 6.2, "M0 10V0L6.2 10V0"),
+    ('O', 6.4, "M0 3.2A3.2 3.2 0 0 1 6.4 3.2V6.8A3.2 3.2 0 0 1 0 6.8Z"),
+    ('P', 6.0, "M0 10V0H3.2A2.8 2.8 0 0 1 3.2 5.6H0"),
+    ('Q', 6.6, "M0 3.2A3.2 3.2 0 0 1 6.4 3.2V6.8A3.2 3.2 0 0 1 0 6.8ZM4.2 7.4 6.6 10.4"),
+    ('R', 6.0, "M0 10V0H3.2A2.8 2.8 0 0 1 3.2 5.6H0M3 5.6 6 10"),
+    (
+        'S',
+        5.8,
+        "M5.8 2A2.8 2.4 0 0 0 3 0A2.5 2.45 0 0 0 3 4.9A2.7 2.55 0 0 1 3 10A2.9 2.6 0 0 1 0 8",
+    ),
+    ('T', 6.0, "M0 0H6M3 0V10"),
+    ('U', 6.2, "M0 0V6.9A3.1 3.1 0 0 0 6.2 6.9V0"),
+    ('V', 6.2, "M0 0 3.1 10 6.2 0"),
+    ('W', 9.0, "M0 0 2.3 10 4.5 1.6 6.7 10 9 0"),
+    ('X', 6.0, "M0 0 6 10M6 0 0 10"),
+    ('Y', 6.0, "M0 0 3 5V10M6 0 3 5"),
+    ('Z', 5.8, "M0 0H5.8L0 10H5.8"),
+    ('0', 6.0, "M0 3A3 3 0 0 1 6 3V7A3 3 0 0 1 0 7Z"),
+    ('1', 2.6, "M0 2 2.6 0V10"),
+    ('2', 6.0, "M0 2.6A2.85 2.7 0 1 1 5 4.6L0 10H6"),
+    ('3', 5.8, "M0.2 1.6A2.6 2.4 0 1 1 2.8 4.8A2.8 2.6 0 1 1 0 8.2"),
+    ('4', 6.0, "M4.4 10V0L0 7H6"),
+    ('5', 5.8, "M5.4 0H0.8L0.4 4.4A3 3 0 1 1 0 8.2"),
+    ('6', 6.0, "M4.6 0 0.5 5.4M0 7A3 3 0 1 0 6 7A3 3 0 1 0 0 7"),
+    ('7', 6.0, "M0 0H6L2 10"),
+    (
+        '8',
+        5.4,
+        "M2.7 4.7A2.35 2.35 0 1 1 2.7 0A2.35 2.35 0 1 1 2.7 4.7A2.65 2.65 0 1 1 2.7 10\
+         A2.65 2.65 0 1 1 2.7 4.7",
+    ),
+    ('9', 6.0, "M1.4 10 5.5 4.6M0 3A3 3 0 1 0 6 3A3 3 0 1 0 0 3"),
+    ('-', 3.6, "M0 5.4H3.6"),
+    ('.', 0.2, "M0.1 10V9.9"),
+    (',', 0.8, "M0.7 9.6 0 11.4"),
+    (':', 0.2, "M0.1 9V8.9M0.1 4V3.9"),
+    ('!', 0.2, "M0.1 0V6.4M0.1 10V9.9"),
+    ('?', 5.2, "M0 2.4A2.6 2.4 0 1 1 2.6 5V6.6M2.6 10V9.9"),
+    ('\'', 0.2, "M0.1 0V2"),
+    ('/', 4.0, "M4 0 0 10"),
+    ('+', 5.0, "M2.5 2.8V7.8M0 5.3H5"),
+    ('#', 6.0, "M2 1 1 9.4M5 1 4 9.4M.4 3.6H6M0 6.8H5.6"),
+    ('*', 4.0, "M2 1V5.4M0 2 4 4.4M4 2 0 4.4"),
+    ('(', 1.8, "M1.8-.8A8 8 0 0 0 1.8 10.8"),
+    (')', 1.8, "M0-.8A8 8 0 0 1 0 10.8"),
+    (
+        '春',
+        10.0,
+        "M1.4 1.5H8.6M2 3.3H8M.5 5.1H9.5M5 0C4.9 3.6 3.4 6.8.2 8M5.6 4C6.2 6 7.8 7.4 9.8 8\
+         M3 6.7V10.2H7V6.7ZM3 8.4H7",
+    ),
+    (
+        '福',
+        10.0,
+        "M2 0 2.9 1M.3 2.2H4C3.4 4 2 5.6.1 6.6M2.2 4.6V10.2M2.8 5.2 4 6.4M5.1.5H9.9\
+         M5.9 2.1H9.1V4.1H5.9ZM5.2 5.7H9.8V10H5.2ZM5.2 7.8H9.8M7.5 5.7V10",
+    ),
+    (
+        '喜',
+        10.0,
+        "M5 0V2.6M1 1.2H9M2 2.7H8M2.6 4.1H7.4V5.6H2.6ZM3.4 5.8 4 6.9M6.6 5.8 6 6.9M.4 7H9.6\
+         M2.6 8.2H7.4V10.2H2.6Z",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sign_of_the_titles_is_there() {
+        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-'.,!?/:".chars() {
+            assert!(!glyph(letter).1.is_empty(), "{letter}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_shrunk_to_fit() {
+        let line = Line {
+            text: "Micro Landscape",
+            x: 0.0,
+            y: 50.0,
+            size: 40.0,
+            weight: 0.1,
+            anchor: "start",
+            colour: "#000",
+            max_width: 100.0,
+            style: "",
+        };
+        let svg = line.to_svg();
+        let width = line_width(line.text, 3.2);
+        assert!(svg.contains(&format!("scale({:.4})", 100.0 / width)), "{svg}");
+    }
+}

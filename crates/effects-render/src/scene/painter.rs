@@ -1,0 +1,482 @@
+//! Walks a scene and paints it.
+//!
+//! SVG text is gathered until a directive needs pixels (a photo, a soft shadow, a texture); then
+//! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a
+//! transform on everything inside.
+
+use resvg::tiny_skia::{
+    FillRule, FilterQuality, Paint, PathBuilder, Pattern, Pixmap, Rect, SpreadMode, Transform,
+};
+use resvg::usvg;
+
+use super::Fault;
+use super::expression::{Names, Value, evaluate};
+use super::lettering::{Line, pixels_to_svg};
+use super::markup::{self, Directive, Node};
+use crate::filters;
+use crate::looks;
+use crate::photo::Photo;
+use crate::raster::{self, Blend, new_pixmap};
+use crate::scale;
+use crate::subject::Saliency;
+use crate::tiles::Tile;
+
+/// What a scene is painted from.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    pub(crate) photo: &'a Photo,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) id: &'a str,
+    pub(crate) title: &'a str,
+}
+
+/// Paints a scene; the result is opaque and of the stage's size.
+pub(crate) fn paint(scene: &str, stage: &Stage<'_>) -> Result<Pixmap, Fault> {
+    let nodes = markup::parse(scene)?;
+    let mut canvas = new_pixmap(stage.width, stage.height);
+    canvas.fill(resvg::tiny_skia::Color::WHITE);
+    let mut painter = Painter {
+        canvas,
+        photo: stage.photo,
+        saliency: Saliency::of(stage.photo),
+        names: first_names(stage),
+        svg: String::new(),
+        definitions: String::new(),
+        transforms: Vec::new(),
+        depth: 0,
+    };
+    painter.walk(&nodes)?;
+    painter.flush()?;
+    Ok(painter.canvas)
+}
+
+/// Draws scene text (no photo) over a finished picture.
+pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), Fault> {
+    let nodes = markup::parse(scene)?;
+    let blank = Photo { width: 1, height: 1, rgb: vec![255; 3] };
+    let mut painter = Painter {
+        canvas: std::mem::replace(canvas, new_pixmap(1, 1)),
+        photo: &blank,
+        saliency: Saliency::of(&blank),
+        names: Names::default(),
+        svg: String::new(),
+        definitions: String::new(),
+        transforms: Vec::new(),
+        depth: 0,
+    };
+    let drawn = painter.walk(&nodes).and_then(|()| painter.flush());
+    *canvas = painter.canvas;
+    drawn
+}
+
+/// The names every scene starts with.
+fn first_names(stage: &Stage<'_>) -> Names {
+    let (width, height) = (f64::from(stage.width), f64::from(stage.height));
+    let shorter = width.min(height);
+    let mut names = Names::default();
+    for (name, number) in [
+        ("w", width),
+        ("h", height),
+        ("cx", width / 2.0),
+        ("cy", height / 2.0),
+        ("m", shorter),
+        ("u", shorter / 1000.0),
+        ("aspect", width / height),
+        ("photo_aspect", f64::from(stage.photo.width) / f64::from(stage.photo.height)),
+    ] {
+        names.bind(name, Value::Number(number));
+    }
+    names.bind("title", Value::Text(stage.title.to_owned()));
+    names.bind("id", Value::Text(stage.id.to_owned()));
+    names
+}
+
+struct Painter<'a> {
+    canvas: Pixmap,
+    photo: &'a Photo,
+    saliency: Saliency,
+    names: Names,
+    /// SVG gathered but not yet drawn.
+    svg: String,
+    definitions: String,
+    transforms: Vec<Transform>,
+    /// Parts within parts.
+    depth: usize,
+}
+
+impl Painter<'_> {
+    fn walk(&mut self, nodes: &[Node]) -> Result<(), Fault> {
+        for node in nodes {
+            match node {
+                Node::Svg(text) => {
+                    let text = self.expand(text)?;
+                    self.svg.push_str(&text);
+                }
+                Node::Let(bindings) => {
+                    for (name, source) in bindings {
+                        let value = evaluate(source, &self.names)?;
+                        self.names.bind(name, value);
+                    }
+                }
+                Node::Directive(directive) => self.direct(directive)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn direct(&mut self, directive: &Directive) -> Result<(), Fault> {
+        match directive.name.as_str() {
+            "for" => self.repeat(directive),
+            "if" => self.choose(directive),
+            "place" => self.place(directive),
+            "part" => self.part(directive),
+            "letters" => self.letters(directive),
+            "pixels" => self.pixels(directive),
+            "defs" => {
+                let body = self.gather(directive)?;
+                self.definitions.push_str(&body);
+                Ok(())
+            }
+            "photo" => self.photo(directive),
+            "soft" => self.soft(directive),
+            "tile" => self.tile(directive),
+            "grade" => {
+                self.flush()?;
+                let filters = self.text(directive, "filters", "")?;
+                let canvas = std::mem::replace(&mut self.canvas, new_pixmap(1, 1));
+                self.canvas = filters::apply_all(canvas, &filters)?;
+                Ok(())
+            }
+            other => Err(Fault::new(format!("no directive is called `{other}`"))),
+        }
+    }
+
+    fn body<'d>(&self, directive: &'d Directive) -> &'d [Node] {
+        directive.body.as_deref().unwrap_or_default()
+    }
+
+    /// `<?for i="12"?>`: the body with i = 0, 1, … 11.
+    fn repeat(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let Some((name, count)) = directive.attributes.first() else {
+            return Err(Fault::new("for needs name=\"count\"".to_owned()));
+        };
+        let count = evaluate(count, &self.names)?.number(count)?;
+        for i in 0..(count.clamp(0.0, 4000.0) as u32) {
+            let mark = self.names.mark();
+            self.names.bind(name, Value::Number(f64::from(i)));
+            self.walk(self.body(directive))?;
+            self.names.forget_since(mark);
+        }
+        Ok(())
+    }
+
+    /// `<?if test="aspect > 1"?>`
+    fn choose(&mut self, directive: &Directive) -> Result<(), Fault> {
+        if self.number(directive, "test", 0.0)? != 0.0 {
+            let mark = self.names.mark();
+            self.walk(self.body(directive))?;
+            self.names.forget_since(mark);
+        }
+        Ok(())
+    }
+
+    /// `<?place x y rotate scale scale_y?>`: a coordinate system of its own.
+    fn place(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let scale = self.number(directive, "scale", 1.0)?;
+        let scale_y = self.number(directive, "scale_y", scale)?;
+        let transform = Transform::from_translate(
+            self.number(directive, "x", 0.0)? as f32,
+            self.number(directive, "y", 0.0)? as f32,
+        )
+        .pre_rotate(self.number(directive, "rotate", 0.0)? as f32)
+        .pre_scale(scale as f32, scale_y as f32);
+        let mark = self.names.mark();
+        self.svg.push_str(&open_group(transform));
+        self.transforms.push(transform);
+        let walked = self.walk(self.body(directive));
+        self.transforms.pop();
+        self.svg.push_str("</g>");
+        self.names.forget_since(mark);
+        walked
+    }
+
+    /// `<?part name="lantern" x="…" colour="'#c00'"?>`: a shared piece; attributes become names.
+    fn part(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let name = &self.text(directive, "name", "")?;
+        let source =
+            looks::part(name).ok_or_else(|| Fault::new(format!("no part is called `{name}`")))?;
+        if self.depth > 4 {
+            return Err(Fault::new(format!("part {name} contains itself")));
+        }
+        let mut values = Vec::new();
+        for (key, source) in directive.attributes.iter().filter(|(key, _)| key != "name") {
+            values.push((key, evaluate(source, &self.names)?));
+        }
+        let mark = self.names.mark();
+        for (key, value) in values {
+            self.names.bind(key, value);
+        }
+        self.depth += 1;
+        let walked = markup::parse(source).and_then(|nodes| self.walk(&nodes));
+        self.depth -= 1;
+        self.names.forget_since(mark);
+        walked.map_err(|fault| Fault::new(format!("part {name}: {fault}")))
+    }
+
+    fn letters(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let text = self.text(directive, "text", "")?;
+        let anchor = self.text(directive, "anchor", "middle")?;
+        let colour = self.text(directive, "colour", "#000")?;
+        let style = self.text(directive, "style", "")?;
+        let line = Line {
+            text: &text,
+            x: self.number(directive, "x", 0.0)?,
+            y: self.number(directive, "y", 0.0)?,
+            size: self.number(directive, "size", 20.0)?,
+            weight: self.number(directive, "weight", 0.14)?,
+            anchor: &anchor,
+            colour: &colour,
+            max_width: self.number(directive, "max_width", 1e9)?,
+            style: &style,
+        };
+        self.svg.push_str(&line.to_svg());
+        Ok(())
+    }
+
+    /// `<?pixels x y size rows=".aa./abba" colours="a#ff0000 b#00ff00"?>`: pixel art.
+    fn pixels(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let rows = self.text(directive, "rows", "")?;
+        let colours = self.text(directive, "colours", "")?;
+        let x = self.number(directive, "x", 0.0)?;
+        let y = self.number(directive, "y", 0.0)?;
+        let size = self.number(directive, "size", 1.0)?;
+        self.svg.push_str(&pixels_to_svg(&rows, &colours, x, y, size));
+        Ok(())
+    }
+
+    /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
+    fn photo(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let x = self.number(directive, "x", 0.0)?;
+        let y = self.number(directive, "y", 0.0)?;
+        let width = self.number(directive, "w", 100.0)?.max(1.0);
+        let height = self.number(directive, "h", 100.0)?.max(1.0);
+        let zoom = self.number(directive, "zoom", 1.0)?;
+        let detail = self.number(directive, "detail", 1.0)?;
+        let opacity = self.number(directive, "opacity", 1.0)? as f32;
+        let blend = self.blend(directive)?;
+        let filters = self.text(directive, "filters", "")?;
+        let mask = self.mask_source(directive)?;
+        self.flush()?;
+
+        let transform = self.transform();
+        let scale = f64::from(scale_of(transform));
+        let pixels = |side: f64| (side * scale * detail).round().clamp(1.0, 4096.0) as u32;
+        let (columns, rows) = (pixels(width), pixels(height));
+        let crop = self.saliency.crop(width / height, zoom);
+        let cut = scale::cut(self.photo, crop, columns, rows);
+        let mut picture = filters::apply_all(cut, &filters)?;
+        let (columns, rows) = (picture.width(), picture.height());
+        let to_pixels = (columns as f32 / width as f32, rows as f32 / height as f32);
+        if let Some(mask) = mask {
+            let onto_picture =
+                Transform::from_scale(to_pixels.0, to_pixels.1).pre_translate(-x as f32, -y as f32);
+            let mut shape = new_pixmap(columns, rows);
+            resvg::render(&self.document(&mask)?, onto_picture, &mut shape.as_mut());
+            raster::mask(&mut picture, &shape);
+        }
+        let placed = transform
+            .pre_translate(x as f32, y as f32)
+            .pre_scale(1.0 / to_pixels.0, 1.0 / to_pixels.1);
+        self.lay(&picture, placed, opacity, blend);
+        Ok(())
+    }
+
+    /// Lays a picture through any transform, the cheap way where there is one.
+    fn lay(&mut self, picture: &Pixmap, placed: Transform, opacity: f32, blend: Blend) {
+        if placed.kx == 0.0 && placed.ky == 0.0 && placed.sx > 0.0 && placed.sy > 0.0 {
+            let width = (picture.width() as f32 * placed.sx).round().max(1.0) as u32;
+            let height = (picture.height() as f32 * placed.sy).round().max(1.0) as u32;
+            let (left, top) = (placed.tx.round() as i32, placed.ty.round() as i32);
+            if (width, height) == (picture.width(), picture.height()) {
+                raster::lay(&mut self.canvas, picture, left, top, opacity, blend);
+            } else {
+                let scaled = scale::resize_pixmap(picture, width, height);
+                raster::lay(&mut self.canvas, &scaled, left, top, opacity, blend);
+            }
+            return;
+        }
+        let Some(frame) =
+            Rect::from_xywh(0.0, 0.0, picture.width() as f32, picture.height() as f32)
+        else {
+            return;
+        };
+        let paint = Paint {
+            shader: Pattern::new(
+                picture.as_ref(),
+                SpreadMode::Pad,
+                FilterQuality::Bilinear,
+                opacity,
+                Transform::identity(),
+            ),
+            anti_alias: true,
+            ..Paint::default()
+        };
+        self.canvas.fill_path(
+            &PathBuilder::from_rect(frame),
+            &paint,
+            FillRule::Winding,
+            placed,
+            None,
+        );
+    }
+
+    /// `<?soft blur="20" opacity blend dx dy?>`: the body, blurred: shadows, glows, light.
+    fn soft(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let radius = self.number(directive, "blur", 8.0)? as f32;
+        let opacity = self.number(directive, "opacity", 1.0)? as f32;
+        let shift = (self.number(directive, "dx", 0.0)?, self.number(directive, "dy", 0.0)?);
+        let blend = self.blend(directive)?;
+        self.flush()?;
+        let body = self.gather(directive)?;
+        let transform = self.transform();
+        let radius = (radius * scale_of(transform)).max(0.5);
+        let tree = self.document(&format!(
+            "{}<g transform=\"translate({:.2} {:.2})\">{body}</g></g>",
+            open_group(transform),
+            shift.0,
+            shift.1
+        ))?;
+        let bounds = tree.root().abs_layer_bounding_box();
+        let margin = radius * 2.5;
+        let left = (bounds.left() - margin).max(-margin).floor();
+        let top = (bounds.top() - margin).max(-margin).floor();
+        let right = (bounds.right() + margin).min(self.canvas.width() as f32 + margin).ceil();
+        let bottom = (bounds.bottom() + margin).min(self.canvas.height() as f32 + margin).ceil();
+        if right <= left || bottom <= top {
+            return Ok(());
+        }
+        let factor = (radius / 3.0).clamp(1.0, 32.0);
+        let columns = ((right - left) / factor).ceil();
+        let rows = ((bottom - top) / factor).ceil();
+        let mut small = new_pixmap(columns as u32, rows as u32);
+        let onto_small =
+            Transform::from_scale(1.0 / factor, 1.0 / factor).pre_translate(-left, -top);
+        resvg::render(&tree, onto_small, &mut small.as_mut());
+        raster::blur_in_place(&mut small, radius / factor);
+        let placed = Transform::from_translate(left, top).pre_scale(factor, factor);
+        self.lay(&small, placed, opacity, blend);
+        Ok(())
+    }
+
+    /// `<?tile name="felt" strength="0.4"?>`: a texture over everything, or over the body's shape.
+    fn tile(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let name = self.text(directive, "name", "grain")?;
+        let strength = self.number(directive, "strength", 0.3)? as f32;
+        let shift = (
+            self.number(directive, "dx", 0.0)?.max(0.0) as usize,
+            self.number(directive, "dy", 0.0)?.max(0.0) as usize,
+        );
+        let tile = Tile::named(&name)
+            .ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
+        let mask = self.mask_source(directive)?;
+        self.flush()?;
+        let shape = match mask {
+            None => None,
+            Some(mask) => {
+                let tree = self.document(&format!("{}{mask}</g>", open_group(self.transform())))?;
+                let mut shape = new_pixmap(self.canvas.width(), self.canvas.height());
+                resvg::render(&tree, Transform::identity(), &mut shape.as_mut());
+                Some(shape)
+            }
+        };
+        tile.lay(&mut self.canvas, strength, shift, shape.as_ref());
+        Ok(())
+    }
+
+    /// Draws the gathered SVG; open groups are closed and opened again.
+    fn flush(&mut self) -> Result<(), Fault> {
+        let mut svg = std::mem::take(&mut self.svg);
+        for transform in &self.transforms {
+            self.svg.push_str(&open_group(*transform));
+        }
+        if svg.contains('<') {
+            svg.push_str(&"</g>".repeat(self.transforms.len()));
+            let tree = self.document(&svg)?;
+            resvg::render(&tree, Transform::identity(), &mut self.canvas.as_mut());
+        }
+        Ok(())
+    }
+
+    fn document(&self, body: &str) -> Result<usvg::Tree, Fault> {
+        let (width, height) = (self.canvas.width(), self.canvas.height());
+        let source = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" \
+             xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{width}\" height=\"{height}\">\
+             <defs>{}</defs>{body}</svg>",
+            self.definitions
+        );
+        usvg::Tree::from_str(&source, &usvg::Options::default())
+            .map_err(|error| Fault::new(format!("{error} in the SVG `{source}`")))
+    }
+
+    /// A body as SVG text; it may compute and repeat, but not use pixels.
+    fn gather(&mut self, directive: &Directive) -> Result<String, Fault> {
+        let kept = std::mem::take(&mut self.svg);
+        let mark = self.names.mark();
+        let walked = self.walk(self.body(directive));
+        self.names.forget_since(mark);
+        let body = std::mem::replace(&mut self.svg, kept);
+        walked.map(|()| body)
+    }
+
+    fn mask_source(&mut self, directive: &Directive) -> Result<Option<String>, Fault> {
+        if directive.body.is_some() { self.gather(directive).map(Some) } else { Ok(None) }
+    }
+
+    fn transform(&self) -> Transform {
+        self.transforms.iter().fold(Transform::identity(), |all, next| all.pre_concat(*next))
+    }
+
+    fn number(&self, directive: &Directive, key: &str, default: f64) -> Result<f64, Fault> {
+        match directive.attribute(key) {
+            None => Ok(default),
+            Some(source) => evaluate(source, &self.names)?.number(source),
+        }
+    }
+
+    fn text(&self, directive: &Directive, key: &str, default: &str) -> Result<String, Fault> {
+        directive.attribute(key).map_or_else(|| Ok(default.to_owned()), |text| self.expand(text))
+    }
+
+    fn blend(&self, directive: &Directive) -> Result<Blend, Fault> {
+        let name = self.text(directive, "blend", "normal")?;
+        Blend::named(&name).ok_or_else(|| Fault::new(format!("no blend is called `{name}`")))
+    }
+
+    /// Replaces each `{expression}` by its value.
+    fn expand(&self, text: &str) -> Result<String, Fault> {
+        let mut result = String::with_capacity(text.len() * 2);
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (expression, after) = after
+                .split_once('}')
+                .ok_or_else(|| Fault::new(format!("`{{` is not closed in `{text}`")))?;
+            result.push_str(before);
+            result.push_str(&evaluate(expression, &self.names)?.written());
+            rest = after;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+}
+
+fn open_group(transform: Transform) -> String {
+    let Transform { sx, ky, kx, sy, tx, ty } = transform;
+    format!("<g transform=\"matrix({sx} {ky} {kx} {sy} {tx} {ty})\">")
+}
+
+/// How much a transform enlarges, sides averaged.
+fn scale_of(transform: Transform) -> f32 {
+    (transform.sx * transform.sy - transform.kx * transform.ky).abs().sqrt()
+}

@@ -1,0 +1,27 @@
+//! A photo for when there is none: a small landscape with a sun, so that every look has a subject.
+
+use crate::encode;
+use crate::error::PaintError;
+use crate::photo::Photo;
+use crate::scene;
+
+/// A PNG to paint from when the real photo cannot be fetched.
+///
+/// # Errors
+///
+/// [`PaintError::BadSize`] if a side is zero or larger than [`MAX_SIDE`](crate::MAX_SIDE).
+pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
+    for (field, value) in [("width", width), ("height", height)] {
+        if value == 0 || value > crate::MAX_SIDE {
+            return Err(PaintError::BadSize { field, value, low: 1, high: crate::MAX_SIDE });
+        }
+    }
+    let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
+    let blank = Photo { width: 1, height: 1, rgb: vec![255; 3] };
+    let stage = scene::Stage { photo: &blank, width, height, id: NAME, title: NAME };
+    let canvas = scene::paint(SCENE, &stage).map_err(|fault| faulty(fault.to_string()))?;
+    encode::png(&canvas, NAME).map_err(|error| faulty(error.to_string()))
+}
+
+const NAME: &str = "test card";
+const SCENE: &str = include_str!("../scenes/test_card.svg");

@@ -1,0 +1,272 @@
+//! Textures: square tiles of brightness changes that repeat without a seam.
+//!
+//! An SVG's own turbulence costs half a second at full size. A tile is made once per process and
+//! laid over any surface for a few milliseconds.
+
+use std::sync::OnceLock;
+
+use crate::noise::{Dice, hash_unit};
+use crate::raster::mul;
+use resvg::tiny_skia::Pixmap;
+
+/// A texture: how much brighter or darker each pixel becomes.
+#[derive(Debug)]
+pub(crate) struct Tile {
+    /// `SIDE` rows of `SIDE` values.
+    pub(crate) delta: Vec<i8>,
+}
+
+impl Tile {
+    /// The texture of this name, made at the first use.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        let index = MAKERS.iter().position(|(known, _)| *known == name)?;
+        Some(TILES[index].get_or_init(|| Self { delta: (MAKERS[index].1)() }))
+    }
+
+    /// The value at any pixel of the plane.
+    #[inline]
+    pub(crate) fn at(&self, x: usize, y: usize) -> i32 {
+        i32::from(self.delta[(y % SIDE) * SIDE + x % SIDE])
+    }
+
+    /// Lays the texture over a picture, where `mask` (same size) is opaque.
+    pub(crate) fn lay(
+        &self,
+        pixmap: &mut Pixmap,
+        strength: f32,
+        offset: (usize, usize),
+        mask: Option<&Pixmap>,
+    ) {
+        let strength = (strength * 256.0) as i32;
+        let width = pixmap.width() as usize;
+        for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
+            let mask_row = mask.map(|mask| &mask.data()[y * width * 4..(y + 1) * width * 4]);
+            let line = &self.delta[((y + offset.1) % SIDE) * SIDE..][..SIDE];
+            for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
+                let mut change = i32::from(line[(x + offset.0) % SIDE]) * strength / 256;
+                if let Some(mask_row) = mask_row {
+                    let alpha = i32::from(mask_row[x * 4 + 3]);
+                    if alpha == 0 {
+                        continue;
+                    }
+                    change = change * alpha / 255;
+                }
+                brighten(pixel, change);
+            }
+        }
+    }
+}
+
+/// Changes brightness by about `change` of 255, in proportion to the colour but never by nothing:
+/// dark cloth has fibres too.
+#[inline]
+pub(crate) fn brighten(pixel: &mut [u8], change: i32) {
+    let alpha = u32::from(pixel[3]);
+    for channel in &mut pixel[..3] {
+        let value = i32::from(*channel);
+        let scaled = change * (value + 90) / 256;
+        let limit = if alpha == 255 { 255 } else { mul(255, alpha) as i32 };
+        *channel = (value + scaled).clamp(0, limit) as u8;
+    }
+}
+
+type Maker = fn() -> Vec<i8>;
+
+const MAKERS: [(&str, Maker); 6] = [
+    ("felt", felt),
+    ("grain", grain),
+    ("paper", paper),
+    ("wood", wood),
+    ("weave", weave),
+    ("glitter", glitter),
+];
+
+static TILES: [OnceLock<Tile>; MAKERS.len()] = [const { OnceLock::new() }; MAKERS.len()];
+
+/// Tangled fibres: thousands of short curved strokes, each a little lighter or darker.
+fn felt() -> Vec<i8> {
+    let mut field = vec![0.0f32; SIDE * SIDE];
+    let mut dice = Dice::new(11);
+    for _ in 0..26_000 {
+        let mut x = dice.between(0.0, SIDE as f32);
+        let mut y = dice.between(0.0, SIDE as f32);
+        let mut angle = dice.between(0.0, std::f32::consts::TAU);
+        let bend = dice.between(-0.12, 0.12);
+        let ink = dice.between(-1.0, 1.0);
+        for _ in 0..dice.between(10.0, 34.0) as usize {
+            x += angle.cos();
+            y += angle.sin();
+            angle += bend;
+            let index = wrap(y) * SIDE + wrap(x);
+            field[index] = field[index] * 0.7 + ink;
+        }
+    }
+    for (i, value) in field.iter_mut().enumerate() {
+        *value += (hash_unit(i as u32, 3) as f32 - 0.5) * 0.5;
+    }
+    let soft = soften(&field, 1);
+    let clouds = clouds(5, 4);
+    normalised(&combine(&[(&soft, 1.0), (&clouds, 0.22)]), 34.0)
+}
+
+/// Fine film grain.
+fn grain() -> Vec<i8> {
+    let raw: Vec<f32> = (0..SIDE * SIDE).map(|i| hash_unit(i as u32, 21) as f32 - 0.5).collect();
+    let soft = soften(&raw, 1);
+    normalised(&combine(&[(&raw, 0.35), (&soft, 1.0)]), 36.0)
+}
+
+/// Laid paper: clouds and fine tooth.
+fn paper() -> Vec<i8> {
+    let raw: Vec<f32> = (0..SIDE * SIDE).map(|i| hash_unit(i as u32, 31) as f32 - 0.5).collect();
+    normalised(&combine(&[(&soften(&raw, 1), 1.4), (&clouds(16, 5), 0.5)]), 34.0)
+}
+
+/// Boards grain along x.
+fn wood() -> Vec<i8> {
+    let sway = clouds(3, 2);
+    let mut field = vec![0.0f32; SIDE * SIDE];
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let bent = y as f32 + sway[y * SIDE + x] * 26.0;
+            let ring = periodic(bent, 64, 1) * 0.9 + periodic(bent, 171, 2) * 0.6;
+            let streak = periodic_2d(x as f32, 8, bent, 256, 3) * 0.8;
+            field[y * SIDE + x] = ring + streak;
+        }
+    }
+    normalised(&field, 36.0)
+}
+
+/// Plain weave: threads over and under.
+fn weave() -> Vec<i8> {
+    let mut field = vec![0.0f32; SIDE * SIDE];
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let over = (x / THREAD + y / THREAD).is_multiple_of(2);
+            let (along, across, id) = if over { (x, y, y / THREAD) } else { (y, x, x / THREAD) };
+            let round =
+                |i: usize| ((i % THREAD) as f32 + 0.5) / THREAD as f32 * std::f32::consts::PI;
+            let tone = hash_unit(id as u32, 5 + u32::from(over)) as f32 - 0.5;
+            field[y * SIDE + x] =
+                round(across).sin() * 1.0 + round(along).sin() * 0.7 + tone * 0.35;
+        }
+    }
+    normalised(&field, 34.0)
+}
+
+/// Sparse bright flakes on a dark ground.
+fn glitter() -> Vec<i8> {
+    let mut field = vec![0.0f32; SIDE * SIDE];
+    let cell = 4;
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let id = ((y / cell) * (SIDE / cell) + x / cell) as u32;
+            let shine = hash_unit(id, 41) as f32;
+            let facet = (x % cell + y % cell) as f32 / (2 * cell) as f32;
+            field[y * SIDE + x] = shine.powi(5) * (2.2 - facet) + (shine - 0.5) * 0.4;
+        }
+    }
+    normalised(&field, 44.0)
+}
+
+fn wrap(value: f32) -> usize {
+    (value as i32).rem_euclid(SIDE as i32) as usize
+}
+
+/// Periodic noise of one variable, `count` knots a tile.
+fn periodic(at: f32, count: usize, seed: u32) -> f32 {
+    let scaled = at / SIDE as f32 * count as f32;
+    let knot = scaled.floor();
+    let part = smooth(scaled - knot);
+    let value =
+        |k: f32| hash_unit((k as i32).rem_euclid(count as i32) as u32, 100 + seed) as f32 - 0.5;
+    value(knot) * (1.0 - part) + value(knot + 1.0) * part
+}
+
+fn periodic_2d(x: f32, columns: usize, y: f32, rows: usize, seed: u32) -> f32 {
+    let (sx, sy) = (x / SIDE as f32 * columns as f32, y / SIDE as f32 * rows as f32);
+    let (kx, ky) = (sx.floor(), sy.floor());
+    let (px, py) = (smooth(sx - kx), smooth(sy - ky));
+    let value = |i: f32, j: f32| {
+        let column = (i as i32).rem_euclid(columns as i32) as u32;
+        let row = (j as i32).rem_euclid(rows as i32) as u32;
+        hash_unit(row * columns as u32 + column, 200 + seed) as f32 - 0.5
+    };
+    let top = value(kx, ky) * (1.0 - px) + value(kx + 1.0, ky) * px;
+    let bottom = value(kx, ky + 1.0) * (1.0 - px) + value(kx + 1.0, ky + 1.0) * px;
+    top * (1.0 - py) + bottom * py
+}
+
+fn smooth(t: f32) -> f32 {
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// Value noise of several octaves, starting with `knots` a side.
+fn clouds(knots: usize, octaves: u32) -> Vec<f32> {
+    let mut field = vec![0.0; SIDE * SIDE];
+    for octave in 0..octaves {
+        let count = knots << octave;
+        let weight = 0.55f32.powi(octave as i32);
+        for y in 0..SIDE {
+            for x in 0..SIDE {
+                field[y * SIDE + x] +=
+                    weight * periodic_2d(x as f32, count, y as f32, count, 7 + octave);
+            }
+        }
+    }
+    field
+}
+
+fn combine(parts: &[(&[f32], f32)]) -> Vec<f32> {
+    (0..SIDE * SIDE).map(|i| parts.iter().map(|(field, weight)| field[i] * weight).sum()).collect()
+}
+
+/// Mean over a plus-shaped neighbourhood, wrapping round.
+fn soften(field: &[f32], passes: usize) -> Vec<f32> {
+    let mut current = field.to_vec();
+    for _ in 0..passes {
+        current = (0..SIDE * SIDE)
+            .map(|i| {
+                let (x, y) = (i % SIDE, i / SIDE);
+                let left = current[y * SIDE + (x + SIDE - 1) % SIDE];
+                let right = current[y * SIDE + (x + 1) % SIDE];
+                let up = current[(y + SIDE - 1) % SIDE * SIDE + x];
+                let down = current[(y + 1) % SIDE * SIDE + x];
+                current[i] * 0.4 + (left + right + up + down) * 0.15
+            })
+            .collect();
+    }
+    current
+}
+
+/// Zero mean and this standard deviation.
+fn normalised(field: &[f32], deviation: f32) -> Vec<i8> {
+    let count = field.len() as f32;
+    let mean = field.iter().sum::<f32>() / count;
+    let spread = (field.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count).sqrt();
+    let scale = deviation / spread.max(1e-6);
+    field.iter().map(|v| ((v - mean) * scale).clamp(-127.0, 127.0) as i8).collect()
+}
+
+/// Pixels of a tile's side.
+pub(crate) const SIDE: usize = 512;
+
+/// Pixels of a thread in the weave; divides [`SIDE`].
+const THREAD: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_balanced_and_alive() {
+        for (name, _) in MAKERS {
+            let tile = Tile::named(name).unwrap();
+            let mean = tile.delta.iter().map(|&v| f64::from(v)).sum::<f64>() / 262_144.0;
+            let extremes = tile.delta.iter().filter(|v| v.abs() > 20).count();
+            assert!(mean.abs() < 6.0, "{name} {mean}");
+            assert!(extremes > 10_000, "{name} {extremes}");
+        }
+        assert!(Tile::named("velvet").is_none());
+    }
+}
