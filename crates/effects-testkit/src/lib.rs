@@ -1,3 +1,55 @@
-//! A scripted service, a virtual clock and seeded faults, for testing code built on `effects-core`.
+//! A scripted service, a virtual clock, seeded faults, and a server that misbehaves: for testing
+//! code built on `effects-core` without a key, a network, or waiting.
+//!
+//! # Without a network
+//!
+//! [`Service`] plays the service from a script and counts what its tasks would cost; [`VirtualClock`]
+//! jumps where others sleep. The core's own drivers run on them, and so does whatever an embedder
+//! builds on the core. A [`World`] drives one run by itself, delivers answers that come too late,
+//! and writes a [`Transcript`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use effects_core::{EffectRequest, Outcome, Policy, Run, Seed, Template};
+//! use effects_testkit::{Fate, World};
+//!
+//! let mut world = World::new();
+//! // The service takes the task, and its answer is lost on the way back.
+//! world.service().on_submit([Fate::LostAfter]);
+//!
+//! let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+//! let mut run = Run::submit(request, Arc::new(Policy::default()), Seed::from(1), world.now());
+//! let outcome = world.drive(&mut run);
+//!
+//! // One task is paid for; the run says that it may be, and asks for no second one.
+//! assert!(matches!(outcome, Outcome::Unknown(_)), "{}", world.transcript());
+//! assert_eq!(world.service().submissions(), 1);
+//! assert_eq!(world.service().tasks_made(), 1);
+//! # Ok::<(), effects_core::InvalidRequest>(())
+//! ```
+//!
+//! | for | take |
+//! |---|---|
+//! | one exchange that goes wrong in one way | [`Fate`], with [`Service::on_submit`] and [`Service::on_poll`] |
+//! | many, by chance, and the same again from the same seed | [`Faults`] |
+//! | how long a task takes and how it ends | [`Life`] |
+//! | an HTTP client to be tried against closes, hangs and garbage | [`http::ScriptedServer`] |
 
+mod clock;
+mod fate;
+mod faults;
 pub mod http;
+mod life;
+mod response;
+mod service;
+mod transcript;
+mod world;
+
+pub use clock::VirtualClock;
+pub use fate::Fate;
+pub use faults::{Fault, Faults};
+pub use life::Life;
+pub use response::{After, Framing, Response};
+pub use service::{Attempt, Delivery, Service};
+pub use transcript::{Note, Transcript};
+pub use world::World;

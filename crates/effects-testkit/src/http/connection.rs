@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::behaviour::{Behaviour, Response};
+use super::behaviour::Behaviour;
 use super::request::{Reading, Seen, read};
 use super::server::Shared;
+use crate::response::Response;
 
 /// Serves a connection to its end. Whatever goes wrong with it is the client's doing, or ours on
 /// purpose, and ends it; the caller closes it.

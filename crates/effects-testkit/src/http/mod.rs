@@ -39,6 +39,7 @@ mod connection;
 mod request;
 mod server;
 
-pub use behaviour::{After, Behaviour, Framing, Response};
+pub use crate::response::{After, Framing, Response};
+pub use behaviour::{Behaviour, Decide};
 pub use request::Seen;
 pub use server::{ScriptedServer, unused_address};

@@ -7,9 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::behaviour::{Behaviour, Response};
+use super::behaviour::Behaviour;
 use super::connection;
 use super::request::Seen;
+use crate::response::Response;
 
 /// A server on an ephemeral loopback port that does what it is told; see the
 /// [module](super) for an example.

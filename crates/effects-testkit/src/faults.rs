@@ -1,0 +1,213 @@
+//! Faults by chance: seeded, so that a run that went wrong can be had again.
+
+use std::time::Duration;
+
+use crate::fate::Fate;
+use crate::response::Response;
+
+/// A way in which an exchange goes wrong.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nobody listens: the request never leaves.
+    ConnectionRefused,
+    /// The request is lost.
+    LostBefore,
+    /// The request is served, the answer lost.
+    LostAfter,
+    /// The request is served, the answer comes after 31 to 90 s: later than most wait.
+    Late,
+    /// The answer takes up to 5 s.
+    Slow,
+    /// HTTP 425.
+    TooEarly,
+    /// HTTP 429.
+    Throttled,
+    /// HTTP 429 with `Retry-After` in seconds, 1 to 120.
+    ThrottledSeconds,
+    /// HTTP 429 with `Retry-After` as a date.
+    ThrottledDate,
+    /// HTTP 503 with `Retry-After`.
+    Busy,
+    /// HTTP 503 without.
+    Unavailable,
+    /// HTTP 500 with an error in JSON; a submission was served all the same.
+    ServerError,
+    /// HTTP 502 with a page in HTML; the request was served all the same.
+    BadGateway,
+    /// HTTP 408.
+    RequestTimeout,
+    /// HTTP 504; the request was served all the same.
+    GatewayTimeout,
+    /// The request is served, the answer is no JSON.
+    Garbage,
+    /// The request is served, the answer is a page in HTML under HTTP 200.
+    Html,
+    /// The request is served, the answer ends early.
+    Truncated,
+    /// The request is served, the answer is empty.
+    Empty,
+    /// HTTP 400 with an error of the service.
+    BadRequest,
+    /// HTTP 401.
+    KeyRefused,
+    /// HTTP 402.
+    OutOfCredit,
+    /// HTTP 403.
+    Forbidden,
+    /// HTTP 404.
+    NotFound,
+    /// HTTP 302.
+    Redirect,
+}
+
+impl Fault {
+    /// What can pass: a poll that meets only these is made again until it is answered.
+    pub const PASSING: [Self; 19] = [
+        Self::ConnectionRefused,
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::Late,
+        Self::Slow,
+        Self::TooEarly,
+        Self::Throttled,
+        Self::ThrottledSeconds,
+        Self::ThrottledDate,
+        Self::Busy,
+        Self::Unavailable,
+        Self::ServerError,
+        Self::BadGateway,
+        Self::RequestTimeout,
+        Self::GatewayTimeout,
+        Self::Garbage,
+        Self::Html,
+        Self::Truncated,
+        Self::Empty,
+    ];
+
+    /// What does not pass.
+    pub const LASTING: [Self; 6] = [
+        Self::BadRequest,
+        Self::KeyRefused,
+        Self::OutOfCredit,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Redirect,
+    ];
+
+    fn fate(self, chance: &mut Chance) -> Fate {
+        let error = |status, code, message| {
+            Response::json(format!(r#"{{"error":{{"code":{code},"message":"{message}"}}}}"#))
+                .status(status)
+        };
+        let throttled = || error(429, 1002, "rate limited");
+        let html = |status| {
+            let page = format!("<html><title>{status} from a proxy</title></html>");
+            Response::html(page).status(status)
+        };
+        match self {
+            Self::ConnectionRefused => Fate::NotSent,
+            Self::LostBefore => Fate::LostBefore,
+            Self::LostAfter => Fate::LostAfter,
+            Self::Late => Fate::Served.after(Duration::from_millis(31_000 + chance.below(59_000))),
+            Self::Slow => Fate::Served.after(Duration::from_millis(chance.below(5_000))),
+            Self::TooEarly => Response::new(425).into(),
+            Self::Throttled => throttled().into(),
+            Self::ThrottledSeconds => throttled().retry_after(chance.up_to(120)).into(),
+            Self::ThrottledDate => throttled().retry_after_date(chance.up_to(120)).into(),
+            Self::Busy => Response::new(503).retry_after(chance.up_to(20)).into(),
+            Self::Unavailable => Response::new(503).body("no healthy upstream").into(),
+            Self::ServerError => Fate::ServedBut(error(500, 3_009_095, "internal")),
+            Self::BadGateway => Fate::ServedBut(html(502)),
+            Self::RequestTimeout => Response::new(408).into(),
+            Self::GatewayTimeout => Fate::ServedBut(html(504)),
+            Self::Garbage => Fate::garbage(),
+            Self::Html => Fate::html(),
+            Self::Truncated => Fate::Truncated(1 + chance.up_to(60) as usize),
+            Self::Empty => Fate::ServedBut(Response::new(200)),
+            Self::BadRequest => error(400, 3_009_004, "Invalid size parameter").into(),
+            Self::KeyRefused => Response::json(r#"{"error":"Missing Token"}"#).status(401).into(),
+            Self::OutOfCredit => error(402, 40_201, "Insufficient credits").into(),
+            Self::Forbidden => error(403, 403, "permission denied").into(),
+            Self::NotFound => Response::json(r#"{"message":"not found"}"#).status(404).into(),
+            Self::Redirect => Response::redirect(302, "https://elsewhere.example/login").into(),
+        }
+    }
+}
+
+/// Faults by chance. Same seed, same exchanges, same faults.
+///
+/// ```
+/// use effects_testkit::{Fault, Faults};
+///
+/// let mut faults = Faults::new(7).rate(0.5).among(&[Fault::LostBefore, Fault::Throttled]);
+/// let fates: Vec<String> = (0..4).map(|_| format!("{:?}", faults.draw())).collect();
+///
+/// let mut again = Faults::new(7).rate(0.5).among(&[Fault::LostBefore, Fault::Throttled]);
+/// assert!(fates.iter().all(|fate| *fate == format!("{:?}", again.draw())));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Faults {
+    chance: Chance,
+    rate: f64,
+    menu: Vec<Fault>,
+}
+
+impl Faults {
+    /// One exchange in three goes wrong, in one of the ways that can pass.
+    pub fn new(seed: u64) -> Self {
+        Self { chance: Chance(seed), rate: 1.0 / 3.0, menu: Fault::PASSING.to_vec() }
+    }
+
+    /// The share of exchanges that go wrong, `0.0..=1.0`.
+    #[must_use]
+    pub fn rate(self, rate: f64) -> Self {
+        Self { rate, ..self }
+    }
+
+    /// The ways in which they go wrong, each as likely as the others. Without any, nothing does.
+    #[must_use]
+    pub fn among(self, menu: &[Fault]) -> Self {
+        Self { menu: menu.to_vec(), ..self }
+    }
+
+    /// What becomes of the next exchange.
+    pub fn draw(&mut self) -> Fate {
+        let lucky = self.chance.share() >= self.rate;
+        let index = self.chance.below(self.menu.len() as u64);
+        match usize::try_from(index).ok().and_then(|index| self.menu.get(index).copied()) {
+            Some(fault) if !lucky => fault.fate(&mut self.chance),
+            _ => Fate::Served,
+        }
+    }
+}
+
+/// A stream of numbers out of a seed (SplitMix64: Steele, Lea and Flood, 2014).
+#[derive(Clone, Debug)]
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`; 0 if that is 0.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next().checked_rem(bound).unwrap_or(0)
+    }
+
+    /// 1 to `most`.
+    fn up_to(&mut self, most: u32) -> u32 {
+        1 + u32::try_from(self.below(u64::from(most))).unwrap_or(0)
+    }
+
+    /// A number in `0.0..1.0`.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}

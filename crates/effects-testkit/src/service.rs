@@ -1,0 +1,268 @@
+//! The service, played from a script on a virtual clock.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use effects_core::{Answer, AsyncTransport, Call, Exchange, TaskId, Time, Transport};
+
+use crate::clock::VirtualClock;
+use crate::fate::Fate;
+use crate::faults::Faults;
+use crate::life::{Life, Living};
+use crate::response::Response;
+
+/// A service without a network: it keeps tasks, counts what they cost, and lets exchanges go wrong
+/// as the script says. Clones are the same service.
+///
+/// Each exchange takes its [`Fate`] from the script of its kind; when that is used up, from the
+/// [`Faults`]; without any, it is served.
+///
+/// It is a [`Transport`] and an [`AsyncTransport`] on its clock: an exchange takes its time there,
+/// and one that takes longer than its limit is lost at the limit.
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{EffectRequest, NoJournal, Outcome, Policy, Run, Seed, Template, drive};
+/// use effects_testkit::{Fate, Life, Response, Service, VirtualClock};
+///
+/// let clock = VirtualClock::new();
+/// let service = Service::new(clock.clone()).life(Life::of_polls(3));
+/// service.on_submit([Response::new(429).retry_after(2)]);
+/// service.on_poll([Fate::LostBefore, Fate::html()]);
+///
+/// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+/// let policy = Arc::new(Policy::default());
+/// let mut run = Run::submit(request, policy, Seed::from(1), clock.time());
+/// let outcome = drive(&mut run, &service, &clock, &NoJournal, |event| println!("{event}"))?;
+///
+/// assert!(matches!(outcome, Outcome::Completed(_)));
+/// assert_eq!(service.submissions(), 2);
+/// assert_eq!(service.tasks_made(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Service {
+    clock: VirtualClock,
+    state: Arc<Mutex<State>>,
+}
+
+/// A call the service was meant to get.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When it was sent.
+    pub at: Time,
+    /// The call.
+    pub call: Call,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What comes of a call, and when.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// How long after the call was sent.
+    pub after: Duration,
+    /// What the client hears, if it still listens.
+    pub answer: Answer,
+}
+
+#[derive(Debug)]
+struct State {
+    life: Life,
+    latency: Duration,
+    submit_script: VecDeque<Fate>,
+    poll_script: VecDeque<Fate>,
+    faults: Option<Faults>,
+    tasks: Vec<Living>,
+    tasks_made: usize,
+    attempts: Vec<Attempt>,
+}
+
+impl Service {
+    /// A service that completes every task at the first look, without latency.
+    pub fn new(clock: VirtualClock) -> Self {
+        let state = State {
+            life: Life::of_polls(0),
+            latency: Duration::ZERO,
+            submit_script: VecDeque::new(),
+            poll_script: VecDeque::new(),
+            faults: None,
+            tasks: Vec::new(),
+            tasks_made: 0,
+            attempts: Vec::new(),
+        };
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The life of every task made from now on.
+    #[must_use]
+    pub fn life(self, life: Life) -> Self {
+        self.lock().life = life;
+        self
+    }
+
+    /// How long every exchange takes from now on.
+    #[must_use]
+    pub fn latency(self, latency: Duration) -> Self {
+        self.lock().latency = latency;
+        self
+    }
+
+    /// Faults for every exchange that no script is left for.
+    #[must_use]
+    pub fn faults(self, faults: Faults) -> Self {
+        self.lock().faults = Some(faults);
+        self
+    }
+
+    /// Adds to the script of submissions.
+    pub fn on_submit<F: Into<Fate>>(&self, fates: impl IntoIterator<Item = F>) {
+        self.lock().submit_script.extend(fates.into_iter().map(Into::into));
+    }
+
+    /// Adds to the script of polls.
+    pub fn on_poll<F: Into<Fate>>(&self, fates: impl IntoIterator<Item = F>) {
+        self.lock().poll_script.extend(fates.into_iter().map(Into::into));
+    }
+
+    /// Puts a task there that somebody submitted before; it is not counted as made.
+    ///
+    /// # Panics
+    ///
+    /// When the id cannot be one.
+    pub fn add_task(&self, id: &str, created: Time, life: Life) -> TaskId {
+        self.lock().tasks.push(Living::new(id.to_owned(), created, life));
+        match id.parse() {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The clock it lives by.
+    pub fn clock(&self) -> &VirtualClock {
+        &self.clock
+    }
+
+    /// How many tasks were made: how often money was spent, whether the client knows or not.
+    pub fn tasks_made(&self) -> usize {
+        self.lock().tasks_made
+    }
+
+    /// Every call so far, in order.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.lock().attempts.clone()
+    }
+
+    /// How many submissions were sent, whatever became of them.
+    pub fn submissions(&self) -> usize {
+        self.lock().attempts.iter().filter(|attempt| attempt.call.is_submission()).count()
+    }
+
+    /// How many polls were sent, whatever became of them.
+    pub fn polls(&self) -> usize {
+        self.lock().attempts.iter().filter(|attempt| !attempt.call.is_submission()).count()
+    }
+
+    /// Takes a call and says what comes of it and when. Time does not pass.
+    ///
+    /// Whatever the service does, it does at once; what takes time is the answer.
+    pub fn take(&self, now: Time, call: &Call) -> Delivery {
+        let mut state = self.lock();
+        let fate = state.fate(call);
+        state.attempts.push(Attempt { at: now, call: call.clone(), fate: fate.clone() });
+        let latency = state.latency;
+        let delivery = state.deliver(now, call, fate);
+        Delivery { after: delivery.after + latency, ..delivery }
+    }
+
+    fn exchange(&self, call: &Call) -> Answer {
+        let sent = self.clock.time();
+        let Delivery { after, answer } = self.take(sent, call);
+        if after > call.timeout {
+            self.clock.jump_to(sent + call.timeout);
+            return Answer::Lost(format!("no answer within {:?}", call.timeout));
+        }
+        self.clock.jump_to(sent + after);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves nothing half done here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Service {
+    fn send(&self, call: &Call) -> Answer {
+        self.exchange(call)
+    }
+}
+
+#[async_trait]
+impl AsyncTransport for Service {
+    async fn send(&self, call: &Call) -> Answer {
+        self.exchange(call)
+    }
+}
+
+impl State {
+    fn fate(&mut self, call: &Call) -> Fate {
+        let script =
+            if call.is_submission() { &mut self.submit_script } else { &mut self.poll_script };
+        script
+            .pop_front()
+            .or_else(|| self.faults.as_mut().map(Faults::draw))
+            .unwrap_or(Fate::Served)
+    }
+
+    fn deliver(&mut self, now: Time, call: &Call, fate: Fate) -> Delivery {
+        let answer = match fate {
+            Fate::Served => self.serve(now, call).to_answer(),
+            Fate::NotSent => Answer::NotSent("connection refused".to_owned()),
+            Fate::LostBefore => Answer::Lost("connection reset".to_owned()),
+            Fate::LostAfter => {
+                self.serve(now, call);
+                Answer::Lost("connection reset".to_owned())
+            }
+            Fate::Answered(response) => response.to_answer(),
+            Fate::ServedBut(response) => {
+                self.serve(now, call);
+                response.to_answer()
+            }
+            Fate::Truncated(bytes) => {
+                let response = self.serve(now, call);
+                let left = response.body.len().saturating_sub(bytes);
+                let body = response.body.slice(..left);
+                response.body(body).to_answer()
+            }
+            Fate::Slow(delay, fate) => {
+                let delivery = self.deliver(now, call, *fate);
+                return Delivery { after: delivery.after + delay, ..delivery };
+            }
+        };
+        Delivery { after: Duration::ZERO, answer }
+    }
+
+    /// The service's own part.
+    fn serve(&mut self, now: Time, call: &Call) -> Response {
+        match &call.exchange {
+            Exchange::Submit { .. } => {
+                self.tasks_made += 1;
+                let id = format!("d758n65e878c73{:06}", self.tasks_made);
+                let task = Living::new(id, now, self.life.clone());
+                let answer = Response::json(task.submitted());
+                self.tasks.push(task);
+                answer
+            }
+            Exchange::Poll { task } => {
+                let found = self.tasks.iter_mut().find(|living| living.id == task.as_str());
+                match found.filter(|living| living.is_known(now)) {
+                    Some(living) => Response::json(living.look(now)),
+                    None => Response::json(r#"{"message":"task not found"}"#).status(404),
+                }
+            }
+        }
+    }
+}
