@@ -196,7 +196,7 @@ impl Waiting {
                 age: core.now.since(self.submitted),
             });
         }
-        if core.now >= core.deadline() {
+        if self.is_last() {
             return self.over(core);
         }
         let wait = core.policy.pace.next(self.looks, &mut core.dice);
@@ -212,24 +212,35 @@ impl Waiting {
         Call { id, exchange, timeout: limit.since(core.now), limit }
     }
 
-    /// When the look made now must have ended: the last one of the wait may add one request's time
-    /// to it, and so may the one before it that failed beyond the end. Whoever slept through all of
-    /// that still gets a whole last look.
+    /// When the look made now must have ended. One made within the wait ends with it, so that the
+    /// last look, made at the end of the wait, has a request's time of its own and ends in time,
+    /// also where a driver notices limits a little late. Whoever slept through all of that still
+    /// gets a whole last look.
     fn limit(&self, core: &Core) -> Time {
         let timeout = core.policy.request_timeout;
-        let end = core.deadline() + timeout;
-        if core.now < core.deadline() || core.now >= end { core.now + timeout } else { end }
+        let (deadline, end) = (core.deadline(), core.deadline() + timeout);
+        match core.now {
+            now if now < deadline => deadline.min(now + timeout),
+            now if now < end => end,
+            now => now + timeout,
+        }
+    }
+
+    /// Whether the look that is out was made at the end of the wait.
+    fn is_last(&self) -> bool {
+        matches!(self.phase, Phase::Out { last: true, .. })
     }
 
     /// A look went wrong in a way that can pass.
     fn again(mut self, trouble: Trouble, core: &mut Core) -> State {
-        let last = matches!(self.phase, Phase::Out { last: true, .. });
+        let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         self.trouble = Some(Box::new(trouble.clone()));
         if last {
             return self.over(core);
         }
-        let after = core.retry_delay(self.failures, asked);
+        let until = core.now + core.retry_delay(self.failures, asked);
+        let after = until.min(core.deadline()).since(core.now);
         self.failures = self.failures.saturating_add(1);
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
         let why = if throttled { Reason::Throttle } else { Reason::Retry };
