@@ -41,8 +41,8 @@ pub enum Fact {
         /// Its id.
         task_id: TaskId,
     },
-    /// The intent made no task: the submission was refused, or never left. Another intent may
-    /// follow.
+    /// The intents so far made no task: the submission was refused, or never left. Another intent
+    /// may follow. It is not said as long as the fate of one attempt is unknown.
     Released {
         /// Why.
         reason: String,

@@ -98,7 +98,7 @@ impl Submitting {
                 (State::Submitting(self), None)
             }
             Phase::Ready { .. } if core.detaching => {
-                core.record(Fact::Released { reason: "stopped before it left".to_owned() });
+                self.release("stopped before it left".to_owned(), core);
                 (self.left(), None)
             }
             Phase::Ready { request_id } => {
@@ -179,11 +179,11 @@ impl Submitting {
                 State::created(&task, Some(template), core)
             }
             Submission::Refused(kind, trouble) => {
-                core.record(Fact::Released { reason: trouble.to_string() });
+                self.release(trouble.to_string(), core);
                 self.refused(kind, trouble)
             }
             Submission::Later(trouble) => {
-                core.record(Fact::Released { reason: trouble.to_string() });
+                self.release(trouble.to_string(), core);
                 if repeat == Repeat::Never {
                     return self.refused(kind_of(&trouble), trouble);
                 }
@@ -202,6 +202,13 @@ impl Submitting {
                 self.hold(trouble, core);
                 State::Submitting(self)
             }
+        }
+    }
+
+    /// Says that nothing is billed; but as long as one attempt is in doubt, something may be.
+    fn release(&self, reason: String, core: &mut Core) {
+        if self.doubt.is_none() {
+            core.record(Fact::Released { reason });
         }
     }
 
