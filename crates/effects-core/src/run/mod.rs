@@ -144,7 +144,9 @@ impl Run {
                 submitting.reply(reply, &mut self.core)
             }
             State::Waiting(waiting) if waiting.awaits(call) => waiting.reply(reply, &mut self.core),
-            state if self.core.doubts.contains(&call) => state.late_reply(reply, &mut self.core),
+            state if self.core.doubts.contains(&call) => {
+                state.late_reply(call, reply, &mut self.core)
+            }
             state => state,
         };
     }
@@ -163,12 +165,7 @@ impl Run {
 
     /// The task, once there is one.
     pub fn task_id(&self) -> Option<&TaskId> {
-        match &self.state {
-            State::Submitting(_) => None,
-            State::Waiting(waiting) => Some(waiting.task_id()),
-            State::Done(outcome) => outcome.task_id(),
-            State::Taken => None,
-        }
+        self.state.task_id()
     }
 
     /// What it would do if it were stepped now.
@@ -195,7 +192,7 @@ impl Run {
     /// Whether a submission is out whose answer has not come: the moment to wait for it and not to
     /// leave.
     pub fn is_submitting(&self) -> bool {
-        matches!(&self.state, State::Submitting(submitting) if submitting.is_out())
+        matches!(&self.state, State::Submitting(submitting) if submitting.out().is_some())
     }
 }
 
@@ -339,19 +336,32 @@ impl State {
         }
     }
 
+    fn task_id(&self) -> Option<&TaskId> {
+        match self {
+            Self::Submitting(_) | Self::Taken => None,
+            Self::Waiting(waiting) => Some(waiting.task_id()),
+            Self::Done(outcome) => outcome.task_id(),
+        }
+    }
+
     /// The answer to a submission that was booked as lost: an id in it is worth money.
-    fn late_reply(self, reply: Reply<'_>, core: &mut Core) -> Self {
+    fn late_reply(self, call: CallId, reply: Reply<'_>, core: &mut Core) -> Self {
         let Submission::Created(task) = Submission::read(reply) else {
             return self;
         };
+        // Its fate is known now: the same answer once more says nothing new.
+        core.doubts.retain(|doubt| *doubt != call);
         match self {
             Self::Done(outcome) if matches!(*outcome, Outcome::Unknown(_)) => {
                 Self::created(&task, None, core)
             }
-            Self::Submitting(submitting) if !submitting.is_out() => {
+            Self::Submitting(submitting) => {
+                // An attempt that is out goes on; whether it makes a second task remains to be seen.
+                core.doubts.extend(submitting.out());
                 let template = submitting.template().clone();
                 Self::created(&task, Some(template), core)
             }
+            watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
                 core.tell(Event::SecondTask { task_id: task.id });
                 watching

@@ -66,8 +66,12 @@ impl Submitting {
         self.request.template()
     }
 
-    pub(super) fn is_out(&self) -> bool {
-        matches!(self.phase, Phase::Out { .. })
+    /// The attempt that is out.
+    pub(super) fn out(&self) -> Option<CallId> {
+        match self.phase {
+            Phase::Out { call, .. } => Some(call),
+            _ => None,
+        }
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -87,7 +91,7 @@ impl Submitting {
     }
 
     pub(super) fn awaits(&self, id: CallId) -> bool {
-        matches!(self.phase, Phase::Out { call, .. } if call == id)
+        self.out() == Some(id)
     }
 
     pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
