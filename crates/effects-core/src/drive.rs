@@ -22,7 +22,8 @@ pub enum Told {
 ///
 /// # Errors
 ///
-/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then, and the
+/// run may be driven on once it can.
 pub fn drive(
     run: &mut Run,
     transport: &dyn Transport,
@@ -45,7 +46,8 @@ pub fn drive(
 ///
 /// # Errors
 ///
-/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then, and the
+/// run may be driven on once it can.
 pub fn drive_on(
     run: &mut Run,
     transport: &dyn Transport,
@@ -53,6 +55,7 @@ pub fn drive_on(
     journal: &dyn Journal,
     stop: impl Fn() -> bool,
 ) -> Result<Told, JournalError> {
+    run.record_again();
     loop {
         if stop() {
             run.detach(clock.now());
@@ -75,19 +78,22 @@ pub fn drive_on(
 
 /// Drives a run up to the next thing it has to tell, without blocking.
 ///
-/// Dropping the future is safe while a poll is out, which is then made again; while a submission
+/// Dropping the future is safe while an entry is written, which is then written again, and while a
+/// poll is out, which is then made again once its time is over; while a submission
 /// is out it would lose the answer, so whoever may be dropped lets the submission run in a task of
 /// its own.
 ///
 /// # Errors
 ///
-/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then, and the
+/// run may be driven on once it can.
 pub async fn drive_on_async(
     run: &mut Run,
     transport: &dyn AsyncTransport,
     clock: &dyn AsyncClock,
     journal: &dyn AsyncJournal,
 ) -> Result<Told, JournalError> {
+    run.record_again();
     loop {
         match run.step(clock.now()) {
             Step::Record(entry) => {

@@ -46,7 +46,8 @@ pub trait AsyncClock: Send + Sync {
 
 /// Makes entries durable, blocking the thread. No driver goes on before it has.
 pub trait Journal: Send + Sync {
-    /// Returns once the entry would survive the end of the process.
+    /// Returns once the entry would survive the end of the process. An entry whose writing was
+    /// interrupted comes again under the same id.
     ///
     /// # Errors
     ///
@@ -57,7 +58,8 @@ pub trait Journal: Send + Sync {
 /// Makes entries durable, without blocking; otherwise like [`Journal`].
 #[async_trait]
 pub trait AsyncJournal: Send + Sync {
-    /// Returns once the entry would survive the end of the process.
+    /// Returns once the entry would survive the end of the process. An entry whose writing was
+    /// interrupted comes again under the same id.
     ///
     /// # Errors
     ///

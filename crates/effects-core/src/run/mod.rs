@@ -156,6 +156,12 @@ impl Run {
         self.core.recorded(entry);
     }
 
+    /// Hands an entry out again whose writing was interrupted, by a journal that failed or by the
+    /// end of the future that waited for it. The drivers do so whenever they take up a run.
+    pub fn record_again(&mut self) {
+        self.core.recording = false;
+    }
+
     /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
     /// a task goes on, since the service cannot cancel one.
     pub fn detach(&mut self, now: Time) {
