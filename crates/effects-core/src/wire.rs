@@ -37,9 +37,8 @@ impl<'a> Body<'a> {
     /// The object that may be a task: the body, or what an envelope holds as `data`.
     fn task_object(&self) -> Cow<'_, Object<'a>> {
         match self.top.object("data") {
-            Some(data) if data.has_any(&["id", "task_id", "request_id", "status", "output"]) => {
-                Cow::Owned(data)
-            }
+            // A task may have data of its own, with ids that are not the task's.
+            Some(data) if !self.top.is_task() && data.has_any(&DATA_OF_A_TASK) => Cow::Owned(data),
             _ => Cow::Borrowed(&self.top),
         }
     }
@@ -49,14 +48,15 @@ impl<'a> Body<'a> {
     /// An error's `request_id` names a request, not a task, so it counts only where no error is.
     pub(crate) fn task_id(&self) -> Option<TaskId> {
         let task = self.task_object();
-        let id = |field| task.text(field).and_then(|id| id.parse().ok());
-        id("id").or_else(|| id("task_id")).or_else(|| match self.error() {
-            None => id("request_id"),
-            Some(_) => None,
-        })
+        task.id("id")
+            .or_else(|| task.id("task_id"))
+            .or_else(|| self.top.id("id"))
+            .or_else(|| self.top.id("task_id"))
+            .or_else(|| if self.error().is_none() { task.id("request_id") } else { None })
     }
 
-    /// The task the answer shows; the id is what was asked for where the answer has none.
+    /// The task the answer shows: the one that was asked for, whatever ids the answer has; where
+    /// none was, the one it names.
     ///
     /// `None` when nothing in the answer speaks of a task.
     pub(crate) fn task(&self, asked: Option<&TaskId>) -> Option<Task> {
@@ -67,7 +67,7 @@ impl<'a> Body<'a> {
         if answered.is_none() && status.is_none() && !task.has_any(&["output", "outputs"]) {
             return None;
         }
-        let id = answered.or_else(|| asked.cloned())?;
+        let id = asked.cloned().or(answered)?;
         Some(Task {
             status,
             model: task.text("model"),
@@ -280,6 +280,16 @@ impl<'a> Object<'a> {
     fn object(&self, field: &str) -> Option<Self> {
         self.get(field).and_then(Self::read)
     }
+
+    fn id(&self, field: &str) -> Option<TaskId> {
+        self.text(field)?.parse().ok()
+    }
+
+    /// Whether it names a task and shows it.
+    fn is_task(&self) -> bool {
+        let shown = self.text("status").is_some() || self.has_any(&["output", "outputs"]);
+        shown && (self.id("id").is_some() || self.id("task_id").is_some())
+    }
 }
 
 struct ObjectVisitor;
@@ -320,6 +330,9 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
     }
     vec![raw]
 }
+
+/// What tells an envelope's `data` that is a task from other data.
+const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];
 
 /// The URL a storage endpoint answers with (`WIRE.md` section 8).
 pub(crate) fn uploaded_url(body: &[u8]) -> Option<String> {
