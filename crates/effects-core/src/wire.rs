@@ -233,7 +233,8 @@ fn read_time(raw: &RawValue) -> Option<Time> {
     let Ok(number) = text.parse::<f64>() else {
         return parse_iso(&text);
     };
-    if !(0.0..1e15).contains(&number) {
+    // Zero is no date: it stands where none was set.
+    if !(1.0..1e15).contains(&number) {
         return None;
     }
     // Seconds stay below 1e11 until the year 5138.

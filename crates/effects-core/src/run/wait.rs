@@ -33,8 +33,9 @@ use crate::trouble::Trouble;
 pub(super) struct Waiting {
     task: TaskId,
     template: Option<Template>,
-    /// When the task was submitted, as far as is known.
+    /// When the task was submitted, as far as is known, and whether that is our own knowledge.
     submitted: Time,
+    submitted_here: bool,
     /// Until when the service may not know the task yet.
     grace_until: Time,
     /// Looks that saw the task running, and looks that went wrong since the last of them.
@@ -84,6 +85,7 @@ impl Waiting {
             task,
             template,
             submitted: core.now,
+            submitted_here: false,
             grace_until: core.now + core.policy.not_found_grace,
             looks: 0,
             failures: 0,
@@ -98,11 +100,12 @@ impl Waiting {
 
     /// A task just submitted.
     pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Self {
-        Self { seen: true, ..Self::attached(task.id.clone(), template, core) }
+        let attached = Self::attached(task.id.clone(), template, core);
+        Self { seen: true, submitted_here: true, ..attached }
     }
 
     pub(super) fn submitted_at(&mut self, submitted: Time, policy: &Policy) {
-        self.submitted = submitted;
+        (self.submitted, self.submitted_here) = (submitted, true);
         self.grace_until = submitted + policy.not_found_grace;
     }
 
@@ -178,7 +181,7 @@ impl Waiting {
             core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
         }
         // Clocks differ between machines, so the service's date counts only where we have none.
-        if !self.seen
+        if !self.submitted_here
             && let Some(created) = task.created_at
         {
             self.submitted = self.submitted.min(created);
