@@ -9,7 +9,6 @@
 //!     +-------------- Holding <-- refused for now, or never left
 //! ```
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Core, State, Step, Want, Why};
@@ -52,7 +51,7 @@ pub(super) enum Phase {
 
 impl Submitting {
     pub(super) fn new(request: EffectRequest, core: &mut Core) -> Self {
-        let salt = salt(&request.body(), core.now);
+        let salt = hash(request.body().into_iter().chain(core.now.as_millis().to_le_bytes()));
         Self {
             request,
             idempotency_key: core.dice.uuid(salt),
@@ -152,7 +151,7 @@ impl Submitting {
     }
 
     fn intend(&mut self, core: &mut Core) {
-        let request_id = core.dice.uuid(u64::from(self.attempts));
+        let request_id = core.dice.uuid(hash(self.idempotency_key.bytes()));
         core.record(Fact::Intent {
             request: Box::new(self.request.clone()),
             attempt: self.attempts,
@@ -255,12 +254,10 @@ impl Submitting {
     }
 }
 
-/// FNV-1a over what is asked for and when, so that two runs which were given the same seed still
-/// have ids of their own.
-fn salt(body: &Bytes, now: Time) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in body.iter().copied().chain(now.as_millis().to_le_bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash
+/// FNV-1a: over what is asked for and when, so that two runs which were given the same seed still
+/// have names of their own.
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
