@@ -197,7 +197,7 @@ fn read_picture(item: &RawValue, id: &TaskId) -> Option<Picture> {
     if !matches!(kind.as_str(), "" | "image" | "image_url") {
         return None;
     }
-    let url = item.text("url")?.trim().to_owned();
+    let url = usable(item.text("url")?.trim());
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if !matches!(scheme.as_deref(), Some("http" | "https")) || url.parse::<http::Uri>().is_err() {
         return None;
@@ -210,6 +210,19 @@ fn read_picture(item: &RawValue, id: &TaskId) -> Option<Picture> {
         size: size.and_then(|size| size.parse().ok()),
         job_id,
     })
+}
+
+/// The URL with the few characters encoded that no HTTP client sends: a picture that is paid for is
+/// not given up for a space in its name.
+fn usable(url: &str) -> String {
+    let mut usable = String::with_capacity(url.len());
+    for c in url.chars() {
+        match c {
+            ' ' | '<' | '>' | '`' => usable.push_str(&format!("%{:02X}", u32::from(c))),
+            c => usable.push(c),
+        }
+    }
+    usable
 }
 
 fn read_usage(usage: &Object<'_>) -> Usage {
