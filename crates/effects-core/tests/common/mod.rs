@@ -1,0 +1,141 @@
+//! What the core's behavioural tests share.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary takes what it needs")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use effects_core::{
+    Call, EffectRequest, Error, Outcome, Pace, Policy, Repeat, Reply, Run, Seed, Step, TaskId,
+    Template, Time,
+};
+use effects_testkit::{Fate, Life, World};
+use http::{HeaderMap, StatusCode};
+
+/// A world and a run in it.
+pub struct Scene {
+    pub world: World,
+    pub policy: Arc<Policy>,
+    pub run: Run,
+}
+
+impl Scene {
+    /// A run that submits.
+    pub fn submitting(policy: Policy) -> Self {
+        let (world, policy) = (World::new(), Arc::new(policy));
+        let run = Run::submit(request(), Arc::clone(&policy), Seed::from(11), world.now());
+        Self { world, policy, run }
+    }
+
+    /// A run that is attached to a task of this life, submitted now.
+    pub fn attached(policy: Policy, life: Life) -> Self {
+        let (world, policy) = (World::new(), Arc::new(policy));
+        let task = world.service().add_task(TASK, world.now(), life);
+        let run = Run::attach(task, None, Arc::clone(&policy), Seed::from(11), world.now());
+        Self { world, policy, run }
+    }
+
+    /// The same, with this life for the tasks it makes.
+    pub fn life(self, life: Life) -> Self {
+        let _same = self.world.service().life(life);
+        self
+    }
+
+    /// The same, with these answers to its submissions, before those of the service's own.
+    pub fn submits<F: Into<Fate>>(self, fates: impl IntoIterator<Item = F>) -> Self {
+        self.world.service().on_submit(fates);
+        self
+    }
+
+    /// The same, with these answers to its polls.
+    pub fn polls<F: Into<Fate>>(self, fates: impl IntoIterator<Item = F>) -> Self {
+        self.world.service().on_poll(fates);
+        self
+    }
+
+    pub fn outcome(&mut self) -> Outcome {
+        self.world.drive(&mut self.run)
+    }
+
+    /// The kind of the error it ends with.
+    pub fn error(&mut self) -> Error {
+        let outcome = self.outcome();
+        match outcome.into_result() {
+            Err(error) => error,
+            Ok(effect) => panic!("completed: {effect:?}\n{}", self.world.transcript()),
+        }
+    }
+
+    pub fn completes(&mut self) -> bool {
+        matches!(self.outcome(), Outcome::Completed(_))
+    }
+
+    /// Steps until the run sends something.
+    pub fn until_sent(&mut self) -> Call {
+        loop {
+            let step = self.run.step(self.world.now());
+            match step {
+                Step::Send(call) => return call,
+                Step::Record(entry) => self.run.recorded(entry.id),
+                Step::Sleep { until, .. } => self.world.clock().jump_to(until),
+                Step::Notify(_) => {}
+                Step::Done(outcome) => panic!("it sends nothing more: {outcome:?}"),
+            }
+        }
+    }
+
+    /// Answers a call at once.
+    pub fn answer(&mut self, call: &Call, status: u16, body: &str) {
+        let headers = HeaderMap::new();
+        let status = StatusCode::from_u16(status).unwrap();
+        let reply = Reply::Answer { status, headers: &headers, body: body.as_bytes() };
+        self.run.reply(self.world.now(), call.id, reply);
+    }
+
+    /// What the next step is, with everything recorded and told on the way to it.
+    pub fn next(&mut self) -> Step {
+        loop {
+            match self.run.step(self.world.now()) {
+                Step::Record(entry) => self.run.recorded(entry.id),
+                Step::Notify(_) => {}
+                step => return step,
+            }
+        }
+    }
+}
+
+pub fn request() -> EffectRequest {
+    EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg").unwrap()
+}
+
+pub fn task() -> TaskId {
+    TASK.parse().unwrap()
+}
+
+/// Looks every three seconds, without chance.
+pub fn policy() -> Policy {
+    Policy { pace: Pace::fixed(Duration::from_secs(3)), ..Policy::default() }
+}
+
+pub fn repeating(repeat: Repeat) -> Policy {
+    Policy { repeat, ..policy() }
+}
+
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn reply_of<'a>(status: u16, headers: &'a HeaderMap, body: &'a [u8]) -> Reply<'a> {
+    Reply::Answer { status: StatusCode::from_u16(status).unwrap(), headers, body }
+}
+
+pub fn at(start: Time, after: u64) -> Time {
+    start + seconds(after)
+}
+
+/// The task of an attached run.
+pub const TASK: &str = "d758n65e878c73cmdg20";
+
+pub const COMPLETED: &str = r#"{"id":"d758n65e878c73cmdg20","status":"completed","output":[{"content":[{"type":"image","url":"https://x.test/a.png"}]}],"usage":{"cost":"0.03"}}"#;
+pub const RUNNING: &str = r#"{"id":"d758n65e878c73cmdg20","status":"in_progress"}"#;
