@@ -1,5 +1,7 @@
 //! Many runs at once, in a scripted world on a virtual clock.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
