@@ -8,6 +8,7 @@
 
 mod builder;
 mod clock;
+mod job;
 mod landing;
 mod program;
 mod seed;
@@ -16,6 +17,7 @@ mod upload_cache;
 
 pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
 pub use clock::{StoppableClock, Stopper, WallClock};
+pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo};
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use seed::fresh_seed;

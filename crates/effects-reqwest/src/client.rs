@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Settings, UploadCache};
+use effects_client::{BuildClient, ClientBuilder, Job, Settings, UploadCache};
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference,
-    TaskId,
+    AsyncJournal, Budget, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy,
+    Reference, TaskId, Widths,
 };
 
 use crate::clock::TokioClock;
+use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
 use crate::transport::ReqwestTransport;
@@ -99,6 +100,30 @@ impl Client {
     /// Submits a request, to be followed event by event.
     pub fn watch(&self, request: EffectRequest) -> Watch {
         Watch::submit(self, request)
+    }
+
+    /// Does many jobs at once: requests to submit, or ids of tasks to follow. They are drawn as
+    /// room comes, and their ends come as they do, in no order. Needs a tokio runtime to be called.
+    ///
+    /// ```no_run
+    /// # use effects_reqwest::{Budget, Client, EffectRequest, Template, Widths};
+    /// # async fn example() -> Result<(), effects_reqwest::Error> {
+    /// # let client = Client::from_env()?;
+    /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
+    /// let requests: Result<Vec<_>, _> =
+    ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
+    /// let mut ends = client.run_many(requests?, Widths::default(), Budget::unlimited());
+    /// while let Some(ended) = ends.next().await {
+    ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_many<I>(&self, jobs: I, widths: Widths, budget: Budget) -> RunMany
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn AsyncJournal>>> + 'static>,
+    {
+        RunMany::start(self, jobs.into_iter().map(Into::into), widths, budget)
     }
 
     /// A task submitted before, by whomever.

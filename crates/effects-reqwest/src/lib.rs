@@ -28,6 +28,7 @@
 mod client;
 mod clock;
 mod http_client;
+mod run_many;
 mod task_handle;
 mod transfer;
 mod transport;
@@ -35,8 +36,9 @@ mod watch;
 
 pub use client::Client;
 pub use clock::TokioClock;
-pub use effects_client::{ClientBuilder, Proxy, read_photo};
+pub use effects_client::{ClientBuilder, Ended, Job, Proxy, Work, read_photo};
 pub use effects_core::*;
+pub use run_many::RunMany;
 pub use task_handle::TaskHandle;
 pub use transport::ReqwestTransport;
 pub use watch::Watch;

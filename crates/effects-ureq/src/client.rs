@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Landing, Settings, UploadCache, WallClock};
+use effects_client::{BuildClient, ClientBuilder, Job, Landing, Settings, UploadCache, WallClock};
 use effects_core::{
-    Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference, TaskId,
+    Budget, Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference,
+    TaskId, Widths,
 };
 
+use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer;
 use crate::transport::UreqTransport;
@@ -95,6 +97,27 @@ impl Client {
     /// Submits a request, to be followed event by event.
     pub fn watch(&self, request: EffectRequest) -> Watch {
         Watch::submit(self, request)
+    }
+
+    /// Does many jobs at once: requests to submit, or ids of tasks to follow. They are drawn as
+    /// room comes, and their ends come as they do, in no order.
+    ///
+    /// ```no_run
+    /// # use effects_ureq::{Budget, Client, EffectRequest, Template, Widths};
+    /// # let client = Client::from_env()?;
+    /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
+    /// let requests: Result<Vec<_>, _> =
+    ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
+    /// for ended in client.run_many(requests?, Widths::default(), Budget::unlimited()) {
+    ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
+    /// }
+    /// # Ok::<(), effects_ureq::Error>(())
+    /// ```
+    pub fn run_many<I>(&self, jobs: I, widths: Widths, budget: Budget) -> RunMany
+    where
+        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn Journal>>> + 'static>,
+    {
+        RunMany::start(self, jobs.into_iter().map(Into::into), widths, budget)
     }
 
     /// A task submitted before, by whomever.

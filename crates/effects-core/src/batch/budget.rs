@@ -121,8 +121,6 @@ impl Budget {
 
     /// The run that holds this reservation is over.
     pub(super) fn settle(&mut self, reservation: Reservation, outcome: &Outcome) {
-        self.reserved -= reservation.amount;
-        self.unpriced -= u32::from(reservation.unpriced);
         match outcome {
             Outcome::Completed(effect) => {
                 // What was not billed openly is taken to have cost what was expected.
@@ -134,8 +132,20 @@ impl Budget {
             }
             Outcome::Refused(_) => {}
             Outcome::Detached(detached) if detached.task_id.is_none() => {}
-            _ => self.held += reservation.amount.max(self.price.unwrap_or_default()),
+            _ => return self.hold(reservation),
         }
+        self.release(reservation);
+    }
+
+    /// The run that holds this reservation is over, and what it cost will not be known.
+    pub(super) fn hold(&mut self, reservation: Reservation) {
+        self.release(reservation);
+        self.held += reservation.amount.max(self.price.unwrap_or_default());
+    }
+
+    fn release(&mut self, reservation: Reservation) {
+        self.reserved -= reservation.amount;
+        self.unpriced -= u32::from(reservation.unpriced);
     }
 
     fn spend(&mut self, cost: Decimal) {

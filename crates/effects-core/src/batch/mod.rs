@@ -19,7 +19,7 @@ use crate::call::{Call, CallId, Reply};
 use crate::entry::{Entry, EntryId};
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::outcome::{Outcome, Refused};
+use crate::outcome::{Detached, Outcome, Refused};
 use crate::policy::Policy;
 use crate::request::EffectRequest;
 use crate::retry_after::retry_after;
@@ -263,6 +263,21 @@ impl Batch {
             run.recorded(entry);
             self.ready.push_back(id.index);
         }
+    }
+
+    /// Gives a run up whose entry could not be made durable: nothing more is sent for it. What it
+    /// may have cost stays reserved.
+    pub fn give_up(&mut self, id: RunId) {
+        if self.slot(id).is_none() {
+            return;
+        }
+        let reservation = self.slots[id.index as usize].reservation.take();
+        if let Some(reservation) = reservation {
+            self.budget.hold(*reservation);
+        }
+        let task_id = self.slots[id.index as usize].run.as_ref().and_then(|run| run.task_id());
+        let outcome = Outcome::Detached(Detached { task_id: task_id.cloned() });
+        self.finish(id.index, outcome);
     }
 
     /// Stops watching: what has not left does not leave, what is in flight is awaited.

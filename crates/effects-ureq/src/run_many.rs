@@ -1,0 +1,265 @@
+//! Many runs at once, on a few threads.
+//!
+//! One thread drives the core's [`Batch`] and makes no exchange itself; a few workers make them.
+//! Jobs are drawn as room comes, and ends wait in a bounded channel: neither a long list of jobs nor
+//! a slow reader of ends takes memory.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use effects_client::{Ended, Job, Stopper, Work, fresh_seed, telemetry, unrecorded};
+use effects_core::{
+    Answer, Batch, BatchStep, Budget, Call, CallId, Entry, Error, Journal, JournalError, RunId,
+    Time, Transport, Widths,
+};
+use tracing::Span;
+
+use crate::client::Client;
+
+/// The ends of many runs, as they come. Made by [`Client::run_many`].
+///
+/// Dropping it stops the watching: what has not been submitted is not, and a submission in flight
+/// is awaited.
+#[derive(Debug)]
+pub struct RunMany {
+    ends: Receiver<Ended>,
+    stopper: Stopper,
+    driver: Option<JoinHandle<()>>,
+}
+
+impl RunMany {
+    pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths, budget: Budget) -> Self
+    where
+        I: Iterator<Item = Job<Arc<dyn Journal>>> + Send + 'static,
+    {
+        let (tell, ends) = sync_channel(ENDS);
+        let stopper = Stopper::default();
+        let driver = Driver::new(client, widths, budget, stopper.clone(), tell);
+        let driver = thread::spawn(move || driver.run(jobs));
+        Self { ends, stopper, driver: Some(driver) }
+    }
+
+    /// What ends it from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+}
+
+impl Iterator for RunMany {
+    type Item = Ended;
+
+    fn next(&mut self) -> Option<Ended> {
+        self.ends.recv().ok()
+    }
+}
+
+impl Drop for RunMany {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        // Room for every end still to come, so that the driver reaches its own.
+        while self.ends.recv().is_ok() {}
+        if let Some(driver) = self.driver.take() {
+            // A panic there has been told on its own thread.
+            let _ = driver.join();
+        }
+    }
+}
+
+/// What a worker does for the driver. Journals are written there too: writes that wait for the disk
+/// side by side are committed together.
+enum Errand {
+    Exchange(RunId, Call, Span),
+    Write(RunId, Entry, Option<Arc<dyn Journal>>),
+}
+
+/// What a worker brings back.
+enum Arrival {
+    Answered(RunId, CallId, Answer),
+    Written(RunId, Entry, Result<(), JournalError>),
+}
+
+struct Driver {
+    client: Client,
+    batch: Batch,
+    stopper: Stopper,
+    detached: bool,
+    tell: SyncSender<Ended>,
+    rows: HashMap<RunId, Row>,
+    errands: mpsc::Sender<Errand>,
+    arrivals: Receiver<Arrival>,
+    drawn: usize,
+}
+
+/// What the driver knows of a run beside the batch.
+struct Row {
+    index: usize,
+    span: Span,
+    journal: Option<Arc<dyn Journal>>,
+}
+
+impl Driver {
+    fn new(
+        client: &Client,
+        widths: Widths,
+        budget: Budget,
+        stopper: Stopper,
+        tell: SyncSender<Ended>,
+    ) -> Self {
+        let (errands, queue) = channel();
+        let (arrive, arrivals) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..WORKERS {
+            let (client, queue, arrive) = (client.clone(), Arc::clone(&queue), arrive.clone());
+            thread::spawn(move || work(&client, &queue, &arrive));
+        }
+        let now = client.shared().clock.now();
+        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
+        Self {
+            client: client.clone(),
+            batch: batch.with_budget(budget),
+            stopper,
+            detached: false,
+            tell,
+            rows: HashMap::new(),
+            errands,
+            arrivals,
+            drawn: 0,
+        }
+    }
+
+    fn run(mut self, mut jobs: impl Iterator<Item = Job<Arc<dyn Journal>>>) {
+        loop {
+            self.take_arrivals();
+            let now = self.now();
+            if self.stopper.is_stopped() && !std::mem::replace(&mut self.detached, true) {
+                self.batch.detach(now);
+            }
+            match self.batch.step(now) {
+                BatchStep::Record(run, entry) => {
+                    let journal = self.rows.get(&run).and_then(|row| row.journal.clone());
+                    self.give(Errand::Write(run, entry, journal));
+                }
+                BatchStep::Send(run, call) => {
+                    let span = self.rows.get(&run).map_or_else(Span::none, |row| row.span.clone());
+                    self.stopper.set_submitting(self.batch.posting() > 0);
+                    self.give(Errand::Exchange(run, call, span));
+                }
+                BatchStep::Hungry(room) => self.feed(&mut jobs, room),
+                BatchStep::Sleep(until) => self.sleep(until),
+                BatchStep::Notify(run, event) => {
+                    if let Some(row) = self.rows.get(&run) {
+                        telemetry::tell(&row.span, &event);
+                    }
+                }
+                BatchStep::Done(run, outcome) => {
+                    let result = outcome.into_result();
+                    self.end(run, result.map_err(|error| self.client.with_resume_line(error)));
+                }
+                BatchStep::Empty => return,
+            }
+        }
+    }
+
+    fn feed(&mut self, jobs: &mut impl Iterator<Item = Job<Arc<dyn Journal>>>, room: u32) {
+        for _ in 0..room {
+            let Some(Job { work, journal }) = jobs.next() else {
+                return self.batch.feed_no_more();
+            };
+            let now = self.now();
+            let (run, span) = match work {
+                Work::Submit(request) => {
+                    let span = telemetry::task_span(Some(request.template()), None);
+                    (self.batch.submit(request, now), span)
+                }
+                Work::Watch { task, template, submitted } => {
+                    let span = telemetry::task_span(template.as_ref(), Some(&task));
+                    (self.batch.attach(task, template, submitted, now), span)
+                }
+            };
+            self.rows.insert(run, Row { index: self.drawn, span, journal });
+            self.drawn += 1;
+        }
+    }
+
+    fn end(&mut self, run: RunId, result: Result<effects_core::Effect, Error>) {
+        if let Some(Row { index, .. }) = self.rows.remove(&run) {
+            // Nobody listens any more: what is in flight is still awaited.
+            let _ = self.tell.send(Ended { index, result });
+        }
+    }
+
+    fn give(&self, errand: Errand) {
+        // The workers end only after the driver.
+        let _ = self.errands.send(errand);
+    }
+
+    /// Every answer that is there is told before the batch looks at its time limits: an answer that
+    /// waited for the driver is not late.
+    fn take_arrivals(&mut self) {
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            self.arrive(arrival);
+        }
+    }
+
+    fn sleep(&mut self, until: Time) {
+        let wait = until.since(self.now()).min(LONGEST_SLEEP);
+        match self.arrivals.recv_timeout(wait) {
+            Ok(arrival) => self.arrive(arrival),
+            // The workers hold the other end as long as the driver lives.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Answered(run, call, answer) => {
+                self.batch.reply(self.now(), run, call, answer.as_reply());
+                self.stopper.set_submitting(self.batch.posting() > 0);
+            }
+            Arrival::Written(run, entry, Ok(())) => self.batch.recorded(run, entry.id),
+            Arrival::Written(run, entry, Err(error)) => {
+                // Nothing is sent that is not on record, so this is the end of the run.
+                self.batch.give_up(run);
+                let error = unrecorded(&error, &entry);
+                self.end(run, Err(self.client.with_resume_line(error)));
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.client.shared().clock.now()
+    }
+}
+
+/// A worker: does one errand after the other until the driver is gone.
+fn work(client: &Client, errands: &Mutex<Receiver<Errand>>, arrive: &mpsc::Sender<Arrival>) {
+    loop {
+        let errand = errands.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let arrival = match errand {
+            Err(_) => return,
+            Ok(Errand::Exchange(run, call, span)) => {
+                let _entered = span.enter();
+                Arrival::Answered(run, call.id, client.shared().transport.send(&call))
+            }
+            Ok(Errand::Write(run, entry, journal)) => {
+                let journal = journal.as_deref().unwrap_or_else(|| client.journal());
+                let written = journal.write(&entry);
+                Arrival::Written(run, entry, written)
+            }
+        };
+        if arrive.send(arrival).is_err() {
+            return;
+        }
+    }
+}
+
+/// Exchanges in flight at once: a thread each, and more than a link of usual latency needs for the
+/// polls of ten thousand tasks.
+const WORKERS: usize = 16;
+/// Ends that wait for a reader.
+const ENDS: usize = 64;
+/// A stop is noticed after this at the latest.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
