@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use rust_decimal::Decimal;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::clock::{ClockIsReal, ClockKind};
+use crate::endpoint::Endpoint;
+use crate::faults::{BadPlan, Fault, FaultPlan};
 use crate::gateway::Gateway;
 use crate::latency::Latency;
 use crate::options::{Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
-use crate::{server, surfaces};
+use crate::record::{Counts, SeenRequest};
+use crate::store::{RestoredTask, StoreError};
+use crate::{life, server, surfaces};
 
 /// A gateway on this machine, running until it is dropped.
 ///
@@ -33,6 +38,7 @@ use crate::{server, surfaces};
 /// ```
 pub struct Emulator {
     gateway: Arc<Gateway>,
+    runtime: Handle,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -67,19 +73,72 @@ impl Emulator {
         self.gateway.address()
     }
 
-    /// Moves a virtual clock on.
+    /// Moves a virtual clock on, and waits for the paintings of the tasks that are due by then.
+    ///
+    /// It blocks this thread until they are done.
     ///
     /// # Errors
     ///
     /// [`ClockIsReal`] when the emulator lives by the machine's clock.
     pub fn advance(&self, by: Duration) -> Result<(), ClockIsReal> {
-        self.gateway.clock.advance(by).map(drop)
+        let (gateway, (done, word)) = (Arc::clone(&self.gateway), std::sync::mpsc::channel());
+        self.runtime.spawn(async move {
+            // Whoever asked waits for the word below.
+            let _ = done.send(gateway.advance(by).await);
+        });
+        // No word comes only when the runtime is gone, and the paintings with it.
+        word.recv().unwrap_or(Ok(0)).map(drop)
     }
 
-    /// Forgets every task and every file.
+    /// Scripts what the next requests of an endpoint meet, after those scripted before; `None` is
+    /// nothing amiss.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPlan`] when one of them cannot happen at this endpoint; none is scripted then.
+    pub fn next(
+        &self,
+        on: Endpoint,
+        faults: impl IntoIterator<Item = Option<Fault>>,
+    ) -> Result<(), BadPlan> {
+        let faults: Vec<_> = faults.into_iter().collect();
+        if let Some(why) = faults.iter().flatten().find_map(|fault| fault.objection(on)) {
+            return Err(BadPlan::new(why));
+        }
+        self.gateway.faults.script(on, faults);
+        Ok(())
+    }
+
+    /// Follows another plan of faults from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPlan`] when it cannot be followed; the old one holds then.
+    pub fn follow(&self, plan: FaultPlan) -> Result<(), BadPlan> {
+        plan.check()?;
+        self.gateway.faults.follow(plan);
+        Ok(())
+    }
+
+    /// Every request seen, oldest first, the key redacted.
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.gateway.record.requests(0, usize::MAX)
+    }
+
+    /// How often each create was accepted.
+    pub fn counts(&self) -> Counts {
+        self.gateway.record.counts()
+    }
+
+    /// What its pictures have cost, in USD.
+    pub fn spent(&self) -> Decimal {
+        self.gateway.purse.spent()
+    }
+
+    /// Forgets every task, file and request, what was spent and what was scripted. The plan of
+    /// faults begins anew; the clock goes on.
     pub fn reset(&self) {
-        self.gateway.tasks.clear();
-        self.gateway.vault.clear();
+        self.gateway.reset();
     }
 
     /// What whoever started it should know: that it can be reached from other machines, say.
@@ -162,6 +221,12 @@ impl EmulatorBuilder {
         self.options(|options| options.latency = latency)
     }
 
+    /// What goes wrong.
+    #[must_use]
+    pub fn faults(self, plan: FaultPlan) -> Self {
+        self.options(|options| options.faults = plan)
+    }
+
     /// The clock tasks live by.
     #[must_use]
     pub fn clock(self, clock: ClockKind) -> Self {
@@ -205,15 +270,19 @@ impl EmulatorBuilder {
     ///
     /// [`StartError`] when the address cannot be listened on, or the machine has no thread to give.
     pub fn start(self) -> Result<Emulator, StartError> {
+        self.options.faults.check().map_err(StartError::Faults)?;
         let wanted = SocketAddr::new(self.options.host, self.options.port);
         let listen = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let gateway = Arc::new(Gateway::new(self.options, address, self.painter));
         let (stop, stopped) = watch::channel(false);
-        let thread = spawn(Arc::clone(&gateway), listener, stopped)?;
-        Ok(Emulator { gateway, stop, thread: Some(thread) })
+        let opened = Gateway::open(self.options, address, self.painter, stopped.clone());
+        let (gateway, unfinished) = opened.map_err(StartError::Store)?;
+        let gateway = Arc::new(gateway);
+        let server = Server { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
+        let (thread, runtime) = server.spawn()?;
+        Ok(Emulator { gateway, runtime, stop, thread: Some(thread) })
     }
 }
 
@@ -235,44 +304,67 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The plan of faults cannot be followed.
+    #[error("{0}")]
+    Faults(#[source] BadPlan),
+    /// The folder cannot be used.
+    #[error("cannot keep state in the data folder: {0}")]
+    Store(#[source] StoreError),
     /// The machine has no thread to give.
     #[error("cannot start the emulator's threads: {0}")]
     Threads(#[source] io::Error),
 }
 
-/// The server's thread. It makes the runtime and lets it go, since no runtime may be let go of
-/// within another.
-fn spawn(
+/// What the server's thread begins with.
+struct Server {
     gateway: Arc<Gateway>,
     listener: TcpListener,
+    unfinished: Vec<RestoredTask>,
     stopped: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, StartError> {
-    let (ready, started) = std::sync::mpsc::channel();
-    let run = move || {
-        let made = runtime(gateway.options.limits.renders);
-        let listening = made.and_then(|runtime| {
-            let _within = runtime.enter();
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            Ok((runtime, listener))
-        });
-        match listening {
+}
+
+impl Server {
+    /// The thread makes the runtime and lets it go, since none may be let go of within another.
+    fn spawn(self) -> Result<(JoinHandle<()>, Handle), StartError> {
+        let (ready, started) = std::sync::mpsc::channel();
+        let run = move || match self.listen() {
+            // Nobody waits for this word only if the starter is gone, and the server with it.
+            Err(error) => drop(ready.send(Err(error))),
             Ok((runtime, listener)) => {
-                // Nobody waits for this word only if the starter is gone, and the server with it.
-                let _ = ready.send(Ok(()));
-                let router = surfaces::router(&gateway);
-                let limits = gateway.options.limits.clone();
-                runtime.block_on(server::serve(listener, router, &limits, stopped));
+                let _ = ready.send(Ok(runtime.handle().clone()));
+                runtime.block_on(self.serve(listener));
                 // A painting under way ends on its own; nobody is left to look at it.
                 runtime.shutdown_background();
             }
-            Err(error) => drop(ready.send(Err(error))),
-        }
-    };
-    let name = "effects-emulator".to_owned();
-    let thread = std::thread::Builder::new().name(name).spawn(run).map_err(StartError::Threads)?;
-    let gone = |_| io::Error::other("the server's thread ended at once");
-    started.recv().map_err(gone).and_then(|word| word).map_err(StartError::Threads)?;
-    Ok(thread)
+        };
+        let thread = std::thread::Builder::new().name(THREAD.to_owned());
+        let thread = thread.spawn(run).map_err(StartError::Threads)?;
+        let gone = |_| io::Error::other("the server's thread ended at once");
+        let runtime = started.recv().map_err(gone).and_then(|word| word);
+        Ok((thread, runtime.map_err(StartError::Threads)?))
+    }
+
+    fn listen(&self) -> io::Result<(Runtime, tokio::net::TcpListener)> {
+        let runtime = runtime(self.gateway.options.limits.renders)?;
+        let entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
+        drop(entered);
+        Ok((runtime, listener))
+    }
+
+    async fn serve(self, listener: tokio::net::TcpListener) {
+        // The listener that was only bound must not hold the port once the other lets go of it.
+        drop(self.listener);
+        let gateway = self.gateway;
+        let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
+        tokio::spawn(async move {
+            for task in unfinished {
+                life::resume(&again, task).await;
+            }
+        });
+        let router = surfaces::router(&gateway);
+        server::serve(listener, router, &gateway.options.limits, self.stopped).await;
+    }
 }
 
 fn runtime(renders: usize) -> io::Result<Runtime> {
@@ -282,10 +374,12 @@ fn runtime(renders: usize) -> io::Result<Runtime> {
         )
         // The rest is for looking up names.
         .max_blocking_threads(renders.max(1) + 8)
-        .thread_name("effects-emulator")
+        .thread_name(THREAD)
         .enable_all()
         .build()
 }
+
+const THREAD: &str = "effects-emulator";
 
 /// Threads that answer requests: each answers some ten thousand a second.
 const MOST_WORKERS: usize = 4;

@@ -11,22 +11,45 @@ pub enum Endpoint {
     Create,
     /// `GET /model/v1/generation/task/{id}`
     Task,
+    /// `POST /model/v1/queue/{model}`
+    QueueSubmit,
+    /// `GET /model/v1/queue/{model}/requests/{id}/status`
+    QueueStatus,
+    /// `GET /model/v1/queue/{model}/requests/{id}/response`
+    QueueResponse,
+    /// `PUT /model/v1/queue/{model}/requests/{id}/cancel`
+    QueueCancel,
     /// `GET /files/{name}`: pictures and uploads.
     File,
     /// `POST /api/v1/storage/files`
     Upload,
-    /// Everything else.
+    /// `GET /api/v1/skill/…`: models, their specs and contracts.
+    Catalogue,
+    /// `/_emulator/…`: never recorded, never faulty.
+    Control,
+    /// Every other path.
     Other,
 }
 
 impl Endpoint {
-    /// Whether it answers without a key: pictures are for browsers too.
+    /// Whether it answers without a key: pictures are for browsers too, and part of the official
+    /// clients ask for the catalogue without one.
     pub(crate) fn is_public(self) -> bool {
-        matches!(self, Self::File | Self::Other)
+        matches!(self, Self::File | Self::Catalogue | Self::Other)
     }
 
     /// Whether it may carry a photo, and so a large body.
     pub(crate) fn takes_photos(self) -> bool {
-        matches!(self, Self::Create | Self::Upload)
+        self.creates() || self == Self::Upload
+    }
+
+    /// Whether tasks begin here.
+    pub(crate) fn creates(self) -> bool {
+        matches!(self, Self::Create | Self::QueueSubmit)
+    }
+
+    /// Whether tasks are looked at here.
+    pub(crate) fn looks(self) -> bool {
+        matches!(self, Self::Task | Self::QueueStatus | Self::QueueResponse)
     }
 }

@@ -1,21 +1,27 @@
-//! What every request passes on its way to a handler, and every answer on its way back.
+//! What every request passes on its way to a handler, and every answer on its way back: the body
+//! read whole, the record, the key, the rate, the faults.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use effects_core::Template;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
 
 use crate::endpoint::Endpoint;
+use crate::faults::{Cut, Fault, answer_instead, spoil};
 use crate::gateway::Gateway;
 use crate::ids;
-use crate::keys::Bearer;
+use crate::keys::{self, Bearer};
 use crate::options::Limits;
+use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
 /// Where a gate stands.
@@ -25,34 +31,101 @@ pub(crate) struct Gate {
     pub(crate) endpoint: Endpoint,
 }
 
-/// Lets a request through to its handler: with its body read whole, if its key opens.
+/// The fault that a request meets, for the handler whose task or look it concerns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Met(pub(crate) Option<Fault>);
+
+/// Lets a request through to its handler and its answer back to the client.
 pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let Gate { gateway, endpoint } = &gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
-    let response = match admit(&gate, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => return word(&gate.gateway, &refusal, asked.as_ref()),
-    };
-    match response.extensions().get::<Refusal>() {
-        Some(refusal) => word(&gate.gateway, refusal, asked.as_ref()),
-        None => echo(response, asked),
-    }
-}
-
-async fn admit(gate: &Gate, request: Request) -> Result<Request, Refusal> {
-    let limits = &gate.gateway.options.limits;
-    if !gate.endpoint.is_public() && !opens(gate, request.headers()) {
-        return Err(Refusal::unauthorized());
-    }
-    if request.body().is_end_stream() {
-        return Ok(request);
-    }
     let (parts, body) = request.into_parts();
-    let body = read(body, most_bytes(gate.endpoint, limits), limits).await?;
-    Ok(Request::from_parts(parts, Body::from(body)))
+    let read = read(body, *endpoint, &gateway.options.limits).await;
+    let seen = read.as_deref().unwrap_or_default();
+    let recorded = *endpoint != Endpoint::Control;
+    let number =
+        recorded.then(|| gateway.record.arrived(gateway.clock.now(), *endpoint, &parts, seen));
+    let (response, fault) = match read {
+        Ok(body) => exchange(&gate, parts, body, next).await,
+        Err(refusal) => (refusal.into_response(), None),
+    };
+    let response = word(gateway, response, asked);
+    let response = match &fault {
+        Some(fault) => spoil(gateway, fault, response).await,
+        None => response,
+    };
+    if let Some(number) = number {
+        let went_out = response.extensions().get::<Cut>().is_none();
+        let kind = fault.as_ref().map(Fault::kind);
+        gateway.record.answered(number, went_out.then(|| response.status()), kind);
+    }
+    response
 }
 
-fn opens(gate: &Gate, headers: &HeaderMap) -> bool {
-    gate.gateway.keys.bearer(headers) == Bearer::Own
+/// The answer, and the fault that may spoil it yet.
+async fn exchange(
+    gate: &Gate,
+    mut parts: Parts,
+    body: Bytes,
+    next: Next,
+) -> (Response, Option<Fault>) {
+    let Gate { gateway, endpoint } = gate;
+    let bearer = match admit(gate, &parts.headers) {
+        Ok(bearer) => bearer,
+        Err(refusal) => return (refusal.into_response(), None),
+    };
+    let template = || template_of(gateway, *endpoint, &parts, &body);
+    let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
+    if let Some(fault) = &fault {
+        if let Some(response) = answer_instead(gateway, fault).await {
+            return (response, Some(fault.clone()));
+        }
+        parts.extensions.insert(Met(Some(fault.clone())));
+    }
+    // The head is kept for the count only where something is counted.
+    let create = endpoint.creates().then(|| (parts.headers.clone(), body.clone()));
+    let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if let Some((headers, body)) = create.filter(|_| response.status().is_success()) {
+        gateway.record.accepted(&headers, &body);
+    }
+    (response, fault)
+}
+
+fn admit(gate: &Gate, headers: &HeaderMap) -> Result<Bearer, Refusal> {
+    let Gate { gateway, endpoint } = gate;
+    if endpoint.is_public() {
+        return Ok(Bearer::Own);
+    }
+    let bearer = gateway.keys.bearer(headers);
+    match (&bearer, endpoint) {
+        (Bearer::Own, Endpoint::Control) => return Ok(bearer),
+        (Bearer::Nobody, _) | (_, Endpoint::Control) => return Err(Refusal::unauthorized()),
+        (Bearer::Own | Bearer::Test(_), _) => {}
+    }
+    let key = || keys::presented(headers).unwrap_or_default();
+    match gateway.faults.wait(*endpoint, key, gateway.clock.now()) {
+        None => Ok(bearer),
+        Some(seconds) => Err(Refusal::too_many("rate limited by the fault plan", seconds)),
+    }
+}
+
+/// The template a request is about, for rules that watch one.
+fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> Option<Template> {
+    let named = |id: &Value| id.as_str()?.parse().ok();
+    match on {
+        Endpoint::Create => {
+            named(Create::read(&parts.headers, body).ok()?.params.get("template_id")?)
+        }
+        Endpoint::QueueSubmit => {
+            named(serde_json::from_slice::<Value>(body).ok()?.get("template_id")?)
+        }
+        _ => {
+            let mut segments = parts.uri.path().split('/');
+            let task = |id: &str| gateway.tasks.with(id, |task| task.template.clone());
+            segments.find_map(|segment| task(segment).flatten())
+        }
+    }
 }
 
 /// A photo may arrive as base64, which is a third longer, inside JSON or a form.
@@ -60,7 +133,11 @@ fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
     if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
 }
 
-async fn read(body: Body, most_bytes: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+async fn read(body: Body, endpoint: Endpoint, limits: &Limits) -> Result<Bytes, Refusal> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let most_bytes = most_bytes(endpoint, limits);
     let whole = Limited::new(body, most_bytes).collect();
     match tokio::time::timeout(limits.request_time, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -78,17 +155,24 @@ async fn read(body: Body, most_bytes: usize, limits: &Limits) -> Result<Bytes, R
     }
 }
 
-/// Puts a refusal into the dialect's words, under the request's id or a fresh one.
-fn word(gateway: &Gateway, refusal: &Refusal, asked: Option<&HeaderValue>) -> Response {
-    let id = asked.and_then(|id| id.to_str().ok()).map(str::to_owned);
+/// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both
+/// sides can speak of the same exchange; a refusal without one gets a fresh one.
+fn word(gateway: &Gateway, response: Response, asked: Option<HeaderValue>) -> Response {
+    let Some(refusal) = response.extensions().get::<Refusal>() else {
+        return with_id(response, asked);
+    };
+    let id = asked.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
     let id = id.unwrap_or_else(|| ids::fresh(20));
-    let response = refusal.answer(gateway.options.dialect, &id);
-    echo(response, HeaderValue::from_str(&id).ok())
+    let mut worded = refusal.answer(gateway.options.dialect, &id);
+    // A fault may have added when to ask again, or where.
+    for (name, value) in response.headers() {
+        worded.headers_mut().insert(name, value.clone());
+    }
+    with_id(worded, HeaderValue::from_str(&id).ok())
 }
 
-/// The caller's own request id comes back, so that both sides can speak of the same exchange.
-fn echo(mut response: Response, asked: Option<HeaderValue>) -> Response {
-    if let Some(id) = asked {
+fn with_id(mut response: Response, id: Option<HeaderValue>) -> Response {
+    if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

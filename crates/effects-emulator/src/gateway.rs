@@ -1,18 +1,24 @@
 //! All that the endpoints share.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
+use rust_decimal::Decimal;
+use tokio::sync::watch;
 
-use crate::clock::{Clock, millis};
+use crate::clock::{Clock, ClockIsReal, millis};
+use crate::faults::Faults;
 use crate::ids;
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::painter::Painter;
+use crate::record::Record;
+use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::Task;
 use crate::tasks::Tasks;
@@ -27,27 +33,59 @@ pub(crate) struct Gateway {
     pub(crate) tasks: Tasks,
     pub(crate) vault: Vault,
     pub(crate) studio: Studio,
+    pub(crate) faults: Faults,
+    pub(crate) record: Record,
+    pub(crate) purse: Purse,
+    pub(crate) store: Option<Store>,
     address: SocketAddr,
     origin: String,
     cost: String,
     accepted: AtomicU64,
+    stop: watch::Receiver<bool>,
 }
 
 impl Gateway {
-    pub(crate) fn new(options: Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
-        let key = options.api_key.clone().unwrap_or_else(|| format!("emulator-{}", ids::fresh(32)));
-        Self {
-            keys: Keys::new(key),
-            clock: Clock::start(options.clock, 0),
+    /// The state of an emulator that listens on `address`, and the tasks that were not finished
+    /// when its folder was last in use.
+    pub(crate) fn open(
+        options: Options,
+        address: SocketAddr,
+        painter: Arc<dyn Painter>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(Self, Vec<RestoredTask>), StoreError> {
+        let opened = options.data_dir.as_deref().map(Store::open).transpose()?;
+        let (store, restored) =
+            opened.map_or((None, Restored::default()), |(store, restored)| (Some(store), restored));
+        let kept_key = options.api_key.clone().or(restored.api_key);
+        let key = kept_key.unwrap_or_else(|| format!("emulator-{}", ids::fresh(32)));
+        if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
+            store.write(Entry::Note(store::API_KEY, key.clone()));
+        }
+        let spent = restored.spent.and_then(|spent| spent.parse().ok()).unwrap_or_default();
+        let gateway = Self {
+            keys: Keys::new(key, address.ip().is_loopback()),
+            clock: Clock::start(options.clock, restored.clock),
             tasks: Tasks::new(options.limits.tasks),
-            vault: Vault::new(&options.limits),
+            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
             studio: Studio::new(&options, address, painter),
+            faults: Faults::new(options.faults.clone(), options.seed),
+            record: Record::new(options.limits.requests),
+            purse: Purse::new(spent),
+            store,
             address,
             origin: format!("http://{address}"),
             cost: options.price.to_string(),
             accepted: AtomicU64::new(0),
+            stop,
             options,
+        };
+        gateway.vault.restore(restored.files)?;
+        let (settled, unfinished): (Vec<_>, Vec<_>) =
+            restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
+        for RestoredTask { id, task, .. } in settled {
+            gateway.tasks.insert(&id, task);
         }
+        Ok((gateway, unfinished))
     }
 
     /// Scheme, host and port it is reached at from this machine.
@@ -57,6 +95,11 @@ impl Gateway {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The price of a picture, as text.
+    pub(crate) fn cost(&self) -> &str {
+        &self.cost
     }
 
     /// Scheme, host and port for links in an answer. A gateway that listens on all addresses
@@ -75,19 +118,99 @@ impl Gateway {
         now + millis(self.options.latency.sample(template, self.options.seed, count))
     }
 
-    /// Looks at a task and tells what `tell` makes of it.
+    /// Looks at a task and tells what `tell` makes of it; `None` if there is none of this id.
     pub(crate) fn look<R>(
         &self,
         id: &str,
         headers: &HeaderMap,
         tell: impl FnOnce(&Task, Telling<'_>) -> R,
     ) -> Option<R> {
-        let telling = Telling {
-            now: self.clock.now(),
-            dialect: self.options.dialect,
-            origin: &self.origin_for(headers),
-            cost: &self.cost,
+        let own;
+        let origin = if self.address.ip().is_unspecified() {
+            own = self.origin_for(headers);
+            &own
+        } else {
+            &self.origin
         };
-        self.tasks.with(id, |task| tell(task, telling))
+        let (now, dialect, cost) = (self.clock.now(), self.options.dialect, &*self.cost);
+        let telling = Telling { now, dialect, origin, cost };
+        self.tasks.with(id, |task| task.look().then(|| tell(task, telling))).flatten()
+    }
+
+    /// Moves a virtual clock on, and waits for the paintings of the tasks that are due by then: a
+    /// task that time has finished must not depend on how fast this machine paints.
+    pub(crate) async fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
+        let now = self.clock.advance(by)?;
+        self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        self.studio.easels_clear(|_, due| due <= now).await;
+        Ok(now)
+    }
+
+    /// Forgets every task, file and request, what was spent and what was scripted. The plan of
+    /// faults begins anew; the clock goes on.
+    pub(crate) fn reset(&self) {
+        self.tasks.clear();
+        self.vault.clear();
+        self.faults.reset();
+        self.record.clear();
+        self.purse.empty();
+        self.accepted.store(0, Ordering::Relaxed);
+        self.write(|| Entry::Cleared);
+        self.write(|| Entry::Note(store::SPENT, "0".to_owned()));
+    }
+
+    /// Remembers something if anything is to be remembered.
+    pub(crate) fn write(&self, entry: impl FnOnce() -> Entry) {
+        if let Some(store) = &self.store {
+            store.write(entry());
+        }
+    }
+
+    /// Waits until the emulator is told to stop.
+    pub(crate) async fn stopping(&self) {
+        // Whoever could say it being gone says it too.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+}
+
+/// What was spent, and what is promised to tasks that may yet fail.
+#[derive(Debug)]
+pub(crate) struct Purse {
+    inner: Mutex<(Decimal, Decimal)>,
+}
+
+impl Purse {
+    fn new(spent: Decimal) -> Self {
+        Self { inner: Mutex::new((spent, Decimal::ZERO)) }
+    }
+
+    /// Promises a price, unless that would go beyond the balance.
+    pub(crate) fn promise(&self, price: Decimal, balance: Option<Decimal>) -> bool {
+        self.with(|(spent, promised)| {
+            let enough = balance.is_none_or(|balance| *spent + *promised + price <= balance);
+            *promised += if enough { price } else { Decimal::ZERO };
+            enough
+        })
+    }
+
+    /// Keeps a promise, by spending it or by taking it back, and tells what was spent in all.
+    pub(crate) fn settle(&self, price: Decimal, paid: bool) -> Decimal {
+        self.with(|(spent, promised)| {
+            *promised = (*promised - price).max(Decimal::ZERO);
+            *spent += if paid { price } else { Decimal::ZERO };
+            *spent
+        })
+    }
+
+    pub(crate) fn spent(&self) -> Decimal {
+        self.with(|(spent, _)| *spent)
+    }
+
+    fn empty(&self) {
+        self.with(|purse| *purse = (Decimal::ZERO, Decimal::ZERO));
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut (Decimal, Decimal)) -> R) -> R {
+        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

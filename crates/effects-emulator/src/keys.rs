@@ -1,26 +1,34 @@
-//! Who may ask: the key of this emulator, compared in constant time.
+//! Who may ask: the key of this emulator, compared in constant time, and the keys that choose an
+//! outcome.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 
+use crate::faults::{Fault, fault_of_key};
+
 /// The keys an emulator accepts.
 pub(crate) struct Keys {
     own: String,
+    /// Keys such as `test_fail_3009095` are everybody's, so they open only where everybody is on
+    /// this machine.
+    tests: bool,
 }
 
 /// Whose key a request carries.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Bearer {
     /// The key this emulator was started with.
     Own,
+    /// A key that chooses an outcome, good unless it names a fault.
+    Test(Option<Box<Fault>>),
     /// None, or one it does not accept.
     Nobody,
 }
 
 impl Keys {
-    pub(crate) fn new(own: String) -> Self {
-        Self { own }
+    pub(crate) fn new(own: String, tests: bool) -> Self {
+        Self { own, tests }
     }
 
     pub(crate) fn own(&self) -> &str {
@@ -29,19 +37,30 @@ impl Keys {
 
     /// Reads `Authorization: Bearer KEY`, or `Key KEY` as the queue's clients may write it.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Bearer {
-        match presented(headers) {
-            Some(key) if self.is_own(key) => Bearer::Own,
-            _ => Bearer::Nobody,
+        let Some(key) = presented(headers) else { return Bearer::Nobody };
+        if self.own.as_bytes().ct_eq(key).into() {
+            return Bearer::Own;
+        }
+        let key = std::str::from_utf8(key).ok().filter(|_| self.tests);
+        match key.and_then(fault_of_key) {
+            Some(fault) => Bearer::Test(fault.map(Box::new)),
+            None => Bearer::Nobody,
         }
     }
+}
 
-    fn is_own(&self, key: &[u8]) -> bool {
-        self.own.as_bytes().ct_eq(key).into()
+impl Bearer {
+    /// The fault a key stands for.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Test(fault) => fault.as_deref(),
+            Self::Own | Self::Nobody => None,
+        }
     }
 }
 
 /// The key behind the scheme, as bytes.
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let space = value.iter().position(|byte| *byte == b' ')?;
     let (scheme, key) = value.split_at(space);
@@ -60,22 +79,34 @@ impl std::fmt::Debug for Keys {
 mod tests {
     use super::*;
 
+    fn bearer(keys: &Keys, value: &str) -> Bearer {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, value.parse().unwrap());
+        keys.bearer(&headers)
+    }
+
     #[test]
     fn both_schemes_open_and_nothing_else_does() {
-        let keys = Keys::new("secret".to_owned());
-        let bearer = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            keys.bearer(&headers)
-        };
+        let keys = Keys::new("secret".to_owned(), false);
         for good in ["Bearer secret", "bearer secret", "Key secret", "Bearer  secret "] {
-            assert_eq!(bearer(good), Bearer::Own, "{good}");
+            assert_eq!(bearer(&keys, good), Bearer::Own, "{good}");
         }
-        for bad in ["secret", "Basic secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets"]
-        {
-            assert_eq!(bearer(bad), Bearer::Nobody, "{bad}");
+        let bad = ["secret", "Basic secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets"];
+        for bad in bad {
+            assert_eq!(bearer(&keys, bad), Bearer::Nobody, "{bad}");
         }
         assert_eq!(keys.bearer(&HeaderMap::new()), Bearer::Nobody);
         assert!(!format!("{keys:?}").contains("secret"));
+    }
+
+    #[test]
+    fn keys_that_choose_an_outcome_open_only_where_they_may() {
+        let fails = "Bearer test_fail_3009095";
+        let open = Keys::new("secret".to_owned(), true);
+        assert_eq!(bearer(&open, fails).fault(), Some(&Fault::fail("3009095")));
+        assert_eq!(bearer(&open, "Bearer test_ok"), Bearer::Test(None));
+        assert_eq!(bearer(&open, "Bearer test_nonsense"), Bearer::Nobody);
+        let closed = Keys::new("secret".to_owned(), false);
+        assert_eq!(bearer(&closed, fails), Bearer::Nobody);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use crate::clock::ClockKind;
+use crate::faults::FaultPlan;
 use crate::latency::Latency;
 
 /// How an emulator behaves: what the flags of `effects emulator` set.
@@ -35,6 +36,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// How long tasks take beyond their painting.
     pub latency: Latency,
+    /// What goes wrong.
+    pub faults: FaultPlan,
     /// Which clock tasks live by.
     pub clock: ClockKind,
     /// Painted pictures or one constant picture.
@@ -64,6 +67,7 @@ impl Default for Options {
             api_key: None,
             data_dir: None,
             latency: Latency::none(),
+            faults: FaultPlan::none(),
             clock: ClockKind::Real,
             pictures: Pictures::Painted,
             dialect: Dialect::Spec,

@@ -1,11 +1,12 @@
 //! Where tasks are painted: a bounded queue, a few fetches at once, a painting for each core.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{ServiceCode, Template};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
 
 use crate::gateway::Gateway;
@@ -23,9 +24,12 @@ pub(crate) struct Studio {
     places: Arc<Semaphore>,
     /// Kibibytes that the references waiting in the queue may take.
     shelf: Arc<Semaphore>,
+    shelf_size: usize,
     /// Photos in memory at once, beyond those being painted.
     fetches: Semaphore,
     easels: Arc<Semaphore>,
+    unfinished: Mutex<HashMap<Box<str>, u64>>,
+    finished: Notify,
 }
 
 /// What there is to paint.
@@ -34,8 +38,10 @@ pub(crate) struct Job {
     pub(crate) id: Box<str>,
     pub(crate) image: String,
     pub(crate) template: Template,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+    /// Width and height to paint.
+    pub(crate) sides: (u32, u32),
+    /// When its task may be seen finished.
+    pub(crate) due: u64,
 }
 
 /// A place in the queue, held until the job is done.
@@ -48,34 +54,69 @@ pub(crate) struct Place {
 impl Studio {
     pub(crate) fn new(options: &Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
         let limits = &options.limits;
+        let shelf_size = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
         Self {
             painter,
             fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time),
             places: Arc::new(Semaphore::new(limits.queue)),
-            shelf: Arc::new(Semaphore::new(limits.queued_bytes / 1024)),
+            shelf: Arc::new(Semaphore::new(shelf_size)),
+            shelf_size,
             fetches: Semaphore::new(limits.renders.max(1) + FETCHES_AHEAD),
             easels: Arc::new(Semaphore::new(limits.renders.max(1))),
+            unfinished: Mutex::default(),
+            finished: Notify::new(),
         }
     }
 
     /// A place in the queue for a job whose reference has this many bytes.
     pub(crate) fn take_place(&self, bytes: usize) -> Result<Place, Refusal> {
         let full = |_| Refusal::busy("the queue of tasks is full; ask again in a moment");
-        let kibibytes = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let kibibytes = kibibytes(bytes);
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         let shelf = self.shelf.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
         Ok(Place { _place: place, _shelf: shelf })
+    }
+
+    /// The same, once there is one.
+    pub(crate) async fn wait_for_place(&self, bytes: usize) -> Place {
+        // Neither semaphore is ever closed, and a reference too large for the shelf gets all of it.
+        let room = u32::try_from(self.shelf_size).unwrap_or(u32::MAX);
+        let kibibytes = kibibytes(bytes).min(room);
+        let place = self.places.clone().acquire_owned().await.expect("it is never closed");
+        let shelf = self.shelf.clone().acquire_many_owned(kibibytes).await;
+        Place { _place: place, _shelf: shelf.expect("it is never closed") }
+    }
+
+    /// Waits until no task for which `matters` holds, given its id and when it is due, is still to
+    /// be painted.
+    pub(crate) async fn easels_clear(&self, matters: impl Fn(&str, u64) -> bool) {
+        loop {
+            let mut finished = std::pin::pin!(self.finished.notified());
+            // Listening comes before looking, so that no end in between is missed.
+            finished.as_mut().enable();
+            if !self.unfinished().iter().any(|(id, due)| matters(id, *due)) {
+                return;
+            }
+            finished.await;
+        }
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, HashMap<Box<str>, u64>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sets somebody to work on a job.
 pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
     let gateway = Arc::clone(gateway);
+    gateway.studio.unfinished().insert(job.id.clone(), job.due);
     tokio::spawn(async move {
         let id = job.id.clone();
         let result = work(&gateway, job).await;
-        life::settle(&gateway, &id, result);
+        life::settle(&gateway, &id, result).await;
+        gateway.studio.unfinished().remove(&id);
+        gateway.studio.finished.notify_waiters();
         drop(place);
     });
 }
@@ -83,14 +124,24 @@ pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
 async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
     let studio = &gateway.studio;
     let fetching = studio.fetches.acquire().await.map_err(|_| closed())?;
-    gateway.tasks.with(&job.id, |task| task.stage = Stage::Painting);
+    let wanted = gateway.tasks.with(&job.id, |task| {
+        let wanted = !task.is_settled();
+        if wanted {
+            task.stage = Stage::Painting;
+        }
+        wanted
+    });
+    if wanted != Some(true) {
+        return Err(Failure::new(life::CANCELLED.into(), "nobody wants it any more"));
+    }
     let photo = photo_of(gateway, &job).await?;
     let easel = studio.easels.clone().acquire_owned().await.map_err(|_| closed())?;
     drop(fetching);
     let painter = Arc::clone(&studio.painter);
     let painting = tokio::task::spawn_blocking(move || {
         let _easel = easel;
-        painter.paint(&photo, &job.template, job.width, job.height)
+        let (width, height) = job.sides;
+        painter.paint(&photo, &job.template, width, height)
     });
     match painting.await {
         Ok(Ok(png)) => Ok(Bytes::from(png)),
@@ -107,8 +158,8 @@ async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
     let limits = &gateway.options.limits;
     let photo = match Reference::read(&job.image, limits.photo_bytes) {
         Ok(Reference::Inline(photo)) => Ok(photo),
-        Ok(Reference::Remote(url)) => match own_file(gateway, &url) {
-            Some(found) => found,
+        Ok(Reference::Remote(url)) => match own_name(gateway, &url) {
+            Some(name) => own_photo(gateway, name, &url).await,
             None => gateway.studio.fetcher.fetch(&url).await,
         },
         Err(error) => Err(error),
@@ -119,14 +170,14 @@ async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
             Ok(photo)
         }
         Err(PhotoError::NotFetched(_)) if gateway.options.placeholder => {
-            Ok(gateway.studio.painter.test_card(job.width, job.height).into())
+            Ok(gateway.studio.painter.test_card(job.sides.0, job.sides.1).into())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// A file of the emulator's own is taken from the vault, without a request to itself.
-fn own_file(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
+/// The name of the emulator's own file that a URL leads to.
+fn own_name<'a>(gateway: &Gateway, url: &'a Url) -> Option<&'a str> {
     let address = gateway.address();
     let here = url.port_or_known_default() == Some(address.port())
         && match url.host()? {
@@ -134,14 +185,23 @@ fn own_file(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
             Host::Ipv6(host) => host.is_loopback() || host == address.ip(),
             Host::Domain(host) => host == "localhost",
         };
-    let name = url.path().strip_prefix("/files/").filter(|_| here)?;
-    let file = gateway.vault.get(name, gateway.clock.now());
-    let host = url.host_str().unwrap_or_default();
-    Some(file.ok_or_else(|| {
+    url.path().strip_prefix("/files/").filter(|_| here)
+}
+
+/// A file of the emulator's own is taken from the vault, without a request to itself.
+async fn own_photo(gateway: &Gateway, name: &str, url: &Url) -> Result<Bytes, PhotoError> {
+    let photo = gateway.vault.get(name, gateway.clock.now()).await;
+    photo.ok_or_else(|| {
+        let host = url.host_str().unwrap_or_default();
         PhotoError::NotFetched(format!(
             "image_input1 could not be fetched from {host}: there is no such file, or no longer"
         ))
-    }))
+    })
+}
+
+/// Rounded up: even the shortest reference takes some room.
+fn kibibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
 fn closed() -> Failure {

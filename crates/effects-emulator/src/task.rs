@@ -4,9 +4,12 @@
 //! somebody looks, so a hundred thousand waiting tasks cost their memory alone.
 
 use effects_core::{ServiceCode, Template};
+use serde::{Deserialize, Serialize};
+
+use crate::faults::Fault;
 
 /// A task as the emulator keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Task {
     /// The surface that accepted it.
     pub(crate) surface: Surface,
@@ -19,16 +22,25 @@ pub(crate) struct Task {
     /// The earliest time it may be seen finished.
     pub(crate) due: u64,
     pub(crate) stage: Stage,
+    /// What goes wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<Box<Fault>>,
+    /// How often it was looked at.
+    #[serde(default)]
+    pub(crate) looks: u32,
 }
 
 /// The surface that accepted a task.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Surface {
     Generation,
+    Queue,
 }
 
 /// How far the work on a task has come, whether or not it is due.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Stage {
     /// Waits for a painter.
     Queued,
@@ -41,7 +53,7 @@ pub(crate) enum Stage {
 }
 
 /// A finished picture, as the file it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Picture {
     /// The file's name in the vault.
     pub(crate) file: Box<str>,
@@ -50,7 +62,7 @@ pub(crate) struct Picture {
 }
 
 /// Why a task failed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) code: ServiceCode,
     pub(crate) message: Box<str>,
@@ -72,6 +84,12 @@ pub(crate) enum Standing<'a> {
 }
 
 impl Task {
+    /// Counts a look; false while the task is not to be found.
+    pub(crate) fn look(&mut self) -> bool {
+        self.looks = self.looks.saturating_add(1);
+        !matches!(self.fault.as_deref(), Some(Fault::Missing { looks }) if self.looks <= *looks)
+    }
+
     /// What a look at this time sees.
     pub(crate) fn standing(&self, now: u64) -> Standing<'_> {
         match &self.stage {
@@ -89,6 +107,15 @@ impl Task {
         #[allow(clippy::cast_precision_loss, reason = "a share of the way needs no exactness")]
         let share = now.saturating_sub(self.created) as f64 / (self.due - self.created) as f64;
         (share.clamp(0.0, 0.99) * 100.0).round() / 100.0
+    }
+
+    /// The sides its painter is asked for.
+    pub(crate) fn painted_sides(&self) -> (u32, u32) {
+        match self.fault.as_deref() {
+            Some(Fault::WrongSides) if self.width == self.height => (self.width, self.height / 2),
+            Some(Fault::WrongSides) => (self.height, self.width),
+            _ => (self.width, self.height),
+        }
     }
 
     /// Whether its work is over, seen or not.
@@ -111,6 +138,8 @@ mod tests {
             created: 1_000,
             due: 3_000,
             stage: Stage::Queued,
+            fault: None,
+            looks: 0,
         };
         assert!(
             matches!(task.standing(2_000), Standing::Running(share) if (share - 0.5).abs() < 0.01)
@@ -122,5 +151,11 @@ mod tests {
         task.stage = Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
         assert!(matches!(task.standing(2_999), Standing::Running(_)));
         assert!(matches!(task.standing(3_000), Standing::Failed(_)));
+
+        task.fault = Some(Box::new(Fault::Missing { looks: 2 }));
+        assert_eq!([task.look(), task.look(), task.look()], [false, false, true]);
+        assert_eq!(task.painted_sides(), (512, 512));
+        task.fault = Some(Box::new(Fault::WrongSides));
+        assert_eq!(task.painted_sides(), (512, 256));
     }
 }

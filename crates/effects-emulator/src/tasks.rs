@@ -44,7 +44,6 @@ impl Tasks {
         self.shard(id).get_mut(id).map(work)
     }
 
-    #[cfg(test)]
     /// Calls `work` with every task, in no order.
     pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &Task)) {
         for shard in &self.shards {
@@ -103,6 +102,8 @@ mod tests {
             created,
             due: created,
             stage,
+            fault: None,
+            looks: 0,
         }
     }
 

@@ -1,18 +1,25 @@
 //! Pictures and uploads, under names nobody can guess, until they are too old or too many.
+//!
+//! The bytes are in memory, or in a folder. A name is looked up in a table before it ever touches
+//! the file system, so no path from outside can leave the folder.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::clock::millis;
 use crate::ids;
+use crate::kind::Kind;
 use crate::options::Limits;
 
 /// The files the emulator serves.
 #[derive(Debug)]
 pub(crate) struct Vault {
     inner: Mutex<Inner>,
+    folder: Option<PathBuf>,
     most_bytes: u64,
     longest: u64,
 }
@@ -28,63 +35,137 @@ struct Inner {
 
 #[derive(Debug)]
 struct File {
-    bytes: Bytes,
+    /// `None` while they are in the folder.
+    bytes: Option<Bytes>,
+    size: u64,
     kept_at: u64,
     place: u64,
 }
 
+/// A file as the store remembers it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) name: Box<str>,
+    pub(crate) size: u64,
+    pub(crate) kept_at: u64,
+}
+
+/// What came of keeping a file.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) kept: Kept,
+    /// Files that had to go for it.
+    pub(crate) gone: Vec<Box<str>>,
+}
+
 impl Vault {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// An empty vault, in memory or in a folder that is there.
+    pub(crate) fn new(limits: &Limits, folder: Option<PathBuf>) -> Self {
         Self {
             inner: Mutex::default(),
+            folder,
             most_bytes: limits.file_bytes,
             longest: millis(limits.file_age),
         }
     }
 
-    /// Keeps a file and gives it a name; older files go if there are too many bytes.
-    pub(crate) fn keep(&self, bytes: Bytes, now: u64) -> Box<str> {
-        let name: Box<str> = format!("{}.{}", ids::fresh(32), Kind::of(&bytes).extension()).into();
+    /// Takes the files back that the store remembers and the folder still has. Whatever else lies
+    /// in the folder was never finished or already let go, and is swept out.
+    pub(crate) fn restore(&self, known: Vec<Kept>) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let known: HashMap<Box<str>, Kept> =
+            known.into_iter().map(|kept| (kept.name.clone(), kept)).collect();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_name().to_str().and_then(|name| known.get(name)) {
+                Some(kept) if entry.metadata()?.len() == kept.size => found.push(kept.clone()),
+                _ => std::fs::remove_file(entry.path())?,
+            }
+        }
+        found.sort_by_key(|kept| kept.kept_at);
         let mut inner = self.lock();
-        let place = inner.next;
-        inner.next += 1;
-        inner.bytes += bytes.len() as u64;
-        inner.order.insert(place, name.clone());
-        inner.files.insert(name.clone(), File { bytes, kept_at: now, place });
-        self.expire(&mut inner, now);
-        name
+        for kept in found {
+            inner.insert(&kept, None);
+        }
+        Ok(())
+    }
+
+    /// Keeps a file and gives it a name; older files go if there are too many bytes.
+    pub(crate) async fn keep(&self, bytes: Bytes, now: u64) -> io::Result<Change> {
+        let extension = Kind::of(&bytes).extension();
+        let name: Box<str> = format!("{}.{extension}", ids::fresh(32)).into();
+        let kept = Kept { name, size: bytes.len() as u64, kept_at: now };
+        let bytes = match self.path(&kept.name) {
+            Some(path) => {
+                blocking(move || write(&path, &bytes)).await?;
+                None
+            }
+            None => Some(bytes),
+        };
+        let gone = {
+            let mut inner = self.lock();
+            inner.insert(&kept, bytes);
+            self.expire(&mut inner, now)
+        };
+        self.erase(&gone);
+        Ok(Change { kept, gone })
     }
 
     /// A file by its name, unless it has expired.
-    pub(crate) fn get(&self, name: &str, now: u64) -> Option<Bytes> {
-        let mut inner = self.lock();
-        let file = inner.files.get(name)?;
-        if now.saturating_sub(file.kept_at) > self.longest {
-            inner.remove(name);
-            return None;
+    pub(crate) async fn get(&self, name: &str, now: u64) -> Option<Bytes> {
+        let bytes = {
+            let inner = self.lock();
+            let file = inner.files.get(name)?;
+            if now.saturating_sub(file.kept_at) > self.longest {
+                return None;
+            }
+            file.bytes.clone()
+        };
+        match (bytes, self.path(name)) {
+            (Some(bytes), _) => Some(bytes),
+            // A file that vanished from the folder is gone, whoever took it.
+            (None, Some(path)) => blocking(move || std::fs::read(path)).await.ok().map(Bytes::from),
+            (None, None) => None,
         }
-        Some(file.bytes.clone())
     }
 
     pub(crate) fn remove(&self, name: &str) {
         self.lock().remove(name);
+        self.erase(&[name.into()]);
     }
 
     pub(crate) fn clear(&self) {
-        *self.lock() = Inner::default();
+        let all = std::mem::take(&mut *self.lock());
+        let names: Vec<Box<str>> = all.files.into_keys().collect();
+        self.erase(&names);
     }
 
     /// The newest file always stays: a picture larger than the vault is still somebody's.
-    fn expire(&self, inner: &mut Inner, now: u64) {
+    fn expire(&self, inner: &mut Inner, now: u64) -> Vec<Box<str>> {
+        let mut gone = Vec::new();
         while inner.order.len() > 1 {
-            let Some((_, oldest)) = inner.order.first_key_value() else { return };
+            let Some((_, oldest)) = inner.order.first_key_value() else { break };
             let oldest = oldest.clone();
             let kept_at = inner.files.get(&oldest).map_or(0, |file| file.kept_at);
             if inner.bytes <= self.most_bytes && now.saturating_sub(kept_at) <= self.longest {
-                return;
+                break;
             }
             inner.remove(&oldest);
+            gone.push(oldest);
         }
+        gone
+    }
+
+    fn erase(&self, names: &[Box<str>]) {
+        for path in names.iter().filter_map(|name| self.path(name)) {
+            // What cannot be erased now is swept out at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(name))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -93,79 +174,78 @@ impl Vault {
 }
 
 impl Inner {
+    fn insert(&mut self, kept: &Kept, bytes: Option<Bytes>) {
+        let place = self.next;
+        self.next += 1;
+        self.bytes += kept.size;
+        self.order.insert(place, kept.name.clone());
+        let file = File { bytes, size: kept.size, kept_at: kept.kept_at, place };
+        self.files.insert(kept.name.clone(), file);
+    }
+
     fn remove(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name) {
             self.order.remove(&file.place);
-            self.bytes -= file.bytes.len() as u64;
+            self.bytes -= file.size;
         }
     }
 }
 
-/// What a file is by its first bytes. Nothing a browser would run is ever named as such.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    Png,
-    Jpeg,
-    Webp,
-    Gif,
-    Bmp,
-    Other,
+/// Writes under another name first: a file in the folder is whole or not there.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("part");
+    std::fs::write(&unfinished, bytes)?;
+    std::fs::rename(unfinished, path)
 }
 
-impl Kind {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        match bytes {
-            [0x89, b'P', b'N', b'G', ..] => Self::Png,
-            [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::Webp,
-            [b'G', b'I', b'F', b'8', ..] => Self::Gif,
-            [b'B', b'M', ..] => Self::Bmp,
-            _ => Self::Other,
-        }
-    }
-
-    pub(crate) fn media_type(self) -> &'static str {
-        match self {
-            Self::Png => "image/png",
-            Self::Jpeg => "image/jpeg",
-            Self::Webp => "image/webp",
-            Self::Gif => "image/gif",
-            Self::Bmp => "image/bmp",
-            Self::Other => "application/octet-stream",
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-            Self::Webp => "webp",
-            Self::Gif => "gif",
-            Self::Bmp => "bmp",
-            Self::Other => "bin",
-        }
-    }
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn files_go_by_age_and_by_total_size_the_oldest_first() {
+    fn limits() -> Limits {
         let file_age = std::time::Duration::from_millis(100);
-        let limits = Limits { file_bytes: 10, file_age, ..Limits::default() };
-        let vault = Vault::new(&limits);
-        let first = vault.keep(Bytes::from_static(b"GIF89a"), 0);
+        Limits { file_bytes: 10, file_age, ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn files_go_by_age_and_by_total_size_the_oldest_first() {
+        let vault = Vault::new(&limits(), None);
+        let keep = async |bytes, now| vault.keep(Bytes::from_static(bytes), now).await.unwrap();
+        let first = keep(b"GIF89a", 0).await.kept.name;
         assert!(first.ends_with(".gif") && first.len() == 36, "{first}");
-        assert_eq!(vault.get(&first, 100).as_deref(), Some(&b"GIF89a"[..]));
-        let second = vault.keep(Bytes::from_static(b"123456"), 50);
-        assert_eq!(vault.get(&first, 50), None);
-        assert!(vault.get(&second, 150).is_some());
-        assert_eq!(vault.get(&second, 151), None);
-        let large = vault.keep(Bytes::from_static(b"12345678901234"), 200);
-        assert!(vault.get(&large, 200).is_some());
+        assert_eq!(vault.get(&first, 100).await.as_deref(), Some(&b"GIF89a"[..]));
+        let second = keep(b"123456", 50).await;
+        assert_eq!(second.gone, std::slice::from_ref(&first));
+        assert_eq!(vault.get(&first, 50).await, None);
+        assert!(vault.get(&second.kept.name, 150).await.is_some());
+        assert_eq!(vault.get(&second.kept.name, 151).await, None);
+        let large = keep(b"12345678901234", 200).await.kept.name;
+        assert!(vault.get(&large, 200).await.is_some());
         vault.clear();
-        assert_eq!(vault.get(&large, 200), None);
+        assert_eq!(vault.get(&large, 200).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_gives_back_what_the_store_remembers_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::new(&limits(), Some(folder.path().to_owned()));
+        let kept = vault.keep(Bytes::from_static(b"123456"), 0).await.unwrap().kept;
+        let forgotten = vault.keep(Bytes::from_static(b"1234"), 0).await.unwrap().kept;
+        std::fs::write(folder.path().join("half.part"), "x").unwrap();
+
+        let again = Vault::new(&limits(), Some(folder.path().to_owned()));
+        again.restore(vec![kept.clone()]).unwrap();
+        assert_eq!(again.get(&kept.name, 0).await.as_deref(), Some(&b"123456"[..]));
+        assert_eq!(again.get(&forgotten.name, 0).await, None);
+        assert_eq!(again.get("../half.part", 0).await, None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        again.remove(&kept.name);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use effects_core::MODEL;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Uri};
 
+use crate::faults::Fault;
+use crate::gate::Met;
 use crate::gateway::Gateway;
 use crate::life;
 use crate::task::Surface;
@@ -19,6 +22,7 @@ use crate::wire::task;
 /// `POST /model/v1/generation`
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
+    met: Option<Extension<Met>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
@@ -37,19 +41,32 @@ pub(crate) async fn create(
             )));
         }
     }
-    let accepted = life::accept(&gateway, Surface::Generation, Params::check(create.params))?;
+    let fault = met.and_then(|Extension(met)| met.0);
+    let finished = fault == Some(Fault::Finished);
+    let checked = Params::check(create.params);
+    let accepted = life::accept(&gateway, Surface::Generation, checked, fault).await?;
+    if finished {
+        gateway.studio.easels_clear(|id, _| id == accepted.id).await;
+        let tell =
+            |task: &_, telling: task::Telling<'_>| task::told(&accepted.id, task, telling, None);
+        if let Some(told) = gateway.look(&accepted.id, &headers, tell) {
+            return Ok(json(told));
+        }
+    }
     Ok(json(task::created(&accepted.id, accepted.created)))
 }
 
 /// `GET /model/v1/generation/task/{id}`
 pub(crate) async fn task(
     State(gateway): State<Arc<Gateway>>,
+    met: Option<Extension<Met>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     // Ids have no letter that would be escaped, so the raw segment is the id or names none.
     let id = uri.path().rsplit('/').next().unwrap_or_default();
-    let told = gateway.look(id, &headers, |task, telling| task::told(id, task, telling));
+    let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let told = gateway.look(id, &headers, |task, telling| task::told(id, task, telling, twist));
     told.map(json).ok_or_else(|| Refusal::not_found("there is no task of this id"))
 }
 

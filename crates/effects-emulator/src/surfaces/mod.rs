@@ -1,7 +1,9 @@
 //! The surfaces of the gateway, each in the form its clients know.
 
+mod catalogue;
 mod files;
 mod generation;
+mod queue;
 mod storage;
 
 use std::sync::Arc;
@@ -9,8 +11,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post, put};
 
+use crate::control;
 use crate::endpoint::Endpoint;
 use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
@@ -20,16 +23,34 @@ use crate::wire::refusal::Refusal;
 pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
     let at = |endpoint, handler: MethodRouter<Arc<Gateway>>| {
         let gate = Gate { gateway: Arc::clone(gateway), endpoint };
-        handler.layer(from_fn_with_state(gate, gate::pass))
+        handler.fallback(wrong_method).layer(from_fn_with_state(gate, gate::pass))
     };
+    let queue = |rest: &str| format!("/model/v1/queue/{{model}}{rest}");
+    let generation = "/model/v1/generation";
     Router::new()
-        .route("/model/v1/generation", at(Endpoint::Create, post(generation::create)))
+        .route(generation, at(Endpoint::Create, post(generation::create)))
         .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(generation::task)))
+        .route(&queue(""), at(Endpoint::QueueSubmit, post(queue::submit)))
+        .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
+        .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
+        .route(&queue("/requests/{id}/cancel"), at(Endpoint::QueueCancel, put(queue::cancel)))
+        .route("/api/v1/skill/models", at(Endpoint::Catalogue, get(catalogue::models)))
+        .route("/api/v1/skill/models/{id}/spec", at(Endpoint::Catalogue, get(catalogue::spec)))
+        .route(
+            "/api/v1/skill/model-contracts/{id}",
+            at(Endpoint::Catalogue, get(catalogue::contract)),
+        )
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
-        .fallback_service(
-            at(Endpoint::Other, axum::routing::any(nowhere)).with_state(Arc::clone(gateway)),
-        )
+        .route("/_emulator/", at(Endpoint::Control, get(control::about)))
+        .route("/_emulator/requests", at(Endpoint::Control, get(control::requests)))
+        .route("/_emulator/tasks", at(Endpoint::Control, get(control::tasks)))
+        .route("/_emulator/counts", at(Endpoint::Control, get(control::counts)))
+        .route("/_emulator/next", at(Endpoint::Control, post(control::next)))
+        .route("/_emulator/faults", at(Endpoint::Control, get(control::plan).put(control::follow)))
+        .route("/_emulator/clock/advance", at(Endpoint::Control, post(control::advance)))
+        .route("/_emulator/reset", at(Endpoint::Control, post(control::reset)))
+        .fallback_service(at(Endpoint::Other, any(nowhere)).with_state(Arc::clone(gateway)))
         // The gate has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(gateway))
@@ -37,4 +58,10 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
 
 async fn nowhere() -> Refusal {
     Refusal::not_found("there is nothing at this path")
+}
+
+/// There is nothing at this path for this method: some clients find their way by probing paths
+/// until one is not 404.
+async fn wrong_method() -> Refusal {
+    Refusal::not_found("there is nothing at this path for this method")
 }

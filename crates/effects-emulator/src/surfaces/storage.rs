@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
+use crate::life;
 use crate::wire::refusal::Refusal;
 
 /// `POST /api/v1/storage/files`: a form with a field `file`.
@@ -33,8 +34,8 @@ pub(crate) async fn upload(
             let words = format!("file: it is larger than {most} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
-        let name = gateway.vault.keep(photo, gateway.clock.now());
-        let url = format!("{origin}/files/{name}");
+        let kept = life::keep(&gateway, photo).await.map_err(life::no_disk)?.kept;
+        let url = format!("{origin}/files/{}", kept.name);
         return Ok(Json(json!({"url": url, "data": {"url": url}})));
     }
     Err(unreadable("it has other fields only".to_owned()))

@@ -4,5 +4,6 @@
 //! mistake; written twice, from the service's page, each is a check on the other.
 
 pub(crate) mod create;
+pub(crate) mod queue;
 pub(crate) mod refusal;
 pub(crate) mod task;

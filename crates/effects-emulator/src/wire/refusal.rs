@@ -4,10 +4,11 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use effects_core::ServiceCode;
 use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
 
 use super::task::Code;
+use crate::faults::ErrorBody;
 use crate::options::Dialect;
 
 /// A refusal, in the union of the shapes that the service's clients read.
@@ -18,6 +19,7 @@ pub(crate) struct Refusal {
     message: String,
     /// Seconds after which asking again may help.
     retry_after: Option<u32>,
+    form: ErrorBody,
 }
 
 /// What stands for the code: a word of the gateway's, or a code of the service's.
@@ -29,7 +31,8 @@ enum Word {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code: Word::Gateway(word), message: message.into(), retry_after: None }
+        let (code, form) = (Word::Gateway(word), ErrorBody::Union);
+        Self { status, code, message: message.into(), retry_after: None, form }
     }
 
     /// A refusal under one of the service's own codes.
@@ -54,12 +57,25 @@ impl Refusal {
 
     /// There is no room now; in a second there may be.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::too_many(message, 1)
+    }
+
+    /// Asked too often; after some seconds it may ask again.
+    pub(crate) fn too_many(message: impl Into<String>, seconds: u32) -> Self {
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", message);
-        Self { retry_after: Some(1), ..refusal }
+        Self { retry_after: Some(seconds), ..refusal }
+    }
+
+    /// The same in another form than the usual one.
+    pub(crate) fn with_body(self, form: ErrorBody) -> Self {
+        Self { form, ..self }
     }
 
     /// The answer itself, in a dialect: codes are text, or numbers where the clients want numbers.
     pub(crate) fn answer(&self, dialect: Dialect, request_id: &str) -> Response {
+        if let Some((media_type, body)) = self.form.write(self.status, &self.message) {
+            return (self.status, [(CONTENT_TYPE, media_type.to_owned())], body).into_response();
+        }
         let code = match (&self.code, dialect) {
             (Word::Gateway(word), Dialect::Spec) => Code::Text(word),
             (Word::Gateway(_), Dialect::Sdk) => Code::Number(i64::from(self.status.as_u16())),

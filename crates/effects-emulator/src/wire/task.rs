@@ -1,11 +1,15 @@
 //! A task as the generation surface tells it.
 
+use std::time::Duration;
+
 use effects_core::{MODEL, ServiceCode};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use crate::clock::millis;
+use crate::faults::Fault;
 use crate::options::Dialect;
-use crate::task::{Failure, Standing, Task};
+use crate::task::{Failure, Picture, Standing, Task};
 
 /// The answer to a create, and to a look at a task that runs: [`Task`] in the wire's words.
 #[derive(Serialize)]
@@ -43,29 +47,66 @@ pub(crate) fn created(id: &str, created: u64) -> Vec<u8> {
     json(&TaskAnswer { progress: None, ..running(id, created, 0.0) })
 }
 
-/// The answer to a look.
-pub(crate) fn told(id: &str, task: &Task, telling: Telling<'_>) -> Vec<u8> {
-    match task.standing(telling.now) {
-        Standing::Running(progress) => json(&running(id, task.created, progress)),
+/// The answer to a look; `twist` is the fault that this look meets.
+pub(crate) fn told(id: &str, task: &Task, telling: Telling<'_>, twist: Option<&Fault>) -> Vec<u8> {
+    let standing = match twist {
+        Some(Fault::Stale) => Standing::Running(0.99),
+        _ => task.standing(telling.now),
+    };
+    let word = match twist {
+        Some(Fault::Word { status }) => Some(status.as_str()),
+        _ => None,
+    };
+    match standing {
+        Standing::Running(progress) => {
+            let answer = running(id, task.created, progress);
+            json(&TaskAnswer { status: word.unwrap_or(answer.status), ..answer })
+        }
         Standing::Completed(picture) => {
-            let url = format!("{}/files/{}", telling.origin, picture.file);
+            let url = link(task, picture, telling.origin);
             let job_id = format!("local-{id}");
-            let content =
-                [Content { kind: "image", url: &url, size: picture.size, job_id: &job_id }];
+            let content = Content {
+                kind: "image",
+                url: url.as_deref(),
+                size: told_size(task, picture),
+                job_id: &job_id,
+            };
             json(&TaskAnswer {
-                status: "completed",
+                status: word.unwrap_or("completed"),
                 progress: Some(1.0),
-                output: Some([Group { content }]),
+                output: Some([Group { content: [content] }]),
                 usage: Some(Usage { cost: telling.cost, discount: 1 }),
                 metadata: Some(Metadata::new(task, telling.dialect)),
                 ..running(id, task.created, 1.0)
             })
         }
         Standing::Failed(failure) => json(&TaskAnswer {
-            status: "failed",
+            status: word.unwrap_or("failed"),
             error: Some(TaskError::new(failure, telling.dialect)),
             ..running(id, task.created, 0.0)
         }),
+    }
+}
+
+/// The URL of a picture, if the task tells it. A link that expires carries its end with it, as
+/// signed links of object stores do.
+pub(crate) fn link(task: &Task, picture: &Picture, origin: &str) -> Option<String> {
+    let file = &picture.file;
+    match task.fault.as_deref() {
+        Some(Fault::NoUrl) => None,
+        Some(Fault::ExpiredLink { seconds }) => {
+            let end = task.due + millis(Duration::try_from_secs_f64(*seconds).unwrap_or_default());
+            Some(format!("{origin}/files/{file}?expires={end}"))
+        }
+        _ => Some(format!("{origin}/files/{file}")),
+    }
+}
+
+/// The size told of a picture.
+pub(crate) fn told_size(task: &Task, picture: &Picture) -> u64 {
+    match task.fault.as_deref() {
+        Some(Fault::WrongSize) => picture.size / 2 + 1,
+        _ => picture.size,
     }
 }
 
@@ -97,7 +138,8 @@ struct Group<'a> {
 struct Content<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
     size: u64,
     #[serde(rename = "jobId")]
     job_id: &'a str,

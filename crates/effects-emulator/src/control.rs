@@ -1,0 +1,189 @@
+//! The control API under `/_emulator/`: what was seen, what is known, what comes next.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /_emulator/` | says what this is and how it is set up |
+//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted |
+//! | `GET /_emulator/tasks?limit=N` | lists tasks, newest first |
+//! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |
+//! | `POST /_emulator/next` `{"on": "create", "faults": [{"kind": "fail", "code": "3009095"}, null]}` | scripts the next requests of an endpoint |
+//! | `GET`, `PUT /_emulator/faults` | shows the plan of faults, sets another (JSON) |
+//! | `POST /_emulator/clock/advance` `{"seconds": 5}` | moves a virtual clock |
+//! | `POST /_emulator/reset` | forgets tasks, files, requests, counts, spend and scripts |
+//!
+//! It needs the emulator's own key, like everything that changes anything: pages of a browser on
+//! this machine can reach loopback too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use bytes::Bytes;
+use effects_core::MODEL;
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::clock::ClockKind;
+use crate::endpoint::Endpoint;
+use crate::faults::{Fault, FaultPlan};
+use crate::gateway::Gateway;
+use crate::record::{Counts, SeenRequest};
+use crate::task::{Standing, Task};
+use crate::wire::refusal::Refusal;
+use crate::wire::task::STAND_IN;
+
+/// `GET /_emulator/`
+pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+    let mut tasks = 0;
+    gateway.tasks.for_each(|_, _| tasks += 1);
+    Json(json!({
+        "name": "effects-emulator",
+        "version": env!("CARGO_PKG_VERSION"),
+        "about": STAND_IN,
+        "model": MODEL,
+        "now": gateway.clock.now(),
+        "clock": if gateway.options.clock == ClockKind::Virtual { "virtual" } else { "real" },
+        "tasks": tasks,
+        "spent": gateway.purse.spent().to_string(),
+        "price": gateway.cost(),
+    }))
+}
+
+/// `GET /_emulator/requests`
+pub(crate) async fn requests(
+    State(gateway): State<Arc<Gateway>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<SeenRequest>>, Refusal> {
+    let after = number(query.as_deref(), "after")?.unwrap_or(0);
+    let limit = number(query.as_deref(), "limit")?.unwrap_or(u64::MAX);
+    Ok(Json(gateway.record.requests(after, usize::try_from(limit).unwrap_or(usize::MAX))))
+}
+
+/// `GET /_emulator/tasks`
+pub(crate) async fn tasks(
+    State(gateway): State<Arc<Gateway>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Refusal> {
+    let limit = number(query.as_deref(), "limit")?.unwrap_or(1_000);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let now = gateway.clock.now();
+    let mut tasks = Vec::new();
+    gateway.tasks.for_each(|id, task| tasks.push((task.created, id.to_owned())));
+    tasks.sort_unstable_by(|one, other| other.cmp(one));
+    tasks.truncate(limit);
+    let told = |(_, id): &(u64, String)| gateway.tasks.with(id, |task| tell(id, task, now));
+    Ok(Json(tasks.iter().filter_map(told).collect()))
+}
+
+/// `GET /_emulator/counts`
+pub(crate) async fn counts(State(gateway): State<Arc<Gateway>>) -> Json<Counts> {
+    Json(gateway.record.counts())
+}
+
+/// `POST /_emulator/next`
+pub(crate) async fn next(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let Next { on, faults } = read(&body)?;
+    let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
+    let faults: Vec<Option<Fault>> = faults
+        .collect::<Result<_, _>>()
+        .map_err(|why| Refusal::bad_request(format!("faults: {why}")))?;
+    let objection = faults.iter().flatten().find_map(|fault| fault.objection(on));
+    if let Some(objection) = objection {
+        return Err(Refusal::bad_request(objection));
+    }
+    gateway.faults.script(on, faults);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /_emulator/faults`
+pub(crate) async fn plan(State(gateway): State<Arc<Gateway>>) -> Json<FaultPlan> {
+    Json(FaultPlan::clone(&gateway.faults.plan()))
+}
+
+/// `PUT /_emulator/faults`
+pub(crate) async fn follow(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let plan: FaultPlan = read(&body)?;
+    plan.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
+    gateway.faults.follow(plan);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /_emulator/clock/advance`
+pub(crate) async fn advance(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let Advance { seconds } = read(&body)?;
+    let by = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| Refusal::bad_request(format!("seconds: {seconds} is no span of time")))?;
+    let now = gateway.advance(by).await;
+    let real = |error| Refusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
+    Ok(Json(json!({"now": now.map_err(real)?})))
+}
+
+/// `POST /_emulator/reset`
+pub(crate) async fn reset(State(gateway): State<Arc<Gateway>>) -> StatusCode {
+    gateway.reset();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Next {
+    #[serde(default = "create")]
+    on: Endpoint,
+    faults: Vec<Option<Map<String, Value>>>,
+}
+
+fn create() -> Endpoint {
+    Endpoint::Create
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    seconds: f64,
+}
+
+fn tell(id: &str, task: &Task, now: u64) -> Value {
+    let (status, error) = match task.standing(now) {
+        Standing::Running(_) => ("in_progress", None),
+        Standing::Completed(_) => ("completed", None),
+        Standing::Failed(failure) => {
+            ("failed", Some(json!({"code": failure.code, "message": failure.message})))
+        }
+    };
+    json!({
+        "id": id,
+        "surface": task.surface,
+        "template_id": task.template,
+        "width": task.width,
+        "height": task.height,
+        "created": task.created,
+        "due": task.due,
+        "status": status,
+        "looks": task.looks,
+        "fault": task.fault,
+        "error": error,
+    })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+}
+
+fn number(query: Option<&str>, name: &str) -> Result<Option<u64>, Refusal> {
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, value)) = pairs.find(|(key, _)| *key == name) else { return Ok(None) };
+    let wrong = |_| Refusal::bad_request(format!("{name}: `{value}` is not a number"));
+    value.parse().map(Some).map_err(wrong)
+}

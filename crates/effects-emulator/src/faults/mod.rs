@@ -1,0 +1,21 @@
+//! Everything that can go wrong, on purpose: what, where, and how often.
+//!
+//! A [`FaultPlan`] is data, written in Rust or as TOML. Its dice are seeded: the same plan and the
+//! same requests give the same faults. Beside the plan, `POST /_emulator/next` (or
+//! [`Emulator::next`](crate::Emulator::next)) scripts the very next requests, and keys such as
+//! `test_fail_3009095` choose an outcome with no plan at all.
+
+mod body;
+mod dice;
+mod fault;
+mod key;
+mod plan;
+mod spoil;
+
+pub use body::{ErrorBody, RetryAfter};
+pub use fault::{Fault, Moment};
+pub use plan::{BadPlan, FaultPlan, FaultRule, RateLimit, When};
+
+pub(crate) use dice::Faults;
+pub(crate) use key::fault_of_key;
+pub(crate) use spoil::{Cut, answer_instead, spoil};

@@ -1,0 +1,62 @@
+//! What a file is by its first bytes.
+
+/// The kinds of files the vault knows. Nothing a browser would run is ever named as such.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Png,
+    Jpeg,
+    Webp,
+    Gif,
+    Bmp,
+    Other,
+}
+
+impl Kind {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x89, b'P', b'N', b'G', ..] => Self::Png,
+            [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::Webp,
+            [b'G', b'I', b'F', b'8', ..] => Self::Gif,
+            [b'B', b'M', ..] => Self::Bmp,
+            _ => Self::Other,
+        }
+    }
+
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+            Self::Other => "application/octet-stream",
+        }
+    }
+
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Bmp => "bmp",
+            Self::Other => "bin",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_known_by_its_first_bytes() {
+        assert_eq!(Kind::of(crate::painter::STUB), Kind::Png);
+        assert_eq!(Kind::of(b"\xff\xd8\xff\xe0"), Kind::Jpeg);
+        assert_eq!(Kind::of(b"RIFF\x01\x02\x03\x04WEBPVP8 "), Kind::Webp);
+        assert_eq!(Kind::of(b"GIF89a"), Kind::Gif);
+        assert_eq!(Kind::of(b"<html>").media_type(), "application/octet-stream");
+        assert_eq!(Kind::of(b"").extension(), "bin");
+    }
+}

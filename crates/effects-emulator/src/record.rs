@@ -1,0 +1,289 @@
+//! The record: every request seen, and how often each create was accepted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::endpoint::Endpoint;
+
+/// A request the emulator has seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SeenRequest {
+    /// Its number, from 1 in the order of arrival.
+    pub number: u64,
+    /// When it arrived, in milliseconds since the epoch by the emulator's clock.
+    pub at: u64,
+    /// The endpoint it came to.
+    pub endpoint: Endpoint,
+    /// Its method.
+    pub method: String,
+    /// Its path, with the query.
+    pub path: String,
+    /// Its headers in order; the key is redacted.
+    pub headers: Vec<(String, String)>,
+    /// The first 4 KiB of its body, as text.
+    pub body: String,
+    /// The bytes of its whole body.
+    pub body_bytes: usize,
+    /// The status it was answered with; `None` if no answer went out, or none yet.
+    pub status: Option<u16>,
+    /// The fault it met.
+    pub fault: Option<&'static str>,
+}
+
+/// What was accepted, so that a test can assert that each thing was paid once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Creates accepted, on any surface.
+    pub accepted: u64,
+    /// Requests that came to a create, accepted or not.
+    pub creates_seen: u64,
+    /// How often each request body was accepted, by the first half of its SHA-256 in hex.
+    pub by_body: BTreeMap<String, u64>,
+    /// How often each `Idempotency-Key` was accepted.
+    pub by_idempotency_key: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// The name of a body in [`by_body`](Self::by_body).
+    pub fn name_of(body: &[u8]) -> String {
+        format!("{:032x}", digest(body))
+    }
+}
+
+/// The record of one emulator. It forgets the oldest requests first.
+#[derive(Debug)]
+pub(crate) struct Record {
+    ring: Mutex<Ring>,
+    tally: Mutex<Tally>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// The number of the first entry.
+    first: u64,
+    entries: VecDeque<Entry>,
+}
+
+/// A request in few allocations: the head is one text, a line each for path and headers.
+#[derive(Debug)]
+struct Entry {
+    at: u64,
+    endpoint: Endpoint,
+    head: Box<str>,
+    body: Box<[u8]>,
+    body_bytes: usize,
+    /// 0 while there is none.
+    status: u16,
+    fault: Option<&'static str>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: u64,
+    seen: u64,
+    by_body: HashMap<u128, u32>,
+    by_key: HashMap<Box<str>, u32>,
+}
+
+impl Record {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { ring: Mutex::default(), tally: Mutex::default(), most }
+    }
+
+    /// Writes a request down and gives it its number.
+    pub(crate) fn arrived(&self, at: u64, endpoint: Endpoint, parts: &Parts, body: &[u8]) -> u64 {
+        if endpoint.creates() {
+            lock(&self.tally).seen += 1;
+        }
+        let head = head(parts);
+        let kept = body[..body.len().min(MOST_BODY)].into();
+        let body_bytes = body.len();
+        let entry = Entry { at, endpoint, head, body: kept, body_bytes, status: 0, fault: None };
+        let mut ring = lock(&self.ring);
+        ring.entries.push_back(entry);
+        // What is let go is dropped after the lock is.
+        let oldest = (ring.entries.len() > self.most).then(|| ring.entries.pop_front());
+        ring.first += u64::from(oldest.is_some());
+        let number = ring.first + ring.entries.len() as u64;
+        drop(ring);
+        drop(oldest);
+        number
+    }
+
+    pub(crate) fn answered(
+        &self,
+        number: u64,
+        status: Option<StatusCode>,
+        fault: Option<&'static str>,
+    ) {
+        let mut ring = lock(&self.ring);
+        let place =
+            number.checked_sub(ring.first + 1).and_then(|place| usize::try_from(place).ok());
+        if let Some(entry) = place.and_then(|place| ring.entries.get_mut(place)) {
+            entry.status = status.map_or(0, |status| status.as_u16());
+            entry.fault = fault;
+        }
+    }
+
+    /// Counts an accepted create.
+    pub(crate) fn accepted(&self, headers: &HeaderMap, body: &[u8]) {
+        let name = digest(body);
+        let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        let key = key.filter(|key| key.len() <= MOST_KEY);
+        let mut tally = lock(&self.tally);
+        tally.accepted += 1;
+        if tally.by_body.len() < MOST_COUNTED || tally.by_body.contains_key(&name) {
+            *tally.by_body.entry(name).or_default() += 1;
+        }
+        if let Some(key) = key
+            && (tally.by_key.len() < MOST_COUNTED || tally.by_key.contains_key(key))
+        {
+            *tally.by_key.entry(key.into()).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let tally = lock(&self.tally);
+        let by_body = tally.by_body.iter().map(|(name, count)| (format!("{name:032x}"), *count));
+        let by_key = tally.by_key.iter().map(|(key, count)| (key.to_string(), *count));
+        Counts {
+            accepted: tally.accepted,
+            creates_seen: tally.seen,
+            by_body: by_body.map(|(name, count)| (name, count.into())).collect(),
+            by_idempotency_key: by_key.map(|(key, count)| (key, count.into())).collect(),
+        }
+    }
+
+    /// The requests after a number, oldest first, at most so many.
+    pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
+        let ring = lock(&self.ring);
+        let skipped = usize::try_from(after.saturating_sub(ring.first)).unwrap_or(usize::MAX);
+        let numbered = ring.entries.iter().enumerate().skip(skipped).take(most);
+        numbered.map(|(place, entry)| entry.seen(ring.first + 1 + place as u64)).collect()
+    }
+
+    pub(crate) fn clear(&self) {
+        *lock(&self.ring) = Ring::default();
+        *lock(&self.tally) = Tally::default();
+    }
+}
+
+impl Entry {
+    fn seen(&self, number: u64) -> SeenRequest {
+        let mut lines = self.head.split('\n');
+        let (method, path) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        SeenRequest {
+            number,
+            at: self.at,
+            endpoint: self.endpoint,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+            body_bytes: self.body_bytes,
+            status: (self.status != 0).then_some(self.status),
+            fault: self.fault,
+        }
+    }
+}
+
+/// The head as text, without the key: whatever is sent as one, the emulator's or a real one, is
+/// nobody's business afterwards.
+fn head(parts: &Parts) -> Box<str> {
+    let mut head = String::with_capacity(384);
+    // Writing into a string cannot fail.
+    let _ = write!(head, "{} {}", parts.method, parts.uri);
+    for (name, value) in &parts.headers {
+        head.push('\n');
+        head.push_str(name.as_str());
+        head.push_str(": ");
+        if *name == AUTHORIZATION {
+            head.push_str(REDACTED);
+        } else {
+            head.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        }
+    }
+    head.into_boxed_str()
+}
+
+fn digest(body: &[u8]) -> u128 {
+    let digest = Sha256::digest(body);
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    u128::from_be_bytes(half)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const REDACTED: &str = "[redacted]";
+
+/// Bytes of a body that are kept.
+const MOST_BODY: usize = 4096;
+
+/// Bytes of an idempotency key that is counted.
+const MOST_KEY: usize = 256;
+
+/// Bodies and keys counted one by one.
+const MOST_COUNTED: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(path: &str) -> Parts {
+        let request = Request::post(path)
+            .header("Authorization", "Bearer secret")
+            .header("Idempotency-Key", "k1")
+            .header("X-Odd", [0xff, b'a'].as_slice());
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn requests_are_kept_in_order_without_their_key_and_the_oldest_go() {
+        let record = Record::new(2);
+        for path in ["/a", "/b?q=1", "/c"] {
+            record.arrived(5, Endpoint::Other, &parts(path), b"body");
+        }
+        record.answered(1, Some(StatusCode::OK), None);
+        record.answered(3, Some(StatusCode::NOT_FOUND), Some("reset"));
+        let seen = record.requests(0, 10);
+        assert_eq!(seen.iter().map(|seen| seen.number).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!((seen[0].path.as_str(), seen[0].status), ("/b?q=1", None));
+        assert_eq!((seen[1].status, seen[1].fault), (Some(404), Some("reset")));
+        assert_eq!(seen[1].headers[0], ("authorization".to_owned(), REDACTED.to_owned()));
+        assert!(!format!("{seen:?} {record:?}").contains("secret"));
+        assert_eq!(record.requests(2, 10).len(), 1);
+        assert_eq!(record.requests(0, 1)[0].number, 2);
+        assert_eq!(record.requests(99, 10), []);
+    }
+
+    #[test]
+    fn accepted_creates_are_counted_by_body_and_by_key() {
+        let record = Record::new(10);
+        let headers = parts("/").headers;
+        record.accepted(&headers, b"one");
+        record.accepted(&headers, b"two");
+        record.accepted(&HeaderMap::new(), b"two");
+        let counts = record.counts();
+        assert_eq!(counts.accepted, 3);
+        assert_eq!(counts.by_body[&Counts::name_of(b"two")], 2);
+        assert_eq!(counts.by_idempotency_key["k1"], 2);
+        record.clear();
+        assert_eq!(record.counts(), Counts::default());
+    }
+}

@@ -1,0 +1,296 @@
+//! The folder of an emulator that is to remember: SQLite for what is known, files for pictures.
+//!
+//! One thread owns the database and commits in groups: all that has come in while the last commit
+//! ran goes into the next. A create is answered only after its task is committed, so a process
+//! killed at any moment has forgotten nothing it ever promised.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tokio::sync::oneshot;
+
+use crate::task::Task;
+use crate::vault::Kept;
+
+/// The store of a gateway.
+#[derive(Debug)]
+pub(crate) struct Store {
+    sender: Option<Sender<Entry>>,
+    thread: Option<JoinHandle<()>>,
+    /// Why nothing is remembered any more.
+    broken: Arc<OnceLock<String>>,
+}
+
+/// What was there when the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    pub(crate) tasks: Vec<RestoredTask>,
+    pub(crate) files: Vec<Kept>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) clock: u64,
+    pub(crate) spent: Option<String>,
+}
+
+/// A task, with its reference while it is still to be painted.
+#[derive(Debug)]
+pub(crate) struct RestoredTask {
+    pub(crate) id: String,
+    pub(crate) task: Task,
+    pub(crate) image: Option<String>,
+}
+
+/// Something to remember.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// A task was accepted. Whoever promised it waits for the word that it is committed.
+    Accepted { id: String, task: Task, image: Option<String>, committed: oneshot::Sender<()> },
+    /// A task is settled, and this much spent in all.
+    Settled { id: String, task: Task, spent: String },
+    /// Tasks were forgotten.
+    Forgotten(Vec<Box<str>>),
+    /// A file was kept.
+    Kept(Kept),
+    /// Files are gone.
+    Gone(Vec<Box<str>>),
+    /// Something small by its name.
+    Note(&'static str, String),
+    /// Everything but the notes was forgotten.
+    Cleared,
+}
+
+impl Store {
+    /// Opens the folder, makes it if it is not there, and reads what it remembers.
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Restored), StoreError> {
+        std::fs::create_dir_all(files(folder))?;
+        keep_private(folder)?;
+        let mut database = Connection::open(folder.join("emulator.db"))?;
+        prepare(&database)?;
+        let restored = restore(&mut database)?;
+        let (sender, receiver) = channel();
+        let broken = Arc::new(OnceLock::new());
+        let told = Arc::clone(&broken);
+        let thread = std::thread::Builder::new().name("effects-emulator-store".to_owned()).spawn(
+            move || {
+                if let Err(error) = keep(&mut database, &receiver) {
+                    // It is set here alone, and once.
+                    let _ = told.set(error.to_string());
+                }
+            },
+        )?;
+        Ok((Self { sender: Some(sender), thread: Some(thread), broken }, restored))
+    }
+
+    /// Remembers something, soon.
+    pub(crate) fn write(&self, entry: Entry) {
+        if let Some(sender) = &self.sender {
+            // The thread is gone only when a commit failed: then creates are refused, and what is
+            // lost here belongs to tasks that start again when the folder is opened anew.
+            let _ = sender.send(entry);
+        }
+    }
+
+    /// Remembers a task and returns once it is safe; the reason if it never will be.
+    pub(crate) async fn accept(
+        &self,
+        id: &str,
+        task: Task,
+        image: Option<String>,
+    ) -> Result<(), String> {
+        let (committed, word) = oneshot::channel();
+        self.write(Entry::Accepted { id: id.to_owned(), task, image, committed });
+        let reason = |_| self.broken.get().cloned().unwrap_or_else(|| "it is closed".to_owned());
+        word.await.map_err(reason)
+    }
+}
+
+/// Everything written so far is committed before the store is gone.
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread's was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where pictures and uploads lie.
+pub(crate) fn files(folder: &Path) -> PathBuf {
+    folder.join("files")
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// SQLite refused: another emulator uses the folder, say, or the file is not ours.
+    #[error("emulator.db: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The folder was written by a later version.
+    #[error("emulator.db has format {found}; this version knows {known}")]
+    Format {
+        /// The format found.
+        found: u32,
+        /// The format this version reads and writes.
+        known: u32,
+    },
+}
+
+/// The folder holds a key: it is for its owner alone.
+#[cfg(unix)]
+fn keep_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn prepare(database: &Connection) -> Result<(), StoreError> {
+    // The lock is taken with the first read and kept: two emulators in one folder would each
+    // believe in tasks of their own. A killed process gives it back.
+    database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    // A killed process loses nothing that was handed to the system; only a power cut could.
+    database.pragma_update(None, "synchronous", "NORMAL")?;
+    let found: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(StoreError::Format { found, known: FORMAT });
+    }
+    database.execute_batch(TABLES)?;
+    database.pragma_update(None, "user_version", FORMAT)?;
+    Ok(())
+}
+
+fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
+    let note = |name: &str| -> rusqlite::Result<Option<String>> {
+        let query = "SELECT value FROM notes WHERE name = ?1";
+        database.query_row(query, [name], |row| row.get(0)).optional()
+    };
+    let (api_key, spent) = (note(API_KEY)?, note(SPENT)?);
+    let clock = note(CLOCK)?.and_then(|clock| clock.parse().ok()).unwrap_or(0);
+    let mut query = database.prepare("SELECT id, task, image FROM tasks")?;
+    let rows =
+        query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+    let mut tasks = Vec::new();
+    for row in rows {
+        let (id, task, image) = row?;
+        // A task that cannot be read is not ours to guess at.
+        let task = serde_json::from_str(&task).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into())
+        })?;
+        tasks.push(RestoredTask { id, task, image });
+    }
+    drop(query);
+    let mut query = database.prepare("SELECT name, size, kept_at FROM files")?;
+    let files = query.query_map([], |row| {
+        let name: String = row.get(0)?;
+        Ok(Kept { name: name.into(), size: row.get(1)?, kept_at: row.get(2)? })
+    })?;
+    let files = files.collect::<Result<_, _>>()?;
+    drop(query);
+    Ok(Restored { tasks, files, api_key, clock, spent })
+}
+
+/// The thread's whole life: take all there is, commit, tell. It ends at the first error: refusing
+/// all further creates is the honest answer to a full disk.
+fn keep(database: &mut Connection, entries: &Receiver<Entry>) -> rusqlite::Result<()> {
+    while let Ok(first) = entries.recv() {
+        let group = std::iter::once(first).chain(entries.try_iter().take(MOST_AT_ONCE));
+        for waiting in commit(database, group)? {
+            // Whoever waited may be gone; the task is safe all the same.
+            let _ = waiting.send(());
+        }
+    }
+    Ok(())
+}
+
+fn commit(
+    database: &mut Connection,
+    group: impl Iterator<Item = Entry>,
+) -> rusqlite::Result<Vec<oneshot::Sender<()>>> {
+    let transaction = database.transaction()?;
+    let mut waiting = Vec::new();
+    for entry in group {
+        write(&transaction, entry, &mut waiting)?;
+    }
+    transaction.commit()?;
+    Ok(waiting)
+}
+
+fn write(
+    to: &Transaction<'_>,
+    entry: Entry,
+    waiting: &mut Vec<oneshot::Sender<()>>,
+) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
+        to.prepare_cached(sql)?.execute(values).map(drop)
+    };
+    match entry {
+        Entry::Accepted { id, task, image, committed } => {
+            let sql = "INSERT OR REPLACE INTO tasks (id, task, image) VALUES (?1, ?2, ?3)";
+            run(sql, params![id, json(&task), image])?;
+            waiting.push(committed);
+        }
+        Entry::Settled { id, task, spent } => {
+            let sql = "UPDATE tasks SET task = ?2, image = NULL WHERE id = ?1";
+            run(sql, params![id, json(&task)])?;
+            run(NOTE, params![SPENT, spent])?;
+        }
+        Entry::Forgotten(ids) => {
+            for id in ids {
+                run("DELETE FROM tasks WHERE id = ?1", params![id])?;
+            }
+        }
+        Entry::Kept(Kept { name, size, kept_at }) => {
+            let sql = "INSERT OR REPLACE INTO files (name, size, kept_at) VALUES (?1, ?2, ?3)";
+            run(sql, params![name, size, kept_at])?;
+        }
+        Entry::Gone(names) => {
+            for name in names {
+                run("DELETE FROM files WHERE name = ?1", params![name])?;
+            }
+        }
+        Entry::Note(name, value) => run(NOTE, params![name, value])?,
+        Entry::Cleared => {
+            run("DELETE FROM tasks", &[])?;
+            run("DELETE FROM files", &[])?;
+        }
+    }
+    Ok(())
+}
+
+fn json(task: &Task) -> String {
+    // Plain structs of texts and numbers always have a JSON form.
+    serde_json::to_string(task).expect("a task is plain data")
+}
+
+/// The notes' names.
+pub(crate) const API_KEY: &str = "api_key";
+pub(crate) const CLOCK: &str = "clock";
+pub(crate) const SPENT: &str = "spent";
+
+const NOTE: &str = "INSERT OR REPLACE INTO notes (name, value) VALUES (?1, ?2)";
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, task TEXT NOT NULL, image TEXT)
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, size INTEGER NOT NULL,
+        kept_at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Of the database; later versions read all earlier ones.
+const FORMAT: u32 = 1;
+
+/// Entries of one commit.
+const MOST_AT_ONCE: usize = 1_000;
