@@ -82,14 +82,28 @@ async fn exchange(
         }
         parts.extensions.insert(Met(Some(fault.clone())));
     }
-    // The head is kept for the count only where something is counted.
-    let create = endpoint.creates().then(|| (parts.headers.clone(), body.clone()));
-    let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
-    let response = next.run(Request::from_parts(parts, body)).await;
-    if let Some((headers, body)) = create.filter(|_| response.status().is_success()) {
-        gateway.record.accepted(&headers, &body);
-    }
+    let response = if endpoint.creates() {
+        create(Arc::clone(gateway), parts, body, next).await
+    } else {
+        let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
+        next.run(Request::from_parts(parts, body)).await
+    };
     (response, fault)
+}
+
+/// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
+/// may be accepted, and what is accepted counts.
+async fn create(gateway: Arc<Gateway>, parts: Parts, body: Bytes, next: Next) -> Response {
+    let created = tokio::spawn(async move {
+        let (headers, counted) = (parts.headers.clone(), body.clone());
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        if response.status().is_success() {
+            gateway.record.accepted(&headers, &counted);
+        }
+        response
+    });
+    // It ends early only if it breaks down or the runtime is let go of: no answer is the honest one.
+    created.await.unwrap_or_else(|_| Cut::Close.into_response())
 }
 
 fn admit(gate: &Gate, headers: &HeaderMap) -> Result<Bearer, Refusal> {

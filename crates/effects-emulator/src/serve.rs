@@ -1,11 +1,10 @@
 //! The emulator as a program of its own: it runs until it is told to end.
 
 use crate::emulator::{Emulator, EmulatorBuilder, StartError};
-use crate::options::Options;
 
 /// Runs an emulator until SIGTERM or Ctrl-C, then stops it gracefully.
 ///
-/// `ready` is called once it listens: the place to print where it is, under which key, and its
+/// `setup` is [`Options`](crate::Options) or an [`EmulatorBuilder`]. `ready` is called once it listens: the place to print where it is, under which key, and its
 /// [`warnings`](Emulator::warnings).
 ///
 /// # Errors
@@ -20,7 +19,10 @@ use crate::options::Options;
 /// })?;
 /// # Ok::<(), effects_emulator::StartError>(())
 /// ```
-pub fn serve(options: Options, ready: impl FnOnce(&Emulator)) -> Result<(), StartError> {
+pub fn serve(
+    setup: impl Into<EmulatorBuilder>,
+    ready: impl FnOnce(&Emulator),
+) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -28,7 +30,7 @@ pub fn serve(options: Options, ready: impl FnOnce(&Emulator)) -> Result<(), Star
     runtime.block_on(async {
         // Listening for the end comes first, so that none is missed between start and `ready`.
         let end = End::listen().map_err(StartError::Threads)?;
-        let emulator = EmulatorBuilder::from(options).start()?;
+        let emulator = setup.into().start()?;
         ready(&emulator);
         end.comes().await;
         emulator.stop();

@@ -5,8 +5,8 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::time::Duration;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -260,6 +260,32 @@ fn too_much_is_refused_and_the_queue_has_an_end() {
 }
 
 #[test]
+fn a_client_that_hangs_up_has_its_task_all_the_same() {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+    let key = bearer(&emulator);
+    let body = request(&params("http://photos.invalid/p.jpg")).to_string();
+    let length = body.len();
+    let mut stream = TcpStream::connect(emulator.address()).unwrap();
+    write!(
+        stream,
+        "POST {CREATE} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    // Once it has been seen whole, nobody waits for the answer any more.
+    let start = Instant::now();
+    while emulator.requests().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    drop(stream);
+    while emulator.counts().accepted == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    assert_eq!(get(&emulator, "/_emulator/tasks").json().as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn it_starts_and_stops_within_a_runtime_too() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let address = runtime.block_on(async {
@@ -268,7 +294,7 @@ fn it_starts_and_stops_within_a_runtime_too() {
         emulator.stop();
         address
     });
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(TcpStream::connect(address).is_err());
 }
 
 /// A server on loopback that answers this many requests a path: a photo, a redirect to it, a

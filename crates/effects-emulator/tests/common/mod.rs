@@ -3,12 +3,28 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use effects_core::Template;
 use effects_emulator::{Emulator, EmulatorBuilder, PaintFailure, Painter};
 use serde_json::{Value, json};
+
+/// Somewhere an emulator answers.
+pub(crate) trait Site {
+    fn address(&self) -> SocketAddr;
+    fn key(&self) -> String;
+}
+
+impl Site for Emulator {
+    fn address(&self) -> SocketAddr {
+        Self::address(self)
+    }
+
+    fn key(&self) -> String {
+        self.api_key().to_owned()
+    }
+}
 
 /// An answer, as it came over the wire.
 #[derive(Debug)]
@@ -33,7 +49,7 @@ impl Answer {
 }
 
 /// Sends bytes on a connection of their own and reads until it ends.
-pub(crate) fn raw(emulator: &Emulator, bytes: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn raw(emulator: &impl Site, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(emulator.address())?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(bytes)?;
@@ -42,9 +58,20 @@ pub(crate) fn raw(emulator: &Emulator, bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
+/// The same, and says that nothing more will come.
+pub(crate) fn raw_to_the_end(emulator: &impl Site, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(emulator.address())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
 /// One exchange; an error if the connection broke or the answer was cut short.
 pub(crate) fn try_send(
-    emulator: &Emulator,
+    emulator: &impl Site,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -74,7 +101,7 @@ pub(crate) fn try_send(
 }
 
 pub(crate) fn send(
-    emulator: &Emulator,
+    emulator: &impl Site,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -84,19 +111,19 @@ pub(crate) fn send(
 }
 
 /// A GET with the emulator's key.
-pub(crate) fn get(emulator: &Emulator, path: &str) -> Answer {
+pub(crate) fn get(emulator: &impl Site, path: &str) -> Answer {
     send(emulator, "GET", path, &[("Authorization", &bearer(emulator))], b"")
 }
 
 /// A POST of JSON with the emulator's key.
-pub(crate) fn post(emulator: &Emulator, path: &str, body: &Value) -> Answer {
+pub(crate) fn post(emulator: &impl Site, path: &str, body: &Value) -> Answer {
     let key = bearer(emulator);
     let headers = [("Authorization", key.as_str()), ("Content-Type", "application/json")];
     send(emulator, "POST", path, &headers, body.to_string().as_bytes())
 }
 
-pub(crate) fn bearer(emulator: &Emulator) -> String {
-    format!("Bearer {}", emulator.api_key())
+pub(crate) fn bearer(emulator: &impl Site) -> String {
+    format!("Bearer {}", emulator.key())
 }
 
 /// The body of a create.
@@ -105,20 +132,20 @@ pub(crate) fn request(params: &Value) -> Value {
 }
 
 /// Creates a task and gives its id.
-pub(crate) fn create(emulator: &Emulator, params: &Value) -> String {
+pub(crate) fn create(emulator: &impl Site, params: &Value) -> String {
     let answer = post(emulator, CREATE, &request(params));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-pub(crate) fn look(emulator: &Emulator, id: &str) -> Value {
+pub(crate) fn look(emulator: &impl Site, id: &str) -> Value {
     let answer = get(emulator, &format!("{CREATE}/task/{id}"));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
 /// Looks until the task is finished.
-pub(crate) fn finish(emulator: &Emulator, id: &str) -> Value {
+pub(crate) fn finish(emulator: &impl Site, id: &str) -> Value {
     let start = Instant::now();
     loop {
         let task = look(emulator, id);
@@ -131,7 +158,7 @@ pub(crate) fn finish(emulator: &Emulator, id: &str) -> Value {
 }
 
 /// Uploads bytes and gives their URL.
-pub(crate) fn upload(emulator: &Emulator, bytes: &[u8]) -> String {
+pub(crate) fn upload(emulator: &impl Site, bytes: &[u8]) -> String {
     let head =
         "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"p.png\"\r\n\r\n";
     let body = [head.as_bytes(), bytes, b"\r\n--edge--\r\n"].concat();
@@ -146,8 +173,8 @@ pub(crate) fn upload(emulator: &Emulator, bytes: &[u8]) -> String {
 }
 
 /// The path of a URL of the emulator's.
-pub(crate) fn path<'a>(emulator: &Emulator, url: &'a str) -> &'a str {
-    url.strip_prefix(emulator.base_url()).unwrap()
+pub(crate) fn path<'a>(emulator: &impl Site, url: &'a str) -> &'a str {
+    url.strip_prefix(&format!("http://{}", emulator.address())).unwrap()
 }
 
 /// An emulator whose pictures are the photos themselves.
