@@ -187,8 +187,8 @@ pub use transport::{
 };
 pub use trouble::{Rejection, Trouble};
 pub use upload::{
-    Photo, Uploads, presigned_request, read_presigned_answer, read_storage_answer, storage_request,
-    upload_error,
+    Photo, Uploader, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
+    storage_request, upload_error,
 };
 
 /// The value of `model` in every request: the service's page, section "Parameters".

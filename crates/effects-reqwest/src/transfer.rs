@@ -23,6 +23,10 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
     }
     let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
         Uploads::DataUrl => return Ok(photo.data_url()),
+        Uploads::By(uploader) => {
+            let photo = photo.clone();
+            off_the_runtime(move || uploader.upload(&photo)).await?
+        }
         Uploads::Command(program) => {
             let photo = photo.clone();
             off_the_runtime(move || run_uploader(&program, &photo)).await?

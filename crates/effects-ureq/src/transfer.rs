@@ -20,6 +20,7 @@ pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error>
     }
     let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
         Uploads::DataUrl => return Ok(photo.data_url()),
+        Uploads::By(uploader) => uploader.upload(photo)?,
         Uploads::Command(program) => run_uploader(&program, photo)?,
         Uploads::PresignedPut(program) => {
             let urls = run_presigner(&program, photo)?;
