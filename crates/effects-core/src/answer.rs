@@ -57,8 +57,8 @@ impl Submission {
         match read.error() {
             Some(error) => {
                 let inner = read.envelope_status().and_then(|code| StatusCode::from_u16(code).ok());
-                let kind = refusal(inner.unwrap_or(status), &error, body);
-                Self::Refused(kind, rejected(status, headers, body))
+                let status = inner.unwrap_or(status);
+                Self::Refused(refusal(status, &error, body), rejected(status, headers, body))
             }
             None => Self::Unknown(unreadable(status, body)),
         }
