@@ -1,1 +1,3 @@
-//! (under construction)
+//! What no single crate owns, and what its tests share.
+
+pub mod vectors;
