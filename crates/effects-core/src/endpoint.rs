@@ -104,11 +104,7 @@ impl Endpoint {
 
     /// The command line that resumes watching a task at this gateway.
     pub fn resume_line(&self, task: &TaskId) -> String {
-        if self.base.is_default() {
-            format!("effects wait {task}")
-        } else {
-            format!("effects wait {task} --base-url {}", self.base)
-        }
+        self.base.resume_line(task)
     }
 }
 

@@ -1,11 +1,14 @@
 //! Which gateway: the base URL, and the origin under which everything of it is kept apart.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
 use http::uri::Scheme;
 use serde::{Deserialize, Serialize};
+
+use crate::task_id::TaskId;
 
 /// Where the gateway is: scheme, host, port, and perhaps a path before the API's own.
 ///
@@ -81,6 +84,31 @@ impl BaseUrl {
     pub fn is_default(&self) -> bool {
         self.to_string() == Self::DEFAULT
     }
+
+    /// The command line that resumes watching a task at this gateway, ready to be pasted into a
+    /// shell.
+    ///
+    /// ```
+    /// use effects_core::BaseUrl;
+    ///
+    /// let base = BaseUrl::parse("http://10.0.0.5:8080", true)?;
+    /// assert_eq!(
+    ///     base.resume_line(&"abc".parse()?),
+    ///     "effects wait abc --base-url http://10.0.0.5:8080 --allow-http"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resume_line(&self, task: &TaskId) -> String {
+        let mut line = format!("effects wait {}", shell_word(task.as_str()));
+        if !self.is_default() {
+            line.push_str(" --base-url ");
+            line.push_str(&shell_word(&self.to_string()));
+        }
+        if !self.origin.secure && !self.origin.is_loopback() {
+            line.push_str(" --allow-http");
+        }
+        line
+    }
 }
 
 impl fmt::Display for BaseUrl {
@@ -138,6 +166,16 @@ impl TryFrom<String> for Origin {
     }
 }
 
+/// The text as one word of a shell. The service chooses its ids, and a person pastes them: nothing
+/// in one may act.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@%+,".contains(c);
+    if text.chars().all(plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
+}
+
 /// A text that cannot be a base URL.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("base URL {given:?} {rule}")]
@@ -157,6 +195,19 @@ mod tests {
         assert_eq!(origin("http://[::1]:8080"), "http://[::1]:8080");
         let base = BaseUrl::parse("https://example.com/proxy/", false).unwrap();
         assert_eq!(base.to_string(), "https://example.com/proxy");
+    }
+
+    #[test]
+    fn a_resume_line_can_be_pasted_whatever_the_task_is_called() {
+        let line = |base, task: &str| {
+            BaseUrl::parse(base, true).unwrap().resume_line(&task.parse().unwrap())
+        };
+        assert_eq!(line(BaseUrl::DEFAULT, "d758n65e"), "effects wait d758n65e");
+        assert_eq!(
+            line("http://127.0.0.1:9", "a;b'c"),
+            r"effects wait 'a;b'\''c' --base-url http://127.0.0.1:9"
+        );
+        assert!(line("http://example.com", "a").ends_with(" --allow-http"));
     }
 
     #[test]
