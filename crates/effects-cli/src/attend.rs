@@ -1,0 +1,161 @@
+//! Doing a command's work on a thread of its own while this one listens for Ctrl-C.
+//!
+//! All output happens on the attending thread, so that leaving at once leaves nothing half said.
+//! Leaving ends the process, and with it the work: a poll or a download under way can be made again.
+//! Only a submission is waited for, since its answer names the task that is being paid for.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use effects_core::{Effect, Error, Event, Journal, Policy};
+use effects_ureq::{Client, Watch};
+
+use crate::failure::Failure;
+use crate::flight::{Flight, Standing};
+use crate::gateway::Place;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::signals;
+
+/// What the attending thread is told.
+pub(crate) enum Wake {
+    /// Something to show.
+    Event(Event),
+    /// Something to say.
+    Note(String),
+    /// The submission in flight was answered.
+    Answered,
+    /// Ctrl-C or SIGTERM.
+    Signal,
+    /// The work is over.
+    Done,
+}
+
+/// What the work has of the attending thread.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    flight: Arc<Flight>,
+    wake: Sender<Wake>,
+    landing: Arc<Mutex<Landing>>,
+}
+
+impl Desk {
+    /// The client, so that its submissions are known here.
+    pub(crate) fn client(&self, client: &Client) -> Client {
+        client.with_journal(Arc::clone(&self.flight) as Arc<dyn Journal>)
+    }
+
+    /// Follows a run to its end and shows what it tells.
+    pub(crate) fn follow(&self, mut watch: Watch) -> Result<Effect, Error> {
+        for event in watch.by_ref() {
+            self.tell(Wake::Event(event));
+        }
+        watch.finish()
+    }
+
+    /// Says something on stderr.
+    pub(crate) fn note(&self, text: impl Into<String>) {
+        self.tell(Wake::Note(text.into()));
+    }
+
+    /// As long as this is held, nobody leaves: a file that is begun is finished. Once somebody is
+    /// leaving, it never comes.
+    pub(crate) fn landing(&self) -> MutexGuard<'_, Landing> {
+        let landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *landing == Landing::Closed {
+            drop(landing);
+            loop {
+                thread::park();
+            }
+        }
+        landing
+    }
+
+    fn tell(&self, wake: Wake) {
+        // Nobody listens only once the process is about to end.
+        let _ = self.wake.send(wake);
+    }
+}
+
+/// Whether files may be begun.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Landing {
+    #[default]
+    Open,
+    /// The process is about to end.
+    Closed,
+}
+
+/// Does `work` and returns what came of it, or what an interruption left.
+pub(crate) fn attend<T: Send + 'static>(
+    output: &Output,
+    place: &Place,
+    begins: Standing,
+    work: impl FnOnce(&Desk) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (wake, woken) = mpsc::channel();
+    let flight = Arc::new(Flight::new(begins, wake.clone()));
+    let desk = Desk { flight: Arc::clone(&flight), wake: wake.clone(), landing: Arc::default() };
+    let signal = wake.clone();
+    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+
+    let landing = Arc::clone(&desk.landing);
+    let worker = thread::Builder::new()
+        .name("work".to_owned())
+        .spawn(move || {
+            let _bell = Bell(wake);
+            work(&desk)
+        })
+        .map_err(Failure::system)?;
+
+    let mut progress = Progress::new(output);
+    let mut waiting = false;
+    let left = loop {
+        match woken.recv() {
+            Ok(Wake::Event(event)) => progress.tell(&event),
+            Ok(Wake::Note(text)) => progress.note(&text),
+            // Its bell rings even when it panics.
+            Ok(Wake::Done) | Err(_) => break None,
+            Ok(Wake::Answered) if waiting => match flight.interrupt() {
+                Standing::InFlight(_) => {}
+                standing => break Some(standing),
+            },
+            Ok(Wake::Answered) => {}
+            Ok(Wake::Signal) => match flight.interrupt() {
+                Standing::InFlight(_) if !waiting => {
+                    waiting = true;
+                    progress.urge(&waiting_for_an_answer());
+                }
+                standing => break Some(standing),
+            },
+        }
+    };
+    progress.clear();
+    match left {
+        Some(standing) => {
+            *landing.lock().unwrap_or_else(PoisonError::into_inner) = Landing::Closed;
+            Err(Failure::interrupted(standing, place))
+        }
+        None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
+    }
+}
+
+/// Rings when it is dropped, panic or not.
+struct Bell(Sender<Wake>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        // Nobody listens only once somebody left.
+        let _ = self.0.send(Wake::Done);
+    }
+}
+
+fn waiting_for_an_answer() -> String {
+    format!(
+        "interrupted while the submission is on its way: waiting for its answer (at most {} s), so \
+         that a paid task is not lost; interrupt again to leave at once",
+        Policy::default().request_timeout.as_secs()
+    )
+}

@@ -1,0 +1,74 @@
+//! `effects check`: every rule, no network.
+
+use clap::Args;
+use effects_core::Size;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::commands::{CommandResult, Done};
+use crate::output::Output;
+use crate::problem::Problem;
+use crate::request::{self, RequestArguments};
+
+#[derive(Args)]
+#[command(
+    override_usage = "effects check [OPTIONS] <TEMPLATE> <IMAGE>",
+    after_help = "\
+Examples:
+  effects check glass_ball photo.jpg --emulator
+  effects check glas_ball https://example.com/cat.jpg --width 4096
+
+It finds what `run` with the same arguments would refuse before sending anything: template, size,
+the photo's file, how it would be uploaded. No key is needed. It exits 0 or 2."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    request: RequestArguments,
+}
+
+#[derive(Serialize)]
+struct CheckObject<'a> {
+    schema: &'static str,
+    ok: bool,
+    template: Option<&'a str>,
+    image: Option<&'a str>,
+    width: Option<u32>,
+    height: Option<u32>,
+    problems: &'a [Problem],
+}
+
+pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let request = &arguments.request;
+    let mut problems = Vec::new();
+    let place = request::place_of(global, &mut problems);
+    let checked = request.check(place.as_ref(), global.uploads.as_ref(), problems);
+    let mut object = CheckObject {
+        schema: "effects.check.v1",
+        ok: checked.is_ok(),
+        template: request.template.as_deref(),
+        image: request.image.as_deref(),
+        width: None,
+        height: None,
+        problems: &[],
+    };
+    match &checked {
+        Ok(ready) => {
+            let size @ Size { width, height } = ready.size();
+            (object.width, object.height) = (width, height);
+            let photo = match ready.photo() {
+                Some(photo) => format!("{} photo, {} bytes", photo.format(), photo.bytes().len()),
+                None => "photo by URL".to_owned(),
+            };
+            let line =
+                format!("ok: {} ({}), {size}, {photo}", ready.template(), ready.template().title());
+            output.result(&object, &[line])?;
+            Ok(Done::Well)
+        }
+        Err(problems) => {
+            object.problems = problems.list();
+            let lines: Vec<String> = problems.list().iter().map(Problem::to_string).collect();
+            output.result(&object, &lines)?;
+            Ok(Done::Bad(problems.kind()))
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `effects emulator`: the gateway on this machine, until it is stopped.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use effects_emulator::{
+    ClockKind, Dialect, Emulator, Latency, Options, Pictures, Validation, serve,
+};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::gateway;
+use crate::output::{Output, say};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects emulator --port 8600 --api-key any-key
+  effects emulator --latency lognormal:12s:0.5 --dialect sdk
+  effects emulator --json | head -1 | jq -r .base_url
+
+It paints locally, with a renderer that stands in for the service's generative model; its pictures
+say so. It accepts the key of --api-key or --api-key-file, never the environment's; without one, a
+fresh key. Ctrl-C or SIGTERM stops it.")]
+pub(crate) struct Arguments {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<IpAddr>,
+
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+
+    /// Keep tasks, files and spend in this folder, across restarts
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// How long tasks take beyond their painting: 2s, 2s..9s, lognormal:12s:0.5
+    ///
+    /// One spread for all templates, then any number of template=spread, separated by commas.
+    #[arg(long, value_name = "SPEC", value_parser = spelt::<Latency>)]
+    latency: Option<Latency>,
+
+    /// The clock that tasks live by: real, or virtual, which moves only when told to
+    #[arg(long, value_name = "real|virtual", value_parser = spelt::<ClockKind>)]
+    clock: Option<ClockKind>,
+
+    /// Pictures: painted, or stub, one constant picture for tests at scale
+    #[arg(long, value_name = "painted|stub", value_parser = spelt::<Pictures>)]
+    pictures: Option<Pictures>,
+
+    /// How answers are spelt: spec, as the service's page has it, or sdk, as its clients read it
+    #[arg(long, value_name = "spec|sdk", value_parser = spelt::<Dialect>)]
+    dialect: Option<Dialect>,
+
+    /// Where a bad request fails: task, as a failed task, or http, with HTTP 400
+    #[arg(long, value_name = "task|http", value_parser = spelt::<Validation>)]
+    validation: Option<Validation>,
+
+    /// Paint a test card where a photo cannot be fetched
+    #[arg(long)]
+    placeholder: bool,
+
+    /// Let photos be fetched from private networks
+    #[arg(long)]
+    allow_private: bool,
+
+    /// What a picture costs
+    #[arg(long, value_name = "USD")]
+    price: Option<Decimal>,
+
+    /// What all dice are thrown from
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct EmulatorObject<'a> {
+    schema: &'static str,
+    base_url: &'a str,
+    api_key: &'a str,
+    pid: u32,
+}
+
+pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()));
+    let mut printed = Ok(());
+    serve(options, |emulator| {
+        for warning in emulator.warnings() {
+            say(&format!("warning: {warning}"));
+        }
+        printed = announce(emulator, output);
+    })
+    .map_err(|error| gateway::cannot_start(&error))?;
+    printed.map(|()| Done::Well)
+}
+
+impl Arguments {
+    fn options(self, api_key: Option<String>) -> Options {
+        let mut options = Options::default();
+        options.host = self.host.unwrap_or(options.host);
+        options.port = self.port;
+        options.api_key = api_key;
+        options.data_dir = self.data_dir;
+        options.latency = self.latency.unwrap_or(options.latency);
+        options.clock = self.clock.unwrap_or(options.clock);
+        options.pictures = self.pictures.unwrap_or(options.pictures);
+        options.dialect = self.dialect.unwrap_or(options.dialect);
+        options.validation = self.validation.unwrap_or(options.validation);
+        options.placeholder = self.placeholder;
+        options.allow_private = self.allow_private;
+        options.price = self.price.unwrap_or(options.price);
+        options.seed = self.seed.unwrap_or(options.seed);
+        options
+    }
+}
+
+/// Says where it is: lines for a shell to take over, or an object.
+fn announce(emulator: &Emulator, output: &Output) -> Result<(), Failure> {
+    let (base_url, api_key) = (emulator.base_url(), emulator.api_key());
+    let pid = std::process::id();
+    let object = EmulatorObject { schema: "effects.emulator.v1", base_url, api_key, pid };
+    let lines = [
+        format!("export EFFECTS_BASE_URL={base_url}"),
+        format!("export EFFECTS_API_KEY={api_key}"),
+    ];
+    output.result(&object, &lines)?;
+    output.note("the emulator runs until Ctrl-C");
+    Ok(())
+}
+
+fn spelt<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
+    text.parse()
+}

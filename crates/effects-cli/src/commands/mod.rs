@@ -1,0 +1,82 @@
+//! One file a command: its arguments, and what it does with them.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod emulator;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod templates;
+pub(crate) mod wait;
+
+use std::process::ExitCode;
+
+use effects_core::ErrorKind;
+
+use crate::args::{Cli, Command};
+use crate::failure::{ErrorObject, Failure};
+use crate::logging;
+use crate::output::{self, Output};
+
+/// Reads the command line, does what it says, and tells how that went.
+pub(crate) fn main() -> ExitCode {
+    let Cli { global, command } = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
+    logging::start(global.verbose);
+    let output = Output::new(&global);
+    let done = match command {
+        Command::Run(arguments) => run::run(&global, arguments, &output),
+        Command::Submit(arguments) => submit::submit(&global, arguments, &output),
+        Command::Status(arguments) => status::status(&global, &arguments, &output),
+        Command::Wait(arguments) => wait::wait(&global, arguments, &output),
+        Command::Check(arguments) => check::check(&global, &arguments, &output),
+        Command::Templates(arguments) => templates::templates(&arguments, &output),
+        Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
+        Command::Completions(arguments) => completions::completions(&arguments),
+    };
+    match done {
+        Ok(done) => done.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code().into()
+        }
+    }
+}
+
+/// How a command ended that did what it was asked.
+pub(crate) enum Done {
+    /// All is well.
+    Well,
+    /// It was asked for a judgement, and the judgement is this.
+    Bad(ErrorKind),
+}
+
+impl From<Done> for ExitCode {
+    fn from(done: Done) -> Self {
+        match done {
+            Done::Well => Self::SUCCESS,
+            Done::Bad(kind) => kind.exit_code().into(),
+        }
+    }
+}
+
+/// What every command returns.
+pub(crate) type CommandResult = Result<Done, Failure>;
+
+/// A command line that cannot be read, or that asks for help.
+fn misread(error: &clap::Error) -> ExitCode {
+    // Where nobody reads there is nobody to help.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    // The options were not read, so the word itself tells that a program is listening.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        output::error_object(&ErrorObject::of_usage(message.to_owned()));
+    }
+    ErrorKind::Misconfigured.exit_code().into()
+}

@@ -1,0 +1,131 @@
+//! `effects run`: submit, wait, save.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use effects_core::{EffectRequest, Policy, TaskId};
+
+use crate::args::Global;
+use crate::attend::{Desk, attend};
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::flight::Standing;
+use crate::gateway::{self, Gateway, Place};
+use crate::naming::Names;
+use crate::output::Output;
+use crate::pictures::{self, PictureObject, RunObject};
+use crate::request::{self, Ready, RequestArguments};
+use crate::values::duration;
+
+#[derive(Args)]
+#[command(
+    override_usage = "effects run [OPTIONS] <TEMPLATE> <IMAGE>",
+    after_help = "\
+Examples:
+  effects run glass_ball photo.jpg --emulator -o ball.png
+  effects run my_world https://example.com/cat.jpg --width 1024 --json
+  curl -s https://example.com/cat.jpg | effects run felt_keychain - --uploads data-url
+
+A submission costs money. Nothing invalid is ever sent; Ctrl-C never loses a paid task: its id is
+printed with the line that resumes it."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    request: RequestArguments,
+
+    #[command(flatten)]
+    saving: Saving,
+
+    /// How long to wait: 90, 90s, 10m, 1h; the task goes on after that
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    wait_timeout: Duration,
+
+    /// Keep no record of this run; there is none yet, so this changes nothing in this version
+    #[arg(long)]
+    #[allow(dead_code, reason = "accepted so that scripts written for later versions work")]
+    no_journal: bool,
+}
+
+/// Where pictures go: the same for `run` and `wait`.
+#[derive(Args, Clone)]
+pub(crate) struct Saving {
+    /// The file to save the picture in; an existing one is replaced whole
+    ///
+    /// Left out, it is TEMPLATE-TASKID.png in the current folder; TASKID.png with `wait`, which
+    /// does not know the template.
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Print the picture's URL and save nothing; the link expires
+    #[arg(long, conflicts_with = "output")]
+    no_download: bool,
+}
+
+impl Saving {
+    /// A file that would be written, to find out beforehand whether it can be. The id in a default
+    /// name is not known by then; the folder is.
+    pub(crate) fn probe(&self) -> Option<PathBuf> {
+        match (&self.output, self.no_download) {
+            (_, true) => None,
+            (Some(path), _) => Some(path.clone()),
+            (None, _) => Some(PathBuf::from(PROBE)),
+        }
+    }
+
+    /// The names for a task's pictures; none if nothing is to be saved.
+    pub(crate) fn names(&self, default: impl FnOnce() -> Names) -> Option<Names> {
+        match (&self.output, self.no_download) {
+            (_, true) => None,
+            (Some(path), _) => Some(Names::chosen(path.clone())),
+            (None, _) => Some(default()),
+        }
+    }
+}
+
+pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let Arguments { request, saving, wait_timeout, .. } = arguments;
+    let policy = Policy { wait_timeout, ..gateway::policy(global) };
+    let (work_global, mut problems) = (global.clone(), Vec::new());
+    let place = request::place_of(global, &mut problems);
+    // Without a place there is nothing to resume, and nothing is sent.
+    let shown = place.clone().unwrap_or(Place::Inside);
+    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+        problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path)));
+        let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);
+        let (ready, place) = match (checked, place) {
+            (Err(problems), _) => return Err(Failure::Invalid(problems)),
+            (Ok(ready), Some(place)) => (ready, place),
+            (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
+        };
+        let gateway = Gateway::open(&work_global, &place, policy)?;
+        work(desk, &gateway, &place, ready, &saving, work_global.tag)
+            .map_err(|failure| failure.at(&place))
+    })?;
+    output.note(&object.summary());
+    output.result(&object, &object.lines())?;
+    Ok(Done::Well)
+}
+
+fn work(
+    desk: &Desk,
+    gateway: &Gateway,
+    place: &Place,
+    ready: Ready,
+    saving: &Saving,
+    tag: Option<String>,
+) -> Result<RunObject, Failure> {
+    let client = desk.client(&gateway.client);
+    let request: EffectRequest = ready.upload(desk, &client)?;
+    let template = request.template().clone();
+    let effect = desk.follow(client.watch(request))?;
+    let default = |task: &TaskId| Names::default_for(Some(&template), task);
+    let pictures = match saving.names(|| default(&effect.task_id)) {
+        Some(names) => pictures::save(desk, &client, place, &effect, &names)?,
+        None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
+    };
+    Ok(RunObject::new(effect, Some(template), tag, pictures))
+}
+
+/// Never kept: it only shows whether the current folder can be written.
+const PROBE: &str = "effects.png";

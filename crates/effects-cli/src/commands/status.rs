@@ -1,0 +1,94 @@
+//! `effects status`: one look at a task.
+
+use clap::Args;
+use effects_core::{RawJson, ServiceError, Status, Task, TaskId};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::attend::attend;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::flight::Standing;
+use crate::gateway::{self, Gateway, Place};
+use crate::output::Output;
+use crate::pictures::PictureObject;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects status d758n65e878c73cmdg20
+  effects status d758n65e878c73cmdg20 --json
+
+It exits 0 whenever the task could be looked at, whatever it is found to be; `wait` judges.")]
+pub(crate) struct Arguments {
+    /// The task's id, as `submit` printed it
+    task_id: TaskId,
+}
+
+#[derive(Serialize)]
+struct StatusObject {
+    schema: &'static str,
+    task_id: TaskId,
+    status: Option<Status>,
+    /// Whether no later look can show anything else.
+    r#final: bool,
+    progress: Option<f64>,
+    created_at: Option<String>,
+    pictures: Vec<PictureObject>,
+    cost: Option<Decimal>,
+    discount: Option<Decimal>,
+    error: Option<ServiceError>,
+    metadata: Option<RawJson>,
+    /// The whole answer, as the service wrote it.
+    raw: RawJson,
+}
+
+pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let place = Place::of(global)?;
+    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
+    let task_id = arguments.task_id.clone();
+    let begins = Standing::Made(task_id.clone());
+    let task = attend(output, &place, begins, move |_| {
+        gateway.client.task(task_id).status().map_err(Failure::from)
+    })?;
+    let object = StatusObject::from(task);
+    output.result(&object, &object.lines())?;
+    Ok(Done::Well)
+}
+
+impl From<Task> for StatusObject {
+    fn from(task: Task) -> Self {
+        let usage = task.usage.unwrap_or_default();
+        Self {
+            schema: "effects.status.v1",
+            task_id: task.id,
+            r#final: task.status.as_ref().is_some_and(Status::is_final),
+            status: task.status,
+            progress: task.progress,
+            created_at: task.created_at.map(|time| time.to_string()),
+            pictures: task.pictures.into_iter().map(PictureObject::from).collect(),
+            cost: usage.cost,
+            discount: usage.discount,
+            error: task.error,
+            metadata: task.metadata,
+            raw: task.raw,
+        }
+    }
+}
+
+impl StatusObject {
+    /// What it is, then what else is known, a line each.
+    fn lines(&self) -> Vec<String> {
+        let word = self.status.as_ref().map_or("running", Status::as_str);
+        let mut lines = vec![match self.progress.filter(|_| !self.r#final) {
+            Some(progress) => format!("{word} {:.0} %", progress * 100.0),
+            None => word.to_owned(),
+        }];
+        lines.extend(self.created_at.iter().map(|time| format!("created {time}")));
+        lines.extend(self.error.iter().map(|error| format!("error {error}")));
+        lines.extend(self.pictures.iter().map(|picture| format!("picture {}", picture.url())));
+        lines.extend(self.cost.iter().map(|cost| format!("cost {cost} USD")));
+        lines
+    }
+}

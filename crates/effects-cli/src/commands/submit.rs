@@ -1,0 +1,64 @@
+//! `effects submit`: the task's id, and no waiting.
+
+use clap::Args;
+use effects_core::{TaskId, Template};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::attend::attend;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::flight::Standing;
+use crate::gateway::{self, Gateway, Place};
+use crate::output::Output;
+use crate::request::{self, RequestArguments};
+
+#[derive(Args)]
+#[command(
+    override_usage = "effects submit [OPTIONS] <TEMPLATE> <IMAGE>",
+    after_help = "\
+Examples:
+  id=$(effects submit glass_ball https://example.com/cat.jpg)
+  effects wait \"$id\" -o ball.png"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    request: RequestArguments,
+}
+
+#[derive(Serialize)]
+struct SubmitObject {
+    schema: &'static str,
+    task_id: TaskId,
+    template: Template,
+    tag: Option<String>,
+    resume: Option<String>,
+}
+
+pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let (work_global, mut problems) = (global.clone(), Vec::new());
+    let place = request::place_of(global, &mut problems);
+    let shown = place.clone().unwrap_or(Place::Inside);
+    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+        let uploads = work_global.uploads.as_ref();
+        let checked = arguments.request.check(place.as_ref(), uploads, problems);
+        let (ready, place) = match (checked, place) {
+            (Err(problems), _) => return Err(Failure::Invalid(problems)),
+            (Ok(ready), Some(place)) => (ready, place),
+            (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
+        };
+        let gateway = Gateway::open(&work_global, &place, gateway::policy(&work_global))?;
+        let client = desk.client(&gateway.client);
+        let request = ready.upload(desk, &client)?;
+        let template = request.template().clone();
+        let task_id = client.submit(request)?.id().clone();
+        let resume = place.resume_line(&task_id);
+        let (schema, tag) = ("effects.submit.v1", work_global.tag);
+        Ok(SubmitObject { schema, task_id, template, tag, resume })
+    })?;
+    if let Some(line) = &object.resume {
+        output.note(&format!("submitted; wait for it with: {line}"));
+    }
+    output.result(&object, &[object.task_id.to_string()])?;
+    Ok(Done::Well)
+}

@@ -1,0 +1,72 @@
+//! `effects wait`: follow a task submitted before, and save its picture.
+
+use std::time::Duration;
+
+use clap::Args;
+use effects_core::{Policy, TaskId};
+
+use crate::args::Global;
+use crate::attend::{Desk, attend};
+use crate::commands::run::Saving;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::flight::Standing;
+use crate::gateway::{self, Gateway, Place};
+use crate::naming::Names;
+use crate::output::Output;
+use crate::pictures::{self, PictureObject, RunObject};
+use crate::problem::Problems;
+use crate::values::duration;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects wait d758n65e878c73cmdg20 -o ball.png
+  effects wait d758n65e878c73cmdg20 --wait-timeout 1h --no-download
+
+Waiting sends nothing that costs, so it may be repeated freely.")]
+pub(crate) struct Arguments {
+    /// The task's id, as `submit` printed it
+    task_id: TaskId,
+
+    #[command(flatten)]
+    saving: Saving,
+
+    /// How long to wait: 90, 90s, 10m, 1h; the task goes on after that
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    wait_timeout: Duration,
+}
+
+pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let Arguments { task_id, saving, wait_timeout } = arguments;
+    let policy = Policy { wait_timeout, ..gateway::policy(global) };
+    let place = Place::of(global)?;
+    let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path));
+    if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
+        return Err(Failure::Invalid(problems));
+    }
+    let gateway = Gateway::open(global, &place, policy)?;
+    let (begins, work_place) = (Standing::Made(task_id.clone()), place.clone());
+    let object = attend(output, &place, begins, move |desk| {
+        work(desk, &gateway, &work_place, task_id, &saving)
+    })?;
+    output.note(&object.summary());
+    output.result(&object, &object.lines())?;
+    Ok(Done::Well)
+}
+
+fn work(
+    desk: &Desk,
+    gateway: &Gateway,
+    place: &Place,
+    task: TaskId,
+    saving: &Saving,
+) -> Result<RunObject, Failure> {
+    let client = &gateway.client;
+    let effect = desk.follow(client.task(task).events())?;
+    let pictures = match saving.names(|| Names::default_for(None, &effect.task_id)) {
+        Some(names) => pictures::save(desk, client, place, &effect, &names)?,
+        None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
+    };
+    Ok(RunObject::new(effect, None, None, pictures))
+}

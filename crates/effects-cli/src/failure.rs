@@ -1,0 +1,185 @@
+//! Why a command did not do what it was asked: what it prints, and its exit code.
+
+use std::fmt;
+use std::io;
+
+use effects_core::{Cause, Detached, Error, ErrorKind, ServiceCode, TaskId};
+use serde::Serialize;
+
+use crate::flight::{Intent, Standing};
+use crate::gateway::Place;
+use crate::problem::{Problem, Problems};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was asked for cannot be; nothing was sent.
+    Invalid(Problems),
+    /// The library's own error.
+    Error(Error),
+    /// Somebody left while a submission was on its way.
+    Left(Intent),
+    /// The system refused something that never fails.
+    Unforeseen(String),
+}
+
+/// The exit code of bugs and of what nobody foresaw; every other stands in [`ErrorKind::TABLE`].
+pub(crate) const UNFORESEEN: u8 = 1;
+
+impl Failure {
+    /// What an interruption left behind.
+    pub(crate) fn interrupted(standing: Standing, place: &Place) -> Self {
+        let detached = |task_id| Error::from(Cause::Detached(Detached { task_id }));
+        match standing {
+            Standing::InFlight(intent) => Self::Left(intent),
+            Standing::Nothing(None) => Self::Error(detached(None)),
+            Standing::Nothing(Some(reason)) => Self::Error(Error::new(
+                ErrorKind::Detached,
+                format!("stopped; the submission made no task ({reason}), so nothing is billed"),
+            )),
+            Standing::Made(task) => {
+                let line = place.resume_line(&task);
+                let error = detached(Some(task));
+                Self::Error(match line {
+                    Some(line) => error.with_resume_line(|_| line),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    /// The system refused a thread, a signal handler, an output.
+    #[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+    pub(crate) fn system(error: io::Error) -> Self {
+        Self::Unforeseen(error.to_string())
+    }
+
+    /// The same failure, seen from where it happened: nothing resumes a task of a gateway that
+    /// ends with this command.
+    pub(crate) fn at(self, place: &Place) -> Self {
+        match (self, place) {
+            (Self::Error(error), Place::Inside) => Self::Error(error.cause().clone().into()),
+            (failure, _) => failure,
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.kind().map_or(UNFORESEEN, ErrorKind::exit_code)
+    }
+
+    fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Invalid(problems) => Some(problems.kind()),
+            Self::Error(error) => Some(error.kind()),
+            Self::Left(_) => Some(ErrorKind::Detached),
+            Self::Unforeseen(_) => None,
+        }
+    }
+
+    /// What `--json` prints of it.
+    pub(crate) fn object(&self) -> ErrorObject<'_> {
+        let mut object = ErrorObject::new(self.kind(), self.to_string());
+        match self {
+            Self::Invalid(problems) => {
+                object.code = problems.list().iter().find_map(|problem| problem.code.as_ref());
+                object.problems = problems.list();
+            }
+            Self::Error(error) => object.tell_of(error),
+            Self::Left(intent) => {
+                object.request_id = Some(&intent.request_id);
+                object.idempotency_key = Some(&intent.idempotency_key);
+            }
+            Self::Unforeseen(_) => {}
+        }
+        object
+    }
+
+    /// What a person reads: a line each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Invalid(problems) => problems.list().iter().map(Problem::to_string).collect(),
+            // With the line that resumes the task.
+            Self::Error(error) => vec![error.to_string()],
+            _ => vec![self.to_string()],
+        }
+    }
+}
+
+/// Without the line that resumes the task, which JSON has in a field of its own.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(problems) => problems.fmt(f),
+            Self::Error(error) => Error::from(error.cause().clone()).fmt(f),
+            Self::Left(intent) => write!(
+                f,
+                "left while the submission was on its way: the task may exist and may be billed; \
+                 the service's support may find it by X-Request-Id {} and Idempotency-Key {}",
+                intent.request_id, intent.idempotency_key
+            ),
+            Self::Unforeseen(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// An error with `--json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorObject<'a> {
+    schema: &'static str,
+    kind: &'static str,
+    exit_code: u8,
+    message: String,
+    task_id: Option<&'a TaskId>,
+    resume: Option<&'a str>,
+    code: Option<&'a ServiceCode>,
+    status: Option<u16>,
+    /// Seconds.
+    retry_after: Option<f64>,
+    request_id: Option<&'a str>,
+    idempotency_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [Problem],
+}
+
+impl<'a> ErrorObject<'a> {
+    fn new(kind: Option<ErrorKind>, message: String) -> Self {
+        Self {
+            schema: "effects.error.v1",
+            kind: kind.map_or("unforeseen", ErrorKind::name),
+            exit_code: kind.map_or(UNFORESEEN, ErrorKind::exit_code),
+            message,
+            task_id: None,
+            resume: None,
+            code: None,
+            status: None,
+            retry_after: None,
+            request_id: None,
+            idempotency_key: None,
+            problems: &[],
+        }
+    }
+
+    /// A command line that cannot be read.
+    pub(crate) fn of_usage(message: String) -> Self {
+        Self::new(Some(ErrorKind::Misconfigured), message)
+    }
+
+    fn tell_of(&mut self, error: &'a Error) {
+        self.task_id = error.task_id();
+        self.resume = error.resume_line();
+        self.code = error.code();
+        self.status = error.status();
+        self.retry_after = error.retry_after().map(|after| after.as_secs_f64());
+        self.request_id = error.request_id();
+        if let Cause::Unknown(unknown) = error.cause() {
+            self.idempotency_key = Some(&unknown.idempotency_key);
+        }
+    }
+}

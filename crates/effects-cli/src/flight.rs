@@ -1,0 +1,83 @@
+//! What is known of this command's submission, so that an interruption loses no paid task.
+//!
+//! It stands where a journal stands: a submission leaves only after its intent was written here, so
+//! whoever interrupts finds either that nothing left and nothing will, or an intent in flight, or
+//! the task's id. Nothing can slip between looking and leaving.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use effects_core::{Entry, Fact, Journal, JournalError, TaskId};
+
+use crate::attend::Wake;
+
+/// The journal of one command, in memory.
+pub(crate) struct Flight {
+    state: Mutex<State>,
+    wake: Sender<Wake>,
+}
+
+struct State {
+    standing: Standing,
+    interrupted: bool,
+}
+
+/// How things stand with the submission.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Standing {
+    /// Nothing is on its way, and no task was made; why not, if one was tried.
+    Nothing(Option<String>),
+    /// A submission is on its way.
+    InFlight(Intent),
+    /// There is a task.
+    Made(TaskId),
+}
+
+/// What a submission in flight can be found by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Intent {
+    pub(crate) request_id: String,
+    pub(crate) idempotency_key: String,
+}
+
+impl Flight {
+    /// A command that begins so; it rings when an intent is answered.
+    pub(crate) fn new(standing: Standing, wake: Sender<Wake>) -> Self {
+        Self { state: Mutex::new(State { standing, interrupted: false }), wake }
+    }
+
+    /// Tells how things stand. From here on nothing is submitted any more.
+    pub(crate) fn interrupt(&self) -> Standing {
+        let mut state = self.lock();
+        state.interrupted = true;
+        state.standing.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for Flight {
+    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        let mut state = self.lock();
+        state.standing = match &entry.fact {
+            Fact::Intent { .. } if state.interrupted => {
+                return Err(JournalError("interrupted".to_owned()));
+            }
+            Fact::Intent { request_id, idempotency_key, .. } => Standing::InFlight(Intent {
+                request_id: request_id.clone(),
+                idempotency_key: idempotency_key.clone(),
+            }),
+            Fact::Created { task_id } => Standing::Made(task_id.clone()),
+            Fact::Released { reason } => Standing::Nothing(Some(reason.clone())),
+            // A fact of a later version changes nothing that is known here.
+            _ => return Ok(()),
+        };
+        if !matches!(state.standing, Standing::InFlight(_)) {
+            // Nobody listens only once the command has its result.
+            let _ = self.wake.send(Wake::Answered);
+        }
+        Ok(())
+    }
+}

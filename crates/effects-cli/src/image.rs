@@ -1,0 +1,88 @@
+//! IMAGE: a URL, a path, or `-` for stdin.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+use effects_client::read_photo;
+use effects_core::{DraftImage, Error, ErrorKind, Photo};
+
+/// The input picture as it was given.
+#[derive(Debug)]
+pub(crate) enum Image {
+    Missing,
+    /// What looks like a URL, valid or not.
+    Url(String),
+    /// A photo on this machine.
+    Local(Photo),
+    /// A photo on this machine that is none.
+    Unusable(Error),
+}
+
+impl Image {
+    /// Reads the input picture: a local photo whole, a URL not at all.
+    pub(crate) fn read(given: Option<&str>) -> Self {
+        let photo = match given {
+            None | Some("") => return Self::Missing,
+            Some("-") => read_stdin(),
+            Some(url) if is_url(url) => return Self::Url(url.to_owned()),
+            Some(path) => read_photo(Path::new(path)),
+        };
+        photo.map_or_else(Self::Unusable, Self::Local)
+    }
+
+    /// What a draft says of it.
+    pub(crate) fn draft(&self) -> DraftImage {
+        match self {
+            Self::Missing => DraftImage::Missing,
+            Self::Url(url) => DraftImage::Url(url.clone()),
+            // What is wrong with the photo is told in its own words.
+            Self::Local(_) | Self::Unusable(_) => DraftImage::Local,
+        }
+    }
+
+    /// The photo, if it is on this machine.
+    pub(crate) fn into_photo(self) -> Option<Photo> {
+        match self {
+            Self::Local(photo) => Some(photo),
+            _ => None,
+        }
+    }
+}
+
+/// A file whose name looks like a URL can be given as `./http:…`.
+fn is_url(given: &str) -> bool {
+    let scheme = given.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    given.contains("://") || matches!(scheme.as_deref(), Some("http" | "https" | "data"))
+}
+
+fn read_stdin() -> Result<Photo, Error> {
+    let fail = |message: String| Err(Error::new(ErrorKind::UnusablePhoto, message));
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return fail("the photo is to come from stdin, and stdin is a terminal".to_owned());
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is accepted tells a photo that is too long.
+    let most = Photo::MOST_BYTES as u64 + 1;
+    match stdin.lock().take(most).read_to_end(&mut bytes) {
+        Ok(0) => fail("the photo is to come from stdin, and stdin is empty".to_owned()),
+        Ok(_) => Photo::new(bytes.into(), "stdin"),
+        Err(error) => fail(format!("stdin cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_paths_are_told_apart() {
+        for url in ["https://x/y.png", "HTTP://x", "https:x", "ftp://x/y", "data:image/png;base64,"]
+        {
+            assert!(is_url(url), "{url}");
+        }
+        for path in ["cat.jpg", "./http", "a:b", "C:\\cat.jpg", "/tmp/x"] {
+            assert!(!is_url(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Names of files for pictures whose place nobody chose.
+
+use std::path::PathBuf;
+
+use effects_core::{TaskId, Template};
+
+/// Where the pictures of a task are saved.
+#[derive(Clone, Debug)]
+pub(crate) struct Names(PathBuf);
+
+impl Names {
+    /// At this path.
+    pub(crate) fn chosen(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// In the current folder: `TEMPLATE-TASKID.png`, or `TASKID.png` where nobody knows the
+    /// template.
+    ///
+    /// Both names come from outside: what could act in a path becomes `_`, and a name that had to
+    /// be changed or cut ends in a hash, so that no two tasks share a file.
+    pub(crate) fn default_for(template: Option<&Template>, task: &TaskId) -> Self {
+        let task = harmless(task.as_str());
+        Self(PathBuf::from(match template {
+            Some(template) => format!("{}-{task}.png", harmless(template.id())),
+            None => format!("{task}.png"),
+        }))
+    }
+
+    /// The path of the picture with this index: the first has the name itself, a second one ends
+    /// in `-2`.
+    pub(crate) fn path(&self, index: usize) -> PathBuf {
+        if index == 0 {
+            return self.0.clone();
+        }
+        let part = |part: Option<&std::ffi::OsStr>| {
+            part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let (stem, ending) = (part(self.0.file_stem()), part(self.0.extension()));
+        let dot = if ending.is_empty() { "" } else { "." };
+        self.0.with_file_name(format!("{stem}-{}{dot}{ending}", index + 1))
+    }
+}
+
+fn harmless(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let mut name: String = text
+        .chars()
+        .enumerate()
+        // A dot first would hide the file, a hyphen make it look like an option.
+        .map(|(index, c)| if plain(c) && (index > 0 || !".-".contains(c)) { c } else { '_' })
+        .take(LONGEST)
+        .collect();
+    if name != text {
+        name.push_str(&format!("-{:08x}", hash(text)));
+    }
+    name
+}
+
+/// FNV-1a, folded to half its length.
+fn hash(text: &str) -> u32 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    #[allow(clippy::cast_possible_truncation, reason = "folded: both halves count")]
+    let folded = (hash >> 32) as u32 ^ hash as u32;
+    folded
+}
+
+/// Two of them, a number and the name of a file under way stay below 255 bytes.
+const LONGEST: usize = 90;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn name(task: &str) -> String {
+        let names = Names::default_for(Some(&Template::GlassBall), &task.parse().unwrap());
+        names.path(0).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_plain_id_is_kept_and_nothing_leaves_the_folder() {
+        assert_eq!(name("d758n65e"), "glass_ball-d758n65e.png");
+        let only = Names::default_for(None, &"d758n65e".parse().unwrap());
+        assert_eq!(only.path(0), Path::new("d758n65e.png"));
+        for odd in ["../../etc/passwd", "/etc/passwd", "a\\b", ".hidden", "-o", "ü", "a:b"] {
+            let path = Names::default_for(None, &odd.parse().unwrap()).0;
+            assert_eq!(path.components().count(), 1, "{path:?}");
+            let text = path.to_str().unwrap();
+            assert!(!text.starts_with(['.', '-']) && !text.contains(['/', '\\', ':']), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_were_changed_still_differ() {
+        assert_ne!(name("a/b"), name("a_b"));
+        let (one, other) = ("x".repeat(255) + "1", "x".repeat(255) + "2");
+        assert_ne!(name(&one), name(&other));
+        assert!(name(&one).len() < 220);
+    }
+
+    #[test]
+    fn several_pictures_are_numbered() {
+        let names = Names::chosen("out/ball.png".into());
+        assert_eq!(names.path(0), Path::new("out/ball.png"));
+        assert_eq!(names.path(1), Path::new("out/ball-2.png"));
+        assert_eq!(Names::chosen("ball".into()).path(2), Path::new("ball-3"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Pictures into files, and what is said of them.
+
+use std::fs;
+use std::path::Path;
+
+use effects_client::{Landing, Sink};
+use effects_core::{
+    Effect, Error, ErrorKind, ImageFormat, Picture, RawJson, ServiceError, TaskId, Template,
+};
+use effects_ureq::Client;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::attend::Desk;
+use crate::gateway::Place;
+use crate::naming::Names;
+use crate::problem::Problem;
+
+/// What a finished task yields.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunObject {
+    schema: &'static str,
+    task_id: TaskId,
+    template: Option<Template>,
+    tag: Option<String>,
+    pictures: Vec<PictureObject>,
+    /// USD, exact to the digit.
+    cost: Option<Decimal>,
+    discount: Option<Decimal>,
+    /// An error the service reported beside a usable picture.
+    warning: Option<ServiceError>,
+    metadata: Option<RawJson>,
+}
+
+/// A picture, as results tell of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct PictureObject {
+    url: String,
+    /// Where it was saved, if it was.
+    path: Option<String>,
+    /// Its format, by its first bytes.
+    format: Option<String>,
+    /// Its length, as saved, else as the service says.
+    bytes: Option<u64>,
+    job_id: Option<String>,
+}
+
+impl RunObject {
+    /// What came of a task, with its pictures as they were told or saved.
+    pub(crate) fn new(
+        effect: Effect,
+        template: Option<Template>,
+        tag: Option<String>,
+        pictures: Vec<PictureObject>,
+    ) -> Self {
+        Self {
+            schema: "effects.run.v1",
+            task_id: effect.task_id,
+            template,
+            tag,
+            pictures,
+            cost: effect.usage.cost,
+            discount: effect.usage.discount,
+            warning: effect.warning,
+            metadata: effect.metadata,
+        }
+    }
+
+    /// A line for each picture: its path, or its URL where it was not saved.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |picture: &PictureObject| picture.path.as_ref().unwrap_or(&picture.url).clone();
+        self.pictures.iter().map(line).collect()
+    }
+
+    /// What is said on stderr beside it.
+    pub(crate) fn summary(&self) -> String {
+        let bill = match self.cost {
+            Some(cost) => format!(", {cost} USD"),
+            None => String::new(),
+        };
+        format!("task {} completed{bill}", self.task_id)
+    }
+}
+
+impl PictureObject {
+    /// Where the service has it.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl From<Picture> for PictureObject {
+    fn from(picture: Picture) -> Self {
+        let Picture { url, size, job_id, .. } = picture;
+        Self { url, path: None, format: None, bytes: size, job_id }
+    }
+}
+
+/// Saves the pictures of an effect.
+///
+/// A picture is fetched whole before its file is begun, so that leaving in the middle of a slow
+/// download leaves nothing behind; files land whole or not at all.
+pub(crate) fn save(
+    desk: &Desk,
+    client: &Client,
+    place: &Place,
+    effect: &Effect,
+    names: &Names,
+) -> Result<Vec<PictureObject>, Error> {
+    let mut saved = Vec::with_capacity(effect.pictures.len());
+    for (index, picture) in effect.pictures.iter().enumerate() {
+        let bytes = client.fetch(picture)?;
+        let path = names.path(index);
+        land(desk, &path, &bytes).map_err(|error| {
+            // It is paid for: the way back to it belongs to the error.
+            let error = error.about(&effect.task_id);
+            match place.resume_line(&effect.task_id) {
+                Some(line) => error.with_resume_line(|_| line),
+                None => error,
+            }
+        })?;
+        saved.push(PictureObject {
+            path: Some(path.to_string_lossy().into_owned()),
+            format: ImageFormat::sniff(&bytes).map(|format| format.extension().to_owned()),
+            bytes: Some(bytes.len() as u64),
+            ..PictureObject::from(picture.clone())
+        });
+    }
+    Ok(saved)
+}
+
+fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let _nobody_leaves = desk.landing();
+    let mut landing = Landing::begin(path)?;
+    landing.write(bytes)?;
+    landing.finish().map(drop)
+}
+
+/// What is wrong with a place for a picture, found out before anything is paid: a file is begun
+/// beside it and taken away again.
+pub(crate) fn unwritable(path: &Path) -> Option<Problem> {
+    if path == Path::new("-") {
+        return Some(Problem::option("-o - is no file: pictures go into files, paths to stdout"));
+    }
+    // Of what is not there nothing is known, and that is as it should be.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let message = format!("{} is not a file: give the name of one", path.display());
+        return Some(Problem::option(message));
+    }
+    let error = Landing::begin(path).err()?;
+    Some(Problem { kind: ErrorKind::Misconfigured, ..Problem::from(error) })
+}

@@ -1,0 +1,122 @@
+//! What is wrong with what was asked for: everything at once, before anything is sent.
+
+use std::fmt;
+
+use effects_core::{Error, ErrorKind, InvalidRequest, ServiceCode, Template, Violation};
+use serde::Serialize;
+
+/// One thing that is wrong with what was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    #[serde(serialize_with = "by_name")]
+    pub(crate) kind: ErrorKind,
+    /// The service's code for it, if it has one.
+    pub(crate) code: Option<ServiceCode>,
+    /// The parameter's name on the wire, if it is one.
+    pub(crate) field: Option<&'static str>,
+    /// What was given.
+    pub(crate) value: Option<String>,
+    /// The rule, and the way out.
+    pub(crate) message: String,
+    /// Templates that were probably meant.
+    pub(crate) suggestions: Vec<Template>,
+}
+
+impl Problem {
+    /// An option that cannot be used.
+    pub(crate) fn option(message: impl Into<String>) -> Self {
+        Self::plain(ErrorKind::Misconfigured, message.into())
+    }
+
+    /// A photo on this machine that is none: the service would call its place empty.
+    pub(crate) fn photo(given: &str, error: &Error) -> Self {
+        Self {
+            code: Some(ServiceCode::MissingImage),
+            field: Some("image_input1"),
+            value: Some(given.to_owned()),
+            ..Self::plain(error.kind(), error.to_string())
+        }
+    }
+
+    fn plain(kind: ErrorKind, message: String) -> Self {
+        Self { kind, code: None, field: None, value: None, message, suggestions: Vec::new() }
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        Self {
+            kind: ErrorKind::InvalidRequest,
+            code: Some(violation.code),
+            field: Some(violation.field),
+            value: violation.value,
+            message: violation.message,
+            suggestions: violation.suggestions,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::plain(error.kind(), error.to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.code {
+            Some(code) => write!(f, " ({code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong: never empty.
+#[derive(Clone, Debug)]
+pub(crate) struct Problems {
+    first: ErrorKind,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// The problems, if there are any, in the order of the service's codes and without a code last.
+    pub(crate) fn among(mut list: Vec<Problem>) -> Option<Self> {
+        list.sort_by_key(|problem| {
+            problem.code.as_ref().map_or("~".to_owned(), |code| code.as_str().to_owned())
+        });
+        let first = list.first()?.kind;
+        Some(Self { first, list })
+    }
+
+    /// Each of them.
+    pub(crate) fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// The kind of the first.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.first
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.list.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The violations of a request, as problems.
+pub(crate) fn violations(invalid: &InvalidRequest) -> impl Iterator<Item = Problem> + '_ {
+    invalid.violations().iter().cloned().map(Problem::from)
+}
+
+fn by_name<S: serde::Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}

@@ -1,0 +1,125 @@
+//! TEMPLATE, IMAGE and size: checked all at once, before anything is sent.
+
+use clap::Args;
+use effects_core::{
+    Checked, Draft, EffectRequest, Error, Photo, ServiceCode, Size, Template, Uploads, Violation,
+};
+use effects_ureq::Client;
+
+use crate::args::Global;
+use crate::attend::Desk;
+use crate::gateway::Place;
+use crate::image::Image;
+use crate::problem::{self, Problem, Problems};
+
+/// What is asked of the service.
+#[derive(Args, Clone)]
+pub(crate) struct RequestArguments {
+    /// The exact id of a template; `effects templates` lists them
+    pub(crate) template: Option<String>,
+
+    /// The photo: a URL, a path, or - for stdin
+    pub(crate) image: Option<String>,
+
+    /// Pixels across, 512 to 2048; 1328 when left out
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) width: Option<String>,
+
+    /// Pixels down, 512 to 2048; 1328 when left out
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) height: Option<String>,
+
+    /// Let a template id pass that is not among the thirty
+    #[arg(long)]
+    pub(crate) allow_unlisted: bool,
+}
+
+/// A request that breaks no rule, its photo perhaps still on this machine.
+pub(crate) struct Ready {
+    checked: Checked,
+    photo: Option<Photo>,
+}
+
+impl RequestArguments {
+    /// Checks everything there is to check, without a network; `more` are problems found elsewhere.
+    pub(crate) fn check(
+        &self,
+        place: Option<&Place>,
+        uploads: Option<&Uploads>,
+        mut more: Vec<Problem>,
+    ) -> Result<Ready, Problems> {
+        let image = Image::read(self.image.as_deref());
+        if let Image::Unusable(error) = &image {
+            more.push(Problem::photo(self.image.as_deref().unwrap_or_default(), error));
+        }
+        if matches!(image, Image::Local(_) | Image::Unusable(_))
+            && let Some(Err(error)) = place.map(|place| place.uploads(uploads))
+        {
+            more.push(error.into());
+        }
+        let mut side = |field, given: &Option<String>| {
+            whole_number(field, given.as_deref()).map_err(|violation| more.push(violation.into()))
+        };
+        let (width, height) = (side("width", &self.width), side("height", &self.height));
+        let draft = Draft {
+            image: image.draft(),
+            template_id: self.template.clone(),
+            width: width.ok().flatten(),
+            height: height.ok().flatten(),
+            allow_unlisted: self.allow_unlisted,
+        };
+        let checked = draft.check();
+        if let Err(invalid) = &checked {
+            more.extend(problem::violations(invalid));
+        }
+        match (checked, Problems::among(more)) {
+            (Ok(checked), None) => Ok(Ready { checked, photo: image.into_photo() }),
+            (_, Some(problems)) => Err(problems),
+            (Err(invalid), None) => unreachable!("{invalid} is among the problems"),
+        }
+    }
+}
+
+impl Ready {
+    /// The template.
+    pub(crate) fn template(&self) -> &Template {
+        &self.checked.template
+    }
+
+    /// The size.
+    pub(crate) fn size(&self) -> Size {
+        self.checked.size
+    }
+
+    /// The photo, if it is on this machine.
+    pub(crate) fn photo(&self) -> Option<&Photo> {
+        self.photo.as_ref()
+    }
+
+    /// The request, once the photo is where the service can fetch it.
+    pub(crate) fn upload(self, desk: &Desk, client: &Client) -> Result<EffectRequest, Error> {
+        let reference = match (&self.checked.reference, &self.photo) {
+            (Some(reference), _) => reference.clone(),
+            (None, Some(photo)) => {
+                desk.note(format!("uploading {} ({} bytes)", photo.name(), photo.bytes().len()));
+                client.upload(photo)?
+            }
+            // What is checked has the one or the other.
+            (None, None) => unreachable!("a checked request has a reference or a photo"),
+        };
+        Ok(self.checked.with_reference(reference))
+    }
+}
+
+/// Problems of the global options that concern a request.
+pub(crate) fn place_of(global: &Global, problems: &mut Vec<Problem>) -> Option<Place> {
+    Place::of(global).map_err(|error| problems.push(error.into())).ok()
+}
+
+fn whole_number(field: &'static str, given: Option<&str>) -> Result<Option<i64>, Violation> {
+    let number = given.map(str::parse).transpose();
+    number.map_err(|_| {
+        let rule = "is not a whole number: give 512 to 2048 pixels";
+        Violation::new(ServiceCode::InvalidSize, field, given, rule)
+    })
+}

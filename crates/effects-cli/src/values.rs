@@ -1,0 +1,93 @@
+//! Values as they are typed: times and paces.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use effects_core::Pace;
+
+/// When to look at a running task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Poll {
+    /// As the library finds best.
+    Auto,
+    /// Every so often.
+    Every(Duration),
+}
+
+impl Poll {
+    /// The pace it means. A gateway inside this command has nothing else to do than to answer.
+    pub(crate) fn pace(self, embedded: bool) -> Pace {
+        match self {
+            Self::Every(interval) => Pace::fixed(interval),
+            Self::Auto if embedded => Pace::fixed(EMBEDDED_INTERVAL),
+            Self::Auto => Pace::default(),
+        }
+    }
+}
+
+impl FromStr for Poll {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        match span(text) {
+            Some(interval) if !interval.is_zero() => Ok(Self::Every(interval)),
+            _ => Err("give `auto`, or a number of seconds above 0".to_owned()),
+        }
+    }
+}
+
+/// Reads `90`, `90s`, `1.5m`, `1h`, `250ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    span(text).ok_or_else(|| "give a time such as 90, 90s, 10m or 1h, up to a year".to_owned())
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = text[..text.len() - unit.len()].parse().ok()?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= LONGEST)
+}
+
+const EMBEDDED_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_with_and_without_a_unit() {
+        for (text, seconds) in [
+            ("90", 90.0),
+            ("90s", 90.0),
+            ("10m", 600.0),
+            ("1h", 3600.0),
+            ("250ms", 0.25),
+            ("0", 0.0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for text in ["", "s", "-1", "1d", "1e9h", "nan", "inf", "1 m", "9999h9", "10000h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pace_is_auto_or_above_zero() {
+        assert_eq!("auto".parse(), Ok(Poll::Auto));
+        assert_eq!("0.5".parse(), Ok(Poll::Every(Duration::from_millis(500))));
+        assert!("0".parse::<Poll>().is_err());
+        assert!("fast".parse::<Poll>().is_err());
+        assert_eq!(Poll::Auto.pace(false), Pace::default());
+        assert_ne!(Poll::Auto.pace(true), Pace::default());
+    }
+}
