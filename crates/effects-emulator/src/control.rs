@@ -1,16 +1,5 @@
 //! The control API under `/_emulator/`: what was seen, what is known, what comes next.
 //!
-//! | request | does |
-//! |---|---|
-//! | `GET /_emulator/` | says what this is and how it is set up |
-//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted |
-//! | `GET /_emulator/tasks?limit=N` | lists tasks, newest first |
-//! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |
-//! | `POST /_emulator/next` `{"on": "create", "faults": [{"kind": "fail", "code": "3009095"}, null]}` | scripts the next requests of an endpoint |
-//! | `GET`, `PUT /_emulator/faults` | shows the plan of faults, sets another (JSON) |
-//! | `POST /_emulator/clock/advance` `{"seconds": 5}` | moves a virtual clock |
-//! | `POST /_emulator/reset` | forgets tasks, files, requests, counts, spend and scripts |
-//!
 //! It needs the emulator's own key, like everything that changes anything: pages of a browser on
 //! this machine can reach loopback too.
 

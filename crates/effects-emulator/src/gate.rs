@@ -40,7 +40,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let Gate { gateway, endpoint } = &gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
-    let read = read(body, *endpoint, &gateway.options.limits).await;
+    let read = read(gateway, body, *endpoint).await;
     let seen = read.as_deref().unwrap_or_default();
     let recorded = *endpoint != Endpoint::Control;
     let number =
@@ -147,12 +147,18 @@ fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
     if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
 }
 
-async fn read(body: Body, endpoint: Endpoint, limits: &Limits) -> Result<Bytes, Refusal> {
+async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Bytes, Refusal> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    let limits = &gateway.options.limits;
     let most_bytes = most_bytes(endpoint, limits);
-    let whole = Limited::new(body, most_bytes).collect();
+    let large = body.size_hint().upper().is_none_or(|bytes| bytes > LARGE);
+    let whole = async {
+        // Many may send a request at once, but only few of them a photo.
+        let _room = if large { gateway.large_bodies.acquire().await.ok() } else { None };
+        Limited::new(body, most_bytes).collect().await
+    };
     match tokio::time::timeout(limits.request_time, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
@@ -193,6 +199,9 @@ fn with_id(mut response: Response, id: Option<HeaderValue>) -> Response {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Bytes of a body from which on only few are read at once.
+const LARGE: u64 = 1024 * 1024;
 
 /// Bytes of a body without a photo in it.
 const SMALL: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
 use rust_decimal::Decimal;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::Faults;
@@ -37,6 +37,8 @@ pub(crate) struct Gateway {
     pub(crate) record: Record,
     pub(crate) purse: Purse,
     pub(crate) store: Option<Store>,
+    /// Places for large bodies while they are read.
+    pub(crate) large_bodies: Semaphore,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -72,6 +74,7 @@ impl Gateway {
             record: Record::new(options.limits.requests),
             purse: Purse::new(spent),
             store,
+            large_bodies: Semaphore::new(LARGE_BODIES),
             address,
             origin: format!("http://{address}"),
             cost: options.price.to_string(),
@@ -214,3 +217,6 @@ impl Purse {
         work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// Large bodies read at once: at most 27 MB each, as limits are by default.
+const LARGE_BODIES: usize = 8;

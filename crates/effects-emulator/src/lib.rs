@@ -1,4 +1,63 @@
 //! The `spark_img_effects` gateway on this machine: no key, no network, no bill.
+//!
+//! Whoever writes code against the API can run all of it here, and test what the paid service never
+//! lets anybody test: faults on request, the passage of time, a record of every request. It runs
+//! inside the test process, or as the server of `effects emulator`.
+//!
+//! ```
+//! use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Pictures};
+//!
+//! let plan = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::lost()).nth(1));
+//! let emulator = Emulator::builder().pictures(Pictures::Stub).faults(plan).start()?;
+//!
+//! // … point a client at emulator.base_url() with emulator.api_key(), let it run, then:
+//! assert!(emulator.counts().by_body.values().all(|paid| *paid == 1));
+//! # Ok::<(), effects_emulator::StartError>(())
+//! ```
+//!
+//! # What it is not
+//!
+//! Its pictures are painted by a local renderer: a stand-in, not the generative model. Its tasks'
+//! `metadata` says so.
+//!
+//! # Surfaces
+//!
+//! | surface | requests |
+//! |---|---|
+//! | generation | `POST /model/v1/generation`, `GET /model/v1/generation/task/{id}` |
+//! | queue | `POST /model/v1/queue/{model}`, `GET …/requests/{id}/status`, `GET …/response`, `PUT …/cancel` |
+//! | catalogue | `GET /api/v1/skill/models`, `…/models/{id}/spec`, `…/model-contracts/{id}` (no key) |
+//! | storage | `POST /api/v1/storage/files`, a form with a field `file` |
+//! | files | `GET /files/{name}`: pictures and uploads (no key, names nobody can guess) |
+//! | control | `/_emulator/…`: requests, tasks, counts, next, faults, clock/advance, reset |
+//!
+//! The control API takes and gives JSON:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /_emulator/` | says what this is and what it has done |
+//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted |
+//! | `GET /_emulator/tasks?limit=N` | lists tasks, newest first |
+//! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |
+//! | `POST /_emulator/next` | scripts the next requests: `{"on": "create", "faults": [{"kind": "no-url"}, null]}` |
+//! | `GET`, `PUT /_emulator/faults` | shows the [`FaultPlan`], sets another |
+//! | `POST /_emulator/clock/advance` | moves a virtual clock: `{"seconds": 5}` |
+//! | `POST /_emulator/reset` | forgets tasks, files, requests, counts, spend and scripts |
+//!
+//! # Keys that choose an outcome
+//!
+//! Where it listens on loopback, keys such as these open it too, and each create made with one
+//! meets its fault: `test_ok`, `test_fail_3009095` (any code), `test_status_503` (any status),
+//! `test_balance`, `test_throttled`, `test_reset`, `test_lost`, `test_hang`, `test_hang_after`,
+//! `test_truncate`, `test_garbage`, `test_drip`, `test_no_url`, `test_wrong_size`,
+//! `test_wrong_sides`, `test_expired_link`, `test_missing`, `test_never`, `test_finished`.
+//!
+//! # Limits
+//!
+//! Everything has an end, set in [`Limits`]: bodies, photos, the queue (429 beyond it), paintings at
+//! once, tasks and files remembered, requests recorded, connections. Photos are fetched from public
+//! addresses alone, from loopback too where it listens there itself, and from private networks if
+//! [`Options::allow_private`] says so.
 
 mod clock;
 mod control;

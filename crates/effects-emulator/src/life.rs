@@ -217,9 +217,24 @@ async fn remember(
     }
     let forgotten = gateway.tasks.insert(id, task);
     if !forgotten.is_empty() {
-        gateway.write(|| Entry::Forgotten(forgotten));
+        forget(gateway, forgotten);
     }
     Ok(())
+}
+
+/// Lets go of what belonged to forgotten tasks.
+fn forget(gateway: &Gateway, forgotten: Vec<(Box<str>, Task)>) {
+    let mut files = Vec::new();
+    let mut ids = Vec::new();
+    for (id, task) in forgotten {
+        ids.push(id);
+        if let Stage::Painted(picture) = task.stage {
+            gateway.vault.remove(&picture.file);
+            files.push(picture.file);
+        }
+    }
+    gateway.write(|| Entry::Forgotten(ids));
+    gateway.write(|| Entry::Gone(files));
 }
 
 /// Keeps a file, and remembers what is kept and what had to go.

@@ -22,8 +22,8 @@ impl Tasks {
         Self { shards: Default::default(), count: AtomicUsize::new(0), limit }
     }
 
-    /// Remembers a task and names those forgotten for it.
-    pub(crate) fn insert(&self, id: &str, task: Task) -> Vec<Box<str>> {
+    /// Remembers a task and gives back those forgotten for it.
+    pub(crate) fn insert(&self, id: &str, task: Task) -> Vec<(Box<str>, Task)> {
         let mut shard = self.shard(id);
         if shard.insert(id.into(), task).is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -60,16 +60,15 @@ impl Tasks {
         }
     }
 
-    fn make_room(&self, shard: &mut Shard, wanted: usize) -> Vec<Box<str>> {
+    fn make_room(&self, shard: &mut Shard, wanted: usize) -> Vec<(Box<str>, Task)> {
         let settled = shard.iter().filter(|(_, task)| task.is_settled());
         let mut oldest: Vec<_> = settled.map(|(id, task)| (task.created, id.clone())).collect();
         oldest.sort_unstable();
         oldest.truncate(wanted);
-        for (_, id) in &oldest {
-            shard.remove(id);
-        }
-        self.count.fetch_sub(oldest.len(), Ordering::Relaxed);
-        oldest.into_iter().map(|(_, id)| id).collect()
+        let gone = oldest.into_iter().filter_map(|(_, id)| shard.remove_entry(&id));
+        let gone: Vec<_> = gone.collect();
+        self.count.fetch_sub(gone.len(), Ordering::Relaxed);
+        gone
     }
 
     /// Ids are random, so their last letter spreads them evenly.
@@ -113,7 +112,8 @@ mod tests {
         let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
         assert!(tasks.insert("1a", task(1, Stage::Queued)).is_empty());
         assert!(tasks.insert("2a", task(2, failed())).is_empty());
-        assert_eq!(tasks.insert("3a", task(3, failed())), ["2a".into()]);
+        let gone = tasks.insert("3a", task(3, failed()));
+        assert_eq!(gone.iter().map(|(id, _)| &**id).collect::<Vec<_>>(), ["2a"]);
         assert!(tasks.with("1a", |_| ()).is_some());
         assert!(tasks.with("2a", |_| ()).is_none());
         let mut left = 0;

@@ -177,7 +177,7 @@ impl Inner {
     fn insert(&mut self, kept: &Kept, bytes: Option<Bytes>) {
         let place = self.next;
         self.next += 1;
-        self.bytes += kept.size;
+        self.bytes += kept.size + OVERHEAD;
         self.order.insert(place, kept.name.clone());
         let file = File { bytes, size: kept.size, kept_at: kept.kept_at, place };
         self.files.insert(kept.name.clone(), file);
@@ -186,7 +186,7 @@ impl Inner {
     fn remove(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name) {
             self.order.remove(&file.place);
-            self.bytes -= file.size;
+            self.bytes -= file.size + OVERHEAD;
         }
     }
 }
@@ -197,6 +197,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::write(&unfinished, bytes)?;
     std::fs::rename(unfinished, path)
 }
+
+/// What a file takes beside its bytes: without it, files of no bytes would be free.
+const OVERHEAD: u64 = 512;
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -210,7 +213,7 @@ mod tests {
 
     fn limits() -> Limits {
         let file_age = std::time::Duration::from_millis(100);
-        Limits { file_bytes: 10, file_age, ..Limits::default() }
+        Limits { file_bytes: 10 + 2 * OVERHEAD, file_age, ..Limits::default() }
     }
 
     #[tokio::test]

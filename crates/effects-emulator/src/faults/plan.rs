@@ -1,6 +1,7 @@
 //! A plan of faults: rules, each saying what happens where and how often.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use effects_core::Template;
@@ -97,6 +98,17 @@ impl FaultPlan {
     pub fn balance(mut self, usd: Decimal) -> Self {
         self.balance = Some(usd);
         self
+    }
+
+    /// Reads a plan from a TOML file and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPlan`] when the file cannot be read, or the plan cannot be followed.
+    pub fn from_file(path: &Path) -> Result<Self, BadPlan> {
+        let wrong = |why: String| BadPlan(format!("{}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        text.parse().map_err(|BadPlan(why)| wrong(why))
     }
 
     /// Checks what the types cannot: that each fault can happen where its rule wants it.

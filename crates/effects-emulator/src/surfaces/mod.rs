@@ -42,6 +42,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         )
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
+        .route("/_emulator", at(Endpoint::Control, get(control::about)))
         .route("/_emulator/", at(Endpoint::Control, get(control::about)))
         .route("/_emulator/requests", at(Endpoint::Control, get(control::requests)))
         .route("/_emulator/tasks", at(Endpoint::Control, get(control::tasks)))
