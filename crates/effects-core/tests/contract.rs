@@ -358,6 +358,15 @@ fn a_driver_that_is_told_to_stop_detaches() {
     assert_eq!(outcome.into_result().unwrap_err().kind(), ErrorKind::Detached);
 }
 
+#[test]
+fn a_run_is_small_and_crosses_threads() {
+    fn crosses<T: Send + Sync + std::panic::UnwindSafe + 'static>() {}
+    crosses::<Run>();
+    crosses::<Step>();
+    // A batch holds a hundred thousand; what a state holds is beside it, on the heap.
+    assert!(size_of::<Run>() <= 160, "{}", size_of::<Run>());
+}
+
 fn through_json(run: &Run) -> Saved {
     let text = serde_json::to_string(&run.save()).unwrap();
     serde_json::from_str(&text).unwrap()

@@ -267,7 +267,12 @@ impl Core {
             self.recording = true;
             return Some(Step::Record((**entry).clone()));
         }
-        self.events.pop_front().map(Step::Notify)
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            // A hundred thousand runs wait with nothing to tell: none keeps room for it.
+            self.events = VecDeque::new();
+        }
+        event.map(Step::Notify)
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
@@ -298,13 +303,13 @@ impl Core {
     }
 }
 
-/// Where the run is.
+/// Where the run is. Each state is boxed, since a transition moves it.
 #[derive(Clone, Debug)]
 enum State {
-    /// There is no task yet. Boxed: it holds the request, and most runs wait.
+    /// There is no task yet.
     Submitting(Box<Submitting>),
     /// There is a task.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     /// It is over.
     Done(Box<Outcome>),
     /// Only while a transition is under way.

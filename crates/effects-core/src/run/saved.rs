@@ -62,7 +62,7 @@ impl Saved {
         let core = &run.core;
         let state = match &run.state {
             State::Submitting(submitting) => SavedState::Submitting(submitting.clone()),
-            State::Waiting(waiting) => SavedState::Waiting(Box::new(waiting.clone())),
+            State::Waiting(waiting) => SavedState::Waiting(waiting.clone()),
             State::Done(outcome) => SavedState::Done(outcome.clone()),
             State::Taken => unreachable!("a transition returns a state"),
         };

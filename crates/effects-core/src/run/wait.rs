@@ -80,8 +80,8 @@ impl From<Reason> for Why {
 
 impl Waiting {
     /// A task somebody submitted before: the first look is due at once.
-    pub(super) fn attached(task: TaskId, template: Option<Template>, core: &Core) -> Self {
-        Self {
+    pub(super) fn attached(task: TaskId, template: Option<Template>, core: &Core) -> Box<Self> {
+        Box::new(Self {
             task,
             template,
             submitted: core.now,
@@ -95,13 +95,14 @@ impl Waiting {
             seen: false,
             trouble: None,
             phase: Phase::Due { at: core.now, why: Reason::Pace },
-        }
+        })
     }
 
     /// A task just submitted.
-    pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Self {
-        let attached = Self::attached(task.id.clone(), template, core);
-        Self { seen: true, submitted_here: true, ..attached }
+    pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Box<Self> {
+        let mut created = Self::attached(task.id.clone(), template, core);
+        (created.seen, created.submitted_here) = (true, true);
+        created
     }
 
     pub(super) fn submitted_at(&mut self, submitted: Time, policy: &Policy) {
@@ -126,7 +127,7 @@ impl Waiting {
         matches!(self.phase, Phase::Out { call, .. } if call == id)
     }
 
-    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
+    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.detaching {
             return (State::detached(Some(self.task)), None);
@@ -151,7 +152,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn reply(self, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
         match Look::read(&self.task, reply) {
             Look::Seen(task) => self.seen(&task, core),
             Look::Again(trouble) => self.again(trouble, core),
@@ -162,7 +163,7 @@ impl Waiting {
     }
 
     /// The state a saved run is restored in: a look in flight is made again.
-    pub(super) fn restored(mut self, now: Time) -> Self {
+    pub(super) fn restored(mut self: Box<Self>, now: Time) -> Box<Self> {
         if let Phase::Out { .. } = self.phase {
             self.phase = Phase::Due { at: now, why: Reason::Pace };
         }
@@ -170,7 +171,7 @@ impl Waiting {
     }
 
     /// The task was seen: the verdict, or when to look again.
-    pub(super) fn seen(mut self, task: &Task, core: &mut Core) -> State {
+    pub(super) fn seen(mut self: Box<Self>, task: &Task, core: &mut Core) -> State {
         if let Some(outcome) = verdict(&self.task, task, core) {
             return State::done(outcome);
         }
@@ -235,7 +236,7 @@ impl Waiting {
     }
 
     /// A look went wrong in a way that can pass.
-    fn again(mut self, trouble: Trouble, core: &mut Core) -> State {
+    fn again(mut self: Box<Self>, trouble: Trouble, core: &mut Core) -> State {
         let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         self.trouble = Some(Box::new(trouble.clone()));
@@ -253,7 +254,7 @@ impl Waiting {
     }
 
     /// The wait is over. Only who ever saw the task can say that it is still running.
-    fn over(self, core: &Core) -> State {
+    fn over(self: Box<Self>, core: &Core) -> State {
         let trouble = self.trouble.map(|trouble| *trouble);
         match trouble {
             Some(trouble) if !self.seen => {
@@ -270,7 +271,7 @@ impl Waiting {
         }
     }
 
-    fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
         State::done(Outcome::Broken(Broken { task_id: self.task, kind, trouble }))
     }
 }
