@@ -32,6 +32,13 @@ impl RawJson {
     }
 }
 
+impl RawJson {
+    /// JSON that was parsed before.
+    pub(crate) fn of_checked(json: &str) -> Self {
+        Self(json.into())
+    }
+}
+
 impl From<&RawValue> for RawJson {
     fn from(raw: &RawValue) -> Self {
         Self(raw.get().into())

@@ -1,5 +1,6 @@
 //! The service's object: what one look at a task shows, read tolerantly.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -84,8 +85,12 @@ impl Status {
 /// Letter case, spaces and hyphens do not matter.
 impl From<&str> for Status {
     fn from(word: &str) -> Self {
-        let folded = word.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-        match folded.as_str() {
+        let folded: Cow<'_, str> = if word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            word.into()
+        } else {
+            word.trim().to_ascii_lowercase().replace(['-', ' '], "_").into()
+        };
+        match &*folded {
             "submitted" | "pending" | "queued" | "in_queue" => Self::Queued,
             "in_progress" | "processing" | "running" => Self::InProgress,
             "completed" | "succeeded" | "success" | "done" => Self::Completed,

@@ -22,7 +22,7 @@ use crate::time::{Time, parse_iso};
 
 /// An answer of the service, as far as its body could be read.
 pub(crate) struct Body<'a> {
-    raw: &'a RawValue,
+    raw: &'a str,
     top: Object<'a>,
 }
 
@@ -30,8 +30,8 @@ impl<'a> Body<'a> {
     /// `None` when the body is not a JSON object.
     pub(crate) fn read(body: &'a [u8]) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let raw: &RawValue = serde_json::from_slice(body).ok()?;
-        Some(Self { raw, top: Object::read(raw)? })
+        let raw = str::from_utf8(body).ok()?.trim_matches([' ', '\t', '\r', '\n']);
+        Some(Self { raw, top: Object::parse(raw)? })
     }
 
     /// The object that may be a task: the body, or what an envelope holds as `data`.
@@ -63,21 +63,21 @@ impl<'a> Body<'a> {
         let task = self.task_object();
         let answered = self.task_id();
         // An envelope's `status` is an object and speaks of the exchange, not of a task.
-        let status = task.text("status").map(|word| Status::from(word.as_str()));
+        let status = task.text("status").map(|word| Status::from(&*word));
         if answered.is_none() && status.is_none() && !task.has_any(&["output", "outputs"]) {
             return None;
         }
         let id = asked.cloned().or(answered)?;
         Some(Task {
             status,
-            model: task.text("model"),
+            model: task.owned("model"),
             created_at: task.get("created_at").and_then(read_time),
             progress: task.get("progress").and_then(read_progress),
             pictures: read_pictures(&task, &id),
             usage: task.object("usage").map(|usage| read_usage(&usage)),
             error: task.get("error").and_then(read_error),
             metadata: task.object("metadata").and(task.get("metadata")).map(RawJson::from),
-            raw: RawJson::from(self.raw),
+            raw: RawJson::of_checked(self.raw),
             id,
         })
     }
@@ -87,7 +87,7 @@ impl<'a> Body<'a> {
         let top = &self.top;
         if let Some(error) = top.get("error").and_then(read_error) {
             // A bare code inside is explained beside it.
-            let message = if error.message.is_empty() { top.text("message") } else { None };
+            let message = if error.message.is_empty() { top.owned("message") } else { None };
             return Some(ServiceError { message: message.unwrap_or(error.message), ..error });
         }
         if let Some(status) = top.object("status")
@@ -99,7 +99,7 @@ impl<'a> Body<'a> {
         if let Some(detail) = top.text("detail").filter(|detail| !detail.is_empty()) {
             return Some(service_error(None, Some(detail)));
         }
-        let code = top.text("code").filter(|code| !matches!(code.as_str(), "" | "0" | "200"));
+        let code = top.text("code").filter(|code| !matches!(&**code, "" | "0" | "200"));
         let message = top.text("message").filter(|message| !message.is_empty());
         match (code, message) {
             (Some(code), Some(message)) => Some(service_error(Some(code), Some(message))),
@@ -114,7 +114,7 @@ impl<'a> Body<'a> {
 
     /// The name the service gave the exchange, for its support.
     fn request_id(&self) -> Option<String> {
-        self.top.text("request_id")
+        self.top.owned("request_id")
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn error_of(body: &[u8]) -> ServiceError {
         let message = || ["message", "error_message", "msg"].iter().find_map(|f| read.top.text(f));
         return read.error().unwrap_or_else(|| service_error(read.top.text("code"), message()));
     }
-    service_error(None, Some(excerpt(body)))
+    service_error(None, Some(excerpt(body).into()))
 }
 
 /// The name of an exchange, from the answer's header or body.
@@ -158,9 +158,9 @@ fn one_line(text: &str) -> String {
     line
 }
 
-fn service_error(code: Option<String>, message: Option<String>) -> ServiceError {
+fn service_error(code: Option<Cow<'_, str>>, message: Option<Cow<'_, str>>) -> ServiceError {
     ServiceError {
-        code: code.filter(|code| !code.is_empty()).map(ServiceCode::from),
+        code: code.filter(|code| !code.is_empty()).map(|code| ServiceCode::from(&*code)),
         message: message.map(|message| one_line(&message)).unwrap_or_default(),
     }
 }
@@ -171,7 +171,7 @@ fn read_error(raw: &RawValue) -> Option<ServiceError> {
         return (!text.is_empty() && text != "false").then(|| service_error(None, Some(text)));
     }
     let object = Object::read(raw)?;
-    let code = object.text("code").filter(|code| !matches!(code.as_str(), "" | "0"));
+    let code = object.text("code").filter(|code| !matches!(&**code, "" | "0"));
     let message = ["error_message", "message", "detail", "msg"]
         .into_iter()
         .filter_map(|field| object.text(field))
@@ -203,7 +203,7 @@ fn read_picture(item: &RawValue, id: &TaskId) -> Option<Picture> {
         return None;
     }
     let size = item.text("size").or_else(|| item.text("file_size"));
-    let job_id = item.text("jobId").or_else(|| item.text("job_id"));
+    let job_id = item.owned("jobId").or_else(|| item.owned("job_id"));
     Some(Picture {
         task_id: id.clone(),
         url,
@@ -270,10 +270,17 @@ struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
     fn read(raw: &'a RawValue) -> Option<Self> {
-        if !raw.get().starts_with('{') {
+        Self::parse(raw.get())
+    }
+
+    fn parse(json: &'a str) -> Option<Self> {
+        if !json.starts_with('{') {
             return None;
         }
-        serde_json::Deserializer::from_str(raw.get()).deserialize_map(ObjectVisitor).ok()
+        let mut parser = serde_json::Deserializer::from_str(json);
+        let object = parser.deserialize_map(ObjectVisitor).ok()?;
+        parser.end().ok()?;
+        Some(object)
     }
 
     /// The value of a field that is there and not null; of a field written twice, the last.
@@ -287,8 +294,13 @@ impl<'a> Object<'a> {
     }
 
     /// The text of a field that holds text or a number.
-    fn text(&self, field: &str) -> Option<String> {
+    fn text(&self, field: &str) -> Option<Cow<'a, str>> {
         self.get(field).and_then(text_of)
+    }
+
+    /// The same, to keep.
+    fn owned(&self, field: &str) -> Option<String> {
+        self.text(field).map(Cow::into_owned)
     }
 
     fn object(&self, field: &str) -> Option<Self> {
@@ -316,25 +328,26 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::new();
-        while let Some((Key(key), value)) = map.next_entry()? {
+        // As many as the service documents for a task, and some.
+        let mut fields = Vec::with_capacity(12);
+        while let Some((Text(key), value)) = map.next_entry()? {
             fields.push((key, value));
         }
         Ok(Object(fields))
     }
 }
 
-/// A key that borrows where it can: a plain `Cow` never does.
+/// A text that borrows where it can: a plain `Cow` never does.
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Text as it is, a number or a boolean as it is written; nothing else.
-fn text_of(raw: &RawValue) -> Option<String> {
+fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     let json = raw.get();
     match json.as_bytes().first()? {
-        b'"' => serde_json::from_str(json).ok(),
+        b'"' => serde_json::from_str(json).ok().map(|Text(text)| text),
         b'{' | b'[' | b'n' => None,
-        _ => Some(json.to_owned()),
+        _ => Some(Cow::Borrowed(json)),
     }
 }
 
@@ -351,5 +364,5 @@ const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "out
 /// The URL a storage endpoint answers with (`WIRE.md` section 8).
 pub(crate) fn uploaded_url(body: &[u8]) -> Option<String> {
     let read = Body::read(body)?;
-    read.top.text("url").or_else(|| read.top.object("data")?.text("url"))
+    read.top.owned("url").or_else(|| read.top.object("data")?.owned("url"))
 }

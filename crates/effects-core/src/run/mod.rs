@@ -268,7 +268,7 @@ impl Core {
             return Some(Step::Record((**entry).clone()));
         }
         let event = self.events.pop_front();
-        if self.events.is_empty() {
+        if event.is_some() && self.events.is_empty() {
             // A hundred thousand runs wait with nothing to tell: none keeps room for it.
             self.events = VecDeque::new();
         }

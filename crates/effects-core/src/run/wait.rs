@@ -254,7 +254,7 @@ impl Waiting {
     }
 
     /// The wait is over. Only who ever saw the task can say that it is still running.
-    fn over(self: Box<Self>, core: &Core) -> State {
+    fn over(self, core: &Core) -> State {
         let trouble = self.trouble.map(|trouble| *trouble);
         match trouble {
             Some(trouble) if !self.seen => {
@@ -271,7 +271,7 @@ impl Waiting {
         }
     }
 
-    fn broken(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
         State::done(Outcome::Broken(Broken { task_id: self.task, kind, trouble }))
     }
 }
