@@ -1,11 +1,13 @@
 //! `effects emulator`: the gateway on this machine, until it is stopped.
 
+use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use effects_core::{Error, ErrorKind};
 use effects_emulator::{
-    ClockKind, Dialect, Emulator, Latency, Options, Pictures, Validation, serve,
+    BadPlan, ClockKind, Dialect, Emulator, FaultPlan, Latency, Options, Pictures, Validation, serve,
 };
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -49,6 +51,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "real|virtual", value_parser = spelt::<ClockKind>)]
     clock: Option<ClockKind>,
 
+    /// A plan of what goes wrong, in TOML
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+
     /// Pictures: painted, or stub, one constant picture for tests at scale
     #[arg(long, value_name = "painted|stub", value_parser = spelt::<Pictures>)]
     pictures: Option<Pictures>,
@@ -87,7 +93,7 @@ struct EmulatorObject<'a> {
 }
 
 pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()));
+    let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()))?;
     let mut printed = Ok(());
     serve(options, |emulator| {
         for warning in emulator.warnings() {
@@ -100,7 +106,7 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
 }
 
 impl Arguments {
-    fn options(self, api_key: Option<String>) -> Options {
+    fn options(self, api_key: Option<String>) -> Result<Options, Error> {
         let mut options = Options::default();
         options.host = self.host.unwrap_or(options.host);
         options.port = self.port;
@@ -108,6 +114,9 @@ impl Arguments {
         options.data_dir = self.data_dir;
         options.latency = self.latency.unwrap_or(options.latency);
         options.clock = self.clock.unwrap_or(options.clock);
+        if let Some(path) = &self.faults {
+            options.faults = read_plan(path)?;
+        }
         options.pictures = self.pictures.unwrap_or(options.pictures);
         options.dialect = self.dialect.unwrap_or(options.dialect);
         options.validation = self.validation.unwrap_or(options.validation);
@@ -115,7 +124,7 @@ impl Arguments {
         options.allow_private = self.allow_private;
         options.price = self.price.unwrap_or(options.price);
         options.seed = self.seed.unwrap_or(options.seed);
-        options
+        Ok(options)
     }
 }
 
@@ -131,6 +140,14 @@ fn announce(emulator: &Emulator, output: &Output) -> Result<(), Failure> {
     output.result(&object, &lines)?;
     output.note("the emulator runs until Ctrl-C");
     Ok(())
+}
+
+fn read_plan(path: &Path) -> Result<FaultPlan, Error> {
+    let fail = |why: String| {
+        Error::new(ErrorKind::Misconfigured, format!("--faults {}: {why}", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    text.parse().map_err(|error: BadPlan| fail(error.to_string()))
 }
 
 fn spelt<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {

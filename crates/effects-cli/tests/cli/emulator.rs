@@ -1,0 +1,102 @@
+//! The gateway inside the command, and the gateway as a command.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::world::{IMAGE, Ran, Started, World};
+
+/// The sides of a PNG file.
+fn sides(png: &[u8]) -> (u32, u32) {
+    let picture = image::load_from_memory_with_format(png, image::ImageFormat::Png).unwrap();
+    (picture.width(), picture.height())
+}
+
+#[test]
+fn one_command_makes_a_picture_of_exactly_the_size_asked_for() {
+    let world = World::new();
+    let photo = world.photo();
+    // Set, and not used.
+    let run = ["run", "glass_ball", photo, "--emulator", "-o", "out.png"];
+    world.run(&run).exits(0);
+    assert_eq!(sides(&fs::read(world.path("out.png")).unwrap()), (1328, 1328));
+    let sized = [&run[..], &["--width", "512", "--height", "2048", "--json"]].concat();
+    let object = world.run(&sized).exits(0).object();
+    assert_eq!(object["pictures"][0]["path"], "out.png");
+    assert_eq!(sides(&fs::read(world.path("out.png")).unwrap()), (512, 2048));
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn without_an_environment_it_needs_nothing() {
+    let world = World::new();
+    let photo = world.photo();
+    let run = ["run", "my_world", photo, "--emulator", "--width", "512", "--height", "512"];
+    let ran = Ran::of(&mut world.bare(&run)).exits(0);
+    assert!(world.path(ran.stdout.trim()).is_file(), "{ran:?}");
+}
+
+#[test]
+fn nothing_resumes_a_task_of_a_gateway_that_is_gone() {
+    let world = World::new();
+    // Nobody listens there: the photo cannot be fetched.
+    let nowhere = effects_testkit::http::unused_address().unwrap();
+    let image = format!("http://{nowhere}/cat.png");
+    let ran = world.run(&["run", "glass_ball", &image, "--emulator", "--json"]).exits(4);
+    let object = ran.object();
+    assert_eq!(object["code"], "3009097");
+    assert!(object["resume"].is_null());
+    assert!(!ran.stderr.contains("effects wait"), "{ran:?}");
+    let photo = world.photo();
+    let timeout = ["run", "glass_ball", photo, "--emulator", "--wait-timeout", "0", "--json"];
+    let ran = world.run(&timeout);
+    assert!(!format!("{ran:?}").contains("effects wait"), "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_emulator_tells_where_it_is_serves_and_stops_gracefully() {
+    for signal in ["INT", "TERM"] {
+        let world = World::new();
+        let flags = ["--pictures", "stub", "--latency", "10ms", "--price", "0.07", "--json"];
+        let mut server = Started::new(world.bare(&[&["emulator"], &flags[..]].concat()));
+        let told: Value = serde_json::from_str(&server.first_line()).unwrap();
+        assert_eq!(told["schema"], "effects.emulator.v1");
+        assert!(told["pid"].as_u64().is_some());
+        let (url, key) = (told["base_url"].as_str().unwrap(), told["api_key"].as_str().unwrap());
+
+        let at = ["--base-url", url, "--api-key", key, "--json"];
+        let submit = [&["submit", "glass_ball", IMAGE], &at[..]].concat();
+        let submitted = Ran::of(&mut world.bare(&submit)).exits(0).object();
+        let id = submitted["task_id"].as_str().unwrap();
+        let waited = [&["wait", id, "--poll", "0.05"], &at[..]].concat();
+        let waited = Ran::of(&mut world.bare(&waited)).exits(0).object();
+        assert_eq!(waited["cost"], "0.07");
+        assert!(world.path(waited["pictures"][0]["path"].as_str().unwrap()).is_file());
+        let status = [&["status", id], &at[..]].concat();
+        let status = Ran::of(&mut world.bare(&status)).exits(0).object();
+        assert_eq!(status["status"], "completed");
+        let stranger = ["status", id, "--base-url", url, "--api-key", "wrong"];
+        Ran::of(&mut world.bare(&stranger)).exits(3);
+
+        server.signal(signal);
+        let ran = server.end().exits(0);
+        assert!(ran.stderr.contains("until Ctrl-C"), "{ran:?}");
+    }
+}
+
+#[test]
+fn an_emulator_that_cannot_be_exits_2() {
+    let world = World::new();
+    fs::write(world.path("plan.toml"), "[[fault]]\nkind = \"earthquake\"\n").unwrap();
+    let port = world.server.address().port().to_string();
+    for flags in [
+        &["--port", &port][..],
+        &["--latency", "2 parsecs"],
+        &["--faults", "plan.toml"],
+        &["--faults", "nowhere.toml"],
+        &["--dialect", "welsh"],
+    ] {
+        world.run(&[&["emulator"], flags].concat()).exits(2);
+    }
+}

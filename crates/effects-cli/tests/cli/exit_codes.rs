@@ -1,0 +1,170 @@
+//! Every exit code, and that it is the table's.
+
+use effects_core::ErrorKind;
+use effects_testkit::http::{Behaviour, Response, unused_address};
+
+use crate::world::{CREATE, IMAGE, Ran, World, failed, running};
+
+const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
+
+/// Runs with `--json` and checks kind and code against the table.
+fn ends(world: &World, arguments: &[&str], kind: ErrorKind) -> Ran {
+    let arguments = [arguments, &["--json"]].concat();
+    let ran = world.run(&arguments).exits(kind.exit_code().into());
+    let object = ran.object();
+    assert_eq!(object["schema"], "effects.error.v1");
+    assert_eq!(object["kind"], kind.name(), "{ran:?}");
+    assert_eq!(object["exit_code"], kind.exit_code());
+    assert!(ran.stderr.contains("error: "), "{ran:?}");
+    ran
+}
+
+fn answered(response: impl Into<Behaviour>) -> World {
+    let world = World::new();
+    world.server.on("POST", CREATE, [response.into()]);
+    world
+}
+
+#[test]
+fn a_finished_run_exits_0() {
+    let world = World::with_service();
+    let ran = world.run(&RUN).exits(0);
+    assert_eq!(ran.stdout, "glass_ball-task-1.png\n");
+    assert!(ran.stderr.contains("task task-1 submitted"), "{ran:?}");
+    assert_eq!(world.names(), ["glass_ball-task-1.png"]);
+}
+
+#[test]
+fn refusals_exit_2_3_and_6_and_nothing_is_sent_twice() {
+    let refusal = |status: u16, words: &str| {
+        let body = format!(r#"{{"message":"{words}","error":{{"code":1,"message":"{words}"}}}}"#);
+        answered(Response::json(body).status(status))
+    };
+    for (world, kind) in [
+        (refusal(400, "bad"), ErrorKind::Rejected),
+        (answered(Response::html("nothing here").status(404)), ErrorKind::NoSuchEndpoint),
+        (answered(Response::redirect(302, "https://example.com/login")), ErrorKind::Redirected),
+        (refusal(401, "who are you"), ErrorKind::KeyRefused),
+        (refusal(403, "not you"), ErrorKind::Forbidden),
+        (refusal(403, "insufficient balance"), ErrorKind::OutOfCredit),
+        (refusal(402, "pay first"), ErrorKind::OutOfCredit),
+    ] {
+        let ran = ends(&world, &RUN, kind);
+        assert!(ran.object()["task_id"].is_null());
+        assert_eq!(world.submissions(), 1);
+        assert!(world.names().is_empty());
+    }
+}
+
+#[test]
+fn a_missing_key_exits_3_and_says_where_keys_are_made() {
+    let world = World::new();
+    let ran = Ran::of(&mut world.bare(&RUN)).exits(3);
+    assert!(ran.stderr.contains("API key page"), "{ran:?}");
+    let mut command = world.bare(&RUN);
+    command.env("VTRIX_API_KEY", "other").env("EFFECTS_BASE_URL", world.server.base_url());
+    // Nothing is scripted: 404 without JSON. The key was found.
+    Ran::of(&mut command).exits(2);
+    assert_eq!(world.server.requests()[0].header("authorization"), Some("Bearer other"));
+}
+
+#[test]
+fn tasks_without_a_picture_exit_4_with_their_id() {
+    let world = World::new();
+    world.accepts();
+    world.looks([failed("3009095")]);
+    let object = ends(&world, &RUN, ErrorKind::TaskFailed).object();
+    assert_eq!((&object["task_id"], &object["code"]), (&"task-1".into(), &"3009095".into()));
+    assert!(object["resume"].is_null());
+
+    let world = World::new();
+    world.accepts();
+    world.looks([Response::json(r#"{"id":"task-1","status":"completed","output":[]}"#)]);
+    ends(&world, &RUN, ErrorKind::NoPicture);
+
+    let world = World::new();
+    ends(&world, &["status", "task-1"], ErrorKind::TaskNotFound);
+}
+
+#[test]
+fn a_wait_that_ends_exits_5_with_the_line_that_resumes() {
+    let world = World::new();
+    world.accepts();
+    world.server.otherwise(running());
+    let arguments = [&RUN[..], &["--wait-timeout", "300ms"]].concat();
+    let ran = ends(&world, &arguments, ErrorKind::WaitTimeout);
+    let line = format!("effects wait task-1 --base-url {}", world.server.base_url());
+    assert_eq!(ran.object()["resume"], line.as_str());
+    assert!(ran.stderr.contains(&line), "{ran:?}");
+
+    // And so it does.
+    world.looks([world.completed()]);
+    world.serves_picture();
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let ran = world.run(&words).exits(0);
+    assert_eq!(ran.stdout, "task-1.png\n");
+    assert_eq!(world.submissions(), 1);
+}
+
+#[test]
+fn an_unreachable_service_exits_7() {
+    let world = World::new();
+    let nowhere = format!("http://{}", unused_address().unwrap());
+    let arguments = [&RUN[..], &["--base-url", &nowhere, "--wait-timeout", "1"]].concat();
+    let ran = ends(&world, &arguments, ErrorKind::Transport);
+    assert!(ran.stderr.contains("submitting again"), "{ran:?}");
+}
+
+#[test]
+fn a_poll_that_the_service_bars_keeps_the_id() {
+    let world = World::new();
+    world.accepts();
+    world.looks([Response::new(401)]);
+    let object = ends(&world, &RUN, ErrorKind::KeyRefused).object();
+    assert_eq!(object["task_id"], "task-1");
+    assert!(object["resume"].as_str().unwrap().starts_with("effects wait task-1 --base-url http"));
+}
+
+#[test]
+fn a_failed_download_exits_7_with_the_url_and_leaves_nothing() {
+    let world = World::new();
+    world.accepts();
+    world.looks([world.completed()]);
+    world.server.on("GET", "/out.png", [Response::new(410)]);
+    let ran = ends(&world, &RUN, ErrorKind::Download);
+    assert!(ran.stderr.contains(&world.server.url("/out.png")), "{ran:?}");
+    assert_eq!(ran.object()["task_id"], "task-1");
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn a_lost_answer_exits_8_after_one_submission() {
+    let world = answered(Behaviour::Close);
+    let object = ends(&world, &RUN, ErrorKind::OutcomeUnknown).object();
+    let requests = world.server.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(object["request_id"].as_str(), requests[0].header("x-request-id"));
+    assert_eq!(object["idempotency_key"].as_str(), requests[0].header("idempotency-key"));
+
+    let world = answered(Response::new(500));
+    ends(&world, &["submit", "glass_ball", IMAGE], ErrorKind::OutcomeUnknown);
+    assert_eq!(world.submissions(), 1);
+}
+
+#[test]
+fn throttling_to_the_end_exits_9() {
+    let world = World::new();
+    world.server.otherwise(Response::json(r#"{"message":"slow down"}"#).status(429));
+    let arguments = [&RUN[..], &["--wait-timeout", "1s"]].concat();
+    ends(&world, &arguments, ErrorKind::RateLimited);
+    assert!(world.submissions() >= 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_takes_nothing_exits_1_and_the_result_is_not_lost() {
+    let world = World::with_service();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = Ran::of(world.command(&["submit", "glass_ball", IMAGE]).stdout(full)).exits(1);
+    assert!(ran.stderr.contains("task-1"), "{ran:?}");
+}

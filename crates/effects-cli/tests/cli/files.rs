@@ -1,0 +1,97 @@
+//! Photos in, pictures out.
+
+use std::fs;
+
+use effects_testkit::http::{Behaviour, Response};
+
+use crate::world::{CREATE, IMAGE, PHOTO, World};
+
+const STORAGE: &str = "/api/v1/storage/files";
+
+#[test]
+fn an_existing_file_is_replaced_whole_or_not_at_all() {
+    let world = World::new();
+    world.accepts();
+    world.looks([world.completed(), world.completed()]);
+    let half = Behaviour::Truncate { response: Response::new(200).body(PHOTO), body_bytes: 1000 };
+    world.server.on("GET", "/out.png", [half, Response::new(410).into()]);
+    fs::write(world.path("ball.png"), "before").unwrap();
+    let run = ["run", "glass_ball", IMAGE, "--poll", "0.05", "-o", "ball.png"];
+    world.run(&run).exits(7);
+    assert_eq!(fs::read(world.path("ball.png")).unwrap(), b"before");
+    assert_eq!(world.names(), ["ball.png"]);
+
+    world.serves_picture();
+    let ran = world.run(&["wait", "task-1", "-o", "ball.png"]).exits(0);
+    assert_eq!(ran.stdout, "ball.png\n");
+    assert_eq!(fs::read(world.path("ball.png")).unwrap(), PHOTO);
+    assert_eq!(world.names(), ["ball.png"]);
+}
+
+#[test]
+fn no_download_prints_the_url_and_saves_nothing() {
+    let world = World::with_service();
+    let ran = world.run(&["run", "glass_ball", IMAGE, "--no-download", "--poll", "0.05"]).exits(0);
+    assert_eq!(ran.stdout, format!("{}\n", world.server.url("/out.png")));
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn several_pictures_are_numbered() {
+    let world = World::new();
+    world.accepts();
+    let url = world.server.url("/out.png");
+    let content = format!(r#"{{"url":"{url}"}},{{"url":"{url}"}}"#);
+    let body =
+        format!(r#"{{"id":"task-1","status":"completed","output":[{{"content":[{content}]}}]}}"#);
+    world.looks([Response::json(body)]);
+    world.serves_picture();
+    world.serves_picture();
+    let ran = world.run(&["run", "glass_ball", IMAGE, "--poll", "0.05", "-o", "b.png"]).exits(0);
+    assert_eq!(ran.stdout, "b.png\nb-2.png\n");
+    assert_eq!(world.names(), ["b-2.png", "b.png"]);
+}
+
+#[test]
+fn an_id_that_is_a_path_leads_nowhere() {
+    let world = World::new();
+    let created = r#"{"id":"../../evil/x","status":"in_progress"}"#;
+    world.server.on("POST", CREATE, [Response::json(created)]);
+    let looked = "/model/v1/generation/task/..%2F..%2Fevil%2Fx";
+    world.server.on("GET", looked, [world.completed()]);
+    world.serves_picture();
+    let ran = world.run(&["run", "glass_ball", IMAGE, "--poll", "0.05"]);
+    let ran = ran.exits(0);
+    let names = world.names();
+    assert_eq!(ran.stdout, format!("{}\n", names[0]));
+    assert!(names.len() == 1 && names[0].starts_with("glass_ball-_._.._evil_x-"), "{names:?}");
+}
+
+#[test]
+fn local_photos_are_uploaded_first_from_a_file_and_from_stdin() {
+    for from_stdin in [false, true] {
+        let world = World::with_service();
+        let stored = Response::json(r#"{"url":"https://files.example.com/cat.png"}"#);
+        world.server.on("POST", STORAGE, [stored]);
+        let ran = if from_stdin {
+            world.run_with_stdin(&["run", "glass_ball", "-", "--poll", "0.05"], PHOTO)
+        } else {
+            let photo = world.photo();
+            world.run(&["run", "glass_ball", photo, "--poll", "0.05"])
+        };
+        ran.exits(0);
+        let requests = world.server.requests();
+        assert_eq!((requests[0].path(), requests[1].path()), (STORAGE, CREATE));
+        assert!(requests[0].body.windows(PHOTO.len()).any(|window| window == PHOTO));
+        let body = String::from_utf8_lossy(&requests[1].body);
+        assert!(body.contains(r#""image_input1":"https://files.example.com/cat.png""#), "{body}");
+    }
+}
+
+#[test]
+fn an_empty_stdin_is_no_photo() {
+    let world = World::new();
+    let ran = world.run_with_stdin(&["run", "glass_ball", "-"], b"").exits(2);
+    assert!(ran.stderr.contains("stdin is empty") && ran.stderr.contains("3009001"), "{ran:?}");
+    assert_eq!(world.server.connections(), 0);
+}

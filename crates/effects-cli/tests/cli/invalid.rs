@@ -1,0 +1,118 @@
+//! What cannot be is refused with every reason at once, and nothing is sent.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{IMAGE, Ran, World};
+
+fn codes(object: &Value) -> Vec<&str> {
+    let problems = object["problems"].as_array().unwrap();
+    problems.iter().map(|problem| problem["code"].as_str().unwrap_or("-")).collect()
+}
+
+#[test]
+fn all_problems_are_named_at_once_by_run_submit_and_check() {
+    let world = World::new();
+    let request = ["glas_ball", "nothing.jpg", "--width", "-5", "--height", "tall"];
+    for command in ["run", "submit", "check"] {
+        let arguments = [&[command], &request[..]].concat();
+        let ran = world.run(&arguments).exits(2);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        for word in ["3009001", "nothing.jpg", "3009003", "glass_ball", "3009004", "-5", "tall"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        let object = world.run(&[&arguments[..], &["--json"]].concat()).exits(2).object();
+        assert_eq!(codes(&object), ["3009001", "3009003", "3009004", "3009004"]);
+        assert_eq!(object["problems"][1]["suggestions"], json!(["glass_ball"]));
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn missing_words_have_codes_of_their_own() {
+    let world = World::new();
+    let object = world.run(&["run", "--json"]).exits(2).object();
+    assert_eq!(codes(&object), ["3009001", "3009002"]);
+    assert_eq!(object["kind"], "invalid_request");
+    let object = world.run(&["check", "glass_ball", "", "--json"]).exits(2).object();
+    assert_eq!(codes(&object), ["3009001"]);
+    let object = world.run(&["check", "glass_ball", "ftp://x/y.png", "--json"]).exits(2).object();
+    assert_eq!(codes(&object), ["3009001"]);
+}
+
+#[test]
+fn an_unlisted_template_passes_only_on_purpose() {
+    let world = World::with_service();
+    world.run(&["check", "moon_base", IMAGE]).exits(2);
+    let ran = world.run(&["check", "moon_base", IMAGE, "--allow-unlisted"]).exits(0);
+    assert!(ran.stdout.starts_with("ok: moon_base"), "{ran:?}");
+    assert_eq!(world.server.connections(), 0);
+    world.run(&["run", "moon_base", IMAGE, "--allow-unlisted", "--poll", "0.05"]).exits(0);
+    assert_eq!(world.names(), ["moon_base-task-1.png"]);
+}
+
+#[test]
+fn a_photo_that_is_none_or_has_nowhere_to_go_is_found_before_anything_is_sent() {
+    let world = World::new();
+    fs::write(world.path("notes.png"), "these are notes").unwrap();
+    let ran = world.run(&["run", "glass_ball", "notes.png"]).exits(2);
+    assert!(ran.stderr.contains("not a picture"), "{ran:?}");
+
+    let photo = world.photo();
+    let mut command = world.bare(&["run", "glass_ball", photo, "--width", "1", "--json"]);
+    let ran = Ran::of(&mut command).exits(2);
+    let object = ran.object();
+    assert_eq!(codes(&object), ["3009004", "-"]);
+    assert!(ran.stderr.contains("presigned-put"), "{ran:?}");
+    let mut check = world.bare(&["check", "glass_ball", photo]);
+    Ran::of(&mut check).exits(2);
+    world.run(&["check", "glass_ball", photo]).exits(0);
+    Ran::of(&mut world.bare(&["check", "glass_ball", photo, "--emulator"])).exits(0);
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_before_anything_is_paid() {
+    let world = World::with_service();
+    fs::create_dir(world.path("folder")).unwrap();
+    for place in ["missing/out.png", "folder", "-"] {
+        for command in [&["run", "glass_ball", IMAGE][..], &["wait", "task-1"]] {
+            let ran = world.run(&[command, &["-o", place]].concat()).exits(2);
+            assert!(ran.stderr.contains(place), "{ran:?}");
+        }
+    }
+    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.names(), ["folder"]);
+}
+
+#[test]
+fn options_that_make_no_sense_together_exit_2() {
+    let world = World::new();
+    let url = world.server.base_url();
+    for arguments in [
+        &["--emulator", "submit", "glass_ball", IMAGE][..],
+        &["status", "task-1", "--emulator"],
+        &["wait", "task-1", "--emulator"],
+        &["--base-url", &url, "run", "glass_ball", IMAGE, "--emulator"],
+        &["run", "glass_ball", IMAGE, "--api-key", "a", "--api-key-file", "b"],
+        &["run", "glass_ball", IMAGE, "-q", "-v"],
+        &["run", "glass_ball", IMAGE, "-o", "x.png", "--no-download"],
+        &["run", "glass_ball", IMAGE, "--wait-timeout", "soon"],
+        &["run", "glass_ball", IMAGE, "--poll", "0"],
+        &["run", "glass_ball", IMAGE, "--uploads", "s3"],
+        &["run", "glass_ball", IMAGE, "--base-url", "http://example.com"],
+        &["run", "glass_ball", IMAGE, "--api-key", ""],
+        &["run", "glass_ball", IMAGE, "--api-key-file", "nowhere"],
+        &["run", "glass_ball", IMAGE, "--nope"],
+        &["wait", ""],
+        &["paint"],
+        &[],
+    ] {
+        world.run(arguments).exits(2);
+    }
+    assert_eq!(world.server.connections(), 0);
+    let object = world.run(&["run", "--nope", "--json"]).exits(2).object();
+    assert_eq!(object["kind"], "misconfigured");
+    assert!(object["message"].as_str().unwrap().contains("--nope"));
+}

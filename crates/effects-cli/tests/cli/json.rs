@@ -1,0 +1,117 @@
+//! The shapes `--json` prints.
+
+use serde_json::json;
+
+use crate::world::{CREATE, IMAGE, World, failed};
+
+#[test]
+fn run_and_wait_tell_of_pictures_and_bill() {
+    let world = World::with_service();
+    let arguments =
+        ["run", "glass_ball", IMAGE, "--json", "--tag", "spring", "--poll", "0.05", "-o", "b.png"];
+    let run = world.run(&arguments).exits(0).object();
+    let url = world.server.url("/out.png");
+    let length = crate::world::PHOTO.len();
+    let mut expected = json!({
+        "schema": "effects.run.v1", "task_id": "task-1", "template": "glass_ball", "tag": "spring",
+        "pictures": [
+            {"url": url, "path": "b.png", "format": "png", "bytes": length, "job_id": "j-1"}
+        ],
+        "cost": "0.030", "discount": "1", "warning": null, "metadata": {"steps": 3},
+    });
+    assert_eq!(run, expected);
+
+    world.looks([world.completed()]);
+    let wait = world.run(&["wait", "task-1", "--json", "--no-download"]).exits(0).object();
+    expected["template"] = json!(null);
+    expected["tag"] = json!(null);
+    expected["pictures"][0]["path"] = json!(null);
+    expected["pictures"][0]["format"] = json!(null);
+    assert_eq!(wait, expected);
+}
+
+#[test]
+fn the_body_on_the_wire_is_exactly_what_is_documented() {
+    let world = World::with_service();
+    let run = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
+    world.run(&run).exits(0);
+    world.accepts();
+    world.looks([world.completed()]);
+    world.serves_picture();
+    world.run(&[&run[..], &["--width", "512", "--height", "2048"]].concat()).exits(0);
+    let bodies: Vec<String> = world
+        .server
+        .requests()
+        .iter()
+        .filter(|seen| seen.path() == CREATE)
+        .map(|seen| String::from_utf8(seen.body.to_vec()).unwrap())
+        .collect();
+    let body = |size: &str| {
+        format!(
+            r#"{{"model":"spark_img_effects","input":[{{"params":{{"image_input1":"{IMAGE}","template_id":"glass_ball"{size}}}}}]}}"#
+        )
+    };
+    assert_eq!(bodies, [body(""), body(r#","width":512,"height":2048"#)]);
+}
+
+#[test]
+fn submit_prints_the_id_and_the_line_that_waits_for_it() {
+    let world = World::with_service();
+    let ran = world.run(&["submit", "glass_ball", IMAGE]).exits(0);
+    assert_eq!(ran.stdout, "task-1\n");
+    world.accepts();
+    let object = world.run(&["submit", "glass_ball", IMAGE, "--json"]).exits(0).object();
+    let resume = format!("effects wait task-1 --base-url {}", world.server.base_url());
+    assert_eq!(
+        object,
+        json!({
+            "schema": "effects.submit.v1", "task_id": "task-1", "template": "glass_ball",
+            "tag": null, "resume": resume,
+        })
+    );
+}
+
+#[test]
+fn status_looks_once_and_judges_nothing() {
+    let world = World::new();
+    world.looks([failed("3009097"), world.completed()]);
+    let object = world.run(&["status", "task-1", "--json"]).exits(0).object();
+    assert_eq!(object["schema"], "effects.status.v1");
+    assert_eq!((&object["status"], &object["final"]), (&json!("failed"), &json!(true)));
+    assert_eq!(object["error"], json!({"code": "3009097", "message": "no luck"}));
+    assert_eq!(object["raw"]["error"]["error_message"], "no luck");
+    let ran = world.run(&["status", "task-1"]).exits(0);
+    let url = world.server.url("/out.png");
+    assert_eq!(
+        ran.stdout,
+        format!("completed\ncreated 2025-11-24T16:00:00.000Z\npicture {url}\ncost 0.030 USD\n")
+    );
+    assert_eq!(world.server.requests().len(), 2);
+}
+
+#[test]
+fn check_and_templates_need_no_network() {
+    let world = World::new();
+    let object =
+        world.run(&["check", "my_world", IMAGE, "--width", "512", "--json"]).exits(0).object();
+    assert_eq!(
+        object,
+        json!({
+            "schema": "effects.check.v1", "ok": true, "template": "my_world", "image": IMAGE,
+            "width": 512, "height": null, "problems": [],
+        })
+    );
+    let ran = world.run(&["templates", "spring", "wall", "--json"]).exits(0);
+    assert_eq!(
+        ran.object(),
+        json!({
+            "schema": "effects.template.v1", "title": "Spring Festival Red Wall",
+            "id": "Spring_Festival_traditional_Chinese_architecture", "group": "festival",
+        })
+    );
+    assert_eq!(world.run(&["templates"]).exits(0).stdout.lines().count(), 30);
+    let ran = world.run(&["templates", "glas_ball"]).exits(0);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("glass_ball"), "{ran:?}");
+    assert_eq!(world.server.connections(), 0);
+}

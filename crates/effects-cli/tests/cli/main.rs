@@ -1,0 +1,15 @@
+//! The real binary against servers on this machine: exit codes, what it prints, what it sends, what
+//! it leaves behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod emulator;
+mod exit_codes;
+mod files;
+mod invalid;
+mod json;
+mod secrets;
+mod shell;
+#[cfg(unix)]
+mod signals;
+mod world;

@@ -1,0 +1,138 @@
+//! Ctrl-C and SIGTERM: no paid task is lost.
+
+use std::sync::mpsc;
+
+use effects_testkit::http::{Behaviour, Response};
+use serde_json::Value;
+
+use crate::world::{CREATE, IMAGE, PATIENCE, Started, World, on_word, running};
+
+const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.1"];
+
+fn start(world: &World, arguments: &[&str]) -> Started {
+    Started::new(world.command(arguments))
+}
+
+/// A submission that is answered when the sender says so.
+fn slow_submission(response: Response) -> (World, mpsc::Sender<()>) {
+    let world = World::new();
+    let (answer, word) = mpsc::channel();
+    world.server.on("POST", CREATE, [on_word(word, response)]);
+    (world, answer)
+}
+
+#[test]
+fn while_polling_it_leaves_at_once_with_the_id() {
+    for signal in ["INT", "TERM"] {
+        let world = World::new();
+        world.accepts();
+        world.server.otherwise(running());
+        let run = start(&world, &[&RUN[..], &["--json"]].concat());
+        assert_eq!(world.server.wait_for_requests(3, PATIENCE).len(), 3);
+        run.signal(signal);
+        let ran = run.end().exits(130);
+        let object = ran.object();
+        assert_eq!(
+            (object["kind"].as_str(), object["exit_code"].as_i64()),
+            (Some("detached"), Some(130))
+        );
+        assert_eq!(object["task_id"], "task-1");
+        let line = format!("effects wait task-1 --base-url {}", world.server.base_url());
+        assert_eq!(object["resume"], line.as_str());
+        assert!(ran.stderr.contains(&line), "{ran:?}");
+        assert!(world.names().is_empty());
+    }
+}
+
+#[test]
+fn during_the_submission_it_waits_for_the_answer_and_keeps_the_id() {
+    for command in [&RUN[..], &["submit", "glass_ball", IMAGE]] {
+        let (world, answer) = slow_submission(Response::json(r#"{"id":"task-1"}"#));
+        let mut run = start(&world, command);
+        world.server.wait_for_requests(1, PATIENCE);
+        run.signal("INT");
+        run.says("interrupt again to leave");
+        answer.send(()).unwrap();
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("effects wait task-1 --base-url"), "{ran:?}");
+        assert_eq!(world.server.requests().len(), 1, "nothing more is asked");
+    }
+}
+
+#[test]
+fn the_second_one_leaves_and_says_that_the_task_may_exist() {
+    let (world, _never) = slow_submission(Response::new(200));
+    let mut run = start(&world, &[&RUN[..], &["--json"]].concat());
+    let requests = world.server.wait_for_requests(1, PATIENCE);
+    run.signal("INT");
+    run.says("interrupt again to leave");
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    let object: Value = ran.object();
+    assert_eq!(object["request_id"].as_str(), requests[0].header("x-request-id"));
+    assert!(ran.stderr.contains("may exist and may be billed"), "{ran:?}");
+    assert!(ran.stderr.contains(requests[0].header("x-request-id").unwrap()), "{ran:?}");
+}
+
+#[test]
+fn a_submission_that_is_lost_or_refused_meanwhile_says_so() {
+    let (world, answer) = slow_submission(Response::new(500));
+    let mut run = start(&world, &RUN);
+    world.server.wait_for_requests(1, PATIENCE);
+    run.signal("INT");
+    run.says("interrupt again to leave");
+    answer.send(()).unwrap();
+    run.end().exits(8);
+
+    let (world, answer) = slow_submission(Response::json(r#"{"message":"slow down"}"#).status(429));
+    let mut run = start(&world, &RUN);
+    world.server.wait_for_requests(1, PATIENCE);
+    run.signal("INT");
+    run.says("interrupt again to leave");
+    answer.send(()).unwrap();
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("nothing is billed") && ran.stderr.contains("429"), "{ran:?}");
+    assert_eq!(world.submissions(), 1, "no other attempt is made");
+}
+
+#[test]
+fn before_anything_is_submitted_nothing_is() {
+    let world = World::new();
+    world.server.on("POST", "/api/v1/storage/files", [Behaviour::Hang]);
+    let photo = world.photo();
+    let run = start(&world, &["run", "glass_ball", photo]);
+    world.server.wait_for_requests(1, PATIENCE);
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("nothing is billed"), "{ran:?}");
+    assert_eq!(world.submissions(), 1, "the upload alone");
+}
+
+#[test]
+fn a_download_under_way_leaves_nothing_behind() {
+    let world = World::new();
+    let half = Response::new(200).body(crate::world::PHOTO);
+    world.accepts();
+    world.looks([world.completed()]);
+    world.server.on("GET", "/out.png", [Behaviour::HangAfter { response: half, body_bytes: 5000 }]);
+    let run = start(&world, &RUN);
+    world.server.wait_for_requests(3, PATIENCE);
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn waiting_and_looking_can_be_interrupted_too() {
+    let world = World::new();
+    world.server.otherwise(Behaviour::Hang);
+    for command in ["wait", "status"] {
+        let before = world.server.requests().len();
+        let run = start(&world, &[command, "task-1"]);
+        world.server.wait_for_requests(before + 1, PATIENCE);
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
+    }
+}
