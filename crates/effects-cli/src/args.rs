@@ -64,7 +64,8 @@ pub(crate) struct Global {
 
     /// When to look at a running task: auto, or every so many seconds
     ///
-    /// auto looks after 1 s, then ever more slowly down to every 5 s; every 0.1 s with --emulator.
+    /// auto leaves it to the library, which looks soon at first and more slowly later; with
+    /// --emulator it is every 0.1 s.
     #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
     pub(crate) poll: Poll,
 

@@ -72,11 +72,16 @@ impl RunObject {
         self.pictures.iter().map(line).collect()
     }
 
-    /// What is said on stderr beside it.
-    pub(crate) fn summary(&self) -> String {
-        let bill = match self.cost {
-            Some(cost) => format!(", {cost} USD"),
-            None => String::new(),
+    /// What is said on stderr beside it. A gateway inside this command bills nobody, and its
+    /// pictures are not the service's.
+    pub(crate) fn summary(&self, place: &Place) -> String {
+        let bill = match (place, self.cost) {
+            (Place::Inside, _) => {
+                " on this machine: a local stand-in for the service's model; nothing is billed"
+                    .to_owned()
+            }
+            (Place::At(_), Some(cost)) => format!(", {cost} USD"),
+            (Place::At(_), None) => String::new(),
         };
         format!("task {} completed{bill}", self.task_id)
     }

@@ -102,7 +102,7 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
         work(desk, &gateway, &place, ready, &saving, work_global.tag)
             .map_err(|failure| failure.at(&place))
     })?;
-    output.note(&object.summary());
+    output.note(&object.summary(&shown));
     output.result(&object, &object.lines())?;
     Ok(Done::Well)
 }

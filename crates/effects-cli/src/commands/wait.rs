@@ -50,7 +50,7 @@ pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> Co
     let object = attend(output, &place, begins, move |desk| {
         work(desk, &gateway, &work_place, task_id, &saving)
     })?;
-    output.note(&object.summary());
+    output.note(&object.summary(&place));
     output.result(&object, &object.lines())?;
     Ok(Done::Well)
 }

@@ -34,6 +34,7 @@ fn without_an_environment_it_needs_nothing() {
     let run = ["run", "my_world", photo, "--emulator", "--width", "512", "--height", "512"];
     let ran = Ran::of(&mut world.bare(&run)).exits(0);
     assert!(world.path(ran.stdout.trim()).is_file(), "{ran:?}");
+    assert!(ran.stderr.contains("stand-in") && !ran.stderr.contains("USD"), "{ran:?}");
 }
 
 #[test]
