@@ -43,7 +43,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let read = read(gateway, body, *endpoint).await;
     let seen = read.as_deref().unwrap_or_default();
     let recorded = *endpoint != Endpoint::Control;
-    let number =
+    let entry =
         recorded.then(|| gateway.record.arrived(gateway.clock.now(), *endpoint, &parts, seen));
     let (response, fault) = match read {
         Ok(body) => exchange(&gate, parts, body, next).await,
@@ -54,10 +54,10 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         Some(fault) => spoil(gateway, fault, response).await,
         None => response,
     };
-    if let Some(number) = number {
+    if let Some(entry) = entry {
         let went_out = response.extensions().get::<Cut>().is_none();
         let kind = fault.as_ref().map(Fault::kind);
-        gateway.record.answered(number, went_out.then(|| response.status()), kind);
+        entry.answered(went_out.then(|| response.status()), kind);
     }
     response
 }

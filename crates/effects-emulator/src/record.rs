@@ -1,8 +1,8 @@
 //! The record: every request seen, and how often each create was accepted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -62,29 +62,25 @@ impl Counts {
 /// The record of one emulator. It forgets the oldest requests first.
 #[derive(Debug)]
 pub(crate) struct Record {
-    ring: Mutex<Ring>,
+    /// Requests by their numbers, dealt out so that those at once rarely meet at one lock.
+    rings: [Mutex<VecDeque<Arc<Entry>>>; RINGS],
+    next: AtomicU64,
     tally: Mutex<Tally>,
     most: usize,
 }
 
-#[derive(Debug, Default)]
-struct Ring {
-    /// The number of the first entry.
-    first: u64,
-    entries: VecDeque<Entry>,
-}
-
 /// A request in few allocations: the head is one text, a line each for path and headers.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
+    number: u64,
     at: u64,
     endpoint: Endpoint,
     head: Box<str>,
     body: Box<[u8]>,
     body_bytes: usize,
     /// 0 while there is none.
-    status: u16,
-    fault: Option<&'static str>,
+    status: AtomicU16,
+    fault: OnceLock<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -97,42 +93,40 @@ struct Tally {
 
 impl Record {
     pub(crate) fn new(most: usize) -> Self {
-        Self { ring: Mutex::default(), tally: Mutex::default(), most }
+        let (next, tally) = (AtomicU64::new(1), Mutex::default());
+        Self { rings: Default::default(), next, tally, most: most.div_ceil(RINGS) }
     }
 
-    /// Writes a request down and gives it its number.
-    pub(crate) fn arrived(&self, at: u64, endpoint: Endpoint, parts: &Parts, body: &[u8]) -> u64 {
+    /// Writes a request down; its answer is added when there is one.
+    pub(crate) fn arrived(
+        &self,
+        at: u64,
+        endpoint: Endpoint,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Arc<Entry> {
         if endpoint.creates() {
             lock(&self.tally).seen += 1;
         }
-        let head = head(parts);
-        let kept = body[..body.len().min(MOST_BODY)].into();
-        let body_bytes = body.len();
-        let entry = Entry { at, endpoint, head, body: kept, body_bytes, status: 0, fault: None };
-        let mut ring = lock(&self.ring);
-        ring.entries.push_back(entry);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(Entry {
+            number,
+            at,
+            endpoint,
+            head: head(parts),
+            body: body[..body.len().min(MOST_BODY)].into(),
+            body_bytes: body.len(),
+            status: AtomicU16::new(0),
+            fault: OnceLock::new(),
+        });
+        #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
+        let mut ring = lock(&self.rings[(number % RINGS as u64) as usize]);
+        ring.push_back(Arc::clone(&entry));
         // What is let go is dropped after the lock is.
-        let oldest = (ring.entries.len() > self.most).then(|| ring.entries.pop_front());
-        ring.first += u64::from(oldest.is_some());
-        let number = ring.first + ring.entries.len() as u64;
+        let oldest = if ring.len() > self.most { ring.pop_front() } else { None };
         drop(ring);
         drop(oldest);
-        number
-    }
-
-    pub(crate) fn answered(
-        &self,
-        number: u64,
-        status: Option<StatusCode>,
-        fault: Option<&'static str>,
-    ) {
-        let mut ring = lock(&self.ring);
-        let place =
-            number.checked_sub(ring.first + 1).and_then(|place| usize::try_from(place).ok());
-        if let Some(entry) = place.and_then(|place| ring.entries.get_mut(place)) {
-            entry.status = status.map_or(0, |status| status.as_u16());
-            entry.fault = fault;
-        }
+        entry
     }
 
     /// Counts an accepted create.
@@ -166,25 +160,40 @@ impl Record {
 
     /// The requests after a number, oldest first, at most so many.
     pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
-        let ring = lock(&self.ring);
-        let skipped = usize::try_from(after.saturating_sub(ring.first)).unwrap_or(usize::MAX);
-        let numbered = ring.entries.iter().enumerate().skip(skipped).take(most);
-        numbered.map(|(place, entry)| entry.seen(ring.first + 1 + place as u64)).collect()
+        let mut found = Vec::new();
+        for ring in &self.rings {
+            found.extend(lock(ring).iter().filter(|entry| entry.number > after).cloned());
+        }
+        found.sort_unstable_by_key(|entry| entry.number);
+        found.iter().take(most).map(|entry| entry.seen()).collect()
     }
 
     pub(crate) fn clear(&self) {
-        *lock(&self.ring) = Ring::default();
+        for ring in &self.rings {
+            lock(ring).clear();
+        }
         *lock(&self.tally) = Tally::default();
     }
 }
 
 impl Entry {
-    fn seen(&self, number: u64) -> SeenRequest {
+    /// Adds the answer: its status, if one went out, and the fault that it met.
+    pub(crate) fn answered(&self, status: Option<StatusCode>, fault: Option<&'static str>) {
+        if let Some(fault) = fault {
+            // Each request is answered once.
+            let _ = self.fault.set(fault);
+        }
+        self.status.store(status.map_or(0, |status| status.as_u16()), Ordering::Relaxed);
+    }
+
+    fn seen(&self) -> SeenRequest {
         let mut lines = self.head.split('\n');
-        let (method, path) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+        let line = lines.next().and_then(|line| line.split_once(' '));
+        let (method, path) = line.unwrap_or_default();
         let headers = lines.filter_map(|line| line.split_once(": "));
+        let status = self.status.load(Ordering::Relaxed);
         SeenRequest {
-            number,
+            number: self.number,
             at: self.at,
             endpoint: self.endpoint,
             method: method.to_owned(),
@@ -192,8 +201,8 @@ impl Entry {
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: String::from_utf8_lossy(&self.body).into_owned(),
             body_bytes: self.body_bytes,
-            status: (self.status != 0).then_some(self.status),
-            fault: self.fault,
+            status: (status != 0).then_some(status),
+            fault: self.fault.get().copied(),
         }
     }
 }
@@ -202,8 +211,10 @@ impl Entry {
 /// nobody's business afterwards.
 fn head(parts: &Parts) -> Box<str> {
     let mut head = String::with_capacity(384);
-    // Writing into a string cannot fail.
-    let _ = write!(head, "{} {}", parts.method, parts.uri);
+    head.push_str(parts.method.as_str());
+    head.push(' ');
+    // A request line may hold a whole URL; what is before the path is where it was sent.
+    head.push_str(parts.uri.path_and_query().map_or("*", |path| path.as_str()));
     for (name, value) in &parts.headers {
         head.push('\n');
         head.push_str(name.as_str());
@@ -211,7 +222,10 @@ fn head(parts: &Parts) -> Box<str> {
         if *name == AUTHORIZATION {
             head.push_str(REDACTED);
         } else {
-            head.push_str(&String::from_utf8_lossy(value.as_bytes()));
+            match std::str::from_utf8(value.as_bytes()) {
+                Ok(value) => head.push_str(value),
+                Err(_) => head.push_str(&String::from_utf8_lossy(value.as_bytes())),
+            }
         }
     }
     head.into_boxed_str()
@@ -227,6 +241,9 @@ fn digest(body: &[u8]) -> u128 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Rings that requests are dealt to.
+const RINGS: usize = 8;
 
 const REDACTED: &str = "[redacted]";
 
@@ -255,20 +272,22 @@ mod tests {
 
     #[test]
     fn requests_are_kept_in_order_without_their_key_and_the_oldest_go() {
-        let record = Record::new(2);
-        for path in ["/a", "/b?q=1", "/c"] {
-            record.arrived(5, Endpoint::Other, &parts(path), b"body");
-        }
-        record.answered(1, Some(StatusCode::OK), None);
-        record.answered(3, Some(StatusCode::NOT_FOUND), Some("reset"));
-        let seen = record.requests(0, 10);
-        assert_eq!(seen.iter().map(|seen| seen.number).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!((seen[0].path.as_str(), seen[0].status), ("/b?q=1", None));
+        let record = Record::new(2 * RINGS);
+        let entries: Vec<_> = (0..3 * RINGS)
+            .map(|at| record.arrived(5, Endpoint::Other, &parts(&format!("/{at}?q=1")), b"body"))
+            .collect();
+        entries[0].answered(Some(StatusCode::OK), None);
+        entries[RINGS + 1].answered(Some(StatusCode::NOT_FOUND), Some("reset"));
+        let seen = record.requests(0, 100);
+        let first = RINGS as u64 + 1;
+        let numbers: Vec<u64> = seen.iter().map(|seen| seen.number).collect();
+        assert_eq!(numbers, (first..first + 2 * RINGS as u64).collect::<Vec<_>>());
+        assert_eq!((seen[0].path.as_str(), seen[0].status), ("/8?q=1", None));
         assert_eq!((seen[1].status, seen[1].fault), (Some(404), Some("reset")));
         assert_eq!(seen[1].headers[0], ("authorization".to_owned(), REDACTED.to_owned()));
         assert!(!format!("{seen:?} {record:?}").contains("secret"));
-        assert_eq!(record.requests(2, 10).len(), 1);
-        assert_eq!(record.requests(0, 1)[0].number, 2);
+        assert_eq!(record.requests(first, 100).len(), 2 * RINGS - 1);
+        assert_eq!(record.requests(0, 1)[0].number, first);
         assert_eq!(record.requests(99, 10), []);
     }
 

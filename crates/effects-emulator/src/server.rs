@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,15 +10,15 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use crate::faults::Cut;
 use crate::options::Limits;
-use crate::socket::Socket;
+use crate::socket::{Line, Socket};
 
 /// Serves until `stop` says so, then lets the exchanges under way come to their ends.
 pub(crate) async fn serve(
@@ -76,34 +75,37 @@ async fn converse(
     // Without this an answer may wait for the acknowledgement of the one before. A connection that
     // refuses the option works all the same.
     let _ = stream.set_nodelay(true);
-    let socket = Socket { stream, reset: Arc::default() };
-    let (reset, (cutter, mut cut)) = (Arc::clone(&socket.reset), mpsc::channel(1));
+    let line = Arc::new(Line::new());
+    let socket = Socket { stream, line: Arc::clone(&line) };
+    let heard = Arc::clone(&line);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let answer = router.clone().call(request.map(Body::new));
-        let (reset, cutter) = (Arc::clone(&reset), cutter.clone());
+        let line = Arc::clone(&heard);
         async move {
+            let _busy = line.busy();
             let response = answer.await.unwrap_or_else(|never| match never {});
             if let Some(cut) = response.extensions().get::<Cut>() {
-                reset.store(*cut == Cut::Reset, Ordering::Relaxed);
                 // The conversation ends when it hears of it, and this future with it.
-                let _ = cutter.send(()).await;
+                line.cut(*cut == Cut::Reset);
                 std::future::pending::<()>().await;
             }
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.request_time)
-        .serve_connection(TokioIo::new(socket), service);
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     // How a conversation ends is the client's to tell: here an error changes nothing.
     tokio::select! {
         _ = connection.as_mut() => {}
-        _ = cut.recv() => {}
+        () = line.was_cut() => {}
+        () = line.is_idle(limits.request_time) => {}
         () = told(&mut stop) => {
             connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(limits.stop_time, connection).await;
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = line.was_cut() => {}
+                () = tokio::time::sleep(limits.stop_time) => {}
+            }
         }
     }
 }

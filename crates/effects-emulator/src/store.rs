@@ -60,6 +60,8 @@ pub(crate) enum Entry {
     Note(&'static str, String),
     /// Everything but the notes was forgotten.
     Cleared,
+    /// Somebody waits for all before this to be safe.
+    Wait(oneshot::Sender<()>),
 }
 
 impl Store {
@@ -102,6 +104,17 @@ impl Store {
     ) -> Result<(), String> {
         let (committed, word) = oneshot::channel();
         self.write(Entry::Accepted { id: id.to_owned(), task, image, committed });
+        self.hear(word).await
+    }
+
+    /// Returns once everything written so far is safe; the reason if it never will be.
+    pub(crate) async fn settle(&self) -> Result<(), String> {
+        let (committed, word) = oneshot::channel();
+        self.write(Entry::Wait(committed));
+        self.hear(word).await
+    }
+
+    async fn hear(&self, word: oneshot::Receiver<()>) -> Result<(), String> {
         let reason = |_| self.broken.get().cloned().unwrap_or_else(|| "it is closed".to_owned());
         word.await.map_err(reason)
     }
@@ -260,6 +273,7 @@ fn write(
                 run("DELETE FROM files WHERE name = ?1", params![name])?;
             }
         }
+        Entry::Wait(committed) => waiting.push(committed),
         Entry::Note(name, value) => run(NOTE, params![name, value])?,
         Entry::Cleared => {
             run("DELETE FROM tasks", &[])?;

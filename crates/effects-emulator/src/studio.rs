@@ -158,8 +158,8 @@ async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
     let limits = &gateway.options.limits;
     let photo = match Reference::read(&job.image, limits.photo_bytes) {
         Ok(Reference::Inline(photo)) => Ok(photo),
-        Ok(Reference::Remote(url)) => match own_name(gateway, &url) {
-            Some(name) => own_photo(gateway, name, &url).await,
+        Ok(Reference::Remote(url)) => match own_photo(gateway, &url).await {
+            Some(photo) => photo,
             None => gateway.studio.fetcher.fetch(&url).await,
         },
         Err(error) => Err(error),
@@ -176,27 +176,26 @@ async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
     }
 }
 
-/// The name of the emulator's own file that a URL leads to.
-fn own_name<'a>(gateway: &Gateway, url: &'a Url) -> Option<&'a str> {
+/// A file of the emulator's own is taken from the vault, without a request to itself. Names are
+/// nobody else's, so one is known even if it was given out at the port of an earlier start.
+async fn own_photo(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
     let address = gateway.address();
-    let here = url.port_or_known_default() == Some(address.port())
-        && match url.host()? {
-            Host::Ipv4(host) => host.is_loopback() || host == address.ip(),
-            Host::Ipv6(host) => host.is_loopback() || host == address.ip(),
-            Host::Domain(host) => host == "localhost",
-        };
-    url.path().strip_prefix("/files/").filter(|_| here)
-}
-
-/// A file of the emulator's own is taken from the vault, without a request to itself.
-async fn own_photo(gateway: &Gateway, name: &str, url: &Url) -> Result<Bytes, PhotoError> {
-    let photo = gateway.vault.get(name, gateway.clock.now()).await;
-    photo.ok_or_else(|| {
-        let host = url.host_str().unwrap_or_default();
-        PhotoError::NotFetched(format!(
-            "image_input1 could not be fetched from {host}: there is no such file, or no longer"
-        ))
-    })
+    let local = match url.host()? {
+        Host::Ipv4(host) => host.is_loopback() || host == address.ip(),
+        Host::Ipv6(host) => host.is_loopback() || host == address.ip(),
+        Host::Domain(host) => host == "localhost",
+    };
+    let name = url.path().strip_prefix("/files/").filter(|_| local)?;
+    match gateway.vault.get(name, gateway.clock.now()).await {
+        Some(photo) => Some(Ok(photo)),
+        None if url.port_or_known_default() == Some(address.port()) => {
+            let host = url.host_str().unwrap_or_default();
+            Some(Err(PhotoError::NotFetched(format!(
+                "image_input1 could not be fetched from {host}: there is no such file, or no longer"
+            ))))
+        }
+        None => None,
+    }
 }
 
 /// Rounded up: even the shortest reference takes some room.

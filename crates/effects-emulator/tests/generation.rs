@@ -286,6 +286,20 @@ fn a_client_that_hangs_up_has_its_task_all_the_same() {
 }
 
 #[test]
+fn a_connection_that_says_nothing_or_speaks_too_slowly_is_let_go() {
+    let brief = Duration::from_millis(50);
+    let start = echoing().options(|options| options.limits.request_time = brief).start();
+    let emulator = start.unwrap();
+    for beginning in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+        let answer = raw(&emulator, beginning.as_bytes()).unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&answer), "", "{beginning}");
+    }
+    let answer =
+        raw(&emulator, b"GET /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc");
+    assert!(answer.unwrap().starts_with(b"HTTP/1.1 408"));
+}
+
+#[test]
 fn it_starts_and_stops_within_a_runtime_too() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let address = runtime.block_on(async {

@@ -35,6 +35,9 @@ pub(crate) async fn upload(
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
         let kept = life::keep(&gateway, photo).await.map_err(life::no_disk)?.kept;
+        if let Some(store) = &gateway.store {
+            store.settle().await.map_err(life::no_disk)?;
+        }
         let url = format!("{origin}/files/{}", kept.name);
         return Ok(Json(json!({"url": url, "data": {"url": url}})));
     }
