@@ -26,16 +26,21 @@ fn looks() -> Result<()> {
     let hour = Latency::fixed(Duration::from_secs(3600));
     let emulator = Emulator::builder().pictures(Pictures::Stub).latency(hour).start()?;
     let key = emulator.api_key().to_owned();
-    let id = create(&mut TcpStream::connect(emulator.address())?, &key, 0)?;
-    let task = format!("GET /model/v1/generation/task/{id}");
+    let mut stream = TcpStream::connect(emulator.address())?;
+    let tasks = (0..CLIENTS).map(|number| {
+        let id = create(&mut stream, &key, number)?;
+        Ok(format!("GET /model/v1/generation/task/{id}"))
+    });
+    let tasks: Vec<String> = tasks.collect::<Result<_>>()?;
+    let nothing = vec!["GET /".to_owned(); CLIENTS];
     let constant = serve_constant()?;
     let mut ratios = Vec::new();
     println!(
         "round  constant µs/GET  emulator µs/GET  ratio (emulator's GETs a core / constant's)"
     );
     for round in 0..=ROUNDS {
-        let plain = cost("constant", constant, "GET /", &key)?;
-        let ours = cost("effects-emulato", emulator.address(), &task, &key)?;
+        let plain = cost("constant", constant, &nothing, &key)?;
+        let ours = cost("effects-emulato", emulator.address(), &tasks, &key)?;
         if round == 0 {
             continue;
         }
@@ -47,15 +52,18 @@ fn looks() -> Result<()> {
     Ok(())
 }
 
-/// Processor time of a server's threads for one GET, in microseconds.
-fn cost(threads: &str, address: SocketAddr, request: &str, key: &str) -> Result<f64> {
-    let request = format!(
-        "{request} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n"
+/// Processor time of a server's threads for one GET, in microseconds; each client asks for its own.
+fn cost(threads: &str, address: SocketAddr, asked: &[String], key: &str) -> Result<f64> {
+    let rest = format!(
+        "HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n"
     );
     let before = ticks(threads)?;
     let clients = std::thread::scope(|scope| -> Result<()> {
-        let running: Vec<_> =
-            (0..CLIENTS).map(|_| scope.spawn(|| ask(address, &request))).collect();
+        let ask = |line: &String| {
+            let request = format!("{line} {rest}");
+            scope.spawn(move || ask(address, &request))
+        };
+        let running: Vec<_> = asked.iter().map(ask).collect();
         running
             .into_iter()
             .try_for_each(|client| client.join().map_err(|_| "a client broke down")?)

@@ -40,7 +40,12 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let Gate { gateway, endpoint } = &gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
-    let read = read(gateway, body, *endpoint).await;
+    // What most requests have no need of is kept apart, so that it does not weigh on them.
+    let read = if body.is_end_stream() {
+        Ok(Bytes::new())
+    } else {
+        Box::pin(read(gateway, body, *endpoint)).await
+    };
     let seen = read.as_deref().unwrap_or_default();
     let recorded = *endpoint != Endpoint::Control;
     let entry =
@@ -51,7 +56,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     };
     let response = word(gateway, response, asked);
     let response = match &fault {
-        Some(fault) => spoil(gateway, fault, response).await,
+        Some(fault) => Box::pin(spoil(gateway, fault, response)).await,
         None => response,
     };
     if let Some(entry) = entry {
@@ -77,13 +82,13 @@ async fn exchange(
     let template = || template_of(gateway, *endpoint, &parts, &body);
     let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
     if let Some(fault) = &fault {
-        if let Some(response) = answer_instead(gateway, fault).await {
+        if let Some(response) = Box::pin(answer_instead(gateway, fault)).await {
             return (response, Some(fault.clone()));
         }
         parts.extensions.insert(Met(Some(fault.clone())));
     }
     let response = if endpoint.creates() {
-        create(Arc::clone(gateway), parts, body, next).await
+        Box::pin(create(Arc::clone(gateway), parts, body, next)).await
     } else {
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
         next.run(Request::from_parts(parts, body)).await
@@ -148,9 +153,6 @@ fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
 }
 
 async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Bytes, Refusal> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
     let limits = &gateway.options.limits;
     let most_bytes = most_bytes(endpoint, limits);
     let large = body.size_hint().upper().is_none_or(|bytes| bytes > LARGE);
