@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use effects_client::{CaBundle, Proxy, Settings};
+use effects_client::{Proxy, Settings};
 use effects_core::{Answer, BaseUrl, Error, ErrorKind, Trouble};
 use http::{Method, Request};
 use reqwest::redirect::Policy as Redirects;
-use reqwest::{Certificate, ClientBuilder, Response};
+use reqwest::{ClientBuilder, Response};
+
+use crate::tls;
 
 /// reqwest's clients of a client, one for each kind of exchange.
 #[derive(Debug)]
@@ -24,28 +26,28 @@ pub(crate) struct HttpClient {
 
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        // Fails where a provider is installed already, which will do as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates = certificates(settings.ca_bundle.as_ref())?;
-        let secure = settings.endpoint.base().to_string().starts_with("https:");
-        let loopback = settings.endpoint.base().origin().is_loopback();
+        let base = settings.endpoint.base();
+        let secure = base.to_string().starts_with("https:");
+        let tls = tls::settings(settings.ca_bundle.as_ref(), secure)?;
+        let loopback = base.origin().is_loopback();
         let base = |here: bool| -> Result<ClientBuilder, Error> {
             let builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
                 .connect_timeout(settings.connect_timeout)
                 .retry(reqwest::retry::never())
                 .referer(false);
             proxied(builder, &settings.proxy, here)
         };
         let keyed = |idle| -> Result<reqwest::Client, Error> {
-            let builder = base(loopback)?.redirect(Redirects::none()).pool_idle_timeout(idle);
-            build(builder, certificates.as_deref(), secure)
+            build(base(loopback)?.redirect(Redirects::none()).pool_idle_timeout(idle))
         };
         let transfer = |here| -> Result<reqwest::Client, Error> {
-            let builder = base(here)?
-                .redirect(Redirects::limited(5))
-                .read_timeout(settings.policy.request_timeout)
-                .timeout(settings.policy.wait_timeout.max(settings.policy.request_timeout));
-            build(builder, certificates.as_deref(), false)
+            build(
+                base(here)?
+                    .redirect(Redirects::limited(5))
+                    .read_timeout(settings.policy.request_timeout)
+                    .timeout(settings.policy.wait_timeout.max(settings.policy.request_timeout)),
+            )
         };
         Ok(Self {
             submit: keyed(SUBMIT_IDLE)?,
@@ -143,46 +145,11 @@ fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBu
     }
 }
 
-fn certificates(bundle: Option<&CaBundle>) -> Result<Option<Vec<Certificate>>, Error> {
-    let Some(CaBundle { path, pem }) = bundle else {
-        return Ok(None);
-    };
-    match Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(Some(certificates)),
-        _ => {
-            let message = format!("ca_bundle {} holds no certificate in PEM form", path.display());
-            Err(Error::new(ErrorKind::Misconfigured, message))
-        }
-    }
-}
-
-/// Builds a client that trusts the caller's certificates, else the system's.
-///
-/// A machine without any, such as a slim container, can still talk http: to this machine's gateway.
-fn build(
-    builder: ClientBuilder,
-    certificates: Option<&[Certificate]>,
-    secure: bool,
-) -> Result<reqwest::Client, Error> {
-    let trusting = |certificates: &[Certificate]| certificates.to_vec();
-    if let Some(certificates) = certificates {
-        return builder.tls_certs_only(trusting(certificates)).build().map_err(|e| unusable(&e));
-    }
-    // A builder is used up by building, and cannot be cloned: what the system has is tried apart.
-    match reqwest::Client::builder().build() {
-        Ok(_) => builder.build().map_err(|error| unusable(&error)),
-        Err(error) if secure => Err(unusable(&error)),
-        Err(_) => builder.tls_certs_only([]).build().map_err(|error| unusable(&error)),
-    }
-}
-
-fn unusable(error: &reqwest::Error) -> Error {
-    let message = format!(
-        "no HTTP client can be set up here: {}; where the system has no certificates, give a \
-         ca_bundle",
-        words(error)
-    );
-    Error::new(ErrorKind::Misconfigured, message)
+fn build(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|error| {
+        let message = format!("no HTTP client can be set up here: {}", words(&error));
+        Error::new(ErrorKind::Misconfigured, message)
+    })
 }
 
 /// A submission leaves on a connection that was idle for less than this: one that a server has just

@@ -30,6 +30,7 @@ mod clock;
 mod http_client;
 mod run_many;
 mod task_handle;
+mod tls;
 mod transfer;
 mod transport;
 mod watch;
