@@ -1,3 +1,26 @@
-//! What no single crate owns, and what its tests share.
+//! What no single crate owns: how every client must behave, said once and run over each.
+//!
+//! A [`Scenario`] sets a misbehaving server up, says what is asked, and says how it must end. A
+//! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over
+//! any client that is given a face later. [`Capture`] listens to everything that is logged,
+//! [`Notes`] is a journal, and a [`Gate`] holds an answer back. [`vectors`] reads the wire's vectors.
 
+mod asynchronous;
+mod blocking;
+mod capture;
+mod face;
+mod notes;
+mod scenario;
+pub mod scenarios;
+mod suite;
 pub mod vectors;
+mod world;
+
+pub use asynchronous::Async;
+pub use blocking::Blocking;
+pub use capture::{Capture, SpanSeen};
+pub use face::{Ask, Ended, Face, Failure, Job, Setup, Style};
+pub use notes::{Gate, Notes};
+pub use scenario::{Scenario, Witness, setup};
+pub use suite::{check_all, faces};
+pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};

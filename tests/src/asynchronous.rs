@@ -1,0 +1,121 @@
+//! The async client's face.
+
+use effects_core::{Effect, Error, Photo};
+use effects_reqwest::{Client, Watch};
+use tokio::runtime::Builder;
+
+use crate::blocking::{parsed, read};
+use crate::face::{Ask, Ended, Face, Job, Setup, Style};
+
+/// `effects-reqwest`, in one of its styles, on a tokio runtime of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Async(pub Style);
+
+impl Face for Async {
+    fn name(&self) -> String {
+        format!("async {:?}", self.0)
+    }
+
+    fn style(&self) -> Style {
+        self.0
+    }
+
+    /// # Panics
+    ///
+    /// When the machine has no runtime to give.
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(&str)) -> Ended {
+        let mut ended = Ended::default();
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("no tokio runtime: {error}"),
+        };
+        if let Err(error) = runtime.block_on(self.work(setup, job, tell, &mut ended)) {
+            ended.failed(&error);
+        }
+        ended
+    }
+}
+
+impl Async {
+    async fn work(
+        &self,
+        setup: &Setup,
+        job: &Job,
+        tell: &mut dyn FnMut(&str),
+        ended: &mut Ended,
+    ) -> Result<(), Error> {
+        let builder = setup.builder::<Client>()?;
+        ended.prints(&builder);
+        let client = builder.build()?;
+        ended.prints(&client);
+        for _ in 0..job.times {
+            if let Ask::Look(task) = &job.ask {
+                let task = client.task(parsed(task)?).status().await?;
+                ended.looked(&task);
+                continue;
+            }
+            let effect = self.effect(&client, &job.ask, tell, ended).await?;
+            ended.finished(effect.clone());
+            match &job.save_to {
+                Some(path) => {
+                    let path = client.download(&effect.pictures[0], path).await?;
+                    ended.pictures.push(read(&path)?.into());
+                }
+                None => {
+                    for picture in &effect.pictures {
+                        ended.pictures.push(client.fetch(picture).await?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn effect(
+        &self,
+        client: &Client,
+        ask: &Ask,
+        tell: &mut dyn FnMut(&str),
+        ended: &mut Ended,
+    ) -> Result<Effect, Error> {
+        let (draft, uploaded) = match ask {
+            Ask::Wait(task) | Ask::Look(task) => {
+                let handle = client.task(parsed(task)?);
+                ended.prints(&handle);
+                return match self.0 {
+                    Style::Events => followed(handle.events(), tell, ended).await,
+                    Style::Run | Style::Submit => handle.wait().await,
+                };
+            }
+            Ask::Effect(draft) => (draft, None),
+            Ask::EffectOf(photo, draft) => {
+                (draft, Some(client.upload(&Photo::new(photo.clone(), "photo.png")?).await?))
+            }
+        };
+        let request = Ask::request(draft, uploaded.as_ref())?;
+        match self.0 {
+            Style::Run => client.run(request).await,
+            Style::Events => followed(client.watch(request), tell, ended).await,
+            Style::Submit => {
+                let handle = client.submit(request).await?;
+                ended.prints(&handle);
+                handle.wait().await
+            }
+        }
+    }
+}
+
+async fn followed(
+    mut watch: Watch,
+    tell: &mut dyn FnMut(&str),
+    ended: &mut Ended,
+) -> Result<Effect, Error> {
+    ended.prints(&watch);
+    while let Some(event) = watch.next().await {
+        ended.prints(&watch);
+        ended.prints(&event);
+        ended.printed.push(event.to_string());
+        tell(&event.to_string());
+    }
+    watch.finish().await
+}

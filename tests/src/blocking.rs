@@ -1,0 +1,125 @@
+//! The blocking client's face.
+
+use std::fs;
+
+use effects_core::{Effect, Error, ErrorKind, Photo};
+use effects_ureq::{Client, Watch};
+
+use crate::face::{Ask, Ended, Face, Job, Setup, Style};
+
+/// `effects-ureq`, in one of its styles.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocking(pub Style);
+
+impl Face for Blocking {
+    fn name(&self) -> String {
+        format!("blocking {:?}", self.0)
+    }
+
+    fn style(&self) -> Style {
+        self.0
+    }
+
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(&str)) -> Ended {
+        let mut ended = Ended::default();
+        if let Err(error) = self.work(setup, job, tell, &mut ended) {
+            ended.failed(&error);
+        }
+        ended
+    }
+}
+
+impl Blocking {
+    fn work(
+        &self,
+        setup: &Setup,
+        job: &Job,
+        tell: &mut dyn FnMut(&str),
+        ended: &mut Ended,
+    ) -> Result<(), Error> {
+        let builder = setup.builder::<Client>()?;
+        ended.prints(&builder);
+        let client = builder.build()?;
+        ended.prints(&client);
+        for _ in 0..job.times {
+            if let Ask::Look(task) = &job.ask {
+                let task = client.task(parsed(task)?).status()?;
+                ended.looked(&task);
+                continue;
+            }
+            let effect = self.effect(&client, &job.ask, tell, ended)?;
+            ended.finished(effect.clone());
+            match &job.save_to {
+                Some(path) => {
+                    let path = client.download(&effect.pictures[0], path)?;
+                    ended.pictures.push(read(&path)?.into());
+                }
+                None => {
+                    for picture in &effect.pictures {
+                        ended.pictures.push(client.fetch(picture)?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(
+        &self,
+        client: &Client,
+        ask: &Ask,
+        tell: &mut dyn FnMut(&str),
+        ended: &mut Ended,
+    ) -> Result<Effect, Error> {
+        let (draft, uploaded) = match ask {
+            Ask::Wait(task) | Ask::Look(task) => {
+                let handle = client.task(parsed(task)?);
+                ended.prints(&handle);
+                return match self.0 {
+                    Style::Events => followed(handle.events(), tell, ended),
+                    Style::Run | Style::Submit => handle.wait(),
+                };
+            }
+            Ask::Effect(draft) => (draft, None),
+            Ask::EffectOf(photo, draft) => {
+                (draft, Some(client.upload(&Photo::new(photo.clone(), "photo.png")?)?))
+            }
+        };
+        let request = Ask::request(draft, uploaded.as_ref())?;
+        match self.0 {
+            Style::Run => client.run(request),
+            Style::Events => followed(client.watch(request), tell, ended),
+            Style::Submit => {
+                let handle = client.submit(request)?;
+                ended.prints(&handle);
+                handle.wait()
+            }
+        }
+    }
+}
+
+fn followed(
+    mut watch: Watch,
+    tell: &mut dyn FnMut(&str),
+    ended: &mut Ended,
+) -> Result<Effect, Error> {
+    ended.prints(&watch);
+    while let Some(event) = watch.next() {
+        ended.prints(&watch);
+        ended.prints(&event);
+        ended.printed.push(event.to_string());
+        tell(&event.to_string());
+    }
+    watch.finish()
+}
+
+pub(crate) fn parsed(task: &str) -> Result<effects_core::TaskId, Error> {
+    let misconfigured = |error: effects_core::InvalidTaskId| {
+        Error::new(ErrorKind::Misconfigured, error.to_string())
+    };
+    task.parse().map_err(misconfigured)
+}
+
+pub(crate) fn read(path: &std::path::Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::new(ErrorKind::Download, error.to_string()))
+}

@@ -1,0 +1,113 @@
+//! Listens to everything that is logged: to `tracing` and, through it, to `log`.
+
+use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Everything that was logged so far, at every level, in every thread of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Capture(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    lines: Vec<String>,
+    spans: Vec<SpanSeen>,
+}
+
+/// A span that was opened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpanSeen {
+    /// Its name.
+    pub name: &'static str,
+    /// The names of the spans around it, the outermost first.
+    pub around: Vec<&'static str>,
+    /// Its fields, those recorded later included.
+    pub fields: String,
+    id: u64,
+}
+
+impl Capture {
+    /// Listens from here on, to the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// When somebody listens already.
+    pub fn start() -> Result<Self, TryInitError> {
+        let capture = Self::default();
+        tracing_subscriber::registry().with(Listener(capture.clone())).try_init()?;
+        Ok(capture)
+    }
+
+    /// Every event, with its target and its fields.
+    pub fn lines(&self) -> Vec<String> {
+        self.with(|log| log.lines.clone())
+    }
+
+    /// Every span, in the order in which they were opened.
+    pub fn spans(&self) -> Vec<SpanSeen> {
+        self.with(|log| log.spans.clone())
+    }
+
+    /// Forgets what was logged so far.
+    pub fn clear(&self) {
+        self.with(|log| *log = Log::default());
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Listener(Capture);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let around = context.span_scope(id).map_or_else(Vec::new, |scope| {
+            scope.from_root().map(|span| span.name()).collect::<Vec<_>>()
+        });
+        let (name, around) = match around.split_last() {
+            Some((name, around)) => (*name, around.to_vec()),
+            None => (attributes.metadata().name(), Vec::new()),
+        };
+        let seen = SpanSeen { name, around, fields: fields.0, id: id.into_u64() };
+        self.0.with(|log| log.spans.push(seen));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        values.record(&mut fields);
+        self.0.with(|log| {
+            // An id is given again once its span is closed: the latest is meant.
+            let span = log.spans.iter_mut().rev().find(|span| span.id == id.into_u64());
+            if let Some(span) = span {
+                span.fields.push_str(&fields.0);
+            }
+        });
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let line = format!("{} {}:{}", metadata.level(), metadata.target(), fields.0);
+        self.0.with(|log| log.lines.push(line));
+    }
+}
+
+#[derive(Default)]
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing into memory cannot fail.
+        let _ = write!(self.0, " {}={value:?}", field.name());
+    }
+}

@@ -1,0 +1,398 @@
+//! One thing that can happen, how it must end, and what must hold whatever happens.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use effects_core::{Backoff, Draft, DraftImage, ErrorKind, Pace, Policy};
+use effects_testkit::http::Seen;
+
+use crate::face::{Ask, Ended, Face, Failure, Job, Setup, Style};
+use crate::world::{KEY, PHOTO_URL, TASK, World, picture};
+
+/// One thing that can happen: a world, a job, and how it must end.
+///
+/// Unless it is said otherwise, the job is one effect, the task is accepted at once, one POST is
+/// sent, and the picture arrives byte for byte.
+#[must_use]
+pub struct Scenario {
+    name: &'static str,
+    arrange: Box<dyn Fn(&World) + Send + Sync>,
+    adjust: Vec<Box<dyn Fn(&mut Setup, &World) + Send + Sync>>,
+    ask: Box<dyn Fn(&World) -> Ask + Send + Sync>,
+    task: &'static str,
+    times: usize,
+    ends: Ends,
+    posts: usize,
+    looks: Option<usize>,
+    needs_events: bool,
+    needs_one_run: bool,
+    opens_at_first_event: bool,
+    checks: Vec<Box<dyn Fn(&Witness<'_>) + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    Completed,
+    Looked,
+    Failed { kind: ErrorKind, task: bool },
+}
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub struct Witness<'a> {
+    /// Where it played.
+    pub world: &'a World,
+    /// What the client was made of.
+    pub setup: &'a Setup,
+    /// How it ended.
+    pub ended: Ended,
+    /// The creates the gateway saw.
+    pub posts: Vec<Seen>,
+    /// The looks the gateway saw.
+    pub looks: Vec<Seen>,
+    /// What the host of the pictures saw.
+    pub downloads: Vec<Seen>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Witness<'_> {
+    /// What went wrong.
+    ///
+    /// # Panics
+    ///
+    /// When nothing did.
+    pub fn failure(&self) -> &Failure {
+        match &self.ended.failure {
+            Some(failure) => failure,
+            None => panic!("nothing went wrong"),
+        }
+    }
+
+    /// The cost, as text.
+    pub fn cost(&self) -> Option<String> {
+        self.ended.effect.as_ref()?.usage.cost.map(|cost| cost.to_string())
+    }
+}
+
+impl Scenario {
+    /// A scenario with this arrangement of the world.
+    pub fn new(name: &'static str, arrange: impl Fn(&World) + Send + Sync + 'static) -> Self {
+        Self {
+            name,
+            arrange: Box::new(arrange),
+            adjust: Vec::new(),
+            ask: Box::new(|_| Ask::Effect(draft())),
+            task: TASK,
+            times: 1,
+            ends: Ends::Completed,
+            posts: 1,
+            looks: None,
+            needs_events: false,
+            needs_one_run: false,
+            opens_at_first_event: false,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Changes what the client is made of.
+    pub fn with(mut self, adjust: impl Fn(&mut Setup, &World) + Send + Sync + 'static) -> Self {
+        self.adjust.push(Box::new(adjust));
+        self
+    }
+
+    /// Changes how its runs behave.
+    pub fn policy(self, adjust: impl Fn(&mut Policy) + Send + Sync + 'static) -> Self {
+        self.with(move |setup, _| adjust(&mut setup.policy))
+    }
+
+    /// Asks for something else.
+    pub fn asks(mut self, ask: impl Fn(&World) -> Ask + Send + Sync + 'static) -> Self {
+        self.ask = Box::new(ask);
+        self
+    }
+
+    /// Waits for the task, submitted before; no POST is sent.
+    pub fn waits(self) -> Self {
+        self.asks(|_| Ask::Wait(TASK.to_owned())).posts(0)
+    }
+
+    /// Looks once at the task, submitted before; no POST is sent.
+    pub fn only_looks(mut self) -> Self {
+        self.ends = Ends::Looked;
+        self.asks(|_| Ask::Look(TASK.to_owned())).posts(0)
+    }
+
+    /// The gateway gives the task this id.
+    pub fn task(mut self, task: &'static str) -> Self {
+        self.task = task;
+        self
+    }
+
+    /// Does it so often.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// It ends with an error, and there is no task.
+    pub fn fails(mut self, kind: ErrorKind) -> Self {
+        self.ends = Ends::Failed { kind, task: false };
+        self
+    }
+
+    /// It ends with an error that knows the task.
+    pub fn fails_with_task(mut self, kind: ErrorKind) -> Self {
+        self.ends = Ends::Failed { kind, task: true };
+        self
+    }
+
+    /// So many POSTs are sent, exactly.
+    pub fn posts(mut self, posts: usize) -> Self {
+        self.posts = posts;
+        self
+    }
+
+    /// So many looks are taken, exactly.
+    pub fn looks(mut self, looks: usize) -> Self {
+        self.looks = Some(looks);
+        self
+    }
+
+    /// The gateway refuses connections until the client has told of it: for faces that tell.
+    pub fn refused_at_first(mut self) -> Self {
+        self.needs_events = true;
+        self.opens_at_first_event = true;
+        self.with(|setup, world| setup.base_url = format!("http://{}", world.closed))
+    }
+
+    /// One run submits and waits: for faces that do not part the two, since each run begins to wait
+    /// with a look of its own.
+    pub fn in_one_run(mut self) -> Self {
+        self.needs_one_run = true;
+        self
+    }
+
+    /// It must be told: for faces that tell.
+    pub fn tells(mut self, words: &'static str) -> Self {
+        self.needs_events = true;
+        self.then(move |witness| {
+            let told = witness.ended.printed.iter().filter(|text| text.contains(words)).count();
+            assert!(told > 0, "{words:?} was not told: {:#?}", witness.ended.printed);
+        })
+    }
+
+    /// Something that must hold in the end.
+    pub fn then(mut self, check: impl Fn(&Witness<'_>) + Send + Sync + 'static) -> Self {
+        self.checks.push(Box::new(check));
+        self
+    }
+
+    /// Whether this face can play it.
+    pub fn suits(&self, face: &dyn Face) -> bool {
+        let style = face.style();
+        (style == Style::Events || !self.needs_events)
+            && (style != Style::Submit || !self.needs_one_run)
+    }
+
+    /// Plays it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end as it must.
+    pub fn play(&self, face: &dyn Face) {
+        let world = match World::new() {
+            Ok(world) => world,
+            Err(error) => panic!("no servers: {error}"),
+        };
+        (self.arrange)(&world);
+        let mut setup = setup(&world);
+        self.adjust.iter().for_each(|adjust| adjust(&mut setup, &world));
+        let job = Job { ask: (self.ask)(&world), times: self.times, save_to: None };
+        let mut opened = !self.opens_at_first_event;
+        let begun = Instant::now();
+        let ended = face.run(&setup, &job, &mut |event| {
+            if !opened {
+                opened = true;
+                assert!(event.contains("never left this machine"), "{event}");
+                world.open().expect("the address is still free");
+            }
+        });
+        let elapsed = begun.elapsed();
+        let of = |method: &str| -> Vec<Seen> {
+            let requests = world.gateway.requests();
+            requests.into_iter().filter(|seen| seen.method == method).collect()
+        };
+        let posts = of("POST").into_iter().filter(|seen| seen.path().ends_with("/v1/generation"));
+        let witness = Witness {
+            world: &world,
+            setup: &setup,
+            ended,
+            posts: posts.collect(),
+            looks: of("GET"),
+            downloads: world.pictures.requests(),
+            elapsed,
+        };
+        self.check_end(&witness);
+        check_requests(&job.ask, &witness);
+        check_secrets(&witness);
+        self.checks.iter().for_each(|check| check(&witness));
+    }
+
+    fn check_end(&self, witness: &Witness<'_>) {
+        let ended = &witness.ended;
+        match (self.ends, &ended.failure) {
+            (Ends::Completed, None) => {
+                let effect = ended.effect.as_ref().expect("a completed run has an effect");
+                assert_eq!(effect.task_id.as_str(), self.task);
+                assert_eq!(ended.pictures.len(), effect.pictures.len() * self.times);
+                let whole = picture();
+                assert!(ended.pictures.iter().all(|picture| *picture == whole), "other bytes");
+            }
+            (Ends::Looked, None) => assert!(ended.effect.is_none()),
+            (Ends::Failed { kind, task }, Some(failure)) => {
+                assert_eq!(failure.kind, kind, "{failure:#?}");
+                assert_eq!(failure.exit_code, kind.exit_code());
+                assert_eq!(failure.task_id.as_deref(), task.then_some(self.task), "{failure:#?}");
+                check_resume_line(failure, witness);
+                check_names(failure, witness);
+            }
+            (ends, failure) => panic!("{ends:?} expected, but {failure:#?}"),
+        }
+        assert_eq!(witness.posts.len(), self.posts, "POSTs: {:#?}", witness.posts);
+        if let Some(looks) = self.looks {
+            assert_eq!(witness.looks.len(), looks, "looks: {:#?}", witness.looks);
+        }
+    }
+}
+
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scenario({:?})", self.name)
+    }
+}
+
+/// What every scenario asks for unless it says otherwise.
+pub(crate) fn draft() -> Draft {
+    Draft {
+        image: DraftImage::Url(PHOTO_URL.to_owned()),
+        template_id: Some("glass_ball".to_owned()),
+        ..Draft::default()
+    }
+}
+
+/// What a scenario's client is made of unless it says otherwise: limits so long that a busy machine
+/// does not reach them, waits so short that nobody notices.
+pub fn setup(world: &World) -> Setup {
+    let retry = Backoff {
+        first: Duration::from_millis(5),
+        factor: 2.0,
+        most: Duration::from_millis(20),
+        jitter: 0.5,
+    };
+    Setup {
+        base_url: world.gateway.base_url(),
+        api_key: KEY.to_owned(),
+        policy: Policy {
+            pace: Pace::fixed(Duration::from_millis(5)),
+            retry,
+            request_timeout: Duration::from_secs(20),
+            wait_timeout: Duration::from_secs(40),
+            ..Policy::default()
+        },
+        connect_timeout: Duration::from_secs(10),
+        uploads: None,
+        allow_http: false,
+    }
+}
+
+/// An error that leaves something to wait for says how.
+fn check_resume_line(failure: &Failure, witness: &Witness<'_>) {
+    let verdict = matches!(failure.kind, ErrorKind::TaskFailed | ErrorKind::NoPicture);
+    let expected = failure.task_id.as_ref().filter(|_| !verdict).map(|task| {
+        format!("effects wait {task} --base-url {}", witness.setup.base_url.trim_end_matches('/'))
+    });
+    assert_eq!(failure.resume_line, expected);
+    if let Some(line) = expected {
+        assert!(failure.message.contains(&line), "{}", failure.message);
+    }
+}
+
+/// An unknown outcome names the exchange by which the service's support may find it.
+fn check_names(failure: &Failure, witness: &Witness<'_>) {
+    if failure.kind != ErrorKind::OutcomeUnknown {
+        return;
+    }
+    let named = |seen: &&Seen| seen.header("x-request-id") == failure.request_id.as_deref();
+    let post = witness.posts.iter().find(named).expect("an unknown outcome is one of a POST");
+    for name in ["x-request-id", "idempotency-key"] {
+        let name = post.header(name).unwrap_or_default();
+        assert!(failure.message.contains(name), "{}", failure.message);
+    }
+}
+
+/// What leaves is what is documented, whatever comes back.
+fn check_requests(ask: &Ask, witness: &Witness<'_>) {
+    for seen in witness.posts.iter().chain(&witness.looks) {
+        assert_eq!(seen.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+        assert_eq!(seen.header("accept"), Some("application/json"));
+        let agent = seen.header("user-agent").unwrap_or_default();
+        assert!(agent.starts_with("effects/"), "{agent}");
+        let authority = witness.setup.base_url.split('/').nth(2);
+        assert_eq!(seen.header("host"), authority);
+    }
+    for seen in &witness.looks {
+        assert!(seen.body.is_empty(), "a look has a body: {seen:?}");
+        assert_eq!(seen.header("idempotency-key"), None);
+    }
+    let mut names = HashSet::new();
+    for seen in &witness.posts {
+        assert_eq!(seen.header("content-type"), Some("application/json"));
+        assert_eq!(seen.header("transfer-encoding"), None);
+        assert_eq!(seen.header("content-length"), Some(seen.body.len().to_string().as_str()));
+        let name = seen.header("x-request-id").unwrap_or_default();
+        assert_eq!(name.len(), 36, "a UUID: {name:?}");
+        assert!(names.insert(name.to_owned()), "two attempts under the name {name}");
+        assert_eq!(seen.header("idempotency-key").map(str::len), Some(36));
+        if let Ask::Effect(draft) = ask {
+            assert_eq!(seen.text(), documented(draft));
+        }
+    }
+}
+
+/// The body of a create as it is documented, spelt without the core's help.
+pub(crate) fn documented(draft: &Draft) -> String {
+    let DraftImage::Url(image) = &draft.image else { return String::new() };
+    let template = draft.template_id.as_deref().unwrap_or_default();
+    let side = |name: &str, side: Option<i64>| {
+        side.map(|side| format!(r#","{name}":{side}"#)).unwrap_or_default()
+    };
+    format!(
+        r#"{{"model":"spark_img_effects","input":[{{"params":{{"image_input1":"{image}","template_id":"{template}"{}{}}}}}]}}"#,
+        side("width", draft.width),
+        side("height", draft.height),
+    )
+}
+
+/// The key is known to the gateway and to nobody else.
+fn check_secrets(witness: &Witness<'_>) {
+    let others = [&witness.world.pictures, &witness.world.elsewhere];
+    for seen in others.iter().flat_map(|server| server.requests()) {
+        assert!(!format!("{seen:?}").contains(KEY), "a stranger got the key: {seen:?}");
+        assert_eq!(seen.header("authorization"), None);
+        assert!(!holds(&seen.body, KEY));
+    }
+    for text in &witness.ended.printed {
+        assert!(!text.contains(KEY), "the key is printed: {text}");
+    }
+}
+
+fn holds(bytes: &Bytes, text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}

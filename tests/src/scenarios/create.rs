@@ -1,0 +1,495 @@
+//! Every row of the table of creates: a mistake here costs money.
+
+use std::time::Duration;
+
+use effects_core::{ErrorKind, Repeat};
+use effects_testkit::http::{After, Behaviour, Framing, Response};
+
+use crate::face::Ask;
+use crate::scenario::{Scenario, draft};
+use crate::world::{TASK, World};
+
+/// The whole table.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut all = accepted();
+    all.extend(finished_at_once());
+    all.extend(refused());
+    all.extend(redirected());
+    all.extend(unknown());
+    all.extend(lost());
+    all.extend(repeated());
+    all.extend(never_left());
+    all.extend(by_the_callers_leave());
+    all
+}
+
+/// The task exists: its id stands in any of the places where gateways put it.
+fn accepted() -> Vec<Scenario> {
+    let bodies = [
+        ("accepted with an id", format!(r#"{{"id":"{TASK}","status":"in_progress"}}"#)),
+        ("accepted with an id alone", format!(r#"{{"id":"{TASK}"}}"#)),
+        ("accepted with a task_id", format!(r#"{{"task_id":"{TASK}"}}"#)),
+        ("accepted with a request_id", format!(r#"{{"request_id":"{TASK}","status":"IN_QUEUE"}}"#)),
+        ("accepted in an envelope", format!(r#"{{"code":0,"data":{{"id":"{TASK}"}}}}"#)),
+        (
+            "accepted in an envelope with a task_id",
+            format!(r#"{{"status":{{"code":200,"message":"ok"}},"data":{{"task_id":"{TASK}"}}}}"#),
+        ),
+        ("accepted with null for an error", format!(r#"{{"id":"{TASK}","error":null}}"#)),
+        ("accepted with a byte order mark", format!("\u{feff}{{\"id\":\"{TASK}\"}}")),
+    ];
+    let in_words = bodies.into_iter().map(|(name, body)| {
+        Scenario::new(name, move |world| {
+            world.creates([Response::json(body.clone())]);
+            world.looks([world.running(), world.completed()]);
+        })
+        .looks(2)
+    });
+    let in_status = [
+        ("accepted as created", 201),
+        ("accepted for later", 202),
+        ("accepted with an odd 2xx", 299),
+    ];
+    let in_status = in_status.into_iter().map(|(name, status)| {
+        Scenario::new(name, move |world| {
+            world.creates([world.accepted().status(status)]);
+            world.looks([world.completed()]);
+        })
+        .looks(1)
+    });
+    let in_framing = [
+        ("accepted in chunks", Framing::Chunked(3)),
+        ("accepted up to the end of the connection", Framing::UntilClose),
+    ];
+    let in_framing = in_framing.into_iter().map(|(name, framing)| {
+        Scenario::new(name, move |world| {
+            world.creates([world.accepted().framed(framing)]);
+            world.looks([world.completed().framed(framing)]);
+            world.downloads([world.served().framed(framing)]);
+        })
+        .looks(1)
+    });
+    let after_hints = Scenario::new("accepted after an interim answer", |world| {
+        let body = format!(r#"{{"id":"{TASK}"}}"#);
+        let bytes = format!(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        world.creates([Behaviour::Raw(bytes.into())]);
+        world.looks([world.completed()]);
+    });
+    in_words.chain(in_status).chain(in_framing).chain([after_hints]).collect()
+}
+
+/// A create can be over before it is looked at.
+fn finished_at_once() -> Vec<Scenario> {
+    vec![
+        Scenario::new("completed at once", |world| {
+            world.creates([world.completed()]);
+        })
+        .looks(0)
+        .then(|witness| assert_eq!(witness.cost().as_deref(), Some("0.03"))),
+        Scenario::new("failed at once", |world| {
+            world.creates([Response::json(format!(
+                r#"{{"id":"{TASK}","status":"failed","error":{{"code":"3009003","error_message":"no such template"}}}}"#
+            ))]);
+        })
+        .fails_with_task(ErrorKind::TaskFailed)
+        .looks(0)
+        .then(|witness| {
+            let failure = witness.failure();
+            assert_eq!(failure.code.as_deref(), Some("3009003"));
+            assert!(failure.message.contains("no such template"), "{failure:?}");
+        }),
+    ]
+}
+
+/// No task was made, and asking again would not help.
+fn refused() -> Vec<Scenario> {
+    let statuses = [
+        ("a bad request", 400, ErrorKind::Rejected),
+        ("a refused key", 401, ErrorKind::KeyRefused),
+        ("no credit", 402, ErrorKind::OutOfCredit),
+        ("no permission", 403, ErrorKind::Forbidden),
+        ("no such model", 404, ErrorKind::Rejected),
+        ("a wrong method", 405, ErrorKind::Rejected),
+        ("a conflict", 409, ErrorKind::Rejected),
+        ("too much", 413, ErrorKind::Rejected),
+        ("a teapot", 418, ErrorKind::Rejected),
+        ("an unprocessable request", 422, ErrorKind::Rejected),
+        ("a legal reason", 451, ErrorKind::Rejected),
+        ("the last of the 4xx", 499, ErrorKind::Rejected),
+    ];
+    let by_status = statuses.into_iter().map(|(name, status, kind)| {
+        Scenario::new(name, move |world| {
+            let body = r#"{"error":{"code":1234,"message":"says the service"},"request_id":"r-1"}"#;
+            world.creates([Response::json(body).status(status)]);
+        })
+        .fails(kind)
+        .then(move |witness| {
+            let failure = witness.failure();
+            assert_eq!(failure.status, Some(status));
+            assert_eq!(failure.code.as_deref(), Some("1234"));
+            assert_eq!(failure.request_id.as_deref(), Some("r-1"));
+            assert!(failure.message.contains("says the service"), "{failure:?}");
+            assert!(failure.message.contains("nothing is billed"), "{failure:?}");
+        })
+    });
+    let bodies = [
+        (
+            "403 for want of balance",
+            403,
+            r#"{"message":"Insufficient balance"}"#,
+            ErrorKind::OutOfCredit,
+        ),
+        (
+            "403 for want of credits",
+            403,
+            r#"{"error":{"code":1,"message":"Not enough CREDITS left"}}"#,
+            ErrorKind::OutOfCredit,
+        ),
+        ("403 in plain text", 403, "insufficient balance", ErrorKind::OutOfCredit),
+        (
+            "402 in an envelope",
+            402,
+            r#"{"status":{"code":402,"message":"Insufficient credits","error_code":40201},"data":null}"#,
+            ErrorKind::OutOfCredit,
+        ),
+        ("402 without a body", 402, "", ErrorKind::OutOfCredit),
+        ("401 with a bare word", 401, r#"{"error":"Missing Token"}"#, ErrorKind::KeyRefused),
+        ("401 in HTML", 401, "<title>Unauthorized</title>", ErrorKind::KeyRefused),
+        ("404 in HTML", 404, "<html><title>Not Found</title></html>", ErrorKind::NoSuchEndpoint),
+        ("405 without a body", 405, "", ErrorKind::NoSuchEndpoint),
+        (
+            "200 with a readable error",
+            200,
+            r#"{"error":{"code":"3009001","error_message":"Missing image_input1"}}"#,
+            ErrorKind::Rejected,
+        ),
+        ("200 with a bare error", 200, r#"{"error":"no task for you"}"#, ErrorKind::Rejected),
+        (
+            "200 with a detail",
+            200,
+            r#"{"detail":"Model not allowed for this user"}"#,
+            ErrorKind::Rejected,
+        ),
+        (
+            "200 with a code and a message",
+            200,
+            r#"{"code":1002,"message":"bad parameters","data":null}"#,
+            ErrorKind::Rejected,
+        ),
+        (
+            "200 with an envelope of 402",
+            200,
+            r#"{"status":{"code":402,"message":"top up"},"data":null}"#,
+            ErrorKind::OutOfCredit,
+        ),
+        (
+            "200 with an envelope of 401",
+            200,
+            r#"{"status":{"code":401,"message":"who?"},"data":null}"#,
+            ErrorKind::KeyRefused,
+        ),
+        (
+            "200 that speaks of balance",
+            200,
+            r#"{"error":"insufficient balance"}"#,
+            ErrorKind::OutOfCredit,
+        ),
+    ];
+    let by_body = bodies.into_iter().map(|(name, status, body, kind)| {
+        Scenario::new(name, move |world| world.creates([Response::new(status).body(body)]))
+            .fails(kind)
+            .looks(0)
+    });
+    let named_in_header = Scenario::new("refused under a name in a header", |world| {
+        let answer = Response::json("{}").status(400).header("X-Request-Id", "gateway-7");
+        world.creates([answer]);
+    })
+    .fails(ErrorKind::Rejected)
+    .then(|witness| assert_eq!(witness.failure().request_id.as_deref(), Some("gateway-7")));
+    let invalid = Scenario::new("invalid: nothing is sent", |_| {})
+        .asks(|_| {
+            let mut draft = draft();
+            (draft.template_id, draft.width) = (Some("glas_ball".to_owned()), Some(4096));
+            Ask::Effect(draft)
+        })
+        .fails(ErrorKind::InvalidRequest)
+        .posts(0)
+        .looks(0)
+        .then(|witness| {
+            let message = &witness.failure().message;
+            for words in ["glass_ball", "4096", "3009003", "3009004"] {
+                assert!(message.contains(words), "{message}");
+            }
+        });
+    by_status.chain(by_body).chain([named_in_header, invalid]).collect()
+}
+
+/// The key is never sent after a redirect.
+fn redirected() -> Vec<Scenario> {
+    let statuses = [
+        ("redirected by 301", 301),
+        ("redirected by 302", 302),
+        ("redirected by 303", 303),
+        ("redirected by 307", 307),
+        ("redirected by 308", 308),
+    ];
+    let all = statuses.into_iter().map(|(name, status)| {
+        Scenario::new(name, move |world| {
+            let target = world.elsewhere.url("/model/v1/generation?session=secret-session");
+            world.creates([Response::redirect(status, target)]);
+            world.elsewhere.otherwise(world.accepted());
+        })
+        .fails(ErrorKind::Redirected)
+        .then(|witness| {
+            assert!(witness.world.elsewhere.requests().is_empty(), "the redirect was followed");
+            let failure = witness.failure();
+            let elsewhere = witness.world.elsewhere.base_url();
+            assert!(failure.message.contains(&elsewhere), "{failure:?}");
+            assert!(!failure.message.contains("secret-session"), "{failure:?}");
+        })
+    });
+    let nowhere = Scenario::new("redirected nowhere", |world| {
+        world.creates([Response::new(302).body("lost?")]);
+    })
+    .fails(ErrorKind::Redirected);
+    all.chain([nowhere]).collect()
+}
+
+/// There may be a task: nothing is sent again, and the names to find it by are told.
+fn unknown() -> Vec<Scenario> {
+    let answers: [(&str, Response); 17] = [
+        ("unknown: 408", Response::json(r#"{"error":"slow"}"#).status(408)),
+        ("unknown: 500", Response::json(r#"{"error":"broken"}"#).status(500)),
+        ("unknown: 501", Response::new(501)),
+        ("unknown: 502 in HTML", Response::html("<title>502 Bad Gateway</title>").status(502)),
+        ("unknown: 503 without Retry-After", Response::new(503)),
+        ("unknown: 503 with a date and nothing to measure it by", {
+            Response::new(503).header("Retry-After", "Wed, 21 Oct 2065 07:28:00 GMT")
+        }),
+        ("unknown: 504 with an id of the exchange", {
+            Response::json(r#"{"error":{"code":"SYNC_TIMEOUT"},"request_id":"r-9"}"#).status(504)
+        }),
+        ("unknown: 599", Response::new(599)),
+        ("unknown: 200 with garbage", Response::json("\u{1}\u{2}garbage")),
+        ("unknown: 200 with HTML", Response::html("<html><title>Sign in</title></html>")),
+        ("unknown: 200 with nothing", Response::json("")),
+        ("unknown: 200 with half a JSON", Response::json(r#"{"id":"d758n65e"#)),
+        ("unknown: 200 with a list", Response::json("[]")),
+        ("unknown: 200 with an empty object", Response::json("{}")),
+        ("unknown: 200 with a status and no id", Response::json(r#"{"status":"in_progress"}"#)),
+        ("unknown: 200 with an empty id", Response::json(r#"{"id":"","status":"in_progress"}"#)),
+        ("unknown: 204", Response::new(204)),
+    ];
+    let all = answers.into_iter().map(|(name, answer)| {
+        Scenario::new(name, move |world| world.creates([answer.clone()]))
+            .fails(ErrorKind::OutcomeUnknown)
+            .looks(0)
+    });
+    all.collect()
+}
+
+/// Whatever goes wrong after the first byte: the answer is lost, the task may exist.
+fn lost() -> Vec<Scenario> {
+    let after = |cut: fn(Response) -> Behaviour| {
+        move |world: &World| world.creates([cut(world.accepted())])
+    };
+    let quick = |scenario: Scenario| {
+        scenario.policy(|policy| policy.request_timeout = Duration::from_millis(700))
+    };
+    let scenarios = vec![
+        Scenario::new("lost: closed after acceptance", after(|_| Behaviour::Close)),
+        Scenario::new("lost: reset after acceptance", after(|_| Behaviour::Reset)),
+        Scenario::new(
+            "lost: half a head",
+            after(|response| Behaviour::TruncateHead { response, bytes: 12 }),
+        ),
+        Scenario::new(
+            "lost: half a body",
+            after(|response| Behaviour::Truncate { response, body_bytes: 9 }),
+        ),
+        Scenario::new(
+            "lost: half a chunked body",
+            after(|response| Behaviour::Truncate {
+                response: response.framed(Framing::Chunked(8)),
+                body_bytes: 20,
+            }),
+        ),
+        Scenario::new(
+            "lost: no HTTP",
+            after(|_| Behaviour::Raw("220 smtp.example.com\r\n".into())),
+        ),
+        Scenario::new("lost: an endless answer", |world| {
+            let long = vec![b' '; 9 * 1024 * 1024];
+            world.creates([Response::json(long)]);
+        }),
+        quick(Scenario::new("lost: no answer in time", after(|_| Behaviour::Hang))),
+        quick(Scenario::new(
+            "lost: half an answer in time",
+            after(|response| Behaviour::HangAfter { response, body_bytes: 9 }),
+        )),
+        quick(Scenario::new(
+            "lost: an answer too slow",
+            after(|response| Behaviour::Drip {
+                response,
+                piece: 1,
+                every: Duration::from_millis(50),
+            }),
+        )),
+    ];
+    scenarios.into_iter().map(|s| s.fails(ErrorKind::OutcomeUnknown).looks(0)).collect()
+}
+
+/// Refused for now, so repeated.
+fn repeated() -> Vec<Scenario> {
+    let busy =
+        |status: u16| Response::json(r#"{"error":{"code":1002,"message":"busy"}}"#).status(status);
+    let then_accepted = |name, answers: Vec<Response>| {
+        let posts = answers.len() + 1;
+        Scenario::new(name, move |world| {
+            world.creates(answers.clone());
+            world.creates([world.accepted()]);
+            world.looks([world.completed()]);
+        })
+        .posts(posts)
+        .looks(1)
+        .then(|witness| {
+            let keys = witness.posts.iter().map(|seen| seen.header("idempotency-key"));
+            let first = witness.posts[0].header("idempotency-key");
+            assert!(keys.into_iter().all(|key| key == first), "one submission, one key");
+        })
+    };
+    let a_second = |scenario: Scenario| {
+        scenario.then(|witness| assert!(witness.elapsed >= Duration::from_secs(1), "too early"))
+    };
+    let dated = busy(503)
+        .header("Date", "Wed, 21 Oct 2015 07:28:00 GMT")
+        .header("Retry-After", "Wed, 21 Oct 2015 07:28:01 GMT");
+    vec![
+        then_accepted("repeated: 425", vec![busy(425)]),
+        then_accepted("repeated: eight times 429", vec![busy(429); 8]),
+        a_second(then_accepted(
+            "repeated: 429 after a second",
+            vec![busy(429).header("Retry-After", "1")],
+        )),
+        a_second(then_accepted(
+            "repeated: 503 after a second",
+            vec![busy(503).header("Retry-After", "1")],
+        )),
+        a_second(then_accepted("repeated: 503 after a second by its own date", vec![dated])),
+        then_accepted("repeated: 503 after no time", vec![busy(503).header("Retry-After", "0")]),
+        then_accepted(
+            "repeated: believed up to a cap",
+            vec![busy(429).header("Retry-After", "86400")],
+        )
+        .policy(|policy| policy.retry_after_most = Duration::from_millis(50)),
+        Scenario::new("throttled to the end", move |world| {
+            world.gateway.otherwise(busy(429).header("Retry-After", "3600"));
+        })
+        .policy(|policy| policy.wait_timeout = Duration::from_millis(150))
+        .fails(ErrorKind::RateLimited)
+        .then(|witness| {
+            assert_eq!(witness.failure().retry_after, Some(Duration::from_secs(3600)));
+            assert_eq!(witness.failure().status, Some(429));
+        }),
+        Scenario::new("refused after a throttle", move |world| {
+            world.creates([busy(429), Response::json(r#"{"error":"no"}"#).status(400)]);
+        })
+        .fails(ErrorKind::Rejected)
+        .posts(2),
+        Scenario::new("lost after a throttle", move |world| {
+            world.creates([Behaviour::from(busy(429)), Behaviour::Reset]);
+        })
+        .fails(ErrorKind::OutcomeUnknown)
+        .posts(2),
+        Scenario::new("sent on a connection the server has given up", move |world| {
+            world.creates([
+                busy(429).and(After::CloseUnannounced),
+                busy(429).and(After::Close),
+                world.accepted(),
+            ]);
+            world.looks([world.completed()]);
+        })
+        // Long enough for the end of the connection to be noticed: a client that has noticed
+        // connects anew, and one that has not cannot know what became of the POST.
+        .policy(|policy| policy.retry.first = Duration::from_millis(200))
+        .posts(3),
+    ]
+}
+
+/// What provably never left is repeated, and ends as such.
+fn never_left() -> Vec<Scenario> {
+    vec![
+        Scenario::new("connection refused, then accepted", |world| {
+            world.creates([world.accepted()]);
+            world.looks([world.completed()]);
+        })
+        .refused_at_first()
+        .posts(1),
+        Scenario::new("connection refused to the end", |_| {})
+            .with(|setup, world| {
+                setup.base_url = format!("http://{}", world.closed);
+                setup.policy.wait_timeout = Duration::from_millis(500);
+            })
+            .fails(ErrorKind::Transport)
+            .posts(0)
+            .then(|witness| {
+                let message = &witness.failure().message;
+                assert!(message.contains("never left this machine"), "{message}");
+                assert!(message.contains("attempts"), "{message}");
+            }),
+        Scenario::new("no such name", |_| {})
+            .with(|setup, _| {
+                setup.base_url = "http://no-such-host.invalid".to_owned();
+                setup.allow_http = true;
+                setup.policy.wait_timeout = Duration::from_millis(50);
+            })
+            .fails(ErrorKind::Transport)
+            .posts(0),
+        Scenario::new("no TLS", |_| {})
+            .with(|setup, world| {
+                setup.base_url = world.gateway.base_url().replace("http:", "https:");
+                setup.policy.wait_timeout = Duration::from_millis(50);
+            })
+            .fails(ErrorKind::Transport)
+            .posts(0),
+        Scenario::new("a TLS handshake that hangs", |world| {
+            world.gateway.otherwise(Behaviour::Hang)
+        })
+        .with(|setup, world| {
+            setup.base_url = world.gateway.base_url().replace("http:", "https:");
+            setup.connect_timeout = Duration::from_millis(200);
+            setup.policy.wait_timeout = Duration::from_millis(50);
+        })
+        .fails(ErrorKind::Transport)
+        .posts(0),
+    ]
+}
+
+/// The caller may decide otherwise.
+fn by_the_callers_leave() -> Vec<Scenario> {
+    vec![
+        Scenario::new("never repeated: 429", |world| world.creates([Response::new(429)]))
+            .policy(|policy| policy.repeat = Repeat::Never)
+            .fails(ErrorKind::RateLimited),
+        Scenario::new("never repeated: refused", |_| {})
+            .with(|setup, world| setup.base_url = format!("http://{}", world.closed))
+            .policy(|policy| policy.repeat = Repeat::Never)
+            .fails(ErrorKind::Transport)
+            .posts(0),
+        Scenario::new("always repeated: lost", |world| {
+            world.creates([Behaviour::Reset, Behaviour::from(world.accepted())]);
+            world.looks([world.completed()]);
+        })
+        .policy(|policy| policy.repeat = Repeat::Always)
+        .posts(2),
+        Scenario::new("always repeated: lost, then refused, is still unknown", |world| {
+            world.creates([Behaviour::Reset, Behaviour::from(Response::json("{}").status(400))]);
+        })
+        .policy(|policy| policy.repeat = Repeat::Always)
+        .posts(2)
+        .fails(ErrorKind::OutcomeUnknown),
+    ]
+}

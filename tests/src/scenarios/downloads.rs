@@ -1,0 +1,203 @@
+//! Downloads: they carry no key, cost nothing, and may be repeated; what arrives is the picture or
+//! nothing.
+
+use std::time::Duration;
+
+use effects_core::{Download, ErrorKind};
+use effects_testkit::http::{After, Behaviour, Framing, Response};
+
+use crate::scenario::Scenario;
+use crate::world::{TASK, picture};
+
+/// Everything that can happen to a download.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut all = whole();
+    all.extend(passing());
+    all.extend(redirected());
+    all.extend(never());
+    all
+}
+
+/// The task is completed at once; then this happens to its picture, so often.
+fn downloads(name: &'static str, behaviours: Vec<Behaviour>) -> Scenario {
+    Scenario::new(name, move |world| {
+        world.creates([world.completed()]);
+        world.downloads(behaviours.clone());
+    })
+    .looks(0)
+}
+
+/// The same without a size in the task: the answer's own length is all there is to go by.
+fn without_size(name: &'static str, behaviours: Vec<Behaviour>) -> Scenario {
+    Scenario::new(name, move |world| {
+        let body = format!(
+            r#"{{"id":"{TASK}","status":"completed","output":[{{"content":[{{"url":"{}"}}]}}]}}"#,
+            world.picture_url()
+        );
+        world.creates([Response::json(body)]);
+        world.downloads(behaviours.clone());
+    })
+    .looks(0)
+}
+
+fn served() -> Response {
+    Response::new(200).header("Content-Type", "image/png").body(picture())
+}
+
+fn tries(scenario: Scenario, expected: usize) -> Scenario {
+    scenario.then(move |witness| assert_eq!(witness.downloads.len(), expected))
+}
+
+/// It arrives byte for byte, however it is sent.
+fn whole() -> Vec<Scenario> {
+    let drip =
+        Behaviour::Drip { response: served(), piece: 20_000, every: Duration::from_millis(300) };
+    vec![
+        downloads("a picture", vec![served().into()]),
+        downloads("a picture in chunks", vec![served().framed(Framing::Chunked(777)).into()]),
+        downloads("a picture up to the end", vec![served().framed(Framing::UntilClose).into()]),
+        downloads("a picture called something else", {
+            vec![Response::new(200).header("Content-Type", "text/plain").body(picture()).into()]
+        }),
+        downloads("a picture, slowly, for longer than one request may take", vec![drip])
+            .policy(|policy| policy.request_timeout = Duration::from_millis(1_000)),
+        downloads("a picture asked for without a key", vec![]).then(|witness| {
+            let seen = &witness.downloads[0];
+            assert_eq!(seen.header("authorization"), None);
+            assert_eq!(seen.header("x-request-id"), None);
+            assert_eq!(seen.header("cookie"), None);
+            assert_eq!(seen.header("referer"), None);
+        }),
+    ]
+    .into_iter()
+    .map(|scenario| tries(scenario, 1))
+    .collect()
+}
+
+/// One bad download never ends a good task.
+fn passing() -> Vec<Scenario> {
+    let one = |name, fault: Behaviour| tries(downloads(name, vec![fault]), 2);
+    let half =
+        |framing| Behaviour::Truncate { response: served().framed(framing), body_bytes: 5_000 };
+    let quick = |scenario: Scenario| {
+        scenario.policy(|policy| policy.request_timeout = Duration::from_millis(700))
+    };
+    let page = Response::html("<html><title>Sign in</title></html>");
+    let mut all = vec![
+        one("a download: reset", Behaviour::Reset),
+        one("a download: closed", Behaviour::Close),
+        one("a download: no HTTP", Behaviour::Raw("nonsense\r\n\r\n".into())),
+        one("a download: half", half(Framing::Length)),
+        one("a download: half, in chunks", half(Framing::Chunked(1_000))),
+        one("a download: half, up to the end", half(Framing::UntilClose)),
+        one("a download: half a head", Behaviour::TruncateHead { response: served(), bytes: 30 }),
+        one("a download: 408", Response::new(408).into()),
+        one("a download: 429", Response::new(429).into()),
+        one("a download: 500", Response::new(500).into()),
+        one("a download: 503", Response::new(503).header("Retry-After", "0").into()),
+        one("a download: 404 at first", Response::new(404).into()),
+        one("a download: HTML in its place", page.clone().into()),
+        one("a download: nothing in its place", Response::new(200).into()),
+        one("a download: a shorter picture", {
+            Response::new(200).body(picture().slice(..50_000)).into()
+        }),
+        one("a download: a longer picture", {
+            Response::new(200).body([&picture()[..], b"more"].concat()).into()
+        }),
+        one("a download: too long by its own word", {
+            served()
+                .framed(Framing::ClaimedLength(Download::MOST_BYTES + 1))
+                .and(After::Close)
+                .into()
+        }),
+        one("a download: a connection given up", {
+            Response::new(500).and(After::CloseUnannounced).into()
+        }),
+    ];
+    all.push(tries(
+        downloads(
+            "a download: every fault after the other",
+            vec![
+                Behaviour::Reset,
+                half(Framing::Length),
+                Response::new(502).into(),
+                page.into(),
+                Behaviour::Close,
+            ],
+        ),
+        6,
+    ));
+    all.push(tries(
+        without_size("a download: half, without a size", vec![half(Framing::Length)]),
+        2,
+    ));
+    all.push(quick(one("a download: no answer in time", Behaviour::Hang)));
+    all.push(quick(one("a download: stuck half-way", {
+        Behaviour::HangAfter { response: served(), body_bytes: 5_000 }
+    })));
+    all
+}
+
+/// A redirect is followed, without the key: hosts of pictures do redirect.
+fn redirected() -> Vec<Scenario> {
+    [
+        ("a download: 301", 301),
+        ("a download: 302", 302),
+        ("a download: 307", 307),
+        ("a download: 308", 308),
+    ]
+    .into_iter()
+    .map(|(name, status)| {
+        Scenario::new(name, move |world| {
+            world.creates([world.completed()]);
+            world.downloads([Response::redirect(status, world.elsewhere.url("/moved.png"))]);
+            world.elsewhere.otherwise(world.served());
+        })
+        .then(|witness| {
+            let seen = witness.world.elsewhere.requests();
+            assert_eq!(seen.len(), 1);
+            assert_eq!(seen[0].target, "/moved.png");
+            assert_eq!(seen[0].header("authorization"), None);
+        })
+    })
+    .collect()
+}
+
+/// What will not become a picture ends with the task and the picture's URL.
+fn never() -> Vec<Scenario> {
+    let ends = |name, answer: Behaviour, most: usize| {
+        Scenario::new(name, move |world| {
+            world.creates([world.completed()]);
+            world.pictures.otherwise(answer.clone());
+        })
+        .fails_with_task(ErrorKind::Download)
+        .then(move |witness| {
+            let message = &witness.failure().message;
+            assert!(message.contains(&witness.world.picture_url()), "{message}");
+            assert!(witness.downloads.len() <= most, "{} tries", witness.downloads.len());
+        })
+    };
+    let page = Response::html("<html><title>Sign in</title></html>");
+    vec![
+        ends("a download: 403", Response::new(403).into(), 1)
+            .then(|witness| assert!(witness.failure().message.contains("expired"))),
+        ends("a download: 410", Response::new(410).into(), 1),
+        ends("a download: 404 after the grace", Response::new(404).into(), 1)
+            .policy(|policy| policy.not_found_grace = Duration::ZERO),
+        ends("a download: HTML for ever", page.into(), 3)
+            .then(|witness| assert!(witness.failure().message.contains("not a picture"))),
+        ends(
+            "a download: a longer picture for ever",
+            { Response::new(200).body([&picture()[..], b"more"].concat()).into() },
+            3,
+        ),
+        ends("a download: 500 for ever", Response::new(500).into(), usize::MAX)
+            .policy(|policy| policy.wait_timeout = Duration::from_millis(150)),
+        ends(
+            "a download: a redirect for ever",
+            Response::redirect(302, "/ball.png").into(),
+            usize::MAX,
+        )
+        .policy(|policy| policy.wait_timeout = Duration::from_millis(150)),
+    ]
+}

@@ -1,0 +1,7 @@
+//! Everything that can happen, in lists.
+
+pub mod create;
+pub mod dialects;
+pub mod downloads;
+pub mod looks;
+pub mod uploads;

@@ -1,0 +1,139 @@
+//! Where a scenario plays: a gateway, a host of pictures, and a host nobody should talk to.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use bytes::Bytes;
+use effects_testkit::http::{Behaviour, Response, ScriptedServer, unused_address};
+
+/// The key of every scenario: a text that stands nowhere else.
+pub const KEY: &str = "sk-marker-6f1d0c";
+
+/// The input picture of every scenario. Nobody fetches it.
+pub const PHOTO_URL: &str = "https://photos.example.com/cat.jpg";
+
+/// The task of every scenario.
+pub const TASK: &str = "d758n65e878c73cmdg20";
+
+/// The servers of one scenario, all on this machine.
+#[derive(Debug)]
+pub struct World {
+    /// The gateway, which alone may see the key.
+    pub gateway: ScriptedServer,
+    /// Where the pictures are.
+    pub pictures: ScriptedServer,
+    /// Where redirects lead.
+    pub elsewhere: ScriptedServer,
+    /// An address that refuses connections until [`open`](Self::open).
+    pub closed: SocketAddr,
+}
+
+impl World {
+    /// Servers that know nothing yet, but for the picture.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps this machine from listening on its loopback address.
+    pub fn new() -> io::Result<Self> {
+        let world = Self {
+            gateway: ScriptedServer::start()?,
+            pictures: ScriptedServer::start()?,
+            elsewhere: ScriptedServer::start()?,
+            closed: unused_address()?,
+        };
+        world.pictures.otherwise(world.served());
+        Ok(world)
+    }
+
+    /// What the gateway does with creates, one after the other.
+    pub fn creates<B: Into<Behaviour>>(&self, behaviours: impl IntoIterator<Item = B>) {
+        self.gateway.on("POST", "/model/v1/generation", behaviours);
+    }
+
+    /// What the gateway does with looks at the task, one after the other.
+    pub fn looks<B: Into<Behaviour>>(&self, behaviours: impl IntoIterator<Item = B>) {
+        self.gateway.on("GET", &task_path(TASK), behaviours);
+    }
+
+    /// What the host of the picture does, one request after the other; then it serves the picture.
+    pub fn downloads<B: Into<Behaviour>>(&self, behaviours: impl IntoIterator<Item = B>) {
+        self.pictures.on("GET", "/ball.png", behaviours);
+    }
+
+    /// The task, accepted.
+    pub fn accepted(&self) -> Response {
+        Response::json(format!(
+            r#"{{"id":"{TASK}","created_at":1764000000,"status":"in_progress","model":"spark_img_effects"}}"#
+        ))
+    }
+
+    /// The task, running.
+    pub fn running(&self) -> Response {
+        Response::json(format!(r#"{{"id":"{TASK}","status":"in_progress","progress":0.5}}"#))
+    }
+
+    /// The task, completed, as the service's page shows it.
+    pub fn completed(&self) -> Response {
+        Response::json(self.completed_with(&format!(
+            r#""output":[{{"content":[{{"type":"image","url":"{}","size":{},"jobId":"job-1"}}]}}]"#,
+            self.picture_url(),
+            picture().len(),
+        )))
+    }
+
+    /// The text of the task, completed, with these fields in place of its output.
+    pub fn completed_with(&self, fields: &str) -> String {
+        format!(
+            r#"{{"id":"{TASK}","status":"completed","usage":{{"cost":"0.03","discount":1}},{fields}}}"#
+        )
+    }
+
+    /// The URL of the picture.
+    pub fn picture_url(&self) -> String {
+        self.pictures.url("/ball.png")
+    }
+
+    /// The picture, as it should arrive.
+    pub fn served(&self) -> Response {
+        Response::new(200).header("Content-Type", "image/png").body(picture())
+    }
+
+    /// Lets connections to [`closed`](Self::closed) through to the gateway.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has taken the address in between.
+    pub fn open(&self) -> io::Result<()> {
+        let listener = TcpListener::bind(self.closed)?;
+        let gateway = self.gateway.address();
+        // Ends with the process of the test: nothing connects to it once the scenario is over.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Ok(there) = TcpStream::connect(gateway) else { return };
+                let (Ok(mut from), Ok(mut to)) = (stream.try_clone(), there.try_clone()) else {
+                    return;
+                };
+                thread::spawn(move || io::copy(&mut from, &mut to));
+                thread::spawn(move || io::copy(&mut &there, &mut &stream));
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The path of a task.
+pub fn task_path(task: &str) -> String {
+    format!("/model/v1/generation/task/{task}")
+}
+
+/// A picture of 100,000 bytes, as far as its beginning tells: longer than any buffer on its way.
+pub fn picture() -> Bytes {
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut state = 7_u64;
+    while bytes.len() < 100_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bytes.push((state >> 56) as u8);
+    }
+    bytes.into()
+}

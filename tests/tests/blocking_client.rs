@@ -1,0 +1,161 @@
+//! What only the blocking client can do: be stopped from another thread.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
+use effects_testkit::http::{Behaviour, Response};
+use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup};
+use effects_ureq::Client;
+
+fn request() -> EffectRequest {
+    EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
+}
+
+fn client(world: &World, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
+    let mut setup = setup(world);
+    adjust(&mut setup.policy);
+    let client: Client = setup.builder().unwrap().build().unwrap();
+    client.with_journal(Arc::new(notes.clone()))
+}
+
+fn count(world: &World, method: &str) -> usize {
+    world.gateway.requests().iter().filter(|seen| seen.method == method).count()
+}
+
+#[test]
+fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (gate, accepted) = Gate::before(world.accepted());
+    world.creates([accepted]);
+    let watch = client(&world, &notes, |_| {}).watch(request());
+    let stopper = watch.stopper();
+    assert!(!stopper.is_submitting());
+    let running = thread::spawn(move || watch.finish());
+
+    world.gateway.wait_for_requests(1, Duration::from_secs(30));
+    assert!(stopper.is_submitting(), "the moment not to leave");
+    stopper.stop();
+    assert_eq!(notes.facts(), ["intent"]);
+    gate.open();
+
+    let error = running.join().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Detached, 130));
+    assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+    assert!(error.to_string().contains("effects wait"), "{error}");
+    assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    assert!(!stopper.is_submitting());
+    assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
+}
+
+#[test]
+fn a_stop_ends_a_sleep_at_once() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    world.creates([world.accepted()]);
+    // An hour: the test ends, or it does not.
+    let hour = |policy: &mut Policy| {
+        policy.pace = Pace::fixed(Duration::from_secs(3600));
+        policy.wait_timeout = Duration::from_secs(7200);
+    };
+    let mut watch = client(&world, &notes, hour).watch(request());
+    let stopper = watch.stopper();
+    assert!(watch.next().is_some());
+    let running = thread::spawn(move || watch.finish());
+    stopper.stop();
+    let error = running.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Detached);
+    assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+    assert_eq!(count(&world, "GET"), 0);
+}
+
+#[test]
+fn a_stop_between_two_attempts_submits_nothing_more() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    world.creates([Response::new(429).header("Retry-After", "3600"), world.accepted()]);
+    let patient = |policy: &mut Policy| policy.retry_after_most = Duration::from_secs(3600);
+    let watch = client(&world, &notes, |policy| {
+        patient(policy);
+        policy.wait_timeout = Duration::from_secs(7200);
+    })
+    .watch(request());
+    let stopper = watch.stopper();
+    let running = thread::spawn(move || watch.finish());
+    notes.wait_for(2);
+    stopper.stop();
+    let error = running.join().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.task_id()), (ErrorKind::Detached, None));
+    assert!(error.to_string().contains("nothing is billed"), "{error}");
+    assert_eq!(count(&world, "POST"), 1);
+    assert_eq!(notes.facts(), ["intent", "released"]);
+}
+
+#[test]
+fn a_dropped_watch_sends_nothing_more() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    world.creates([world.accepted()]);
+    let mut watch = client(&world, &notes, |_| {}).watch(request());
+    assert!(watch.next().is_some());
+    drop(watch);
+    let notes = notes.wait_until_alone();
+    assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
+
+    drop(client(&world, &notes, |_| {}).watch(request()));
+    assert_eq!(count(&world, "POST"), 1, "nothing happens before it is asked for");
+}
+
+#[test]
+fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
+    let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+    world.creates([world.accepted()]);
+    world.looks([world.completed()]);
+    let (saw, seen_at) = (Arc::clone(&world), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&seen_at);
+    notes.watch(move |_| noted.lock().unwrap().push(saw.gateway.requests().len()));
+    client(&world, &notes, |_| {}).run(request()).unwrap();
+    assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    assert_eq!(*seen_at.lock().unwrap(), [0, 1]);
+}
+
+#[test]
+fn a_journal_that_fails_sends_nothing_more() {
+    let world = World::new().unwrap();
+    world.creates([world.accepted()]);
+    let failing = |entries| client(&world, &Notes::failing_after(entries), |_| {});
+    let error = failing(0).run(request()).unwrap_err();
+    assert_eq!((error.kind(), error.task_id()), (ErrorKind::Journal, None));
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert!(world.gateway.requests().is_empty());
+
+    let error = failing(1).run(request()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Journal);
+    assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+    assert!(error.to_string().contains("effects wait"), "{error}");
+    assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
+}
+
+#[test]
+fn a_download_replaces_a_file_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ball.png");
+    std::fs::write(&path, "before").unwrap();
+    let world = World::new().unwrap();
+    world.creates([world.completed()]);
+    world.downloads([Behaviour::Truncate { response: world.served(), body_bytes: 4_000 }]);
+    world.downloads([Response::new(403)]);
+    let client = client(&world, &Notes::default(), |_| {});
+    let effect = client.run(request()).unwrap();
+
+    let error = client.download(&effect.pictures[0], &path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Download);
+    assert_eq!(std::fs::read(&path).unwrap(), b"before");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something is left behind");
+
+    assert_eq!(client.download(&effect.pictures[0], &path).unwrap(), path);
+    assert_eq!(std::fs::read(&path).unwrap(), effects_tests::picture());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let nowhere = client.download(&effect.pictures[0], "/nowhere/ball.png").unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::Download);
+    assert_eq!(nowhere.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+}

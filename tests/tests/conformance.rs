@@ -1,0 +1,57 @@
+//! Every scenario, over every client, in every style of using it.
+
+use effects_core::ErrorKind;
+use effects_tests::scenarios::{create, dialects, downloads, looks, uploads};
+use effects_tests::{Async, Blocking, Style, check_all};
+
+/// One test for each list and face, so that what breaks is named.
+macro_rules! conformance {
+    ($($name:ident: $list:ident over $face:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check_all(&$face, &$list::scenarios());
+            }
+        )*
+    };
+}
+
+conformance! {
+    creates_blocking_run: create over Blocking(Style::Run);
+    creates_blocking_events: create over Blocking(Style::Events);
+    creates_blocking_submit: create over Blocking(Style::Submit);
+    creates_async_run: create over Async(Style::Run);
+    creates_async_events: create over Async(Style::Events);
+    creates_async_submit: create over Async(Style::Submit);
+    looks_blocking_run: looks over Blocking(Style::Run);
+    looks_blocking_events: looks over Blocking(Style::Events);
+    looks_blocking_submit: looks over Blocking(Style::Submit);
+    looks_async_run: looks over Async(Style::Run);
+    looks_async_events: looks over Async(Style::Events);
+    looks_async_submit: looks over Async(Style::Submit);
+    dialects_blocking: dialects over Blocking(Style::Events);
+    dialects_async: dialects over Async(Style::Events);
+    downloads_blocking: downloads over Blocking(Style::Run);
+    downloads_async: downloads over Async(Style::Run);
+    uploads_blocking: uploads over Blocking(Style::Run);
+    uploads_async: uploads over Async(Style::Run);
+}
+
+#[test]
+fn every_name_is_given_once() {
+    let lists = [
+        create::scenarios(),
+        looks::scenarios(),
+        dialects::scenarios(),
+        downloads::scenarios(),
+        uploads::scenarios(),
+    ];
+    let mut names: Vec<&str> = lists.iter().flatten().map(effects_tests::Scenario::name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(count > 150, "{count} scenarios");
+    // Every kind a run over HTTP can end with has a row to be checked by.
+    assert_eq!(ErrorKind::TABLE.len(), 23);
+}
