@@ -93,8 +93,28 @@ pub async fn drive_on_async(
     clock: &dyn AsyncClock,
     journal: &dyn AsyncJournal,
 ) -> Result<Told, JournalError> {
+    drive_on_async_until(run, transport, clock, journal, || false).await
+}
+
+/// [`drive_on_async`], asking `stop` before each step like [`drive_on`]: its yes detaches the run.
+///
+/// For whoever cannot be dropped, since a submission may be out, and still must end.
+///
+/// # Errors
+///
+/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
+pub async fn drive_on_async_until(
+    run: &mut Run,
+    transport: &dyn AsyncTransport,
+    clock: &dyn AsyncClock,
+    journal: &dyn AsyncJournal,
+    stop: impl Fn() -> bool + Send,
+) -> Result<Told, JournalError> {
     run.record_again();
     loop {
+        if stop() {
+            run.detach(clock.now());
+        }
         match run.step(clock.now()) {
             Step::Record(entry) => {
                 journal.write(&entry).await?;

@@ -160,7 +160,7 @@ pub use batch::{Batch, BatchStep, Budget, RunId, Widths};
 pub use call::{Answer, Call, CallId, Exchange, Reply};
 pub use code::{Fault, ServiceCode};
 pub use download::{Download, DownloadStep, Receiver};
-pub use drive::{Told, drive, drive_on, drive_on_async};
+pub use drive::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use effect::{Effect, Picture, Usage};
 pub use endpoint::{ApiKey, Endpoint, InvalidApiKey};
 pub use entry::{Entry, EntryId, Fact};

@@ -25,6 +25,7 @@
 //!
 //! Every name of [`effects_core`] in these signatures is exported here too.
 
+mod abandonment;
 mod client;
 mod clock;
 mod http_client;

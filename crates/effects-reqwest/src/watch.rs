@@ -1,16 +1,16 @@
 //! A run being driven, event by event.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use effects_client::{fresh_seed, telemetry};
 use effects_core::{
     AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
-    Template, Time, Told, drive_on_async,
+    Template, Time, Told, drive_on_async_until,
 };
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument, Span};
 
+use crate::abandonment::{AbandonableClock, Abandonment};
 use crate::client::Client;
 use crate::task_handle::TaskHandle;
 
@@ -27,7 +27,7 @@ pub struct Watch {
     task: Option<TaskId>,
     template: Option<Template>,
     span: Span,
-    abandoned: Arc<AtomicBool>,
+    abandonment: Arc<Abandonment>,
     end: Option<Result<Outcome, Error>>,
     /// A handle that wants to remember the verdict.
     handle: Option<TaskHandle>,
@@ -75,7 +75,7 @@ impl Watch {
             driving: Driving::Here(Box::new(run)),
             task,
             template,
-            abandoned: Arc::default(),
+            abandonment: Arc::default(),
             end: None,
             handle: None,
         }
@@ -157,20 +157,21 @@ impl Watch {
         }
     }
 
-    /// Drives up to the next event, and on to the end if nobody is left to hear it: then what is
-    /// known of the task has been recorded and told.
+    /// Drives up to the next event, and on to the end if nobody is left to hear it: then a
+    /// submission under way is waited for, recorded and told, and none follows.
     fn leg(&self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
         let (client, span) = (self.client.clone(), self.span.clone());
-        let abandoned = Arc::clone(&self.abandoned);
+        let abandonment = Arc::clone(&self.abandonment);
         async move {
+            let (shared, abandoned) = (client.shared(), || abandonment.has_come());
+            let clock = AbandonableClock { clock: &shared.clock, abandonment: &abandonment };
+            let (transport, journal) = (&shared.transport, client.journal());
             loop {
-                let shared = client.shared();
-                let (transport, clock) = (&shared.transport, &shared.clock);
-                let told = drive_on_async(&mut run, transport, clock, client.journal()).await;
+                let told =
+                    drive_on_async_until(&mut run, transport, &clock, journal, abandoned).await;
                 if let Ok(Told::Event(event)) = &told {
                     telemetry::tell(&span, event);
-                    if abandoned.load(Ordering::SeqCst) {
-                        run.detach(clock.now());
+                    if abandoned() {
                         continue;
                     }
                 }
@@ -215,7 +216,7 @@ impl Drop for Watch {
         if self.end.is_some() {
             return;
         }
-        self.abandoned.store(true, Ordering::SeqCst);
+        self.abandonment.comes();
         let Some(task) = &self.task else {
             return;
         };
