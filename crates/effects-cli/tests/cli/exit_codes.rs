@@ -155,7 +155,7 @@ fn a_lost_answer_exits_8_after_one_submission() {
 fn throttling_to_the_end_exits_9() {
     let world = World::new();
     world.server.otherwise(Response::json(r#"{"message":"slow down"}"#).status(429));
-    let arguments = [&RUN[..], &["--wait-timeout", "1s"]].concat();
+    let arguments = [&RUN[..], &["--wait-timeout", "3s"]].concat();
     ends(&world, &arguments, ErrorKind::RateLimited);
     assert!(world.submissions() >= 2);
 }
