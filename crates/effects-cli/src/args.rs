@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use effects_core::Uploads;
+use effects_core::{BaseUrl, Uploads};
 
 use crate::commands::{check, completions, emulator, run, status, submit, templates, wait};
 use crate::values::Poll;
@@ -37,8 +37,12 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
 
-    /// The gateway; else EFFECTS_BASE_URL, else https://cloud.vtrix.ai
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = format!("The gateway; else EFFECTS_BASE_URL, else {}", BaseUrl::DEFAULT)
+    )]
     pub(crate) base_url: Option<String>,
 
     /// Let the base URL be http on another machine: the key travels in the clear
