@@ -20,7 +20,7 @@
 //! 1. Write `scenes/<id>.svg` over the one-line file that is there. Nothing else needs to change.
 //! 2. It is SVG with `{expressions}` in it and directives `<?name key="value"?>` between, painted
 //!    from top to bottom onto a white canvas. Attributes of directives are expressions, too; a text
-//!    is `'quoted'` there, but `filters`, `name`, `text`, `colour`, `anchor`, `style`, `blend` are
+//!    is `'quoted'` there, but `filters`, `name`, `text`, `colour`, `anchor`, `blend`, `mask` are
 //!    plain text with `{…}`.
 //! 3. Names: `w h cx cy`, `m` (shorter side), `u` (m / 1000: use it for every length), `aspect`,
 //!    `photo_aspect`, `title`, `id`. Own ones: `<?let a = 3*u; b = max(a, 4)?>`.
@@ -33,13 +33,15 @@
 //! 7. `<?soft blur opacity blend dx dy?>shapes<?end?>`: shadows and glows, cheap; never use an SVG
 //!    filter. `<?tile name strength?>shapes<?end?>`: a texture over the shapes (felt, grain, paper,
 //!    wood, weave, glitter). `<?grade filters="…"/?>`: filters over the whole canvas.
-//! 8. `<?letters text x y size weight colour anchor max_width?>`, and `<?part name="bauble" x="1"/?>`
+//! 8. `<?letters text x y size weight colour anchor max_width opacity?>`, `<?pixels x y size rows
+//!    colours/?>` (pixel art), `<?layer x y w h filters?>shapes<?end?>` (shapes through filters), and `<?part name="bauble" x="1"/?>`
 //!    for what scenes share (`scenes/parts`, named in `looks.rs`).
 //! 9. A filter is a function in a file of its own under `src/filters`, named in `filters/mod.rs`.
 //! 10. A scene must hold at any width and height in 512..=2048: fit the subject into a box of
 //!     clamped proportions, anchor decorations to corners and edges, let backgrounds cover.
-//! 11. Try it: `cargo run --release -p effects-render --example try_looks -- OUT_DIR PHOTO… --only
-//!     <id>` paints 1328x1328, 512x2048 and 2048x512 and prints the time. Look at the pictures.
+//! 11. Try it: `cargo run -p effects-render --example try_looks -- OUT_DIR PHOTO… --only <id>
+//!     --scenes crates/effects-render/scenes` paints 1328x1328, 512x2048 and 2048x512 from the files
+//!     as they are on disk, with no new build, and prints the time. Look at the pictures.
 //! 12. The tests then hold it to its size, to its bytes and to being unlike all others.
 
 mod encode;
@@ -102,6 +104,36 @@ pub fn paint(
     let canvas = paint_look(&photo.no_larger_than_needed(width, height), look, width, height)?;
     let png = encode::png(&canvas, look.id)
         .map_err(|error| PaintError::Scene { template: id(look), reason: error.to_string() })?;
+    Ok(Painting { png })
+}
+
+/// Paints `photo` with a scene of your own, in the language described on the crate's front page.
+///
+/// ```
+/// let photo = effects_render::test_card(320, 240)?;
+/// let scene = r#"<?photo x="0" y="0" w="w" h="h" filters="duotone #102040 #f0e0c0"/?>"#;
+/// let painting = effects_render::paint_scene(&photo, scene, "two tones", 512, 512)?;
+/// assert!(!painting.png.is_empty());
+/// # Ok::<(), effects_render::PaintError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`paint`], and [`PaintError::Scene`] with what is wrong in the scene.
+pub fn paint_scene(
+    photo: &[u8],
+    scene: &str,
+    title: &str,
+    width: u32,
+    height: u32,
+) -> Result<Painting, PaintError> {
+    check_side("width", width)?;
+    check_side("height", height)?;
+    let photo = photo::Photo::decode(photo)?.no_larger_than_needed(width, height);
+    let stage = scene::Stage { photo: &photo, width, height, id: title, title };
+    let faulty = |reason: String| PaintError::Scene { template: title.to_owned(), reason };
+    let canvas = scene::paint(scene, &stage).map_err(|fault| faulty(fault.to_string()))?;
+    let png = encode::png(&canvas, title).map_err(|error| faulty(error.to_string()))?;
     Ok(Painting { png })
 }
 

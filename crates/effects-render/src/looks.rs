@@ -94,6 +94,10 @@ const LOOKS: &[Look] = &[
 /// In alphabetical order.
 const PARTS: &[(&str, &str)] = &[
     part!("bauble"),
+    part!("blister"),
+    part!("burst"),
+    part!("chain"),
+    part!("cube"),
     part!("cloud"),
     part!("daisy"),
     part!("heart"),
@@ -101,6 +105,7 @@ const PARTS: &[(&str, &str)] = &[
     part!("plain"),
     part!("plum"),
     part!("snowflake"),
+    part!("sparkle"),
     part!("star"),
 ];
 

@@ -3,7 +3,7 @@
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.
 
-use resvg::tiny_skia::Pixmap;
+use resvg::tiny_skia::{Pixmap, Point, Transform};
 
 use crate::scale;
 
@@ -89,33 +89,40 @@ fn lay_row_plainly(target: &mut [u8], source: &[u8]) {
     }
 }
 
+/// The colours of `source` are premultiplied and the canvas is opaque, which keeps these short.
 fn lay_row(target: &mut [u8], source: &[u8], opacity: u32, blend: Blend) {
+    match blend {
+        Blend::Normal => mix_row(target, source, opacity, |s, t, _, rest| s + mul(t, rest)),
+        Blend::Multiply => mix_row(target, source, opacity, |s, t, _, rest| mul(t, s + rest)),
+        Blend::Screen => mix_row(target, source, opacity, |s, t, _, _| s + t - mul(s, t)),
+        Blend::Add => mix_row(target, source, opacity, |s, t, _, _| s + t),
+        Blend::Overlay => mix_row(target, source, opacity, |s, t, alpha, rest| {
+            let strong = if t < 128 {
+                2 * mul(s, t)
+            } else {
+                alpha.saturating_sub(2 * mul(alpha.saturating_sub(s), 255 - t))
+            };
+            strong + mul(t, rest)
+        }),
+    }
+}
+
+#[inline]
+fn mix_row(
+    target: &mut [u8],
+    source: &[u8],
+    opacity: u32,
+    mix: impl Fn(u32, u32, u32, u32) -> u32,
+) {
     for (target, source) in target.chunks_exact_mut(4).zip(source.chunks_exact(4)) {
-        let alpha = mul(u32::from(source[3]), opacity);
-        if alpha == 0 && blend != Blend::Add {
+        if source[3] == 0 {
             continue;
         }
+        let alpha = mul(u32::from(source[3]), opacity);
         let rest = 255 - alpha;
         for channel in 0..3 {
             let s = mul(u32::from(source[channel]), opacity);
-            let t = u32::from(target[channel]);
-            // `s` is premultiplied and the canvas is opaque, which keeps these short.
-            let mixed = match blend {
-                Blend::Normal => s + mul(t, rest),
-                Blend::Multiply => mul(t, s) + mul(t, rest),
-                Blend::Screen => s + t - mul(s, t),
-                Blend::Add => s + t,
-                Blend::Overlay => {
-                    let strong = if t < 128 {
-                        2 * mul(s, t)
-                    } else {
-                        let over = 2 * mul(alpha - s.min(alpha), 255 - t);
-                        alpha.saturating_sub(over)
-                    };
-                    strong + mul(t, rest)
-                }
-            };
-            target[channel] = mixed.min(255) as u8;
+            target[channel] = mix(s, u32::from(target[channel]), alpha, rest).min(255) as u8;
         }
         target[3] = (alpha + mul(u32::from(target[3]), rest)).min(255) as u8;
     }
@@ -142,35 +149,137 @@ pub(crate) fn blur_in_place(pixmap: &mut Pixmap, radius: f32) {
         return;
     }
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
-    let mut line = vec![0u8; width.max(height) * 4];
-    let data = pixmap.data_mut();
+    let mut other = vec![0u8; width * height * 4];
     for _ in 0..3 {
-        for y in 0..height {
-            box_line(&mut data[y * width * 4..], 4, width, reach, &mut line);
+        for (from, to) in
+            pixmap.data().chunks_exact(width * 4).zip(other.chunks_exact_mut(width * 4))
+        {
+            box_row(from, to, reach);
         }
+        box_columns(&other, pixmap.data_mut(), width, height, reach);
     }
-    for _ in 0..3 {
-        for x in 0..width {
-            box_line(&mut data[x * 4..], width * 4, height, reach, &mut line);
+}
+
+/// Rounded division by the length of a box, as a multiplication.
+fn share_of(reach: usize) -> u32 {
+    let span = 2 * reach as u32 + 1;
+    (65_536 + span / 2) / span
+}
+
+fn box_row(from: &[u8], to: &mut [u8], reach: usize) {
+    let last = from.len() / 4 - 1;
+    let share = share_of(reach);
+    let at = |i: usize, channel: usize| u32::from(from[i.min(last) * 4 + channel]);
+    let mut sums: [u32; 4] = std::array::from_fn(|channel| {
+        at(0, channel) * reach as u32 + (0..=reach).map(|i| at(i, channel)).sum::<u32>()
+    });
+    for (i, pixel) in to.chunks_exact_mut(4).enumerate() {
+        let (enters, leaves) = ((i + reach + 1).min(last) * 4, i.saturating_sub(reach) * 4);
+        for (channel, sum) in sums.iter_mut().enumerate() {
+            pixel[channel] = ((*sum * share + 32_768) >> 16).min(255) as u8;
+            *sum = *sum + u32::from(from[enters + channel]) - u32::from(from[leaves + channel]);
         }
     }
 }
 
-fn box_line(data: &mut [u8], stride: usize, count: usize, reach: usize, line: &mut [u8]) {
-    for i in 0..count {
-        line[i * 4..i * 4 + 4].copy_from_slice(&data[i * stride..i * stride + 4]);
+/// Whole rows are added and taken away, which suits the cache and the vector unit.
+fn box_columns(from: &[u8], to: &mut [u8], width: usize, height: usize, reach: usize) {
+    let share = share_of(reach);
+    let row = |y: usize| &from[y.min(height - 1) * width * 4..][..width * 4];
+    let mut sums: Vec<u32> = row(0).iter().map(|&v| u32::from(v) * reach as u32).collect();
+    for y in 0..=reach {
+        for (sum, &value) in sums.iter_mut().zip(row(y)) {
+            *sum += u32::from(value);
+        }
     }
-    let span = (2 * reach + 1) as u32;
+    for (y, line) in to.chunks_exact_mut(width * 4).enumerate() {
+        let (enters, leaves) = (row(y + reach + 1), row(y.saturating_sub(reach)));
+        for (((value, sum), &enters), &leaves) in
+            line.iter_mut().zip(&mut sums).zip(enters).zip(leaves)
+        {
+            *value = ((*sum * share + 32_768) >> 16).min(255) as u8;
+            *sum = *sum + u32::from(enters) - u32::from(leaves);
+        }
+    }
+}
+
+/// Lays a picture through any affine transform, smoothly, with soft edges.
+pub(crate) fn lay_turned(
+    canvas: &mut Pixmap,
+    picture: &Pixmap,
+    placed: Transform,
+    opacity: f32,
+    blend: Blend,
+) {
+    let Some(back) = placed.invert() else { return };
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let mut corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)]
+        .map(|(x, y)| Point::from_xy(x, y));
+    placed.map_points(&mut corners);
+    let low = |pick: fn(&Point) -> f32| corners.iter().map(pick).fold(f32::MAX, f32::min);
+    let high = |pick: fn(&Point) -> f32| corners.iter().map(pick).fold(f32::MIN, f32::max);
+    let opacity = (opacity.clamp(0.0, 1.0) * 255.0).round() as u32;
+    let canvas_width = canvas.width() as usize;
+    let first = low(|p| p.x).floor().clamp(0.0, canvas_width as f32) as usize;
+    let last = high(|p| p.x).ceil().clamp(0.0, canvas_width as f32) as usize;
+    let top = low(|p| p.y).floor().clamp(0.0, canvas.height() as f32) as usize;
+    let bottom = high(|p| p.y).ceil().clamp(0.0, canvas.height() as f32) as usize;
+    if first >= last {
+        return;
+    }
+    let mut line = vec![0u8; (last - first) * 4];
+    for y in top..bottom {
+        let mut at = Point::from_xy(first as f32 + 0.5, y as f32 + 0.5);
+        back.map_point(&mut at);
+        for (i, pixel) in line.chunks_exact_mut(4).enumerate() {
+            let step = i as f32;
+            sample_with_edge(picture, at.x + step * back.sx, at.y + step * back.ky, pixel);
+        }
+        let start = (y * canvas_width + first) * 4;
+        let target = &mut canvas.data_mut()[start..start + line.len()];
+        lay_row(target, &line, opacity, blend);
+    }
+}
+
+/// The colour at a place; within half a pixel of the edge it fades out.
+#[inline]
+fn sample_with_edge(picture: &Pixmap, x: f32, y: f32, pixel: &mut [u8]) {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let inside = (x.min(width - x) + 0.5).min(y.min(height - y) + 0.5);
+    if inside <= 0.0 {
+        pixel.fill(0);
+        return;
+    }
+    sample(picture, x, y, pixel);
+    if inside < 1.0 {
+        let cover = (inside * 255.0) as u32;
+        for value in pixel {
+            *value = mul(u32::from(*value), cover) as u8;
+        }
+    }
+}
+
+/// The colour at a place between pixels (bilinear, clamped at the edges).
+#[inline]
+pub(crate) fn sample(picture: &Pixmap, x: f32, y: f32, pixel: &mut [u8]) {
+    let (width, height) = (picture.width() as i32, picture.height() as i32);
+    let x = ((x - 0.5) * 256.0) as i32;
+    let y = ((y - 0.5) * 256.0) as i32;
+    let x = x.clamp(0, (width - 1) << 8);
+    let y = y.clamp(0, (height - 1) << 8);
+    let (left, top) = ((x >> 8) as usize, (y >> 8) as usize);
+    let (part_x, part_y) = ((x & 255) as u32, (y & 255) as u32);
+    let stride = width as usize * 4;
+    let upper = top * stride + left * 4;
+    let right = if part_x == 0 { 0 } else { 4 };
+    let lower = if part_y == 0 { upper } else { upper + stride };
+    let data = picture.data();
+    let (a, b) = (&data[upper..upper + 4], &data[upper + right..upper + right + 4]);
+    let (c, d) = (&data[lower..lower + 4], &data[lower + right..lower + right + 4]);
     for channel in 0..4 {
-        let at = |i: usize| u32::from(line[i.min(count - 1) * 4 + channel]);
-        let mut sum = at(0) * reach as u32;
-        for i in 0..=reach {
-            sum += at(i);
-        }
-        for i in 0..count {
-            data[i * stride + channel] = ((sum + span / 2) / span) as u8;
-            sum = sum + at(i + reach + 1) - at(i.saturating_sub(reach));
-        }
+        let above = u32::from(a[channel]) * (256 - part_x) + u32::from(b[channel]) * part_x;
+        let below = u32::from(c[channel]) * (256 - part_x) + u32::from(d[channel]) * part_x;
+        pixel[channel] = ((above * (256 - part_y) + below * part_y + 32_768) >> 16) as u8;
     }
 }
 

@@ -6,7 +6,6 @@
 use std::sync::OnceLock;
 
 use crate::noise::{Dice, hash_unit};
-use crate::raster::mul;
 use resvg::tiny_skia::Pixmap;
 
 /// A texture: how much brighter or darker each pixel becomes.
@@ -29,44 +28,59 @@ impl Tile {
         i32::from(self.delta[(y % SIDE) * SIDE + x % SIDE])
     }
 
-    /// Lays the texture over a picture, where `mask` (same size) is opaque.
-    pub(crate) fn lay(
-        &self,
-        pixmap: &mut Pixmap,
-        strength: f32,
-        offset: (usize, usize),
-        mask: Option<&Pixmap>,
-    ) {
+    /// Lays the texture over an opaque picture.
+    pub(crate) fn lay(&self, pixmap: &mut Pixmap, strength: f32, offset: (usize, usize)) {
         let strength = (strength * 256.0) as i32;
         let width = pixmap.width() as usize;
         for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
-            let mask_row = mask.map(|mask| &mask.data()[y * width * 4..(y + 1) * width * 4]);
-            let line = &self.delta[((y + offset.1) % SIDE) * SIDE..][..SIDE];
+            let line = self.line(y + offset.1);
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
-                let mut change = i32::from(line[(x + offset.0) % SIDE]) * strength / 256;
-                if let Some(mask_row) = mask_row {
-                    let alpha = i32::from(mask_row[x * 4 + 3]);
-                    if alpha == 0 {
-                        continue;
-                    }
-                    change = change * alpha / 255;
-                }
+                let change = (i32::from(line[(x + offset.0) % SIDE]) * strength) >> 8;
                 brighten(pixel, change);
             }
         }
     }
+
+    /// Lays the texture where `shape`, whose corner lies at `corner`, is opaque.
+    pub(crate) fn lay_within(
+        &self,
+        pixmap: &mut Pixmap,
+        strength: f32,
+        offset: (usize, usize),
+        corner: (usize, usize),
+        shape: &Pixmap,
+    ) {
+        let strength = (strength * 256.0) as i32;
+        let (width, columns) = (pixmap.width() as usize, shape.width() as usize);
+        let data = pixmap.data_mut();
+        for (y, cover) in shape.data().chunks_exact(columns * 4).enumerate() {
+            let line = self.line(corner.1 + y + offset.1);
+            let start = ((corner.1 + y) * width + corner.0) * 4;
+            let row = &mut data[start..start + columns * 4];
+            for (x, (pixel, cover)) in
+                row.chunks_exact_mut(4).zip(cover.chunks_exact(4)).enumerate()
+            {
+                let alpha = i32::from(cover[3]);
+                if alpha > 0 {
+                    let delta = i32::from(line[(corner.0 + x + offset.0) % SIDE]);
+                    brighten(pixel, (((delta * strength) >> 8) * alpha) >> 8);
+                }
+            }
+        }
+    }
+
+    fn line(&self, y: usize) -> &[i8] {
+        &self.delta[(y % SIDE) * SIDE..][..SIDE]
+    }
 }
 
-/// Changes brightness by about `change` of 255, in proportion to the colour but never by nothing:
-/// dark cloth has fibres too.
+/// Changes an opaque pixel's brightness by about `change` of 255, in proportion to the colour but
+/// never by nothing: dark cloth has fibres too.
 #[inline]
 pub(crate) fn brighten(pixel: &mut [u8], change: i32) {
-    let alpha = u32::from(pixel[3]);
     for channel in &mut pixel[..3] {
         let value = i32::from(*channel);
-        let scaled = change * (value + 90) / 256;
-        let limit = if alpha == 255 { 255 } else { mul(255, alpha) as i32 };
-        *channel = (value + scaled).clamp(0, limit) as u8;
+        *channel = (value + ((change * (value + 90)) >> 8)).clamp(0, 255) as u8;
     }
 }
 

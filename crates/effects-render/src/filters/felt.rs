@@ -28,7 +28,7 @@ pub(super) fn felt(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(),
     let swollen = raster::blur(pixmap, fuzz * 1.3);
     let height: Vec<u8> = swollen.data().chunks_exact(4).map(|p| luma(p) as u8).collect();
     relief::light(pixmap, &height, 0.75, fuzz.max(1.0) as usize);
-    tile.lay(pixmap, 0.5, (97, 31), None);
+    tile.lay(pixmap, 0.5, (97, 31));
     Ok(())
 }
 

@@ -8,10 +8,15 @@ mod blur;
 mod dither;
 mod duotone;
 mod felt;
+mod fur;
 mod grade;
+mod halftone;
+mod ink;
+mod isometric;
 pub(crate) mod palette;
 mod relief;
 mod sphere;
+mod tilt_shift;
 mod voxel;
 
 use resvg::tiny_skia::Pixmap;
@@ -74,12 +79,17 @@ fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pi
         "dither" => dither::dither(&mut pixmap, arguments)?,
         "duotone" => duotone::duotone(&mut pixmap, arguments)?,
         "felt" => felt::felt(&mut pixmap, arguments)?,
+        "fur" => fur::fur(&mut pixmap, arguments)?,
         "grade" => grade::grade(&mut pixmap, arguments)?,
+        "halftone" => halftone::halftone(&mut pixmap, arguments)?,
+        "ink" => ink::ink(&mut pixmap, arguments)?,
+        "isometric" => pixmap = isometric::isometric(&pixmap, arguments)?,
         "palette" => palette::palette(&mut pixmap, arguments)?,
         "relief" => relief::relief(&mut pixmap, arguments)?,
         "sphere" => pixmap = sphere::sphere(&pixmap, arguments)?,
         "stretch" => grade::stretch(&mut pixmap, arguments)?,
         "texture" => texture(&mut pixmap, arguments)?,
+        "tilt_shift" => tilt_shift::tilt_shift(&mut pixmap, arguments)?,
         "tint" => grade::tint(&mut pixmap, arguments)?,
         "vignette" => grade::vignette(&mut pixmap, arguments)?,
         "voxel" => voxel::voxel(&mut pixmap, arguments)?,
@@ -93,7 +103,7 @@ fn texture(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> 
     let name = arguments.word(0, "grain");
     let tile =
         Tile::named(name).ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
-    tile.lay(pixmap, arguments.number(1, 0.3)?, (0, 0), None);
+    tile.lay(pixmap, arguments.number(1, 0.3)?, (0, 0));
     Ok(())
 }
 

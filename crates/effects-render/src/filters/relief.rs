@@ -26,7 +26,7 @@ pub(super) fn light(pixmap: &mut Pixmap, height: &[u8], depth: f32, reach: usize
             let towards = i32::from(above[x.saturating_sub(reach)]);
             let away = i32::from(below[(x + reach).min(width - 1)]);
             // A slope that rises away from the light faces it.
-            brighten(pixel, (away - towards) * depth / 256);
+            brighten(pixel, ((away - towards) * depth) >> 8);
         }
     }
 }

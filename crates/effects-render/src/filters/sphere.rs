@@ -5,7 +5,7 @@
 use resvg::tiny_skia::Pixmap;
 
 use super::Arguments;
-use crate::raster::{mul, new_pixmap};
+use crate::raster::{self, mul, new_pixmap};
 use crate::scene::Fault;
 
 pub(super) fn sphere(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
@@ -28,10 +28,23 @@ pub(super) fn sphere(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pixma
             let at = (away / radius).min(1.0);
             let (scale, split, shade) = table.at(at);
             let alpha = (cover * 255.0) as u32;
-            for (channel, factor) in [1.0 - split, 1.0, 1.0 + split].into_iter().enumerate() {
-                let from_x = centre_x + dx * scale * factor;
-                let from_y = centre_y + dy * scale * factor;
-                let value = sample(source, from_x, from_y, channel) * shade;
+            let mut colour = [0; 4];
+            raster::sample(source, centre_x + dx * scale, centre_y + dy * scale, &mut colour);
+            if split > 0.002 {
+                let mut fringe = [0; 4];
+                for (channel, factor) in [(0, 1.0 - split), (2, 1.0 + split)] {
+                    let scale = scale * factor;
+                    raster::sample(
+                        source,
+                        centre_x + dx * scale,
+                        centre_y + dy * scale,
+                        &mut fringe,
+                    );
+                    colour[channel] = fringe[channel];
+                }
+            }
+            for channel in 0..3 {
+                let value = f32::from(colour[channel]) * shade;
                 pixel[channel] = mul(value.clamp(0.0, 255.0) as u32, alpha) as u8;
             }
             pixel[3] = alpha as u8;
@@ -60,21 +73,6 @@ impl Refraction {
     fn at(&self, at: f32) -> (f32, f32, f32) {
         self.0[((at * STEPS as f32) as usize).min(STEPS)]
     }
-}
-
-#[inline]
-fn sample(source: &Pixmap, x: f32, y: f32, channel: usize) -> f32 {
-    let (width, height) = (source.width() as usize, source.height() as usize);
-    let x = (x - 0.5).clamp(0.0, (width - 1) as f32);
-    let y = (y - 0.5).clamp(0.0, (height - 1) as f32);
-    let (left, top) = (x as usize, y as usize);
-    let (part_x, part_y) = (x - left as f32, y - top as f32);
-    let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
-    let data = source.data();
-    let at = |x: usize, y: usize| f32::from(data[(y * width + x) * 4 + channel]);
-    let upper = at(left, top) + (at(right, top) - at(left, top)) * part_x;
-    let lower = at(left, bottom) + (at(right, bottom) - at(left, bottom)) * part_x;
-    upper + (lower - upper) * part_y
 }
 
 const STEPS: usize = 2048;

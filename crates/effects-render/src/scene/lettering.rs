@@ -22,8 +22,7 @@ pub(crate) struct Line<'a> {
     pub(crate) colour: &'a str,
     /// The line is shrunk to this width if it is longer.
     pub(crate) max_width: f64,
-    /// Extra attributes for the group, such as `opacity="0.5"`.
-    pub(crate) style: &'a str,
+    pub(crate) opacity: f64,
 }
 
 impl Line<'_> {
@@ -44,11 +43,11 @@ impl Line<'_> {
         let mut svg = format!(
             "<g transform=\"translate({start:.2} {:.2}) scale({scale:.4})\" fill=\"none\" \
              stroke=\"{}\" stroke-width=\"{:.3}\" stroke-linecap=\"round\" \
-             stroke-linejoin=\"round\" {}>",
+             stroke-linejoin=\"round\" opacity=\"{:.2}\">",
             self.y - size,
             self.colour,
             10.0 * self.weight,
-            self.style,
+            self.opacity,
         );
         let mut pen = 0.0;
         for letter in self.text.chars() {
@@ -203,7 +202,7 @@ mod tests {
             anchor: "start",
             colour: "#000",
             max_width: 100.0,
-            style: "",
+            opacity: 1.0,
         };
         let svg = line.to_svg();
         let width = line_width(line.text, 3.2);

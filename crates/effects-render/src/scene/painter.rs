@@ -4,9 +4,7 @@
 //! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a
 //! transform on everything inside.
 
-use resvg::tiny_skia::{
-    FillRule, FilterQuality, Paint, PathBuilder, Pattern, Pixmap, Rect, SpreadMode, Transform,
-};
+use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg;
 
 use super::Fault;
@@ -139,6 +137,7 @@ impl Painter<'_> {
                 Ok(())
             }
             "photo" => self.photo(directive),
+            "layer" => self.layer(directive),
             "soft" => self.soft(directive),
             "tile" => self.tile(directive),
             "grade" => {
@@ -228,7 +227,6 @@ impl Painter<'_> {
         let text = self.text(directive, "text", "")?;
         let anchor = self.text(directive, "anchor", "middle")?;
         let colour = self.text(directive, "colour", "#000")?;
-        let style = self.text(directive, "style", "")?;
         let line = Line {
             text: &text,
             x: self.number(directive, "x", 0.0)?,
@@ -238,7 +236,7 @@ impl Painter<'_> {
             anchor: &anchor,
             colour: &colour,
             max_width: self.number(directive, "max_width", 1e9)?,
-            style: &style,
+            opacity: self.number(directive, "opacity", 1.0)?,
         };
         self.svg.push_str(&line.to_svg());
         Ok(())
@@ -256,40 +254,73 @@ impl Painter<'_> {
     }
 
     /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
+    /// With `mask="before"` the filters see the masked photo, and may paint over its edge.
     fn photo(&mut self, directive: &Directive) -> Result<(), Fault> {
-        let x = self.number(directive, "x", 0.0)?;
-        let y = self.number(directive, "y", 0.0)?;
-        let width = self.number(directive, "w", 100.0)?.max(1.0);
-        let height = self.number(directive, "h", 100.0)?.max(1.0);
+        let frame = self.frame(directive)?;
         let zoom = self.number(directive, "zoom", 1.0)?;
-        let detail = self.number(directive, "detail", 1.0)?;
-        let opacity = self.number(directive, "opacity", 1.0)? as f32;
-        let blend = self.blend(directive)?;
         let filters = self.text(directive, "filters", "")?;
+        let before = self.text(directive, "mask", "after")? == "before";
         let mask = self.mask_source(directive)?;
         self.flush()?;
-
-        let transform = self.transform();
-        let scale = f64::from(scale_of(transform));
-        let pixels = |side: f64| (side * scale * detail).round().clamp(1.0, 4096.0) as u32;
-        let (columns, rows) = (pixels(width), pixels(height));
-        let crop = self.saliency.crop(width / height, zoom);
-        let cut = scale::cut(self.photo, crop, columns, rows);
-        let mut picture = filters::apply_all(cut, &filters)?;
-        let (columns, rows) = (picture.width(), picture.height());
-        let to_pixels = (columns as f32 / width as f32, rows as f32 / height as f32);
-        if let Some(mask) = mask {
-            let onto_picture =
-                Transform::from_scale(to_pixels.0, to_pixels.1).pre_translate(-x as f32, -y as f32);
-            let mut shape = new_pixmap(columns, rows);
-            resvg::render(&self.document(&mask)?, onto_picture, &mut shape.as_mut());
-            raster::mask(&mut picture, &shape);
+        let crop = self.saliency.crop(frame.width / frame.height, zoom);
+        let mut picture = scale::cut(self.photo, crop, frame.columns, frame.rows);
+        if before && let Some(mask) = &mask {
+            self.cut_out(&mut picture, mask, &frame)?;
         }
-        let placed = transform
-            .pre_translate(x as f32, y as f32)
-            .pre_scale(1.0 / to_pixels.0, 1.0 / to_pixels.1);
-        self.lay(&picture, placed, opacity, blend);
+        picture = filters::apply_all(picture, &filters)?;
+        if !before && let Some(mask) = &mask {
+            self.cut_out(&mut picture, mask, &frame)?;
+        }
+        self.lay_in_frame(&picture, &frame);
         Ok(())
+    }
+
+    /// `<?layer x y w h filters?>`: the body drawn on its own, filtered, laid.
+    fn layer(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let frame = self.frame(directive)?;
+        let filters = self.text(directive, "filters", "")?;
+        self.flush()?;
+        let body = self.gather(directive)?;
+        let mut picture = new_pixmap(frame.columns, frame.rows);
+        resvg::render(&self.document(&body)?, frame.onto(&picture), &mut picture.as_mut());
+        picture = filters::apply_all(picture, &filters)?;
+        self.lay_in_frame(&picture, &frame);
+        Ok(())
+    }
+
+    fn frame(&self, directive: &Directive) -> Result<Frame, Fault> {
+        let width = self.number(directive, "w", 100.0)?.max(1.0);
+        let height = self.number(directive, "h", 100.0)?.max(1.0);
+        let detail = self.number(directive, "detail", 1.0)?;
+        let scale = f64::from(scale_of(self.transform()));
+        let pixels = |side: f64| (side * scale * detail).round().clamp(1.0, 4096.0) as u32;
+        Ok(Frame {
+            x: self.number(directive, "x", 0.0)?,
+            y: self.number(directive, "y", 0.0)?,
+            width,
+            height,
+            columns: pixels(width),
+            rows: pixels(height),
+            opacity: self.number(directive, "opacity", 1.0)? as f32,
+            blend: self.blend(directive)?,
+        })
+    }
+
+    fn cut_out(&self, picture: &mut Pixmap, mask: &str, frame: &Frame) -> Result<(), Fault> {
+        let mut shape = new_pixmap(picture.width(), picture.height());
+        resvg::render(&self.document(mask)?, frame.onto(picture), &mut shape.as_mut());
+        raster::mask(picture, &shape);
+        Ok(())
+    }
+
+    /// A filter may have changed the picture's height: its width is what the frame decides.
+    fn lay_in_frame(&mut self, picture: &Pixmap, frame: &Frame) {
+        let scale = frame.width as f32 / picture.width() as f32;
+        let reshaped = picture.height() != frame.rows;
+        let down = if reshaped { scale } else { (frame.height / f64::from(frame.rows)) as f32 };
+        let placed =
+            self.transform().pre_translate(frame.x as f32, frame.y as f32).pre_scale(scale, down);
+        self.lay(picture, placed, frame.opacity, frame.blend);
     }
 
     /// Lays a picture through any transform, the cheap way where there is one.
@@ -306,29 +337,7 @@ impl Painter<'_> {
             }
             return;
         }
-        let Some(frame) =
-            Rect::from_xywh(0.0, 0.0, picture.width() as f32, picture.height() as f32)
-        else {
-            return;
-        };
-        let paint = Paint {
-            shader: Pattern::new(
-                picture.as_ref(),
-                SpreadMode::Pad,
-                FilterQuality::Bilinear,
-                opacity,
-                Transform::identity(),
-            ),
-            anti_alias: true,
-            ..Paint::default()
-        };
-        self.canvas.fill_path(
-            &PathBuilder::from_rect(frame),
-            &paint,
-            FillRule::Winding,
-            placed,
-            None,
-        );
+        raster::lay_turned(&mut self.canvas, picture, placed, opacity, blend);
     }
 
     /// `<?soft blur="20" opacity blend dx dy?>`: the body, blurred: shadows, glows, light.
@@ -381,16 +390,23 @@ impl Painter<'_> {
             .ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
         let mask = self.mask_source(directive)?;
         self.flush()?;
-        let shape = match mask {
-            None => None,
-            Some(mask) => {
-                let tree = self.document(&format!("{}{mask}</g>", open_group(self.transform())))?;
-                let mut shape = new_pixmap(self.canvas.width(), self.canvas.height());
-                resvg::render(&tree, Transform::identity(), &mut shape.as_mut());
-                Some(shape)
-            }
+        let Some(mask) = mask else {
+            tile.lay(&mut self.canvas, strength, shift);
+            return Ok(());
         };
-        tile.lay(&mut self.canvas, strength, shift, shape.as_ref());
+        let tree = self.document(&format!("{}{mask}</g>", open_group(self.transform())))?;
+        let bounds = tree.root().abs_layer_bounding_box();
+        let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
+        let left = bounds.left().floor().clamp(0.0, width);
+        let top = bounds.top().floor().clamp(0.0, height);
+        let columns = bounds.right().ceil().clamp(0.0, width) - left;
+        let rows = bounds.bottom().ceil().clamp(0.0, height) - top;
+        if columns < 1.0 || rows < 1.0 {
+            return Ok(());
+        }
+        let mut shape = new_pixmap(columns as u32, rows as u32);
+        resvg::render(&tree, Transform::from_translate(-left, -top), &mut shape.as_mut());
+        tile.lay_within(&mut self.canvas, strength, shift, (left as usize, top as usize), &shape);
         Ok(())
     }
 
@@ -468,6 +484,27 @@ impl Painter<'_> {
         }
         result.push_str(rest);
         Ok(result)
+    }
+}
+
+/// Where a photo or a layer goes, in the scene's coordinates, and how many pixels it gets.
+struct Frame {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+    columns: u32,
+    rows: u32,
+    opacity: f32,
+    blend: Blend,
+}
+
+impl Frame {
+    /// From the scene's coordinates to the picture's pixels.
+    fn onto(&self, picture: &Pixmap) -> Transform {
+        let across = picture.width() as f32 / self.width as f32;
+        let down = picture.height() as f32 / self.height as f32;
+        Transform::from_scale(across, down).pre_translate(-self.x as f32, -self.y as f32)
     }
 }
 
