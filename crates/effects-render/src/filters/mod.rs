@@ -14,6 +14,7 @@ mod halftone;
 mod ink;
 mod isometric;
 pub(crate) mod palette;
+mod patchwork;
 mod relief;
 mod sphere;
 mod tilt_shift;
@@ -85,6 +86,7 @@ fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pi
         "ink" => ink::ink(&mut pixmap, arguments)?,
         "isometric" => pixmap = isometric::isometric(&pixmap, arguments)?,
         "palette" => palette::palette(&mut pixmap, arguments)?,
+        "patchwork" => patchwork::patchwork(&mut pixmap, arguments)?,
         "relief" => relief::relief(&mut pixmap, arguments)?,
         "sphere" => pixmap = sphere::sphere(&pixmap, arguments)?,
         "stretch" => grade::stretch(&mut pixmap, arguments)?,
