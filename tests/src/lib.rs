@@ -24,3 +24,8 @@ pub use notes::{Gate, Notes};
 pub use scenario::{Scenario, Witness, setup};
 pub use suite::{check_all, faces};
 pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -6,7 +6,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use effects_core::{BaseUrl, Uploads};
 
-use crate::commands::{check, completions, emulator, run, status, submit, templates, wait};
+use crate::commands::{
+    check, completions, emulator, run, sampler, status, submit, templates, wait,
+};
 use crate::values::Poll;
 
 /// Turns photos into styled pictures with the spark_img_effects service.
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Check(check::Arguments),
     /// List the templates, all or those that match
     Templates(templates::Arguments),
+    /// Paint a photo through all thirty templates, on this machine
+    Sampler(sampler::Arguments),
     /// Run the local gateway until it is stopped
     Emulator(Box<emulator::Arguments>),
     /// Print a completion script for a shell

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod emulator;
 pub(crate) mod run;
+pub(crate) mod sampler;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod templates;
@@ -33,6 +34,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Wait(arguments) => wait::wait(&global, arguments, &output),
         Command::Check(arguments) => check::check(&global, &arguments, &output),
         Command::Templates(arguments) => templates::templates(&arguments, &output),
+        Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
         Command::Completions(arguments) => completions::completions(&arguments),
     };

@@ -101,3 +101,30 @@ fn an_emulator_that_cannot_be_exits_2() {
         world.run(&[&["emulator"], flags].concat()).exits(2);
     }
 }
+
+#[test]
+fn the_sampler_paints_a_sheet_of_all_templates_without_a_key() {
+    let world = World::new();
+    let photo = world.photo();
+    let ran = Ran::of(&mut world.bare(&["sampler", photo, "-o", "looks.png"])).exits(0);
+    assert_eq!(ran.stdout.trim(), "looks.png");
+    // Six pictures of 320 pixels in a row, and five rows.
+    let (width, height) = sides(&fs::read(world.path("looks.png")).unwrap());
+    assert!(width >= 6 * 320 && height >= 5 * 320, "{width}x{height}");
+    assert_eq!(world.names(), ["looks.png"]);
+}
+
+#[test]
+fn the_sampler_refuses_what_it_cannot_paint_or_write() {
+    let world = World::new();
+    let url = world.run(&["sampler", IMAGE]).exits(2);
+    assert!(url.stderr.contains("path of a photo"), "{url:?}");
+    let text = world.run_with_stdin(&["sampler", "-"], b"not a picture").exits(2);
+    assert!(text.stderr.contains("not a picture"), "{text:?}");
+    let broken = world.run_with_stdin(&["sampler", "-"], b"\x89PNG\r\n\x1a\nbroken").exits(2);
+    assert_eq!(broken.stdout, "");
+    let photo = world.photo();
+    world.run(&["sampler", photo, "-o", "nowhere/looks.png"]).exits(2);
+    assert!(world.names().is_empty(), "{:?}", world.names());
+    assert_eq!(world.server.connections(), 0);
+}

@@ -1,0 +1,61 @@
+//! `effects sampler`: one photo through all thirty templates, painted on this machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use effects_client::{Landing, Sink};
+use effects_core::{Error, ErrorKind};
+use serde::Serialize;
+
+use crate::commands::{CommandResult, Done};
+use crate::image::Image;
+use crate::output::Output;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects sampler photo.jpg
+  effects sampler - -o looks.png < photo.jpg
+
+The pictures are painted on this machine: stand-ins that tell the templates apart, and not what the
+service's generative model makes of the photo. Nothing is sent, nothing is billed.")]
+pub(crate) struct Arguments {
+    /// A photo on this machine, or - for stdin
+    image: String,
+
+    /// Where the sheet goes
+    #[arg(short, long, value_name = "FILE", default_value = "sheet.png")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct SamplerObject<'a> {
+    schema: &'static str,
+    path: &'a str,
+}
+
+pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
+    let photo = match Image::read(Some(&arguments.image)) {
+        Image::Local(photo) => photo,
+        Image::Unusable(error) => return Err(error.into()),
+        Image::Missing | Image::Url(_) => {
+            let message = "the sampler paints on this machine and fetches nothing: give the path of \
+                           a photo, or - for stdin";
+            return Err(Error::new(ErrorKind::UnusablePhoto, message).into());
+        }
+    };
+    // An output that cannot be written is told before the painting, not after.
+    let mut landing = Landing::begin(&arguments.output)
+        .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))?;
+    let sheet = effects_render::sampler(photo.bytes(), SIDE).map_err(|error| {
+        Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.name()))
+    })?;
+    landing.write(&sheet)?;
+    let path = landing.finish()?.display().to_string();
+    let object = SamplerObject { schema: "effects.sampler.v1", path: &path };
+    output.result(&object, std::slice::from_ref(&path))?;
+    Ok(Done::Well)
+}
+
+/// Pixels of each picture on the sheet.
+const SIDE: u32 = 320;
