@@ -1,13 +1,14 @@
 //! `fur <length> <curl> <density> <light>`: combed hair that follows the picture.
 //!
-//! Hairs grow from a jittered grid, top rows first, so that lower ones lie over them. Each takes
-//! the colour at its root and lies along the picture's contours, hanging down where there are none.
-//! Hair may hang over the edge of an opaque shape into transparent ground.
+//! Hairs grow from a jittered grid, lowest rows first, so that upper ones hang over the roots of
+//! those below. Each takes the colour at its root and lies along the picture's contours, hanging
+//! down where there are none; neighbours lean together in tufts. Hair may hang over the edge of an
+//! opaque shape into transparent ground.
 
 use resvg::tiny_skia::Pixmap;
 
 use super::Arguments;
-use crate::noise::Dice;
+use crate::noise::{Dice, hash_unit};
 use crate::raster::luma;
 use crate::scale;
 use crate::scene::Fault;
@@ -15,30 +16,33 @@ use crate::scene::Fault;
 pub(super) fn fur(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
     let coat = Coat {
         length: arguments.number(0, 22.0)?.max(3.0),
+        width: if arguments.number(0, 22.0)? > 36.0 { 3 } else { 2 },
         curl: arguments.number(1, 0.5)?,
         light: arguments.number(3, 26.0)?,
     };
     let density = arguments.number(2, 1.0)?.max(0.1);
-    let step = (coat.length / 4.2 / density.sqrt()).max(2.5);
+    // Every place is covered about twice, whatever the length.
+    let step = (coat.length * coat.width as f32 / 1.9 / density).sqrt().max(2.5);
     let flow = Flow::of(pixmap);
     let under = pixmap.clone();
     let (width, height) = (pixmap.width() as f32, pixmap.height() as f32);
     let mut dice = Dice::new(5);
-    let mut y = -step;
-    while y < height {
+    let mut y = height;
+    while y > -step {
         let mut x = -step;
         while x < width {
             let root = (x + dice.between(0.0, step), y + dice.between(0.0, step));
             coat.hair(pixmap, &under, &flow, root, &mut dice);
             x += step;
         }
-        y += step;
+        y -= step;
     }
     Ok(())
 }
 
 struct Coat {
     length: f32,
+    width: usize,
     curl: f32,
     light: f32,
 }
@@ -52,23 +56,33 @@ impl Coat {
         root: (f32, f32),
         dice: &mut Dice,
     ) {
-        let (length, tone) = (self.length * dice.between(0.6, 1.15), dice.between(-1.0, 1.0));
-        let bend = dice.between(-1.0, 1.0) * self.curl / self.length;
-        let lean = dice.between(-1.0, 1.0) * self.curl * 0.5;
         let Some(colour) = root_colour(under, root) else { return };
+        let length = self.length * dice.between(0.55, 1.1);
+        let tuft = self.tuft(root);
+        let tone = dice.between(-0.6, 0.6) + tuft.0 * 0.7;
+        let bend = (dice.between(-0.6, 0.6) + tuft.1) * self.curl / self.length;
         let (mut x, mut y) = root;
-        let mut angle = flow.angle(x, y) + lean;
-        let steps = length as i32;
-        for i in 0..steps {
+        let mut angle = flow.angle(x, y) + (dice.between(-0.3, 0.3) - tuft.1 * 0.5) * self.curl;
+        for i in 0..length as i32 {
             let along = i as f32 / length;
             // Dark at the root, light towards the tip.
-            let shade = ((along - 0.45) * 2.0 * self.light + tone * self.light * 0.7) as i32;
-            let cover = (255.0 * (1.0 - along * along)) as i32;
-            dot(pixmap, x, y, colour.map(|c| c + shade), cover, along < 0.55);
+            let shade = ((along * 1.9 - 1.05 + tone * 0.75) * self.light) as i32;
+            let cover = (250.0 * (1.0 - along * along * along)) as i32;
+            let across = if along < 0.6 { self.width } else { self.width - 1 };
+            dot(pixmap, x, y, colour.map(|c| c + shade), cover, across);
             x += angle.cos();
             y += angle.sin();
             angle += bend;
         }
+    }
+
+    /// Brightness and bend, in -1..1, that the hairs of a tuft share.
+    fn tuft(&self, root: (f32, f32)) -> (f32, f32) {
+        let cell = self.length * 0.5;
+        let row = (root.1 / cell + 40.0) as u32;
+        let column = (root.0 / cell + 40.0 + (row % 2) as f32 * 0.5) as u32;
+        let share = |k| hash_unit(row * 977 + column, k) as f32 * 2.0 - 1.0;
+        (share(61), share(62))
     }
 }
 
@@ -81,15 +95,15 @@ fn root_colour(under: &Pixmap, root: (f32, f32)) -> Option<[i32; 3]> {
     (pixel[3] > 200).then(|| [0, 1, 2].map(|channel| i32::from(pixel[channel])))
 }
 
-/// One or two pixels across, mixed into what is there.
+/// A few pixels across, mixed into what is there.
 #[inline]
-fn dot(pixmap: &mut Pixmap, x: f32, y: f32, colour: [i32; 3], cover: i32, thick: bool) {
+fn dot(pixmap: &mut Pixmap, x: f32, y: f32, colour: [i32; 3], cover: i32, across: usize) {
     let (width, height) = (pixmap.width() as i32, pixmap.height() as i32);
     let (column, row) = (x as i32, y as i32);
     if x < 0.0 || y < 0.0 || column >= width || row >= height {
         return;
     }
-    let across = if thick && column + 1 < width { 2 } else { 1 };
+    let across = across.min((width - column) as usize);
     let at = ((row * width + column) * 4) as usize;
     for pixel in pixmap.data_mut()[at..at + across * 4].chunks_exact_mut(4) {
         for (value, &ink) in pixel.iter_mut().zip(&colour) {
