@@ -136,7 +136,7 @@ mod event;
 mod format;
 mod origin;
 mod outcome;
-mod pace;
+pub mod pace;
 mod policy;
 mod raw;
 mod reference;

@@ -1,11 +1,25 @@
 //! When to look next.
 
+mod curve;
+mod fit;
+mod forecast;
+mod history;
+mod learned;
+mod plan;
+mod progress;
+mod scale;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
 use crate::seed::Dice;
+
+pub use curve::{Curve, Eta};
+pub use history::History;
+pub use learned::{Learned, Model};
+pub use progress::Progress;
 
 /// How long to wait before each look at a running task.
 ///

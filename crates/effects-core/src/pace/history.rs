@@ -1,0 +1,171 @@
+//! What has been seen of the durations of one kind of task.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::scale;
+
+/// What is known of how long the tasks of one origin and template take.
+///
+/// A client never sees a duration, only two looks round it: the last that saw the task running and
+/// the first that saw it ended. The history keeps the newest 256 such pairs, one
+/// kilobyte, and a [`Curve`](super::Curve) is fitted to all of them together. (Spreading each pair over a
+/// histogram as it arrives would be smaller, but what is spread under the first, poor guess stays
+/// wrong; the pairs, kept, are read again in the light of all later ones.)
+///
+/// ```
+/// use std::time::Duration;
+/// use effects_core::pace::History;
+///
+/// let mut history = History::new();
+/// for _ in 0..20 {
+///     history.observe(Some(Duration::from_secs(9)), Duration::from_secs(12));
+/// }
+/// let eta = history.eta(Duration::ZERO).unwrap();
+/// assert!(eta.typical > Duration::from_secs(9) && eta.typical < Duration::from_secs(12));
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct History {
+    spans: VecDeque<Span>,
+}
+
+/// Two points of the scale that a task's end lies between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span {
+    from: u16,
+    to: u16,
+}
+
+impl History {
+    /// Nothing seen yet.
+    pub const fn new() -> Self {
+        Self { spans: VecDeque::new() }
+    }
+
+    /// Learns from a task seen to end, whether well or not.
+    ///
+    /// `last_running` is its age at the last look that saw it running, `None` if there was none;
+    /// `first_ended` is its age at the look that saw its end. A pair the wrong way round is read
+    /// the other way.
+    pub fn observe(&mut self, last_running: Option<Duration>, first_ended: Duration) {
+        let running = last_running.unwrap_or_default();
+        let (early, late) = (running.min(first_ended), running.max(first_ended));
+        let from = scale::nearest(early.as_secs_f64()).min(scale::LAST - 2);
+        let to = scale::nearest(late.as_secs_f64()).clamp(from + 1, scale::LAST - 1);
+        self.push(Span::new(from, to));
+    }
+
+    /// Learns from a task that was still running at this age when it was last looked at and will
+    /// not be looked at again.
+    pub fn observe_running(&mut self, age: Duration) {
+        let from = scale::nearest(age.as_secs_f64()).min(scale::LAST - 1);
+        if from > 0 {
+            self.push(Span::new(from, scale::LAST));
+        }
+    }
+
+    /// Adds what another history has seen, as if the two had been seen side by side.
+    ///
+    /// Where there is more than room, the oldest of both goes.
+    pub fn merge(&mut self, other: &Self) {
+        let (mine, theirs) = (self.spans.len(), other.spans.len());
+        let mut merged: Vec<(usize, Span)> = Vec::with_capacity(mine + theirs);
+        // Newest with newest: both are counted back from their ends.
+        merged.extend(self.spans.iter().enumerate().map(|(i, span)| (mine - i, *span)));
+        merged.extend(other.spans.iter().enumerate().map(|(i, span)| (theirs - i, *span)));
+        merged.sort_by_key(|(back, _)| std::cmp::Reverse(*back));
+        let spare = merged.len().saturating_sub(CAPACITY);
+        self.spans = merged.into_iter().skip(spare).map(|(_, span)| span).collect();
+    }
+
+    /// How many observations are kept.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether nothing has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The observations, oldest first.
+    pub(super) fn spans(&self) -> impl DoubleEndedIterator<Item = Span> + ExactSizeIterator {
+        self.spans.iter().copied()
+    }
+
+    fn push(&mut self, span: Span) {
+        if self.spans.len() == CAPACITY {
+            self.spans.pop_front();
+        }
+        self.spans.push_back(span);
+    }
+}
+
+impl Span {
+    fn new(from: usize, to: usize) -> Self {
+        // The scale has fewer points than a u16 has numbers.
+        Self { from: from as u16, to: to as u16 }
+    }
+
+    /// The point before which the task did not end.
+    pub(super) fn from(self) -> usize {
+        usize::from(self.from)
+    }
+
+    /// The point by which it had ended; the last of the scale if it has not been seen to.
+    pub(super) fn to(self) -> usize {
+        usize::from(self.to)
+    }
+}
+
+/// The written form: version 1, then the points of each pair, flat.
+#[derive(Deserialize, Serialize)]
+struct Written {
+    version: u32,
+    spans: Vec<u16>,
+}
+
+impl From<History> for Written {
+    fn from(history: History) -> Self {
+        let spans = history.spans.iter().flat_map(|span| [span.from, span.to]).collect();
+        Self { version: VERSION, spans }
+    }
+}
+
+impl TryFrom<Written> for History {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { version, spans } = written;
+        if version != VERSION {
+            return Err(format!(
+                "version: a pace history of version {version} is not known, only {VERSION}; \
+                 delete it and it will be learnt again"
+            ));
+        }
+        if spans.len() % 2 != 0 {
+            return Err(format!("spans: {} numbers are not pairs", spans.len()));
+        }
+        let mut history = Self::new();
+        for pair in spans.chunks_exact(2) {
+            let (from, to) = (pair[0], pair[1]);
+            if from >= to || usize::from(to) > scale::LAST {
+                return Err(format!(
+                    "spans: {from} to {to} is not a rising pair of points up to {}",
+                    scale::LAST
+                ));
+            }
+            history.push(Span { from, to });
+        }
+        Ok(history)
+    }
+}
+
+/// Pairs kept. The older half fades (see `fit`), so this is what about 190 tasks say.
+pub(super) const CAPACITY: usize = 256;
+
+/// The version of the written form, which counts in points of `scale`.
+const VERSION: u32 = 1;
