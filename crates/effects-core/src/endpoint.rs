@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request};
 
-use crate::call::{Call, Exchange};
+use crate::call::{Answer, Call, Exchange};
 use crate::origin::BaseUrl;
 use crate::task_id::TaskId;
 
@@ -83,8 +83,29 @@ impl Endpoint {
         request
     }
 
-    /// The body with every occurrence of the key blotted out: what a gateway echoes must not reach
-    /// an error, a log or `raw`. Every transport passes bodies through it.
+    /// The answer with every occurrence of the key blotted out, in its headers and its body: what a
+    /// gateway echoes must not reach an error, a log or `raw`. Every transport passes its answers
+    /// through it.
+    #[must_use]
+    pub fn redact_answer(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Answered { status, mut headers, body } => {
+                for value in headers.values_mut() {
+                    if find(value.as_bytes(), self.key.0.as_bytes()).is_some() {
+                        let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
+                        // What stood in a header before still can, and so can the mark.
+                        *value = HeaderValue::from_maybe_shared(clean)
+                            .unwrap_or(HeaderValue::from_static(MARK));
+                    }
+                }
+                Answer::Answered { status, headers, body: self.redact(body) }
+            }
+            Answer::NotSent(reason) => Answer::NotSent(reason.replace(&self.key.0, MARK)),
+            Answer::Lost(reason) => Answer::Lost(reason.replace(&self.key.0, MARK)),
+        }
+    }
+
+    /// The body with every occurrence of the key blotted out.
     pub fn redact(&self, body: Bytes) -> Bytes {
         let key = self.key.0.as_bytes();
         let mut found = find(&body, key);
@@ -94,7 +115,7 @@ impl Endpoint {
         let (mut clean, mut rest) = (Vec::with_capacity(body.len()), &body[..]);
         while let Some(at) = found {
             clean.extend_from_slice(&rest[..at]);
-            clean.extend_from_slice(b"[key]");
+            clean.extend_from_slice(MARK.as_bytes());
             rest = &rest[at + key.len()..];
             found = find(rest, key);
         }
@@ -175,6 +196,8 @@ fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
     (0..=last).find(|&at| text[at] == first && text[at..].starts_with(pattern))
 }
 
+/// What stands where the key stood.
+const MARK: &str = "[key]";
 const GENERATION: &str = "/model/v1/generation";
 const USER_AGENT_VALUE: &str = concat!("effects/", env!("CARGO_PKG_VERSION"));
 
@@ -219,6 +242,19 @@ mod tests {
         let redacted = endpoint("https://x").redact(Bytes::from_static(b"test-key, test-key!"));
         assert_eq!(redacted, "[key], [key]!");
         assert_eq!(endpoint("https://x").redact(Bytes::from_static(b"test")), "test");
+
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("for test-key"));
+        headers.insert("date", HeaderValue::from_static("today"));
+        let (status, body) = (http::StatusCode::OK, Bytes::from_static(b"test-key"));
+        let answer =
+            endpoint("https://x").redact_answer(Answer::Answered { status, headers, body });
+        let Answer::Answered { headers, body, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(
+            (&headers["x-request-id"], &headers["date"]),
+            (&"for [key]".parse().unwrap(), &"today".parse().unwrap())
+        );
+        assert_eq!(body, "[key]");
     }
 
     #[test]

@@ -43,12 +43,7 @@ impl ReqwestTransport {
 
     /// Makes an exchange outside any run, redacted like every other.
     pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
-        match self.http.exchange(request, timeout).await {
-            Answer::Answered { status, headers, body } => {
-                Answer::Answered { status, headers, body: self.endpoint.redact(body) }
-            }
-            failure => failure,
-        }
+        self.endpoint.redact_answer(self.http.exchange(request, timeout).await)
     }
 }
 

@@ -42,12 +42,7 @@ impl UreqTransport {
         request: http::Request<bytes::Bytes>,
         timeout: std::time::Duration,
     ) -> Answer {
-        match self.http.exchange(request, timeout) {
-            Answer::Answered { status, headers, body } => {
-                Answer::Answered { status, headers, body: self.endpoint.redact(body) }
-            }
-            failure => failure,
-        }
+        self.endpoint.redact_answer(self.http.exchange(request, timeout))
     }
 }
 

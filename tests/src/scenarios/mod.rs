@@ -3,5 +3,6 @@
 pub mod create;
 pub mod dialects;
 pub mod downloads;
+pub mod echoes;
 pub mod looks;
 pub mod uploads;
