@@ -1,5 +1,5 @@
-//! What a client tells `tracing`: a span for each task with children for submitting, waiting,
-//! polling and downloading, and the run's events inside them.
+//! What a client tells `tracing`: a span for each task, inside it one for each submission, one for
+//! the wait with one for each poll, and one for each download; and the run's events.
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.
@@ -24,15 +24,19 @@ pub fn wait_span(task: &Span) -> Span {
     tracing::debug_span!(parent: task, "wait")
 }
 
-/// The span of one exchange, inside the current one: `submit` or `poll`.
+/// The span of one exchange, inside the current one: `submit`, inside a task, or `poll`, inside its
+/// wait.
 pub fn exchange_span(call: &Call) -> Span {
     if call.is_submission() { tracing::debug_span!("submit") } else { tracing::debug_span!("poll") }
 }
 
-/// The span of one download.
+/// The span of one download, inside one of its task: the run that made the picture is over, and may
+/// have been another process's.
 pub fn download_span(picture: &Picture) -> Span {
     let host = picture.url.split('/').nth(2).unwrap_or_default();
-    tracing::debug_span!("download", task_id = picture.task_id.as_str(), host)
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let task = task_span(None, Some(&picture.task_id));
+    tracing::debug_span!(parent: &task, "download", host)
 }
 
 /// Tells an event of a run inside its task's span.

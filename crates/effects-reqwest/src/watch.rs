@@ -27,6 +27,8 @@ pub struct Watch {
     task: Option<TaskId>,
     template: Option<Template>,
     span: Span,
+    /// The span of the wait, once there is a task to wait for.
+    wait: Option<Span>,
     abandonment: Arc<Abandonment>,
     end: Option<Result<Outcome, Error>>,
     /// A handle that wants to remember the verdict.
@@ -75,6 +77,7 @@ impl Watch {
             driving: Driving::Here(Box::new(run)),
             task,
             template,
+            wait: None,
             abandonment: Arc::default(),
             end: None,
             handle: None,
@@ -90,7 +93,7 @@ impl Watch {
     pub async fn next(&mut self) -> Option<Event> {
         self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) => {
-                let leg = self.leg(run).instrument(self.span.clone());
+                let leg = self.leg(run);
                 Driving::Away(tokio::spawn(leg))
             }
             driving => driving,
@@ -147,7 +150,7 @@ impl Watch {
     async fn drive_on(&mut self) {
         match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) if self.task.is_some() => {
-                let leg = self.leg(run).instrument(self.span.clone()).await;
+                let leg = self.leg(run).await;
                 self.arrive(Ok(leg));
             }
             driving => {
@@ -159,10 +162,14 @@ impl Watch {
 
     /// Drives up to the next event, and on to the end if nobody is left to hear it: then a
     /// submission under way is waited for, recorded and told, and none follows.
-    fn leg(&self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
+    fn leg(&mut self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
         let (client, span) = (self.client.clone(), self.span.clone());
+        let inside = match &self.task {
+            None => span.clone(),
+            Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&span)).clone(),
+        };
         let abandonment = Arc::clone(&self.abandonment);
-        async move {
+        let leg = async move {
             let (shared, abandoned) = (client.shared(), || abandonment.has_come());
             let clock = AbandonableClock { clock: &shared.clock, abandonment: &abandonment };
             let (transport, journal) = (&shared.transport, client.journal());
@@ -182,7 +189,8 @@ impl Watch {
                 });
                 return (run, told);
             }
-        }
+        };
+        leg.instrument(inside)
     }
 
     fn arrive(&mut self, leg: Result<Leg, JoinError>) -> Option<Event> {

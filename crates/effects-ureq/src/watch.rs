@@ -34,6 +34,8 @@ pub struct Watch {
     stopper: Stopper,
     clock: StoppableClock,
     span: Span,
+    /// The span of the wait, once there is a task to wait for.
+    wait: Option<Span>,
     end: Option<Result<Outcome, Error>>,
     /// A handle that wants to remember the verdict.
     handle: Option<TaskHandle>,
@@ -63,7 +65,8 @@ impl Watch {
         let clock = StoppableClock::new(client.shared().clock.clone(), stopper.clone());
         let span = telemetry::task_span(template.as_ref(), run.task_id());
         let client = client.clone();
-        Self { client, run, template, stopper, clock, span, end: None, handle: None }
+        let (wait, end, handle) = (None, None, None);
+        Self { client, run, template, stopper, clock, span, wait, end, handle }
     }
 
     /// What ends the watch from another thread.
@@ -118,7 +121,10 @@ impl Watch {
     }
 
     fn drive(&mut self) -> Result<Told, Error> {
-        let span = self.span.clone();
+        let span = match self.run.task_id() {
+            None => self.span.clone(),
+            Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&self.span)).clone(),
+        };
         let _entered = span.enter();
         let transport = Noted { client: &self.client, stopper: &self.stopper };
         let journal = self.client.journal();
