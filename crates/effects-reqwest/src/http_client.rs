@@ -8,64 +8,69 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use effects_client::{Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, Trouble};
+use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
 use http::{Method, Request};
 use reqwest::redirect::Policy as Redirects;
-use reqwest::{ClientBuilder, Response};
+use reqwest::{ClientBuilder, Response, Url};
 
 use crate::tls;
 
 /// reqwest's clients of a client, one for each kind of exchange.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    submit: reqwest::Client,
-    poll: reqwest::Client,
-    transfer: reqwest::Client,
-    transfer_here: reqwest::Client,
+    submit: ByPlace,
+    poll: ByPlace,
+    transfer: ByPlace,
+}
+
+/// One for this machine, which no proxy of the environment may catch, and one for all others.
+#[derive(Debug)]
+struct ByPlace {
+    here: reqwest::Client,
+    there: reqwest::Client,
+}
+
+impl ByPlace {
+    fn of(&self, url: &Url) -> &reqwest::Client {
+        if is_here(url) { &self.here } else { &self.there }
+    }
 }
 
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        let base = settings.endpoint.base();
-        let secure = base.to_string().starts_with("https:");
+        let secure = settings.endpoint.base().to_string().starts_with("https:");
         let tls = tls::settings(settings.ca_bundle.as_ref(), secure)?;
-        let loopback = base.origin().is_loopback();
-        let base = |here: bool| -> Result<ClientBuilder, Error> {
+        let client = |here: bool, redirects: Redirects, idle| -> Result<reqwest::Client, Error> {
             let builder = reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .connect_timeout(settings.connect_timeout)
+                .pool_idle_timeout(idle)
+                .redirect(redirects)
                 .retry(reqwest::retry::never())
                 .referer(false);
-            proxied(builder, &settings.proxy, here)
+            build(proxied(builder, &settings.proxy, here)?)
         };
-        let keyed = |idle| -> Result<reqwest::Client, Error> {
-            build(base(loopback)?.redirect(Redirects::none()).pool_idle_timeout(idle))
+        let keyed = |idle| -> Result<ByPlace, Error> {
+            let client = |here| client(here, Redirects::none(), idle);
+            Ok(ByPlace { here: client(true)?, there: client(false)? })
         };
-        let transfer = |here| -> Result<reqwest::Client, Error> {
-            build(
-                base(here)?
-                    .redirect(Redirects::limited(5))
-                    .read_timeout(settings.policy.request_timeout)
-                    .timeout(settings.policy.wait_timeout.max(settings.policy.request_timeout)),
-            )
-        };
+        let transfer = |here| client(here, Redirects::limited(5), TRANSFER_IDLE);
         Ok(Self {
             submit: keyed(SUBMIT_IDLE)?,
             poll: keyed(POLL_IDLE)?,
-            transfer: transfer(false)?,
-            transfer_here: transfer(true)?,
+            transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
         })
     }
 
     /// Makes an exchange that carries the key, or a presigned permission.
     pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
-        let client = if request.method() == Method::GET { &self.poll } else { &self.submit };
+        let clients = if request.method() == Method::GET { &self.poll } else { &self.submit };
         let mut request = match reqwest::Request::try_from(request) {
             Ok(request) => request,
             Err(error) => return Answer::NotSent(words(&error)),
         };
         *request.timeout_mut() = Some(timeout);
-        let mut response = match client.execute(request).await {
+        let mut response = match clients.of(request.url()).execute(request).await {
             Ok(response) => response,
             Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
             Err(error) => return Answer::Lost(words(&error)),
@@ -77,27 +82,57 @@ impl HttpClient {
         }
     }
 
-    /// Opens a download. It carries no key.
-    pub(crate) async fn open(&self, url: &str) -> Result<Response, Trouble> {
-        let host = url.parse::<http::Uri>().ok().and_then(|uri| Some(uri.host()?.to_owned()));
-        let here = host.is_some_and(|host| {
-            BaseUrl::parse(&format!("http://{host}"), true)
-                .is_ok_and(|base| base.origin().is_loopback())
-        });
-        let client = if here { &self.transfer_here } else { &self.transfer };
-        client.get(url).send().await.map_err(|error| {
+    /// Opens a download. It carries no key, may go for one `request_timeout` without a byte, and
+    /// ends with one `wait_timeout`.
+    pub(crate) async fn open(&self, url: &str, policy: &Policy) -> Result<Fetch, Trouble> {
+        let Ok(url) = url.parse::<Url>() else {
+            return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
+        };
+        let quiet = policy.request_timeout;
+        let whole = policy.wait_timeout.max(quiet);
+        let request = self.transfer.of(&url).get(url).timeout(whole).send();
+        let response = within(quiet, request).await?.map_err(|error| {
             let reason = words(&error);
             if before_sending(&error) {
                 Trouble::NotSent { reason }
             } else {
                 Trouble::Lost { reason }
             }
-        })
+        })?;
+        Ok(Fetch { response, quiet })
     }
 }
 
+/// A download under way.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    pub(crate) response: Response,
+    /// How long it may go without a byte.
+    quiet: Duration,
+}
+
+impl Fetch {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Trouble> {
+        let chunk = within(self.quiet, self.response.chunk()).await?;
+        chunk.map_err(|error| Trouble::Lost { reason: words(&error) })
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Trouble> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.map_err(|_| Trouble::Lost { reason: format!("nothing came for {limit:?}") })
+}
+
+fn is_here(url: &Url) -> bool {
+    // Only the host matters, so any scheme will do.
+    url.host_str().is_some_and(|host| {
+        BaseUrl::parse(&format!("http://{host}"), true)
+            .is_ok_and(|base| base.origin().is_loopback())
+    })
+}
+
 /// The error with its causes, without the URL: it may be a permission.
-pub(crate) fn words(error: &reqwest::Error) -> String {
+fn words(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -158,6 +193,9 @@ const SUBMIT_IDLE: Duration = Duration::from_millis(1_500);
 
 /// A poll may try an older one: it can be made again.
 const POLL_IDLE: Duration = Duration::from_secs(30);
+
+/// Connections to hosts of pictures are seldom used again.
+const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 
 /// No answer about a task is longer.
 const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;

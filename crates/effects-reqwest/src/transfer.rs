@@ -13,7 +13,6 @@ use http::Request;
 use tracing::Instrument;
 
 use crate::client::Client;
-use crate::http_client::words;
 
 pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     let shared = client.shared();
@@ -176,18 +175,12 @@ async fn attempt(
 ) -> Result<(), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
     let http = client.shared().transport.http();
-    let mut response = http.open(&picture.url).await.map_err(Hitch::Trouble)?;
-    let mut receiver =
-        download.receive(response.status(), response.headers()).map_err(Hitch::Trouble)?;
-    loop {
-        let chunk = response
-            .chunk()
-            .await
-            .map_err(|error| Hitch::Trouble(Trouble::Lost { reason: words(&error) }))?;
-        let Some(chunk) = chunk else {
-            return receiver.finish().map(drop).map_err(Hitch::Trouble);
-        };
+    let mut fetch = http.open(&picture.url, client.policy()).await.map_err(Hitch::Trouble)?;
+    let (status, headers) = (fetch.response.status(), fetch.response.headers());
+    let mut receiver = download.receive(status, headers).map_err(Hitch::Trouble)?;
+    while let Some(chunk) = fetch.chunk().await.map_err(Hitch::Trouble)? {
         receiver.chunk(&chunk).map_err(Hitch::Trouble)?;
         target.write(chunk).await.map_err(Hitch::Target)?;
     }
+    receiver.finish().map(drop).map_err(Hitch::Trouble)
 }
