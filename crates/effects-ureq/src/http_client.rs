@@ -4,38 +4,49 @@
 //! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
 //! says truthfully whether the request can have left.
 
-use std::cell::Cell;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{CaBundle, Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, Trouble};
-use http::{Request, Response};
+use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
+use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body};
+
+use crate::connection::{self, Outermost};
 
 /// The agents of a client, one for each kind of exchange.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    submit: Agent,
-    poll: Agent,
-    transfer: Agent,
-    transfer_here: Agent,
+    submit: ByPlace,
+    poll: ByPlace,
+    transfer: ByPlace,
+    /// The time limit of the agents; another costs a copy of their settings.
     timeout: Duration,
+}
+
+/// One for this machine, which no proxy of the environment may catch, and one for all others.
+#[derive(Debug)]
+struct ByPlace {
+    here: Agent,
+    there: Agent,
+}
+
+impl ByPlace {
+    fn of(&self, uri: &Uri) -> &Agent {
+        if is_here(uri) { &self.here } else { &self.there }
+    }
 }
 
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let roots = roots(settings.ca_bundle.as_ref())?;
-        let loopback = settings.endpoint.base().origin().is_loopback();
         let (there, here) = (proxy(&settings.proxy, false)?, proxy(&settings.proxy, true)?);
         let timeout = settings.policy.request_timeout;
         let base = |proxy: &Option<ureq::Proxy>| {
@@ -47,31 +58,31 @@ impl HttpClient {
                 .max_idle_connections(IDLE_CONNECTIONS)
                 .max_idle_connections_per_host(IDLE_CONNECTIONS)
         };
-        let api = || base(if loopback { &here } else { &there }).timeout_global(Some(timeout));
-        let keyed =
-            |idle| agent(api().max_redirects(0).max_redirects_will_error(false).max_idle_age(idle));
-        let transfer = |proxy| {
-            agent(
-                base(proxy)
-                    .max_redirects(5)
-                    .timeout_recv_response(Some(timeout))
-                    .timeout_per_read(Some(timeout))
-                    .timeout_global(Some(settings.policy.wait_timeout.max(timeout))),
-            )
+        let by_place = |make: &dyn Fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>| {
+            ByPlace { here: agent(make(base(&here))), there: agent(make(base(&there))) }
+        };
+        let keyed = |idle| {
+            by_place(&|config| {
+                config
+                    .timeout_global(Some(timeout))
+                    .max_redirects(0)
+                    .max_redirects_will_error(false)
+                    .max_idle_age(idle)
+            })
         };
         Ok(Self {
             submit: keyed(SUBMIT_IDLE),
             poll: keyed(POLL_IDLE),
-            transfer: transfer(&there),
-            transfer_here: transfer(&here),
+            transfer: by_place(&|config| config.max_redirects(5)),
             timeout,
         })
     }
 
     /// Makes an exchange that carries the key, or a presigned permission.
-    pub(crate) fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
-        let agent = if request.method() == http::Method::GET { &self.poll } else { &self.submit };
-        SENT.set(false);
+    pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
+        let agents = if request.method() == http::Method::GET { &self.poll } else { &self.submit };
+        let agent = agents.of(request.uri());
+        let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).and_then(|response| {
             let (parts, body) = response.into_parts();
             let body = body.into_with_config().limit(MOST_ANSWER_BYTES).read_to_vec()?;
@@ -79,22 +90,27 @@ impl HttpClient {
         });
         answer.unwrap_or_else(|error| {
             let reason = error.to_string();
-            if SENT.get() { Answer::Lost(reason) } else { Answer::NotSent(reason) }
+            if under.has_left() { Answer::Lost(reason) } else { Answer::NotSent(reason) }
         })
     }
 
-    /// Opens a download. It carries no key.
-    pub(crate) fn open(&self, url: &str) -> Result<Response<Body>, Trouble> {
-        let host = url.parse::<http::Uri>().ok().and_then(|uri| Some(uri.host()?.to_owned()));
-        let here = host.is_some_and(|host| {
-            BaseUrl::parse(&format!("http://{host}"), true)
-                .is_ok_and(|base| base.origin().is_loopback())
-        });
-        let agent = if here { &self.transfer_here } else { &self.transfer };
-        SENT.set(false);
-        agent.get(url).call().map_err(|error| {
+    /// Opens a download. It carries no key, may go for one `request_timeout` without a byte, and
+    /// ends with one `wait_timeout`.
+    pub(crate) fn open(&self, url: &str, policy: &Policy) -> Result<Response<Body>, Trouble> {
+        let Ok(uri) = url.parse::<Uri>() else {
+            return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
+        };
+        let quiet = Some(policy.request_timeout);
+        let request = self.transfer.of(&uri).get(uri).config();
+        let request = request
+            .timeout_recv_response(quiet)
+            .timeout_per_read(quiet)
+            .timeout_global(Some(policy.wait_timeout.max(policy.request_timeout)))
+            .build();
+        let under = connection::begin(None);
+        request.call().map_err(|error| {
             let reason = error.to_string();
-            if SENT.get() { Trouble::Lost { reason } } else { Trouble::NotSent { reason } }
+            if under.has_left() { Trouble::Lost { reason } } else { Trouble::NotSent { reason } }
         })
     }
 
@@ -140,8 +156,16 @@ pub(crate) fn read_chunks(
     }
 }
 
+fn is_here(uri: &Uri) -> bool {
+    // Only the host matters, so any scheme will do.
+    uri.host().is_some_and(|host| {
+        BaseUrl::parse(&format!("http://{host}"), true)
+            .is_ok_and(|base| base.origin().is_loopback())
+    })
+}
+
 fn agent(config: ConfigBuilder<AgentScope>) -> Agent {
-    let connector = DefaultConnector::default().chain(NoteSent);
+    let connector = DefaultConnector::default().chain(Outermost);
     Agent::with_parts(config.build(), connector, DefaultResolver::default())
 }
 
@@ -172,54 +196,6 @@ fn roots(bundle: Option<&CaBundle>) -> Result<RootCerts, Error> {
         return Err(Error::new(ErrorKind::Misconfigured, message));
     }
     Ok(RootCerts::Specific(Arc::new(certificates)))
-}
-
-thread_local! {
-    /// Whether the exchange of this thread handed bytes of its request to a connection. Connecting,
-    /// a proxy's CONNECT and the TLS handshake come before that, in connectors further in.
-    static SENT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The outermost connector: notes when a request begins to leave.
-#[derive(Debug)]
-struct NoteSent;
-
-impl<In: Transport> Connector<In> for NoteSent {
-    type Out = Noted<In>;
-
-    fn connect(
-        &self,
-        _details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        Ok(chained.map(Noted))
-    }
-}
-
-#[derive(Debug)]
-struct Noted<In>(In);
-
-impl<In: Transport> Transport for Noted<In> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        SENT.set(true);
-        self.0.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.0.await_input(timeout)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.0.is_tls()
-    }
 }
 
 /// Connections kept for the next exchange, a host: as many as a thread pool has exchanges in flight.

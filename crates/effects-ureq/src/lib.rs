@@ -17,6 +17,7 @@
 //! Every name of [`effects_core`] in these signatures is exported here too.
 
 mod client;
+mod connection;
 mod http_client;
 mod run_many;
 mod task_handle;

@@ -95,7 +95,8 @@ fn attempt(
     sink: &mut dyn Sink,
 ) -> Result<ImageFormat, Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
-    let response = client.shared().transport.http().open(&picture.url).map_err(Hitch::Trouble)?;
+    let http = client.shared().transport.http();
+    let response = http.open(&picture.url, client.policy()).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
     let mut receiver = download.receive(parts.status, &parts.headers).map_err(Hitch::Trouble)?;
     let mut full = None;
