@@ -18,7 +18,7 @@ use crate::world::{KEY, PHOTO_URL, TASK, World, picture};
 pub struct Scenario {
     name: &'static str,
     arrange: Box<dyn Fn(&World) + Send + Sync>,
-    adjust: Vec<Box<dyn Fn(&mut Setup, &World) + Send + Sync>>,
+    adjust: Vec<Adjust>,
     ask: Box<dyn Fn(&World) -> Ask + Send + Sync>,
     task: &'static str,
     times: usize,
@@ -28,8 +28,11 @@ pub struct Scenario {
     needs_events: bool,
     needs_one_run: bool,
     opens_at_first_event: bool,
-    checks: Vec<Box<dyn Fn(&Witness<'_>) + Send + Sync>>,
+    checks: Vec<Check>,
 }
+
+type Adjust = Box<dyn Fn(&mut Setup, &World) + Send + Sync>;
+type Check = Box<dyn Fn(&Witness<'_>) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug)]
 enum Ends {

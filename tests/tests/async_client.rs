@@ -1,5 +1,7 @@
 //! What only the async client can do: be dropped, at any moment.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -215,6 +217,22 @@ async fn a_journal_that_fails_sends_nothing_more() {
     assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
     assert!(error.to_string().contains("effects wait"), "{error}");
     assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_policy_for_one_call_holds_for_its_download_too() {
+    let world = World::new().unwrap();
+    world.creates([world.completed()]);
+    world.downloads([Behaviour::Hang]);
+    let client = client(&world, &Notes::default(), |policy| {
+        policy.request_timeout = Duration::from_secs(3600);
+        policy.wait_timeout = Duration::from_secs(7200);
+    });
+    let effect = client.run(request()).await.unwrap();
+    let quick = Policy { request_timeout: Duration::from_millis(300), ..client.policy().clone() };
+    let client = client.with_policy(quick);
+    let fetched = tokio::time::timeout(Duration::from_secs(20), client.fetch(&effect.pictures[0]));
+    assert_eq!(fetched.await.expect("the limit is kept").unwrap(), effects_tests::picture());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What only the blocking client can do: be stopped from another thread.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -158,4 +160,22 @@ fn a_download_replaces_a_file_whole_or_not_at_all() {
     let nowhere = client.download(&effect.pictures[0], "/nowhere/ball.png").unwrap_err();
     assert_eq!(nowhere.kind(), ErrorKind::Download);
     assert_eq!(nowhere.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+}
+
+#[test]
+fn a_policy_for_one_call_holds_for_its_download_too() {
+    let world = World::new().unwrap();
+    world.creates([world.completed()]);
+    world.downloads([Behaviour::Hang]);
+    // An hour: the test ends, or it does not.
+    let client = client(&world, &Notes::default(), |policy| {
+        policy.request_timeout = Duration::from_secs(3600);
+        policy.wait_timeout = Duration::from_secs(7200);
+    });
+    let effect = client.run(request()).unwrap();
+    let quick = Policy { request_timeout: Duration::from_millis(300), ..client.policy().clone() };
+    let (done, fetched) = std::sync::mpsc::channel();
+    thread::spawn(move || done.send(client.with_policy(quick).fetch(&effect.pictures[0])));
+    let fetched = fetched.recv_timeout(Duration::from_secs(20)).expect("the limit is kept");
+    assert_eq!(fetched.unwrap(), effects_tests::picture());
 }

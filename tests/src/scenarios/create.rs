@@ -456,7 +456,7 @@ fn never_left() -> Vec<Scenario> {
             .fails(ErrorKind::Transport)
             .posts(0),
         Scenario::new("a TLS handshake that hangs", |world| {
-            world.gateway.otherwise(Behaviour::Hang)
+            world.gateway.otherwise(Behaviour::Hang);
         })
         .with(|setup, world| {
             setup.base_url = world.gateway.base_url().replace("http:", "https:");

@@ -188,7 +188,7 @@ fn never() -> Vec<Scenario> {
             .then(|witness| assert!(witness.failure().message.contains("not a picture"))),
         ends(
             "a download: a longer picture for ever",
-            { Response::new(200).body([&picture()[..], b"more"].concat()).into() },
+            Response::new(200).body([&picture()[..], b"more"].concat()).into(),
             3,
         ),
         ends("a download: 500 for ever", Response::new(500).into(), usize::MAX)

@@ -1,0 +1,121 @@
+//! The key is in no log, at any level, of any library on the way; and in nothing that is saved.
+//!
+//! One test, since it listens to the whole process.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+
+use effects_client::{BuildClient, Settings};
+use effects_core::{
+    Answer, AsyncTransport, Call, EffectRequest, Error, Journal, Run, Seed, Step, Template, Time,
+    Transport,
+};
+use effects_reqwest::ReqwestTransport;
+use effects_testkit::http::Response;
+use effects_tests::scenarios::{create, echoes, looks, uploads};
+use effects_tests::{
+    Blocking, Capture, KEY, Notes, PHOTO_URL, Style, World, check_all, faces, setup,
+};
+use effects_ureq::UreqTransport;
+
+#[test]
+fn the_key_is_nowhere() {
+    let capture = Capture::start().unwrap();
+    // Every scenario looks for the key in what its client prints; this looks in what is logged.
+    for face in faces() {
+        check_all(&*face, &echoes::scenarios());
+    }
+    for face in faces().iter().filter(|face| face.style() == Style::Events) {
+        let mut all = create::scenarios();
+        all.extend(looks::scenarios());
+        all.extend(uploads::scenarios());
+        // Megabytes, logged byte for byte, tell nothing new.
+        all.retain(|scenario| !scenario.name().contains("endless"));
+        check_all(&**face, &all);
+    }
+    saved_runs_hold_no_key();
+    let lines = capture.lines();
+    for library in ["hyper", "reqwest", "ureq", "rustls", "effects"] {
+        assert!(lines.iter().any(|line| line.contains(library)), "nothing is heard of {library}");
+    }
+    for text in lines.into_iter().chain(capture.spans().into_iter().map(|span| span.fields)) {
+        assert!(!text.contains(KEY), "the key is logged: {text}");
+    }
+
+    let exchanged = dumped(&capture);
+    assert!(exchanged.contains("POST./model/v1/generation"), "{exchanged}");
+    assert!(exchanged.contains("the-key-comes-later"), "{exchanged}");
+    assert!(exchanged.contains("no.key.****"), "{exchanged}");
+    assert!(!exchanged.contains(KEY), "the key is logged, in pieces: {exchanged}");
+}
+
+/// What ureq wrote and read, put together from its dumps, 16 bytes a line.
+fn dumped(capture: &Capture) -> String {
+    capture.clear();
+    let blocking = Blocking(Style::Run);
+    echoes::scenarios()[0].play(&blocking);
+    let row = |line: &String| {
+        let row = line.split_once("ureq_proto::util").and(line.split_once("message="))?.1;
+        // Eight groups of four digits, a space after each, and one more.
+        Some(row.get(41..)?.split(" log.target").next()?.to_owned())
+    };
+    capture.lines().iter().filter_map(row).collect()
+}
+
+/// Drives a run by hand over both transports, saving it at every step.
+fn saved_runs_hold_no_key() {
+    let world = World::new().unwrap();
+    let echo = || Response::json(format!(r#"{{"id":"t","status":"{KEY}","x":"{KEY}"}}"#));
+    let done = || Response::json(format!(r#"{{"id":"t","status":"failed","error":"{KEY}"}}"#));
+    for _ in 0..2 {
+        world.creates([echo()]);
+        world.gateway.on("GET", "/model/v1/generation/task/t", [echo(), done()]);
+    }
+    let settings = setup(&world).builder::<Kept>().unwrap().build().unwrap().0;
+    let blocking = UreqTransport::new(&settings).unwrap();
+    drive(|call| blocking.send(call));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asynchronous = ReqwestTransport::new(&settings).unwrap();
+    drive(|call| runtime.block_on(asynchronous.send(call)));
+}
+
+fn drive(send: impl Fn(&Call) -> Answer) {
+    let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
+    let mut now = Time::from_millis(1);
+    let mut run = Run::submit(request, Arc::default(), Seed::from(1), now);
+    let (notes, mut steps) = (Notes::default(), 0);
+    loop {
+        let step = run.step(now);
+        let saved = serde_json::to_string(&run.save()).unwrap();
+        for text in [saved, format!("{run:?}"), format!("{step:?}")] {
+            assert!(!text.contains(KEY), "the key is kept: {text}");
+        }
+        steps += 1;
+        match step {
+            Step::Record(entry) => {
+                Journal::write(&notes, &entry).unwrap();
+                run.recorded(entry.id);
+            }
+            Step::Send(call) => {
+                let answer = send(&call);
+                assert!(!format!("{answer:?}").contains(KEY), "the key is kept: {answer:?}");
+                run.reply(now, call.id, answer.as_reply());
+            }
+            Step::Sleep { until, .. } => now = until,
+            Step::Notify(_) => {}
+            Step::Done(_) => break,
+        }
+    }
+    assert!(steps > 8, "{steps} steps");
+    assert!(!notes.json().contains(KEY));
+}
+
+/// The settings a builder makes, for the transports alone.
+struct Kept(Settings);
+
+impl BuildClient for Kept {
+    fn from_settings(settings: Settings) -> Result<Self, Error> {
+        Ok(Self(settings))
+    }
+}
