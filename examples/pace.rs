@@ -86,9 +86,9 @@ fn tune(history: &History, durations: &[f64], ratio: impl Fn(&Score) -> f64) -> 
         let score = watch(durations, &history.curve(&Learned { worth, ..Learned::default() }));
         let found = ratio(&score);
         if found > 1.0 {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
         let miss = (found - 1.0).abs();
         if best.as_ref().is_none_or(|(least, _)| miss < *least) {

@@ -1,5 +1,6 @@
 //! Photos and pixels for the tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::Cursor;
