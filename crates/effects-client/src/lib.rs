@@ -3,8 +3,8 @@
 //! [`effects_core`] performs no I/O and a client crate should be about HTTP, so what both clients
 //! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
 //! clock ([`WallClock`]), photos and landing files ([`read_photo`], [`Landing`]), the uploader's
-//! programs and cache ([`run_uploader`], [`UploadCache`]), spans ([`telemetry`]). It knows no HTTP
-//! library and no async runtime.
+//! programs and cache ([`run_uploader`], [`UploadCache`]), the folder of this user's state
+//! ([`state_dir`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod builder;
 mod clock;
@@ -12,6 +12,7 @@ mod job;
 mod landing;
 mod program;
 mod seed;
+mod state;
 pub mod telemetry;
 mod upload_cache;
 
@@ -21,4 +22,5 @@ pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo};
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use seed::fresh_seed;
+pub use state::{make_private_dir, state_dir};
 pub use upload_cache::UploadCache;

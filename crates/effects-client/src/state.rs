@@ -1,0 +1,93 @@
+//! The folder where state is kept between processes, by those who ask for it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where this user's state of Effects lives: `EFFECTS_STATE_DIR`, else `$XDG_STATE_HOME/effects`,
+/// else `~/.local/state/effects`. Nothing is made or read.
+///
+/// An empty variable counts as unset, and so does an `XDG_STATE_HOME` that is not absolute, as its
+/// specification asks. `None` where there is no home either.
+pub fn state_dir() -> Option<PathBuf> {
+    state_dir_of(|name| env::var_os(name), env::home_dir())
+}
+
+/// Makes a folder, and those above it, for this user alone. One that is there stays as it is.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn make_private_dir(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn state_dir_of(
+    variable: impl Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
+    let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(chosen) = folder(OWN_VARIABLE) {
+        return Some(chosen);
+    }
+    let shared = folder(SHARED_VARIABLE).filter(|folder| folder.is_absolute());
+    let shared = shared.or_else(|| {
+        home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(".local/state"))
+    })?;
+    Some(shared.join("effects"))
+}
+
+const OWN_VARIABLE: &str = "EFFECTS_STATE_DIR";
+const SHARED_VARIABLE: &str = "XDG_STATE_HOME";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(variables: &[(&str, &str)], home: Option<&str>) -> Option<String> {
+        let variable = |name: &str| {
+            variables.iter().find(|(given, _)| *given == name).map(|(_, value)| value.into())
+        };
+        let folder = state_dir_of(variable, home.map(PathBuf::from))?;
+        Some(folder.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn the_folder_is_the_users_own_then_the_desktops_then_under_home() {
+        let (own, shared) = (("EFFECTS_STATE_DIR", "mine"), ("XDG_STATE_HOME", "/state"));
+        let home = Some("/home/me");
+        for (variables, home, folder) in [
+            (&[own, shared][..], home, Some("mine")),
+            (&[shared], home, Some("/state/effects")),
+            (&[("EFFECTS_STATE_DIR", ""), shared], None, Some("/state/effects")),
+            (&[("XDG_STATE_HOME", "state")], home, Some("/home/me/.local/state/effects")),
+            (&[("XDG_STATE_HOME", "")], home, Some("/home/me/.local/state/effects")),
+            (&[], home, Some("/home/me/.local/state/effects")),
+            (&[], Some(""), None),
+            (&[], None, None),
+        ] {
+            assert_eq!(found(variables, home).as_deref(), folder, "{variables:?} {home:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_made_for_its_owner_alone_and_left_if_it_is_there() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a/b");
+        make_private_dir(&folder).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&place.path().join("a"))), (0o700, 0o700));
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        make_private_dir(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o755);
+    }
+}
