@@ -89,7 +89,7 @@ impl Notes {
         }
         let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
         if self.0.takes.is_some_and(|takes| written.len() >= takes) {
-            return Err(JournalError("the disk is full".to_owned()));
+            return Err(JournalError::Unwritable("the disk is full".to_owned()));
         }
         written.push(entry.clone());
         self.0.changed.notify_all();

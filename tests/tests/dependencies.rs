@@ -9,7 +9,9 @@ use std::process::Command;
 #[test]
 fn the_core_has_no_runtime_socket_tls_clock_dice_or_logger() {
     let tree = tree("effects-core");
-    none_of(&tree, "effects-core", &NOT_IN_THE_CORE);
+    // On 64-bit ARM, SHA-256 asks libc what the processor can do.
+    let unwanted = NOT_IN_THE_CORE.iter().filter(|name| X86 || **name != "libc");
+    none_of(&tree, "effects-core", &unwanted.copied().collect::<Vec<_>>());
     none_of(&tree, "effects-core", &SQLITE);
     // None of ours either: arrows point to the core, not from it.
     let ours: Vec<&String> = tree.iter().filter(|name| name.starts_with("effects-")).collect();
@@ -57,6 +59,8 @@ fn tree(name: &str) -> BTreeSet<String> {
     assert!(names.contains(name), "cargo tree does not list {name} itself: {listed}");
     names
 }
+
+const X86: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
 
 const NOT_IN_THE_CORE: [&str; 20] = [
     "tokio",

@@ -63,7 +63,7 @@ impl Journal for Flight {
         let mut state = self.lock();
         state.standing = match &entry.fact {
             Fact::Intent { .. } if state.interrupted => {
-                return Err(JournalError("interrupted".to_owned()));
+                return Err(JournalError::Unwritable("interrupted".to_owned()));
             }
             Fact::Intent { request_id, idempotency_key, .. } => Standing::InFlight(Intent {
                 request_id: request_id.clone(),

@@ -1,11 +1,10 @@
 //! The two driver loops. They differ in `send` and `sleep` alone.
 
 use crate::event::Event;
+use crate::journal::JournalError;
 use crate::outcome::Outcome;
 use crate::run::{Run, Step};
-use crate::transport::{
-    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, JournalError, Transport,
-};
+use crate::transport::{AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, Transport};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]

@@ -118,7 +118,7 @@
 //! | what comes back | [`Outcome`], [`Effect`], [`Error`], [`ErrorKind::TABLE`] |
 //! | how a run behaves | [`Policy`], [`Pace`], [`Repeat`], [`Backoff`] |
 //! | where the key lives | [`Endpoint`], and nowhere else |
-//! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`] |
+//! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`], [`JournalStore`] |
 //! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
 
 mod answer;
@@ -134,6 +134,7 @@ mod entry;
 mod error;
 mod event;
 mod format;
+mod journal;
 mod origin;
 mod outcome;
 pub mod pace;
@@ -167,6 +168,11 @@ pub use entry::{Entry, EntryId, Fact};
 pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
 pub use event::Event;
 pub use format::ImageFormat;
+pub use journal::{
+    Attempt, Filter, Holder, Identity, JournalError, JournalStore, Occurrences, Opened,
+    PictureRecord, Record, Resolution, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber,
+    RowPhoto, SignedUrl, Spend, SpendBy, Standing, Which,
+};
 pub use origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
 pub use pace::Pace;
@@ -183,7 +189,7 @@ pub use task_id::{InvalidTaskId, TaskId};
 pub use template::{Group, Template, UnknownTemplate, UnlistedTemplate};
 pub use time::{Time, Timeline};
 pub use transport::{
-    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, JournalError, NoJournal, Transport,
+    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, NoJournal, Transport,
 };
 pub use trouble::{Rejection, Trouble};
 pub use upload::{

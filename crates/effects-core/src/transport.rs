@@ -2,12 +2,11 @@
 //!
 //! Another HTTP stack is one small `impl` of [`Transport`] or [`AsyncTransport`].
 
-use std::fmt;
-
 use async_trait::async_trait;
 
 use crate::call::{Answer, Call};
 use crate::entry::Entry;
+use crate::journal::JournalError;
 use crate::time::Time;
 
 /// Makes exchanges, blocking the thread.
@@ -83,15 +82,3 @@ impl AsyncJournal for NoJournal {
         Ok(())
     }
 }
-
-/// The journal could not be written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct JournalError(pub String);
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the journal could not be written, so nothing more was sent: {}", self.0)
-    }
-}
-
-impl std::error::Error for JournalError {}

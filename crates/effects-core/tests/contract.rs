@@ -317,7 +317,7 @@ impl Journal for Failing {
         let (left, kept) = &mut *self.0.lock().unwrap();
         if let Some(less) = left.checked_sub(1) {
             *left = less;
-            return Err(JournalError("disk full".to_owned()));
+            return Err(JournalError::Unwritable("disk full".to_owned()));
         }
         kept.push(entry.clone());
         Ok(())
@@ -331,7 +331,7 @@ fn a_journal_that_fails_sends_nothing_and_can_be_tried_again() {
     let journal = Failing(Mutex::new((2, Vec::new())));
     for _ in 0..2 {
         let error = drive(&mut scene.run, &service, service.clock(), &journal, |_| {});
-        assert_eq!(error, Err(JournalError("disk full".to_owned())));
+        assert_eq!(error, Err(JournalError::Unwritable("disk full".to_owned())));
         assert_eq!(service.submissions(), 0);
     }
     let outcome = drive(&mut scene.run, &service, service.clock(), &journal, |_| {}).unwrap();

@@ -1,0 +1,86 @@
+//! What goes wrong with a journal.
+
+use std::fmt;
+
+use super::record::RowNumber;
+
+/// The journal could not do what was asked of it. A driver that gets one sends nothing more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It could not be written; the reason, in the store's words.
+    Unwritable(String),
+    /// It could not be read; the reason, in the store's words.
+    Unreadable(String),
+    /// A newer version of this software wrote it, and an older one must not touch it.
+    Newer {
+        /// The format it has.
+        found: u32,
+        /// The newest format this version knows.
+        known: u32,
+    },
+    /// The row is in other hands, or was settled by them: it is not for this run to go on.
+    Taken {
+        /// The row.
+        row: RowNumber,
+    },
+    /// The key names a row already that asks for something else.
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The row that has it.
+        row: RowNumber,
+        /// What differs: `template`, `size` or `image`.
+        differs: &'static str,
+    },
+    /// There is no such row.
+    NoSuchRow(RowNumber),
+    /// The row does not stand where it would have to for this.
+    WrongStanding {
+        /// The row.
+        row: RowNumber,
+        /// Where it stands: [`Standing::name`](super::Standing::name).
+        standing: &'static str,
+        /// Where it would have to stand, in words.
+        wanted: &'static str,
+    },
+    /// The task is another row's.
+    TaskOfAnotherRow {
+        /// The row that has the task.
+        row: RowNumber,
+    },
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwritable(reason) => {
+                write!(f, "the journal could not be written, so nothing more was sent: {reason}")
+            }
+            Self::Unreadable(reason) => write!(f, "the journal could not be read: {reason}"),
+            Self::Newer { found, known } => write!(
+                f,
+                "the journal has format {found}, written by a newer version; this one knows \
+                 formats up to {known}: use the newer version, or another journal"
+            ),
+            Self::Taken { row } => write!(
+                f,
+                "row {row} of the journal is in the hands of another run, so this one sent nothing"
+            ),
+            Self::KeyReused { key, row, differs } => write!(
+                f,
+                "key {key:?} is row {row} of the journal already, with another {differs}: give \
+                 this row a key of its own, or use another journal"
+            ),
+            Self::NoSuchRow(row) => write!(f, "the journal has no row {row}"),
+            Self::WrongStanding { row, standing, wanted } => {
+                write!(f, "row {row} of the journal is {standing}, not {wanted}")
+            }
+            Self::TaskOfAnotherRow { row } => {
+                write!(f, "that task is row {row} of the journal already")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JournalError {}

@@ -1,0 +1,76 @@
+//! By what a row is known again.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::row::RowDraft;
+
+/// By what a row is known again when its batch is run again: a hash that nothing can be read from.
+///
+/// ```
+/// use effects_core::Identity;
+///
+/// let once = Identity::unique(*b"sixteen bytes of");
+/// assert_eq!(once.to_string().len(), 64);
+/// assert_ne!(once, Identity::unique(*b"other 16 bytes !"));
+/// ```
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Identity([u8; 32]);
+
+impl Identity {
+    /// The identity of a row that is to be nobody else's: of a single run, which is paid again when
+    /// the same command is given again. The bytes come from the system's source of randomness.
+    pub fn unique(bytes: [u8; 16]) -> Self {
+        Self::hashed("effects unique 1", &[&bytes])
+    }
+
+    /// The identity with these bytes: for stores that read one back.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The hash of some parts, none of which can run into the next.
+    pub(super) fn hashed(kind: &str, parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in std::iter::once(&kind.as_bytes()).chain(parts) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// 64 hexadecimal digits.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({self})")
+    }
+}
+
+/// Counts how often the same row came in a manifest, so that two equal rows are two pictures, and
+/// the same two when the manifest is run again, in whatever order.
+#[derive(Clone, Debug, Default)]
+pub struct Occurrences(HashMap<Identity, u32>);
+
+impl Occurrences {
+    /// How often an equal row came before this one.
+    pub fn count(&mut self, draft: &RowDraft) -> u32 {
+        let count = self.0.entry(draft.likeness()).or_default();
+        let before = *count;
+        *count += 1;
+        before
+    }
+}

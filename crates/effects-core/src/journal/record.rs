@@ -1,0 +1,184 @@
+//! What the journal knows of a row.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::row::Row;
+use crate::code::ServiceCode;
+use crate::task_id::TaskId;
+use crate::time::Time;
+
+/// A row's number in its journal: what a person calls it by.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RowNumber(pub u64);
+
+impl fmt::Display for RowNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RowNumber {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// What the journal knows of a row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Its number.
+    pub number: RowNumber,
+    /// What is wanted.
+    pub row: Row,
+    /// Where it stands.
+    pub standing: Standing,
+    /// When it was begun: its first intent.
+    pub begun: Time,
+    /// When it last changed.
+    pub changed: Time,
+    /// How many new tasks were submitted for it after a failed one.
+    pub renewals: u32,
+    /// Who has it in hand, as far as can be told; `None` if nobody.
+    pub holder: Option<Holder>,
+}
+
+/// The process that has a row in hand.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// The machine's name.
+    pub host: String,
+    /// The process id there.
+    pub process: u32,
+    /// Whether it is this very store that asks.
+    pub ours: bool,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.process, self.host)
+    }
+}
+
+/// Where a row stands. A row the journal does not know is not begun.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// A submission is about to leave, or has left; its owner is there and awaits the answer.
+    Intent {
+        /// The attempts whose fate is open; usually one.
+        attempts: Vec<Attempt>,
+    },
+    /// A submission may have made a task, and nobody is left who will know: a person has to find
+    /// out.
+    Doubtful {
+        /// The attempts whose fate is open, as the service's support may find them.
+        attempts: Vec<Attempt>,
+        /// What is known of it.
+        trouble: String,
+    },
+    /// There is a task without a verdict.
+    Created {
+        /// The task.
+        task: TaskId,
+        /// When it was submitted.
+        submitted: Time,
+    },
+    /// The task is done.
+    Completed {
+        /// The task.
+        task: TaskId,
+        /// When it was submitted.
+        submitted: Time,
+        /// When its end was seen.
+        finished: Time,
+        /// What it cost, in USD, as far as the service said.
+        cost: Option<Decimal>,
+        /// Its pictures, in the service's order.
+        pictures: Vec<PictureRecord>,
+    },
+    /// The task is over and has no picture.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// When it was submitted.
+        submitted: Time,
+        /// When its end was seen.
+        finished: Time,
+        /// The service's code, if it gave one.
+        code: Option<ServiceCode>,
+        /// The reason.
+        message: String,
+        /// What it cost, in USD, as far as the service said.
+        cost: Option<Decimal>,
+    },
+    /// Nothing was made and nothing is billed: it can be submitted.
+    Released {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Standing {
+    /// Its name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Intent { .. } => "intent",
+            Self::Doubtful { .. } => "doubtful",
+            Self::Created { .. } => "created",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Released { .. } => "released",
+        }
+    }
+
+    /// The task, where there is one.
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Created { task, .. }
+            | Self::Completed { task, .. }
+            | Self::Failed { task, .. } => Some(task),
+            Self::Intent { .. } | Self::Doubtful { .. } | Self::Released { .. } => None,
+        }
+    }
+
+    /// What it cost, in USD, as far as that is known.
+    pub fn cost(&self) -> Option<Decimal> {
+        match self {
+            Self::Completed { cost, .. } | Self::Failed { cost, .. } => *cost,
+            _ => None,
+        }
+    }
+
+    /// Whether it failed in a way in which a new task, which costs anew, may do better: the
+    /// service's codes 3009095 to 3009099.
+    pub fn may_be_renewed(&self) -> bool {
+        matches!(self, Self::Failed { code: Some(code), .. } if code.may_pass())
+    }
+}
+
+/// A submission that left, or was about to.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Its `X-Request-Id`.
+    pub request_id: String,
+    /// Its `Idempotency-Key`.
+    pub idempotency_key: String,
+    /// When its intent was recorded.
+    pub at: Time,
+}
+
+/// A picture of a completed row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PictureRecord {
+    /// Its URL, without what could be a permission: where that was cut, and once the link has
+    /// expired, a look at the task brings a fresh one.
+    pub url: String,
+    /// The file it was downloaded to.
+    pub path: Option<PathBuf>,
+}

@@ -1,0 +1,213 @@
+//! One row: a picture somebody wants, with the identity it is known by.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::identity::Identity;
+use super::signed;
+use crate::origin::Origin;
+use crate::reference::Reference;
+use crate::size::Size;
+use crate::template::Template;
+use crate::upload::Photo;
+
+/// A picture somebody wants, on its way to a [`Row`].
+///
+/// ```
+/// use effects_core::{BaseUrl, Reference, RowDraft, RowPhoto, Size, Template};
+///
+/// let url: Reference = "https://example.com/cat.jpg".parse()?;
+/// let draft = RowDraft {
+///     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
+///     template: Template::GlassBall,
+///     size: Size::DEFAULT,
+///     photo: RowPhoto::Url(url),
+///     key: None,
+///     tag: Some("spring".into()),
+///     target: None,
+/// };
+/// // The same row is known again; its second occurrence in a manifest is another row.
+/// assert_eq!(draft.clone().row(0)?.identity, draft.clone().row(0)?.identity);
+/// assert_ne!(draft.clone().row(0)?.identity, draft.clone().row(1)?.identity);
+///
+/// // A link that is signed anew each time would make it another row at each run.
+/// let signed = "https://example.com/cat.jpg?X-Amz-Signature=5f".parse()?;
+/// let draft = RowDraft { photo: RowPhoto::Url(signed), ..draft };
+/// assert!(draft.clone().row(0).is_err());
+/// assert!(RowDraft { key: Some("cat".into()), ..draft }.row(0).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RowDraft {
+    /// The gateway it is wanted of.
+    pub origin: Origin,
+    /// The look.
+    pub template: Template,
+    /// The size asked for.
+    pub size: Size,
+    /// The photo.
+    pub photo: RowPhoto,
+    /// The caller's own name for the row, unique at this origin.
+    pub key: Option<String>,
+    /// A word to add costs up by.
+    pub tag: Option<String>,
+    /// Where the picture is wanted: a file, or a folder.
+    pub target: Option<PathBuf>,
+}
+
+/// The photo of a row, as far as it tells rows apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RowPhoto {
+    /// A picture the service fetches: its whole URL counts.
+    Url(Reference),
+    /// A photo on this machine: its content counts, wherever it lies and is uploaded to.
+    Content {
+        /// The SHA-256 of its bytes.
+        digest: [u8; 32],
+        /// What to show people: its path, say.
+        shown: String,
+    },
+}
+
+impl RowPhoto {
+    /// A photo on this machine, to be shown to people as `shown`.
+    pub fn content(photo: &Photo, shown: impl Into<String>) -> Self {
+        Self::Content { digest: Sha256::digest(photo.bytes()).into(), shown: shown.into() }
+    }
+
+    /// What to show people: nothing in it is a permission.
+    fn shown(&self) -> String {
+        match self {
+            Self::Url(url) => signed::shown(url.as_str()),
+            Self::Content { shown, .. } => shown.clone(),
+        }
+    }
+}
+
+impl RowDraft {
+    /// The row, known by its key; else by origin, template, size, photo, and how often an equal row
+    /// came before it in its manifest ([`Occurrences`](super::Occurrences) counts).
+    ///
+    /// # Errors
+    ///
+    /// [`SignedUrl`] when it has no key and its URL is made anew each time: it would be another row,
+    /// and be paid again, at each run.
+    pub fn row(self, occurrence: u32) -> Result<Row, SignedUrl> {
+        let identity = match (&self.key, &self.photo) {
+            (Some(key), _) => {
+                let parts = [self.origin.to_string().into_bytes(), key.clone().into_bytes()];
+                Identity::hashed("effects key 1", &parts.each_ref().map(Vec::as_slice))
+            }
+            (None, RowPhoto::Url(url)) if signed::signature_parameter(url.as_str()).is_some() => {
+                let parameter = signed::signature_parameter(url.as_str()).unwrap_or_default();
+                let (shown, parameter) = (self.photo.shown(), parameter.to_owned());
+                return Err(SignedUrl { shown, parameter });
+            }
+            (None, _) => {
+                let likeness = self.likeness();
+                let parts: [&[u8]; 2] = [likeness.as_bytes(), &occurrence.to_le_bytes()];
+                Identity::hashed("effects row 1", &parts)
+            }
+        };
+        Ok(self.known_as(identity))
+    }
+
+    /// The row of a single run, which nothing is known again by. The bytes come from the system's
+    /// source of randomness.
+    pub fn unique(self, bytes: [u8; 16]) -> Row {
+        self.known_as(Identity::unique(bytes))
+    }
+
+    /// What equal rows have in common.
+    pub(super) fn likeness(&self) -> Identity {
+        let photo: &[u8] = match &self.photo {
+            RowPhoto::Url(url) => url.as_str().as_bytes(),
+            RowPhoto::Content { digest, .. } => digest,
+        };
+        let kind = match self.photo {
+            RowPhoto::Url(_) => "effects url row 1",
+            RowPhoto::Content { .. } => "effects file row 1",
+        };
+        let origin = self.origin.to_string();
+        let size = self.size.to_string();
+        let texts = [origin.as_bytes(), self.template.id().as_bytes(), size.as_bytes(), photo];
+        Identity::hashed(kind, &texts)
+    }
+
+    fn known_as(self, identity: Identity) -> Row {
+        let likeness = match &self.photo {
+            RowPhoto::Url(url) => {
+                Identity::hashed("effects url 1", &[signed::bare(url.as_str()).as_bytes()])
+            }
+            RowPhoto::Content { digest, .. } => Identity::hashed("effects file 1", &[digest]),
+        };
+        Row {
+            identity,
+            image: self.photo.shown(),
+            likeness,
+            origin: self.origin,
+            template: self.template,
+            size: self.size,
+            key: self.key,
+            tag: self.tag,
+            target: self.target,
+        }
+    }
+}
+
+/// A row of the journal: what is wanted, and by what it is known again. [`RowDraft`] makes
+/// one, and a store reads it back as it was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Row {
+    /// By what it is known again.
+    pub identity: Identity,
+    /// The gateway it is wanted of.
+    pub origin: Origin,
+    /// The look.
+    pub template: Template,
+    /// The size asked for.
+    pub size: Size,
+    /// The photo, as people may see it: a path, or a URL without what could be a permission.
+    pub image: String,
+    /// By what the photo is told from another under the same key: its content, or its URL without
+    /// the query.
+    pub likeness: Identity,
+    /// The caller's own name for it.
+    pub key: Option<String>,
+    /// A word to add costs up by.
+    pub tag: Option<String>,
+    /// Where the picture is wanted: a file, or a folder.
+    pub target: Option<PathBuf>,
+}
+
+impl Row {
+    /// What this row asks for otherwise than `other`, which has the same key: `template`, `size` or
+    /// `image`; `None` if nothing.
+    pub fn differs_from(&self, other: &Self) -> Option<&'static str> {
+        match self {
+            row if row.template != other.template => Some("template"),
+            row if row.size.to_string() != other.size.to_string() => Some("size"),
+            row if row.likeness != other.likeness => Some("image"),
+            _ => None,
+        }
+    }
+}
+
+/// A URL that looks signed, of a row without a key.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "image {shown} looks signed ({parameter}): such a link is made anew each time, so the row would \
+     not be known again and be paid again at each run; give it a `key`"
+)]
+pub struct SignedUrl {
+    shown: String,
+    parameter: String,
+}
+
+impl SignedUrl {
+    /// The parameter of the query that looks like a signature.
+    pub fn parameter(&self) -> &str {
+        &self.parameter
+    }
+}

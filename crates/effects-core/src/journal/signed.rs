@@ -1,0 +1,144 @@
+//! URLs that are permissions: told by their query, and shown without it.
+
+/// The parameter by which a URL looks signed, as it is written there.
+///
+/// Such a URL is made anew each time, so it names nothing; and whoever has it may fetch.
+pub(super) fn signature_parameter(url: &str) -> Option<&str> {
+    let query = url.split_once('?')?.1.split('#').next().unwrap_or_default();
+    query.split(['&', ';']).map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| {
+        let plain = name.to_ascii_lowercase().replace("%2d", "-");
+        PREFIXES.iter().any(|prefix| plain.starts_with(prefix)) || NAMES.contains(&plain.as_str())
+    })
+}
+
+/// A URL as people may see it: without user name, password and fragment, and without a query that
+/// could be a permission.
+pub(super) fn shown(url: &str) -> String {
+    let url = url.split('#').next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return cut(url, MOST_OF_A_DATA_URL);
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let long = |pair: &str| pair.split_once('=').map_or(pair, |(_, value)| value).len() > LONG;
+    let query = match query {
+        "" => String::new(),
+        query if signature_parameter(url).is_some() || query.split('&').any(long) => {
+            "?…".to_owned()
+        }
+        query => format!("?{query}"),
+    };
+    cut(&format!("{scheme}://{host}{path}{query}"), MOST)
+}
+
+/// A URL without everything that may differ between two links to one picture.
+pub(super) fn bare(url: &str) -> &str {
+    let end = if url.contains("://") { url.find(['?', '#']) } else { None };
+    let url = &url[..end.unwrap_or(url.len())];
+    match url.split_once("://") {
+        Some((_, rest)) => {
+            let authority = rest.find('/').unwrap_or(rest.len());
+            rest[..authority].rfind('@').map_or(rest, |at| &rest[at + 1..])
+        }
+        None => url,
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most).chain(['…']).collect()
+}
+
+/// What the parameters of signed URLs begin with: Amazon, Google, Alibaba, Volcengine, Tencent and
+/// whoever took after them.
+const PREFIXES: [&str; 6] = ["x-amz-", "x-goog-", "x-oss-", "x-tos-", "x-obs-", "q-sign"];
+
+/// Other parameters that are permissions, or end with one.
+const NAMES: [&str; 29] = [
+    // Amazon's older form and CloudFront, Google's, Alibaba's and Huawei's older forms.
+    "signature",
+    "expires",
+    "policy",
+    "key-pair-id",
+    "awsaccesskeyid",
+    "googleaccessid",
+    "ossaccesskeyid",
+    "accesskeyid",
+    "security-token",
+    "x-security-token",
+    // Azure: signature, start, end, permissions.
+    "sig",
+    "se",
+    "st",
+    "sp",
+    // Everybody else's words for the same.
+    "sign",
+    "token",
+    "access_token",
+    "access-token",
+    "auth",
+    "auth_key",
+    "auth-key",
+    "authorization",
+    "authkey",
+    "key",
+    "apikey",
+    "api_key",
+    "hmac",
+    "hash",
+    "expiry",
+];
+
+/// The longest value of a parameter that is taken to say something harmless.
+const LONG: usize = 24;
+const MOST: usize = 500;
+const MOST_OF_A_DATA_URL: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signed_links_of_the_big_stores_are_told_from_plain_ones() {
+        for (url, parameter) in [
+            (
+                "https://b.s3.amazonaws.com/c.jpg?X-Amz-Algorithm=AWS4&X-Amz-Signature=1",
+                "X-Amz-Algorithm",
+            ),
+            ("https://b.s3.amazonaws.com/c.jpg?v=1&Signature=1&Expires=2", "Signature"),
+            ("https://storage.googleapis.com/b/c.jpg?X-Goog-Signature=1", "X-Goog-Signature"),
+            ("https://a.blob.core.windows.net/b/c.jpg?sv=2025&se=2026&sig=x%3D", "se"),
+            ("https://d.cloudfront.net/c.jpg?Key-Pair-Id=K", "Key-Pair-Id"),
+            ("https://b.oss-cn-hangzhou.aliyuncs.com/c.jpg?OSSAccessKeyId=1", "OSSAccessKeyId"),
+            ("https://b.cos.ap-x.myqcloud.com/c.jpg?q-sign-algorithm=sha1", "q-sign-algorithm"),
+            ("https://example.com/c.jpg?token=1#t", "token"),
+        ] {
+            assert_eq!(signature_parameter(url), Some(parameter), "{url}");
+            assert!(shown(url).ends_with("/c.jpg?…"), "{}", shown(url));
+        }
+        for url in [
+            "https://example.com/c.jpg",
+            "https://example.com/c.jpg?width=512&v=3",
+            "https://example.com/token=1/c.jpg",
+            "https://example.com/c.jpg#token=1",
+            "data:image/png;base64,iVBORw0KGgo=",
+        ] {
+            assert_eq!(signature_parameter(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_and_compared_holds_no_permission() {
+        assert_eq!(shown("https://me:pw@example.com/c.jpg?v=3#x"), "https://example.com/c.jpg?v=3");
+        let long = "https://example.com/c.jpg?a=0123456789012345678901234";
+        assert_eq!(shown(long), "https://example.com/c.jpg?…");
+        assert_eq!(shown("https://me:pw@example.com?v=1"), "https://example.com?v=1");
+        assert!(shown(&format!("data:image/png;base64,{}", "A".repeat(99))).chars().count() < 50);
+        assert_eq!(bare("https://me:pw@example.com/c.jpg?sig=1#x"), "example.com/c.jpg");
+        assert_eq!(bare("https://example.com"), "example.com");
+        assert_eq!(bare("data:image/png;base64,a?b"), "data:image/png;base64,a?b");
+    }
+}

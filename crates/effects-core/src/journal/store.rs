@@ -1,0 +1,281 @@
+//! The contract of a store of rows.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+
+use super::error::JournalError;
+use super::identity::Identity;
+use super::record::{Record, RowNumber};
+use super::row::Row;
+use super::signed;
+use crate::code::ServiceCode;
+use crate::effect::Effect;
+use crate::error::{Cause, Error, ErrorKind};
+use crate::origin::Origin;
+use crate::task_id::TaskId;
+use crate::transport::{AsyncJournal, Journal};
+
+/// Keeps rows: durably, and for several processes at once.
+///
+/// Every method may block for as long as the disk takes. What one call of a process wrote, the next
+/// one reads.
+pub trait JournalStore: fmt::Debug + Send + Sync {
+    /// Takes a row in hand, or says why not. Nothing is written for a row that is to be submitted:
+    /// its intent will be, and if another process was faster, that write is the one that fails.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::KeyReused`] when the row's key is that of a row that asks for something else.
+    fn open(&self, row: &Row) -> Result<Opened, JournalError>;
+
+    /// Takes a row that has a task in hand, by its number.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::NoSuchRow`]; [`JournalError::WrongStanding`] for a released row, which is only
+    /// ever opened.
+    fn take(&self, row: RowNumber) -> Result<Opened, JournalError>;
+
+    /// Takes a failed row in hand for a new task, which costs anew. As long as its intent is not
+    /// written, it stays failed.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::WrongStanding`] unless it
+    /// [`may_be_renewed`](super::Standing::may_be_renewed).
+    fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError>;
+
+    /// Settles a doubtful row with what a person found out.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::WrongStanding`] unless it is doubtful; [`JournalError::TaskOfAnotherRow`].
+    fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError>;
+
+    /// What is known of a row, without taking it in hand; `None` if it is not begun.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError>;
+
+    /// Rows in the order of their numbers: a page of [`Filter::limit`].
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError>;
+
+    /// What tasks cost, added up: a sum for each origin and group, in their order.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError>;
+
+    /// Returns once everything settled so far is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Unwritable`] when it is not, or some of what was settled since the last call
+    /// never will be.
+    fn flush(&self) -> Result<(), JournalError>;
+}
+
+/// A row in hand: the journal of its run, and what comes after it.
+///
+/// Dropping the last of it lets go of the row: a created one can be taken over by whoever comes, and
+/// an intent that was neither confirmed nor settled is doubtful.
+pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
+    /// What the run came to. It is taken in order and returns at once: the next
+    /// [`flush`](JournalStore::flush) makes sure of it. Nothing is lost with it but time, since
+    /// looking at a task again costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it is known already that it cannot be written.
+    fn settle(&self, end: &RowEnd) -> Result<(), JournalError>;
+
+    /// A picture was downloaded to this file; `index` is its place among the task's. Taken in order
+    /// like [`settle`](Self::settle).
+    ///
+    /// # Errors
+    ///
+    /// When it is known already that it cannot be written.
+    fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError>;
+
+    /// Whether a write failed with [`JournalError::Taken`]: another run was faster, and this one
+    /// sent nothing.
+    fn is_taken(&self) -> bool;
+}
+
+/// What [`JournalStore::open`] finds.
+#[derive(Debug)]
+pub enum Opened {
+    /// Nothing is paid for it: submit it, with this as the journal of its run.
+    Submit(Arc<dyn RowJournal>),
+    /// It has a task without a verdict, which nobody else follows: follow it.
+    Watch(Record, Arc<dyn RowJournal>),
+    /// It has a verdict. The journal is for pictures that are downloaded again.
+    Finished(Record, Arc<dyn RowJournal>),
+    /// A person has to find out what became of it.
+    Doubtful(Record),
+    /// Somebody else has it in hand.
+    Elsewhere(Record),
+}
+
+/// What a run of a row came to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RowEnd {
+    /// The task is done.
+    Completed {
+        /// The task.
+        task: TaskId,
+        /// What it cost, in USD.
+        cost: Option<Decimal>,
+        /// The URLs of its pictures, as people may see them.
+        pictures: Vec<String>,
+    },
+    /// The task is over and has no picture.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// The service's code.
+        code: Option<ServiceCode>,
+        /// The reason.
+        message: String,
+        /// What it cost, in USD.
+        cost: Option<Decimal>,
+    },
+    /// A submission's answer is lost.
+    Unknown {
+        /// What is known of it.
+        trouble: String,
+    },
+    /// Nobody watches any more: a task goes on, and what was released stays so.
+    LetGo,
+}
+
+impl RowEnd {
+    /// What a client's result says of the row.
+    pub fn of(result: &Result<Effect, Error>) -> Self {
+        let error = match result {
+            Ok(effect) => return Self::completed(effect),
+            Err(error) => error,
+        };
+        match error.cause() {
+            Cause::Failed(failed) => Self::Failed {
+                task: failed.task_id.clone(),
+                code: failed.error.as_ref().and_then(|error| error.code.clone()),
+                message: failed.error.as_ref().map_or_else(
+                    || failed.to_string(),
+                    |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
+                ),
+                cost: failed.usage.as_ref().and_then(|usage| usage.cost),
+            },
+            Cause::Unknown(unknown) => Self::Unknown { trouble: unknown.trouble.to_string() },
+            Cause::Problem(problem) if problem.kind == ErrorKind::OutcomeUnknown => {
+                Self::Unknown { trouble: problem.message.clone() }
+            }
+            _ => Self::LetGo,
+        }
+    }
+
+    fn completed(effect: &Effect) -> Self {
+        let pictures = effect.pictures.iter().map(|picture| signed::shown(&picture.url));
+        Self::Completed {
+            task: effect.task_id.clone(),
+            cost: effect.usage.cost,
+            pictures: pictures.collect(),
+        }
+    }
+}
+
+/// By what a row is called.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RowName {
+    /// Its number.
+    Number(RowNumber),
+    /// Its identity.
+    Identity(Identity),
+    /// Its task, at this origin.
+    Task(Origin, TaskId),
+}
+
+/// What a person found out of a doubtful row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resolution {
+    /// It made this task.
+    Task(TaskId),
+    /// It made none, and nothing was billed.
+    NotBilled,
+}
+
+/// Which rows to list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Filter {
+    /// How they stand.
+    pub which: Which,
+    /// Of this origin alone.
+    pub origin: Option<Origin>,
+    /// With this tag alone.
+    pub tag: Option<String>,
+    /// Those after this row: the last one of the page before.
+    pub after: Option<RowNumber>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { which: Which::All, origin: None, tag: None, after: None, limit: 1_000 }
+    }
+}
+
+/// How the rows of a [`Filter`] stand.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Which {
+    /// Anyhow.
+    #[default]
+    All,
+    /// Without an end: intents, doubtful and created ones, and completed ones with a
+    /// [`target`](Row::target) whose pictures were never downloaded.
+    Unfinished,
+    /// Doubtful alone.
+    Doubtful,
+}
+
+/// By what costs are added up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SpendBy {
+    /// By template id.
+    Template,
+    /// By tag; what has none is under the empty one.
+    Tag,
+    /// By the day (UTC) on which the task was submitted: `2026-01-31`.
+    Day,
+}
+
+/// What the tasks of one group cost.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Spend {
+    /// The gateway.
+    pub origin: Origin,
+    /// The template id, the tag, or the day.
+    pub group: String,
+    /// How many tasks.
+    pub tasks: u64,
+    /// How many of them have not told their cost: they run, failed, or were never billed openly.
+    pub unpriced: u64,
+    /// What the others cost, in USD, exact to the digit.
+    pub cost: Decimal,
+    /// The highest cost of one of them, in USD.
+    pub highest: Option<Decimal>,
+}
+
+/// The service's words are kept up to here.
+const MOST_OF_A_MESSAGE: usize = 500;

@@ -1,0 +1,115 @@
+//! Rows of a journal: by what they are known again, and what the journal may know of them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use effects_core::{
+    BaseUrl, Error, ErrorKind, Identity, Occurrences, Photo, RowDraft, RowEnd, RowPhoto, Size,
+    Template,
+};
+
+fn draft(url: &str) -> RowDraft {
+    RowDraft {
+        origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
+        template: Template::GlassBall,
+        size: Size::DEFAULT,
+        photo: RowPhoto::Url(url.parse().unwrap()),
+        key: None,
+        tag: None,
+        target: None,
+    }
+}
+
+fn identity(draft: RowDraft) -> Identity {
+    draft.row(0).unwrap().identity
+}
+
+#[test]
+fn what_makes_another_picture_makes_another_row_and_nothing_else_does() {
+    let cat = || draft("https://example.com/cat.jpg");
+    let elsewhere = BaseUrl::parse("http://127.0.0.1:8080", false).unwrap();
+    for other in [
+        RowDraft { origin: elsewhere.origin().clone(), ..cat() },
+        RowDraft { template: Template::MyWorld, ..cat() },
+        RowDraft { size: Size::new(512, 1328), ..cat() },
+        draft("https://example.com/cat.jpg?v=2"),
+        RowDraft { key: Some("cat".to_owned()), ..cat() },
+    ] {
+        assert_ne!(identity(other.clone()), identity(cat()), "{other:?}");
+    }
+    for same in [
+        RowDraft { size: Size::new(1328, 1328), ..cat() },
+        RowDraft { tag: Some("spring".to_owned()), ..cat() },
+        RowDraft { target: Some("out/cat.png".into()), ..cat() },
+    ] {
+        assert_eq!(identity(same), identity(cat()));
+    }
+}
+
+#[test]
+fn a_photo_is_known_by_its_content_wherever_it_lies() {
+    let photo = |content: &'static [u8]| {
+        Photo::new([b"\x89PNG\r\n\x1a\n", content].concat().into(), "any.png").unwrap()
+    };
+    let row = |photo: &Photo, path: &str| {
+        RowDraft { photo: RowPhoto::content(photo, path), ..draft("https://x/y") }.row(0).unwrap()
+    };
+    let (cat, dog) = (photo(b"cat"), photo(b"dog"));
+    assert_eq!(row(&cat, "a/cat.png").identity, row(&cat, "b/cat.png").identity);
+    assert_ne!(row(&cat, "a/cat.png").identity, row(&dog, "a/cat.png").identity);
+    assert_eq!(row(&cat, "a/cat.png").image, "a/cat.png");
+}
+
+#[test]
+fn a_key_names_a_row_whatever_its_link_looks_like_today() {
+    let keyed = |url: &str| RowDraft { key: Some("cat".to_owned()), ..draft(url) }.row(0).unwrap();
+    let monday = keyed("https://bucket.example.com/cat.jpg?X-Amz-Signature=1");
+    let tuesday = keyed("https://bucket.example.com/cat.jpg?X-Amz-Signature=2");
+    assert_eq!(monday.identity, tuesday.identity);
+    assert_eq!(monday.differs_from(&tuesday), None);
+    assert_eq!(monday.image, "https://bucket.example.com/cat.jpg?…");
+
+    let dog = keyed("https://bucket.example.com/dog.jpg?X-Amz-Signature=1");
+    assert_eq!((dog.identity, dog.differs_from(&monday)), (monday.identity, Some("image")));
+    let wide =
+        RowDraft { size: Size::new(2048, 512), ..draft("https://bucket.example.com/cat.jpg") };
+    assert_eq!(wide.row(0).unwrap().differs_from(&monday), Some("size"));
+
+    let refused = draft("https://bucket.example.com/cat.jpg?sv=1&sig=s3cret").row(0).unwrap_err();
+    assert_eq!(refused.parameter(), "sig");
+    let told = refused.to_string();
+    assert!(told.contains("`key`") && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn equal_rows_are_told_apart_by_how_often_they_came() {
+    let mut occurrences = Occurrences::default();
+    let mut rows = |urls: &[&str]| -> Vec<Identity> {
+        urls.iter()
+            .map(|url| {
+                let draft = draft(url);
+                let before = occurrences.count(&draft);
+                draft.row(before).unwrap().identity
+            })
+            .collect()
+    };
+    let (cat, dog) = ("https://example.com/cat.jpg", "https://example.com/dog.jpg");
+    let first = rows(&[cat, dog, cat]);
+    assert_ne!(first[0], first[2]);
+    occurrences = Occurrences::default();
+    let mut rows = |url: &str| {
+        let draft = draft(url);
+        let before = occurrences.count(&draft);
+        draft.row(before).unwrap().identity
+    };
+    // In another order they are the same three.
+    assert_eq!([rows(cat), rows(cat), rows(dog)], [first[0], first[2], first[1]]);
+}
+
+#[test]
+fn only_a_verdict_or_a_lost_answer_says_something_of_a_row() {
+    for kind in [ErrorKind::Journal, ErrorKind::Download, ErrorKind::Misconfigured] {
+        assert_eq!(RowEnd::of(&Err(Error::new(kind, "beside the run"))), RowEnd::LetGo);
+    }
+    let lost = Error::new(ErrorKind::OutcomeUnknown, "the runtime is gone");
+    assert!(matches!(RowEnd::of(&Err(lost)), RowEnd::Unknown { .. }));
+}
