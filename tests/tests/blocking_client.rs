@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
+use effects_core::{Budget, EffectRequest, ErrorKind, Pace, Policy, Template, Widths};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup};
 use effects_ureq::Client;
@@ -178,4 +178,49 @@ fn a_policy_for_one_call_holds_for_its_download_too() {
     thread::spawn(move || done.send(client.with_policy(quick).fetch(&effect.pictures[0])));
     let fetched = fetched.recv_timeout(Duration::from_secs(20)).expect("the limit is kept");
     assert_eq!(fetched.unwrap(), effects_tests::picture());
+}
+
+#[test]
+fn a_job_that_is_long_in_coming_holds_up_no_other() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    world.creates([world.accepted()]);
+    world.looks([world.running(), world.completed()]);
+    let (over, word) = std::sync::mpsc::channel();
+    let first = std::iter::once(request());
+    // The second job comes only once the first is over, or the test is.
+    let second = std::iter::from_fn(move || {
+        word.recv_timeout(Duration::from_secs(30)).expect("the first job stands still");
+        None
+    });
+    let client = client(&world, &notes, |_| {});
+    let mut ends = client.run_many(first.chain(second), Widths::default(), Budget::unlimited());
+    assert!(ends.next().unwrap().result.is_ok());
+    over.send(()).unwrap();
+    assert!(ends.next().is_none());
+}
+
+#[test]
+fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (stopped, word) = std::sync::mpsc::channel::<()>();
+    world.creates([Behaviour::Hang]);
+    let late = std::iter::from_fn(move || {
+        word.recv_timeout(Duration::from_secs(30)).expect("nobody stopped it");
+        Some(request())
+    });
+    let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
+    let client = client(&world, &notes, hanging);
+    let jobs = std::iter::once(request()).chain(late.take(1));
+    let mut ends = client.run_many(jobs, Widths::default(), Budget::unlimited());
+    world.gateway.wait_for_requests(1, Duration::from_secs(30));
+    ends.stopper().stop();
+    // The submission in flight keeps the batch until its time is over.
+    stopped.send(()).unwrap();
+    let late = ends.next().unwrap();
+    let error = late.result.unwrap_err();
+    assert_eq!((late.index, error.kind()), (1, ErrorKind::Detached));
+    assert!(error.to_string().contains("nothing is billed"), "{error}");
+    assert_eq!(ends.next().unwrap().result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert!(ends.next().is_none());
+    assert_eq!(count(&world, "POST"), 1);
 }

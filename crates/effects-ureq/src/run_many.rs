@@ -1,8 +1,9 @@
 //! Many runs at once, on a few threads.
 //!
 //! One thread drives the core's [`Batch`] and makes no exchange itself; a few workers make them.
-//! Jobs are drawn as room comes, and ends wait in a bounded channel: neither a long list of jobs nor
-//! a slow reader of ends takes memory.
+//! Jobs are drawn as room comes, on a thread of their own, so that one that takes long to come (a
+//! photo to upload, a file to read) holds up no poll. Ends wait in a bounded channel: neither a long
+//! list of jobs nor a slow reader of ends takes memory.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use effects_client::{Ended, Job, Stopper, Work, fresh_seed, telemetry, unrecorded};
 use effects_core::{
-    Answer, Batch, BatchStep, Budget, Call, CallId, Entry, Error, Journal, JournalError, RunId,
-    Time, Transport, Widths,
+    Answer, Batch, BatchStep, Budget, Call, CallId, Cause, Detached, Entry, Error, Journal,
+    JournalError, RunId, Time, Transport, Widths,
 };
 use tracing::Span;
 
@@ -79,6 +80,8 @@ enum Errand {
 enum Arrival {
     Answered(RunId, CallId, Answer),
     Written(RunId, Entry, Result<(), JournalError>),
+    /// The next job; `None` after the last.
+    Drawn(Option<Box<Job<Arc<dyn Journal>>>>),
 }
 
 struct Driver {
@@ -89,8 +92,11 @@ struct Driver {
     tell: SyncSender<Ended>,
     rows: HashMap<RunId, Row>,
     errands: mpsc::Sender<Errand>,
+    arrive: mpsc::Sender<Arrival>,
     arrivals: Receiver<Arrival>,
     drawn: usize,
+    /// Jobs asked for that have not come.
+    wished: u32,
 }
 
 /// What the driver knows of a run beside the batch.
@@ -125,12 +131,17 @@ impl Driver {
             tell,
             rows: HashMap::new(),
             errands,
+            arrive,
             arrivals,
             drawn: 0,
+            wished: 0,
         }
     }
 
-    fn run(mut self, mut jobs: impl Iterator<Item = Job<Arc<dyn Journal>>>) {
+    fn run(mut self, jobs: impl Iterator<Item = Job<Arc<dyn Journal>>> + Send + 'static) {
+        let (wish, wishes) = channel();
+        let arrive = self.arrive.clone();
+        thread::spawn(move || draw(jobs, &wishes, &arrive));
         loop {
             self.take_arrivals();
             let now = self.now();
@@ -147,7 +158,11 @@ impl Driver {
                     self.stopper.set_submitting(self.batch.posting() > 0);
                     self.give(Errand::Exchange(run, call, span));
                 }
-                BatchStep::Hungry(room) => self.feed(&mut jobs, room),
+                BatchStep::Hungry(room) => {
+                    // The thread that draws ends only after the last job.
+                    let _ = wish.send(room.saturating_sub(self.wished));
+                    self.wished = self.wished.max(room);
+                }
                 BatchStep::Sleep(until) => self.sleep(until),
                 BatchStep::Notify(run, event) => {
                     if let Some(row) = self.rows.get(&run) {
@@ -163,32 +178,44 @@ impl Driver {
         }
     }
 
-    fn feed(&mut self, jobs: &mut impl Iterator<Item = Job<Arc<dyn Journal>>>, room: u32) {
-        for _ in 0..room {
-            let Some(Job { work, journal }) = jobs.next() else {
-                return self.batch.feed_no_more();
+    fn feed(&mut self, job: Option<Box<Job<Arc<dyn Journal>>>>) {
+        let Some(job) = job else { return self.batch.feed_no_more() };
+        self.wished = self.wished.saturating_sub(1);
+        let index = self.drawn;
+        self.drawn += 1;
+        let Job { work, journal } = *job;
+        if self.detached {
+            // It came too late to be begun.
+            let task_id = match work {
+                Work::Submit(_) => None,
+                Work::Watch { task, .. } => Some(task),
             };
-            let now = self.now();
-            let (run, span) = match work {
-                Work::Submit(request) => {
-                    let span = telemetry::task_span(Some(request.template()), None);
-                    (self.batch.submit(request, now), span)
-                }
-                Work::Watch { task, template, submitted } => {
-                    let span = telemetry::task_span(template.as_ref(), Some(&task));
-                    (self.batch.attach(task, template, submitted, now), span)
-                }
-            };
-            self.rows.insert(run, Row { index: self.drawn, span, journal });
-            self.drawn += 1;
+            let error = Error::from(Cause::Detached(Detached { task_id }));
+            return self.tell(index, Err(self.client.with_resume_line(error)));
         }
+        let now = self.now();
+        let (run, span) = match work {
+            Work::Submit(request) => {
+                let span = telemetry::task_span(Some(request.template()), None);
+                (self.batch.submit(request, now), span)
+            }
+            Work::Watch { task, template, submitted } => {
+                let span = telemetry::task_span(template.as_ref(), Some(&task));
+                (self.batch.attach(task, template, submitted, now), span)
+            }
+        };
+        self.rows.insert(run, Row { index, span, journal });
     }
 
     fn end(&mut self, run: RunId, result: Result<effects_core::Effect, Error>) {
         if let Some(Row { index, .. }) = self.rows.remove(&run) {
-            // Nobody listens any more: what is in flight is still awaited.
-            let _ = self.tell.send(Ended { index, result });
+            self.tell(index, result);
         }
+    }
+
+    fn tell(&self, index: usize, result: Result<effects_core::Effect, Error>) {
+        // Where nobody listens any more, what is in flight is still awaited.
+        let _ = self.tell.send(Ended { index, result });
     }
 
     fn give(&self, errand: Errand) {
@@ -219,6 +246,7 @@ impl Driver {
                 self.batch.reply(self.now(), run, call, answer.as_reply());
                 self.stopper.set_submitting(self.batch.posting() > 0);
             }
+            Arrival::Drawn(job) => self.feed(job),
             Arrival::Written(run, entry, Ok(())) => self.batch.recorded(run, entry.id),
             Arrival::Written(run, entry, Err(error)) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
@@ -231,6 +259,23 @@ impl Driver {
 
     fn now(&self) -> Time {
         self.client.shared().clock.now()
+    }
+}
+
+/// Draws as many jobs as are wished for, until there are no more or the driver is gone.
+fn draw(
+    mut jobs: impl Iterator<Item = Job<Arc<dyn Journal>>>,
+    wishes: &Receiver<u32>,
+    arrive: &mpsc::Sender<Arrival>,
+) {
+    while let Ok(wished) = wishes.recv() {
+        for _ in 0..wished {
+            let job = jobs.next().map(Box::new);
+            let last = job.is_none();
+            if arrive.send(Arrival::Drawn(job)).is_err() || last {
+                return;
+            }
+        }
     }
 }
 
