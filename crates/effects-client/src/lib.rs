@@ -4,12 +4,13 @@
 //! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
 //! clock ([`WallClock`]), photos and landing files ([`read_photo`], [`Landing`]), the uploader's
 //! programs and cache ([`run_uploader`], [`UploadCache`]), the folder of this user's state
-//! ([`state_dir`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
+//! ([`state_dir`]), rows of a journal on their way through a client ([`Ledger`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod builder;
 mod clock;
 mod job;
 mod landing;
+mod ledger;
 mod program;
 mod seed;
 mod state;
@@ -20,6 +21,7 @@ pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo};
+pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use seed::fresh_seed;
 pub use state::{make_private_dir, state_dir};
