@@ -3,6 +3,8 @@
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.
 
+use std::ops::Range;
+
 use resvg::tiny_skia::{Pixmap, Point, Transform};
 
 use crate::scale;
@@ -53,25 +55,56 @@ pub(crate) fn lay(
     opacity: f32,
     blend: Blend,
 ) {
-    let opacity = (opacity.clamp(0.0, 1.0) * 255.0).round() as u32;
-    let (canvas_width, canvas_height) = (canvas.width() as i32, canvas.height() as i32);
-    let (width, height) = (top.width() as i32, top.height() as i32);
-    let first_column = left.max(0);
-    let last_column = (left + width).min(canvas_width);
-    if first_column >= last_column {
-        return;
+    let size = (top.width() as usize, top.height() as usize);
+    let opacity = share(opacity);
+    let Some((columns, rows)) = visible(canvas, size, (left, top_edge)) else { return };
+    for y in rows {
+        let source = &top.data()[(y * size.0 + columns.start) * 4..][..columns.len() * 4];
+        let target =
+            row_of(canvas, left + columns.start as i32, top_edge + y as i32, columns.len());
+        lay_row(target, source, opacity, blend);
     }
-    let count = (last_column - first_column) as usize * 4;
-    for y in top_edge.max(0)..(top_edge + height).min(canvas_height) {
-        let from = ((y - top_edge) * width + first_column - left) as usize * 4;
-        let to = (y * canvas_width + first_column) as usize * 4;
-        let source = &top.data()[from..from + count];
-        let target = &mut canvas.data_mut()[to..to + count];
-        match blend {
-            Blend::Normal if opacity == 255 => lay_row_plainly(target, source),
-            _ => lay_row(target, source, opacity, blend),
-        }
-    }
+}
+
+/// Lays `top` over `canvas`, made `size` pixels large on the way: only what shows is made.
+pub(crate) fn lay_resized(
+    canvas: &mut Pixmap,
+    top: &Pixmap,
+    size: (usize, usize),
+    corner: (i32, i32),
+    opacity: f32,
+    blend: Blend,
+) {
+    let opacity = share(opacity);
+    let Some((columns, rows)) = visible(canvas, size, corner) else { return };
+    let (first, count) = (corner.0 + columns.start as i32, columns.len());
+    scale::resize_rows(top, size, (columns, rows), &mut |y, source| {
+        lay_row(row_of(canvas, first, corner.1 + y as i32, count), source, opacity, blend);
+    });
+}
+
+/// Which columns and rows of a picture of this size fall on the canvas.
+fn visible(
+    canvas: &Pixmap,
+    size: (usize, usize),
+    corner: (i32, i32),
+) -> Option<(Range<usize>, Range<usize>)> {
+    let span = |start: i32, length: usize, limit: u32| {
+        let first = (-i64::from(start)).max(0);
+        let last = (i64::from(limit) - i64::from(start)).min(length as i64);
+        (first < last).then_some(first as usize..last as usize)
+    };
+    Some((span(corner.0, size.0, canvas.width())?, span(corner.1, size.1, canvas.height())?))
+}
+
+/// `count` pixels of the canvas.
+fn row_of(canvas: &mut Pixmap, left: i32, y: i32, count: usize) -> &mut [u8] {
+    let start = (y as usize * canvas.width() as usize + left as usize) * 4;
+    &mut canvas.data_mut()[start..start + count * 4]
+}
+
+fn share(opacity: f32) -> u32 {
+    (opacity.clamp(0.0, 1.0) * 255.0).round() as u32
 }
 
 fn lay_row_plainly(target: &mut [u8], source: &[u8]) {
@@ -92,6 +125,7 @@ fn lay_row_plainly(target: &mut [u8], source: &[u8]) {
 /// The colours of `source` are premultiplied and the canvas is opaque, which keeps these short.
 fn lay_row(target: &mut [u8], source: &[u8], opacity: u32, blend: Blend) {
     match blend {
+        Blend::Normal if opacity == 255 => lay_row_plainly(target, source),
         Blend::Normal => mix_row(target, source, opacity, |s, t, _, rest| s + mul(t, rest)),
         Blend::Multiply => mix_row(target, source, opacity, |s, t, _, rest| mul(t, s + rest)),
         Blend::Screen => mix_row(target, source, opacity, |s, t, _, _| s + t - mul(s, t)),
@@ -218,7 +252,7 @@ pub(crate) fn lay_turned(
     placed.map_points(&mut corners);
     let low = |pick: fn(&Point) -> f32| corners.iter().map(pick).fold(f32::MAX, f32::min);
     let high = |pick: fn(&Point) -> f32| corners.iter().map(pick).fold(f32::MIN, f32::max);
-    let opacity = (opacity.clamp(0.0, 1.0) * 255.0).round() as u32;
+    let opacity = share(opacity);
     let canvas_width = canvas.width() as usize;
     let first = low(|p| p.x).floor().clamp(0.0, canvas_width as f32) as usize;
     let last = high(|p| p.x).ceil().clamp(0.0, canvas_width as f32) as usize;

@@ -1,7 +1,11 @@
-//! Resizing, by `fast_image_resize`.
+//! Resizing: sharp for photos, smooth for pictures, quick for maps.
+//!
+//! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
+//! while it is needed, and the rows that are kept are mixed into one result row after another.
+//! Nothing of the full size is held but the result itself, and a caller that only wants to lay
+//! the result on something gets it row by row. A general resizing library does no better here and
+//! takes a minute to compile for all the kinds of pixel it knows.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use resvg::tiny_skia::Pixmap;
 
 use crate::photo::Photo;
@@ -10,50 +14,268 @@ use crate::subject::Crop;
 
 /// A part of the photo at another size, as an opaque picture.
 pub(crate) fn cut(photo: &Photo, crop: Crop, width: u32, height: u32) -> Pixmap {
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(crop.left, crop.top, crop.width, crop.height);
-    let rgb =
-        resize(&photo.rgb, (photo.width, photo.height), (width, height), PixelType::U8x3, &options);
     let mut pixmap = new_pixmap(width, height);
-    for (target, source) in pixmap.data_mut().chunks_exact_mut(4).zip(rgb.chunks_exact(3)) {
-        target.copy_from_slice(&[source[0], source[1], source[2], 255]);
-    }
+    let (columns, rows) = (pixmap.width() as usize, pixmap.height() as usize);
+    let across = Axis::new(photo.width, (crop.left, crop.width), columns, 0..columns, &SHARP);
+    let down = Axis::new(photo.height, (crop.top, crop.height), rows, 0..rows, &SHARP);
+    let data = pixmap.data_mut();
+    let source = Source { bytes: &photo.rgb, width: photo.width as usize, channels: 3 };
+    resample(&source, &across, &down, &mut |y, row| {
+        data[y * columns * 4..][..columns * 4].copy_from_slice(row);
+    });
     pixmap
-}
-
-/// The whole photo as RGB bytes of another size.
-pub(crate) fn shrink_rgb(photo: &Photo, width: u32, height: u32) -> Vec<u8> {
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
-    resize(&photo.rgb, (photo.width, photo.height), (width, height), PixelType::U8x3, &options)
 }
 
 /// A picture at another size, smoothly.
 pub(crate) fn resize_pixmap(source: &Pixmap, width: u32, height: u32) -> Pixmap {
-    let from = (source.width(), source.height());
-    // Premultiplied already: the resizer must not do it again.
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .use_alpha(false);
-    let bytes = resize(source.data(), from, (width, height), PixelType::U8x4, &options);
     let mut pixmap = new_pixmap(width, height);
-    pixmap.data_mut().copy_from_slice(&bytes);
+    let (columns, rows) = (pixmap.width() as usize, pixmap.height() as usize);
+    let data = pixmap.data_mut();
+    resize_rows(source, (columns, rows), (0..columns, 0..rows), &mut |y, row| {
+        data[y * columns * 4..][..columns * 4].copy_from_slice(row);
+    });
     pixmap
 }
 
-/// Every caller passes a buffer of the size it names, so the only faults the library can report
-/// are impossible here; a blank picture would be the answer.
-fn resize(
-    source: &[u8],
-    from: (u32, u32),
-    to: (u32, u32),
-    kind: PixelType,
-    options: &ResizeOptions,
-) -> Vec<u8> {
-    let mut target = Image::new(to.0.max(1), to.1.max(1), kind);
-    if let Ok(source) = ImageRef::new(from.0, from.1, source, kind) {
-        let resized = Resizer::new().resize(&source, &mut target, options);
-        debug_assert!(resized.is_ok(), "{resized:?}");
+/// Makes a window (columns, rows) of a picture at another size and hands out its rows, RGBA, from
+/// the top; the number is the row's place in the whole resized picture.
+pub(crate) fn resize_rows(
+    source: &Pixmap,
+    size: (usize, usize),
+    window: (std::ops::Range<usize>, std::ops::Range<usize>),
+    take: &mut dyn FnMut(usize, &[u8]),
+) {
+    let whole = (f64::from(source.width()), f64::from(source.height()));
+    let across = Axis::new(source.width(), (0.0, whole.0), size.0, window.0, &SMOOTH);
+    let down = Axis::new(source.height(), (0.0, whole.1), size.1, window.1.clone(), &SMOOTH);
+    let source = Source { bytes: source.data(), width: source.width() as usize, channels: 4 };
+    resample(&source, &across, &down, &mut |y, row| take(window.1.start + y, row));
+}
+
+/// The whole photo as RGB bytes of a smaller size.
+pub(crate) fn shrink_rgb(photo: &Photo, width: u32, height: u32) -> Vec<u8> {
+    let (columns, rows) = (width.max(1) as usize, height.max(1) as usize);
+    let whole = (f64::from(photo.width), f64::from(photo.height));
+    let across = Axis::new(photo.width, (0.0, whole.0), columns, 0..columns, &MEAN);
+    let down = Axis::new(photo.height, (0.0, whole.1), rows, 0..rows, &MEAN);
+    let source = Source { bytes: &photo.rgb, width: photo.width as usize, channels: 3 };
+    let mut rgb = Vec::with_capacity(columns * rows * 3);
+    resample(&source, &across, &down, &mut |_, row| {
+        for pixel in row.chunks_exact(4) {
+            rgb.extend_from_slice(&pixel[..3]);
+        }
+    });
+    rgb
+}
+
+/// A resampling filter: how far it reaches in source pixels, and its weight there.
+struct Kernel {
+    reach: f64,
+    weight: fn(f64) -> f64,
+}
+
+/// Catmull-Rom.
+const SHARP: Kernel = Kernel {
+    reach: 2.0,
+    weight: |x| {
+        let x = x.abs();
+        if x < 1.0 {
+            (1.5 * x - 2.5) * x * x + 1.0
+        } else if x < 2.0 {
+            ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+        } else {
+            0.0
+        }
+    },
+};
+
+/// A straight line from each pixel to the next.
+const SMOOTH: Kernel = Kernel { reach: 1.0, weight: |x| (1.0 - x.abs()).max(0.0) };
+
+/// What lies under the pixel, evenly.
+const MEAN: Kernel =
+    Kernel { reach: 0.5, weight: |x| if (-0.5..0.5).contains(&x) { 1.0 } else { 0.0 } };
+
+/// For each place of the result along one side: which source places count, and how much.
+struct Axis {
+    /// First source place and number of weights.
+    spans: Vec<(usize, usize)>,
+    /// `stride` weights for each place, the unused ones behind.
+    weights: Vec<f32>,
+    stride: usize,
+}
+
+impl Axis {
+    /// `part` (start, length) of `source` pixels becomes `count` pixels, of which `window` is made.
+    fn new(
+        source: u32,
+        part: (f64, f64),
+        count: usize,
+        window: std::ops::Range<usize>,
+        kernel: &Kernel,
+    ) -> Self {
+        let source = source as usize;
+        let step = part.1 / count as f64;
+        // A picture made smaller takes in everything under the larger pixel.
+        let grain = step.max(1.0);
+        let reach = kernel.reach * grain;
+        let stride = (2.0 * reach).ceil() as usize + 1;
+        let mut axis = Self { spans: Vec::new(), weights: Vec::new(), stride };
+        for place in window {
+            let middle = part.0 + (place as f64 + 0.5) * step;
+            let first = ((middle - reach).floor().max(0.0) as usize).min(source - 1);
+            let last = ((middle + reach).ceil().max(1.0) as usize).clamp(first + 1, source);
+            axis.add(first, (last - first).min(stride), |at| {
+                (kernel.weight)((at as f64 + 0.5 - middle) / grain)
+            });
+        }
+        axis
     }
-    target.into_vec()
+
+    fn add(&mut self, first: usize, count: usize, weight: impl Fn(usize) -> f64) {
+        let sum: f64 = (first..first + count).map(&weight).sum();
+        self.spans.push((first, count));
+        let base = self.weights.len();
+        self.weights.resize(base + self.stride, 0.0);
+        for (i, slot) in self.weights[base..base + count].iter_mut().enumerate() {
+            // A grain that falls between two places takes the nearer one whole.
+            *slot = if sum.abs() < 1e-9 {
+                f64::from(u8::from(i == 0))
+            } else {
+                weight(first + i) / sum
+            } as f32;
+        }
+    }
+
+    fn weights_of(&self, place: usize) -> &[f32] {
+        &self.weights[place * self.stride..][..self.spans[place].1]
+    }
+}
+
+/// Pixels of three or four bytes.
+struct Source<'a> {
+    bytes: &'a [u8],
+    width: usize,
+    channels: usize,
+}
+
+/// The two passes; `take` gets each result row with its number.
+fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMut(usize, &[u8])) {
+    let columns = across.spans.len();
+    // Spread source rows, each at its number modulo the count of rows that are needed at once.
+    let mut kept: Vec<Vec<f32>> = vec![vec![0.0; columns * 4]; down.stride];
+    let mut held: Vec<Option<usize>> = vec![None; down.stride];
+    let mut wide = vec![[0.0f32; 4]; source.width];
+    let mut sums = vec![0.0f32; columns * 4];
+    let mut bytes = vec![0u8; columns * 4];
+    for (y, &(first, count)) in down.spans.iter().enumerate() {
+        for row in first..first + count {
+            let slot = row % down.stride;
+            if held[slot] != Some(row) {
+                let line = &source.bytes[row * source.width * source.channels..]
+                    [..source.width * source.channels];
+                widen(line, source.channels, &mut wide);
+                spread(&wide, across, &mut kept[slot]);
+                held[slot] = Some(row);
+            }
+        }
+        sums.fill(0.0);
+        for (row, &weight) in (first..).zip(down.weights_of(y)) {
+            if weight != 0.0 {
+                for (sum, &value) in sums.iter_mut().zip(&kept[row % down.stride]) {
+                    *sum += value * weight;
+                }
+            }
+        }
+        narrow(&sums, &mut bytes);
+        take(y, &bytes);
+    }
+}
+
+/// Bytes to floats; what has no alpha is opaque.
+fn widen(line: &[u8], channels: usize, wide: &mut [[f32; 4]]) {
+    if channels == 4 {
+        for (target, pixel) in wide.iter_mut().zip(line.chunks_exact(4)) {
+            *target = [pixel[0], pixel[1], pixel[2], pixel[3]].map(f32::from);
+        }
+    } else {
+        for (target, pixel) in wide.iter_mut().zip(line.chunks_exact(3)) {
+            *target = [pixel[0], pixel[1], pixel[2], 255].map(f32::from);
+        }
+    }
+}
+
+fn spread(wide: &[[f32; 4]], across: &Axis, target: &mut [f32]) {
+    for (x, pixel) in target.chunks_exact_mut(4).enumerate() {
+        let (first, count) = across.spans[x];
+        let mut sum = [0.0f32; 4];
+        for (source, &weight) in wide[first..first + count].iter().zip(across.weights_of(x)) {
+            for channel in 0..4 {
+                sum[channel] += source[channel] * weight;
+            }
+        }
+        pixel.copy_from_slice(&sum);
+    }
+}
+
+/// Floats to bytes. Adding 2^23 rounds and leaves the whole number in the low bits, which costs the
+/// vector unit less than a conversion that has to think of what is no number.
+fn narrow(sums: &[f32], bytes: &mut [u8]) {
+    for (byte, &sum) in bytes.iter_mut().zip(sums) {
+        *byte = (sum.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(width: u32, height: u32) -> Photo {
+        let value = |i: u32| (i * 37 % 251) as u8;
+        Photo { width, height, rgb: (0..width * height * 3).map(value).collect() }
+    }
+
+    #[test]
+    fn the_same_size_gives_the_same_pixels() {
+        let photo = steps(23, 17);
+        let whole = Crop { left: 0.0, top: 0.0, width: 23.0, height: 17.0 };
+        let same = cut(&photo, whole, 23, 17);
+        let rgb: Vec<u8> =
+            same.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        assert_eq!(rgb, photo.rgb);
+        assert_eq!(shrink_rgb(&photo, 23, 17), photo.rgb);
+        assert_eq!(resize_pixmap(&same, 23, 17).data(), same.data());
+    }
+
+    #[test]
+    fn one_colour_stays_itself_at_any_size() {
+        let photo = Photo { width: 9, height: 31, rgb: [200, 3, 77].repeat(9 * 31) };
+        for (width, height) in [(1, 1), (2, 90), (64, 3), (9, 31), (40, 40)] {
+            let crop = Crop { left: 1.3, top: 2.9, width: 6.2, height: 27.5 };
+            let picture = cut(&photo, crop, width, height);
+            assert!(picture.data().chunks_exact(4).all(|pixel| pixel == [200, 3, 77, 255]));
+            let again = resize_pixmap(&picture, height, width);
+            assert!(again.data().chunks_exact(4).all(|pixel| pixel == [200, 3, 77, 255]));
+        }
+    }
+
+    #[test]
+    fn halving_takes_the_mean_of_four() {
+        let photo =
+            Photo { width: 2, height: 2, rgb: vec![0, 0, 0, 80, 0, 8, 40, 0, 8, 120, 4, 8] };
+        assert_eq!(shrink_rgb(&photo, 1, 1), [60, 1, 6]);
+    }
+
+    #[test]
+    fn a_window_is_a_piece_of_the_whole() {
+        let whole = Crop { left: 0.0, top: 0.0, width: 23.0, height: 17.0 };
+        let source = cut(&steps(23, 17), whole, 23, 17);
+        let full = resize_pixmap(&source, 60, 50);
+        let mut rows = 0;
+        resize_rows(&source, (60, 50), (11..29, 5..48), &mut |y, row| {
+            assert_eq!(row, &full.data()[(y * 60 + 11) * 4..(y * 60 + 29) * 4]);
+            rows += 1;
+        });
+        assert_eq!(rows, 43);
+    }
 }

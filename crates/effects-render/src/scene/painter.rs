@@ -332,8 +332,8 @@ impl Painter<'_> {
             if (width, height) == (picture.width(), picture.height()) {
                 raster::lay(&mut self.canvas, picture, left, top, opacity, blend);
             } else {
-                let scaled = scale::resize_pixmap(picture, width, height);
-                raster::lay(&mut self.canvas, &scaled, left, top, opacity, blend);
+                let size = (width as usize, height as usize);
+                raster::lay_resized(&mut self.canvas, picture, size, (left, top), opacity, blend);
             }
             return;
         }
