@@ -70,8 +70,8 @@ pub(crate) struct Global {
 
     /// When to look at a running task: auto, or every so many seconds
     ///
-    /// auto leaves it to the library, which looks soon at first and more slowly later; with
-    /// --emulator it is every 0.1 s.
+    /// auto looks when tasks of the template usually end, as learnt from earlier ones, and about
+    /// every 3 s until there were some; with --emulator it is every 0.1 s.
     #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
     pub(crate) poll: Poll,
 

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use effects_core::pace::Pacer;
 use effects_core::{ApiKey, BaseUrl, Endpoint, Error, ErrorKind, Pace, Policy, Repeat, Uploads};
 
 /// Everything a client is made of, checked.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// How runs behave.
     pub policy: Policy,
+    /// What is known of how long tasks take at this gateway.
+    pub pacer: Pacer,
     /// The longest a connection may take to be made: name, TCP and TLS.
     pub connect_timeout: Duration,
     /// Where local photos are put.
@@ -77,6 +80,7 @@ pub struct ClientBuilder<C> {
     base_url: Option<String>,
     allow_http: bool,
     policy: Policy,
+    pacer: Pacer,
     connect_timeout: Duration,
     uploads: Uploads,
     proxy: Proxy,
@@ -92,6 +96,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             base_url: None,
             allow_http: false,
             policy: Policy::default(),
+            pacer: Pacer::new(),
             connect_timeout: Duration::from_secs(10),
             uploads: Uploads::default(),
             proxy: Proxy::default(),
@@ -138,6 +143,14 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// When to look at a running task.
     pub fn pace(mut self, pace: Pace) -> Self {
         self.policy.pace = pace;
+        self
+    }
+
+    /// What is known of how long tasks take at this gateway, to pace by and to add to; nothing
+    /// unless said otherwise. A client keeps nothing on the disk: whoever wants to
+    /// know more next time keeps the pacer's news.
+    pub fn pacer(mut self, pacer: Pacer) -> Self {
+        self.pacer = pacer;
         self
     }
 
@@ -222,6 +235,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             // like a lost answer, though nothing had left.
             connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
             policy: self.policy,
+            pacer: self.pacer,
             uploads: self.uploads,
             proxy: self.proxy,
             ca_bundle: ca_bundle.transpose()?,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
 
@@ -87,6 +88,24 @@ pub enum Reply<'a> {
     NotSent(&'a str),
     /// It may have arrived: whatever went wrong after the first byte.
     Lost(&'a str),
+}
+
+impl Reply<'_> {
+    /// How long the answer asks to be left alone, whatever else it says.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer { headers, .. } => retry_after(headers),
+            Self::NotSent(_) | Self::Lost(_) => None,
+        }
+    }
+
+    /// When the answer was made, by the service's clock.
+    pub(crate) fn date(&self) -> Option<Time> {
+        match self {
+            Self::Answer { headers, .. } => answered_at(headers),
+            Self::NotSent(_) | Self::Lost(_) => None,
+        }
+    }
 }
 
 /// A [`Reply`] that owns what it says: what a transport returns.

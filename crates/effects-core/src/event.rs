@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::pace::Eta;
 use crate::task::Status;
 use crate::task_id::TaskId;
 use crate::trouble::Trouble;
@@ -30,6 +31,8 @@ pub enum Event {
         progress: Option<f64>,
         /// How long ago it was made, as far as is known.
         age: Duration,
+        /// How long it will take in all, as tasks of its kind did; `None` where that is not known.
+        eta: Option<Eta>,
     },
     /// An exchange went wrong and is repeated after a wait.
     Retrying {
@@ -64,13 +67,17 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Submitted { task_id } => write!(f, "task {task_id} submitted"),
-            Self::Running { task_id, status, progress, age } => {
+            Self::Running { task_id, status, progress, age, eta } => {
                 let word = status.as_ref().map_or("running", Status::as_str);
                 write!(f, "task {task_id} {word}")?;
                 if let Some(progress) = progress {
                     write!(f, ", {:.0} %", progress * 100.0)?;
                 }
-                write!(f, ", {:.1} s", age.as_secs_f64())
+                write!(f, ", {:.1} s", age.as_secs_f64())?;
+                match eta {
+                    Some(eta) => write!(f, " ({eta})"),
+                    None => Ok(()),
+                }
             }
             Self::Retrying { task_id, trouble, after } => {
                 match task_id {

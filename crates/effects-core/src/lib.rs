@@ -117,6 +117,7 @@
 //! | what may be asked | [`Template`], [`EffectRequest`], [`Draft`] |
 //! | what comes back | [`Outcome`], [`Effect`], [`Error`], [`ErrorKind::TABLE`] |
 //! | how a run behaves | [`Policy`], [`Pace`], [`Repeat`], [`Backoff`] |
+//! | when to look, and what was learnt | [`pace`]: [`Pacer`](pace::Pacer), [`Models`](pace::Models) |
 //! | where the key lives | [`Endpoint`], and nowhere else |
 //! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`], [`JournalStore`] |
 //! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 
+use crate::time::Time;
+
 /// How long the answer asks to wait: seconds as written, or a date measured against the answer's
 /// own `Date`, so that a wrong clock on either side does not matter.
 ///
@@ -18,6 +20,12 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let until = date(text)?;
     let now = date(header(headers, DATE)?)?;
     Some(until.duration_since(now).unwrap_or_default())
+}
+
+/// When an answer was made, by the clock of whoever made it; to the second.
+pub(crate) fn answered_at(headers: &HeaderMap) -> Option<Time> {
+    let since = date(header(headers, DATE)?)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Time::from_millis(0) + since)
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{TASK, policy, request};
+use effects_core::pace::Learned;
 use effects_core::{
     Backoff, CallId, Outcome, Pace, Policy, Repeat, Reply, Run, Saved, Seed, Step, Time,
 };
@@ -186,8 +187,15 @@ fn policies() -> impl Strategy<Value = Policy> {
         (millis(250..5_000), prop_oneof![Just(2.0), 0.0..4.0f64], millis(250..20_000), 0.0..0.5f64)
             .prop_map(|(first, factor, most, jitter)| Backoff { first, factor, most, jitter })
     };
-    let pace =
-        prop_oneof![millis(100..20_000).prop_map(Pace::fixed), backoff().prop_map(Pace::Backoff),];
+    let learned = (proptest::option::of(millis(0..5_000)), millis(0..5_000), millis(500..20_000))
+        .prop_map(|(worth, floor, ceiling)| {
+            Pace::Learned(Learned { worth, floor: floor.max(Duration::from_millis(100)), ceiling })
+        });
+    let pace = prop_oneof![
+        millis(100..20_000).prop_map(Pace::fixed),
+        backoff().prop_map(Pace::Backoff),
+        learned
+    ];
     let repeat = prop_oneof![Just(Repeat::Never), Just(Repeat::Safe), Just(Repeat::Always)];
     let times = (millis(1..60_000), millis(0..120_000), millis(0..40_000), millis(0..90_000));
     (pace, backoff(), repeat, times).prop_map(|(pace, retry, repeat, times)| Policy {

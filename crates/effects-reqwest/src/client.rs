@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, Settings, UploadCache};
+use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, UploadCache};
+use effects_core::pace::Pacer;
 use effects_core::{
     AsyncJournal, Budget, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy,
-    Reference, TaskId, Widths,
+    Reference, Run, TaskId, Widths,
 };
 
 use crate::clock::TokioClock;
@@ -76,6 +77,11 @@ impl Client {
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What it has learnt of how long tasks take, shared by all its runs and clones.
+    pub fn pacer(&self) -> &Pacer {
+        &self.shared.settings.pacer
     }
 
     /// Submits a request and waits for its effect.
@@ -177,6 +183,11 @@ impl Client {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// A run under this client's policy and pace.
+    pub(crate) fn paced(&self, run: Run) -> PacedRun {
+        PacedRun::new(run, self.pacer().clone(), self.shared_policy())
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

@@ -46,7 +46,7 @@ impl RunMany {
         let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
         let driver = Driver {
             client: client.clone(),
-            batch: batch.with_budget(budget),
+            batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
             tell,
             rows: HashMap::new(),
             arrive,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use effects_client::{fresh_seed, telemetry};
+use effects_client::{PacedRun, fresh_seed, telemetry};
 use effects_core::{
     AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
     Template, Time, Told, drive_on_async_until,
@@ -38,7 +38,7 @@ pub struct Watch {
 /// Where the run is.
 #[derive(Debug)]
 enum Driving {
-    Here(Box<Run>),
+    Here(Box<PacedRun>),
     /// In a tokio task that survives whoever waits for it.
     Away(JoinHandle<Leg>),
     /// Over, or between the two.
@@ -46,7 +46,7 @@ enum Driving {
 }
 
 /// A stretch of driving that is over: the run, and what it came to.
-type Leg = (Box<Run>, Result<Told, Error>);
+type Leg = (Box<PacedRun>, Result<Told, Error>);
 
 impl Watch {
     pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
@@ -74,7 +74,7 @@ impl Watch {
         Self {
             client: client.clone(),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
-            driving: Driving::Here(Box::new(run)),
+            driving: Driving::Here(Box::new(client.paced(run))),
             task,
             template,
             wait: None,
@@ -162,7 +162,7 @@ impl Watch {
 
     /// Drives up to the next event, and on to the end if nobody is left to hear it: then a
     /// submission under way is waited for, recorded and told, and none follows.
-    fn leg(&mut self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
+    fn leg(&mut self, mut run: Box<PacedRun>) -> impl Future<Output = Leg> + Send + use<> {
         let (client, span) = (self.client.clone(), self.span.clone());
         let inside = match &self.task {
             None => span.clone(),
@@ -174,6 +174,7 @@ impl Watch {
             let clock = AbandonableClock { clock: &shared.clock, abandonment: &abandonment };
             let (transport, journal) = (&shared.transport, client.journal());
             loop {
+                run.refresh(shared.clock.now());
                 let told =
                     drive_on_async_until(&mut run, transport, &clock, journal, abandoned).await;
                 if let Ok(Told::Event(event)) = &told {

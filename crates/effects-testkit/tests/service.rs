@@ -95,7 +95,7 @@ fn lives_end_as_they_are_told_to() {
         let mut run = run(world.clock());
         (world.drive(&mut run), world)
     };
-    let (completed, world) = outcome(Life::of_polls(2).unknown_for(Duration::from_secs(2)));
+    let (completed, world) = outcome(Life::of_polls(2).unknown_for(Duration::from_secs(5)));
     assert!(matches!(completed, Outcome::Completed(_)), "{}", world.transcript());
     assert!(world.transcript().to_string().contains("404 Not Found"));
 

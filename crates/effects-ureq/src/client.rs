@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, Landing, Settings, UploadCache, WallClock};
+use effects_client::{
+    BuildClient, ClientBuilder, Job, Landing, PacedRun, Settings, UploadCache, WallClock,
+};
+use effects_core::pace::Pacer;
 use effects_core::{
     Budget, Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference,
-    TaskId, Widths,
+    Run, TaskId, Widths,
 };
 
 use crate::run_many::RunMany;
@@ -73,6 +76,11 @@ impl Client {
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What it has learnt of how long tasks take, shared by all its runs and clones.
+    pub fn pacer(&self) -> &Pacer {
+        &self.shared.settings.pacer
     }
 
     /// Submits a request and waits for its effect.
@@ -163,6 +171,11 @@ impl Client {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// A run under this client's policy and pace.
+    pub(crate) fn paced(&self, run: Run) -> PacedRun {
+        PacedRun::new(run, self.pacer().clone(), self.shared_policy())
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

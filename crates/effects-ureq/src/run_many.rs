@@ -125,7 +125,7 @@ impl Driver {
         let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
         Self {
             client: client.clone(),
-            batch: batch.with_budget(budget),
+            batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
             stopper,
             detached: false,
             tell,

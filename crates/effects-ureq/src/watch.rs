@@ -1,6 +1,6 @@
 //! A run being driven, event by event.
 
-use effects_client::{StoppableClock, Stopper, fresh_seed, telemetry};
+use effects_client::{PacedRun, StoppableClock, Stopper, fresh_seed, telemetry};
 use effects_core::{
     Answer, Call, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
     Template, Time, Told, Transport, drive_on,
@@ -29,7 +29,7 @@ use crate::task_handle::TaskHandle;
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
-    run: Run,
+    run: PacedRun,
     template: Option<Template>,
     stopper: Stopper,
     clock: StoppableClock,
@@ -64,7 +64,7 @@ impl Watch {
         let stopper = Stopper::default();
         let clock = StoppableClock::new(client.shared().clock.clone(), stopper.clone());
         let span = telemetry::task_span(template.as_ref(), run.task_id());
-        let client = client.clone();
+        let (client, run) = (client.clone(), client.paced(run));
         let (wait, end, handle) = (None, None, None);
         Self { client, run, template, stopper, clock, span, wait, end, handle }
     }
@@ -128,6 +128,7 @@ impl Watch {
         let _entered = span.enter();
         let transport = Noted { client: &self.client, stopper: &self.stopper };
         let journal = self.client.journal();
+        self.run.refresh(self.client.shared().clock.now());
         let stopper = &self.stopper;
         let told =
             drive_on(&mut self.run, &transport, &self.clock, journal, || stopper.is_stopped());

@@ -20,6 +20,7 @@ use crate::entry::{Entry, EntryId};
 use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::outcome::{Detached, Outcome, Refused};
+use crate::pace::Pacer;
 use crate::policy::Policy;
 use crate::request::EffectRequest;
 use crate::retry_after::retry_after;
@@ -54,6 +55,7 @@ pub struct Batch {
     policy: Arc<Policy>,
     widths: Widths,
     budget: Budget,
+    pacer: Pacer,
     dice: Dice,
     now: Time,
     throttle: Throttle,
@@ -152,6 +154,7 @@ impl Batch {
             policy,
             widths,
             budget: Budget::unlimited(),
+            pacer: Pacer::new(),
             dice: seed.dice(),
             now,
             throttle: Throttle::new(now),
@@ -174,6 +177,13 @@ impl Batch {
     #[must_use]
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// The same batch, paced by what this pacer knows and teaching it; else by one of its own that
+    /// knows nothing.
+    #[must_use]
+    pub fn with_pacer(self, pacer: Pacer) -> Self {
+        Self { pacer, ..self }
     }
 
     /// Adds a run that submits a request.
@@ -249,9 +259,12 @@ impl Batch {
             let asked = asked.map(|asked| asked.min(self.policy.retry_after_most));
             self.throttle.refused(asked, self.now);
         }
+        let (pacer, policy) = (self.pacer.clone(), Arc::clone(&self.policy));
         let Some(slot) = self.slot(id) else { return };
         slot.looked = now;
         if let Some(run) = &mut slot.run {
+            let curve = pacer.curve(run.template(), &policy.pace, now);
+            run.pace_by(curve);
             run.reply(now, call, reply);
             self.ready.push_back(id.index);
         }
@@ -292,6 +305,11 @@ impl Batch {
         }
         self.submitters.clear();
         self.pollers.clear();
+    }
+
+    /// What it knows of how long tasks take.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
     }
 
     /// What it has spent and may spend.
@@ -525,10 +543,13 @@ impl Batch {
         if let Some(reservation) = reservation {
             self.budget.settle(*reservation, &outcome);
         }
-        if run.is_some()
-            && let Some(task) = outcome.task_id()
-        {
-            self.watchers.remove(task);
+        if let Some(run) = run {
+            if let Some(task) = outcome.task_id() {
+                self.watchers.remove(task);
+            }
+            if let Some(observation) = run.observation() {
+                self.pacer.learn(run.template(), observation);
+            }
         }
         for follower in followers {
             self.slots[follower as usize].outcome = Some(Box::new(outcome.clone()));

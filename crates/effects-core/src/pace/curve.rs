@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::fit::Histogram;
 use super::forecast::{Forecast, between};
 use super::history::History;
@@ -32,7 +34,7 @@ struct Known {
 /// How long a task will take in all, given that it is still running.
 ///
 /// Displays as `usually 12 s, 90 % under 19 s`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Eta {
     /// Half of the tasks that ran so long ended by this age.
     pub typical: Duration,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::observation::Observation;
 use super::scale;
 
 /// What is known of how long the tasks of one origin and template take.
@@ -45,6 +46,16 @@ impl History {
         Self { spans: VecDeque::new() }
     }
 
+    /// Learns from what a run saw.
+    pub fn learn(&mut self, observation: Observation) {
+        match observation {
+            Observation::Ended { last_running, first_ended } => {
+                self.observe(last_running, first_ended);
+            }
+            Observation::Running { age } => self.observe_running(age),
+        }
+    }
+
     /// Learns from a task seen to end, whether well or not.
     ///
     /// `last_running` is its age at the last look that saw it running, `None` if there was none;
@@ -79,6 +90,29 @@ impl History {
         merged.sort_by_key(|(back, _)| std::cmp::Reverse(*back));
         let spare = merged.len().saturating_sub(CAPACITY);
         self.spans = merged.into_iter().skip(spare).map(|(_, span)| span).collect();
+    }
+
+    /// Adds what another history has seen after all that this one has.
+    pub fn append(&mut self, later: &Self) {
+        for span in &later.spans {
+            self.push(*span);
+        }
+    }
+
+    /// All histories of an origin in one, each spread evenly over the whole, since nobody knows which
+    /// of two tasks of different kinds came first: one after the other, they would look like a
+    /// change of durations.
+    pub(super) fn blend<'a>(histories: impl Iterator<Item = &'a Self>) -> Self {
+        let place = |i: usize, len: usize| (i + 1) as f64 / len as f64;
+        let mut all: Vec<(f64, Span)> = histories
+            .flat_map(|history| {
+                let spans = history.spans.iter().enumerate();
+                spans.map(|(i, span)| (place(i, history.len()), *span))
+            })
+            .collect();
+        all.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let spare = all.len().saturating_sub(CAPACITY);
+        Self { spans: all.into_iter().skip(spare).map(|(_, span)| span).collect() }
     }
 
     /// How many observations are kept.

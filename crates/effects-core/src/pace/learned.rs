@@ -45,6 +45,10 @@ pub struct Learned {
 }
 
 impl Learned {
+    /// Worth found from the history, looks a quarter of a second to a minute apart.
+    pub const DEFAULT: Self =
+        Self { worth: None, floor: Duration::from_millis(250), ceiling: Duration::from_secs(60) };
+
     /// Floor and ceiling in seconds, in order and usable.
     pub(super) fn bounds(&self) -> (f64, f64) {
         let floor = self.floor.as_secs_f64().max(LEAST_FLOOR);
@@ -52,10 +56,10 @@ impl Learned {
     }
 }
 
-/// Worth found from the history, looks a quarter of a second to a minute apart.
+/// [`Learned::DEFAULT`].
 impl Default for Learned {
     fn default() -> Self {
-        Self { worth: None, floor: Duration::from_millis(250), ceiling: Duration::from_secs(60) }
+        Self::DEFAULT
     }
 }
 
@@ -115,7 +119,7 @@ impl Model {
     /// Enough is one observation while few are known, and a thirty-second part of them later. Who
     /// learns from thousands of tasks a second should call this a few times a second.
     pub fn refresh(&mut self) -> bool {
-        let due = self.news > self.history.len() / OBSERVATIONS_PER_NEWS;
+        let due = enough_is_new(self.news, self.history.len());
         if due {
             self.curve = Arc::new(self.history.curve(&self.settings));
             self.news = 0;
@@ -132,6 +136,11 @@ impl Model {
     pub fn history(&self) -> &History {
         &self.history
     }
+}
+
+/// Whether so many new observations among those known are worth a new curve.
+pub(super) const fn enough_is_new(news: usize, known: usize) -> bool {
+    news > known / OBSERVATIONS_PER_NEWS
 }
 
 /// Observations known to one that is worth a new curve.

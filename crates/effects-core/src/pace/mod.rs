@@ -5,6 +5,9 @@ mod fit;
 mod forecast;
 mod history;
 mod learned;
+mod models;
+mod observation;
+mod pacer;
 mod plan;
 mod progress;
 mod scale;
@@ -19,12 +22,16 @@ use crate::seed::Dice;
 pub use curve::{Curve, Eta};
 pub use history::History;
 pub use learned::{Learned, Model};
+pub use models::{Kinds, Models};
+pub use observation::Observation;
+pub use pacer::Pacer;
 pub use progress::Progress;
 
 /// How long to wait before each look at a running task.
 ///
 /// A pace decides between looks that went well; after one that went wrong, the policy's
-/// [`retry`](crate::Policy::retry) does.
+/// [`retry`](crate::Policy::retry) does. A `Retry-After` beside a good look is waited out whatever
+/// the pace says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -33,6 +40,9 @@ pub enum Pace {
     Fixed(Duration),
     /// Waits that grow.
     Backoff(Backoff),
+    /// Looks where endings are, as learnt from tasks of the same kind: the run is given a
+    /// [`Curve`] ([`Run::paced_by`](crate::Run::paced_by)); one without goes by the curve of an empty history.
+    Learned(Learned),
 }
 
 impl Pace {
@@ -46,18 +56,41 @@ impl Pace {
         Self::Backoff(Backoff { first, factor: 1.5, most, jitter: 0.1 })
     }
 
-    /// The wait before the next look, after `looks` that saw the task running.
-    pub(crate) fn next(&self, looks: u32, dice: &mut Dice) -> Duration {
+    /// Looks where endings are, and no more of them than every three seconds would make.
+    pub const fn learned() -> Self {
+        Self::Learned(Learned::DEFAULT)
+    }
+
+    /// The wait before the next look.
+    pub(crate) fn next(&self, moment: &Moment<'_>, dice: &mut Dice) -> Duration {
+        let Moment { looks, age, reports, curve } = *moment;
         match self {
             Self::Fixed(interval) => *interval,
             Self::Backoff(backoff) => backoff.draw(looks, dice),
+            Self::Learned(settings) => match curve {
+                Some(curve) => curve.next_look_with_progress(age, dice.unit(), reports),
+                None => History::new().curve(settings).next_look(age, dice.unit()),
+            },
         }
     }
 }
 
-/// 1 s, growing by half to 5 s.
+/// What a pace goes by.
+#[derive(Debug)]
+pub(crate) struct Moment<'a> {
+    /// Looks that saw the task running.
+    pub(crate) looks: u32,
+    /// Its age.
+    pub(crate) age: Duration,
+    /// The progress it reported lately, oldest first.
+    pub(crate) reports: &'a [Progress],
+    /// What is known of its kind.
+    pub(crate) curve: Option<&'a Curve>,
+}
+
+/// [`Pace::learned`].
 impl Default for Pace {
     fn default() -> Self {
-        Self::backoff(Duration::from_secs(1), Duration::from_secs(5))
+        Self::learned()
     }
 }

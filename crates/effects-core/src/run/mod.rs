@@ -10,12 +10,14 @@ mod wait;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::answer::Submission;
 use crate::call::{Call, CallId, Reply};
 use crate::entry::{Entry, EntryId, Fact};
 use crate::event::Event;
 use crate::outcome::{Detached, Outcome, Unknown};
+use crate::pace::{Curve, Observation};
 use crate::policy::Policy;
 use crate::request::EffectRequest;
 use crate::seed::{Dice, Seed};
@@ -107,6 +109,19 @@ impl Run {
         self
     }
 
+    /// Gives it the curve its pace goes by, and what it may say of the end: see
+    /// [`Pacer`](crate::pace::Pacer). A run without one knows what an empty history does.
+    #[must_use]
+    pub fn paced_by(mut self, curve: Arc<Curve>) -> Self {
+        self.pace_by(curve);
+        self
+    }
+
+    /// Gives it a curve that knows more than the one it had; the next look it decides on goes by it.
+    pub fn pace_by(&mut self, curve: Arc<Curve>) {
+        self.core.curve = Some(curve);
+    }
+
     /// A run as it was saved.
     ///
     /// A poll that was in flight is sent again. A submission that was in flight is not: nobody
@@ -174,6 +189,29 @@ impl Run {
         self.state.task_id()
     }
 
+    /// The template of its task, as far as it is known.
+    pub fn template(&self) -> Option<&Template> {
+        match &self.state {
+            State::Submitting(submitting) => Some(submitting.template()),
+            State::Waiting(waiting) => waiting.template(),
+            State::Done(done) => done.template.as_ref(),
+            State::Taken => None,
+        }
+    }
+
+    /// What it saw of its task's duration so far, to be learnt from once, when the run is over or
+    /// left.
+    ///
+    /// `None` where that says nothing: there was no look, or the only one was at a task of an age
+    /// that was not watched.
+    pub fn observation(&self) -> Option<Observation> {
+        match &self.state {
+            State::Waiting(waiting) => waiting.observation(),
+            State::Done(done) => done.observation,
+            State::Submitting(_) | State::Taken => None,
+        }
+    }
+
     /// What it would do if it were stepped now.
     pub(crate) fn want(&self, now: Time) -> Want {
         let core = &self.core;
@@ -233,6 +271,8 @@ struct Core {
     detaching: bool,
     /// The submissions booked as lost.
     doubts: Vec<CallId>,
+    /// What is known of how long tasks of its kind take.
+    curve: Option<Arc<Curve>>,
 }
 
 impl Core {
@@ -249,6 +289,7 @@ impl Core {
             events: VecDeque::new(),
             detaching: false,
             doubts: Vec::new(),
+            curve: None,
         }
     }
 
@@ -311,9 +352,17 @@ enum State {
     /// There is a task.
     Waiting(Box<Waiting>),
     /// It is over.
-    Done(Box<Outcome>),
+    Done(Box<Done>),
     /// Only while a transition is under way.
     Taken,
+}
+
+/// An outcome, and what was learnt on the way to it.
+#[derive(Clone, Debug)]
+struct Done {
+    outcome: Outcome,
+    template: Option<Template>,
+    observation: Option<Observation>,
 }
 
 impl State {
@@ -322,15 +371,17 @@ impl State {
     }
 
     fn done(outcome: Outcome) -> Self {
-        Self::Done(Box::new(outcome))
+        Self::Done(Box::new(Done { outcome, template: None, observation: None }))
     }
 
     fn detached(task_id: Option<TaskId>) -> Self {
         Self::done(Outcome::Detached(Detached { task_id }))
     }
 
-    fn unknown(unknown: Unknown) -> Self {
-        Self::done(Outcome::Unknown(unknown))
+    /// The template is kept, for the day the answer comes after all.
+    fn unknown(unknown: Unknown, template: Option<Template>) -> Self {
+        let outcome = Outcome::Unknown(unknown);
+        Self::Done(Box::new(Done { outcome, template, observation: None }))
     }
 
     /// The next state, and the step to hand out, if there is one already.
@@ -338,9 +389,9 @@ impl State {
         match self {
             Self::Submitting(submitting) => submitting.step(core),
             Self::Waiting(waiting) => waiting.step(core),
-            Self::Done(outcome) => {
-                let step = Step::Done((*outcome).clone());
-                (Self::Done(outcome), Some(step))
+            Self::Done(done) => {
+                let step = Step::Done(done.outcome.clone());
+                (Self::Done(done), Some(step))
             }
             // `take` and the assignment after it enclose every transition.
             Self::Taken => unreachable!("a transition returns a state"),
@@ -351,26 +402,27 @@ impl State {
         match self {
             Self::Submitting(_) | Self::Taken => None,
             Self::Waiting(waiting) => Some(waiting.task_id()),
-            Self::Done(outcome) => outcome.task_id(),
+            Self::Done(done) => done.outcome.task_id(),
         }
     }
 
     /// The answer to a submission that was booked as lost: an id in it is worth money.
     fn late_reply(self, call: CallId, reply: Reply<'_>, core: &mut Core) -> Self {
+        let asked = reply.retry_after();
         let Submission::Created(task) = Submission::read(reply) else {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
         core.doubts.retain(|doubt| *doubt != call);
         match self {
-            Self::Done(outcome) if matches!(*outcome, Outcome::Unknown(_)) => {
-                Self::created(&task, None, core)
+            Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
+                Self::created(&task, done.template, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
                 core.doubts.extend(submitting.out());
                 let template = submitting.template().clone();
-                Self::created(&task, Some(template), core)
+                Self::created(&task, Some(template), asked, core)
             }
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
@@ -380,10 +432,16 @@ impl State {
         }
     }
 
-    /// A task exists: its id is recorded and told before anything else happens.
-    fn created(task: &Task, template: Option<Template>, core: &mut Core) -> Self {
+    /// A task exists: its id is recorded and told before anything else happens. `asked` is how long
+    /// the service asks to be left alone.
+    fn created(
+        task: &Task,
+        template: Option<Template>,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> Self {
         core.record(Fact::Created { task_id: task.id.clone() });
         core.tell(Event::Submitted { task_id: task.id.clone() });
-        Waiting::created(task, template, core).seen(task, core)
+        Waiting::created(task, template, core).seen(task, asked, core)
     }
 }

@@ -18,7 +18,8 @@ use crate::time::Time;
 
 /// A run as data: write it as JSON, read it back later, elsewhere.
 ///
-/// It holds no credentials and no policy; events that were not handed out yet are not kept.
+/// It holds no credentials, no policy and no curve; events that were not handed out yet are not
+/// kept.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -63,7 +64,7 @@ impl Saved {
         let state = match &run.state {
             State::Submitting(submitting) => SavedState::Submitting(submitting.clone()),
             State::Waiting(waiting) => SavedState::Waiting(waiting.clone()),
-            State::Done(outcome) => SavedState::Done(outcome.clone()),
+            State::Done(done) => SavedState::Done(Box::new(done.outcome.clone())),
             State::Taken => unreachable!("a transition returns a state"),
         };
         Self {
@@ -95,11 +96,12 @@ impl Saved {
             events: VecDeque::new(),
             detaching,
             doubts,
+            curve: None,
         };
         let state = match self.state {
             SavedState::Submitting(submitting) => submitting.restored(&mut core),
             SavedState::Waiting(waiting) => State::Waiting(waiting.restored(core.now)),
-            SavedState::Done(outcome) => State::Done(outcome),
+            SavedState::Done(outcome) => State::done(*outcome),
         };
         Run { core, state }
     }

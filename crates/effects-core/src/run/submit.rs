@@ -9,6 +9,8 @@
 //!     +-------------- Holding <-- refused for now, or never left
 //! ```
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Core, State, Step, Want, Why};
@@ -111,7 +113,7 @@ impl Submitting {
             }
             Phase::Out { limit, .. } if core.now >= *limit => {
                 let trouble = lost("no answer within the request timeout");
-                (self.answered(Submission::Unknown(trouble), core), None)
+                (self.answered(Submission::Unknown(trouble), None, core), None)
             }
             Phase::Out { limit, .. } => {
                 let sleep = Step::Sleep { until: *limit, why: Why::InFlight };
@@ -135,7 +137,8 @@ impl Submitting {
     }
 
     pub(super) fn reply(self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
-        self.answered(Submission::read(reply), core)
+        let asked = reply.retry_after();
+        self.answered(Submission::read(reply), asked, core)
     }
 
     /// The state a saved run is restored in: nobody knows what became of a submission in flight.
@@ -144,7 +147,7 @@ impl Submitting {
         match self.doubt_of_flight(trouble) {
             Some((call, unknown)) => {
                 core.doubts.push(call);
-                State::unknown(unknown)
+                State::unknown(unknown, Some(self.template().clone()))
             }
             None => State::Submitting(self),
         }
@@ -174,12 +177,17 @@ impl Submitting {
         Call { id, exchange, timeout, limit }
     }
 
-    fn answered(mut self: Box<Self>, answer: Submission, core: &mut Core) -> State {
+    fn answered(
+        mut self: Box<Self>,
+        answer: Submission,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> State {
         let repeat = core.policy.repeat;
         match answer {
             Submission::Created(task) => {
                 let template = self.template().clone();
-                State::created(&task, Some(template), core)
+                State::created(&task, Some(template), asked, core)
             }
             Submission::Refused(kind, trouble) => {
                 self.release(trouble.to_string(), core);
@@ -199,7 +207,7 @@ impl Submitting {
                 };
                 core.doubts.push(call);
                 if repeat != Repeat::Always || core.detaching || core.now >= core.deadline() {
-                    return State::unknown(unknown);
+                    return State::unknown(unknown, Some(self.template().clone()));
                 }
                 self.doubt = Some(unknown);
                 self.hold(trouble, core);
@@ -226,7 +234,7 @@ impl Submitting {
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
     fn refused(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
         match self.doubt {
-            Some(unknown) => State::unknown(unknown),
+            Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
             None => {
                 State::done(Outcome::Refused(Refused { kind, trouble, attempts: self.attempts }))
             }
@@ -235,7 +243,7 @@ impl Submitting {
 
     fn left(self: Box<Self>) -> State {
         match self.doubt {
-            Some(unknown) => State::unknown(unknown),
+            Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
             None => State::detached(None),
         }
     }

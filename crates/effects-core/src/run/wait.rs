@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Core, State, Step, Want, Why};
+use super::{Core, Done, State, Step, Want, Why};
 use crate::answer::{Look, kind_of, lost};
 use crate::call::{Call, CallId, Exchange, Reply};
 use crate::effect::Effect;
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::outcome::{Broken, Failed, Outcome, StillRunning};
+use crate::outcome::{Broken, Detached, Failed, Outcome, StillRunning};
+use crate::pace::{Moment, Observation, Progress};
 use crate::policy::Policy;
 use crate::retry;
 use crate::task::{Status, Task};
@@ -33,16 +34,23 @@ use crate::trouble::Trouble;
 pub(super) struct Waiting {
     task: TaskId,
     template: Option<Template>,
-    /// When the task was submitted, as far as is known, and whether that is our own knowledge.
+    /// When the task was submitted, and whether that is known; until then, when it was attached.
     submitted: Time,
-    submitted_here: bool,
+    #[serde(rename = "submitted_here")]
+    submitted_known: bool,
     /// Until when the service may not know the task yet.
     grace_until: Time,
     /// Looks that saw the task running, and looks that went wrong since the last of them.
     looks: u32,
     failures: u32,
+    /// When the latest look left that saw it running.
+    #[serde(default)]
+    running: Option<Time>,
     status: Option<Status>,
     progress: Option<f64>,
+    /// The last two reports of progress, the older one first.
+    #[serde(default)]
+    reports: [Option<Report>; 2],
     /// The unknown status word that was told of.
     told: Option<Status>,
     /// Whether anybody ever saw the task: the answer to the submission counts.
@@ -56,8 +64,34 @@ pub(super) struct Waiting {
 enum Phase {
     /// A look is due at this time.
     Due { at: Time, why: Reason },
-    /// A look is out. `last` tells that it was made at the end of the wait.
-    Out { call: CallId, limit: Time, last: bool },
+    /// A look is out since `sent`. `last` tells that it was made at the end of the wait.
+    Out {
+        call: CallId,
+        #[serde(default)]
+        sent: Time,
+        limit: Time,
+        last: bool,
+    },
+}
+
+/// A [`Progress`] that takes little room.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct Report {
+    age_millis: u32,
+    done: f32,
+}
+
+impl Report {
+    fn new(age: Duration, done: f64) -> Self {
+        Self { age_millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX), done: done as f32 }
+    }
+}
+
+impl From<Report> for Progress {
+    fn from(report: Report) -> Self {
+        let age = Duration::from_millis(report.age_millis.into());
+        Self { age, done: report.done.into() }
+    }
 }
 
 /// [`Why`], as far as it can be saved.
@@ -85,12 +119,14 @@ impl Waiting {
             task,
             template,
             submitted: core.now,
-            submitted_here: false,
+            submitted_known: false,
             grace_until: core.now + core.policy.not_found_grace,
             looks: 0,
             failures: 0,
+            running: None,
             status: None,
             progress: None,
+            reports: [None; 2],
             told: None,
             seen: false,
             trouble: None,
@@ -101,17 +137,27 @@ impl Waiting {
     /// A task just submitted.
     pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Box<Self> {
         let mut created = Self::attached(task.id.clone(), template, core);
-        (created.seen, created.submitted_here) = (true, true);
+        (created.seen, created.submitted_known) = (true, true);
         created
     }
 
     pub(super) fn submitted_at(&mut self, submitted: Time, policy: &Policy) {
-        (self.submitted, self.submitted_here) = (submitted, true);
+        (self.submitted, self.submitted_known) = (submitted, true);
         self.grace_until = submitted + policy.not_found_grace;
     }
 
     pub(super) fn task_id(&self) -> &TaskId {
         &self.task
+    }
+
+    pub(super) fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
+    }
+
+    /// What there is to learn if nobody looks any more.
+    pub(super) fn observation(&self) -> Option<Observation> {
+        let running = self.running.filter(|_| self.submitted_known)?;
+        Some(Observation::Running { age: running.since(self.submitted) })
     }
 
     pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
@@ -130,7 +176,8 @@ impl Waiting {
     pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.detaching {
-            return (State::detached(Some(self.task)), None);
+            let task_id = Some(self.task.clone());
+            return (self.done(Outcome::Detached(Detached { task_id })), None);
         }
         match self.phase {
             Phase::Out { limit, .. } if core.now >= limit => {
@@ -152,9 +199,13 @@ impl Waiting {
         }
     }
 
-    pub(super) fn reply(self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+        let asked = reply.retry_after();
         match Look::read(&self.task, reply) {
-            Look::Seen(task) => self.seen(&task, core),
+            Look::Seen(task) => {
+                self.date(&task, reply, core.now);
+                self.seen(&task, asked, core)
+            }
             Look::Again(trouble) => self.again(trouble, core),
             Look::NotFound(trouble) if core.now < self.grace_until => self.again(trouble, core),
             Look::NotFound(trouble) => self.broken(ErrorKind::TaskNotFound, trouble),
@@ -170,10 +221,25 @@ impl Waiting {
         self
     }
 
-    /// The task was seen: the verdict, or when to look again.
-    pub(super) fn seen(mut self: Box<Self>, task: &Task, core: &mut Core) -> State {
+    /// Takes the time of the submission from the service where nobody here knows it. Clocks differ
+    /// between machines, so the age counts by the service's own as far as it shows that.
+    fn date(&mut self, task: &Task, reply: Reply<'_>, now: Time) {
+        if let Some(created) = task.created_at.filter(|_| !self.submitted_known) {
+            let age = reply.date().unwrap_or(now).since(created);
+            (self.submitted, self.submitted_known) = (now - age, true);
+        }
+    }
+
+    /// The task was seen: the verdict, or when to look again, but not before the time the service
+    /// `asked` for.
+    pub(super) fn seen(
+        mut self: Box<Self>,
+        task: &Task,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> State {
         if let Some(outcome) = verdict(&self.task, task, core) {
-            return State::done(outcome);
+            return self.ended(outcome, core.now);
         }
         if let Some(word @ Status::Unknown(_)) = &task.status
             && self.told.as_ref() != Some(word)
@@ -181,37 +247,74 @@ impl Waiting {
             self.told = Some(word.clone());
             core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
         }
-        // Clocks differ between machines, so the service's date counts only where we have none.
-        if !self.submitted_here
-            && let Some(created) = task.created_at
-        {
-            self.submitted = self.submitted.min(created);
-        }
+        let age = core.now.since(self.submitted);
         self.seen = true;
         self.status = task.status.clone();
         self.progress = task.progress.or(self.progress);
         (self.failures, self.trouble) = (0, None);
-        if let Phase::Out { .. } = self.phase {
+        if let Phase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
+            self.running = Some(sent);
+            if let Some(done) = task.progress {
+                self.reports = [self.reports[1], Some(Report::new(age, done))];
+            }
             core.tell(Event::Running {
                 task_id: self.task.clone(),
                 status: self.status.clone(),
                 progress: self.progress,
-                age: core.now.since(self.submitted),
+                age,
+                eta: core.curve.as_ref().and_then(|curve| curve.eta(age)),
             });
         }
         if self.is_last() {
             return self.over(core);
         }
-        let wait = core.policy.pace.next(self.looks, &mut core.dice);
-        self.phase = Phase::Due { at: core.now + wait, why: Reason::Pace };
+        let (wait, why) = self.next_look(age, asked, core);
+        self.phase = Phase::Due { at: core.now + wait, why };
         State::Waiting(self)
+    }
+
+    /// How long to wait for the next look, and why: what the service asks for wins over the pace.
+    fn next_look(
+        &self,
+        age: Duration,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> (Duration, Reason) {
+        let reports = match self.reports {
+            [Some(before), Some(last)] => &[before.into(), last.into()][..],
+            _ => &[],
+        };
+        let moment = Moment { looks: self.looks, age, reports, curve: core.curve.as_deref() };
+        let pace = core.policy.pace.next(&moment, &mut core.dice);
+        match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
+            Some(asked) if asked > pace => (asked, Reason::Throttle),
+            _ => (pace, Reason::Pace),
+        }
+    }
+
+    /// A look, or the answer to the submission, showed the end.
+    fn ended(self, outcome: Outcome, now: Time) -> State {
+        let first_ended = now.since(self.submitted);
+        let last_running = self.running.map(|sent| sent.since(self.submitted));
+        // The first look at a task that ran unwatched says next to nothing.
+        let watched = self.seen && matches!(self.phase, Phase::Out { .. });
+        let observation = (watched && self.submitted_known)
+            .then_some(Observation::Ended { last_running, first_ended });
+        State::Done(Box::new(Done { outcome, template: self.template, observation }))
+    }
+
+    /// The watch is over, the task is not as far as is known.
+    fn done(self, outcome: Outcome) -> State {
+        let observation = self.observation();
+        State::Done(Box::new(Done { outcome, template: self.template, observation }))
     }
 
     fn look(&mut self, core: &mut Core) -> Call {
         let limit = self.limit(core);
         let id = core.call();
-        self.phase = Phase::Out { call: id, limit, last: core.now >= core.deadline() };
+        let last = core.now >= core.deadline();
+        self.phase = Phase::Out { call: id, sent: core.now, limit, last };
         let exchange = Exchange::Poll { task: self.task.clone() };
         Call { id, exchange, timeout: limit.since(core.now), limit }
     }
@@ -254,25 +357,27 @@ impl Waiting {
     }
 
     /// The wait is over. Only who ever saw the task can say that it is still running.
-    fn over(self, core: &Core) -> State {
-        let trouble = self.trouble.map(|trouble| *trouble);
-        match trouble {
+    fn over(mut self, core: &Core) -> State {
+        let trouble = self.trouble.take().map(|trouble| *trouble);
+        let task_id = self.task.clone();
+        let outcome = match trouble {
             Some(trouble) if !self.seen => {
-                let kind = kind_of(&trouble);
-                State::done(Outcome::Broken(Broken { task_id: self.task, kind, trouble }))
+                Outcome::Broken(Broken { task_id, kind: kind_of(&trouble), trouble })
             }
-            trouble => State::done(Outcome::StillRunning(StillRunning {
-                task_id: self.task,
-                status: self.status,
+            trouble => Outcome::StillRunning(StillRunning {
+                task_id,
+                status: self.status.take(),
                 progress: self.progress,
                 waited: core.now.since(core.started.unwrap_or(core.now)),
                 trouble,
-            })),
-        }
+            }),
+        };
+        self.done(outcome)
     }
 
     fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
-        State::done(Outcome::Broken(Broken { task_id: self.task, kind, trouble }))
+        let task_id = self.task.clone();
+        self.done(Outcome::Broken(Broken { task_id, kind, trouble }))
     }
 }
 

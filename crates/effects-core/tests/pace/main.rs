@@ -2,7 +2,13 @@
 //!
 //! Everything is seeded, so that a test that passes passes always.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod models;
 mod promises;
+mod runs;
 mod sharpened;
 mod values;
 mod world;

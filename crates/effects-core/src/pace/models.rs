@@ -1,0 +1,137 @@
+//! What is known of every kind of task, as data to keep and to share.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::History;
+use super::pacer::Pacer;
+use crate::origin::Origin;
+use crate::template::Template;
+
+/// Histories by origin and template: what a program keeps from one process to the next.
+///
+/// Durations at one gateway say nothing about another, least of all those at a gateway on this
+/// machine, so each origin is learnt by itself and [`without_loopback`](Self::without_loopback)
+/// says what is worth keeping.
+///
+/// ```
+/// use std::time::Duration;
+/// use effects_core::{BaseUrl, Template};
+/// use effects_core::pace::{Models, Observation, Pacer};
+///
+/// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+/// let mut models = Models::new();
+///
+/// // A client paces by what is known at its origin, and learns.
+/// let pacer = models.pacer(base.origin());
+/// let (last_running, first_ended) = (Some(Duration::from_secs(9)), Duration::from_secs(12));
+/// pacer.learn(Some(&Template::GlassBall), Observation::Ended { last_running, first_ended });
+///
+/// // What it learnt is added, once, to what is kept.
+/// models.add(base.origin(), &pacer.take_news());
+/// let kept = serde_json::to_string(&models)?;
+/// assert_eq!(serde_json::from_str::<Models>(&kept)?, models);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Models {
+    origins: BTreeMap<Origin, Kinds>,
+}
+
+/// Histories by template, at one origin. `None` stands for tasks whose template is not known.
+pub type Kinds = BTreeMap<Option<Template>, History>;
+
+impl Models {
+    /// Nothing known.
+    pub const fn new() -> Self {
+        Self { origins: BTreeMap::new() }
+    }
+
+    /// What is known at an origin.
+    pub fn at(&self, origin: &Origin) -> Option<&Kinds> {
+        self.origins.get(origin)
+    }
+
+    /// A pacer that knows what is known at an origin; nothing is shared between the two.
+    pub fn pacer(&self, origin: &Origin) -> Pacer {
+        Pacer::knowing(self.at(origin).cloned().unwrap_or_default())
+    }
+
+    /// Adds what was learnt at an origin after all that is here: see [`History::append`].
+    pub fn add(&mut self, origin: &Origin, news: &Kinds) {
+        if news.values().all(History::is_empty) {
+            return;
+        }
+        let kinds = self.origins.entry(origin.clone()).or_default();
+        for (kind, history) in news.iter().filter(|(_, history)| !history.is_empty()) {
+            kinds.entry(kind.clone()).or_default().append(history);
+        }
+    }
+
+    /// Adds what others have seen, as if the two had been seen side by side: see
+    /// [`History::merge`].
+    pub fn merge(&mut self, other: &Self) {
+        for (origin, theirs) in &other.origins {
+            let kinds = self.origins.entry(origin.clone()).or_default();
+            for (kind, history) in theirs {
+                kinds.entry(kind.clone()).or_default().merge(history);
+            }
+        }
+    }
+
+    /// The same without what was learnt at gateways on this machine, which counts nowhere else.
+    #[must_use]
+    pub fn without_loopback(mut self) -> Self {
+        self.origins.retain(|origin, _| !origin.is_loopback());
+        self
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+}
+
+/// The written form: version 1; histories by origin, then by template's id, which is empty for
+/// tasks of an unknown template.
+#[derive(Deserialize, Serialize)]
+struct Written {
+    version: u32,
+    origins: BTreeMap<Origin, BTreeMap<String, History>>,
+}
+
+impl From<Models> for Written {
+    fn from(models: Models) -> Self {
+        let id = |kind: Option<Template>| kind.map_or(String::new(), |kind| kind.id().to_owned());
+        let write = |kinds: Kinds| kinds.into_iter().map(|(kind, it)| (id(kind), it)).collect();
+        let origins = models.origins.into_iter().map(|(origin, kinds)| (origin, write(kinds)));
+        Self { version: VERSION, origins: origins.collect() }
+    }
+}
+
+impl TryFrom<Written> for Models {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { version, origins } = written;
+        if version != VERSION {
+            return Err(format!(
+                "version: pace models of version {version} are not known, only {VERSION}; delete \
+                 them and they will be learnt again"
+            ));
+        }
+        let kind = |id: String| match id.as_str() {
+            "" => Ok(None),
+            id => Template::unlisted(id).map(Some).map_err(|error| error.to_string()),
+        };
+        let read = |kinds: BTreeMap<String, History>| -> Result<Kinds, String> {
+            kinds.into_iter().map(|(id, history)| Ok((kind(id)?, history))).collect()
+        };
+        let origins = origins.into_iter().map(|(origin, kinds)| Ok((origin, read(kinds)?)));
+        Ok(Self { origins: origins.collect::<Result<_, String>>()? })
+    }
+}
+
+const VERSION: u32 = 1;

@@ -1,0 +1,23 @@
+//! What one watch saw of a task's duration.
+
+use std::time::Duration;
+
+/// What a run saw of its task's duration: ages at which it looked.
+///
+/// [`Run::observation`](crate::Run::observation) makes it, a [`History`](super::History) and a
+/// [`Pacer`](super::Pacer) learn from it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Observation {
+    /// The task was seen to end, whether well or not.
+    Ended {
+        /// Its age at the last look that saw it running, if one did.
+        last_running: Option<Duration>,
+        /// Its age at the look that saw its end.
+        first_ended: Duration,
+    },
+    /// Nobody saw its end: the watch was over first.
+    Running {
+        /// Its age at the last look that saw it running.
+        age: Duration,
+    },
+}

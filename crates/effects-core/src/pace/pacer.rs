@@ -1,0 +1,173 @@
+//! What the runs of one client share: curves for all, learnt by all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Pace;
+use super::curve::Curve;
+use super::history::History;
+use super::learned::{Learned, enough_is_new};
+use super::models::Kinds;
+use super::observation::Observation;
+use crate::template::Template;
+use crate::time::Time;
+
+/// Hands out curves for the templates of one origin, and learns. Cloning shares.
+///
+/// A run is paced by a curve; whoever drives runs asks for one before each look and tells what
+/// the run saw when it is over or left:
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{Policy, Run, Seed, Time};
+/// use effects_core::pace::Pacer;
+///
+/// let (pacer, policy) = (Pacer::new(), Arc::new(Policy::default()));
+/// let now = Time::from_millis(0);
+/// let mut run = Run::attach("task".parse()?, None, policy.clone(), Seed::from(1), now)
+///     .paced_by(pacer.curve(None, &policy.pace, now));
+/// // … drive it, then:
+/// if let Some(observation) = run.observation() {
+///     pacer.learn(run.template(), observation);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A template without a history of its own begins from nothing. A task of unknown template is paced
+/// by what all templates of the origin show together.
+#[derive(Clone, Debug, Default)]
+pub struct Pacer(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    kinds: BTreeMap<Option<Template>, Kind>,
+    news: Kinds,
+}
+
+/// What is known of one template.
+#[derive(Debug, Default)]
+struct Kind {
+    history: History,
+    /// How often it learnt.
+    learnt: u64,
+    curves: Vec<Made>,
+}
+
+/// A curve made for some settings.
+#[derive(Debug)]
+struct Made {
+    settings: Learned,
+    curve: Arc<Curve>,
+    at: Time,
+    /// What [`Kind::learnt`] said then.
+    learnt: u64,
+}
+
+impl Pacer {
+    /// A pacer that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A pacer that knows what these histories say.
+    pub fn knowing(histories: Kinds) -> Self {
+        let kind = |history| Kind { history, ..Kind::default() };
+        let kinds = histories.into_iter().map(|(key, history)| (key, kind(history)));
+        let known = Known { kinds: kinds.collect(), news: Kinds::new() };
+        Self(Arc::new(Mutex::new(known)))
+    }
+
+    /// The curve for a template under a pace; under one that is not learned, the default settings
+    /// tell what to expect.
+    ///
+    /// It is made again where enough is new to matter, but at most twice a second for each
+    /// template, however many tasks end meanwhile.
+    pub fn curve(&self, template: Option<&Template>, pace: &Pace, now: Time) -> Arc<Curve> {
+        let settings = match pace {
+            Pace::Learned(settings) => *settings,
+            _ => Learned::default(),
+        };
+        self.lock().curve(template, settings, now)
+    }
+
+    /// Learns what a run saw of a template's duration.
+    pub fn learn(&self, template: Option<&Template>, observation: Observation) {
+        let mut known = self.lock();
+        let kind = template.cloned();
+        known.news.entry(kind.clone()).or_default().learn(observation);
+        // What tasks of unknown template show is shown for all together.
+        if let Some(all) = known.kinds.get_mut(&None).filter(|_| kind.is_some()) {
+            all.learnt += 1;
+        }
+        let kind = known.kinds.entry(kind).or_default();
+        kind.history.learn(observation);
+        kind.learnt += 1;
+    }
+
+    /// What is known, by template.
+    pub fn histories(&self) -> Kinds {
+        let known = self.lock();
+        let seen = known.kinds.iter().filter(|(_, kind)| !kind.history.is_empty());
+        seen.map(|(key, kind)| (key.clone(), kind.history.clone())).collect()
+    }
+
+    /// What was learnt since this was last asked: what to add to what is kept.
+    pub fn take_news(&self) -> Kinds {
+        std::mem::take(&mut self.lock().news)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // A panic elsewhere leaves nothing half-done here that matters.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn curve(&mut self, template: Option<&Template>, settings: Learned, now: Time) -> Arc<Curve> {
+        let key = template.cloned();
+        let kind = self.kinds.entry(key).or_default();
+        if let Some(made) = kind.curves.iter().find(|made| made.settings == settings)
+            && !made.is_stale(kind, now)
+        {
+            return Arc::clone(&made.curve);
+        }
+        let curve = match template {
+            Some(_) => kind.history.curve(&settings),
+            None => {
+                let all = self.kinds.values().map(|kind| &kind.history);
+                History::blend(all).curve(&settings)
+            }
+        };
+        let kind = self.kinds.entry(template.cloned()).or_default();
+        let made = Made { settings, curve: Arc::new(curve), at: now, learnt: kind.learnt };
+        kind.keep(made)
+    }
+}
+
+impl Kind {
+    fn keep(&mut self, made: Made) -> Arc<Curve> {
+        let curve = Arc::clone(&made.curve);
+        self.curves.retain(|old| old.settings != made.settings);
+        if self.curves.len() == MOST_SETTINGS {
+            self.curves.remove(0);
+        }
+        self.curves.push(made);
+        curve
+    }
+}
+
+impl Made {
+    fn is_stale(&self, kind: &Kind, now: Time) -> bool {
+        let news = usize::try_from(kind.learnt - self.learnt).unwrap_or(usize::MAX);
+        // A clock that runs back is another's: it may wait no longer than a new one's.
+        let rested = now < self.at || now.since(self.at) >= LEAST_AGE;
+        rested && enough_is_new(news, kind.history.len())
+    }
+}
+
+/// A curve younger than this is not made again.
+const LEAST_AGE: Duration = Duration::from_millis(500);
+
+/// For how many settings curves are kept at once. A client has one, and a few for single calls.
+const MOST_SETTINGS: usize = 4;
