@@ -3,12 +3,15 @@
 use std::env;
 use std::fs;
 
+use effects_client::{PaceFile, PaceFileError};
+use effects_core::pace::Pacer;
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId, Uploads};
 use effects_emulator::{Emulator, StartError};
 use effects_ureq::{Client, ClientBuilder};
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Where the gateway is.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ impl Place {
 /// A client, and the gateway it talks to if that is inside this command.
 pub(crate) struct Gateway {
     pub(crate) client: Client,
+    /// Kept when the client is done with.
+    _pace: Option<KeptPace>,
     /// Kept for as long as the client is used.
     _emulator: Option<Emulator>,
 }
@@ -71,9 +76,13 @@ impl Gateway {
     /// Connects, as far as that needs no network.
     pub(crate) fn open(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
         let mut builder = ClientBuilder::<Client>::from_env();
-        let mut emulator = None;
+        let (mut emulator, mut pace) = (None, None);
         match place {
             Place::At(base) => {
+                pace = KeptPace::load(base.origin(), global.quiet);
+                if let Some(pace) = &pace {
+                    builder = builder.pacer(pace.pacer.clone());
+                }
                 builder = builder.base_url(base.to_string()).allow_http(global.allow_http);
                 if let Some(key) = key(global)? {
                     builder = builder.api_key(key);
@@ -88,7 +97,50 @@ impl Gateway {
         if let Some(uploads) = &global.uploads {
             builder = builder.uploads(uploads.clone());
         }
-        Ok(Self { client: builder.policy(policy).build()?, _emulator: emulator })
+        let client = builder.policy(policy).build()?;
+        Ok(Self { client, _pace: pace, _emulator: emulator })
+    }
+}
+
+/// What is known of durations at a gateway elsewhere, kept in the user's state folder. What cannot
+/// be kept is said once and costs nothing but foresight.
+struct KeptPace {
+    file: PaceFile,
+    origin: Origin,
+    pacer: Pacer,
+    quiet: bool,
+}
+
+impl KeptPace {
+    fn load(origin: &Origin, quiet: bool) -> Option<Self> {
+        if origin.is_loopback() {
+            return None;
+        }
+        let file = PaceFile::in_state_dir()?;
+        match file.load() {
+            Ok(models) => {
+                let pacer = models.pacer(origin);
+                Some(Self { file, origin: origin.clone(), pacer, quiet })
+            }
+            Err(error) => {
+                warn(&error, quiet);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for KeptPace {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.keep(&self.origin, &self.pacer) {
+            warn(&error, self.quiet);
+        }
+    }
+}
+
+fn warn(error: &PaceFileError, quiet: bool) {
+    if !quiet {
+        say(&format!("warning: what is learnt of durations is not kept: {error}"));
     }
 }
 

@@ -4,15 +4,16 @@
 //! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
 //! clock ([`WallClock`]), a run under its client's pace ([`PacedRun`]), photos and landing files
 //! ([`read_photo`], [`Landing`]), the uploader's programs and cache ([`run_uploader`],
-//! [`UploadCache`]), the folder of this user's state ([`state_dir`]), rows of a journal on their
-//! way through a client ([`Ledger`]), spans ([`telemetry`]). It knows no HTTP library and no async
-//! runtime.
+//! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
+//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), spans
+//! ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod builder;
 mod clock;
 mod job;
 mod landing;
 mod ledger;
+mod pace_file;
 mod paced_run;
 mod program;
 mod seed;
@@ -25,6 +26,7 @@ pub use clock::{StoppableClock, Stopper, WallClock};
 pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo};
 pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
+pub use pace_file::{PaceFile, PaceFileError};
 pub use paced_run::PacedRun;
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use seed::fresh_seed;

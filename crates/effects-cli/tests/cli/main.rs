@@ -8,6 +8,7 @@ mod exit_codes;
 mod files;
 mod invalid;
 mod json;
+mod pace;
 mod secrets;
 mod shell;
 #[cfg(unix)]
