@@ -20,14 +20,12 @@ use crate::endpoint::Endpoint;
 use crate::faults::{Fault, FaultPlan};
 use crate::gateway::Gateway;
 use crate::record::{Counts, SeenRequest};
-use crate::task::{Standing, Task};
+use crate::seen::{self, SeenTask};
 use crate::wire::refusal::Refusal;
 use crate::wire::task::STAND_IN;
 
 /// `GET /_emulator/`
 pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    let mut tasks = 0;
-    gateway.tasks.for_each(|_, _| tasks += 1);
     Json(json!({
         "name": "effects-emulator",
         "version": env!("CARGO_PKG_VERSION"),
@@ -35,7 +33,7 @@ pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
         "model": MODEL,
         "now": gateway.clock.now(),
         "clock": if gateway.options.clock == ClockKind::Virtual { "virtual" } else { "real" },
-        "tasks": tasks,
+        "tasks": gateway.tasks.count(),
         "spent": gateway.purse.spent().to_string(),
         "price": gateway.cost(),
     }))
@@ -48,23 +46,16 @@ pub(crate) async fn requests(
 ) -> Result<Json<Vec<SeenRequest>>, Refusal> {
     let after = number(query.as_deref(), "after")?.unwrap_or(0);
     let limit = number(query.as_deref(), "limit")?.unwrap_or(u64::MAX);
-    Ok(Json(gateway.record.requests(after, usize::try_from(limit).unwrap_or(usize::MAX))))
+    Ok(Json(gateway.requests(after, usize::try_from(limit).unwrap_or(usize::MAX))))
 }
 
 /// `GET /_emulator/tasks`
 pub(crate) async fn tasks(
     State(gateway): State<Arc<Gateway>>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Vec<SeenTask>>, Refusal> {
     let limit = number(query.as_deref(), "limit")?.unwrap_or(1_000);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let now = gateway.clock.now();
-    let mut tasks = Vec::new();
-    gateway.tasks.for_each(|id, task| tasks.push((task.created, id.to_owned())));
-    tasks.sort_unstable_by(|one, other| other.cmp(one));
-    tasks.truncate(limit);
-    let told = |(_, id): &(u64, String)| gateway.tasks.with(id, |task| tell(id, task, now));
-    Ok(Json(tasks.iter().filter_map(told).collect()))
+    Ok(Json(seen::tasks(&gateway, usize::try_from(limit).unwrap_or(usize::MAX))))
 }
 
 /// `GET /_emulator/counts`
@@ -141,29 +132,6 @@ fn create() -> Endpoint {
 #[serde(deny_unknown_fields)]
 struct Advance {
     seconds: f64,
-}
-
-fn tell(id: &str, task: &Task, now: u64) -> Value {
-    let (status, error) = match task.standing(now) {
-        Standing::Running(_) => ("in_progress", None),
-        Standing::Completed(_) => ("completed", None),
-        Standing::Failed(failure) => {
-            ("failed", Some(json!({"code": failure.code, "message": failure.message})))
-        }
-    };
-    json!({
-        "id": id,
-        "surface": task.surface,
-        "template_id": task.template,
-        "width": task.width,
-        "height": task.height,
-        "created": task.created,
-        "due": task.due,
-        "status": status,
-        "looks": task.looks,
-        "fault": task.fault,
-        "error": error,
-    })
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

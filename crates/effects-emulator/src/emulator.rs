@@ -20,8 +20,9 @@ use crate::latency::Latency;
 use crate::options::{Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::record::{Counts, SeenRequest};
+use crate::seen::SeenTask;
 use crate::store::{RestoredTask, StoreError};
-use crate::{life, server, surfaces};
+use crate::{life, seen, server, surfaces};
 
 /// A gateway on this machine, running until it is dropped.
 ///
@@ -41,6 +42,7 @@ pub struct Emulator {
     runtime: Handle,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
+    process: u32,
 }
 
 impl Emulator {
@@ -122,7 +124,12 @@ impl Emulator {
 
     /// Every request seen, oldest first, the key redacted.
     pub fn requests(&self) -> Vec<SeenRequest> {
-        self.gateway.record.requests(0, usize::MAX)
+        self.gateway.requests(0, usize::MAX)
+    }
+
+    /// Every task accepted, newest first.
+    pub fn tasks(&self) -> Vec<SeenTask> {
+        seen::tasks(&self.gateway, usize::MAX)
     }
 
     /// How often each create was accepted.
@@ -153,8 +160,10 @@ impl Emulator {
         )]
     }
 
-    /// Stops it: no new connections, exchanges under way come to their ends within
-    /// [`Limits::stop_time`](crate::Limits::stop_time). Dropping it does the same.
+    /// Stops it, from any thread: no new connections, exchanges under way come to their ends within
+    /// [`Limits::stop_time`](crate::Limits::stop_time), paintings within another. Its port and its
+    /// folder are free then. Dropping it does the same; in a process forked from the one that
+    /// started it, neither does anything.
     pub fn stop(self) {
         drop(self);
     }
@@ -162,6 +171,11 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
+        // The threads live in the process that started them. A forked one has a copy of this, and
+        // would wait for ever; it starts an emulator of its own if it needs one.
+        if self.process != std::process::id() {
+            return;
+        }
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
             // A panic of the server's was printed when it happened; a drop must not add another.
@@ -282,7 +296,7 @@ impl EmulatorBuilder {
         let gateway = Arc::new(gateway);
         let server = Server { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
         let (thread, runtime) = server.spawn()?;
-        Ok(Emulator { gateway, runtime, stop, thread: Some(thread) })
+        Ok(Emulator { gateway, runtime, stop, thread: Some(thread), process: std::process::id() })
     }
 }
 
@@ -332,9 +346,11 @@ impl Server {
             Err(error) => drop(ready.send(Err(error))),
             Ok((runtime, listener)) => {
                 let _ = ready.send(Ok(runtime.handle().clone()));
+                let rest = self.gateway.options.limits.stop_time;
                 runtime.block_on(self.serve(listener));
-                // A painting under way ends on its own; nobody is left to look at it.
-                runtime.shutdown_background();
+                // Whoever starts another in the same folder must find it let go. A painting that
+                // takes longer ends on its own; nobody is left to look at it.
+                runtime.shutdown_timeout(rest);
             }
         };
         let thread = std::thread::Builder::new().name(THREAD.to_owned());
@@ -362,6 +378,13 @@ impl Server {
                 life::resume(&again, task).await;
             }
         });
+        let swept = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(BETWEEN_SWEEPS).await;
+                swept.sweep();
+            }
+        });
         let router = surfaces::router(&gateway);
         server::serve(listener, router, &gateway.options.limits, self.stopped).await;
     }
@@ -380,6 +403,9 @@ fn runtime(renders: usize) -> io::Result<Runtime> {
 }
 
 const THREAD: &str = "effects-emulator";
+
+/// How often files that are too old are looked for, beside whenever one is kept.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(30);
 
 /// Threads that answer requests: each answers some ten thousand a second.
 const MOST_WORKERS: usize = 4;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -14,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::endpoint::Endpoint;
 use crate::faults::{Cut, Fault, answer_instead, spoil};
@@ -21,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::ids;
 use crate::keys::{self, Bearer};
 use crate::options::Limits;
+use crate::record::Entry;
 use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
@@ -42,16 +45,16 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let (parts, body) = request.into_parts();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
     let read = if body.is_end_stream() {
-        Ok(Bytes::new())
+        Ok(Load::default())
     } else {
         Box::pin(read(gateway, body, *endpoint)).await
     };
-    let seen = read.as_deref().unwrap_or_default();
+    let seen = read.as_ref().map_or(&[][..], |load| &load.body);
     let recorded = *endpoint != Endpoint::Control;
     let entry =
         recorded.then(|| gateway.record.arrived(gateway.clock.now(), *endpoint, &parts, seen));
     let (response, fault) = match read {
-        Ok(body) => exchange(&gate, parts, body, next).await,
+        Ok(load) => exchange(&gate, entry.as_deref(), parts, load, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };
     let response = word(gateway, response, asked);
@@ -61,8 +64,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     };
     if let Some(entry) = entry {
         let went_out = response.extensions().get::<Cut>().is_none();
-        let kind = fault.as_ref().map(Fault::kind);
-        entry.answered(went_out.then(|| response.status()), kind);
+        entry.answered(went_out.then(|| response.status()));
     }
     response
 }
@@ -70,8 +72,9 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
 /// The answer, and the fault that may spoil it yet.
 async fn exchange(
     gate: &Gate,
+    entry: Option<&Entry>,
     mut parts: Parts,
-    body: Bytes,
+    load: Load,
     next: Next,
 ) -> (Response, Option<Fault>) {
     let Gate { gateway, endpoint } = gate;
@@ -79,17 +82,24 @@ async fn exchange(
         Ok(bearer) => bearer,
         Err(refusal) => return (refusal.into_response(), None),
     };
-    let template = || template_of(gateway, *endpoint, &parts, &body);
+    let template = || template_of(gateway, *endpoint, &parts, &load.body);
     let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
     if let Some(fault) = &fault {
-        if let Some(response) = Box::pin(answer_instead(gateway, fault)).await {
-            return (response, Some(fault.clone()));
+        // Told before it happens: a client that loses its patience ends this exchange then.
+        if let Some(entry) = entry {
+            entry.met(fault.kind());
+        }
+        if fault.answers_instead() {
+            // An answer may be long in coming, and nobody needs the body meanwhile.
+            drop(load);
+            return (Box::pin(answer_instead(gateway, fault)).await, Some(fault.clone()));
         }
         parts.extensions.insert(Met(Some(fault.clone())));
     }
     let response = if endpoint.creates() {
-        Box::pin(create(Arc::clone(gateway), parts, body, next)).await
+        Box::pin(create(Arc::clone(gateway), parts, load, next)).await
     } else {
+        let Load { body, room: _room } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
         next.run(Request::from_parts(parts, body)).await
     };
@@ -98,8 +108,9 @@ async fn exchange(
 
 /// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
 /// may be accepted, and what is accepted counts.
-async fn create(gateway: Arc<Gateway>, parts: Parts, body: Bytes, next: Next) -> Response {
+async fn create(gateway: Arc<Gateway>, parts: Parts, load: Load, next: Next) -> Response {
     let created = tokio::spawn(async move {
+        let Load { body, room: _room } = load;
         let (headers, counted) = (parts.headers.clone(), body.clone());
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
@@ -152,17 +163,27 @@ fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
     if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
 }
 
-async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Bytes, Refusal> {
+/// A body, and the room it takes until it is done with.
+#[derive(Debug, Default)]
+struct Load {
+    body: Bytes,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Load, Refusal> {
     let limits = &gateway.options.limits;
     let most_bytes = most_bytes(endpoint, limits);
-    let large = body.size_hint().upper().is_none_or(|bytes| bytes > LARGE);
+    let told = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    // One that is told to be too long is refused by its head.
+    let bytes = told.unwrap_or(most_bytes).min(most_bytes);
     let whole = async {
-        // Many may send a request at once, but only few of them a photo.
-        let _room = if large { gateway.large_bodies.acquire().await.ok() } else { None };
-        Limited::new(body, most_bytes).collect().await
+        // Many may send a request at once, but only so many of them a photo.
+        let room = if bytes > SMALL { Some(room(gateway, bytes).await) } else { None };
+        let body = Limited::new(body, most_bytes).collect().await?;
+        Ok::<_, BoxError>(Load { body: body.to_bytes(), room })
     };
     match tokio::time::timeout(limits.request_time, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(load)) => Ok(load),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "PAYLOAD_TOO_LARGE",
@@ -175,6 +196,14 @@ async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Bytes
             format!("the body did not arrive within {:?}", limits.request_time),
         )),
     }
+}
+
+/// Waits for the room that so many bytes take. A body larger than all there is takes all there is.
+async fn room(gateway: &Gateway, bytes: usize) -> OwnedSemaphorePermit {
+    let most = gateway.options.limits.body_bytes / 1024 + 1;
+    let kibibytes = u32::try_from((bytes / 1024 + 1).min(most)).unwrap_or(u32::MAX);
+    let room = gateway.bodies.clone().acquire_many_owned(kibibytes).await;
+    room.expect("it is never closed")
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both
@@ -202,8 +231,5 @@ fn with_id(mut response: Response, id: Option<HeaderValue>) -> Response {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Bytes of a body from which on only few are read at once.
-const LARGE: u64 = 1024 * 1024;
-
-/// Bytes of a body without a photo in it.
+/// Bytes of a body without a photo in it; larger ones need room.
 const SMALL: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! All that the endpoints share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,9 +15,10 @@ use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::Faults;
 use crate::ids;
 use crate::keys::Keys;
+use crate::life;
 use crate::options::Options;
 use crate::painter::Painter;
-use crate::record::Record;
+use crate::record::{Record, SeenRequest};
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::Task;
@@ -37,8 +38,8 @@ pub(crate) struct Gateway {
     pub(crate) record: Record,
     pub(crate) purse: Purse,
     pub(crate) store: Option<Store>,
-    /// Places for large bodies while they are read.
-    pub(crate) large_bodies: Semaphore,
+    /// Kibibytes that large bodies may take while they are read and worked on.
+    pub(crate) bodies: Arc<Semaphore>,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -63,7 +64,6 @@ impl Gateway {
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
             store.write(Entry::Note(store::API_KEY, key.clone()));
         }
-        let spent = restored.spent.and_then(|spent| spent.parse().ok()).unwrap_or_default();
         let gateway = Self {
             keys: Keys::new(key, address.ip().is_loopback()),
             clock: Clock::start(options.clock, restored.clock),
@@ -72,21 +72,27 @@ impl Gateway {
             studio: Studio::new(&options, address, painter),
             faults: Faults::new(options.faults.clone(), options.seed),
             record: Record::new(options.limits.requests),
-            purse: Purse::new(spent),
+            purse: Purse::new(restored.spent),
             store,
-            large_bodies: Semaphore::new(LARGE_BODIES),
+            bodies: Arc::new(Semaphore::new(options.limits.body_bytes / 1024 + 1)),
             address,
-            origin: format!("http://{address}"),
+            origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),
             accepted: AtomicU64::new(0),
             stop,
             options,
         };
-        gateway.vault.restore(restored.files)?;
+        let now = gateway.clock.now();
+        let gone = gateway.vault.restore(restored.files, now)?;
+        gateway.write(|| Entry::Gone(gone));
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
-            gateway.tasks.insert(&id, task);
+            life::forget(&gateway, gateway.tasks.insert(&id, task, now));
+        }
+        // Each is there from the first request on, whenever its work begins again.
+        for restored in &unfinished {
+            life::restore(&gateway, restored);
         }
         Ok((gateway, unfinished))
     }
@@ -145,6 +151,7 @@ impl Gateway {
     pub(crate) async fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
         let now = self.clock.advance(by)?;
         self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        self.sweep();
         self.studio.easels_clear(|_, due| due <= now).await;
         Ok(now)
     }
@@ -159,7 +166,14 @@ impl Gateway {
         self.purse.empty();
         self.accepted.store(0, Ordering::Relaxed);
         self.write(|| Entry::Cleared);
-        self.write(|| Entry::Note(store::SPENT, "0".to_owned()));
+    }
+
+    /// Lets go of files that are too old.
+    pub(crate) fn sweep(&self) {
+        let gone = self.vault.sweep(self.clock.now());
+        if !gone.is_empty() {
+            self.write(|| Entry::Gone(gone));
+        }
     }
 
     /// Remembers something if anything is to be remembered.
@@ -167,6 +181,11 @@ impl Gateway {
         if let Some(store) = &self.store {
             store.write(entry());
         }
+    }
+
+    /// The requests after a number, oldest first, at most so many, the key redacted.
+    pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
+        self.record.requests(after, most, self.keys.own())
     }
 
     /// Waits until the emulator is told to stop.
@@ -196,13 +215,17 @@ impl Purse {
         })
     }
 
-    /// Keeps a promise, by spending it or by taking it back, and tells what was spent in all.
-    pub(crate) fn settle(&self, price: Decimal, paid: bool) -> Decimal {
+    /// Ends a promise of this price, with as much of it paid.
+    pub(crate) fn settle(&self, price: Decimal, paid: Decimal) {
         self.with(|(spent, promised)| {
             *promised = (*promised - price).max(Decimal::ZERO);
-            *spent += if paid { price } else { Decimal::ZERO };
-            *spent
-        })
+            *spent += paid;
+        });
+    }
+
+    /// Pays back what was paid for nothing.
+    pub(crate) fn pay_back(&self, paid: Decimal) {
+        self.with(|(spent, _)| *spent = (*spent - paid).max(Decimal::ZERO));
     }
 
     pub(crate) fn spent(&self) -> Decimal {
@@ -218,5 +241,12 @@ impl Purse {
     }
 }
 
-/// Large bodies read at once: at most 27 MB each, as limits are by default.
-const LARGE_BODIES: usize = 8;
+/// Where a server on this machine is reached that listens at this address.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

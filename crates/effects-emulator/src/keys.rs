@@ -1,8 +1,10 @@
 //! Who may ask: the key of this emulator, compared in constant time, and the keys that choose an
 //! outcome.
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use subtle::ConstantTimeEq;
 
 use crate::faults::{Fault, fault_of_key};
@@ -41,7 +43,10 @@ impl Keys {
         if self.own.as_bytes().ct_eq(key).into() {
             return Bearer::Own;
         }
-        let key = std::str::from_utf8(key).ok().filter(|_| self.tests);
+        // Everybody's keys open nothing to a page of a browser that has this machine's address
+        // under a name of its own.
+        let open = self.tests && !comes_by_name(headers);
+        let key = std::str::from_utf8(key).ok().filter(|_| open);
         match key.and_then(fault_of_key) {
             Some(fault) => Bearer::Test(fault.map(Box::new)),
             None => Bearer::Nobody,
@@ -57,6 +62,19 @@ impl Bearer {
             Self::Own | Self::Nobody => None,
         }
     }
+}
+
+/// Whether a request was sent to a name that anybody can have registered.
+fn comes_by_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let host = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .map_or(host, |(host, _)| host);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let local =
+        host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
+    !local && address.parse::<IpAddr>().is_err()
 }
 
 /// The key behind the scheme, as bytes.
@@ -108,5 +126,31 @@ mod tests {
         assert_eq!(bearer(&open, "Bearer test_nonsense"), Bearer::Nobody);
         let closed = Keys::new("secret".to_owned(), false);
         assert_eq!(bearer(&closed, fails), Bearer::Nobody);
+    }
+
+    #[test]
+    fn everybodys_keys_open_only_by_an_address_or_as_localhost() {
+        let keys = Keys::new("secret".to_owned(), true);
+        let sent_to = |host: &str, key: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, key.parse().unwrap());
+            headers.insert(HOST, host.parse().unwrap());
+            keys.bearer(&headers)
+        };
+        let here = [
+            "127.0.0.1:8600",
+            "127.0.0.1",
+            "[::1]:8600",
+            "localhost:1",
+            "a.localhost",
+            "LOCALHOST",
+        ];
+        for host in here {
+            assert_eq!(sent_to(host, "Bearer test_ok"), Bearer::Test(None), "{host}");
+        }
+        for host in ["evil.example:8600", "evil.example", "127.0.0.1.evil.example", "x", ""] {
+            assert_eq!(sent_to(host, "Bearer test_ok"), Bearer::Nobody, "{host}");
+            assert_eq!(sent_to(host, "Bearer secret"), Bearer::Own, "{host}");
+        }
     }
 }

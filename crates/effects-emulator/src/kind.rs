@@ -12,6 +12,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Every extension there is.
+    pub(crate) const EXTENSIONS: [&str; 6] = ["png", "jpg", "webp", "gif", "bmp", "bin"];
+
     pub(crate) fn of(bytes: &[u8]) -> Self {
         match bytes {
             [0x89, b'P', b'N', b'G', ..] => Self::Png,

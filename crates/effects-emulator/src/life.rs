@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_core::{ServiceCode, Template};
 use http::StatusCode;
+use rust_decimal::Decimal;
 
 use crate::clock::millis;
 use crate::faults::{ErrorBody, Fault};
@@ -16,7 +17,7 @@ use crate::options::{Pictures, Validation};
 use crate::painter::STUB;
 use crate::store::{Entry, RestoredTask};
 use crate::studio::{self, Job, Place};
-use crate::task::{Failure, Picture, Stage, Surface, Task};
+use crate::task::{Failure, Picture, Stage, Standing, Surface, Task};
 use crate::vault::Change;
 use crate::wire::create::Params;
 use crate::wire::refusal::Refusal;
@@ -48,7 +49,8 @@ pub(crate) async fn accept(
             let task = new_task(gateway, surface, None, (0, 0), None);
             let id = new_id(surface);
             let created = task.created;
-            remember(gateway, &id, Task { stage: Stage::Failed(failure), ..task }, None).await?;
+            let task = Task { stage: Stage::Failed(failure), ..task };
+            remember(gateway, &id, task, None, Decimal::ZERO).await?;
             Ok(Accepted { id, created })
         }
     }
@@ -64,45 +66,54 @@ async fn accept_valid(
     let task = new_task(gateway, surface, Some(template.clone()), (width, height), fault);
     let (id, created) = (new_id(surface), task.created);
     if let Some(failure) = told_to_fail(&task) {
-        remember(gateway, &id, Task { stage: Stage::Failed(failure), ..task }, None).await?;
+        let task = Task { stage: Stage::Failed(failure), ..task };
+        remember(gateway, &id, task, None, Decimal::ZERO).await?;
         return Ok(Accepted { id, created });
     }
     let place = match gateway.options.pictures {
         Pictures::Stub => None,
         Pictures::Painted => Some(gateway.studio.take_place(image.len())?),
     };
-    if !gateway.purse.promise(gateway.options.price, gateway.faults.plan().balance) {
+    let price = gateway.options.price;
+    if !gateway.purse.promise(price, gateway.faults.plan().balance) {
         return Err(no_credit());
     }
-    match place {
-        None => {
-            let kept = keep(gateway, Bytes::from_static(STUB)).await;
-            let size = STUB.len() as u64;
-            let stage = kept.map(|change| Picture { file: change.kept.name, size });
-            let stage = Stage::Painted(stage.map_err(no_disk)?);
-            remember(gateway, &id, Task { stage, ..task }, None).await?;
-            let spent = gateway.purse.settle(gateway.options.price, true);
-            gateway.write(|| Entry::Note(crate::store::SPENT, spent.to_string()));
-        }
-        Some(place) => {
-            let sides = task.painted_sides();
-            let due = task.due;
-            let reference = gateway.store.is_some().then(|| image.clone());
-            remember(gateway, &id, task, reference).await?;
-            let job = Job { id: id.clone().into(), image, template, sides, due };
-            studio::employ(gateway, place, job);
-        }
+    let Some(place) = place else {
+        let accepted = accept_painted(gateway, &id, task).await;
+        gateway.purse.settle(price, if accepted.is_ok() { price } else { Decimal::ZERO });
+        return accepted.map(|()| Accepted { id, created });
+    };
+    let (sides, due) = (task.painted_sides(), task.due);
+    let reference = gateway.store.is_some().then(|| image.clone());
+    if let Err(refusal) = remember(gateway, &id, task, reference, Decimal::ZERO).await {
+        gateway.purse.settle(price, Decimal::ZERO);
+        return Err(refusal);
     }
+    let job = Job { id: id.clone().into(), image, template, sides, due };
+    studio::employ(gateway, place, job);
     Ok(Accepted { id, created })
 }
 
-/// Starts a task again that was not finished when the folder was last in use.
+/// Accepts a task that has its constant picture from the start.
+async fn accept_painted(gateway: &Gateway, id: &str, task: Task) -> Result<(), Refusal> {
+    let kept = keep(gateway, Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
+    let stage = Stage::Painted(Picture { file: kept.name, size: kept.size });
+    remember(gateway, id, Task { stage, ..task }, None, gateway.options.price).await
+}
+
+/// Remembers a task that was not finished when the folder was last in use.
+pub(crate) fn restore(gateway: &Gateway, restored: &RestoredTask) {
+    let task = Task { stage: Stage::Queued, ..restored.task.clone() };
+    gateway.studio.expect(&restored.id, task.due);
+    forget(gateway, gateway.tasks.insert(&restored.id, task, gateway.clock.now()));
+    // What was promised is promised still, whatever the balance is now.
+    gateway.purse.promise(gateway.options.price, None);
+}
+
+/// Starts the work on such a task again.
 pub(crate) async fn resume(gateway: &Arc<Gateway>, restored: RestoredTask) {
     let RestoredTask { id, task, image } = restored;
     let (template, sides, due) = (task.template.clone(), task.painted_sides(), task.due);
-    gateway.tasks.insert(&id, Task { stage: Stage::Queued, ..task });
-    // What was promised is promised still, whatever the balance is now.
-    gateway.purse.promise(gateway.options.price, None);
     match (template, image) {
         (Some(template), Some(image)) => {
             let place: Place = gateway.studio.wait_for_place(image.len()).await;
@@ -111,6 +122,7 @@ pub(crate) async fn resume(gateway: &Arc<Gateway>, restored: RestoredTask) {
         _ => {
             let words = "Internal generation error: the task was kept without its reference";
             settle(gateway, &id, Err(Failure::new(ServiceCode::Generation, words))).await;
+            gateway.studio.done(&id);
         }
     }
 }
@@ -130,46 +142,87 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         }
         Err(failure) => Stage::Failed(failure),
     };
-    let file = match &stage {
-        Stage::Painted(picture) => Some(picture.file.clone()),
-        _ => None,
+    let (file, paid) = match &stage {
+        Stage::Painted(picture) => (Some(picture.file.clone()), gateway.options.price),
+        _ => (None, Decimal::ZERO),
     };
-    let settled = gateway.tasks.with(id, |task| {
-        if task.is_settled() {
-            return None;
+    let price = gateway.options.price;
+    // The task is held meanwhile, so that a reset comes before all of this or after it.
+    let known = gateway.tasks.with(id, |task| {
+        let wanted = !task.is_settled();
+        gateway.purse.settle(price, if wanted { paid } else { Decimal::ZERO });
+        if wanted {
+            let task = Task { stage: stage.clone(), ..task.clone() };
+            gateway.write(|| Entry::Settled { id: id.to_owned(), task, paid });
         }
-        task.stage = stage;
-        Some(task.clone())
+        wanted
     });
-    let settled = settled.flatten();
+    let told = known == Some(true) && {
+        // What is told must be safe before: after a kill nobody may find less than they saw.
+        safe(gateway).await;
+        tell(gateway, id, stage, paid)
+    };
     // A task that was cancelled or forgotten meanwhile has no use for its picture.
-    if let (None, Some(file)) = (&settled, &file) {
-        gateway.vault.remove(file);
-        gateway.write(|| Entry::Gone(vec![file.clone()]));
-    }
-    let spent = gateway.purse.settle(gateway.options.price, settled.is_some() && file.is_some());
-    if let Some(task) = settled {
-        let (id, spent) = (id.to_owned(), spent.to_string());
-        gateway.write(|| Entry::Settled { id, task, spent });
+    if let Some(file) = file.filter(|_| !told) {
+        gateway.vault.remove(&file);
+        gateway.write(|| Entry::Gone(vec![file]));
     }
 }
 
-/// Takes a running task back; false if it has ended. The promise of its price ends with its work.
-pub(crate) fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
-    let now = gateway.clock.now();
-    let cancelled = gateway.tasks.with(id, |task| {
-        let running = matches!(task.standing(now), crate::task::Standing::Running(_));
-        if running {
-            task.stage = Stage::Failed(Failure::new(CANCELLED.into(), "the task was cancelled"));
-            task.due = now;
+/// Lets the end of a task be seen; false if it has come to another meanwhile, and what was paid is
+/// paid back.
+fn tell(gateway: &Gateway, id: &str, stage: Stage, paid: Decimal) -> bool {
+    let told = gateway.tasks.with(id, |task| {
+        let wanted = !task.is_settled();
+        if wanted {
+            task.stage = stage;
+        } else {
+            gateway.purse.pay_back(paid);
+            let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+            gateway.write(|| Entry::Settled { id, task, paid });
         }
-        running.then(|| task.clone())
-    })?;
-    if let Some(task) = &cancelled {
-        let (id, spent) = (id.to_owned(), gateway.purse.spent().to_string());
-        gateway.write(|| Entry::Settled { id, task: task.clone(), spent });
+        wanted
+    });
+    // The reset that has forgotten it has emptied the purse as well.
+    told == Some(true)
+}
+
+/// Waits until everything written so far is safe.
+async fn safe(gateway: &Gateway) {
+    if let Some(store) = &gateway.store {
+        // A disk that is full fails creates, with its reason. A task that runs goes on to its end:
+        // opened anew, the folder has it begin again.
+        let _ = store.settle().await;
     }
-    Some(cancelled.is_some())
+}
+
+/// Takes a running task back; false if it has ended. The promise of its price ends with its work,
+/// and what was paid for a picture that nobody has seen is paid back.
+pub(crate) async fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
+    let now = gateway.clock.now();
+    let unseen = gateway.tasks.with(id, |task| {
+        if !matches!(task.standing(now), Standing::Running(_)) {
+            return None;
+        }
+        let stage = Stage::Failed(Failure::new(CANCELLED.into(), "the task was cancelled"));
+        let unseen = match std::mem::replace(&mut task.stage, stage) {
+            Stage::Painted(picture) => Some(picture.file),
+            _ => None,
+        };
+        task.due = now;
+        let paid = if unseen.is_some() { gateway.options.price } else { Decimal::ZERO };
+        gateway.purse.pay_back(paid);
+        let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+        gateway.write(|| Entry::Settled { id, task, paid });
+        Some(unseen)
+    })?;
+    let Some(unseen) = unseen else { return Some(false) };
+    if let Some(file) = unseen {
+        gateway.vault.remove(&file);
+        gateway.write(|| Entry::Gone(vec![file]));
+    }
+    safe(gateway).await;
+    Some(true)
 }
 
 fn new_id(surface: Surface) -> String {
@@ -211,19 +264,21 @@ async fn remember(
     id: &str,
     task: Task,
     image: Option<String>,
+    paid: Decimal,
 ) -> Result<(), Refusal> {
     if let Some(store) = &gateway.store {
-        store.accept(id, task.clone(), image).await.map_err(no_disk)?;
+        store.write(Entry::Accepted { id: id.to_owned(), task: task.clone(), image, paid });
+        store.settle().await.map_err(no_disk)?;
     }
-    let forgotten = gateway.tasks.insert(id, task);
-    if !forgotten.is_empty() {
-        forget(gateway, forgotten);
-    }
+    forget(gateway, gateway.tasks.insert(id, task, gateway.clock.now()));
     Ok(())
 }
 
 /// Lets go of what belonged to forgotten tasks.
-fn forget(gateway: &Gateway, forgotten: Vec<(Box<str>, Task)>) {
+pub(crate) fn forget(gateway: &Gateway, forgotten: Vec<(Box<str>, Task)>) {
+    if forgotten.is_empty() {
+        return;
+    }
     let mut files = Vec::new();
     let mut ids = Vec::new();
     for (id, task) in forgotten {

@@ -160,6 +160,9 @@ pub struct Limits {
     pub fetch_time: Duration,
     /// Paintings at once; one for each core.
     pub renders: usize,
+    /// Bytes of large request bodies, of 64 KiB and more, that are read or worked on at once; more
+    /// wait their turn; 256 MiB.
+    pub body_bytes: usize,
     /// Tasks waiting to be painted, beyond which a create is answered 429; 2,000.
     pub queue: usize,
     /// Bytes of photos, written into requests, that wait to be painted; 256 MiB.
@@ -187,6 +190,7 @@ impl Default for Limits {
             photo_pixels: 4096 * 4096,
             fetch_time: Duration::from_secs(5),
             renders: std::thread::available_parallelism().map_or(1, usize::from),
+            body_bytes: 256 * 1024 * 1024,
             queue: 2_000,
             queued_bytes: 256 * 1024 * 1024,
             tasks: 200_000,

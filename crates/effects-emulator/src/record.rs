@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -24,9 +24,9 @@ pub struct SeenRequest {
     pub endpoint: Endpoint,
     /// Its method.
     pub method: String,
-    /// Its path, with the query.
+    /// Its path, with the query; the emulator's key is redacted wherever it stands.
     pub path: String,
-    /// Its headers in order; the key is redacted.
+    /// Its headers in order, 8 KiB of them at most; keys are redacted.
     pub headers: Vec<(String, String)>,
     /// The first 4 KiB of its body, as text.
     pub body: String,
@@ -158,14 +158,14 @@ impl Record {
         }
     }
 
-    /// The requests after a number, oldest first, at most so many.
-    pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
+    /// The requests after a number, oldest first, at most so many, without this secret.
+    pub(crate) fn requests(&self, after: u64, most: usize, secret: &str) -> Vec<SeenRequest> {
         let mut found = Vec::new();
         for ring in &self.rings {
             found.extend(lock(ring).iter().filter(|entry| entry.number > after).cloned());
         }
         found.sort_unstable_by_key(|entry| entry.number);
-        found.iter().take(most).map(|entry| entry.seen()).collect()
+        found.iter().take(most).map(|entry| entry.seen(secret)).collect()
     }
 
     pub(crate) fn clear(&self) {
@@ -177,16 +177,24 @@ impl Record {
 }
 
 impl Entry {
-    /// Adds the answer: its status, if one went out, and the fault that it met.
-    pub(crate) fn answered(&self, status: Option<StatusCode>, fault: Option<&'static str>) {
-        if let Some(fault) = fault {
-            // Each request is answered once.
-            let _ = self.fault.set(fault);
-        }
+    /// Adds the fault that the request meets.
+    pub(crate) fn met(&self, fault: &'static str) {
+        // A request meets one at most.
+        let _ = self.fault.set(fault);
+    }
+
+    /// Adds the answer's status, if one went out.
+    pub(crate) fn answered(&self, status: Option<StatusCode>) {
         self.status.store(status.map_or(0, |status| status.as_u16()), Ordering::Relaxed);
     }
 
-    fn seen(&self) -> SeenRequest {
+    fn seen(&self, secret: &str) -> SeenRequest {
+        // What is as short as this is no secret, and stands in many a word.
+        let secret = Some(secret).filter(|secret| secret.len() >= SHORTEST_SECRET);
+        let told = |text: &str| match secret {
+            Some(secret) => text.replace(secret, REDACTED),
+            None => text.to_owned(),
+        };
         let mut lines = self.head.split('\n');
         let line = lines.next().and_then(|line| line.split_once(' '));
         let (method, path) = line.unwrap_or_default();
@@ -197,9 +205,9 @@ impl Entry {
             at: self.at,
             endpoint: self.endpoint,
             method: method.to_owned(),
-            path: path.to_owned(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: String::from_utf8_lossy(&self.body).into_owned(),
+            path: told(path),
+            headers: headers.map(|(name, value)| (name.to_owned(), told(value))).collect(),
+            body: told(&String::from_utf8_lossy(&self.body)),
             body_bytes: self.body_bytes,
             status: (status != 0).then_some(status),
             fault: self.fault.get().copied(),
@@ -211,24 +219,33 @@ impl Entry {
 /// nobody's business afterwards.
 fn head(parts: &Parts) -> Box<str> {
     let mut head = String::with_capacity(384);
-    head.push_str(parts.method.as_str());
+    push(&mut head, parts.method.as_str());
     head.push(' ');
     // A request line may hold a whole URL; what is before the path is where it was sent.
-    head.push_str(parts.uri.path_and_query().map_or("*", |path| path.as_str()));
+    push(&mut head, parts.uri.path_and_query().map_or("*", |path| path.as_str()));
     for (name, value) in &parts.headers {
+        if head.len() >= MOST_HEAD {
+            break;
+        }
         head.push('\n');
         head.push_str(name.as_str());
         head.push_str(": ");
-        if *name == AUTHORIZATION {
+        if SECRETS.contains(name) {
             head.push_str(REDACTED);
         } else {
             match std::str::from_utf8(value.as_bytes()) {
-                Ok(value) => head.push_str(value),
-                Err(_) => head.push_str(&String::from_utf8_lossy(value.as_bytes())),
+                Ok(value) => push(&mut head, value),
+                Err(_) => push(&mut head, &String::from_utf8_lossy(value.as_bytes())),
             }
         }
     }
     head.into_boxed_str()
+}
+
+/// Adds a text, or as much of it as there is room for.
+fn push(head: &mut String, text: &str) {
+    let room = MOST_HEAD.saturating_sub(head.len());
+    head.push_str(&text[..text.floor_char_boundary(room)]);
 }
 
 fn digest(body: &[u8]) -> u128 {
@@ -246,6 +263,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const RINGS: usize = 8;
 
 const REDACTED: &str = "[redacted]";
+
+/// Headers that hold a key, the emulator's or a real one that was sent here by mistake.
+static SECRETS: [HeaderName; 4] =
+    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
+
+const SHORTEST_SECRET: usize = 8;
+
+/// Bytes of a head that are kept.
+const MOST_HEAD: usize = 8 * 1024;
 
 /// Bytes of a body that are kept.
 const MOST_BODY: usize = 4096;
@@ -276,9 +302,10 @@ mod tests {
         let entries: Vec<_> = (0..3 * RINGS)
             .map(|at| record.arrived(5, Endpoint::Other, &parts(&format!("/{at}?q=1")), b"body"))
             .collect();
-        entries[0].answered(Some(StatusCode::OK), None);
-        entries[RINGS + 1].answered(Some(StatusCode::NOT_FOUND), Some("reset"));
-        let seen = record.requests(0, 100);
+        entries[0].answered(Some(StatusCode::OK));
+        entries[RINGS + 1].met("reset");
+        entries[RINGS + 1].answered(Some(StatusCode::NOT_FOUND));
+        let seen = record.requests(0, 100, "");
         let first = RINGS as u64 + 1;
         let numbers: Vec<u64> = seen.iter().map(|seen| seen.number).collect();
         assert_eq!(numbers, (first..first + 2 * RINGS as u64).collect::<Vec<_>>());
@@ -286,9 +313,29 @@ mod tests {
         assert_eq!((seen[1].status, seen[1].fault), (Some(404), Some("reset")));
         assert_eq!(seen[1].headers[0], ("authorization".to_owned(), REDACTED.to_owned()));
         assert!(!format!("{seen:?} {record:?}").contains("secret"));
-        assert_eq!(record.requests(first, 100).len(), 2 * RINGS - 1);
-        assert_eq!(record.requests(0, 1)[0].number, first);
-        assert_eq!(record.requests(99, 10), []);
+        assert_eq!(record.requests(first, 100, "").len(), 2 * RINGS - 1);
+        assert_eq!(record.requests(0, 1, "")[0].number, first);
+        assert_eq!(record.requests(99, 10, ""), []);
+    }
+
+    #[test]
+    fn a_key_is_told_nowhere_and_a_head_has_an_end() {
+        let record = Record::new(10);
+        let long = "é".repeat(MOST_HEAD);
+        let request = Request::post("/?key=a-secret")
+            .header("Cookie", "a-cookie")
+            .header("X-Api-Key", "another")
+            .header("X-Mine", "so a-secret it is")
+            .header("X-Long", &long)
+            .header("X-Last", "unseen");
+        let parts = request.body(()).unwrap().into_parts().0;
+        record.arrived(0, Endpoint::Other, &parts, b"{\"key\":\"a-secret\"}");
+        let seen = &record.requests(0, 1, "a-secret")[0];
+        let told = format!("{seen:?}");
+        assert!(!["a-secret", "a-cookie", "another", "unseen"].iter().any(|no| told.contains(no)));
+        assert_eq!((&*seen.path, &*seen.body), ("/?key=[redacted]", r#"{"key":"[redacted]"}"#));
+        let bytes: usize = seen.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!((MOST_HEAD - 100..=MOST_HEAD).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -92,7 +92,9 @@ async fn converse(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+    let connection = http1::Builder::new()
+        .max_buf_size(MOST_HEAD)
+        .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     // How a conversation ends is the client's to tell: here an error changes nothing.
     tokio::select! {
@@ -114,5 +116,8 @@ async fn converse(
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+/// Bytes of a request's head; a longer one is answered 431.
+const MOST_HEAD: usize = 64 * 1024;
 
 const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);

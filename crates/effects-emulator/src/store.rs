@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rust_decimal::Decimal;
 use tokio::sync::oneshot;
 
 use crate::task::Task;
@@ -21,6 +22,7 @@ use crate::vault::Kept;
 pub(crate) struct Store {
     sender: Option<Sender<Entry>>,
     thread: Option<JoinHandle<()>>,
+    process: u32,
     /// Why nothing is remembered any more.
     broken: Arc<OnceLock<String>>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Restored {
     pub(crate) files: Vec<Kept>,
     pub(crate) api_key: Option<String>,
     pub(crate) clock: u64,
-    pub(crate) spent: Option<String>,
+    pub(crate) spent: Decimal,
 }
 
 /// A task, with its reference while it is still to be painted.
@@ -46,10 +48,10 @@ pub(crate) struct RestoredTask {
 /// Something to remember.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// A task was accepted. Whoever promised it waits for the word that it is committed.
-    Accepted { id: String, task: Task, image: Option<String>, committed: oneshot::Sender<()> },
-    /// A task is settled, and this much spent in all.
-    Settled { id: String, task: Task, spent: String },
+    /// A task was accepted, with its reference while it is still to be painted.
+    Accepted { id: String, task: Task, image: Option<String>, paid: Decimal },
+    /// A task is settled, and so much paid, or, below zero, paid back.
+    Settled { id: String, task: Task, paid: Decimal },
     /// Tasks were forgotten.
     Forgotten(Vec<Box<str>>),
     /// A file was kept.
@@ -58,7 +60,7 @@ pub(crate) enum Entry {
     Gone(Vec<Box<str>>),
     /// Something small by its name.
     Note(&'static str, String),
-    /// Everything but the notes was forgotten.
+    /// Everything but the key and the clock was forgotten.
     Cleared,
     /// Somebody waits for all before this to be safe.
     Wait(oneshot::Sender<()>),
@@ -67,23 +69,26 @@ pub(crate) enum Entry {
 impl Store {
     /// Opens the folder, makes it if it is not there, and reads what it remembers.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Restored), StoreError> {
-        std::fs::create_dir_all(files(folder))?;
-        keep_private(folder)?;
-        let mut database = Connection::open(folder.join("emulator.db"))?;
+        make_folder(&files(folder))?;
+        let path = folder.join("emulator.db");
+        make_file(&path)?;
+        let mut database = Connection::open(path)?;
         prepare(&database)?;
         let restored = restore(&mut database)?;
+        let spent = restored.spent;
         let (sender, receiver) = channel();
         let broken = Arc::new(OnceLock::new());
         let told = Arc::clone(&broken);
         let thread = std::thread::Builder::new().name("effects-emulator-store".to_owned()).spawn(
             move || {
-                if let Err(error) = keep(&mut database, &receiver) {
+                if let Err(error) = keep(&mut database, &receiver, spent) {
                     // It is set here alone, and once.
                     let _ = told.set(error.to_string());
                 }
             },
         )?;
-        Ok((Self { sender: Some(sender), thread: Some(thread), broken }, restored))
+        let (sender, thread, process) = (Some(sender), Some(thread), std::process::id());
+        Ok((Self { sender, thread, process, broken }, restored))
     }
 
     /// Remembers something, soon.
@@ -95,26 +100,10 @@ impl Store {
         }
     }
 
-    /// Remembers a task and returns once it is safe; the reason if it never will be.
-    pub(crate) async fn accept(
-        &self,
-        id: &str,
-        task: Task,
-        image: Option<String>,
-    ) -> Result<(), String> {
-        let (committed, word) = oneshot::channel();
-        self.write(Entry::Accepted { id: id.to_owned(), task, image, committed });
-        self.hear(word).await
-    }
-
     /// Returns once everything written so far is safe; the reason if it never will be.
     pub(crate) async fn settle(&self) -> Result<(), String> {
         let (committed, word) = oneshot::channel();
         self.write(Entry::Wait(committed));
-        self.hear(word).await
-    }
-
-    async fn hear(&self, word: oneshot::Receiver<()>) -> Result<(), String> {
         let reason = |_| self.broken.get().cloned().unwrap_or_else(|| "it is closed".to_owned());
         word.await.map_err(reason)
     }
@@ -124,7 +113,8 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         drop(self.sender.take());
-        if let Some(thread) = self.thread.take() {
+        // A forked process has no copy of the thread, and would wait for it for ever.
+        if let Some(thread) = self.thread.take().filter(|_| self.process == std::process::id()) {
             // A panic of the thread's was printed when it happened.
             let _ = thread.join();
         }
@@ -156,22 +146,29 @@ pub enum StoreError {
     },
 }
 
-/// The folder holds a key: it is for its owner alone.
-#[cfg(unix)]
-fn keep_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+/// Makes a folder for its owner alone, with those above it. One that is there is somebody's already
+/// and stays as it is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> io::Result<()> {
-    Ok(())
+/// Makes the database's file for its owner alone, since it holds a key. SQLite gives the files
+/// beside it the same rights.
+fn make_file(path: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.append(true).create(true).open(path).map(drop)
 }
 
 fn prepare(database: &Connection) -> Result<(), StoreError> {
     // The lock is taken with the first read and kept: two emulators in one folder would each
     // believe in tasks of their own. A killed process gives it back.
     database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    database.busy_timeout(A_PREDECESSOR_ENDS)?;
     database.pragma_update(None, "journal_mode", "WAL")?;
     // A killed process loses nothing that was handed to the system; only a power cut could.
     database.pragma_update(None, "synchronous", "NORMAL")?;
@@ -189,7 +186,8 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
         let query = "SELECT value FROM notes WHERE name = ?1";
         database.query_row(query, [name], |row| row.get(0)).optional()
     };
-    let (api_key, spent) = (note(API_KEY)?, note(SPENT)?);
+    let api_key = note(API_KEY)?;
+    let spent = note(SPENT)?.and_then(|spent| spent.parse().ok()).unwrap_or_default();
     let clock = note(CLOCK)?.and_then(|clock| clock.parse().ok()).unwrap_or(0);
     let mut query = database.prepare("SELECT id, task, image FROM tasks")?;
     let rows =
@@ -216,10 +214,14 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
 
 /// The thread's whole life: take all there is, commit, tell. It ends at the first error: refusing
 /// all further creates is the honest answer to a full disk.
-fn keep(database: &mut Connection, entries: &Receiver<Entry>) -> rusqlite::Result<()> {
+fn keep(
+    database: &mut Connection,
+    entries: &Receiver<Entry>,
+    mut spent: Decimal,
+) -> rusqlite::Result<()> {
     while let Ok(first) = entries.recv() {
         let group = std::iter::once(first).chain(entries.try_iter().take(MOST_AT_ONCE));
-        for waiting in commit(database, group)? {
+        for waiting in commit(database, group, &mut spent)? {
             // Whoever waited may be gone; the task is safe all the same.
             let _ = waiting.send(());
         }
@@ -227,37 +229,46 @@ fn keep(database: &mut Connection, entries: &Receiver<Entry>) -> rusqlite::Resul
     Ok(())
 }
 
+/// Writes a group. The sum of what was paid is kept here, since sums told from elsewhere could
+/// overtake each other, and it is committed with what was paid for.
 fn commit(
     database: &mut Connection,
     group: impl Iterator<Item = Entry>,
+    spent: &mut Decimal,
 ) -> rusqlite::Result<Vec<oneshot::Sender<()>>> {
     let transaction = database.transaction()?;
     let mut waiting = Vec::new();
+    let before = *spent;
     for entry in group {
-        write(&transaction, entry, &mut waiting)?;
+        match &entry {
+            Entry::Accepted { paid, .. } | Entry::Settled { paid, .. } => *spent += paid,
+            Entry::Cleared => *spent = Decimal::ZERO,
+            _ => {}
+        }
+        match entry {
+            Entry::Wait(committed) => waiting.push(committed),
+            other => write(&transaction, other)?,
+        }
+    }
+    if *spent != before {
+        write(&transaction, Entry::Note(SPENT, spent.to_string()))?;
     }
     transaction.commit()?;
     Ok(waiting)
 }
 
-fn write(
-    to: &Transaction<'_>,
-    entry: Entry,
-    waiting: &mut Vec<oneshot::Sender<()>>,
-) -> rusqlite::Result<()> {
+fn write(to: &Transaction<'_>, entry: Entry) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
         to.prepare_cached(sql)?.execute(values).map(drop)
     };
     match entry {
-        Entry::Accepted { id, task, image, committed } => {
+        Entry::Accepted { id, task, image, .. } => {
             let sql = "INSERT OR REPLACE INTO tasks (id, task, image) VALUES (?1, ?2, ?3)";
             run(sql, params![id, json(&task), image])?;
-            waiting.push(committed);
         }
-        Entry::Settled { id, task, spent } => {
+        Entry::Settled { id, task, .. } => {
             let sql = "UPDATE tasks SET task = ?2, image = NULL WHERE id = ?1";
             run(sql, params![id, json(&task)])?;
-            run(NOTE, params![SPENT, spent])?;
         }
         Entry::Forgotten(ids) => {
             for id in ids {
@@ -273,12 +284,13 @@ fn write(
                 run("DELETE FROM files WHERE name = ?1", params![name])?;
             }
         }
-        Entry::Wait(committed) => waiting.push(committed),
         Entry::Note(name, value) => run(NOTE, params![name, value])?,
         Entry::Cleared => {
             run("DELETE FROM tasks", &[])?;
             run("DELETE FROM files", &[])?;
         }
+        // It is no row: the commit sees to it.
+        Entry::Wait(_) => {}
     }
     Ok(())
 }
@@ -291,7 +303,7 @@ fn json(task: &Task) -> String {
 /// The notes' names.
 pub(crate) const API_KEY: &str = "api_key";
 pub(crate) const CLOCK: &str = "clock";
-pub(crate) const SPENT: &str = "spent";
+const SPENT: &str = "spent";
 
 const NOTE: &str = "INSERT OR REPLACE INTO notes (name, value) VALUES (?1, ?2)";
 
@@ -308,3 +320,6 @@ const FORMAT: u32 = 1;
 
 /// Entries of one commit.
 const MOST_AT_ONCE: usize = 1_000;
+
+/// How long a folder in use is waited for: long enough for an emulator that is just ending.
+const A_PREDECESSOR_ENDS: std::time::Duration = std::time::Duration::from_secs(1);

@@ -102,6 +102,17 @@ impl Studio {
         }
     }
 
+    /// Notes a job that somebody will be set to work on.
+    pub(crate) fn expect(&self, id: &str, due: u64) {
+        self.unfinished().insert(id.into(), due);
+    }
+
+    /// Strikes a job off the list of those to be worked on.
+    pub(crate) fn done(&self, id: &str) {
+        self.unfinished().remove(id);
+        self.finished.notify_waiters();
+    }
+
     fn unfinished(&self) -> MutexGuard<'_, HashMap<Box<str>, u64>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,13 +121,12 @@ impl Studio {
 /// Sets somebody to work on a job.
 pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
     let gateway = Arc::clone(gateway);
-    gateway.studio.unfinished().insert(job.id.clone(), job.due);
+    gateway.studio.expect(&job.id, job.due);
     tokio::spawn(async move {
         let id = job.id.clone();
         let result = work(&gateway, job).await;
         life::settle(&gateway, &id, result).await;
-        gateway.studio.unfinished().remove(&id);
-        gateway.studio.finished.notify_waiters();
+        gateway.studio.done(&id);
         drop(place);
     });
 }
@@ -176,19 +186,21 @@ async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
     }
 }
 
-/// A file of the emulator's own is taken from the vault, without a request to itself. Names are
-/// nobody else's, so one is known even if it was given out at the port of an earlier start.
+/// A file of the emulator's own is taken from the vault, without a request to itself. Nobody else
+/// gives such names, so one is known under whatever name clients reach this machine by, and even if
+/// it was given out at the port of an earlier start.
 async fn own_photo(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
+    let name = url.path().strip_prefix("/files/")?;
     let address = gateway.address();
-    let local = match url.host()? {
-        Host::Ipv4(host) => host.is_loopback() || host == address.ip(),
-        Host::Ipv6(host) => host.is_loopback() || host == address.ip(),
-        Host::Domain(host) => host == "localhost",
+    let here = || match url.host() {
+        Some(Host::Ipv4(host)) => host.is_loopback() || host == address.ip(),
+        Some(Host::Ipv6(host)) => host.is_loopback() || host == address.ip(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
     };
-    let name = url.path().strip_prefix("/files/").filter(|_| local)?;
     match gateway.vault.get(name, gateway.clock.now()).await {
         Some(photo) => Some(Ok(photo)),
-        None if url.port_or_known_default() == Some(address.port()) => {
+        None if here() && url.port_or_known_default() == Some(address.port()) => {
             let host = url.host_str().unwrap_or_default();
             Some(Err(PhotoError::NotFetched(format!(
                 "image_input1 could not be fetched from {host}: there is no such file, or no longer"

@@ -3,7 +3,7 @@
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
 //! somebody looks, so a hundred thousand waiting tasks cost their memory alone.
 
-use effects_core::{ServiceCode, Template};
+use effects_core::{SIDE_RANGE, ServiceCode, Template};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
@@ -36,6 +36,15 @@ pub(crate) struct Task {
 pub(crate) enum Surface {
     Generation,
     Queue,
+}
+
+impl Surface {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Generation => "generation",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 /// How far the work on a task has come, whether or not it is due.
@@ -109,10 +118,14 @@ impl Task {
         (share.clamp(0.0, 0.99) * 100.0).round() / 100.0
     }
 
-    /// The sides its painter is asked for.
+    /// The sides its painter is asked for: wrong ones are such as it can paint.
     pub(crate) fn painted_sides(&self) -> (u32, u32) {
         match self.fault.as_deref() {
-            Some(Fault::WrongSides) if self.width == self.height => (self.width, self.height / 2),
+            Some(Fault::WrongSides) if self.width == self.height => {
+                let half = self.height / 2;
+                let other = if half < *SIDE_RANGE.start() { self.height * 2 } else { half };
+                (self.width, other)
+            }
             Some(Fault::WrongSides) => (self.height, self.width),
             _ => (self.width, self.height),
         }
@@ -156,6 +169,11 @@ mod tests {
         assert_eq!([task.look(), task.look(), task.look()], [false, false, true]);
         assert_eq!(task.painted_sides(), (512, 512));
         task.fault = Some(Box::new(Fault::WrongSides));
-        assert_eq!(task.painted_sides(), (512, 256));
+        assert_eq!(task.painted_sides(), (512, 1024));
+        for side in SIDE_RANGE {
+            (task.width, task.height) = (side, side);
+            let (width, height) = task.painted_sides();
+            assert!(width != height && SIDE_RANGE.contains(&height), "{side}: {width}x{height}");
+        }
     }
 }

@@ -10,11 +10,18 @@ use crate::task::Task;
 #[derive(Debug)]
 pub(crate) struct Tasks {
     shards: [Mutex<Shard>; SHARDS],
+    /// Tasks in all shards.
     count: AtomicUsize,
     limit: usize,
 }
 
-type Shard = HashMap<Box<str>, Task>;
+#[derive(Debug, Default)]
+struct Shard {
+    tasks: HashMap<Box<str>, Task>,
+    /// How many there were when none could be forgotten: looking again at each new one would make
+    /// many unfinished tasks cost their square.
+    stuck_at: usize,
+}
 
 impl Tasks {
     /// Room for this many tasks; beyond it the oldest finished ones make way.
@@ -22,50 +29,63 @@ impl Tasks {
         Self { shards: Default::default(), count: AtomicUsize::new(0), limit }
     }
 
-    /// Remembers a task and gives back those forgotten for it.
-    pub(crate) fn insert(&self, id: &str, task: Task) -> Vec<(Box<str>, Task)> {
+    /// Remembers a task and gives back those forgotten for it at this time.
+    pub(crate) fn insert(&self, id: &str, task: Task, now: u64) -> Vec<(Box<str>, Task)> {
         let mut shard = self.shard(id);
-        if shard.insert(id.into(), task).is_none() {
+        if shard.tasks.insert(id.into(), task).is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         // Making room by sixteenths keeps the search for the oldest rare.
         let full = self.limit / SHARDS + 1;
-        if shard.len() <= full { Vec::new() } else { self.make_room(&mut shard, full / 16 + 1) }
+        let step = full / 16 + 1;
+        let len = shard.tasks.len();
+        if len <= full || len < shard.stuck_at + step {
+            return Vec::new();
+        }
+        let gone = self.make_room(&mut shard, step, now);
+        shard.stuck_at = if gone.is_empty() { len } else { 0 };
+        gone
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether another task would have to displace an unfinished one.
     pub(crate) fn is_full(&self) -> bool {
         // Twice the limit is reached only if the finished ones that could go are too few.
-        self.count.load(Ordering::Relaxed) >= self.limit.saturating_mul(2)
+        self.count() >= self.limit.saturating_mul(2)
     }
 
     /// Works on one task; `None` if there is none of this id.
     pub(crate) fn with<R>(&self, id: &str, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
-        self.shard(id).get_mut(id).map(work)
+        self.shard(id).tasks.get_mut(id).map(work)
     }
 
     /// Calls `work` with every task, in no order.
     pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &Task)) {
         for shard in &self.shards {
             let shard = lock(shard);
-            shard.iter().for_each(|(id, task)| work(id, task));
+            shard.tasks.iter().for_each(|(id, task)| work(id, task));
         }
     }
 
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            self.count.fetch_sub(shard.len(), Ordering::Relaxed);
-            *shard = Shard::new();
+            self.count.fetch_sub(shard.tasks.len(), Ordering::Relaxed);
+            *shard = Shard::default();
         }
     }
 
-    fn make_room(&self, shard: &mut Shard, wanted: usize) -> Vec<(Box<str>, Task)> {
-        let settled = shard.iter().filter(|(_, task)| task.is_settled());
-        let mut oldest: Vec<_> = settled.map(|(id, task)| (task.created, id.clone())).collect();
+    /// A task whose work is over may still wait for its time: it is not finished to its client.
+    fn make_room(&self, shard: &mut Shard, wanted: usize, now: u64) -> Vec<(Box<str>, Task)> {
+        let finished = shard.tasks.iter().filter(|(_, task)| task.is_settled() && task.due <= now);
+        let mut oldest: Vec<_> = finished.map(|(id, task)| (task.created, id.clone())).collect();
         oldest.sort_unstable();
         oldest.truncate(wanted);
-        let gone = oldest.into_iter().filter_map(|(_, id)| shard.remove_entry(&id));
+        let gone = oldest.into_iter().filter_map(|(_, id)| shard.tasks.remove_entry(&id));
         let gone: Vec<_> = gone.collect();
         self.count.fetch_sub(gone.len(), Ordering::Relaxed);
         gone
@@ -110,9 +130,9 @@ mod tests {
     fn beyond_the_limit_the_oldest_finished_tasks_make_way() {
         let tasks = Tasks::new(16);
         let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
-        assert!(tasks.insert("1a", task(1, Stage::Queued)).is_empty());
-        assert!(tasks.insert("2a", task(2, failed())).is_empty());
-        let gone = tasks.insert("3a", task(3, failed()));
+        assert!(tasks.insert("1a", task(1, Stage::Queued), 3).is_empty());
+        assert!(tasks.insert("2a", task(2, failed()), 3).is_empty());
+        let gone = tasks.insert("3a", task(3, failed()), 3);
         assert_eq!(gone.iter().map(|(id, _)| &**id).collect::<Vec<_>>(), ["2a"]);
         assert!(tasks.with("1a", |_| ()).is_some());
         assert!(tasks.with("2a", |_| ()).is_none());
@@ -121,5 +141,19 @@ mod tests {
         assert_eq!(left, 2);
         tasks.clear();
         assert!(tasks.with("3a", |_| ()).is_none() && !tasks.is_full());
+        assert_eq!(tasks.count(), 0);
+    }
+
+    #[test]
+    fn tasks_whose_time_has_not_come_stay_until_there_is_no_room_at_all() {
+        let tasks = Tasks::new(16);
+        let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
+        for at in 0..32 {
+            assert!(!tasks.is_full());
+            let early = Task { due: 100, ..task(1, failed()) };
+            assert_eq!(tasks.insert(&format!("{at}a"), early, 99).len(), 0);
+        }
+        assert!(tasks.is_full());
+        assert_eq!(tasks.insert("32a", task(1, failed()), 100).len(), 1);
     }
 }

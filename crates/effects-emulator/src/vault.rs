@@ -69,32 +69,41 @@ impl Vault {
         }
     }
 
-    /// Takes the files back that the store remembers and the folder still has. Whatever else lies
-    /// in the folder was never finished or already let go, and is swept out.
-    pub(crate) fn restore(&self, known: Vec<Kept>) -> io::Result<()> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        let known: HashMap<Box<str>, Kept> =
+    /// Takes the files back that the store remembers and the folder still has, and tells which are
+    /// gone. Whatever else of the vault's lies in the folder was never finished or already let go,
+    /// and is swept out; what is not the vault's is somebody's and stays.
+    pub(crate) fn restore(&self, known: Vec<Kept>, now: u64) -> io::Result<Vec<Box<str>>> {
+        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
+        let mut known: HashMap<Box<str>, Kept> =
             known.into_iter().map(|kept| (kept.name.clone(), kept)).collect();
         let mut found = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            match entry.file_name().to_str().and_then(|name| known.get(name)) {
-                Some(kept) if entry.metadata()?.len() == kept.size => found.push(kept.clone()),
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            match known.remove(name) {
+                Some(kept) if entry.metadata()?.len() == kept.size => found.push(kept),
+                None if !is_ours(name) => {}
                 _ => std::fs::remove_file(entry.path())?,
             }
         }
         found.sort_by_key(|kept| kept.kept_at);
-        let mut inner = self.lock();
-        for kept in found {
-            inner.insert(&kept, None);
+        let mut gone: Vec<_> = known.into_keys().collect();
+        {
+            let mut inner = self.lock();
+            for kept in found {
+                inner.insert(&kept, None);
+            }
+            gone.extend(self.expire(&mut inner, now));
         }
-        Ok(())
+        self.erase(&gone);
+        Ok(gone)
     }
 
     /// Keeps a file and gives it a name; older files go if there are too many bytes.
     pub(crate) async fn keep(&self, bytes: Bytes, now: u64) -> io::Result<Change> {
         let extension = Kind::of(&bytes).extension();
-        let name: Box<str> = format!("{}.{extension}", ids::fresh(32)).into();
+        let name: Box<str> = format!("{}.{extension}", ids::fresh(NAME_LENGTH)).into();
         let kept = Kept { name, size: bytes.len() as u64, kept_at: now };
         let bytes = match self.path(&kept.name) {
             Some(path) => {
@@ -110,6 +119,13 @@ impl Vault {
         };
         self.erase(&gone);
         Ok(Change { kept, gone })
+    }
+
+    /// Lets go of files that are too old, and tells which.
+    pub(crate) fn sweep(&self, now: u64) -> Vec<Box<str>> {
+        let gone = self.expire(&mut self.lock(), now);
+        self.erase(&gone);
+        gone
     }
 
     /// A file by its name, unless it has expired.
@@ -144,11 +160,11 @@ impl Vault {
     /// The newest file always stays: a picture larger than the vault is still somebody's.
     fn expire(&self, inner: &mut Inner, now: u64) -> Vec<Box<str>> {
         let mut gone = Vec::new();
-        while inner.order.len() > 1 {
-            let Some((_, oldest)) = inner.order.first_key_value() else { break };
+        while let Some((_, oldest)) = inner.order.first_key_value() {
             let oldest = oldest.clone();
             let kept_at = inner.files.get(&oldest).map_or(0, |file| file.kept_at);
-            if inner.bytes <= self.most_bytes && now.saturating_sub(kept_at) <= self.longest {
+            let too_many = inner.bytes > self.most_bytes && inner.order.len() > 1;
+            if !too_many && now.saturating_sub(kept_at) <= self.longest {
                 break;
             }
             inner.remove(&oldest);
@@ -191,12 +207,27 @@ impl Inner {
     }
 }
 
+/// Whether a name is one the vault gives, to a file or to the beginning of one.
+fn is_ours(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte);
+    name.split_once('.').is_some_and(|(stem, extension)| {
+        stem.len() == NAME_LENGTH
+            && stem.bytes().all(letter)
+            && (extension == UNFINISHED || Kind::EXTENSIONS.contains(&extension))
+    })
+}
+
 /// Writes under another name first: a file in the folder is whole or not there.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("part");
+    let unfinished = path.with_extension(UNFINISHED);
     std::fs::write(&unfinished, bytes)?;
     std::fs::rename(unfinished, path)
 }
+
+/// Characters of a name before its extension: 160 bits of chance.
+const NAME_LENGTH: usize = 32;
+
+const UNFINISHED: &str = "part";
 
 /// What a file takes beside its bytes: without it, files of no bytes would be free.
 const OVERHEAD: u64 = 512;
@@ -230,8 +261,13 @@ mod tests {
         assert_eq!(vault.get(&second.kept.name, 151).await, None);
         let large = keep(b"12345678901234", 200).await.kept.name;
         assert!(vault.get(&large, 200).await.is_some());
+        // Age takes the last one too, and without another being kept.
+        assert!(vault.sweep(300).is_empty());
+        assert_eq!(vault.sweep(301), [large]);
+        let last = keep(b"1", 400).await.kept.name;
         vault.clear();
-        assert_eq!(vault.get(&large, 200).await, None);
+        assert_eq!(vault.get(&last, 400).await, None);
+        assert_eq!(vault.lock().bytes, 0);
     }
 
     #[tokio::test]
@@ -240,15 +276,44 @@ mod tests {
         let vault = Vault::new(&limits(), Some(folder.path().to_owned()));
         let kept = vault.keep(Bytes::from_static(b"123456"), 0).await.unwrap().kept;
         let forgotten = vault.keep(Bytes::from_static(b"1234"), 0).await.unwrap().kept;
-        std::fs::write(folder.path().join("half.part"), "x").unwrap();
+        let half = folder.path().join(&*forgotten.name).with_extension("part");
+        std::fs::write(&half, "x").unwrap();
+        let vanished = Kept { name: "vanished.png".into(), ..kept.clone() };
 
         let again = Vault::new(&limits(), Some(folder.path().to_owned()));
-        again.restore(vec![kept.clone()]).unwrap();
+        let gone = again.restore(vec![kept.clone(), vanished], 0).unwrap();
+        assert_eq!(gone, ["vanished.png".into()]);
         assert_eq!(again.get(&kept.name, 0).await.as_deref(), Some(&b"123456"[..]));
         assert_eq!(again.get(&forgotten.name, 0).await, None);
-        assert_eq!(again.get("../half.part", 0).await, None);
+        assert_eq!(again.get(&format!("../{}", kept.name), 0).await, None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         again.remove(&kept.name);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_its_own_stays_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["holiday.jpg", "notes.part", "0123456789abcdef0123456789abcdef.doc"];
+        for name in names {
+            std::fs::write(folder.path().join(name), "mine").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        let vault = Vault::new(&limits(), Some(folder.path().to_owned()));
+        assert!(vault.restore(Vec::new(), 0).unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), names.len() + 1);
+    }
+
+    #[tokio::test]
+    async fn limits_that_are_lower_after_a_restart_hold_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = Vault::new(&Limits::default(), Some(folder.path().to_owned()));
+        let mut kept = Vec::new();
+        for at in 0..3 {
+            kept.push(large.keep(Bytes::from_static(b"1234"), at).await.unwrap().kept);
+        }
+        let small = Vault::new(&limits(), Some(folder.path().to_owned()));
+        assert_eq!(small.restore(kept.clone(), 3).unwrap(), [kept[0].name.clone()]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -235,7 +235,7 @@ fn a_picture_has_other_sides_than_were_asked_for() {
     let emulator = Emulator::builder().painter(Sides).start().unwrap();
     let photo = upload(&emulator, PHOTO);
     let params = |height: u32| json!({"image_input1": photo, "template_id": "my_world", "width": 512, "height": height});
-    for (height, painted) in [(512, "512x256"), (1024, "1024x512")] {
+    for (height, painted) in [(512, "512x1024"), (1024, "1024x512")] {
         meet(&emulator, Endpoint::Create, Fault::WrongSides);
         let task = finish(&emulator, &create(&emulator, &params(height)));
         let url = task["output"][0]["content"][0]["url"].as_str().unwrap();

@@ -223,9 +223,87 @@ fn a_painter_that_breaks_down_fails_the_task_alone() {
 
 #[test]
 fn a_placeholder_stands_in_for_what_cannot_be_fetched() {
-    let emulator = echoing().placeholder(true).start().unwrap();
+    let emulator = Emulator::builder().placeholder(true).start().unwrap();
     let task = finish(&emulator, &create(&emulator, &params("http://photos.invalid/p.jpg")));
     assert_eq!(task["status"], "completed", "{task}");
+    let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
+    let card = effects_render::test_card(512, 512).unwrap();
+    let painted = effects_render::paint(&card, "glass_ball", 512, 512).unwrap().png;
+    assert_eq!(get(&emulator, path(&emulator, url)).body, painted);
+
+    // What was had and is no photo stays an error.
+    let task = finish(&emulator, &create(&emulator, &params("data:image/png;base64,aGVsbG8=")));
+    assert_eq!(task["error"]["code"], "3009096", "{task}");
+}
+
+#[test]
+fn a_photo_that_breaks_off_is_told_in_words() {
+    let emulator = Emulator::start().unwrap();
+    // The head is whole, so it passes for a photo until it is decoded.
+    let cut = format!("data:image/png;base64,{}", STANDARD.encode(&PHOTO[..PHOTO.len() - 30]));
+    let task = finish(&emulator, &create(&emulator, &params(&cut)));
+    assert_eq!(task["error"]["code"], "3009096", "{task}");
+    let message = task["error"]["error_message"].as_str().unwrap();
+    assert!(message.contains("cannot be decoded") && !message.contains('{'), "{message}");
+}
+
+#[test]
+fn listening_everywhere_it_warns_and_knows_its_files_under_every_name() {
+    let builder = echoing().options(|options| options.host = "0.0.0.0".parse().unwrap());
+    let emulator = builder.start().unwrap();
+    assert!(emulator.warnings()[0].contains("other machines"), "{:?}", emulator.warnings());
+    assert_eq!(emulator.base_url(), format!("http://127.0.0.1:{}", emulator.address().port()));
+    // Links carry the name that the client has called it by.
+    let name = "emulator.example:8600";
+    let key = bearer(&emulator);
+    let form = "--edge\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n";
+    let body = [form.as_bytes(), PHOTO, b"\r\n--edge--\r\n"].concat();
+    let request = format!(
+        "POST /api/v1/storage/files HTTP/1.1\r\nHost: {name}\r\nAuthorization: {key}\r\nConnection: close\r\n\
+         Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = raw(&emulator, &[request.as_bytes(), &body].concat()).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let url = serde_json::from_str::<Value>(body).unwrap()["url"].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&format!("http://{name}/files/")), "{url}");
+    let task = finish(&emulator, &create(&emulator, &params(&url)));
+    assert_eq!(task["status"], "completed", "{task}");
+    // Everybody's keys are nobody's where everybody can come.
+    let headers = [("Authorization", "Bearer test_ok")];
+    assert_eq!(send(&emulator, "POST", CREATE, &headers, b"{}").status, 401);
+}
+
+#[test]
+fn no_page_of_a_browser_gets_in() {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+    let origin = ("Origin", "http://evil.example");
+    let asks = [origin, ("Access-Control-Request-Method", "POST")];
+    let preflight = send(&emulator, "OPTIONS", CREATE, &asks, b"");
+    let key = bearer(&emulator);
+    let listed =
+        send(&emulator, "GET", "/api/v1/skill/models", &[origin, ("Authorization", &key)], b"");
+    for answer in [preflight, listed] {
+        assert!(!answer.head.to_lowercase().contains("access-control"), "{}", answer.head);
+    }
+    // A name that points here opens nothing with a key that everybody knows.
+    let request = format!(
+        "POST {CREATE} HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer test_ok\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    let answer = raw(&emulator, request.as_bytes()).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_head_has_an_end() {
+    let emulator = Emulator::start().unwrap();
+    let long = "x".repeat(100_000);
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n");
+    // The rest of the request may be answered with a reset once the connection is given up.
+    let answer = raw(&emulator, request.as_bytes()).unwrap_or_default();
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"));
+    assert_eq!(get(&emulator, "/nothing").status, 404);
 }
 
 #[test]

@@ -140,6 +140,18 @@ fn a_painting_that_was_cancelled_leaves_nothing_and_costs_nothing() {
         assert!(start.elapsed() < Duration::from_secs(20));
     }
     assert_eq!(look(&emulator, &id)["error"]["code"], "CANCELED");
+    let nothing = rust_decimal::Decimal::ZERO;
+    while emulator.spent() != nothing {
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+    // A constant picture is there from the start, and paid for when it is seen.
+    let emulator = slow();
+    let id = submit(&emulator, &valid())["request_id"].as_str().unwrap().to_owned();
+    let key = bearer(&emulator);
+    let path = format!("{QUEUE}/requests/{id}/cancel");
+    assert_eq!(send(&emulator, "PUT", &path, &[("Authorization", &key)], b"").status, 202);
+    assert_eq!(emulator.spent(), nothing);
+    assert_eq!(emulator.tasks()[0].status, "failed");
 }
 
 #[test]

@@ -4,15 +4,18 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use common::*;
 use effects_core::Template;
-use effects_emulator::{Emulator, PaintFailure, Painter, StartError, serve};
+use effects_emulator::{ClockKind, Emulator, PaintFailure, Painter, StartError, serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,15 +49,34 @@ impl Process {
     }
 
     /// Kills it as nothing can be caught.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        self.signal("KILL");
+        self.wait();
     }
 
-    fn terminate(mut self) -> bool {
+    fn terminate(self) -> bool {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Whether it ended well.
+    fn wait(mut self) -> bool {
         self.child.wait().unwrap().success()
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Most have ended before, which is what these say then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -87,32 +109,191 @@ fn a_folder_that_is_none_is_refused() {
 #[test]
 fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
     let folder = TempDir::new().unwrap();
-    let mut known: Vec<String> = Vec::new();
+    let mut dice = Dice(0x5eed);
+    let known = Known::default();
     let mut photo = None;
     let mut key = None;
-    // Each life is killed while tasks of its own and of the lives before still run.
-    for accepted in [1, 23, 76, 100] {
+    // Each life is killed while clients create and look, and while tasks of its own and of the
+    // lives before still run; some before anybody has come.
+    let mut lives = 0;
+    while known.accepted().len() < TASKS {
         let process = Process::start(folder.path());
         assert_eq!(*key.get_or_insert(process.key()), process.key());
         // The photo's URL names the port of the first life in all of them.
         let image = photo.get_or_insert_with(|| upload(&process, PHOTO));
-        let params = json!({"image_input1": image, "template_id": "glass_ball"});
-        known.extend((0..accepted).map(|_| create(&process, &params)));
-        process.kill();
+        let enough = known.accepted().len() + dice.below(40);
+        let moment = Duration::from_micros(dice.below(8_000) as u64);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let creating = || while known.create(&process, image) {};
+            let looking = || {
+                let alive = || !over.load(Ordering::SeqCst) && known.look(&process);
+                while alive() {}
+            };
+            for _ in 0..CREATORS {
+                scope.spawn(creating);
+            }
+            scope.spawn(looking);
+            while known.accepted().len() < enough {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(moment);
+            process.signal("KILL");
+            over.store(true, Ordering::SeqCst);
+        });
+        process.wait();
+        lives += 1;
     }
-    assert_eq!(known.len(), 200);
+    assert!(lives > 5, "{lives} lives");
 
     let process = Process::start(folder.path());
-    for id in &known {
+    for id in known.accepted().iter() {
         let task = finish(&process, id);
         assert_eq!(task["status"], "completed", "{task}");
         let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
         assert_eq!(get(&process, path(&process, url)).body, PHOTO);
     }
-    let about = get(&process, "/_emulator/").json();
-    // Two hundred pictures, each paid once, whatever was painted again.
-    assert_eq!((&about["tasks"], &about["spent"]), (&json!(200), &json!("6.00")));
+    // Whoever saw a task completed finds the same picture in every later life.
+    let seen = known.seen.into_inner().unwrap();
+    assert!(!seen.is_empty());
+    for (id, file) in seen {
+        assert_eq!(file_of(&look(&process, &id)), file);
+    }
+    // Each picture is paid once, whatever was painted again; and a client may have been killed
+    // with its emulator before it heard of its task.
+    let listed = get(&process, "/_emulator/tasks?limit=100000").json();
+    let listed = listed.as_array().unwrap();
+    assert!(listed.len() >= known.accepted.lock().unwrap().len());
+    for task in listed {
+        assert_eq!(finish(&process, task["id"].as_str().unwrap())["status"], "completed");
+    }
+    let spent = rust_decimal::Decimal::new(3, 2) * rust_decimal::Decimal::from(listed.len());
+    assert_eq!(get(&process, "/_emulator/").json()["spent"], spent.to_string());
     process.kill();
+}
+
+/// What clients have been told, over all lives of an emulator.
+#[derive(Default)]
+struct Known {
+    accepted: Mutex<Vec<String>>,
+    /// Files of tasks that were seen completed.
+    seen: Mutex<HashMap<String, String>>,
+    looks: AtomicUsize,
+}
+
+impl Known {
+    fn accepted(&self) -> MutexGuard<'_, Vec<String>> {
+        self.accepted.lock().unwrap()
+    }
+
+    /// Creates a task; false once nobody answers.
+    fn create(&self, process: &Process, image: &str) -> bool {
+        let params = json!({"image_input1": image, "template_id": "glass_ball"});
+        let key = bearer(process);
+        let body = request(&params).to_string();
+        let answer = try_send(process, "POST", CREATE, &[("Authorization", &key)], body.as_bytes());
+        let Ok(answer) = answer else { return false };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        self.accepted().push(answer.json()["id"].as_str().unwrap().to_owned());
+        true
+    }
+
+    /// Looks at one task after another; false once nobody answers.
+    fn look(&self, process: &Process) -> bool {
+        let id = {
+            let accepted = self.accepted();
+            let turn = self.looks.fetch_add(1, Ordering::SeqCst);
+            accepted.get(turn % accepted.len().max(1)).cloned()
+        };
+        let Some(id) = id else {
+            std::thread::yield_now();
+            return true;
+        };
+        let key = bearer(process);
+        let path = format!("{CREATE}/task/{id}");
+        let answer = try_send(process, "GET", &path, &[("Authorization", &key)], b"");
+        let Ok(answer) = answer else { return false };
+        assert_eq!(answer.status, 200, "{id} {answer:?}");
+        let task = answer.json();
+        if task["status"] == "completed" {
+            self.seen.lock().unwrap().insert(id, file_of(&task));
+        }
+        true
+    }
+}
+
+/// The name of a task's file, whose URL has another port in each life.
+fn file_of(task: &Value) -> String {
+    let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
+    url.rsplit('/').next().unwrap().to_owned()
+}
+
+/// Dice that fall alike in every run: SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % end).unwrap()
+    }
+}
+
+const TASKS: usize = 200;
+const CREATORS: usize = 4;
+
+#[test]
+fn what_lies_in_a_folder_already_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("files")).unwrap();
+    let photo = folder.path().join("files/holiday.jpg");
+    std::fs::write(&photo, "mine").unwrap();
+    let rights = || std::fs::metadata(folder.path()).unwrap().permissions();
+    let before = rights();
+    Emulator::builder().data_dir(folder.path()).start().unwrap().stop();
+    assert_eq!(std::fs::read(&photo).unwrap(), b"mine");
+    assert_eq!(rights(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_it_makes_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("new/data");
+    let emulator = Emulator::builder().data_dir(&data).start().unwrap();
+    upload(&emulator, PHOTO);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o077;
+    assert_eq!((mode(&data), mode(&data.join("emulator.db"))), (0, 0));
+}
+
+#[test]
+fn files_go_by_their_age_and_their_folder_is_free_at_once_after_a_stop() {
+    let folder = TempDir::new().unwrap();
+    let start = || {
+        let builder = Emulator::builder().painter(Patient).data_dir(folder.path());
+        builder.clock(ClockKind::Virtual).start().unwrap()
+    };
+    let emulator = start();
+    let photo = upload(&emulator, PHOTO);
+    let files = || std::fs::read_dir(folder.path().join("files")).unwrap().count();
+    emulator.advance(Duration::from_secs(24 * 3600)).unwrap();
+    assert_eq!((get(&emulator, path(&emulator, &photo)).status, files()), (200, 1));
+    emulator.advance(Duration::from_millis(1)).unwrap();
+    assert_eq!((get(&emulator, path(&emulator, &photo)).status, files()), (404, 0));
+
+    let image = upload(&emulator, PHOTO);
+    let params = json!({"image_input1": image, "template_id": "glass_ball"});
+    let ids: Vec<String> = (0..5).map(|_| create(&emulator, &params)).collect();
+    emulator.stop();
+    let emulator = start();
+    for id in &ids {
+        assert_eq!(finish(&emulator, id)["status"], "completed");
+    }
+    // Time goes on from where it stood.
+    assert_eq!(emulator.spent().to_string(), "0.15");
+    assert_eq!(get(&emulator, "/_emulator/").json()["spent"], "0.15");
 }
 
 #[test]

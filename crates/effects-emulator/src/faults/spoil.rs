@@ -33,12 +33,22 @@ impl IntoResponse for Cut {
     }
 }
 
-/// The answer of a fault that keeps the request from having any effect.
-pub(crate) async fn answer_instead(gateway: &Gateway, fault: &Fault) -> Option<Response> {
-    match fault {
-        Fault::Status { .. } => Some(status(fault)),
-        _ => cut(gateway, fault, Moment::Before).await,
+impl Fault {
+    /// Whether it keeps the request from having any effect.
+    pub(crate) fn answers_instead(&self) -> bool {
+        match self {
+            Self::Status { .. } => true,
+            Self::Reset { when } | Self::Close { when } | Self::Hang { when, .. } => {
+                *when == Moment::Before
+            }
+            _ => false,
+        }
     }
+}
+
+/// The answer of a fault that [keeps the request](Fault::answers_instead) from having any effect.
+pub(crate) async fn answer_instead(gateway: &Gateway, fault: &Fault) -> Response {
+    cut(gateway, fault, Moment::Before).await.unwrap_or_else(|| status(fault))
 }
 
 /// What a fault leaves of the endpoint's own answer.

@@ -62,9 +62,11 @@ fn zone_v6(address: Ipv6Addr) -> Zone {
     if let Some(inner) = embedded(address) {
         return zone_v4(inner);
     }
-    match address.segments()[0] {
-        0 | 0xff00.. => Zone::Never,
-        0xfc00..=0xfdff | 0xfe80..=0xfeff => Zone::Private,
+    match address.segments() {
+        [0 | 0x100 | 0xff00.., ..] => Zone::Never,
+        [0xfc00..=0xfdff | 0xfe80..=0xfeff, ..] => Zone::Private,
+        // Translation for local use, and tunnels whose far end is written in a way of their own.
+        [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => Zone::Private,
         _ => Zone::Public,
     }
 }
@@ -77,7 +79,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] => v4(high, low),
-        [0x64, 0xff9b, .., high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         _ => None,
     }
@@ -110,12 +112,26 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
             "2002:a00:1::",
+            "fec0::1",
+            "64:ff9b:1::5db8:d822",
+            "2001::5db8:d822",
         ];
         for private in private {
             assert!(!local.allows(private.parse().unwrap()), "{private}");
             assert!(open.allows(private.parse().unwrap()), "{private}");
         }
-        for never in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"] {
+        let never = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::ffff:0.0.0.0",
+            "::ffff:0:a00:1",
+            "100::1",
+            "ff02::1",
+        ];
+        for never in never {
             assert!(!open.allows(never.parse().unwrap()), "{never}");
         }
     }

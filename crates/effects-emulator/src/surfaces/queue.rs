@@ -87,7 +87,7 @@ pub(crate) async fn cancel(
     Path((model, id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
     check_model(&model)?;
-    let (status, word) = match life::cancel(&gateway, &id) {
+    let (status, word) = match life::cancel(&gateway, &id).await {
         Some(true) => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
         Some(false) => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
         None => (StatusCode::NOT_FOUND, "NOT_FOUND"),
