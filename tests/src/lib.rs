@@ -21,7 +21,7 @@ pub use blocking::Blocking;
 pub use capture::{Capture, SpanSeen};
 pub use face::{Ask, Ended, Face, Failure, Job, Setup, Style};
 pub use notes::{Gate, Notes};
-pub use scenario::{Scenario, Witness, setup};
+pub use scenario::{Scenario, Witness, setup, setup_at};
 pub use suite::{check_all, faces};
 pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
 

@@ -290,9 +290,14 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
-/// What a scenario's client is made of unless it says otherwise: limits so long that a busy machine
-/// does not reach them, waits so short that nobody notices.
+/// What a scenario's client is made of unless it says otherwise.
 pub fn setup(world: &World) -> Setup {
+    setup_at(&world.gateway.base_url(), KEY)
+}
+
+/// What a client of this gateway is made of unless it is said otherwise: limits so long that a busy
+/// machine does not reach them, waits so short that nobody notices.
+pub fn setup_at(base_url: &str, api_key: &str) -> Setup {
     let retry = Backoff {
         first: Duration::from_millis(5),
         factor: 2.0,
@@ -300,8 +305,8 @@ pub fn setup(world: &World) -> Setup {
         jitter: 0.5,
     };
     Setup {
-        base_url: world.gateway.base_url(),
-        api_key: KEY.to_owned(),
+        base_url: base_url.to_owned(),
+        api_key: api_key.to_owned(),
         policy: Policy {
             pace: Pace::fixed(Duration::from_millis(5)),
             retry,

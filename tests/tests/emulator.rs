@@ -7,15 +7,10 @@ use std::time::Duration;
 
 use effects_core::{Draft, DraftImage, ErrorKind, ImageFormat};
 use effects_emulator::{Dialect, Emulator, Latency, Pictures, Validation};
-use effects_tests::{Ask, Job, Setup, World, faces, picture, setup};
+use effects_tests::{Ask, Job, Setup, faces, picture, setup_at};
 
 fn pointed_at(emulator: &Emulator) -> Setup {
-    let world = World::new().unwrap();
-    Setup {
-        base_url: emulator.base_url().to_owned(),
-        api_key: emulator.api_key().to_owned(),
-        ..setup(&world)
-    }
+    setup_at(emulator.base_url(), emulator.api_key())
 }
 
 fn stub() -> effects_emulator::EmulatorBuilder {

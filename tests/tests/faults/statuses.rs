@@ -1,0 +1,200 @@
+//! Every status in every form a gateway of this family has been seen to refuse in, at a create and
+//! at a look: the two tables of the money rules, written down once more.
+
+use effects_core::{Draft, DraftImage, ErrorKind};
+use effects_emulator::{Emulator, Endpoint, ErrorBody, Fault, Pictures, RetryAfter};
+use effects_tests::{Ask, Face, Job, setup_at};
+
+use crate::one_style;
+
+/// How an exchange must end that met an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// The same request is sent again, and all is well.
+    Again,
+    /// No task, or no sight of it, for good.
+    Final(ErrorKind),
+}
+
+/// The end of a create by the status of its answer, whatever the form of the body.
+fn of_create(status: u16, body: &ErrorBody, asked_to_wait: bool) -> End {
+    End::Final(match status {
+        425 | 429 => return End::Again,
+        503 if asked_to_wait => return End::Again,
+        401 => ErrorKind::KeyRefused,
+        402 => ErrorKind::OutOfCredit,
+        403 => ErrorKind::Forbidden,
+        // Whoever answers so without an object of JSON is no gateway.
+        404 | 405 if !is_object(body) => ErrorKind::NoSuchEndpoint,
+        408 | 500.. => ErrorKind::OutcomeUnknown,
+        300..=399 => ErrorKind::Redirected,
+        _ => ErrorKind::Rejected,
+    })
+}
+
+/// The end of a look by the status of its answer.
+fn of_look(status: u16) -> End {
+    End::Final(match status {
+        404 | 408 | 425 | 429 | 500.. => return End::Again,
+        401 => ErrorKind::KeyRefused,
+        402 => ErrorKind::OutOfCredit,
+        403 => ErrorKind::Forbidden,
+        _ => ErrorKind::UnreadableAnswer,
+    })
+}
+
+fn is_object(body: &ErrorBody) -> bool {
+    !matches!(body, ErrorBody::Html | ErrorBody::Text | ErrorBody::Empty)
+}
+
+#[test]
+fn a_create_ends_as_its_status_says_in_every_form_of_body() {
+    each(|stage, status, body, retry_after| {
+        let fault = Fault::status_with(status, body.clone(), retry_after);
+        let end = of_create(status, &body, retry_after.is_some());
+        stage.create(&fault, end);
+    });
+}
+
+#[test]
+fn a_look_ends_as_its_status_says_in_every_form_of_body() {
+    each(|stage, status, body, retry_after| {
+        let fault = Fault::status_with(status, body, retry_after);
+        stage.look(&fault, of_look(status));
+    });
+}
+
+#[test]
+fn a_refusal_in_words_of_money_is_one_for_want_of_it() {
+    for stage in &Stage::all() {
+        for body in BODIES.iter().filter(|body| is_object(body)) {
+            let fault = Fault::Status {
+                status: 403,
+                body: body.clone(),
+                message: Some("insufficient balance".to_owned()),
+                retry_after: None,
+                location: None,
+            };
+            stage.create(&fault, End::Final(ErrorKind::OutOfCredit));
+            stage.look(&fault, End::Final(ErrorKind::OutOfCredit));
+        }
+    }
+}
+
+/// An answer of success without a task in it is a refusal if it says so, and unknown otherwise.
+#[test]
+fn a_refusal_may_come_as_success() {
+    let raw = |text: &str| ErrorBody::Raw(text.to_owned());
+    let envelope = |code: u16, words: &str| {
+        raw(&format!(r#"{{"status":{{"code":{code},"message":"{words}"}},"data":null}}"#))
+    };
+    let cases = [
+        (ErrorBody::Union, ErrorKind::Rejected),
+        (ErrorBody::ErrorText, ErrorKind::Rejected),
+        (ErrorBody::ErrorNumber, ErrorKind::Rejected),
+        (ErrorBody::ErrorMessage, ErrorKind::Rejected),
+        (ErrorBody::ErrorWord, ErrorKind::Rejected),
+        (envelope(404, "model not found"), ErrorKind::Rejected),
+        (envelope(401, "who are you"), ErrorKind::KeyRefused),
+        (envelope(402, "Insufficient credits"), ErrorKind::OutOfCredit),
+        (ErrorBody::Html, ErrorKind::OutcomeUnknown),
+        (ErrorBody::Text, ErrorKind::OutcomeUnknown),
+        (ErrorBody::Empty, ErrorKind::OutcomeUnknown),
+        (raw("[1]"), ErrorKind::OutcomeUnknown),
+        (raw("{}"), ErrorKind::OutcomeUnknown),
+    ];
+    for stage in &Stage::all() {
+        for (body, kind) in &cases {
+            stage.create(&Fault::status_with(200, body.clone(), None), End::Final(*kind));
+        }
+    }
+}
+
+/// Calls `check` with every status, form and time to wait.
+fn each(check: impl Fn(&Stage, u16, ErrorBody, Option<RetryAfter>)) {
+    let waits = [None, Some(RetryAfter::Seconds(0)), Some(RetryAfter::Date(0))];
+    for stage in &Stage::all() {
+        for status in STATUSES {
+            for (at, body) in BODIES.iter().enumerate() {
+                check(stage, status, body.clone(), waits[at % waits.len()]);
+            }
+        }
+        // The status that asking to wait makes a difference to.
+        for wait in waits {
+            check(stage, 503, ErrorBody::Union, wait);
+        }
+    }
+}
+
+/// An emulator, and a client of it.
+struct Stage {
+    emulator: Emulator,
+    face: Box<dyn Face>,
+}
+
+impl Stage {
+    fn all() -> Vec<Self> {
+        let start = || Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+        one_style().into_iter().map(|face| Self { emulator: start(), face }).collect()
+    }
+
+    /// A run whose create meets a fault.
+    fn create(&self, fault: &Fault, end: End) {
+        self.emulator.reset();
+        self.emulator.next(Endpoint::Create, [Some(fault.clone())]).unwrap();
+        self.run(fault, end, false);
+    }
+
+    /// A run whose first look meets a fault.
+    fn look(&self, fault: &Fault, end: End) {
+        self.emulator.reset();
+        self.emulator.next(Endpoint::Task, [Some(fault.clone())]).unwrap();
+        self.run(fault, end, true);
+    }
+
+    fn run(&self, fault: &Fault, end: End, accepted: bool) {
+        let setup = setup_at(self.emulator.base_url(), self.emulator.api_key());
+        let image = DraftImage::Url("https://photos.example.com/cat.jpg".to_owned());
+        let template_id = Some("glass_ball".to_owned());
+        let draft = Draft { image, template_id, ..Draft::default() };
+        let job = Job { ask: Ask::Effect(draft), times: 1, save_to: None };
+        let ended = self.face.run(&setup, &job, &mut |_| {});
+        let context = format!("{}: {fault:?}: {:?}", self.face.name(), ended.failure);
+        let (found, task) = match &ended.failure {
+            None => (End::Again, None),
+            Some(failure) => (End::Final(failure.kind), failure.task_id.clone()),
+        };
+        assert_eq!(found, end, "{context}");
+        let known = self.emulator.tasks().into_iter().next().map(|task| task.id);
+        assert_eq!(known.is_some(), accepted || end == End::Again, "{context}");
+        if accepted && end != End::Again {
+            assert_eq!(task, known, "{context}");
+        }
+        let counts = self.emulator.counts();
+        assert_eq!(counts.accepted, u64::from(known.is_some()), "{context}");
+        let creates = if accepted || end != End::Again { 1 } else { 2 };
+        assert_eq!(counts.creates_seen, creates, "{context}");
+    }
+}
+
+/// The statuses that differ to one of the tables, and neighbours of theirs.
+const STATUSES: [u16; 22] = [
+    300, 302, 307, 308, 400, 401, 402, 403, 404, 405, 408, 409, 413, 422, 425, 429, 451, 500, 501,
+    502, 504, 599,
+];
+
+const BODIES: [ErrorBody; 13] = [
+    ErrorBody::Union,
+    ErrorBody::Message,
+    ErrorBody::ErrorText,
+    ErrorBody::ErrorNumber,
+    ErrorBody::ErrorMessage,
+    ErrorBody::ErrorWord,
+    ErrorBody::Detail,
+    ErrorBody::Envelope,
+    ErrorBody::Sync,
+    ErrorBody::Billing,
+    ErrorBody::Html,
+    ErrorBody::Text,
+    ErrorBody::Empty,
+];
