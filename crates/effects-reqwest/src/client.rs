@@ -74,6 +74,11 @@ impl Client {
         Self { journal, ..self.clone() }
     }
 
+    /// The gateway it talks to.
+    pub fn base_url(&self) -> &effects_core::BaseUrl {
+        self.shared.settings.endpoint.base()
+    }
+
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
         &self.policy

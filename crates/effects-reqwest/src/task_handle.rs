@@ -27,8 +27,17 @@ impl TaskHandle {
         Self { client: client.clone(), id, template, submitted: None, verdict }
     }
 
-    pub(crate) fn submitted_at(self, submitted: Time) -> Self {
+    /// The same task, known to have been submitted at this time: what a [`Pace`](effects_core::Pace)
+    /// and the grace period for a task not found reckon from.
+    #[must_use]
+    pub fn submitted_at(self, submitted: Time) -> Self {
         Self { submitted: Some(submitted), ..self }
+    }
+
+    /// The same task, looked at by another client: one with another policy, say.
+    #[must_use]
+    pub fn through(&self, client: &Client) -> Self {
+        Self { client: client.clone(), ..self.clone() }
     }
 
     /// Its id: keep it, and the task can be picked up again with [`Client::task`].

@@ -1,0 +1,20 @@
+//! The core's tables, for the Python side to be checked against.
+
+use effects_core::{ErrorKind, Template};
+use pyo3::prelude::*;
+
+/// The thirty templates as (id, title, group), in the order of the service's page.
+#[pyfunction]
+pub fn templates() -> Vec<(String, String, &'static str)> {
+    let row = |template: Template| {
+        let group = template.group().map_or("", effects_core::Group::name);
+        (template.id().to_owned(), template.title().to_owned(), group)
+    };
+    Template::ALL.into_iter().map(row).collect()
+}
+
+/// Every kind of error as (name, class, exit code).
+#[pyfunction]
+pub fn errors() -> Vec<(&'static str, &'static str, u8)> {
+    ErrorKind::TABLE.iter().map(|row| (row.name, row.python_class, row.exit_code)).collect()
+}

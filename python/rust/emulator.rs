@@ -1,0 +1,177 @@
+//! The local gateway inside a Python process.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use effects_emulator::{ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Options};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::policy::span;
+
+/// An emulator, until it is stopped.
+#[pyclass(frozen, module = "spark_effects._native")]
+#[derive(Debug)]
+pub struct Gateway {
+    running: Mutex<Option<(u32, Emulator)>>,
+    base_url: String,
+    api_key: String,
+}
+
+/// The options, as Python says them.
+#[derive(Debug, FromPyObject)]
+#[pyo3(from_item_all)]
+struct PlainOptions {
+    port: u16,
+    api_key: Option<String>,
+    data_dir: Option<PathBuf>,
+    latency: String,
+    faults: Option<String>,
+    virtual_clock: bool,
+    pictures: String,
+    dialect: String,
+    validation: String,
+    placeholder: bool,
+    price: String,
+    seed: u64,
+}
+
+impl PlainOptions {
+    fn builder(self) -> Result<EmulatorBuilder, String> {
+        fn text(error: impl std::fmt::Display) -> String {
+            error.to_string()
+        }
+        let mut options = Options::default();
+        options.port = self.port;
+        options.api_key = self.api_key;
+        options.data_dir = self.data_dir;
+        options.latency = self.latency.parse().map_err(text)?;
+        if let Some(plan) = self.faults {
+            options.faults = read_plan(&plan)?;
+        }
+        if self.virtual_clock {
+            options.clock = ClockKind::Virtual;
+        }
+        options.pictures = self.pictures.parse().map_err(text)?;
+        options.dialect = self.dialect.parse().map_err(text)?;
+        options.validation = self.validation.parse().map_err(text)?;
+        options.placeholder = self.placeholder;
+        options.price = self.price.parse().map_err(|error| format!("price: {error}"))?;
+        options.seed = self.seed;
+        Ok(EmulatorBuilder::from(options))
+    }
+}
+
+/// A plan as JSON.
+fn read_plan(json: &str) -> Result<FaultPlan, String> {
+    let plan: FaultPlan = serde_json::from_str(json).map_err(|error| format!("faults: {error}"))?;
+    plan.check().map_err(|error| format!("faults: {error}"))?;
+    Ok(plan)
+}
+
+#[pymethods]
+impl Gateway {
+    #[new]
+    fn new(py: Python<'_>, options: PlainOptions) -> PyResult<Self> {
+        let builder = options.builder().map_err(PyValueError::new_err)?;
+        let started = py.detach(|| builder.start());
+        let emulator = started.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Self {
+            base_url: emulator.base_url().to_owned(),
+            api_key: emulator.api_key().to_owned(),
+            running: Mutex::new(Some((std::process::id(), emulator))),
+        })
+    }
+
+    #[getter]
+    fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    #[getter]
+    fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// Scripts the next requests of an endpoint: a JSON list of faults, `null` for none.
+    fn script(&self, endpoint: &str, faults: &str) -> PyResult<()> {
+        let wrong = |error: serde_json::Error| PyValueError::new_err(error.to_string());
+        let name = serde_json::Value::from(endpoint);
+        let endpoint: Endpoint = serde_json::from_value(name).map_err(wrong)?;
+        let faults: Vec<Option<Fault>> = serde_json::from_str(faults).map_err(wrong)?;
+        self.with(|emulator| emulator.next(endpoint, faults))?
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Follows another plan of faults, given as JSON.
+    fn follow(&self, plan: &str) -> PyResult<()> {
+        let plan = read_plan(plan).map_err(PyValueError::new_err)?;
+        self.with(|emulator| emulator.follow(plan))?
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Moves a virtual clock on by so many seconds.
+    fn advance(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        let by =
+            span("seconds", seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        py.detach(|| self.with(|emulator| emulator.advance(by)))?
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+
+    /// Every request seen, as JSON.
+    fn requests(&self) -> PyResult<String> {
+        self.with(|emulator| serde_json::to_string(&emulator.requests()))?
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+
+    /// What was accepted, as JSON.
+    fn counts(&self) -> PyResult<String> {
+        self.with(|emulator| serde_json::to_string(&emulator.counts()))?
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+
+    /// What its pictures have cost, in USD, as decimal text.
+    fn spent(&self) -> PyResult<String> {
+        self.with(|emulator| emulator.spent().to_string())
+    }
+
+    /// Forgets everything but its address, its key and its plan of faults.
+    fn reset(&self) -> PyResult<()> {
+        self.with(Emulator::reset)
+    }
+
+    /// Stops it; again is no error.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.end());
+    }
+}
+
+impl Gateway {
+    fn with<T>(&self, act: impl FnOnce(&Emulator) -> T) -> PyResult<T> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*running {
+            Some((owner, emulator)) if *owner == std::process::id() => Ok(act(emulator)),
+            Some(_) => Err(PyRuntimeError::new_err(
+                "the emulator runs in the process that started it; this one can only use its \
+                 base_url and api_key",
+            )),
+            None => Err(PyRuntimeError::new_err("the emulator is stopped")),
+        }
+    }
+
+    fn end(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match running {
+            Some((owner, emulator)) if owner == std::process::id() => emulator.stop(),
+            // Its threads are another process's: there is nothing to stop here, and nobody to wait for.
+            Some(other) => std::mem::forget(other),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

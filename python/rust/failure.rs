@@ -1,0 +1,54 @@
+//! The core's errors as the exceptions of `spark_effects.errors`.
+
+use effects_core::{Cause, Error, Violation};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+/// `spark_effects.errors.make`, which knows the classes.
+static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The exception of an error.
+pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    match object(py, error) {
+        Ok(object) => PyErr::from_value(object),
+        Err(error) => error,
+    }
+}
+
+/// The exception of an error, as an object that is not raised yet.
+pub fn object<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    let row = error.kind().row();
+    let facts = PyDict::new(py);
+    facts.set_item("kind", row.name)?;
+    facts.set_item("code", error.code().map(effects_core::ServiceCode::as_str))?;
+    facts.set_item("task_id", error.task_id().map(effects_core::TaskId::as_str))?;
+    facts.set_item("status", error.status())?;
+    facts.set_item("retry_after", error.retry_after().map(|wait| wait.as_secs_f64()))?;
+    facts.set_item("request_id", error.request_id())?;
+    facts.set_item("resume_line", error.resume_line())?;
+    if let Cause::Invalid(invalid) = error.cause() {
+        facts.set_item("violations", violations(py, invalid.violations())?)?;
+    }
+    let make = MAKE.get_or_try_init(py, || {
+        py.import("spark_effects.errors")?.getattr("make").map(Bound::unbind)
+    })?;
+    make.bind(py).call1((row.python_class, error.to_string(), facts))
+}
+
+/// Violations as tuples of code, field, value, message and suggested ids.
+pub fn violations<'py>(py: Python<'py>, all: &[Violation]) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let tuple = |violation: &Violation| {
+        let suggestions: Vec<&str> =
+            violation.suggestions.iter().map(effects_core::Template::id).collect();
+        let tuple = (
+            violation.code.as_str(),
+            violation.field,
+            violation.value.as_deref(),
+            violation.message.as_str(),
+            suggestions,
+        );
+        tuple.into_pyobject(py).map(Bound::into_any)
+    };
+    all.iter().map(tuple).collect()
+}

@@ -1,0 +1,56 @@
+//! The native half of the Python package `spark_effects`: settings in, operations out.
+//!
+//! Everything a client does is an [`operation::Operation`], made once and waited for in one of two
+//! ways: a thread that lets go of the interpreter, or a [`mailbox::Mailbox`] of an event loop. The
+//! faces, their words and their objects are Python, in `python/src/spark_effects`.
+//!
+//! Two rules keep `fork()` harmless: what is shared by the whole process is kept by process id and
+//! touched only by a thread that holds the interpreter's lock; and what belongs to a parent is let
+//! go of without being told.
+
+// Everything here is for the module alone.
+#![allow(unreachable_pub)]
+
+mod catalogue;
+mod emulator;
+mod engine;
+mod failure;
+mod mailbox;
+mod note;
+mod operation;
+mod photo;
+mod policy;
+mod runtime;
+mod submission;
+mod value;
+mod watch;
+
+use pyo3::prelude::*;
+
+/// The module `spark_effects._native`.
+#[pymodule(gil_used = false)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::catalogue::{errors, templates};
+    #[pymodule_export]
+    use super::emulator::Gateway;
+    #[pymodule_export]
+    use super::engine::{Engine, Handle};
+    #[pymodule_export]
+    use super::mailbox::Mailbox;
+    #[pymodule_export]
+    use super::note::{forget_submissions, submissions_under_way, wait_for_submissions};
+    #[pymodule_export]
+    use super::operation::Operation;
+    #[pymodule_export]
+    use super::policy::NativePolicy;
+    #[pymodule_export]
+    use super::watch::Events;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

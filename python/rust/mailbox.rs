@@ -1,0 +1,93 @@
+//! Where the results of an event loop's operations arrive: many at one wake-up.
+//!
+//! The loop watches one end of a socket pair. The runtime's thread puts a result into the box and
+//! writes one byte if the box was empty; it needs neither the interpreter nor its lock.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use effects_core::Error;
+use pyo3::prelude::*;
+
+use crate::failure;
+use crate::value::Value;
+
+/// The box of one event loop.
+#[pyclass(frozen, module = "spark_effects._native")]
+#[derive(Debug)]
+pub struct Mailbox {
+    shared: Arc<Shared>,
+    reader: UnixStream,
+}
+
+/// The side of the runtime's thread.
+#[derive(Debug)]
+pub struct Shared {
+    arrived: Mutex<Vec<(u64, Result<Value, Error>)>>,
+    writer: UnixStream,
+}
+
+impl Shared {
+    /// Puts a result into the box.
+    pub fn put(&self, number: u64, result: Result<Value, Error>) {
+        let was_empty = {
+            let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+            arrived.push((number, result));
+            arrived.len() == 1
+        };
+        if was_empty {
+            // A full pipe has bytes enough to wake the loop; a closed one has no loop to wake.
+            let _ = (&self.writer).write(&[1]);
+        }
+    }
+}
+
+#[pymethods]
+impl Mailbox {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        let shared = Arc::new(Shared { arrived: Mutex::default(), writer });
+        Ok(Self { shared, reader })
+    }
+
+    /// What the loop has to watch.
+    fn fileno(&self) -> i32 {
+        self.reader.as_raw_fd()
+    }
+
+    /// Everything that arrived, as (number, result, error): one of the latter two is `None`.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Letter<'py>>> {
+        let mut bytes = [0; 64];
+        // Emptied before the box is: what arrives after that writes again.
+        loop {
+            match (&self.reader).read(&mut bytes) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let arrived = {
+            let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *arrived)
+        };
+        let letter = |(number, result): (u64, Result<Value, Error>)| match result {
+            Ok(value) => Ok((number, Some(value.into_python(py)?), None)),
+            Err(error) => Ok((number, None, Some(failure::object(py, &error)?))),
+        };
+        arrived.into_iter().map(letter).collect()
+    }
+}
+
+type Letter<'py> = (u64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+
+impl Mailbox {
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+}

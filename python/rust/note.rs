@@ -1,0 +1,139 @@
+//! What is known of a submission while it is on its way, for whoever stops waiting for it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use effects_core::{AsyncJournal, BaseUrl, Entry, Fact, JournalError, TaskId};
+use pyo3::prelude::*;
+
+/// Submissions of this process whose answers are still to come.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// What is known of one run's submission.
+#[derive(Debug)]
+pub struct Note {
+    base: BaseUrl,
+    known: Mutex<Known>,
+    /// Nobody waits any more: the task's id is told on stderr when it comes.
+    abandoned: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The `X-Request-Id` of a submission that has left and is not answered.
+    posting: Option<String>,
+    task: Option<TaskId>,
+}
+
+impl Note {
+    pub fn new(base: BaseUrl) -> Arc<Self> {
+        Arc::new(Self { base, known: Mutex::default(), abandoned: AtomicBool::new(false) })
+    }
+
+    /// About a task that is there already.
+    pub fn about(base: BaseUrl, task: TaskId) -> Arc<Self> {
+        let note = Self::new(base);
+        note.know().task = Some(task);
+        note
+    }
+
+    /// Nobody waits any more.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    /// What whoever stops waiting should know.
+    pub fn hint(&self) -> String {
+        let known = self.know();
+        match (&known.task, &known.posting) {
+            (Some(task), _) => {
+                format!("task {task} goes on; resume with: {}", self.base.resume_line(task))
+            }
+            (None, Some(request)) => format!(
+                "a submission is under way (X-Request-Id {request}) and runs to its answer; \
+                 the id of its task is then told on stderr"
+            ),
+            (None, None) => "nothing was submitted; nothing is billed".to_owned(),
+        }
+    }
+
+    fn take_down(&self, fact: &Fact) {
+        let mut known = self.know();
+        match fact {
+            Fact::Intent { request_id, .. } => {
+                if known.posting.replace(request_id.clone()).is_none() {
+                    UNDER_WAY.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            Fact::Created { task_id } => {
+                known.task = Some(task_id.clone());
+                settle(&mut known);
+                if self.abandoned.load(Ordering::SeqCst) {
+                    let line = self.base.resume_line(task_id);
+                    eprintln!("task {task_id} was submitted and goes on; resume with: {line}");
+                }
+            }
+            _ => settle(&mut known),
+        }
+    }
+
+    fn know(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn settle(known: &mut Known) {
+    if known.posting.take().is_some() {
+        // None are left to count where a fork made this process forget its parent's.
+        let _ = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    }
+}
+
+/// A journal that takes notes of what passes through.
+pub struct Noting {
+    pub note: Arc<Note>,
+    pub inner: Option<Arc<dyn AsyncJournal>>,
+}
+
+#[async_trait]
+impl AsyncJournal for Noting {
+    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        if let Some(inner) = &self.inner {
+            inner.write(entry).await?;
+        }
+        self.note.take_down(&entry.fact);
+        Ok(())
+    }
+}
+
+/// The run is over, or given up: no answer will come.
+impl Drop for Noting {
+    fn drop(&mut self) {
+        settle(&mut self.note.know());
+    }
+}
+
+/// Submissions of this process whose answers are still to come.
+#[pyfunction]
+pub fn submissions_under_way() -> usize {
+    UNDER_WAY.load(Ordering::SeqCst)
+}
+
+/// Waits until every submission has its answer, for so many seconds at most. Ctrl-C ends it.
+#[pyfunction]
+pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
+    let begun = Instant::now();
+    while submissions_under_way() > 0 && begun.elapsed().as_secs_f64() < seconds {
+        py.detach(|| std::thread::sleep(Duration::from_millis(10)));
+        py.check_signals()?;
+    }
+    Ok(())
+}
+
+/// Forgets the submissions of a parent process: their answers come there.
+#[pyfunction]
+pub fn forget_submissions() {
+    UNDER_WAY.store(0, Ordering::SeqCst);
+}

@@ -1,0 +1,83 @@
+//! How runs behave, out of plain numbers.
+
+use std::time::Duration;
+
+use effects_core::{Backoff, Error, ErrorKind, Pace, Policy, Repeat};
+use pyo3::prelude::*;
+
+use crate::failure;
+
+/// A policy, read once and used by many operations.
+#[pyclass(frozen, name = "Policy", module = "spark_effects._native")]
+#[derive(Clone, Debug)]
+pub struct NativePolicy(pub Policy);
+
+#[pymethods]
+impl NativePolicy {
+    #[new]
+    fn new(py: Python<'_>, plain: PlainPolicy) -> PyResult<Self> {
+        plain.read().map(Self).map_err(|error| failure::exception(py, &error))
+    }
+}
+
+/// A policy as Python says it; times are seconds.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct PlainPolicy {
+    /// `None` is what the core does by itself.
+    pace: Option<PlainPace>,
+    retry: PlainBackoff,
+    repeat: String,
+    request_timeout: f64,
+    wait_timeout: f64,
+    not_found_grace: f64,
+    retry_after_most: f64,
+}
+
+impl PlainPolicy {
+    fn read(self) -> Result<Policy, Error> {
+        Ok(Policy {
+            pace: match self.pace {
+                None => Pace::default(),
+                Some(PlainPace::Fixed(interval)) => Pace::fixed(span("poll", interval)?),
+                Some(PlainPace::Backoff(waits)) => Pace::Backoff(backoff(waits)?),
+            },
+            retry: backoff(self.retry)?,
+            repeat: match self.repeat.as_str() {
+                "never" => Repeat::Never,
+                "safe" => Repeat::Safe,
+                "always" => Repeat::Always,
+                other => {
+                    let why = format!("repeat {other:?} is none of never, safe, always");
+                    return Err(Error::new(ErrorKind::Misconfigured, why));
+                }
+            },
+            request_timeout: span("request_timeout", self.request_timeout)?,
+            wait_timeout: span("wait_timeout", self.wait_timeout)?,
+            not_found_grace: span("not_found_grace", self.not_found_grace)?,
+            retry_after_most: span("retry_after_most", self.retry_after_most)?,
+        })
+    }
+}
+
+/// A pace as Python says it.
+#[derive(FromPyObject)]
+enum PlainPace {
+    Fixed(f64),
+    Backoff(PlainBackoff),
+}
+
+/// First wait, factor, longest wait, share left to chance.
+type PlainBackoff = (f64, f64, f64, f64);
+
+fn backoff((first, factor, most, jitter): PlainBackoff) -> Result<Backoff, Error> {
+    Ok(Backoff { first: span("first", first)?, factor, most: span("most", most)?, jitter })
+}
+
+/// Seconds as a time.
+pub fn span(name: &str, seconds: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        let why = format!("{name} {seconds} is no number of seconds");
+        Error::new(ErrorKind::Misconfigured, why)
+    })
+}

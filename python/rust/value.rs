@@ -1,0 +1,143 @@
+//! Results, as they cross from the runtime's thread into Python: tuples of plain values, which the
+//! Python side makes its objects of.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use effects_core::{Effect, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
+use effects_reqwest::TaskHandle;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::engine::Handle;
+
+/// What an operation comes to.
+#[derive(Debug)]
+pub enum Value {
+    /// An effect, with its pictures' bytes if they were fetched.
+    Effect(Box<Made>),
+    /// A task by its id.
+    Handle(Box<Submitted>),
+    /// What one look showed.
+    Task(Box<Task>),
+    /// The next event, or the end of them.
+    Event(Option<Box<Event>>),
+    /// A picture's bytes.
+    Bytes(Bytes),
+    /// A file.
+    Path(PathBuf),
+    /// A URL.
+    Text(String),
+}
+
+/// An effect and what is known of how it was made.
+#[derive(Debug)]
+pub struct Made {
+    pub effect: Effect,
+    /// The pictures' bytes, in their order; empty if they were not fetched.
+    pub fetched: Vec<Bytes>,
+    pub template: Option<String>,
+    /// Seconds from the submission, or from the beginning of the wait.
+    pub elapsed: f64,
+}
+
+/// A task just submitted.
+#[derive(Debug)]
+pub struct Submitted {
+    pub handle: TaskHandle,
+    pub template: String,
+    pub at: Time,
+}
+
+impl Value {
+    /// The plain values.
+    pub fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        match self {
+            Self::Effect(made) => effect(py, &made).map(Bound::into_any),
+            Self::Handle(submitted) => {
+                let Submitted { handle, template, at } = *submitted;
+                let id = handle.id().as_str().to_owned();
+                let handle = Handle::of_this_process(handle, Some(template.clone()), Some(at));
+                (handle, id, template).into_pyobject(py).map(Bound::into_any)
+            }
+            Self::Task(task) => look(py, &task).map(Bound::into_any),
+            Self::Event(event) => match event {
+                None => Ok(py.None().into_bound(py)),
+                Some(event) => {
+                    let json = serde_json::to_string(&event).unwrap_or_default();
+                    (json, event.to_string()).into_pyobject(py).map(Bound::into_any)
+                }
+            },
+            Self::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
+            Self::Path(path) => path.into_pyobject(py).map(Bound::into_any),
+            Self::Text(text) => text.into_pyobject(py).map(Bound::into_any).map_err(Into::into),
+        }
+    }
+}
+
+fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {
+    let effect = &made.effect;
+    let fetched = made.fetched.iter().map(Some).chain(std::iter::repeat(None));
+    let pictures = effect.pictures.iter().zip(fetched);
+    let pictures: Vec<_> = pictures.map(|(one, bytes)| picture(py, one, bytes)).collect();
+    (
+        effect.task_id.as_str(),
+        PyTuple::new(py, pictures)?,
+        usage(&effect.usage),
+        effect.metadata.as_ref().map(effects_core::RawJson::as_str),
+        effect.warning.as_ref().map(service_error),
+        effect.raw.as_str(),
+        made.template.as_deref(),
+        made.elapsed,
+    )
+        .into_pyobject(py)
+}
+
+fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
+    let pictures: Vec<_> = task.pictures.iter().map(|one| picture(py, one, None)).collect();
+    (
+        task.id.as_str(),
+        task.status.as_ref().map(effects_core::Status::as_str),
+        task.progress,
+        task.created_at.map(seconds),
+        PyTuple::new(py, pictures)?,
+        task.usage.as_ref().map(usage),
+        task.error.as_ref().map(service_error),
+        task.metadata.as_ref().map(effects_core::RawJson::as_str),
+        task.raw.as_str(),
+    )
+        .into_pyobject(py)
+}
+
+type PlainPicture<'py> = (String, String, Option<u64>, Option<String>, Option<Bound<'py, PyBytes>>);
+
+fn picture<'py>(py: Python<'py>, picture: &Picture, bytes: Option<&Bytes>) -> PlainPicture<'py> {
+    (
+        picture.task_id.as_str().to_owned(),
+        picture.url.clone(),
+        picture.size,
+        picture.job_id.clone(),
+        bytes.map(|bytes| PyBytes::new(py, bytes)),
+    )
+}
+
+/// Cost and discount, as decimal text.
+fn usage(usage: &Usage) -> (Option<String>, Option<String>) {
+    (usage.cost.map(|cost| cost.to_string()), usage.discount.map(|discount| discount.to_string()))
+}
+
+fn service_error(error: &ServiceError) -> String {
+    error.to_string()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit an f64 exactly")]
+fn seconds(time: Time) -> f64 {
+    time.as_millis() as f64 / 1_000.0
+}
+
+/// A task id out of Python.
+pub fn task_id(text: &str) -> Result<TaskId, effects_core::Error> {
+    text.parse().map_err(|error: effects_core::InvalidTaskId| {
+        effects_core::Error::new(effects_core::ErrorKind::InvalidRequest, error.to_string())
+    })
+}

@@ -1,0 +1,80 @@
+"""Styled pictures out of photos, by the paid web API ``spark_img_effects``.
+
+>>> from spark_effects import Client, Emulator
+>>> with Emulator() as emulator:  # no key, no network, no bill
+...     effect = emulator.client().run("glass_ball", "examples/chelsea.png", width=512, height=512)
+>>> effect.bytes()[:4]
+b'\\x89PNG'
+"""
+
+import atexit as _atexit
+import os as _os
+
+from . import _native, errors
+from ._client import AsyncClient, Client
+from ._effect import Effect, Event, Picture, TaskStatus, Usage
+from ._emulator import Emulator, SeenRequest
+from ._task import AsyncTask, Task
+from ._templates import Template, UnlistedTemplate, templates
+from ._values import Backoff, Pace, Policy
+from .errors import (
+    AuthError,
+    BudgetExceeded,
+    EffectsError,
+    InvalidRequest,
+    OutcomeUnknown,
+    OutOfCredit,
+    RateLimited,
+    TaskFailed,
+    TaskNotFound,
+    TransportError,
+    UnreadableAnswer,
+    Violation,
+    WaitTimeout,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTask",
+    "AuthError",
+    "Backoff",
+    "BudgetExceeded",
+    "Client",
+    "Effect",
+    "EffectsError",
+    "Emulator",
+    "Event",
+    "InvalidRequest",
+    "OutOfCredit",
+    "OutcomeUnknown",
+    "Pace",
+    "Picture",
+    "Policy",
+    "RateLimited",
+    "SeenRequest",
+    "Task",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskStatus",
+    "Template",
+    "TransportError",
+    "UnlistedTemplate",
+    "UnreadableAnswer",
+    "Usage",
+    "Violation",
+    "WaitTimeout",
+    "errors",
+    "templates",
+]
+
+__version__ = _native.__version__
+
+
+def _finish():
+    # A submission under way is never cut off: its task may be billed, and its id would be lost.
+    _native.wait_for_submissions(60.0)
+
+
+_atexit.register(_finish)
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_native.forget_submissions)

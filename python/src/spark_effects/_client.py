@@ -1,0 +1,169 @@
+"""Both clients: one set of options, one set of plans, two ways to wait."""
+
+import os
+
+from . import _native
+from ._plans import ClientPlans, checked
+from ._task import AsyncTask, Task
+from ._values import Policy, seconds
+from ._wait import awaiting, blocking, misspelt, plain
+
+__all__ = ["AsyncClient", "Client"]
+
+
+class _ClientBase:
+    __slots__ = ("_engine", "_options", "_policy")
+
+    def __init__(
+        self,
+        *,
+        api_key=None,
+        base_url=None,
+        poll="auto",
+        wait_timeout=600,
+        request_timeout=30,
+        connect_timeout=10,
+        repeat="safe",
+        uploads=None,
+        budget=None,
+        journal=None,
+        proxy=None,
+        ca_bundle=None,
+        allow_http=False,
+        **unknown,
+    ):
+        if unknown:
+            raise misspelt(TypeError(), type(self), unknown)
+        self._policy = Policy(
+            poll=poll,
+            wait_timeout=wait_timeout,
+            request_timeout=request_timeout,
+            repeat=repeat,
+        )
+        setup = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "allow_http": bool(allow_http),
+            "connect_timeout": seconds("connect_timeout", connect_timeout),
+            "uploads": uploads,
+            "proxy": proxy,
+            "ca_bundle": ca_bundle and os.fspath(ca_bundle),
+        }
+        self._engine = _native.Engine(setup)
+        # A gateway of the environment stays with the client wherever it is sent; a key does not.
+        self._options = {**setup, "base_url": self._engine.base_url(), "budget": budget}
+        self._options["journal"] = journal and os.fspath(journal)
+
+    @property
+    def base_url(self):
+        """Where the gateway is."""
+        return self._engine.base_url()
+
+    @property
+    def policy(self):
+        """How its runs behave, unless a call says otherwise."""
+        return self._policy
+
+    @plain
+    def check(self, template, image, *, width=None, height=None):
+        """Finds everything that `run` with the same arguments would refuse; nothing is sent.
+
+        Returns:
+            A list of `Violation`; empty if there is nothing to say against it.
+        """
+        return checked(self, template, image, width, height)
+
+    @plain
+    def task(self, id, *, template=None):
+        """A task submitted before, by whomever. Nothing is sent.
+
+        Args:
+            id: the service's name for it.
+            template: its template, if it is known: of use to the pace alone.
+
+        Raises:
+            InvalidRequest: the id cannot be one.
+        """
+        template = template and str(template)
+        handle = self._engine.task(id, self._policy._native, template, None)
+        return self._task_class(self, handle, id, template)
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._options == other._options and self._policy == other._policy
+
+    def __hash__(self):
+        return hash((self.base_url, self._policy))
+
+    def __reduce__(self):
+        return (_rebuilt, (type(self), self._options, self._policy))
+
+    def __repr__(self):
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+class Client(_ClientBase):
+    """The blocking client. It is safe to share between threads; while it waits, others run.
+
+    A key given here travels with a pickle of the client; one of the environment stays there.
+
+    Args:
+        api_key: the key; ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, when left out.
+        base_url: the gateway; ``EFFECTS_BASE_URL``, else the service's own, when left out.
+        poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta.
+        request_timeout: the longest one exchange may take.
+        connect_timeout: the longest a connection may take to be made.
+        repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.
+        uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
+            ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
+        budget: what `map` and `as_completed` may spend, in USD, as text or `decimal.Decimal`.
+        journal: the file in which `map` and `as_completed` keep what they did.
+        proxy: a proxy's URL; ``""`` for none, whatever the environment says.
+        ca_bundle: a PEM file of certificates to trust instead of the system's.
+        allow_http: lets the base URL be http on another machine, where the key travels in the clear.
+
+    Raises:
+        AuthError: there is no key.
+        InvalidRequest: an option cannot be used.
+
+    >>> from spark_effects import Client, Emulator
+    >>> with Emulator() as emulator:
+    ...     client = Client(base_url=emulator.base_url, api_key=emulator.api_key)
+    ...     effect = client.run("glass_ball", "examples/chelsea.png", width=512, height=512)
+    >>> effect.usage.cost
+    Decimal('0.03')
+    """
+
+    __slots__ = ()
+    _task_class = Task
+
+    run = blocking(ClientPlans.run)
+    submit = blocking(ClientPlans.submit)
+    download = blocking(ClientPlans.download)
+    fetch = blocking(ClientPlans.fetch)
+    upload = blocking(ClientPlans.upload)
+
+
+class AsyncClient(_ClientBase):
+    """The async client: the names of `Client`, awaited. It serves one event loop after another.
+
+    The options and errors are those of `Client`. It needs asyncio (uvloop, and anyio on asyncio, are
+    fine); trio is not supported.
+    """
+
+    __slots__ = ()
+    _task_class = AsyncTask
+
+    run = awaiting(ClientPlans.run)
+    submit = awaiting(ClientPlans.submit)
+    download = awaiting(ClientPlans.download)
+    fetch = awaiting(ClientPlans.fetch)
+    upload = awaiting(ClientPlans.upload)
+
+
+def _rebuilt(kind, options, policy):
+    client = kind(**options)
+    client._policy = policy
+    return client

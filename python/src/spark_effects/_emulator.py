@@ -1,0 +1,218 @@
+"""The local gateway: no key, no network, no bill."""
+
+import os
+
+from . import _native
+from ._values import seconds
+from ._wait import misspelt
+
+__all__ = ["Emulator", "SeenRequest"]
+
+
+class SeenRequest:
+    """A request that an emulator has seen.
+
+    Attributes:
+        number: its number, from 1 in the order of arrival.
+        at: when it arrived, in seconds since the epoch by the emulator's clock.
+        endpoint: ``"create"``, ``"task"``, ``"file"``, ``"upload"`` and so on.
+        method: its method.
+        path: its path, with the query.
+        headers: its headers in order, as pairs; the key is redacted.
+        body: the first 4 KiB of its body, as text.
+        body_bytes: the bytes of its whole body.
+        status: the status it was answered with, if one went out.
+        fault: the fault it met.
+    """
+
+    __slots__ = (
+        "at",
+        "body",
+        "body_bytes",
+        "endpoint",
+        "fault",
+        "headers",
+        "method",
+        "number",
+        "path",
+        "status",
+    )
+
+    def __init__(self, facts):
+        for name in self.__slots__:
+            setattr(self, name, facts[name])
+        self.at = facts["at"] / 1000
+        self.headers = [tuple(pair) for pair in facts["headers"]]
+
+    def __repr__(self):
+        return f"<SeenRequest {self.number}: {self.method} {self.path} -> {self.status}>"
+
+
+class Emulator:
+    """The gateway on this machine, as a context manager. It starts when it is made.
+
+    Its pictures are painted by a local renderer: a stand-in, not the generative model.
+
+    Args:
+        port: the port to listen on; 0 takes any free one.
+        api_key: the key it accepts; a fresh one when left out.
+        clock: ``"real"``, or ``"virtual"``: time then moves only with `advance`.
+        latency: how long tasks take: seconds, a timedelta, or text such as ``"2s..9s"`` or
+            ``"lognormal:12s:0.5"``.
+        pictures: ``"painted"``, or ``"stub"``: one constant picture, nothing fetched or painted.
+        faults: what goes wrong: a dict such as
+            ``{"seed": 7, "fault": [{"on": "create", "nth": 2, "kind": "reset", "when": "after"}]}``.
+        dialect: how answers are spelt: ``"spec"`` or ``"sdk"``.
+        validation: where bad parameters fail: ``"task"`` or ``"http"``.
+        placeholder: whether a test card stands in for a photo that cannot be fetched.
+        price: what a picture costs, in USD, as text or `decimal.Decimal`.
+        data_dir: the folder to keep tasks in across restarts; in memory when left out.
+        seed: what all dice are thrown from.
+
+    Raises:
+        ValueError: an option cannot be used.
+        RuntimeError: the machine has no port or no thread to give.
+
+    >>> with Emulator(pictures="stub") as emulator:
+    ...     emulator.base_url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        port=0,
+        api_key=None,
+        clock="real",
+        latency=0,
+        pictures="painted",
+        faults=None,
+        dialect="spec",
+        validation="task",
+        placeholder=False,
+        price="0.03",
+        data_dir=None,
+        seed=0,
+        **unknown,
+    ):
+        if unknown:
+            raise misspelt(TypeError(), type(self), unknown)
+        if clock not in ("real", "virtual"):
+            raise ValueError(f"clock is {clock!r}: it is 'real' or 'virtual'")
+        if not isinstance(latency, str):
+            latency = f"{seconds('latency', latency)}s"
+        self._gateway = _native.Gateway(
+            {
+                "port": port,
+                "api_key": api_key,
+                "data_dir": data_dir and os.fspath(data_dir),
+                "latency": latency,
+                "faults": None if faults is None else _dump(faults),
+                "virtual_clock": clock == "virtual",
+                "pictures": pictures,
+                "dialect": dialect,
+                "validation": validation,
+                "placeholder": placeholder,
+                "price": str(price),
+                "seed": seed,
+            }
+        )
+
+    @property
+    def base_url(self):
+        """Where it answers."""
+        return self._gateway.base_url
+
+    @property
+    def api_key(self):
+        """The key it accepts."""
+        return self._gateway.api_key
+
+    @property
+    def requests(self):
+        """Every request seen, oldest first, as a list of `SeenRequest`."""
+        return [SeenRequest(facts) for facts in _load(self._gateway.requests())]
+
+    @property
+    def counts(self):
+        """What was accepted, as a dict: ``accepted``, ``creates_seen``, ``by_body``,
+        ``by_idempotency_key``."""
+        return _load(self._gateway.counts())
+
+    @property
+    def spent(self):
+        """What its pictures have cost, in USD, as a `decimal.Decimal`."""
+        from decimal import Decimal
+
+        return Decimal(self._gateway.spent())
+
+    def script(self, endpoint, *faults):
+        """Scripts what the next requests of an endpoint meet, one after the other.
+
+        Args:
+            endpoint: ``"create"``, ``"task"``, ``"file"``, ``"upload"`` and so on.
+            faults: each a dict such as ``{"kind": "status", "status": 503}``, the word of a kind such as
+                ``"garbage"``, or ``None`` for nothing amiss.
+
+        Raises:
+            ValueError: one of them cannot happen there; none is scripted then.
+        """
+        plain = [{"kind": fault} if isinstance(fault, str) else fault for fault in faults]
+        self._gateway.script(endpoint, _dump(plain))
+
+    def follow(self, plan):
+        """Follows another plan of faults from its beginning; `Emulator` says what one looks like.
+
+        Raises:
+            ValueError: it cannot be followed; the old one holds then.
+        """
+        self._gateway.follow(_dump(plan))
+
+    def advance(self, by):
+        """Moves a virtual clock on, by seconds or a timedelta, and waits for the paintings due then.
+
+        Raises:
+            RuntimeError: its clock is real and moves by itself.
+        """
+        self._gateway.advance(seconds("by", by))
+
+    def reset(self):
+        """Forgets every task, file and request, what was spent and what was scripted."""
+        self._gateway.reset()
+
+    def stop(self):
+        """Stops it; exchanges under way come to their ends. Leaving the ``with`` block does the same."""
+        self._gateway.stop()
+
+    def client(self, **options):
+        """A blocking client of it, with the options of `Client`."""
+        from ._client import Client
+
+        return Client(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+
+    def async_client(self, **options):
+        """An async client of it, with the options of `AsyncClient`."""
+        from ._client import AsyncClient
+
+        return AsyncClient(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+    def __repr__(self):
+        return f"<Emulator at {self.base_url}>"
+
+
+def _dump(value):
+    import json
+
+    return json.dumps(value)
+
+
+def _load(text):
+    import json
+
+    return json.loads(text)

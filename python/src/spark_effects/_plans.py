@@ -1,0 +1,203 @@
+"""What both clients and both tasks can do, each written once.
+
+A plan takes a method's arguments and returns the operation that does it and what makes the result.
+`_wait.blocking` and `_wait.awaiting` make methods of them.
+"""
+
+import os
+
+from ._effect import Effect, TaskStatus
+from ._image import plain_image
+from ._templates import Template, UnlistedTemplate
+from .errors import Violation
+
+__all__ = ["ClientPlans", "TaskPlans"]
+
+
+def _wish(template, image, width, height):
+    unlisted = isinstance(template, UnlistedTemplate)
+    if isinstance(template, Template):
+        template = template.value
+    elif template is not None and not isinstance(template, str):
+        raise TypeError(f"template is {template!r}: give a Template or the text of its id")
+    for name, side in (("width", width), ("height", height)):
+        if isinstance(side, bool) or not (side is None or hasattr(side, "__index__")):
+            raise TypeError(f"{name} is {side!r}: give a whole number of pixels")
+    return {
+        "template": template and str(template),
+        "image": plain_image(image),
+        "width": width,
+        "height": height,
+        "allow_unlisted": unlisted,
+    }
+
+
+def _policy(own, policy, wait_timeout):
+    policy = policy or own
+    if wait_timeout is not None:
+        policy = policy.replace(wait_timeout=wait_timeout)
+    return policy
+
+
+def _effect(facts):
+    return Effect(*facts)
+
+
+def _same(value):
+    return value
+
+
+def _plain_picture(picture):
+    import json
+
+    if isinstance(picture, Effect):
+        picture = picture.picture
+    facts = {"task_id": picture.task_id, "url": picture.url}
+    return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
+
+
+class ClientPlans:
+    """What a client can do."""
+
+    def run(self, template, image, *, width=None, height=None, wait_timeout=None, policy=None, fetch=True):
+        """Submits a request, waits for its picture and fetches it. From the submission on, it costs.
+
+        Args:
+            template: a `Template`, or the exact id of one.
+            image: the photo: a URL, a path, bytes, a binary file, a PIL image, or a numpy array of
+                height x width x 3 or 4 of uint8. What is not a URL is uploaded first.
+            width: pixels across, 512 to 2048; 1328 when left out.
+            height: pixels down, 512 to 2048; 1328 when left out.
+            wait_timeout: how long to watch, in seconds or as a timedelta; the client's own when left out.
+            policy: how this run behaves, instead of the client's own policy.
+            fetch: whether to fetch the picture's bytes before returning.
+
+        Returns:
+            The `Effect`.
+
+        Raises:
+            InvalidRequest: the request breaks the service's rules; nothing was sent.
+            AuthError: the key was refused.
+            RateLimited: the service throttled to the end of the wait.
+            OutOfCredit: the account is out of credit.
+            TaskFailed: the task failed, or has no picture.
+            WaitTimeout: the wait is over and the task is not; it goes on.
+            OutcomeUnknown: the task may exist and may be billed.
+            TransportError: the service could not be reached, or a picture not be transferred.
+            UnreadableAnswer: the service answered with what nobody can read.
+        """
+        policy = _policy(self._policy, policy, wait_timeout)
+        wish = _wish(template, image, width, height)
+        return self._engine.run(wish, policy._native, fetch), _effect
+
+    def submit(self, template, image, *, width=None, height=None, policy=None):
+        """Submits a request and returns its task once the id is known. From here on it costs.
+
+        The arguments and errors are those of `run`, but for the waiting.
+
+        Returns:
+            The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
+        """
+        own = _policy(self._policy, policy, None)
+        wish = _wish(template, image, width, height)
+        operation = self._engine.submit(wish, own._native)
+
+        def finish(facts):
+            handle, task_id, template = facts
+            return self._task_class(self, handle, task_id, template)
+
+        return operation, finish
+
+    def download(self, picture, path):
+        """Downloads a picture into a file, which appears whole or not at all; returns its path.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+            path: the file; what stands there is replaced.
+
+        Raises:
+            TransportError: it could not be downloaded or written; it is paid for and still there.
+        """
+        plain = _plain_picture(picture)
+        operation = self._engine.download(plain, os.fspath(path), self._policy._native)
+        return operation, os.fspath
+
+    def fetch(self, picture):
+        """Downloads a picture into memory and returns its bytes.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+
+        Raises:
+            TransportError: it could not be downloaded; it is paid for and still there.
+        """
+        return self._engine.download(_plain_picture(picture), None, self._policy._native), _same
+
+    def upload(self, image):
+        """Puts a local photo where the service can fetch it and returns the URL.
+
+        The same photo is uploaded once an hour. Nothing is billed.
+
+        Raises:
+            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            TransportError: the upload failed.
+        """
+        wish = _wish(None, image, None, None)
+        return self._engine.upload(wish, self._policy._native), _same
+
+
+class TaskPlans:
+    """What can be done with a task."""
+
+    def status(self, *, policy=None):
+        """Looks at the task once.
+
+        Returns:
+            A `TaskStatus`.
+
+        Raises:
+            TaskNotFound: the service knows no such task.
+            AuthError: the key was refused.
+            TransportError: the service could not be reached.
+        """
+        own = _policy(self._client._policy, policy, None)
+        operation = self._client._engine.status(self._handle, own._native)
+        return operation, self._looked
+
+    def wait(self, *, wait_timeout=None, policy=None, fetch=True):
+        """Waits for the task's picture and fetches it.
+
+        Args:
+            wait_timeout: how long to wait from now, in seconds or as a timedelta; the client's own when
+                left out.
+            policy: how to wait, instead of the client's own policy.
+            fetch: whether to fetch the picture's bytes before returning.
+
+        Returns:
+            The `Effect`.
+
+        Raises:
+            TaskFailed: the task failed, or has no picture.
+            TaskNotFound: the service knows no such task.
+            WaitTimeout: the wait is over and the task is not; it goes on. Also a ``TimeoutError``.
+            AuthError: the key was refused.
+            TransportError: the service could not be reached.
+        """
+        own = _policy(self._client._policy, policy, wait_timeout)
+        operation = self._client._engine.wait(self._handle, own._native, fetch)
+        return operation, self._finished
+
+    def _looked(self, facts):
+        self._seen = TaskStatus(*facts)
+        return self._seen
+
+    def _finished(self, facts):
+        self._effect = Effect(*facts)
+        return self._effect
+
+
+def checked(client, template, image, width, height):
+    """Everything wrong with a request, as violations."""
+    violations, problems = client._engine.check(_wish(template, image, width, height))
+    found = [Violation(*rule) for rule in violations]
+    return found + [Violation(None, "image_input1", None, str(problem)) for problem in problems]

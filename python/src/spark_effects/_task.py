@@ -1,0 +1,132 @@
+"""A task by its id: looked at, followed, waited for; now, or in another process tomorrow."""
+
+from ._effect import Event
+from ._plans import TaskPlans
+from ._wait import awaited, awaiting, blocking, plain, waited
+
+__all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
+
+
+class _TaskBase:
+    __slots__ = ("_client", "_effect", "_handle", "_seen", "id", "template")
+
+    def __init__(self, client, handle, id, template):
+        self._client = client
+        self._handle = handle
+        self._seen = None
+        self._effect = None
+        self.id = id
+        self.template = template
+
+    @property
+    def resume_line(self):
+        """The command that resumes the task from a shell."""
+        return self._client._engine.resume_line(self.id)
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.id == other.id and self._client == other._client
+
+    def __hash__(self):
+        return hash(self.id)
+
+    def __reduce__(self):
+        return (_picked_up, (self._client, self.id, self.template, self._handle.submitted))
+
+    def __repr__(self):
+        what = f" {self.template}" if self.template else ""
+        return f"<{type(self).__name__}{what} {self.id}>"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from . import _display
+
+        return _display.task(self)
+
+    def _follow(self, policy):
+        policy = policy or self._client._policy
+        return self._client._engine.events(self._handle, policy._native)
+
+    _looked = TaskPlans._looked
+    _finished = TaskPlans._finished
+
+
+class Task(_TaskBase):
+    """A task of the blocking client. It pickles, and its id is all that is needed to pick it up again.
+
+    Attributes:
+        id: the service's name for it.
+        template: the id of its template, if this client knows it.
+    """
+
+    __slots__ = ()
+
+    status = blocking(TaskPlans.status)
+    wait = blocking(TaskPlans.wait)
+
+    @plain
+    def events(self, *, policy=None):
+        """Follows the task event by event, to its end or the end of the wait; then call `wait`."""
+        return Events(self, self._follow(policy))
+
+
+class AsyncTask(_TaskBase):
+    """A task of the async client. It pickles, and its id is all that is needed to pick it up again.
+
+    Attributes:
+        id: the service's name for it.
+        template: the id of its template, if this client knows it.
+    """
+
+    __slots__ = ()
+
+    status = awaiting(TaskPlans.status)
+    wait = awaiting(TaskPlans.wait)
+
+    @plain
+    def events(self, *, policy=None):
+        """Follows the task event by event, to its end or the end of the wait; then await `wait`."""
+        return AsyncEvents(self, self._follow(policy))
+
+
+class Events:
+    """The events of a task, as they come."""
+
+    __slots__ = ("_stream", "_task")
+
+    def __init__(self, task, stream):
+        self._task = task
+        self._stream = stream
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        facts = waited(self._stream.next())
+        if facts is None:
+            raise StopIteration
+        return Event(*facts)
+
+
+class AsyncEvents:
+    """The events of a task, as they come."""
+
+    __slots__ = ("_stream", "_task")
+
+    def __init__(self, task, stream):
+        self._task = task
+        self._stream = stream
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        facts = await awaited(self._stream.next())
+        if facts is None:
+            raise StopAsyncIteration
+        return Event(*facts)
+
+
+def _picked_up(client, id, template, submitted):
+    handle = client._engine.task(id, client._policy._native, template, submitted)
+    return client._task_class(client, handle, id, template)

@@ -1,0 +1,46 @@
+from enum import Enum
+from typing import Literal
+
+__all__ = ["Group", "Template", "UnlistedTemplate", "templates"]
+
+Group = Literal["accessories", "festival", "miniature", "occasions", "pixel", "toys"]
+
+class Template(str, Enum):
+    title: str
+    group: Group
+    FELT_3D_POLAROID = "felt_3d_polaroid"
+    MY_WORLD = "my_world"
+    MY_WORLD_UNIVERSAL = "my_world_universal"
+    PLASTIC_BUBBLE_FIGURE = "plastic_bubble_figure"
+    PLASTIC_BUBBLE_FIGURE_CARTOON_TEXT = "plastic_bubble_figure_cartoon_text"
+    FURRY_DREAM_DOLL = "furry_dream_doll"
+    MICRO_LANDSCAPE_MINI_WORLD = "micro_landscape_mini_world"
+    MICRO_LANDSCAPE_MINI_WORLD_PROFESSIONAL = "micro_landscape_mini_world_professional"
+    ACRYLIC_ORNAMENTS = "acrylic_ornaments"
+    FELT_KEYCHAIN = "felt_keychain"
+    LOFI_PIXEL_CHARACTER_MINI_CARD = "lofi_pixel_character_mini_card"
+    ANGEL_FIGURINE = "angel_figurine"
+    LYING_IN_FLUFFY_BELLY = "lying_in_fluffy_belly"
+    GLASS_BALL = "glass_ball"
+    EARPHONE_CASE_STYLE = "earphone_case_style"
+    ELECTRONIC_PET_EGG_STYLE = "electronic_pet_egg_style"
+    PATCHWORK_COLLAGE_STYLE = "patchwork_collage_style"
+    CLAW_MACHINE_STYLE = "claw_machine_style"
+    CAR_MINIATURE_ORNAMENTS = "car_miniature_ornaments"
+    MID_AUTUMN_FESTIVAL_NEW_CHINESE_STYLE = "Mid-Autumn_Festival_new_chinese_style"
+    MID_AUTUMN_FESTIVAL_INDIVIDUAL = "Mid-Autumn_Festival_individual"
+    CHRISTMAS_GREEN_BACKGROUND = "Christmas_green_background"
+    CHRISTMAS_TREE = "Christmas_tree"
+    SPRING_FESTIVAL_RED_WALL = "Spring_Festival_traditional_Chinese_architecture"
+    BIRTHDAY_PHOTO_GORGEOUS = "birthday_photo_gorgeous"
+    BIRTHDAY_PHOTO_RED = "birthday_photo_red"
+    BIRTHDAY_PHOTO_PARTY = "birthday_photo_party"
+    GRADUATION_PHOTO = "graduation_photo"
+    SPRING_FESTIVAL_TRADITIONAL_ARCHITECTURE = "spring_festival_traditional_architecture"
+    SPRING_FESTIVAL_GRADIENT_COLORS = "spring_festival_gradient_colors"
+    @staticmethod
+    def unlisted(id: str) -> UnlistedTemplate: ...
+
+class UnlistedTemplate(str): ...
+
+def templates(query: str = "") -> list[Template]: ...

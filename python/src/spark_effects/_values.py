@@ -1,0 +1,197 @@
+"""How runs behave, as plain values: compared, printed, pickled, sent like any other."""
+
+from . import _native
+
+__all__ = ["Backoff", "Pace", "Policy", "seconds"]
+
+
+def seconds(name, value):
+    """A number of seconds, or a timedelta, as a float."""
+    if hasattr(value, "total_seconds"):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is {value!r}: give seconds, or a timedelta")
+    value = float(value)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value!r}: give a number of seconds that is not negative")
+    return value
+
+
+class _Value:
+    """Equality, a repr and pickling out of `_fields`."""
+
+    __slots__ = ()
+    _fields = ()
+
+    def _facts(self):
+        return tuple(getattr(self, name) for name in self._fields)
+
+    def _set(self, **facts):
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{type(self).__name__} is a value: make another with {name}={value!r}")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"{type(self).__name__} is a value and keeps its {name}")
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._facts() == other._facts()
+
+    def __hash__(self):
+        return hash(self._facts())
+
+    def __repr__(self):
+        facts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({facts})"
+
+    def __reduce__(self):
+        return (_rebuild, (type(self), dict(zip(self._fields, self._facts(), strict=True))))
+
+
+def _rebuild(kind, facts):
+    return kind(**facts)
+
+
+class Backoff(_Value):
+    """Waits that grow: `first`, then `factor` times as long each time, up to `most`.
+
+    Args:
+        first: the first wait, in seconds or as a timedelta.
+        factor: what each wait is multiplied by to get the next.
+        most: the longest wait, in seconds or as a timedelta.
+        jitter: the share of a wait that is left to chance, 0 to 1.
+    """
+
+    __slots__ = _fields = ("first", "factor", "most", "jitter")
+
+    def __init__(self, *, first=0.5, factor=2.0, most=8.0, jitter=0.5):
+        self._set(
+            first=seconds("first", first),
+            factor=float(factor),
+            most=seconds("most", most),
+            jitter=float(jitter),
+        )
+
+
+class Pace(_Value):
+    """When to look at a running task.
+
+    `Pace()` is what the client does by itself. Make others with `Pace.fixed` and `Pace.backoff`.
+    """
+
+    __slots__ = _fields = ("interval", "waits")
+
+    def __init__(self, *, interval=None, waits=None):
+        if interval is not None and waits is not None:
+            raise ValueError("a pace has a fixed interval or waits that grow, not both")
+        if interval is not None:
+            interval = seconds("interval", interval)
+            if interval == 0:
+                raise ValueError("a pace of 0 seconds would never rest: give a positive number")
+        if waits is not None and not isinstance(waits, Backoff):
+            raise TypeError(f"waits is {waits!r}: give a Backoff")
+        self._set(interval=interval, waits=waits)
+
+    @classmethod
+    def fixed(cls, interval):
+        """The same wait before every look, in seconds or as a timedelta."""
+        return cls(interval=interval)
+
+    @classmethod
+    def backoff(cls, first, most, *, factor=1.5, jitter=0.1):
+        """Waits that grow from `first` to `most`, in seconds or as timedeltas."""
+        return cls(waits=Backoff(first=first, factor=factor, most=most, jitter=jitter))
+
+    def _plain(self):
+        if self.interval is not None:
+            return self.interval
+        return self.waits and self.waits._facts()
+
+
+def _pace(poll):
+    if isinstance(poll, Pace):
+        return poll
+    if isinstance(poll, str):
+        if poll == "auto":
+            return Pace()
+        raise ValueError(f'poll is {poll!r}: give "auto", seconds, a timedelta or a Pace')
+    return Pace.fixed(seconds("poll", poll))
+
+
+class Policy(_Value):
+    """How runs behave.
+
+    Args:
+        poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta.
+        request_timeout: the longest one exchange may take.
+        repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
+            task) or ``"always"`` (a lost answer may then be paid for twice).
+        retry: the waits before what went wrong is repeated.
+        not_found_grace: how long after its submission a task may still be unknown to the service.
+        retry_after_most: the longest ``Retry-After`` that is believed.
+    """
+
+    __slots__ = (
+        "_native",
+        "not_found_grace",
+        "poll",
+        "repeat",
+        "request_timeout",
+        "retry",
+        "retry_after_most",
+        "wait_timeout",
+    )
+    _fields = (
+        "poll",
+        "wait_timeout",
+        "request_timeout",
+        "repeat",
+        "retry",
+        "not_found_grace",
+        "retry_after_most",
+    )
+
+    def __init__(
+        self,
+        *,
+        poll="auto",
+        wait_timeout=600,
+        request_timeout=30,
+        repeat="safe",
+        retry=None,
+        not_found_grace=15,
+        retry_after_most=60,
+    ):
+        if retry is not None and not isinstance(retry, Backoff):
+            raise TypeError(f"retry is {retry!r}: give a Backoff")
+        self._set(
+            poll=_pace(poll),
+            wait_timeout=seconds("wait_timeout", wait_timeout),
+            request_timeout=seconds("request_timeout", request_timeout),
+            repeat=repeat,
+            retry=retry or Backoff(),
+            not_found_grace=seconds("not_found_grace", not_found_grace),
+            retry_after_most=seconds("retry_after_most", retry_after_most),
+        )
+        native = _native.Policy(
+            {
+                "pace": self.poll._plain(),
+                "retry": self.retry._facts(),
+                "repeat": repeat,
+                "request_timeout": self.request_timeout,
+                "wait_timeout": self.wait_timeout,
+                "not_found_grace": self.not_found_grace,
+                "retry_after_most": self.retry_after_most,
+            }
+        )
+        object.__setattr__(self, "_native", native)
+
+    def replace(self, **changes):
+        """The same policy, changed."""
+        facts = dict(zip(self._fields, self._facts(), strict=True))
+        return Policy(**{**facts, **changes})

@@ -1,0 +1,115 @@
+"""The two ways to wait for an operation, and how one definition of a method serves both clients."""
+
+import functools
+import sys
+
+from .errors import EffectsError
+
+__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "plain"]
+
+
+def blocking(plan):
+    """Makes a method of the blocking client out of a plan.
+
+    A plan takes the method's arguments and returns the operation and what makes the result of it.
+    """
+
+    @functools.wraps(plan)
+    def method(self, /, *arguments, **options):
+        try:
+            operation, finish = plan(self, *arguments, **options)
+        except TypeError as error:
+            raise hinted(error, plan, options) from None
+        return finish(waited(operation))
+
+    return method
+
+
+def awaiting(plan):
+    """Makes a method of the async client out of a plan."""
+
+    @functools.wraps(plan)
+    async def method(self, /, *arguments, **options):
+        try:
+            operation, finish = plan(self, *arguments, **options)
+        except TypeError as error:
+            raise hinted(error, plan, options) from None
+        return finish(await awaited(operation))
+
+    return method
+
+
+def plain(function):
+    """Makes a method that says what a misspelt option probably means."""
+
+    @functools.wraps(function)
+    def method(self, /, *arguments, **options):
+        try:
+            return function(self, *arguments, **options)
+        except TypeError as error:
+            raise hinted(error, function, options) from None
+
+    return method
+
+
+def waited(operation):
+    """Waits, and says what goes on when a signal ends the wait."""
+    try:
+        return operation.wait()
+    except EffectsError:
+        raise
+    except BaseException as error:
+        operation.cancel()
+        annotate(error, operation.hint())
+        raise
+
+
+async def awaited(operation):
+    """Awaits, and detaches when it is cancelled."""
+    from ._loop import mailroom
+
+    loop, room = mailroom()
+    number, future = room.expect(loop)
+    operation.start(room.box, number)
+    try:
+        return await future
+    except BaseException as error:
+        if future.done() and not future.cancelled() and future.exception() is error:
+            raise
+        room.forget(number)
+        operation.cancel()
+        annotate(error, operation.hint())
+        raise
+
+
+def annotate(error, hint):
+    """Adds a hint to an exception; where those take none, says it on stderr."""
+    if hint is None:
+        return
+    if hasattr(error, "add_note"):
+        error.add_note(hint)
+    elif isinstance(error, KeyboardInterrupt):
+        print(hint, file=sys.stderr)
+
+
+def hinted(error, function, options):
+    """The error, with what a misspelt option probably means."""
+    trace = error.__traceback__
+    # One frame deep, the call itself did not fit; deeper, it is an error of something within.
+    if not options or trace is None or trace.tb_next is not None:
+        return error
+    return misspelt(error, function, options)
+
+
+def misspelt(error, function, options):
+    """The error with a "did you mean" for the first option that the function does not have."""
+    import difflib
+    import inspect
+
+    known = [name for name in inspect.signature(function).parameters if name != "self"]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            advice = f"did you mean {near[0]!r}?" if near else "the options are " + ", ".join(known)
+            return TypeError(f"{function.__name__}() has no option {name!r}: {advice}")
+    return error

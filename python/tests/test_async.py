@@ -1,0 +1,145 @@
+"""The async client: the same names, awaited."""
+
+import asyncio
+
+import pytest
+from conftest import PHOTO, URL
+
+import spark_effects
+from spark_effects import Emulator
+
+
+def test_awaiting_gives_what_blocking_gives():
+    async def main(client):
+        effect = await client.run("glass_ball", PHOTO, width=512, height=512)
+        task = await client.submit("my_world", PHOTO, width=512, height=512)
+        events = [event async for event in task.events()]
+        assert all(event.task_id == task.id for event in events)
+        status = await task.status()
+        assert status.status == "completed"
+        return effect, await task.wait()
+
+    with Emulator() as emulator:
+        first, second = asyncio.run(main(emulator.async_client(poll=0.02)))
+    assert first.image().size == second.image().size == (512, 512)
+
+
+def test_many_at_once_on_one_loop(async_client, emulator):
+    async def main():
+        runs = (async_client.run("glass_ball", URL, fetch=False) for _ in range(200))
+        return await asyncio.gather(*runs)
+
+    effects = asyncio.run(main())
+    assert len({effect.task_id for effect in effects}) == 200
+    assert emulator.counts["accepted"] == 200
+
+
+def test_one_client_serves_one_loop_after_the_other(async_client):
+    for _ in range(3):
+        assert asyncio.run(async_client.run("glass_ball", URL)).bytes()
+
+
+def test_errors_are_the_same(async_client):
+    with pytest.raises(spark_effects.InvalidRequest):
+        asyncio.run(async_client.run("glas_ball", URL))
+    with pytest.raises(spark_effects.TaskNotFound) as caught:
+        asyncio.run(async_client.task("no-such-task").status())
+    assert caught.value.task_id == "no-such-task"
+    with pytest.raises(TypeError, match="did you mean 'width'"):
+        asyncio.run(async_client.run("glass_ball", URL, widht=512))
+
+
+def test_nothing_happens_before_it_is_awaited(async_client, emulator):
+    coroutine = async_client.run("glass_ball", URL)
+    coroutine.close()
+    assert emulator.requests == []
+
+
+def test_cancelling_detaches_and_a_submission_still_gets_its_answer(async_client, emulator):
+    emulator.script("create", {"kind": "slow", "seconds": 0.2})
+
+    async def main():
+        run = asyncio.create_task(async_client.run("glass_ball", URL))
+        while not emulator.requests:
+            await asyncio.sleep(0.005)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await run
+        return getattr(caught.value, "__notes__", [])
+
+    notes = asyncio.run(main())
+    assert not notes or "under way" in notes[0]
+    spark_effects._native.wait_for_submissions(10)
+    assert emulator.counts["accepted"] == 1
+    assert [seen.endpoint for seen in emulator.requests] == ["create"], "nobody looks any more"
+
+
+def test_a_cancelled_wait_looks_no_more(async_client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+
+    async def main():
+        task = await async_client.submit("glass_ball", URL)
+        waiting = asyncio.create_task(task.wait())
+        while len(emulator.requests) < 4:
+            await asyncio.sleep(0.005)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await waiting
+        # What was on its way arrives; then there is silence.
+        await asyncio.sleep(0.05)
+        seen = len(emulator.requests)
+        await asyncio.sleep(0.1)
+        assert len(emulator.requests) == seen
+        notes = getattr(caught.value, "__notes__", [task.resume_line])
+        assert task.resume_line in notes[0]
+
+    asyncio.run(main())
+
+
+def test_wait_for_is_a_detaching_too(async_client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(async_client.run("glass_ball", URL), 0.05)
+
+    asyncio.run(main())
+    assert emulator.counts["accepted"] == 1
+
+
+def test_uvloop(async_client):
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main():
+        runs = (async_client.run("glass_ball", URL) for _ in range(20))
+        return await asyncio.gather(*runs)
+
+    for _ in range(2):
+        loop = uvloop.new_event_loop()
+        try:
+            assert len(loop.run_until_complete(main())) == 20
+        finally:
+            loop.close()
+
+
+def test_anyio_on_asyncio(async_client):
+    anyio = pytest.importorskip("anyio")
+    found = []
+
+    async def one():
+        found.append(await async_client.run("glass_ball", URL))
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(one)
+
+    anyio.run(main)
+    assert len(found) == 5
+
+
+def test_trio_is_told_that_it_is_not_supported(async_client, emulator):
+    trio = pytest.importorskip("trio")
+    with pytest.raises(RuntimeError, match="trio is not supported"):
+        trio.run(async_client.run, "glass_ball", URL)
+    assert emulator.requests == []

@@ -1,0 +1,236 @@
+"""The blocking client, from a photo to a picture."""
+
+import datetime
+import io
+import json
+from decimal import Decimal
+
+import pytest
+from conftest import PHOTO, URL
+
+import spark_effects
+from spark_effects import Backoff, Client, Emulator, Pace, Policy, Template
+
+
+def creates(emulator):
+    return [seen for seen in emulator.requests if seen.endpoint == "create"]
+
+
+def params(emulator):
+    return json.loads(creates(emulator)[-1].body)["input"][0]["params"]
+
+
+def test_three_lines_give_a_picture_of_the_size_asked_for():
+    with Emulator() as emulator:
+        effect = emulator.client(poll=0.02).run("glass_ball", PHOTO, width=512, height=640)
+    image = effect.image()
+    assert image.size == (512, 640)
+    assert effect.usage.cost == Decimal("0.03")
+    assert "local_stand_in" in effect.metadata
+    assert effect.raw["id"] == effect.task_id
+    assert effect.pictures[0].size == len(effect.bytes())
+    assert effect.template == "glass_ball"
+    assert effect.elapsed > 0
+
+
+def test_what_is_asked_arrives_letter_for_letter(client, emulator):
+    client.run(Template.SPRING_FESTIVAL_RED_WALL, URL, height=2048)
+    assert params(emulator) == {
+        "image_input1": URL,
+        "template_id": "Spring_Festival_traditional_Chinese_architecture",
+        "height": 2048,
+    }
+
+
+@pytest.mark.parametrize("form", ["str", "path", "bytes", "file", "pil", "palette", "rgb", "rgba"])
+def test_a_photo_in_every_form_is_uploaded_and_painted(form):
+    import numpy
+    from PIL import Image
+
+    whole = Image.open(PHOTO).convert("RGB")
+    images = {
+        "str": lambda: str(PHOTO),
+        "path": lambda: PHOTO,
+        "bytes": PHOTO.read_bytes,
+        "file": lambda: io.BytesIO(PHOTO.read_bytes()),
+        "pil": lambda: whole,
+        "palette": lambda: whole.convert("P"),
+        "rgb": lambda: numpy.asarray(whole),
+        "rgba": lambda: numpy.asarray(whole.convert("RGBA"))[::2, ::2],
+    }
+    with Emulator() as emulator:
+        effect = emulator.client(poll=0.02).run("my_world", images[form](), width=512, height=512)
+        assert effect.image().size == (512, 512)
+        assert [seen.endpoint for seen in emulator.requests].count("upload") == 1
+
+
+def test_pixels_arrive_as_they_were(client):
+    import numpy
+    from PIL import Image
+
+    pixels = numpy.arange(24 * 32 * 3, dtype="uint8").reshape(24, 32, 3)
+    url = client.upload(pixels)
+    import urllib.request
+
+    with urllib.request.urlopen(url) as answer:
+        uploaded = Image.open(io.BytesIO(answer.read()))
+        assert (numpy.asarray(uploaded) == pixels).all()
+
+
+@pytest.mark.parametrize("bad", [object(), 3, io.StringIO("text")])
+def test_what_is_no_image_is_refused_with_the_choices(client, emulator, bad):
+    with pytest.raises(TypeError, match="image"):
+        client.run("glass_ball", bad)
+    assert emulator.requests == []
+
+
+def test_arrays_of_another_shape_are_refused(client):
+    import numpy
+
+    for shape, kind in [((4, 4), "uint8"), ((4, 4, 2), "uint8"), ((4, 4, 3), "float32")]:
+        with pytest.raises(TypeError, match="uint8"):
+            client.run("glass_ball", numpy.zeros(shape, kind))
+
+
+def test_check_finds_everything_and_sends_nothing(client, emulator, tmp_path):
+    text = tmp_path / "not-a-photo.png"
+    text.write_text("hello")
+    found = client.check("glas_ball", text, width=100, height=4096)
+    assert [rule.code for rule in found] == ["3009003", "3009004", "3009004", None]
+    assert found[0].suggestions == ("glass_ball",)
+    assert [rule.field for rule in found[1:3]] == ["width", "height"]
+    assert "not a picture" in found[3].message
+    assert client.check("glass_ball", PHOTO) == []
+    assert emulator.requests == []
+
+
+def test_an_unlisted_template_is_possible_on_purpose_only(client, emulator):
+    with pytest.raises(spark_effects.InvalidRequest) as caught:
+        client.run("moon_base", URL)
+    assert caught.value.code == "3009003"
+    assert creates(emulator) == []
+    with pytest.raises(spark_effects.TaskFailed):
+        client.run(Template.unlisted("moon_base"), URL)
+    assert params(emulator)["template_id"] == "moon_base"
+
+
+def test_submit_then_events_then_wait(emulator):
+    client = emulator.client(poll=0.005)
+    emulator.script("create", {"kind": "take", "seconds": 0.05})
+    task = client.submit("glass_ball", URL)
+    events = list(task.events())
+    assert {event.kind for event in events} == {"running"}
+    assert all(event.task_id == task.id for event in events)
+    assert "in_progress" in str(events[0])
+    looks = len(emulator.requests)
+    assert task.wait(fetch=False).task_id == task.id
+    assert len(emulator.requests) == looks, "the end was seen already"
+    status = task.status()
+    assert (status.status, status.done) == ("completed", True)
+    assert status.created_at.tzinfo is not None
+
+
+def test_a_task_is_picked_up_by_its_id(client):
+    task = client.submit("glass_ball", URL)
+    again = client.task(task.id)
+    assert again == task
+    assert again.wait().task_id == task.id
+    assert again.resume_line == f"effects wait {task.id} --base-url {client.base_url}"
+
+
+def test_an_effect_not_fetched_is_fetched_by_the_client(client, tmp_path):
+    effect = client.run("glass_ball", URL, fetch=False)
+    assert not effect.pictures[0].fetched
+    with pytest.raises(ValueError, match="not fetched"):
+        effect.save(tmp_path / "ball.png")
+    path = client.download(effect, tmp_path / "ball.png")
+    data = client.fetch(effect.pictures[0])
+    assert (tmp_path / "ball.png").read_bytes() == data
+    assert path == str(tmp_path / "ball.png")
+
+
+def test_saving_replaces_whole_and_leaves_nothing_else(client, tmp_path):
+    effect = client.run("glass_ball", URL)
+    target = tmp_path / "ball.png"
+    target.write_bytes(b"before")
+    effect.save(target)
+    assert target.read_bytes() == effect.bytes()
+    with pytest.raises(OSError, match="nowhere"):
+        effect.save(tmp_path / "nowhere" / "ball.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["ball.png"]
+
+
+def test_times_are_seconds_or_timedeltas(emulator):
+    second = datetime.timedelta(seconds=1)
+    client = emulator.client(
+        poll=second, wait_timeout=2 * second, request_timeout=3 * second, connect_timeout=second
+    )
+    assert client.policy == Policy(poll=Pace.fixed(1), wait_timeout=2, request_timeout=3, repeat="safe")
+    for bad in ("fast", -1, 0, float("nan"), True, "1"):
+        with pytest.raises((TypeError, ValueError)):
+            emulator.client(poll=bad)
+
+
+def test_a_wait_of_one_call_is_its_own(client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+    task = client.submit("glass_ball", URL)
+    with pytest.raises(spark_effects.WaitTimeout) as caught:
+        task.wait(wait_timeout=0.05)
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.task_id == task.id
+    assert task.resume_line in str(caught.value)
+    slow = Policy(poll=Pace.backoff(0.001, 0.002), wait_timeout=0.02, retry=Backoff(first=0.001))
+    with pytest.raises(spark_effects.WaitTimeout):
+        task.wait(policy=slow)
+
+
+def test_misspelt_options_are_told_with_what_was_meant(client, emulator):
+    task = client.task("some-task")
+    for call, meant in [
+        (lambda: client.run("glass_ball", URL, widht=512), "width"),
+        (lambda: client.submit("glass_ball", URL, heigth=512), "height"),
+        (lambda: client.check("glass_ball", URL, wdth=512), "width"),
+        (lambda: task.wait(wait_timout=3), "wait_timeout"),
+        (lambda: task.events(polcy=None), "policy"),
+        (lambda: Client(api_kye="k"), "api_key"),
+        (lambda: Emulator(lattency=3), "latency"),
+    ]:
+        with pytest.raises(TypeError, match=f"did you mean '{meant}'"):
+            call()
+    with pytest.raises(TypeError):
+        Client("key")
+    assert emulator.requests == []
+
+
+def test_the_key_comes_from_the_environment(emulator, monkeypatch):
+    with pytest.raises(spark_effects.AuthError, match="API key page"):
+        Client()
+    monkeypatch.setenv("VTRIX_API_KEY", emulator.api_key)
+    monkeypatch.setenv("EFFECTS_BASE_URL", emulator.base_url)
+    assert Client(poll=0.005).run("glass_ball", URL, fetch=False).task_id
+
+
+def test_nothing_prints_the_key(emulator):
+    client = emulator.client()
+    task = client.task("abc")
+    for thing in (client, task, client.policy, emulator):
+        assert emulator.api_key not in repr(thing)
+
+
+def test_another_thread_runs_while_one_waits(emulator):
+    import threading
+
+    emulator.script("create", {"kind": "take", "seconds": 0.3})
+    client = emulator.client(poll=0.01)
+    count, done = 0, threading.Event()
+
+    def work():
+        client.run("glass_ball", URL, fetch=False)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done.is_set():
+        count += 1
+    thread.join()
+    assert count > 1000

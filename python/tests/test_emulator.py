@@ -1,0 +1,63 @@
+"""The emulator as a test tool."""
+
+import pytest
+from conftest import URL
+
+import spark_effects
+from spark_effects import Emulator
+
+
+def test_time_moves_when_it_is_told_to():
+    with Emulator(clock="virtual", latency=60, pictures="stub") as emulator:
+        client = emulator.client(poll=0.005)
+        task = client.submit("glass_ball", URL)
+        emulator.advance(59)
+        assert task.status().status == "in_progress"
+        emulator.advance(2)
+        assert task.wait().task_id == task.id
+    with Emulator() as emulator, pytest.raises(RuntimeError, match="real"):
+        emulator.advance(1)
+
+
+def test_the_record_shows_requests_without_the_key(emulator, client):
+    client.run("glass_ball", URL)
+    create, look, picture = emulator.requests
+    assert (create.method, create.path) == ("POST", "/model/v1/generation")
+    assert dict(create.headers)["authorization"] == "[redacted]"
+    assert (look.endpoint, look.status) == ("task", 200)
+    assert picture.endpoint == "file"
+    assert emulator.counts["accepted"] == 1
+    assert str(emulator.spent) == "0.03"
+    emulator.reset()
+    assert emulator.requests == []
+
+
+def test_scripts_and_plans_are_checked(emulator):
+    for endpoint, fault in [("create", {"kind": "stale"}), ("create", "nonsense"), ("nowhere", None)]:
+        with pytest.raises(ValueError):
+            emulator.script(endpoint, fault)
+    with pytest.raises(ValueError, match="faults"):
+        emulator.follow({"fault": [{"on": "create"}]})
+    with pytest.raises(ValueError, match="latency"):
+        Emulator(latency="2 parsecs")
+    with pytest.raises(ValueError, match="clock"):
+        Emulator(clock="sundial")
+
+
+def test_a_stopped_one_says_so():
+    emulator = Emulator()
+    emulator.stop()
+    emulator.stop()
+    with pytest.raises(RuntimeError, match="stopped"):
+        _ = emulator.requests
+    with pytest.raises(spark_effects.TransportError):
+        emulator.client(wait_timeout=0.05).run("glass_ball", URL)
+
+
+def test_price_and_faults_of_the_start():
+    plan = {"seed": 1, "fault": [{"on": "task", "nth": 1, "kind": "status", "status": 503}]}
+    with Emulator(price="0.10", faults=plan, pictures="stub") as emulator:
+        policy = spark_effects.Policy(poll=0.005, retry=spark_effects.Backoff(first=0.001))
+        effect = emulator.client().run("glass_ball", URL, policy=policy)
+        assert str(effect.usage.cost) == "0.10"
+        assert [seen.status for seen in emulator.requests] == [200, 503, 200, 200]
