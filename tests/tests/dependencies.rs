@@ -30,7 +30,18 @@ fn the_blocking_client_has_no_runtime_and_no_client_has_a_database() {
     none_of(&tree("effects-ureq"), "effects-ureq", &["tokio", "mio", "async-std", "smol"]);
     for client in ["effects-ureq", "effects-reqwest", "effects-client"] {
         none_of(&tree(client), client, &SQLITE);
+        none_of(&tree(client), client, &["effects-journal"]);
     }
+}
+
+#[test]
+fn the_journal_is_the_core_and_a_database() {
+    let tree = tree("effects-journal");
+    assert!(tree.contains("rusqlite"));
+    let unwanted = NOT_IN_THE_CORE.iter().filter(|name| **name != "libc").copied();
+    none_of(&tree, "effects-journal", &unwanted.collect::<Vec<_>>());
+    let ours: Vec<&String> = tree.iter().filter(|name| name.starts_with("effects-")).collect();
+    assert_eq!(ours, ["effects-core", "effects-journal"]);
 }
 
 fn none_of(tree: &BTreeSet<String>, name: &str, unwanted: &[&str]) {

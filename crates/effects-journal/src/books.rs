@@ -1,0 +1,121 @@
+//! Many rows at once: lists, and what they cost.
+
+use std::collections::BTreeMap;
+
+use effects_core::{Filter, Origin, Record, Spend, SpendBy, Standing, Time, Which};
+use rusqlite::params;
+use rust_decimal::Decimal;
+
+use crate::desk::{Desk, Fail};
+use crate::rows::{Columns, SELECT, decimal};
+
+/// A page of rows.
+pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
+    let mut records = Vec::new();
+    let mut after = filter.after.map_or(0, |row| row.0);
+    let states = match filter.which {
+        Which::Doubtful => "r.state IN ('intent', 'doubtful')",
+        Which::Unfinished => {
+            "(r.state IN ('intent', 'doubtful', 'created') OR
+              r.state = 'completed' AND r.target IS NOT NULL)"
+        }
+        _ => "true",
+    };
+    let sql = format!(
+        "{SELECT} WHERE r.number > ?1 AND {states} AND (?2 IS NULL OR r.origin = ?2)
+         AND (?3 IS NULL OR r.tag = ?3) ORDER BY r.number LIMIT ?4"
+    );
+    let origin = filter.origin.as_ref().map(Origin::to_string);
+    while records.len() < filter.limit {
+        let mut query = desk.database.prepare_cached(&sql)?;
+        let values = params![after, origin, filter.tag, PAGE];
+        let page: Vec<Columns> =
+            query.query_map(values, Columns::read)?.collect::<Result<_, _>>()?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = last.number().0;
+        for columns in page {
+            let record = columns.record(desk)?;
+            if records.len() < filter.limit && is_wanted(&record, filter.which) {
+                records.push(record);
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// What a state in the table does not tell: whether an intent's owner is there, and whether the
+/// pictures of a completed row reached the disk.
+fn is_wanted(record: &Record, which: Which) -> bool {
+    match (&record.standing, which) {
+        (standing, Which::Doubtful) => matches!(standing, Standing::Doubtful { .. }),
+        (Standing::Completed { pictures, .. }, Which::Unfinished) => {
+            pictures.iter().any(|picture| picture.path.is_none())
+        }
+        _ => true,
+    }
+}
+
+/// Sums for each origin and group. Costs are added as decimals, which SQLite could not.
+pub(crate) fn spend(
+    desk: &Desk<'_>,
+    by: SpendBy,
+    origin: Option<&Origin>,
+) -> Result<Vec<Spend>, Fail> {
+    let sql = "SELECT r.origin, r.template, r.tag, t.submitted, t.cost
+        FROM tasks t JOIN rows r ON r.number = t.row WHERE ?1 IS NULL OR r.origin = ?1";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let mut rows = query.query(params![origin.map(Origin::to_string)])?;
+    let mut sums = BTreeMap::<(String, String), Sum>::new();
+    while let Some(row) = rows.next()? {
+        let group = match by {
+            SpendBy::Template => row.get(1)?,
+            SpendBy::Tag => row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            SpendBy::Day => day(Time::from_millis(row.get(3)?)),
+        };
+        let cost: Option<String> = row.get(4)?;
+        let cost = cost.as_deref().map(decimal).transpose()?;
+        sums.entry((row.get(0)?, group)).or_default().add(cost);
+    }
+    let read = |((origin, group), sum): ((String, String), Sum)| {
+        let origin = Origin::try_from(origin).map_err(|e| Fail::unreadable("origin", &e))?;
+        Ok(Spend {
+            origin,
+            group,
+            tasks: sum.tasks,
+            unpriced: sum.unpriced,
+            cost: sum.cost,
+            highest: sum.highest,
+        })
+    };
+    sums.into_iter().map(read).collect()
+}
+
+#[derive(Default)]
+struct Sum {
+    tasks: u64,
+    unpriced: u64,
+    cost: Decimal,
+    highest: Option<Decimal>,
+}
+
+impl Sum {
+    fn add(&mut self, cost: Option<Decimal>) {
+        self.tasks += 1;
+        match cost {
+            None => self.unpriced += 1,
+            Some(cost) => {
+                self.cost += cost;
+                self.highest = self.highest.max(Some(cost));
+            }
+        }
+    }
+}
+
+/// `2026-01-31`, in UTC.
+fn day(time: Time) -> String {
+    time.to_string().chars().take(10).collect()
+}
+
+const PAGE: u32 = 500;

@@ -1,0 +1,39 @@
+//! Room: what finished rows no longer need goes, and the file shrinks when that is worth while.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::desk::{Desk, Fail};
+
+/// Forgets what only an unfinished row needs, of rows that are finished for at least so long; how
+/// many rows that were.
+pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let before = desk.now.as_millis().saturating_sub(age);
+    let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
+        (SELECT task FROM rows WHERE state = 'completed' AND changed <= ?1)";
+    desk.run(sql, params![before])?;
+    let sql = "UPDATE rows SET attempts = NULL, reason = NULL
+        WHERE state IN ('completed', 'failed') AND changed <= ?1
+        AND (attempts IS NOT NULL OR reason IS NOT NULL)";
+    Ok(desk.run(sql, params![before])?)
+}
+
+/// Gives room back to the file system, if there is enough of it: a quarter of the file, and a
+/// megabyte; whether it did.
+pub(crate) fn shrink(database: &Connection) -> rusqlite::Result<bool> {
+    let number =
+        |pragma: &str| database.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
+    let (free, pages, size) =
+        (number("freelist_count")?, number("page_count")?, number("page_size")?);
+    let worth_while = free * size >= LEAST && free * 4 >= pages;
+    if worth_while {
+        database.execute_batch("VACUUM")?;
+    }
+    // Whoever reads an old state right now keeps the log; the next one empties it.
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(worth_while)
+}
+
+const LEAST: u64 = 1024 * 1024;

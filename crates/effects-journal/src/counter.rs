@@ -1,0 +1,109 @@
+//! Where errands are handed in: the side of the keeper's thread that everybody shares.
+
+use std::process;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use effects_core::JournalError;
+
+use crate::desk::{Desk, Fail};
+use crate::keeper::{Errand, Needs, Order, errand, errand_telling};
+use crate::promise::promise;
+
+/// Where errands are handed in. The last of its holders closes the journal.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    errands: Mutex<Option<Sender<Order>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The first of the errands nobody waited for that went wrong since the last flush.
+    lost: Arc<Mutex<Option<JournalError>>>,
+    /// The process the thread is in: a fork has the memory, and not the thread.
+    process: u32,
+}
+
+impl Counter {
+    pub(crate) fn new(errands: Sender<Order>, thread: JoinHandle<()>) -> Self {
+        Self {
+            errands: Mutex::new(Some(errands)),
+            thread: Mutex::new(Some(thread)),
+            lost: Arc::default(),
+            process: process::id(),
+        }
+    }
+
+    /// Hands in an errand and waits for its answer.
+    pub(crate) fn ask<T, F>(&self, needs: Needs, act: F) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    {
+        let (errand, promise) = errand(needs, act);
+        self.give(errand)?;
+        promise.wait().unwrap_or_else(|| Err(self.gone()))
+    }
+
+    /// Hands in an errand nobody waits for.
+    pub(crate) fn queue<F>(&self, needs: Needs, act: F) -> Result<(), JournalError>
+    where
+        F: FnOnce(&Desk<'_>) -> Result<(), Fail> + Send + 'static,
+    {
+        let lost = Arc::clone(&self.lost);
+        if let Some(error) = lock(&lost).clone() {
+            return Err(error);
+        }
+        self.give(errand_telling(needs, act, move |answer: Result<(), JournalError>| {
+            if let Err(error) = answer {
+                lock(&lost).get_or_insert(error);
+            }
+        }))
+    }
+
+    /// What went wrong with errands nobody waited for, told once.
+    pub(crate) fn lost(&self) -> Result<(), JournalError> {
+        lock(&self.lost).take().map_or(Ok(()), Err)
+    }
+
+    /// Gives room back to the file system if that is worth while; whether it was.
+    pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
+        let (promise, keep) = promise();
+        self.order(Order::Shrink(keep))?;
+        promise.wait().unwrap_or_else(|| Err(self.gone()))
+    }
+
+    pub(crate) fn give(&self, errand: Box<dyn Errand>) -> Result<(), JournalError> {
+        self.order(Order::Errand(errand))
+    }
+
+    fn order(&self, order: Order) -> Result<(), JournalError> {
+        if process::id() != self.process {
+            let reason = "it was opened before this process was forked: open it anew";
+            return Err(JournalError::Unwritable(reason.to_owned()));
+        }
+        let given = lock(&self.errands).as_ref().is_some_and(|sender| sender.send(order).is_ok());
+        if given { Ok(()) } else { Err(self.gone()) }
+    }
+
+    /// The thread ends before its counter only by a panic, which was printed when it happened.
+    #[allow(clippy::unused_self, reason = "the counter is whose thread is gone")]
+    pub(crate) fn gone(&self) -> JournalError {
+        JournalError::Unwritable("its thread is gone".to_owned())
+    }
+}
+
+/// Everything handed in is done before the journal is closed.
+impl Drop for Counter {
+    fn drop(&mut self) {
+        drop(lock(&self.errands).take());
+        let thread = lock(&self.thread).take();
+        // A fork's thread is elsewhere.
+        if let Some(thread) = thread.filter(|_| process::id() == self.process) {
+            // A panic there was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

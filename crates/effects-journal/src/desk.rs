@@ -1,0 +1,157 @@
+//! What an errand works with: the database within a transaction, the time, and who is who.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use effects_core::{Holder, JournalError, Time};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::process::Process;
+
+/// A process at work on a file: an open journal is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// Drawn by lot, so that none is ever given again.
+    pub(crate) id: i64,
+    pub(crate) process: Process,
+}
+
+impl Owner {
+    pub(crate) fn new(process: Process) -> Self {
+        // The standard library's hasher is keyed from the system's source of randomness.
+        let chance = RandomState::new().build_hasher().finish();
+        Self { id: i64::try_from(chance >> 1).unwrap_or_default(), process }
+    }
+}
+
+/// Why an errand did not go well.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// For a reason the caller is told of.
+    Known(JournalError),
+    /// The database refused.
+    Database(rusqlite::Error),
+}
+
+impl Fail {
+    /// The row holds what this version cannot read.
+    pub(crate) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::Known(JournalError::Unreadable(format!("{what}: {error}")))
+    }
+
+    pub(crate) fn into_error(self, reading: bool) -> JournalError {
+        match self {
+            Self::Known(error) => error,
+            Self::Database(error) if reading => JournalError::Unreadable(error.to_string()),
+            Self::Database(error) => JournalError::Unwritable(error.to_string()),
+        }
+    }
+}
+
+impl From<JournalError> for Fail {
+    fn from(error: JournalError) -> Self {
+        Self::Known(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fail {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What an errand works with.
+pub(crate) struct Desk<'a> {
+    pub(crate) database: &'a Connection,
+    pub(crate) now: Time,
+    pub(crate) me: &'a Owner,
+    lease: Duration,
+    /// Owners met so far; `None` for those that are gone.
+    met: RefCell<HashMap<i64, Option<Holder>>>,
+}
+
+impl<'a> Desk<'a> {
+    pub(crate) fn new(database: &'a Connection, now: Time, me: &'a Owner, lease: Duration) -> Self {
+        Self { database, now, me, lease, met: RefCell::default() }
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub(crate) fn run(
+        &self,
+        sql: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> rusqlite::Result<usize> {
+        self.database.prepare_cached(sql)?.execute(values)
+    }
+
+    /// The owner, if it is there: its leave to what it holds has not ended.
+    pub(crate) fn holder(&self, owner: Option<i64>) -> rusqlite::Result<Option<Holder>> {
+        let Some(owner) = owner else {
+            return Ok(None);
+        };
+        if let Some(met) = self.met.borrow().get(&owner) {
+            return Ok(met.clone());
+        }
+        let found = self.find_owner(owner)?;
+        let there = found.filter(|(process, lease)| self.is_there(owner, process, *lease));
+        let holder = there.map(|(process, _)| Holder {
+            host: process.host,
+            process: process.id,
+            ours: owner == self.me.id,
+        });
+        self.met.borrow_mut().insert(owner, holder.clone());
+        Ok(holder)
+    }
+
+    pub(crate) fn renew_lease(&self) -> rusqlite::Result<()> {
+        let Process { host, place, id, started } = &self.me.process;
+        let lease = (self.now + self.lease).as_millis();
+        let sql = "INSERT INTO owners (id, host, place, process, started, lease)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET lease = excluded.lease";
+        self.run(sql, params![self.me.id, host, place, id, started, lease]).map(drop)
+    }
+
+    /// Forgets owners that are gone and hold nothing.
+    pub(crate) fn bury_owners(&self) -> rusqlite::Result<()> {
+        let idle = "SELECT id FROM owners WHERE id NOT IN
+            (SELECT owner FROM rows WHERE owner IS NOT NULL)";
+        let mut query = self.database.prepare_cached(idle)?;
+        let idle: Vec<i64> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for owner in idle {
+            if owner != self.me.id && self.holder(Some(owner))?.is_none() {
+                self.run("DELETE FROM owners WHERE id = ?1", params![owner])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
+    /// doubtful: nobody is left who will know.
+    pub(crate) fn let_go_of_all(&self) -> rusqlite::Result<()> {
+        let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE owner = ?1
+            AND state IN ('created', 'released')";
+        self.run(sql, params![self.me.id]).map(drop)
+    }
+
+    pub(crate) fn leave(&self) -> rusqlite::Result<()> {
+        self.run("DELETE FROM owners WHERE id = ?1", params![self.me.id]).map(drop)
+    }
+
+    fn find_owner(&self, owner: i64) -> rusqlite::Result<Option<(Process, Time)>> {
+        let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
+        let mut query = self.database.prepare_cached(sql)?;
+        let found = query.query_row([owner], |row| {
+            let (host, place) = (row.get(0)?, row.get(1)?);
+            let process = Process { host, place, id: row.get(2)?, started: row.get(3)? };
+            Ok((process, Time::from_millis(row.get(4)?)))
+        });
+        found.optional()
+    }
+
+    fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {
+        owner == self.me.id || self.me.process.sees(process).unwrap_or_else(|| self.now < lease)
+    }
+}

@@ -1,0 +1,301 @@
+//! The thread that has the database: it takes what has come in while it wrote, writes all of it in
+//! one transaction, and tells each who waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use effects_core::{JournalError, Time};
+use rusqlite::{Connection, params};
+
+use crate::compact;
+use crate::desk::{Desk, Fail, Owner};
+use crate::promise::{Keep, Promise, promise};
+
+/// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Needs {
+    /// It reads.
+    Reading,
+    /// It writes what can be found out again without cost: the end of the process must not lose it,
+    /// the end of the machine may.
+    Writing,
+    /// It writes what money hangs on: nothing may lose it.
+    Safety,
+}
+
+/// Something to do at the desk, and somebody to tell.
+pub(crate) trait Errand: Send {
+    fn needs(&self) -> Needs;
+    /// Does it; whether it went well. If not, what it wrote is undone.
+    fn act(&mut self, desk: &Desk<'_>) -> bool;
+    /// Tells, once the transaction is over.
+    fn tell(self: Box<Self>, committed: Result<(), JournalError>);
+}
+
+/// What is handed in.
+pub(crate) enum Order {
+    /// Something to do within a transaction.
+    Errand(Box<dyn Errand>),
+    /// To give room back to the file system, which happens outside of any.
+    Shrink(Keep<Result<bool, JournalError>>),
+}
+
+/// An errand whose answer somebody waits for.
+pub(crate) fn errand<T, F>(
+    needs: Needs,
+    act: F,
+) -> (Box<dyn Errand>, Promise<Result<T, JournalError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+{
+    let (promise, keep) = promise();
+    let tell = move |answer| Keep::keep(keep, answer);
+    (Box::new(Told { needs, act: Some(act), answer: None, tell }), promise)
+}
+
+/// An errand that tells a function.
+pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn Errand>
+where
+    T: Send + 'static,
+    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    G: FnOnce(Result<T, JournalError>) + Send + 'static,
+{
+    Box::new(Told { needs, act: Some(act), answer: None, tell })
+}
+
+struct Told<T, F, G> {
+    needs: Needs,
+    act: Option<F>,
+    answer: Option<Result<T, JournalError>>,
+    tell: G,
+}
+
+impl<T, F, G> Errand for Told<T, F, G>
+where
+    T: Send,
+    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send,
+    G: FnOnce(Result<T, JournalError>) + Send,
+{
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    fn act(&mut self, desk: &Desk<'_>) -> bool {
+        let Some(act) = self.act.take() else {
+            return false;
+        };
+        let reading = self.needs == Needs::Reading;
+        let answer = act(desk).map_err(|fail| fail.into_error(reading));
+        self.answer.insert(answer).is_ok()
+    }
+
+    fn tell(self: Box<Self>, committed: Result<(), JournalError>) {
+        let gone = || Err(JournalError::Unwritable("it was not begun".to_owned()));
+        let answer = self.answer;
+        (self.tell)(committed.and_then(|()| answer.unwrap_or_else(gone)));
+    }
+}
+
+/// What a journal did so far, counted since it was opened.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Requests: reads, and writes that waited or were queued.
+    pub requests: u64,
+    /// Transactions that wrote.
+    pub commits: u64,
+    /// Those of them that were forced to the disk at once.
+    pub synced: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    requests: AtomicU64,
+    commits: AtomicU64,
+    synced: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Stats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            requests: count(&self.requests),
+            commits: count(&self.commits),
+            synced: count(&self.synced),
+        }
+    }
+}
+
+/// The thread's own.
+pub(crate) struct Keeper {
+    pub(crate) database: Connection,
+    pub(crate) owner: Owner,
+    pub(crate) lease: Duration,
+    pub(crate) now: Arc<dyn Fn() -> Time + Send + Sync>,
+    pub(crate) counters: Arc<Counters>,
+    /// When the lease is to be renewed, and whether anybody else writes this file.
+    pub(crate) renew_at: Time,
+    pub(crate) company: bool,
+    pub(crate) synced: bool,
+}
+
+impl Keeper {
+    /// The thread's whole life.
+    pub(crate) fn work(mut self, orders: &Receiver<Order>) {
+        loop {
+            let first = match orders.recv_timeout(self.lease / RENEWALS_A_LEASE) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let (mut group, mut shrinking) = (Vec::new(), Vec::new());
+            for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
+                match order {
+                    Order::Errand(errand) => group.push(errand),
+                    Order::Shrink(keep) => shrinking.push(keep),
+                }
+            }
+            let wrote = self.serve(group);
+            for keep in shrinking {
+                let shrunk = compact::shrink(&self.database);
+                keep.keep(shrunk.map_err(|error| JournalError::Unwritable(error.to_string())));
+            }
+            if wrote && self.company {
+                // Others wait for the lock in naps, and would never find it free.
+                thread::sleep(BREATH);
+            }
+        }
+        self.close();
+    }
+
+    /// Joins the owners of this file.
+    pub(crate) fn enter(&mut self) -> rusqlite::Result<()> {
+        self.begin(Needs::Safety)?;
+        let entered = self.desk(|desk| {
+            desk.bury_owners()?;
+            desk.renew_lease()
+        });
+        self.end(entered.is_ok())?;
+        entered?;
+        self.renewed()
+    }
+
+    /// Does a group in one transaction; whether it wrote.
+    fn serve(&mut self, mut group: Vec<Box<dyn Errand>>) -> bool {
+        let due = (self.now)() >= self.renew_at;
+        let needs = group.iter().map(|errand| errand.needs()).max();
+        let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
+            return false;
+        };
+        self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
+        let done = self.transact(needs, due, &mut group);
+        let done = done.map_err(|error| {
+            if needs == Needs::Reading {
+                JournalError::Unreadable(error.to_string())
+            } else {
+                JournalError::Unwritable(error.to_string())
+            }
+        });
+        for errand in group {
+            errand.tell(done.clone());
+        }
+        needs > Needs::Reading
+    }
+
+    fn transact(
+        &mut self,
+        needs: Needs,
+        renew: bool,
+        group: &mut [Box<dyn Errand>],
+    ) -> rusqlite::Result<()> {
+        self.begin(needs)?;
+        let acted = self.desk(|desk| {
+            if renew {
+                desk.renew_lease()?;
+            }
+            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), desk))
+        });
+        self.end(acted.is_ok())?;
+        acted?;
+        if needs > Needs::Reading {
+            self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        if needs == Needs::Safety {
+            self.counters.synced.fetch_add(1, Ordering::Relaxed);
+        }
+        if renew { self.renewed() } else { Ok(()) }
+    }
+
+    fn begin(&mut self, needs: Needs) -> rusqlite::Result<()> {
+        let safe = needs == Needs::Safety;
+        if needs > Needs::Reading && safe != self.synced {
+            let level = if safe { "FULL" } else { "NORMAL" };
+            self.database.pragma_update(None, "synchronous", level)?;
+            self.synced = safe;
+        }
+        let begin = if needs > Needs::Reading { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.database.prepare_cached(begin)?.execute([]).map(drop)
+    }
+
+    fn end(&mut self, well: bool) -> rusqlite::Result<()> {
+        let mut ended = Ok(());
+        if well {
+            ended = self.database.prepare_cached("COMMIT")?.execute([]).map(drop);
+        }
+        // Some failures end the transaction by themselves.
+        if !self.database.is_autocommit() {
+            self.database.execute_batch("ROLLBACK")?;
+        }
+        ended
+    }
+
+    fn desk<T>(&self, act: impl FnOnce(&Desk<'_>) -> T) -> T {
+        act(&Desk::new(&self.database, (self.now)(), &self.owner, self.lease))
+    }
+
+    fn renewed(&mut self) -> rusqlite::Result<()> {
+        self.renew_at = (self.now)() + self.lease / RENEWALS_A_LEASE;
+        let others = "SELECT count(*) FROM owners WHERE id <> ?1 AND lease > ?2";
+        let values = params![self.owner.id, (self.now)().as_millis()];
+        let others: u32 =
+            self.database.prepare_cached(others)?.query_row(values, |row| row.get(0))?;
+        self.company = others > 0;
+        Ok(())
+    }
+
+    /// Lets go of everything and leaves the owners of this file. If that fails, others find the
+    /// process gone all the same.
+    fn close(mut self) {
+        let left = self.begin(Needs::Writing).and_then(|()| {
+            let left = self.desk(|desk| {
+                desk.let_go_of_all()?;
+                desk.leave()
+            });
+            self.end(left.is_ok())
+        });
+        drop(left);
+    }
+}
+
+/// One errand within the transaction: what it wrote is undone if it did not go well.
+fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> rusqlite::Result<()> {
+    if errand.needs() == Needs::Reading {
+        errand.act(desk);
+        return Ok(());
+    }
+    let run = |sql| desk.database.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT errand")?;
+    if !errand.act(desk) {
+        run("ROLLBACK TO errand")?;
+    }
+    run("RELEASE errand")
+}
+
+/// Errands of one transaction.
+const MOST_AT_ONCE: usize = 1_000;
+const RENEWALS_A_LEASE: u32 = 3;
+/// How long the lock is left to others between two transactions, where there are others.
+const BREATH: Duration = Duration::from_millis(1);

@@ -1,0 +1,55 @@
+//! The durable record of paid tasks: SQLite behind the core's journal contract.
+//!
+//! A [`SqliteJournal`] is a [`JournalStore`](effects_core::JournalStore) in one file, for any number
+//! of processes of one machine at once. (SQLite's log is shared memory: a file on a network drive
+//! is for one machine at a time.) What it promises:
+//!
+//! * **Nothing confirmed is lost.** An intent, a task's id and a release are on the disk before
+//!   [`write`](effects_core::Journal::write) returns, whatever happens to the process or the machine.
+//! * **Nothing is paid twice.** An intent is inserted under a unique identity, by one process alone;
+//!   whoever comes second is told [`Taken`](effects_core::JournalError::Taken) before anything was
+//!   sent.
+//! * **It is quick.** One thread has the database and commits in groups: all that came in while the
+//!   last commit ran goes into the next, so that a hundred writers share one wait for the disk.
+//! * **A dead process is found dead.** An owner is a process id with its start time, within one boot
+//!   of one machine; one that cannot be seen from here is believed while its lease runs, which a live
+//!   process renews.
+//! * **No secrets.** No key ever reaches it, nor a URL's query that could be a permission.
+//!
+//! ```
+//! use effects_core::{BaseUrl, JournalStore, Opened, RowDraft, RowPhoto, Size, Template};
+//! use effects_journal::SqliteJournal;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let journal = SqliteJournal::open(folder.path().join("journal.db"))?;
+//! let row = RowDraft {
+//!     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
+//!     template: Template::GlassBall,
+//!     size: Size::DEFAULT,
+//!     photo: RowPhoto::Url("https://example.com/cat.jpg".parse()?),
+//!     key: None,
+//!     tag: None,
+//!     target: Some("out".into()),
+//! }
+//! .row(0)?;
+//! // Give the row to a client's `with_journal`, or to a job of `run_many`.
+//! assert!(matches!(journal.open(&row)?, Opened::Submit(_row)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod books;
+mod compact;
+mod counter;
+mod desk;
+mod journal;
+mod keeper;
+mod process;
+mod promise;
+mod row;
+mod rows;
+mod schema;
+mod steps;
+
+pub use journal::{JournalBuilder, SqliteJournal};
+pub use keeper::Stats;
+pub use process::Process;

@@ -1,0 +1,125 @@
+//! A row in the hands of a run of this process.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use effects_core::{AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd, RowJournal};
+
+use crate::counter::Counter;
+use crate::keeper::{Needs, errand};
+use crate::promise::Promise;
+use crate::steps::{self, Claim, Written};
+
+/// A row in hand.
+#[derive(Debug)]
+pub(crate) struct OpenRow {
+    counter: Arc<Counter>,
+    claim: Arc<Claim>,
+    standing: Arc<Mutex<Hand>>,
+    /// Whether there may be something to let go of.
+    holds: AtomicBool,
+}
+
+/// What the last write came to.
+#[derive(Debug, Default)]
+struct Hand {
+    taken: bool,
+    /// The entry that could not be written: to be tried once more before the row is settled.
+    unwritten: Option<Entry>,
+}
+
+impl OpenRow {
+    pub(crate) fn new(counter: Arc<Counter>, claim: Claim, holds: bool) -> Self {
+        let holds = AtomicBool::new(holds);
+        Self { counter, claim: Arc::new(claim), standing: Arc::default(), holds }
+    }
+
+    fn send(&self, entry: &Entry) -> Result<Promise<Result<Written, JournalError>>, JournalError> {
+        self.holds.store(true, Ordering::SeqCst);
+        let (claim, standing) = (Arc::clone(&self.claim), Arc::clone(&self.standing));
+        let (entry, kept) = (entry.clone(), entry.clone());
+        // Should the write fail, or nobody learn of it, the entry is not forgotten.
+        self.hand().unwritten = Some(kept);
+        let act = move |desk: &crate::desk::Desk<'_>| {
+            let written = steps::write(desk, &claim, &entry)?;
+            // Should the commit fail now, the row was not lost by it.
+            if written.is_err() {
+                standing.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
+            }
+            Ok(written)
+        };
+        let (errand, promise) = errand(Needs::Safety, act);
+        self.counter.give(errand)?;
+        Ok(promise)
+    }
+
+    fn written(&self, answer: Option<Result<Written, JournalError>>) -> Result<(), JournalError> {
+        let answer = answer.unwrap_or_else(|| Err(self.counter.gone()))?;
+        // Durable, or for another run: either way not to be tried again.
+        self.hand().unwritten = None;
+        answer
+    }
+
+    fn hand(&self) -> std::sync::MutexGuard<'_, Hand> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for OpenRow {
+    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        let answer = self.send(entry)?.wait();
+        self.written(answer)
+    }
+}
+
+#[async_trait]
+impl AsyncJournal for OpenRow {
+    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        let answer = self.send(entry)?.await;
+        self.written(answer)
+    }
+}
+
+impl RowJournal for OpenRow {
+    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+        let unwritten = self.hand().unwritten.take();
+        let (claim, end) = (Arc::clone(&self.claim), end.clone());
+        let money = !matches!(end, RowEnd::LetGo) || unwritten.is_some();
+        let needs = if money { Needs::Safety } else { Needs::Writing };
+        self.counter.queue(needs, move |desk| {
+            match unwritten {
+                Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
+                    steps::withdraw(desk, &claim, &request_id)?;
+                }
+                Some(entry) => drop(steps::write(desk, &claim, &entry)?),
+                None => {}
+            }
+            steps::settle(desk, &claim, &end)
+        })?;
+        self.holds.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError> {
+        let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
+        let place = u32::try_from(index).unwrap_or(u32::MAX);
+        self.counter.queue(Needs::Writing, move |desk| steps::land(desk, &claim, place, &path))
+    }
+
+    fn is_taken(&self) -> bool {
+        self.hand().taken
+    }
+}
+
+/// Lets go of the row.
+impl Drop for OpenRow {
+    fn drop(&mut self) {
+        if self.holds.load(Ordering::SeqCst) {
+            // A journal that takes nothing any more is told of elsewhere, and its process's end
+            // lets go of everything.
+            let _ = self.settle(&RowEnd::LetGo);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The file: its format, how it is opened, and how an older one becomes a newer one.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use effects_core::JournalError;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Opens the database of a journal, makes it if it is not there, and brings it to today's format.
+pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        JournalError::Unreadable(format!("{}: {error}", path.display()))
+    };
+    if path != Path::new(IN_MEMORY) {
+        make_private(path).map_err(|error| unusable(&error))?;
+    }
+    let mut database = Connection::open(path).map_err(|error| unusable(&error))?;
+    match prepare(&mut database) {
+        Ok(()) => Ok(database),
+        Err(Refusal::Newer { found }) => Err(JournalError::Newer { found, known: FORMAT }),
+        Err(Refusal::Foreign) => Err(unusable(&"it is a database of something else")),
+        Err(Refusal::Sql(error)) => Err(unusable(&error)),
+    }
+}
+
+/// Waits for another process to finish its transaction, in short naps, up to half a minute.
+pub(crate) fn wait_for_others(naps: i32) -> bool {
+    thread::sleep(NAP);
+    naps < MOST_NAPS
+}
+
+/// A journal names tasks, files and tags of its owner: nobody else need read it.
+fn make_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    // SQLite gives the files beside it the same mode.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+enum Refusal {
+    Newer { found: u32 },
+    Foreign,
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+fn prepare(database: &mut Connection) -> Result<(), Refusal> {
+    database.busy_handler(Some(wait_for_others))?;
+    check(database)?;
+    write_ahead(database)?;
+    // On macOS a plain fsync leaves the data in the drive's cache.
+    database.pragma_update(None, "fullfsync", true)?;
+    database.set_prepared_statement_cache_capacity(64);
+    migrate(database)
+}
+
+/// What the file is, before anything is written into it; its format.
+fn check(database: &Connection) -> Result<u32, Refusal> {
+    let number =
+        |pragma: &str| database.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let (owner, found) = (number("application_id")?, number("user_version")?);
+    if owner != APPLICATION {
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let tables: u32 = database.query_row(tables, [], |row| row.get(0))?;
+        if owner != 0 || found != 0 || tables != 0 {
+            return Err(Refusal::Foreign);
+        }
+    }
+    if found > FORMAT { Err(Refusal::Newer { found }) } else { Ok(found) }
+}
+
+/// A log written ahead lets others read while one writes, and makes a commit one append. Switching
+/// to it takes a lock that the busy handler is not always asked about.
+fn write_ahead(database: &Connection) -> rusqlite::Result<()> {
+    let mut naps = 0;
+    loop {
+        match database.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && wait_for_others(naps) => naps += 1,
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+}
+
+/// Takes every step from the format found to today's, in one transaction: two processes that open
+/// an old file at once take them one after the other, and the second finds nothing left to do.
+fn migrate(database: &mut Connection) -> Result<(), Refusal> {
+    if check(database)? == FORMAT {
+        return Ok(());
+    }
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = check(&transaction)?;
+    for step in &STEPS[found as usize..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The path of a journal that is gone with its process.
+pub(crate) const IN_MEMORY: &str = ":memory:";
+
+/// "EFFJ": tells a journal from any other database.
+const APPLICATION: u32 = 0x4546_464a;
+
+/// Today's format: a file of format N has taken the first N steps.
+pub(crate) const FORMAT: u32 = STEPS.len() as u32;
+
+/// The steps from format to format. None is ever changed once it was published.
+const STEPS: [&str; 1] = [FORMAT_1];
+
+/// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
+/// whose hands it is; its `task` is the current one, its `former` the failed one that a renewal
+/// under way would replace.
+const FORMAT_1: &str = "
+    CREATE TABLE owners (
+        id INTEGER PRIMARY KEY,
+        host TEXT NOT NULL,
+        place TEXT NOT NULL,
+        process INTEGER NOT NULL,
+        started TEXT NOT NULL,
+        lease INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE rows (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        identity BLOB NOT NULL UNIQUE,
+        origin TEXT NOT NULL,
+        template TEXT NOT NULL,
+        width INTEGER,
+        height INTEGER,
+        image TEXT NOT NULL,
+        likeness BLOB NOT NULL,
+        key TEXT,
+        tag TEXT,
+        target ANY,
+        state TEXT NOT NULL CHECK
+            (state IN ('intent', 'doubtful', 'created', 'completed', 'failed', 'released')),
+        attempts TEXT,
+        reason TEXT,
+        task INTEGER,
+        former INTEGER,
+        renewals INTEGER NOT NULL DEFAULT 0,
+        begun INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        owner INTEGER,
+        claim INTEGER
+    ) STRICT;
+    CREATE INDEX rows_held ON rows (owner) WHERE owner IS NOT NULL;
+    CREATE TABLE tasks (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        row INTEGER NOT NULL REFERENCES rows (number),
+        id TEXT NOT NULL,
+        submitted INTEGER NOT NULL,
+        finished INTEGER,
+        cost TEXT,
+        code TEXT,
+        message TEXT
+    ) STRICT;
+    CREATE INDEX tasks_by_id ON tasks (id);
+    CREATE TABLE pictures (
+        task INTEGER NOT NULL REFERENCES tasks (number),
+        place INTEGER NOT NULL,
+        url TEXT NOT NULL,
+        path ANY,
+        PRIMARY KEY (task, place)
+    ) STRICT, WITHOUT ROWID;
+";
+
+const NAP: Duration = Duration::from_millis(2);
+const MOST_NAPS: i32 = 15_000;

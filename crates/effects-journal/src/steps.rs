@@ -1,0 +1,427 @@
+//! The steps a row takes: every write to it is one of these, within a transaction.
+
+use std::path::Path;
+
+use effects_core::{
+    Attempt, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd, RowNumber, ServiceCode,
+    TaskId, Time,
+};
+use rusqlite::{OptionalExtension, params};
+use rust_decimal::Decimal;
+
+use crate::desk::{Desk, Fail};
+use crate::rows::{PathColumn, attempts};
+
+/// By what a run in this process is told from every other: its owner's number for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) row: Row,
+    pub(crate) number: i64,
+    /// The failed task that a new one is to replace.
+    pub(crate) renews: Option<i64>,
+}
+
+/// What an entry came to: durable, or not for this run to write.
+pub(crate) type Written = Result<(), JournalError>;
+
+/// Makes an entry of a run durable. Saying the same again changes nothing.
+pub(crate) fn write(desk: &Desk<'_>, claim: &Claim, entry: &Entry) -> Result<Written, Fail> {
+    match &entry.fact {
+        Fact::Intent { request_id, idempotency_key, .. } => {
+            let (request_id, idempotency_key) = (request_id.clone(), idempotency_key.clone());
+            intend(desk, claim, Attempt { request_id, idempotency_key, at: entry.at })
+        }
+        Fact::Created { task_id } => create(desk, claim, task_id, entry.at),
+        Fact::Released { reason } => release(desk, claim, reason),
+        // What this version does not know, it cannot keep: nothing more is to be sent on it.
+        other => Err(JournalError::Unwritable(format!("it knows no such fact: {other:?}")).into()),
+    }
+}
+
+/// An intent whose writing failed: nothing was sent on it, so if it is there all the same, it says
+/// what is not so.
+pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Result<(), Fail> {
+    let Some(line) = Line::find(desk, &claim.row.identity)? else {
+        return Ok(());
+    };
+    if !line.is_of(desk, claim) || line.state != State::Intent {
+        return Ok(());
+    }
+    let mut open = line.attempts()?;
+    open.retain(|attempt| attempt.request_id != request_id);
+    if open.is_empty() {
+        return unmake(desk, &line, "its intent could not be confirmed, so nothing was sent");
+    }
+    let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
+    desk.run(sql, params![line.number, json(&open), desk.now.as_millis()])?;
+    Ok(())
+}
+
+/// What a run came to.
+pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(), Fail> {
+    match end {
+        RowEnd::Completed { task, cost, pictures } => {
+            let verdict = Verdict { state: "completed", cost: *cost, code: None, message: None };
+            let Some(task) = conclude(desk, claim, task, &verdict)? else {
+                return Ok(());
+            };
+            for (place, url) in (0_u32..).zip(pictures) {
+                let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
+                    ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
+                desk.run(sql, params![task, place, url])?;
+            }
+            Ok(())
+        }
+        RowEnd::Failed { task, code, message, cost } => {
+            let (code, message) = (code.as_ref(), Some(message.as_str()));
+            let verdict = Verdict { state: "failed", cost: *cost, code, message };
+            conclude(desk, claim, task, &verdict).map(drop)
+        }
+        RowEnd::Unknown { trouble } => doubt(desk, claim, trouble),
+        RowEnd::LetGo => let_go(desk, claim),
+    }
+}
+
+/// A picture was downloaded.
+pub(crate) fn land(desk: &Desk<'_>, claim: &Claim, place: u32, path: &Path) -> Result<(), Fail> {
+    let sql = "INSERT INTO pictures (task, place, url, path)
+        SELECT task, ?2, '', ?3 FROM rows WHERE identity = ?1 AND task IS NOT NULL
+        ON CONFLICT (task, place) DO UPDATE SET path = excluded.path";
+    let identity = claim.row.identity.as_bytes();
+    desk.run(sql, params![identity, place, PathColumn(path)])?;
+    Ok(())
+}
+
+/// Takes over a created row that nobody holds; whether that is still so.
+pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Result<bool, Fail> {
+    let Some(line) = Line::find(desk, identity)? else {
+        return Ok(false);
+    };
+    if line.state != State::Created || desk.holder(line.owner)?.is_some() {
+        return Ok(false);
+    }
+    let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
+    desk.run(sql, params![line.number, desk.me.id, claim])?;
+    Ok(true)
+}
+
+/// Where the pictures of a row are wanted from now on.
+pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
+    let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
+    desk.run(sql, params![identity.as_bytes(), PathColumn(target)])?;
+    Ok(())
+}
+
+/// What a person found out of a row that is doubtful.
+pub(crate) fn resolve(
+    desk: &Desk<'_>,
+    row: &Row,
+    number: RowNumber,
+    found: &Resolution,
+) -> Result<(), Fail> {
+    let Some(line) = Line::find(desk, &row.identity)? else {
+        return Err(JournalError::NoSuchRow(number).into());
+    };
+    let Resolution::Task(task) = found else {
+        unmake(desk, &line, "a person found that nothing was billed")?;
+        return line.free(desk);
+    };
+    let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
+    let values = params![task.as_str(), row.origin.to_string()];
+    let known =
+        desk.database.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    if let Some(known) = known {
+        return Err(JournalError::TaskOfAnotherRow { row: RowNumber(known) }.into());
+    }
+    let submitted = line.attempts()?.last().map_or(desk.now, |attempt| attempt.at);
+    line.give_task(desk, task, submitted)?;
+    line.free(desk)
+}
+
+/// The number of a row's current task.
+pub(crate) fn current_task(desk: &Desk<'_>, identity: &Identity) -> Result<Option<i64>, Fail> {
+    Ok(Line::find(desk, identity)?.and_then(|line| line.task))
+}
+
+/// The inserter alone may submit, and whoever it was may say so again.
+fn intend(desk: &Desk<'_>, claim: &Claim, attempt: Attempt) -> Result<Written, Fail> {
+    let Some(line) = Line::find(desk, &claim.row.identity)? else {
+        insert(desk, &claim.row, "intent", &[attempt], Some(claim.number))?;
+        return Ok(Ok(()));
+    };
+    let mine = line.is_of(desk, claim);
+    let renewal =
+        line.state == State::Failed && claim.renews.is_some() && line.task == claim.renews;
+    match line.state {
+        State::Intent if mine => {
+            let mut open = line.attempts()?;
+            if open.last() != Some(&attempt) {
+                open.push(attempt);
+            }
+            let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
+            desk.run(sql, params![line.number, json(&open), desk.now.as_millis()])?;
+        }
+        State::Released if mine || desk.holder(line.owner)?.is_none() => {
+            line.submit(desk, claim, &attempt)?;
+        }
+        State::Failed if renewal => {
+            let sql = "UPDATE rows SET former = task, task = NULL, renewals = renewals + 1
+                WHERE number = ?1";
+            desk.run(sql, params![line.number])?;
+            line.submit(desk, claim, &attempt)?;
+        }
+        _ => return Ok(Err(JournalError::Taken { row: RowNumber(line.number) })),
+    }
+    Ok(Ok(()))
+}
+
+/// The task exists, so it is kept whatever became of the row meanwhile: if this run lost it, under
+/// a row of the task's own.
+fn create(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<Written, Fail> {
+    let Some(line) = Line::find(desk, &claim.row.identity)? else {
+        insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
+        return create(desk, claim, task, at);
+    };
+    if line.task_number(desk, task)?.is_some() {
+        return Ok(Ok(()));
+    }
+    let open = matches!(line.state, State::Intent | State::Doubtful | State::Released);
+    if open && line.is_of(desk, claim) {
+        line.give_task(desk, task, at)?;
+        let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
+        desk.run(sql, params![line.number, desk.me.id, claim.number])?;
+        return Ok(Ok(()));
+    }
+    stray(desk, claim, task, at)?;
+    Ok(Err(JournalError::Taken { row: RowNumber(line.number) }))
+}
+
+fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<(), Fail> {
+    let mut name = [0; 16];
+    name[..8].copy_from_slice(&desk.me.id.to_le_bytes());
+    name[8..].copy_from_slice(&claim.number.to_le_bytes());
+    let row = Row { identity: Identity::unique(name), key: None, ..claim.row.clone() };
+    if Line::find(desk, &row.identity)?.is_none() {
+        insert(desk, &row, "intent", &[], None)?;
+    }
+    match Line::find(desk, &row.identity)? {
+        Some(line) if line.task_number(desk, task)?.is_none() => line.give_task(desk, task, at),
+        _ => Ok(()),
+    }
+}
+
+fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail> {
+    match Line::find(desk, &claim.row.identity)? {
+        Some(line) if line.is_of(desk, claim) && line.state == State::Intent => {
+            unmake(desk, &line, reason)?;
+        }
+        // Said before, or a person was faster: there is nothing left to release.
+        _ => {}
+    }
+    Ok(Ok(()))
+}
+
+/// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
+/// it had before.
+fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
+    let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
+            state = iif(former IS NULL, 'released', 'failed'),
+            task = former, renewals = renewals - (former IS NOT NULL),
+            owner = iif(former IS NULL, owner, NULL), claim = iif(former IS NULL, claim, NULL)
+        WHERE number = ?1";
+    desk.run(sql, params![line.number, desk.now.as_millis(), reason])?;
+    Ok(())
+}
+
+struct Verdict<'a> {
+    state: &'static str,
+    cost: Option<Decimal>,
+    code: Option<&'a ServiceCode>,
+    message: Option<&'a str>,
+}
+
+/// A verdict is a fact about a task, whoever saw it; the task's number. What is known already and
+/// was not said again stays.
+fn conclude(
+    desk: &Desk<'_>,
+    claim: &Claim,
+    task: &TaskId,
+    verdict: &Verdict<'_>,
+) -> Result<Option<i64>, Fail> {
+    let Some(mut line) = Line::find(desk, &claim.row.identity)? else {
+        return Ok(None);
+    };
+    if line.task_number(desk, task)?.is_none() {
+        // Its id never reached the journal, and this does.
+        let written = create(desk, claim, task, desk.now)?;
+        match Line::find(desk, &claim.row.identity)? {
+            Some(found) if written.is_ok() => line = found,
+            _ => return Ok(None),
+        }
+    }
+    let Some(number) = line.task_number(desk, task)? else {
+        return Ok(None);
+    };
+    let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
+        code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
+    let cost = verdict.cost.map(|cost| cost.to_string());
+    let code = verdict.code.map(ServiceCode::as_str);
+    desk.run(sql, params![number, desk.now.as_millis(), cost, code, verdict.message])?;
+    if line.task == Some(number) {
+        let sql = "UPDATE rows SET state = ?2, owner = NULL, claim = NULL, former = NULL,
+            reason = NULL, changed = ?3, attempts = iif(?2 = 'completed', NULL, attempts)
+            WHERE number = ?1";
+        desk.run(sql, params![line.number, verdict.state, desk.now.as_millis()])?;
+    }
+    Ok(Some(number))
+}
+
+fn doubt(desk: &Desk<'_>, claim: &Claim, trouble: &str) -> Result<(), Fail> {
+    let line = Line::find(desk, &claim.row.identity)?;
+    let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
+        return Ok(());
+    };
+    if line.state == State::Intent {
+        // It stays the owner's: should the answer come after all, it is the owner's to record.
+        let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
+        desk.run(sql, params![line.number, trouble, desk.now.as_millis()])?;
+    }
+    Ok(())
+}
+
+fn let_go(desk: &Desk<'_>, claim: &Claim) -> Result<(), Fail> {
+    let line = Line::find(desk, &claim.row.identity)?;
+    let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
+        return Ok(());
+    };
+    match line.state {
+        State::Intent => doubt(desk, claim, "its run ended, and said nothing of an answer"),
+        State::Created | State::Released => line.free(desk),
+        State::Doubtful | State::Completed | State::Failed => Ok(()),
+    }
+}
+
+fn insert(
+    desk: &Desk<'_>,
+    row: &Row,
+    state: &str,
+    open: &[Attempt],
+    claim: Option<i64>,
+) -> Result<(), Fail> {
+    let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
+            tag, target, state, attempts, begun, changed, owner, claim)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)";
+    let values = params![
+        row.identity.as_bytes(),
+        row.origin.to_string(),
+        row.template.id(),
+        row.size.width,
+        row.size.height,
+        row.image,
+        row.likeness.as_bytes(),
+        row.key,
+        row.tag,
+        row.target.as_deref().map(PathColumn),
+        state,
+        json(open),
+        desk.now.as_millis(),
+        claim.map(|_| desk.me.id),
+        claim,
+    ];
+    desk.run(sql, values)?;
+    Ok(())
+}
+
+/// Of a row, what decides on its next step.
+struct Line {
+    number: u64,
+    state: State,
+    owner: Option<i64>,
+    claim: Option<i64>,
+    task: Option<i64>,
+    attempts: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Intent,
+    Doubtful,
+    Created,
+    Completed,
+    Failed,
+    Released,
+}
+
+impl Line {
+    fn find(desk: &Desk<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
+        let sql =
+            "SELECT number, state, owner, claim, task, attempts FROM rows WHERE identity = ?1";
+        let mut query = desk.database.prepare_cached(sql)?;
+        let line = query.query_row(params![identity.as_bytes()], |row| {
+            let state: String = row.get(1)?;
+            Ok(Self {
+                number: row.get(0)?,
+                state: match state.as_str() {
+                    "intent" => State::Intent,
+                    "doubtful" => State::Doubtful,
+                    "created" => State::Created,
+                    "completed" => State::Completed,
+                    "failed" => State::Failed,
+                    // The table admits no other.
+                    _ => State::Released,
+                },
+                owner: row.get(2)?,
+                claim: row.get(3)?,
+                task: row.get(4)?,
+                attempts: row.get(5)?,
+            })
+        });
+        Ok(line.optional()?)
+    }
+
+    fn is_of(&self, desk: &Desk<'_>, claim: &Claim) -> bool {
+        self.owner == Some(desk.me.id) && self.claim == Some(claim.number)
+    }
+
+    fn attempts(&self) -> Result<Vec<Attempt>, Fail> {
+        attempts(self.attempts.as_deref())
+    }
+
+    /// The number of a task of this row.
+    fn task_number(&self, desk: &Desk<'_>, task: &TaskId) -> Result<Option<i64>, Fail> {
+        let sql = "SELECT number FROM tasks WHERE id = ?1 AND row = ?2";
+        let mut query = desk.database.prepare_cached(sql)?;
+        let values = params![task.as_str(), self.number];
+        Ok(query.query_row(values, |row| row.get(0)).optional()?)
+    }
+
+    fn submit(&self, desk: &Desk<'_>, claim: &Claim, attempt: &Attempt) -> Result<(), Fail> {
+        let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
+            owner = ?4, claim = ?5 WHERE number = ?1";
+        let open = json(std::slice::from_ref(attempt));
+        let now = desk.now.as_millis();
+        desk.run(sql, params![self.number, open, now, desk.me.id, claim.number])?;
+        Ok(())
+    }
+
+    fn give_task(&self, desk: &Desk<'_>, task: &TaskId, at: Time) -> Result<(), Fail> {
+        let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3)";
+        desk.run(sql, params![self.number, task.as_str(), at.as_millis()])?;
+        let sql = "UPDATE rows SET state = 'created', task = ?2, former = NULL, reason = NULL,
+            changed = ?3 WHERE number = ?1";
+        let number = desk.database.last_insert_rowid();
+        desk.run(sql, params![self.number, number, desk.now.as_millis()])?;
+        Ok(())
+    }
+
+    fn free(&self, desk: &Desk<'_>) -> Result<(), Fail> {
+        let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
+        desk.run(sql, params![self.number])?;
+        Ok(())
+    }
+}
+
+fn json(attempts: &[Attempt]) -> String {
+    // Plain texts and numbers always have a JSON form.
+    serde_json::to_string(attempts).unwrap_or_default()
+}
