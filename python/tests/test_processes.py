@@ -1,0 +1,146 @@
+"""Clients, tasks, effects and errors in other processes and threads: pickled, forked, shared."""
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+from conftest import URL
+
+import spark_effects
+from spark_effects import AsyncClient, Client
+
+
+def work(client):
+    return client.run("glass_ball", URL).task_id
+
+
+def finish(task):
+    return task.wait()
+
+
+def fail(client):
+    return client.task("no-such-task").status()
+
+
+def in_a_fork(function):
+    """What the function returns, run in a forked child."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = pickle.dumps(function())
+        except BaseException as error:
+            answer = pickle.dumps(error)
+        os.write(writer, answer)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return pickle.loads(answer)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_a_client_works_after_a_fork(client, async_client, emulator, used):
+    if used:
+        work(client)
+        asyncio.run(async_client.run("glass_ball", URL))
+    task = client.submit("glass_ball", URL) if used else None
+    assert isinstance(in_a_fork(lambda: work(client)), str)
+    child = in_a_fork(lambda: asyncio.run(async_client.run("glass_ball", URL)))
+    assert child.bytes()
+    if task:
+        assert in_a_fork(task.wait).task_id == task.id
+    # And the parent goes on as before.
+    assert work(client)
+    if task:
+        assert task.wait().task_id == task.id
+    assert emulator.requests
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_wait_disturbs_nobody(client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 0.5})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work, client)
+        while not emulator.requests:
+            pass
+        assert isinstance(in_a_fork(lambda: work(client)), str)
+        assert running.result()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_an_emulator_belongs_to_the_process_that_started_it(emulator):
+    def touch():
+        try:
+            return emulator.requests
+        except RuntimeError as error:
+            emulator.stop()
+            return str(error)
+
+    assert "process that started it" in in_a_fork(touch)
+    assert emulator.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_process_pools(client, emulator, method):
+    work(client)
+    task = client.submit("glass_ball", URL)
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        assert len(set(pool.map(work, [client] * 4))) == 4
+        assert pool.submit(finish, task).result().task_id == task.id
+        with pytest.raises(spark_effects.TaskNotFound) as caught:
+            pool.submit(fail, client).result()
+        assert caught.value.task_id == "no-such-task"
+
+
+def test_parallel_threads_share_a_client(client, emulator):
+    barrier = threading.Barrier(8)
+
+    def many():
+        barrier.wait()
+        return [work(client) for _ in range(5)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(many) for _ in range(8)]
+        ids = {task for one in found for task in one.result()}
+    assert len(ids) == emulator.counts["accepted"] == 40
+
+
+def test_loops_in_parallel_threads_share_a_client(async_client):
+    async def main():
+        return await asyncio.gather(*(async_client.run("glass_ball", URL) for _ in range(5)))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(lambda: asyncio.run(main())) for _ in range(4)]
+        assert len({effect.task_id for one in found for effect in one.result()}) == 20
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_of_the_environment_stays_there(emulator, monkeypatch, kind):
+    monkeypatch.setenv("EFFECTS_API_KEY", emulator.api_key)
+    monkeypatch.setenv("EFFECTS_BASE_URL", emulator.base_url)
+    client = kind(poll=0.005, wait_timeout=7)
+    pickled = pickle.dumps(client)
+    assert emulator.api_key.encode() not in pickled
+    monkeypatch.delenv("EFFECTS_BASE_URL")
+    again = pickle.loads(pickled)
+    assert again == client
+    assert again.base_url == emulator.base_url, "a gateway travels, or the bill would go elsewhere"
+    monkeypatch.delenv("EFFECTS_API_KEY")
+    with pytest.raises(spark_effects.AuthError):
+        pickle.loads(pickled)
+
+
+def test_a_key_that_was_given_travels(emulator, client):
+    pickled = pickle.dumps(client)
+    assert emulator.api_key.encode() in pickled
+    assert work(pickle.loads(pickled))
+    assert pickle.loads(pickle.dumps(client.task("abc"))) == client.task("abc")

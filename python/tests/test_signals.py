@@ -1,0 +1,105 @@
+"""Ctrl-C in every blocking call: it is answered at once, says what goes on, and loses nothing."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import URL
+
+import spark_effects
+
+# The child interrupts itself once the emulator has seen what the call waits for.
+CHILD = """
+import os, signal, sys, threading, time, traceback
+import spark_effects
+from spark_effects import Client, Policy
+
+client = Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
+began = []
+
+def interrupt():
+    time.sleep(0.3)
+    began.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    {call}
+except KeyboardInterrupt as error:
+    print(round(time.monotonic() - began[0], 3))
+    print("\\n".join(getattr(error, "__notes__", ["no notes"])))
+    sys.stdout.flush()
+else:
+    print("not interrupted")
+"""
+
+
+def interrupted(emulator, call):
+    script = textwrap.dedent(CHILD).replace("{call}", call)
+    arguments = [sys.executable, "-c", script, emulator.base_url, emulator.api_key]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    seconds, *rest = ended.stdout.splitlines()
+    # Far above the 100 ms that are promised, far below the hour that the task takes.
+    assert float(seconds) < 5, ended.stdout
+    if "no notes" in rest:
+        rest = ended.stderr.splitlines()
+    return " ".join(rest), ended.stderr
+
+
+CALLS = {
+    "run": f"client.run('glass_ball', {URL!r})",
+    "wait": f"client.submit('glass_ball', {URL!r}).wait()",
+    "events": f"list(client.submit('glass_ball', {URL!r}).events())",
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_wait_is_left_and_says_how_to_resume(emulator, name):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
+    notes, _ = interrupted(emulator, CALLS[name])
+    (task,) = {seen.path.rsplit("/", 1)[1] for seen in emulator.requests if seen.endpoint == "task"}
+    assert f"effects wait {task} --base-url {emulator.base_url}" in notes
+    assert emulator.counts["accepted"] == 1
+
+
+def test_a_look_that_hangs_is_left(emulator):
+    emulator.follow({"fault": [{"on": "task", "kind": "hang"}]})
+    notes, _ = interrupted(emulator, "client.task('some-task').status()")
+    assert "effects wait some-task" in notes
+
+
+def test_a_download_that_hangs_is_left(emulator):
+    emulator.follow({"fault": [{"on": "file", "kind": "hang"}]})
+    notes, _ = interrupted(emulator, f"client.run('glass_ball', {URL!r})")
+    assert "effects wait" in notes
+
+
+def test_a_submission_under_way_gets_its_answer_and_its_id_is_told(emulator):
+    emulator.script("create", {"kind": "slow", "seconds": 1})
+    notes, errors = interrupted(emulator, f"client.run('glass_ball', {URL!r})")
+    assert "under way" in notes
+    assert "X-Request-Id" in notes
+    assert emulator.counts["accepted"] == 1
+    assert [seen.endpoint for seen in emulator.requests] == ["create"]
+    assert "was submitted and goes on; resume with: effects wait" in errors
+
+
+def test_other_signals_are_handled_on_the_way(emulator):
+    import signal
+    import threading
+
+    emulator.script("create", {"kind": "take", "seconds": 0.5})
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append("usr1"))
+    try:
+        timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGUSR1])
+        timer.start()
+        effect = emulator.client(poll=0.01).run("glass_ball", URL)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert effect.task_id
+    assert seen == ["usr1"]
+    assert spark_effects._native.submissions_under_way() == 0
