@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template};
+use effects_core::{
+    Budget, EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template, Widths,
+};
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup, task_path};
@@ -233,6 +235,50 @@ async fn a_policy_for_one_call_holds_for_its_download_too() {
     let client = client.with_policy(quick);
     let fetched = tokio::time::timeout(Duration::from_secs(20), client.fetch(&effect.pictures[0]));
     assert_eq!(fetched.await.expect("the limit is kept").unwrap(), effects_tests::picture());
+}
+
+#[tokio::test]
+async fn a_job_that_is_long_in_coming_holds_up_no_other() {
+    let (world, notes) = (World::new().unwrap(), Notes::default());
+    world.creates([world.accepted()]);
+    world.looks([world.running(), world.completed()]);
+    let (over, word) = std::sync::mpsc::channel();
+    let first = std::iter::once(request());
+    // The second job comes only once the first is over, or the test is.
+    let second = std::iter::from_fn(move || {
+        word.recv_timeout(Duration::from_secs(30)).expect("the first job stands still");
+        None
+    });
+    let client = client(&world, &notes, |_| {});
+    let mut ends = client.run_many(first.chain(second), Widths::default(), Budget::unlimited());
+    assert!(ends.next().await.unwrap().result.is_ok());
+    over.send(()).unwrap();
+    assert!(ends.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
+    let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+    let (stopped, word) = std::sync::mpsc::channel::<()>();
+    world.creates([Behaviour::Hang]);
+    let late = std::iter::from_fn(move || {
+        word.recv_timeout(Duration::from_secs(30)).expect("nobody stopped it");
+        Some(request())
+    });
+    let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
+    let client = client(&world, &notes, hanging);
+    let jobs = std::iter::once(request()).chain(late.take(1));
+    let mut ends = client.run_many(jobs, Widths::default(), Budget::unlimited());
+    let saw = Arc::clone(&world);
+    aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
+    ends.stop();
+    stopped.send(()).unwrap();
+    let late = ends.next().await.unwrap();
+    assert_eq!((late.index, late.result.unwrap_err().kind()), (1, ErrorKind::Detached));
+    let lost = ends.next().await.unwrap();
+    assert_eq!(lost.result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert!(ends.next().await.is_none());
+    assert_eq!(count(&world, "POST"), 1);
 }
 
 #[test]

@@ -2,19 +2,22 @@
 //!
 //! That task drives the core's [`Batch`]; exchanges and journal writes run in tasks of their own,
 //! so that writes which wait for the disk side by side are committed together. Jobs are drawn as
-//! room comes, and ends wait in a bounded channel: neither a long list of jobs nor a slow reader of
-//! ends takes memory.
+//! room comes, on a thread of their own, so that one that takes long to come (a photo to upload, a
+//! file to read) holds up no poll. Ends wait in a bounded channel: neither a long list of jobs nor a
+//! slow reader of ends takes memory.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use effects_client::{Ended, Job, Work, fresh_seed, telemetry, unrecorded};
 use effects_core::{
     Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Budget, Call, CallId,
-    Effect, Entry, Error, JournalError, RunId, Time, Widths,
+    Cause, Detached, Effect, Entry, Error, JournalError, RunId, Time, Widths,
 };
 use futures_util::Stream;
 use tokio::sync::mpsc::{
@@ -49,11 +52,15 @@ impl RunMany {
             batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
             tell,
             rows: HashMap::new(),
-            arrive,
+            arrive: arrive.clone(),
             arrivals,
             drawn: 0,
+            wished: 0,
+            detached: false,
         };
-        tokio::spawn(driver.run(jobs));
+        let (wish, wishes) = mpsc::channel();
+        thread::spawn(move || draw(jobs, &wishes, &arrive));
+        tokio::spawn(driver.run(wish));
         Self { ends, stop }
     }
 
@@ -84,10 +91,11 @@ impl Drop for RunMany {
 }
 
 /// What comes back to the driver.
-#[derive(Debug)]
 enum Arrival {
     Answered(RunId, CallId, Answer),
     Written(RunId, Entry, Result<(), JournalError>),
+    /// The next job; `None` after the last.
+    Drawn(Option<Box<Job<Arc<dyn AsyncJournal>>>>),
     Stop,
 }
 
@@ -99,6 +107,9 @@ struct Driver {
     arrive: UnboundedSender<Arrival>,
     arrivals: UnboundedReceiver<Arrival>,
     drawn: usize,
+    /// Jobs asked for that have not come.
+    wished: u32,
+    detached: bool,
 }
 
 /// What the driver knows of a run beside the batch.
@@ -109,7 +120,7 @@ struct Row {
 }
 
 impl Driver {
-    async fn run(mut self, mut jobs: impl Iterator<Item = Job<Arc<dyn AsyncJournal>>>) {
+    async fn run(mut self, wish: mpsc::Sender<u32>) {
         loop {
             // Every answer that is there is told before the batch looks at its time limits: an
             // answer that waited for the driver is not late.
@@ -119,7 +130,11 @@ impl Driver {
             match self.batch.step(self.now()) {
                 BatchStep::Record(run, entry) => self.write(run, entry),
                 BatchStep::Send(run, call) => self.send(run, call),
-                BatchStep::Hungry(room) => self.feed(&mut jobs, room),
+                BatchStep::Hungry(room) => {
+                    // The thread that draws ends only after the last job.
+                    let _ = wish.send(room.saturating_sub(self.wished));
+                    self.wished = self.wished.max(room);
+                }
                 BatchStep::Sleep(until) => {
                     let wait = until.since(self.now()).min(LONGEST_SLEEP);
                     if let Ok(Some(arrival)) =
@@ -164,25 +179,33 @@ impl Driver {
         tokio::spawn(exchange.instrument(span));
     }
 
-    fn feed(&mut self, jobs: &mut impl Iterator<Item = Job<Arc<dyn AsyncJournal>>>, room: u32) {
-        for _ in 0..room {
-            let Some(Job { work, journal }) = jobs.next() else {
-                return self.batch.feed_no_more();
+    async fn feed(&mut self, job: Option<Box<Job<Arc<dyn AsyncJournal>>>>) {
+        let Some(job) = job else { return self.batch.feed_no_more() };
+        self.wished = self.wished.saturating_sub(1);
+        let index = self.drawn;
+        self.drawn += 1;
+        let Job { work, journal } = *job;
+        if self.detached {
+            // It came too late to be begun.
+            let task_id = match work {
+                Work::Submit(_) => None,
+                Work::Watch { task, .. } => Some(task),
             };
-            let now = self.now();
-            let (run, span) = match work {
-                Work::Submit(request) => {
-                    let span = telemetry::task_span(Some(request.template()), None);
-                    (self.batch.submit(request, now), span)
-                }
-                Work::Watch { task, template, submitted } => {
-                    let span = telemetry::task_span(template.as_ref(), Some(&task));
-                    (self.batch.attach(task, template, submitted, now), span)
-                }
-            };
-            self.rows.insert(run, Row { index: self.drawn, span, journal });
-            self.drawn += 1;
+            let error = Error::from(Cause::Detached(Detached { task_id }));
+            return self.tell(index, Err(self.client.with_resume_line(error))).await;
         }
+        let now = self.now();
+        let (run, span) = match work {
+            Work::Submit(request) => {
+                let span = telemetry::task_span(Some(request.template()), None);
+                (self.batch.submit(request, now), span)
+            }
+            Work::Watch { task, template, submitted } => {
+                let span = telemetry::task_span(template.as_ref(), Some(&task));
+                (self.batch.attach(task, template, submitted, now), span)
+            }
+        };
+        self.rows.insert(run, Row { index, span, journal });
     }
 
     async fn take(&mut self, arrival: Arrival) {
@@ -197,19 +220,44 @@ impl Driver {
                 let error = unrecorded(&error, &entry);
                 self.end(run, Err(self.client.with_resume_line(error))).await;
             }
-            Arrival::Stop => self.batch.detach(self.now()),
+            Arrival::Drawn(job) => self.feed(job).await,
+            Arrival::Stop => {
+                self.detached = true;
+                self.batch.detach(self.now());
+            }
         }
     }
 
     async fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
         if let Some(Row { index, .. }) = self.rows.remove(&run) {
-            // Nobody listens any more: what is in flight is still awaited.
-            let _ = self.tell.send(Ended { index, result }).await;
+            self.tell(index, result).await;
         }
+    }
+
+    async fn tell(&self, index: usize, result: Result<Effect, Error>) {
+        // Where nobody listens any more, what is in flight is still awaited.
+        let _ = self.tell.send(Ended { index, result }).await;
     }
 
     fn now(&self) -> Time {
         self.client.shared().clock.now()
+    }
+}
+
+/// Draws as many jobs as are wished for, until there are no more or the driver is gone.
+fn draw(
+    mut jobs: impl Iterator<Item = Job<Arc<dyn AsyncJournal>>>,
+    wishes: &mpsc::Receiver<u32>,
+    arrive: &UnboundedSender<Arrival>,
+) {
+    while let Ok(wished) = wishes.recv() {
+        for _ in 0..wished {
+            let job = jobs.next().map(Box::new);
+            let last = job.is_none();
+            if arrive.send(Arrival::Drawn(job)).is_err() || last {
+                return;
+            }
+        }
     }
 }
 
