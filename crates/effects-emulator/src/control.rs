@@ -104,7 +104,7 @@ pub(crate) async fn advance(
 ) -> Result<Json<Value>, Refusal> {
     let Advance { seconds } = read(&body)?;
     let by = Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Refusal::bad_request(format!("seconds: {seconds} is no span of time")))?;
+        .map_err(|_| Refusal::bad_request("seconds: it is no span of time"))?;
     let now = gateway.advance(by).await;
     let real = |error| Refusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
     Ok(Json(json!({"now": now.map_err(real)?})))

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::faults::{BadPlan, Fault, FaultPlan};
 use crate::gateway::Gateway;
 use crate::latency::Latency;
-use crate::options::{Dialect, Options, Pictures, Validation};
+use crate::options::{BadOption, Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::record::{Counts, SeenRequest};
 use crate::seen::SeenTask;
@@ -282,8 +282,10 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] when the address cannot be listened on, or the machine has no thread to give.
+    /// [`StartError`] when an option or the plan cannot be followed, the address cannot be listened
+    /// on, the folder cannot be used, or the machine has no thread to give.
     pub fn start(self) -> Result<Emulator, StartError> {
+        self.options.check().map_err(StartError::Option)?;
         self.options.faults.check().map_err(StartError::Faults)?;
         let wanted = SocketAddr::new(self.options.host, self.options.port);
         let listen = |source| StartError::Listen { address: wanted, source };
@@ -291,8 +293,10 @@ impl EmulatorBuilder {
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopped) = watch::channel(false);
+        let folder = self.options.data_dir.clone().unwrap_or_default();
         let opened = Gateway::open(self.options, address, self.painter, stopped.clone());
-        let (gateway, unfinished) = opened.map_err(StartError::Store)?;
+        let (gateway, unfinished) =
+            opened.map_err(|source| StartError::Store { folder, source })?;
         let gateway = Arc::new(gateway);
         let server = Server { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
         let (thread, runtime) = server.spawn()?;
@@ -318,12 +322,20 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// An option cannot be.
+    #[error("{0}")]
+    Option(#[source] BadOption),
     /// The plan of faults cannot be followed.
     #[error("{0}")]
     Faults(#[source] BadPlan),
     /// The folder cannot be used.
-    #[error("cannot keep state in the data folder: {0}")]
-    Store(#[source] StoreError),
+    #[error("cannot keep state in {}: {source}", folder.display())]
+    Store {
+        /// The folder asked for.
+        folder: PathBuf,
+        /// What is in the way.
+        source: StoreError,
+    },
     /// The machine has no thread to give.
     #[error("cannot start the emulator's threads: {0}")]
     Threads(#[source] io::Error),

@@ -81,6 +81,22 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Checks what the types cannot.
+    pub(crate) fn check(&self) -> Result<(), BadOption> {
+        let sendable = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
+        if !self.api_key.as_ref().is_none_or(sendable) {
+            // The key itself is nobody's business, not even its owner's screen's.
+            let rule = "it is at least one letter, digit or sign of ASCII, without spaces";
+            return Err(BadOption::new("api_key", "…", rule));
+        }
+        if self.price.is_sign_negative() {
+            return Err(BadOption::new("price", &self.price.to_string(), "it is not below 0"));
+        }
+        Ok(())
+    }
+}
+
 /// Whether photos are really painted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Pictures {
@@ -229,6 +245,30 @@ impl std::error::Error for BadOption {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_could_send_or_pay_is_refused() {
+        let check = |change: fn(&mut Options)| {
+            let mut options = Options::default();
+            change(&mut options);
+            options.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(|_| ()), Ok(()));
+        assert_eq!(check(|options| options.api_key = Some("k".to_owned())), Ok(()));
+        assert_eq!(check(|options| options.price = Decimal::ZERO), Ok(()));
+        let keys: [fn(&mut Options); 4] = [
+            |options| options.api_key = Some(String::new()),
+            |options| options.api_key = Some("two words".to_owned()),
+            |options| options.api_key = Some("secret\n".to_owned()),
+            |options| options.api_key = Some("schlüssel".to_owned()),
+        ];
+        for change in keys {
+            let error = check(change).unwrap_err();
+            assert!(error.starts_with("api_key:") && !error.contains("secret"), "{error}");
+        }
+        let error = check(|options| options.price = Decimal::NEGATIVE_ONE).unwrap_err();
+        assert_eq!(error, "price: `-1` does not do: it is not below 0");
+    }
 
     #[test]
     fn words_set_options_and_others_are_named_with_the_rule() {

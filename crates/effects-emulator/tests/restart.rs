@@ -103,7 +103,7 @@ fn a_folder_that_is_none_is_refused() {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Emulator::builder().data_dir(file.path()).start().unwrap_err();
-    assert!(matches!(error, StartError::Store(_)), "{error}");
+    assert!(matches!(error, StartError::Store { .. }), "{error}");
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn told_to_end_it_ends_in_good_order_and_begins_where_it_was() {
     assert_eq!(get(&process, &photo).body, PHOTO);
     // A folder in use is not anybody else's.
     let error = Emulator::builder().data_dir(folder.path()).start().unwrap_err();
-    assert!(matches!(error, StartError::Store(_)), "{error}");
+    assert!(matches!(error, StartError::Store { .. }), "{error}");
     assert!(process.terminate());
     let emulator = Emulator::builder().data_dir(folder.path()).start().unwrap();
     assert_eq!(look(&emulator, &id), failed);

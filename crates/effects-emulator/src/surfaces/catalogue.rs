@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use effects_core::{DEFAULT_SIDE, MODEL, SIDE_RANGE, Template};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
+use crate::surfaces::segment;
 
 /// `GET /api/v1/skill/models`
 pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<Value> {
@@ -44,10 +45,10 @@ pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<Value> {
 /// `GET /api/v1/skill/models/{id}/spec`
 pub(crate) async fn spec(
     State(gateway): State<Arc<Gateway>>,
-    Path(id): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Json<Value> {
-    if id != MODEL {
+    if segment(&uri, MODEL_PLACE) != MODEL {
         return Json(no_such_model());
     }
     let endpoint = format!("{}/model/v1/generation", gateway.origin_for(&headers));
@@ -84,8 +85,8 @@ pub(crate) async fn spec(
 }
 
 /// `GET /api/v1/skill/model-contracts/{id}`
-pub(crate) async fn contract(Path(id): Path<String>) -> Json<Value> {
-    if id != MODEL {
+pub(crate) async fn contract(uri: Uri) -> Json<Value> {
+    if segment(&uri, MODEL_PLACE) != MODEL {
         return Json(no_such_model());
     }
     let request = format!("/model/v1/queue/{MODEL}/requests/{{request_id}}");
@@ -180,6 +181,9 @@ fn envelope(data: &Value) -> Value {
 fn no_such_model() -> Value {
     json!({"status": {"code": 404, "message": "model not found"}, "data": null})
 }
+
+/// The id's place among the segments of `/api/v1/skill/models/{id}` and `…/model-contracts/{id}`.
+const MODEL_PLACE: usize = 5;
 
 const NAME: &str = "Spark Img Effects";
 const PROVIDER: &str = "vtrix";

@@ -14,6 +14,7 @@ use crate::faults::Fault;
 use crate::gate::Met;
 use crate::gateway::Gateway;
 use crate::life;
+use crate::surfaces::segment;
 use crate::task::Surface;
 use crate::wire::create::{Create, Params};
 use crate::wire::refusal::Refusal;
@@ -63,12 +64,14 @@ pub(crate) async fn task(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    // Ids have no letter that would be escaped, so the raw segment is the id or names none.
-    let id = uri.path().rsplit('/').next().unwrap_or_default();
+    let id = segment(&uri, TASK_PLACE);
     let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
     let told = gateway.look(id, &headers, |task, telling| task::told(id, task, telling, twist));
     told.map(json).ok_or_else(|| Refusal::not_found("there is no task of this id"))
 }
+
+/// The id's place among the segments of `/model/v1/generation/task/{id}`, from 0.
+const TASK_PLACE: usize = 5;
 
 fn json(body: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()

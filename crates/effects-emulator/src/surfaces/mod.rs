@@ -12,6 +12,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, post, put};
+use http::Uri;
 
 use crate::control;
 use crate::endpoint::Endpoint;
@@ -51,10 +52,22 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/_emulator/faults", at(Endpoint::Control, get(control::plan).put(control::follow)))
         .route("/_emulator/clock/advance", at(Endpoint::Control, post(control::advance)))
         .route("/_emulator/reset", at(Endpoint::Control, post(control::reset)))
-        .fallback_service(at(Endpoint::Other, any(nowhere)).with_state(Arc::clone(gateway)))
+        .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
         // The gate has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(gateway))
+}
+
+/// Every other path, behind a gate like all of them.
+fn nothing(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
+    let gate = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Other };
+    any(nowhere).layer(from_fn_with_state(gate, gate::pass))
+}
+
+/// The segments of a path as they are written: what they are compared with has no letter that would
+/// be escaped.
+fn segment(uri: &Uri, place: usize) -> &str {
+    uri.path().split('/').nth(place).unwrap_or_default()
 }
 
 async fn nowhere() -> Refusal {
