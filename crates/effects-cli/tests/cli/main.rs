@@ -10,6 +10,8 @@ mod invalid;
 mod json;
 mod pace;
 mod secrets;
+#[cfg(unix)]
+mod server;
 mod shell;
 #[cfg(unix)]
 mod signals;
