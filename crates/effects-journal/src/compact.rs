@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use effects_core::Time;
 use rusqlite::{Connection, params};
 
 use crate::desk::{Desk, Fail};
@@ -18,6 +19,23 @@ pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
         WHERE state IN ('completed', 'failed') AND changed <= ?1
         AND (attempts IS NOT NULL OR reason IS NOT NULL)";
     Ok(desk.run(sql, params![before])?)
+}
+
+/// Forgets like [`forget`], if the file is of some size and that was not done today; whether it
+/// did.
+pub(crate) fn forget_when_due(desk: &Desk<'_>, age: Duration) -> Result<bool, Fail> {
+    let sql = "SELECT (SELECT page_count FROM pragma_page_count)
+            * (SELECT page_size FROM pragma_page_size),
+        coalesce((SELECT value FROM notes WHERE name = 'compacted'), 0)";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let (size, last): (u64, u64) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if size < WORTH_A_LOOK || desk.now.since(Time::from_millis(last)) < A_DAY {
+        return Ok(false);
+    }
+    forget(desk, age)?;
+    let sql = "INSERT OR REPLACE INTO notes (name, value) VALUES ('compacted', ?1)";
+    desk.run(sql, params![desk.now.as_millis()])?;
+    Ok(true)
 }
 
 /// Gives room back to the file system, if there is enough of it: a quarter of the file, and a
@@ -37,3 +55,5 @@ pub(crate) fn shrink(database: &Connection) -> rusqlite::Result<bool> {
 }
 
 const LEAST: u64 = 1024 * 1024;
+const WORTH_A_LOOK: u64 = 4 * 1024 * 1024;
+const A_DAY: Duration = Duration::from_secs(24 * 3600);

@@ -14,7 +14,7 @@ use effects_core::{
 };
 
 use crate::counter::Counter;
-use crate::desk::Owner;
+use crate::desk::{Desk, Owner};
 use crate::keeper::{Counters, Keeper, Needs, Stats};
 use crate::process::Process;
 use crate::row::OpenRow;
@@ -70,7 +70,8 @@ impl SqliteJournal {
     /// reasons, and links to pictures that were downloaded. What was paid for, when, and where it
     /// went is never forgotten. Then gives room back to the file system if that is worth while.
     ///
-    /// Done by itself when a journal is opened, with an age of 30 days.
+    /// Done by itself when a journal of more than 4 MB is opened, once a day, with an age of 30
+    /// days.
     ///
     /// # Errors
     ///
@@ -158,7 +159,7 @@ impl JournalStore for SqliteJournal {
     }
 
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
-        let find = move |desk: &crate::desk::Desk<'_>| {
+        let find = move |desk: &Desk<'_>| {
             let record = rows::get(desk, row)?;
             let task = steps::current_task(desk, &record.row.identity)?;
             Ok((record, task))
@@ -256,6 +257,10 @@ impl JournalBuilder {
             .spawn(move || keeper.work(&errands))
             .map_err(|error| unwritable(&error))?;
         let counter = Arc::new(Counter::new(sender, thread));
+        let forget = |desk: &Desk<'_>| compact::forget_when_due(desk, A_MONTH);
+        if counter.ask(Needs::Writing, forget)? {
+            counter.shrink()?;
+        }
         Ok(SqliteJournal { counter, counters, claims: AtomicI64::new(1), path })
     }
 }
@@ -281,3 +286,4 @@ fn wall() -> Time {
 }
 
 const LEASE: Duration = Duration::from_secs(30);
+const A_MONTH: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -86,8 +86,8 @@ impl RowJournal for OpenRow {
     fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
         let unwritten = self.hand().unwritten.take();
         let (claim, end) = (Arc::clone(&self.claim), end.clone());
-        let money = !matches!(end, RowEnd::LetGo) || unwritten.is_some();
-        let needs = if money { Needs::Safety } else { Needs::Writing };
+        // What the run itself could not write is money's; an end can be found out again.
+        let needs = if unwritten.is_some() { Needs::Safety } else { Needs::Writing };
         self.counter.queue(needs, move |desk| {
             match unwritten {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {

@@ -130,7 +130,7 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 1] = [FORMAT_1];
+const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
 /// whose hands it is; its `task` is the current one, its `former` the failed one that a renewal
@@ -187,6 +187,11 @@ const FORMAT_1: &str = "
         path ANY,
         PRIMARY KEY (task, place)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What the file itself is to remember: when it was last compacted.
+const FORMAT_2: &str = "
+    CREATE TABLE notes (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 const NAP: Duration = Duration::from_millis(2);

@@ -197,10 +197,8 @@ fn create(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<Wri
 }
 
 fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<(), Fail> {
-    let mut name = [0; 16];
-    name[..8].copy_from_slice(&desk.me.id.to_le_bytes());
-    name[8..].copy_from_slice(&claim.number.to_le_bytes());
-    let row = Row { identity: Identity::unique(name), key: None, ..claim.row.clone() };
+    let identity = Identity::of_task(&claim.row.origin, task);
+    let row = Row { identity, key: None, ..claim.row.clone() };
     if Line::find(desk, &row.identity)?.is_none() {
         insert(desk, &row, "intent", &[], None)?;
     }

@@ -6,6 +6,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::row::RowDraft;
+use crate::origin::Origin;
+use crate::task_id::TaskId;
 
 /// By what a row is known again when its batch is run again: a hash that nothing can be read from.
 ///
@@ -24,6 +26,12 @@ impl Identity {
     /// the same command is given again. The bytes come from the system's source of randomness.
     pub fn unique(bytes: [u8; 16]) -> Self {
         Self::hashed("effects unique 1", &[&bytes])
+    }
+
+    /// The identity of a row that is a task's alone: of a task that is there, and whose row is
+    /// another's by now.
+    pub fn of_task(origin: &Origin, task: &TaskId) -> Self {
+        Self::hashed("effects task 1", &[origin.to_string().as_bytes(), task.as_str().as_bytes()])
     }
 
     /// The identity with these bytes: for stores that read one back.

@@ -1,0 +1,225 @@
+//! Several processes on one file: racing for the same rows, and killed at any moment.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use common::*;
+use effects_core::{Journal, JournalError, JournalStore, Opened, Record, RowName, Which};
+use effects_journal::SqliteJournal;
+
+/// What the children tell, each about one row.
+type Told = BTreeMap<usize, Vec<String>>;
+
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+/// A process of its own, ready to go.
+fn start(path: &Path, role: &str) -> Running {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "child", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(FILE, path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while lines.next().unwrap().unwrap() != "ready" {}
+    Running { child, lines }
+}
+
+impl Running {
+    fn go(&mut self) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "go").unwrap();
+    }
+
+    /// Whatever it tells of rows, up to so many lines.
+    fn hear(&mut self, most: usize, told: &mut Told) {
+        let mut heard = 0;
+        while heard < most
+            && let Some(Ok(line)) = self.lines.next()
+        {
+            if let Some((what, row)) = line.rsplit_once(' ')
+                && let (true, Ok(row)) = (WORDS.contains(&what), row.parse())
+            {
+                told.entry(row).or_default().push(what.to_owned());
+                heard += 1;
+            }
+        }
+    }
+
+    fn kill(mut self, told: &mut Told) {
+        self.child.kill().unwrap();
+        // What it had told when it died counts as well.
+        self.hear(usize::MAX, told);
+        self.child.wait().unwrap();
+    }
+}
+
+fn record(journal: &SqliteJournal, number: usize) -> Option<Record> {
+    journal.look(&RowName::Identity(row(&format!("cat{number}")).identity)).unwrap()
+}
+
+#[test]
+fn two_processes_racing_for_the_same_rows_submit_each_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let mut racers = [start(&path, "race"), start(&path, "race")];
+    racers.iter_mut().for_each(Running::go);
+    let heard: Vec<Told> = racers
+        .into_iter()
+        .map(|mut racer| {
+            thread::spawn(move || {
+                let mut told = Told::new();
+                racer.hear(usize::MAX, &mut told);
+                assert!(racer.child.wait().unwrap().success());
+                told
+            })
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|hearing| hearing.join().unwrap())
+        .collect();
+    let won = |told: &Told, row: usize| {
+        told.get(&row).is_some_and(|words| words.iter().any(|word| word == "intent"))
+    };
+    for row in 0..ROWS {
+        let winners = heard.iter().filter(|told| won(told, row)).count();
+        assert_eq!(
+            winners,
+            1,
+            "row {row}: {:?}",
+            heard.iter().map(|told| told.get(&row)).collect::<Vec<_>>()
+        );
+    }
+    let journal = SqliteJournal::open(&path).unwrap();
+    let all = effects_core::Filter { limit: usize::MAX, ..Default::default() };
+    let rows = journal.list(&all).unwrap();
+    assert_eq!(rows.len(), ROWS);
+    assert!(rows.iter().all(|row| row.standing.name() == "created"));
+}
+
+#[test]
+fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let mut told = Told::new();
+    let mut chance = 7_u64;
+    for _ in 0..KILLS {
+        let mut writer = start(&path, "writer");
+        writer.go();
+        chance =
+            chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        writer.hear((chance >> 33) as usize % 120, &mut told);
+        writer.kill(&mut told);
+
+        let journal = SqliteJournal::open(&path).unwrap();
+        for (number, words) in &told {
+            let record = record(&journal, *number).unwrap();
+            let intents = words.iter().filter(|word| *word == "intent").count();
+            assert!(intents <= 1, "row {number}: {words:?}");
+            let standing = record.standing.name();
+            match words.last().unwrap().as_str() {
+                "intent" => assert!(["doubtful", "created", "completed"].contains(&standing)),
+                _ => assert!(["created", "completed"].contains(&standing), "{standing} {words:?}"),
+            }
+            if let Some(task) = record.standing.task() {
+                assert_eq!(task.as_str(), format!("t{number}"));
+            }
+        }
+    }
+    // Left in peace, the last one gets everything done but what a person has to find out.
+    let mut writer = start(&path, "writer");
+    writer.go();
+    writer.hear(usize::MAX, &mut told);
+    assert!(writer.child.wait().unwrap().success());
+    let journal = SqliteJournal::open(&path).unwrap();
+    let doubtful =
+        effects_core::Filter { which: Which::Doubtful, limit: usize::MAX, ..Default::default() };
+    let doubtful = journal.list(&doubtful).unwrap().len();
+    let completed = (0..ROWS)
+        .filter(|row| record(&journal, *row).is_some_and(|row| row.standing.name() == "completed"));
+    assert_eq!(completed.count() + doubtful, ROWS);
+    // A kill cuts at most what its writers were at.
+    assert!(doubtful <= KILLS * WRITERS, "{doubtful}");
+    let days = journal.spend(effects_core::SpendBy::Template, None).unwrap();
+    assert_eq!(days[0].tasks as usize, ROWS - doubtful);
+}
+
+#[test]
+#[ignore = "it is what the other tests start as processes of their own"]
+fn child() {
+    let (role, path) = (std::env::var(ROLE).unwrap(), std::env::var(FILE).unwrap());
+    let journal = SqliteJournal::open(&path).unwrap();
+    println!("\nready");
+    std::io::stdin().lock().read_line(&mut String::new()).unwrap();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= ROWS {
+                        return;
+                    }
+                    match role.as_str() {
+                        "race" => race(&journal, number),
+                        _ => write(&journal, number),
+                    }
+                }
+            });
+        }
+    });
+    journal.flush().unwrap();
+}
+
+fn race(journal: &SqliteJournal, number: usize) {
+    let opened = journal.open(&row(&format!("cat{number}"))).unwrap();
+    let Opened::Submit(open) = opened else { return };
+    match Journal::write(&*open, &intent(0)) {
+        Ok(()) => tell("intent", number),
+        Err(JournalError::Taken { .. }) => return tell("taken", number),
+        Err(error) => panic!("{error}"),
+    }
+    Journal::write(&*open, &created(&format!("t{number}"))).unwrap();
+}
+
+fn write(journal: &SqliteJournal, number: usize) {
+    let task = format!("t{number}");
+    match journal.open(&row(&format!("cat{number}"))).unwrap() {
+        Opened::Submit(open) => {
+            Journal::write(&*open, &intent(0)).unwrap();
+            tell("intent", number);
+            Journal::write(&*open, &created(&task)).unwrap();
+            tell("created", number);
+            open.settle(&completed(&task, "0.03")).unwrap();
+        }
+        Opened::Watch(_, open) => open.settle(&completed(&task, "0.03")).unwrap(),
+        Opened::Finished(..) | Opened::Doubtful(_) => {}
+        Opened::Elsewhere(record) => panic!("nobody else is there: {record:?}"),
+    }
+}
+
+/// One line, at once: what was told is known even if the next moment is the last.
+fn tell(what: &str, number: usize) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{what} {number}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+const ROLE: &str = "EFFECTS_JOURNAL_TEST_ROLE";
+const FILE: &str = "EFFECTS_JOURNAL_TEST_FILE";
+const WORDS: [&str; 3] = ["intent", "taken", "created"];
+const ROWS: usize = 500;
+const WRITERS: usize = 8;
+const KILLS: usize = 12;
