@@ -7,8 +7,9 @@ use crate::outcome::Outcome;
 
 /// What a batch may spend and has spent, in USD. Decimal throughout; nothing here is ever a float.
 ///
-/// Before a submission leaves, its estimate is reserved: the known price, or the highest cost seen.
-/// While no cost is known one task runs alone until its cost is seen.
+/// Before a submission leaves, its price is reserved: the known one, or the highest cost seen, which
+/// then counts for all that is reserved. While no cost is known one task runs alone until its cost
+/// is seen; where that cannot be, since the fate of its submission is unknown, nothing more is spent.
 ///
 /// ```
 /// use effects_core::Budget;
@@ -22,30 +23,21 @@ pub struct Budget {
     limit: Option<Decimal>,
     price: Option<Decimal>,
     spent: Decimal,
-    /// Reserved by submissions whose cost is still to come.
-    reserved: Decimal,
-    /// Reserved by submissions whose cost may never be known.
-    held: Decimal,
-    /// Submissions under way without a price to reserve.
-    unpriced: u32,
+    /// Submissions whose cost is still to come.
+    under_way: u32,
+    /// Submissions whose cost may never be known.
+    doubtful: u32,
 }
 
 /// Whether a submission may leave.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Admission {
-    /// Yes, with this much reserved.
-    Granted(Reservation),
+    /// Yes, and its price is reserved.
+    Granted,
     /// Not before something under way has told its cost.
     NotYet,
-    /// No: it would exceed the limit by this much.
-    Refused(Decimal),
-}
-
-/// What a submission under way holds of the budget.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Reservation {
-    amount: Decimal,
-    unpriced: bool,
+    /// No, for this reason.
+    Refused(String),
 }
 
 impl Budget {
@@ -65,6 +57,12 @@ impl Budget {
         Self { price: Some(price), ..self }
     }
 
+    /// What was spent before and counts against the limit, in USD.
+    #[must_use]
+    pub fn with_spent(self, spent: Decimal) -> Self {
+        Self { spent, ..self }
+    }
+
     /// The highest cost of one picture known, in USD.
     pub fn price(&self) -> Option<Decimal> {
         self.price
@@ -77,7 +75,8 @@ impl Budget {
 
     /// What is not spent, but may be: tasks under way, and submissions of unknown fate, in USD.
     pub fn committed(&self) -> Decimal {
-        self.reserved + self.held
+        let reserved = Decimal::from(self.under_way) + Decimal::from(self.doubtful);
+        self.price.unwrap_or_default() * reserved
     }
 
     /// What may still be reserved, in USD; `None` without a limit.
@@ -90,68 +89,65 @@ impl Budget {
         self.limit
     }
 
+    /// Reserves the price of one more submission, if it fits.
     pub(super) fn admit(&mut self) -> Admission {
-        let Some(left) = self.left() else {
-            return self.reserve(self.price.unwrap_or_default(), false);
-        };
-        let Some(price) = self.price else {
-            // One task finds out what a task costs.
-            return match (self.unpriced, left > Decimal::ZERO) {
-                (0, true) => self.reserve(Decimal::ZERO, true),
-                (0, false) => Admission::Refused(-left),
-                _ => Admission::NotYet,
+        if let Some(left) = self.left() {
+            let fits = match self.price {
+                Some(price) => price <= left,
+                // One task finds out what a task costs.
+                None => self.under_way + self.doubtful == 0 && left > Decimal::ZERO,
             };
-        };
-        if price <= left {
-            return self.reserve(price, false);
-        }
-        // What is under way may turn out cheaper than what was reserved for it.
-        if self.reserved > Decimal::ZERO {
-            Admission::NotYet
-        } else {
-            Admission::Refused(price - left)
-        }
-    }
-
-    fn reserve(&mut self, amount: Decimal, unpriced: bool) -> Admission {
-        self.reserved += amount;
-        self.unpriced += u32::from(unpriced);
-        Admission::Granted(Reservation { amount, unpriced })
-    }
-
-    /// The run that holds this reservation is over.
-    pub(super) fn settle(&mut self, reservation: Reservation, outcome: &Outcome) {
-        match outcome {
-            Outcome::Completed(effect) => {
-                // What was not billed openly is taken to have cost what was expected.
-                self.spend(effect.usage.cost.unwrap_or(reservation.amount));
+            // What is under way may turn out cheaper than what was reserved for it.
+            match (fits, self.under_way) {
+                (true, _) => {}
+                (false, 0) => return Admission::Refused(self.refusal(left)),
+                (false, _) => return Admission::NotYet,
             }
+        }
+        self.under_way += 1;
+        Admission::Granted
+    }
+
+    fn refusal(&self, left: Decimal) -> String {
+        match self.price {
+            None if self.doubtful > 0 => "what a picture costs is not known, and a submission of \
+                 unknown fate may have used the budget up: say what one costs at most"
+                .to_owned(),
+            price => {
+                let missing = price.unwrap_or_default() - left;
+                format!("it would exceed the budget by {missing} USD")
+            }
+        }
+    }
+
+    /// A run that holds a reservation is over.
+    pub(super) fn settle(&mut self, outcome: &Outcome) {
+        let cost = match outcome {
+            // What was not billed openly is taken to have cost what was expected.
+            Outcome::Completed(effect) => effect.usage.cost.or(self.price).unwrap_or_default(),
             // A failed task's bill is documented nowhere; where none came, none is assumed.
             Outcome::Failed(failed) => {
-                self.spend(failed.usage.as_ref().and_then(|usage| usage.cost).unwrap_or_default());
+                failed.usage.as_ref().and_then(|usage| usage.cost).unwrap_or_default()
             }
-            Outcome::Refused(_) => {}
-            Outcome::Detached(detached) if detached.task_id.is_none() => {}
-            _ => return self.hold(reservation),
-        }
-        self.release(reservation);
-    }
-
-    /// The run that holds this reservation is over, and what it cost will not be known.
-    pub(super) fn hold(&mut self, reservation: Reservation) {
-        self.release(reservation);
-        self.held += reservation.amount.max(self.price.unwrap_or_default());
-    }
-
-    fn release(&mut self, reservation: Reservation) {
-        self.reserved -= reservation.amount;
-        self.unpriced -= u32::from(reservation.unpriced);
-    }
-
-    fn spend(&mut self, cost: Decimal) {
+            Outcome::Refused(_) => Decimal::ZERO,
+            Outcome::Detached(detached) if detached.task_id.is_none() => Decimal::ZERO,
+            _ => return self.hold(),
+        };
+        self.under_way -= 1;
         self.spent += cost;
-        if cost > Decimal::ZERO {
-            self.price = Some(self.price.map_or(cost, |price| price.max(cost)));
+        if cost > self.price.unwrap_or_default() {
+            self.price = Some(cost);
         }
+    }
+
+    /// A run that holds a reservation is over, and nothing was billed for it.
+    pub(super) fn release(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// A run that holds a reservation is over, and what it cost will not be known.
+    pub(super) fn hold(&mut self) {
+        self.under_way -= 1;
+        self.doubtful += 1;
     }
 }

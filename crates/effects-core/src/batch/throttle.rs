@@ -40,7 +40,7 @@ impl Throttle {
         }
     }
 
-    /// Until when nothing is sent.
+    /// Until when nothing is sent, but for what cannot wait.
     pub(super) fn until(&self) -> Time {
         self.until
     }
@@ -55,19 +55,23 @@ impl Throttle {
         ((f64::from(full) * self.share(now)) as u32).max(1)
     }
 
-    /// Takes leave for one poll; else when to ask again.
-    pub(super) fn take_poll(&mut self, polls_per_second: f64, now: Time) -> Result<(), Time> {
+    /// How many polls may leave now, one after the other; and, if none, when to ask again.
+    pub(super) fn polls(&mut self, polls_per_second: f64, now: Time) -> Result<f64, Time> {
         let rate = (polls_per_second * self.share(now)).max(LEAST);
         let most = (rate * BURST.as_secs_f64()).max(1.0);
         self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * rate).min(most);
         self.filled = now;
         if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
+            return Ok(self.tokens);
         }
         // A millisecond more than needed, since times are whole ones.
         let wait = Duration::from_secs_f64((1.0 - self.tokens) / rate);
         Err(now + wait + Duration::from_millis(1))
+    }
+
+    /// One poll leaves. Where it had to although none might, those after it wait the longer.
+    pub(super) fn spend_poll(&mut self) {
+        self.tokens = (self.tokens - 1.0).max(-MOST_DEBT);
     }
 }
 
@@ -79,6 +83,8 @@ const HALVING_EVERY: Duration = Duration::from_secs(1);
 const LEAST: f64 = 1.0 / 64.0;
 /// The share of the full rate that comes back each second: a minute from half to full.
 const RECOVERY: f64 = 1.0 / 120.0;
+/// The most polls that are made up for later.
+const MOST_DEBT: f64 = 10.0;
 /// How much of a second's polls may leave at once.
 const BURST: Duration = Duration::from_millis(200);
 
@@ -108,8 +114,11 @@ mod tests {
         let start = Time::from_millis(0);
         let (mut throttle, mut now, mut polls) = (Throttle::new(start), start, 0);
         while now.since(start) < Duration::from_secs(10) {
-            match throttle.take_poll(20.0, now) {
-                Ok(()) => polls += 1,
+            match throttle.polls(20.0, now) {
+                Ok(_) => {
+                    throttle.spend_poll();
+                    polls += 1;
+                }
                 Err(until) => now = until,
             }
         }

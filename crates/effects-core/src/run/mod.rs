@@ -212,6 +212,20 @@ impl Run {
         }
     }
 
+    /// [`reply`](Self::reply), going by this curve.
+    pub(crate) fn reply_paced(
+        &mut self,
+        now: Time,
+        call: CallId,
+        reply: Reply<'_>,
+        curve: &Arc<Curve>,
+    ) {
+        self.core.curve = Some(Arc::clone(curve));
+        self.reply(now, call, reply);
+        // A hundred thousand runs hold no curves that only their past knows.
+        self.core.curve = None;
+    }
+
     /// What it would do if it were stepped now.
     pub(crate) fn want(&self, now: Time) -> Want {
         let core = &self.core;
@@ -225,6 +239,35 @@ impl Run {
             State::Submitting(submitting) => submitting.want(now, core.deadline()),
             State::Waiting(waiting) => waiting.want(now, core.deadline()),
             State::Done(_) | State::Taken => Want::Step,
+        }
+    }
+
+    /// Lets its wait begin now, if it has not.
+    pub(crate) fn begin(&mut self, now: Time) {
+        self.core.tell_time(now);
+        self.core.started.get_or_insert(self.core.now);
+    }
+
+    /// When its wait ends; for a run that has begun.
+    pub(crate) fn deadline(&self) -> Time {
+        self.core.deadline()
+    }
+
+    /// The chance that its task has ended since it was last seen running.
+    pub(crate) fn chance(&self, now: Time, curve: &Curve) -> f64 {
+        match &self.state {
+            State::Waiting(waiting) => waiting.chance(now, curve),
+            State::Submitting(_) | State::Done(_) | State::Taken => 0.0,
+        }
+    }
+
+    /// Whether something was sent that may be billed, as far as is known by now.
+    pub(crate) fn may_be_billed(&self) -> bool {
+        match &self.state {
+            State::Submitting(submitting) => submitting.may_be_billed(),
+            State::Waiting(_) => true,
+            State::Done(done) => !matches!(done.outcome, Outcome::Refused(_)),
+            State::Taken => false,
         }
     }
 
@@ -249,6 +292,8 @@ pub(crate) enum Want {
     Submit,
     /// Look at its task.
     Poll,
+    /// Look at its task for the last time, since the wait is over.
+    LastPoll,
     /// Nothing before this time.
     Sleep(Time),
 }

@@ -75,6 +75,11 @@ impl Submitting {
         }
     }
 
+    /// Whether an attempt is out, or was and its fate is open.
+    pub(super) fn may_be_billed(&self) -> bool {
+        self.doubt.is_some() || self.out().is_some()
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. } | Phase::Out { .. })
     }

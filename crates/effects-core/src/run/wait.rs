@@ -20,7 +20,7 @@ use crate::effect::Effect;
 use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::outcome::{Broken, Detached, Failed, Outcome, StillRunning};
-use crate::pace::{Moment, Observation, Progress};
+use crate::pace::{Curve, Moment, Observation, Progress};
 use crate::policy::Policy;
 use crate::retry;
 use crate::task::{Status, Task};
@@ -160,11 +160,18 @@ impl Waiting {
         Some(Observation::Running { age: running.since(self.submitted) })
     }
 
+    /// The chance that the task has ended since it was last seen running.
+    pub(super) fn chance(&self, now: Time, curve: &Curve) -> f64 {
+        let running = self.running.map_or(Duration::ZERO, |sent| sent.since(self.submitted));
+        curve.chance(running, now.since(self.submitted))
+    }
+
     pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
         match self.phase {
             Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
             Phase::Out { .. } => Want::Step,
-            Phase::Due { at, .. } if now < at.min(deadline) => Want::Sleep(at.min(deadline)),
+            Phase::Due { .. } if now >= deadline => Want::LastPoll,
+            Phase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             Phase::Due { .. } => Want::Poll,
         }
     }

@@ -1,0 +1,101 @@
+//! Two runs of one task share its looks: one leads, the other waits for what that one sees.
+//!
+//! A follower is a whole run of its own. It keeps its own wait, and where its leader leaves without a
+//! verdict it leads.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::Batch;
+use super::slots::RunId;
+use crate::outcome::Outcome;
+use crate::task_id::TaskId;
+
+/// Who leads and who follows.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// Which run looks at a task, by the hash of the task's id: a hundred thousand ids need not be
+    /// kept twice.
+    leaders: HashMap<u64, RunId>,
+    followers: HashMap<RunId, Vec<RunId>>,
+    /// What the leaders of these saw.
+    verdicts: HashMap<RunId, Box<Outcome>>,
+}
+
+impl Following {
+    /// What the leader of a run saw, to be told once.
+    pub(super) fn take_verdict(&mut self, id: RunId) -> Option<Outcome> {
+        if self.verdicts.is_empty() {
+            return None;
+        }
+        self.verdicts.remove(&id).map(|outcome| *outcome)
+    }
+}
+
+impl Batch {
+    /// Lets a run follow whoever looks at its task already; else it leads. Whether it follows.
+    pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
+        let (id, key) = (self.slots.id(index), key(task));
+        let leader = self.following.leaders.get(&key).copied();
+        // Two ids may have one hash: the two then look each for itself.
+        let leads = |leader: &RunId| {
+            let run = self.slots.find(*leader).and_then(|leader| self.slots.run(leader));
+            *leader != id && run.and_then(|run| run.task_id()) == Some(task)
+        };
+        let leader = leader.filter(leads);
+        self.slots.slot(index).leader = leader;
+        match leader {
+            Some(leader) => self.following.followers.entry(leader).or_default().push(id),
+            None => drop(self.following.leaders.insert(key, id)),
+        }
+        leader.is_some()
+    }
+
+    /// A run has left: those that followed it end as it did, or one of them leads.
+    pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome) {
+        self.following.take_verdict(leader);
+        let Some(task) = outcome.task_id() else { return };
+        let key = key(task);
+        if self.following.leaders.get(&key) == Some(&leader) {
+            self.following.leaders.remove(&key);
+        }
+        let followers = match self.following.followers.is_empty() {
+            true => None,
+            false => self.following.followers.remove(&leader),
+        };
+        let mut followers = followers.into_iter().flatten();
+        // What ended one wait ends no other; what the service said of the task is said of all.
+        let said =
+            matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_) | Outcome::Broken(_));
+        if !said && let Some(next) = followers.by_ref().find(|id| self.follows(*id, leader)) {
+            self.following.leaders.insert(key, next);
+            self.lead(next, None);
+            self.activate(next.index);
+            let rest: Vec<RunId> = followers.filter(|id| self.follows(*id, leader)).collect();
+            rest.iter().for_each(|id| self.lead(*id, Some(next)));
+            if !rest.is_empty() {
+                self.following.followers.insert(next, rest);
+            }
+            return;
+        }
+        for id in followers.filter(|id| self.follows(*id, leader)).collect::<Vec<_>>() {
+            self.following.verdicts.insert(id, Box::new(outcome.clone()));
+            self.lead(id, None);
+        }
+    }
+
+    fn follows(&self, id: RunId, leader: RunId) -> bool {
+        self.slots.find(id).is_some_and(|index| self.slots.leader(index) == Some(leader))
+    }
+
+    fn lead(&mut self, id: RunId, leader: Option<RunId>) {
+        self.slots.slot(id.index).leader = leader;
+        self.make_ready(id.index);
+    }
+}
+
+fn key(task: &TaskId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    task.hash(&mut hasher);
+    hasher.finish()
+}

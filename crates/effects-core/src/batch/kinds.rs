@@ -1,0 +1,72 @@
+//! The curves a batch goes by: one for each template, asked for anew now and then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::pace::{Curve, Observation, Pace, Pacer};
+use crate::template::Template;
+use crate::time::Time;
+
+/// Curves by template, near at hand: a pacer is shared and behind a lock, which a look every
+/// microsecond should not have to take.
+#[derive(Debug)]
+pub(super) struct Kinds {
+    pacer: Pacer,
+    kinds: Vec<Kind>,
+    known: HashMap<Option<Template>, u32>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    template: Option<Template>,
+    curve: Arc<Curve>,
+    asked: Time,
+}
+
+impl Kinds {
+    pub(super) fn new(pacer: Pacer) -> Self {
+        Self { pacer, kinds: Vec::new(), known: HashMap::new() }
+    }
+
+    pub(super) fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
+    /// Goes by another pacer from now on.
+    pub(super) fn go_by(&mut self, pacer: Pacer) {
+        self.pacer = pacer;
+        self.kinds.iter_mut().for_each(|kind| kind.asked = Time::default());
+    }
+
+    /// Learns what a run of this kind saw.
+    pub(super) fn learn(&self, kind: u32, observation: Observation) {
+        self.pacer.learn(self.kinds[kind as usize].template.as_ref(), observation);
+    }
+
+    /// The number of a template.
+    pub(super) fn of(&mut self, template: Option<&Template>, pace: &Pace, now: Time) -> u32 {
+        let template = template.cloned();
+        if let Some(&kind) = self.known.get(&template) {
+            return kind;
+        }
+        let curve = self.pacer.curve(template.as_ref(), pace, now);
+        let kind = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
+        self.kinds.push(Kind { template: template.clone(), curve, asked: now });
+        self.known.insert(template, kind);
+        kind
+    }
+
+    /// The curve of a kind, as of a short while ago at most.
+    pub(super) fn curve(&mut self, kind: u32, pace: &Pace, now: Time) -> &Arc<Curve> {
+        let kind = &mut self.kinds[kind as usize];
+        if now.since(kind.asked) >= REFRESH_EVERY {
+            kind.curve = self.pacer.curve(kind.template.as_ref(), pace, now);
+            kind.asked = now;
+        }
+        &kind.curve
+    }
+}
+
+/// How old a curve may be before the pacer is asked for a newer one.
+const REFRESH_EVERY: Duration = Duration::from_millis(250);

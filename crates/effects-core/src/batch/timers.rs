@@ -1,0 +1,160 @@
+//! The one heap of timers: for each run at most one time at which to look after it again.
+
+use crate::time::Time;
+
+/// A heap of (time, run), in which each run knows its place: setting its timer anew moves it, and
+/// nothing stale is ever in the way. Four children to a node: fewer levels, and those of one node
+/// lie side by side.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: Vec<Timer>,
+    /// Where each run stands in the heap, by its index; `NOWHERE` if it does not.
+    places: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    at: Time,
+    index: u32,
+}
+
+impl Timers {
+    /// Sets the timer of a run. One that never rings is none.
+    pub(super) fn set(&mut self, index: u32, at: Time) {
+        if at == Time::MAX {
+            return self.clear(index);
+        }
+        if self.places.len() <= index as usize {
+            self.places.resize(index as usize + 1, NOWHERE);
+        }
+        let timer = Timer { at, index };
+        match self.places[index as usize] {
+            NOWHERE => {
+                self.heap.push(timer);
+                self.rise(self.heap.len() - 1, timer);
+            }
+            place => self.settle(place as usize, timer),
+        }
+    }
+
+    /// Takes the timer of a run away.
+    pub(super) fn clear(&mut self, index: u32) {
+        let Some(place) = self.places.get_mut(index as usize) else { return };
+        let place = std::mem::replace(place, NOWHERE);
+        if place == NOWHERE {
+            return;
+        }
+        // A place that is taken is within the heap, so the heap is not empty.
+        let Some(last) = self.heap.pop() else { return };
+        if last.index != index {
+            self.settle(place as usize, last);
+        }
+    }
+
+    /// The next timer: when it rings.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.heap.first().map(|timer| timer.at)
+    }
+
+    /// Takes a timer that has rung by now: whose it was.
+    pub(super) fn ring(&mut self, now: Time) -> Option<u32> {
+        let timer = *self.heap.first().filter(|timer| timer.at <= now)?;
+        self.clear(timer.index);
+        Some(timer.index)
+    }
+
+    /// Puts a timer where another stood or a hole is, and from there where it belongs.
+    fn settle(&mut self, place: usize, timer: Timer) {
+        if place > 0 && timer.at < self.heap[(place - 1) / CHILDREN].at {
+            self.rise(place, timer);
+        } else {
+            self.sink(place, timer);
+        }
+    }
+
+    fn rise(&mut self, mut place: usize, timer: Timer) {
+        while place > 0 {
+            let parent = (place - 1) / CHILDREN;
+            if self.heap[parent].at <= timer.at {
+                break;
+            }
+            self.put(place, self.heap[parent]);
+            place = parent;
+        }
+        self.put(place, timer);
+    }
+
+    fn sink(&mut self, mut place: usize, timer: Timer) {
+        loop {
+            let first = place * CHILDREN + 1;
+            let children = first..(first + CHILDREN).min(self.heap.len());
+            let Some(least) = children.min_by_key(|&child| self.heap[child].at) else { break };
+            if timer.at <= self.heap[least].at {
+                break;
+            }
+            self.put(place, self.heap[least]);
+            place = least;
+        }
+        self.put(place, timer);
+    }
+
+    fn put(&mut self, place: usize, timer: Timer) {
+        self.heap[place] = timer;
+        // There are no more timers than runs, and those are counted in 32 bits.
+        self.places[timer.index as usize] = place as u32;
+    }
+}
+
+const CHILDREN: usize = 4;
+const NOWHERE: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::seed::Seed;
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    #[test]
+    fn it_rings_as_a_sorted_list_would_whatever_is_set_moved_and_cleared() {
+        let (mut timers, mut dice) = (Timers::default(), Seed::from(3).dice());
+        let mut model: BTreeSet<(Time, u32)> = BTreeSet::new();
+        let mut set_at = [None; 200];
+        for round in 0..40_000u64 {
+            let index = (dice.next() % 200) as u32;
+            let old: &mut Option<Time> = &mut set_at[index as usize];
+            if let Some(old) = old.take() {
+                model.remove(&(old, index));
+            }
+            if dice.next() % 4 == 0 {
+                timers.clear(index);
+            } else {
+                let time = at(round / 10 + dice.next() % 500);
+                timers.set(index, time);
+                model.insert((time, index));
+                set_at[index as usize] = Some(time);
+            }
+            let now = at(round / 10);
+            while let Some(rung) = timers.ring(now) {
+                let time = set_at[rung as usize].take().unwrap();
+                assert!(time <= now && model.remove(&(time, rung)));
+            }
+            assert_eq!(timers.next(), model.first().map(|(time, _)| *time));
+            assert!(timers.next().is_none_or(|next| next > now));
+        }
+    }
+
+    #[test]
+    fn what_never_rings_is_not_kept() {
+        let mut timers = Timers::default();
+        timers.set(3, Time::MAX);
+        timers.set(2, at(5));
+        timers.set(2, Time::MAX);
+        timers.clear(9);
+        assert_eq!((timers.next(), timers.ring(Time::MAX)), (None, None));
+    }
+}

@@ -1,0 +1,217 @@
+//! Whose turn it is: submissions by width and budget, looks by their rate.
+//!
+//! Nothing here may keep a run beyond its wait. One that begun and waits for leave has its timer at
+//! the end of its wait; then a submission is given up, and a look becomes the last one. Last looks go
+//! before all others, and when half a request's time has passed after the wait they go without
+//! leave: their answer still comes in time.
+
+use std::collections::VecDeque;
+
+use super::budget::Admission;
+use super::slots::{Slots, Ticket};
+use super::{Batch, BatchStep};
+use crate::error::ErrorKind;
+use crate::outcome::{Outcome, Refused};
+use crate::time::Time;
+use crate::trouble::Trouble;
+
+/// Runs that wait for leave.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// To submit again: they have room and money, so nobody who has neither stands in their way.
+    retries: VecDeque<Ticket>,
+    /// To submit for the first time.
+    fresh: VecDeque<Ticket>,
+    /// To look for the last time.
+    last_looks: VecDeque<Ticket>,
+    /// To look, in no order: the likeliest to have ended goes first.
+    looks: Vec<Ticket>,
+    /// When a look may leave, as long as some wait.
+    look_at: Option<Time>,
+}
+
+impl Batch {
+    pub(super) fn ask_for_submission(&mut self, index: u32, deadline: Time) {
+        let ticket = self.slots.ticket(index);
+        if self.slots.slot(index).active {
+            self.timers.set(index, deadline);
+            self.turns.retries.push_back(ticket);
+        } else {
+            // Its wait has not begun.
+            self.timers.clear(index);
+            self.turns.fresh.push_back(ticket);
+        }
+    }
+
+    pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
+        let free = self.turns.looks.is_empty() && self.turns.last_looks.is_empty();
+        if free && self.looks_left().is_ok_and(|left| left > self.ready.len() as f64) {
+            // Nobody else is kept from looking by it.
+            self.throttle.spend_poll();
+            return self.step_run(index);
+        }
+        let ticket = self.slots.ticket(index);
+        self.timers.set(index, deadline);
+        self.turns.looks.push(ticket);
+        None
+    }
+
+    pub(super) fn ask_for_last_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
+        let latest = deadline + self.policy.request_timeout / 2;
+        if self.now >= latest {
+            self.throttle.spend_poll();
+            return self.step_run(index);
+        }
+        // What a leader sees may come too late for it.
+        self.slots.slot(index).leader = None;
+        let ticket = self.slots.ticket(index);
+        self.timers.set(index, latest);
+        self.turns.last_looks.push_back(ticket);
+        None
+    }
+
+    /// Lets the next submission leave, if there is room and money for it.
+    pub(super) fn start_submission(&mut self) -> Option<BatchStep> {
+        if self.now < self.throttle.until() {
+            return None;
+        }
+        while self.posting < self.throttle.width(self.widths.submissions, self.now) {
+            let index = match next(&mut self.turns.retries, &self.slots) {
+                Some(again) => again,
+                None => match self.admit()? {
+                    Ok(index) => index,
+                    Err(refused) => return Some(refused),
+                },
+            };
+            if let Some(step) = self.step_run(index) {
+                return Some(step);
+            }
+        }
+        None
+    }
+
+    /// Lets the look leave that is likeliest to see an end.
+    pub(super) fn start_poll(&mut self) -> Option<BatchStep> {
+        self.turns.look_at = None;
+        loop {
+            // Asked before anybody is chosen; none may be left who still waits.
+            if self.turns.last_looks.is_empty() && self.turns.looks.is_empty() {
+                return None;
+            }
+            let left = match self.looks_left() {
+                Ok(left) => left,
+                Err(until) => {
+                    self.turns.look_at = Some(until);
+                    return None;
+                }
+            };
+            let last = next(&mut self.turns.last_looks, &self.slots);
+            let index = last.or_else(|| self.likeliest(left))?;
+            self.throttle.spend_poll();
+            if let Some(step) = self.step_run(index) {
+                return Some(step);
+            }
+        }
+    }
+
+    /// When somebody may have a turn who waits for time alone.
+    pub(super) fn next_turn(&self) -> Option<Time> {
+        let waiting = !self.turns.retries.is_empty() || !self.turns.fresh.is_empty();
+        let pause = Some(self.throttle.until()).filter(|until| waiting && self.now < *until);
+        match (pause, self.turns.look_at) {
+            (Some(pause), Some(look)) => Some(pause.min(look)),
+            (pause, look) => pause.or(look),
+        }
+    }
+
+    /// The first submission of a run that has room and money; or its end, if it never will have the
+    /// money.
+    fn admit(&mut self) -> Option<Result<u32, BatchStep>> {
+        if self.active >= self.width_of_tasks() {
+            return None;
+        }
+        let index = next(&mut self.turns.fresh, &self.slots)?;
+        match self.budget.admit() {
+            Admission::Granted => {
+                self.slots.slot(index).reserved = true;
+                self.activate(index);
+                Some(Ok(index))
+            }
+            Admission::NotYet => {
+                let ticket = self.slots.ticket(index);
+                self.turns.fresh.push_front(ticket);
+                None
+            }
+            Admission::Refused(reason) => {
+                let outcome = Outcome::Refused(Refused {
+                    kind: ErrorKind::BudgetExceeded,
+                    trouble: Trouble::NotSent { reason },
+                    attempts: 0,
+                });
+                Some(Err(self.finish(index, outcome)))
+            }
+        }
+    }
+
+    /// How many looks may leave now; if none, when to ask again.
+    fn looks_left(&mut self) -> Result<f64, Time> {
+        match self.throttle.until() {
+            until if self.now < until => Err(until),
+            _ => self.throttle.polls(self.widths.polls_per_second, self.now),
+        }
+    }
+
+    /// Takes the run out that is likeliest to have ended since its last look. Of very many, it is
+    /// the likeliest of some drawn by lot: asking all would cost more than it finds.
+    fn likeliest(&mut self, left: f64) -> Option<u32> {
+        let plenty = left >= self.turns.looks.len() as f64;
+        if plenty || self.turns.looks.len() <= DRAWS {
+            self.turns.looks.retain(|ticket| self.slots.holds(*ticket));
+        }
+        let count = self.turns.looks.len();
+        let mut best: Option<(f64, usize)> = None;
+        let mut stale = 0;
+        for nth in 0..count.min(if plenty { 1 } else { DRAWS }) {
+            let place = if count <= DRAWS { nth } else { self.draw(count) };
+            let ticket = self.turns.looks[place];
+            if !self.slots.holds(ticket) {
+                stale += 1;
+                continue;
+            }
+            let chance = if plenty { 1.0 } else { self.chance(ticket.index) };
+            if best.is_none_or(|(most, _)| chance > most) {
+                best = Some((chance, place));
+            }
+        }
+        let chosen = best.map(|(_, place)| self.turns.looks.swap_remove(place).index);
+        if stale > DRAWS / 4 {
+            self.turns.looks.retain(|ticket| self.slots.holds(*ticket));
+            return chosen.or_else(|| self.likeliest(left));
+        }
+        chosen
+    }
+
+    fn draw(&mut self, count: usize) -> usize {
+        usize::try_from(self.dice.next() % count as u64).unwrap_or_default()
+    }
+
+    /// The chance that a run's task has ended since it was last seen running.
+    fn chance(&mut self, index: u32) -> f64 {
+        let kind = self.slots.slot(index).kind;
+        let curve = self.kinds.curve(kind, &self.policy.pace, self.now);
+        self.slots.run(index).map_or(0.0, |run| run.chance(self.now, curve))
+    }
+}
+
+/// The first of a queue that still waits there.
+fn next(queue: &mut VecDeque<Ticket>, slots: &Slots) -> Option<u32> {
+    while let Some(ticket) = queue.pop_front() {
+        if slots.holds(ticket) {
+            return Some(ticket.index);
+        }
+    }
+    None
+}
+
+/// How many that wait to look are compared for each look that is scarce.
+const DRAWS: usize = 128;

@@ -1,0 +1,14 @@
+//! Many runs at once, in a scripted world on a virtual clock.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod following;
+mod money;
+#[path = "../common/odd.rs"]
+mod odd;
+mod properties;
+mod turns;
+mod widths;
+mod world;
