@@ -1,19 +1,28 @@
 //! A client's settings, and the operations made of them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Time};
+use effects_client::{Ledger, OpenRow};
+use effects_core::{
+    BaseUrl, Budget, Effect, EffectRequest, Error, ErrorKind, Origin, Picture, Time, Widths,
+};
 use effects_reqwest::{Client, ClientBuilder, Proxy, TaskHandle};
 use pyo3::prelude::*;
+use pyo3::types::PyIterator;
+use rust_decimal::Decimal;
 
-use crate::failure;
+use crate::many::{self, Many, Plan};
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
+use crate::purse::Purse;
+use crate::submission::Order;
 use crate::submission::Wish;
 use crate::value::{Made, Submitted, Value, task_id};
 use crate::watch::Events;
+use crate::{failure, journal, runtime};
 
 /// What both Python clients are made of.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -23,6 +32,8 @@ pub struct Engine {
     base: BaseUrl,
     /// The client of this process: connections do not survive `fork()`.
     client: Mutex<Option<(u32, Client)>>,
+    /// What this client may spend in its life.
+    purse: Option<Arc<Purse>>,
 }
 
 /// The settings, as they came.
@@ -35,7 +46,9 @@ struct Setup {
     connect_timeout: f64,
     uploads: Option<String>,
     proxy: Option<String>,
-    ca_bundle: Option<std::path::PathBuf>,
+    ca_bundle: Option<PathBuf>,
+    budget: Option<String>,
+    journal: Option<PathBuf>,
 }
 
 /// Without the key, and without a proxy's password.
@@ -86,6 +99,56 @@ impl Engine {
         Ok(made)
     }
 
+    /// One submission by itself, checked.
+    fn single(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Single> {
+        let client = self.client_with(py, policy)?;
+        let single = || -> Result<Single, Error> {
+            let order = wish.check()?;
+            let path = self.setup.journal.as_deref();
+            let ledger = path.map(|path| journal::ledger(py, path)).transpose()?;
+            let origin = self.base.origin().clone();
+            let (note, purse) = (Note::new(self.base.clone()), self.purse.clone());
+            Ok(Single { client, order, note, ledger, origin, purse })
+        };
+        single().map_err(|error| failure::exception(py, &error))
+    }
+
+    fn plan(
+        &self,
+        py: Python<'_>,
+        plain: &PlainMany,
+        policy: &NativePolicy,
+    ) -> Result<Plan, Error> {
+        let client = self.client(py)?.with_policy(policy.0.clone());
+        let path = plain.journal.clone().or_else(|| self.setup.journal.clone());
+        let ledger = match path {
+            Some(path) => Some((journal::ledger(py, &path)?, path)),
+            None => None,
+        };
+        let known = match &ledger {
+            Some((ledger, _)) => py.detach(|| many::highest(ledger, self.base.origin()))?,
+            None => None,
+        };
+        let price = plain.price.as_deref().map(money).transpose()?.or(known);
+        let (limit, seen, reserved) = match (&plain.budget, &self.purse) {
+            (Some(limit), _) => (Some(money(limit)?), None, None),
+            (None, Some(purse)) => {
+                let (left, price, reserved) = purse.reserve_all();
+                (Some(left), price, Some(reserved))
+            }
+            (None, None) => (None, None, None),
+        };
+        let budget = limit.map_or_else(Budget::unlimited, Budget::limited);
+        let budget = match price.max(seen) {
+            Some(price) => budget.with_price(price),
+            None => budget,
+        };
+        let (submissions, tasks, polls_per_second) = plain.widths;
+        let widths = Widths { submissions, tasks, polls_per_second };
+        let (base, fetch, ordered) = (self.base.clone(), plain.fetch, plain.ordered);
+        Ok(Plan { client, base, widths, budget, reserved, ledger, fetch, ordered })
+    }
+
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
         let client = self.client(py).map_err(|error| failure::exception(py, &error))?;
         Ok(client.with_policy(policy.0.clone()))
@@ -103,10 +166,12 @@ impl Engine {
             let error = Error::new(ErrorKind::Misconfigured, error.to_string());
             failure::exception(py, &error)
         })?;
+        let budget = setup.budget.as_deref().map(money).transpose();
+        let budget = budget.map_err(|error| failure::exception(py, &error))?;
         let client = Mutex::new(Some((std::process::id(), client)));
         // The environment may change; the gateway may not.
         let setup = Setup { base_url: Some(base_url), ..setup };
-        Ok(Self { setup, base, client })
+        Ok(Self { setup, base, client, purse: budget.map(Purse::of) })
     }
 
     /// Where the gateway is.
@@ -157,32 +222,40 @@ impl Engine {
         policy: &NativePolicy,
         fetch: bool,
     ) -> PyResult<Operation> {
-        let client = self.client_with(py, policy)?;
-        let order = wish.check().map_err(|error| failure::exception(py, &error))?;
-        let note = Note::new(self.base.clone());
-        let noting = Arc::new(Noting { note: Arc::clone(&note), inner: None });
-        Ok(Operation::new(Some(note), async move {
+        let single = self.single(py, wish, policy)?;
+        Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
             let begun = Instant::now();
-            let template = order.template().to_owned();
-            let request = order.request(&client).await?;
-            let effect = client.with_journal(noting).run(request).await?;
+            let (client, template) = (single.client.clone(), single.order.template().to_owned());
+            let watch = async |client: Client, request| client.run(request).await;
+            let effect = single.submit(watch, Clone::clone).await?;
             made(&client, effect, fetch, Some(template), begun).await
         }))
     }
 
     /// Submits, and knows the task's id then.
     fn submit(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
-        let client = self.client_with(py, policy)?;
-        let order = wish.check().map_err(|error| failure::exception(py, &error))?;
-        let note = Note::new(self.base.clone());
-        let noting = Arc::new(Noting { note: Arc::clone(&note), inner: None });
-        Ok(Operation::new(Some(note), async move {
-            let template = order.template().to_owned();
-            let request = order.request(&client).await?;
-            let handle = client.with_journal(noting).submit(request).await?;
+        let single = self.single(py, wish, policy)?;
+        Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
+            let template = single.order.template().to_owned();
+            let submit = async |client: Client, request| client.submit(request).await;
+            // A task just submitted has not told its cost, and no verdict: it is let go of.
+            let still = |result: &Result<TaskHandle, Error>| match result {
+                Ok(handle) => Err(Error::new(ErrorKind::WaitTimeout, "").about(handle.id())),
+                Err(error) => Err(error.clone()),
+            };
+            let handle = single.submit(submit, still).await?;
             let at = now();
             Ok(Value::Handle(Box::new(Submitted { handle, template, at })))
         }))
+    }
+
+    /// Does many rows at once. `widths` are submissions and tasks in flight and polls a second;
+    /// `budget` and `price` are decimal text; `rows` gives plain dicts.
+    fn run_many(&self, py: Python<'_>, plain: PlainMany, policy: &NativePolicy) -> PyResult<Many> {
+        let plan = self.plan(py, &plain, policy);
+        let plan = plan.map_err(|error| failure::exception(py, &error))?;
+        let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
+        Ok(Many::start(&runtime, plan, plain.rows))
     }
 
     /// A task submitted before; `submitted` in seconds since the epoch, if it is known.
@@ -248,7 +321,7 @@ impl Engine {
         &self,
         py: Python<'_>,
         picture: PlainPicture,
-        path: Option<std::path::PathBuf>,
+        path: Option<PathBuf>,
         policy: &NativePolicy,
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
@@ -276,6 +349,76 @@ impl Engine {
             Ok(Value::Text(reference.as_str().to_owned()))
         }))
     }
+}
+
+/// Many rows, as Python says them.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct PlainMany {
+    rows: Py<PyIterator>,
+    widths: (u32, u32, f64),
+    budget: Option<String>,
+    price: Option<String>,
+    journal: Option<PathBuf>,
+    fetch: bool,
+    ordered: bool,
+}
+
+/// One submission by itself.
+struct Single {
+    client: Client,
+    order: Order,
+    note: Arc<Note>,
+    ledger: Option<Ledger>,
+    origin: Origin,
+    purse: Option<Arc<Purse>>,
+}
+
+impl Single {
+    /// Submits within the budget and under the journal; `end` says what an outcome is to them.
+    async fn submit<T>(
+        self,
+        submit: impl AsyncFnOnce(Client, EffectRequest) -> Result<T, Error>,
+        end: impl FnOnce(&Result<T, Error>) -> Result<Effect, Error>,
+    ) -> Result<T, Error> {
+        let loaded = self.order.load_aside().await?;
+        let mut reserved = match self.purse {
+            Some(purse) => Some(purse.reserve().await?),
+            None => None,
+        };
+        let mut row = None;
+        if let Some(ledger) = self.ledger {
+            let draft = loaded.row(&self.origin, None, None)?;
+            let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
+            let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
+            row = Some(begun.map_err(|error| journal::failed(&error))?);
+        }
+        let inner = row.as_ref().map(OpenRow::journal);
+        let noting = Arc::new(Noting { note: self.note, inner });
+        let result = match loaded.request(&self.client).await {
+            Ok(request) => submit(self.client.with_journal(noting), request).await,
+            Err(error) => Err(error),
+        };
+        let end = end(&result);
+        if let Some(reserved) = &mut reserved {
+            reserved.settle(&end);
+        }
+        if let Some(row) = row {
+            let settled = row.settle(&end).map_err(|error| journal::failed(&error));
+            // An effect that was paid for is worth more than the word that it was.
+            if result.is_err() {
+                settled?;
+            }
+        }
+        result
+    }
+}
+
+/// Decimal text as money.
+fn money(text: &str) -> Result<Decimal, Error> {
+    text.parse().map_err(|error| {
+        Error::new(ErrorKind::Misconfigured, format!("{text:?} is no sum of USD: {error}"))
+    })
 }
 
 /// Violations of the service's rules, and errors about the photo.

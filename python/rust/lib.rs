@@ -15,11 +15,14 @@ mod catalogue;
 mod emulator;
 mod engine;
 mod failure;
+mod journal;
 mod mailbox;
+mod many;
 mod note;
 mod operation;
 mod photo;
 mod policy;
+mod purse;
 mod runtime;
 mod submission;
 mod value;
@@ -40,6 +43,8 @@ mod _native {
     use super::engine::{Engine, Handle};
     #[pymodule_export]
     use super::mailbox::Mailbox;
+    #[pymodule_export]
+    use super::many::Many;
     #[pymodule_export]
     use super::note::{forget_submissions, submissions_under_way, wait_for_submissions};
     #[pymodule_export]

@@ -77,7 +77,10 @@ impl Mailbox {
             std::mem::take(&mut *arrived)
         };
         let letter = |(number, result): (u64, Result<Value, Error>)| match result {
-            Ok(value) => Ok((number, Some(value.into_python(py)?), None)),
+            Ok(value) => Ok(match value.into_python(py) {
+                Ok(value) => (number, Some(value), None),
+                Err(error) => (number, None, Some(error.into_value(py).into_bound(py).into_any())),
+            }),
             Err(error) => Ok((number, None, Some(failure::object(py, &error)?))),
         };
         arrived.into_iter().map(letter).collect()

@@ -59,6 +59,14 @@ impl Note {
         }
     }
 
+    /// What goes on though nobody waits; `None` if nothing was submitted.
+    pub fn goes_on(&self) -> Option<String> {
+        let known = self.know();
+        let something = known.task.is_some() || known.posting.is_some();
+        drop(known);
+        something.then(|| self.hint())
+    }
+
     fn take_down(&self, fact: &Fact) {
         let mut known = self.know();
         match fact {

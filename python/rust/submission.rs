@@ -1,6 +1,8 @@
 //! What is asked for: checked at once, before anything leaves.
 
-use effects_core::{Checked, Draft, EffectRequest, Error, ErrorKind};
+use effects_core::{
+    Checked, Draft, EffectRequest, Error, ErrorKind, Origin, Photo, RowDraft, RowPhoto,
+};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 
@@ -17,11 +19,18 @@ pub struct Wish {
     pub allow_unlisted: bool,
 }
 
-/// What is asked for, checked; a local photo is still to be uploaded.
+/// What is asked for, checked; a local photo is still to be read.
 #[derive(Clone, Debug)]
 pub struct Order {
     checked: Checked,
     photo: Option<Image>,
+}
+
+/// What is asked for, with the photo at hand if it is local; it is still to be uploaded.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    checked: Checked,
+    photo: Option<Photo>,
 }
 
 impl Wish {
@@ -49,22 +58,56 @@ impl Order {
         self.checked.template.id()
     }
 
-    /// The request, once a local photo is where the service can fetch it.
-    pub async fn request(self, client: &Client) -> Result<EffectRequest, Error> {
-        if let Some(image) = self.photo {
-            // Files are read and pixels encoded off the runtime: both block.
-            let photo = tokio::task::spawn_blocking(|| image.photo()).await;
-            let photo = photo.unwrap_or_else(|_| Err(missing()))?;
-            let reference = client.upload(&photo).await?;
-            return Ok(self.checked.with_reference(reference));
+    /// Reads a local photo. It blocks.
+    pub fn load(self) -> Result<Loaded, Error> {
+        let photo = self.photo.map(Image::photo).transpose()?;
+        Ok(Loaded { checked: self.checked, photo })
+    }
+
+    /// Reads a local photo off the runtime.
+    pub async fn load_aside(self) -> Result<Loaded, Error> {
+        if self.photo.is_none() {
+            return self.load();
         }
-        match self.checked.reference.clone() {
-            Some(reference) => Ok(self.checked.with_reference(reference)),
-            None => Err(missing()),
-        }
+        tokio::task::spawn_blocking(|| self.load()).await.unwrap_or_else(|_| Err(unread()))
     }
 }
 
-fn missing() -> Error {
+impl Loaded {
+    /// The request, once a local photo is where the service can fetch it.
+    pub async fn request(self, client: &Client) -> Result<EffectRequest, Error> {
+        let reference = match (&self.photo, &self.checked.reference) {
+            (Some(photo), _) => client.upload(photo).await?,
+            (None, Some(reference)) => reference.clone(),
+            (None, None) => return Err(unread()),
+        };
+        Ok(self.checked.with_reference(reference))
+    }
+
+    /// Its row of a journal, still to be named.
+    pub fn row(
+        &self,
+        origin: &Origin,
+        key: Option<String>,
+        tag: Option<String>,
+    ) -> Result<RowDraft, Error> {
+        let photo = match (&self.photo, &self.checked.reference) {
+            (Some(photo), _) => RowPhoto::content(photo, photo.name()),
+            (None, Some(reference)) => RowPhoto::Url(reference.clone()),
+            (None, None) => return Err(unread()),
+        };
+        Ok(RowDraft {
+            origin: origin.clone(),
+            template: self.checked.template.clone(),
+            size: self.checked.size,
+            photo,
+            key,
+            tag,
+            target: None,
+        })
+    }
+}
+
+fn unread() -> Error {
     Error::new(ErrorKind::UnusablePhoto, "the photo could not be read")
 }

@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::engine::Handle;
+use crate::failure;
+use crate::many::RowEnd;
 
 /// What an operation comes to.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub enum Value {
     Path(PathBuf),
     /// A URL.
     Text(String),
+    /// How a row of many ended, or the end of them.
+    Row(Option<Box<RowEnd>>),
 }
 
 /// An effect and what is known of how it was made.
@@ -70,9 +74,24 @@ impl Value {
             },
             Self::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
             Self::Path(path) => path.into_pyobject(py).map(Bound::into_any),
+            Self::Row(end) => row(py, end),
             Self::Text(text) => text.into_pyobject(py).map(Bound::into_any).map_err(Into::into),
         }
     }
+}
+
+/// The row's number, its effect, what went wrong: one of the latter two is `None`.
+fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
+    let (number, effect, error) = match end.map(|end| *end) {
+        None => return Ok(py.None().into_bound(py)),
+        Some(RowEnd::Broken(error)) => return Err(error),
+        Some(RowEnd::Unwritten(error)) => return Err(failure::exception(py, &error)),
+        Some(RowEnd::Ended(number, Ok(made))) => (number, Some(effect(py, &made)?), None),
+        Some(RowEnd::Ended(number, Err(error))) => {
+            (number, None, Some(failure::object(py, &error)?))
+        }
+    };
+    (number, effect, error).into_pyobject(py).map(Bound::into_any)
 }
 
 fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {

@@ -14,6 +14,7 @@ from . import _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
+from ._many import Job, Result
 from ._task import AsyncTask, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
@@ -45,12 +46,14 @@ __all__ = [
     "Emulator",
     "Event",
     "InvalidRequest",
+    "Job",
     "OutOfCredit",
     "OutcomeUnknown",
     "Pace",
     "Picture",
     "Policy",
     "RateLimited",
+    "Result",
     "SeenRequest",
     "Task",
     "TaskFailed",

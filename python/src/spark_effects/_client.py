@@ -3,9 +3,10 @@
 import os
 
 from . import _native
-from ._plans import ClientPlans, checked
+from ._many import AsyncResults, Results
+from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, seconds
+from ._values import Policy, money, seconds
 from ._wait import awaiting, blocking, misspelt, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -48,11 +49,12 @@ class _ClientBase:
             "uploads": uploads,
             "proxy": proxy,
             "ca_bundle": ca_bundle and os.fspath(ca_bundle),
+            "budget": money("budget", budget),
+            "journal": journal and os.path.abspath(os.fspath(journal)),
         }
         self._engine = _native.Engine(setup)
         # A gateway of the environment stays with the client wherever it is sent; a key does not.
-        self._options = {**setup, "base_url": self._engine.base_url(), "budget": budget}
-        self._options["journal"] = journal and os.fspath(journal)
+        self._options = {**setup, "base_url": self._engine.base_url()}
 
     @property
     def base_url(self):
@@ -118,8 +120,10 @@ class Client(_ClientBase):
         repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.
         uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
             ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
-        budget: what `map` and `as_completed` may spend, in USD, as text or `decimal.Decimal`.
-        journal: the file in which `map` and `as_completed` keep what they did.
+        budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. A pickled
+            client has it anew.
+        journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
+            shows it.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
@@ -138,12 +142,15 @@ class Client(_ClientBase):
 
     __slots__ = ()
     _task_class = Task
+    _results_class = Results
 
     run = blocking(ClientPlans.run)
     submit = blocking(ClientPlans.submit)
     download = blocking(ClientPlans.download)
     fetch = blocking(ClientPlans.fetch)
     upload = blocking(ClientPlans.upload)
+    map = plain(many(ordered=True))
+    as_completed = plain(many(ordered=False))
 
 
 class AsyncClient(_ClientBase):
@@ -155,12 +162,15 @@ class AsyncClient(_ClientBase):
 
     __slots__ = ()
     _task_class = AsyncTask
+    _results_class = AsyncResults
 
     run = awaiting(ClientPlans.run)
     submit = awaiting(ClientPlans.submit)
     download = awaiting(ClientPlans.download)
     fetch = awaiting(ClientPlans.fetch)
     upload = awaiting(ClientPlans.upload)
+    map = plain(many(ordered=True))
+    as_completed = plain(many(ordered=False))
 
 
 def _rebuilt(kind, options, policy):

@@ -11,10 +11,11 @@ from ._image import plain_image
 from ._templates import Template, UnlistedTemplate
 from .errors import Violation
 
-__all__ = ["ClientPlans", "TaskPlans"]
+__all__ = ["ClientPlans", "TaskPlans", "checked", "wish"]
 
 
-def _wish(template, image, width, height):
+def wish(template, image, width, height):
+    """What is asked for, as the native half reads it."""
     unlisted = isinstance(template, UnlistedTemplate)
     if isinstance(template, Template):
         template = template.value
@@ -87,8 +88,8 @@ class ClientPlans:
             UnreadableAnswer: the service answered with what nobody can read.
         """
         policy = _policy(self._policy, policy, wait_timeout)
-        wish = _wish(template, image, width, height)
-        return self._engine.run(wish, policy._native, fetch), _effect
+        asked = wish(template, image, width, height)
+        return self._engine.run(asked, policy._native, fetch), _effect
 
     def submit(self, template, image, *, width=None, height=None, policy=None):
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -99,8 +100,8 @@ class ClientPlans:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
         own = _policy(self._policy, policy, None)
-        wish = _wish(template, image, width, height)
-        operation = self._engine.submit(wish, own._native)
+        asked = wish(template, image, width, height)
+        operation = self._engine.submit(asked, own._native)
 
         def finish(facts):
             handle, task_id, template = facts
@@ -142,8 +143,73 @@ class ClientPlans:
             InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
             TransportError: the upload failed.
         """
-        wish = _wish(None, image, None, None)
-        return self._engine.upload(wish, self._policy._native), _same
+        asked = wish(None, image, None, None)
+        return self._engine.upload(asked, self._policy._native), _same
+
+
+def many(ordered):
+    """The method that does many jobs: both orders and both clients share it."""
+
+    def method(
+        self,
+        jobs,
+        *,
+        in_flight=16,
+        budget=None,
+        price=None,
+        journal=None,
+        policy=None,
+        fetch=True,
+        progress=False,
+        submissions=None,
+        polls_per_second=None,
+    ):
+        from ._many import start
+
+        return self._results_class(
+            *start(
+                self,
+                jobs,
+                ordered=ordered,
+                in_flight=in_flight,
+                budget=budget,
+                price=price,
+                journal=journal,
+                policy=policy,
+                fetch=fetch,
+                progress=progress,
+                submissions=submissions,
+                polls_per_second=polls_per_second,
+            )
+        )
+
+    order = "in the order of the jobs" if ordered else "as they end"
+    method.__name__ = "map" if ordered else "as_completed"
+    method.__doc__ = f"""Does many jobs at once and yields a `Result` for each, {order}.
+
+        A job that fails is a result with an error and stops no other. With a journal, running the same
+        jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+
+        Args:
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks. It is drawn
+                from a thread of its own, as room comes.
+            in_flight: tasks in flight at once.
+            budget: what all of it may cost, in USD, as text or `decimal.Decimal`; what is left of the
+                client's own budget when left out. Jobs beyond it end with `BudgetExceeded`, unsent.
+            price: what one picture costs at most, in USD, if it is known.
+            journal: the file that keeps what was done, safe against crashes; the client's own when
+                left out.
+            policy: how the runs behave, instead of the client's own policy.
+            fetch: whether to fetch the pictures' bytes.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+            submissions: submissions in flight at once; 4 when left out.
+            polls_per_second: looks a second, over all tasks; 20 when left out.
+
+        Raises:
+            InvalidRequest: an option cannot be used.
+            EffectsError: the journal cannot be opened, read or written.
+        """
+    return method
 
 
 class TaskPlans:
@@ -198,6 +264,6 @@ class TaskPlans:
 
 def checked(client, template, image, width, height):
     """Everything wrong with a request, as violations."""
-    violations, problems = client._engine.check(_wish(template, image, width, height))
+    violations, problems = client._engine.check(wish(template, image, width, height))
     found = [Violation(*rule) for rule in violations]
     return found + [Violation(None, "image_input1", None, str(problem)) for problem in problems]

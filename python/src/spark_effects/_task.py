@@ -8,13 +8,14 @@ __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
 
 class _TaskBase:
-    __slots__ = ("_client", "_effect", "_handle", "_seen", "id", "template")
+    __slots__ = ("_client", "_effect", "_expected", "_handle", "_seen", "id", "template")
 
     def __init__(self, client, handle, id, template):
         self._client = client
         self._handle = handle
         self._seen = None
         self._effect = None
+        self._expected = None
         self.id = id
         self.template = template
 
@@ -42,6 +43,14 @@ class _TaskBase:
         from . import _display
 
         return _display.task(self)
+
+    def _told(self, event):
+        _, usually, rest = event.text.partition("(usually ")
+        self._expected = rest.rstrip(")") if usually else self._expected
+        return event
+
+    def _eta(self):
+        return self._expected
 
     def _follow(self, policy):
         policy = policy or self._client._policy
@@ -105,7 +114,7 @@ class Events:
         facts = waited(self._stream.next())
         if facts is None:
             raise StopIteration
-        return Event(*facts)
+        return self._task._told(Event(*facts))
 
 
 class AsyncEvents:
@@ -124,7 +133,7 @@ class AsyncEvents:
         facts = await awaited(self._stream.next())
         if facts is None:
             raise StopAsyncIteration
-        return Event(*facts)
+        return self._task._told(Event(*facts))
 
 
 def _picked_up(client, id, template, submitted):

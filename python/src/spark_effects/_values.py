@@ -2,7 +2,7 @@
 
 from . import _native
 
-__all__ = ["Backoff", "Pace", "Policy", "seconds"]
+__all__ = ["Backoff", "Pace", "Policy", "money", "seconds"]
 
 
 def seconds(name, value):
@@ -15,6 +15,17 @@ def seconds(name, value):
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value!r}: give a number of seconds that is not negative")
     return value
+
+
+def money(name, value):
+    """A sum in USD as decimal text; floats are refused, since they are no money."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, float)) or not (
+        isinstance(value, (str, int)) or type(value).__name__ == "Decimal"
+    ):
+        raise TypeError(f"{name} is {value!r}: give USD as text, such as '5.00', or as a Decimal")
+    return str(value)
 
 
 class _Value:

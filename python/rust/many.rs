@@ -1,0 +1,548 @@
+//! Many rows at once: drawn from a Python iterator as room comes, ended in any order.
+//!
+//! Rows are drawn on a thread of their own, which alone asks for the interpreter's lock. A permit
+//! for each row that is drawn and not yet taken bounds memory, however slow whoever takes them is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use effects_client::{Ending, Found, Job, Ledger, OpenRow, Work};
+use effects_core::{
+    AsyncJournal, BaseUrl, Budget, Effect, Error, ErrorKind, Occurrences, Origin, Row, SpendBy,
+    TaskId, Widths,
+};
+use effects_reqwest::{Client, RunMany};
+use futures_util::future::{Either, select};
+use pyo3::prelude::*;
+use pyo3::types::PyIterator;
+use rust_decimal::Decimal;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::journal;
+use crate::note::{Note, Noting};
+use crate::operation::Operation;
+use crate::purse::Reserved;
+use crate::submission::{Loaded, Wish};
+use crate::value::{Made, Value, task_id};
+
+type Journal = Arc<dyn AsyncJournal>;
+
+/// What many rows have in common.
+#[derive(Debug)]
+pub struct Plan {
+    pub client: Client,
+    pub base: BaseUrl,
+    pub widths: Widths,
+    pub budget: Budget,
+    /// What the client's own budget holds for all of it.
+    pub reserved: Option<Reserved>,
+    pub ledger: Option<(Ledger, PathBuf)>,
+    pub fetch: bool,
+    /// Whether ends come in the order of the rows.
+    pub ordered: bool,
+}
+
+/// A row as Python says it: something to ask for, or a task to follow.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct PlainRow {
+    wish: Option<Wish>,
+    task: Option<String>,
+    key: Option<String>,
+    tag: Option<String>,
+}
+
+/// How a row ended.
+#[derive(Debug)]
+pub enum RowEnd {
+    /// Its number, and its effect or what went wrong.
+    Ended(usize, Result<Box<Made>, Error>),
+    /// The iterator raised: no more rows come.
+    Broken(PyErr),
+    /// The journal could not be written to its end.
+    Unwritten(Error),
+}
+
+/// Many rows under way.
+#[pyclass(frozen, module = "spark_effects._native")]
+pub struct Many {
+    shared: Arc<Shared>,
+    ends: Arc<tokio::sync::Mutex<Ends>>,
+}
+
+struct Ends {
+    arrivals: UnboundedReceiver<RowEnd>,
+    /// Ends that came before their turn, where the order matters.
+    early: BTreeMap<usize, RowEnd>,
+    next: usize,
+    ordered: bool,
+}
+
+struct Shared {
+    base: BaseUrl,
+    journal: Option<PathBuf>,
+    permits: Semaphore,
+    stopped: AtomicBool,
+    stop: Notify,
+    /// Rows in the batch, by the numbers of their jobs.
+    open: Mutex<HashMap<usize, Open>>,
+}
+
+/// A row in the batch.
+struct Open {
+    row: usize,
+    note: Arc<Note>,
+    known: Option<(OpenRow, Row)>,
+    template: Option<String>,
+    begun: Instant,
+}
+
+impl Many {
+    /// Begins; rows are drawn from `rows`, which gives plain dicts.
+    pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
+        let (tell, arrivals) = unbounded_channel();
+        let room = plan.widths.tasks as usize + SPARE;
+        let shared = Arc::new(Shared {
+            base: plan.base.clone(),
+            journal: plan.ledger.as_ref().map(|(_, path)| path.clone()),
+            permits: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
+            stopped: AtomicBool::new(false),
+            stop: Notify::new(),
+            open: Mutex::default(),
+        });
+        let drawer = Drawer {
+            shared: Arc::clone(&shared),
+            runtime: runtime.clone(),
+            client: plan.client.clone(),
+            ledger: plan.ledger.as_ref().map(|(ledger, _)| ledger.clone()),
+            occurrences: Occurrences::default(),
+            rows,
+            drawn: 0,
+            jobs: 0,
+            fetch: plan.fetch,
+            tell: tell.clone(),
+        };
+        let ordered = plan.ordered;
+        runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, tell));
+        let ends = Ends { arrivals, early: BTreeMap::new(), next: 0, ordered };
+        Self { shared, ends: Arc::new(tokio::sync::Mutex::new(ends)) }
+    }
+}
+
+#[pymethods]
+impl Many {
+    /// The next end, `None` after the last.
+    fn next(&self) -> Operation {
+        let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
+        Operation::new(None, async move {
+            let end = ends.lock().await.next().await;
+            if matches!(end, Some(RowEnd::Ended(..))) {
+                shared.permits.add_permits(1);
+            }
+            match end {
+                Some(RowEnd::Unwritten(error)) => Err(error),
+                end => Ok(Value::Row(end.map(Box::new))),
+            }
+        })
+    }
+
+    /// Stops the watching. What was not submitted is not; what is under way goes on.
+    fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// What whoever stops waiting should know.
+    fn hint(&self) -> String {
+        self.shared.hint()
+    }
+}
+
+impl std::fmt::Debug for Many {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Many").field("base_url", &self.shared.base).finish_non_exhaustive()
+    }
+}
+
+/// Nobody takes the ends any more.
+impl Drop for Many {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Ends {
+    async fn next(&mut self) -> Option<RowEnd> {
+        if !self.ordered {
+            return self.arrivals.recv().await;
+        }
+        loop {
+            if let Some(end) = self.early.remove(&self.next) {
+                self.next += 1;
+                return Some(end);
+            }
+            match self.arrivals.recv().await {
+                Some(RowEnd::Ended(row, result)) => {
+                    self.early.insert(row, RowEnd::Ended(row, result));
+                }
+                // What came before its turn is still told.
+                Some(RowEnd::Broken(error)) => {
+                    self.early.insert(usize::MAX, RowEnd::Broken(error));
+                }
+                Some(other) => return Some(other),
+                None => {
+                    let (row, end) = self.early.pop_first()?;
+                    self.next = row.saturating_add(1);
+                    return Some(end);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.permits.close();
+        self.stop.notify_one();
+        for open in self.open().values() {
+            open.note.abandon();
+        }
+    }
+
+    fn hint(&self) -> String {
+        let open = self.open();
+        let mut hints: Vec<String> = open.values().filter_map(|open| open.note.goes_on()).collect();
+        drop(open);
+        hints.sort_unstable();
+        let more = hints.len().saturating_sub(MOST_HINTS);
+        hints.truncate(MOST_HINTS);
+        if more > 0 {
+            hints.push(format!("and {more} more"));
+        }
+        if hints.is_empty() {
+            hints.push("nothing that was submitted is still running".to_owned());
+        }
+        if let Some(journal) = &self.journal {
+            let path = journal.display();
+            hints.push(format!(
+                "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
+            ));
+        }
+        hints.join("\n")
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Draws rows and makes jobs of them, on the thread of its own that `run_many` gives it.
+struct Drawer {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    client: Client,
+    ledger: Option<Ledger>,
+    occurrences: Occurrences,
+    rows: Py<PyIterator>,
+    drawn: usize,
+    jobs: usize,
+    fetch: bool,
+    tell: UnboundedSender<RowEnd>,
+}
+
+impl Iterator for Drawer {
+    type Item = Job<Journal>;
+
+    fn next(&mut self) -> Option<Job<Journal>> {
+        loop {
+            // The permit comes back when the row's end is taken.
+            self.runtime.block_on(self.shared.permits.acquire()).ok()?.forget();
+            let drawn = Python::try_attach(|py| {
+                let next = self.rows.bind(py).clone().next();
+                next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
+            });
+            let row = match drawn.flatten()? {
+                Ok(row) => row,
+                Err(error) => {
+                    // Whoever takes the ends is told, or is gone.
+                    let _ = self.tell.send(RowEnd::Broken(error));
+                    return None;
+                }
+            };
+            if self.shared.stopped.load(Ordering::SeqCst) {
+                return None;
+            }
+            let number = self.drawn;
+            self.drawn += 1;
+            match self.job(number, row) {
+                Ok(Some(job)) => return Some(job),
+                Ok(None) => {}
+                Err(error) => drop(self.tell.send(RowEnd::Ended(number, Err(error)))),
+            }
+        }
+    }
+}
+
+impl Drawer {
+    /// The job of a row; `None` where somebody else does it, and its end is told later.
+    fn job(&mut self, number: usize, row: PlainRow) -> Result<Option<Job<Journal>>, Error> {
+        let PlainRow { wish, task, key, tag } = row;
+        if let Some(task) = task {
+            let job = Job::from(task_id(&task)?);
+            return Ok(Some(self.begin(number, job, None, None)));
+        }
+        let Some(wish) = wish else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
+        };
+        let order = wish.check()?;
+        let template = Some(order.template().to_owned());
+        let loaded = order.load()?;
+        let Some(ledger) = self.ledger.clone() else {
+            let request = self.upload(loaded)?;
+            return Ok(Some(self.begin(number, request.into(), None, template)));
+        };
+        let origin = self.shared.base.origin().clone();
+        let row = self.row(&loaded, &origin, key, tag)?;
+        let job = match ledger.open(&row).map_err(|error| journal::failed(&error))? {
+            Found::Submit(open) => {
+                let request = self.upload(loaded)?;
+                let job = open.submit(request);
+                self.begin(number, job, Some((open, row)), template)
+            }
+            Found::Watch(open) | Found::Settled(open) => {
+                if let Some(error) = open.record().and_then(journal::verdict) {
+                    return Err(error);
+                }
+                let Some(job) = open.watch() else { return Err(no_task()) };
+                self.begin(number, job, Some((open, row)), template)
+            }
+            Found::Doubtful(record) => return Err(journal::doubtful(&record)),
+            Found::Elsewhere(_) => {
+                let (client, tell, fetch) = (self.client.clone(), self.tell.clone(), self.fetch);
+                self.runtime.spawn(async move {
+                    let begun = Instant::now();
+                    let result = attend(&client, &ledger, &row).await;
+                    let end = made(&client, result, fetch, template, begun).await;
+                    let _ = tell.send(RowEnd::Ended(number, end));
+                });
+                return Ok(None);
+            }
+        };
+        Ok(Some(job))
+    }
+
+    fn row(
+        &mut self,
+        loaded: &Loaded,
+        origin: &Origin,
+        key: Option<String>,
+        tag: Option<String>,
+    ) -> Result<Row, Error> {
+        let draft = loaded.row(origin, key, tag)?;
+        let occurrence = self.occurrences.count(&draft);
+        let invalid = |error: effects_core::SignedUrl| {
+            Error::new(ErrorKind::InvalidRequest, error.to_string())
+        };
+        draft.row(occurrence).map_err(invalid)
+    }
+
+    fn upload(&self, loaded: Loaded) -> Result<effects_core::EffectRequest, Error> {
+        self.runtime.block_on(loaded.request(&self.client))
+    }
+
+    /// Notes what is known of a job from here on.
+    fn begin(
+        &mut self,
+        row: usize,
+        job: Job<Journal>,
+        known: Option<(OpenRow, Row)>,
+        template: Option<String>,
+    ) -> Job<Journal> {
+        let base = self.shared.base.clone();
+        let note = match &job.work {
+            Work::Submit(_) => Note::new(base),
+            Work::Watch { task, .. } => Note::about(base, task.clone()),
+        };
+        let noting = Noting { note: Arc::clone(&note), inner: job.journal };
+        let open = Open { row, note, known, template, begun: Instant::now() };
+        self.shared.open().insert(self.jobs, open);
+        self.jobs += 1;
+        Job { work: job.work, journal: Some(Arc::new(noting)) }
+    }
+}
+
+/// Drives the batch, settles what ends and tells it.
+async fn finish_all(
+    shared: Arc<Shared>,
+    plan: Plan,
+    drawer: Drawer,
+    tell: UnboundedSender<RowEnd>,
+) {
+    let Plan { client, widths, budget, ledger, fetch, reserved, .. } = plan;
+    let mut many = client.run_many(drawer, widths, budget);
+    let reserved = reserved.map(|reserved| Arc::new(Mutex::new((reserved, Decimal::ZERO))));
+    let mut finishing = JoinSet::new();
+    while let Some(ended) = next(&mut many, &shared).await {
+        let Some(open) = shared.open().remove(&ended.index) else { continue };
+        if let Some(reserved) = &reserved {
+            let mut held = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+            settle_part(&mut held, &ended.result);
+        }
+        let (client, tell) = (client.clone(), tell.clone());
+        let ledger = ledger.as_ref().map(|(ledger, _)| ledger.clone());
+        finishing.spawn(async move {
+            let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
+            let end = made(&client, result, fetch, open.template, open.begun).await;
+            // Nobody takes it any more, but the journal has it.
+            let _ = tell.send(RowEnd::Ended(open.row, end));
+        });
+        while finishing.len() >= MOST_DOWNLOADS {
+            finishing.join_next().await;
+        }
+    }
+    while finishing.join_next().await.is_some() {}
+    if let Some(reserved) = &reserved {
+        let mut held = reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubtful = held.1;
+        held.0.release_but(doubtful);
+    }
+    if let Some((ledger, _)) = ledger {
+        let store = Arc::clone(ledger.store());
+        let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
+        if let Ok(Err(error)) = flushed {
+            let _ = tell.send(RowEnd::Unwritten(error));
+        }
+    }
+}
+
+/// The next end of the batch; a stop comes between.
+async fn next(many: &mut RunMany, shared: &Shared) -> Option<effects_client::Ended> {
+    loop {
+        {
+            let stop = std::pin::pin!(shared.stop.notified());
+            let ended = std::pin::pin!(many.next());
+            if let Either::Left((ended, _)) = select(ended, stop).await {
+                return ended;
+            }
+        }
+        many.stop();
+    }
+}
+
+/// Tells a client's own budget what one of many cost; what may have cost is kept back.
+fn settle_part(held: &mut (Reserved, Decimal), result: &Result<Effect, Error>) {
+    match result {
+        Ok(effect) => held.0.spend_part(effect.usage.cost.unwrap_or_default()),
+        Err(error) => {
+            if let effects_core::Cause::Failed(failed) = error.cause() {
+                let cost = failed.usage.as_ref().and_then(|usage| usage.cost);
+                held.0.spend_part(cost.unwrap_or_default());
+            } else if error.task_id().is_some() || error.kind() == ErrorKind::OutcomeUnknown {
+                held.1 += held.0.price().unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// The result, once the journal knows it.
+async fn settled(
+    client: &Client,
+    ledger: Option<&Ledger>,
+    open: &Open,
+    result: Result<Effect, Error>,
+) -> Result<Effect, Error> {
+    let (Some(ledger), Some((known, row))) = (ledger, &open.known) else { return result };
+    match known.settle(&result) {
+        Ok(Ending::Told) => result,
+        Ok(Ending::Taken) => attend(client, ledger, row).await,
+        // An effect that was paid for is worth more than the word that it was.
+        Err(error) => result.and(Err(journal::failed(&error))),
+    }
+}
+
+/// Waits for a row that is in other hands: until they let go of it, or it is settled.
+async fn attend(client: &Client, ledger: &Ledger, row: &Row) -> Result<Effect, Error> {
+    let begun = Instant::now();
+    loop {
+        let (ledger, again) = (ledger.clone(), row.clone());
+        let found = tokio::task::spawn_blocking(move || ledger.open(&again)).await;
+        let found = found.unwrap_or_else(|_| {
+            Err(effects_core::JournalError::Unreadable("it was given up half-way".to_owned()))
+        });
+        match found.map_err(|error| journal::failed(&error))? {
+            Found::Watch(open) | Found::Settled(open) => {
+                if let Some(error) = open.record().and_then(journal::verdict) {
+                    return Err(error);
+                }
+                let task = open.record().and_then(|record| record.standing.task().cloned());
+                let Some(task) = task else { return Err(no_task()) };
+                return follow(client, &open, task).await;
+            }
+            Found::Doubtful(record) => return Err(journal::doubtful(&record)),
+            Found::Elsewhere(record) if begun.elapsed() > client.policy().wait_timeout => {
+                let holder = record.holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
+                let message = format!(
+                    "row {} of the journal is still in other hands{holder}; the wait is over",
+                    record.number
+                );
+                return Err(Error::new(ErrorKind::WaitTimeout, message));
+            }
+            Found::Elsewhere(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+            Found::Submit(_) => {
+                let message = "another process had this row in hand and let go of it before \
+                    anything was paid for: run the same jobs again";
+                return Err(Error::new(ErrorKind::Journal, message));
+            }
+        }
+    }
+}
+
+async fn follow(client: &Client, open: &OpenRow, task: TaskId) -> Result<Effect, Error> {
+    let result = client.with_journal(open.journal::<Journal>()).task(task).wait().await;
+    open.settle(&result).map_err(|error| journal::failed(&error))?;
+    result
+}
+
+async fn made(
+    client: &Client,
+    result: Result<Effect, Error>,
+    fetch: bool,
+    template: Option<String>,
+    begun: Instant,
+) -> Result<Box<Made>, Error> {
+    let effect = result?;
+    let mut fetched = Vec::new();
+    if fetch {
+        for picture in &effect.pictures {
+            fetched.push(client.fetch(picture).await?);
+        }
+    }
+    let elapsed = begun.elapsed().as_secs_f64();
+    Ok(Box::new(Made { effect, fetched, template, elapsed }))
+}
+
+fn no_task() -> Error {
+    Error::new(ErrorKind::Journal, "the journal's row has no task to follow")
+}
+
+/// The highest cost of a picture that a journal knows at this origin, in USD.
+pub fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
+    let spends = ledger.store().spend(SpendBy::Template, Some(origin));
+    let spends = spends.map_err(|error| journal::failed(&error))?;
+    Ok(spends.into_iter().filter_map(|spend| spend.highest).max())
+}
+
+/// Rows drawn beyond those in flight, so that one that is slow to come holds up no other.
+const SPARE: usize = 64;
+/// Pictures fetched at once.
+const MOST_DOWNLOADS: usize = 32;
+/// Tasks named to whoever stops waiting.
+const MOST_HINTS: usize = 20;
+/// Between two looks at a row in other hands.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);

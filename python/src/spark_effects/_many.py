@@ -1,0 +1,234 @@
+"""Many jobs at once: drawn as room comes, yielded in the order of the jobs or as they end."""
+
+from ._effect import Effect
+from ._plans import wish
+from ._values import _Value, money
+from ._wait import annotate, awaited, waited
+from .errors import EffectsError
+
+__all__ = ["AsyncResults", "Job", "Result", "ResultList", "Results", "start"]
+
+
+class Job(_Value):
+    """One picture of many: what is asked for, and what the journal knows it by.
+
+    Args:
+        template: a `Template`, or the exact id of one.
+        image: the photo, in any form that `Client.run` takes.
+        width: pixels across; 1328 when left out.
+        height: pixels down; 1328 when left out.
+        key: a name of your own for it, unique in the journal; needed where the image is a link that is
+            signed anew each time.
+        tag: a word to add costs up by.
+    """
+
+    __slots__ = _fields = ("template", "image", "width", "height", "key", "tag")
+
+    def __init__(self, template, image, *, width=None, height=None, key=None, tag=None):
+        self._set(template=template, image=image, width=width, height=height, key=key, tag=tag)
+
+    def _row(self):
+        asked = wish(self.template, self.image, self.width, self.height)
+        return {"wish": asked, "task": None, "key": self.key, "tag": self.tag}
+
+
+class Result:
+    """How one job of many ended: with an effect, or with an error.
+
+    Attributes:
+        index: the job's place among the jobs, from 0.
+        job: the job, as it was given.
+        effect: the `Effect`; ``None`` if there is none.
+        error: the `EffectsError`; ``None`` if there is none.
+    """
+
+    __slots__ = ("effect", "error", "index", "job")
+
+    def __init__(self, index, job, effect, error):
+        self.index = index
+        self.job = job
+        self.effect = effect
+        self.error = error
+
+    @property
+    def ok(self):
+        """Whether there is an effect."""
+        return self.error is None
+
+    def unwrap(self):
+        """The effect; raises the error if there is none."""
+        if self.error is not None:
+            raise self.error
+        return self.effect
+
+    def __reduce__(self):
+        return (Result, (self.index, self.job, self.effect, self.error))
+
+    def __repr__(self):
+        return f"<Result {self.index}: {self.effect if self.ok else self.error!r}>"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from . import _display
+
+        return _display.results([self])
+
+
+class ResultList(list):
+    """Results that show themselves as a grid in a notebook."""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from . import _display
+
+        return _display.results(self)
+
+
+class _ResultsBase:
+    __slots__ = ("_jobs", "_many", "_meter")
+
+    def __init__(self, many, jobs, meter):
+        self._many = many
+        self._jobs = jobs
+        self._meter = meter
+
+    def stop(self):
+        """Stops the watching: what was not submitted is not, and what is under way goes on.
+
+        The results still to come tell what was known of each.
+        """
+        self._many.stop()
+
+    def _made(self, facts):
+        if facts is None:
+            self._close()
+            return None
+        index, effect, error = facts
+        result = Result(index, self._jobs.pop(index, None), effect and Effect(*effect), error)
+        if self._meter is not None:
+            self._meter.count(result)
+        return result
+
+    def _close(self):
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
+
+    def _left(self, error):
+        self._close()
+        self._many.stop()
+        annotate(error, self._many.hint())
+
+
+class Results(_ResultsBase):
+    """The results of many jobs, as an iterator. Leaving it early stops the watching."""
+
+    __slots__ = ()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            result = self._made(waited(self._many.next()))
+        except EffectsError:
+            raise
+        except BaseException as error:
+            self._left(error)
+            raise
+        if result is None:
+            raise StopIteration
+        return result
+
+    def all(self):
+        """Every result still to come, as a list that shows itself as a grid in a notebook."""
+        return ResultList(self)
+
+
+class AsyncResults(_ResultsBase):
+    """The results of many jobs, as an async iterator. Leaving it early stops the watching."""
+
+    __slots__ = ()
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            result = self._made(await awaited(self._many.next()))
+        except EffectsError:
+            raise
+        except BaseException as error:
+            self._left(error)
+            raise
+        if result is None:
+            raise StopAsyncIteration
+        return result
+
+    async def all(self):
+        """Every result still to come, as a list that shows itself as a grid in a notebook."""
+        return ResultList([result async for result in self])
+
+
+def start(
+    client,
+    jobs,
+    *,
+    ordered,
+    in_flight,
+    budget,
+    price,
+    journal,
+    policy,
+    fetch,
+    progress,
+    submissions,
+    polls_per_second,
+):
+    """Begins many jobs; returns what the results are made of."""
+    import os
+
+    if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
+        raise TypeError("the jobs are an async iterable: give a plain one, drawn from a thread of its own")
+    given = {}
+    if in_flight < 1:
+        raise ValueError(f"in_flight is {in_flight!r}: give 1 or more")
+    submissions = min(4, in_flight) if submissions is None else submissions
+    polls = 20.0 if polls_per_second is None else float(polls_per_second)
+    many = client._engine.run_many(
+        {
+            "rows": _rows(iter(jobs), given),
+            "widths": (submissions, in_flight, polls),
+            "budget": money("budget", budget),
+            "price": money("price", price),
+            "journal": journal and os.fspath(journal),
+            "fetch": fetch,
+            "ordered": ordered,
+        },
+        (policy or client._policy)._native,
+    )
+    meter = None
+    if progress:
+        from ._progress import Meter
+
+        meter = Meter(len(jobs) if hasattr(jobs, "__len__") else None)
+    return many, given, meter
+
+
+def _rows(jobs, given):
+    """Plain rows out of jobs, each remembered until its result is there."""
+    for index, job in enumerate(jobs):
+        given[index] = job
+        yield _row(job)
+
+
+def _row(job):
+    if hasattr(job, "_handle"):
+        return {"wish": None, "task": job.id, "key": None, "tag": None}
+    if isinstance(job, dict):
+        return Job(**job)._row()
+    if isinstance(job, (tuple, list)):
+        return Job(*job)._row()
+    if isinstance(job, Job):
+        return job._row()
+    raise TypeError(
+        f"a job is {type(job).__name__!r}: give a Job, a (template, image) pair, a dict, or a task"
+    )

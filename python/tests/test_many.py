@@ -1,0 +1,265 @@
+"""Many jobs at once: orders, budgets, the journal, and what a crash leaves behind."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from decimal import Decimal
+
+import pytest
+from conftest import PHOTO, URL
+
+import spark_effects
+from spark_effects import Job, Template
+
+QUICK = {"polls_per_second": 5000}
+
+
+def jobs(count):
+    return [("glass_ball", f"https://example.com/{n}.jpg") for n in range(count)]
+
+
+def test_map_keeps_the_order_and_as_completed_does_not_wait(emulator, client):
+    emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 0.3}]})
+    # One submission at a time, so that the slow task is the first job's.
+    results = list(client.map(jobs(20), submissions=1, **QUICK))
+    assert [result.index for result in results] == list(range(20))
+    assert [result.job for result in results] == jobs(20)
+    assert all(result.ok and result.effect.bytes() for result in results)
+    emulator.reset()
+    ended = [result.index for result in client.as_completed(jobs(20), submissions=1, **QUICK)]
+    assert sorted(ended) == list(range(20))
+    assert ended[-1] == 0
+
+
+def test_every_form_of_a_job(client, emulator):
+    task = client.submit("glass_ball", URL)
+    forms = [
+        ("glass_ball", URL),
+        {"template": "my_world", "image": URL, "width": 512, "tag": "t"},
+        Job(Template.FELT_KEYCHAIN, PHOTO, height=600, key="mine"),
+        task,
+    ]
+    results = client.map(iter(forms), **QUICK).all()
+    assert [result.ok for result in results] == [True] * 4
+    assert results[3].effect.task_id == task.id
+    assert emulator.counts["accepted"] == 4
+    with pytest.raises(TypeError, match="a job is"):
+        list(client.map(["glass_ball"], **QUICK))
+    with pytest.raises(TypeError):
+        list(client.map([{"template": "glass_ball", "picture": URL}], **QUICK))
+
+
+def test_a_bad_job_stops_no_other(client, emulator, tmp_path):
+    given = [("glas_ball", URL), ("glass_ball", tmp_path / "none.png"), ("glass_ball", URL)]
+    bad, missing, good = client.map(given, **QUICK)
+    assert isinstance(bad.error, spark_effects.InvalidRequest)
+    assert bad.error.violations[0].suggestions == ("glass_ball",)
+    assert "cannot be read" in str(missing.error)
+    assert good.unwrap().bytes()
+    with pytest.raises(spark_effects.InvalidRequest):
+        bad.unwrap()
+
+
+def test_what_the_iterator_raises_comes_out_and_what_was_begun_ends(client):
+    def broken():
+        yield from jobs(2)
+        raise LookupError("the manifest ends here")
+
+    results = client.as_completed(broken(), **QUICK)
+    found = []
+    with pytest.raises(LookupError, match="manifest"):
+        while True:
+            found.append(next(results))
+    found += list(results)
+    assert sorted(result.index for result in found) == [0, 1]
+
+
+def test_jobs_are_drawn_as_room_comes(client):
+    drawn = []
+
+    def endless():
+        for n in range(10**9):
+            drawn.append(n)
+            yield ("glass_ball", URL)
+
+    results = client.as_completed(endless(), in_flight=4, fetch=False, **QUICK)
+    for _ in range(30):
+        next(results)
+    assert len(drawn) <= 30 + 4 + 64 + 1
+    results.stop()
+
+
+def test_the_budget_holds_before_anything_is_sent(client, emulator):
+    results = list(client.map(jobs(10), budget="0.10", **QUICK))
+    done = [result for result in results if result.ok]
+    refused = [result for result in results if not result.ok]
+    assert len(done) == 3 == emulator.counts["accepted"]
+    assert {type(result.error) for result in refused} == {spark_effects.BudgetExceeded}
+    for bad in (0.1, True, object()):
+        with pytest.raises(TypeError, match="budget"):
+            client.map(jobs(1), budget=bad)
+
+
+def test_a_client_s_budget_holds_for_its_life(emulator):
+    client = emulator.client(poll=0.005, budget=Decimal("0.13"))
+    client.run("glass_ball", URL)
+    done = [result.ok for result in client.map(jobs(2), **QUICK)]
+    assert done == [True, True]
+    client.run("glass_ball", URL)
+    with pytest.raises(spark_effects.BudgetExceeded, match=r"0\.13"):
+        client.run("glass_ball", URL)
+    with pytest.raises(spark_effects.BudgetExceeded):
+        client.submit("glass_ball", URL)
+    assert not any(result.ok for result in client.map(jobs(2), **QUICK))
+    assert emulator.counts["accepted"] == 4
+
+
+def test_threads_that_share_a_budget_never_exceed_it(emulator):
+    client = emulator.client(poll=0.005, budget="0.10")
+    ends = []
+
+    def work():
+        try:
+            client.run("glass_ball", URL)
+            ends.append("done")
+        except spark_effects.BudgetExceeded:
+            ends.append("refused")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ends) == ["done"] * 3 + ["refused"] * 5
+    assert str(emulator.spent) == "0.09"
+
+
+def test_a_second_run_pays_for_nothing_twice(client, emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    first = list(client.map(jobs(10), journal=journal, **QUICK))
+    again = list(client.map(jobs(12), journal=journal, **QUICK))
+    assert emulator.counts["accepted"] == 12
+    ids = [result.unwrap().task_id for result in first]
+    assert [result.unwrap().task_id for result in again][:10] == ids
+    assert all(result.effect.bytes() for result in again)
+
+
+def test_doubtful_and_failed_rows_are_told_and_not_sent_again(client, emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    emulator.script("create", {"kind": "reset", "when": "after"}, {"kind": "fail", "code": "3009095"})
+    options = {"journal": journal, "submissions": 1, **QUICK}
+    lost, failed = client.map(jobs(2), **options)
+    assert isinstance(lost.error, spark_effects.OutcomeUnknown)
+    assert isinstance(failed.error, spark_effects.TaskFailed)
+    lost, failed = client.map(jobs(2), **options)
+    assert isinstance(lost.error, spark_effects.OutcomeUnknown)
+    assert "effects resolve 1" in str(lost.error)
+    assert isinstance(failed.error, spark_effects.TaskFailed)
+    assert failed.error.task_id
+    assert emulator.counts["accepted"] == 2
+
+
+def test_a_signed_link_needs_a_key(client, emulator, tmp_path):
+    signed = "https://example.com/cat.jpg?X-Amz-Signature=5f"
+    given = [("glass_ball", signed), Job("glass_ball", signed, key="cat")]
+    bare, keyed = client.map(given, journal=tmp_path / "run.db", **QUICK)
+    assert "key" in str(bare.error)
+    assert keyed.ok
+    assert emulator.counts["accepted"] == 1
+
+
+def test_single_runs_are_journaled_too(emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    client = emulator.client(poll=0.005, journal=journal)
+    client.run("glass_ball", URL)
+    client.submit("glass_ball", URL)
+    import sqlite3
+
+    with sqlite3.connect(journal) as database:
+        tables = [name for (name,) in database.execute("select name from sqlite_master")]
+    assert tables
+    assert emulator.api_key.encode() not in journal.read_bytes()
+
+
+def test_the_async_client_does_the_same(async_client, emulator):
+    async def main():
+        ordered = [result async for result in async_client.map(jobs(20), **QUICK)]
+        ended = await async_client.as_completed(jobs(20), **QUICK).all()
+        return ordered, ended
+
+    ordered, ended = asyncio.run(main())
+    assert [result.index for result in ordered] == list(range(20))
+    assert sorted(result.index for result in ended) == list(range(20))
+    assert all(result.ok for result in [*ordered, *ended])
+    assert emulator.counts["accepted"] == 40
+
+
+CHILD = """
+import sys, spark_effects
+url, key, journal, count = sys.argv[1:]
+client = spark_effects.Client(base_url=url, api_key=key, poll=0.01)
+jobs = [("glass_ball", f"https://example.com/{n}.jpg") for n in range(int(count))]
+done = 0
+try:
+    for result in client.as_completed(jobs, journal=journal or None, polls_per_second=500, fetch=False):
+        done += result.ok
+        print(result.index, result.effect or result.error, flush=True)
+except KeyboardInterrupt as error:
+    print("\\n".join(getattr(error, "__notes__", [])), flush=True)
+    sys.exit(130)
+print("done", done)
+"""
+
+
+def child(emulator, journal, count):
+    script = textwrap.dedent(CHILD)
+    arguments = [sys.executable, "-c", script, emulator.base_url, emulator.api_key, str(journal), str(count)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_ctrl_c_in_the_middle_names_every_task_that_goes_on(emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
+    running = child(emulator, "", 3)
+    while emulator.counts["accepted"] < 3:
+        pass
+    while sum(seen.endpoint == "task" for seen in emulator.requests) < 6:
+        pass
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    tasks = {seen.path.rsplit("/", 1)[1] for seen in emulator.requests if seen.endpoint == "task"}
+    assert len(tasks) == 3
+    for task in tasks:
+        assert f"effects wait {task} --base-url {emulator.base_url}" in out + errors
+
+
+def test_a_killed_run_is_taken_up_and_each_row_is_paid_once(emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    for after in (1, 5, 12):
+        running = child(emulator, journal, 30)
+        for _ in range(after):
+            running.stdout.readline()
+        running.kill()
+        running.communicate()
+    running = child(emulator, journal, 30)
+    out, errors = running.communicate(timeout=120)
+    assert running.returncode == 0, errors
+    lines = out.splitlines()
+    doubtful = [line for line in lines if "doubtful" in line]
+    done = int(lines[-1].split()[1])
+    assert done + len(doubtful) == 30, out
+    assert max(emulator.counts["by_body"].values()) == 1, "a row was paid twice"
+
+
+def test_two_processes_on_one_journal_pay_once(emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    both = [child(emulator, journal, 20) for _ in range(2)]
+    for running in both:
+        out, errors = running.communicate(timeout=120)
+        assert out.splitlines()[-1] == "done 20", out + errors
+    assert emulator.counts["accepted"] == 20
+    assert max(emulator.counts["by_body"].values()) == 1
