@@ -73,11 +73,7 @@ pub(crate) async fn next(
     let faults: Vec<Option<Fault>> = faults
         .collect::<Result<_, _>>()
         .map_err(|why| Refusal::bad_request(format!("faults: {why}")))?;
-    let objection = faults.iter().flatten().find_map(|fault| fault.objection(on));
-    if let Some(objection) = objection {
-        return Err(Refusal::bad_request(objection));
-    }
-    gateway.faults.script(on, faults);
+    gateway.faults.script(on, faults).map_err(|error| Refusal::bad_request(error.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::BoxError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -173,22 +172,22 @@ struct Load {
 async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Load, Refusal> {
     let limits = &gateway.options.limits;
     let most_bytes = most_bytes(endpoint, limits);
-    let told = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-    // One that is told to be too long is refused by its head.
-    let bytes = told.unwrap_or(most_bytes).min(most_bytes);
-    let whole = async {
-        // Many may send a request at once, but only so many of them a photo.
-        let room = if bytes > SMALL { Some(room(gateway, bytes).await) } else { None };
-        let body = Limited::new(body, most_bytes).collect().await?;
-        Ok::<_, BoxError>(Load { body: body.to_bytes(), room })
+    let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if told.is_some_and(|bytes| bytes > most_bytes) {
+        return Err(too_large(most_bytes));
+    }
+    let bytes = told.unwrap_or(most_bytes);
+    // Many may send a request at once, but only so many of them a photo.
+    let room = if bytes > SMALL {
+        let room = tokio::time::timeout(limits.request_time, room(gateway, bytes)).await;
+        Some(room.map_err(|_| Refusal::busy("too many large bodies at once"))?)
+    } else {
+        None
     };
+    let whole = Limited::new(body, most_bytes).collect();
     match tokio::time::timeout(limits.request_time, whole).await {
-        Ok(Ok(load)) => Ok(load),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "PAYLOAD_TOO_LARGE",
-            format!("the body is larger than {most_bytes} bytes"),
-        )),
+        Ok(Ok(body)) => Ok(Load { body: body.to_bytes(), room }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most_bytes)),
         Ok(Err(_)) => Err(Refusal::bad_request("the body broke off")),
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -196,6 +195,11 @@ async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Load,
             format!("the body did not arrive within {:?}", limits.request_time),
         )),
     }
+}
+
+fn too_large(most_bytes: usize) -> Refusal {
+    let words = format!("the body is larger than {most_bytes} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
 }
 
 /// Waits for the room that so many bytes take. A body larger than all there is takes all there is.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::Template;
 
 use super::fault::Fault;
-use super::plan::{FaultPlan, RateLimit, When};
+use super::plan::{BadPlan, FaultPlan, RateLimit, When};
 use crate::endpoint::Endpoint;
 use crate::rng;
 
@@ -53,11 +53,20 @@ impl Faults {
     }
 
     /// What the next requests of an endpoint meet, after those scripted before; `None` is none.
-    pub(crate) fn script(&self, on: Endpoint, faults: impl IntoIterator<Item = Option<Fault>>) {
+    /// All of them are scripted, or none.
+    pub(crate) fn script(&self, on: Endpoint, faults: Vec<Option<Fault>>) -> Result<(), BadPlan> {
+        if let Some(why) = faults.iter().flatten().find_map(|fault| fault.objection(on)) {
+            return Err(BadPlan::new(why));
+        }
         let mut inner = self.lock();
         let queue = inner.next.entry(on).or_default();
-        queue.extend(faults.into_iter().take(MOST_SCRIPTED.saturating_sub(queue.len())));
+        if queue.len() + faults.len() > MOST_SCRIPTED {
+            let why = format!("at most {MOST_SCRIPTED} requests of an endpoint are scripted ahead");
+            return Err(BadPlan::new(why));
+        }
+        queue.extend(faults);
         self.listen(&inner);
+        Ok(())
     }
 
     /// Starts the plan again and forgets what is scripted.
@@ -212,7 +221,7 @@ mod tests {
     fn a_script_comes_before_a_key_and_a_key_before_the_plan() {
         let plan = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::Garbage));
         let faults = Faults::new(plan, 0);
-        faults.script(Endpoint::Create, [Some(Fault::NoUrl), None]);
+        faults.script(Endpoint::Create, vec![Some(Fault::NoUrl), None]).unwrap();
         let of_key = Fault::lost();
         let decide = || faults.decide(Endpoint::Create, Some(&of_key), || None);
         assert_eq!(decide(), Some(Fault::NoUrl));
@@ -220,6 +229,20 @@ mod tests {
         assert_eq!(decide(), Some(Fault::lost()));
         assert_eq!(faults.decide(Endpoint::Create, None, || None), Some(Fault::Garbage));
         assert_eq!(faults.decide(Endpoint::Task, Some(&of_key), || None), None);
+    }
+
+    #[test]
+    fn what_cannot_be_scripted_is_scripted_not_even_in_part() {
+        let faults = Faults::new(FaultPlan::none(), 0);
+        let decide = |on| faults.decide(on, None, || None);
+        assert!(
+            faults.script(Endpoint::Task, vec![Some(Fault::Garbage), Some(Fault::NoUrl)]).is_err()
+        );
+        assert_eq!(decide(Endpoint::Task), None);
+        faults.script(Endpoint::Task, vec![None; MOST_SCRIPTED - 1]).unwrap();
+        assert!(faults.script(Endpoint::Task, vec![Some(Fault::Garbage), None]).is_err());
+        faults.script(Endpoint::Task, vec![Some(Fault::Garbage)]).unwrap();
+        assert_eq!(faults.lock().next[&Endpoint::Task].len(), MOST_SCRIPTED);
     }
 
     #[test]

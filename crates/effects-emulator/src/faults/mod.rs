@@ -16,6 +16,6 @@ pub use body::{ErrorBody, RetryAfter};
 pub use fault::{Fault, Moment};
 pub use plan::{BadPlan, FaultPlan, FaultRule, RateLimit, When};
 
-pub(crate) use dice::Faults;
+pub(crate) use dice::{Faults, MOST_SCRIPTED};
 pub(crate) use key::fault_of_key;
 pub(crate) use spoil::{Cut, answer_instead, spoil};

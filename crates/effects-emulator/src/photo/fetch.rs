@@ -107,6 +107,8 @@ fn build(reach: Reach) -> Result<Client, String> {
             .redirect(redirect::Policy::none())
             // A proxy would do the resolving, and with it the choice of the address.
             .no_proxy()
+            // A photo is compressed as it is; a small answer must not unfold into a large one.
+            .no_gzip()
             .dns_resolver(Arc::new(CheckedResolver(reach)))
             .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
     };
@@ -150,3 +152,22 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 const MOST_REDIRECTS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The addresses a name is resolved to are the ones that are connected to: a name that means
+    /// something else a moment later is checked again then.
+    #[tokio::test]
+    async fn names_resolve_to_addresses_within_reach_alone() {
+        let resolve = async |reach| {
+            let found = CheckedResolver(reach).resolve("localhost".parse().unwrap()).await;
+            found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
+        };
+        let local = resolve(Reach { loopback: true, private: false }).await.unwrap();
+        assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback), "{local:?}");
+        let error = resolve(Reach { loopback: false, private: true }).await.unwrap_err();
+        assert!(error.to_string().contains("does not fetch from"), "{error}");
+    }
+}
