@@ -1,14 +1,15 @@
 //! How fast looks at tasks are answered, and what a task weighs.
 //!
-//! `cargo run --release -p effects-emulator --example bench` prints the processor time of a look as
-//! a ratio to an axum handler that returns a constant, both measured side by side in rounds, and
-//! the memory of a hundred thousand tasks. It reads `/proc` and so needs Linux.
+//! `cargo run --release -p effects-emulator --example bench` prints how long an emulator takes to
+//! start, the processor time of a look as a ratio to an axum handler that returns a constant, both
+//! measured side by side in rounds, and the memory of a hundred thousand tasks. It reads `/proc` and
+//! so needs Linux.
 
 use std::error::Error;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -17,8 +18,26 @@ use effects_emulator::{Emulator, Latency, Pictures};
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
+    starts()?;
     looks()?;
     weight()
+}
+
+/// How long it takes to have an emulator, and to be rid of it: tests start one each.
+fn starts() -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..50 {
+        let begun = Instant::now();
+        let emulator = Emulator::builder().pictures(Pictures::Stub).start()?;
+        TcpStream::connect(emulator.address())?;
+        let started = begun.elapsed();
+        emulator.stop();
+        took.push((started, begun.elapsed() - started));
+    }
+    took.sort_unstable();
+    let (started, stopped) = took[took.len() / 2];
+    println!("an emulator starts in {started:.1?} and stops in {stopped:.1?} (median of 50)");
+    Ok(())
 }
 
 /// Alternates between both servers, so that whatever else the machine does hits both.

@@ -101,3 +101,8 @@ pub use record::{Counts, SeenRequest};
 pub use seen::{SeenFailure, SeenTask};
 pub use serve::serve;
 pub use store::StoreError;
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -47,6 +47,32 @@ fn a_virtual_clock_moves_tasks_only_when_told() {
 }
 
 #[test]
+fn tasks_take_what_the_latency_of_their_template_says() {
+    let latency: Latency = "7s,glass_ball=2s..9s,my_world=lognormal:12s:0.5".parse().unwrap();
+    let builder = Emulator::builder().pictures(Pictures::Stub).clock(ClockKind::Virtual);
+    let emulator = builder.latency(latency).start().unwrap();
+    for template in ["glass_ball", "my_world", "felt_keychain"] {
+        for _ in 0..40 {
+            create(&emulator, &json!({"image_input1": "u", "template_id": template}));
+        }
+    }
+    let took = |template: &str| {
+        let tasks = emulator.tasks().into_iter();
+        let of_it = tasks.filter(|task| task.template_id.as_deref() == Some(template));
+        let mut took: Vec<u64> = of_it.map(|task| task.due - task.created).collect();
+        took.sort_unstable();
+        took
+    };
+    assert!(took("felt_keychain").iter().all(|took| *took == 7_000));
+    let evenly = took("glass_ball");
+    assert!(evenly.iter().all(|took| (2_000..=9_000).contains(took)), "{evenly:?}");
+    assert!(evenly[0] < 3_500 && evenly[39] > 7_500, "{evenly:?}");
+    let lognormal = took("my_world");
+    assert!((9_000..16_000).contains(&lognormal[20]), "{lognormal:?}");
+    assert!(lognormal[0] < 8_000 && lognormal[39] > 18_000, "{lognormal:?}");
+}
+
+#[test]
 fn a_task_whose_time_has_come_is_painted_before_the_clock_is_heard_to_strike() {
     struct Slow;
     impl Painter for Slow {

@@ -351,6 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_a_plan_that_can_be_followed_and_tells_of_every_kind() {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme.split_once("```toml\n").unwrap();
+        let (plan, _) = rest.split_once("```").unwrap();
+        let plan: FaultPlan = plan.parse().unwrap();
+        assert_eq!(plan.rules.len(), 3);
+        // What serde says of a kind there is none of lists those there are.
+        let error = refused("[[fault]]\non = \"task\"\nkind = \"nonsense\"");
+        let (_, kinds) = error.split_once("expected one of ").unwrap();
+        let kinds: Vec<&str> = kinds.split('`').skip(1).step_by(2).collect();
+        assert!(kinds.len() >= 18, "{kinds:?}");
+        for kind in kinds {
+            assert!(readme.contains(&format!("`{kind}`")), "the README knows no `{kind}`");
+        }
+    }
+
+    #[test]
     fn every_fault_reads_back_from_what_it_writes() {
         let text = r#"
             balance = "0.30"
