@@ -4,6 +4,19 @@ use resvg::tiny_skia::Pixmap;
 
 /// Encodes an opaque picture as an RGB PNG with text chunks that say what painted it.
 pub(crate) fn png(pixmap: &Pixmap, template: &str) -> Result<Vec<u8>, png::EncodingError> {
+    with_notice(pixmap, template, Some(NOTICE))
+}
+
+/// Encodes an opaque picture of pictures that may come from anywhere.
+pub(crate) fn sheet(pixmap: &Pixmap, title: &str) -> Result<Vec<u8>, png::EncodingError> {
+    with_notice(pixmap, title, None)
+}
+
+fn with_notice(
+    pixmap: &Pixmap,
+    title: &str,
+    notice: Option<&str>,
+) -> Result<Vec<u8>, png::EncodingError> {
     let (width, height) = (pixmap.width(), pixmap.height());
     let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
     for pixel in pixmap.data().chunks_exact(4) {
@@ -15,8 +28,10 @@ pub(crate) fn png(pixmap: &Pixmap, template: &str) -> Result<Vec<u8>, png::Encod
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder.add_text_chunk("Software".to_owned(), "effects-render".to_owned())?;
-    encoder.add_text_chunk("Comment".to_owned(), NOTICE.to_owned())?;
-    encoder.add_text_chunk("Title".to_owned(), template.to_owned())?;
+    if let Some(notice) = notice {
+        encoder.add_text_chunk("Comment".to_owned(), notice.to_owned())?;
+    }
+    encoder.add_text_chunk("Title".to_owned(), title.to_owned())?;
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&rgb)?;
     writer.finish()?;

@@ -44,6 +44,7 @@
 //!     as they are on disk, with no new build, and prints the time. Look at the pictures.
 //! 12. The tests then hold it to its size, to its bytes and to being unlike all others.
 
+mod contact_sheet;
 mod encode;
 mod error;
 mod filters;
@@ -61,6 +62,7 @@ mod truncation;
 
 use std::ops::RangeInclusive;
 
+pub use contact_sheet::{SheetPicture, contact_sheet};
 pub use encode::NOTICE;
 pub use error::PaintError;
 pub use looks::{Look, is_painted, looks};
