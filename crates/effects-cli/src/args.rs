@@ -7,7 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use effects_core::{BaseUrl, Uploads};
 
 use crate::commands::{
-    check, completions, emulator, run, sampler, status, submit, templates, wait,
+    batch, check, completions, cost, emulator, resolve, resume, run, sampler, status, submit,
+    tasks, templates, wait,
 };
 use crate::values::Poll;
 
@@ -75,7 +76,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
     pub(crate) poll: Poll,
 
-    /// A word of yours that the results of run and submit repeat with --json
+    /// A word of yours: results repeat it, and costs are added up by it
     #[arg(long, global = true, value_name = "TEXT")]
     pub(crate) tag: Option<String>,
 
@@ -105,6 +106,16 @@ pub(crate) enum Command {
     Status(status::Arguments),
     /// Wait for a task and save its picture
     Wait(wait::Arguments),
+    /// Do a manifest of rows, each paid for once
+    Batch(Box<batch::Arguments>),
+    /// List what the journal knows of tasks
+    Tasks(tasks::Arguments),
+    /// Wait for what is unfinished in the journal, and download it
+    Resume(resume::Arguments),
+    /// Tell the journal what became of a doubtful row
+    Resolve(resolve::Arguments),
+    /// Add up what tasks cost
+    Cost(cost::Arguments),
     /// Check a request against every rule, without a network
     Check(check::Arguments),
     /// List the templates, all or those that match
@@ -139,8 +150,10 @@ impl Cli {
         if *emulator && base_url.is_some() {
             return Some("--emulator takes the place of the gateway: leave --base-url out");
         }
-        let outlives =
-            matches!(self.command, Command::Submit(_) | Command::Status(_) | Command::Wait(_));
+        let outlives = matches!(
+            self.command,
+            Command::Submit(_) | Command::Status(_) | Command::Wait(_) | Command::Resume(_)
+        );
         (*emulator && outlives).then_some(
             "--emulator ends with this command, and its tasks with it: start one that stays with \
              `effects emulator` and give its --base-url",

@@ -13,7 +13,7 @@ use effects_core::{Effect, Error, Event, Journal, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
-use crate::flight::{Flight, Standing};
+use crate::flight::{Flight, Recorded, Standing};
 use crate::gateway::Place;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -42,9 +42,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// The client, so that its submissions are known here.
-    pub(crate) fn client(&self, client: &Client) -> Client {
-        client.with_journal(Arc::clone(&self.flight) as Arc<dyn Journal>)
+    /// The client, so that its submissions are known here, and on record where there is one.
+    pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
+        let flight = Arc::clone(&self.flight);
+        client.with_journal(match record {
+            Some(record) => Arc::new(Recorded { flight, record }),
+            None => flight,
+        })
     }
 
     /// Follows a run to its end and shows what it tells.

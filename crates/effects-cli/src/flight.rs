@@ -5,7 +5,7 @@
 //! the task's id. Nothing can slip between looking and leaving.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use effects_core::{Entry, Fact, Journal, JournalError, TaskId};
 
@@ -53,8 +53,46 @@ impl Flight {
         state.standing.clone()
     }
 
+    /// An intent could not be put on record, so nothing was sent.
+    fn nothing_left(&self, error: &JournalError) {
+        self.lock().standing = Standing::Nothing(Some(error.to_string()));
+        // Nobody listens only once the command has its result.
+        let _ = self.wake.send(Wake::Answered);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The journal of one command that is on record elsewhere too.
+///
+/// A submission is only said to be in flight once its intent is durable, and an answer is durable
+/// before anybody leaves for having heard of it.
+pub(crate) struct Recorded {
+    pub(crate) flight: Arc<Flight>,
+    pub(crate) record: Arc<dyn Journal>,
+}
+
+impl Journal for Recorded {
+    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        let intent = matches!(entry.fact, Fact::Intent { .. });
+        if intent {
+            self.flight.write(entry)?;
+        }
+        let written = self.record.write(entry);
+        match (intent, written) {
+            (true, Ok(())) => Ok(()),
+            (true, Err(error)) => {
+                self.flight.nothing_left(&error);
+                Err(error)
+            }
+            (false, written) => {
+                // The command knows its task even where the record cannot be written.
+                self.flight.write(entry)?;
+                written
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use effects_ureq::{Client, ClientBuilder};
 
 use crate::args::Global;
 use crate::failure::Failure;
-use crate::output::say;
+use crate::state;
 
 /// Where the gateway is.
 #[derive(Clone, Debug)]
@@ -46,6 +46,14 @@ impl Place {
         }
     }
 
+    /// Its origin. That of a gateway inside this command is known once it listens.
+    pub(crate) fn origin(&self) -> Result<Origin, Error> {
+        match self {
+            Self::At(base) => Ok(base.origin().clone()),
+            Self::Inside => loopback(),
+        }
+    }
+
     /// How a local photo gets there.
     ///
     /// # Errors
@@ -54,10 +62,7 @@ impl Place {
     pub(crate) fn uploads(&self, chosen: Option<&Uploads>) -> Result<Uploads, Error> {
         let chosen = chosen.cloned().unwrap_or_default();
         match self {
-            Self::Inside => chosen.chosen_for(
-                &Origin::try_from("http://127.0.0.1".to_owned())
-                    .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))?,
-            ),
+            Self::Inside => chosen.chosen_for(&loopback()?),
             Self::At(base) => chosen.chosen_for(base.origin()),
         }
     }
@@ -66,17 +71,27 @@ impl Place {
 /// A client, and the gateway it talks to if that is inside this command.
 pub(crate) struct Gateway {
     pub(crate) client: Client,
+    origin: Origin,
     /// Kept when the client is done with.
     _pace: Option<KeptPace>,
     /// Kept for as long as the client is used.
     _emulator: Option<Emulator>,
 }
 
+fn loopback() -> Result<Origin, Error> {
+    origin_of("http://127.0.0.1")
+}
+
+fn origin_of(url: &str) -> Result<Origin, Error> {
+    let misconfigured = |error: String| Error::new(ErrorKind::Misconfigured, error);
+    Origin::try_from(url.to_owned()).map_err(|error| misconfigured(error.to_string()))
+}
+
 impl Gateway {
     /// Connects, as far as that needs no network.
     pub(crate) fn open(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
         let mut builder = ClientBuilder::<Client>::from_env();
-        let (mut emulator, mut pace) = (None, None);
+        let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
         match place {
             Place::At(base) => {
                 pace = KeptPace::load(base.origin(), global.quiet);
@@ -91,6 +106,7 @@ impl Gateway {
             Place::Inside => {
                 let started = Emulator::start().map_err(|error| cannot_start(&error))?;
                 builder = builder.base_url(started.base_url()).api_key(started.api_key());
+                origin = origin_of(started.base_url())?;
                 emulator = Some(started);
             }
         }
@@ -98,7 +114,12 @@ impl Gateway {
             builder = builder.uploads(uploads.clone());
         }
         let client = builder.policy(policy).build()?;
-        Ok(Self { client, _pace: pace, _emulator: emulator })
+        Ok(Self { client, origin, _pace: pace, _emulator: emulator })
+    }
+
+    /// The gateway's origin.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin.clone()
     }
 }
 
@@ -140,7 +161,7 @@ impl Drop for KeptPace {
 
 fn warn(error: &PaceFileError, quiet: bool) {
     if !quiet {
-        say(&format!("warning: what is learnt of durations is not kept: {error}"));
+        state::warn_once(&format!("what is learnt of durations is not kept: {error}"));
     }
 }
 

@@ -50,7 +50,7 @@ impl Image {
 }
 
 /// A file whose name looks like a URL can be given as `./http:…`.
-fn is_url(given: &str) -> bool {
+pub(crate) fn is_url(given: &str) -> bool {
     let scheme = given.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     given.contains("://") || matches!(scheme.as_deref(), Some("http" | "https" | "data"))
 }

@@ -4,11 +4,13 @@
 
 mod args;
 mod attend;
+mod batch;
 mod commands;
 mod failure;
 mod flight;
 mod gateway;
 mod image;
+mod journal;
 mod logging;
 mod naming;
 mod output;
@@ -17,6 +19,7 @@ mod problem;
 mod progress;
 mod request;
 mod signals;
+mod state;
 mod values;
 
 use std::process::ExitCode;

@@ -42,29 +42,34 @@ impl Names {
     }
 }
 
-fn harmless(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let mut name: String = text
-        .chars()
-        .enumerate()
-        // A dot first would hide the file, a hyphen make it look like an option.
-        .map(|(index, c)| if plain(c) && (index > 0 || !".-".contains(c)) { c } else { '_' })
-        .take(LONGEST)
-        .collect();
+/// A text as part of a file's name: itself if it can be one, else made plain, with a hash of what
+/// it was.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut name = plain(text);
     if name != text {
-        name.push_str(&format!("-{:08x}", hash(text)));
+        let hash = hash(text);
+        // Folded: both halves count.
+        name.push_str(&format!("-{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff)));
     }
     name
 }
 
-/// FNV-1a, folded to half its length.
-fn hash(text: &str) -> u32 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+/// A text with everything replaced that could act in a path, and cut.
+pub(crate) fn plain(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.chars()
+        .enumerate()
+        // A dot first would hide the file, a hyphen make it look like an option.
+        .map(|(index, c)| if plain(c) && (index > 0 || !".-".contains(c)) { c } else { '_' })
+        .take(LONGEST)
+        .collect()
+}
+
+/// FNV-1a: the same in every version, since names are made of it.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    #[allow(clippy::cast_possible_truncation, reason = "folded: both halves count")]
-    let folded = (hash >> 32) as u32 ^ hash as u32;
-    folded
+    })
 }
 
 /// Two of them, a number and the name of a file under way stay below 255 bytes.

@@ -64,6 +64,22 @@ impl Output {
         }
     }
 
+    /// Prints one of many results that are written down elsewhere too, so that a reader that is gone
+    /// misses nothing.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        match write_line(&mut io::stdout().lock(), text) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::Unforeseen(format!("stdout cannot be written: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something that a person must know, quiet or not.
+    pub(crate) fn urge(&self, text: &str) {
+        say(text);
+    }
+
     /// Says something on stderr, unless it is to be quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

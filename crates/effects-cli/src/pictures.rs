@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::attend::Desk;
 use crate::gateway::Place;
+use crate::journal::Kept;
 use crate::naming::Names;
 use crate::problem::Problem;
 
@@ -111,6 +112,7 @@ pub(crate) fn save(
     place: &Place,
     effect: &Effect,
     names: &Names,
+    kept: Option<&Kept>,
 ) -> Result<Vec<PictureObject>, Error> {
     let mut saved = Vec::with_capacity(effect.pictures.len());
     for (index, picture) in effect.pictures.iter().enumerate() {
@@ -124,6 +126,9 @@ pub(crate) fn save(
                 None => error,
             }
         })?;
+        if let Some(kept) = kept {
+            kept.landed(index, &path);
+        }
         saved.push(PictureObject {
             path: Some(path.to_string_lossy().into_owned()),
             format: ImageFormat::sniff(&bytes).map(|format| format.extension().to_owned()),

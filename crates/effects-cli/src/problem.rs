@@ -38,6 +38,11 @@ impl Problem {
         }
     }
 
+    /// Something about a row of a manifest that the service has no code for.
+    pub(crate) fn row(field: Option<&'static str>, message: String) -> Self {
+        Self { field, ..Self::plain(ErrorKind::InvalidRequest, message) }
+    }
+
     fn plain(kind: ErrorKind, message: String) -> Self {
         Self { kind, code: None, field: None, value: None, message, suggestions: Vec::new() }
     }

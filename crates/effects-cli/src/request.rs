@@ -1,8 +1,11 @@
 //! TEMPLATE, IMAGE and size: checked all at once, before anything is sent.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use effects_core::{
-    Checked, Draft, EffectRequest, Error, Photo, ServiceCode, Size, Template, Uploads, Violation,
+    Checked, Draft, EffectRequest, Error, Origin, Photo, RowDraft, RowPhoto, ServiceCode, Size,
+    Template, Uploads, Violation,
 };
 use effects_ureq::Client;
 
@@ -96,6 +99,22 @@ impl Ready {
         self.photo.as_ref()
     }
 
+    /// The request as a row of the journal.
+    pub(crate) fn row(
+        &self,
+        origin: Origin,
+        tag: Option<String>,
+        target: Option<PathBuf>,
+    ) -> RowDraft {
+        let photo = match (&self.checked.reference, &self.photo) {
+            (Some(url), _) => RowPhoto::Url(url.clone()),
+            (None, Some(photo)) => RowPhoto::content(photo, photo.name()),
+            (None, None) => unreachable!("a checked request has a reference or a photo"),
+        };
+        let (template, size) = (self.checked.template.clone(), self.checked.size);
+        RowDraft { origin, template, size, photo, key: None, tag, target }
+    }
+
     /// The request, once the photo is where the service can fetch it.
     pub(crate) fn upload(self, desk: &Desk, client: &Client) -> Result<EffectRequest, Error> {
         let reference = match (&self.checked.reference, &self.photo) {
@@ -116,7 +135,11 @@ pub(crate) fn place_of(global: &Global, problems: &mut Vec<Problem>) -> Option<P
     Place::of(global).map_err(|error| problems.push(error.into())).ok()
 }
 
-fn whole_number(field: &'static str, given: Option<&str>) -> Result<Option<i64>, Violation> {
+/// A side as it is typed.
+pub(crate) fn whole_number(
+    field: &'static str,
+    given: Option<&str>,
+) -> Result<Option<i64>, Violation> {
     let number = given.map(str::parse).transpose();
     number.map_err(|_| {
         let rule = "is not a whole number: give 512 to 2048 pixels";

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use effects_core::Pace;
+use rust_decimal::Decimal;
 
 /// When to look at a running task.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +45,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span(text).ok_or_else(|| "give a time such as 90, 90s, 10m or 1h, up to a year".to_owned())
 }
 
+/// Reads an amount of money: `5`, `0.03`. Decimal, never a float.
+pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
+    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let amount = Decimal::from_str_exact(text).ok().filter(|_| plain);
+    amount.ok_or_else(|| "give an amount in USD such as 5 or 0.03".to_owned())
+}
+
 fn span(text: &str) -> Option<Duration> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number: f64 = text[..text.len() - unit.len()].parse().ok()?;
@@ -78,6 +86,14 @@ mod tests {
         }
         for text in ["", "s", "-1", "1d", "1e9h", "nan", "inf", "1 m", "9999h9", "10000h"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn money_is_exact() {
+        assert_eq!(usd("5.10").unwrap().to_string(), "5.10");
+        for text in ["", "-1", "1e3", "five", "$5", "1,5", "."] {
+            assert!(usd(text).is_err(), "{text}");
         }
     }
 

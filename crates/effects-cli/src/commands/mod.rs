@@ -1,12 +1,17 @@
 //! One file a command: its arguments, and what it does with them.
 
+pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod cost;
 pub(crate) mod emulator;
+pub(crate) mod resolve;
+pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod sampler;
 pub(crate) mod status;
 pub(crate) mod submit;
+pub(crate) mod tasks;
 pub(crate) mod templates;
 pub(crate) mod wait;
 
@@ -32,6 +37,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Submit(arguments) => submit::submit(&global, arguments, &output),
         Command::Status(arguments) => status::status(&global, &arguments, &output),
         Command::Wait(arguments) => wait::wait(&global, arguments, &output),
+        Command::Batch(arguments) => batch::batch(&global, &arguments, &output),
+        Command::Tasks(arguments) => tasks::tasks(&arguments, &output),
+        Command::Resume(arguments) => resume::resume(&global, &arguments, &output),
+        Command::Resolve(arguments) => resolve::resolve(&arguments, &output),
+        Command::Cost(arguments) => cost::cost(&arguments, &output),
         Command::Check(arguments) => check::check(&global, &arguments, &output),
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
@@ -53,6 +63,8 @@ pub(crate) enum Done {
     Well,
     /// It was asked for a judgement, and the judgement is this.
     Bad(ErrorKind),
+    /// It did many things, and this is the exit code of them all.
+    Code(u8),
 }
 
 impl From<Done> for ExitCode {
@@ -60,6 +72,7 @@ impl From<Done> for ExitCode {
         match done {
             Done::Well => Self::SUCCESS,
             Done::Bad(kind) => kind.exit_code().into(),
+            Done::Code(code) => code.into(),
         }
     }
 }

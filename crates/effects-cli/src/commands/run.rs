@@ -1,10 +1,11 @@
 //! `effects run`: submit, wait, save.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use effects_core::{EffectRequest, Policy, TaskId};
+use effects_core::{EffectRequest, JournalStore, Policy, TaskId};
 
 use crate::args::Global;
 use crate::attend::{Desk, attend};
@@ -12,6 +13,7 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
+use crate::journal::{JournalChoice, Kept};
 use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
@@ -41,9 +43,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     wait_timeout: Duration,
 
-    /// Keep no record of this run; there is none yet, so this changes nothing in this version
-    #[arg(long)]
-    #[allow(dead_code, reason = "accepted so that scripts written for later versions work")]
+    #[command(flatten)]
+    journal: JournalChoice,
+
+    /// Keep no record of this run
+    #[arg(long, conflicts_with = "journal")]
     no_journal: bool,
 }
 
@@ -73,6 +77,17 @@ impl Saving {
         }
     }
 
+    /// Where the journal says that the picture is wanted, from the root; nowhere if it is not.
+    pub(crate) fn target(&self) -> Option<PathBuf> {
+        let path = match (&self.output, self.no_download) {
+            (_, true) => return None,
+            (Some(path), _) => path.as_path(),
+            (None, _) => Path::new("."),
+        };
+        // Fails where there is no current folder, and then nothing can be saved either.
+        std::path::absolute(path).ok()
+    }
+
     /// The names for a task's pictures; none if nothing is to be saved.
     pub(crate) fn names(&self, default: impl FnOnce() -> Names) -> Option<Names> {
         match (&self.output, self.no_download) {
@@ -84,7 +99,7 @@ impl Saving {
 }
 
 pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let Arguments { request, saving, wait_timeout, .. } = arguments;
+    let Arguments { request, saving, wait_timeout, journal, no_journal } = arguments;
     let policy = Policy { wait_timeout, ..gateway::policy(global) };
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
@@ -98,8 +113,9 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
             (Ok(ready), Some(place)) => (ready, place),
             (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
         };
+        let store = if no_journal { None } else { journal.for_run(&place)? };
         let gateway = Gateway::open(&work_global, &place, policy)?;
-        work(desk, &gateway, &place, ready, &saving, work_global.tag)
+        work(desk, &gateway, &place, ready, &saving, store, work_global.tag)
             .map_err(|failure| failure.at(&place))
     })?;
     output.note(&object.summary(&shown));
@@ -113,15 +129,22 @@ fn work(
     place: &Place,
     ready: Ready,
     saving: &Saving,
+    store: Option<Arc<dyn JournalStore>>,
     tag: Option<String>,
 ) -> Result<RunObject, Failure> {
-    let client = desk.client(&gateway.client);
-    let request: EffectRequest = ready.upload(desk, &client)?;
+    let draft = ready.row(gateway.origin(), tag.clone(), saving.target());
+    let request: EffectRequest = ready.upload(desk, &gateway.client)?;
+    let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;
+    let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
     let template = request.template().clone();
-    let effect = desk.follow(client.watch(request))?;
+    let result = desk.follow(client.watch(request));
+    if let Some(kept) = &kept {
+        kept.settle(&result);
+    }
+    let effect = result?;
     let default = |task: &TaskId| Names::default_for(Some(&template), task);
     let pictures = match saving.names(|| default(&effect.task_id)) {
-        Some(names) => pictures::save(desk, &client, place, &effect, &names)?,
+        Some(names) => pictures::save(desk, &client, place, &effect, &names, kept.as_ref())?,
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, Some(template), tag, pictures))

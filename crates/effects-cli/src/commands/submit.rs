@@ -10,6 +10,7 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
+use crate::journal::{JournalChoice, Kept};
 use crate::output::Output;
 use crate::request::{self, RequestArguments};
 
@@ -24,6 +25,9 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     request: RequestArguments,
+
+    #[command(flatten)]
+    journal: JournalChoice,
 }
 
 #[derive(Serialize)]
@@ -47,11 +51,18 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
             (Ok(ready), Some(place)) => (ready, place),
             (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
         };
+        let store = arguments.journal.for_run(&place)?;
         let gateway = Gateway::open(&work_global, &place, gateway::policy(&work_global))?;
-        let client = desk.client(&gateway.client);
-        let request = ready.upload(desk, &client)?;
+        let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
+        let request = ready.upload(desk, &gateway.client)?;
+        let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;
+        let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
         let template = request.template().clone();
-        let task_id = client.submit(request)?.id().clone();
+        let submitted = client.submit(request);
+        if let (Some(kept), Err(error)) = (&kept, &submitted) {
+            kept.settle(&Err(error.clone()));
+        }
+        let task_id = submitted?.id().clone();
         let resume = place.resume_line(&task_id);
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })

@@ -12,6 +12,7 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
+use crate::journal;
 use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
@@ -63,9 +64,15 @@ fn work(
     saving: &Saving,
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
-    let effect = desk.follow(client.task(task).events())?;
+    // What it comes to belongs into the journal, if the task is there.
+    let kept = journal::row_of(&gateway.origin(), &task);
+    let result = desk.follow(client.task(task).events());
+    if let Some(kept) = &kept {
+        kept.settle(&result);
+    }
+    let effect = result?;
     let pictures = match saving.names(|| Names::default_for(None, &effect.task_id)) {
-        Some(names) => pictures::save(desk, client, place, &effect, &names)?,
+        Some(names) => pictures::save(desk, client, place, &effect, &names, kept.as_ref())?,
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, None, None, pictures))

@@ -77,7 +77,7 @@ fn a_folder_that_cannot_be_written_is_one_warning() {
     world.accepts();
     let ran = wait(&world, &proxy, "file/state").exits(0);
     assert_eq!(ran.stderr.matches("warning: ").count(), 1, "{ran:?}");
-    assert!(ran.stderr.contains("pace.json"), "{ran:?}");
+    assert!(ran.stderr.contains("file/state"), "{ran:?}");
 }
 
 #[test]

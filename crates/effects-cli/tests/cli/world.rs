@@ -20,6 +20,8 @@ pub(crate) const IMAGE: &str = "https://example.com/cat.jpg";
 /// A folder to run in, and the environment of a user who has nothing set but a key.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
+    /// The state folder: the user's own is nobody's playground.
+    pub(crate) state: TempDir,
     pub(crate) server: ScriptedServer,
 }
 
@@ -33,7 +35,8 @@ pub(crate) struct Ran {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), server: ScriptedServer::start().unwrap() }
+        let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Self { folder, state, server: ScriptedServer::start().unwrap() }
     }
 
     /// A service that takes one task and has it ready at the second look.
@@ -76,13 +79,14 @@ impl World {
         command
     }
 
-    /// The command with nothing in its environment.
+    /// The command with nothing in its environment but where its state is.
     pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_effects"));
         command
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("EFFECTS_STATE_DIR", self.state.path())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command

@@ -1,0 +1,205 @@
+//! The threads of a batch, and the one that attends to them: it alone prints, counts, and hears
+//! Ctrl-C.
+
+use std::iter;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use effects_client::Stopper;
+use effects_core::{Budget, Effect, Error, ErrorKind, Widths};
+
+use super::course::{Course, Wake};
+use super::ends;
+use super::item::InHand;
+use super::live::Live;
+use super::prepare::prepare;
+use super::report::{Report, RowError, Status};
+use super::tally::Tally;
+
+/// Starts everything; rows are begun by `source`, on a thread of its own.
+pub(crate) fn start(
+    course: &Arc<Course>,
+    widths: Widths,
+    budget: Budget,
+    source: impl FnOnce(&Course) -> Result<(), Error> + Send + 'static,
+) -> Stopper {
+    let reader = Arc::clone(course);
+    thread::spawn(move || {
+        if let Err(error) = source(&reader) {
+            reader.halt();
+            reader.tell(Wake::Fatal(error.exit_code(), error.to_string()));
+        }
+        reader.settle();
+        reader.rows.close();
+        reader.jobs.close();
+    });
+    for _ in 0..PREPARERS {
+        let course = Arc::clone(course);
+        thread::spawn(move || prepare(&course));
+    }
+    let drawn = Arc::clone(course);
+    let ends = course.client.run_many(iter::from_fn(move || drawn.draw()), widths, budget);
+    let (stopper, course) = (ends.stopper(), Arc::clone(course));
+    thread::spawn(move || ends::take(&course, ends));
+    stopper
+}
+
+/// What the attending thread came back with.
+pub(crate) struct Attended {
+    pub(crate) tally: Tally,
+    /// Somebody interrupted it.
+    pub(crate) interrupted: bool,
+    /// Submissions were on their way when it was left.
+    pub(crate) left_submitting: bool,
+}
+
+/// Attends to a batch until it is over or left; `hear` is told what became of each row.
+pub(crate) fn attend(
+    course: &Course,
+    stopper: &Stopper,
+    woken: &Receiver<Wake>,
+    live: &Live,
+    rows: u64,
+    mut tally: Tally,
+    mut hear: impl FnMut(&Report) -> Result<(), Error>,
+) -> Attended {
+    let (mut leaving, mut left_submitting) = (None::<Instant>, false);
+    loop {
+        live.show(&tally, course.running(), rows);
+        let wake = match woken.recv_timeout(TICK) {
+            Err(RecvTimeoutError::Timeout) if leaving.is_some_and(|end| Instant::now() > end) => {
+                left_submitting = stopper.is_submitting();
+                break;
+            }
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(wake) => wake,
+        };
+        match wake {
+            Wake::Report(report) => {
+                tally.add(&report);
+                if let Err(error) = hear(&report) {
+                    course.halt();
+                    tally.note(error.exit_code());
+                    live.urge(&format!("error: {error}"));
+                }
+            }
+            Wake::FailedOnce { line, why, cost } => {
+                tally.spend(cost.unwrap_or_default());
+                let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                live.note(&format!("{line}{why}; submitted anew"));
+            }
+            Wake::Fatal(code, why) => {
+                tally.note(code);
+                live.urge(&format!("error: {why}"));
+            }
+            Wake::Signal if leaving.is_some() => {
+                left_submitting = stopper.is_submitting();
+                break;
+            }
+            Wake::Signal => {
+                leaving = Some(Instant::now() + interrupt(course, stopper, live));
+            }
+            Wake::Over => break,
+        }
+    }
+    live.clear();
+    let interrupted = leaving.is_some();
+    if interrupted {
+        tally.note(ErrorKind::Detached.exit_code());
+    }
+    Attended { tally, interrupted, left_submitting }
+}
+
+/// The first Ctrl-C: nothing more is submitted, and what is on its way is waited for. Says how long
+/// at most.
+fn interrupt(course: &Course, stopper: &Stopper, live: &Live) -> Duration {
+    course.halt();
+    stopper.stop();
+    for (in_hand, effect) in course.effects.abandon() {
+        course.report(not_fetched(course, in_hand, &effect));
+    }
+    let most = course.client.policy().request_timeout;
+    live.urge(&format!(
+        "interrupted: nothing more is submitted; waiting for the answers that are on their way (at \
+         most {} s), so that no paid task is lost; interrupt again to leave at once",
+        most.as_secs()
+    ));
+    // The machine books a lost answer itself, at the end of that time.
+    most + Duration::from_secs(2)
+}
+
+fn not_fetched(course: &Course, in_hand: InHand, effect: &Effect) -> Report {
+    let number = in_hand.number(course);
+    let mut report =
+        Report::new(in_hand.item.told, Status::NotDownloaded).numbered(number).by(in_hand.how);
+    report.task = Some(effect.task_id.clone());
+    report.cost = effect.usage.cost;
+    let why = "interrupted before its picture was downloaded; it is paid for and still there";
+    report.error = Some(RowError::plain(ErrorKind::Detached, why.to_owned()));
+    report
+}
+
+/// The line to run again: as it was typed, without the key.
+pub(crate) fn line_to_run_again() -> String {
+    let mut words = vec!["effects".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        if word == "--api-key" {
+            arguments.next();
+        } else if !word.starts_with("--api-key=") {
+            words.push(quoted(&word));
+        }
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// How much is done at once for so many tasks in flight. A gateway on this machine is asked as often
+/// as there is something to ask.
+pub(crate) fn widths(in_flight: u32, loopback: bool) -> Widths {
+    Widths {
+        submissions: (in_flight / 4).clamp(1, MOST_SUBMISSIONS),
+        tasks: in_flight,
+        polls_per_second: if loopback { LOOPBACK_POLLS } else { f64::from(in_flight).max(20.0) },
+    }
+}
+
+/// Threads that open rows and upload photos.
+const PREPARERS: usize = 4;
+/// Submissions in flight at most.
+const MOST_SUBMISSIONS: u32 = 12;
+const LOOPBACK_POLLS: f64 = 2_000.0;
+/// How often the live line is drawn when nothing happens.
+const TICK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted("--out=a/b.c"), "--out=a/b.c");
+        assert_eq!(quoted("two words"), "'two words'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_is_done_at_once_grows_with_what_is_in_flight() {
+        assert_eq!(widths(16, false), Widths { submissions: 4, tasks: 16, polls_per_second: 20.0 });
+        assert_eq!(widths(1, false).submissions, 1);
+        let many = Widths { submissions: 12, tasks: 1000, polls_per_second: 1000.0 };
+        assert_eq!(widths(1000, false), many);
+    }
+}

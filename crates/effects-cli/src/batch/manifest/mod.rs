@@ -1,0 +1,143 @@
+//! Manifests: rows of a CSV or JSON Lines file, or the photos of a folder, one after the other.
+//!
+//! A manifest is never held whole. It is read twice: once to know what is wrong with it before
+//! anything is sent, and once for the work.
+
+mod columns;
+mod csv;
+mod folder;
+mod json_lines;
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use effects_core::{Error, ErrorKind};
+
+pub(crate) use columns::Cells;
+
+/// A manifest that can be read as often as needed.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    path: PathBuf,
+    form: Form,
+}
+
+/// How a manifest is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    Csv,
+    JsonLines,
+    Folder,
+}
+
+/// One row as it stands there.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Where it begins, from 1; in a folder, its place by name.
+    pub(crate) number: u64,
+    /// What it says, or why it cannot be read.
+    pub(crate) cells: Result<Cells, String>,
+}
+
+/// The rows of a manifest, being read.
+pub(crate) struct Lines {
+    rows: Box<dyn Iterator<Item = Result<Line, Error>> + Send>,
+    /// Columns nobody asked for, as they are found; a person is told of each once.
+    warnings: Vec<String>,
+}
+
+impl Manifest {
+    /// The manifest at this path.
+    pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+        if path == Path::new("-") {
+            return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
+        }
+        let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
+        Ok(Self { path: path.to_owned(), form })
+    }
+
+    /// Whether it is a folder of photos, where no row names a template.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.form == Form::Folder
+    }
+
+    /// The folder that paths in it start from.
+    pub(crate) fn folder(&self) -> &Path {
+        match self.form {
+            Form::Folder => &self.path,
+            Form::Csv | Form::JsonLines => self.path.parent().unwrap_or(Path::new("")),
+        }
+    }
+
+    /// Its rows from the first. `has_template` says whether rows may go without one.
+    pub(crate) fn lines(&self, has_template: bool) -> Result<Lines, Error> {
+        match self.form {
+            Form::Csv => csv::read(&self.path, self.open()?, has_template),
+            Form::JsonLines => json_lines::read(&self.path, self.open()?),
+            Form::Folder => folder::read(&self.path),
+        }
+    }
+
+    fn open(&self) -> Result<BufReader<File>, Error> {
+        open(&self.path)
+    }
+}
+
+impl Lines {
+    fn new(rows: impl Iterator<Item = Result<Line, Error>> + Send + 'static) -> Self {
+        Self { rows: Box::new(rows), warnings: Vec::new() }
+    }
+
+    fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// What a person should know of the manifest as a whole.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
+    }
+}
+
+/// By its name, else by how it begins: an object can only be JSON Lines.
+fn form_of(path: &Path) -> Result<Form, Error> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("csv") => return Ok(Form::Csv),
+        Some("jsonl" | "ndjson" | "json") => return Ok(Form::JsonLines),
+        _ => {}
+    }
+    let mut file = open(path)?;
+    let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
+    let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());
+    Ok(if begins == Some(&b'{') { Form::JsonLines } else { Form::Csv })
+}
+
+/// Opens a file past the mark that some programs begin UTF-8 with.
+fn open(path: &Path) -> Result<BufReader<File>, Error> {
+    let fail = |error: io::Error| unreadable(path, &error);
+    let mut file = BufReader::new(File::open(path).map_err(fail)?);
+    if file.fill_buf().map_err(fail)?.starts_with(UTF8_MARK) {
+        file.consume(UTF8_MARK.len());
+    }
+    Ok(file)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    unusable(path, &format!("cannot be read: {error}"))
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Misconfigured, format!("manifest {}: {why}", path.display()))
+}
+
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -1,0 +1,150 @@
+//! `--plan`: what a batch would do and cost, as far as that is known without a network.
+
+use std::time::Duration;
+
+use effects_core::JournalStore;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::live::span;
+use super::report::Report;
+use super::survey::{Question, Standings, survey};
+use super::work::Batch;
+use crate::commands::{CommandResult, Done};
+
+/// What a batch would do.
+#[derive(Serialize)]
+struct PlanObject<'a> {
+    schema: &'static str,
+    rows: u64,
+    /// To be submitted for the first time, and anew.
+    submit: u64,
+    renew: u64,
+    wait: u64,
+    download: u64,
+    kept: u64,
+    failed: u64,
+    doubtful: u64,
+    invalid: u64,
+    /// Lines of rows that ask for what an earlier row asks for; each is paid for.
+    duplicates: &'a [u64],
+    /// What these rows have cost so far, in USD.
+    spent: Decimal,
+    /// What a picture costs at most, in USD, if that is known.
+    price: Option<Decimal>,
+    /// What there is still to pay at most, in USD.
+    cost: Option<Decimal>,
+    budget: Option<Decimal>,
+    /// How many of the rows to submit the budget does not reach.
+    over_budget: Option<u64>,
+    /// How long it would take, in seconds, if that is known.
+    seconds: Option<u64>,
+}
+
+impl Batch<'_> {
+    /// Says what it would do.
+    pub(crate) fn plan(
+        &self,
+        store: Option<&dyn JournalStore>,
+        each: Option<Duration>,
+    ) -> CommandResult {
+        let question = Question { store, retry_failed: self.options.retry_failed };
+        let mut bad = Vec::new();
+        let note = |report: Report| bad.push((report.json(), report.line()));
+        let survey = survey(self.manifest, self.common, Some(&question), u64::MAX, note)?;
+        for warning in &survey.warnings {
+            self.output.note(&format!("warning: {warning}"));
+        }
+        for (json, line) in &bad {
+            if self.output.json {
+                self.output.line(json)?;
+            } else {
+                self.output.line(line)?;
+            }
+        }
+        let standings = &survey.standings;
+        let (paid, price) = (standings.submit + standings.renew, self.price(store)?);
+        let cost = price.map(|price| price * Decimal::from(paid));
+        let object = PlanObject {
+            schema: "effects.plan.v1",
+            rows: survey.good + survey.bad,
+            submit: standings.submit,
+            renew: standings.renew,
+            wait: standings.wait,
+            download: standings.download,
+            kept: standings.kept,
+            failed: standings.failed,
+            doubtful: standings.doubtful,
+            invalid: survey.bad,
+            duplicates: &standings.duplicates,
+            spent: standings.spent,
+            price,
+            cost,
+            budget: self.options.budget,
+            over_budget: self.over_budget(standings, price),
+            seconds: each.map(|each| self.seconds(paid + standings.wait, each)),
+        };
+        let lines = object.lines();
+        if self.output.json {
+            self.output.result(&object, &[])?;
+        } else {
+            self.output.result(&object, &lines)?;
+        }
+        Ok(Done::Code(if bad.is_empty() { 0 } else { 2 }))
+    }
+
+    fn over_budget(&self, standings: &Standings, price: Option<Decimal>) -> Option<u64> {
+        let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
+        let open = Decimal::from(standings.wait + standings.doubtful) * price;
+        let left = (limit - standings.spent - open).max(Decimal::ZERO);
+        let affordable = u64::try_from((left / price).trunc()).unwrap_or(u64::MAX);
+        Some((standings.submit + standings.renew).saturating_sub(affordable))
+    }
+
+    /// So many tasks, so many at once, each taking so long.
+    fn seconds(&self, tasks: u64, each: Duration) -> u64 {
+        tasks.div_ceil(u64::from(self.options.in_flight)) * each.as_secs_f64().ceil() as u64
+    }
+}
+
+impl PlanObject<'_> {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} rows", self.rows)];
+        for (count, what) in [
+            (self.invalid, "bad, and left out"),
+            (self.kept, "have their picture"),
+            (self.submit, "would be submitted"),
+            (self.renew, "failed, and would be submitted anew"),
+            (self.wait, "have a task, and would be waited for"),
+            (self.download, "are paid for, and would be downloaded"),
+            (self.failed, "failed, and would be left so"),
+            (self.doubtful, "are doubtful: `effects tasks --doubtful` lists them"),
+        ] {
+            if count > 0 {
+                lines.push(format!("  {count} {what}"));
+            }
+        }
+        if !self.duplicates.is_empty() {
+            let shown: Vec<String> = self.duplicates.iter().take(20).map(u64::to_string).collect();
+            let more = if self.duplicates.len() > shown.len() { ", …" } else { "" };
+            lines.push(format!(
+                "{} rows ask for what an earlier one asks for, and are paid for as well: line {}{more}",
+                self.duplicates.len(),
+                shown.join(", ")
+            ));
+        }
+        lines.push(match (self.price, self.cost) {
+            (Some(price), Some(cost)) => format!("cost: at most {cost} USD, {price} each"),
+            _ => "cost: not known before the first task has told it; --price says what to expect"
+                .to_owned(),
+        });
+        if let Some(over) = self.over_budget.filter(|over| *over > 0) {
+            lines.push(format!("the budget does not reach {over} of them"));
+        }
+        lines.push(match self.seconds {
+            Some(seconds) => format!("time: about {}", span(Duration::from_secs(seconds))),
+            None => "time: not known before a task has been seen to its end".to_owned(),
+        });
+        lines
+    }
+}

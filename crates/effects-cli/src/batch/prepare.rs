@@ -1,0 +1,177 @@
+//! Rows into jobs: what the journal knows of each, and its photo uploaded, a few at a time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use effects_client::{Found, Job, OpenRow, Work, read_photo};
+use effects_core::{EffectRequest, Error, ErrorKind, JournalError, Record, Standing, TaskId};
+
+use super::course::{Course, Prepared, Wake};
+use super::item::{InHand, Item, Source};
+use super::report::{How, Report, RowError, Status};
+use super::rows::{Bad, Wanted};
+use crate::problem::Problem;
+
+/// Prepares one row after the other until there are no more.
+pub(crate) fn prepare(course: &Course) {
+    while let Some(item) = course.rows.pop() {
+        match open(course, &item) {
+            Ok(None) => submit(course, item, None),
+            Ok(Some(found)) => go_on(course, item, found),
+            Err(error @ JournalError::KeyReused { .. }) => {
+                let problems = vec![Problem::row(Some("key"), error.to_string())];
+                course.report(Report::of_bad(Bad { told: item.told.into(), problems }));
+            }
+            Err(error) => {
+                course.halt();
+                course.tell(Wake::Fatal(ErrorKind::Journal.exit_code(), error.to_string()));
+                course.decided();
+            }
+        }
+    }
+}
+
+/// What the journal knows of a row; none where nothing is journaled.
+fn open(course: &Course, item: &Item) -> Result<Option<Found>, JournalError> {
+    match (&item.source, &course.ledger) {
+        (Source::Manifest(_, Some(row)), Some(ledger)) => ledger.open(row).map(Some),
+        (Source::Journal(record), Some(ledger)) => ledger.resume(record.number).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn go_on(course: &Course, item: Item, found: Found) {
+    match found {
+        Found::Submit(open) => submit(course, item, Some(open)),
+        Found::Watch(open) => match moved(course, &item, &open) {
+            Some(paths) => kept(course, item, &open, paths),
+            None => watch(course, item, open),
+        },
+        Found::Settled(open) => settled(course, item, open),
+        Found::Doubtful(record) => course.report(Report::of_record(item.told, &record)),
+        Found::Elsewhere(record) => elsewhere(course, item, &record),
+    }
+}
+
+/// A row with a verdict: its picture is kept if it is where this manifest wants it.
+fn settled(course: &Course, item: Item, open: OpenRow) {
+    let Some(record) = open.record() else { return course.decided() };
+    let Standing::Completed { task, pictures, .. } = &record.standing else {
+        let mut report = Report::of_record(item.told, record);
+        report.how = item.how;
+        return course.report(report);
+    };
+    let wanted = places(course, &item, task, pictures.len());
+    if pictures.iter().zip(&wanted).all(|(picture, path)| picture.path.as_ref() == Some(path)) {
+        kept(course, item, &open, wanted);
+    } else {
+        watch(course, item, open);
+    }
+}
+
+/// Where the pictures are, if the folder they were downloaded to was moved to where they belong now.
+fn moved(course: &Course, item: &Item, open: &OpenRow) -> Option<Vec<PathBuf>> {
+    let Standing::Completed { task, pictures, .. } = &open.record()?.standing else { return None };
+    let wanted = places(course, item, task, pictures.len());
+    let gone =
+        pictures.iter().all(|picture| picture.path.as_ref().is_some_and(|path| !path.exists()));
+    (gone && wanted.iter().all(|path| path.is_file())).then_some(wanted)
+}
+
+fn places(course: &Course, item: &Item, task: &TaskId, count: usize) -> Vec<PathBuf> {
+    (0..count).map(|index| item.path(index, task, &course.claims)).collect()
+}
+
+fn kept(course: &Course, item: Item, open: &OpenRow, paths: Vec<PathBuf>) {
+    for (index, path) in paths.iter().enumerate() {
+        // Nothing is lost where it cannot be noted: it is found again the same way.
+        let _ = open.landed(index, path);
+    }
+    let mut report = Report::new(item.told, Status::Completed);
+    if let Some(record) = open.record() {
+        report = report.numbered(Some(record.number));
+        report.task = record.standing.task().cloned();
+        report.cost = record.standing.cost();
+    }
+    (report.how, report.paths) = (Some(How::Kept), paths);
+    course.report(report);
+}
+
+fn watch(course: &Course, item: Item, open: OpenRow) {
+    match open.watch() {
+        Some(job) => push(course, (job, InHand { item, open: Some(open), how: How::Resumed })),
+        // What is to be watched has a task.
+        None => course.decided(),
+    }
+}
+
+/// Another process has it: it is looked at again for as long as a run would be watched.
+fn elsewhere(course: &Course, item: Item, record: &Record) {
+    let patience = course.client.policy().wait_timeout.max(Duration::from_secs(1));
+    // `resume` goes on with what nobody goes on with.
+    let waits = matches!(item.source, Source::Manifest(..));
+    if !waits || item.aside.is_some_and(|since| since.elapsed() > patience) {
+        course.report(Report::of_record(item.told, record));
+    } else {
+        course.set_aside(item);
+    }
+}
+
+fn submit(course: &Course, item: Item, open: Option<OpenRow>) {
+    let Source::Manifest(wanted, _) = &item.source else { return course.decided() };
+    if let Some(error) = course.broke() {
+        return course.report(Report::of_error(item.told, &error));
+    }
+    match request(course, wanted) {
+        Ok(request) => {
+            let job = match &open {
+                Some(open) => open.submit(request),
+                None => Job { work: Work::Submit(request), journal: None },
+            };
+            push(course, (job, InHand { item, open, how: How::Submitted }));
+        }
+        Err(error) => {
+            if ends_all(&error) {
+                course.halt();
+            }
+            let mut report = Report::of_error(item.told, &error);
+            if report.status != Status::Invalid {
+                report.status = Status::NotSubmitted;
+            }
+            report.error = Some(RowError::of(&error));
+            course.report(report);
+        }
+    }
+}
+
+/// The request, its photo uploaded if it is on this machine.
+fn request(course: &Course, wanted: &Wanted) -> Result<EffectRequest, Error> {
+    let reference = match (&wanted.checked.reference, &wanted.photo) {
+        (Some(reference), _) => reference.clone(),
+        (None, Some(path)) => {
+            course.alone_with(path, || course.client.upload(&read_photo(path)?))?
+        }
+        (None, None) => unreachable!("a checked row has a reference or a photo"),
+    };
+    Ok(wanted.checked.clone().with_reference(reference))
+}
+
+fn push(course: &Course, job: Prepared) {
+    if !course.jobs.push(job) {
+        course.decided();
+    }
+}
+
+/// Whether an error would be every other row's too: then the rest is not even tried.
+pub(crate) fn ends_all(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::MissingKey
+            | ErrorKind::KeyRefused
+            | ErrorKind::Forbidden
+            | ErrorKind::OutOfCredit
+            | ErrorKind::NoSuchEndpoint
+            | ErrorKind::Redirected
+            | ErrorKind::Journal
+    )
+}

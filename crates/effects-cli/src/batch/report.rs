@@ -1,0 +1,309 @@
+//! What became of a row: what is printed of it, and what stands in the folder's manifest.
+
+use std::path::PathBuf;
+
+use effects_core::{
+    Attempt, Cause, Error, ErrorKind, Record, RowNumber, ServiceCode, Standing, TaskId,
+};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::rows::{Bad, Told};
+use crate::problem::{Problem, Problems};
+
+/// What became of a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) told: Told,
+    pub(crate) row: Option<RowNumber>,
+    pub(crate) status: Status,
+    pub(crate) how: Option<How>,
+    pub(crate) task: Option<TaskId>,
+    pub(crate) paths: Vec<PathBuf>,
+    /// What its task cost, as far as the service said; whenever it was paid.
+    pub(crate) cost: Option<Decimal>,
+    pub(crate) error: Option<RowError>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What became of a row, in a word.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Its picture is there.
+    Completed,
+    /// Its picture is made and paid for, and not there yet.
+    NotDownloaded,
+    /// Its task goes on.
+    Running,
+    /// Its submission may have made a task.
+    Doubtful,
+    /// Its task has no picture.
+    Failed,
+    /// No task was made; nothing is billed.
+    Refused,
+    /// Nothing was sent for it, by this run.
+    NotSubmitted,
+    /// The row cannot be sent.
+    Invalid,
+}
+
+/// How its picture was come by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum How {
+    /// It was there.
+    Kept,
+    /// By a task of this run.
+    Submitted,
+    /// By a task of an earlier run, or of another process.
+    Resumed,
+}
+
+/// Why a row has no picture.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RowError {
+    pub(crate) kind: &'static str,
+    pub(crate) exit_code: u8,
+    message: String,
+    code: Option<ServiceCode>,
+    status: Option<u16>,
+    request_id: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+/// A row with `--json`.
+#[derive(Serialize)]
+struct RowObject<'a> {
+    schema: &'static str,
+    line: Option<u64>,
+    row: Option<u64>,
+    key: Option<&'a str>,
+    template: Option<&'a str>,
+    image: Option<&'a str>,
+    tag: Option<&'a str>,
+    status: Status,
+    how: Option<How>,
+    task_id: Option<&'a TaskId>,
+    path: Option<String>,
+    paths: Vec<String>,
+    cost: Option<Decimal>,
+    error: Option<&'a RowError>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [Problem],
+}
+
+impl Report {
+    pub(crate) fn new(told: Told, status: Status) -> Self {
+        Self {
+            told,
+            row: None,
+            status,
+            how: None,
+            task: None,
+            paths: Vec::new(),
+            cost: None,
+            error: None,
+            problems: Vec::new(),
+        }
+    }
+
+    /// A row that ended with this error.
+    pub(crate) fn of_error(told: Told, error: &Error) -> Self {
+        let mut report = Self::new(told, status_of(error));
+        report.task = error.task_id().cloned();
+        if let Cause::Failed(failed) = error.cause() {
+            report.cost = failed.usage.as_ref().and_then(|usage| usage.cost);
+        }
+        report.error = Some(RowError::of(error));
+        report
+    }
+
+    /// A row that cannot be sent.
+    pub(crate) fn of_bad(bad: Bad) -> Self {
+        let problems = Problems::among(bad.problems);
+        let kind = problems.as_ref().map_or(ErrorKind::InvalidRequest, Problems::kind);
+        let message = problems.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut report = Self::new(*bad.told, Status::Invalid);
+        let list = problems.map(|problems| problems.list().to_vec()).unwrap_or_default();
+        report.error = Some(RowError {
+            code: list.iter().find_map(|problem| problem.code.clone()),
+            ..RowError::plain(kind, message)
+        });
+        report.problems = list;
+        report
+    }
+
+    /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
+    pub(crate) fn of_record(told: Told, record: &Record) -> Self {
+        let (status, error) = match &record.standing {
+            Standing::Failed { code, message, .. } => {
+                let error = RowError::plain(ErrorKind::TaskFailed, message.clone());
+                (Status::Failed, RowError { code: code.clone(), ..error })
+            }
+            Standing::Doubtful { attempts, trouble } => {
+                (Status::Doubtful, RowError::doubtful(record.number, attempts, trouble))
+            }
+            other => {
+                let holder =
+                    record.holder.as_ref().map_or("somebody".to_owned(), ToString::to_string);
+                let message = format!(
+                    "row {} is {} and in the hands of {holder}",
+                    record.number,
+                    other.name()
+                );
+                let status =
+                    if other.task().is_some() { Status::Running } else { Status::NotSubmitted };
+                (status, RowError::plain(ErrorKind::WaitTimeout, message))
+            }
+        };
+        let mut report = Self::new(told, status);
+        report.row = Some(record.number);
+        report.task = record.standing.task().cloned();
+        report.cost = record.standing.cost();
+        report.error = Some(error);
+        report
+    }
+
+    /// The same report, of the row the journal has under this number.
+    #[must_use]
+    pub(crate) fn numbered(self, row: Option<RowNumber>) -> Self {
+        let mut report = Self { row: row.or(self.row), ..self };
+        if let (Status::Doubtful, Some(row), Some(error)) = (report.status, row, &mut report.error)
+        {
+            error.message.push_str(&way_out(row));
+        }
+        report
+    }
+
+    /// The same report, of a row that was gone on with so.
+    #[must_use]
+    pub(crate) fn by(self, how: How) -> Self {
+        Self { how: Some(how), ..self }
+    }
+
+    /// What `--json` prints of it.
+    pub(crate) fn json(&self) -> String {
+        let paths: Vec<String> =
+            self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let Told { line, key, template, image, tag, .. } = &self.told;
+        let object = RowObject {
+            schema: "effects.row.v1",
+            line: *line,
+            row: self.row.map(|row| row.0),
+            key: key.as_deref(),
+            template: template.as_deref(),
+            image: image.as_deref(),
+            tag: tag.as_deref(),
+            status: self.status,
+            how: self.how,
+            task_id: self.task.as_ref(),
+            path: paths.first().cloned(),
+            paths,
+            cost: self.cost,
+            error: self.error.as_ref(),
+            problems: &self.problems,
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string(&object).unwrap_or_default()
+    }
+
+    /// What a person reads of a row without a picture.
+    pub(crate) fn line(&self) -> String {
+        let place = match (&self.told.line, self.row) {
+            (Some(line), _) => format!("line {line}"),
+            (None, Some(row)) => format!("row {row}"),
+            (None, None) => "a row".to_owned(),
+        };
+        let task = self.task.as_ref().map(|task| format!(" (task {task})")).unwrap_or_default();
+        match &self.error {
+            Some(error) => format!("{place}: {}{task}", error.message),
+            None => format!("{place}: {}{task}", self.status.words()),
+        }
+    }
+}
+
+impl Status {
+    /// In words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::NotDownloaded => "not downloaded",
+            Self::Running => "still running",
+            Self::Doubtful => "doubtful",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::NotSubmitted => "not submitted",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+impl RowError {
+    /// What an error says, without the line that resumes its task: the batch is resumed as a whole.
+    pub(crate) fn of(error: &Error) -> Self {
+        let key = match error.cause() {
+            Cause::Unknown(unknown) => Some(unknown.idempotency_key.clone()),
+            _ => None,
+        };
+        Self {
+            code: error.code().cloned(),
+            status: error.status(),
+            request_id: error.request_id().map(str::to_owned),
+            idempotency_key: key,
+            ..Self::plain(error.kind(), Error::from(error.cause().clone()).to_string())
+        }
+    }
+
+    pub(crate) fn plain(kind: ErrorKind, message: String) -> Self {
+        Self {
+            kind: kind.name(),
+            exit_code: kind.exit_code(),
+            message,
+            code: None,
+            status: None,
+            request_id: None,
+            idempotency_key: None,
+        }
+    }
+
+    fn doubtful(row: RowNumber, attempts: &[Attempt], trouble: &str) -> Self {
+        let last = attempts.last();
+        let message = format!(
+            "the outcome of an earlier submission is unknown ({trouble}): the task may exist and \
+             may be billed{}",
+            way_out(row)
+        );
+        Self {
+            request_id: last.map(|attempt| attempt.request_id.clone()),
+            idempotency_key: last.map(|attempt| attempt.idempotency_key.clone()),
+            ..Self::plain(ErrorKind::OutcomeUnknown, message)
+        }
+    }
+}
+
+/// What a person does about a doubtful row.
+fn way_out(row: RowNumber) -> String {
+    format!("; find out, then `effects resolve {row} --task ID` or `--not-billed`")
+}
+
+fn status_of(error: &Error) -> Status {
+    match error.cause() {
+        Cause::Invalid(_) => Status::Invalid,
+        Cause::Refused(_) => Status::Refused,
+        Cause::Failed(_) => Status::Failed,
+        Cause::Unknown(_) => Status::Doubtful,
+        Cause::StillRunning(_) => Status::Running,
+        Cause::Detached(detached) if detached.task_id.is_none() => Status::NotSubmitted,
+        Cause::Detached(_) => Status::Running,
+        Cause::Broken(broken) if broken.kind == ErrorKind::TaskNotFound => Status::Failed,
+        Cause::Broken(_) => Status::Running,
+        _ => match error.kind() {
+            ErrorKind::Download => Status::NotDownloaded,
+            ErrorKind::OutcomeUnknown => Status::Doubtful,
+            ErrorKind::UnusablePhoto => Status::Invalid,
+            _ if error.task_id().is_some() => Status::Running,
+            _ => Status::NotSubmitted,
+        },
+    }
+}

@@ -1,0 +1,285 @@
+//! Rows of a manifest, checked: everything that is wrong with each at once, without a network.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use effects_core::{
+    Checked, Draft, DraftImage, Error, ErrorKind, ImageFormat, Occurrences, Origin, Photo, Row,
+    RowDraft, RowPhoto, Uploads,
+};
+
+use super::manifest::{Cells, Line};
+use super::names::{self, Claim, Claims, RESULTS, SHEET};
+use crate::image::is_url;
+use crate::naming;
+use crate::problem::{self, Problem};
+use crate::request::whole_number;
+
+/// A row that breaks no rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) told: Told,
+    pub(crate) checked: Checked,
+    /// The photo, if it is on this machine.
+    pub(crate) photo: Option<PathBuf>,
+    /// Where its picture goes.
+    pub(crate) target: PathBuf,
+}
+
+/// A row that cannot be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Bad {
+    pub(crate) told: Box<Told>,
+    /// Everything that is wrong with it; never empty.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What is told of a row whatever becomes of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Its place among the rows, from 0.
+    pub(crate) index: usize,
+    /// The line it begins on.
+    pub(crate) line: Option<u64>,
+    pub(crate) key: Option<String>,
+    pub(crate) template: Option<String>,
+    pub(crate) image: Option<String>,
+    pub(crate) tag: Option<String>,
+}
+
+/// What all rows of a manifest have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    /// The folder that paths start from.
+    pub(crate) folder: PathBuf,
+    /// The folder that pictures go to, absolute.
+    pub(crate) out: PathBuf,
+    /// The template of rows that name none.
+    pub(crate) template: Option<String>,
+    /// The tag of rows that have none.
+    pub(crate) tag: Option<String>,
+    /// The gateway.
+    pub(crate) origin: Origin,
+    /// How photos on this machine are uploaded, or why they cannot be.
+    pub(crate) uploads: Result<Uploads, Error>,
+}
+
+/// Checks the rows of a manifest one after the other; what one row takes, no later one gets.
+pub(crate) struct Checker<'a> {
+    common: &'a Common,
+    claims: Claims,
+    keys: HashMap<String, u64>,
+    /// How often equal rows came, by what they ask for.
+    seen: HashMap<u64, u32>,
+    count: usize,
+}
+
+impl Common {
+    /// The row as the journal knows it; its photo's content is read where it is on this machine.
+    pub(crate) fn draft(&self, wanted: &Wanted) -> Result<RowDraft, Error> {
+        let photo = match (&wanted.checked.reference, &wanted.photo) {
+            (Some(url), _) => RowPhoto::Url(url.clone()),
+            (None, Some(path)) => {
+                let shown = path.to_string_lossy();
+                RowPhoto::content(&effects_client::read_photo(path)?, shown)
+            }
+            (None, None) => unreachable!("a checked row has a reference or a photo"),
+        };
+        let mut draft = self.bare(&wanted.checked, photo);
+        (draft.key, draft.tag) = (wanted.told.key.clone(), wanted.told.tag.clone());
+        draft.target = Some(wanted.target.clone());
+        Ok(draft)
+    }
+
+    /// The image as people may see it.
+    fn shown(&self, checked: &Checked, given: String) -> String {
+        match &checked.reference {
+            Some(url) => self.bare(checked, RowPhoto::Url(url.clone())).unique([0; 16]).image,
+            None => given,
+        }
+    }
+
+    fn bare(&self, checked: &Checked, photo: RowPhoto) -> RowDraft {
+        RowDraft {
+            origin: self.origin.clone(),
+            template: checked.template.clone(),
+            size: checked.size,
+            photo,
+            key: None,
+            tag: None,
+            target: None,
+        }
+    }
+}
+
+impl<'a> Checker<'a> {
+    pub(crate) fn new(common: &'a Common) -> Self {
+        let mut claims = Claims::default();
+        for name in [RESULTS, SHEET] {
+            // Nobody was before it.
+            let _ = claims.picture(&common.out.join(name), Claim { index: 0, line: 0 });
+        }
+        Self { common, claims, keys: HashMap::new(), seen: HashMap::new(), count: 0 }
+    }
+
+    /// Checks the next row.
+    pub(crate) fn check(&mut self, line: Line) -> Result<Wanted, Bad> {
+        let index = self.count;
+        self.count += 1;
+        let mut told = Told { index, line: Some(line.number), ..Told::default() };
+        let cells = match line.cells {
+            Ok(cells) => cells,
+            Err(why) => {
+                let problems = vec![Problem::row(None, why)];
+                return Err(Bad { told: told.into(), problems });
+            }
+        };
+        told.template = cells.template.clone().or_else(|| self.common.template.clone());
+        told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
+        (told.key, told.image) = (cells.key.clone(), cells.image.clone());
+        self.check_cells(line.number, &told, cells)
+            .map_err(|problems| Bad { told: told.into(), problems })
+    }
+
+    fn check_cells(
+        &mut self,
+        line: u64,
+        told: &Told,
+        cells: Cells,
+    ) -> Result<Wanted, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let (image, photo) = self.image(cells.image.as_deref(), &mut problems);
+        let mut side = |field, given: Option<String>| {
+            let number = whole_number(field, given.as_deref());
+            number.map_err(|violation| problems.push(violation.into())).ok().flatten()
+        };
+        let (width, height) = (side("width", cells.width), side("height", cells.height));
+        let template_id = told.template.clone();
+        let draft = Draft { image, template_id, width, height, ..Draft::default() };
+        let checked = draft.check().map_err(|invalid| {
+            problems.extend(problem::violations(&invalid));
+        });
+        if let Some(key) = &told.key {
+            self.key(line, key, &mut problems);
+        }
+        let name = cells.out.as_deref().map(names::asked_for).transpose();
+        let name = name.map_err(|why| problems.push(Problem::row(Some("out"), why)));
+        let (Ok(checked), Ok(name)) = (checked, name) else { return Err(problems) };
+        let given = cells.image.as_deref().unwrap_or_default();
+        let before = self.before(given, &checked);
+        let name = name.unwrap_or_else(|| match &told.key {
+            Some(key) => names::of_key(key),
+            None => names::of_row(given, &checked.template, checked.size, before),
+        });
+        let target = self.common.out.join(name);
+        let mut told = told.clone();
+        // A link can be a permission, and what is told of a row is written down.
+        told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
+        let claim = Claim { index: told.index, line };
+        let wanted = Wanted { told, checked, photo, target };
+        problems.extend(self.claim(claim, &wanted).err());
+        if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+    }
+
+    /// What is said of the image, and its path if it is on this machine.
+    fn image(
+        &self,
+        given: Option<&str>,
+        problems: &mut Vec<Problem>,
+    ) -> (DraftImage, Option<PathBuf>) {
+        let given = match given {
+            None => return (DraftImage::Missing, None),
+            Some(url) if is_url(url) => return (DraftImage::Url(url.to_owned()), None),
+            Some(path) => path,
+        };
+        if given == "-" {
+            let why = "image \"-\" would be stdin, which a manifest cannot mean".to_owned();
+            problems.push(Problem::row(Some("image_input1"), why));
+            return (DraftImage::Local, None);
+        }
+        let path = self.common.folder.join(given);
+        if let Err(error) = peek(&path) {
+            problems.push(Problem::photo(given, &error));
+        }
+        if let Err(error) = &self.common.uploads {
+            problems.push(error.clone().into());
+        }
+        (DraftImage::Local, Some(path))
+    }
+
+    fn key(&mut self, line: u64, key: &str, problems: &mut Vec<Problem>) {
+        let first = *self.keys.entry(key.to_owned()).or_insert(line);
+        if first != line {
+            let why = format!("key {key:?} is that of line {first}: a key names one row");
+            problems.push(Problem::row(Some("key"), why));
+        }
+    }
+
+    /// How often a row that asks for the same came before.
+    fn before(&mut self, image: &str, checked: &Checked) -> u32 {
+        let Checked { template, size, .. } = checked;
+        let count =
+            self.seen.entry(naming::hash(&format!("{image}\n{template}\n{size}"))).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    fn claim(&mut self, claim: Claim, wanted: &Wanted) -> Result<(), Problem> {
+        if let Some(photo) = &wanted.photo {
+            self.claims.photo(photo, claim.line);
+        }
+        let Err(other) = self.claims.picture(&wanted.target, claim) else { return Ok(()) };
+        let name = wanted.target.strip_prefix(&self.common.out).unwrap_or(&wanted.target).display();
+        let why = match other.line {
+            0 => format!("out \"{name}\" is a file of the batch itself"),
+            line => format!("its picture \"{name}\" is that of line {line} too: give one an `out`"),
+        };
+        Err(Problem::row(Some("out"), why))
+    }
+
+    /// Every file that is spoken for.
+    pub(crate) fn into_claims(self) -> Claims {
+        self.claims
+    }
+}
+
+/// Counts how often equal rows came, for the journal.
+#[derive(Default)]
+pub(crate) struct Counted(Occurrences);
+
+impl Counted {
+    /// The row, as the journal knows it, and how many equal ones came before.
+    pub(crate) fn row(&mut self, common: &Common, wanted: &Wanted) -> Result<(Row, u32), Problem> {
+        let draft = common.draft(wanted).map_err(Problem::from)?;
+        let before = self.0.count(&draft);
+        let row = draft.row(before);
+        row.map(|row| (row, before)).map_err(|signed| Problem::row(Some("key"), signed.to_string()))
+    }
+}
+
+/// Whether a file can be a photo, by its length and its first bytes.
+fn peek(path: &Path) -> Result<(), Error> {
+    let fail = |why: String| {
+        let message = format!("photo {} {why}", path.display());
+        Err(Error::new(ErrorKind::UnusablePhoto, message))
+    };
+    let mut start = Vec::new();
+    let found = File::open(path).and_then(|file| {
+        let found = file.metadata()?;
+        file.take(ImageFormat::SNIFF_BYTES as u64).read_to_end(&mut start)?;
+        Ok(found)
+    });
+    match found {
+        Err(error) => fail(format!("cannot be read: {error}")),
+        Ok(found) if found.len() > Photo::MOST_BYTES as u64 => {
+            let (length, most) = (found.len(), Photo::MOST_BYTES);
+            fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"))
+        }
+        Ok(_) if ImageFormat::sniff(&start).is_none() => {
+            fail("is not a picture: give a JPEG, PNG or WebP file".to_owned())
+        }
+        Ok(_) => Ok(()),
+    }
+}

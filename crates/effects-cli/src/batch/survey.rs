@@ -1,0 +1,150 @@
+//! A first look through a manifest, before anything is sent: what is wrong with it, and what the
+//! journal knows of its rows.
+
+use std::collections::HashSet;
+
+use effects_core::{Error, ErrorKind, JournalError, JournalStore, RowName, Standing};
+use rust_decimal::Decimal;
+
+use super::manifest::Manifest;
+use super::names::Claims;
+use super::report::Report;
+use super::rows::{Bad, Checker, Common, Counted, Told};
+use crate::problem::Problem;
+
+/// What a first look finds.
+#[derive(Default)]
+pub(crate) struct Survey {
+    /// Rows that can be sent.
+    pub(crate) good: u64,
+    pub(crate) bad: u64,
+    /// Files that rows want.
+    pub(crate) claims: Claims,
+    /// What a person should know of the manifest as a whole.
+    pub(crate) warnings: Vec<String>,
+    /// Rows, by their place, that are bad for what is not in them: the journal, or a later row.
+    pub(crate) refused: HashSet<usize>,
+    /// How the rows stand, as far as the journal was asked.
+    pub(crate) standings: Standings,
+}
+
+/// How the rows of a manifest stand in the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Standings {
+    /// Not begun, or released: to be submitted.
+    pub(crate) submit: u64,
+    /// Failed in a way in which a new task may do better, and allowed one: to be submitted anew.
+    pub(crate) renew: u64,
+    /// With a task that has no verdict, or in the hands of another process: to be waited for.
+    pub(crate) wait: u64,
+    /// Done, but a picture is not where it belongs: to be downloaded.
+    pub(crate) download: u64,
+    pub(crate) kept: u64,
+    pub(crate) failed: u64,
+    pub(crate) doubtful: u64,
+    /// Rows that ask for what an earlier one asks for, and are paid for as well: their lines.
+    pub(crate) duplicates: Vec<u64>,
+    /// What was paid for these rows, in USD.
+    pub(crate) spent: Decimal,
+}
+
+/// What the journal is asked.
+pub(crate) struct Question<'a> {
+    pub(crate) store: Option<&'a dyn JournalStore>,
+    pub(crate) retry_failed: u32,
+}
+
+/// Looks through a manifest, at most `most` good rows of it; `tell` hears of each bad one. With a
+/// question, photos on this machine are read, since their content is what they are known by.
+pub(crate) fn survey(
+    manifest: &Manifest,
+    common: &Common,
+    question: Option<&Question<'_>>,
+    most: u64,
+    mut tell: impl FnMut(Report),
+) -> Result<Survey, Error> {
+    let (mut survey, mut counted) = (Survey::default(), Counted::default());
+    let mut checker = Checker::new(common);
+    let lines = manifest.lines(common.template.is_some())?;
+    survey.warnings = lines.warnings().to_vec();
+    for line in lines {
+        if survey.good == most {
+            break;
+        }
+        let checked = checker.check(line?).and_then(|wanted| {
+            let Some(question) = question else { return Ok(()) };
+            let known = ask(question, common, &mut counted, &mut survey.standings, &wanted);
+            known.map_err(|problem| {
+                survey.refused.insert(wanted.told.index);
+                Bad { told: wanted.told.into(), problems: vec![problem] }
+            })
+        });
+        match checked {
+            Ok(()) => survey.good += 1,
+            Err(bad) => {
+                survey.bad += 1;
+                tell(Report::of_bad(bad));
+            }
+        }
+    }
+    survey.claims = checker.into_claims();
+    for (claim, photo) in survey.claims.conflicts() {
+        (survey.good, survey.bad) = (survey.good - 1, survey.bad + 1);
+        survey.refused.insert(claim.index);
+        let told = Told { index: claim.index, line: Some(claim.line), ..Told::default() };
+        let why = format!("its picture would replace the photo of line {photo}");
+        let problems = vec![Problem::row(Some("out"), why)];
+        tell(Report::of_bad(Bad { told: told.into(), problems }));
+    }
+    Ok(survey)
+}
+
+fn ask(
+    question: &Question<'_>,
+    common: &Common,
+    counted: &mut Counted,
+    standings: &mut Standings,
+    wanted: &super::rows::Wanted,
+) -> Result<(), Problem> {
+    let (row, before) = counted.row(common, wanted)?;
+    if before > 0 && row.key.is_none() {
+        standings.duplicates.extend(wanted.told.line);
+    }
+    let fails =
+        |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
+    let known = question.store.map(|store| store.look(&RowName::Identity(row.identity)));
+    let Some(record) = known.transpose().map_err(fails)?.flatten() else {
+        standings.submit += 1;
+        return Ok(());
+    };
+    if let Some(differs) = row.differs_from(&record.row) {
+        let (key, row) = (row.key.unwrap_or_default(), record.number);
+        return Err(Problem::row(
+            Some("key"),
+            JournalError::KeyReused { key, row, differs }.to_string(),
+        ));
+    }
+    standings.spent += record.standing.cost().unwrap_or_default();
+    *match &record.standing {
+        Standing::Released { .. } => &mut standings.submit,
+        Standing::Intent { .. } | Standing::Created { .. } => &mut standings.wait,
+        Standing::Doubtful { .. } => &mut standings.doubtful,
+        Standing::Failed { .. }
+            if record.standing.may_be_renewed() && record.renewals < question.retry_failed =>
+        {
+            &mut standings.renew
+        }
+        Standing::Failed { .. } => &mut standings.failed,
+        Standing::Completed { pictures, .. } => {
+            let there = |path: &std::path::PathBuf| {
+                path.is_file() && path.parent() == wanted.target.parent()
+            };
+            if pictures.iter().all(|picture| picture.path.as_ref().is_some_and(there)) {
+                &mut standings.kept
+            } else {
+                &mut standings.download
+            }
+        }
+    } += 1;
+    Ok(())
+}

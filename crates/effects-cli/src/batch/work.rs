@@ -1,0 +1,436 @@
+//! A batch from the first look to the last word.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{IsTerminal, stdout};
+use std::sync::{Arc, mpsc};
+
+use clap::Args;
+use effects_client::Ledger;
+use effects_core::{Budget, Error, ErrorKind, JournalStore, Origin, SpendBy};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::course::{Course, Wake};
+use super::item::{Item, Source};
+use super::live::Live;
+use super::machine::{Attended, attend, line_to_run_again, start, widths};
+use super::manifest::Manifest;
+use super::report::{Report, Status};
+use super::results::Results;
+use super::rows::{Bad, Checker, Common, Counted};
+use super::sheet;
+use super::survey::{Question, Standings, Survey, survey};
+use super::tally::Tally;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::Output;
+use crate::signals;
+use crate::values::usd;
+
+/// How a batch is done.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Tasks in flight at once
+    #[arg(long, value_name = "N", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) in_flight: u32,
+
+    /// The most that these rows may cost, what earlier runs paid for them included
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub(crate) budget: Option<Decimal>,
+
+    /// What one picture costs at most; else the highest cost the journal knows of this gateway
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub(crate) price: Option<Decimal>,
+
+    /// Pay for up to N new tasks for a row whose task failed with 3009095 to 3009099
+    ///
+    /// Each costs anew and counts in the budget; those of earlier runs count too.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retry_failed: u32,
+
+    /// Send nothing if any row is bad
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Do the first N rows, put their pictures on a contact sheet, and stop
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
+    pub(crate) pilot: Option<u64>,
+}
+
+/// A batch: which rows, from where to where, and how.
+pub(crate) struct Batch<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) common: &'a Common,
+    pub(crate) output: &'a Output,
+}
+
+/// What the batch as a whole came to.
+#[derive(Serialize)]
+struct BatchObject<'a> {
+    schema: &'static str,
+    rows: u64,
+    completed: u64,
+    /// Of the completed, those whose picture was there before.
+    kept: u64,
+    not_downloaded: u64,
+    running: u64,
+    doubtful: u64,
+    failed: u64,
+    refused: u64,
+    not_submitted: u64,
+    invalid: u64,
+    /// What tasks of this run cost, in USD.
+    spent: Decimal,
+    /// What all tasks of these rows cost, in USD.
+    cost: Decimal,
+    exit_code: u8,
+    manifest: &'a str,
+    contact_sheet: Option<&'a str>,
+    /// The line to run again, where something is missing.
+    resume: Option<&'a str>,
+}
+
+/// What is known as the rows come to their ends.
+struct Books<'a> {
+    batch: &'a Batch<'a>,
+    results: Results,
+    /// Lines on stderr about rows without a picture.
+    said: u64,
+    pilots: Vec<sheet::Pilot>,
+}
+
+impl Batch<'_> {
+    /// Does it.
+    pub(crate) fn run(
+        &self,
+        store: Option<Arc<dyn JournalStore>>,
+        open: impl FnOnce() -> Result<Gateway, Failure>,
+    ) -> CommandResult {
+        let live = Live::new(self.output);
+        if self.options.strict
+            && let Some(done) = self.strictly(&live)?
+        {
+            return Ok(done);
+        }
+        make_folder(&self.common.out)?;
+        let mut tally = Tally::new();
+        let mut books = Books::begin(self)?;
+        let survey = self.survey(store.as_deref(), &live, |report| {
+            tally.add(&report);
+            books.note(&report, &live)
+        })?;
+        for warning in &survey.warnings {
+            live.note(&format!("warning: {warning}"));
+        }
+        let rows = survey.good + survey.bad;
+        if survey.good == 0 {
+            live.clear();
+            return books.close(&tally, rows);
+        }
+        let gateway = open()?;
+        let budget = self.budget(store.as_deref(), &survey.standings)?;
+        let (tell, woken) = mpsc::channel();
+        let signal = tell.clone();
+        signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+        let retry_failed = self.options.retry_failed;
+        let ledger = store.map(|store| Ledger::new(store).retrying_failed(retry_failed));
+        let course = Arc::new(Course::new(
+            gateway.client.clone(),
+            ledger,
+            retry_failed,
+            survey.claims,
+            self.options.in_flight,
+            tell,
+        ));
+        let widths = widths(self.options.in_flight, self.common.origin.is_loopback());
+        let source = self.source(survey.good, survey.refused);
+        let stopper = start(&course, widths, budget, source);
+        let attended = attend(&course, &stopper, &woken, &live, rows, tally, |report| {
+            books.note(report, &live)
+        });
+        let Attended { mut tally, interrupted, left_submitting } = attended;
+        if interrupted {
+            books.say_how_it_was_left(left_submitting, course.ledger.is_some());
+        }
+        books.note_the_rest(&mut tally, rows)?;
+        books.close(&tally, rows)
+    }
+
+    /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
+    fn strictly(&self, live: &Live) -> Result<Option<Done>, Failure> {
+        let mut bad = Vec::new();
+        let found = self.survey(None, live, |report| {
+            bad.push(report);
+            Ok(())
+        })?;
+        if bad.is_empty() {
+            return Ok(None);
+        }
+        live.clear();
+        let prints = self.prints();
+        for report in &bad {
+            if prints {
+                self.output.line(&report.json())?;
+            }
+            self.output.urge(&report.line());
+        }
+        let rows = found.good + found.bad;
+        self.output.urge(&format!("{} of {rows} rows are bad, so nothing was sent", found.bad));
+        Ok(Some(Done::Bad(ErrorKind::InvalidRequest)))
+    }
+
+    fn survey(
+        &self,
+        store: Option<&dyn JournalStore>,
+        live: &Live,
+        mut tell: impl FnMut(Report) -> Result<(), Error>,
+    ) -> Result<Survey, Failure> {
+        live.doing("looking through the manifest");
+        // What earlier runs spent counts in the budget, so it has to be known before anything is.
+        let question = Question { store, retry_failed: self.options.retry_failed };
+        let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
+        let most = self.options.pilot.unwrap_or(u64::MAX);
+        let mut broken = None;
+        let survey = survey(self.manifest, self.common, asked, most, |report| {
+            broken = broken.take().or(tell(report).err());
+        })?;
+        match broken {
+            Some(error) => Err(error.into()),
+            None => Ok(survey),
+        }
+    }
+
+    /// Whether each row is printed as an object: always with `--json`, and where no person reads.
+    fn prints(&self) -> bool {
+        self.output.json || !stdout().is_terminal()
+    }
+
+    /// What may be spent: the budget is for these rows, and some of it is spent already, or may be.
+    fn budget(
+        &self,
+        store: Option<&dyn JournalStore>,
+        standings: &Standings,
+    ) -> Result<Budget, Failure> {
+        let price = self.price(store)?;
+        let budget = match self.options.budget {
+            None => Budget::unlimited(),
+            Some(limit) => {
+                let open = Decimal::from(standings.wait + standings.doubtful);
+                let spent = standings.spent + open * price.unwrap_or_default();
+                Budget::limited(limit).with_spent(spent)
+            }
+        };
+        Ok(match price {
+            Some(price) => budget.with_price(price),
+            None => budget,
+        })
+    }
+
+    /// What a picture costs at most, as far as is known.
+    pub(super) fn price(
+        &self,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<Decimal>, Failure> {
+        match (self.options.price, store) {
+            (Some(price), _) => Ok(Some(price)),
+            (None, Some(store)) => highest(store, &self.common.origin),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What begins the rows, on a thread of its own.
+    fn source(
+        &self,
+        mut most: u64,
+        refused: HashSet<usize>,
+    ) -> impl FnOnce(&Course) -> Result<(), Error> + Send + 'static {
+        let (manifest, common) = (self.manifest.clone(), self.common.clone());
+        move |course| {
+            let (mut checker, mut counted) = (Checker::new(&common), Counted::default());
+            for line in manifest.lines(common.template.is_some())? {
+                if most == 0 || course.is_halted() {
+                    break;
+                }
+                // Bad rows were told of at the first look.
+                let Ok(wanted) = checker.check(line?) else { continue };
+                if refused.contains(&wanted.told.index) {
+                    continue;
+                }
+                let told = wanted.told.clone();
+                let row = course.ledger.as_ref().map(|_| counted.row(&common, &wanted));
+                let row = match row.transpose() {
+                    Ok(row) => row.map(|(row, _)| Box::new(row)),
+                    Err(problem) => {
+                        course.tell_of(Report::of_bad(Bad {
+                            told: told.into(),
+                            problems: vec![problem],
+                        }));
+                        continue;
+                    }
+                };
+                most -= 1;
+                if !course.begin(Item::new(told, Source::Manifest(Box::new(wanted), row))) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+impl<'a> Books<'a> {
+    fn begin(batch: &'a Batch<'a>) -> Result<Self, Failure> {
+        let results = Results::begin(&batch.common.out)?;
+        Ok(Self { batch, results, said: 0, pilots: Vec::new() })
+    }
+
+    /// Notes what became of a row, and prints it.
+    fn note(&mut self, report: &Report, live: &Live) -> Result<(), Error> {
+        let json = report.json();
+        self.results.add(report.told.index, &json)?;
+        if self.batch.options.pilot.is_some() {
+            self.pilots.extend(sheet::Pilot::of(report));
+        }
+        let output = self.batch.output;
+        if self.batch.prints() {
+            let printed = live.aside(|| output.line(&json));
+            printed.map_err(|failure| Error::new(ErrorKind::Misconfigured, failure.to_string()))?;
+        }
+        if report.status != Status::Completed {
+            self.said += 1;
+            match self.said {
+                ..=MOST_SAID => live.urge(&report.line()),
+                NEXT_SAID => {
+                    live.urge("more rows have no picture: each is in the folder's manifest");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
+        let output = self.batch.output;
+        if submitting {
+            let hint = if journaled { "; `effects tasks --doubtful` will list them" } else { "" };
+            output.urge(&format!(
+                "left while submissions were on their way: those tasks may exist and may be billed{hint}"
+            ));
+        }
+        if journaled {
+            output.urge(&format!(
+                "interrupted; go on with the same line, nothing is paid twice: {}",
+                line_to_run_again()
+            ));
+        } else {
+            output.urge("interrupted; without a journal the same line begins anew");
+        }
+    }
+
+    /// Rows that never came up stand in the manifest too.
+    fn note_the_rest(&mut self, tally: &mut Tally, rows: u64) -> Result<(), Failure> {
+        if tally.told() >= rows {
+            return Ok(());
+        }
+        let mut checker = Checker::new(self.batch.common);
+        let mut left = rows - tally.told();
+        for line in self.batch.manifest.lines(self.batch.common.template.is_some())? {
+            let told = match checker.check(line?) {
+                Ok(wanted) => wanted.told,
+                Err(bad) => *bad.told,
+            };
+            if left == 0 {
+                break;
+            }
+            if !self.results.has(told.index) {
+                left -= 1;
+                let report = Report::new(told, Status::NotSubmitted);
+                tally.add(&report);
+                self.results.add(report.told.index, &report.json())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last word.
+    fn close(self, tally: &Tally, rows: u64) -> CommandResult {
+        let Batch { common, output, .. } = *self.batch;
+        let sheet = sheet::put(self.pilots, &common.out.join(super::names::SHEET))?;
+        let manifest = self.results.finish()?.display().to_string();
+        let exit_code = tally.exit_code();
+        let resume = (exit_code != 0).then(line_to_run_again);
+        let object = BatchObject {
+            schema: "effects.batch.v1",
+            rows,
+            completed: tally.count(Status::Completed),
+            kept: tally.kept(),
+            not_downloaded: tally.count(Status::NotDownloaded),
+            running: tally.count(Status::Running),
+            doubtful: tally.count(Status::Doubtful),
+            failed: tally.count(Status::Failed),
+            refused: tally.count(Status::Refused),
+            not_submitted: tally.count(Status::NotSubmitted),
+            invalid: tally.count(Status::Invalid),
+            spent: tally.spent,
+            cost: tally.cost,
+            exit_code,
+            manifest: &manifest,
+            contact_sheet: sheet.as_deref(),
+            resume: resume.as_deref(),
+        };
+        output.note(&object.words());
+        if self.batch.prints() {
+            let json = serde_json::to_string(&object);
+            output.line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
+        }
+        Ok(Done::Code(exit_code))
+    }
+}
+
+impl BatchObject<'_> {
+    /// What a person reads at the end.
+    fn words(&self) -> String {
+        let mut words = format!("{} of {} rows have their picture", self.completed, self.rows);
+        for (count, what) in [
+            (self.kept, "had it before"),
+            (self.failed, "failed"),
+            (self.doubtful, "doubtful"),
+            (self.refused, "refused"),
+            (self.running, "still running"),
+            (self.not_downloaded, "not downloaded"),
+            (self.not_submitted, "not submitted"),
+            (self.invalid, "invalid"),
+        ] {
+            if count > 0 {
+                words.push_str(&format!(", {count} {what}"));
+            }
+        }
+        words.push_str(&format!("; {} USD spent; each row is in {}", self.spent, self.manifest));
+        if let Some(sheet) = self.contact_sheet {
+            words.push_str(&format!("; the contact sheet is {sheet}"));
+        }
+        words
+    }
+}
+
+/// The highest cost of one picture that the journal knows of this gateway.
+fn highest(store: &dyn JournalStore, origin: &Origin) -> Result<Option<Decimal>, Failure> {
+    let spend = store.spend(SpendBy::Template, Some(origin));
+    let spend = spend.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
+    Ok(spend.into_iter().filter_map(|spend| spend.highest).max())
+}
+
+fn make_folder(out: &std::path::Path) -> Result<(), Failure> {
+    fs::create_dir_all(out).map_err(|error| {
+        let why = format!("--out {} cannot be made: {error}", out.display());
+        Failure::Error(Error::new(ErrorKind::Misconfigured, why))
+    })
+}
+
+/// Rows without a picture that are told of one by one on stderr.
+const MOST_SAID: u64 = 50;
+const NEXT_SAID: u64 = MOST_SAID + 1;

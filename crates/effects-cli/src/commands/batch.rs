@@ -1,0 +1,123 @@
+//! `effects batch`: a manifest of rows, each paid for once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use effects_core::{Draft, DraftImage, Policy};
+
+use crate::args::Global;
+use crate::batch::{Batch, Common, Manifest, Options, RESULTS};
+use crate::commands::CommandResult;
+use crate::failure::Failure;
+use crate::gateway::{self, Gateway, Place};
+use crate::journal::JournalChoice;
+use crate::output::Output;
+use crate::problem::{self, Problem, Problems};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects batch rows.csv --out pictures --plan
+  effects batch rows.csv --out pictures --budget 5.00 --in-flight 32
+  effects batch photos/ --template glass_ball --out pictures --pilot 4
+  effects batch rows.jsonl --out pictures --emulator --json
+
+A manifest is CSV with a header, or JSON Lines, with the columns template and image, and optionally
+width, height, key, tag, out; or a folder of photos. An image is a URL, or a path from the manifest's
+folder. The same command again goes on where it stopped: it submits only what is missing, waits for
+what is unfinished, downloads what was lost, and pays for nothing twice. What became of each row, and
+its cost, is in manifest.jsonl in the folder of --out.
+
+It exits 0 only if every row has its picture; otherwise with the first that applies of 130, 3, 8, 6,
+9, 7, 5, 4, and with 2 where bad rows are all there is.")]
+pub(crate) struct Arguments {
+    /// The rows: a CSV or JSON Lines file, or a folder of photos
+    #[arg(value_name = "MANIFEST|DIR")]
+    manifest: PathBuf,
+
+    /// The template of rows that name none
+    #[arg(long, value_name = "T")]
+    template: Option<String>,
+
+    /// The folder the pictures go to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+
+    #[command(flatten)]
+    options: Options,
+
+    /// Only say what would be done and what it would cost; no network, no key
+    #[arg(long, conflicts_with = "pilot")]
+    plan: bool,
+}
+
+pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let place = Place::of(global)?;
+    let manifest = Manifest::at(&arguments.manifest)?;
+    let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
+    arguments.check(&manifest, &out)?;
+    let gateway = match place {
+        // Its origin is known only once it listens.
+        Place::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy(global))?),
+        _ => None,
+    };
+    let common = Common {
+        folder: manifest.folder().to_owned(),
+        out,
+        template: arguments.template.clone(),
+        tag: global.tag.clone(),
+        origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
+        uploads: place.uploads(global.uploads.as_ref()),
+    };
+    let store = arguments.journal.for_batch(&place, arguments.plan)?;
+    let batch = Batch { options: &arguments.options, manifest: &manifest, common: &common, output };
+    if arguments.plan {
+        return batch.plan(store.as_deref(), None);
+    }
+    batch.run(store, || match gateway {
+        Some(gateway) => Ok(gateway),
+        None => Gateway::open(global, &place, policy(global)),
+    })
+}
+
+fn policy(global: &Global) -> Policy {
+    gateway::policy(global)
+}
+
+impl Arguments {
+    /// What is wrong with the command line as a whole, before a row is read.
+    fn check(&self, manifest: &Manifest, out: &Path) -> Result<(), Failure> {
+        let mut problems = Vec::new();
+        if let Some(template) = &self.template {
+            let image = DraftImage::Local;
+            let draft = Draft { image, template_id: Some(template.clone()), ..Draft::default() };
+            if let Err(invalid) = draft.check() {
+                problems.extend(problem::violations(&invalid));
+            }
+        } else if manifest.is_folder() {
+            problems.push(Problem::option("a folder of photos names no template: give --template"));
+        }
+        let whole = |path: &Path| fs::canonicalize(path).ok();
+        if manifest.is_folder() && whole(manifest.folder()).is_some_and(|at| Some(at) == whole(out))
+        {
+            let why =
+                "--out is the folder of the photos: its pictures would be rows of the next run";
+            problems.push(Problem::option(why));
+        }
+        if whole(&self.manifest).is_some_and(|at| Some(at) == whole(&out.join(RESULTS))) {
+            let why = format!(
+                "the manifest is {RESULTS} in the folder of --out, which the batch itself writes: \
+                 give another folder"
+            );
+            problems.push(Problem::option(why));
+        }
+        if fs::metadata(out).is_ok_and(|found| !found.is_dir()) {
+            problems.push(Problem::option(format!("--out {} is not a folder", out.display())));
+        }
+        Problems::among(problems).map_or(Ok(()), |problems| Err(Failure::Invalid(problems)))
+    }
+}

@@ -1,0 +1,97 @@
+//! `effects resume`: waits for what the journal has unfinished, and downloads it. Nothing is
+//! submitted.
+
+use std::sync::{Arc, mpsc};
+
+use clap::Args;
+use effects_client::Ledger;
+use effects_core::{Budget, Error, ErrorKind, Filter, Origin, Which};
+
+use crate::args::Global;
+use crate::batch::{self, Course, Item, Live, Report, Status, Tally, Wake};
+use crate::commands::tasks::each;
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::gateway::{self, Gateway, Place};
+use crate::journal::JournalChoice;
+use crate::output::Output;
+use crate::signals;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects resume
+  effects resume --journal batch.db --json
+
+It goes on with every unfinished task of this gateway in the journal, whichever command submitted it.
+A picture goes where that command wanted it; where it wanted none, TEMPLATE-TASKID.png in the current
+folder. Nothing is submitted, so it may be repeated freely. It exits like `batch`.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let place = Place::of(global)?;
+    let origin = place.origin()?;
+    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(Done::Well) };
+    let mut rows = 0;
+    each(&*store, unfinished(&origin), |_| {
+        rows += 1;
+        Ok(true)
+    })?;
+    if rows == 0 {
+        output.note(&format!("nothing of {origin} is unfinished"));
+        return Ok(Done::Well);
+    }
+    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
+    let (tell, woken) = mpsc::channel();
+    let signal = tell.clone();
+    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    let claims = batch::Claims::default();
+    let ledger = Ledger::new(Arc::clone(&store));
+    let course = Course::new(gateway.client.clone(), Some(ledger), 0, claims, IN_FLIGHT, tell);
+    let course = Arc::new(course);
+    let widths = batch::widths(IN_FLIGHT, origin.is_loopback());
+    let stopper = batch::start(&course, widths, Budget::unlimited(), move |course| {
+        let mut index = 0;
+        let begun = each(&*store, unfinished(&origin), |record| {
+            index += 1;
+            Ok(course.begin(Item::of_record(index, record.clone())))
+        });
+        begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
+    });
+    let live = Live::new(output);
+    let hear = |report: &Report| hear(report, &live, output);
+    let attended = batch::attend(&course, &stopper, &woken, &live, rows, Tally::new(), hear);
+    if attended.interrupted {
+        let line = batch::line_to_run_again();
+        output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
+    }
+    Ok(Done::Code(attended.tally.exit_code()))
+}
+
+fn unfinished(origin: &Origin) -> Filter {
+    Filter { which: Which::Unfinished, origin: Some(origin.clone()), ..Filter::default() }
+}
+
+/// Prints what became of a row: its object, or its paths.
+fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Error> {
+    if report.status != Status::Completed {
+        live.urge(&report.line());
+    }
+    let mut lines = Vec::new();
+    if output.json {
+        lines.push(report.json());
+    } else {
+        lines.extend(report.paths.iter().map(|path| path.display().to_string()));
+    }
+    for line in lines {
+        let printed = live.aside(|| output.line(&line));
+        printed.map_err(|failure| Error::new(ErrorKind::Misconfigured, failure.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Tasks followed at once.
+const IN_FLIGHT: u32 = 64;

@@ -1,0 +1,155 @@
+//! `effects tasks`: what the journal knows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use effects_core::{
+    Attempt, Filter, JournalStore, Record, RowNumber, ServiceCode, Standing, Which,
+};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::journal::{self, JournalChoice};
+use crate::output::Output;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects tasks --unfinished
+  effects tasks --doubtful --json
+
+Unfinished are tasks without a verdict, pictures that were never downloaded, and the doubtful:
+submissions that may have made a task nobody here knows of. Only a person can find out what became of
+these; `effects resolve` tells the journal.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    journal: JournalChoice,
+
+    /// Only those that something is still to be done for
+    #[arg(long, conflicts_with = "doubtful")]
+    unfinished: bool,
+
+    /// Only submissions that may have made a task nobody knows of
+    #[arg(long)]
+    doubtful: bool,
+}
+
+#[derive(Serialize)]
+struct TaskObject<'a> {
+    schema: &'static str,
+    row: u64,
+    /// `intent`, `doubtful`, `created`, `completed`, `failed`, `released`.
+    standing: &'static str,
+    origin: String,
+    template: &'a str,
+    image: &'a str,
+    key: Option<&'a str>,
+    tag: Option<&'a str>,
+    task_id: Option<&'a str>,
+    /// USD, exact to the digit.
+    cost: Option<Decimal>,
+    begun: String,
+    changed: String,
+    target: Option<&'a PathBuf>,
+    paths: Vec<&'a PathBuf>,
+    code: Option<&'a ServiceCode>,
+    message: Option<&'a str>,
+    /// Submissions whose fate is open, as the service's support may find them.
+    attempts: &'a [Attempt],
+    /// The process that has it in hand.
+    holder: Option<String>,
+}
+
+pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
+    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(Done::Well) };
+    let which = match (arguments.unfinished, arguments.doubtful) {
+        (true, _) => Which::Unfinished,
+        (_, true) => Which::Doubtful,
+        _ => Which::All,
+    };
+    each(&*store, Filter { which, ..Filter::default() }, |record| {
+        let object = TaskObject::of(record);
+        output.listing(&object, &object.line())
+    })?;
+    Ok(Done::Well)
+}
+
+/// Goes through the rows of a journal, page by page, for as long as `see` wants more.
+pub(crate) fn each(
+    store: &dyn JournalStore,
+    mut filter: Filter,
+    mut see: impl FnMut(&Record) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    loop {
+        let page = store.list(&filter).map_err(|error| journal::failure(&error))?;
+        for record in &page {
+            if !see(record)? {
+                return Ok(());
+            }
+        }
+        let last: Option<RowNumber> = page.last().map(|record| record.number);
+        if last.is_none() || page.len() < filter.limit {
+            return Ok(());
+        }
+        filter.after = last;
+    }
+}
+
+impl<'a> TaskObject<'a> {
+    fn of(record: &'a Record) -> Self {
+        let (code, message, attempts): (_, _, &[Attempt]) = match &record.standing {
+            Standing::Failed { code, message, .. } => (code.as_ref(), Some(message.as_str()), &[]),
+            Standing::Doubtful { attempts, trouble } => (None, Some(trouble.as_str()), attempts),
+            Standing::Intent { attempts } => (None, None, attempts),
+            Standing::Released { reason } => (None, Some(reason.as_str()), &[]),
+            _ => (None, None, &[]),
+        };
+        let paths = match &record.standing {
+            Standing::Completed { pictures, .. } => {
+                pictures.iter().filter_map(|picture| picture.path.as_ref()).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            schema: "effects.task.v1",
+            row: record.number.0,
+            standing: record.standing.name(),
+            origin: record.row.origin.to_string(),
+            template: record.row.template.id(),
+            image: &record.row.image,
+            key: record.row.key.as_deref(),
+            tag: record.row.tag.as_deref(),
+            task_id: record.standing.task().map(effects_core::TaskId::as_str),
+            cost: record.standing.cost(),
+            begun: record.begun.to_string(),
+            changed: record.changed.to_string(),
+            target: record.row.target.as_ref(),
+            paths,
+            code,
+            message,
+            attempts,
+            holder: record.holder.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn line(&self) -> String {
+        let cost = self.cost.map(|cost| format!("  {cost} USD")).unwrap_or_default();
+        let task = self.task_id.unwrap_or("-");
+        let name = self.key.unwrap_or(self.image);
+        let path =
+            self.paths.first().map(|path| format!("  {}", path.display())).unwrap_or_default();
+        let mut line = format!(
+            "{}  {:9}  {task}  {}  {name}{cost}{path}",
+            self.row, self.standing, self.template
+        );
+        for attempt in self.attempts {
+            line.push_str(&format!(
+                "\n    sent at {} with X-Request-Id {} and Idempotency-Key {}",
+                attempt.at, attempt.request_id, attempt.idempotency_key
+            ));
+        }
+        line
+    }
+}

@@ -1,0 +1,171 @@
+//! Which journal a command keeps: the record that outlives it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use effects_client::{Found, Ledger, OpenRow, make_private_dir, state_dir};
+use effects_core::{
+    Effect, Error, ErrorKind, Journal, JournalError, JournalStore, Origin, RowDraft, TaskId,
+};
+use effects_journal::SqliteJournal;
+
+use crate::failure::Failure;
+use crate::gateway::Place;
+use crate::output::{Output, say};
+use crate::state;
+
+/// Where the journal is.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct JournalChoice {
+    /// The journal; else journal.db in the state folder
+    ///
+    /// The state folder is EFFECTS_STATE_DIR, else $XDG_STATE_HOME/effects, else
+    /// ~/.local/state/effects. With --emulator nothing is journaled unless this is given.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
+impl JournalChoice {
+    /// The journal of a batch, which cannot do without: without a record, the next run would pay for
+    /// everything again. Only a gateway inside the command needs none. To plan, nothing is made.
+    pub(crate) fn for_batch(
+        &self,
+        place: &Place,
+        plan: bool,
+    ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        let path = match &self.journal {
+            Some(path) => path.clone(),
+            None if matches!(place, Place::Inside) => return Ok(None),
+            None => default_path()?,
+        };
+        if plan && !path.exists() {
+            return Ok(None);
+        }
+        self.open(&path).map(Some)
+    }
+
+    /// The journal of a single run. One that was named must work; where the usual one does not, a
+    /// person is warned and the run goes on: its id is printed in any case.
+    pub(crate) fn for_run(&self, place: &Place) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if let Some(path) = &self.journal {
+            return self.open(path).map(Some);
+        }
+        if matches!(place, Place::Inside) {
+            return Ok(None);
+        }
+        match default_path().and_then(|path| self.open(&path)) {
+            Ok(store) => Ok(Some(store)),
+            Err(failure) => {
+                state::warn_once(&format!("this task is not journaled: {failure}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The journal that is there, to be read and gone on with; none if nothing was journaled yet.
+    pub(crate) fn that_is_there(
+        &self,
+        output: &Output,
+    ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        let path = match &self.journal {
+            Some(path) if !path.exists() => {
+                let why = format!("--journal {}: there is no such file", path.display());
+                return Err(Error::new(ErrorKind::Misconfigured, why).into());
+            }
+            Some(path) => path.clone(),
+            None => default_path()?,
+        };
+        if !path.exists() {
+            output.note(&format!("nothing is journaled yet ({})", path.display()));
+            return Ok(None);
+        }
+        self.open(&path).map(Some)
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn JournalStore>, Failure> {
+        if self.journal.is_none()
+            && let Some(folder) = path.parent()
+        {
+            make_private_dir(folder).map_err(|error| {
+                unusable(&format!("the state folder {} cannot be made: {error}", folder.display()))
+            })?;
+        }
+        let hint = "; --journal names another one";
+        let opened = SqliteJournal::open(path);
+        let store =
+            opened.map_err(|error| unusable(&format!("{}: {error}{hint}", path.display())))?;
+        Ok(Arc::new(store))
+    }
+}
+
+/// The journal of the task somebody waits for, if the usual one knows it: what it came to belongs
+/// there. Whoever waits needs no journal, so a faulty one is no reason not to.
+pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
+    let path = default_path().ok().filter(|path| path.exists())?;
+    let ledger = Ledger::new(Arc::new(SqliteJournal::open(path).ok()?));
+    match ledger.follow(origin, task).ok()?? {
+        Found::Watch(row) | Found::Settled(row) => Some(Kept { ledger, row }),
+        Found::Submit(_) | Found::Doubtful(_) | Found::Elsewhere(_) => None,
+    }
+}
+
+/// The row of a single run, if it is journaled.
+pub(crate) struct Kept {
+    ledger: Ledger,
+    row: OpenRow,
+}
+
+impl Kept {
+    /// Begins a row.
+    pub(crate) fn begin(store: Arc<dyn JournalStore>, draft: RowDraft) -> Result<Self, Failure> {
+        let ledger = Ledger::new(store);
+        let row = ledger.begin(draft).map_err(|error| failure(&error))?;
+        Ok(Self { ledger, row })
+    }
+
+    /// The journal of its run.
+    pub(crate) fn journal(&self) -> Arc<dyn Journal> {
+        self.row.journal()
+    }
+
+    /// Tells how the run ended.
+    pub(crate) fn settle(&self, result: &Result<Effect, Error>) {
+        self.sure(self.row.settle(result).map(drop));
+    }
+
+    /// Tells where a picture is.
+    pub(crate) fn landed(&self, index: usize, path: &Path) {
+        self.sure(self.row.landed(index, path));
+    }
+
+    /// The run is over and its picture is there: that the journal missed it is worth a warning.
+    fn sure(&self, told: Result<(), JournalError>) {
+        if let Err(error) = told.and_then(|()| self.ledger.store().flush()) {
+            say(&format!("warning: {error}"));
+        }
+    }
+}
+
+/// A failure of the journal.
+pub(crate) fn failure(error: &JournalError) -> Failure {
+    let kind = match error {
+        JournalError::NoSuchRow(_)
+        | JournalError::WrongStanding { .. }
+        | JournalError::TaskOfAnotherRow { .. }
+        | JournalError::KeyReused { .. } => ErrorKind::Misconfigured,
+        _ => ErrorKind::Journal,
+    };
+    Error::new(kind, error.to_string()).into()
+}
+
+fn default_path() -> Result<PathBuf, Failure> {
+    let folder = state_dir().ok_or_else(|| {
+        unusable("there is no home folder to keep the journal in: set EFFECTS_STATE_DIR")
+    })?;
+    Ok(folder.join("journal.db"))
+}
+
+fn unusable(why: &str) -> Failure {
+    Error::new(ErrorKind::Misconfigured, format!("the journal cannot be used: {why}")).into()
+}

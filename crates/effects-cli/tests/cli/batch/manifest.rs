@@ -1,0 +1,171 @@
+//! What a manifest may look like, and what is said of one that may not.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::site::{Site, count, told};
+
+#[test]
+fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
+    let site = Site::new();
+    site.photo("set/photos/cat.png", 1);
+    let csv = "\u{feff}template,image,width,height,key,tag,out\r\n\
+               glass_ball,https://example.com/a.jpg,,,,,\r\n\
+               \"my_world\",\"photos/cat.png\",512,1024,cat,spring,\r\n\
+               \r\n\
+               felt_keychain,https://example.com/b.jpg,,,,,\"sub/b, quoted.png\"\r\n";
+    site.write("set/rows.csv", csv);
+    let ran = site.batch("set/rows.csv", &["--json", "--tag", "all"]).exits(0);
+    let (rows, batch) = told(&ran);
+    assert_eq!((rows.len(), batch["completed"].as_u64()), (3, Some(3)));
+    assert_eq!((batch["spent"].as_str(), batch["exit_code"].as_u64()), (Some("0.09"), Some(0)));
+
+    let results = site.results();
+    let field = |name: &str| results.iter().map(|row| row[name].clone()).collect::<Vec<Value>>();
+    assert_eq!(field("line"), [2, 3, 5]);
+    assert_eq!(field("tag"), ["all", "spring", "all"]);
+    assert_eq!(field("cost"), ["0.03", "0.03", "0.03"]);
+    assert_eq!(field("how"), ["submitted", "submitted", "submitted"]);
+    assert_eq!(results[1]["key"], "cat");
+    site.pictures_are_there();
+    assert!(site.path("out/cat.png").is_file() && site.path("out/sub/b, quoted.png").is_file());
+    let first = results[0]["path"].as_str().unwrap();
+    let name = first.rsplit('/').next().unwrap();
+    assert!(name.starts_with("a-glass_ball-") && name.ends_with(".png"), "{first}");
+    assert_eq!(site.accepted_once(), 3);
+}
+
+#[test]
+fn json_lines_and_a_folder_do_as_well() {
+    let site = Site::new();
+    let lines = "{\"image\":\"https://example.com/a.jpg\",\"width\":600}\n\n\
+                 {\"image\":\"https://example.com/b.jpg\",\"template\":\"my_world\"}\n";
+    site.write("rows.jsonl", lines);
+    site.batch("rows.jsonl", &["--template", "glass_ball"]).exits(0);
+    let results = site.results();
+    assert_eq!(results[0]["template"], "glass_ball");
+    assert_eq!(
+        (results[1]["template"].as_str(), results[1]["line"].as_u64()),
+        (Some("my_world"), Some(3))
+    );
+
+    site.photo("photos/b.png", 1).photo("photos/a.png", 2).write("photos/notes.txt", "no photo");
+    let ran = site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert!(ran.stderr.contains("1 files of the folder are left out"), "{ran:?}");
+    let images: Vec<Value> = site.results().iter().map(|row| row["image"].clone()).collect();
+    assert_eq!(images, ["./a.png", "./b.png"]);
+    assert_eq!(site.accepted_once(), 4);
+}
+
+#[test]
+fn bad_rows_are_told_with_everything_wrong_and_the_rest_goes_on() {
+    let site = Site::new();
+    let csv = "template,image,width,widht,out\n\
+               glass_ball,https://example.com/a.jpg,,,\n\
+               glas_ball,missing.jpg,4096,,../up.png\n\
+               my_world,https://example.com/b.jpg\n\
+               my_world,https://example.com/b.jpg,,,A.png\n\
+               my_world,https://example.com/c.jpg,,,a.png\n\
+               my_world,-,ten,,\n";
+    site.write("rows.csv", csv);
+    let ran = site.batch("rows.csv", &["--json"]).exits(2);
+    let (rows, batch) = told(&ran);
+    assert_eq!((count(&rows, "completed"), count(&rows, "invalid")), (2, 4));
+    assert_eq!(batch["invalid"], 4);
+    let bad: Vec<&Value> = rows.iter().filter(|row| row["status"] == "invalid").collect();
+    assert_eq!(
+        bad.iter().map(|row| row["line"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [3, 4, 6, 7]
+    );
+    let problems = bad[0]["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert_eq!(problems[1]["suggestions"][0], "glass_ball");
+    for said in [
+        "column \"widht\" is not known and left out; did you mean \"width\"?",
+        "line 3: ",
+        "did you mean \"glass_ball\"?",
+        "line 4: it has 2 columns, and the header has 5",
+        "is that of line 5 too",
+        "width \"ten\" is not a whole number",
+        "\"-\" would be stdin",
+        "leaves the folder",
+    ] {
+        assert!(ran.stderr.contains(said), "{said:?} is missing: {}", ran.stderr);
+    }
+    assert_eq!(site.accepted_once(), 2);
+    assert!(!site.path("up.png").exists());
+}
+
+#[test]
+fn under_strict_one_bad_row_keeps_everything_from_being_sent() {
+    let site = Site::new();
+    let csv =
+        "template,image\nglass_ball,https://example.com/a.jpg\nnothing,https://example.com/b.jpg\n";
+    site.write("rows.csv", csv);
+    let ran = site.batch("rows.csv", &["--strict", "--json"]).exits(2);
+    assert!(ran.stderr.contains("1 of 2 rows are bad, so nothing was sent"), "{ran:?}");
+    assert_eq!(ran.object()["line"], 3);
+    assert!(site.emulator.requests().is_empty());
+    assert!(!site.path("out").exists());
+    site.write("rows.csv", &csv[..csv.find("nothing").unwrap()]);
+    site.batch("rows.csv", &["--strict"]).exits(0);
+}
+
+#[test]
+fn what_no_row_can_be_read_of_is_refused_as_a_whole() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).write("empty/x.txt", "").write("rows.csv", "template,image\n");
+    for (manifest, text) in [
+        ("none.csv", None),
+        ("a.csv", Some("template;image\n")),
+        ("b.csv", Some("Template,image\nglass_ball,x\n")),
+        ("c.csv", Some("template,image,image\n")),
+        ("d.json", Some("[{\"image\":\"x\"}]")),
+    ] {
+        if let Some(text) = text {
+            site.write(manifest, text);
+        }
+        let ran = site.batch(manifest, &["--json"]).exits(2);
+        assert_eq!(ran.object()["schema"], "effects.error.v1", "{ran:?}");
+    }
+    for arguments in [
+        &["batch", "photos", "--out", "out"][..],
+        &["batch", "photos", "--template", "glas_ball", "--out", "out"],
+        &["batch", "photos", "--template", "glass_ball", "--out", "photos"],
+        &["batch", "empty", "--template", "glass_ball", "--out", "out"],
+        &["batch", "-", "--out", "out"],
+        &["batch", "rows.csv"],
+        &["batch", "rows.csv", "--out", "rows.csv"],
+        &["batch", "rows.csv", "--out", "out", "--budget", "-1"],
+        &["batch", "rows.csv", "--out", "out", "--in-flight", "0"],
+        &["batch", "rows.csv", "--out", "out", "--plan", "--pilot", "2"],
+    ] {
+        site.run(arguments).exits(2);
+    }
+    // A manifest without rows is nothing to do, and that is done.
+    let ran = site.batch("rows.csv", &[]).exits(0);
+    assert!(ran.stderr.contains("0 of 0 rows"), "{ran:?}");
+    assert!(site.emulator.requests().is_empty());
+    fs::rename(site.path("rows.csv"), site.path("out/manifest.jsonl")).unwrap();
+    site.run(&["batch", "out/manifest.jsonl", "--out", "out"]).exits(2);
+}
+
+#[test]
+fn a_photo_is_never_replaced_by_a_picture() {
+    let site = Site::new();
+    site.photo("here/cat.png", 1).photo("here/dog.png", 2);
+    site.write(
+        "here/rows.csv",
+        "template,image,out\nmy_world,cat.png,dog.png\nmy_world,dog.png,new.png\n",
+    );
+    let before = fs::read(site.path("here/dog.png")).unwrap();
+    let ran = site.run(&["batch", "here/rows.csv", "--out", "here"]).exits(2);
+    assert!(
+        ran.stderr.contains("line 2: its picture would replace the photo of line 3"),
+        "{ran:?}"
+    );
+    assert_eq!(site.accepted_once(), 1);
+    assert_eq!(fs::read(site.path("here/dog.png")).unwrap(), before);
+    assert!(site.path("here/new.png").is_file());
+}

@@ -1,0 +1,10 @@
+//! Batches and their journal, against the emulator.
+
+mod journal;
+mod manifest;
+mod money;
+mod plan;
+#[cfg(unix)]
+mod recovery;
+mod site;
+mod stops;

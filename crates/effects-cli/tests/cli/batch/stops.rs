@@ -1,0 +1,143 @@
+//! What ends a batch before its rows do: a refused key, no credit, Ctrl-C, a journal that is none.
+
+use std::fs;
+
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+
+use super::site::{Site, count, told};
+use crate::world::Ran;
+
+#[test]
+fn a_refused_key_stops_it_at_once() {
+    let site = Site::new();
+    site.rows("rows.csv", 500);
+    let mut command = site.command(&["batch", "rows.csv", "--out", "out", "--json"]);
+    let ran = Ran::of(command.env("EFFECTS_API_KEY", "another-key")).exits(3);
+    let (rows, batch) = told(&ran);
+    assert!(rows.len() <= 16 && !rows.is_empty(), "{}", rows.len());
+    assert_eq!(batch["refused"].as_u64().unwrap() + batch["not_submitted"].as_u64().unwrap(), 500);
+    assert!(site.emulator.requests().len() <= 16);
+    // Every row stands in the manifest all the same.
+    assert_eq!((site.results().len(), site.accepted_once()), (500, 0));
+    assert!(batch["resume"].as_str().unwrap().starts_with("effects batch rows.csv --out out"));
+    assert!(!ran.stdout.contains("another-key") && !ran.stderr.contains("another-key"));
+}
+
+#[test]
+fn without_credit_nothing_more_is_tried_and_what_is_paid_for_is_fetched() {
+    let site = Site::with(FaultPlan::none().balance("0.30".parse().unwrap()));
+    site.rows("rows.csv", 200);
+    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(6));
+    assert_eq!((count(&rows, "completed"), site.accepted_once()), (10, 10));
+    assert!(batch["not_submitted"].as_u64().unwrap() > 100, "{batch}");
+    site.pictures_are_there();
+}
+
+#[test]
+fn a_picture_that_cannot_be_fetched_is_fetched_by_the_next_run() {
+    let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
+    let site = Site::with(FaultPlan::none().with(broken));
+    site.rows("rows.csv", 3);
+    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(7));
+    assert_eq!((count(&rows, "completed"), count(&rows, "not_downloaded")), (2, 1));
+    assert!(rows.iter().all(|row| row["cost"] == "0.03"), "{rows:?}");
+    site.batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 3);
+}
+
+#[test]
+fn an_unwritable_journal_stops_a_batch_before_anything_is_sent() {
+    let site = Site::new();
+    site.rows("rows.csv", 2).write("file", "not a folder").write("none.db", [b'x'; 4096]);
+    for (state, more) in [
+        ("file", &[][..]),
+        ("state", &["--journal", "none.db"]),
+        ("state", &["--journal", "file/where.db"]),
+    ] {
+        let arguments = [&["batch", "rows.csv", "--out", "out", "--json"][..], more].concat();
+        let ran = Ran::of(site.command(&arguments).env("EFFECTS_STATE_DIR", site.path(state)));
+        let ran = ran.exits(2);
+        assert_eq!(ran.object()["kind"], "misconfigured", "{ran:?}");
+    }
+    assert!(site.emulator.requests().is_empty());
+    // A single run goes on: its id is printed.
+    let mut submit = site.command(&["submit", "glass_ball", "https://example.com/a.jpg"]);
+    let ran = Ran::of(submit.env("EFFECTS_STATE_DIR", site.path("file"))).exits(0);
+    assert!(ran.stderr.contains("warning: this task is not journaled"), "{ran:?}");
+    assert_eq!(fs::read_to_string(site.path("file")).unwrap(), "not a folder");
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::world::{PATIENCE, Started};
+
+    fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < PATIENCE, "never {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn the_first_ctrl_c_submits_nothing_more_and_the_same_line_goes_on() {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        let site = Site::with(FaultPlan::none().with(slow.first(5)));
+        site.rows("rows.csv", 200);
+        // The key of the command line is not for the line to run again.
+        let key = site.emulator.api_key();
+        let line =
+            ["batch", "rows.csv", "--out", "out", "--json", "--api-key", key, "--poll", "0.05"];
+        let mut command = site.command(&line);
+        command.env_remove("EFFECTS_API_KEY");
+        let mut run = Started::new(command);
+        wait_until("busy", || site.emulator.counts().accepted >= 12);
+        run.signal("INT");
+        run.says("nothing more is submitted");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("go on with the same line, nothing is paid twice: effects batch rows.csv --out out --json --poll 0.05"), "{ran:?}");
+        assert!(!ran.stderr.contains(key) && !ran.stdout.contains(key));
+        let (rows, batch) = told(&ran);
+        let accepted = site.accepted_once();
+        assert!(accepted < 200);
+        assert_eq!(
+            count(&rows, "running") + count(&rows, "completed") + count(&rows, "not_downloaded"),
+            usize::try_from(accepted).unwrap(),
+            "each paid task is known: {batch}"
+        );
+        assert_eq!((site.results().len(), batch["doubtful"].as_u64()), (200, Some(0)));
+        assert_eq!(site.run(&["tasks", "--doubtful"]).exits(0).stdout, "");
+        let unfinished = site.run(&["tasks", "--unfinished"]).exits(0);
+        assert_eq!(
+            unfinished.stdout.lines().count(),
+            accepted as usize - count(&rows, "completed")
+        );
+    }
+
+    #[test]
+    fn the_second_one_leaves_at_once_and_says_that_tasks_may_exist() {
+        let hangs = FaultRule::on(
+            Endpoint::Create,
+            Fault::Hang { when: effects_emulator::Moment::After, seconds: 3600.0 },
+        );
+        let site = Site::with(FaultPlan::none().with(hangs));
+        site.rows("rows.csv", 50);
+        let mut run = Started::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
+        wait_until("submitting", || site.emulator.counts().accepted >= 1);
+        run.signal("INT");
+        run.says("interrupt again to leave at once");
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("those tasks may exist and may be billed"), "{ran:?}");
+        let ran = site.run(&["tasks", "--doubtful", "--json"]).exits(0);
+        assert!(ran.stdout.lines().count() as u64 >= site.accepted_once(), "{ran:?}");
+        // Nothing of it is sent again by itself.
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+        assert_eq!(count(&rows, "completed") + count(&rows, "doubtful"), 50, "{batch}");
+        site.accepted_once();
+    }
+}
