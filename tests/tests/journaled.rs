@@ -365,4 +365,12 @@ fn a_single_run_is_journaled_and_counted_and_the_same_again_is_paid_again() {
     assert_eq!(open.record().unwrap().number, records[1].number);
     let spend = ledger.store().spend(SpendBy::Template, None).unwrap();
     assert_eq!((spend[0].tasks, spend[0].cost.to_string().as_str()), (2, "0.06"));
+
+    // The key that paid is nowhere in the journal's files.
+    drop((open, ledger));
+    let key = world.emulator.api_key().as_bytes();
+    for file in std::fs::read_dir(world.folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.is_empty() && !bytes.windows(key.len()).any(|window| window == key));
+    }
 }

@@ -49,9 +49,6 @@ impl Counter {
         F: FnOnce(&Desk<'_>) -> Result<(), Fail> + Send + 'static,
     {
         let lost = Arc::clone(&self.lost);
-        if let Some(error) = lock(&lost).clone() {
-            return Err(error);
-        }
         self.give(errand_telling(needs, act, move |answer: Result<(), JournalError>| {
             if let Err(error) = answer {
                 lock(&lost).get_or_insert(error);

@@ -137,8 +137,11 @@ impl JournalStore for SqliteJournal {
             return Ok(Opened::Submit(self.in_hand(self.claim(row, None), false)));
         };
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&record.row)) {
-            let (key, row) = (key.clone(), record.number);
-            return Err(JournalError::KeyReused { key, row, differs });
+            // Nothing was made under the key yet: it may be for another picture now.
+            let (row, key) = (row.clone(), key.clone());
+            if !self.counter.ask(Needs::Writing, move |desk| steps::replace(desk, &row))? {
+                return Err(JournalError::KeyReused { key, row: record.number, differs });
+            }
         }
         if let Some(target) = row.target.clone()
             && record.row.target.as_ref() != Some(&target)
@@ -259,7 +262,8 @@ impl JournalBuilder {
         let counter = Arc::new(Counter::new(sender, thread));
         let forget = |desk: &Desk<'_>| compact::forget_when_due(desk, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
-            counter.shrink()?;
+            // Others at work on the file may stand in the way: tomorrow is another day.
+            let _ = counter.shrink();
         }
         Ok(SqliteJournal { counter, counters, claims: AtomicI64::new(1), path })
     }

@@ -45,7 +45,7 @@ impl OpenRow {
         let act = move |desk: &crate::desk::Desk<'_>| {
             let written = steps::write(desk, &claim, &entry)?;
             // Should the commit fail now, the row was not lost by it.
-            if written.is_err() {
+            if let Err(JournalError::Taken { .. }) = written {
                 standing.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
             }
             Ok(written)

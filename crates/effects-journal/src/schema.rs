@@ -1,6 +1,8 @@
 //! The file: its format, how it is opened, and how an older one becomes a newer one.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::collections::hash_map::RandomState;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -41,12 +43,28 @@ fn make_private(path: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
+    if path.try_exists()? {
+        return Ok(());
+    }
+    // Closing a database file gives up every lock this process holds on it, also those of another
+    // journal on it: so it is made and closed under another name before anybody can open it.
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}", RandomState::new().build_hasher().finish()));
+    let draft = path.with_file_name(name);
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
+    options.write(true).create_new(true);
     // SQLite gives the files beside it the same mode.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(&draft)?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        // Where there are no links, SQLite makes it, and the folder keeps others out.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
 }
 
 enum Refusal {

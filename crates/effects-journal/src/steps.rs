@@ -4,7 +4,7 @@ use std::path::Path;
 
 use effects_core::{
     Attempt, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd, RowNumber, ServiceCode,
-    TaskId, Time,
+    Size, TaskId, Time,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
@@ -105,6 +105,25 @@ pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Res
     Ok(true)
 }
 
+/// Lets a row ask for something else from now on, if nothing was ever made for it; whether that is
+/// so.
+pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
+    let line = Line::find(desk, &row.identity)?;
+    let Some(line) = line.filter(|line| line.state == State::Released) else {
+        return Ok(false);
+    };
+    if desk.holder(line.owner)?.is_some() {
+        return Ok(false);
+    }
+    let sql = "UPDATE rows SET template = ?2, width = ?3, height = ?4, image = ?5, likeness = ?6,
+        tag = ?7 WHERE number = ?1";
+    let Size { width, height } = row.size;
+    let (image, likeness) = (&row.image, row.likeness.as_bytes());
+    let values = params![line.number, row.template.id(), width, height, image, likeness, row.tag];
+    desk.run(sql, values)?;
+    Ok(true)
+}
+
 /// Where the pictures of a row are wanted from now on.
 pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
@@ -192,20 +211,22 @@ fn create(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<Wri
         desk.run(sql, params![line.number, desk.me.id, claim.number])?;
         return Ok(Ok(()));
     }
-    stray(desk, claim, task, at)?;
-    Ok(Err(JournalError::Taken { row: RowNumber(line.number) }))
+    let kept = stray(desk, claim, task, at)?;
+    Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
 }
 
-fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<(), Fail> {
+/// The number of the row that is this task's alone.
+fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64, Fail> {
     let identity = Identity::of_task(&claim.row.origin, task);
     let row = Row { identity, key: None, ..claim.row.clone() };
-    if Line::find(desk, &row.identity)?.is_none() {
-        insert(desk, &row, "intent", &[], None)?;
+    if let Some(line) = Line::find(desk, &row.identity)? {
+        return Ok(line.number);
     }
-    match Line::find(desk, &row.identity)? {
-        Some(line) if line.task_number(desk, task)?.is_none() => line.give_task(desk, task, at),
-        _ => Ok(()),
-    }
+    insert(desk, &row, "intent", &[], None)?;
+    let inserted = Line::find(desk, &row.identity)?;
+    let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
+    line.give_task(desk, task, at)?;
+    Ok(line.number)
 }
 
 fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail> {

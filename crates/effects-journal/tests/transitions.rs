@@ -163,8 +163,10 @@ fn a_task_whose_row_was_given_away_is_kept_in_a_row_of_its_own() {
     Journal::write(&*next, &intent(0)).unwrap();
 
     for _ in 0..2 {
-        let taken = Journal::write(&*late, &created("stray"));
-        assert_eq!(taken, Err(JournalError::Taken { row: RowNumber(1) }));
+        let given = Journal::write(&*late, &created("stray"));
+        let kept = RowNumber(2);
+        assert_eq!(given, Err(JournalError::GivenAway { row: RowNumber(1), kept }));
+        assert!(!late.is_taken());
     }
     Journal::write(&*next, &created("t2")).unwrap();
     let rows = journal.list(&Default::default()).unwrap();
@@ -306,6 +308,34 @@ fn one_key_is_one_picture() {
     let expected =
         JournalError::KeyReused { key: "1".to_owned(), row: RowNumber(1), differs: "image" };
     assert_eq!(error, expected);
+
+    // Nothing was ever made under it: it may be for another picture.
+    Journal::write(&*open, &released("HTTP 400")).unwrap();
+    assert!(journal.open(&keyed("dog")).is_err(), "its owner may still send it");
+    open.settle(&RowEnd::LetGo).unwrap();
+    let open = submit(&journal, &keyed("dog"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    assert_eq!(look(&journal, &keyed("dog")).row, keyed("dog"));
+}
+
+#[test]
+fn a_process_that_does_nothing_renews_its_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, clock) = (folder.path().join("journal.db"), Clock::new());
+    let lease = Duration::from_millis(60);
+    let place = Process { place: "far".to_owned(), ..Process::current() };
+    let far = clock.builder().process(place).lease(lease).open(&path).unwrap();
+    let open = submit(&far, &row("cat"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    let near = clock.elsewhere(&path, "near");
+    for _ in 0..6 {
+        let before = far.stats().commits;
+        clock.pass(lease / 3 + Duration::from_millis(1));
+        while far.stats().commits == before {
+            std::thread::yield_now();
+        }
+        assert_eq!(opened(&near, &row("cat")), "elsewhere");
+    }
 }
 
 #[test]

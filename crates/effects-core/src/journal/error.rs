@@ -19,10 +19,18 @@ pub enum JournalError {
         /// The newest format this version knows.
         known: u32,
     },
-    /// The row is in other hands, or was settled by them: it is not for this run to go on.
+    /// The row is in other hands, or was settled by them: this run must not submit it.
     Taken {
         /// The row.
         row: RowNumber,
+    },
+    /// The task a run made came when its row was another's already, by a person's decision. It is
+    /// kept all the same.
+    GivenAway {
+        /// The row the run was of.
+        row: RowNumber,
+        /// The row that is the task's alone.
+        kept: RowNumber,
     },
     /// The key names a row already that asks for something else.
     KeyReused {
@@ -66,6 +74,11 @@ impl fmt::Display for JournalError {
             Self::Taken { row } => write!(
                 f,
                 "row {row} of the journal is in the hands of another run, so this one sent nothing"
+            ),
+            Self::GivenAway { row, kept } => write!(
+                f,
+                "row {row} of the journal was settled otherwise before its task came; the task is \
+                 kept as row {kept}"
             ),
             Self::KeyReused { key, row, differs } => write!(
                 f,

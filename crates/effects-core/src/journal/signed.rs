@@ -2,13 +2,29 @@
 
 /// The parameter by which a URL looks signed, as it is written there.
 ///
-/// Such a URL is made anew each time, so it names nothing; and whoever has it may fetch.
+/// Such a URL is made anew each time, so it names nothing.
 pub(super) fn signature_parameter(url: &str) -> Option<&str> {
-    let query = url.split_once('?')?.1.split('#').next().unwrap_or_default();
-    query.split(['&', ';']).map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| {
-        let plain = name.to_ascii_lowercase().replace("%2d", "-");
-        PREFIXES.iter().any(|prefix| plain.starts_with(prefix)) || NAMES.contains(&plain.as_str())
+    parameters(url).map(|(name, _)| name).find(|name| {
+        let plain = plain(name);
+        PREFIXES.iter().any(|prefix| plain.starts_with(prefix)) || SIGNED.contains(&plain.as_str())
     })
+}
+
+/// Whether a URL may be a permission: whoever has it may fetch, or more.
+fn is_permission(url: &str) -> bool {
+    signature_parameter(url).is_some()
+        || parameters(url)
+            .any(|(name, value)| value.len() > LONG || SECRET.contains(&plain(name).as_str()))
+}
+
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let url = url.split('#').next().unwrap_or_default();
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split(['&', ';']).map(|pair| pair.split_once('=').unwrap_or((pair, pair)))
+}
+
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace("%2d", "-").replace("%5f", "_")
 }
 
 /// A URL as people may see it: without user name, password and fragment, and without a query that
@@ -21,12 +37,9 @@ pub(super) fn shown(url: &str) -> String {
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let long = |pair: &str| pair.split_once('=').map_or(pair, |(_, value)| value).len() > LONG;
     let query = match query {
         "" => String::new(),
-        query if signature_parameter(url).is_some() || query.split('&').any(long) => {
-            "?…".to_owned()
-        }
+        _ if is_permission(url) => "?…".to_owned(),
         query => format!("?{query}"),
     };
     cut(&format!("{scheme}://{host}{path}{query}"), MOST)
@@ -56,41 +69,34 @@ fn cut(text: &str, most: usize) -> String {
 /// whoever took after them.
 const PREFIXES: [&str; 6] = ["x-amz-", "x-goog-", "x-oss-", "x-tos-", "x-obs-", "q-sign"];
 
-/// Other parameters that are permissions, or end with one.
-const NAMES: [&str; 29] = [
-    // Amazon's older form and CloudFront, Google's, Alibaba's and Huawei's older forms.
+/// The other parameters that come with a signature: Amazon's older form and CloudFront, Google's,
+/// Alibaba's and Huawei's older forms, Azure, and everybody else's words for the same.
+const SIGNED: [&str; 20] = [
     "signature",
     "expires",
-    "policy",
     "key-pair-id",
     "awsaccesskeyid",
     "googleaccessid",
     "ossaccesskeyid",
     "accesskeyid",
     "security-token",
-    "x-security-token",
-    // Azure: signature, start, end, permissions.
     "sig",
-    "se",
-    "st",
-    "sp",
-    // Everybody else's words for the same.
     "sign",
     "token",
     "access_token",
     "access-token",
-    "auth",
     "auth_key",
     "auth-key",
     "authorization",
-    "authkey",
-    "key",
-    "apikey",
-    "api_key",
     "hmac",
-    "hash",
     "expiry",
+    "sigv",
+    "jwt",
 ];
+
+/// Parameters that are permissions, though they may stay the same.
+const SECRET: [&str; 8] =
+    ["key", "apikey", "api_key", "api-key", "auth", "authkey", "password", "secret"];
 
 /// The longest value of a parameter that is taken to say something harmless.
 const LONG: usize = 24;
@@ -110,7 +116,7 @@ mod tests {
             ),
             ("https://b.s3.amazonaws.com/c.jpg?v=1&Signature=1&Expires=2", "Signature"),
             ("https://storage.googleapis.com/b/c.jpg?X-Goog-Signature=1", "X-Goog-Signature"),
-            ("https://a.blob.core.windows.net/b/c.jpg?sv=2025&se=2026&sig=x%3D", "se"),
+            ("https://a.blob.core.windows.net/b/c.jpg?sv=2025&se=2026&sig=x%3D", "sig"),
             ("https://d.cloudfront.net/c.jpg?Key-Pair-Id=K", "Key-Pair-Id"),
             ("https://b.oss-cn-hangzhou.aliyuncs.com/c.jpg?OSSAccessKeyId=1", "OSSAccessKeyId"),
             ("https://b.cos.ap-x.myqcloud.com/c.jpg?q-sign-algorithm=sha1", "q-sign-algorithm"),
@@ -122,6 +128,7 @@ mod tests {
         for url in [
             "https://example.com/c.jpg",
             "https://example.com/c.jpg?width=512&v=3",
+            "https://example.com/c.jpg?key=1&se=2",
             "https://example.com/token=1/c.jpg",
             "https://example.com/c.jpg#token=1",
             "data:image/png;base64,iVBORw0KGgo=",
@@ -135,6 +142,7 @@ mod tests {
         assert_eq!(shown("https://me:pw@example.com/c.jpg?v=3#x"), "https://example.com/c.jpg?v=3");
         let long = "https://example.com/c.jpg?a=0123456789012345678901234";
         assert_eq!(shown(long), "https://example.com/c.jpg?…");
+        assert_eq!(shown("https://example.com/c.jpg?v=1&Key=2"), "https://example.com/c.jpg?…");
         assert_eq!(shown("https://me:pw@example.com?v=1"), "https://example.com?v=1");
         assert!(shown(&format!("data:image/png;base64,{}", "A".repeat(99))).chars().count() < 50);
         assert_eq!(bare("https://me:pw@example.com/c.jpg?sig=1#x"), "example.com/c.jpg");
