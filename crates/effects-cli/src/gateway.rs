@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs;
+use std::time::Duration;
 
 use effects_client::{PaceFile, PaceFileError};
-use effects_core::pace::Pacer;
+use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId, Uploads};
 use effects_emulator::{Emulator, StartError};
 use effects_ureq::{Client, ClientBuilder};
@@ -149,6 +150,14 @@ impl KeptPace {
             }
         }
     }
+}
+
+/// How long a task at a gateway usually takes, as far as earlier commands have seen: by the slowest
+/// of its templates.
+pub(crate) fn usual_duration(origin: &Origin) -> Option<Duration> {
+    let models = PaceFile::in_state_dir()?.load().ok()?;
+    let curves = models.at(origin)?.values().map(|history| Curve::new(history, &Learned::DEFAULT));
+    curves.filter_map(|curve| curve.eta(Duration::ZERO)).map(|eta| eta.typical).max()
 }
 
 impl Drop for KeptPace {

@@ -17,6 +17,7 @@ use super::live::Live;
 use super::prepare::prepare;
 use super::report::{Report, RowError, Status};
 use super::tally::Tally;
+use crate::failure::Failure;
 
 /// Starts everything; rows are begun by `source`, on a thread of its own.
 pub(crate) fn start(
@@ -53,6 +54,8 @@ pub(crate) struct Attended {
     pub(crate) interrupted: bool,
     /// Submissions were on their way when it was left.
     pub(crate) left_submitting: bool,
+    /// What ended it that is no row's: a journal or an output that cannot be written.
+    pub(crate) trouble: Option<String>,
 }
 
 /// Attends to a batch until it is over or left; `hear` is told what became of each row.
@@ -63,9 +66,9 @@ pub(crate) fn attend(
     live: &Live,
     rows: u64,
     mut tally: Tally,
-    mut hear: impl FnMut(&Report) -> Result<(), Error>,
+    mut hear: impl FnMut(&Report) -> Result<(), Failure>,
 ) -> Attended {
-    let (mut leaving, mut left_submitting) = (None::<Instant>, false);
+    let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     loop {
         live.show(&tally, course.running(), rows);
         let wake = match woken.recv_timeout(TICK) {
@@ -80,10 +83,13 @@ pub(crate) fn attend(
         match wake {
             Wake::Report(report) => {
                 tally.add(&report);
-                if let Err(error) = hear(&report) {
+                if let Err(failure) = hear(&report)
+                    && trouble.is_none()
+                {
                     course.halt();
-                    tally.note(error.exit_code());
-                    live.urge(&format!("error: {error}"));
+                    tally.note(failure.exit_code());
+                    live.urge(&format!("error: {failure}"));
+                    trouble = Some(failure.to_string());
                 }
             }
             Wake::FailedOnce { line, why, cost } => {
@@ -93,7 +99,10 @@ pub(crate) fn attend(
             }
             Wake::Fatal(code, why) => {
                 tally.note(code);
-                live.urge(&format!("error: {why}"));
+                if trouble.is_none() {
+                    live.urge(&format!("error: {why}"));
+                }
+                trouble.get_or_insert(why);
             }
             Wake::Signal if leaving.is_some() => {
                 left_submitting = stopper.is_submitting();
@@ -110,7 +119,7 @@ pub(crate) fn attend(
     if interrupted {
         tally.note(ErrorKind::Detached.exit_code());
     }
-    Attended { tally, interrupted, left_submitting }
+    Attended { tally, interrupted, left_submitting, trouble }
 }
 
 /// The first Ctrl-C: nothing more is submitted, and what is on its way is waited for. Says how long

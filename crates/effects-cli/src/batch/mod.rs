@@ -9,6 +9,7 @@
 //! Each arrow is a queue with an end; whoever is slow is waited for, from back to front, and the
 //! polling of tasks waits for nobody.
 
+mod books;
 mod course;
 mod ends;
 mod item;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use effects_client::{Landing, Sink};
 use effects_core::{Error, ErrorKind};
@@ -74,13 +75,62 @@ impl Results {
     }
 }
 
+/// Takes away what downloads left behind that were killed in the middle: files under way, an hour
+/// old, in the folder itself.
+pub(crate) fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let old = entry.metadata().and_then(|found| found.modified()).ok().and_then(age);
+        if is_under_way(&entry.file_name().to_string_lossy()) && old.is_some_and(|age| age > STALE)
+        {
+            // Somebody else swept it, or it stays: it does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn age(modified: SystemTime) -> Option<Duration> {
+    SystemTime::now().duration_since(modified).ok()
+}
+
+/// `.NAME.0123456789abcdef.part`, as [`Landing`] has it.
+fn is_under_way(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
+    let mark = parts.and_then(|name| name.rsplit_once('.')).map(|(_, mark)| mark);
+    mark.is_some_and(|mark| mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 fn unwritable(target: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Download, format!("{} cannot be written: {error}", target.display()))
 }
 
+const STALE: Duration = Duration::from_secs(3600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_old_leftovers_of_downloads_are_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * STALE;
+        let mark = "0123456789abcdef";
+        let names = [
+            (format!(".cat.png.{mark}.part"), old, false),
+            (format!(".cat.png.{mark}.part2"), old, true),
+            (".cat.png.part".to_owned(), old, true),
+            ("cat.png".to_owned(), old, true),
+            (format!(".dog.png.{mark}.part"), SystemTime::now(), true),
+        ];
+        for (name, modified, _) in &names {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(*modified).unwrap();
+        }
+        sweep(folder.path());
+        for (name, _, stays) in &names {
+            assert_eq!(folder.path().join(name).exists(), *stays, "{name}");
+        }
+    }
 
     #[test]
     fn lines_stand_in_the_order_of_the_rows_and_the_last_word_counts() {

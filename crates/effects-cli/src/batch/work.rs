@@ -9,17 +9,16 @@ use clap::Args;
 use effects_client::Ledger;
 use effects_core::{Budget, Error, ErrorKind, JournalStore, Origin, SpendBy};
 use rust_decimal::Decimal;
-use serde::Serialize;
 
+use super::books::Books;
 use super::course::{Course, Wake};
 use super::item::{Item, Source};
 use super::live::Live;
-use super::machine::{Attended, attend, line_to_run_again, start, widths};
+use super::machine::{Attended, attend, start, widths};
 use super::manifest::Manifest;
-use super::report::{Report, Status};
-use super::results::Results;
+use super::report::Report;
+use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
-use super::sheet;
 use super::survey::{Question, Standings, Survey, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
@@ -68,41 +67,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) output: &'a Output,
 }
 
-/// What the batch as a whole came to.
-#[derive(Serialize)]
-struct BatchObject<'a> {
-    schema: &'static str,
-    rows: u64,
-    completed: u64,
-    /// Of the completed, those whose picture was there before.
-    kept: u64,
-    not_downloaded: u64,
-    running: u64,
-    doubtful: u64,
-    failed: u64,
-    refused: u64,
-    not_submitted: u64,
-    invalid: u64,
-    /// What tasks of this run cost, in USD.
-    spent: Decimal,
-    /// What all tasks of these rows cost, in USD.
-    cost: Decimal,
-    exit_code: u8,
-    manifest: &'a str,
-    contact_sheet: Option<&'a str>,
-    /// The line to run again, where something is missing.
-    resume: Option<&'a str>,
-}
-
-/// What is known as the rows come to their ends.
-struct Books<'a> {
-    batch: &'a Batch<'a>,
-    results: Results,
-    /// Lines on stderr about rows without a picture.
-    said: u64,
-    pilots: Vec<sheet::Pilot>,
-}
-
 impl Batch<'_> {
     /// Does it.
     pub(crate) fn run(
@@ -117,6 +81,7 @@ impl Batch<'_> {
             return Ok(done);
         }
         make_folder(&self.common.out)?;
+        sweep(&self.common.out);
         let mut tally = Tally::new();
         let mut books = Books::begin(self)?;
         let survey = self.survey(store.as_deref(), &live, |report| {
@@ -129,7 +94,7 @@ impl Batch<'_> {
         let rows = survey.good + survey.bad;
         if survey.good == 0 {
             live.clear();
-            return books.close(&tally, rows);
+            return books.close(&tally, rows, None);
         }
         let gateway = open()?;
         let budget = self.budget(store.as_deref(), &survey.standings)?;
@@ -152,12 +117,12 @@ impl Batch<'_> {
         let attended = attend(&course, &stopper, &woken, &live, rows, tally, |report| {
             books.note(report, &live)
         });
-        let Attended { mut tally, interrupted, left_submitting } = attended;
+        let Attended { mut tally, interrupted, left_submitting, trouble } = attended;
         if interrupted {
             books.say_how_it_was_left(left_submitting, course.ledger.is_some());
         }
         books.note_the_rest(&mut tally, rows)?;
-        books.close(&tally, rows)
+        books.close(&tally, rows, trouble.as_deref())
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
@@ -187,7 +152,7 @@ impl Batch<'_> {
         &self,
         store: Option<&dyn JournalStore>,
         live: &Live,
-        mut tell: impl FnMut(Report) -> Result<(), Error>,
+        mut tell: impl FnMut(Report) -> Result<(), Failure>,
     ) -> Result<Survey, Failure> {
         live.doing("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
@@ -199,13 +164,13 @@ impl Batch<'_> {
             broken = broken.take().or(tell(report).err());
         })?;
         match broken {
-            Some(error) => Err(error.into()),
+            Some(failure) => Err(failure),
             None => Ok(survey),
         }
     }
 
     /// Whether each row is printed as an object: always with `--json`, and where no person reads.
-    fn prints(&self) -> bool {
+    pub(super) fn prints(&self) -> bool {
         self.output.json || !stdout().is_terminal()
     }
 
@@ -257,13 +222,11 @@ impl Batch<'_> {
                 }
                 // Bad rows were told of at the first look.
                 let Ok(wanted) = checker.check(line?) else { continue };
-                if refused.contains(&wanted.told.index) {
-                    continue;
-                }
                 let told = wanted.told.clone();
                 let row = course.ledger.as_ref().map(|_| counted.row(&common, &wanted));
                 let row = match row.transpose() {
                     Ok(row) => row.map(|(row, _)| Box::new(row)),
+                    Err(_) if refused.contains(&told.index) => continue,
                     Err(problem) => {
                         course.tell_of(Report::of_bad(Bad {
                             told: told.into(),
@@ -272,6 +235,10 @@ impl Batch<'_> {
                         continue;
                     }
                 };
+                // Told of at the first look as well; it counted, so that equal rows stay the same.
+                if refused.contains(&told.index) {
+                    continue;
+                }
                 most -= 1;
                 if !course.begin(Item::new(told, Source::Manifest(Box::new(wanted), row))) {
                     break;
@@ -279,141 +246,6 @@ impl Batch<'_> {
             }
             Ok(())
         }
-    }
-}
-
-impl<'a> Books<'a> {
-    fn begin(batch: &'a Batch<'a>) -> Result<Self, Failure> {
-        let results = Results::begin(&batch.common.out)?;
-        Ok(Self { batch, results, said: 0, pilots: Vec::new() })
-    }
-
-    /// Notes what became of a row, and prints it.
-    fn note(&mut self, report: &Report, live: &Live) -> Result<(), Error> {
-        let json = report.json();
-        self.results.add(report.told.index, &json)?;
-        if self.batch.options.pilot.is_some() {
-            self.pilots.extend(sheet::Pilot::of(report));
-        }
-        let output = self.batch.output;
-        if self.batch.prints() {
-            let printed = live.aside(|| output.line(&json));
-            printed.map_err(|failure| Error::new(ErrorKind::Misconfigured, failure.to_string()))?;
-        }
-        if report.status != Status::Completed {
-            self.said += 1;
-            match self.said {
-                ..=MOST_SAID => live.urge(&report.line()),
-                NEXT_SAID => {
-                    live.urge("more rows have no picture: each is in the folder's manifest");
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
-        let output = self.batch.output;
-        if submitting {
-            let hint = if journaled { "; `effects tasks --doubtful` will list them" } else { "" };
-            output.urge(&format!(
-                "left while submissions were on their way: those tasks may exist and may be billed{hint}"
-            ));
-        }
-        if journaled {
-            output.urge(&format!(
-                "interrupted; go on with the same line, nothing is paid twice: {}",
-                line_to_run_again()
-            ));
-        } else {
-            output.urge("interrupted; without a journal the same line begins anew");
-        }
-    }
-
-    /// Rows that never came up stand in the manifest too.
-    fn note_the_rest(&mut self, tally: &mut Tally, rows: u64) -> Result<(), Failure> {
-        if tally.told() >= rows {
-            return Ok(());
-        }
-        let mut checker = Checker::new(self.batch.common);
-        let mut left = rows - tally.told();
-        for line in self.batch.manifest.lines(self.batch.common.template.is_some())? {
-            let told = match checker.check(line?) {
-                Ok(wanted) => wanted.told,
-                Err(bad) => *bad.told,
-            };
-            if left == 0 {
-                break;
-            }
-            if !self.results.has(told.index) {
-                left -= 1;
-                let report = Report::new(told, Status::NotSubmitted);
-                tally.add(&report);
-                self.results.add(report.told.index, &report.json())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The last word.
-    fn close(self, tally: &Tally, rows: u64) -> CommandResult {
-        let Batch { common, output, .. } = *self.batch;
-        let sheet = sheet::put(self.pilots, &common.out.join(super::names::SHEET))?;
-        let manifest = self.results.finish()?.display().to_string();
-        let exit_code = tally.exit_code();
-        let resume = (exit_code != 0).then(line_to_run_again);
-        let object = BatchObject {
-            schema: "effects.batch.v1",
-            rows,
-            completed: tally.count(Status::Completed),
-            kept: tally.kept(),
-            not_downloaded: tally.count(Status::NotDownloaded),
-            running: tally.count(Status::Running),
-            doubtful: tally.count(Status::Doubtful),
-            failed: tally.count(Status::Failed),
-            refused: tally.count(Status::Refused),
-            not_submitted: tally.count(Status::NotSubmitted),
-            invalid: tally.count(Status::Invalid),
-            spent: tally.spent,
-            cost: tally.cost,
-            exit_code,
-            manifest: &manifest,
-            contact_sheet: sheet.as_deref(),
-            resume: resume.as_deref(),
-        };
-        output.note(&object.words());
-        if self.batch.prints() {
-            let json = serde_json::to_string(&object);
-            output.line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
-        }
-        Ok(Done::Code(exit_code))
-    }
-}
-
-impl BatchObject<'_> {
-    /// What a person reads at the end.
-    fn words(&self) -> String {
-        let mut words = format!("{} of {} rows have their picture", self.completed, self.rows);
-        for (count, what) in [
-            (self.kept, "had it before"),
-            (self.failed, "failed"),
-            (self.doubtful, "doubtful"),
-            (self.refused, "refused"),
-            (self.running, "still running"),
-            (self.not_downloaded, "not downloaded"),
-            (self.not_submitted, "not submitted"),
-            (self.invalid, "invalid"),
-        ] {
-            if count > 0 {
-                words.push_str(&format!(", {count} {what}"));
-            }
-        }
-        words.push_str(&format!("; {} USD spent; each row is in {}", self.spent, self.manifest));
-        if let Some(sheet) = self.contact_sheet {
-            words.push_str(&format!("; the contact sheet is {sheet}"));
-        }
-        words
     }
 }
 
@@ -430,7 +262,3 @@ fn make_folder(out: &std::path::Path) -> Result<(), Failure> {
         Failure::Error(Error::new(ErrorKind::Misconfigured, why))
     })
 }
-
-/// Rows without a picture that are told of one by one on stderr.
-const MOST_SAID: u64 = 50;
-const NEXT_SAID: u64 = MOST_SAID + 1;

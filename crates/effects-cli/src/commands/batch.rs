@@ -76,7 +76,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     let store = arguments.journal.for_batch(&place, arguments.plan)?;
     let batch = Batch { options: &arguments.options, manifest: &manifest, common: &common, output };
     if arguments.plan {
-        return batch.plan(store.as_deref(), None);
+        return batch.plan(store.as_deref(), gateway::usual_duration(&common.origin));
     }
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),

@@ -76,7 +76,7 @@ fn unfinished(origin: &Origin) -> Filter {
 }
 
 /// Prints what became of a row: its object, or its paths.
-fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Error> {
+fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
     if report.status != Status::Completed {
         live.urge(&report.line());
     }
@@ -87,8 +87,7 @@ fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Error> {
         lines.extend(report.paths.iter().map(|path| path.display().to_string()));
     }
     for line in lines {
-        let printed = live.aside(|| output.line(&line));
-        printed.map_err(|failure| Error::new(ErrorKind::Misconfigured, failure.to_string()))?;
+        live.aside(|| output.line(&line))?;
     }
     Ok(())
 }

@@ -118,6 +118,20 @@ mod interrupted {
     }
 
     #[test]
+    fn resuming_can_be_interrupted_and_loses_nothing() {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        let site = Site::with(FaultPlan::none().with(slow));
+        site.run(&["submit", "glass_ball", "https://example.com/a.jpg"]).exits(0);
+        let run = Started::new(site.command(&["resume", "--poll", "0.05"]));
+        wait_until("looked at", || site.emulator.requests().len() >= 3);
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("wait on with: effects resume --poll 0.05"), "{ran:?}");
+        assert_eq!(site.run(&["tasks", "--unfinished"]).exits(0).stdout.lines().count(), 1);
+        assert_eq!(site.accepted_once(), 1);
+    }
+
+    #[test]
     fn the_second_one_leaves_at_once_and_says_that_tasks_may_exist() {
         let hangs = FaultRule::on(
             Endpoint::Create,
