@@ -71,8 +71,7 @@ def test_what_the_iterator_raises_comes_out_and_what_was_begun_ends(client):
     results = client.as_completed(broken(), **QUICK)
     found = []
     with pytest.raises(LookupError, match="manifest"):
-        while True:
-            found.append(next(results))
+        found.extend(results)
     found += list(results)
     assert sorted(result.index for result in found) == [0, 1]
 

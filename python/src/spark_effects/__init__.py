@@ -14,8 +14,8 @@ from . import _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
-from ._many import Job, Result
-from ._task import AsyncTask, Task
+from ._many import AsyncResults, Job, Result, ResultList, Results
+from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
 from .errors import (
@@ -36,6 +36,8 @@ from .errors import (
 
 __all__ = [
     "AsyncClient",
+    "AsyncEvents",
+    "AsyncResults",
     "AsyncTask",
     "AuthError",
     "Backoff",
@@ -45,6 +47,7 @@ __all__ = [
     "EffectsError",
     "Emulator",
     "Event",
+    "Events",
     "InvalidRequest",
     "Job",
     "OutOfCredit",
@@ -54,6 +57,8 @@ __all__ = [
     "Policy",
     "RateLimited",
     "Result",
+    "ResultList",
+    "Results",
     "SeenRequest",
     "Task",
     "TaskFailed",

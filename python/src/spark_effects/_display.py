@@ -23,7 +23,7 @@ def _caption(effect):
     facts = [effect.template or "effect", f"task {effect.task_id}"]
     sides = _sides(effect.pictures[0]) if effect.pictures else None
     if sides:
-        facts.append(f"{sides[0]}×{sides[1]}")
+        facts.append(f"{sides[0]}x{sides[1]}")
     if effect.elapsed is not None:
         facts.append(f"{effect.elapsed:.1f} s")
     if effect.usage.cost is not None:

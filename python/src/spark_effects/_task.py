@@ -8,14 +8,14 @@ __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
 
 class _TaskBase:
-    __slots__ = ("_client", "_effect", "_expected", "_handle", "_seen", "id", "template")
+    __slots__ = ("_client", "_effect", "_event", "_handle", "_seen", "id", "template")
 
     def __init__(self, client, handle, id, template):
         self._client = client
         self._handle = handle
         self._seen = None
         self._effect = None
-        self._expected = None
+        self._event = None
         self.id = id
         self.template = template
 
@@ -45,12 +45,15 @@ class _TaskBase:
         return _display.task(self)
 
     def _told(self, event):
-        _, usually, rest = event.text.partition("(usually ")
-        self._expected = rest.rstrip(")") if usually else self._expected
+        self._event = event
         return event
 
     def _eta(self):
-        return self._expected
+        """What the last event said of how long it usually takes, in words."""
+        if self._event is None:
+            return None
+        _, usually, rest = self._event.text.partition("(usually ")
+        return rest.rstrip(")") if usually else None
 
     def _follow(self, policy):
         policy = policy or self._client._policy

@@ -1,12 +1,12 @@
 from enum import Enum
 from typing import Literal
 
-__all__ = ["Group", "Template", "UnlistedTemplate", "templates"]
+__all__ = ["Template", "UnlistedTemplate", "templates"]
 
 Group = Literal["accessories", "festival", "miniature", "occasions", "pixel", "toys"]
 
 class Template(str, Enum):
-    title: str
+    title: str  # type: ignore[assignment]  # pyright: ignore
     group: Group
     FELT_3D_POLAROID = "felt_3d_polaroid"
     MY_WORLD = "my_world"

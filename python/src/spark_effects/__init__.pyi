@@ -1,0 +1,41 @@
+from . import errors as errors
+from ._client import AsyncClient as AsyncClient
+from ._client import Client as Client
+from ._effect import Effect as Effect
+from ._effect import Event as Event
+from ._effect import Picture as Picture
+from ._effect import TaskStatus as TaskStatus
+from ._effect import Usage as Usage
+from ._emulator import Emulator as Emulator
+from ._emulator import SeenRequest as SeenRequest
+from ._many import AsyncResults as AsyncResults
+from ._many import Job as Job
+from ._many import Result as Result
+from ._many import ResultList as ResultList
+from ._many import Results as Results
+from ._task import AsyncEvents as AsyncEvents
+from ._task import AsyncTask as AsyncTask
+from ._task import Events as Events
+from ._task import Task as Task
+from ._templates import Template as Template
+from ._templates import UnlistedTemplate as UnlistedTemplate
+from ._templates import templates as templates
+from ._values import Backoff as Backoff
+from ._values import Pace as Pace
+from ._values import Policy as Policy
+from .errors import AuthError as AuthError
+from .errors import BudgetExceeded as BudgetExceeded
+from .errors import EffectsError as EffectsError
+from .errors import InvalidRequest as InvalidRequest
+from .errors import OutcomeUnknown as OutcomeUnknown
+from .errors import OutOfCredit as OutOfCredit
+from .errors import RateLimited as RateLimited
+from .errors import TaskFailed as TaskFailed
+from .errors import TaskNotFound as TaskNotFound
+from .errors import TransportError as TransportError
+from .errors import UnreadableAnswer as UnreadableAnswer
+from .errors import Violation as Violation
+from .errors import WaitTimeout as WaitTimeout
+
+__version__: str
+__all__: list[str]

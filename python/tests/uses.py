@@ -1,0 +1,70 @@
+"""What a user's strictly typed code looks like: read by the type checkers, and run by the tests."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from spark_effects import (
+    AsyncClient,
+    Client,
+    Effect,
+    EffectsError,
+    Emulator,
+    Job,
+    Pace,
+    Policy,
+    Result,
+    Template,
+    WaitTimeout,
+    templates,
+)
+
+
+def blocking(client: Client, photo: Path) -> Effect:
+    task = client.submit(Template.GLASS_BALL, photo, width=512, height=512)
+    for event in task.events():
+        print(event.kind, event.progress, event)
+    try:
+        effect = task.wait(wait_timeout=timedelta(minutes=1))
+    except WaitTimeout as error:
+        print(error.task_id, error.retry_after)
+        raise
+    cost: Decimal | None = effect.usage.cost
+    sizes: list[int | None] = [picture.size for picture in effect.pictures]
+    print(cost, sizes, effect.url, effect.bytes()[:4])
+    return effect
+
+
+def many(client: Client, photos: list[Path]) -> list[str]:
+    jobs = [Job("glass_ball", photo, key=photo.name, tag="spring") for photo in photos]
+    saved: list[str] = []
+    for result in client.map(jobs, in_flight=4, budget="5.00", polls_per_second=1000):
+        told: Result = result
+        if told.effect is not None:
+            saved.append(told.effect.save(photos[told.index].with_suffix(".ball.png")))
+        else:
+            problem: EffectsError | None = told.error
+            print(problem)
+    return saved
+
+
+async def awaited(client: AsyncClient, photo: bytes) -> list[Effect]:
+    first = await client.run("my_world", photo, policy=Policy(poll=Pace.fixed(0.01), repeat="never"))
+    task = await client.submit("my_world", photo)
+    async for event in task.events():
+        print(event)
+    ended = [result async for result in client.as_completed([("glass_ball", photo)])]
+    return [first, await task.wait(), *(result.unwrap() for result in ended)]
+
+
+def main(photo: Path) -> int:
+    with Emulator(pictures="stub", latency=0.01) as emulator:
+        client = emulator.client(poll=0.01)
+        print([problem.message for problem in client.check("glas_ball", photo)])
+        blocking(client, photo)
+        many(client, [photo])
+        effects = asyncio.run(awaited(emulator.async_client(poll=0.01), photo.read_bytes()))
+        return len(effects) + len(templates("glass"))
