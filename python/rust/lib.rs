@@ -12,6 +12,7 @@
 #![allow(unreachable_pub)]
 
 mod catalogue;
+mod command;
 mod emulator;
 mod engine;
 mod failure;
@@ -37,6 +38,8 @@ mod _native {
 
     #[pymodule_export]
     use super::catalogue::{errors, templates};
+    #[pymodule_export]
+    use super::command::command;
     #[pymodule_export]
     use super::emulator::Gateway;
     #[pymodule_export]

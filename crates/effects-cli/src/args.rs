@@ -1,5 +1,6 @@
 //! The command line as it is typed. Each command's own arguments stand in its file.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -130,8 +131,8 @@ pub(crate) enum Command {
 
 impl Cli {
     /// Reads the command line, and refuses what makes no sense together.
-    pub(crate) fn read() -> Result<Self, clap::Error> {
-        let cli = Self::try_parse()?;
+    pub(crate) fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(arguments)?;
         match cli.contradiction() {
             None => Ok(cli),
             Some(why) => Err(Self::command().error(ErrorKind::ArgumentConflict, why)),

@@ -15,7 +15,7 @@ pub(crate) mod tasks;
 pub(crate) mod templates;
 pub(crate) mod wait;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use effects_core::ErrorKind;
 
@@ -25,10 +25,10 @@ use crate::logging;
 use crate::output::{self, Output};
 
 /// Reads the command line, does what it says, and tells how that went.
-pub(crate) fn main() -> ExitCode {
-    let Cli { global, command } = match Cli::read() {
+pub(crate) fn main(arguments: &[OsString]) -> u8 {
+    let Cli { global, command } = match Cli::read(arguments) {
         Ok(cli) => cli,
-        Err(error) => return misread(&error),
+        Err(error) => return misread(&error, arguments),
     };
     logging::start(global.verbose);
     let output = Output::new(&global);
@@ -52,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(done) => done.into(),
         Err(failure) => {
             output.failure(&failure);
-            failure.exit_code().into()
+            failure.exit_code()
         }
     }
 }
@@ -67,12 +67,12 @@ pub(crate) enum Done {
     Code(u8),
 }
 
-impl From<Done> for ExitCode {
+impl From<Done> for u8 {
     fn from(done: Done) -> Self {
         match done {
-            Done::Well => Self::SUCCESS,
-            Done::Bad(kind) => kind.exit_code().into(),
-            Done::Code(code) => code.into(),
+            Done::Well => 0,
+            Done::Bad(kind) => kind.exit_code(),
+            Done::Code(code) => code,
         }
     }
 }
@@ -81,17 +81,17 @@ impl From<Done> for ExitCode {
 pub(crate) type CommandResult = Result<Done, Failure>;
 
 /// A command line that cannot be read, or that asks for help.
-fn misread(error: &clap::Error) -> ExitCode {
+fn misread(error: &clap::Error, arguments: &[OsString]) -> u8 {
     // Where nobody reads there is nobody to help.
     let _ = error.print();
     if !error.use_stderr() {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     // The options were not read, so the word itself tells that a program is listening.
-    if std::env::args_os().any(|argument| argument == "--json") {
+    if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         output::error_object(&ErrorObject::of_usage(message.to_owned()));
     }
-    ErrorKind::Misconfigured.exit_code().into()
+    ErrorKind::Misconfigured.exit_code()
 }

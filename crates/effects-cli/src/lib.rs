@@ -1,0 +1,35 @@
+//! The `effects` command as a library, for whoever installs it otherwise than as a program: the Python
+//! package has it too.
+//!
+//! The crate's README documents what it prints, with `--json` above all, and its exit codes.
+
+mod args;
+mod attend;
+mod batch;
+mod commands;
+mod failure;
+mod flight;
+mod gateway;
+mod image;
+mod journal;
+mod logging;
+mod naming;
+mod output;
+mod pictures;
+mod problem;
+mod progress;
+mod request;
+mod signals;
+mod state;
+mod values;
+
+use std::ffi::OsString;
+
+/// Does what a command line says, its first word being the program's name, and returns the exit code.
+///
+/// It takes SIGINT and SIGTERM into its own hands, and stays the process's only command.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Exit code 101 is in nobody's table; the panic's own message is on stderr by then.
+    std::panic::catch_unwind(|| commands::main(&arguments)).unwrap_or(failure::UNFORESEEN)
+}

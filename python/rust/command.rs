@@ -1,0 +1,11 @@
+//! The `effects` command inside a Python process.
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+
+/// Does what a command line says, its first word being the program's name; returns the exit code.
+#[pyfunction]
+pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    py.detach(|| effects_cli::main(arguments))
+}

@@ -1,0 +1,15 @@
+"""The ``effects`` command: the same program as the one of the Rust crate, inside this package."""
+
+import signal
+import sys
+
+from . import _native
+
+__all__ = ["main"]
+
+
+def main():
+    """Does what the command line says and ends the process with its exit code."""
+    # The command answers Ctrl-C itself; Python must not answer it a second time.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(_native.command(["effects", *sys.argv[1:]]))
