@@ -16,12 +16,17 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use effects_core::{
     EffectRequest, Exchange, Outcome, Pace, Policy, Reply, Run, Seed, Step, Template, Time,
 };
 use http::{HeaderMap, StatusCode};
+
+#[path = "support/measure.rs"]
+mod measure;
+
+use measure::{Watch, resident_bytes};
 
 fn main() {
     let policy =
@@ -88,31 +93,6 @@ fn idle_steps(policy: &Arc<Policy>) -> f64 {
     STEPS as f64 / watch.seconds()
 }
 
-/// Time this thread spent on a processor, where the kernel tells it; else time on the wall. Others on
-/// the same machine then do not count.
-enum Watch {
-    Processor(u64),
-    Wall(Instant),
-}
-
-impl Watch {
-    fn start() -> Self {
-        processor_nanos().map_or_else(|| Self::Wall(Instant::now()), Self::Processor)
-    }
-
-    fn seconds(&self) -> f64 {
-        match self {
-            Self::Processor(start) => (processor_nanos().unwrap_or_default() - start) as f64 / 1e9,
-            Self::Wall(start) => start.elapsed().as_secs_f64(),
-        }
-    }
-}
-
-fn processor_nanos() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    stat.split(' ').next()?.parse().ok()
-}
-
 /// Bytes that a hundred thousand waiting runs add to this process, each.
 fn weight(policy: &Arc<Policy>) -> Option<f64> {
     const RUNS: usize = 100_000;
@@ -149,13 +129,6 @@ fn waiting(policy: &Arc<Policy>, seed: u64, now: Time) -> Run {
             Step::Done(outcome) => panic!("{outcome:?}"),
         }
     }
-}
-
-/// The memory of this process that is in use, by the kernel's count.
-fn resident_bytes() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * 4096)
 }
 
 fn request() -> EffectRequest {

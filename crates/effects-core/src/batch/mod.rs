@@ -198,14 +198,9 @@ impl Batch {
     /// What to do next. Safe at any moment, any number of times.
     pub fn step(&mut self, now: Time) -> BatchStep {
         self.now = self.now.max(now);
-        while let Some(index) = self.timers.ring(self.now) {
-            self.make_ready(index);
-        }
         loop {
-            while let Some(ticket) = self.ready.pop_front() {
-                if self.slots.holds(ticket)
-                    && let Some(step) = self.look_after(ticket.index)
-                {
+            while let Some(index) = self.next_ready() {
+                if let Some(step) = self.look_after(index) {
                     return step;
                 }
             }
@@ -300,7 +295,8 @@ impl Batch {
         self.asked = false;
         let kind = self.kinds.of(run.template(), &self.policy.pace, self.now);
         let id = self.slots.add(Box::new(run), kind);
-        self.make_ready(id.index);
+        let ticket = self.slots.ticket(id.index);
+        self.ready.push_back(ticket);
         id
     }
 
@@ -309,10 +305,24 @@ impl Batch {
         self.active += u32::from(!std::mem::replace(&mut slot.active, true));
     }
 
-    /// Whatever it was waiting for, it is asked anew.
+    /// Whatever it was waiting for, it is asked anew: at once, since what was told something a moment
+    /// ago is still in the processor's cache. Nobody is kept waiting for long by that: after a step
+    /// or three it sleeps, and nothing new is sent before all are asked.
     fn make_ready(&mut self, index: u32) {
         let ticket = self.slots.ticket(index);
-        self.ready.push_back(ticket);
+        self.ready.push_front(ticket);
+    }
+
+    /// The next run to look after: one that was told something, else one whose timer has rung.
+    fn next_ready(&mut self) -> Option<u32> {
+        while let Some(ticket) = self.ready.pop_front() {
+            if self.slots.holds(ticket) {
+                return Some(ticket.index);
+            }
+        }
+        let rung = self.timers.ring(self.now)?;
+        // Wherever it was in a queue, it is there no more.
+        Some(self.slots.ticket(rung).index)
     }
 
     /// Does what a run wants, or puts it where it waits for leave to do it.

@@ -45,8 +45,8 @@ impl Batch {
 
     pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
         let free = self.turns.looks.is_empty() && self.turns.last_looks.is_empty();
-        if free && self.looks_left().is_ok_and(|left| left > self.ready.len() as f64) {
-            // Nobody else is kept from looking by it.
+        if free && self.looks_left().is_ok_and(|left| left >= f64::from(self.live)) {
+            // Nobody else is kept from looking by it, whoever else may be due.
             self.throttle.spend_poll();
             return self.step_run(index);
         }

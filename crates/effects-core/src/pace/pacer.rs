@@ -81,8 +81,8 @@ impl Pacer {
     /// The curve for a template under a pace; under one that is not learned, the default settings
     /// tell what to expect.
     ///
-    /// It is made again where enough is new to matter, but at most twice a second for each
-    /// template, however many tasks end meanwhile.
+    /// It is made again where enough is new to matter, but for each template at most twice a second
+    /// at first and every two seconds once it is well known, however many tasks end meanwhile.
     pub fn curve(&self, template: Option<&Template>, pace: &Pace, now: Time) -> Arc<Curve> {
         let settings = match pace {
             Pace::Learned(settings) => *settings,
@@ -160,14 +160,19 @@ impl Kind {
 impl Made {
     fn is_stale(&self, kind: &Kind, now: Time) -> bool {
         let news = usize::try_from(kind.learnt - self.learnt).unwrap_or(usize::MAX);
+        // What is well known changes slowly.
+        let least = if kind.history.len() < WELL_KNOWN { LEAST_AGE } else { 4 * LEAST_AGE };
         // A clock that runs back is another's: it may wait no longer than a new one's.
-        let rested = now < self.at || now.since(self.at) >= LEAST_AGE;
+        let rested = now < self.at || now.since(self.at) >= least;
         rested && enough_is_new(news, kind.history.len())
     }
 }
 
 /// A curve younger than this is not made again.
 const LEAST_AGE: Duration = Duration::from_millis(500);
+
+/// From so many observations on a template is well known.
+const WELL_KNOWN: usize = 128;
 
 /// For how many settings curves are kept at once. A client has one, and a few for single calls.
 const MOST_SETTINGS: usize = 4;

@@ -8,7 +8,6 @@ mod saved;
 mod submit;
 mod wait;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -312,7 +311,7 @@ struct Core {
     /// What is to be recorded before anything else, and whether it was handed out.
     record: Option<Box<Entry>>,
     recording: bool,
-    events: VecDeque<Event>,
+    events: Vec<Event>,
     detaching: bool,
     /// The submissions booked as lost.
     doubts: Vec<CallId>,
@@ -331,7 +330,7 @@ impl Core {
             entries: 0,
             record: None,
             recording: false,
-            events: VecDeque::new(),
+            events: Vec::new(),
             detaching: false,
             doubts: Vec::new(),
             curve: None,
@@ -353,12 +352,15 @@ impl Core {
             self.recording = true;
             return Some(Step::Record((**entry).clone()));
         }
-        let event = self.events.pop_front();
-        if event.is_some() && self.events.is_empty() {
-            // A hundred thousand runs wait with nothing to tell: none keeps room for it.
-            self.events = VecDeque::new();
+        if self.events.is_empty() {
+            return None;
         }
-        event.map(Step::Notify)
+        let event = self.events.remove(0);
+        if self.events.is_empty() {
+            // A hundred thousand runs wait with nothing to tell: none keeps room for it.
+            self.events = Vec::new();
+        }
+        Some(Step::Notify(event))
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
@@ -385,7 +387,9 @@ impl Core {
     }
 
     fn tell(&mut self, event: Event) {
-        self.events.push_back(event);
+        // One or two at a time, so there is no use in more room.
+        self.events.reserve_exact(1);
+        self.events.push(event);
     }
 }
 

@@ -1,6 +1,5 @@
 //! A run as data.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::de::Error as _;
@@ -93,7 +92,7 @@ impl Saved {
             record,
             // Whoever was writing it is gone: it is handed out again.
             recording: false,
-            events: VecDeque::new(),
+            events: Vec::new(),
             detaching,
             doubts,
             curve: None,
