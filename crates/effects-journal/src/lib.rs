@@ -43,6 +43,7 @@ mod counter;
 mod desk;
 mod journal;
 mod keeper;
+mod line;
 mod process;
 mod promise;
 mod row;

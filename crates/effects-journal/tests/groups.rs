@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use common::*;
-use effects_core::{AsyncJournal, Journal, RowJournal};
+use effects_core::{AsyncJournal, Journal, JournalStore, RowJournal};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
 
@@ -87,6 +87,14 @@ fn one_writer_alone_waits_for_each_of_its_records() {
     // Reading commits nothing.
     standing(&journal, &row("cat"));
     assert_eq!(journal.stats().commits, after.commits);
+
+    // An end can be found out again for nothing, so nobody waits for the disk, until told to.
+    open.settle(&completed("t1", "0.03")).unwrap();
+    assert_eq!(standing(&journal, &row("cat")).name(), "completed");
+    assert_eq!(journal.stats().commits, after.commits + 1);
+    assert_eq!(journal.stats().synced, after.synced);
+    journal.flush().unwrap();
+    assert_eq!(journal.stats().synced, after.synced + 1);
 }
 
 #[test]
