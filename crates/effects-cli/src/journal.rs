@@ -100,13 +100,24 @@ impl JournalChoice {
 }
 
 /// The journal of the task somebody waits for, if the usual one knows it: what it came to belongs
-/// there. Whoever waits needs no journal, so a faulty one is no reason not to.
+/// there. Whoever waits needs no journal, so a faulty one is a warning.
 pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
     let path = default_path().ok().filter(|path| path.exists())?;
-    let ledger = Ledger::new(Arc::new(SqliteJournal::open(path).ok()?));
-    match ledger.follow(origin, task).ok()?? {
-        Found::Watch(row) | Found::Settled(row) => Some(Kept { ledger, row }),
-        Found::Submit(_) | Found::Doubtful(_) | Found::Elsewhere(_) => None,
+    let found = SqliteJournal::open(&path).and_then(|store| {
+        let ledger = Ledger::new(Arc::new(store));
+        let found = ledger.follow(origin, task)?;
+        Ok((ledger, found))
+    });
+    match found {
+        Ok((ledger, Some(Found::Watch(row) | Found::Settled(row)))) => Some(Kept { ledger, row }),
+        Ok(_) => None,
+        Err(error) => {
+            let path = path.display();
+            state::warn_once(&format!(
+                "what becomes of this task is not journaled: {path}: {error}"
+            ));
+            None
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod progress;
 mod request;
 mod signals;
 mod state;
+mod typed;
 mod values;
 
 use std::ffi::OsString;

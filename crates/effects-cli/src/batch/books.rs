@@ -4,7 +4,6 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::live::Live;
-use super::machine::line_to_run_again;
 use super::names::SHEET;
 use super::report::{Report, Status};
 use super::results::Results;
@@ -14,6 +13,7 @@ use super::tally::Tally;
 use super::work::Batch;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
+use crate::typed::line_to_run_again;
 
 /// What is known as the rows come to their ends.
 pub(super) struct Books<'a> {
@@ -149,7 +149,7 @@ impl<'a> Books<'a> {
             exit_code,
             manifest: &manifest,
             contact_sheet: sheet.as_deref(),
-            resume: resume.as_deref(),
+            resume,
             error: trouble,
         };
         output.note(&object.words());

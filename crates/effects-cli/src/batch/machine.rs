@@ -151,29 +151,6 @@ fn not_fetched(course: &Course, in_hand: InHand, effect: &Effect) -> Report {
     report
 }
 
-/// The line to run again: as it was typed, without the key.
-pub(crate) fn line_to_run_again() -> String {
-    let mut words = vec!["effects".to_owned()];
-    let mut arguments = std::env::args().skip(1);
-    while let Some(word) = arguments.next() {
-        if word == "--api-key" {
-            arguments.next();
-        } else if !word.starts_with("--api-key=") {
-            words.push(quoted(&word));
-        }
-    }
-    words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 /// How much is done at once for so many tasks in flight. A gateway on this machine is asked as often
 /// as there is something to ask.
 pub(crate) fn widths(in_flight: u32, loopback: bool) -> Widths {
@@ -195,14 +172,6 @@ const TICK: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
-        assert_eq!(quoted("--out=a/b.c"), "--out=a/b.c");
-        assert_eq!(quoted("two words"), "'two words'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 
     #[test]
     fn what_is_done_at_once_grows_with_what_is_in_flight() {

@@ -31,7 +31,7 @@ mod work;
 pub(crate) use course::{Course, Wake};
 pub(crate) use item::Item;
 pub(crate) use live::Live;
-pub(crate) use machine::{attend, line_to_run_again, start, widths};
+pub(crate) use machine::{attend, start, widths};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{Claims, RESULTS};
 pub(crate) use report::{Report, Status};

@@ -83,7 +83,9 @@ impl Tally {
 
     /// How long the rest takes at the rate so far; unknown before anything came of it.
     pub(crate) fn remaining(&self, rows: u64) -> Option<Duration> {
-        let worked = self.told().saturating_sub(self.kept);
+        // Rows that took no time say nothing of those that will.
+        let idle = self.kept + self.count(Status::Invalid);
+        let worked = self.told().saturating_sub(idle);
         let left = rows.saturating_sub(self.told());
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let each = self.since.elapsed().as_secs_f64() / worked as f64;

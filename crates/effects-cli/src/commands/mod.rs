@@ -23,6 +23,7 @@ use crate::args::{Cli, Command};
 use crate::failure::{ErrorObject, Failure};
 use crate::logging;
 use crate::output::{self, Output};
+use crate::typed;
 
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {
@@ -30,6 +31,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Ok(cli) => cli,
         Err(error) => return misread(&error, arguments),
     };
+    typed::remember(arguments);
     logging::start(global.verbose);
     let output = Output::new(&global);
     let done = match command {

@@ -16,6 +16,7 @@ use crate::gateway::{self, Gateway, Place};
 use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::signals;
+use crate::typed::line_to_run_again;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -65,7 +66,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let hear = |report: &Report| hear(report, &live, output);
     let attended = batch::attend(&course, &stopper, &woken, &live, rows, Tally::new(), hear);
     if attended.interrupted {
-        let line = batch::line_to_run_again();
+        let line = line_to_run_again();
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
     }
     Ok(Done::Code(attended.tally.exit_code()))

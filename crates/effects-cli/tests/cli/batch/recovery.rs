@@ -47,6 +47,11 @@ fn mixed_faults(share: f64) -> FaultPlan {
     plan
 }
 
+/// A number of the environment's, for longer runs by hand.
+fn number(name: &str, usually: u64) -> u64 {
+    std::env::var(name).map_or(usually, |number| number.parse().unwrap())
+}
+
 /// Chance from a seed.
 struct Chance(u64);
 
@@ -84,7 +89,7 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
     let site = Site::with(mixed_faults(0.1));
     site.rows("rows.csv", 500);
     let more = ["--in-flight", "16"];
-    let (mut chance, mut kills) = (Chance(20), 0_u64);
+    let (mut chance, mut kills) = (Chance(number("EFFECTS_TEST_SEED", 20)), 0_u64);
     while kills < 25 {
         let mut child = start(&site, "rows.csv", &more);
         let until = site.emulator.counts().creates_seen + chance.below(35);
@@ -162,10 +167,7 @@ fn two_processes_on_one_manifest_and_one_journal_submit_each_row_once() {
 /// take each time.
 #[test]
 fn half_the_budget_is_never_exceeded_and_more_of_it_finishes_the_rest() {
-    let rows: usize = match std::env::var("EFFECTS_TEST_ROWS") {
-        Ok(rows) => rows.parse().unwrap(),
-        Err(_) => 2_000,
-    };
+    let rows = usize::try_from(number("EFFECTS_TEST_ROWS", 2_000)).unwrap();
     let site = Site::with(mixed_faults(0.05));
     site.rows("rows.csv", rows);
     let need = rust_decimal::Decimal::new(3, 2) * rust_decimal::Decimal::from(rows);

@@ -1,0 +1,62 @@
+//! The command line as it was typed, to be told as the one to run again.
+
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
+/// Remembers the command line; a process has one command.
+pub(crate) fn remember(arguments: &[OsString]) {
+    // Whoever runs a second one has the first one's line told.
+    let _ = TYPED.set(line(arguments));
+}
+
+/// The line to run again: as it was typed, without the key.
+pub(crate) fn line_to_run_again() -> &'static str {
+    TYPED.get().map_or("effects", String::as_str)
+}
+
+fn line(arguments: &[OsString]) -> String {
+    let mut words = vec!["effects".to_owned()];
+    let mut arguments = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = arguments.next() {
+        if word == "--api-key" {
+            arguments.next();
+        } else if !word.starts_with("--api-key=") {
+            words.push(quoted(&word));
+        }
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+static TYPED: OnceLock<String> = OnceLock::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted("--out=a/b.c"), "--out=a/b.c");
+        assert_eq!(quoted("two words"), "'two words'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn the_key_is_left_out_however_it_is_given() {
+        let line = |words: &str| line(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(line("/bin/effects batch --api-key sk-1 a.csv"), "effects batch a.csv");
+        assert_eq!(
+            line("x --api-key=sk-1 batch --api-key-file k"),
+            "effects batch --api-key-file k"
+        );
+    }
+}
