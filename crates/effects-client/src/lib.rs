@@ -8,6 +8,7 @@
 //! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), spans
 //! ([`telemetry`]). It knows no HTTP library and no async runtime.
 
+mod backlog;
 mod builder;
 mod clock;
 mod job;
@@ -21,6 +22,7 @@ mod state;
 pub mod telemetry;
 mod upload_cache;
 
+pub use backlog::Backlog;
 pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use job::{Ended, Job, Work, unrecorded};

@@ -3,8 +3,8 @@
 //! That task drives the core's [`Batch`]; exchanges and journal writes run in tasks of their own,
 //! so that writes which wait for the disk side by side are committed together. Jobs are drawn as
 //! room comes, on a thread of their own, so that one that takes long to come (a photo to upload, a
-//! file to read) holds up no poll. Ends wait in a bounded channel: neither a long list of jobs nor a
-//! slow reader of ends takes memory.
+//! file to read) holds up no poll; and only as far as ends are read: neither a long list of jobs nor
+//! a slow reader of ends takes memory.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,15 +14,13 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use effects_client::{Ended, Job, Work, fresh_seed, telemetry, unrecorded};
+use effects_client::{Backlog, Ended, Job, Work, fresh_seed, telemetry, unrecorded};
 use effects_core::{
     Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Budget, Call, CallId,
     Cause, Detached, Effect, Entry, Error, JournalError, RunId, Time, Widths,
 };
 use futures_util::Stream;
-use tokio::sync::mpsc::{
-    Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
-};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client::Client;
@@ -33,7 +31,8 @@ use crate::client::Client;
 /// runs in its task to its answer.
 #[derive(Debug)]
 pub struct RunMany {
-    ends: Receiver<Ended>,
+    ends: UnboundedReceiver<Ended>,
+    backlog: Backlog,
     stop: UnboundedSender<Arrival>,
 }
 
@@ -42,7 +41,8 @@ impl RunMany {
     where
         I: Iterator<Item = Job<Arc<dyn AsyncJournal>>> + Send + 'static,
     {
-        let (tell, ends) = channel(ENDS);
+        let (tell, ends) = unbounded_channel();
+        let backlog = Backlog::default();
         let (arrive, arrivals) = unbounded_channel();
         let stop = arrive.clone();
         let now = client.shared().clock.now();
@@ -51,22 +51,26 @@ impl RunMany {
             client: client.clone(),
             batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
             tell,
+            backlog: backlog.clone(),
             rows: HashMap::new(),
             arrive: arrive.clone(),
             arrivals,
             drawn: 0,
+            hungry: 0,
             wished: 0,
             detached: false,
         };
         let (wish, wishes) = mpsc::channel();
         thread::spawn(move || draw(jobs, &wishes, &arrive));
         tokio::spawn(driver.run(wish));
-        Self { ends, stop }
+        Self { ends, backlog, stop }
     }
 
     /// The next end; `None` when every job has ended.
     pub async fn next(&mut self) -> Option<Ended> {
-        self.ends.recv().await
+        let ended = self.ends.recv().await;
+        self.was_read(ended.as_ref());
+        ended
     }
 
     /// Stops the watching: the ends still to come tell what was known of each.
@@ -74,13 +78,24 @@ impl RunMany {
         // The driver is gone only when everything has ended.
         let _ = self.stop.send(Arrival::Stop);
     }
+
+    fn was_read(&self, ended: Option<&Ended>) {
+        if ended.is_some() && self.backlog.read() {
+            // The driver is gone where nothing is left to draw.
+            let _ = self.stop.send(Arrival::Room);
+        }
+    }
 }
 
 impl Stream for RunMany {
     type Item = Ended;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Ended>> {
-        self.ends.poll_recv(context)
+        let polled = self.ends.poll_recv(context);
+        if let Poll::Ready(ended) = &polled {
+            self.was_read(ended.as_ref());
+        }
+        polled
     }
 }
 
@@ -96,18 +111,22 @@ enum Arrival {
     Written(RunId, Entry, Result<(), JournalError>),
     /// The next job; `None` after the last.
     Drawn(Option<Box<Job<Arc<dyn AsyncJournal>>>>),
+    /// The reader of ends has caught up.
+    Room,
     Stop,
 }
 
 struct Driver {
     client: Client,
     batch: Batch,
-    tell: Sender<Ended>,
+    tell: UnboundedSender<Ended>,
+    backlog: Backlog,
     rows: HashMap<RunId, Row>,
     arrive: UnboundedSender<Arrival>,
     arrivals: UnboundedReceiver<Arrival>,
     drawn: usize,
-    /// Jobs asked for that have not come.
+    /// Jobs there is room for, and of them those asked for that have not come.
+    hungry: u32,
     wished: u32,
     detached: bool,
 }
@@ -125,22 +144,19 @@ impl Driver {
             // Every answer that is there is told before the batch looks at its time limits: an
             // answer that waited for the driver is not late.
             while let Ok(arrival) = self.arrivals.try_recv() {
-                self.take(arrival).await;
+                self.take(arrival);
             }
+            self.wish(&wish);
             match self.batch.step(self.now()) {
                 BatchStep::Record(run, entry) => self.write(run, entry),
                 BatchStep::Send(run, call) => self.send(run, call),
-                BatchStep::Hungry(room) => {
-                    // The thread that draws ends only after the last job.
-                    let _ = wish.send(room.saturating_sub(self.wished));
-                    self.wished = self.wished.max(room);
-                }
+                BatchStep::Hungry(room) => self.hungry = room,
                 BatchStep::Sleep(until) => {
                     let wait = until.since(self.now()).min(LONGEST_SLEEP);
                     if let Ok(Some(arrival)) =
                         tokio::time::timeout(wait, self.arrivals.recv()).await
                     {
-                        self.take(arrival).await;
+                        self.take(arrival);
                     }
                 }
                 BatchStep::Notify(run, event) => {
@@ -151,10 +167,20 @@ impl Driver {
                 BatchStep::Done(run, outcome) => {
                     let result = outcome.into_result();
                     let result = result.map_err(|error| self.client.with_resume_line(error));
-                    self.end(run, result).await;
+                    self.end(run, result);
                 }
                 BatchStep::Empty => return,
             }
+        }
+    }
+
+    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
+    fn wish(&mut self, wish: &mpsc::Sender<u32>) {
+        if self.hungry > 0 && !self.backlog.is_full() {
+            let room = std::mem::take(&mut self.hungry);
+            // The thread that draws ends only after the last job.
+            let _ = wish.send(room.saturating_sub(self.wished));
+            self.wished = self.wished.max(room);
         }
     }
 
@@ -179,7 +205,7 @@ impl Driver {
         tokio::spawn(exchange.instrument(span));
     }
 
-    async fn feed(&mut self, job: Option<Box<Job<Arc<dyn AsyncJournal>>>>) {
+    fn feed(&mut self, job: Option<Box<Job<Arc<dyn AsyncJournal>>>>) {
         let Some(job) = job else { return self.batch.feed_no_more() };
         self.wished = self.wished.saturating_sub(1);
         let index = self.drawn;
@@ -192,7 +218,7 @@ impl Driver {
                 Work::Watch { task, .. } => Some(task),
             };
             let error = Error::from(Cause::Detached(Detached { task_id }));
-            return self.tell(index, Err(self.client.with_resume_line(error))).await;
+            return self.tell(index, Err(self.client.with_resume_line(error)));
         }
         let now = self.now();
         let (run, span) = match work {
@@ -208,7 +234,7 @@ impl Driver {
         self.rows.insert(run, Row { index, span, journal });
     }
 
-    async fn take(&mut self, arrival: Arrival) {
+    fn take(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Answered(run, call, answer) => {
                 self.batch.reply(self.now(), run, call, answer.as_reply());
@@ -218,9 +244,11 @@ impl Driver {
                 // Nothing is sent that is not on record, so this is the end of the run.
                 self.batch.give_up(run);
                 let error = unrecorded(&error, &entry);
-                self.end(run, Err(self.client.with_resume_line(error))).await;
+                self.end(run, Err(self.client.with_resume_line(error)));
             }
-            Arrival::Drawn(job) => self.feed(job).await,
+            Arrival::Drawn(job) => self.feed(job),
+            // The next wish is granted.
+            Arrival::Room => {}
             Arrival::Stop => {
                 self.detached = true;
                 self.batch.detach(self.now());
@@ -228,15 +256,16 @@ impl Driver {
         }
     }
 
-    async fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
+    fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
         if let Some(Row { index, .. }) = self.rows.remove(&run) {
-            self.tell(index, result).await;
+            self.tell(index, result);
         }
     }
 
-    async fn tell(&self, index: usize, result: Result<Effect, Error>) {
+    fn tell(&self, index: usize, result: Result<Effect, Error>) {
+        self.backlog.told();
         // Where nobody listens any more, what is in flight is still awaited.
-        let _ = self.tell.send(Ended { index, result }).await;
+        let _ = self.tell.send(Ended { index, result });
     }
 
     fn now(&self) -> Time {
@@ -261,7 +290,5 @@ fn draw(
     }
 }
 
-/// Ends that wait for a reader.
-const ENDS: usize = 64;
 /// The timer stands still while a laptop sleeps; the wall clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

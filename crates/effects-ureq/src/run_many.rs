@@ -2,16 +2,16 @@
 //!
 //! One thread drives the core's [`Batch`] and makes no exchange itself; a few workers make them.
 //! Jobs are drawn as room comes, on a thread of their own, so that one that takes long to come (a
-//! photo to upload, a file to read) holds up no poll. Ends wait in a bounded channel: neither a long
-//! list of jobs nor a slow reader of ends takes memory.
+//! photo to upload, a file to read) holds up no poll; and only as far as ends are read: neither a
+//! long list of jobs nor a slow reader of ends takes memory.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use effects_client::{Ended, Job, Stopper, Work, fresh_seed, telemetry, unrecorded};
+use effects_client::{Backlog, Ended, Job, Stopper, Work, fresh_seed, telemetry, unrecorded};
 use effects_core::{
     Answer, Batch, BatchStep, Budget, Call, CallId, Cause, Detached, Entry, Error, Journal,
     JournalError, RunId, Time, Transport, Widths,
@@ -27,6 +27,8 @@ use crate::client::Client;
 #[derive(Debug)]
 pub struct RunMany {
     ends: Receiver<Ended>,
+    backlog: Backlog,
+    arrive: mpsc::Sender<Arrival>,
     stopper: Stopper,
     driver: Option<JoinHandle<()>>,
 }
@@ -36,11 +38,12 @@ impl RunMany {
     where
         I: Iterator<Item = Job<Arc<dyn Journal>>> + Send + 'static,
     {
-        let (tell, ends) = sync_channel(ENDS);
+        let (tell, ends) = channel();
         let stopper = Stopper::default();
         let driver = Driver::new(client, widths, budget, stopper.clone(), tell);
+        let (backlog, arrive) = (driver.backlog.clone(), driver.arrive.clone());
         let driver = thread::spawn(move || driver.run(jobs));
-        Self { ends, stopper, driver: Some(driver) }
+        Self { ends, backlog, arrive, stopper, driver: Some(driver) }
     }
 
     /// What ends it from another thread.
@@ -53,15 +56,18 @@ impl Iterator for RunMany {
     type Item = Ended;
 
     fn next(&mut self) -> Option<Ended> {
-        self.ends.recv().ok()
+        let ended = self.ends.recv().ok()?;
+        if self.backlog.read() {
+            // The driver is gone where nothing is left to draw.
+            let _ = self.arrive.send(Arrival::Room);
+        }
+        Some(ended)
     }
 }
 
 impl Drop for RunMany {
     fn drop(&mut self) {
         self.stopper.stop();
-        // Room for every end still to come, so that the driver reaches its own.
-        while self.ends.recv().is_ok() {}
         if let Some(driver) = self.driver.take() {
             // A panic there has been told on its own thread.
             let _ = driver.join();
@@ -82,6 +88,8 @@ enum Arrival {
     Written(RunId, Entry, Result<(), JournalError>),
     /// The next job; `None` after the last.
     Drawn(Option<Box<Job<Arc<dyn Journal>>>>),
+    /// The reader of ends has caught up.
+    Room,
 }
 
 struct Driver {
@@ -89,14 +97,19 @@ struct Driver {
     batch: Batch,
     stopper: Stopper,
     detached: bool,
-    tell: SyncSender<Ended>,
+    tell: mpsc::Sender<Ended>,
+    backlog: Backlog,
     rows: HashMap<RunId, Row>,
     errands: mpsc::Sender<Errand>,
     arrive: mpsc::Sender<Arrival>,
     arrivals: Receiver<Arrival>,
     drawn: usize,
-    /// Jobs asked for that have not come.
+    /// Jobs there is room for, and of them those asked for that have not come.
+    hungry: u32,
     wished: u32,
+    /// Errands under way, and workers to do them: no call waits for one, since its time runs.
+    out: usize,
+    workers: usize,
 }
 
 /// What the driver knows of a run beside the batch.
@@ -112,12 +125,13 @@ impl Driver {
         widths: Widths,
         budget: Budget,
         stopper: Stopper,
-        tell: SyncSender<Ended>,
+        tell: mpsc::Sender<Ended>,
     ) -> Self {
         let (errands, queue) = channel();
         let (arrive, arrivals) = channel();
         let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..WORKERS {
+        let workers = workers(&widths);
+        for _ in 0..workers {
             let (client, queue, arrive) = (client.clone(), Arc::clone(&queue), arrive.clone());
             thread::spawn(move || work(&client, &queue, &arrive));
         }
@@ -129,12 +143,16 @@ impl Driver {
             stopper,
             detached: false,
             tell,
+            backlog: Backlog::default(),
             rows: HashMap::new(),
             errands,
             arrive,
             arrivals,
             drawn: 0,
+            hungry: 0,
             wished: 0,
+            out: 0,
+            workers,
         }
     }
 
@@ -148,6 +166,11 @@ impl Driver {
             if self.stopper.is_stopped() && !std::mem::replace(&mut self.detached, true) {
                 self.batch.detach(now);
             }
+            self.wish(&wish);
+            if self.out >= self.workers {
+                self.wait(LONGEST_SLEEP);
+                continue;
+            }
             match self.batch.step(now) {
                 BatchStep::Record(run, entry) => {
                     let journal = self.rows.get(&run).and_then(|row| row.journal.clone());
@@ -158,12 +181,10 @@ impl Driver {
                     self.stopper.set_submitting(self.batch.posting() > 0);
                     self.give(Errand::Exchange(run, call, span));
                 }
-                BatchStep::Hungry(room) => {
-                    // The thread that draws ends only after the last job.
-                    let _ = wish.send(room.saturating_sub(self.wished));
-                    self.wished = self.wished.max(room);
+                BatchStep::Hungry(room) => self.hungry = room,
+                BatchStep::Sleep(until) => {
+                    self.wait(until.since(self.now()).min(LONGEST_SLEEP));
                 }
-                BatchStep::Sleep(until) => self.sleep(until),
                 BatchStep::Notify(run, event) => {
                     if let Some(row) = self.rows.get(&run) {
                         telemetry::tell(&row.span, &event);
@@ -175,6 +196,16 @@ impl Driver {
                 }
                 BatchStep::Empty => return,
             }
+        }
+    }
+
+    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
+    fn wish(&mut self, wish: &mpsc::Sender<u32>) {
+        if self.hungry > 0 && !self.backlog.is_full() {
+            let room = std::mem::take(&mut self.hungry);
+            // The thread that draws ends only after the last job.
+            let _ = wish.send(room.saturating_sub(self.wished));
+            self.wished = self.wished.max(room);
         }
     }
 
@@ -214,11 +245,13 @@ impl Driver {
     }
 
     fn tell(&self, index: usize, result: Result<effects_core::Effect, Error>) {
+        self.backlog.told();
         // Where nobody listens any more, what is in flight is still awaited.
         let _ = self.tell.send(Ended { index, result });
     }
 
-    fn give(&self, errand: Errand) {
+    fn give(&mut self, errand: Errand) {
+        self.out += 1;
         // The workers end only after the driver.
         let _ = self.errands.send(errand);
     }
@@ -231,8 +264,7 @@ impl Driver {
         }
     }
 
-    fn sleep(&mut self, until: Time) {
-        let wait = until.since(self.now()).min(LONGEST_SLEEP);
+    fn wait(&mut self, wait: Duration) {
         match self.arrivals.recv_timeout(wait) {
             Ok(arrival) => self.arrive(arrival),
             // The workers hold the other end as long as the driver lives.
@@ -241,12 +273,17 @@ impl Driver {
     }
 
     fn arrive(&mut self, arrival: Arrival) {
+        if let Arrival::Answered(..) | Arrival::Written(..) = arrival {
+            self.out -= 1;
+        }
         match arrival {
             Arrival::Answered(run, call, answer) => {
                 self.batch.reply(self.now(), run, call, answer.as_reply());
                 self.stopper.set_submitting(self.batch.posting() > 0);
             }
             Arrival::Drawn(job) => self.feed(job),
+            // The next wish is granted.
+            Arrival::Room => {}
             Arrival::Written(run, entry, Ok(())) => self.batch.recorded(run, entry.id),
             Arrival::Written(run, entry, Err(error)) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
@@ -301,10 +338,16 @@ fn work(client: &Client, errands: &Mutex<Receiver<Errand>>, arrive: &mpsc::Sende
     }
 }
 
-/// Exchanges in flight at once: a thread each, and more than a link of usual latency needs for the
-/// polls of ten thousand tasks.
-const WORKERS: usize = 16;
-/// Ends that wait for a reader.
-const ENDS: usize = 64;
+/// Exchanges in flight at once, a thread each: as many as these widths make where an exchange takes a
+/// tenth of a second.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+fn workers(widths: &Widths) -> usize {
+    let polls = (widths.polls_per_second * 0.1) as usize;
+    let submissions = usize::try_from(widths.submissions).unwrap_or(usize::MAX);
+    polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MOST_WORKERS)
+}
+
+const FEWEST_WORKERS: usize = 4;
+const MOST_WORKERS: usize = 64;
 /// A stop is noticed after this at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);

@@ -1,0 +1,48 @@
+//! How far a reader of ends is behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Counts the ends that wait for their reader, so that no more jobs are drawn than somebody reads.
+///
+/// A driver never waits for its reader: a task's id must reach the journal and an answer its run,
+/// however long somebody thinks about a result. What waits is bounded all the same, by what is full
+/// here and the runs that were begun before it was.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// An end was told.
+    pub fn told(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// An end was read. Whether that made room just now: the driver should hear of it.
+    pub fn read(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::SeqCst) == FULL
+    }
+
+    /// Whether no more jobs should be drawn.
+    pub fn is_full(&self) -> bool {
+        self.0.load(Ordering::SeqCst) >= FULL
+    }
+}
+
+/// Ends that wait for a reader before no more is drawn.
+const FULL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_told_of_once_each_time_it_comes() {
+        let backlog = Backlog::default();
+        (0..FULL + 9).for_each(|_| backlog.told());
+        assert!(backlog.is_full());
+        let room: Vec<bool> = (0..FULL + 9).map(|_| backlog.read()).collect();
+        assert!(!backlog.is_full());
+        assert_eq!(room.iter().filter(|room| **room).count(), 1);
+        assert_eq!(room.iter().position(|room| *room), Some(9));
+    }
+}
