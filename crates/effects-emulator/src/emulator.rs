@@ -9,20 +9,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::clock::{ClockIsReal, ClockKind};
 use crate::endpoint::Endpoint;
 use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED};
 use crate::gateway::Gateway;
+use crate::host::Host;
 use crate::latency::Latency;
 use crate::options::{BadOption, Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::record::{Counts, SeenRequest};
-use crate::seen::SeenTask;
-use crate::store::{RestoredTask, StoreError};
-use crate::{life, seen, server, surfaces};
+use crate::seen::{self, SeenTask};
+use crate::store::StoreError;
 
 /// A gateway on this machine, running until it is dropped.
 ///
@@ -296,8 +296,8 @@ impl EmulatorBuilder {
         let (gateway, unfinished) =
             opened.map_err(|source| StartError::Store { folder, source })?;
         let gateway = Arc::new(gateway);
-        let server = Server { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
-        let (thread, runtime) = server.spawn()?;
+        let host = Host { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
+        let (thread, runtime) = host.spawn().map_err(StartError::Threads)?;
         Ok(Emulator { gateway, runtime, stop, thread: Some(thread), process: std::process::id() })
     }
 }
@@ -338,84 +338,3 @@ pub enum StartError {
     #[error("cannot start the emulator's threads: {0}")]
     Threads(#[source] io::Error),
 }
-
-/// What the server's thread begins with.
-struct Server {
-    gateway: Arc<Gateway>,
-    listener: TcpListener,
-    unfinished: Vec<RestoredTask>,
-    stopped: watch::Receiver<bool>,
-}
-
-impl Server {
-    /// The thread makes the runtime and lets it go, since none may be let go of within another.
-    fn spawn(self) -> Result<(JoinHandle<()>, Handle), StartError> {
-        let (ready, started) = std::sync::mpsc::channel();
-        let run = move || match self.listen() {
-            // Nobody waits for this word only if the starter is gone, and the server with it.
-            Err(error) => drop(ready.send(Err(error))),
-            Ok((runtime, listener)) => {
-                let _ = ready.send(Ok(runtime.handle().clone()));
-                let rest = self.gateway.options.limits.stop_time;
-                runtime.block_on(self.serve(listener));
-                // Whoever starts another in the same folder must find it let go. A painting that
-                // takes longer ends on its own; nobody is left to look at it.
-                runtime.shutdown_timeout(rest);
-            }
-        };
-        let thread = std::thread::Builder::new().name(THREAD.to_owned());
-        let thread = thread.spawn(run).map_err(StartError::Threads)?;
-        let gone = |_| io::Error::other("the server's thread ended at once");
-        let runtime = started.recv().map_err(gone).and_then(|word| word);
-        Ok((thread, runtime.map_err(StartError::Threads)?))
-    }
-
-    fn listen(&self) -> io::Result<(Runtime, tokio::net::TcpListener)> {
-        let runtime = runtime(self.gateway.options.limits.renders)?;
-        let entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
-        drop(entered);
-        Ok((runtime, listener))
-    }
-
-    async fn serve(self, listener: tokio::net::TcpListener) {
-        // The listener that was only bound must not hold the port once the other lets go of it.
-        drop(self.listener);
-        let gateway = self.gateway;
-        let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
-        tokio::spawn(async move {
-            for task in unfinished {
-                life::resume(&again, task).await;
-            }
-        });
-        let swept = Arc::clone(&gateway);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(BETWEEN_SWEEPS).await;
-                swept.sweep();
-            }
-        });
-        let router = surfaces::router(&gateway);
-        server::serve(listener, router, &gateway.options.limits, self.stopped).await;
-    }
-}
-
-fn runtime(renders: usize) -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(
-            std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
-        )
-        // The rest is for looking up names.
-        .max_blocking_threads(renders.max(1) + 8)
-        .thread_name(THREAD)
-        .enable_all()
-        .build()
-}
-
-const THREAD: &str = "effects-emulator";
-
-/// How often files that are too old are looked for, beside whenever one is kept.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(30);
-
-/// Threads that answer requests: each answers some ten thousand a second.
-const MOST_WORKERS: usize = 4;

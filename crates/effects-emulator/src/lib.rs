@@ -66,6 +66,7 @@ mod endpoint;
 mod faults;
 mod gate;
 mod gateway;
+mod host;
 mod ids;
 mod keys;
 mod kind;

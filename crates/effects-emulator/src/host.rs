@@ -1,0 +1,96 @@
+//! The thread an emulator lives in, with the runtime that answers its requests.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
+
+use crate::gateway::Gateway;
+use crate::store::RestoredTask;
+use crate::{life, server, surfaces};
+
+/// What the thread begins with.
+pub(crate) struct Host {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) listener: TcpListener,
+    /// Tasks to go on with.
+    pub(crate) unfinished: Vec<RestoredTask>,
+    pub(crate) stopped: watch::Receiver<bool>,
+}
+
+impl Host {
+    /// The thread makes the runtime and lets it go, since none may be let go of within another.
+    pub(crate) fn spawn(self) -> io::Result<(JoinHandle<()>, Handle)> {
+        let (ready, started) = std::sync::mpsc::channel();
+        let run = move || match self.listen() {
+            // Nobody waits for this word only if the starter is gone, and the server with it.
+            Err(error) => drop(ready.send(Err(error))),
+            Ok((runtime, listener)) => {
+                let _ = ready.send(Ok(runtime.handle().clone()));
+                let rest = self.gateway.options.limits.stop_time;
+                runtime.block_on(self.serve(listener));
+                // Whoever starts another in the same folder must find it let go. A painting that
+                // takes longer ends on its own; nobody is left to look at it.
+                runtime.shutdown_timeout(rest);
+            }
+        };
+        let thread = std::thread::Builder::new().name(THREAD.to_owned());
+        let thread = thread.spawn(run)?;
+        let gone = |_| io::Error::other("the server's thread ended at once");
+        let runtime = started.recv().map_err(gone).and_then(|word| word)?;
+        Ok((thread, runtime))
+    }
+
+    fn listen(&self) -> io::Result<(Runtime, tokio::net::TcpListener)> {
+        let runtime = runtime(self.gateway.options.limits.renders)?;
+        let entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
+        drop(entered);
+        Ok((runtime, listener))
+    }
+
+    async fn serve(self, listener: tokio::net::TcpListener) {
+        // The listener that was only bound must not hold the port once the other lets go of it.
+        drop(self.listener);
+        let gateway = self.gateway;
+        let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
+        tokio::spawn(async move {
+            for task in unfinished {
+                life::resume(&again, task).await;
+            }
+        });
+        let swept = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(BETWEEN_SWEEPS).await;
+                swept.sweep();
+            }
+        });
+        let router = surfaces::router(&gateway);
+        server::serve(listener, router, &gateway.options.limits, self.stopped).await;
+    }
+}
+
+fn runtime(renders: usize) -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(
+            std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
+        )
+        // The rest is for looking up names.
+        .max_blocking_threads(renders.max(1) + 8)
+        .thread_name(THREAD)
+        .enable_all()
+        .build()
+}
+
+const THREAD: &str = "effects-emulator";
+
+/// How often files that are too old are looked for, beside whenever one is kept.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(30);
+
+/// Threads that answer requests: each answers some ten thousand a second.
+const MOST_WORKERS: usize = 4;
