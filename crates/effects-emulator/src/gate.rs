@@ -37,9 +37,18 @@ pub(crate) struct Gate {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Met(pub(crate) Option<Fault>);
 
+/// The gate as a layer of a router.
+pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    pass(&gate, request, |request| next.run(request)).await
+}
+
 /// Lets a request through to its handler and its answer back to the client.
-pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let Gate { gateway, endpoint } = &gate;
+pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
+    gate: &Gate,
+    request: Request,
+    handler: impl FnOnce(Request) -> F + Send + 'static,
+) -> Response {
+    let Gate { gateway, endpoint } = gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
@@ -53,7 +62,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let entry =
         recorded.then(|| gateway.record.arrived(gateway.clock.now(), *endpoint, &parts, seen));
     let (response, fault) = match read {
-        Ok(load) => exchange(&gate, entry.as_deref(), parts, load, next).await,
+        Ok(load) => exchange(gate, entry.as_deref(), parts, load, handler).await,
         Err(refusal) => (refusal.into_response(), None),
     };
     let response = word(gateway, response, asked);
@@ -69,12 +78,12 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
 }
 
 /// The answer, and the fault that may spoil it yet.
-async fn exchange(
+async fn exchange<F: Future<Output = Response> + Send + 'static>(
     gate: &Gate,
     entry: Option<&Entry>,
     mut parts: Parts,
     load: Load,
-    next: Next,
+    handler: impl FnOnce(Request) -> F + Send + 'static,
 ) -> (Response, Option<Fault>) {
     let Gate { gateway, endpoint } = gate;
     let bearer = match admit(gate, &parts.headers) {
@@ -96,22 +105,27 @@ async fn exchange(
         parts.extensions.insert(Met(Some(fault.clone())));
     }
     let response = if endpoint.creates() {
-        Box::pin(create(Arc::clone(gateway), parts, load, next)).await
+        Box::pin(create(Arc::clone(gateway), parts, load, handler)).await
     } else {
         let Load { body, room: _room } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
-        next.run(Request::from_parts(parts, body)).await
+        handler(Request::from_parts(parts, body)).await
     };
     (response, fault)
 }
 
 /// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
 /// may be accepted, and what is accepted counts.
-async fn create(gateway: Arc<Gateway>, parts: Parts, load: Load, next: Next) -> Response {
+async fn create<F: Future<Output = Response> + Send + 'static>(
+    gateway: Arc<Gateway>,
+    parts: Parts,
+    load: Load,
+    handler: impl FnOnce(Request) -> F + Send + 'static,
+) -> Response {
     let created = tokio::spawn(async move {
         let Load { body, room: _room } = load;
         let (headers, counted) = (parts.headers.clone(), body.clone());
-        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let response = handler(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
             gateway.record.accepted(&headers, &counted);
         }

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use crate::gateway::Gateway;
 use crate::store::RestoredTask;
-use crate::{life, server, surfaces};
+use crate::surfaces::Surfaces;
+use crate::{life, server};
 
 /// What the thread begins with.
 pub(crate) struct Host {
@@ -70,8 +71,8 @@ impl Host {
                 swept.sweep();
             }
         });
-        let router = surfaces::router(&gateway);
-        server::serve(listener, router, &gateway.options.limits, self.stopped).await;
+        let surfaces = Surfaces::new(&gateway);
+        server::serve(listener, surfaces, &gateway.options.limits, self.stopped).await;
     }
 }
 

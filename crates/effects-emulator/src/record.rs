@@ -218,11 +218,18 @@ impl Entry {
 /// The head as text, without the key: whatever is sent as one, the emulator's or a real one, is
 /// nobody's business afterwards.
 fn head(parts: &Parts) -> Box<str> {
-    let mut head = String::with_capacity(384);
+    let path = parts.uri.path_and_query().map_or("*", |path| path.as_str());
+    // As long as it will be, so that it need not be moved once it is whole.
+    let lines = parts.headers.iter().map(|(name, value)| {
+        let value = if SECRETS.contains(name) { REDACTED.len() } else { value.len() };
+        name.as_str().len() + value + 3
+    });
+    let length = parts.method.as_str().len() + 1 + path.len() + lines.sum::<usize>();
+    let mut head = String::with_capacity(length.min(MOST_HEAD));
     push(&mut head, parts.method.as_str());
     head.push(' ');
     // A request line may hold a whole URL; what is before the path is where it was sent.
-    push(&mut head, parts.uri.path_and_query().map_or("*", |path| path.as_str()));
+    push(&mut head, path);
     for (name, value) in &parts.headers {
         if head.len() >= MOST_HEAD {
             break;

@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,16 +12,16 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tower_service::Service as _;
 
 use crate::faults::Cut;
 use crate::options::Limits;
 use crate::socket::{Line, Socket};
+use crate::surfaces::Surfaces;
 
 /// Serves until `stop` says so, then lets the exchanges under way come to their ends.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    surfaces: Surfaces,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -36,9 +34,9 @@ pub(crate) async fn serve(
         };
         while connections.try_join_next().is_some() {}
         let Some((stream, place)) = stream else { continue };
-        let (router, stop, limits) = (router.clone(), stop.clone(), limits.clone());
+        let (surfaces, stop, limits) = (surfaces.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
-            converse(stream, router, &limits, stop).await;
+            converse(stream, &surfaces, &limits, stop).await;
             drop(place);
         });
     }
@@ -68,7 +66,7 @@ async fn accept(
 /// All exchanges of one connection.
 async fn converse(
     stream: TcpStream,
-    router: Router,
+    surfaces: &Surfaces,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -77,20 +75,16 @@ async fn converse(
     let _ = stream.set_nodelay(true);
     let line = Arc::new(Line::new());
     let socket = Socket { stream, line: Arc::clone(&line) };
-    let heard = Arc::clone(&line);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let answer = router.clone().call(request.map(Body::new));
-        let line = Arc::clone(&heard);
-        async move {
-            let _busy = line.busy();
-            let response = answer.await.unwrap_or_else(|never| match never {});
-            if let Some(cut) = response.extensions().get::<Cut>() {
-                // The conversation ends when it hears of it, and this future with it.
-                line.cut(*cut == Cut::Reset);
-                std::future::pending::<()>().await;
-            }
-            Ok::<_, Infallible>(response)
+    let heard = &line;
+    let service = service_fn(|request: http::Request<Incoming>| async move {
+        let _busy = heard.busy();
+        let response = surfaces.answer(request).await;
+        if let Some(cut) = response.extensions().get::<Cut>() {
+            // The conversation ends when it hears of it, and this future with it.
+            heard.cut(*cut == Cut::Reset);
+            std::future::pending::<()>().await;
         }
+        Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()
         .max_buf_size(MOST_HEAD)

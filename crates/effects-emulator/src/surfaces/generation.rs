@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use effects_core::MODEL;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::faults::Fault;
 use crate::gate::Met;
 use crate::gateway::Gateway;
 use crate::life;
-use crate::surfaces::segment;
 use crate::task::Surface;
 use crate::wire::create::{Create, Params};
 use crate::wire::refusal::Refusal;
@@ -57,22 +57,26 @@ pub(crate) async fn create(
     Ok(json(task::created(&accepted.id, accepted.created)))
 }
 
-/// `GET /model/v1/generation/task/{id}`
-pub(crate) async fn task(
-    State(gateway): State<Arc<Gateway>>,
-    met: Option<Extension<Met>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let id = segment(&uri, TASK_PLACE);
-    let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let told = gateway.look(id, &headers, |task, telling| task::told(id, task, telling, twist));
-    told.map(json).ok_or_else(|| Refusal::not_found("there is no task of this id"))
+/// Whether a request is one of the many of `GET /model/v1/generation/task/{id}`, which are answered
+/// without a router's help.
+pub(crate) fn is_look(method: &Method, uri: &Uri) -> bool {
+    let id = uri.path().strip_prefix("/model/v1/generation/task/");
+    *method == Method::GET && id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
-/// The id's place among the segments of `/model/v1/generation/task/{id}`, from 0.
-const TASK_PLACE: usize = 5;
+/// `GET /model/v1/generation/task/{id}`
+pub(crate) fn look(gateway: &Gateway, request: &Request) -> Response {
+    let id = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let twist = request.extensions().get::<Met>().and_then(|met| met.0.as_ref());
+    let tell = |task: &_, telling: task::Telling<'_>| task::told(id, task, telling, twist);
+    match gateway.look(id, request.headers(), tell) {
+        Some(told) => json(told),
+        None => Refusal::not_found("there is no task of this id").into_response(),
+    }
+}
 
 fn json(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

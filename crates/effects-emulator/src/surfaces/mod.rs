@@ -6,13 +6,19 @@ mod generation;
 mod queue;
 mod storage;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post, put};
 use http::Uri;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tower_service::Service as _;
 
 use crate::control;
 use crate::endpoint::Endpoint;
@@ -20,17 +26,42 @@ use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
 use crate::wire::refusal::Refusal;
 
-/// Every path of the gateway behind its gate.
-pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
+/// All surfaces, each path behind its gate.
+#[derive(Clone)]
+pub(crate) struct Surfaces {
+    router: Router,
+    /// The gate of looks at tasks, which come ten for every other request and pass by the router.
+    looks: Arc<Gate>,
+}
+
+impl Surfaces {
+    pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
+        let looks = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Task };
+        Self { router: router(gateway), looks: Arc::new(looks) }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
+        if generation::is_look(request.method(), request.uri()) && request.body().is_end_stream() {
+            let gateway = Arc::clone(&self.looks.gateway);
+            let look = move |request: Request| ready(generation::look(&gateway, &request));
+            return gate::pass(&self.looks, request.map(|_| Body::empty()), look).await;
+        }
+        let answer = Box::pin(self.router.clone().call(request.map(Body::new)));
+        answer.await.unwrap_or_else(|never| match never {})
+    }
+}
+
+fn router(gateway: &Arc<Gateway>) -> Router {
     let at = |endpoint, handler: MethodRouter<Arc<Gateway>>| {
         let gate = Gate { gateway: Arc::clone(gateway), endpoint };
-        handler.fallback(wrong_method).layer(from_fn_with_state(gate, gate::pass))
+        handler.fallback(wrong_method).layer(from_fn_with_state(gate, gate::layer))
     };
     let queue = |rest: &str| format!("/model/v1/queue/{{model}}{rest}");
     let generation = "/model/v1/generation";
     Router::new()
         .route(generation, at(Endpoint::Create, post(generation::create)))
-        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(generation::task)))
+        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(look)))
         .route(&queue(""), at(Endpoint::QueueSubmit, post(queue::submit)))
         .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
         .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
@@ -61,13 +92,18 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
 /// Every other path, behind a gate like all of them.
 fn nothing(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
     let gate = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Other };
-    any(nowhere).layer(from_fn_with_state(gate, gate::pass))
+    any(nowhere).layer(from_fn_with_state(gate, gate::layer))
 }
 
 /// The segments of a path as they are written: what they are compared with has no letter that would
 /// be escaped.
 fn segment(uri: &Uri, place: usize) -> &str {
     uri.path().split('/').nth(place).unwrap_or_default()
+}
+
+/// A look that brings a body it has no need of.
+async fn look(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    generation::look(&gateway, &request)
 }
 
 async fn nowhere() -> Refusal {
