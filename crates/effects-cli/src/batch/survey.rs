@@ -1,12 +1,12 @@
 //! A first look through a manifest, before anything is sent: what is wrong with it, and what the
 //! journal knows of its rows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use effects_core::{Error, ErrorKind, JournalError, JournalStore, RowName, Standing};
 use rust_decimal::Decimal;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, unknown};
 use super::names::Claims;
 use super::report::Report;
 use super::rows::{Bad, Checker, Common, Counted, Told};
@@ -64,14 +64,20 @@ pub(crate) fn survey(
     mut tell: impl FnMut(Report),
 ) -> Result<Survey, Error> {
     let (mut survey, mut counted) = (Survey::default(), Counted::default());
-    let mut checker = Checker::new(common);
+    let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let lines = manifest.lines(common.template.is_some())?;
     survey.warnings = lines.warnings().to_vec();
     for line in lines {
         if survey.good == most {
             break;
         }
-        let checked = checker.check(line?).and_then(|wanted| {
+        let line = line?;
+        for name in line.cells.iter().flat_map(|cells| &cells.strange) {
+            if strange.len() < MOST_NAMED && strange.insert(name.clone()) {
+                survey.warnings.push(unknown(name));
+            }
+        }
+        let checked = checker.check(line).and_then(|wanted| {
             let Some(question) = question else { return Ok(()) };
             let known = ask(question, common, &mut counted, &mut survey.standings, &wanted);
             known.map_err(|problem| {
@@ -148,3 +154,6 @@ fn ask(
     } += 1;
     Ok(())
 }
+
+/// Fields nobody asked for that are named, where each row may have its own.
+const MOST_NAMED: usize = 20;

@@ -10,6 +10,8 @@ pub(crate) struct Cells {
     pub(crate) key: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) out: Option<String>,
+    /// Fields nobody asked for, where a row names its own.
+    pub(crate) strange: Vec<String>,
 }
 
 /// Every column there is.
@@ -32,7 +34,7 @@ impl Cells {
 }
 
 /// What is said of a column nobody asked for.
-pub(super) fn unknown(name: &str) -> String {
+pub(crate) fn unknown(name: &str) -> String {
     let shown: String = name.chars().take(60).collect();
     match suggestion(name) {
         Some(meant) => {

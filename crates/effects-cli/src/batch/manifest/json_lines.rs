@@ -1,40 +1,20 @@
 //! A manifest as JSON Lines: an object a line.
 
-use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use effects_core::Error;
 use serde_json::{Map, Value};
 
-use super::columns::{self, Cells};
+use super::columns::Cells;
 use super::{Line, Lines, open, unreadable, unusable};
 
 pub(super) fn read(path: &Path, file: impl BufRead + Send + 'static) -> Result<Lines, Error> {
-    let warnings = check(path)?;
-    let rows = Rows { file, path: path.to_owned(), number: 0, over: false };
-    Ok(Lines::new(rows).with_warnings(warnings))
-}
-
-/// Names the fields nobody asked for, from the beginning of the file: a field that comes first
-/// after that is left out in silence.
-fn check(path: &Path) -> Result<Vec<String>, Error> {
-    let mut unknown = BTreeSet::new();
-    let mut rows = Rows { file: open(path)?, path: path.to_owned(), number: 0, over: false };
-    for _ in 0..LOOKED_AT {
-        let Some(text) = rows.text() else { break };
-        let text = text?;
-        if text.starts_with('[') {
-            return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
-        }
-        let Ok(object) = serde_json::from_str::<Map<String, Value>>(&text) else { continue };
-        unknown.extend(object.into_iter().map(|(name, _)| name).filter(|name| is_unknown(name)));
+    let mut beginning = Rows { file: open(path)?, path: path.to_owned(), number: 0, over: false };
+    if beginning.text().transpose()?.is_some_and(|text| text.starts_with('[')) {
+        return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
     }
-    Ok(unknown.iter().take(MOST_NAMED).map(|name| columns::unknown(name)).collect())
-}
-
-fn is_unknown(name: &str) -> bool {
-    !columns::NAMES.contains(&name)
+    Ok(Lines::new(Rows { file, path: path.to_owned(), number: 0, over: false }))
 }
 
 struct Rows<R> {
@@ -80,7 +60,10 @@ fn cells(text: &str) -> Result<Cells, String> {
         .map_err(|error| format!("it is not a JSON object: {}", plain(&error)))?;
     let mut cells = Cells::default();
     for (name, value) in object {
-        let Some(cell) = cells.named(&name) else { continue };
+        let Some(cell) = cells.named(&name) else {
+            cells.strange.push(name);
+            continue;
+        };
         *cell = match value {
             Value::Null => None,
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -98,24 +81,20 @@ fn plain(error: &serde_json::Error) -> String {
     format!("{what}, at column {}", error.column())
 }
 
-/// Rows whose fields are looked through for strange ones beforehand.
-const LOOKED_AT: usize = 1_000;
-/// Strange fields that are named.
-const MOST_NAMED: usize = 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_are_read_with_their_lines_and_bad_ones_say_why() {
-        let text = "{\"template\":\"my_world\",\"image\":\"a.jpg\",\"width\":640}\r\n\n\
+        let text = "{\"template\":\"my_world\",\"image\":\"a.jpg\",\"width\":640,\"x\":[]}\r\n\n\
                     {\"template\":\"my_world\",\"image\":[1]}\n{\"image\":\nnull\n{\"image\":null}";
         let rows = Rows { file: text.as_bytes(), path: "x".into(), number: 0, over: false };
         let rows: Vec<Line> = rows.map(Result::unwrap).collect();
         let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 3, 4, 5, 6]);
         assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));
+        assert_eq!(rows[0].cells.as_ref().unwrap().strange, ["x"]);
         assert!(rows[1].cells.as_ref().unwrap_err().contains("\"image\" is neither"));
         assert!(rows[2].cells.as_ref().unwrap_err().contains("not a JSON object: EOF"));
         assert!(rows[3].cells.is_err());

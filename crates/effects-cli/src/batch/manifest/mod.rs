@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::{Error, ErrorKind};
 
-pub(crate) use columns::Cells;
+pub(crate) use columns::{Cells, unknown};
 
 /// A manifest that can be read as often as needed.
 #[derive(Clone, Debug)]

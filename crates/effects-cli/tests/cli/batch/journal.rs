@@ -68,6 +68,23 @@ fn what_was_submitted_is_resumed_into_the_current_folder_and_never_submitted() {
 }
 
 #[test]
+fn a_run_that_did_not_wait_long_enough_is_resumed_to_where_it_wanted_its_picture() {
+    let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 2.0 });
+    let site = Site::with(FaultPlan::none().with(slow));
+    let run = ["run", "glass_ball", IMAGE, "--wait-timeout", "0.2", "--poll", "0.05"];
+    site.run(&[&run[..], &["-o", "ball.png"]].concat()).exits(5);
+    let ran = site.run(&run).exits(5);
+    let id = tasks(&site, &[])[1]["task_id"].as_str().unwrap().to_owned();
+    assert!(ran.stderr.contains(&format!("effects wait {id}")), "{ran:?}");
+    let mut command = site.command(&["resume", "--poll", "0.05"]);
+    fs::create_dir(site.path("elsewhere")).unwrap();
+    Ran::of(command.current_dir(site.path("elsewhere"))).exits(0);
+    assert!(site.path("ball.png").is_file());
+    assert!(site.path(&format!("glass_ball-{id}.png")).is_file(), "where it was run");
+    assert_eq!((site.emulator.counts().accepted, tasks(&site, &["--unfinished"]).len()), (2, 0));
+}
+
+#[test]
 fn a_picture_goes_where_the_row_wanted_it() {
     let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(3);
     let site = Site::with(FaultPlan::none().with(broken));

@@ -1,6 +1,7 @@
 //! What a manifest may look like, and what is said of one that may not.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -40,9 +41,10 @@ fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
 fn json_lines_and_a_folder_do_as_well() {
     let site = Site::new();
     let lines = "{\"image\":\"https://example.com/a.jpg\",\"width\":600}\n\n\
-                 {\"image\":\"https://example.com/b.jpg\",\"template\":\"my_world\"}\n";
+                 {\"image\":\"https://example.com/b.jpg\",\"template\":\"my_world\",\"heigth\":9}\n";
     site.write("rows.jsonl", lines);
-    site.batch("rows.jsonl", &["--template", "glass_ball"]).exits(0);
+    let ran = site.batch("rows.jsonl", &["--template", "glass_ball"]).exits(0);
+    assert!(ran.stderr.contains("did you mean \"height\"?"), "{ran:?}");
     let results = site.results();
     assert_eq!(results[0]["template"], "glass_ball");
     assert_eq!(
@@ -168,4 +170,16 @@ fn a_photo_is_never_replaced_by_a_picture() {
     assert_eq!(site.accepted_once(), 1);
     assert_eq!(fs::read(site.path("here/dog.png")).unwrap(), before);
     assert!(site.path("here/new.png").is_file());
+}
+
+#[test]
+fn a_reader_that_goes_away_misses_nothing() {
+    let site = Site::new();
+    site.rows("rows.csv", 40);
+    let mut command =
+        site.command(&["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!((count(&site.results(), "completed"), site.accepted_once()), (40, 40));
 }
