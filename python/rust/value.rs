@@ -145,8 +145,9 @@ fn usage(usage: &Usage) -> (Option<String>, Option<String>) {
     (usage.cost.map(|cost| cost.to_string()), usage.discount.map(|discount| discount.to_string()))
 }
 
-fn service_error(error: &ServiceError) -> String {
-    error.to_string()
+/// Code and message.
+fn service_error(error: &ServiceError) -> (Option<&str>, &str) {
+    (error.code.as_ref().map(effects_core::ServiceCode::as_str), &error.message)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit an f64 exactly")]

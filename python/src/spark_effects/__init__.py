@@ -12,7 +12,7 @@ import os as _os
 
 from . import _native, errors
 from ._client import AsyncClient, Client
-from ._effect import Effect, Event, Picture, TaskStatus, Usage
+from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
 from ._many import AsyncResults, Job, Result, ResultList, Results
 from ._task import AsyncEvents, AsyncTask, Events, Task
@@ -60,6 +60,7 @@ __all__ = [
     "ResultList",
     "Results",
     "SeenRequest",
+    "ServiceError",
     "Task",
     "TaskFailed",
     "TaskNotFound",

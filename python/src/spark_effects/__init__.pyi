@@ -4,6 +4,7 @@ from ._client import Client as Client
 from ._effect import Effect as Effect
 from ._effect import Event as Event
 from ._effect import Picture as Picture
+from ._effect import ServiceError as ServiceError
 from ._effect import TaskStatus as TaskStatus
 from ._effect import Usage as Usage
 from ._emulator import Emulator as Emulator

@@ -2,7 +2,7 @@
 
 import os
 
-__all__ = ["Effect", "Event", "Picture", "TaskStatus", "Usage"]
+__all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
 
 def _json(text):
@@ -71,6 +71,28 @@ def _decimal(text):
     from decimal import Decimal
 
     return Decimal(text)
+
+
+class ServiceError(_Record):
+    """What the service says went wrong with a task.
+
+    Attributes:
+        code: the service's code, such as ``"3009095"``, if it gave one.
+        message: its words.
+    """
+
+    __slots__ = ("code", "message")
+
+    def __init__(self, code, message):
+        _set(self, "code", code)
+        _set(self, "message", message)
+
+    def __str__(self):
+        words = self.message or "no reason given"
+        return f"{words} ({self.code})" if self.code else words
+
+    def __repr__(self):
+        return f"ServiceError(code={self.code!r}, message={self.message!r})"
 
 
 class Picture(_Record):
@@ -197,7 +219,7 @@ class Effect(_Record):
         _set(self, "pictures", tuple(_made(Picture, one) for one in pictures))
         _set(self, "usage", _made(Usage, usage))
         _set(self, "_metadata", metadata)
-        _set(self, "warning", warning)
+        _set(self, "warning", warning and _made(ServiceError, warning))
         _set(self, "_raw", raw)
         _set(self, "template", template)
         _set(self, "elapsed", elapsed)
@@ -291,7 +313,7 @@ class TaskStatus(_Record):
         _set(self, "_created_at", created_at)
         _set(self, "pictures", tuple(_made(Picture, one) for one in pictures))
         _set(self, "usage", usage and _made(Usage, usage))
-        _set(self, "error", error)
+        _set(self, "error", error and _made(ServiceError, error))
         _set(self, "_metadata", metadata)
         _set(self, "_raw", raw)
 

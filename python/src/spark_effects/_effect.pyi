@@ -19,6 +19,13 @@ class Usage(_Record):
     def discount(self) -> Decimal | None: ...
     def __init__(self, cost: str | None = None, discount: str | None = None) -> None: ...
 
+class ServiceError(_Record):
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
+    def __init__(self, code: str | None, message: str) -> None: ...
+
 class Picture(_Record):
     @property
     def task_id(self) -> str: ...
@@ -50,7 +57,7 @@ class Effect(_Record):
     @property
     def usage(self) -> Usage: ...
     @property
-    def warning(self) -> str | None: ...
+    def warning(self) -> ServiceError | None: ...
     @property
     def template(self) -> str | None: ...
     @property
@@ -61,7 +68,7 @@ class Effect(_Record):
         pictures: Any,
         usage: Any,
         metadata: str | None,
-        warning: str | None,
+        warning: Any,
         raw: str,
         template: str | None,
         elapsed: float | None,
@@ -90,7 +97,7 @@ class TaskStatus(_Record):
     @property
     def usage(self) -> Usage | None: ...
     @property
-    def error(self) -> str | None: ...
+    def error(self) -> ServiceError | None: ...
     def __init__(
         self,
         task_id: str,
@@ -99,7 +106,7 @@ class TaskStatus(_Record):
         created_at: float | None,
         pictures: Any,
         usage: Any,
-        error: str | None,
+        error: Any,
         metadata: str | None,
         raw: str,
     ) -> None: ...
