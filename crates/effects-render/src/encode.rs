@@ -18,9 +18,11 @@ fn with_notice(
     notice: Option<&str>,
 ) -> Result<Vec<u8>, png::EncodingError> {
     let (width, height) = (pixmap.width(), pixmap.height());
-    let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
-    for pixel in pixmap.data().chunks_exact(4) {
-        rgb.extend_from_slice(&pixel[..3]);
+    let mut rgb = vec![0; width as usize * height as usize * 3];
+    for (target, pixel) in
+        rgb.as_chunks_mut::<3>().0.iter_mut().zip(pixmap.data().as_chunks::<4>().0)
+    {
+        target.copy_from_slice(&pixel[..3]);
     }
     let mut file = Vec::with_capacity(rgb.len() / 2);
     let mut encoder = png::Encoder::new(&mut file, width, height);

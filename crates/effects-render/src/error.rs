@@ -38,6 +38,14 @@ pub enum PaintError {
         /// The limit in pixels.
         limit: u32,
     },
+    /// The file is longer than [`MAX_BYTES`](crate::MAX_BYTES).
+    #[error("the photo has {length} bytes; at most {limit} are read, so scale it down")]
+    TooManyBytes {
+        /// How many bytes there were.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// There is no such template.
     #[error("no template is called {id:?}; ids are case-sensitive, see effects_render::looks()")]
     UnknownTemplate {

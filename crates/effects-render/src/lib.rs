@@ -20,14 +20,16 @@
 //! 1. Write `scenes/<id>.svg` over the one-line file that is there. Nothing else needs to change.
 //! 2. It is SVG with `{expressions}` in it and directives `<?name key="value"?>` between, painted
 //!    from top to bottom onto a white canvas. Attributes of directives are expressions, too; a text
-//!    is `'quoted'` there, but `filters`, `name`, `text`, `colour`, `anchor`, `blend`, `mask` are
+//!    is `'quoted'` there, but `filters`, `name`, `fill`, `text`, `colour`, `anchor`, `blend`, `mask` are
 //!    plain text with `{…}`.
 //! 3. Names: `w h cx cy`, `m` (shorter side), `u` (m / 1000: use it for every length), `aspect`,
 //!    `photo_aspect`, `title`, `id`. Own ones: `<?let a = 3*u; b = max(a, 4)?>`.
 //! 4. Functions: `min max clamp mix if mod floor round ceil abs sqrt sin cos atan` (degrees),
 //!    `rand(i, k)`, `pick(i, '#a00', '#0a0')`.
 //! 5. `<?for i="12"?>…<?end?>`, `<?if test="aspect > 1"?>…<?end?>`, `<?place x y rotate scale?>…
-//!    <?end?>` (a coordinate system), `<?defs?>…<?end?>` (gradients, shared by all that follows).
+//!    <?end?>` (a coordinate system), `<?defs?>…<?end?>` (gradients, shared by all that follows),
+//!    `<?wash fill="sky"/?>` (a gradient over the whole canvas, or with a body over that one
+//!    shape: for large ones far cheaper than to fill them).
 //! 6. `<?photo x y w h zoom filters detail opacity blend?>mask shapes<?end?>` (or `…/?>`): the photo,
 //!    cropped round its subject; `detail="0.25"` prepares it at a quarter of the resolution.
 //! 7. `<?soft blur opacity blend dx dy?>shapes<?end?>`: shadows and glows, cheap; never use an SVG
@@ -66,7 +68,7 @@ pub use contact_sheet::{SheetPicture, contact_sheet};
 pub use encode::NOTICE;
 pub use error::PaintError;
 pub use looks::{Look, is_painted, looks};
-pub use photo::MAX_SIDE;
+pub use photo::{MAX_BYTES, MAX_SIDE, photo_size};
 pub use sampler::sampler;
 pub use test_card::test_card;
 
@@ -91,7 +93,8 @@ impl std::fmt::Debug for Painting {
 /// # Errors
 ///
 /// [`PaintError`] when the template is unknown, the size is out of range, or the photo cannot be
-/// read: not a picture, another format, damaged, cut short, or over [`MAX_SIDE`] pixels a side.
+/// read: not a picture, another format, damaged, cut short, over [`MAX_SIDE`] pixels a side or over
+/// [`MAX_BYTES`].
 pub fn paint(
     photo: &[u8],
     template_id: &str,

@@ -37,6 +37,36 @@ pub(crate) fn resize_pixmap(source: &Pixmap, width: u32, height: u32) -> Pixmap 
     pixmap
 }
 
+/// The mean of each square of `factor` pixels; what is left over at the edges makes smaller ones.
+pub(crate) fn shrink(source: &Pixmap, factor: usize) -> Pixmap {
+    let width = source.width() as usize;
+    let mut small =
+        new_pixmap(source.width().div_ceil(factor as u32), source.height().div_ceil(factor as u32));
+    let columns = small.width() as usize;
+    let mut sums = vec![0u16; width * 4];
+    let bands = source.data().chunks(width * 4 * factor);
+    for (band, target) in bands.zip(small.data_mut().chunks_exact_mut(columns * 4)) {
+        sums.fill(0);
+        for row in band.chunks_exact(width * 4) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += u16::from(value);
+            }
+        }
+        let rows = band.len() / (width * 4);
+        for (cell, pixel) in sums.chunks(4 * factor).zip(target.as_chunks_mut::<4>().0) {
+            let share = 1.0 / (rows * cell.len() / 4) as f32;
+            let mut total = [0u32; 4];
+            for values in cell.as_chunks::<4>().0 {
+                for (total, &value) in total.iter_mut().zip(values) {
+                    *total += u32::from(value);
+                }
+            }
+            *pixel = total.map(|total| narrow(total as f32 * share));
+        }
+    }
+    small
+}
+
 /// Makes a window (columns, rows) of a picture at another size and hands out its rows, RGBA, from
 /// the top; the number is the row's place in the whole resized picture.
 pub(crate) fn resize_rows(
@@ -166,7 +196,6 @@ fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMu
     let mut kept: Vec<Vec<f32>> = vec![vec![0.0; columns * 4]; down.stride];
     let mut held: Vec<Option<usize>> = vec![None; down.stride];
     let mut wide = vec![[0.0f32; 4]; source.width];
-    let mut sums = vec![0.0f32; columns * 4];
     let mut bytes = vec![0u8; columns * 4];
     for (y, &(first, count)) in down.spans.iter().enumerate() {
         for row in first..first + count {
@@ -179,15 +208,12 @@ fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMu
                 held[slot] = Some(row);
             }
         }
-        sums.fill(0.0);
-        for (row, &weight) in (first..).zip(down.weights_of(y)) {
-            if weight != 0.0 {
-                for (sum, &value) in sums.iter_mut().zip(&kept[row % down.stride]) {
-                    *sum += value * weight;
-                }
-            }
-        }
-        narrow(&sums, &mut bytes);
+        let rows: Vec<(&[f32], f32)> = (first..)
+            .zip(down.weights_of(y))
+            .filter(|(_, weight)| **weight != 0.0)
+            .map(|(row, &weight)| (kept[row % down.stride].as_slice(), weight))
+            .collect();
+        mix(&rows, &mut bytes);
         take(y, &bytes);
     }
 }
@@ -218,13 +244,34 @@ fn spread(wide: &[[f32; 4]], across: &Axis, target: &mut [f32]) {
     }
 }
 
-/// Floats to bytes. Adding 2^23 rounds and leaves the whole number in the low bits, which costs the
-/// vector unit less than a conversion that has to think of what is no number.
-fn narrow(sums: &[f32], bytes: &mut [u8]) {
-    for (byte, &sum) in bytes.iter_mut().zip(sums) {
-        *byte = (sum.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8;
+/// The weighted sum of rows, as bytes.
+fn mix(rows: &[(&[f32], f32)], bytes: &mut [u8]) {
+    let whole = bytes.len() / LANES * LANES;
+    for (block, bytes) in bytes[..whole].chunks_exact_mut(LANES).enumerate() {
+        let mut sums = [0.0f32; LANES];
+        for (row, weight) in rows {
+            let values = &row[block * LANES..][..LANES];
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum += value * weight;
+            }
+        }
+        for (byte, sum) in bytes.iter_mut().zip(sums) {
+            *byte = narrow(sum);
+        }
+    }
+    for (i, byte) in bytes.iter_mut().enumerate().skip(whole) {
+        *byte = narrow(rows.iter().map(|(row, weight)| row[i] * weight).sum());
     }
 }
+
+/// A float to a byte. Adding 2^23 rounds and leaves the whole number in the low bits, which costs
+/// the vector unit less than a conversion that has to think of what is no number.
+fn narrow(sum: f32) -> u8 {
+    (sum.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
+}
+
+/// Floats that are summed side by side.
+const LANES: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -86,22 +86,37 @@ pub(super) fn tint(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(),
 /// `vignette <amount> <colour>`: the corners fade towards a colour.
 pub(super) fn vignette(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
     let amount = arguments.number(0, 0.4)?;
-    let colour = arguments.colour(1, [0, 0, 0])?.map(i32::from);
+    let colour = arguments.colour(1, [0, 0, 0])?;
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
     let square = |i: usize, count: usize| {
         let at = (i as f32 + 0.5) / count as f32 * 2.0 - 1.0;
         at * at
     };
     let across: Vec<f32> = (0..width).map(|x| square(x, width)).collect();
+    let colour: [i16; 16] =
+        std::array::from_fn(|i| if i % 4 == 3 { 255 } else { colour[i % 4] as i16 });
+    let mut fades = vec![0i16; width.next_multiple_of(4)];
     for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
         let down = square(y, height);
-        for (pixel, across) in row.chunks_exact_mut(4).zip(&across) {
+        for (fade, across) in fades.iter_mut().zip(&across) {
             let away = (across + down) * 0.5;
-            let fade = (away * away * amount * 256.0) as i32;
-            for channel in 0..3 {
-                let value = i32::from(pixel[channel]);
-                pixel[channel] = (value + (((colour[channel] - value) * fade.min(256)) >> 8)) as u8;
+            *fade = (away * away * amount * 256.0).min(256.0) as i16;
+        }
+        let fade = |pixels: &mut [u8], fades: [i16; 4]| {
+            let factors: [i16; 16] = std::array::from_fn(|i| fades[i / 4] << 4);
+            for ((byte, factor), colour) in pixels.iter_mut().zip(factors).zip(colour) {
+                let value = i16::from(*byte);
+                let change = (i32::from((colour - value) << 4) * i32::from(factor)) >> 16;
+                *byte = (value + change as i16) as u8;
             }
+        };
+        let (fours, last) = fades.split_at(width / 4 * 4);
+        let (pixels, tail) = row.as_chunks_mut::<16>();
+        for (pixels, fades) in pixels.iter_mut().zip(fours.as_chunks::<4>().0) {
+            fade(pixels, *fades);
+        }
+        if let Some(fades) = last.first_chunk::<4>() {
+            fade(tail, *fades);
         }
     }
     Ok(())

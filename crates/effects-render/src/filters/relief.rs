@@ -5,7 +5,7 @@ use resvg::tiny_skia::Pixmap;
 use super::Arguments;
 use crate::raster::luma;
 use crate::scene::Fault;
-use crate::tiles::brighten;
+use crate::tiles::brighten_row;
 
 pub(super) fn relief(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
     let depth = arguments.number(0, 1.0)?;
@@ -19,14 +19,17 @@ pub(super) fn relief(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(
 pub(super) fn light(pixmap: &mut Pixmap, height: &[u8], depth: f32, reach: usize) {
     let (width, rows) = (pixmap.width() as usize, pixmap.height() as usize);
     let depth = (depth * 256.0) as i32;
+    let reach = reach.min(width - 1);
+    let mut changes = vec![0; width];
     for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
         let above = &height[y.saturating_sub(reach) * width..][..width];
         let below = &height[(y + reach).min(rows - 1) * width..][..width];
-        for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
+        for (x, change) in changes.iter_mut().enumerate() {
             let towards = i32::from(above[x.saturating_sub(reach)]);
             let away = i32::from(below[(x + reach).min(width - 1)]);
             // A slope that rises away from the light faces it.
-            brighten(pixel, ((away - towards) * depth) >> 8);
+            *change = (((away - towards) * depth) >> 8) as i16;
         }
+        brighten_row(row, &changes);
     }
 }

@@ -1,12 +1,14 @@
 //! Scenes: a template as data, and the machine that paints it.
 //!
 //! See the crate's front page for the language. [`markup`] reads a file into nodes, [`expression`]
-//! computes, [`painter`] walks the nodes and paints, [`lettering`] draws titles.
+//! computes, [`painter`] walks the nodes and paints, [`lettering`] draws titles,
+//! [`wash`] backgrounds.
 
 pub(crate) mod expression;
 mod lettering;
 mod markup;
 mod painter;
+mod wash;
 
 pub(crate) use painter::{Stage, draw_over, paint};
 

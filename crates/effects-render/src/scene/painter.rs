@@ -11,6 +11,7 @@ use super::Fault;
 use super::expression::{Names, Value, evaluate};
 use super::lettering::{Line, pixels_to_svg};
 use super::markup::{self, Directive, Node};
+use super::wash::wash;
 use crate::filters;
 use crate::looks;
 use crate::photo::Photo;
@@ -136,6 +137,7 @@ impl Painter<'_> {
                 self.definitions.push_str(&body);
                 Ok(())
             }
+            "wash" => self.wash(directive),
             "photo" => self.photo(directive),
             "layer" => self.layer(directive),
             "soft" => self.soft(directive),
@@ -251,6 +253,43 @@ impl Painter<'_> {
         let size = self.number(directive, "size", 1.0)?;
         self.svg.push_str(&pixels_to_svg(&rows, &colours, x, y, size));
         Ok(())
+    }
+
+    /// `<?wash fill="sky"/?>`: a gradient over everything, or over the body, which is one shape.
+    fn wash(&mut self, directive: &Directive) -> Result<(), Fault> {
+        let gradient = self.text(directive, "fill", "")?;
+        let body = self.mask_source(directive)?;
+        self.flush()?;
+        let (width, height) = (self.canvas.width(), self.canvas.height());
+        let Some(body) = body else {
+            let tree = self.document(&format!(
+                "<rect width=\"{width}\" height=\"{height}\" fill=\"url(#{gradient})\"/>"
+            ))?;
+            return wash(&mut self.canvas, &tree, None);
+        };
+        let group = open_group(self.transform());
+        let tree = self.document(&format!("<g fill=\"url(#{gradient})\">{group}{body}</g></g>"))?;
+        let outline = self.document(&format!("{group}{body}</g>"))?;
+        match self.outline(&outline) {
+            Some((shape, corner)) => wash(&mut self.canvas, &tree, Some((&shape, corner))),
+            None => Ok(()),
+        }
+    }
+
+    /// What of a tree lies on the canvas, drawn on its own, and where its corner is.
+    fn outline(&self, tree: &usvg::Tree) -> Option<(Pixmap, (usize, usize))> {
+        let bounds = tree.root().abs_layer_bounding_box();
+        let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
+        let left = bounds.left().floor().clamp(0.0, width);
+        let top = bounds.top().floor().clamp(0.0, height);
+        let columns = bounds.right().ceil().clamp(0.0, width) - left;
+        let rows = bounds.bottom().ceil().clamp(0.0, height) - top;
+        if columns < 1.0 || rows < 1.0 {
+            return None;
+        }
+        let mut shape = new_pixmap(columns as u32, rows as u32);
+        resvg::render(tree, Transform::from_translate(-left, -top), &mut shape.as_mut());
+        Some((shape, (left as usize, top as usize)))
     }
 
     /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
@@ -395,18 +434,9 @@ impl Painter<'_> {
             return Ok(());
         };
         let tree = self.document(&format!("{}{mask}</g>", open_group(self.transform())))?;
-        let bounds = tree.root().abs_layer_bounding_box();
-        let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
-        let left = bounds.left().floor().clamp(0.0, width);
-        let top = bounds.top().floor().clamp(0.0, height);
-        let columns = bounds.right().ceil().clamp(0.0, width) - left;
-        let rows = bounds.bottom().ceil().clamp(0.0, height) - top;
-        if columns < 1.0 || rows < 1.0 {
-            return Ok(());
+        if let Some((shape, corner)) = self.outline(&tree) {
+            tile.lay_within(&mut self.canvas, strength, shift, corner, &shape);
         }
-        let mut shape = new_pixmap(columns as u32, rows as u32);
-        resvg::render(&tree, Transform::from_translate(-left, -top), &mut shape.as_mut());
-        tile.lay_within(&mut self.canvas, strength, shift, (left as usize, top as usize), &shape);
         Ok(())
     }
 
