@@ -112,12 +112,20 @@ impl Saliency {
                 let score: f32 = window.iter().zip(&down).map(|(sum, bump)| sum * bump).sum();
                 if score > best_score {
                     best_score = score;
-                    best = (left as f64, top as f64);
+                    best = (left as f64, with_headroom(&row_sums, top, rows) as f64);
                 }
             }
         }
         best
     }
+}
+
+/// A higher top edge where the chosen one cuts through something, such as hair: at most an eighth of
+/// the window higher.
+fn with_headroom(row_sums: &[f32], top: usize, rows: usize) -> usize {
+    let mean = row_sums[top..top + rows].iter().sum::<f32>() / rows as f32;
+    let highest = top.saturating_sub(rows.div_ceil(8));
+    (highest..=top).rev().find(|&row| row_sums[row] < mean * CLEAR_SHARE).unwrap_or(highest)
 }
 
 fn cells(side: f64, longest: f64) -> usize {
@@ -232,6 +240,9 @@ fn spread(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
 /// How much of the weight a close crop must keep.
 const KEPT_SHARE: f32 = 0.7;
 const ZOOM_STEPS: u32 = 10;
+
+/// A row with less than this share of the window's mean is clear ground.
+const CLEAR_SHARE: f32 = 0.12;
 
 /// Photos up to about this side are looked at pixel by pixel.
 const SPARSE_SIDE: usize = 384;

@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::process::Command;
+
 use effects_render::{
-    NOTICE, PaintError, is_painted, looks, paint, paint_scene, sampler, test_card,
+    NOTICE, PaintError, is_painted, looks, paint, paint_scene, photo_size, sampler, test_card,
 };
 use image::ImageFormat;
 use image::imageops::{FilterType, resize};
-use support::{decoded, encoded, jpeg_with_orientation, portrait, quarters, texts};
+use support::{checksum, decoded, encoded, portrait, quarters, texts, with_orientation};
 
 #[test]
 fn every_look_paints_exactly_the_size_asked_for_and_says_what_it_is() {
@@ -48,12 +50,40 @@ fn painted_looks_hold_at_both_extremes() {
 
 #[test]
 fn the_same_photo_template_and_size_give_the_same_bytes() {
-    let photo = encoded(&portrait(320, 320), ImageFormat::Png);
-    for look in looks().iter().filter(|look| look.is_painted()) {
-        let first = paint(&photo, look.id, 600, 512).unwrap();
-        assert!(first == paint(&photo, look.id, 600, 512).unwrap(), "{}", look.id);
+    // Two threads of this process and one of another, which has made its textures anew.
+    let here = std::thread::spawn(all_paintings);
+    let again = all_paintings();
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "print_all_paintings", "--nocapture", "--include-ignored"])
+        .env(PRINT, "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(other.stdout).unwrap();
+    for (look, (one, two)) in looks().iter().zip(here.join().unwrap().iter().zip(&again)) {
+        assert_eq!(one, two, "{}", look.id);
+        assert!(printed.contains(one), "{one} is not in {printed}");
     }
 }
+
+/// One line for each look: its id, and what its picture's bytes come to.
+fn all_paintings() -> Vec<String> {
+    let photo = encoded(&portrait(320, 320), ImageFormat::Png);
+    let line = |id: &str| {
+        let png = paint(&photo, id, 600, 512).unwrap().png;
+        format!("{id} {} {:08x}", png.len(), checksum(&png))
+    };
+    looks().iter().map(|look| line(look.id)).collect()
+}
+
+#[test]
+#[ignore = "the other process of the test above"]
+fn print_all_paintings() {
+    if std::env::var_os(PRINT).is_some() {
+        println!("{}", all_paintings().join("\n"));
+    }
+}
+
+const PRINT: &str = "EFFECTS_RENDER_PRINT_ALL_PAINTINGS";
 
 #[test]
 fn no_two_painted_looks_are_alike() {
@@ -87,31 +117,33 @@ fn the_photo_matters() {
 }
 
 #[test]
-fn exif_orientation_is_respected() {
+fn all_eight_orientations_are_respected_in_all_three_formats() {
     let scene = r#"<?photo x="0" y="0" w="w" h="h"/?>"#;
-    // Where the red quarter, top left in the stored pixels, must appear: (right, lower).
-    let corners = [
-        (1, (false, false)),
-        (2, (true, false)),
-        (3, (true, true)),
-        (4, (false, true)),
-        (5, (false, false)),
-        (6, (true, false)),
-        (7, (true, true)),
-        (8, (false, true)),
-    ];
-    for (orientation, (right, lower)) in corners {
-        let photo = jpeg_with_orientation(&quarters(256, 256), orientation);
-        let painting = paint_scene(&photo, scene, "plain", 512, 512).unwrap();
-        let picture = decoded(&painting.png);
-        let pixel = picture.get_pixel(if right { 400 } else { 100 }, if lower { 400 } else { 100 });
-        let [red, green, blue] = pixel.0;
-        assert!(red > 150 && green < 100 && blue < 100, "orientation {orientation}: {pixel:?}");
+    // The quarters (red, green / blue, yellow) as they must stand, row by row.
+    let upright = ["rgby", "gryb", "ybgr", "byrg", "rbgy", "bryg", "ygbr", "gyrb"];
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+        for (orientation, wanted) in (1..).zip(upright) {
+            let photo = with_orientation(&quarters(128, 128), format, orientation);
+            let picture = decoded(&paint_scene(&photo, scene, "plain", 512, 512).unwrap().png);
+            let seen: String = [(100, 100), (400, 100), (100, 400), (400, 400)]
+                .map(|(x, y)| match picture.get_pixel(x, y).0 {
+                    [150..=255, 0..100, 0..100] => 'r',
+                    [0..100, 150..=255, 0..100] => 'g',
+                    [0..100, 0..100, 150..=255] => 'b',
+                    [150..=255, 150..=255, 0..100] => 'y',
+                    _ => '?',
+                })
+                .into_iter()
+                .collect();
+            assert_eq!(seen, wanted, "{format:?} {orientation}");
+        }
     }
-    // Five turns about the other diagonal than one: green and blue change places.
-    let photo = jpeg_with_orientation(&quarters(256, 256), 5);
-    let picture = decoded(&paint_scene(&photo, scene, "plain", 512, 512).unwrap().png);
-    assert!(picture.get_pixel(400, 100).0[2] > 150);
+}
+
+#[test]
+fn a_turned_photo_changes_its_sides() {
+    let photo = with_orientation(&quarters(60, 40), ImageFormat::Jpeg, 6);
+    assert_eq!(photo_size(&photo).unwrap(), (40, 60));
 }
 
 #[test]

@@ -133,9 +133,13 @@ fn nearest_of(colours: &[[u8; 3]], colour: [f32; 3]) -> usize {
     best.0
 }
 
+/// Hue counts for more than lightness: a highlight on skin belongs to the skin, not to a grey wall
+/// of the same brightness.
 fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     let (red, green, blue) = (a[0] - b[0], a[1] - b[1], a[2] - b[2]);
-    0.30 * red * red + 0.5 * green * green + 0.2 * blue * blue
+    let light = 0.3 * red + 0.59 * green + 0.11 * blue;
+    let (warm, cold) = (red - light, blue - light);
+    light * light + 2.5 * (warm * warm + cold * cold)
 }
 
 const SAMPLES: usize = 3000;
