@@ -56,7 +56,7 @@ impl Tile {
             let start = ((corner.1 + y) * width + corner.0) * 4;
             self.changes(corner.0 + offset.0, corner.1 + y + offset.1, strength, &mut changes);
             for (change, cover) in changes.iter_mut().zip(cover.as_chunks::<4>().0) {
-                *change = (i32::from(*change) * i32::from(cover[3]) >> 8) as i16;
+                *change = ((i32::from(*change) * i32::from(cover[3])) >> 8) as i16;
             }
             brighten_row(&mut data[start..start + columns * 4], &changes);
         }

@@ -69,7 +69,7 @@ fn the_same_photo_template_and_size_give_the_same_bytes() {
 fn all_paintings() -> Vec<String> {
     let photo = encoded(&portrait(320, 320), ImageFormat::Png);
     let line = |id: &str| {
-        let png = paint(&photo, id, 600, 512).unwrap().png;
+        let png = paint(&photo, id, 600, 512).unwrap_or_else(|error| panic!("{id}: {error}")).png;
         format!("{id} {} {:08x}", png.len(), checksum(&png))
     };
     looks().iter().map(|look| line(look.id)).collect()
