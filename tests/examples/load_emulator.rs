@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let rows = arguments.next().map_or(Ok(20_000), |rows| rows.parse())?;
     let tasks = arguments.next().map_or(Ok(10_000), |tasks| tasks.parse())?;
-    let (shortest, longest) = (Duration::from_secs(10), Duration::from_secs(30));
+    let (shortest, longest) = (Duration::from_secs(30), Duration::from_secs(60));
     let latency = Latency::of(Spread::Range { shortest, longest });
     let emulator = Emulator::builder().pictures(Pictures::Stub).latency(latency).start()?;
     let before = resident_mebibytes()?;
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
 
 /// Runs every row to its picture's URL, and tells how many tasks were under way at once at most.
 async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usize> {
-    let pace = Pace::fixed(Duration::from_secs(1));
+    let pace = Pace::fixed(Duration::from_secs(5));
     let base_url = emulator.base_url();
     let key = emulator.api_key();
     let client = Client::builder().base_url(base_url).api_key(key).pace(pace).build()?;
