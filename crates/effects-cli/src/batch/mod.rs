@@ -19,6 +19,7 @@ mod manifest;
 mod names;
 mod plan;
 mod prepare;
+mod purse;
 mod queue;
 mod report;
 mod results;

@@ -95,7 +95,8 @@ impl Batch<'_> {
 
     fn over_budget(&self, standings: &Standings, price: Option<Decimal>) -> Option<u64> {
         let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
-        let open = Decimal::from(standings.wait + standings.doubtful) * price;
+        let open = standings.wait + standings.doubtful + standings.unpriced;
+        let open = Decimal::from(open) * price;
         let left = (limit - standings.spent - open).max(Decimal::ZERO);
         let affordable = u64::try_from((left / price).trunc()).unwrap_or(u64::MAX);
         Some((standings.submit + standings.renew).saturating_sub(affordable))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use effects_core::{Error, ErrorKind, JournalError, JournalStore, RowName, Standing};
+use effects_core::{Error, ErrorKind, JournalError, JournalStore, RowName, RowNumber, Standing};
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
@@ -44,6 +44,10 @@ pub(crate) struct Standings {
     pub(crate) doubtful: u64,
     /// Rows that ask for what an earlier one asks for, and are paid for as well: their lines.
     pub(crate) duplicates: Vec<u64>,
+    /// Those of the waiting that have a task.
+    pub(crate) created: Vec<RowNumber>,
+    /// Those that are done and never told their cost.
+    pub(crate) unpriced: u64,
     /// What was paid for these rows, in USD.
     pub(crate) spent: Decimal,
 }
@@ -131,6 +135,11 @@ fn ask(
         ));
     }
     standings.spent += record.standing.cost().unwrap_or_default();
+    match &record.standing {
+        Standing::Created { .. } => standings.created.push(record.number),
+        Standing::Completed { cost: None, .. } => standings.unpriced += 1,
+        _ => {}
+    }
     *match &record.standing {
         Standing::Released { .. } => &mut standings.submit,
         Standing::Intent { .. } | Standing::Created { .. } => &mut standings.wait,

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use clap::Args;
 use effects_client::Ledger;
-use effects_core::{Budget, Error, ErrorKind, JournalStore, Origin, SpendBy};
+use effects_core::{Error, ErrorKind, JournalStore};
 use rust_decimal::Decimal;
 
 use super::books::Books;
@@ -19,7 +19,7 @@ use super::manifest::Manifest;
 use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
-use super::survey::{Question, Standings, Survey, survey};
+use super::survey::{Question, Survey, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
@@ -97,16 +97,16 @@ impl Batch<'_> {
             return books.close(&tally, rows, None);
         }
         let gateway = open()?;
-        let budget = self.budget(store.as_deref(), &survey.standings)?;
+        let ledger =
+            store.map(|store| Ledger::new(store).retrying_failed(self.options.retry_failed));
+        let budget = self.budget(&gateway.client, ledger.as_ref(), survey.standings, &live)?;
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
-        let retry_failed = self.options.retry_failed;
-        let ledger = store.map(|store| Ledger::new(store).retrying_failed(retry_failed));
         let course = Arc::new(Course::new(
             gateway.client.clone(),
             ledger,
-            retry_failed,
+            self.options.retry_failed,
             survey.claims,
             self.options.in_flight,
             tell,
@@ -174,39 +174,6 @@ impl Batch<'_> {
         self.output.json || !stdout().is_terminal()
     }
 
-    /// What may be spent: the budget is for these rows, and some of it is spent already, or may be.
-    fn budget(
-        &self,
-        store: Option<&dyn JournalStore>,
-        standings: &Standings,
-    ) -> Result<Budget, Failure> {
-        let price = self.price(store)?;
-        let budget = match self.options.budget {
-            None => Budget::unlimited(),
-            Some(limit) => {
-                let open = Decimal::from(standings.wait + standings.doubtful);
-                let spent = standings.spent + open * price.unwrap_or_default();
-                Budget::limited(limit).with_spent(spent)
-            }
-        };
-        Ok(match price {
-            Some(price) => budget.with_price(price),
-            None => budget,
-        })
-    }
-
-    /// What a picture costs at most, as far as is known.
-    pub(super) fn price(
-        &self,
-        store: Option<&dyn JournalStore>,
-    ) -> Result<Option<Decimal>, Failure> {
-        match (self.options.price, store) {
-            (Some(price), _) => Ok(Some(price)),
-            (None, Some(store)) => highest(store, &self.common.origin),
-            (None, None) => Ok(None),
-        }
-    }
-
     /// What begins the rows, on a thread of its own.
     fn source(
         &self,
@@ -247,13 +214,6 @@ impl Batch<'_> {
             Ok(())
         }
     }
-}
-
-/// The highest cost of one picture that the journal knows of this gateway.
-fn highest(store: &dyn JournalStore, origin: &Origin) -> Result<Option<Decimal>, Failure> {
-    let spend = store.spend(SpendBy::Template, Some(origin));
-    let spend = spend.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
-    Ok(spend.into_iter().filter_map(|spend| spend.highest).max())
 }
 
 fn make_folder(out: &std::path::Path) -> Result<(), Failure> {

@@ -47,6 +47,22 @@ fn a_picture_that_cannot_be_fetched_is_fetched_by_the_next_run() {
 }
 
 #[test]
+fn a_doubtful_row_without_a_known_price_keeps_a_budget_from_being_spent() {
+    let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
+    let site = Site::with(FaultPlan::none().with(lost));
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(8);
+    site.rows("rows.csv", 5);
+    let ran = site.batch("rows.csv", &["--json", "--budget", "0.06"]).exits(6);
+    assert!(ran.object()["message"].as_str().unwrap().contains("--price"), "{ran:?}");
+    assert_eq!(site.accepted_once(), 1);
+    // With a price, what is doubtful keeps its part.
+    let priced = ["--json", "--budget", "0.06", "--price", "0.03"];
+    let (rows, _) = told(&site.batch("rows.csv", &priced).exits(8));
+    assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 3));
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
 fn an_unwritable_journal_stops_a_batch_before_anything_is_sent() {
     let site = Site::new();
     site.rows("rows.csv", 2).write("file", "not a folder").write("none.db", [b'x'; 4096]);
@@ -116,6 +132,23 @@ mod interrupted {
             unfinished.stdout.lines().count(),
             accepted as usize - count(&rows, "completed")
         );
+    }
+
+    #[test]
+    fn open_tasks_of_earlier_runs_count_in_the_budget_before_anybody_knows_their_price() {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 2.0 });
+        let site = Site::with(FaultPlan::none().with(slow));
+        site.rows("rows.csv", 10);
+        let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--in-flight", "4"];
+        let run = Started::new(site.command(&line));
+        wait_until("busy", || site.emulator.counts().accepted >= 4);
+        run.signal("INT");
+        run.end().exits(130);
+        assert_eq!(site.accepted_once(), 4);
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--budget", "0.15"]).exits(6));
+        assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (5, 5), "{batch}");
+        assert_eq!((site.accepted_once(), batch["cost"].as_str()), (5, Some("0.15")));
     }
 
     #[test]
