@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use effects_client::read_photo;
-use effects_core::{DraftImage, Error, ErrorKind, Photo};
+use effects_core::{DraftImage, Error, ErrorKind, ImageFormat, Photo};
 use pyo3::prelude::*;
 
 /// The input picture.
@@ -39,6 +39,12 @@ impl Image {
         match self {
             Self::Url(_) => Err(Error::new(ErrorKind::UnusablePhoto, "a URL is no photo")),
             Self::Path((path,)) => read_photo(&path),
+            Self::File((bytes, name)) if name.is_empty() => {
+                // An uploader's program may look at the ending.
+                let format = ImageFormat::sniff(&bytes);
+                let ending = format.map(|format| format!(".{}", format.extension()));
+                Photo::new(bytes.into(), &format!("photo{}", ending.unwrap_or_default()))
+            }
             Self::File((bytes, name)) => Photo::new(bytes.into(), &name),
             Self::Pixels((width, height, pixels)) => {
                 Photo::new(encoded(width, height, &pixels)?, "pixels.png")

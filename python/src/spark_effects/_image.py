@@ -18,7 +18,7 @@ def plain_image(image):
     if isinstance(image, os.PathLike):
         return (os.fspath(image),)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return (bytes(image), "photo")
+        return (bytes(image), "")
     if hasattr(image, "tobytes") and hasattr(image, "mode") and hasattr(image, "size"):
         return _pil(image)
     if hasattr(image, "tobytes") and hasattr(image, "shape") and hasattr(image, "dtype"):
@@ -28,7 +28,7 @@ def plain_image(image):
         if not isinstance(data, bytes):
             raise TypeError("the image file was opened as text: open it with mode 'rb'")
         name = getattr(image, "name", None)
-        return (data, name if isinstance(name, str) else "photo")
+        return (data, name if isinstance(name, str) else "")
     raise TypeError(
         f"image is {type(image).__name__!r}: give a URL, a path, bytes, a binary file, a PIL image, "
         "or a numpy array of height x width x 3 or 4 of uint8"
