@@ -56,7 +56,7 @@ pub(crate) struct Global {
     /// Use a gateway inside this command, whatever key and base URL are set
     ///
     /// It paints locally, costs nothing, and ends with the command and everything in it; so it
-    /// makes no sense with submit, status, wait or --base-url.
+    /// makes no sense with submit, status, wait, resume or --base-url.
     #[arg(long, global = true)]
     pub(crate) emulator: bool,
 
@@ -167,6 +167,7 @@ Examples:
   effects run glass_ball photo.jpg --emulator -o ball.png
   effects run glass_ball https://example.com/cat.jpg --width 1024 --height 768
   id=$(effects submit my_world https://example.com/cat.jpg) && effects wait \"$id\"
+  effects batch rows.csv --out pictures --budget 5.00
   effects templates festival
 
 Exit codes:
