@@ -1,0 +1,280 @@
+"""The same work by different clients, each measured in a process of its own.
+
+``python contenders.py cpu NAME BASE_URL RUNS`` prints the CPU time of this process for one run, which
+is a create and three looks, in microseconds. ``python contenders.py memory NAME BASE_URL TASKS`` prints
+the resident bytes that each of so many tasks takes while all of them are under way.
+
+The loops are what a careful user of each library writes: send, check the status, read the answer as
+values, wait, look again. They do less than the clients of this package do: no identifiers, no retries,
+no time limit for the whole, no rules checked.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import sys
+import time
+import urllib.parse
+
+KEY = "sk-0123456789abcdef0123456789abcdef"
+PHOTO = "https://photos.example.com/cat.jpg"
+TEMPLATE = "glass_ball"
+BODY = {
+    "model": "spark_img_effects",
+    "input": [{"params": {"image_input1": PHOTO, "template_id": TEMPLATE}}],
+}
+HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
+PATH = "/model/v1/generation"
+POLL = 0.0001
+IN_FLIGHT = 50
+# Long enough for all of them to be created within one wait.
+SLOW_POLL = 20.0
+
+
+# -- asynchronous: so many runs at once on one event loop
+
+
+async def spread(runs, one):
+    """Makes so many runs of `one`, IN_FLIGHT at a time."""
+    numbers = iter(range(runs))
+
+    async def worker():
+        for _ in numbers:
+            await one()
+
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+
+
+async def effects_async(base, poll):
+    from spark_effects import AsyncClient
+
+    client = AsyncClient(base_url=base, api_key=KEY, poll=poll)
+
+    async def one():
+        effect = await client.run(TEMPLATE, PHOTO, fetch=False)
+        return effect.url
+
+    return one
+
+
+async def aiohttp_client(base, poll):
+    import aiohttp
+
+    session = aiohttp.ClientSession(headers=HEADERS, timeout=aiohttp.ClientTimeout(total=30))
+
+    async def one():
+        async with session.post(base + PATH, json=BODY) as answer:
+            answer.raise_for_status()
+            task = await answer.json()
+        url = f"{base}{PATH}/task/{task['id']}"
+        while True:
+            async with session.get(url) as answer:
+                answer.raise_for_status()
+                task = await answer.json()
+            if task["status"] == "completed":
+                return task["output"][0]["content"][0]["url"]
+            await asyncio.sleep(poll)
+
+    return one
+
+
+async def httpx_client(base, poll):
+    import httpx
+    import pydantic
+
+    class Content(pydantic.BaseModel):
+        type: str
+        url: str
+
+    class Group(pydantic.BaseModel):
+        content: list[Content]
+
+    class Task(pydantic.BaseModel):
+        id: str
+        status: str
+        output: list[Group] = []
+
+    session = httpx.AsyncClient(headers=HEADERS, timeout=30)
+
+    async def one():
+        answer = await session.post(base + PATH, json=BODY)
+        answer.raise_for_status()
+        task = Task.model_validate_json(answer.content)
+        url = f"{base}{PATH}/task/{task.id}"
+        while True:
+            answer = await session.get(url)
+            answer.raise_for_status()
+            task = Task.model_validate_json(answer.content)
+            if task.status == "completed":
+                return task.output[0].content[0].url
+            await asyncio.sleep(poll)
+
+    return one
+
+
+# -- blocking: one run after the other on one thread
+
+
+def effects_blocking(base, poll):
+    from spark_effects import Client
+
+    client = Client(base_url=base, api_key=KEY, poll=poll)
+    return lambda: client.run(TEMPLATE, PHOTO, fetch=False).url
+
+
+def requests_client(base, poll):
+    import requests
+
+    session = requests.Session()
+    session.headers.update(HEADERS)
+    # What the environment says of proxies is read once, not at every request.
+    session.trust_env = False
+
+    def one():
+        answer = session.post(base + PATH, json=BODY, timeout=30)
+        answer.raise_for_status()
+        task = answer.json()
+        url = f"{base}{PATH}/task/{task['id']}"
+        while True:
+            answer = session.get(url, timeout=30)
+            answer.raise_for_status()
+            task = answer.json()
+            if task["status"] == "completed":
+                return task["output"][0]["content"][0]["url"]
+            time.sleep(poll)
+
+    return one
+
+
+def seaart_sdk(base, poll):
+    from seaart_sdk import Client, ClientConfig
+    from seaart_sdk.modal_types import PollConfig
+
+    client = Client(ClientConfig(api_key=KEY, base_url=base, timeout=30))
+
+    def often(config: PollConfig):
+        config.interval = poll
+
+    def one():
+        task = client.modal.create(BODY)
+        task = client.modal.wait(task.id, often)
+        return task.output[0].content[0].url
+
+    return one
+
+
+ASYNCHRONOUS = {"effects-async": effects_async, "aiohttp": aiohttp_client, "httpx": httpx_client}
+BLOCKING = {"effects": effects_blocking, "requests": requests_client, "seaart-sdk": seaart_sdk}
+
+
+# -- measuring
+
+
+def cpu_seconds():
+    """User and system time of this process, all its threads included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def cpu(name, base, runs):
+    """Microseconds of CPU time for one run, once everything is warm."""
+
+    async def asynchronous(make):
+        one = await make(base, POLL)
+        await spread(max(runs // 10, IN_FLIGHT), one)
+        before = cpu_seconds()
+        await spread(runs, one)
+        return cpu_seconds() - before
+
+    def blocking(make):
+        one = make(base, POLL)
+        for _ in range(max(runs // 10, 5)):
+            one()
+        before = cpu_seconds()
+        for _ in range(runs):
+            one()
+        return cpu_seconds() - before
+
+    if name in ASYNCHRONOUS:
+        spent = asyncio.run(asynchronous(ASYNCHRONOUS[name]))
+    else:
+        spent = blocking(BLOCKING[name])
+    return spent / runs * 1e6
+
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def created(base):
+    """How many tasks the server has made, asked with next to no memory."""
+    host, port = urllib.parse.urlsplit(base).netloc.split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /created HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+    return int(answer.rpartition(b"\r\n\r\n")[2])
+
+
+async def everything_created(base, tasks):
+    while created(base) < tasks:
+        await asyncio.sleep(0.1)
+    # The last answers are read and the waits begun.
+    await asyncio.sleep(1)
+
+
+async def memory_of_tasks(make, base, tasks):
+    """One asyncio task each, all of them waiting between two looks."""
+    one = await make(base, SLOW_POLL)
+    before = resident_bytes()
+    running = [asyncio.create_task(one()) for _ in range(tasks)]
+    await everything_created(base, tasks)
+    grown = resident_bytes() - before
+    assert not any(task.done() for task in running)
+    return grown
+
+
+async def memory_of_a_batch(base, tasks):
+    """All of them through one `as_completed`."""
+    from spark_effects import AsyncClient
+
+    client = AsyncClient(base_url=base, api_key=KEY, poll=SLOW_POLL)
+    jobs = ((TEMPLATE, PHOTO) for _ in range(tasks))
+    before = resident_bytes()
+
+    async def ends():
+        async for _ in client.as_completed(jobs, in_flight=tasks, fetch=False):
+            pass
+
+    running = asyncio.create_task(ends())
+    await everything_created(base, tasks)
+    grown = resident_bytes() - before
+    assert not running.done()
+    return grown
+
+
+def memory(name, base, tasks):
+    """Resident bytes for each of so many tasks that are under way at once."""
+    if name == "effects-as-completed":
+        work = memory_of_a_batch(base, tasks)
+    else:
+        work = memory_of_tasks(ASYNCHRONOUS[name], base, tasks)
+
+    async def measured():
+        print(json.dumps(await work / tasks), flush=True)
+        # Nobody wants to see ten thousand tasks end.
+        os._exit(0)
+
+    asyncio.run(measured())
+
+
+if __name__ == "__main__":
+    what, name, base, count = sys.argv[1:]
+    if what == "cpu":
+        print(json.dumps(cpu(name, base, int(count))))
+    else:
+        memory(name, base, int(count))
