@@ -27,6 +27,12 @@ fn learns_two_humps() {
 }
 
 #[test]
+fn learns_two_exact_durations() {
+    let watched = Watched::after(200, 3, |dice| if dice.roll() < 0.8 { 8.0 } else { 40.0 });
+    watched.assert_at_most(0.4, Score::FIXED_3S);
+}
+
+#[test]
 fn learns_a_flat_stretch() {
     let watched = Watched::after(200, 4, |dice| 5.0 + 15.0 * dice.roll());
     watched.assert_at_most(0.6, Score::FIXED_3S);

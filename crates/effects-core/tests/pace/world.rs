@@ -40,18 +40,27 @@ impl Watched {
     pub(crate) fn against(&self, other: Wait) -> f64 {
         let other = Score::of(&self.rest, other);
         let (mut low, mut high) = (1e-3, 1e2);
+        let mut nearest = (f64::MAX, f64::MAX);
         for _ in 0..16 {
             let middle = f64::sqrt(low * high);
             let worth = Some(Duration::from_secs_f64(middle));
             let score = self.score(&Learned { worth, ..Learned::default() });
-            if (score.polls / other.polls - 1.0).abs() < 0.01 {
-                return score.delay / other.delay;
+            let miss = (score.polls / other.polls - 1.0).abs();
+            if miss < nearest.0 {
+                nearest = (miss, score.delay / other.delay);
+            }
+            if miss < 0.01 {
+                break;
             }
             if score.polls > other.polls {
                 low = middle;
             } else {
                 high = middle;
             }
+        }
+        // Where durations are exact, polls change by leaps.
+        if nearest.0 < 0.03 {
+            return nearest.1;
         }
         panic!("no worth of a poll makes {} polls", other.polls);
     }
