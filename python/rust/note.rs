@@ -1,5 +1,6 @@
 //! What is known of a submission while it is on its way, for whoever stops waiting for it.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,7 +81,10 @@ impl Note {
                 settle(&mut known);
                 if self.abandoned.load(Ordering::SeqCst) {
                     let line = self.base.resume_line(task_id);
-                    eprintln!("task {task_id} was submitted and goes on; resume with: {line}");
+                    let word =
+                        format!("task {task_id} was submitted and goes on; resume with: {line}\n");
+                    // One write, so that words do not mix; where stderr is gone nobody listens.
+                    let _ = std::io::stderr().write_all(word.as_bytes());
                 }
             }
             _ => settle(&mut known),
