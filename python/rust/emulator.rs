@@ -1,7 +1,7 @@
 //! The local gateway inside a Python process.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_emulator::{ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Options};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -13,7 +13,7 @@ use crate::policy::span;
 #[pyclass(frozen, module = "spark_effects._native")]
 #[derive(Debug)]
 pub struct Gateway {
-    running: Mutex<Option<(u32, Emulator)>>,
+    running: Mutex<Option<(u32, Arc<Emulator>)>>,
     base_url: String,
     api_key: String,
 }
@@ -79,7 +79,7 @@ impl Gateway {
         Ok(Self {
             base_url: emulator.base_url().to_owned(),
             api_key: emulator.api_key().to_owned(),
-            running: Mutex::new(Some((std::process::id(), emulator))),
+            running: Mutex::new(Some((std::process::id(), Arc::new(emulator)))),
         })
     }
 
@@ -148,13 +148,17 @@ impl Gateway {
 
 impl Gateway {
     fn with<T>(&self, act: impl FnOnce(&Emulator) -> T) -> PyResult<T> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*running {
-            Some((owner, emulator)) if *owner == std::process::id() => Ok(act(emulator)),
-            Some(_) => Err(PyRuntimeError::new_err(
-                "the emulator runs in the process that started it; this one can only use its \
-                 base_url and api_key",
-            )),
+        // What takes its time must not make whoever asks next wait for it with the interpreter's lock.
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match running {
+            Some((owner, emulator)) if owner == std::process::id() => Ok(act(&emulator)),
+            Some(other) => {
+                std::mem::forget(other);
+                Err(PyRuntimeError::new_err(
+                    "the emulator runs in the process that started it; this one can only use its \
+                     base_url and api_key",
+                ))
+            }
             None => Err(PyRuntimeError::new_err("the emulator is stopped")),
         }
     }
@@ -162,7 +166,7 @@ impl Gateway {
     fn end(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         match running {
-            Some((owner, emulator)) if owner == std::process::id() => emulator.stop(),
+            Some((owner, emulator)) if owner == std::process::id() => drop(emulator),
             // Its threads are another process's: there is nothing to stop here, and nobody to wait for.
             Some(other) => std::mem::forget(other),
             None => {}

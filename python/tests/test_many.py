@@ -262,3 +262,21 @@ def test_two_processes_on_one_journal_pay_once(emulator, tmp_path):
         assert out.splitlines()[-1] == "done 20", out + errors
     assert emulator.counts["accepted"] == 20
     assert max(emulator.counts["by_body"].values()) == 1
+
+
+LEAVES = """
+import itertools, sys, spark_effects
+url, key = sys.argv[1:]
+client = spark_effects.Client(base_url=url, api_key=key, poll=0.01)
+jobs = (("glass_ball", f"https://example.com/{n}.jpg") for n in itertools.count())
+results = client.as_completed(jobs, fetch=False)
+print(next(results).ok)
+"""
+
+
+def test_a_program_that_leaves_in_the_middle_ends(emulator):
+    arguments = [sys.executable, "-c", LEAVES, emulator.base_url, emulator.api_key]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert "Traceback" not in done.stderr
+    assert emulator.counts["accepted"] == emulator.counts["creates_seen"] >= 1

@@ -101,6 +101,18 @@ def test_process_pools(client, emulator, method):
         assert caught.value.task_id == "no-such-task"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_journal_serves_parent_and_fork_and_each_row_is_paid_once(emulator, tmp_path):
+    client = emulator.client(poll=0.005, journal=tmp_path / "run.db")
+    jobs = [("glass_ball", f"https://example.com/{n}.jpg") for n in range(5)]
+
+    def many():
+        return [result.unwrap().task_id for result in client.map(jobs, polls_per_second=1000)]
+
+    assert in_a_fork(many) == many() == in_a_fork(many)
+    assert emulator.counts["accepted"] == 5
+
+
 def test_parallel_threads_share_a_client(client, emulator):
     barrier = threading.Barrier(8)
 

@@ -86,6 +86,27 @@ def test_a_submission_under_way_gets_its_answer_and_its_id_is_told(emulator):
     assert "was submitted and goes on; resume with: effects wait" in errors
 
 
+ASYNC_CHILD = """
+import asyncio, os, signal, sys, threading, time
+from spark_effects import AsyncClient
+
+client = AsyncClient(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
+threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+asyncio.run(client.run("glass_ball", "https://example.com/cat.jpg"))
+"""
+
+
+def test_ctrl_c_under_asyncio_names_the_task_in_the_traceback(emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
+    arguments = [sys.executable, "-c", ASYNC_CHILD, emulator.base_url, emulator.api_key]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert "KeyboardInterrupt" in ended.stderr
+    if sys.version_info >= (3, 11):
+        # Before, exceptions have no notes, and asyncio does not tell that it was Ctrl-C.
+        assert "effects wait" in ended.stderr
+    assert emulator.counts["accepted"] == 1
+
+
 def test_other_signals_are_handled_on_the_way(emulator):
     import signal
     import threading

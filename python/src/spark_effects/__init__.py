@@ -15,6 +15,7 @@ from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
 from ._many import AsyncResults, Job, Result, ResultList, Results
+from ._many import live as _live
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
@@ -80,6 +81,8 @@ __version__ = _native.__version__
 
 
 def _finish():
+    for results in list(_live):
+        results.stop()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
     _native.wait_for_submissions(60.0)
 

@@ -1,5 +1,7 @@
 """Many jobs at once: drawn as room comes, yielded in the order of the jobs or as they end."""
 
+import weakref
+
 from ._effect import Effect
 from ._plans import wish
 from ._values import _Value, money
@@ -82,13 +84,18 @@ class ResultList(list):
         return _display.results(self)
 
 
+# Stopped when the interpreter ends: the threads that draw their jobs must not ask for it then.
+live = weakref.WeakSet()
+
+
 class _ResultsBase:
-    __slots__ = ("_jobs", "_many", "_meter")
+    __slots__ = ("__weakref__", "_jobs", "_many", "_meter")
 
     def __init__(self, many, jobs, meter):
         self._many = many
         self._jobs = jobs
         self._meter = meter
+        live.add(self)
 
     def stop(self):
         """Stops the watching: what was not submitted is not, and what is under way goes on.
