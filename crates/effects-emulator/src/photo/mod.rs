@@ -74,8 +74,13 @@ impl Reference {
 /// Checks what can be told of a photo without decoding it: that it is one, and not too large.
 pub(crate) fn inspect(photo: &[u8], most_pixels: u64) -> Result<(), PhotoError> {
     let reader = image::ImageReader::new(std::io::Cursor::new(photo)).with_guessed_format();
-    let size =
-        reader.map_err(image::ImageError::from).and_then(image::ImageReader::into_dimensions);
+    let size = reader.map_err(image::ImageError::from).and_then(|mut reader| {
+        // The pixels are not read, but a PNG's colour profile is, and that is compressed, too.
+        let mut limits = image::Limits::default();
+        limits.max_alloc = Some(MOST_METADATA);
+        reader.limits(limits);
+        reader.into_dimensions()
+    });
     let (width, height) = size.map_err(|error| {
         PhotoError::Unreadable(format!("image_input1 is not a PNG, JPEG or WebP photo: {error}"))
     })?;
@@ -107,6 +112,9 @@ fn decode(text: &str, most_bytes: usize) -> Result<Bytes, PhotoError> {
         PhotoError::Unreadable(format!("image_input1 is not valid base64: {error}"))
     })
 }
+
+/// Bytes that a photo's colour profile and texts may take: as many as the renderer allows them.
+const MOST_METADATA: u64 = 16 << 20;
 
 /// Standard base64, its padding written or left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -151,5 +159,52 @@ mod tests {
         assert!(matches!(inspect(STUB, 63), Err(PhotoError::Unreadable(_))));
         assert!(matches!(inspect(b"hello", 64), Err(PhotoError::Unreadable(_))));
         assert!(matches!(inspect(b"", 64), Err(PhotoError::Unreadable(_))));
+    }
+
+    /// Under a limit on the address space that a bomb would break, which ends the process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn bombs_do_not_flood_the_memory() {
+        let program = std::env::current_exe().unwrap();
+        let limited = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 500000 && exec \"$0\" \"$@\""])
+            .arg(program)
+            .args(["--exact", "photo::tests::inspect_bombs", "--ignored", "--test-threads=1"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&limited.stdout);
+        assert!(limited.status.success() && said.contains("1 passed"), "{limited:?}");
+    }
+
+    #[test]
+    #[ignore = "runs within the limits of the test above"]
+    fn inspect_bombs() {
+        for (kind, head) in [(*b"iCCP", &b"profile\0\0"[..]), (*b"zTXt", b"Comment\0\0")] {
+            let content = [head, &zeros_compressed(1 << 30)].concat();
+            // A bomb beside the picture may be passed over or be a fault, but must not go off.
+            let told = inspect(&with_chunk(STUB, kind, &content), 64);
+            assert!(matches!(told, Ok(()) | Err(PhotoError::Unreadable(_))), "{told:?}");
+        }
+    }
+
+    /// A PNG file with one more chunk, right behind its header.
+    fn with_chunk(png: &[u8], kind: [u8; 4], content: &[u8]) -> Vec<u8> {
+        let chunk = [&kind[..], content].concat();
+        let checksum = !chunk.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+        });
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&png[..33], &length, &chunk, &checksum.to_be_bytes(), &png[33..]].concat()
+    }
+
+    /// A zlib stream that grows to this many zeros: a literal zero, then "the byte before, 258
+    /// times more" in the fixed code. Eight of these take thirteen whole bytes, which are repeated.
+    fn zeros_compressed(length: usize) -> Vec<u8> {
+        let text = "110 00110000".to_owned() + &"11000101 00000".repeat(16);
+        let bits: Vec<u8> = text.bytes().filter(|b| *b != b' ').map(|b| b - b'0').collect();
+        let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit);
+        let bytes: Vec<u8> = bits.chunks_exact(8).map(byte).collect();
+        let (start, matches) = (&bytes[..2], &bytes[2..15]);
+        [&[0x78, 0x9C], start, &matches.repeat(length / 258 / 8)].concat()
     }
 }
