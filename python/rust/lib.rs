@@ -1,7 +1,7 @@
 //! The native half of the Python package `spark_effects`: settings in, operations out.
 //!
-//! Everything a client does is an [`operation::Operation`], made once and waited for in one of two
-//! ways: a thread that lets go of the interpreter, or a [`mailbox::Mailbox`] of an event loop. The
+//! Everything a client does is an `operation::Operation`, made once and waited for in one of two
+//! ways: a thread that lets go of the interpreter, or a `mailbox::Mailbox` of an event loop. The
 //! faces, their words and their objects are Python, in `python/src/spark_effects`.
 //!
 //! Two rules keep `fork()` harmless: what is shared by the whole process is kept by process id and
