@@ -148,6 +148,7 @@ const GLYPHS: &[(char, f64, &str)] = &[
     ),
     ('9', 6.0, "M1.4 10 5.5 4.6M0 3A3 3 0 1 0 6 3A3 3 0 1 0 0 3"),
     ('-', 3.6, "M0 5.4H3.6"),
+    ('_', 5.4, "M0 11.4H5.4"),
     ('.', 0.2, "M0.1 10V9.9"),
     (',', 0.8, "M0.7 9.6 0 11.4"),
     (':', 0.2, "M0.1 9V8.9M0.1 4V3.9"),
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn every_sign_of_the_titles_is_there() {
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-'.,!?/:".chars() {
+        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_'.,!?/:".chars() {
             assert!(!glyph(letter).1.is_empty(), "{letter}");
         }
     }
