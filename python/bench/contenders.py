@@ -32,6 +32,9 @@ IN_FLIGHT = 50
 # Long enough for all of them to be created within one wait.
 SLOW_POLL = 20.0
 
+# What a batch may do at once, so that its tasks are created as fast as those of the others.
+WIDE = {"submissions": 100, "polls_per_second": 1000}
+
 
 # -- asynchronous: so many runs at once on one event loop
 
@@ -247,7 +250,7 @@ async def memory_of_a_batch(base, tasks):
     before = resident_bytes()
 
     async def ends():
-        async for _ in client.as_completed(jobs, in_flight=tasks, fetch=False):
+        async for _ in client.as_completed(jobs, in_flight=tasks, fetch=False, **WIDE):
             pass
 
     running = asyncio.create_task(ends())

@@ -4,7 +4,7 @@
 //! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
 //! says truthfully whether the request can have left.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use effects_client::{Proxy, Settings};
@@ -12,6 +12,7 @@ use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
 use http::{Method, Request};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
+use tokio::sync::Semaphore;
 
 use crate::tls;
 
@@ -21,6 +22,8 @@ pub(crate) struct HttpClient {
     submit: ByPlace,
     poll: ByPlace,
     transfer: ByPlace,
+    /// Room for exchanges: each has a connection, and a process may open so many files only.
+    room: Semaphore,
 }
 
 /// One for this machine, which no proxy of the environment may catch, and one for all others.
@@ -59,6 +62,7 @@ impl HttpClient {
             submit: keyed(SUBMIT_IDLE)?,
             poll: keyed(POLL_IDLE)?,
             transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
+            room: Semaphore::new(MOST_AT_ONCE),
         })
     }
 
@@ -69,7 +73,13 @@ impl HttpClient {
             Ok(request) => request,
             Err(error) => return Answer::NotSent(words(&error)),
         };
-        *request.timeout_mut() = Some(timeout);
+        // Waiting for room is part of the exchange's time; until then nothing has left.
+        let begun = Instant::now();
+        let Ok(Ok(_room)) = tokio::time::timeout(timeout, self.room.acquire()).await else {
+            let reason = format!("{MOST_AT_ONCE} exchanges were under way for {timeout:?}");
+            return Answer::NotSent(reason);
+        };
+        *request.timeout_mut() = Some(timeout.saturating_sub(begun.elapsed()));
         let mut response = match clients.of(request.url()).execute(request).await {
             Ok(response) => response,
             Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
@@ -196,6 +206,10 @@ const POLL_IDLE: Duration = Duration::from_secs(30);
 
 /// Connections to hosts of pictures are seldom used again.
 const TRANSFER_IDLE: Duration = Duration::from_secs(30);
+
+/// Exchanges at once. With the connections that wait for their next use, this stays well below the
+/// thousand files that a process may usually open.
+const MOST_AT_ONCE: usize = 256;
 
 /// No answer about a task is longer.
 const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
