@@ -3,8 +3,13 @@
 //! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.
 //! Nothing of the full size is held but the result itself, and a caller that only wants to lay
-//! the result on something gets it row by row. A general resizing library does no better here and
-//! takes a minute to compile for all the kinds of pixel it knows.
+//! the result on something gets it row by row.
+//!
+//! At first `fast_image_resize` did this. It is generic over every kind of pixel and vector unit, and
+//! what of it is used is compiled anew with this crate: over 250 processor seconds for a dev build
+//! of the renderer (`opt-level = 2`), against 12 on the day it went and 15 with all that came since
+//! (`touch crates/effects-render/src/lib.rs; time cargo build -p effects-render`). The pictures were
+//! no better for it.
 
 use resvg::tiny_skia::Pixmap;
 
@@ -164,10 +169,10 @@ impl Axis {
 
     fn add(&mut self, first: usize, count: usize, weight: impl Fn(usize) -> f64) {
         let sum: f64 = (first..first + count).map(&weight).sum();
-        self.spans.push((first, count));
         let base = self.weights.len();
         self.weights.resize(base + self.stride, 0.0);
-        for (i, slot) in self.weights[base..base + count].iter_mut().enumerate() {
+        let slots = &mut self.weights[base..base + count];
+        for (i, slot) in slots.iter_mut().enumerate() {
             // A grain that falls between two places takes the nearer one whole.
             *slot = if sum.abs() < 1e-9 {
                 f64::from(u8::from(i == 0))
@@ -175,6 +180,18 @@ impl Axis {
                 weight(first + i) / sum
             } as f32;
         }
+        // What weighs nothing at either end is not looked at.
+        let before = slots.iter().take_while(|weight| **weight == 0.0).count();
+        let after = slots.iter().rev().take_while(|weight| **weight == 0.0).count();
+        slots.copy_within(before.., 0);
+        self.spans.push((first + before, count - before - after));
+    }
+
+    /// The source places that count for anything.
+    fn used(&self) -> std::ops::Range<usize> {
+        let first = self.spans.iter().map(|(first, _)| *first).min().unwrap_or(0);
+        let end = self.spans.iter().map(|(first, count)| first + count).max().unwrap_or(0);
+        first..end
     }
 
     fn weights_of(&self, place: usize) -> &[f32] {
@@ -197,13 +214,15 @@ fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMu
     let mut held: Vec<Option<usize>> = vec![None; down.stride];
     let mut wide = vec![[0.0f32; 4]; source.width];
     let mut bytes = vec![0u8; columns * 4];
+    let used = across.used();
     for (y, &(first, count)) in down.spans.iter().enumerate() {
         for row in first..first + count {
             let slot = row % down.stride;
             if held[slot] != Some(row) {
                 let line = &source.bytes[row * source.width * source.channels..]
                     [..source.width * source.channels];
-                widen(line, source.channels, &mut wide);
+                let part = &line[used.start * source.channels..used.end * source.channels];
+                widen(part, source.channels, &mut wide[used.clone()]);
                 spread(&wide, across, &mut kept[slot]);
                 held[slot] = Some(row);
             }

@@ -10,7 +10,7 @@ use crate::noise::hash_unit;
 use crate::raster::luma;
 use crate::scale;
 use crate::scene::Fault;
-use crate::tiles::brighten;
+use crate::tiles::{brighten, brighten_row};
 
 pub(super) fn voxel(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
     let cell = arguments.number(0, 28.0)?.round().max(4.0) as usize;
@@ -23,73 +23,104 @@ pub(super) fn voxel(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<()
     let labels: Vec<usize> =
         small.data().chunks_exact(4).map(|p| palette.index(p[0], p[1], p[2])).collect();
     let palette = palette.graded(saturation, 0.0);
-    let cubes = Cubes { cell, columns, labels, palette };
-    let width = pixmap.width() as usize;
-    for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
-        for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
-            cubes.paint(x, y, pixel);
-        }
-    }
+    Cubes::new(cell, columns, &labels, &palette).paint(pixmap);
     Ok(())
 }
 
 struct Cubes {
     cell: usize,
     columns: usize,
-    labels: Vec<usize>,
-    palette: Palette,
+    colours: Vec<[u8; 3]>,
+    /// How far the shadow of the cube to the left, and of the one above, reaches into each cube.
+    shaded: Vec<[usize; 2]>,
+    /// The light on a cube's edges, `cell` rows of `cell` changes.
+    bevel: Vec<i16>,
 }
 
 impl Cubes {
-    fn colour(&self, column: usize, row: usize) -> [u8; 3] {
-        self.palette.colours[self.labels[row * self.columns + column]]
+    fn new(cell: usize, columns: usize, labels: &[usize], palette: &Palette) -> Self {
+        let colours: Vec<[u8; 3]> = labels.iter().map(|&label| palette.colours[label]).collect();
+        let light: Vec<i32> = colours.iter().map(|colour| luma(colour) as i32).collect();
+        let side = cell as i32;
+        let reach = |caster: Option<usize>, own: usize| {
+            let higher = caster.map_or(0, |caster| light[caster] - light[own] - 14);
+            (higher * side / 130).clamp(0, side * 2 / 3) as usize
+        };
+        let shaded = (0..colours.len())
+            .map(|own| {
+                let left = (own % columns > 0).then(|| own - 1);
+                [reach(left, own), reach(own.checked_sub(columns), own)]
+            })
+            .collect();
+        let bevel = (0..cell * cell).map(|i| bevel(cell, i % cell, i / cell)).collect();
+        Self { cell, columns, colours, shaded, bevel }
     }
 
-    fn paint(&self, x: usize, y: usize, pixel: &mut [u8]) {
-        let (column, row) = (x / self.cell, y / self.cell);
-        let (inside_x, inside_y) = (x % self.cell, y % self.cell);
-        let colour = self.colour(column, row);
-        pixel[..3].copy_from_slice(&colour);
-        brighten(pixel, self.speckle(column, row, inside_x, inside_y));
-        let shade = self.bevel(inside_x, inside_y)
-            + self.shadow(column, row, inside_x, inside_y, luma(&colour));
-        brighten(pixel, shade);
-    }
-
-    /// Each face is made of four by four patches of slightly different brightness.
-    fn speckle(&self, column: usize, row: usize, inside_x: usize, inside_y: usize) -> i32 {
-        let patch = (inside_y * 4 / self.cell) * 4 + inside_x * 4 / self.cell;
-        let id = (row * self.columns + column) * 16 + patch;
-        ((hash_unit(id as u32, 9) - 0.5) * 26.0) as i32
-    }
-
-    /// Light from the top left.
-    fn bevel(&self, inside_x: usize, inside_y: usize) -> i32 {
-        let edge = (self.cell / 9).max(1);
-        let from_right = self.cell - 1 - inside_x;
-        let from_bottom = self.cell - 1 - inside_y;
-        let lit = inside_x.min(inside_y);
-        let dark = from_right.min(from_bottom);
-        if dark == 0 {
-            -58
-        } else if lit < edge && lit <= dark {
-            50
-        } else if dark < edge {
-            -44
-        } else {
-            0
+    /// A row of pixels is made of whole cubes' rows: their faces are filled in, then lit together.
+    fn paint(&self, pixmap: &mut Pixmap) {
+        let width = pixmap.width() as usize;
+        let mut faces = vec![[0u8; 3]; self.columns * self.cell];
+        let mut changes = vec![0i16; self.columns * self.cell];
+        let mut painted = None;
+        for (y, line) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
+            let (row, inside) = (y / self.cell, y % self.cell);
+            let patches = (row, inside * PATCHES / self.cell);
+            if painted.replace(patches) != Some(patches) {
+                self.fill(row, patches.1, &mut faces);
+            }
+            self.light(row, inside, &mut changes);
+            for (pixel, face) in line.as_chunks_mut::<4>().0.iter_mut().zip(&faces) {
+                pixel[..3].copy_from_slice(face);
+            }
+            brighten_row(line, &changes[..width]);
         }
     }
 
-    fn shadow(&self, column: usize, row: usize, inside_x: usize, inside_y: usize, own: u32) -> i32 {
-        let cast = |column: usize, row: usize, away: usize| {
-            let other = luma(&self.colour(column, row)) as i32;
-            let reach = ((other - own as i32 - 14) * self.cell as i32 / 130)
-                .clamp(0, self.cell as i32 * 2 / 3);
-            if (away as i32) < reach { -46 } else { 0 }
-        };
-        let left = if column > 0 { cast(column - 1, row, inside_x) } else { 0 };
-        let above = if row > 0 { cast(column, row - 1, inside_y) } else { 0 };
-        left.min(above)
+    /// Each face is made of four by four patches of slightly different brightness.
+    fn fill(&self, row: usize, patch_row: usize, faces: &mut [[u8; 3]]) {
+        for (column, face) in faces.chunks_exact_mut(self.cell).enumerate() {
+            let cube = row * self.columns + column;
+            let patches: [[u8; 3]; PATCHES] = std::array::from_fn(|patch| {
+                let id = (cube * PATCHES + patch_row) * PATCHES + patch;
+                let mut colour = self.colours[cube];
+                brighten(&mut colour, ((hash_unit(id as u32, 9) - 0.5) * 26.0) as i32);
+                colour
+            });
+            for (x, pixel) in face.iter_mut().enumerate() {
+                *pixel = patches[x * PATCHES / self.cell];
+            }
+        }
+    }
+
+    /// Edges and shadows on one row of pixels.
+    fn light(&self, row: usize, inside: usize, changes: &mut [i16]) {
+        let bevel = &self.bevel[inside * self.cell..][..self.cell];
+        let shaded = &self.shaded[row * self.columns..][..self.columns];
+        for (changes, &[left, above]) in changes.chunks_exact_mut(self.cell).zip(shaded) {
+            changes.copy_from_slice(bevel);
+            let shade = if inside < above { self.cell } else { left };
+            for change in &mut changes[..shade] {
+                *change -= 46;
+            }
+        }
     }
 }
+
+/// Light from the top left.
+fn bevel(cell: usize, inside_x: usize, inside_y: usize) -> i16 {
+    let edge = (cell / 9).max(1);
+    let lit = inside_x.min(inside_y);
+    let dark = (cell - 1 - inside_x).min(cell - 1 - inside_y);
+    if dark == 0 {
+        -58
+    } else if lit < edge && lit <= dark {
+        50
+    } else if dark < edge {
+        -44
+    } else {
+        0
+    }
+}
+
+/// Patches along a face's side.
+const PATCHES: usize = 4;
