@@ -98,6 +98,7 @@ const PARTS: &[(&str, &str)] = &[
     part!("balloon"),
     part!("bauble"),
     part!("bear"),
+    part!("bench_tool"),
     part!("blister"),
     part!("bunting"),
     part!("burst"),

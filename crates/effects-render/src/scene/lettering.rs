@@ -1,8 +1,8 @@
 //! Letters drawn as strokes, a round single-line alphabet made for this project; and pixel art.
 //!
 //! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
-//! whose capitals run from y = 0 to y = 10; weight and colour are the stroke's. Lower case is drawn
-//! as capitals.
+//! whose capitals run from y = 0 to y = 10, small letters from 3.8, with descenders to 13; weight and
+//! colour are the stroke's.
 
 use std::fmt::Write as _;
 
@@ -94,10 +94,9 @@ fn line_width(text: &str, gap: f64) -> f64 {
 
 /// Advance width and strokes; an unknown sign is a blank.
 fn glyph(letter: char) -> (f64, &'static str) {
-    let wanted = letter.to_ascii_uppercase();
     GLYPHS
         .iter()
-        .find(|(known, _, _)| *known == wanted)
+        .find(|(known, _, _)| *known == letter)
         .map_or((3.0, ""), |(_, advance, path)| (*advance, *path))
 }
 
@@ -132,6 +131,36 @@ const GLYPHS: &[(char, f64, &str)] = &[
     ('X', 6.0, "M0 0 6 10M6 0 0 10"),
     ('Y', 6.0, "M0 0 3 5V10M6 0 3 5"),
     ('Z', 5.8, "M0 0H5.8L0 10H5.8"),
+    ('a', 4.8, "M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9M4.8 3.8V10"),
+    ('b', 4.8, "M0 0V10M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9"),
+    ('c', 4.6, "M4.5 5A2.5 3.1 0 1 0 4.5 8.8"),
+    ('d', 4.8, "M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9M4.8 0V10"),
+    ('e', 4.8, "M0.1 6.7H4.8A2.4 3.1 0 1 0 4.2 9"),
+    ('f', 3.4, "M3.4 0.3A1.9 2 0 0 0 1.2 2.2V10M0 4H3"),
+    ('g', 4.8, "M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9M4.8 3.8V11A2.3 2 0 0 1 0.4 11.8"),
+    ('h', 4.6, "M0 0V10M0 6.2A2.3 2.4 0 0 1 4.6 6.2V10"),
+    ('i', 0.2, "M0.1 3.8V10M0.1 1V0.9"),
+    ('j', 1.6, "M1.5 3.8V11.2A1.4 1.6 0 0 1 0 12.6M1.5 1V0.9"),
+    ('k', 4.4, "M0 0V10M4.2 3.8 0 7.6M1.6 6.2 4.4 10"),
+    ('l', 0.2, "M0.1 0V10"),
+    ('m', 7.4, "M0 3.8V10M0 6A1.85 2.2 0 0 1 3.7 6V10M3.7 6A1.85 2.2 0 0 1 7.4 6V10"),
+    ('n', 4.6, "M0 3.8V10M0 6.2A2.3 2.4 0 0 1 4.6 6.2V10"),
+    ('o', 4.8, "M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9"),
+    ('p', 4.8, "M0 3.8V13M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9"),
+    ('q', 4.8, "M0 6.9A2.4 3.1 0 0 1 4.8 6.9A2.4 3.1 0 0 1 0 6.9M4.8 3.8V13"),
+    ('r', 3.0, "M0 3.8V10M0 6.4A2.6 2.6 0 0 1 3 4"),
+    (
+        's',
+        4.2,
+        "M4.1 4.9A2 1.7 0 0 0 2.1 3.8A2 1.55 0 0 0 2.1 6.9A2.1 1.55 0 0 1 2.1 10A2.1 1.7 0 0 1 0 8.8",
+    ),
+    ('t', 3.4, "M1.2 1.2V8.4A1.6 1.6 0 0 0 3.4 9.8M0 3.9H3.2"),
+    ('u', 4.6, "M0 3.8V7.6A2.3 2.4 0 0 0 4.6 7.6M4.6 3.8V10"),
+    ('v', 4.6, "M0 3.8 2.3 10 4.6 3.8"),
+    ('w', 7.0, "M0 3.8 1.8 10 3.5 4.4 5.2 10 7 3.8"),
+    ('x', 4.4, "M0 3.8 4.4 10M4.4 3.8 0 10"),
+    ('y', 4.6, "M0 3.8 2.4 10M4.7 3.8 1.9 11.8Q1.5 12.8 0.2 12.8"),
+    ('z', 4.4, "M0 3.8H4.4L0 10H4.4"),
     ('0', 6.0, "M0 3A3 3 0 0 1 6 3V7A3 3 0 0 1 0 7Z"),
     ('1', 2.6, "M0 2 2.6 0V10"),
     ('2', 6.0, "M0 2.6A2.85 2.7 0 1 1 5 4.6L0 10H6"),
@@ -242,7 +271,9 @@ mod tests {
 
     #[test]
     fn every_sign_of_the_titles_is_there() {
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_'.,!?/:".chars() {
+        for letter in
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'.,!?/:".chars()
+        {
             assert!(!glyph(letter).1.is_empty(), "{letter}");
         }
     }
