@@ -193,6 +193,12 @@ impl Gateway {
         // Whoever could say it being gone says it too.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
+
+    /// Whether it was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        // Whoever could say it being gone says it too.
+        *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
 }
 
 /// What was spent, and what is promised to tasks that may yet fail.

@@ -142,6 +142,11 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         }
         Err(failure) => Stage::Failed(failure),
     };
+    // What breaks while the emulator ends may break for that alone, a file that nobody reads any
+    // more, say: it is no verdict, and the next start in the same folder works on the task again.
+    if matches!(stage, Stage::Failed(_)) && gateway.is_stopping() {
+        return;
+    }
     let (file, paid) = match &stage {
         Stage::Painted(picture) => (Some(picture.file.clone()), gateway.options.price),
         _ => (None, Decimal::ZERO),

@@ -289,7 +289,8 @@ fn files_go_by_their_age_and_their_folder_is_free_at_once_after_a_stop() {
     emulator.stop();
     let emulator = start();
     for id in &ids {
-        assert_eq!(finish(&emulator, id)["status"], "completed");
+        let task = finish(&emulator, id);
+        assert_eq!(task["status"], "completed", "{task}");
     }
     // Time goes on from where it stood.
     assert_eq!(emulator.spent().to_string(), "0.15");
