@@ -103,8 +103,8 @@ def spring_festival_gradient_colors(photo: Image.Image, width: int, height: int)
     m, u = min(width, height), min(width, height) / 1000
     b = m * 0.115
     canvas = Image.new("RGB", (width, height), "#ffffff")
-    picture = layers.cut(photo, width - b * 1.4, height - b * 1.4, 1.15)
-    canvas.paste(layers.duotone(picture, TONES), (round(b * 0.7), round(b * 0.7)))
+    picture = layers.cut(photo, width - b * 1.9, height - b * 2.11, 1)
+    canvas.paste(layers.duotone(picture, TONES), (round(b * 0.95), round(b * 1.16)))
     whole = (0, 0, width, height)
     for k, stops in enumerate(SHEETS):
         hole = _scallops(width, height, k, m)
