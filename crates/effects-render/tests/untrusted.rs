@@ -42,6 +42,13 @@ fn a_thumbnails_end_marker_does_not_hide_that_a_jpeg_is_cut() {
     assert!(matches!(error, PaintError::Corrupt { .. }), "{error}");
 }
 
+/// Found by fuzzing: the JPEG decoder (zune-jpeg 0.5.15) panics over it.
+#[test]
+fn a_photo_its_decoder_panics_over_is_corrupt() {
+    let error = photo_size(include_bytes!("photos/decoder_panics.jpg")).unwrap_err();
+    assert!(matches!(error, PaintError::Corrupt { .. }), "{error}");
+}
+
 #[test]
 fn other_files_are_named() {
     assert_eq!(photo_size(b"").unwrap_err(), PaintError::NotAnImage { length: 0 });
