@@ -110,11 +110,12 @@ def symbols(path):
     ).stdout  # fmt: skip
     seen = set()
     for line in listed.splitlines():
-        fields = line.split(" ", 3)
+        # What has no size has no size column either, and names may hold spaces.
+        found = re.fullmatch(r"([0-9a-f]+) ([0-9a-f]{16}) (\S) (.+)", line)
         # Several names of one place count once; what takes no room in the file does not count.
-        if len(fields) == 4 and fields[2] not in "bB" and fields[0] not in seen:
-            seen.add(fields[0])
-            yield int(fields[1], 16), fields[3]
+        if found and found[3] not in "bB" and found[1] not in seen:
+            seen.add(found[1])
+            yield int(found[2], 16), found[4]
 
 
 def crate_of(name):
