@@ -336,7 +336,12 @@ impl Batch {
             Want::Step => self.step_run(index),
             Want::LastPoll => self.ask_for_last_poll(index, deadline),
             _ if self.slots.slot(index).leader.is_some() => {
-                self.timers.set(index, deadline);
+                // A look it made before it followed may still be out when its wait is over.
+                let rest = match want {
+                    Want::Sleep(until) if self.now >= deadline => until,
+                    _ => deadline,
+                };
+                self.timers.set(index, rest);
                 None
             }
             Want::Submit => {
