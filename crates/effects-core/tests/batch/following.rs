@@ -1,9 +1,15 @@
 //! Several runs of one task.
 
-use effects_core::{Fact, Outcome, Widths};
-use effects_testkit::{Life, Response};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use crate::world::{World, completed, seconds};
+use effects_core::{
+    Batch, BatchStep, Call, Fact, Outcome, Reply, RunId, Seed, StillRunning, Time, Widths,
+};
+use effects_testkit::{Life, Response};
+use http::{HeaderMap, StatusCode};
+
+use crate::world::{World, completed, policy, seconds};
 
 #[test]
 fn two_who_wait_for_one_task_share_its_polls() {
@@ -119,4 +125,74 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
     world.batch.feed_no_more();
     world.finish();
     assert_eq!(world.outcome(stranger).task_id().unwrap().as_str(), "other");
+}
+
+/// A driver that slept through the end of the wait finds each run looking for itself, leader or not.
+/// Whoever then comes to follow another rests until its own look is back or booked as lost.
+#[test]
+fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
+    within_a_minute(|| {
+        let start = Time::from_millis(1_764_000_000_000);
+        let mut batch = Batch::new(Arc::new(policy()), Widths::default(), Seed::from(3), start);
+        let runs = [(); 3].map(|()| batch.attach("shared".parse().unwrap(), None, None, start));
+        batch.feed_no_more();
+
+        let late = start + policy().wait_timeout + policy().request_timeout * 2 / 3;
+        let calls = runs.map(|run| sent(&mut batch, run, late));
+        let limit = calls[0].limit;
+        assert!(limit > late && calls.iter().all(|call| call.limit == limit));
+        assert_eq!(batch.step(late), BatchStep::Sleep(limit));
+
+        // The first leaves without a verdict: the second leads, and the third follows that one.
+        answer_running(&mut batch, runs[0], &calls[0], late);
+        let BatchStep::Notify(..) = batch.step(late) else { panic!("a look that saw it running") };
+        assert_eq!(ended(&mut batch, runs[0], late).trouble, None);
+        assert_eq!(batch.step(late), BatchStep::Sleep(limit));
+
+        // The third hears of its own look, the second never does.
+        answer_running(&mut batch, runs[2], &calls[2], late);
+        let BatchStep::Notify(..) = batch.step(late) else { panic!("a look that saw it running") };
+        assert_eq!(ended(&mut batch, runs[2], late).trouble, None);
+        assert_eq!(batch.step(late), BatchStep::Sleep(limit));
+        let BatchStep::Done(run, Outcome::Broken(broken)) = batch.step(limit) else { panic!() };
+        assert_eq!((run, broken.task_id.as_str()), (runs[1], "shared"));
+        assert_eq!(batch.step(limit), BatchStep::Empty);
+    });
+}
+
+/// The call a run sends next.
+fn sent(batch: &mut Batch, run: RunId, now: Time) -> Call {
+    match batch.step(now) {
+        BatchStep::Send(of, call) if of == run => call,
+        step => panic!("{run:?} does not send: {step:?}"),
+    }
+}
+
+fn answer_running(batch: &mut Batch, run: RunId, call: &Call, now: Time) {
+    let (headers, body) = (HeaderMap::new(), br#"{"id":"shared","status":"in_progress"}"#);
+    let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
+    batch.reply(now, run, call.id, reply);
+}
+
+/// How a run ends whose task goes on.
+fn ended(batch: &mut Batch, run: RunId, now: Time) -> StillRunning {
+    match batch.step(now) {
+        BatchStep::Done(of, Outcome::StillRunning(end)) if of == run => end,
+        step => panic!("{run:?} does not end so: {step:?}"),
+    }
+}
+
+/// Fails where a step never returns, which no count of steps could tell.
+#[allow(clippy::disallowed_methods, reason = "the thread watched is a test's, not the core's")]
+fn within_a_minute(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let watched = std::thread::spawn(move || {
+        test();
+        // Whoever waits for it may have given up.
+        let _gone = done.send(());
+    });
+    match ended.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("a step does not return"),
+        _ => watched.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
 }
