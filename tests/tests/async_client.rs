@@ -238,6 +238,18 @@ async fn a_policy_for_one_call_holds_for_its_download_too() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_seen_is_not_looked_for_again() {
+    let world = World::new().unwrap();
+    world.creates([world.completed()]);
+    let task = client(&world, &Notes::default(), |_| {}).submit(request()).await.unwrap();
+    let mut events = task.events();
+    assert_eq!(events.next().await, None);
+    assert_eq!(events.finish().await.unwrap().task_id, *task.id());
+    assert_eq!(task.wait().await.unwrap().task_id, *task.id());
+    assert_eq!(count(&world, "GET"), 0);
+}
+
+#[tokio::test]
 async fn a_job_that_is_long_in_coming_holds_up_no_other() {
     let (world, notes) = (World::new().unwrap(), Notes::default());
     world.creates([world.accepted()]);

@@ -70,7 +70,8 @@ impl TaskHandle {
         }
     }
 
-    /// Follows the task event by event.
+    /// Follows the task event by event. One whose end was seen is not looked at again: it has no more
+    /// events.
     pub fn events(&self) -> Watch {
         Watch::attach(self, self.submitted)
     }
@@ -81,11 +82,7 @@ impl TaskHandle {
     ///
     /// Every outcome but a completed task.
     pub async fn wait(&self) -> Result<Effect, Error> {
-        let known = self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(outcome) => outcome.into_result(),
-            None => self.events().finish().await,
-        }
+        self.events().finish().await
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -94,6 +91,11 @@ impl TaskHandle {
 
     pub(crate) fn template(&self) -> Option<&Template> {
         self.template.as_ref()
+    }
+
+    /// The end of the task, if somebody saw it.
+    pub(crate) fn verdict(&self) -> Option<Outcome> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn remember(&self, outcome: &Outcome) {

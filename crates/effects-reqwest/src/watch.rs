@@ -66,6 +66,9 @@ impl Watch {
         }
         let mut watch = Self::new(client, run, template);
         watch.handle = Some(handle.clone());
+        if let Some(outcome) = handle.verdict() {
+            (watch.driving, watch.end) = (Driving::Gone, Some(Ok(outcome)));
+        }
         watch
     }
 

@@ -73,7 +73,8 @@ impl TaskHandle {
         }
     }
 
-    /// Follows the task event by event.
+    /// Follows the task event by event. One whose end was seen is not looked at again: it has no more
+    /// events.
     pub fn events(&self) -> Watch {
         Watch::attach(self, self.submitted)
     }
@@ -84,11 +85,7 @@ impl TaskHandle {
     ///
     /// Every outcome but a completed task.
     pub fn wait(&self) -> Result<Effect, Error> {
-        let known = self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(outcome) => outcome.into_result(),
-            None => self.events().finish(),
-        }
+        self.events().finish()
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -97,6 +94,11 @@ impl TaskHandle {
 
     pub(crate) fn template(&self) -> Option<&Template> {
         self.template.as_ref()
+    }
+
+    /// The end of the task, if somebody saw it.
+    pub(crate) fn verdict(&self) -> Option<Outcome> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn remember(&self, outcome: &Outcome) {

@@ -57,7 +57,8 @@ impl Watch {
         if let Some(submitted) = submitted {
             run = run.submitted_at(submitted);
         }
-        Self { handle: Some(handle.clone()), ..Self::new(client, run, template) }
+        let end = handle.verdict().map(Ok);
+        Self { end, handle: Some(handle.clone()), ..Self::new(client, run, template) }
     }
 
     fn new(client: &Client, run: Run, template: Option<Template>) -> Self {
