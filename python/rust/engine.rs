@@ -311,9 +311,10 @@ impl Engine {
 
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
-        let task = handle.at(&self.client_with(py, policy)?);
+        let client = self.client_with(py, policy)?;
+        let task = handle.at(&client);
         let note = Note::about(self.base.clone(), task.id().clone());
-        Ok(Events::new(task.events(), note))
+        Ok(Events::new(task.events(), client, handle.template.clone(), note))
     }
 
     /// Downloads a picture, into a file if a path is given.
@@ -425,7 +426,7 @@ fn money(text: &str) -> Result<Decimal, Error> {
 type Found<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 
 /// The effect, with its pictures if they are wanted.
-async fn made(
+pub async fn made(
     client: &Client,
     effect: effects_core::Effect,
     fetch: bool,

@@ -150,7 +150,8 @@ impl Drop for Address {
     }
 }
 
-fn given_up() -> Error {
+/// What whoever waits for work that was aborted or panicked is told.
+pub fn given_up() -> Error {
     let message = "the operation was given up half-way: this is a bug of the package, or the \
         operation was cancelled; a submission may exist";
     Error::new(ErrorKind::OutcomeUnknown, message)

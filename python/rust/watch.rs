@@ -1,25 +1,39 @@
 //! A task followed event by event.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use effects_reqwest::Watch;
+use effects_core::{Effect, Error, Event};
+use effects_reqwest::{Client, Watch};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
+use crate::engine::made;
 use crate::note::Note;
-use crate::operation::Operation;
+use crate::operation::{Operation, given_up};
 use crate::value::Value;
 
-/// The events of a task, one operation each.
+/// The events of a task, one operation each, and how it ended.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Events {
-    watch: Arc<Mutex<Watch>>,
+    follow: Arc<Mutex<Follow>>,
+    client: Client,
+    template: Option<String>,
     note: Arc<Note>,
 }
 
+/// A watch, until it is over.
+struct Follow {
+    watch: Option<Watch>,
+    begun: Instant,
+    end: Option<Result<Effect, Error>>,
+}
+
 impl Events {
-    pub fn new(watch: Watch, note: Arc<Note>) -> Self {
-        Self { watch: Arc::new(Mutex::new(watch)), note }
+    /// The events of a watch, whose pictures `client` fetches.
+    pub fn new(watch: Watch, client: Client, template: Option<String>, note: Arc<Note>) -> Self {
+        let follow = Follow { watch: Some(watch), begun: Instant::now(), end: None };
+        Self { follow: Arc::new(Mutex::new(follow)), client, template, note }
     }
 }
 
@@ -27,10 +41,39 @@ impl Events {
 impl Events {
     /// The next event, `None` at the end.
     fn next(&self) -> Operation {
-        let watch = Arc::clone(&self.watch);
+        let follow = Arc::clone(&self.follow);
         Operation::new(Some(Arc::clone(&self.note)), async move {
-            Ok(Value::Event(watch.lock().await.next().await.map(Box::new)))
+            Ok(Value::Event(follow.lock().await.next().await.map(Box::new)))
         })
+    }
+
+    /// What the following came to, once it is over; with `fetch`, the pictures' bytes as well.
+    fn finish(&self, fetch: bool) -> Operation {
+        let (follow, client) = (Arc::clone(&self.follow), self.client.clone());
+        let template = self.template.clone();
+        Operation::new(Some(Arc::clone(&self.note)), async move {
+            let mut follow = follow.lock().await;
+            let effect = follow.end().await?;
+            let begun = follow.begun;
+            drop(follow);
+            made(&client, effect, fetch, template, begun).await
+        })
+    }
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Event> {
+        self.watch.as_mut()?.next().await
+    }
+
+    /// How it ended. Whoever stops waiting for it leaves it where it is.
+    async fn end(&mut self) -> Result<Effect, Error> {
+        while self.next().await.is_some() {}
+        if let Some(watch) = self.watch.take() {
+            // The last event has passed, so this waits for nothing.
+            self.end = Some(watch.finish().await);
+        }
+        self.end.clone().unwrap_or_else(|| Err(given_up()))
     }
 }
 

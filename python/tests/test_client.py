@@ -1,5 +1,6 @@
 """The blocking client, from a photo to a picture."""
 
+import asyncio
 import datetime
 import io
 import json
@@ -128,6 +129,35 @@ def test_submit_then_events_then_wait(emulator):
     status = task.status()
     assert (status.status, status.done) == ("completed", True)
     assert status.created_at.tzinfo is not None
+
+
+def test_events_know_what_ended_them(client, emulator, async_client):
+    emulator.script("create", {"kind": "take", "seconds": 0.05})
+    events = client.submit("glass_ball", URL).events()
+    assert next(events).kind == "running"
+    effect = events.finish()
+    assert effect.bytes()
+    assert list(events) == []
+    assert events.finish(fetch=False).task_id == effect.task_id
+
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+    task = client.submit("glass_ball", URL)
+    events = task.events(policy=Policy(poll=0.01, wait_timeout=0.05))
+    assert {event.kind for event in events} == {"running"}
+    looks = len(emulator.requests)
+    for _ in range(2):
+        with pytest.raises(spark_effects.WaitTimeout) as caught:
+            events.finish()
+        assert caught.value.task_id == task.id
+    assert len(emulator.requests) == looks, "that wait was over"
+
+    async def awaited():
+        events = async_client.task(effect.task_id).events()
+        async for event in events:
+            raise AssertionError(event)
+        return await events.finish()
+
+    assert asyncio.run(awaited()).bytes() == effect.bytes()
 
 
 def test_a_task_is_picked_up_by_its_id(client):

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 import spark_effects
 from spark_effects import AsyncClient, AsyncTask, Client, Task
+from spark_effects._task import AsyncEvents, Events
 
 PACKAGE = pathlib.Path(spark_effects.__file__).parent
 STUBS = sorted(PACKAGE.glob("*.pyi"))
@@ -20,7 +21,10 @@ def public(owner):
     return {name for name in dir(owner) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize(("blocking", "awaited"), [(Client, AsyncClient), (Task, AsyncTask)])
+BOTH = [(Client, AsyncClient), (Task, AsyncTask), (Events, AsyncEvents)]
+
+
+@pytest.mark.parametrize(("blocking", "awaited"), BOTH)
 def test_both_have_the_same_names_options_and_words(blocking, awaited):
     assert public(blocking) == public(awaited)
     for name in public(blocking):

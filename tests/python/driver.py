@@ -21,7 +21,11 @@ def main():
             ended["printed"] += [str(error), repr(error), repr(vars(error))]
         except Exception:
             ended["crash"] = traceback.format_exc()
-        print(json.dumps(ended), flush=True)
+        say({"ended": ended})
+
+
+def say(what):
+    print(json.dumps(what), flush=True)
 
 
 def play(asked, ended):
@@ -69,14 +73,22 @@ def steps(asked, ended, kind):
     own = policy(setup)
     client = client_of(setup, kind)
     ended["printed"].append(repr(client))
+    say("begun")
     fetch = asked["style"] == "run"
+
+    def follow(task):
+        if asked["style"] == "events":
+            events = task.events(policy=own)
+            for event in events:
+                told(ended, event)
+            return events.finish(fetch=fetch)
+        return task.wait(policy=own, fetch=fetch)
 
     def once():
         if job["ask"] == "look":
             return looked(ended, client.task(job["task"]).status(policy=own))
         if job["ask"] == "wait":
-            task = client.task(job["task"])
-            effect = task.wait(policy=own, fetch=fetch)
+            effect = follow(client.task(job["task"]))
         elif asked["style"] == "run":
             arguments, options = wish(job)
             effect = client.run(*arguments, **options, policy=own)
@@ -84,7 +96,7 @@ def steps(asked, ended, kind):
             arguments, options = wish(job)
             task = client.submit(*arguments, **options, policy=own)
             ended["printed"].append(repr(task))
-            effect = task.wait(policy=own, fetch=False)
+            effect = follow(task)
         finished(ended, effect)
         for picture in effect.pictures:
             keep(ended, picture.bytes() if fetch else client.fetch(picture))
@@ -99,13 +111,23 @@ async def awaited(asked, ended):
     own = policy(setup)
     client = client_of(setup, AsyncClient)
     ended["printed"].append(repr(client))
+    say("begun")
     fetch = asked["style"] == "run"
+
+    async def follow(task):
+        if asked["style"] == "events":
+            events = task.events(policy=own)
+            async for event in events:
+                told(ended, event)
+            return await events.finish(fetch=fetch)
+        return await task.wait(policy=own, fetch=fetch)
+
     for _ in range(job["times"]):
         if job["ask"] == "look":
             looked(ended, await client.task(job["task"]).status(policy=own))
             continue
         if job["ask"] == "wait":
-            effect = await client.task(job["task"]).wait(policy=own, fetch=fetch)
+            effect = await follow(client.task(job["task"]))
         elif asked["style"] == "run":
             arguments, options = wish(job)
             effect = await client.run(*arguments, **options, policy=own)
@@ -113,10 +135,15 @@ async def awaited(asked, ended):
             arguments, options = wish(job)
             task = await client.submit(*arguments, **options, policy=own)
             ended["printed"].append(repr(task))
-            effect = await task.wait(policy=own, fetch=False)
+            effect = await follow(task)
         finished(ended, effect)
         for picture in effect.pictures:
             keep(ended, picture.bytes() if fetch else await client.fetch(picture))
+
+
+def told(ended, event):
+    ended["printed"] += [repr(event), str(event)]
+    say({"event": str(event)})
 
 
 def looked(ended, status):

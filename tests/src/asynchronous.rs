@@ -5,7 +5,7 @@ use effects_reqwest::{Client, Watch};
 use tokio::runtime::Builder;
 
 use crate::blocking::{parsed, read};
-use crate::face::{Ask, Ended, Face, Job, Setup, Style};
+use crate::face::{Ask, Ended, Face, Job, Setup, Style, Told};
 
 /// `effects-reqwest`, in one of its styles, on a tokio runtime of its own.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ impl Face for Async {
     /// # Panics
     ///
     /// When the machine has no runtime to give.
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(&str)) -> Ended {
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
         let mut ended = Ended::default();
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -41,13 +41,14 @@ impl Async {
         &self,
         setup: &Setup,
         job: &Job,
-        tell: &mut dyn FnMut(&str),
+        tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
         let builder = setup.builder::<Client>()?;
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
+        tell(Told::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
                 let task = client.task(parsed(task)?).status().await?;
@@ -75,7 +76,7 @@ impl Async {
         &self,
         client: &Client,
         ask: &Ask,
-        tell: &mut dyn FnMut(&str),
+        tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<Effect, Error> {
         let (draft, uploaded) = match ask {
@@ -107,7 +108,7 @@ impl Async {
 
 async fn followed(
     mut watch: Watch,
-    tell: &mut dyn FnMut(&str),
+    tell: &mut dyn FnMut(Told<'_>),
     ended: &mut Ended,
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
@@ -115,7 +116,7 @@ async fn followed(
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());
-        tell(&event.to_string());
+        tell(Told::Event(&event.to_string()));
     }
     watch.finish().await
 }

@@ -5,7 +5,7 @@ use std::fs;
 use effects_core::{Effect, Error, ErrorKind, Photo};
 use effects_ureq::{Client, Watch};
 
-use crate::face::{Ask, Ended, Face, Job, Setup, Style};
+use crate::face::{Ask, Ended, Face, Job, Setup, Style, Told};
 
 /// `effects-ureq`, in one of its styles.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ impl Face for Blocking {
         self.0
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(&str)) -> Ended {
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
         let mut ended = Ended::default();
         if let Err(error) = self.work(setup, job, tell, &mut ended) {
             ended.failed(&error);
@@ -34,13 +34,14 @@ impl Blocking {
         &self,
         setup: &Setup,
         job: &Job,
-        tell: &mut dyn FnMut(&str),
+        tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
         let builder = setup.builder::<Client>()?;
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
+        tell(Told::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
                 let task = client.task(parsed(task)?).status()?;
@@ -68,7 +69,7 @@ impl Blocking {
         &self,
         client: &Client,
         ask: &Ask,
-        tell: &mut dyn FnMut(&str),
+        tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<Effect, Error> {
         let (draft, uploaded) = match ask {
@@ -100,7 +101,7 @@ impl Blocking {
 
 fn followed(
     mut watch: Watch,
-    tell: &mut dyn FnMut(&str),
+    tell: &mut dyn FnMut(Told<'_>),
     ended: &mut Ended,
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
@@ -108,7 +109,7 @@ fn followed(
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());
-        tell(&event.to_string());
+        tell(Told::Event(&event.to_string()));
     }
     watch.finish()
 }

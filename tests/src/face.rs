@@ -17,9 +17,38 @@ pub trait Face: Sync {
     /// How it uses the client.
     fn style(&self) -> Style;
 
-    /// Makes a client of the setup, does the job with it, and tells of each event by its text
-    /// ([`Style::Events`] alone hears of any).
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(&str)) -> Ended;
+    /// Which events it hears of.
+    fn hears(&self) -> Hears {
+        if self.style() == Style::Events { Hears::Everything } else { Hears::Nothing }
+    }
+
+    /// Whether one run submits and another waits: each begins with a look of its own.
+    fn parts(&self) -> bool {
+        self.style() == Style::Submit
+    }
+
+    /// Makes a client of the setup, does the job with it, and tells of what happens on the way.
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended;
+}
+
+/// Which events a face hears of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Hears {
+    /// None.
+    Nothing,
+    /// Those of a task that was submitted.
+    Tasks,
+    /// Those of the submission too.
+    Everything,
+}
+
+/// What a face tells of while it does a job.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// Its client is made, and asks for the first time from here on.
+    Begun,
+    /// An event, by its text.
+    Event(&'a str),
 }
 
 /// Which of a client's ways from a request to an effect is used.

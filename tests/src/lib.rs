@@ -20,11 +20,11 @@ mod world;
 pub use asynchronous::Async;
 pub use blocking::Blocking;
 pub use capture::{Capture, SpanSeen};
-pub use face::{Ask, Ended, Face, Failure, Job, Setup, Style};
+pub use face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
 pub use notes::{Gate, Notes};
 pub use python::Python;
 pub use scenario::{Scenario, Witness, setup, setup_at};
-pub use suite::{check_all, faces};
+pub use suite::{check_all, faces, unplayed};
 pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
 
 /// The README's snippets compile.

@@ -11,7 +11,7 @@ use effects_core::{Draft, DraftImage, Effect, ErrorKind, Pace, Repeat, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::face::{Ask, Ended, Face, Failure, Job, Setup, Style};
+use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
 
 /// The package `spark_effects`, in one of its two clients and one of its styles.
 ///
@@ -49,20 +49,33 @@ impl Face for Python {
         self.style
     }
 
+    /// A task is followed, but nothing follows a submission: `submit` returns its task, or raises.
+    fn hears(&self) -> Hears {
+        if self.style == Style::Events { Hears::Tasks } else { Hears::Nothing }
+    }
+
+    fn parts(&self) -> bool {
+        self.style != Style::Run
+    }
+
     /// # Panics
     ///
     /// When the program cannot be started, ends, or raises what is no error of the package.
-    fn run(&self, setup: &Setup, job: &Job, _tell: &mut dyn FnMut(&str)) -> Ended {
+    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
         assert!(job.save_to.is_none(), "the program keeps pictures in memory");
         let asked = json!({
             "mode": self.mode,
-            "style": if self.style == Style::Submit { "submit" } else { "run" },
+            "style": match self.style {
+                Style::Run => "run",
+                Style::Events => "events",
+                Style::Submit => "submit",
+            },
             "setup": plain_setup(setup),
             "job": plain_job(job),
         });
         let idle = self.idle().pop();
         let mut driver = idle.unwrap_or_else(Driver::start);
-        let answer = driver.play(&asked);
+        let answer = driver.play(&asked, tell);
         self.idle().push(driver);
         answer.ended()
     }
@@ -91,17 +104,28 @@ impl Driver {
         Self { child, input, output: BufReader::new(output) }
     }
 
-    fn play(&mut self, asked: &Value) -> Answer {
+    fn play(&mut self, asked: &Value, tell: &mut dyn FnMut(Told<'_>)) -> Answer {
         writeln!(self.input, "{asked}").expect("the program reads");
+        loop {
+            match self.says() {
+                Said::Begun => tell(Told::Begun),
+                Said::Event(text) => tell(Told::Event(&text)),
+                Said::Ended(answer) => {
+                    if let Some(crash) = &answer.crash {
+                        panic!("{crash}");
+                    }
+                    return *answer;
+                }
+            }
+        }
+    }
+
+    fn says(&mut self) -> Said {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the program answers");
-        let answer: Answer = serde_json::from_str(&line).unwrap_or_else(|error| {
+        serde_json::from_str(&line).unwrap_or_else(|error| {
             panic!("the program's answer cannot be read: {error}: {line}");
-        });
-        if let Some(crash) = &answer.crash {
-            panic!("{crash}");
-        }
-        answer
+        })
     }
 }
 
@@ -114,6 +138,15 @@ impl Drop for Driver {
 }
 
 /// What the program says.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    Begun,
+    Event(String),
+    Ended(Box<Answer>),
+}
+
+/// How a job ended.
 #[derive(Deserialize)]
 struct Answer {
     effect: Option<Value>,

@@ -1,13 +1,14 @@
 //! One thing that can happen, how it must end, and what must hold whatever happens.
 
 use std::collections::HashSet;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use effects_core::{Backoff, Draft, DraftImage, ErrorKind, Pace, Policy};
 use effects_testkit::http::Seen;
 
-use crate::face::{Ask, Ended, Face, Failure, Job, Setup, Style};
+use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Told};
 use crate::world::{KEY, PHOTO_URL, TASK, World, picture};
 
 /// One thing that can happen: a world, a job, and how it must end.
@@ -25,9 +26,9 @@ pub struct Scenario {
     ends: Ends,
     posts: usize,
     looks: Option<usize>,
-    needs_events: bool,
+    tells: Option<&'static str>,
     needs_one_run: bool,
-    opens_at_first_event: bool,
+    refused_at_first: bool,
     checks: Vec<Check>,
 }
 
@@ -92,9 +93,9 @@ impl Scenario {
             ends: Ends::Completed,
             posts: 1,
             looks: None,
-            needs_events: false,
+            tells: None,
             needs_one_run: false,
-            opens_at_first_event: false,
+            refused_at_first: false,
             checks: Vec::new(),
         }
     }
@@ -168,10 +169,11 @@ impl Scenario {
         self
     }
 
-    /// The gateway refuses connections until the client has told of it: for faces that tell.
+    /// The gateway refuses connections until the client has told of it. A face that does not hear of
+    /// that, since it hears no events or none before the task is there, is refused for a while: that
+    /// it was told is then not checked, all else is.
     pub fn refused_at_first(mut self) -> Self {
-        self.needs_events = true;
-        self.opens_at_first_event = true;
+        self.refused_at_first = true;
         self.with(|setup, world| setup.base_url = format!("http://{}", world.closed))
     }
 
@@ -182,9 +184,9 @@ impl Scenario {
         self
     }
 
-    /// It must be told: for faces that tell.
+    /// It must be told of the task: for faces that hear of tasks.
     pub fn tells(mut self, words: &'static str) -> Self {
-        self.needs_events = true;
+        self.tells = Some(words);
         self.then(move |witness| {
             let told = witness.ended.printed.iter().filter(|text| text.contains(words)).count();
             assert!(told > 0, "{words:?} was not told: {:#?}", witness.ended.printed);
@@ -197,11 +199,15 @@ impl Scenario {
         self
     }
 
-    /// Whether this face can play it.
-    pub fn suits(&self, face: &dyn Face) -> bool {
-        let style = face.style();
-        (style == Style::Events || !self.needs_events)
-            && (style != Style::Submit || !self.needs_one_run)
+    /// Why this face cannot play it, if it cannot.
+    pub fn beyond(&self, face: &dyn Face) -> Option<&'static str> {
+        if self.tells.is_some() && face.hears() < Hears::Tasks {
+            return Some("it is about events, and this face hears none");
+        }
+        if self.needs_one_run && face.parts() {
+            return Some("it counts the looks of one run, and this face waits in another");
+        }
+        None
     }
 
     /// Plays it.
@@ -218,14 +224,29 @@ impl Scenario {
         let mut setup = setup(&world);
         self.adjust.iter().for_each(|adjust| adjust(&mut setup, &world));
         let job = Job { ask: (self.ask)(&world), times: self.times, save_to: None };
-        let mut opened = !self.opens_at_first_event;
         let begun = Instant::now();
-        let ended = face.run(&setup, &job, &mut |event| {
-            if !opened {
-                opened = true;
-                assert!(event.contains("never left this machine"), "{event}");
-                world.open().expect("the address is still free");
-            }
+        let ended = thread::scope(|scope| {
+            let hears = self.hears_of_refusals(face, &job.ask);
+            let mut open = self.refused_at_first.then_some(|| {
+                world.open().expect("this machine listens");
+            });
+            face.run(&setup, &job, &mut |told| match told {
+                Told::Begun if !hears => {
+                    if let Some(open) = open.take() {
+                        scope.spawn(move || {
+                            thread::sleep(REFUSING);
+                            open();
+                        });
+                    }
+                }
+                Told::Event(event) if hears => {
+                    if let Some(open) = open.take() {
+                        assert!(event.contains("never left this machine"), "{event}");
+                        open();
+                    }
+                }
+                _ => {}
+            })
         });
         let elapsed = begun.elapsed();
         let of = |method: &str| -> Vec<Seen> {
@@ -246,6 +267,15 @@ impl Scenario {
         check_requests(&job.ask, &witness);
         check_secrets(&witness);
         self.checks.iter().for_each(|check| check(&witness));
+    }
+
+    /// Whether the face hears of connections that are refused.
+    fn hears_of_refusals(&self, face: &dyn Face, ask: &Ask) -> bool {
+        match ask {
+            Ask::Wait(_) => face.hears() >= Hears::Tasks,
+            Ask::Effect(_) | Ask::EffectOf(..) => face.hears() >= Hears::Everything,
+            Ask::Look(_) => false,
+        }
     }
 
     fn check_end(&self, witness: &Witness<'_>) {
@@ -280,6 +310,9 @@ impl std::fmt::Debug for Scenario {
         write!(f, "Scenario({:?})", self.name)
     }
 }
+
+/// How long the gateway refuses connections of a face that does not hear of it: many attempts.
+const REFUSING: Duration = Duration::from_millis(300);
 
 /// What every scenario asks for unless it says otherwise.
 pub(crate) fn draft() -> Draft {

@@ -1,5 +1,6 @@
 //! Plays lists of scenarios.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -17,7 +18,8 @@ pub fn faces() -> Vec<Box<dyn Face>> {
     blocking.into_iter().chain(asynchronous).collect()
 }
 
-/// Plays every scenario that suits the face, several at once, since most of their time is waiting.
+/// Plays every scenario that is not beyond the face, several at once, since most of their time is
+/// waiting; says how many it played, and which it did not and why.
 ///
 /// # Panics
 ///
@@ -27,7 +29,7 @@ pub fn check_all(face: &dyn Face, scenarios: &[Scenario]) {
     let broken = Mutex::new(Vec::new());
     let player = || {
         while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::SeqCst)) {
-            if scenario.suits(face) && !plays(scenario, face) {
+            if scenario.beyond(face).is_none() && !plays(scenario, face) {
                 broken.lock().unwrap_or_else(PoisonError::into_inner).push(scenario.name());
             }
         }
@@ -37,8 +39,29 @@ pub fn check_all(face: &dyn Face, scenarios: &[Scenario]) {
             scope.spawn(player);
         }
     });
+    report(face, scenarios);
     let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(broken.is_empty(), "{} fails: {broken:#?}", face.name());
+}
+
+/// The scenarios that none of these faces can play.
+pub fn unplayed<'a>(faces: &[&dyn Face], scenarios: &'a [Scenario]) -> Vec<&'a Scenario> {
+    let beyond_all =
+        |scenario: &&Scenario| faces.iter().all(|face| scenario.beyond(*face).is_some());
+    scenarios.iter().filter(beyond_all).collect()
+}
+
+/// Says what was played, past the test harness, which keeps the words of what succeeds to itself.
+fn report(face: &dyn Face, scenarios: &[Scenario]) {
+    let beyond = |scenario: &Scenario| Some((scenario.name(), scenario.beyond(face)?));
+    let left: Vec<_> = scenarios.iter().filter_map(beyond).collect();
+    let (name, count) = (face.name(), scenarios.len());
+    let mut text = format!("{name}: {} of {count} scenarios\n", count - left.len());
+    for (scenario, why) in left {
+        text.push_str(&format!("{name}: not {scenario:?}: {why}\n"));
+    }
+    // One write, so that reports do not mix; where stderr is gone nobody reads it.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Plays in a thread of the scenario's name, which a panic prints.

@@ -1,11 +1,12 @@
 //! Where a scenario plays: a gateway, a host of pictures, and a host nobody should talk to.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use bytes::Bytes;
-use effects_testkit::http::{Behaviour, Response, ScriptedServer, unused_address};
+use effects_testkit::http::{Behaviour, Response, ScriptedServer};
+use socket2::{Domain, Socket, Type};
 
 /// The key of every scenario: a text that stands nowhere else.
 pub const KEY: &str = "sk-marker-6f1d0c";
@@ -27,6 +28,8 @@ pub struct World {
     pub elsewhere: ScriptedServer,
     /// An address that refuses connections until [`open`](Self::open).
     pub closed: SocketAddr,
+    /// Holds that address, so that nobody else listens there: bound, but not listening.
+    holder: Socket,
 }
 
 impl World {
@@ -36,11 +39,13 @@ impl World {
     ///
     /// Whatever keeps this machine from listening on its loopback address.
     pub fn new() -> io::Result<Self> {
+        let (holder, closed) = held_address()?;
         let world = Self {
             gateway: ScriptedServer::start()?,
             pictures: ScriptedServer::start()?,
             elsewhere: ScriptedServer::start()?,
-            closed: unused_address()?,
+            closed,
+            holder,
         };
         world.pictures.otherwise(world.served());
         Ok(world)
@@ -103,9 +108,10 @@ impl World {
     ///
     /// # Errors
     ///
-    /// When somebody else has taken the address in between.
+    /// Whatever keeps this machine from listening there.
     pub fn open(&self) -> io::Result<()> {
-        let listener = TcpListener::bind(self.closed)?;
+        self.holder.listen(128)?;
+        let listener: TcpListener = self.holder.try_clone()?.into();
         let gateway = self.gateway.address();
         // Ends with the process of the test: nothing connects to it once the scenario is over.
         thread::spawn(move || {
@@ -120,6 +126,14 @@ impl World {
         });
         Ok(())
     }
+}
+
+/// An address of this machine that is taken, and refuses connections while nobody listens there.
+fn held_address() -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, address))
 }
 
 /// The path of a task.

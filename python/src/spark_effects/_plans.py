@@ -11,7 +11,7 @@ from ._image import plain_image
 from ._templates import Template, UnlistedTemplate
 from .errors import Violation
 
-__all__ = ["ClientPlans", "TaskPlans", "checked", "wish"]
+__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "wish"]
 
 
 def wish(template, image, width, height):
@@ -260,6 +260,27 @@ class TaskPlans:
     def _finished(self, facts):
         self._effect = Effect(*facts)
         return self._effect
+
+
+class EventPlans:
+    """What can be done with the events of a task."""
+
+    def finish(self, *, fetch=True):
+        """Lets what is left of the events pass, and says what the following came to.
+
+        Unlike `Task.wait`, it begins no wait of its own: where the wait of the events is over, so is
+        this one.
+
+        Args:
+            fetch: whether to fetch the picture's bytes before returning.
+
+        Returns:
+            The `Effect`.
+
+        Raises:
+            EffectsError: what ended the following, as `Task.wait` raises it.
+        """
+        return self._stream.finish(fetch), self._task._finished
 
 
 def checked(client, template, image, width, height):

@@ -1,7 +1,7 @@
 """A task by its id: looked at, followed, waited for; now, or in another process tomorrow."""
 
 from ._effect import Event
-from ._plans import TaskPlans
+from ._plans import EventPlans, TaskPlans
 from ._wait import awaited, awaiting, blocking, plain, waited
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
@@ -78,7 +78,10 @@ class Task(_TaskBase):
 
     @plain
     def events(self, *, policy=None):
-        """Follows the task event by event, to its end or the end of the wait; then call `wait`."""
+        """Follows the task event by event, to its end or the end of the wait; then call `finish` of it.
+
+        The result also holds for `wait`, if the task has ended: the end is not asked for twice.
+        """
         return Events(self, self._follow(policy))
 
 
@@ -97,7 +100,10 @@ class AsyncTask(_TaskBase):
 
     @plain
     def events(self, *, policy=None):
-        """Follows the task event by event, to its end or the end of the wait; then await `wait`."""
+        """Follows the task event by event, to its end or the end of the wait; then await `finish` of it.
+
+        The result also holds for `wait`, if the task has ended: the end is not asked for twice.
+        """
         return AsyncEvents(self, self._follow(policy))
 
 
@@ -119,6 +125,8 @@ class Events:
             raise StopIteration
         return self._task._told(Event(*facts))
 
+    finish = blocking(EventPlans.finish)
+
 
 class AsyncEvents:
     """The events of a task, as they come."""
@@ -137,6 +145,8 @@ class AsyncEvents:
         if facts is None:
             raise StopAsyncIteration
         return self._task._told(Event(*facts))
+
+    finish = awaiting(EventPlans.finish)
 
 
 def _picked_up(client, id, template, submitted):
