@@ -1,35 +1,160 @@
-//! The journals of this process, one for each file.
+//! The journals of this process, one for each file, and how a fork finds none of them open.
+//!
+//! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
+//! every file is closed while the process is forked, and opened again in the parent with what is
+//! next to do. `effects_journal::Door` says more.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use effects_client::Ledger;
 use effects_core::{Error, ErrorKind, JournalError, JournalStore, Record, Standing};
-use effects_journal::SqliteJournal;
+use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
 
-type Open = HashMap<PathBuf, Weak<SqliteJournal>>;
+/// The journals of a process.
+#[derive(Debug, Default)]
+struct House {
+    slots: HashMap<PathBuf, Arc<Slot>>,
+    gate: Arc<Gate>,
+}
 
-/// The journals that are open, with the process they belong to: threads do not survive `fork()`.
-static OPEN: Mutex<Option<(u32, Open)>> = Mutex::new(None);
+/// The journals of this process, with the process they belong to: threads do not survive `fork()`.
+static HOUSE: Mutex<Option<(u32, House)>> = Mutex::new(None);
 
-/// The ledger over a file, which is made if it is not there.
-pub fn ledger(_holds_the_lock: Python<'_>, path: &Path) -> Result<Ledger, Error> {
+/// Where the journal over a file is, once it is open. Taking it does not block.
+pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
-    if !matches!(&*open, Some((owner, _)) if *owner == process) {
+    if !matches!(&*house, Some((owner, _)) if *owner == process) {
         // A parent's journals are written by threads that are not here, and must not be told.
-        std::mem::forget(open.replace((process, Open::new())));
+        std::mem::forget(house.replace((process, House::default())));
     }
-    let (_, open) = open.get_or_insert_with(|| (process, Open::new()));
-    if let Some(journal) = open.get(&path).and_then(Weak::upgrade) {
-        return Ok(Ledger::new(journal));
+    let (_, house) = house.get_or_insert_with(|| (process, House::default()));
+    let slot = house.slots.entry(path.clone()).or_insert_with(|| {
+        let gate = Arc::clone(&house.gate);
+        Arc::new(Slot { path, gate, journal: tokio::sync::Mutex::default() })
+    });
+    Arc::clone(slot)
+}
+
+/// The journal over one file. It is open as long as somebody has a ledger of it.
+#[derive(Debug)]
+pub struct Slot {
+    path: PathBuf,
+    gate: Arc<Gate>,
+    journal: tokio::sync::Mutex<Weak<SqliteJournal>>,
+}
+
+impl Slot {
+    /// The ledger over the file, which is made if it is not there. It may take as long as another
+    /// process holds the file, half a minute at most.
+    pub async fn open(&self) -> Result<Ledger, Error> {
+        let mut journal = self.journal.lock().await;
+        if let Some(journal) = journal.upgrade() {
+            return Ok(Ledger::new(journal));
+        }
+        let (gate, path) = (Arc::clone(&self.gate), self.path.clone());
+        let opened = tokio::task::spawn_blocking(move || gate.open(&path)).await;
+        let opened = opened.unwrap_or_else(|_| {
+            Err(JournalError::Unreadable("the opening of the journal was given up".to_owned()))
+        });
+        let opened = Arc::new(opened.map_err(|error| failed(&error))?);
+        *journal = Arc::downgrade(&opened);
+        Ok(Ledger::new(opened))
     }
-    let journal = Arc::new(SqliteJournal::open(&path).map_err(|error| failed(&error))?);
-    open.insert(path, Arc::downgrade(&journal));
-    Ok(Ledger::new(journal))
+}
+
+/// What all openings of a process pass through, and a fork closes behind them.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<Passage>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Passage {
+    opening: u32,
+    forking: bool,
+    doors: Vec<Door>,
+    /// The journals that are closed for a fork.
+    shut: Vec<Shut>,
+}
+
+impl Gate {
+    fn open(&self, path: &Path) -> Result<SqliteJournal, JournalError> {
+        let mut state = self.wait_while(|state| state.forking);
+        state.opening += 1;
+        drop(state);
+        let opened = SqliteJournal::open(path);
+        let mut state = self.state();
+        state.opening -= 1;
+        state.doors.retain(|door| !door.is_gone());
+        state.doors.extend(opened.as_ref().map(SqliteJournal::door));
+        drop(state);
+        self.changed.notify_all();
+        opened
+    }
+
+    /// Closes every journal, and waits for it; none opens before `reopen`.
+    fn close(&self) {
+        let mut state = self.wait_while(|state| state.forking);
+        state.forking = true;
+        drop(state);
+        let doors = std::mem::take(&mut self.wait_while(|state| state.opening > 0).doors);
+        let shut: Vec<Shut> = doors.iter().filter_map(Door::shut).collect();
+        let mut state = self.state();
+        (state.doors, state.shut) = (doors, shut);
+    }
+
+    fn reopen(&self) {
+        let mut state = self.state();
+        state.forking = false;
+        state.shut.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn wait_while(&self, busy: impl Fn(&Passage) -> bool) -> MutexGuard<'_, Passage> {
+        let wait = self.changed.wait_while(self.state(), |state| busy(state));
+        wait.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Passage> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gate of this process, if it ever had a journal.
+fn gate(_holds_the_lock: Python<'_>) -> Option<Arc<Gate>> {
+    let house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (owner, house) = house.as_ref()?;
+    (*owner == std::process::id()).then(|| Arc::clone(&house.gate))
+}
+
+/// Before a fork: closes the journals of this process, once what they were told is written.
+#[pyfunction]
+pub fn close_journals(py: Python<'_>) {
+    if let Some(gate) = gate(py) {
+        py.detach(|| gate.close());
+    }
+}
+
+/// After a fork, in the parent: lets them open their files again.
+#[pyfunction]
+pub fn reopen_journals(py: Python<'_>) {
+    if let Some(gate) = gate(py) {
+        gate.reopen();
+    }
+}
+
+/// The ledger over a file, opened here and now. It blocks.
+pub fn ledger(py: Python<'_>, path: &Path) -> Result<Ledger, Error> {
+    let slot = slot(py, path);
+    let runtime = crate::runtime::handle(py)?;
+    py.detach(|| runtime.block_on(slot.open()))
 }
 
 /// A journal's error as the clients' own.

@@ -25,7 +25,6 @@ mod photo;
 mod policy;
 mod purse;
 mod runtime;
-mod stake;
 mod submission;
 mod value;
 mod watch;
@@ -45,6 +44,8 @@ mod _native {
     use super::emulator::Gateway;
     #[pymodule_export]
     use super::engine::{Engine, Handle};
+    #[pymodule_export]
+    use super::journal::{close_journals, reopen_journals};
     #[pymodule_export]
     use super::mailbox::Mailbox;
     #[pymodule_export]

@@ -1,9 +1,13 @@
 """Clients, tasks, effects and errors in other processes and threads: pickled, forked, shared."""
 
 import asyncio
+import json
 import multiprocessing
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -111,6 +115,36 @@ def test_a_journal_serves_parent_and_fork_and_each_row_is_paid_once(emulator, tm
 
     assert in_a_fork(many) == many() == in_a_fork(many)
     assert emulator.counts["accepted"] == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_journals_are_written_hangs_in_no_child_and_loses_nothing(emulator, tmp_path):
+    client = emulator.client(poll=0.005, journal=tmp_path / "run.db")
+    stop, done = threading.Event(), []
+
+    def write():
+        while not stop.is_set():
+            done.append(work(client))
+
+    def in_time():
+        signal.alarm(60)
+        return work(client)
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(write) for _ in range(3)]
+        try:
+            children = [in_a_fork(in_time) for _ in range(12)]
+        finally:
+            stop.set()
+        for one in running:
+            one.result()
+    listed = subprocess.run(
+        [sys.executable, "-m", "spark_effects", "tasks", "--journal", tmp_path / "run.db", "--json"],
+        capture_output=True,
+        text=True,
+    )
+    rows = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert {row["task_id"] for row in rows} == {*children, *done}, listed.stderr
 
 
 def test_parallel_threads_share_a_client(client, emulator):

@@ -1,13 +1,14 @@
 //! Where errands are handed in: the side of the keeper's thread that everybody shares.
 
 use std::process;
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use effects_core::JournalError;
 
 use crate::desk::{Desk, Fail};
+use crate::door::Door;
 use crate::keeper::{Errand, Needs, Order, errand, errand_telling};
 use crate::promise::promise;
 
@@ -18,18 +19,27 @@ pub(crate) struct Counter {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The first of the errands nobody waited for that went wrong since the last flush.
     lost: Arc<Mutex<Option<JournalError>>>,
+    /// There as long as the thread is.
+    keeper: Weak<()>,
     /// The process the thread is in: a fork has the memory, and not the thread.
     process: u32,
 }
 
 impl Counter {
-    pub(crate) fn new(errands: Sender<Order>, thread: JoinHandle<()>) -> Self {
+    pub(crate) fn new(errands: Sender<Order>, thread: JoinHandle<()>, keeper: Weak<()>) -> Self {
         Self {
             errands: Mutex::new(Some(errands)),
             thread: Mutex::new(Some(thread)),
             lost: Arc::default(),
+            keeper,
             process: process::id(),
         }
+    }
+
+    /// The door of the journal.
+    pub(crate) fn door(&self) -> Door {
+        let orders = lock(&self.errands).clone();
+        Door::new(orders.unwrap_or_else(|| channel().0), self.keeper.clone())
     }
 
     /// Hands in an errand and waits for its answer.
@@ -91,10 +101,16 @@ impl Counter {
 /// Everything handed in is done before the journal is closed.
 impl Drop for Counter {
     fn drop(&mut self) {
-        drop(lock(&self.errands).take());
-        let thread = lock(&self.thread).take();
         // A fork's thread is elsewhere.
-        if let Some(thread) = thread.filter(|_| process::id() == self.process) {
+        if process::id() != self.process {
+            return;
+        }
+        if let Some(errands) = lock(&self.errands).take() {
+            // Doors hand in orders too, so that the thread is told of the last one. It is gone before
+            // that only by a panic.
+            let _ = errands.send(Order::Close);
+        }
+        if let Some(thread) = lock(&self.thread).take() {
             // A panic there was printed when it happened.
             let _ = thread.join();
         }

@@ -15,6 +15,7 @@ use effects_core::{
 
 use crate::counter::Counter;
 use crate::desk::{Desk, Owner};
+use crate::door::Door;
 use crate::keeper::{Counters, Keeper, Needs, Stats};
 use crate::process::Process;
 use crate::row::OpenRow;
@@ -59,6 +60,11 @@ impl SqliteJournal {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its door, for whoever forks the process.
+    pub fn door(&self) -> Door {
+        self.counter.door()
     }
 
     /// What it did so far.
@@ -242,6 +248,8 @@ impl JournalBuilder {
         let counters = Arc::<Counters>::default();
         let mut keeper = Keeper {
             database,
+            path: path.clone(),
+            away: false,
             owner: Owner::new(self.process),
             lease: self.lease,
             now: self.now,
@@ -255,11 +263,16 @@ impl JournalBuilder {
         };
         keeper.enter().map_err(|error| unwritable(&error))?;
         let (sender, errands) = channel();
+        let here = Arc::new(());
+        let there = Arc::downgrade(&here);
         let thread = thread::Builder::new()
             .name("effects-journal".to_owned())
-            .spawn(move || keeper.work(&errands))
+            .spawn(move || {
+                keeper.work(&errands);
+                drop(here);
+            })
             .map_err(|error| unwritable(&error))?;
-        let counter = Arc::new(Counter::new(sender, thread));
+        let counter = Arc::new(Counter::new(sender, thread, there));
         let forget = |desk: &Desk<'_>| compact::forget_when_due(desk, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
             // Others at work on the file may stand in the way: tomorrow is another day.

@@ -1,6 +1,7 @@
 //! The thread that has the database: it takes what has come in while it wrote, writes all of it in
 //! one transaction, and tells each who waits.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -12,7 +13,9 @@ use rusqlite::{Connection, params};
 
 use crate::compact;
 use crate::desk::{Desk, Fail, Owner};
+use crate::door::Away;
 use crate::promise::{Keep, Promise, promise};
+use crate::schema;
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -41,6 +44,10 @@ pub(crate) enum Order {
     Errand(Box<dyn Errand>),
     /// To give room back to the file system, which happens outside of any.
     Shrink(Keep<Result<bool, JournalError>>),
+    /// To close the file for a while.
+    Away(Away),
+    /// To close it for good. Nothing comes after it.
+    Close,
 }
 
 /// An errand whose answer somebody waits for.
@@ -132,6 +139,9 @@ impl Counters {
 /// The thread's own.
 pub(crate) struct Keeper {
     pub(crate) database: Connection,
+    pub(crate) path: PathBuf,
+    /// Whether the file is closed, to be opened with the next errand.
+    pub(crate) away: bool,
     pub(crate) owner: Owner,
     pub(crate) lease: Duration,
     pub(crate) now: Arc<dyn Fn() -> Time + Send + Sync>,
@@ -151,17 +161,25 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let (mut group, mut shrinking) = (Vec::new(), Vec::new());
+            let (mut group, mut shrinking, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+            let mut last = false;
             for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
                 match order {
                     Order::Errand(errand) => group.push(errand),
                     Order::Shrink(keep) => shrinking.push(keep),
+                    Order::Away(away) => aside.push(away),
+                    Order::Close => last = true,
                 }
             }
             let wrote = self.serve(group);
             for keep in shrinking {
-                let shrunk = compact::shrink(&self.database);
-                keep.keep(shrunk.map_err(|error| JournalError::Unwritable(error.to_string())));
+                keep.keep(self.shrink());
+            }
+            for away in aside {
+                self.step_aside(away);
+            }
+            if last {
+                break;
             }
             if wrote && self.company {
                 // Others wait for the lock in naps, and would never find it free.
@@ -183,6 +201,33 @@ impl Keeper {
         self.renewed()
     }
 
+    /// Closes the file until it is told that it may open it again.
+    fn step_aside(&mut self, Away { closed, until }: Away) {
+        // One in memory is nowhere else: a fork cannot open it.
+        if !self.away && self.path != Path::new(schema::IN_MEMORY) {
+            let Ok(nothing) = Connection::open_in_memory() else { return };
+            drop(std::mem::replace(&mut self.database, nothing));
+            self.away = true;
+        }
+        closed.keep(());
+        // Nobody sends anything: it ends when the other side is dropped.
+        let _ = until.recv();
+    }
+
+    /// Opens the file again, if it was closed.
+    fn back(&mut self) -> Result<(), JournalError> {
+        if self.away {
+            self.database = schema::open(&self.path)?;
+            (self.away, self.synced) = (false, false);
+        }
+        Ok(())
+    }
+
+    fn shrink(&mut self) -> Result<bool, JournalError> {
+        self.back()?;
+        compact::shrink(&self.database).map_err(|error| JournalError::Unwritable(error.to_string()))
+    }
+
     /// Does a group in one transaction; whether it wrote.
     fn serve(&mut self, mut group: Vec<Box<dyn Errand>>) -> bool {
         let due = (self.now)() >= self.renew_at;
@@ -191,13 +236,14 @@ impl Keeper {
             return false;
         };
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
-        let done = self.transact(needs, due, &mut group);
-        let done = done.map_err(|error| {
-            if needs == Needs::Reading {
-                JournalError::Unreadable(error.to_string())
-            } else {
-                JournalError::Unwritable(error.to_string())
-            }
+        let done = self.back().and_then(|()| {
+            self.transact(needs, due, &mut group).map_err(|error| {
+                if needs == Needs::Reading {
+                    JournalError::Unreadable(error.to_string())
+                } else {
+                    JournalError::Unwritable(error.to_string())
+                }
+            })
         });
         for errand in group {
             errand.tell(done.clone());
@@ -269,6 +315,9 @@ impl Keeper {
     /// Lets go of everything and leaves the owners of this file. If that fails, others find the
     /// process gone all the same.
     fn close(mut self) {
+        if self.back().is_err() {
+            return;
+        }
         let left = self.begin(Needs::Writing).and_then(|()| {
             let left = self.desk(|desk| {
                 desk.let_go_of_all()?;

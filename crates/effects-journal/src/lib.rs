@@ -41,6 +41,7 @@ mod books;
 mod compact;
 mod counter;
 mod desk;
+mod door;
 mod journal;
 mod keeper;
 mod line;
@@ -51,6 +52,7 @@ mod rows;
 mod schema;
 mod steps;
 
+pub use door::{Door, Shut};
 pub use journal::{JournalBuilder, SqliteJournal};
 pub use keeper::Stats;
 pub use process::Process;

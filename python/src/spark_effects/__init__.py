@@ -89,4 +89,8 @@ def _finish():
 
 _atexit.register(_finish)
 if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_native.forget_submissions)
+    _os.register_at_fork(
+        before=_native.close_journals,
+        after_in_parent=_native.reopen_journals,
+        after_in_child=_native.forget_submissions,
+    )

@@ -1,0 +1,59 @@
+//! How a journal lets go of its file for a while, so that its process can be forked.
+//!
+//! What SQLite knows of a file is shared by the whole process: which locks are held, which of its
+//! own mutexes are taken. A fork has the memory of it, and neither the locks nor the threads: it
+//! would wait for a mutex for ever, or write without a lock. So nothing of a file that a fork may
+//! open is open while the process is forked.
+
+use std::fmt;
+use std::sync::Weak;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::keeper::Order;
+use crate::promise::{Keep, promise};
+
+/// The door of a journal, for whoever forks the process. It does not keep the journal open.
+#[derive(Clone)]
+pub struct Door {
+    orders: Sender<Order>,
+    keeper: Weak<()>,
+}
+
+/// A journal whose file is closed, until this is dropped. What it is asked meanwhile waits.
+#[derive(Debug)]
+#[must_use = "the journal opens its file again when this is dropped"]
+pub struct Shut {
+    _until: Sender<()>,
+}
+
+/// What the keeper is told.
+#[derive(Debug)]
+pub(crate) struct Away {
+    pub(crate) closed: Keep<()>,
+    pub(crate) until: Receiver<()>,
+}
+
+impl Door {
+    pub(crate) fn new(orders: Sender<Order>, keeper: Weak<()>) -> Self {
+        Self { orders, keeper }
+    }
+
+    /// Whether the journal is closed for good.
+    pub fn is_gone(&self) -> bool {
+        self.keeper.strong_count() == 0
+    }
+
+    /// Has what was asked before finished and the file closed, and waits for it. `None` where the
+    /// journal is closed for good.
+    pub fn shut(&self) -> Option<Shut> {
+        let ((promise, closed), (until, told)) = (promise(), channel());
+        self.orders.send(Order::Away(Away { closed, until: told })).ok()?;
+        promise.wait().map(|()| Shut { _until: until })
+    }
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("is_gone", &self.is_gone()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! The door: a journal lets go of its file for a while, and goes on with nothing lost.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use common::*;
+use effects_core::{Journal, Standing};
+use effects_journal::SqliteJournal;
+
+fn log(path: &Path) -> PathBuf {
+    path.with_file_name("journal.db-wal")
+}
+
+#[test]
+fn while_it_is_shut_its_file_is_closed_and_what_it_is_asked_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).unwrap();
+    let open = submit(&journal, &row("cat"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    assert!(log(&path).exists());
+
+    let shut = journal.door().shut().unwrap();
+    assert!(!log(&path).exists(), "the last to close a file takes its log along");
+    let (tell, told) = channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            Journal::write(&*open, &created("abc")).unwrap();
+            tell.send(()).unwrap();
+        });
+        // Somebody else opens, writes and closes the file meanwhile.
+        let other = SqliteJournal::open(&path).unwrap();
+        submit(&other, &row("dog"));
+        drop(other);
+        assert!(told.try_recv().is_err(), "it was answered although the file is closed");
+        drop(shut);
+        told.recv().unwrap();
+    });
+    let record = look(&journal, &row("cat"));
+    assert!(matches!(record.standing, Standing::Created { .. }), "{record:?}");
+}
+
+#[test]
+fn a_door_keeps_no_journal_open_and_tells_that_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).unwrap();
+    let door = journal.door();
+    assert!(!door.is_gone());
+    let shut = door.shut().unwrap();
+    // Closed for good while it is shut: it opens its file once more to let go of its rows.
+    let end = thread::spawn(move || drop(journal));
+    drop(shut);
+    end.join().unwrap();
+    assert!(door.is_gone());
+    assert!(door.shut().is_none());
+    assert!(!log(&path).exists());
+}
+
+#[test]
+fn one_in_memory_keeps_what_it_knows() {
+    let journal = SqliteJournal::open(":memory:").unwrap();
+    let open = submit(&journal, &row("cat"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    drop(journal.door().shut().unwrap());
+    assert!(matches!(look(&journal, &row("cat")).standing, Standing::Intent { .. }));
+}
