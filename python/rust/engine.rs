@@ -17,7 +17,8 @@ use crate::many::{self, Many, Plan};
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
-use crate::purse::Purse;
+use crate::purse::{Money, Purse};
+use crate::stake::Lent;
 use crate::submission::Order;
 use crate::submission::Wish;
 use crate::value::{Made, Submitted, Value, task_id};
@@ -32,8 +33,8 @@ pub struct Engine {
     base: BaseUrl,
     /// The client of this process: connections do not survive `fork()`.
     client: Mutex<Option<(u32, Client)>>,
-    /// What this client may spend in its life.
-    purse: Option<Arc<Purse>>,
+    /// What this client may spend in its life, and the process that counts.
+    purse: Mutex<Option<(u32, Arc<Purse>)>>,
 }
 
 /// The settings, as they came.
@@ -48,6 +49,8 @@ struct Setup {
     proxy: Option<String>,
     ca_bundle: Option<PathBuf>,
     budget: Option<String>,
+    /// What is left of the budget of the client that this one is a copy of.
+    money: Option<PlainMoney>,
     journal: Option<PathBuf>,
 }
 
@@ -81,6 +84,12 @@ impl Setup {
         }
         builder.build()
     }
+
+    fn purse(&self) -> Result<Option<Arc<Purse>>, Error> {
+        let kept = self.money.as_ref().map(read_money).transpose()?;
+        let fresh = || self.budget.as_deref().map(|text| money(text).map(Money::of)).transpose();
+        Ok(kept.map_or_else(fresh, |kept| Ok(Some(kept)))?.map(Purse::of))
+    }
 }
 
 impl Engine {
@@ -99,6 +108,20 @@ impl Engine {
         Ok(made)
     }
 
+    /// The money of this process: a fork counts for itself.
+    fn purse(&self, _holds_the_lock: Python<'_>) -> Option<Arc<Purse>> {
+        let mut held = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
+        let (owner, purse) = held.as_ref()?;
+        let process = std::process::id();
+        if *owner == process {
+            return Some(Arc::clone(purse));
+        }
+        let own = Purse::of(purse.forked());
+        // A parent's waiters are in a thread that is not here, and must not be told.
+        std::mem::forget(held.replace((process, Arc::clone(&own))));
+        Some(own)
+    }
+
     /// One submission by itself, checked.
     fn single(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Single> {
         let client = self.client_with(py, policy)?;
@@ -107,7 +130,7 @@ impl Engine {
             let path = self.setup.journal.as_deref();
             let ledger = path.map(|path| journal::ledger(py, path)).transpose()?;
             let origin = self.base.origin().clone();
-            let (note, purse) = (Note::new(self.base.clone()), self.purse.clone());
+            let (note, purse) = (Note::new(self.base.clone()), self.purse(py));
             Ok(Single { client, order, note, ledger, origin, purse })
         };
         single().map_err(|error| failure::exception(py, &error))
@@ -130,14 +153,11 @@ impl Engine {
             None => None,
         };
         let price = plain.price.as_deref().map(money).transpose()?.or(known);
-        let (limit, seen, reserved) = match (&plain.budget, &self.purse) {
-            (Some(limit), _) => (Some(money(limit)?), None, None),
-            (None, Some(purse)) => {
-                let (left, price, reserved) = purse.reserve_all();
-                (Some(left), price, Some(reserved))
-            }
-            (None, None) => (None, None, None),
-        };
+        let limit = plain.budget.as_deref().map(money).transpose()?;
+        let purse = self.purse(py);
+        let lent = purse.as_ref().map(|purse| purse.lend(limit));
+        let seen = purse.and_then(|purse| purse.price());
+        let limit = lent.as_ref().map(Lent::amount).or(limit);
         let budget = limit.map_or_else(Budget::unlimited, Budget::limited);
         let budget = match price.max(seen) {
             Some(price) => budget.with_price(price),
@@ -146,7 +166,7 @@ impl Engine {
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (self.base.clone(), plain.fetch, plain.ordered);
-        Ok(Plan { client, base, widths, budget, reserved, ledger, fetch, ordered })
+        Ok(Plan { client, base, widths, budget, lent, ledger, fetch, ordered })
     }
 
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
@@ -166,17 +186,22 @@ impl Engine {
             let error = Error::new(ErrorKind::Misconfigured, error.to_string());
             failure::exception(py, &error)
         })?;
-        let budget = setup.budget.as_deref().map(money).transpose();
-        let budget = budget.map_err(|error| failure::exception(py, &error))?;
+        let purse = setup.purse().map_err(|error| failure::exception(py, &error))?;
         let client = Mutex::new(Some((std::process::id(), client)));
         // The environment may change; the gateway may not.
         let setup = Setup { base_url: Some(base_url), ..setup };
-        Ok(Self { setup, base, client, purse: budget.map(Purse::of) })
+        let purse = Mutex::new(purse.map(|purse| (std::process::id(), purse)));
+        Ok(Self { setup, base, client, purse })
     }
 
     /// Where the gateway is.
     fn base_url(&self) -> String {
         self.base.to_string()
+    }
+
+    /// What is left of its budget, for a copy of it elsewhere.
+    fn money(&self, py: Python<'_>) -> Option<PlainMoney> {
+        self.purse(py).map(|purse| plain_money(&purse.apart()))
     }
 
     /// The line that resumes a task.
@@ -284,10 +309,14 @@ impl Engine {
     ) -> PyResult<Operation> {
         let task = handle.at(&self.client_with(py, policy)?);
         let note = Note::about(self.base.clone(), task.id().clone());
-        Ok(Operation::new(
-            Some(note),
-            async move { Ok(Value::Task(Box::new(task.status().await?))) },
-        ))
+        let purse = self.purse(py);
+        Ok(Operation::new(Some(note), async move {
+            let task = task.status().await?;
+            if let Some(purse) = purse {
+                purse.looked(&task);
+            }
+            Ok(Value::Task(Box::new(task)))
+        }))
     }
 
     /// Waits for a task; with `fetch`, for the pictures' bytes as well.
@@ -301,11 +330,14 @@ impl Engine {
         let client = self.client_with(py, policy)?;
         let task = handle.at(&client);
         let note = Note::about(self.base.clone(), task.id().clone());
-        let template = handle.template.clone();
+        let (template, purse) = (handle.template.clone(), self.purse(py));
         Ok(Operation::new(Some(note), async move {
             let begun = Instant::now();
-            let effect = task.wait().await?;
-            made(&client, effect, fetch, template, begun).await
+            let end = task.wait().await;
+            if let Some(purse) = purse {
+                purse.saw(task.id(), &end);
+            }
+            made(&client, end?, fetch, template, begun).await
         }))
     }
 
@@ -314,7 +346,8 @@ impl Engine {
         let client = self.client_with(py, policy)?;
         let task = handle.at(&client);
         let note = Note::about(self.base.clone(), task.id().clone());
-        Ok(Events::new(task.events(), client, handle.template.clone(), note))
+        let (purse, template) = (self.purse(py), handle.template.clone());
+        Ok(Events::new(task.events(), client, purse, template, note))
     }
 
     /// Downloads a picture, into a file if a path is given.
@@ -383,8 +416,8 @@ impl Single {
         end: impl FnOnce(&Result<T, Error>) -> Result<Effect, Error>,
     ) -> Result<T, Error> {
         let loaded = self.order.load_aside().await?;
-        let mut reserved = match self.purse {
-            Some(purse) => Some(purse.reserve().await?),
+        let reserved = match &self.purse {
+            Some(purse) => Some(purse.reserve(&self.client).await?),
             None => None,
         };
         let mut row = None;
@@ -394,14 +427,17 @@ impl Single {
             let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
             row = Some(begun.map_err(|error| journal::failed(&error))?);
         }
-        let inner = row.as_ref().map(OpenRow::journal);
+        let mut inner = row.as_ref().map(OpenRow::journal);
+        if let Some(reserved) = &reserved {
+            inner = Some(reserved.journal(inner));
+        }
         let noting = Arc::new(Noting { note: self.note, inner });
         let result = match loaded.request(&self.client).await {
             Ok(request) => submit(self.client.with_journal(noting), request).await,
             Err(error) => Err(error),
         };
         let end = end(&result);
-        if let Some(reserved) = &mut reserved {
+        if let Some(reserved) = &reserved {
             reserved.settle(&end);
         }
         if let Some(row) = row {
@@ -419,6 +455,26 @@ impl Single {
 fn money(text: &str) -> Result<Decimal, Error> {
     text.parse().map_err(|error| {
         Error::new(ErrorKind::Misconfigured, format!("{text:?} is no sum of USD: {error}"))
+    })
+}
+
+/// The money of a client as it travels: its limit, what is spent, the price of one, how many may be
+/// billed, and the tasks that will tell.
+type PlainMoney = (String, String, Option<String>, u32, Vec<String>);
+
+fn plain_money(money: &Money) -> PlainMoney {
+    let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
+    let price = money.price.map(|price| price.to_string());
+    (money.limit.to_string(), money.spent.to_string(), price, money.doubtful, tasks)
+}
+
+fn read_money((limit, spent, price, doubtful, tasks): &PlainMoney) -> Result<Money, Error> {
+    Ok(Money {
+        spent: money(spent)?,
+        price: price.as_deref().map(money).transpose()?,
+        doubtful: *doubtful,
+        tasks: tasks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
+        ..Money::of(money(limit)?)
     })
 }
 

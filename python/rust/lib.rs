@@ -25,6 +25,7 @@ mod photo;
 mod policy;
 mod purse;
 mod runtime;
+mod stake;
 mod submission;
 mod value;
 mod watch;

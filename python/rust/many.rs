@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use crate::journal;
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
-use crate::purse::Reserved;
+use crate::stake::Lent;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, Value, task_id};
 
@@ -41,7 +41,7 @@ pub struct Plan {
     pub widths: Widths,
     pub budget: Budget,
     /// What the client's own budget holds for all of it.
-    pub reserved: Option<Reserved>,
+    pub lent: Option<Lent>,
     pub ledger: Option<(Ledger, PathBuf)>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
@@ -99,6 +99,8 @@ struct Open {
     row: usize,
     note: Arc<Note>,
     known: Option<(OpenRow, Row)>,
+    /// Whether it is submitted, and paid for.
+    submitted: bool,
     template: Option<String>,
     begun: Instant,
 }
@@ -370,7 +372,8 @@ impl Drawer {
             Work::Watch { task, .. } => Note::about(base, task.clone()),
         };
         let noting = Noting { note: Arc::clone(&note), inner: job.journal };
-        let open = Open { row, note, known, template, begun: Instant::now() };
+        let submitted = matches!(job.work, Work::Submit(_));
+        let open = Open { row, note, known, submitted, template, begun: Instant::now() };
         self.shared.open().insert(self.jobs, open);
         self.jobs += 1;
         Job { work: job.work, journal: Some(Arc::new(noting)) }
@@ -384,15 +387,13 @@ async fn finish_all(
     drawer: Drawer,
     tell: UnboundedSender<RowEnd>,
 ) {
-    let Plan { client, widths, budget, ledger, fetch, reserved, .. } = plan;
+    let Plan { client, widths, budget, ledger, fetch, mut lent, .. } = plan;
     let mut many = client.run_many(drawer, widths, budget);
-    let reserved = reserved.map(|reserved| Arc::new(Mutex::new((reserved, Decimal::ZERO))));
     let mut finishing = JoinSet::new();
     while let Some(ended) = next(&mut many, &shared).await {
         let Some(open) = shared.open().remove(&ended.index) else { continue };
-        if let Some(reserved) = &reserved {
-            let mut held = reserved.lock().unwrap_or_else(PoisonError::into_inner);
-            settle_part(&mut held, &ended.result);
+        if let Some(lent) = &mut lent {
+            lent.settle(open.submitted, &ended.result);
         }
         let (client, tell) = (client.clone(), tell.clone());
         let ledger = ledger.as_ref().map(|(ledger, _)| ledger.clone());
@@ -407,11 +408,7 @@ async fn finish_all(
         }
     }
     while finishing.join_next().await.is_some() {}
-    if let Some(reserved) = &reserved {
-        let mut held = reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        let doubtful = held.1;
-        held.0.release_but(doubtful);
-    }
+    drop(lent);
     if let Some((ledger, _)) = ledger {
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
@@ -432,21 +429,6 @@ async fn next(many: &mut RunMany, shared: &Shared) -> Option<effects_client::End
             }
         }
         many.stop();
-    }
-}
-
-/// Tells a client's own budget what one of many cost; what may have cost is kept back.
-fn settle_part(held: &mut (Reserved, Decimal), result: &Result<Effect, Error>) {
-    match result {
-        Ok(effect) => held.0.spend_part(effect.usage.cost.unwrap_or_default()),
-        Err(error) => {
-            if let effects_core::Cause::Failed(failed) = error.cause() {
-                let cost = failed.usage.as_ref().and_then(|usage| usage.cost);
-                held.0.spend_part(cost.unwrap_or_default());
-            } else if error.task_id().is_some() || error.kind() == ErrorKind::OutcomeUnknown {
-                held.1 += held.0.price().unwrap_or_default();
-            }
-        }
     }
 }
 

@@ -1,161 +1,254 @@
-//! What a client may spend in its life: reserved before each submission, settled with the real cost.
+//! What a client may spend in its life: reserved before each submission, settled with the real cost
+//! once somebody sees the end of its task.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use effects_core::{Cause, Effect, Error, ErrorKind};
+use effects_core::{Cause, Effect, Error, ErrorKind, Status, Task, TaskId};
+use effects_reqwest::Client;
+use futures_util::future::{Either, select};
 use rust_decimal::Decimal;
 use tokio::sync::Notify;
+
+use crate::stake::{Lent, Reserved};
 
 /// The money of one client, in USD.
 #[derive(Debug)]
 pub struct Purse {
-    limit: Decimal,
-    state: Mutex<State>,
+    state: Mutex<Money>,
     changed: Notify,
+    /// Whoever has it follows a task to find out what a task costs.
+    turn: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    spent: Decimal,
-    reserved: Decimal,
-    /// The highest cost seen: what the next one is taken to cost.
-    price: Option<Decimal>,
-    /// Submissions under way without a price to reserve.
-    unpriced: u32,
+/// What there is, was, and may be spent.
+///
+/// As in the core's budget, what one costs at most is the highest cost seen, which then counts for
+/// all that is reserved. What is reserved for a task stays with its id, so that whoever sees its end
+/// settles it, and only the first who does.
+#[derive(Clone, Debug)]
+pub struct Money {
+    pub limit: Decimal,
+    pub spent: Decimal,
+    pub price: Option<Decimal>,
+    /// Submissions on their way.
+    pub under_way: u32,
+    /// Submissions whose cost may never be known.
+    pub doubtful: u32,
+    /// Tasks whose end nobody saw.
+    pub tasks: BTreeSet<TaskId>,
+    /// Set aside for many jobs.
+    pub lent: Decimal,
 }
 
-impl Purse {
-    pub fn of(limit: Decimal) -> Arc<Self> {
-        Arc::new(Self { limit, state: Mutex::default(), changed: Notify::new() })
-    }
+/// Whether a submission may leave.
+enum Admission {
+    /// Yes, and its price is reserved.
+    Granted,
+    /// Not before what is under way has told its cost.
+    NotYet,
+    /// Not before this task has told its cost, which nobody may be watching.
+    After(TaskId),
+}
 
-    /// Reserves for one submission. While no price is known, one runs until its cost is seen.
-    pub async fn reserve(self: Arc<Self>) -> Result<Reserved, Error> {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let mut state = self.state();
-                let left = self.limit - state.spent - state.reserved;
-                match state.price {
-                    Some(price) if price <= left => {
-                        state.reserved += price;
-                        drop(state);
-                        return Ok(Reserved {
-                            purse: Arc::clone(&self),
-                            amount: price,
-                            unpriced: false,
-                        });
-                    }
-                    Some(price) => return Err(self.exceeded(left, Some(price))),
-                    None if left <= Decimal::ZERO => return Err(self.exceeded(left, None)),
-                    None if state.unpriced == 0 => {
-                        state.unpriced += 1;
-                        drop(state);
-                        let amount = Decimal::ZERO;
-                        return Ok(Reserved { purse: Arc::clone(&self), amount, unpriced: true });
-                    }
-                    None => {}
-                }
-            }
-            changed.await;
+impl Money {
+    pub fn of(limit: Decimal) -> Self {
+        Self {
+            limit,
+            spent: Decimal::ZERO,
+            price: None,
+            under_way: 0,
+            doubtful: 0,
+            tasks: BTreeSet::new(),
+            lent: Decimal::ZERO,
         }
     }
 
-    /// Reserves all that is left, for many.
-    pub fn reserve_all(self: &Arc<Self>) -> (Decimal, Option<Decimal>, Reserved) {
-        let mut state = self.state();
-        let left = (self.limit - state.spent - state.reserved).max(Decimal::ZERO);
-        state.reserved += left;
-        let price = state.price;
-        drop(state);
-        (left, price, Reserved { purse: Arc::clone(self), amount: left, unpriced: false })
+    /// What may still be reserved.
+    fn left(&self) -> Decimal {
+        let open = Decimal::from(self.under_way) + Decimal::from(self.doubtful);
+        let open = open + Decimal::from(self.tasks.len());
+        self.limit - self.spent - self.lent - open * self.price.unwrap_or_default()
     }
 
-    fn exceeded(&self, left: Decimal, price: Option<Decimal>) -> Error {
-        let price = price.map(|price| format!(" and a picture costs {price}")).unwrap_or_default();
+    fn admit(&mut self) -> Result<Admission, Error> {
+        let left = self.left();
+        match self.price {
+            Some(price) if price > left => return Err(self.exceeded(left)),
+            Some(_) => {}
+            None if left <= Decimal::ZERO => return Err(self.exceeded(left)),
+            // One task finds out what a task costs.
+            None if self.under_way > 0 => return Ok(Admission::NotYet),
+            None if self.doubtful > 0 => return Err(self.unknown()),
+            None => {
+                if let Some(task) = self.tasks.first() {
+                    return Ok(Admission::After(task.clone()));
+                }
+            }
+        }
+        self.under_way += 1;
+        Ok(Admission::Granted)
+    }
+
+    pub fn spend(&mut self, cost: Decimal) {
+        self.spent += cost;
+        if cost > self.price.unwrap_or_default() {
+            self.price = Some(cost);
+        }
+    }
+
+    fn exceeded(&self, left: Decimal) -> Error {
+        let price = self.price.map(|price| format!(" and a picture costs {price}"));
+        let (limit, price) = (self.limit, price.unwrap_or_default());
         let message = format!(
-            "the client's budget of {} USD would be exceeded: {left} USD are left{price}; nothing \
-             was sent",
-            self.limit
+            "the client's budget of {limit} USD would be exceeded: {left} USD are left{price}; \
+             nothing was sent"
         );
         Error::new(ErrorKind::BudgetExceeded, message)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unknown(&self) -> Error {
+        let limit = self.limit;
+        let message = format!(
+            "what a picture costs is not known, and a submission of unknown fate may have used the \
+             client's budget of {limit} USD up; nothing was sent: find out, and go on with another \
+             client that has what is left"
+        );
+        Error::new(ErrorKind::BudgetExceeded, message)
+    }
+
+    /// The same money in another process, which counts for itself: what may be billed here counts as
+    /// spent there, and what is set aside for many jobs is theirs here.
+    fn apart(&self) -> Self {
+        Self {
+            spent: self.spent + self.lent,
+            lent: Decimal::ZERO,
+            doubtful: self.doubtful + self.under_way,
+            under_way: 0,
+            ..self.clone()
+        }
     }
 }
 
-/// What a submission holds of a purse. Dropped without a word, it is held for good: its task may
-/// exist.
-#[derive(Debug)]
-pub struct Reserved {
-    purse: Arc<Purse>,
-    amount: Decimal,
-    unpriced: bool,
-}
+impl Purse {
+    pub fn of(money: Money) -> Arc<Self> {
+        let turn = tokio::sync::Mutex::new(());
+        Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), turn })
+    }
 
-impl Reserved {
-    /// Tells how the run ended.
-    pub fn settle(&mut self, result: &Result<Effect, Error>) {
-        let cost = match result {
-            Ok(effect) => Some(effect.usage.cost.unwrap_or(self.amount)),
-            Err(error) => match error.cause() {
-                Cause::Failed(failed) => {
-                    Some(failed.usage.as_ref().and_then(|usage| usage.cost).unwrap_or_default())
+    /// Reserves for one submission. While no price is known, one runs until its cost is seen; `client`
+    /// looks for that where nobody else may be looking.
+    pub async fn reserve(self: &Arc<Self>, client: &Client) -> Result<Arc<Reserved>, Error> {
+        loop {
+            let changed = self.changed.notified();
+            let admission = self.state().admit()?;
+            match admission {
+                Admission::Granted => return Ok(Reserved::of(self)),
+                Admission::NotYet => changed.await,
+                Admission::After(task) => {
+                    let _turn = self.turn.lock().await;
+                    let watched = self.state().tasks.contains(&task);
+                    let followed = client.task(task.clone());
+                    let wait = std::pin::pin!(followed.wait());
+                    let changed = std::pin::pin!(changed);
+                    if watched && let Either::Left((result, _)) = select(wait, changed).await {
+                        self.saw(&task, &result);
+                        if self.state().tasks.contains(&task) {
+                            return Err(untold(&task, &result));
+                        }
+                    }
                 }
-                // Nothing was made.
-                _ if error.task_id().is_none() && error.kind() != ErrorKind::OutcomeUnknown => {
-                    Some(Decimal::ZERO)
-                }
-                _ => None,
-            },
-        };
-        if let Some(cost) = cost {
-            self.spend(cost);
+            }
         }
     }
 
-    /// Spends from what is held, and gives the rest back when dropped or settled.
-    pub fn spend(&mut self, cost: Decimal) {
-        let mut state = self.purse.state();
-        state.spent += cost;
-        state.reserved -= std::mem::take(&mut self.amount);
-        if cost > state.price.unwrap_or_default() {
-            state.price = Some(cost);
-        }
-    }
-
-    /// Spends a part of what is held for many.
-    pub fn spend_part(&mut self, cost: Decimal) {
-        let mut state = self.purse.state();
-        state.spent += cost;
-        let part = cost.min(self.amount);
-        state.reserved -= part;
-        self.amount -= part;
-        if cost > state.price.unwrap_or_default() {
-            state.price = Some(cost);
-        }
+    /// Sets everything that is left aside for many jobs, or `most` of it.
+    pub fn lend(self: &Arc<Self>, most: Option<Decimal>) -> Lent {
+        let mut state = self.state();
+        let left = state.left().max(Decimal::ZERO);
+        let amount = most.map_or(left, |most| most.min(left));
+        state.lent += amount;
+        drop(state);
+        Lent::of(self, amount)
     }
 
     /// What one is taken to cost.
     pub fn price(&self) -> Option<Decimal> {
-        self.purse.state().price
+        self.state().price
     }
 
-    /// Gives back what is still held, but for so much.
-    pub fn release_but(&mut self, held: Decimal) {
-        let back = (self.amount - held).max(Decimal::ZERO);
-        self.purse.state().reserved -= back;
-        self.amount -= back;
+    /// A run ended. If its task is one of this purse and this is its end, it is settled.
+    pub fn saw(&self, task: &TaskId, result: &Result<Effect, Error>) {
+        let price = self.price();
+        if let Some(cost) = cost(result, price) {
+            self.ended(task, cost);
+        }
+    }
+
+    /// Somebody looked at a task. If it is one of this purse and over, it is settled.
+    pub fn looked(&self, task: &Task) {
+        let expected = match &task.status {
+            Some(Status::Completed) => self.price().unwrap_or_default(),
+            Some(status) if status.is_final() => Decimal::ZERO,
+            _ => return,
+        };
+        let cost = task.usage.as_ref().and_then(|usage| usage.cost);
+        self.ended(&task.id, cost.unwrap_or(expected));
+    }
+
+    fn ended(&self, task: &TaskId, cost: Decimal) {
+        self.change(|state| {
+            if state.tasks.remove(task) {
+                state.spend(cost);
+            }
+        });
+    }
+
+    /// What is left, for another process that counts for itself.
+    pub fn apart(&self) -> Money {
+        self.state().apart()
+    }
+
+    /// What is left, for a process that is a fork of this one's.
+    pub fn forked(&self) -> Money {
+        match self.state.try_lock() {
+            Ok(state) => state.apart(),
+            Err(TryLockError::Poisoned(state)) => state.into_inner().apart(),
+            // The thread that was at it is not here and never lets go of it; what it was about to
+            // write is not known, and no money is better than another's.
+            Err(TryLockError::WouldBlock) => Money::of(Decimal::ZERO),
+        }
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Money)) {
+        change(&mut self.state());
+        self.changed.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, Money> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        if self.unpriced {
-            self.purse.state().unpriced -= 1;
-        }
-        self.purse.changed.notify_waiters();
+/// What a run that ended so cost; `None` if that may still come. What was not billed openly is taken
+/// to have cost what was expected, but of a failed task: where no bill came, none is assumed.
+pub fn cost(result: &Result<Effect, Error>, price: Option<Decimal>) -> Option<Decimal> {
+    match result {
+        Ok(effect) => Some(effect.usage.cost.or(price).unwrap_or_default()),
+        Err(error) => match error.cause() {
+            Cause::Failed(failed) => {
+                Some(failed.usage.as_ref().and_then(|usage| usage.cost).unwrap_or_default())
+            }
+            _ => None,
+        },
     }
+}
+
+fn untold(task: &TaskId, result: &Result<Effect, Error>) -> Error {
+    let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "what a picture costs is not known, and task {task}, which would tell, was not seen to end \
+         ({why}); nothing was sent"
+    );
+    Error::new(ErrorKind::BudgetExceeded, message)
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::engine::made;
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
+use crate::purse::Purse;
 use crate::value::Value;
 
 /// The events of a task, one operation each, and how it ended.
@@ -25,14 +26,21 @@ pub struct Events {
 /// A watch, until it is over.
 struct Follow {
     watch: Option<Watch>,
+    purse: Option<Arc<Purse>>,
     begun: Instant,
     end: Option<Result<Effect, Error>>,
 }
 
 impl Events {
-    /// The events of a watch, whose pictures `client` fetches.
-    pub fn new(watch: Watch, client: Client, template: Option<String>, note: Arc<Note>) -> Self {
-        let follow = Follow { watch: Some(watch), begun: Instant::now(), end: None };
+    /// The events of a watch, whose pictures `client` fetches and whose end `purse` is told.
+    pub fn new(
+        watch: Watch,
+        client: Client,
+        purse: Option<Arc<Purse>>,
+        template: Option<String>,
+        note: Arc<Note>,
+    ) -> Self {
+        let follow = Follow { watch: Some(watch), purse, begun: Instant::now(), end: None };
         Self { follow: Arc::new(Mutex::new(follow)), client, template, note }
     }
 }
@@ -63,16 +71,24 @@ impl Events {
 
 impl Follow {
     async fn next(&mut self) -> Option<Event> {
-        self.watch.as_mut()?.next().await
+        let event = self.watch.as_mut()?.next().await;
+        if event.is_none()
+            && let Some(watch) = self.watch.take()
+        {
+            let task = watch.task_id().cloned();
+            // The last event has passed, so this waits for nothing.
+            let end = watch.finish().await;
+            if let (Some(purse), Some(task)) = (&self.purse, task) {
+                purse.saw(&task, &end);
+            }
+            self.end = Some(end);
+        }
+        event
     }
 
     /// How it ended. Whoever stops waiting for it leaves it where it is.
     async fn end(&mut self) -> Result<Effect, Error> {
         while self.next().await.is_some() {}
-        if let Some(watch) = self.watch.take() {
-            // The last event has passed, so this waits for nothing.
-            self.end = Some(watch.finish().await);
-        }
         self.end.clone().unwrap_or_else(|| Err(given_up()))
     }
 }

@@ -52,7 +52,7 @@ class _ClientBase:
             "budget": money("budget", budget),
             "journal": journal and os.path.abspath(os.fspath(journal)),
         }
-        self._engine = _native.Engine(setup)
+        self._engine = _native.Engine({**setup, "money": None})
         # A gateway of the environment stays with the client wherever it is sent; a key does not.
         self._options = {**setup, "base_url": self._engine.base_url()}
 
@@ -99,7 +99,7 @@ class _ClientBase:
         return hash((self.base_url, self._policy))
 
     def __reduce__(self):
-        return (_rebuilt, (type(self), self._options, self._policy))
+        return (_rebuilt, (type(self), self._options, self._policy, self._engine.money()))
 
     def __repr__(self):
         return f"{type(self).__name__}(base_url={self.base_url!r})"
@@ -120,8 +120,12 @@ class Client(_ClientBase):
         repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.
         uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
             ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
-        budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. A pickled
-            client has it anew.
+        budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. Each
+            submission reserves what one picture costs at most, as far as was seen; whoever sees the
+            end of its task through this client settles it, and a failed task without a bill gives it
+            back. While no cost was seen, one task runs until it tells. A pickled copy, and a child of
+            ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
+            from then on counts for itself: over many processes, give each its share, or submit in one.
         journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
             shows it.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
@@ -173,7 +177,9 @@ class AsyncClient(_ClientBase):
     as_completed = plain(many(ordered=False))
 
 
-def _rebuilt(kind, options, policy):
-    client = kind(**options)
+def _rebuilt(kind, options, policy, money):
+    client = kind.__new__(kind)
+    client._engine = _native.Engine({**options, "money": money})
+    client._options = options
     client._policy = policy
     return client

@@ -194,8 +194,9 @@ def many(ordered):
             jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks. It is drawn
                 from a thread of its own, as room comes.
             in_flight: tasks in flight at once.
-            budget: what all of it may cost, in USD, as text or `decimal.Decimal`; what is left of the
-                client's own budget when left out. Jobs beyond it end with `BudgetExceeded`, unsent.
+            budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
+                of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
+                earlier calls paid for jobs the journal knows is not paid again and does not count.
             price: what one picture costs at most, in USD, if it is known.
             journal: the file that keeps what was done, safe against crashes; the client's own when
                 left out.

@@ -1,0 +1,303 @@
+"""What a client may spend: settled by whoever sees the end of a task, and once."""
+
+import asyncio
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+from conftest import PHOTO, URL
+from test_processes import in_a_fork
+
+import spark_effects
+from spark_effects import Policy
+
+QUICK = {"polls_per_second": 5000}
+# What the emulator bills for a picture is 0.03 USD.
+ONE, TWO = "0.03", "0.06"
+UNBILLED = {"kind": "fail", "code": "3009096"}
+
+
+def jobs(count):
+    return [("glass_ball", f"https://example.com/{n}.jpg") for n in range(count)]
+
+
+def limited(emulator, budget, **options):
+    return emulator.client(poll=0.005, budget=budget, **options)
+
+
+def primed(emulator, budget, **options):
+    """A client that knows the price, and has the budget left."""
+    client = limited(emulator, Decimal(budget) + Decimal(ONE), **options)
+    client.run("glass_ball", URL, fetch=False)
+    return client
+
+
+def is_broke(client):
+    """Whether nothing more is sent, and nothing was for asking."""
+    try:
+        client.submit("glass_ball", URL)
+    except spark_effects.BudgetExceeded:
+        return True
+    return False
+
+
+ENDS = {
+    "wait": lambda client, task: task.wait(),
+    "status": lambda client, task: task.status(),
+    "events": lambda client, task: list(task.events()),
+    "finish": lambda client, task: task.events().finish(),
+    "another": lambda client, task: client.task(task.id).wait(),
+    "map": lambda client, task: list(client.map([task], **QUICK)),
+    "as_completed": lambda client, task: list(client.as_completed([client.task(task.id)], **QUICK)),
+}
+
+
+def seen(end, client, task):
+    try:
+        return ENDS[end](client, task)
+    except spark_effects.TaskFailed as error:
+        return error
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_failed_unbilled_task_gives_back_what_it_held(emulator, end):
+    client = primed(emulator, ONE)
+    emulator.script("create", UNBILLED)
+    task = client.submit("glass_ball", URL)
+    assert is_broke(client), "it may cost"
+    seen(end, client, task)
+    assert client.submit("glass_ball", URL).id, "it did not"
+    assert is_broke(client)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_task_is_settled_once_whoever_sees_its_end_and_however_often(emulator, end):
+    client = primed(emulator, TWO)
+    task = client.submit("glass_ball", URL)
+    for again in (end, *ENDS, end):
+        seen(again, client, task)
+    assert client.run("glass_ball", URL, fetch=False)
+    assert is_broke(client)
+    assert emulator.counts["accepted"] == 3
+
+
+def test_a_task_of_another_client_is_not_this_one_s_to_pay(emulator, client):
+    other = client.submit("glass_ball", URL)
+    own = limited(emulator, ONE)
+    assert own.task(other.id).wait()
+    assert own.task(other.id).status().usage.cost
+    assert own.run("glass_ball", URL)
+    assert is_broke(own)
+
+
+def test_without_a_price_one_task_runs_until_its_cost_is_seen(emulator):
+    client = limited(emulator, TWO)
+    emulator.script("create", {"kind": "take", "seconds": 0.2})
+    first = client.submit("glass_ball", URL)
+    # Nobody watches the first, so that this looks for its end itself.
+    second = client.submit("glass_ball", URL)
+    assert first.status().done
+    assert is_broke(client)
+    assert second.wait()
+
+
+def test_a_price_that_cannot_be_found_out_spends_nothing(emulator):
+    client = limited(emulator, "5.00")
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+    task = client.submit("glass_ball", URL)
+    with pytest.raises(spark_effects.BudgetExceeded, match=task.id):
+        client.submit("glass_ball", URL, policy=Policy(poll=0.01, wait_timeout=0.05))
+    assert emulator.counts["accepted"] == 1
+
+
+def test_many_without_a_price_wait_for_the_first_to_tell(emulator):
+    client = emulator.async_client(poll=0.005, budget="0.10")
+
+    async def main():
+        return await asyncio.gather(
+            *(client.submit("glass_ball", URL) for _ in range(8)), return_exceptions=True
+        )
+
+    ends = asyncio.run(main())
+    refused = [end for end in ends if isinstance(end, spark_effects.BudgetExceeded)]
+    assert (len(refused), emulator.counts["accepted"]) == (5, 3)
+
+
+def left_by_a_run(client, policy):
+    return client.run("glass_ball", URL, policy=policy)
+
+
+def left_by_a_map(client, policy):
+    return next(client.map(jobs(1), policy=policy, **QUICK)).unwrap()
+
+
+@pytest.mark.parametrize("leave", [left_by_a_run, left_by_a_map])
+def test_a_run_whose_wait_ended_is_settled_by_a_later_wait(leave):
+    with spark_effects.Emulator(pictures="stub", latency=0.2) as emulator:
+        client = primed(emulator, ONE)
+        emulator.script("create", UNBILLED)
+        with pytest.raises(spark_effects.WaitTimeout) as caught:
+            leave(client, Policy(poll=0.01, wait_timeout=0.02))
+        assert is_broke(client)
+        with pytest.raises(spark_effects.TaskFailed):
+            client.task(caught.value.task_id).wait()
+        assert not is_broke(client)
+
+
+def test_a_task_that_is_over_at_once_is_settled(emulator):
+    client = primed(emulator, TWO)
+    for _ in range(2):
+        emulator.script("create", {"kind": "finished"})
+        client.submit("glass_ball", URL).wait()
+    assert is_broke(client)
+    assert is_broke(client)
+
+
+def test_an_unknown_outcome_keeps_what_it_held(emulator):
+    client = primed(emulator, ONE)
+    emulator.script("create", {"kind": "reset", "when": "after"})
+    with pytest.raises(spark_effects.OutcomeUnknown):
+        client.run("glass_ball", URL)
+    assert is_broke(client)
+
+
+def test_what_never_left_costs_nothing(emulator, tmp_path):
+    client = primed(emulator, ONE)
+    for image in (tmp_path / "none.png", "ftp://example.com/cat.jpg"):
+        with pytest.raises(spark_effects.InvalidRequest):
+            client.run("glass_ball", image)
+    emulator.script("create", {"kind": "status", "status": 402})
+    with pytest.raises(spark_effects.EffectsError):
+        client.run("glass_ball", URL)
+    assert client.run("glass_ball", URL)
+
+
+def test_a_cancelled_submission_is_held_by_its_task(emulator):
+    """Cancelled before it leaves it is given back, and after that whoever sees the end settles it."""
+    client = emulator.async_client(poll=0.005, budget=TWO)
+
+    async def main():
+        await client.run("glass_ball", URL)
+        emulator.script("create", {"kind": "slow", "seconds": 0.2})
+        running = asyncio.create_task(client.run("glass_ball", URL))
+        while len([one for one in emulator.requests if one.endpoint == "create"]) < 2:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        with pytest.raises(spark_effects.BudgetExceeded):
+            await client.submit("glass_ball", URL)
+
+    asyncio.run(main())
+    assert emulator.counts["accepted"] == 2
+
+
+def test_cancelled_before_it_left_it_is_given_back(emulator):
+    client = emulator.async_client(poll=0.005, budget=ONE)
+
+    async def main():
+        emulator.script("upload", {"kind": "hang", "seconds": 30})
+        running = asyncio.create_task(client.run("glass_ball", PHOTO))
+        while not emulator.requests:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return await client.run("glass_ball", URL)
+
+    assert asyncio.run(main()).task_id
+    assert emulator.counts["accepted"] == 1
+
+
+def test_a_budget_of_a_map_is_within_the_client_s(emulator):
+    client = primed(emulator, TWO)
+    assert [result.ok for result in client.map(jobs(3), budget="5.00", **QUICK)].count(True) == 2
+    assert is_broke(client)
+    client = primed(emulator, "0.09")
+    assert [result.ok for result in client.map(jobs(3), budget=ONE, **QUICK)].count(True) == 1
+    assert [result.ok for result in client.map(jobs(3), **QUICK)].count(True) == 2
+
+
+def test_rows_paid_for_in_an_earlier_run_cost_nothing_again(emulator, tmp_path):
+    client = primed(emulator, "0.09", journal=tmp_path / "run.db")
+    for _ in range(3):
+        assert all(result.ok for result in client.map(jobs(2), **QUICK))
+    assert client.submit("glass_ball", URL).id
+    assert is_broke(client)
+
+
+def test_a_copy_has_what_is_left_and_counts_for_itself(emulator):
+    client = primed(emulator, TWO)
+    fresh = pickle.dumps(client)
+    assert pickle.loads(fresh) == client
+    client.run("glass_ball", URL, fetch=False)
+    copy = pickle.loads(pickle.dumps(client))
+    assert copy.run("glass_ball", URL, fetch=False)
+    assert is_broke(copy)
+    assert is_broke(pickle.loads(pickle.dumps(copy)))
+    assert not is_broke(client)
+    # And an older copy has what was left then.
+    older = pickle.loads(fresh)
+    assert [is_broke(older) for _ in range(3)] == [False, False, True]
+
+
+def test_what_is_reserved_counts_as_spent_in_a_copy_until_its_end_is_seen_there(emulator):
+    client = primed(emulator, ONE)
+    emulator.script("create", UNBILLED)
+    task = client.submit("glass_ball", URL)
+    copy = pickle.loads(pickle.dumps(client))
+    assert is_broke(copy)
+    with pytest.raises(spark_effects.TaskFailed):
+        copy.task(task.id).wait()
+    assert not is_broke(copy)
+
+
+def test_what_is_being_submitted_counts_as_spent_in_a_copy(emulator):
+    client = primed(emulator, ONE)
+    emulator.script("create", {"kind": "slow", "seconds": 0.5})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, "glass_ball", URL, fetch=False)
+        while len([one for one in emulator.requests if one.endpoint == "create"]) < 2:
+            pass
+        copy = pickle.loads(pickle.dumps(client))
+        assert is_broke(copy)
+        assert running.result()
+    assert is_broke(copy)
+
+
+def test_what_a_map_has_set_aside_counts_as_spent_in_a_copy(emulator):
+    client = primed(emulator, TWO)
+    release = threading.Event()
+
+    def slow():
+        yield jobs(1)[0]
+        release.wait()
+
+    results = client.map(slow(), **QUICK)
+    copy = pickle.loads(pickle.dumps(client))
+    release.set()
+    assert all(result.ok for result in results)
+    assert is_broke(copy)
+    assert not is_broke(client)
+
+
+def test_a_copy_without_a_price_finds_it_out_from_what_runs(emulator):
+    client = limited(emulator, TWO)
+    task = client.submit("glass_ball", URL)
+    copy = pickle.loads(pickle.dumps(client))
+    assert not is_broke(copy)
+    assert is_broke(copy)
+    assert task.wait()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_has_what_is_left_and_counts_for_itself(emulator):
+    client = primed(emulator, TWO)
+    task = client.submit("glass_ball", URL)
+    assert in_a_fork(lambda: [is_broke(client), is_broke(client)]) == [False, True]
+    # The parent counts what it spent itself.
+    assert [is_broke(client), is_broke(client)] == [False, True]
+    assert task.wait()
+    assert in_a_fork(lambda: is_broke(client))
