@@ -13,6 +13,8 @@ use effects_core::{Error, ErrorKind, JournalError, JournalStore, Record, Standin
 use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
 
+use crate::value::Made;
+
 /// The journals of a process.
 #[derive(Debug, Default)]
 struct House {
@@ -186,6 +188,17 @@ pub fn verdict(record: &Record) -> Option<Error> {
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
     let message = format!("task {task} failed in an earlier run: {message}{code}");
     Some(Error::new(ErrorKind::TaskFailed, message).about(task))
+}
+
+/// What a row that was completed before came to, as far as the journal keeps it: without another look.
+pub fn made(record: &Record) -> Option<Made> {
+    let Standing::Completed { submitted, finished, .. } = &record.standing else { return None };
+    Some(Made {
+        effect: record.standing.effect()?,
+        fetched: Vec::new(),
+        template: Some(record.row.template.id().to_owned()),
+        elapsed: finished.since(*submitted).as_secs_f64(),
+    })
 }
 
 /// Makes sure of everything that was told to the journal. It blocks.

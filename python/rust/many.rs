@@ -321,6 +321,13 @@ impl Drawer {
                 if let Some(error) = open.record().and_then(journal::verdict) {
                     return Err(error);
                 }
+                if !self.fetch
+                    && let Some(made) = open.record().and_then(journal::made)
+                {
+                    // Whoever takes the ends is told, or is gone.
+                    let _ = self.tell.send(RowEnd::Ended(number, Ok(Box::new(made))));
+                    return Ok(None);
+                }
                 let Some(job) = open.watch() else { return Err(no_task()) };
                 self.begin(number, job, Some((open, row)), template)
             }

@@ -136,6 +136,29 @@ def test_threads_that_share_a_budget_never_exceed_it(emulator):
     assert str(emulator.spent) == "0.09"
 
 
+def test_a_second_run_of_completed_jobs_asks_for_nothing_that_is_not_wanted(client, emulator, tmp_path):
+    journal = tmp_path / "run.db"
+    first = [result.unwrap() for result in client.map(jobs(20), journal=journal, **QUICK)]
+    asked = len(emulator.requests)
+    again = list(client.map(jobs(20), journal=journal, fetch=False, **QUICK))
+    assert len(emulator.requests) == asked
+    for before, result in zip(first, again, strict=True):
+        effect = result.unwrap()
+        assert (effect.task_id, effect.url) == (before.task_id, before.url)
+        assert (effect.usage.cost, effect.template) == (before.usage.cost, "glass_ball")
+        assert (effect.raw, effect.metadata) == ({}, None)
+        assert effect.elapsed >= 0
+        assert not effect.picture.fetched
+    assert client.fetch(again[0].effect) == first[0].bytes()
+
+    # Whoever wants the pictures gets them, by one look each.
+    asked = len(emulator.requests)
+    fetched = [result.unwrap().bytes() for result in client.map(jobs(20), journal=journal, **QUICK)]
+    assert fetched == [effect.bytes() for effect in first]
+    endpoints = [seen.endpoint for seen in emulator.requests[asked:]]
+    assert (endpoints.count("create"), endpoints.count("task")) == (0, 20)
+
+
 def test_a_second_run_pays_for_nothing_twice(client, emulator, tmp_path):
     journal = tmp_path / "run.db"
     first = list(client.map(jobs(10), journal=journal, **QUICK))

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use effects_core::{
-    BaseUrl, Error, ErrorKind, Identity, Occurrences, Photo, RowDraft, RowEnd, RowPhoto, Size,
-    Template,
+    BaseUrl, Effect, Error, ErrorKind, Identity, Occurrences, Photo, PictureRecord, RowDraft,
+    RowEnd, RowPhoto, Size, Standing, Template, Time,
 };
 
 fn draft(url: &str) -> RowDraft {
@@ -112,4 +112,38 @@ fn only_a_verdict_or_a_lost_answer_says_something_of_a_row() {
     }
     let lost = Error::new(ErrorKind::OutcomeUnknown, "the runtime is gone");
     assert!(matches!(RowEnd::of(&Err(lost)), RowEnd::Unknown { .. }));
+}
+
+/// As a store keeps it between the end of a run and a later one.
+fn kept(urls: &[&str]) -> Standing {
+    let pictures = urls.iter().map(
+        |url| serde_json::json!({"task_id": "d758n65e", "url": url, "size": 7, "job_id": "j"}),
+    );
+    let effect = serde_json::json!({
+        "task_id": "d758n65e", "pictures": pictures.collect::<Vec<_>>(), "raw": {"id": "d758n65e"},
+        "usage": {"cost": "0.03", "discount": null}, "metadata": null, "warning": null,
+    });
+    let effect: Effect = serde_json::from_value(effect).unwrap();
+    let RowEnd::Completed { task, cost, pictures } = RowEnd::of(&Ok(effect)) else { panic!() };
+    let pictures = pictures.into_iter().map(|url| PictureRecord { url, path: None });
+    let (submitted, finished) = (Time::from_millis(0), Time::from_millis(9_000));
+    Standing::Completed { task, submitted, finished, cost, pictures: pictures.collect() }
+}
+
+#[test]
+fn an_effect_is_told_without_a_look_where_its_links_are_kept_whole() {
+    let (one, two) = ("https://example.com/1.png", "https://example.com/2.png?v=2");
+    let effect = kept(&[one, two]).effect().unwrap();
+    assert_eq!(effect.task_id.as_str(), "d758n65e");
+    assert_eq!(effect.pictures.iter().map(|one| &*one.url).collect::<Vec<_>>(), [one, two]);
+    assert_eq!(effect.usage.cost, Some("0.03".parse().unwrap()));
+    assert_eq!(effect.raw.as_str(), "{}");
+
+    let long = format!("https://example.com/{}", "a".repeat(5_000));
+    for cut in ["https://example.com/1.png?X-Amz-Signature=5f", &long] {
+        assert_eq!(kept(&[one, cut]).effect(), None, "{cut}");
+    }
+    assert_eq!(kept(&[]).effect(), None);
+    let reason = "it never left".to_owned();
+    assert_eq!(Standing::Released { reason }.effect(), None);
 }

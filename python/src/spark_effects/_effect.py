@@ -231,7 +231,7 @@ class Effect(_Record):
 
     @property
     def raw(self):
-        """The whole answer of the service."""
+        """The whole answer of the service; empty where a journal alone tells of the effect."""
         return _json(self._raw)
 
     @property

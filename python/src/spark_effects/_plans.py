@@ -189,6 +189,11 @@ def many(ordered):
 
         A job that fails is a result with an error and stops no other. With a journal, running the same
         jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+        Of a job that was completed before, the journal knows the task, the cost and the picture's link:
+        with ``fetch=False`` the result tells these (`Effect.raw` is empty then) and nothing is asked of
+        the service, unless the link was kept without a part that could be a permission. With
+        ``fetch=True`` the task is looked at once for a fresh link, and its picture fetched again, since
+        the journal keeps no pictures: save them, and leave the jobs out whose files are there.
 
         Args:
             jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks. It is drawn
@@ -201,7 +206,7 @@ def many(ordered):
             journal: the file that keeps what was done, safe against crashes; the client's own when
                 left out.
             policy: how the runs behave, instead of the client's own policy.
-            fetch: whether to fetch the pictures' bytes.
+            fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once; 4 when left out.
             polls_per_second: looks a second, over all tasks; 20 when left out.

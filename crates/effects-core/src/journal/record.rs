@@ -8,7 +8,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
+use super::signed;
 use crate::code::ServiceCode;
+use crate::effect::{Effect, Picture, Usage};
+use crate::raw::RawJson;
 use crate::task_id::TaskId;
 use crate::time::Time;
 
@@ -153,6 +156,30 @@ impl Standing {
             Self::Completed { cost, .. } | Self::Failed { cost, .. } => *cost,
             _ => None,
         }
+    }
+
+    /// The effect, as far as it is kept: its task, its pictures' links and its cost. The service's notes
+    /// are not, and `raw` is `{}`. `None` if it is not completed, or where a link is not kept whole:
+    /// then a look at the task brings a fresh one.
+    pub fn effect(&self) -> Option<Effect> {
+        let Self::Completed { task, cost, pictures, .. } = self else { return None };
+        if pictures.is_empty() || !pictures.iter().all(|picture| signed::is_whole(&picture.url)) {
+            return None;
+        }
+        let picture = |kept: &PictureRecord| Picture {
+            task_id: task.clone(),
+            url: kept.url.clone(),
+            size: None,
+            job_id: None,
+        };
+        Some(Effect {
+            task_id: task.clone(),
+            pictures: pictures.iter().map(picture).collect(),
+            usage: Usage { cost: *cost, discount: None },
+            metadata: None,
+            warning: None,
+            raw: RawJson::of_checked("{}"),
+        })
     }
 
     /// Whether it failed in a way in which a new task, which costs anew, may do better: the

@@ -45,6 +45,11 @@ pub(super) fn shown(url: &str) -> String {
     cut(&format!("{scheme}://{host}{path}{query}"), MOST)
 }
 
+/// Whether a URL, kept as it was [`shown`], is all there and can be followed.
+pub(super) fn is_whole(shown: &str) -> bool {
+    !shown.is_empty() && !shown.ends_with('…')
+}
+
 /// A URL without everything that may differ between two links to one picture.
 pub(super) fn bare(url: &str) -> &str {
     let end = if url.contains("://") { url.find(['?', '#']) } else { None };
