@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use effects_core::{
-    Budget, EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template, Widths,
+    Budget, EffectRequest, Error, ErrorKind, Event, Pace, Photo, Policy, Template, Widths,
 };
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
@@ -247,6 +247,40 @@ async fn an_end_that_was_seen_is_not_looked_for_again() {
     assert_eq!(events.finish().await.unwrap().task_id, *task.id());
     assert_eq!(task.wait().await.unwrap().task_id, *task.id());
     assert_eq!(count(&world, "GET"), 0);
+}
+
+#[tokio::test]
+async fn a_photo_that_many_want_at_once_is_uploaded_once() {
+    let world = World::new().unwrap();
+    let stored = |name: &str| {
+        let (gate, stored) =
+            Gate::before(Response::json(format!(r#"{{"url":"https://f/{name}"}}"#)));
+        world.gateway.on("POST", "/api/v1/storage/files", [stored]);
+        gate
+    };
+    let (first, second) = (stored("1"), stored("2"));
+    let client = client(&world, &Notes::default(), |_| {});
+    let photo = |last: u8| {
+        let bytes = [effects_tests::picture().as_ref(), &[last]].concat();
+        Photo::new(bytes.into(), "cat.png").unwrap()
+    };
+    let (cat, dog) = (photo(1), photo(2));
+    let uploads = futures_util::future::join_all([&cat, &cat, &dog, &cat].map(|photo| {
+        let (client, photo) = (client.clone(), photo.clone());
+        async move { client.upload(&photo).await.unwrap() }
+    }));
+    let uploads = tokio::spawn(uploads);
+    // Another photo waits for nobody.
+    let world = aside(move || {
+        world.gateway.wait_for_requests(2, Duration::from_secs(30));
+        world
+    })
+    .await;
+    first.open();
+    second.open();
+    let urls = uploads.await.unwrap();
+    assert_eq!(count(&world, "POST"), 2);
+    assert!(urls[0] == urls[1] && urls[1] == urls[3] && urls[0] != urls[2], "{urls:?}");
 }
 
 #[tokio::test]

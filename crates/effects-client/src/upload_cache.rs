@@ -15,10 +15,15 @@ use sha2::{Digest, Sha256};
 pub struct UploadCache(Mutex<HashMap<[u8; 32], (Reference, Time)>>);
 
 impl UploadCache {
+    /// What a photo is known by: the SHA-256 of its content.
+    pub fn key(photo: &Photo) -> [u8; 32] {
+        Sha256::digest(photo.bytes()).into()
+    }
+
     /// Where the photo was put, if that was not long ago.
     pub fn get(&self, photo: &Photo, now: Time) -> Option<Reference> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (reference, since) = cache.get(&hash(photo))?;
+        let (reference, since) = cache.get(&Self::key(photo))?;
         (now.since(*since) < BELIEVED).then(|| reference.clone())
     }
 
@@ -30,13 +35,9 @@ impl UploadCache {
         }
         // Full of fresh ones: better to upload twice than to grow for ever.
         if cache.len() < MOST {
-            cache.insert(hash(photo), (reference, now));
+            cache.insert(Self::key(photo), (reference, now));
         }
     }
-}
-
-fn hash(photo: &Photo) -> [u8; 32] {
-    Sha256::digest(photo.bytes()).into()
 }
 
 const BELIEVED: Duration = Duration::from_secs(3600);

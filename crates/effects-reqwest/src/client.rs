@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, UploadCache};
+use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings};
 use effects_core::pace::Pacer;
 use effects_core::{
     AsyncJournal, Budget, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy,
@@ -16,6 +16,7 @@ use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
 use crate::transport::ReqwestTransport;
+use crate::uploads::Uploads;
 use crate::watch::Watch;
 
 /// An async client. Cloning it is cheap and shares its connections.
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) transport: ReqwestTransport,
     pub(crate) clock: TokioClock,
     pub(crate) settings: Settings,
-    pub(crate) uploads: UploadCache,
+    pub(crate) uploads: Uploads,
 }
 
 impl Client {
@@ -142,7 +143,8 @@ impl Client {
         TaskHandle::new(self, id, None)
     }
 
-    /// Puts a photo where the service can fetch it. The same photo is uploaded once an hour.
+    /// Puts a photo where the service can fetch it. The same photo is uploaded once an
+    /// hour, however many ask for it at once.
     ///
     /// # Errors
     ///
@@ -218,7 +220,7 @@ impl BuildClient for Client {
         let shared = Shared {
             transport: ReqwestTransport::new(&settings)?,
             clock: TokioClock::default(),
-            uploads: UploadCache::default(),
+            uploads: Uploads::default(),
             settings: settings.clone(),
         };
         Ok(Self {

@@ -34,6 +34,7 @@ mod task_handle;
 mod tls;
 mod transfer;
 mod transport;
+mod uploads;
 mod watch;
 
 pub use client::Client;

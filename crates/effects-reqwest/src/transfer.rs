@@ -17,7 +17,8 @@ use crate::client::Client;
 pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     let shared = client.shared();
     let (settings, endpoint) = (&shared.settings, shared.transport.endpoint());
-    if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
+    let _alone = shared.uploads.alone_with(photo).await;
+    if let Some(reference) = shared.uploads.made.get(photo, shared.clock.now()) {
         return Ok(reference);
     }
     let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
@@ -44,7 +45,7 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
         // `chosen_for` leaves nothing unset, and knows every way this version has.
         _ => return Err(Error::new(ErrorKind::Misconfigured, "no way to upload")),
     };
-    shared.uploads.insert(photo, reference.clone(), shared.clock.now());
+    shared.uploads.made.insert(photo, reference.clone(), shared.clock.now());
     Ok(reference)
 }
 

@@ -1,0 +1,33 @@
+//! Uploads that were made, and those under way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use effects_client::UploadCache;
+use effects_core::Photo;
+use tokio::sync::OwnedMutexGuard;
+
+/// What a client knows of its uploads.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads {
+    /// Where photos were put.
+    pub(crate) made: UploadCache,
+    under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Uploads {
+    /// Waits while somebody else uploads the same photo; nobody else does as long as this is held.
+    pub(crate) async fn alone_with(&self, photo: &Photo) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let kept = turns.entry(UploadCache::key(photo)).or_default();
+            kept.upgrade().unwrap_or_else(|| {
+                let turn = Arc::default();
+                *kept = Arc::downgrade(&turn);
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+}
