@@ -1,5 +1,7 @@
 """The emulator as a test tool."""
 
+import pickle
+
 import pytest
 from conftest import URL
 
@@ -52,6 +54,18 @@ def test_a_stopped_one_says_so():
         _ = emulator.requests
     with pytest.raises(spark_effects.TransportError):
         emulator.client(wait_timeout=0.05).run("glass_ball", URL)
+
+
+def test_a_client_of_it_keeps_it_alive_and_nothing_else_of_it_travels():
+    effect = Emulator(pictures="stub").client(poll=0.005).run("glass_ball", URL)
+    assert effect.bytes()
+    with Emulator(pictures="stub") as emulator:
+        with pytest.raises(TypeError, match="base_url and api_key"):
+            pickle.dumps(emulator)
+        emulator.client(poll=0.005).run("glass_ball", URL)
+        seen = emulator.requests[0]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(seen, protocol)) == seen
 
 
 def test_price_and_faults_of_the_start():

@@ -2,11 +2,13 @@
 
 import base64
 import importlib.util
+import io
 import sys
 
+import pytest
 from conftest import PHOTO, URL
 
-from spark_effects import Emulator
+from spark_effects import Effect, Emulator, Picture
 from spark_effects._progress import Meter
 
 
@@ -60,6 +62,44 @@ def test_what_the_service_says_is_escaped(emulator):
     results = client.map([("glass_ball", URL)]).all()
     assert message in str(results[0].error)
     assert "<script>" not in results._repr_mimebundle_()["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [("JPEG", {}, "48x32"), ("WEBP", {}, "48x32"), ("JPEG", {"progressive": True}, "48x32")],
+)
+def test_the_size_is_told_whatever_the_picture_is(name, options, size):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.new("RGB", (48, 32)).save(file, name, **options)
+    picture = Picture("abc", "https://example.com/x", None, None, file.getvalue())
+    effect = Effect("abc", [picture], (None, None), None, None, "{}", "glass_ball", 1.0)
+    assert size in effect._repr_mimebundle_()["text/html"]
+
+
+def test_a_link_that_would_run_what_a_stranger_wrote_is_no_link():
+    picture = Picture("abc", "javascript:alert('x')//<b>")
+    effect = Effect("<i>abc</i>", [picture], (None, None), None, None, "{}", "<u>x</u>", 1.0)
+    html = effect._repr_mimebundle_()["text/html"]
+    for bad in ("href", "<b>", "<i>", "<u>"):
+        assert bad not in html
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+@pytest.mark.parametrize("stderr", ["none", "closed", "goes"])
+def test_progress_without_stderr_disturbs_nothing(client, capsys, monkeypatch, tqdm, stderr):
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    gone = io.StringIO()
+    if stderr == "closed":
+        gone.close()
+    monkeypatch.setattr(sys, "stderr", None if stderr == "none" else gone)
+    results = client.map([("glass_ball", URL)] * 3, progress=True, polls_per_second=1000)
+    gone.close()
+    assert [result.ok for result in results] == [True] * 3
+    assert capsys.readouterr().out == ""
 
 
 def test_progress_with_and_without_tqdm(client, capsys, monkeypatch):

@@ -6,14 +6,15 @@ from . import _native
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, money, seconds
+from ._values import Policy, money, place, positive, switch, text
 from ._wait import awaiting, blocking, misspelt, plain
 
 __all__ = ["AsyncClient", "Client"]
 
 
 class _ClientBase:
-    __slots__ = ("_engine", "_options", "_policy")
+    # An emulator it was made by lives as long as it does.
+    __slots__ = ("_emulator", "_engine", "_options", "_policy")
 
     def __init__(
         self,
@@ -41,16 +42,17 @@ class _ClientBase:
             request_timeout=request_timeout,
             repeat=repeat,
         )
+        journal = place("journal", journal)
         setup = {
-            "api_key": api_key,
-            "base_url": base_url,
-            "allow_http": bool(allow_http),
-            "connect_timeout": seconds("connect_timeout", connect_timeout),
-            "uploads": uploads,
-            "proxy": proxy,
-            "ca_bundle": ca_bundle and os.fspath(ca_bundle),
+            "api_key": text("api_key", api_key, secret=True),
+            "base_url": text("base_url", base_url),
+            "allow_http": switch("allow_http", allow_http),
+            "connect_timeout": positive("connect_timeout", connect_timeout),
+            "uploads": text("uploads", uploads),
+            "proxy": text("proxy", proxy),
+            "ca_bundle": place("ca_bundle", ca_bundle),
             "budget": money("budget", budget),
-            "journal": journal and os.path.abspath(os.fspath(journal)),
+            "journal": journal and os.path.abspath(journal),
         }
         self._engine = _native.Engine({**setup, "money": None})
         # A gateway of the environment stays with the client wherever it is sent; a key does not.

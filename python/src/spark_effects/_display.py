@@ -32,18 +32,40 @@ def _caption(effect):
 
 
 def _sides(picture):
-    """Width and height of a PNG that was fetched."""
-    if not picture.fetched or picture._media_type() != "image/png":
+    """Width and height of a PNG or JPEG that was fetched; of another, if Pillow knows them."""
+    kind = picture._media_type()
+    if kind == "image/png":
+        data = picture.bytes()
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if kind == "image/jpeg":
+        return _jpeg_sides(picture.bytes())
+    try:
+        return picture.image().size if kind else None
+    except (ImportError, OSError):
         return None
-    data = picture.bytes()
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _jpeg_sides(data):
+    """What the frame header says; ``None`` if there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _picture(picture, side=512):
     kind = picture._media_type()
     if kind is None:
         url = html.escape(picture.url, quote=True)
-        return f'<a href="{url}">{url}</a>'
+        # Other schemes would run what a stranger wrote.
+        is_link = picture.url.lower().startswith(("http://", "https://"))
+        return f'<a href="{url}">{url}</a>' if is_link else f"<code>{url}</code>"
     data = base64.b64encode(picture.bytes()).decode("ascii")
     return f'<img src="data:{kind};base64,{data}" style="max-width:{side}px;max-height:{side}px">'
 

@@ -2,6 +2,8 @@
 
 import os
 
+from ._values import place
+
 __all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
 
@@ -140,7 +142,9 @@ class Picture(_Record):
             OSError: the file cannot be written.
         """
         data = self.bytes()
-        target = os.fspath(path)
+        if path is None:
+            raise TypeError("path is None: give a path, as text or a Path")
+        target = place("path", path)
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
         try:

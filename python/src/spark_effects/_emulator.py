@@ -1,15 +1,14 @@
 """The local gateway: no key, no network, no bill."""
 
-import os
-
 from . import _native
-from ._values import seconds
+from ._effect import _Record
+from ._values import place, seconds, switch, text, whole
 from ._wait import misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
 
 
-class SeenRequest:
+class SeenRequest(_Record):
     """A request that an emulator has seen.
 
     Attributes:
@@ -39,10 +38,15 @@ class SeenRequest:
     )
 
     def __init__(self, facts):
+        facts = {**facts, "headers": [tuple(pair) for pair in facts["headers"]]}
         for name in self.__slots__:
-            setattr(self, name, facts[name])
-        self.at = facts["at"] / 1000
-        self.headers = [tuple(pair) for pair in facts["headers"]]
+            object.__setattr__(self, name, facts[name])
+
+    def __hash__(self):
+        return hash((self.number, self.at))
+
+    def __reduce__(self):
+        return (SeenRequest, (dict(zip(self.__slots__, self._facts(), strict=True)),))
 
     def __repr__(self):
         return f"<SeenRequest {self.number}: {self.method} {self.path} -> {self.status}>"
@@ -99,22 +103,24 @@ class Emulator:
             raise misspelt(TypeError(), type(self), unknown)
         if clock not in ("real", "virtual"):
             raise ValueError(f"clock is {clock!r}: it is 'real' or 'virtual'")
+        if isinstance(price, bool):
+            raise TypeError(f"price is {price!r}: give USD as text, or as a Decimal")
         if not isinstance(latency, str):
             latency = f"{seconds('latency', latency)}s"
         self._gateway = _native.Gateway(
             {
-                "port": port,
-                "api_key": api_key,
-                "data_dir": data_dir and os.fspath(data_dir),
+                "port": whole("port", port, 0, 65535),
+                "api_key": text("api_key", api_key, secret=True),
+                "data_dir": place("data_dir", data_dir),
                 "latency": latency,
                 "faults": None if faults is None else _dump(faults),
                 "virtual_clock": clock == "virtual",
-                "pictures": pictures,
-                "dialect": dialect,
-                "validation": validation,
-                "placeholder": placeholder,
+                "pictures": str(pictures),
+                "dialect": str(dialect),
+                "validation": str(validation),
+                "placeholder": switch("placeholder", placeholder),
                 "price": str(price),
-                "seed": seed,
+                "seed": whole("seed", seed, 0, 2**64 - 1),
             }
         )
 
@@ -131,7 +137,8 @@ class Emulator:
     @property
     def requests(self):
         """Every request seen, oldest first, as a list of `SeenRequest`."""
-        return [SeenRequest(facts) for facts in _load(self._gateway.requests())]
+        seen = _load(self._gateway.requests())
+        return [SeenRequest({**facts, "at": facts["at"] / 1000}) for facts in seen]
 
     @property
     def counts(self):
@@ -185,22 +192,29 @@ class Emulator:
         self._gateway.stop()
 
     def client(self, **options):
-        """A blocking client of it, with the options of `Client`."""
+        """A blocking client of it, with the options of `Client`. The emulator lives as long as it does."""
         from ._client import Client
 
-        return Client(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+        client = Client(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+        client._emulator = self
+        return client
 
     def async_client(self, **options):
-        """An async client of it, with the options of `AsyncClient`."""
+        """An async client of it, with the options of `AsyncClient`; it lives as long as that does."""
         from ._client import AsyncClient
 
-        return AsyncClient(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+        client = AsyncClient(**{"base_url": self.base_url, "api_key": self.api_key, **options})
+        client._emulator = self
+        return client
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.stop()
+
+    def __reduce__(self):
+        raise TypeError("an Emulator stays in its process: send a client of it, or base_url and api_key")
 
     def __repr__(self):
         return f"<Emulator at {self.base_url}>"

@@ -5,23 +5,35 @@ from types import TracebackType
 from typing import Any, Literal
 
 from ._client import AsyncClient, Client
+from ._effect import _Record  # pyright: ignore[reportPrivateUsage]
 from ._values import Money, Seconds
 
 __all__: list[str]
 
 Fault = str | Mapping[str, Any] | None
 
-class SeenRequest:
-    number: int
-    at: float
-    endpoint: str
-    method: str
-    path: str
-    headers: list[tuple[str, str]]
-    body: str
-    body_bytes: int
-    status: int | None
-    fault: str | None
+class SeenRequest(_Record):
+    @property
+    def number(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def body_bytes(self) -> int: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def fault(self) -> str | None: ...
+    def __hash__(self) -> int: ...
     def __init__(self, facts: Mapping[str, Any]) -> None: ...
 
 class Emulator:

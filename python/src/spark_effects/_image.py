@@ -14,9 +14,9 @@ def plain_image(image):
         return ""
     if isinstance(image, str):
         is_url = not image or "://" in image or image.startswith("data:")
-        return str(image) if is_url else (image,)
+        return _url(image) if is_url else (image,)
     if isinstance(image, os.PathLike):
-        return (os.fspath(image),)
+        return (_path(image),)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return (bytes(image), "")
     if hasattr(image, "tobytes") and hasattr(image, "mode") and hasattr(image, "size"):
@@ -24,30 +24,86 @@ def plain_image(image):
     if hasattr(image, "tobytes") and hasattr(image, "shape") and hasattr(image, "dtype"):
         return _array(image)
     if hasattr(image, "read"):
-        data = image.read()
-        if not isinstance(data, bytes):
-            raise TypeError("the image file was opened as text: open it with mode 'rb'")
-        name = getattr(image, "name", None)
-        return (data, name if isinstance(name, str) else "")
+        return _file(image)
     raise TypeError(
         f"image is {type(image).__name__!r}: give a URL, a path, bytes, a binary file, a PIL image, "
         "or a numpy array of height x width x 3 or 4 of uint8"
     )
 
 
+def _url(image):
+    try:
+        image.encode()
+    except UnicodeEncodeError as error:
+        raise TypeError(f"image {image!r} is no text that can be sent: {error.reason}") from None
+    return str(image)
+
+
+def _path(image):
+    path = os.fsdecode(image)
+    for scheme in ("http:/", "https:/"):
+        if path.startswith(scheme):
+            raise TypeError(
+                f"image is the path {path!r}: a Path swallows one slash of a URL, so give URLs as text"
+            )
+    return path
+
+
+def _file(image):
+    import io
+
+    if getattr(image, "closed", False) is True:
+        raise ValueError("the image file is closed: open it again, or give its path")
+    try:
+        data = image.read()
+    except io.UnsupportedOperation:
+        raise TypeError("the image file cannot be read: open it with mode 'rb'") from None
+    if isinstance(data, str):
+        raise TypeError("the image file was opened as text: open it with mode 'rb'")
+    if hasattr(data, "__await__"):
+        if hasattr(data, "close"):
+            data.close()
+        raise TypeError("the image file is read with await: give the bytes it gives")
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the image file gave {type(data).__name__!r}: its read() has to give bytes")
+    name = getattr(image, "name", None)
+    return (bytes(data), name if isinstance(name, str) else "")
+
+
 def _pil(image):
-    if image.mode not in ("RGB", "RGBA"):
-        alpha = "A" in image.mode or "transparency" in image.info
-        image = image.convert("RGBA" if alpha else "RGB")
+    mode = image.mode
+    if mode.startswith("I;16"):
+        image = _upper_half(image)
+    elif mode in ("I", "F"):
+        # Whether white is 255, 65535 or 1.0 is known to whoever made it alone.
+        raise TypeError(f"the PIL image has mode {mode!r}, whose range is not known: convert it to 'RGB'")
+    elif mode not in ("RGB", "RGBA"):
+        alpha = mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
+        try:
+            image = image.convert("RGBA" if alpha else "RGB")
+        except ValueError as error:
+            raise TypeError(f"the PIL image has mode {mode!r}: convert it to 'RGB' ({error})") from None
     width, height = image.size
     return (width, height, image.tobytes())
+
+
+def _upper_half(image):
+    """Sixteen bits of grey as eight: `convert` would make white of all but the darkest."""
+    import sys
+
+    from PIL import Image
+
+    big = image.mode == "I;16B" or (image.mode == "I;16N" and sys.byteorder == "big")
+    grey = image.tobytes()[0 if big else 1 :: 2]
+    return Image.frombytes("L", image.size, grey).convert("RGB")
 
 
 def _array(array):
     shape = tuple(array.shape)
     if len(shape) != 3 or shape[2] not in (3, 4) or str(array.dtype) != "uint8":
         raise TypeError(
-            f"the array has shape {shape} and type {array.dtype}: give height x width x 3 or 4 of uint8"
+            f"image is an array of shape {shape} and type {array.dtype}: give height x width x 3 or 4 "
+            "of uint8"
         )
     height, width, _ = shape
     return (width, height, array.tobytes())

@@ -6,12 +6,13 @@ A plan takes a method's arguments and returns the operation that does it and wha
 
 import os
 
-from ._effect import Effect, TaskStatus
+from ._effect import Effect, Picture, TaskStatus
 from ._image import plain_image
 from ._templates import Template, UnlistedTemplate
+from ._values import Policy, place
 from .errors import Violation
 
-__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "wish"]
+__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "policy_or", "wish"]
 
 
 def wish(template, image, width, height):
@@ -24,17 +25,34 @@ def wish(template, image, width, height):
     for name, side in (("width", width), ("height", height)):
         if isinstance(side, bool) or not (side is None or hasattr(side, "__index__")):
             raise TypeError(f"{name} is {side!r}: give a whole number of pixels")
+    if template is not None:
+        # Also what no text can hold, so that the rule is told and not the encoding.
+        template = template.encode(errors="backslashreplace").decode()
     return {
-        "template": template and str(template),
+        "template": template,
         "image": plain_image(image),
-        "width": width,
-        "height": height,
+        "width": _side(width),
+        "height": _side(height),
         "allow_unlisted": unlisted,
     }
 
 
+def _side(pixels):
+    """A side as a number that fits: one that does not is as far out of range as any."""
+    return None if pixels is None else max(-(2**63), min(pixels.__index__(), 2**63 - 1))
+
+
+def policy_or(own, policy):
+    """The policy of one call: its own if it has one."""
+    if policy is None:
+        return own
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy is {policy!r}: give a Policy")
+    return policy
+
+
 def _policy(own, policy, wait_timeout):
-    policy = policy or own
+    policy = policy_or(own, policy)
     if wait_timeout is not None:
         policy = policy.replace(wait_timeout=wait_timeout)
     return policy
@@ -53,6 +71,8 @@ def _plain_picture(picture):
 
     if isinstance(picture, Effect):
         picture = picture.picture
+    if not isinstance(picture, Picture):
+        raise TypeError(f"picture is {type(picture).__name__!r}: give a Picture, or an Effect with one")
     facts = {"task_id": picture.task_id, "url": picture.url}
     return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
 
@@ -120,7 +140,9 @@ class ClientPlans:
             TransportError: it could not be downloaded or written; it is paid for and still there.
         """
         plain = _plain_picture(picture)
-        operation = self._engine.download(plain, os.fspath(path), self._policy._native)
+        if path is None:
+            raise TypeError("path is None: give a path, or use fetch(picture)")
+        operation = self._engine.download(plain, place("path", path), self._policy._native)
         return operation, os.fspath
 
     def fetch(self, picture):

@@ -14,12 +14,16 @@ class Meter:
         self._done = self._failed = 0
         self._spent = 0
         self._told = 0.0
+        self._bar = None
+        # A daemon or a windowed program may have no stderr; its jobs go all the same.
+        self._mute = sys.stderr is None or getattr(sys.stderr, "closed", False)
+        if self._mute:
+            return
         try:
             from tqdm.auto import tqdm
         except ImportError:
-            self._bar = None
-        else:
-            self._bar = tqdm(total=total, unit="picture")
+            return
+        self._bar = tqdm(total=total, unit="picture")
 
     def count(self, result):
         """One more."""
@@ -29,16 +33,22 @@ class Meter:
             self._spent = self._spent + result.effect.usage.cost
         if self._bar is not None:
             self._bar.set_postfix_str(self._words(), refresh=False)
-            self._bar.update()
+            self._show(self._bar.update)
         elif time.monotonic() - self._told >= 1:
-            self._tell()
+            self._show(self._tell)
 
     def close(self):
         """No more come."""
-        if self._bar is not None:
-            self._bar.close()
-        else:
-            self._tell()
+        self._show(self._tell if self._bar is None else self._bar.close)
+
+    def _show(self, show):
+        if self._mute:
+            return
+        try:
+            show()
+        except (OSError, ValueError):
+            # It went away in the middle: what was paid for is worth more than the line about it.
+            self._mute = True
 
     def _words(self):
         return f"{self._failed} failed, {self._spent} USD"

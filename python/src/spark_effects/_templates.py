@@ -35,7 +35,18 @@ class Template(str, Enum):
         >>> Template.unlisted("moon_base")
         UnlistedTemplate('moon_base')
         """
+        if not isinstance(id, str):
+            raise TypeError(f"id is {id!r}: give the text of a template's id")
         return UnlistedTemplate(id)
+
+    @classmethod
+    def _missing_(cls, value):
+        import difflib
+
+        ids = [template.value for template in cls]
+        near = difflib.get_close_matches(str(value), ids, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else "templates() lists them"
+        raise ValueError(f"{value!r} is not the id of a template: {advice}")
 
     FELT_3D_POLAROID = ("felt_3d_polaroid", "Felt 3D Polaroid Style", "toys")
     MY_WORLD = ("my_world", "Pixel World Style", "pixel")
@@ -128,6 +139,8 @@ def templates(query=""):
     >>> [template.title for template in templates("spring wall")]
     ['Spring Festival Red Wall']
     """
+    if not isinstance(query, str):
+        raise TypeError(f"query is {query!r}: give words as text")
     words = query.lower().split()
     return [
         template

@@ -1,20 +1,100 @@
 """How runs behave, as plain values: compared, printed, pickled, sent like any other."""
 
-from . import _native
+import os
 
-__all__ = ["Backoff", "Pace", "Policy", "money", "seconds"]
+from . import _native
+from .errors import InvalidRequest
+
+__all__ = [
+    "Backoff",
+    "Pace",
+    "Policy",
+    "money",
+    "number",
+    "place",
+    "positive",
+    "refused",
+    "seconds",
+    "switch",
+    "text",
+    "whole",
+]
+
+
+def refused(name, value, rule):
+    """The error of an option that cannot be used: its name, what was given, and the rule."""
+    return InvalidRequest(f"{name} is {_short(value)}: {rule}", kind="misconfigured")
 
 
 def seconds(name, value):
     """A number of seconds, or a timedelta, as a float."""
+    given = value
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is {value!r}: give seconds, or a timedelta")
-    value = float(value)
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value!r}: give a number of seconds that is not negative")
+    elif isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        raise TypeError(f"{name} is {_short(given)}: give seconds, or a timedelta")
+    try:
+        value = float(value)
+    except OverflowError:
+        value = float("inf")
+    if not 0 <= value <= _LONGEST:
+        raise refused(name, given, f"give seconds, or a timedelta, not below 0 and at most {_LONGEST:g}")
     return value
+
+
+def positive(name, value):
+    """Seconds that are not none at all."""
+    found = seconds(name, value)
+    if found < 1e-9:
+        raise refused(name, value, "give a positive number of seconds, or a timedelta")
+    return found
+
+
+def number(name, value, least, most):
+    """A number within bounds, as a float."""
+    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        raise TypeError(f"{name} is {_short(value)}: give a number")
+    if not least <= float(value) <= most:
+        raise refused(name, value, f"give a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def whole(name, value, least, most):
+    """A whole number within bounds."""
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise TypeError(f"{name} is {_short(value)}: give a whole number")
+    found = value.__index__()
+    if not least <= found <= most:
+        raise refused(name, value, f"give a whole number from {least} to {most}")
+    return found
+
+
+def switch(name, value):
+    """True or false, and nothing that only looks like it."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {_short(value)}: give True or False")
+    return value
+
+
+def text(name, value, *, secret=False):
+    """Text, or nothing."""
+    if value is None or isinstance(value, str):
+        return value and str(value)
+    given = f"of type {type(value).__name__!r}" if secret else _short(value)
+    raise TypeError(f"{name} is {given}: give text")
+
+
+def place(name, value):
+    """A path as text, or nothing."""
+    if value is None:
+        return None
+    try:
+        path = os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name} is {_short(value)}: give a path, as text or a Path") from None
+    if not path:
+        raise refused(name, value, "give the path of a file")
+    return path
 
 
 def money(name, value):
@@ -24,8 +104,30 @@ def money(name, value):
     if isinstance(value, (bool, float)) or not (
         isinstance(value, (str, int)) or type(value).__name__ == "Decimal"
     ):
-        raise TypeError(f"{name} is {value!r}: give USD as text, such as '5.00', or as a Decimal")
-    return str(value)
+        raise TypeError(f"{name} is {_short(value)}: give USD as text, such as '5.00', or as a Decimal")
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        usd = Decimal(value)
+        usable = 0 <= usd < 10**15
+    except InvalidOperation:
+        usable = False
+    if not usable:
+        raise refused(name, value, "give USD, not below 0, as text such as '5.00', or as a Decimal")
+    return f"{usd:f}"
+
+
+def _short(value):
+    """What was given, in so many words that an error or a line of a log can hold it."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value)} bytes>"
+    words = repr(value)
+    return words if len(words) <= 200 else f"{words[:150]}… ({len(words)} characters)"
+
+
+# Thirty years: whoever waits for ever waits no longer.
+_LONGEST = 1e9
+_REPEATS = ("never", "safe", "always")
 
 
 class _Value:
@@ -56,7 +158,7 @@ class _Value:
         return hash(self._facts())
 
     def __repr__(self):
-        facts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        facts = ", ".join(f"{name}={_short(getattr(self, name))}" for name in self._fields)
         return f"{type(self).__name__}({facts})"
 
     def __reduce__(self):
@@ -72,7 +174,7 @@ class Backoff(_Value):
 
     Args:
         first: the first wait, in seconds or as a timedelta.
-        factor: what each wait is multiplied by to get the next.
+        factor: what each wait is multiplied by to get the next, 1 or more.
         most: the longest wait, in seconds or as a timedelta.
         jitter: the share of a wait that is left to chance, 0 to 1.
     """
@@ -80,11 +182,14 @@ class Backoff(_Value):
     __slots__ = _fields = ("first", "factor", "most", "jitter")
 
     def __init__(self, *, first=0.5, factor=2.0, most=8.0, jitter=0.5):
+        first, most = positive("first", first), seconds("most", most)
+        if most < first:
+            raise refused("most", most, f"give no less than the first wait, {first:g} seconds")
         self._set(
-            first=seconds("first", first),
-            factor=float(factor),
-            most=seconds("most", most),
-            jitter=float(jitter),
+            first=first,
+            factor=number("factor", factor, 1, 1e6),
+            most=most,
+            jitter=number("jitter", jitter, 0, 1),
         )
 
 
@@ -100,9 +205,7 @@ class Pace(_Value):
         if interval is not None and waits is not None:
             raise ValueError("a pace has a fixed interval or waits that grow, not both")
         if interval is not None:
-            interval = seconds("interval", interval)
-            if interval == 0:
-                raise ValueError("a pace of 0 seconds would never rest: give a positive number")
+            interval = positive("interval", interval)
         if waits is not None and not isinstance(waits, Backoff):
             raise TypeError(f"waits is {waits!r}: give a Backoff")
         self._set(interval=interval, waits=waits)
@@ -129,8 +232,8 @@ def _pace(poll):
     if isinstance(poll, str):
         if poll == "auto":
             return Pace()
-        raise ValueError(f'poll is {poll!r}: give "auto", seconds, a timedelta or a Pace')
-    return Pace.fixed(seconds("poll", poll))
+        raise refused("poll", poll, 'give "auto", seconds, a timedelta or a Pace')
+    return Pace.fixed(positive("poll", poll))
 
 
 class Policy(_Value):
@@ -179,11 +282,15 @@ class Policy(_Value):
         retry_after_most=60,
     ):
         if retry is not None and not isinstance(retry, Backoff):
-            raise TypeError(f"retry is {retry!r}: give a Backoff")
+            raise TypeError(f"retry is {_short(retry)}: give a Backoff")
+        if not isinstance(repeat, str):
+            raise TypeError(f"repeat is {_short(repeat)}: give one of {', '.join(_REPEATS)}")
+        if repeat not in _REPEATS:
+            raise refused("repeat", repeat, f"give one of {', '.join(_REPEATS)}")
         self._set(
             poll=_pace(poll),
             wait_timeout=seconds("wait_timeout", wait_timeout),
-            request_timeout=seconds("request_timeout", request_timeout),
+            request_timeout=positive("request_timeout", request_timeout),
             repeat=repeat,
             retry=retry or Backoff(),
             not_found_grace=seconds("not_found_grace", not_found_grace),

@@ -60,8 +60,10 @@ class EffectsError(Exception):
         self.resume_line = resume_line
 
 
-class InvalidRequest(EffectsError):
+class InvalidRequest(EffectsError, ValueError):
     """The request or an option is bad, or the service refused it. Nothing is billed.
+
+    It is a ``ValueError`` too, so that options are refused in one way.
 
     Attributes:
         violations: every rule that is broken, as `Violation` objects; empty where the service said no.

@@ -24,7 +24,7 @@ class EffectsError(Exception):
         resume_line: str | None = None,
     ) -> None: ...
 
-class InvalidRequest(EffectsError):
+class InvalidRequest(EffectsError, ValueError):
     violations: tuple[Violation, ...]
     def __init__(self, message: str = "", *, violations: Iterable[Violation] = (), **facts: Any) -> None: ...
 
