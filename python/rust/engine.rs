@@ -6,19 +6,18 @@ use std::time::Instant;
 
 use effects_client::{Ledger, OpenRow};
 use effects_core::{
-    BaseUrl, Budget, Effect, EffectRequest, Error, ErrorKind, Origin, Picture, Time, Widths,
+    BaseUrl, Effect, EffectRequest, Error, ErrorKind, Origin, Picture, Time, Widths,
 };
 use effects_reqwest::{Client, ClientBuilder, Proxy, TaskHandle};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
 
-use crate::many::{self, Many, Plan};
+use crate::many::{self, Funds, Many, Plan};
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
 use crate::purse::{Money, Purse};
-use crate::stake::Lent;
 use crate::submission::Order;
 use crate::submission::Wish;
 use crate::value::{Made, Submitted, Value, task_id};
@@ -155,18 +154,17 @@ impl Engine {
         let price = plain.price.as_deref().map(money).transpose()?.or(known);
         let limit = plain.budget.as_deref().map(money).transpose()?;
         let purse = self.purse(py);
-        let lent = purse.as_ref().map(|purse| purse.lend(limit));
-        let seen = purse.and_then(|purse| purse.price());
-        let limit = lent.as_ref().map(Lent::amount).or(limit);
-        let budget = limit.map_or_else(Budget::unlimited, Budget::limited);
-        let budget = match price.max(seen) {
-            Some(price) => budget.with_price(price),
-            None => budget,
+        let funds = match purse {
+            Some(purse) => match purse.lend(limit, price)? {
+                Some(lent) => Funds::Lent(lent),
+                None => Funds::Later(purse, limit),
+            },
+            None => Funds::Own(limit, price),
         };
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (self.base.clone(), plain.fetch, plain.ordered);
-        Ok(Plan { client, base, widths, budget, lent, ledger, fetch, ordered })
+        Ok(Plan { client, base, widths, funds, ledger, fetch, ordered })
     }
 
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {

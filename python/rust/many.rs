@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::journal;
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
+use crate::purse::Purse;
 use crate::stake::Lent;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, Value, task_id};
@@ -39,13 +40,22 @@ pub struct Plan {
     pub client: Client,
     pub base: BaseUrl,
     pub widths: Widths,
-    pub budget: Budget,
-    /// What the client's own budget holds for all of it.
-    pub lent: Option<Lent>,
+    pub funds: Funds,
     pub ledger: Option<(Ledger, PathBuf)>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
     pub ordered: bool,
+}
+
+/// What many rows may cost.
+#[derive(Debug)]
+pub enum Funds {
+    /// So much, if at all limited, and what one costs at most, if that is known.
+    Own(Option<Decimal>, Option<Decimal>),
+    /// What the client's own budget holds for all of it.
+    Lent(Lent),
+    /// The same, at most so much, once it is known what one costs.
+    Later(Arc<Purse>, Option<Decimal>),
 }
 
 /// A row as Python says it: something to ask for, or a task to follow.
@@ -65,8 +75,8 @@ pub enum RowEnd {
     Ended(usize, Result<Box<Made>, Error>),
     /// The iterator raised: no more rows come.
     Broken(PyErr),
-    /// The journal could not be written to its end.
-    Unwritten(Error),
+    /// All of it could not be begun, or the journal not be written to its end.
+    Wrong(Error),
 }
 
 /// Many rows under way.
@@ -148,7 +158,7 @@ impl Many {
                 shared.permits.add_permits(1);
             }
             match end {
-                Some(RowEnd::Unwritten(error)) => Err(error),
+                Some(RowEnd::Wrong(error)) => Err(error),
                 end => Ok(Value::Row(end.map(Box::new))),
             }
         })
@@ -394,8 +404,15 @@ async fn finish_all(
     drawer: Drawer,
     tell: UnboundedSender<RowEnd>,
 ) {
-    let Plan { client, widths, budget, ledger, fetch, mut lent, .. } = plan;
+    let Plan { client, widths, funds, ledger, fetch, .. } = plan;
+    let (mut lent, budget) = match funds.ready(&client, &shared).await {
+        Ok(ready) => ready,
+        Err(error) => return drop(tell.send(RowEnd::Wrong(error))),
+    };
     let mut many = client.run_many(drawer, widths, budget);
+    if shared.stopped.load(Ordering::SeqCst) {
+        many.stop();
+    }
     let mut finishing = JoinSet::new();
     while let Some(ended) = next(&mut many, &shared).await {
         let Some(open) = shared.open().remove(&ended.index) else { continue };
@@ -420,8 +437,43 @@ async fn finish_all(
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
         if let Ok(Err(error)) = flushed {
-            let _ = tell.send(RowEnd::Unwritten(error));
+            let _ = tell.send(RowEnd::Wrong(error));
         }
+    }
+}
+
+impl Funds {
+    /// The budget of the batch, and what is held for it. A stop ends the wait for it.
+    async fn ready(
+        self,
+        client: &Client,
+        shared: &Shared,
+    ) -> Result<(Option<Lent>, Budget), Error> {
+        let lent = match self {
+            Self::Own(limit, price) => return Ok((None, budget(limit, price))),
+            Self::Lent(lent) => lent,
+            Self::Later(purse, most) => loop {
+                let found = std::pin::pin!(purse.find_price(client));
+                let stop = std::pin::pin!(shared.stop.notified());
+                match select(found, stop).await {
+                    Either::Left((found, _)) => found?,
+                    Either::Right(_) => return Ok((None, Budget::limited(Decimal::ZERO))),
+                }
+                if let Some(lent) = purse.lend(most, None)? {
+                    break lent;
+                }
+            },
+        };
+        let budget = budget(Some(lent.amount()), lent.price());
+        Ok((Some(lent), budget))
+    }
+}
+
+fn budget(limit: Option<Decimal>, price: Option<Decimal>) -> Budget {
+    let budget = limit.map_or_else(Budget::unlimited, Budget::limited);
+    match price {
+        Some(price) => budget.with_price(price),
+        None => budget,
     }
 }
 

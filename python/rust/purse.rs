@@ -81,13 +81,18 @@ impl Money {
             None if self.under_way > 0 => return Ok(Admission::NotYet),
             None if self.doubtful > 0 => return Err(self.unknown()),
             None => {
-                if let Some(task) = self.tasks.first() {
-                    return Ok(Admission::After(task.clone()));
+                if let Some(task) = self.teller() {
+                    return Ok(Admission::After(task));
                 }
             }
         }
         self.under_way += 1;
         Ok(Admission::Granted)
+    }
+
+    /// The task that will tell what one costs, where nobody knows.
+    fn teller(&self) -> Option<TaskId> {
+        self.tasks.first().filter(|_| self.price.is_none()).cloned()
     }
 
     pub fn spend(&mut self, cost: Decimal) {
@@ -145,31 +150,62 @@ impl Purse {
             match admission {
                 Admission::Granted => return Ok(Reserved::of(self)),
                 Admission::NotYet => changed.await,
-                Admission::After(task) => {
-                    let _turn = self.turn.lock().await;
-                    let watched = self.state().tasks.contains(&task);
-                    let followed = client.task(task.clone());
-                    let wait = std::pin::pin!(followed.wait());
-                    let changed = std::pin::pin!(changed);
-                    if watched && let Either::Left((result, _)) = select(wait, changed).await {
-                        self.saw(&task, &result);
-                        if self.state().tasks.contains(&task) {
-                            return Err(untold(&task, &result));
-                        }
-                    }
-                }
+                Admission::After(task) => self.find_out(client, &task).await?,
             }
         }
     }
 
-    /// Sets everything that is left aside for many jobs, or `most` of it.
-    pub fn lend(self: &Arc<Self>, most: Option<Decimal>) -> Lent {
+    /// Sets everything that is left aside for many jobs, or `most` of it; `price` is what one costs at
+    /// most, as far as is known from elsewhere. `None` where a task that runs has to tell it first:
+    /// [`find_price`](Self::find_price), and try again.
+    pub fn lend(
+        self: &Arc<Self>,
+        most: Option<Decimal>,
+        price: Option<Decimal>,
+    ) -> Result<Option<Lent>, Error> {
         let mut state = self.state();
+        state.price = state.price.max(price);
+        match state.price {
+            None if state.doubtful > 0 => return Err(state.unknown()),
+            None if !state.tasks.is_empty() => return Ok(None),
+            _ => {}
+        }
         let left = state.left().max(Decimal::ZERO);
         let amount = most.map_or(left, |most| most.min(left));
         state.lent += amount;
         drop(state);
-        Lent::of(self, amount)
+        Ok(Some(Lent::of(self, amount)))
+    }
+
+    /// Waits until a task that runs has told what one costs, or none is left that could.
+    pub async fn find_price(&self, client: &Client) -> Result<(), Error> {
+        while let Some(task) = self.teller() {
+            self.find_out(client, &task).await?;
+        }
+        Ok(())
+    }
+
+    fn teller(&self) -> Option<TaskId> {
+        self.state().teller()
+    }
+
+    /// Follows a task of this purse until somebody has seen its end.
+    async fn find_out(&self, client: &Client, task: &TaskId) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let changed = std::pin::pin!(self.changed.notified());
+            if !self.state().tasks.contains(task) {
+                return Ok(());
+            }
+            let followed = client.task(task.clone());
+            let wait = std::pin::pin!(followed.wait());
+            if let Either::Left((result, _)) = select(wait, changed).await {
+                self.saw(task, &result);
+                if self.state().tasks.contains(task) {
+                    return Err(untold(task, &result));
+                }
+            }
+        }
     }
 
     /// What one is taken to cost.

@@ -138,6 +138,11 @@ impl Lent {
         self.amount
     }
 
+    /// What one costs at most, if that is known.
+    pub fn price(&self) -> Option<Decimal> {
+        self.purse.price()
+    }
+
     /// A job ended; `submitted`, if it was one to pay for.
     pub fn settle(&mut self, submitted: bool, result: &Result<Effect, Error>) {
         let task = match result {

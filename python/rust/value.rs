@@ -85,7 +85,7 @@ fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
         Some(RowEnd::Broken(error)) => return Err(error),
-        Some(RowEnd::Unwritten(error)) => return Err(failure::exception(py, &error)),
+        Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
         Some(RowEnd::Ended(number, Ok(made))) => (number, Some(effect(py, &made)?), None),
         Some(RowEnd::Ended(number, Err(error))) => {
             (number, None, Some(failure::object(py, &error)?))

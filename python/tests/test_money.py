@@ -103,12 +103,33 @@ def test_without_a_price_one_task_runs_until_its_cost_is_seen(emulator):
     assert second.wait()
 
 
+def test_many_wait_for_a_task_that_runs_to_tell_what_one_costs(emulator):
+    client = limited(emulator, TWO)
+    emulator.script("create", {"kind": "take", "seconds": 0.2})
+    first = client.submit("glass_ball", URL)
+    assert [result.ok for result in client.map(jobs(3), **QUICK)].count(True) == 1
+    assert first.status().done
+    assert is_broke(client)
+    assert emulator.counts["accepted"] == 2
+
+    client = limited(emulator, TWO)
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+    client.submit("glass_ball", URL)
+    # With a price nothing has to be waited for.
+    assert [result.ok for result in client.map(jobs(3), price=ONE, **QUICK)].count(True) == 1
+
+
 def test_a_price_that_cannot_be_found_out_spends_nothing(emulator):
     client = limited(emulator, "5.00")
     emulator.script("create", {"kind": "take", "seconds": 3600})
     task = client.submit("glass_ball", URL)
     with pytest.raises(spark_effects.BudgetExceeded, match=task.id):
         client.submit("glass_ball", URL, policy=Policy(poll=0.01, wait_timeout=0.05))
+    with pytest.raises(spark_effects.BudgetExceeded, match=task.id):
+        list(client.map(jobs(3), policy=Policy(poll=0.01, wait_timeout=0.05), **QUICK))
+    results = client.map(jobs(3), **QUICK)
+    results.stop()
+    assert not any(result.ok for result in results)
     assert emulator.counts["accepted"] == 1
 
 
