@@ -7,6 +7,7 @@ use effects_emulator::{ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, Fa
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::aside::aside;
 use crate::policy::span;
 
 /// An emulator, until it is stopped.
@@ -74,7 +75,7 @@ impl Gateway {
     #[new]
     fn new(py: Python<'_>, options: PlainOptions) -> PyResult<Self> {
         let builder = options.builder().map_err(PyValueError::new_err)?;
-        let started = py.detach(|| builder.start());
+        let started = aside(py, || builder.start())?;
         let emulator = started.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(Self {
             base_url: emulator.base_url().to_owned(),
@@ -95,10 +96,11 @@ impl Gateway {
 
     /// Scripts the next requests of an endpoint: a JSON list of faults, `null` for none.
     fn script(&self, endpoint: &str, faults: &str) -> PyResult<()> {
-        let wrong = |error: serde_json::Error| PyValueError::new_err(error.to_string());
         let name = serde_json::Value::from(endpoint);
-        let endpoint: Endpoint = serde_json::from_value(name).map_err(wrong)?;
-        let faults: Vec<Option<Fault>> = serde_json::from_str(faults).map_err(wrong)?;
+        let endpoint: Endpoint = serde_json::from_value(name)
+            .map_err(|error| PyValueError::new_err(format!("endpoint: {error}")))?;
+        let faults: Vec<Option<Fault>> = serde_json::from_str(faults)
+            .map_err(|error| PyValueError::new_err(format!("faults: {error}")))?;
         self.with(|emulator| emulator.next(endpoint, faults))?
             .map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -114,7 +116,9 @@ impl Gateway {
     fn advance(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
         let by =
             span("seconds", seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        py.detach(|| self.with(|emulator| emulator.advance(by)))?
+        let emulator = self.emulator()?;
+        // Paintings take their time.
+        aside(py, move || emulator.advance(by))?
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
 
@@ -141,17 +145,22 @@ impl Gateway {
     }
 
     /// Stops it; again is no error.
-    fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.end());
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.take();
+        aside(py, move || drop(running))
     }
 }
 
 impl Gateway {
     fn with<T>(&self, act: impl FnOnce(&Emulator) -> T) -> PyResult<T> {
-        // What takes its time must not make whoever asks next wait for it with the interpreter's lock.
+        self.emulator().map(|emulator| act(&emulator))
+    }
+
+    /// The emulator itself: what takes its time must make nobody wait for the lock around it.
+    fn emulator(&self) -> PyResult<Arc<Emulator>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match running {
-            Some((owner, emulator)) if owner == std::process::id() => Ok(act(&emulator)),
+            Some((owner, emulator)) if owner == std::process::id() => Ok(emulator),
             Some(other) => {
                 std::mem::forget(other);
                 Err(PyRuntimeError::new_err(
@@ -163,19 +172,26 @@ impl Gateway {
         }
     }
 
-    fn end(&self) {
+    fn take(&self) -> Option<Arc<Emulator>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match running {
-            Some((owner, emulator)) if owner == std::process::id() => drop(emulator),
-            // Its threads are another process's: there is nothing to stop here, and nobody to wait for.
-            Some(other) => std::mem::forget(other),
-            None => {}
+        match running? {
+            (owner, emulator) if owner == std::process::id() => Some(emulator),
+            other => {
+                // Its threads are another process's: there is nothing to stop here, and nobody to wait
+                // for.
+                std::mem::forget(other);
+                None
+            }
         }
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.end();
+        let running = self.take();
+        // Whoever dropped it holds the interpreter's lock, and everybody would wait with them. Where
+        // there is no thread to be had, that is what remains.
+        let ended = std::thread::Builder::new().spawn(move || drop(running));
+        drop(ended);
     }
 }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
 
+use crate::aside::aside;
 use crate::many::{self, Funds, Many, Plan};
 use crate::note::{Note, Noting};
 use crate::operation::Operation;
@@ -223,7 +224,7 @@ impl Engine {
         if let Some(image) = image
             && image.draft() == effects_core::DraftImage::Local
         {
-            if let Err(error) = py.detach(|| image.photo()) {
+            if let Err(error) = aside(py, || image.photo())? {
                 problems.push(failure::object(py, &error)?);
             }
             let uploads = self.setup.uploads.as_deref().map_or(Ok(Default::default()), str::parse);

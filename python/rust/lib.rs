@@ -11,6 +11,7 @@
 // Everything here is for the module alone.
 #![allow(unreachable_pub)]
 
+mod aside;
 mod catalogue;
 mod command;
 mod emulator;

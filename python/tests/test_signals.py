@@ -1,11 +1,12 @@
 """Ctrl-C in every blocking call: it is answered at once, says what goes on, and loses nothing."""
 
+import os
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from conftest import URL
+from conftest import ROOT, URL
 
 import spark_effects
 
@@ -23,6 +24,7 @@ def interrupt():
     began.append(time.monotonic())
     os.kill(os.getpid(), signal.SIGINT)
 
+{setup}
 threading.Thread(target=interrupt, daemon=True).start()
 try:
     {call}
@@ -35,8 +37,8 @@ else:
 """
 
 
-def interrupted(emulator, call):
-    script = textwrap.dedent(CHILD).replace("{call}", call)
+def interrupted(emulator, call, setup=""):
+    script = textwrap.dedent(CHILD).replace("{call}", call).replace("{setup}", setup)
     arguments = [sys.executable, "-c", script, emulator.base_url, emulator.api_key]
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
@@ -62,6 +64,24 @@ def test_a_wait_is_left_and_says_how_to_resume(emulator, name):
     (task,) = {seen.path.rsplit("/", 1)[1] for seen in emulator.requests if seen.endpoint == "task"}
     assert f"effects wait {task} --base-url {emulator.base_url}" in notes
     assert emulator.counts["accepted"] == 1
+
+
+def test_a_check_of_a_photo_that_does_not_come_is_left(emulator, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    notes, _ = interrupted(emulator, f"client.check('glass_ball', {str(tmp_path / 'fifo')!r})")
+    assert "no notes" not in notes
+
+
+PAINTINGS = """
+paused = spark_effects.Emulator(clock="virtual", latency=10)
+for _ in range(12):
+    paused.client().submit("glass_ball", "examples/chelsea.png", width=2048, height=2048)
+"""
+
+
+def test_time_that_has_to_be_painted_is_left(emulator, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    interrupted(emulator, "paused.advance(100)", PAINTINGS)
 
 
 def test_a_look_that_hangs_is_left(emulator):

@@ -1,0 +1,43 @@
+//! What blocks, done on a thread of its own while the caller answers signals.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+/// Does it without the interpreter's lock. A signal ends the waiting and not the work.
+pub fn aside<T, F>(py: Python<'_>, work: F) -> PyResult<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let (tell, mut told) = sync_channel(1);
+    let started = thread::Builder::new().name("spark-effects-aside".to_owned()).spawn(move || {
+        // Whoever was interrupted does not listen any more.
+        let _ = tell.send(work());
+    });
+    started.map_err(|error| {
+        PyRuntimeError::new_err(format!("the machine has no thread to give: {error}"))
+    })?;
+    loop {
+        let received;
+        (told, received) = py.detach(move || {
+            let received = told.recv_timeout(BETWEEN_SIGNALS);
+            (told, received)
+        });
+        match received {
+            Ok(done) => return Ok(done),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(PyRuntimeError::new_err(
+                    "a thread of the package panicked: see stderr",
+                ));
+            }
+        }
+    }
+}
+
+/// Ctrl-C is answered within this time.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(40);
