@@ -1,8 +1,13 @@
 """The pytest plugin, as a user's own tests see it."""
 
+import re
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
-from spark_effects import AsyncClient, Client
+from spark_effects import AsyncClient, Client, pytest_plugin
 
 
 def test_the_fixture_gives_an_emulator_that_client_finds(effects_emulator):
@@ -22,3 +27,21 @@ def test_time_is_the_test_s_on_request(effects_emulator):
 
 def test_each_test_has_one_of_its_own(effects_emulator):
     assert effects_emulator.requests == []
+
+
+def pytest_of(folder, *options):
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *options, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+
+
+def test_the_documented_examples_work_as_they_stand(tmp_path):
+    blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", pytest_plugin.__doc__ + "\n")
+    (tmp_path / "test_mine.py").write_text("".join(textwrap.dedent(block) for block in blocks))
+    done = pytest_of(tmp_path)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_it_can_be_left_out(tmp_path):
+    (tmp_path / "test_mine.py").write_text("def test_mine(effects_emulator): pass")
+    done = pytest_of(tmp_path, "-p", "no:spark_effects")
+    assert "fixture 'effects_emulator' not found" in done.stdout

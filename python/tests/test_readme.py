@@ -1,4 +1,4 @@
-"""The README's snippets work as they stand."""
+"""The READMEs' snippets work as they stand."""
 
 import re
 import subprocess
@@ -7,7 +7,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+TEXTS = [(ROOT / name).read_text() for name in ("README.md", "python/README.md")]
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", "\n".join(TEXTS), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
@@ -22,4 +23,4 @@ def test_a_snippet(number, tmp_path):
 
 
 def test_there_are_snippets():
-    assert len(SNIPPETS) >= 4
+    assert len(SNIPPETS) >= 5

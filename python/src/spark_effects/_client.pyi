@@ -9,7 +9,7 @@ from ._templates import Template, UnlistedTemplate
 from ._values import Money, Policy, Poll, Repeat, Seconds
 from .errors import Violation
 
-__all__: list[str]
+__all__ = ["AsyncClient", "Client"]
 
 class _ClientBase:
     def __init__(

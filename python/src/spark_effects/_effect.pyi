@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-__all__: list[str]
+__all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
 class _Record:
     def __hash__(self) -> int: ...

@@ -8,7 +8,7 @@ from ._client import AsyncClient, Client
 from ._effect import _Record  # pyright: ignore[reportPrivateUsage]
 from ._values import Money, Seconds
 
-__all__: list[str]
+__all__ = ["Emulator", "SeenRequest"]
 
 Fault = str | Mapping[str, Any] | None
 

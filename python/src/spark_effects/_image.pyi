@@ -1,7 +1,7 @@
 from os import PathLike
 from typing import Any, Protocol
 
-__all__: list[str]
+__all__ = ["plain_image"]
 
 class _File(Protocol):
     def read(self) -> bytes: ...

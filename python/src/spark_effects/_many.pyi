@@ -8,7 +8,7 @@ from ._templates import Template, UnlistedTemplate
 from ._values import _Value
 from .errors import EffectsError
 
-__all__: list[str]
+__all__ = ["AsyncResults", "Job", "Result", "ResultList", "Results", "start"]
 
 class Job(_Value):
     @property

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 from ._effect import Effect, Event, TaskStatus
 from ._values import Policy, Seconds
 
-__all__: list[str]
+__all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
 class _TaskBase:
     id: str

@@ -5,7 +5,20 @@ from typing import Any, Literal
 
 from .errors import InvalidRequest
 
-__all__: list[str]
+__all__ = [
+    "Backoff",
+    "Pace",
+    "Policy",
+    "money",
+    "number",
+    "place",
+    "positive",
+    "refused",
+    "seconds",
+    "switch",
+    "text",
+    "whole",
+]
 
 Seconds = float | timedelta
 Repeat = Literal["never", "safe", "always"]

@@ -1,7 +1,21 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__: list[str]
+__all__ = [
+    "AuthError",
+    "BudgetExceeded",
+    "EffectsError",
+    "InvalidRequest",
+    "OutOfCredit",
+    "OutcomeUnknown",
+    "RateLimited",
+    "TaskFailed",
+    "TaskNotFound",
+    "TransportError",
+    "UnreadableAnswer",
+    "Violation",
+    "WaitTimeout",
+]
 
 class EffectsError(Exception):
     kind: str | None

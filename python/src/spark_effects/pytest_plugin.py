@@ -2,9 +2,18 @@
 
 ::
 
-    def test_mine(effects_emulator):
+    import pytest
+    from spark_effects import Client, TaskFailed
+
+
+    def my_code():
+        return Client(poll=0.01).run("glass_ball", "https://example.com/cat.jpg")
+
+
+    def test_what_a_failure_costs(effects_emulator):
         effects_emulator.script("create", {"kind": "fail", "code": "3009095"})
-        my_code(base_url=effects_emulator.base_url, api_key=effects_emulator.api_key)
+        with pytest.raises(TaskFailed):
+            my_code()
         assert effects_emulator.counts["accepted"] == 1
 
 Options of the emulator go into a mark::

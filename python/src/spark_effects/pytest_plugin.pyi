@@ -4,7 +4,7 @@ import pytest
 
 from ._emulator import Emulator
 
-__all__: list[str]
+__all__ = ["effects_emulator"]
 
 def pytest_configure(config: pytest.Config) -> None: ...
 @pytest.fixture
