@@ -167,6 +167,36 @@ impl Batch {
         self.add(Run::submit(request, Arc::clone(&self.policy), seed, now))
     }
 
+    /// Adds a run that submits a request and whose wait begins now: it asks for neither a place
+    /// among the tasks nor the budget's leave, for whoever adds it waits for it already and has
+    /// settled both.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use effects_core::{
+    ///     Batch, BatchStep, EffectRequest, Policy, Seed, Template, Time, Widths,
+    /// };
+    ///
+    /// let now = Time::from_millis(0);
+    /// let widths = Widths { tasks: 1, ..Widths::default() };
+    /// let mut batch = Batch::new(Arc::new(Policy::default()), widths, Seed::from(1), now);
+    /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+    /// batch.submit_at_once(request.clone(), now);
+    /// batch.submit_at_once(request, now);
+    /// // Both write their intents, though there is one place among the tasks.
+    /// assert!(matches!(batch.step(now), BatchStep::Record(..)));
+    /// assert!(matches!(batch.step(now), BatchStep::Record(..)));
+    /// # Ok::<(), effects_core::InvalidRequest>(())
+    /// ```
+    pub fn submit_at_once(&mut self, request: EffectRequest, now: Time) -> RunId {
+        let seed = Seed::from(self.dice.next());
+        let mut run = Run::submit(request, Arc::clone(&self.policy), seed, now);
+        run.begin(now);
+        let id = self.add(run);
+        self.activate(id.index);
+        id
+    }
+
     /// Adds a run that follows a task submitted before, at this time if that is known. Two runs
     /// that follow the same task share its polls.
     pub fn attach(
@@ -263,10 +293,16 @@ impl Batch {
         self.now = self.now.max(now);
         self.fed = true;
         for index in self.slots.indices() {
-            if let Some(run) = &mut self.slots.slot(index).run {
-                run.detach(self.now);
-            }
-            self.make_ready(index);
+            self.let_go(index);
+        }
+    }
+
+    /// Stops watching one run: what of it has not left does not leave, a submission in flight is
+    /// awaited. A handle of a run that is over is ignored.
+    pub fn detach_run(&mut self, id: RunId, now: Time) {
+        self.now = self.now.max(now);
+        if let Some(index) = self.slots.find(id) {
+            self.let_go(index);
         }
     }
 
@@ -346,8 +382,7 @@ impl Batch {
             }
             Want::Submit => {
                 self.note_posting(index);
-                self.ask_for_submission(index, deadline);
-                None
+                self.ask_for_submission(index, deadline)
             }
             Want::Poll => self.ask_for_poll(index, deadline),
             Want::Sleep(until) => {
@@ -384,6 +419,13 @@ impl Batch {
                 None
             }
         }
+    }
+
+    fn let_go(&mut self, index: u32) {
+        if let Some(run) = &mut self.slots.slot(index).run {
+            run.detach(self.now);
+        }
+        self.make_ready(index);
     }
 
     /// Keeps the count of submissions in flight true to what the run says.

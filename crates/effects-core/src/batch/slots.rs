@@ -9,6 +9,14 @@ pub struct RunId {
     generation: u32,
 }
 
+impl RunId {
+    /// Its place: less than the most runs that were ever in the batch at once, and no other's as
+    /// long as this run is. For a driver's own table of runs.
+    pub fn place(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// A place in a queue. It counts as long as the run has not been moved since: whoever moves it need
 /// not find it elsewhere first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

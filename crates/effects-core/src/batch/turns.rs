@@ -6,6 +6,7 @@
 //! leave: their answer still comes in time.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::budget::Admission;
 use super::slots::{Slots, Ticket};
@@ -31,16 +32,32 @@ pub(super) struct Turns {
 }
 
 impl Batch {
-    pub(super) fn ask_for_submission(&mut self, index: u32, deadline: Time) {
+    pub(super) fn ask_for_submission(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
         let ticket = self.slots.ticket(index);
-        if self.slots.slot(index).active {
-            self.timers.set(index, deadline);
-            self.turns.retries.push_back(ticket);
-        } else {
+        if !self.slots.slot(index).active {
             // Its wait has not begun.
             self.timers.clear(index);
             self.turns.fresh.push_back(ticket);
+            return None;
         }
+        // One whose wait has no length may still leave in its first moment.
+        let patient = !self.policy.wait_timeout.is_zero();
+        if self.now > deadline || (patient && self.now == deadline) {
+            return Some(self.turn_never_came(index));
+        }
+        self.timers.set(index, deadline.max(self.now + TICK));
+        self.turns.retries.push_back(ticket);
+        None
+    }
+
+    fn turn_never_came(&mut self, index: u32) -> BatchStep {
+        let (kind, reason) = if self.now < self.throttle.until() {
+            (ErrorKind::RateLimited, "the service asked for a pause beyond the end of the wait")
+        } else {
+            (ErrorKind::Transport, "others were submitting for the whole of the wait")
+        };
+        let trouble = Trouble::NotSent { reason: reason.to_owned() };
+        self.finish(index, Outcome::Refused(Refused { kind, trouble, attempts: 0 }))
     }
 
     pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
@@ -213,5 +230,7 @@ fn next(queue: &mut VecDeque<Ticket>, slots: &Slots) -> Option<u32> {
     None
 }
 
+/// The shortest time there is.
+const TICK: Duration = Duration::from_millis(1);
 /// How many that wait to look are compared for each look that is scarce.
 const DRAWS: usize = 128;

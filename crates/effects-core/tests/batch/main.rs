@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod following;
+mod joining;
 mod money;
 #[path = "../common/odd.rs"]
 mod odd;
