@@ -12,6 +12,7 @@ use effects_core::{
 };
 
 use crate::clock::TokioClock;
+use crate::open_batch::OpenBatch;
 use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
@@ -64,8 +65,8 @@ impl Client {
 
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
     #[must_use]
-    pub fn with_policy(&self, policy: Policy) -> Self {
-        Self { policy: Arc::new(policy), ..self.clone() }
+    pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
+        Self { policy: policy.into(), ..self.clone() }
     }
 
     /// The same client with a journal: no submission leaves before its intent is in it, no poll
@@ -136,6 +137,12 @@ impl Client {
         I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn AsyncJournal>>> + 'static>,
     {
         RunMany::start(self, jobs.into_iter().map(Into::into), widths, budget)
+    }
+
+    /// A batch that stays open, for runs that come one by one and are waited for one by one. Needs
+    /// a tokio runtime to be called.
+    pub fn open_batch(&self) -> OpenBatch {
+        OpenBatch::start(self)
     }
 
     /// A task submitted before, by whomever.

@@ -209,7 +209,7 @@ const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 
 /// Exchanges at once. With the connections that wait for their next use, this stays well below the
 /// thousand files that a process may usually open.
-const MOST_AT_ONCE: usize = 256;
+pub(crate) const MOST_AT_ONCE: usize = 256;
 
 /// No answer about a task is longer.
 const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;

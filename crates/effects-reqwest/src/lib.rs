@@ -28,7 +28,9 @@
 mod abandonment;
 mod client;
 mod clock;
+mod driver;
 mod http_client;
+mod open_batch;
 mod run_many;
 mod task_handle;
 mod tls;
@@ -41,6 +43,7 @@ pub use client::Client;
 pub use clock::TokioClock;
 pub use effects_client::{ClientBuilder, Ended, Job, Proxy, Work, read_photo};
 pub use effects_core::*;
+pub use open_batch::{OpenBatch, Waiter};
 pub use run_many::RunMany;
 pub use task_handle::TaskHandle;
 pub use transport::ReqwestTransport;

@@ -1,29 +1,21 @@
 //! Many runs at once, in one tokio task.
 //!
-//! That task drives the core's [`Batch`]; exchanges and journal writes run in tasks of their own,
-//! so that writes which wait for the disk side by side are committed together. Jobs are drawn as
-//! room comes, on a thread of their own, so that one that takes long to come (a photo to upload, a
-//! file to read) holds up no poll; and only as far as ends are read: neither a long list of jobs nor
-//! a slow reader of ends takes memory.
+//! Jobs are drawn as room comes, on a thread of its own, so that one that takes long to come (a
+//! photo to upload, a file to read) holds up no poll; and only as far as ends are read: neither a
+//! long list of jobs nor a slow reader of ends takes memory.
 
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
 
-use effects_client::{Backlog, Ended, Job, Work, fresh_seed, telemetry, unrecorded};
-use effects_core::{
-    Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Budget, Call, CallId,
-    Cause, Detached, Effect, Entry, Error, JournalError, RunId, Time, Widths,
-};
+use effects_client::{Backlog, Ended, Work, fresh_seed};
+use effects_core::{AsyncClock, Batch, Budget, Cause, Detached, Effect, Error, Widths};
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::{Instrument, Span};
 
 use crate::client::Client;
+use crate::driver::{Arrival, AsyncJob, Crowd, Driver, Driving};
 
 /// The ends of many runs, as they come: a [`Stream`]. Made by [`Client::run_many`].
 ///
@@ -33,37 +25,35 @@ use crate::client::Client;
 pub struct RunMany {
     ends: UnboundedReceiver<Ended>,
     backlog: Backlog,
-    stop: UnboundedSender<Arrival>,
+    words: Words,
 }
+
+type Words = UnboundedSender<Arrival<Word>>;
 
 impl RunMany {
     pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths, budget: Budget) -> Self
     where
-        I: Iterator<Item = Job<Arc<dyn AsyncJournal>>> + Send + 'static,
+        I: Iterator<Item = AsyncJob> + Send + 'static,
     {
         let (tell, ends) = unbounded_channel();
         let backlog = Backlog::default();
-        let (arrive, arrivals) = unbounded_channel();
-        let stop = arrive.clone();
-        let now = client.shared().clock.now();
-        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
-        let driver = Driver {
-            client: client.clone(),
-            batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
+        let (wish, wishes) = mpsc::channel();
+        let queue = Queue {
             tell,
             backlog: backlog.clone(),
-            rows: HashMap::new(),
-            arrive: arrive.clone(),
-            arrivals,
+            wish,
             drawn: 0,
             hungry: 0,
             wished: 0,
             detached: false,
         };
-        let (wish, wishes) = mpsc::channel();
-        thread::spawn(move || draw(jobs, &wishes, &arrive));
-        tokio::spawn(driver.run(wish));
-        Self { ends, backlog, stop }
+        let now = client.shared().clock.now();
+        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
+        let (driver, words) = Driver::new(client, batch.with_budget(budget), queue);
+        let drawn = words.clone();
+        thread::spawn(move || draw(jobs, &wishes, &drawn));
+        tokio::spawn(driver.run());
+        Self { ends, backlog, words }
     }
 
     /// The next end; `None` when every job has ended.
@@ -76,13 +66,13 @@ impl RunMany {
     /// Stops the watching: the ends still to come tell what was known of each.
     pub fn stop(&self) {
         // The driver is gone only when everything has ended.
-        let _ = self.stop.send(Arrival::Stop);
+        let _ = self.words.send(Arrival::Word(Word::Stop));
     }
 
     fn was_read(&self, ended: Option<&Ended>) {
         if ended.is_some() && self.backlog.read() {
             // The driver is gone where nothing is left to draw.
-            let _ = self.stop.send(Arrival::Room);
+            let _ = self.words.send(Arrival::Word(Word::Room));
         }
     }
 }
@@ -105,25 +95,20 @@ impl Drop for RunMany {
     }
 }
 
-/// What comes back to the driver.
-enum Arrival {
-    Answered(RunId, CallId, Answer),
-    Written(RunId, Entry, Result<(), JournalError>),
+/// What the driver is told.
+enum Word {
     /// The next job; `None` after the last.
-    Drawn(Option<Box<Job<Arc<dyn AsyncJournal>>>>),
+    Drawn(Option<Box<AsyncJob>>),
     /// The reader of ends has caught up.
     Room,
     Stop,
 }
 
-struct Driver {
-    client: Client,
-    batch: Batch,
+/// Jobs that are drawn one after the other, each known by its place.
+struct Queue {
     tell: UnboundedSender<Ended>,
     backlog: Backlog,
-    rows: HashMap<RunId, Row>,
-    arrive: UnboundedSender<Arrival>,
-    arrivals: UnboundedReceiver<Arrival>,
+    wish: mpsc::Sender<u32>,
     drawn: usize,
     /// Jobs there is room for, and of them those asked for that have not come.
     hungry: u32,
@@ -131,135 +116,22 @@ struct Driver {
     detached: bool,
 }
 
-/// What the driver knows of a run beside the batch.
-struct Row {
-    index: usize,
-    span: Span,
-    journal: Option<Arc<dyn AsyncJournal>>,
-}
-
-impl Driver {
-    async fn run(mut self, wish: mpsc::Sender<u32>) {
-        loop {
-            // Every answer that is there is told before the batch looks at its time limits: an
-            // answer that waited for the driver is not late.
-            while let Ok(arrival) = self.arrivals.try_recv() {
-                self.take(arrival);
-            }
-            self.wish(&wish);
-            match self.batch.step(self.now()) {
-                BatchStep::Record(run, entry) => self.write(run, entry),
-                BatchStep::Send(run, call) => self.send(run, call),
-                BatchStep::Hungry(room) => self.hungry = room,
-                BatchStep::Sleep(until) => {
-                    let wait = until.since(self.now()).min(LONGEST_SLEEP);
-                    if let Ok(Some(arrival)) =
-                        tokio::time::timeout(wait, self.arrivals.recv()).await
-                    {
-                        self.take(arrival);
-                    }
-                }
-                BatchStep::Notify(run, event) => {
-                    if let Some(row) = self.rows.get(&run) {
-                        telemetry::tell(&row.span, &event);
-                    }
-                }
-                BatchStep::Done(run, outcome) => {
-                    let result = outcome.into_result();
-                    let result = result.map_err(|error| self.client.with_resume_line(error));
-                    self.end(run, result);
-                }
-                BatchStep::Empty => return,
-            }
-        }
-    }
-
-    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
-    fn wish(&mut self, wish: &mpsc::Sender<u32>) {
-        if self.hungry > 0 && !self.backlog.is_full() {
-            let room = std::mem::take(&mut self.hungry);
-            // The thread that draws ends only after the last job.
-            let _ = wish.send(room.saturating_sub(self.wished));
-            self.wished = self.wished.max(room);
-        }
-    }
-
-    fn write(&self, run: RunId, entry: Entry) {
-        let own = self.rows.get(&run).and_then(|row| row.journal.clone());
-        let (client, arrive) = (self.client.clone(), self.arrive.clone());
-        tokio::spawn(async move {
-            let journal = own.as_deref().unwrap_or_else(|| client.journal());
-            let written = journal.write(&entry).await;
-            // The driver outlives every run whose entry is awaited.
-            let _ = arrive.send(Arrival::Written(run, entry, written));
-        });
-    }
-
-    fn send(&self, run: RunId, call: Call) {
-        let span = self.rows.get(&run).map_or_else(Span::none, |row| row.span.clone());
-        let (client, arrive) = (self.client.clone(), self.arrive.clone());
-        let exchange = async move {
-            let answer = client.shared().transport.send(&call).await;
-            let _ = arrive.send(Arrival::Answered(run, call.id, answer));
-        };
-        tokio::spawn(exchange.instrument(span));
-    }
-
-    fn feed(&mut self, job: Option<Box<Job<Arc<dyn AsyncJournal>>>>) {
-        let Some(job) = job else { return self.batch.feed_no_more() };
+impl Queue {
+    fn feed(&mut self, job: Option<Box<AsyncJob>>, driving: &mut Driving<usize>) {
+        let Some(job) = job else { return driving.batch.feed_no_more() };
         self.wished = self.wished.saturating_sub(1);
         let index = self.drawn;
         self.drawn += 1;
-        let Job { work, journal } = *job;
         if self.detached {
             // It came too late to be begun.
-            let task_id = match work {
+            let task_id = match job.work {
                 Work::Submit(_) => None,
                 Work::Watch { task, .. } => Some(task),
             };
             let error = Error::from(Cause::Detached(Detached { task_id }));
-            return self.tell(index, Err(self.client.with_resume_line(error)));
+            return self.tell(index, Err(driving.with_resume_line(error)));
         }
-        let now = self.now();
-        let (run, span) = match work {
-            Work::Submit(request) => {
-                let span = telemetry::task_span(Some(request.template()), None);
-                (self.batch.submit(request, now), span)
-            }
-            Work::Watch { task, template, submitted } => {
-                let span = telemetry::task_span(template.as_ref(), Some(&task));
-                (self.batch.attach(task, template, submitted, now), span)
-            }
-        };
-        self.rows.insert(run, Row { index, span, journal });
-    }
-
-    fn take(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Answered(run, call, answer) => {
-                self.batch.reply(self.now(), run, call, answer.as_reply());
-            }
-            Arrival::Written(run, entry, Ok(())) => self.batch.recorded(run, entry.id),
-            Arrival::Written(run, entry, Err(error)) => {
-                // Nothing is sent that is not on record, so this is the end of the run.
-                self.batch.give_up(run);
-                let error = unrecorded(&error, &entry);
-                self.end(run, Err(self.client.with_resume_line(error)));
-            }
-            Arrival::Drawn(job) => self.feed(job),
-            // The next wish is granted.
-            Arrival::Room => {}
-            Arrival::Stop => {
-                self.detached = true;
-                self.batch.detach(self.now());
-            }
-        }
-    }
-
-    fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
-        if let Some(Row { index, .. }) = self.rows.remove(&run) {
-            self.tell(index, result);
-        }
+        driving.begin(*job, index, false);
     }
 
     fn tell(&self, index: usize, result: Result<Effect, Error>) {
@@ -267,28 +139,52 @@ impl Driver {
         // Where nobody listens any more, what is in flight is still awaited.
         let _ = self.tell.send(Ended { index, result });
     }
+}
 
-    fn now(&self) -> Time {
-        self.client.shared().clock.now()
+impl Crowd for Queue {
+    type Word = Word;
+    type Known = usize;
+
+    fn hear(&mut self, word: Word, driving: &mut Driving<usize>) {
+        match word {
+            Word::Drawn(job) => self.feed(job, driving),
+            // The next wish is granted.
+            Word::Room => {}
+            Word::Stop => {
+                self.detached = true;
+                driving.batch.detach(driving.now());
+            }
+        }
+    }
+
+    fn make_room(&mut self, room: u32) {
+        self.hungry = room;
+    }
+
+    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
+    fn before_step(&mut self) {
+        if self.hungry > 0 && !self.backlog.is_full() {
+            let room = std::mem::take(&mut self.hungry);
+            // The thread that draws ends only after the last job.
+            let _ = self.wish.send(room.saturating_sub(self.wished));
+            self.wished = self.wished.max(room);
+        }
+    }
+
+    fn end(&mut self, index: usize, result: Result<Effect, Error>, _client: &Client) {
+        self.tell(index, result);
     }
 }
 
 /// Draws as many jobs as are wished for, until there are no more or the driver is gone.
-fn draw(
-    mut jobs: impl Iterator<Item = Job<Arc<dyn AsyncJournal>>>,
-    wishes: &mpsc::Receiver<u32>,
-    arrive: &UnboundedSender<Arrival>,
-) {
+fn draw(mut jobs: impl Iterator<Item = AsyncJob>, wishes: &mpsc::Receiver<u32>, words: &Words) {
     while let Ok(wished) = wishes.recv() {
         for _ in 0..wished {
             let job = jobs.next().map(Box::new);
             let last = job.is_none();
-            if arrive.send(Arrival::Drawn(job)).is_err() || last {
+            if words.send(Arrival::Word(Word::Drawn(job))).is_err() || last {
                 return;
             }
         }
     }
 }
-
-/// The timer stands still while a laptop sleeps; the wall clock does not.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);

@@ -1,0 +1,252 @@
+//! The tokio task that drives a [`Batch`], wherever its runs come from and whoever waits for them.
+//!
+//! Exchanges run in tasks of their own, and so do journal writes that take their time, so that
+//! writes which wait for the disk side by side are committed together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use effects_client::{Job, Work, telemetry, unrecorded};
+use effects_core::{
+    Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId, Effect,
+    Entry, Error, JournalError, RunId, Time,
+};
+use futures_util::FutureExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::{Instrument, Span};
+
+use crate::client::Client;
+
+/// A job of the async client.
+pub(crate) type AsyncJob = Job<Arc<dyn AsyncJournal>>;
+
+/// Where a driver's runs come from, and who waits for them.
+pub(crate) trait Crowd: Send + 'static {
+    /// What it sends to its driver.
+    type Word: Send + 'static;
+    /// What it knows of a run.
+    type Known: Send + 'static;
+
+    /// Something it sent arrived.
+    fn hear(&mut self, word: Self::Word, driver: &mut Driving<Self::Known>);
+    /// There is room for so many more runs.
+    fn make_room(&mut self, room: u32);
+    /// A run is over.
+    fn end(&mut self, known: Self::Known, result: Result<Effect, Error>, client: &Client);
+    /// Called before every step.
+    fn before_step(&mut self) {}
+}
+
+/// What comes back to the driver.
+pub(crate) enum Arrival<W> {
+    Answered(RunId, CallId, Answer),
+    Written(RunId, Entry, Result<(), JournalError>),
+    Word(W),
+}
+
+/// A driver, and the crowd it works for.
+pub(crate) struct Driver<C: Crowd> {
+    crowd: C,
+    driving: Driving<C::Known>,
+    arrive: UnboundedSender<Arrival<C::Word>>,
+    arrivals: UnboundedReceiver<Arrival<C::Word>>,
+}
+
+/// A batch being driven.
+pub(crate) struct Driving<K> {
+    client: Client,
+    pub(crate) batch: Batch,
+    rows: Rows<K>,
+}
+
+/// What is known of a run beside the batch. Thousands wait at once, so it is small.
+struct Row<K> {
+    run: RunId,
+    known: K,
+    /// None where nobody subscribes to it.
+    span: Option<Box<Span>>,
+    journal: Option<Arc<dyn AsyncJournal>>,
+}
+
+impl<K> Row<K> {
+    fn span(&self) -> Span {
+        self.span.as_deref().map_or_else(Span::none, Clone::clone)
+    }
+}
+
+/// The rows, by their runs' places.
+struct Rows<K>(Vec<Option<Row<K>>>);
+
+impl<K> Rows<K> {
+    fn add(&mut self, row: Row<K>) {
+        let place = row.run.place();
+        if self.0.len() <= place {
+            self.0.resize_with(place + 1, || None);
+        }
+        self.0[place] = Some(row);
+    }
+
+    fn get(&self, run: RunId) -> Option<&Row<K>> {
+        self.0.get(run.place())?.as_ref().filter(|row| row.run == run)
+    }
+
+    fn remove(&mut self, run: RunId) -> Option<Row<K>> {
+        self.0.get_mut(run.place())?.take_if(|row| row.run == run)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Row<K>> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<K> Driving<K> {
+    /// Begins a job.
+    pub(crate) fn begin(&mut self, job: AsyncJob, known: K, at_once: bool) {
+        let Job { work, journal } = job;
+        let now = self.now();
+        let (run, span) = match work {
+            Work::Submit(request) => {
+                let span = telemetry::task_span(Some(request.template()), None);
+                let run = if at_once {
+                    self.batch.submit_at_once(request, now)
+                } else {
+                    self.batch.submit(request, now)
+                };
+                (run, span)
+            }
+            Work::Watch { task, template, submitted } => {
+                let span = telemetry::task_span(template.as_ref(), Some(&task));
+                (self.batch.attach(task, template, submitted, now), span)
+            }
+        };
+        let span = (!span.is_disabled()).then(|| Box::new(span));
+        self.rows.add(Row { run, known, span, journal });
+    }
+
+    /// Stops watching the runs of which this holds.
+    pub(crate) fn detach_those(&mut self, which: impl Fn(&K) -> bool) {
+        let now = self.now();
+        for row in self.rows.all() {
+            if which(&row.known) {
+                self.batch.detach_run(row.run, now);
+            }
+        }
+    }
+
+    pub(crate) fn with_resume_line(&self, error: Error) -> Error {
+        self.client.with_resume_line(error)
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.client.shared().clock.now()
+    }
+}
+
+impl<C: Crowd> Driver<C> {
+    /// A driver, and what it is sent words with.
+    pub(crate) fn new(
+        client: &Client,
+        batch: Batch,
+        crowd: C,
+    ) -> (Self, UnboundedSender<Arrival<C::Word>>) {
+        let (arrive, arrivals) = unbounded_channel();
+        let batch = batch.with_pacer(client.pacer().clone());
+        let driving = Driving { client: client.clone(), batch, rows: Rows(Vec::new()) };
+        (Self { crowd, driving, arrive: arrive.clone(), arrivals }, arrive)
+    }
+
+    /// Drives until every run is over and no more are to come.
+    pub(crate) async fn run(mut self) {
+        loop {
+            // Every answer that is there is told before the batch looks at its time limits: an
+            // answer that waited for the driver is not late.
+            while let Ok(arrival) = self.arrivals.try_recv() {
+                self.take(arrival);
+            }
+            self.crowd.before_step();
+            let now = self.driving.now();
+            match self.driving.batch.step(now) {
+                BatchStep::Record(run, entry) => self.write(run, entry),
+                BatchStep::Send(run, call) => self.send(run, call),
+                BatchStep::Hungry(room) => self.crowd.make_room(room),
+                BatchStep::Sleep(until) => {
+                    let wait = until.since(self.driving.now()).min(LONGEST_SLEEP);
+                    if let Ok(Some(arrival)) =
+                        tokio::time::timeout(wait, self.arrivals.recv()).await
+                    {
+                        self.take(arrival);
+                    }
+                }
+                BatchStep::Notify(run, event) => {
+                    if let Some(row) = self.driving.rows.get(run) {
+                        telemetry::tell(&row.span(), &event);
+                    }
+                }
+                BatchStep::Done(run, outcome) => self.end(run, outcome.into_result()),
+                BatchStep::Empty => return,
+            }
+        }
+    }
+
+    /// Writes an entry: at once where the journal needs no waiting for, else in a task of its own.
+    fn write(&mut self, run: RunId, entry: Entry) {
+        let own = self.driving.rows.get(run).and_then(|row| row.journal.clone());
+        let client = self.driving.client.clone();
+        let mut writing = Box::pin(async move {
+            let journal = own.as_deref().unwrap_or_else(|| client.journal());
+            let written = journal.write(&entry).await;
+            (entry, written)
+        });
+        if let Some((entry, written)) = (&mut writing).now_or_never() {
+            return self.written(run, &entry, written);
+        }
+        let arrive = self.arrive.clone();
+        tokio::spawn(async move {
+            let (entry, written) = writing.await;
+            // The driver outlives every run whose entry is awaited.
+            let _ = arrive.send(Arrival::Written(run, entry, written));
+        });
+    }
+
+    fn send(&self, run: RunId, call: Call) {
+        let span = self.driving.rows.get(run).map_or_else(Span::none, Row::span);
+        let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
+        let exchange = async move {
+            let answer = client.shared().transport.send(&call).await;
+            let _ = arrive.send(Arrival::Answered(run, call.id, answer));
+        };
+        tokio::spawn(exchange.instrument(span));
+    }
+
+    fn take(&mut self, arrival: Arrival<C::Word>) {
+        match arrival {
+            Arrival::Answered(run, call, answer) => {
+                let now = self.driving.now();
+                self.driving.batch.reply(now, run, call, answer.as_reply());
+            }
+            Arrival::Written(run, entry, written) => self.written(run, &entry, written),
+            Arrival::Word(word) => self.crowd.hear(word, &mut self.driving),
+        }
+    }
+
+    fn written(&mut self, run: RunId, entry: &Entry, written: Result<(), JournalError>) {
+        match written {
+            Ok(()) => self.driving.batch.recorded(run, entry.id),
+            Err(error) => {
+                // Nothing is sent that is not on record, so this is the end of the run.
+                self.driving.batch.give_up(run);
+                self.end(run, Err(unrecorded(&error, entry)));
+            }
+        }
+    }
+
+    fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
+        if let Some(row) = self.driving.rows.remove(run) {
+            let result = result.map_err(|error| self.driving.with_resume_line(error));
+            self.crowd.end(row.known, result, &self.driving.client);
+        }
+    }
+}
+
+/// The timer stands still while a laptop sleeps; the wall clock does not.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
