@@ -4,24 +4,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use effects_client::{Ledger, OpenRow};
-use effects_core::{
-    BaseUrl, Effect, EffectRequest, Error, ErrorKind, Origin, Picture, Time, Widths,
-};
-use effects_reqwest::{Client, ClientBuilder, Proxy, TaskHandle};
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Time, Widths};
+use effects_reqwest::{Client, ClientBuilder, OpenBatch, Proxy, TaskHandle};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
 
 use crate::aside::aside;
 use crate::many::{self, Funds, Many, Plan};
-use crate::note::{Note, Noting};
+use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
 use crate::purse::{Money, Purse};
-use crate::submission::Order;
+use crate::single::{Launch, Ready, Single, made};
 use crate::submission::Wish;
-use crate::value::{Made, Submitted, Value, task_id};
+use crate::value::{Submitted, Value, task_id};
 use crate::watch::Events;
 use crate::{failure, journal, runtime};
 
@@ -30,11 +27,53 @@ use crate::{failure, journal, runtime};
 #[derive(Debug)]
 pub struct Engine {
     setup: Setup,
-    base: BaseUrl,
-    /// The client of this process: connections do not survive `fork()`.
-    client: Mutex<Option<(u32, Client)>>,
+    base: Arc<BaseUrl>,
+    /// What belongs to this process: connections and drivers do not survive `fork()`.
+    here: Mutex<Option<Here>>,
     /// What this client may spend in its life, and the process that counts.
     purse: Mutex<Option<(u32, Arc<Purse>)>>,
+}
+
+/// What an engine has in one process.
+#[derive(Debug)]
+struct Here {
+    process: u32,
+    client: Client,
+    /// The open batches that runs join, each under its policy.
+    batches: Vec<(Arc<Policy>, Arc<OpenBatch>)>,
+}
+
+impl Here {
+    fn of(client: Client) -> Self {
+        Self { process: std::process::id(), client, batches: Vec::new() }
+    }
+
+    /// The batch of the runs under this policy; it begins in the runtime that is entered.
+    fn batch(&mut self, policy: &Arc<Policy>) -> Arc<OpenBatch> {
+        let same = |of: &Arc<Policy>| Arc::ptr_eq(of, policy) || **of == **policy;
+        if let Some((_, batch)) = self.batches.iter().find(|(of, _)| same(of)) {
+            return Arc::clone(batch);
+        }
+        let batch = Arc::new(self.client.with_policy(Arc::clone(policy)).open_batch());
+        if self.batches.len() >= MOST_BATCHES {
+            self.batches.retain(|(_, batch)| batch.runs() > 0);
+        }
+        // Where every call has a policy of its own, each has a batch of its own.
+        if self.batches.len() < MOST_BATCHES {
+            self.batches.push((Arc::clone(policy), Arc::clone(&batch)));
+        }
+        batch
+    }
+}
+
+/// A parent's drivers and connections end in a thread that is not here, and must not be told.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let here = self.here.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if here.as_ref().is_some_and(|here| here.process != std::process::id()) {
+            std::mem::forget(here);
+        }
+    }
 }
 
 /// The settings, as they came.
@@ -95,17 +134,21 @@ impl Setup {
 impl Engine {
     /// The client of this process.
     pub fn client(&self, _holds_the_lock: Python<'_>) -> Result<Client, Error> {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
-        if let Some((owner, client)) = &*client
-            && *owner == process
+        self.here(|here| here.client.clone())
+    }
+
+    /// Does this with what belongs to this process.
+    fn here<T>(&self, work: impl FnOnce(&mut Here) -> T) -> Result<T, Error> {
+        let mut held = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = &mut *held
+            && here.process == std::process::id()
         {
-            return Ok(client.clone());
+            return Ok(work(here));
         }
-        let made = self.setup.build()?;
+        let made = Here::of(self.setup.build()?);
         // A parent's connections end in a thread that is not here, and must not be told.
-        std::mem::forget(client.replace((process, made.clone())));
-        Ok(made)
+        std::mem::forget(held.take());
+        Ok(work(held.insert(made)))
     }
 
     /// The money of this process: a fork counts for itself.
@@ -130,10 +173,17 @@ impl Engine {
             let path = self.setup.journal.as_deref();
             let ledger = path.map(|path| journal::ledger(py, path)).transpose()?;
             let origin = self.base.origin().clone();
-            let (note, purse) = (Note::new(self.base.clone()), self.purse(py));
+            let (note, purse) = (Note::new(Arc::clone(&self.base)), self.purse(py));
             Ok(Single { client, order, note, ledger, origin, purse })
         };
         single().map_err(|error| failure::exception(py, &error))
+    }
+
+    /// The batch that runs under this policy join.
+    fn batch(&self, py: Python<'_>, policy: &NativePolicy) -> Result<Arc<OpenBatch>, Error> {
+        let runtime = runtime::handle(py)?;
+        let _inside = runtime.enter();
+        self.here(|here| here.batch(&policy.0))
     }
 
     fn plan(
@@ -164,7 +214,7 @@ impl Engine {
         };
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
-        let (base, fetch, ordered) = (self.base.clone(), plain.fetch, plain.ordered);
+        let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
         Ok(Plan { client, base, widths, funds, ledger, fetch, ordered })
     }
 
@@ -185,12 +235,13 @@ impl Engine {
             let error = Error::new(ErrorKind::Misconfigured, error.to_string());
             failure::exception(py, &error)
         })?;
+        let base = Arc::new(base);
         let purse = setup.purse().map_err(|error| failure::exception(py, &error))?;
-        let client = Mutex::new(Some((std::process::id(), client)));
+        let here = Mutex::new(Some(Here::of(client)));
         // The environment may change; the gateway may not.
         let setup = Setup { base_url: Some(base_url), ..setup };
         let purse = Mutex::new(purse.map(|purse| (std::process::id(), purse)));
-        Ok(Self { setup, base, client, purse })
+        Ok(Self { setup, base, here, purse })
     }
 
     /// Where the gateway is.
@@ -247,27 +298,29 @@ impl Engine {
         fetch: bool,
     ) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
-        Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
-            let begun = Instant::now();
-            let (client, template) = (single.client.clone(), single.order.template().to_owned());
-            let watch = async |client: Client, request| client.run(request).await;
-            let effect = single.submit(watch, Clone::clone).await?;
-            made(&client, effect, fetch, Some(template), begun).await
-        }))
+        let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
+        Ok(Operation::joining(Arc::clone(&single.note), Launch { single, batch, fetch }))
     }
 
     /// Submits, and knows the task's id then.
     fn submit(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
         Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
-            let template = single.order.template().to_owned();
-            let submit = async |client: Client, request| client.submit(request).await;
+            let template = single.order.template().id().to_owned();
+            let client = single.client.clone();
+            let Ready { request, journal, stakes } = single.ready().await?;
+            let result = client.with_journal(journal).submit(request).await;
             // A task just submitted has not told its cost, and no verdict: it is let go of.
-            let still = |result: &Result<TaskHandle, Error>| match result {
+            let end = match &result {
                 Ok(handle) => Err(Error::new(ErrorKind::WaitTimeout, "").about(handle.id())),
                 Err(error) => Err(error.clone()),
             };
-            let handle = single.submit(submit, still).await?;
+            let settled = stakes.settle(&end);
+            let handle = match result {
+                // A task that is paid for is worth more than the word that it is.
+                Ok(handle) => handle,
+                Err(error) => return settled.and(Err(error)),
+            };
             let at = now();
             Ok(Value::Handle(Box::new(Submitted { handle, template, at })))
         }))
@@ -307,7 +360,7 @@ impl Engine {
         policy: &NativePolicy,
     ) -> PyResult<Operation> {
         let task = handle.at(&self.client_with(py, policy)?);
-        let note = Note::about(self.base.clone(), task.id().clone());
+        let note = Note::about(Arc::clone(&self.base), task.id().clone());
         let purse = self.purse(py);
         Ok(Operation::new(Some(note), async move {
             let task = task.status().await?;
@@ -328,7 +381,7 @@ impl Engine {
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
         let task = handle.at(&client);
-        let note = Note::about(self.base.clone(), task.id().clone());
+        let note = Note::about(Arc::clone(&self.base), task.id().clone());
         let (template, purse) = (handle.template.clone(), self.purse(py));
         Ok(Operation::new(Some(note), async move {
             let begun = Instant::now();
@@ -344,7 +397,7 @@ impl Engine {
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let client = self.client_with(py, policy)?;
         let task = handle.at(&client);
-        let note = Note::about(self.base.clone(), task.id().clone());
+        let note = Note::about(Arc::clone(&self.base), task.id().clone());
         let (purse, template) = (self.purse(py), handle.template.clone());
         Ok(Events::new(task.events(), client, purse, template, note))
     }
@@ -359,7 +412,7 @@ impl Engine {
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
-        let note = Note::about(self.base.clone(), picture.task_id.clone());
+        let note = Note::about(Arc::clone(&self.base), picture.task_id.clone());
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
                 Some(path) => Value::Path(client.download(&picture, path).await?),
@@ -397,59 +450,6 @@ struct PlainMany {
     ordered: bool,
 }
 
-/// One submission by itself.
-struct Single {
-    client: Client,
-    order: Order,
-    note: Arc<Note>,
-    ledger: Option<Ledger>,
-    origin: Origin,
-    purse: Option<Arc<Purse>>,
-}
-
-impl Single {
-    /// Submits within the budget and under the journal; `end` says what an outcome is to them.
-    async fn submit<T>(
-        self,
-        submit: impl AsyncFnOnce(Client, EffectRequest) -> Result<T, Error>,
-        end: impl FnOnce(&Result<T, Error>) -> Result<Effect, Error>,
-    ) -> Result<T, Error> {
-        let loaded = self.order.load_aside().await?;
-        let reserved = match &self.purse {
-            Some(purse) => Some(purse.reserve(&self.client).await?),
-            None => None,
-        };
-        let mut row = None;
-        if let Some(ledger) = self.ledger {
-            let draft = loaded.row(&self.origin, None, None)?;
-            let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
-            let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
-            row = Some(begun.map_err(|error| journal::failed(&error))?);
-        }
-        let mut inner = row.as_ref().map(OpenRow::journal);
-        if let Some(reserved) = &reserved {
-            inner = Some(reserved.journal(inner));
-        }
-        let noting = Arc::new(Noting { note: self.note, inner });
-        let result = match loaded.request(&self.client).await {
-            Ok(request) => submit(self.client.with_journal(noting), request).await,
-            Err(error) => Err(error),
-        };
-        let end = end(&result);
-        if let Some(reserved) = &reserved {
-            reserved.settle(&end);
-        }
-        if let Some(row) = row {
-            let settled = row.settle(&end).map_err(|error| journal::failed(&error));
-            // An effect that was paid for is worth more than the word that it was.
-            if result.is_err() {
-                settled?;
-            }
-        }
-        result
-    }
-}
-
 /// Decimal text as money.
 fn money(text: &str) -> Result<Decimal, Error> {
     text.parse().map_err(|error| {
@@ -479,24 +479,6 @@ fn read_money((limit, spent, price, doubtful, tasks): &PlainMoney) -> Result<Mon
 
 /// Violations of the service's rules, and errors about the photo.
 type Found<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
-
-/// The effect, with its pictures if they are wanted.
-pub async fn made(
-    client: &Client,
-    effect: effects_core::Effect,
-    fetch: bool,
-    template: Option<String>,
-    begun: Instant,
-) -> Result<Value, Error> {
-    let mut fetched = Vec::new();
-    if fetch {
-        for picture in &effect.pictures {
-            fetched.push(client.fetch(picture).await?);
-        }
-    }
-    let elapsed = begun.elapsed().as_secs_f64();
-    Ok(Value::Effect(Box::new(Made { effect, fetched, template, elapsed })))
-}
 
 /// A picture as Python says it: the JSON of the core's.
 #[derive(FromPyObject)]
@@ -559,6 +541,9 @@ impl Handle {
 fn time(seconds: f64) -> Time {
     Time::from_millis((seconds * 1_000.0) as u64)
 }
+
+/// Open batches of one client: as many policies as are used side by side.
+const MOST_BATCHES: usize = 32;
 
 fn now() -> Time {
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

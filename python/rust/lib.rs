@@ -26,6 +26,7 @@ mod photo;
 mod policy;
 mod purse;
 mod runtime;
+mod single;
 mod stake;
 mod submission;
 mod value;

@@ -22,19 +22,22 @@ pub struct Mailbox {
     reader: UnixStream,
 }
 
+/// A result, and the future that waits for it.
+type Arrived = (Py<PyAny>, Result<Value, Error>);
+
 /// The side of the runtime's thread.
 #[derive(Debug)]
 pub struct Shared {
-    arrived: Mutex<Vec<(u64, Result<Value, Error>)>>,
+    arrived: Mutex<Vec<Arrived>>,
     writer: UnixStream,
 }
 
 impl Shared {
-    /// Puts a result into the box.
-    pub fn put(&self, number: u64, result: Result<Value, Error>) {
+    /// Puts a result into the box, with the future that waits for it.
+    pub fn put(&self, future: Py<PyAny>, result: Result<Value, Error>) {
         let was_empty = {
             let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-            arrived.push((number, result));
+            arrived.push((future, result));
             arrived.len() == 1
         };
         if was_empty {
@@ -60,7 +63,7 @@ impl Mailbox {
         self.reader.as_raw_fd()
     }
 
-    /// Everything that arrived, as (number, result, error): one of the latter two is `None`.
+    /// Everything that arrived, as (future, result, error): one of the latter two is `None`.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Letter<'py>>> {
         let mut bytes = [0; 64];
         // Emptied before the box is: what arrives after that writes again.
@@ -76,18 +79,23 @@ impl Mailbox {
             let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *arrived)
         };
-        let letter = |(number, result): (u64, Result<Value, Error>)| match result {
-            Ok(value) => Ok(match value.into_python(py) {
-                Ok(value) => (number, Some(value), None),
-                Err(error) => (number, None, Some(error.into_value(py).into_bound(py).into_any())),
-            }),
-            Err(error) => Ok((number, None, Some(failure::object(py, &error)?))),
+        let letter = |(future, result): Arrived| {
+            let future = future.into_bound(py);
+            match result {
+                Ok(value) => Ok(match value.into_python(py) {
+                    Ok(value) => (future, Some(value), None),
+                    Err(error) => {
+                        (future, None, Some(error.into_value(py).into_bound(py).into_any()))
+                    }
+                }),
+                Err(error) => Ok((future, None, Some(failure::object(py, &error)?))),
+            }
         };
         arrived.into_iter().map(letter).collect()
     }
 }
 
-type Letter<'py> = (u64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+type Letter<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 impl Mailbox {
     pub fn shared(&self) -> Arc<Shared> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use effects_client::{Ending, Found, Job, Ledger, OpenRow, Work};
 use effects_core::{
     AsyncJournal, BaseUrl, Budget, Effect, Error, ErrorKind, Occurrences, Origin, Row, SpendBy,
-    TaskId, Widths,
+    TaskId, Template, Widths,
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
@@ -25,7 +25,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::journal;
-use crate::note::{Note, Noting};
+use crate::note::Note;
 use crate::operation::Operation;
 use crate::purse::Purse;
 use crate::stake::Lent;
@@ -38,7 +38,7 @@ type Journal = Arc<dyn AsyncJournal>;
 #[derive(Debug)]
 pub struct Plan {
     pub client: Client,
-    pub base: BaseUrl,
+    pub base: Arc<BaseUrl>,
     pub widths: Widths,
     pub funds: Funds,
     pub ledger: Option<(Ledger, PathBuf)>,
@@ -62,17 +62,25 @@ pub enum Funds {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct PlainRow {
+    /// What Python gave, to be given back with its end.
+    job: Py<PyAny>,
     wish: Option<Wish>,
     task: Option<String>,
     key: Option<String>,
     tag: Option<String>,
 }
 
+/// A row's number, and what Python gave for it.
+struct Given {
+    row: usize,
+    job: Py<PyAny>,
+}
+
 /// How a row ended.
 #[derive(Debug)]
 pub enum RowEnd {
-    /// Its number, and its effect or what went wrong.
-    Ended(usize, Result<Box<Made>, Error>),
+    /// Its number, what Python gave for it, and its effect or what went wrong.
+    Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
     /// The iterator raised: no more rows come.
     Broken(PyErr),
     /// All of it could not be begun, or the journal not be written to its end.
@@ -95,7 +103,7 @@ struct Ends {
 }
 
 struct Shared {
-    base: BaseUrl,
+    base: Arc<BaseUrl>,
     journal: Option<PathBuf>,
     permits: Semaphore,
     stopped: AtomicBool,
@@ -107,11 +115,13 @@ struct Shared {
 /// A row in the batch.
 struct Open {
     row: usize,
+    job: Py<PyAny>,
     note: Arc<Note>,
-    known: Option<(OpenRow, Row)>,
+    /// Apart, since it is large and most have none.
+    known: Option<Box<(OpenRow, Row)>>,
     /// Whether it is submitted, and paid for.
     submitted: bool,
-    template: Option<String>,
+    template: Option<Template>,
     begun: Instant,
 }
 
@@ -199,8 +209,8 @@ impl Ends {
                 return Some(end);
             }
             match self.arrivals.recv().await {
-                Some(RowEnd::Ended(row, result)) => {
-                    self.early.insert(row, RowEnd::Ended(row, result));
+                Some(RowEnd::Ended(row, job, result)) => {
+                    self.early.insert(row, RowEnd::Ended(row, job, result));
                 }
                 // What came before its turn is still told.
                 Some(RowEnd::Broken(error)) => {
@@ -292,40 +302,49 @@ impl Iterator for Drawer {
             }
             let number = self.drawn;
             self.drawn += 1;
-            match self.job(number, row) {
+            let PlainRow { job, wish, task, key, tag } = row;
+            let mut given = Some(Given { row: number, job });
+            match self.job(&mut given, wish, task, key, tag) {
                 Ok(Some(job)) => return Some(job),
                 Ok(None) => {}
-                Err(error) => drop(self.tell.send(RowEnd::Ended(number, Err(error)))),
+                Err(error) => self.end(given, Err(error)),
             }
         }
     }
 }
 
 impl Drawer {
-    /// The job of a row; `None` where somebody else does it, and its end is told later.
-    fn job(&mut self, number: usize, row: PlainRow) -> Result<Option<Job<Journal>>, Error> {
-        let PlainRow { wish, task, key, tag } = row;
+    /// The job of a row; `None` where somebody else does it, and its end is told later. What is
+    /// given is taken but for an error.
+    fn job(
+        &mut self,
+        given: &mut Option<Given>,
+        wish: Option<Wish>,
+        task: Option<String>,
+        key: Option<String>,
+        tag: Option<String>,
+    ) -> Result<Option<Job<Journal>>, Error> {
         if let Some(task) = task {
             let job = Job::from(task_id(&task)?);
-            return Ok(Some(self.begin(number, job, None, None)));
+            return Ok(self.begin(given, job, None, None));
         }
         let Some(wish) = wish else {
             return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
         };
         let order = wish.check()?;
-        let template = Some(order.template().to_owned());
+        let template = Some(order.template().clone());
         let loaded = order.load()?;
         let Some(ledger) = self.ledger.clone() else {
             let request = self.upload(loaded)?;
-            return Ok(Some(self.begin(number, request.into(), None, template)));
+            return Ok(self.begin(given, request.into(), None, template));
         };
         let origin = self.shared.base.origin().clone();
         let row = self.row(&loaded, &origin, key, tag)?;
-        let job = match ledger.open(&row).map_err(|error| journal::failed(&error))? {
+        match ledger.open(&row).map_err(|error| journal::failed(&error))? {
             Found::Submit(open) => {
                 let request = self.upload(loaded)?;
                 let job = open.submit(request);
-                self.begin(number, job, Some((open, row)), template)
+                Ok(self.begin(given, job, Some((open, row)), template))
             }
             Found::Watch(open) | Found::Settled(open) => {
                 if let Some(error) = open.record().and_then(journal::verdict) {
@@ -334,26 +353,33 @@ impl Drawer {
                 if !self.fetch
                     && let Some(made) = open.record().and_then(journal::made)
                 {
-                    // Whoever takes the ends is told, or is gone.
-                    let _ = self.tell.send(RowEnd::Ended(number, Ok(Box::new(made))));
+                    self.end(given.take(), Ok(Box::new(made)));
                     return Ok(None);
                 }
                 let Some(job) = open.watch() else { return Err(no_task()) };
-                self.begin(number, job, Some((open, row)), template)
+                Ok(self.begin(given, job, Some((open, row)), template))
             }
-            Found::Doubtful(record) => return Err(journal::doubtful(&record)),
+            Found::Doubtful(record) => Err(journal::doubtful(&record)),
             Found::Elsewhere(_) => {
+                let Some(Given { row: number, job }) = given.take() else { return Ok(None) };
                 let (client, tell, fetch) = (self.client.clone(), self.tell.clone(), self.fetch);
                 self.runtime.spawn(async move {
                     let begun = Instant::now();
                     let result = attend(&client, &ledger, &row).await;
                     let end = made(&client, result, fetch, template, begun).await;
-                    let _ = tell.send(RowEnd::Ended(number, end));
+                    let _ = tell.send(RowEnd::Ended(number, job, end));
                 });
-                return Ok(None);
+                Ok(None)
             }
-        };
-        Ok(Some(job))
+        }
+    }
+
+    /// Tells a row's end that has no job.
+    fn end(&self, given: Option<Given>, result: Result<Box<Made>, Error>) {
+        if let Some(Given { row, job }) = given {
+            // Whoever takes the ends is told, or is gone.
+            let _ = self.tell.send(RowEnd::Ended(row, job, result));
+        }
     }
 
     fn row(
@@ -378,22 +404,24 @@ impl Drawer {
     /// Notes what is known of a job from here on.
     fn begin(
         &mut self,
-        row: usize,
+        given: &mut Option<Given>,
         job: Job<Journal>,
         known: Option<(OpenRow, Row)>,
-        template: Option<String>,
-    ) -> Job<Journal> {
-        let base = self.shared.base.clone();
+        template: Option<Template>,
+    ) -> Option<Job<Journal>> {
+        let Given { row, job: object } = given.take()?;
+        let base = Arc::clone(&self.shared.base);
         let note = match &job.work {
             Work::Submit(_) => Note::new(base),
             Work::Watch { task, .. } => Note::about(base, task.clone()),
         };
-        let noting = Noting { note: Arc::clone(&note), inner: job.journal };
+        let journal = note.journal(job.journal);
         let submitted = matches!(job.work, Work::Submit(_));
-        let open = Open { row, note, known, submitted, template, begun: Instant::now() };
+        let (known, begun) = (known.map(Box::new), Instant::now());
+        let open = Open { row, job: object, note, known, submitted, template, begun };
         self.shared.open().insert(self.jobs, open);
         self.jobs += 1;
-        Job { work: job.work, journal: Some(Arc::new(noting)) }
+        Some(Job { work: job.work, journal: Some(journal) })
     }
 }
 
@@ -416,6 +444,7 @@ async fn finish_all(
     let mut finishing = JoinSet::new();
     while let Some(ended) = next(&mut many, &shared).await {
         let Some(open) = shared.open().remove(&ended.index) else { continue };
+        open.note.settle();
         if let Some(lent) = &mut lent {
             lent.settle(open.submitted, &ended.result);
         }
@@ -425,7 +454,7 @@ async fn finish_all(
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
             let end = made(&client, result, fetch, open.template, open.begun).await;
             // Nobody takes it any more, but the journal has it.
-            let _ = tell.send(RowEnd::Ended(open.row, end));
+            let _ = tell.send(RowEnd::Ended(open.row, open.job, end));
         });
         while finishing.len() >= MOST_DOWNLOADS {
             finishing.join_next().await;
@@ -498,7 +527,8 @@ async fn settled(
     open: &Open,
     result: Result<Effect, Error>,
 ) -> Result<Effect, Error> {
-    let (Some(ledger), Some((known, row))) = (ledger, &open.known) else { return result };
+    let (Some(ledger), Some(known)) = (ledger, &open.known) else { return result };
+    let (known, row) = &**known;
     match known.settle(&result) {
         Ok(Ending::Told) => result,
         Ok(Ending::Taken) => attend(client, ledger, row).await,
@@ -554,7 +584,7 @@ async fn made(
     client: &Client,
     result: Result<Effect, Error>,
     fetch: bool,
-    template: Option<String>,
+    template: Option<Template>,
     begun: Instant,
 ) -> Result<Box<Made>, Error> {
     let effect = result?;
@@ -565,6 +595,7 @@ async fn made(
         }
     }
     let elapsed = begun.elapsed().as_secs_f64();
+    let template = template.map(|template| template.id().to_owned());
     Ok(Box::new(Made { effect, fetched, template, elapsed }))
 }
 

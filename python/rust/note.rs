@@ -15,7 +15,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 /// What is known of one run's submission.
 #[derive(Debug)]
 pub struct Note {
-    base: BaseUrl,
+    base: Arc<BaseUrl>,
     known: Mutex<Known>,
     /// Nobody waits any more: the task's id is told on stderr when it comes.
     abandoned: AtomicBool,
@@ -29,12 +29,12 @@ struct Known {
 }
 
 impl Note {
-    pub fn new(base: BaseUrl) -> Arc<Self> {
+    pub fn new(base: Arc<BaseUrl>) -> Arc<Self> {
         Arc::new(Self { base, known: Mutex::default(), abandoned: AtomicBool::new(false) })
     }
 
     /// About a task that is there already.
-    pub fn about(base: BaseUrl, task: TaskId) -> Arc<Self> {
+    pub fn about(base: Arc<BaseUrl>, task: TaskId) -> Arc<Self> {
         let note = Self::new(base);
         note.know().task = Some(task);
         note
@@ -43,6 +43,27 @@ impl Note {
     /// Nobody waits any more.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// The run is over, or given up: no answer will come.
+    pub fn settle(&self) {
+        settle(&mut self.know());
+    }
+
+    /// The journal of its run: this note, and what the run is written down in besides.
+    pub fn journal(
+        self: &Arc<Self>,
+        inner: Option<Arc<dyn AsyncJournal>>,
+    ) -> Arc<dyn AsyncJournal> {
+        match inner {
+            None => Arc::clone(self) as _,
+            Some(inner) => Arc::new(Noting { note: Arc::clone(self), inner }),
+        }
     }
 
     /// What whoever stops waiting should know.
@@ -103,27 +124,32 @@ fn settle(known: &mut Known) {
     }
 }
 
+#[async_trait]
+impl AsyncJournal for Note {
+    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.take_down(&entry.fact);
+        Ok(())
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
 /// A journal that takes notes of what passes through.
-pub struct Noting {
-    pub note: Arc<Note>,
-    pub inner: Option<Arc<dyn AsyncJournal>>,
+struct Noting {
+    note: Arc<Note>,
+    inner: Arc<dyn AsyncJournal>,
 }
 
 #[async_trait]
 impl AsyncJournal for Noting {
     async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
-        if let Some(inner) = &self.inner {
-            inner.write(entry).await?;
-        }
+        self.inner.write(entry).await?;
         self.note.take_down(&entry.fact);
         Ok(())
-    }
-}
-
-/// The run is over, or given up: no answer will come.
-impl Drop for Noting {
-    fn drop(&mut self) {
-        settle(&mut self.note.know());
     }
 }
 

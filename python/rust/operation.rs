@@ -14,10 +14,16 @@ use crate::failure;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
 use crate::runtime;
+use crate::single::{Joined, Launch};
 use crate::value::Value;
 
 /// What an operation does on the runtime's thread.
-pub type Work = Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>;
+enum Work {
+    /// A future of its own.
+    Alone(Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>),
+    /// A run among others.
+    Joining(Box<Launch>),
+}
 
 /// One thing a client does. Nothing happens before it is waited for or started.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -29,6 +35,7 @@ pub struct Operation {
 enum State {
     Made(Work),
     Started(AbortHandle),
+    Joined(Joined),
     Over,
 }
 
@@ -37,29 +44,39 @@ impl Operation {
         note: Option<Arc<Note>>,
         work: impl Future<Output = Result<Value, Error>> + Send + 'static,
     ) -> Self {
-        Self { state: Mutex::new(State::Made(Box::pin(work))), note }
+        Self::made(note, Work::Alone(Box::pin(work)))
+    }
+
+    /// A run that joins the others of its client.
+    pub(crate) fn joining(note: Arc<Note>, launch: Launch) -> Self {
+        Self::made(Some(note), Work::Joining(Box::new(launch)))
+    }
+
+    fn made(note: Option<Arc<Note>>, work: Work) -> Self {
+        Self { state: Mutex::new(State::Made(work)), note }
     }
 
     /// Starts the work; its result goes to `address`.
-    fn send_to(&self, py: Python<'_>, address: Address) -> PyResult<()> {
+    fn send_to(&self, py: Python<'_>, mut address: Address) -> PyResult<()> {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         let mut state = self.state();
-        match std::mem::replace(&mut *state, State::Over) {
-            State::Made(work) => {
+        *state = match std::mem::replace(&mut *state, State::Over) {
+            State::Made(Work::Alone(work)) => {
                 let task = runtime.spawn(async move {
-                    // Dropped half-way, the address itself says so.
-                    let mut address = address;
                     let result = work.await;
                     address.deliver(result);
                 });
-                *state = State::Started(task.abort_handle());
-                Ok(())
+                State::Started(task.abort_handle())
             }
+            State::Made(Work::Joining(launch)) => State::Joined(launch.begin(&runtime, address)),
             other => {
                 *state = other;
-                Err(pyo3::exceptions::PyRuntimeError::new_err("the operation was started before"))
+                address.forget();
+                let message = "the operation was started before";
+                return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
             }
-        }
+        };
+        Ok(())
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -90,9 +107,9 @@ impl Operation {
         }
     }
 
-    /// Does it for an event loop: the result arrives in its box under this number.
-    fn start(&self, py: Python<'_>, mailbox: &Mailbox, number: u64) -> PyResult<()> {
-        self.send_to(py, Address::Box(Some((mailbox.shared(), number))))
+    /// Does it for an event loop: the result arrives in its box, for this future.
+    fn start(&self, py: Python<'_>, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        self.send_to(py, Address::Box(Some((mailbox.shared(), future))))
     }
 
     /// Stops the watching. A submission under way runs to its answer.
@@ -100,8 +117,10 @@ impl Operation {
         if let Some(note) = &self.note {
             note.abandon();
         }
-        if let State::Started(task) = std::mem::replace(&mut *self.state(), State::Over) {
-            task.abort();
+        match std::mem::replace(&mut *self.state(), State::Over) {
+            State::Started(task) => task.abort(),
+            State::Joined(joined) => joined.leave(),
+            State::Made(_) | State::Over => {}
         }
     }
 
@@ -117,14 +136,14 @@ impl std::fmt::Debug for Operation {
     }
 }
 
-/// Where a result goes.
-enum Address {
+/// Where a result goes. Dropped half-way, it says so itself.
+pub(crate) enum Address {
     Thread(Option<SyncSender<Result<Value, Error>>>),
-    Box(Option<(Arc<Shared>, u64)>),
+    Box(Option<(Arc<Shared>, Py<PyAny>)>),
 }
 
 impl Address {
-    fn deliver(&mut self, result: Result<Value, Error>) {
+    pub fn deliver(&mut self, result: Result<Value, Error>) {
         match self {
             Self::Thread(tell) => {
                 if let Some(tell) = tell.take() {
@@ -133,11 +152,16 @@ impl Address {
                 }
             }
             Self::Box(place) => {
-                if let Some((mailbox, number)) = place.take() {
-                    mailbox.put(number, result);
+                if let Some((mailbox, future)) = place.take() {
+                    mailbox.put(future, result);
                 }
             }
         }
+    }
+
+    /// Nothing is to be delivered.
+    fn forget(&mut self) {
+        *self = Self::Box(None);
     }
 }
 

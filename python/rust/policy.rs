@@ -1,5 +1,6 @@
 //! How runs behave, out of plain numbers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{Backoff, Error, ErrorKind, Pace, Policy, Repeat};
@@ -10,13 +11,16 @@ use crate::failure;
 /// A policy, read once and used by many operations.
 #[pyclass(frozen, name = "Policy", module = "spark_effects._native")]
 #[derive(Clone, Debug)]
-pub struct NativePolicy(pub Policy);
+pub struct NativePolicy(pub Arc<Policy>);
 
 #[pymethods]
 impl NativePolicy {
     #[new]
     fn new(py: Python<'_>, plain: PlainPolicy) -> PyResult<Self> {
-        plain.read().map(Self).map_err(|error| failure::exception(py, &error))
+        plain
+            .read()
+            .map(|policy| Self(Arc::new(policy)))
+            .map_err(|error| failure::exception(py, &error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is asked for: checked at once, before anything leaves.
 
 use effects_core::{
-    Checked, Draft, EffectRequest, Error, ErrorKind, Origin, Photo, RowDraft, RowPhoto,
+    Checked, Draft, EffectRequest, Error, ErrorKind, Origin, Photo, RowDraft, RowPhoto, Template,
 };
 use effects_reqwest::Client;
 use pyo3::prelude::*;
@@ -53,9 +53,20 @@ impl Wish {
 }
 
 impl Order {
-    /// The id of its template.
-    pub fn template(&self) -> &str {
-        self.checked.template.id()
+    /// Its template.
+    pub fn template(&self) -> &Template {
+        &self.checked.template
+    }
+
+    /// Whether its photo is where the service can fetch it.
+    pub fn is_remote(&self) -> bool {
+        self.photo.is_none()
+    }
+
+    /// The request, where the photo is where the service can fetch it.
+    pub fn into_request(self) -> Result<EffectRequest, Error> {
+        let reference = self.checked.reference.clone().ok_or_else(unread)?;
+        Ok(self.checked.with_reference(reference))
     }
 
     /// Reads a local photo. It blocks.

@@ -80,18 +80,18 @@ impl Value {
     }
 }
 
-/// The row's number, its effect, what went wrong: one of the latter two is `None`.
+/// The row's number, its job, its effect, what went wrong: one of the latter two is `None`.
 fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
-    let (number, effect, error) = match end.map(|end| *end) {
+    let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
         Some(RowEnd::Broken(error)) => return Err(error),
         Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
-        Some(RowEnd::Ended(number, Ok(made))) => (number, Some(effect(py, &made)?), None),
-        Some(RowEnd::Ended(number, Err(error))) => {
-            (number, None, Some(failure::object(py, &error)?))
+        Some(RowEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
+        Some(RowEnd::Ended(number, job, Err(error))) => {
+            (number, job, None, Some(failure::object(py, &error)?))
         }
     };
-    (number, effect, error).into_pyobject(py).map(Bound::into_any)
+    (number, job, effect, error).into_pyobject(py).map(Bound::into_any)
 }
 
 fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {

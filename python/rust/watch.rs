@@ -8,10 +8,10 @@ use effects_reqwest::{Client, Watch};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use crate::engine::made;
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
+use crate::single::made;
 use crate::value::Value;
 
 /// The events of a task, one operation each, and how it ended.

@@ -5,37 +5,24 @@ import weakref
 
 from . import _native
 
-__all__ = ["mailroom"]
+__all__ = ["started"]
 
 _rooms = weakref.WeakKeyDictionary()
 
 
 class Mailroom:
-    """The box of one event loop, and the futures that wait for what arrives in it."""
+    """The box of one event loop."""
 
-    __slots__ = ("_count", "_futures", "box")
+    __slots__ = ("box",)
 
     def __init__(self, loop):
         self.box = _native.Mailbox()
-        self._futures = {}
-        self._count = 0
         loop.add_reader(self.box.fileno(), self._deliver)
 
-    def expect(self, loop):
-        """A number to send a result under, and the future it arrives in."""
-        self._count += 1
-        future = loop.create_future()
-        self._futures[self._count] = future
-        return self._count, future
-
-    def forget(self, number):
-        """Nobody waits for this result any more."""
-        self._futures.pop(number, None)
-
     def _deliver(self):
-        for number, result, error in self.box.take():
-            future = self._futures.pop(number, None)
-            if future is None or future.done():
+        for future, result, error in self.box.take():
+            # One that was cancelled waits for nothing any more.
+            if future.done():
                 continue
             if error is None:
                 future.set_result(result)
@@ -43,8 +30,8 @@ class Mailroom:
                 future.set_exception(error)
 
 
-def mailroom():
-    """The running loop and its box."""
+def started(operation):
+    """Starts an operation for the running loop; returns the future its result arrives in."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -55,4 +42,6 @@ def mailroom():
     room = _rooms.get(loop)
     if room is None:
         room = _rooms[loop] = Mailroom(loop)
-    return loop, room
+    future = loop.create_future()
+    operation.start(room.box, future)
+    return future

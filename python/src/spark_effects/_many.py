@@ -89,11 +89,10 @@ live = weakref.WeakSet()
 
 
 class _ResultsBase:
-    __slots__ = ("__weakref__", "_jobs", "_many", "_meter")
+    __slots__ = ("__weakref__", "_many", "_meter")
 
-    def __init__(self, many, jobs, meter):
+    def __init__(self, many, meter):
         self._many = many
-        self._jobs = jobs
         self._meter = meter
         live.add(self)
 
@@ -108,8 +107,8 @@ class _ResultsBase:
         if facts is None:
             self._close()
             return None
-        index, effect, error = facts
-        result = Result(index, self._jobs.pop(index, None), effect and Effect(*effect), error)
+        index, job, effect, error = facts
+        result = Result(index, job, effect and Effect(*effect), error)
         if self._meter is not None:
             self._meter.count(result)
         return result
@@ -195,14 +194,13 @@ def start(
 
     if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
         raise TypeError("the jobs are an async iterable: give a plain one, drawn from a thread of its own")
-    given = {}
     if in_flight < 1:
         raise ValueError(f"in_flight is {in_flight!r}: give 1 or more")
     submissions = min(4, in_flight) if submissions is None else submissions
     polls = 20.0 if polls_per_second is None else float(polls_per_second)
     many = client._engine.run_many(
         {
-            "rows": _rows(iter(jobs), given),
+            "rows": map(_row, jobs),
             "widths": (submissions, in_flight, polls),
             "budget": money("budget", budget),
             "price": money("price", price),
@@ -217,25 +215,19 @@ def start(
         from ._progress import Meter
 
         meter = Meter(len(jobs) if hasattr(jobs, "__len__") else None)
-    return many, given, meter
-
-
-def _rows(jobs, given):
-    """Plain rows out of jobs, each remembered until its result is there."""
-    for index, job in enumerate(jobs):
-        given[index] = job
-        yield _row(job)
+    return many, meter
 
 
 def _row(job):
+    """The plain row of a job, which comes back with its end."""
     if hasattr(job, "_handle"):
-        return {"wish": None, "task": job.id, "key": None, "tag": None}
+        return {"job": job, "wish": None, "task": job.id, "key": None, "tag": None}
     if isinstance(job, dict):
-        return Job(**job)._row()
+        return {"job": job, **Job(**job)._row()}
     if isinstance(job, (tuple, list)):
-        return Job(*job)._row()
+        return {"job": job, **Job(*job)._row()}
     if isinstance(job, Job):
-        return job._row()
+        return {"job": job, **job._row()}
     raise TypeError(
         f"a job is {type(job).__name__!r}: give a Job, a (template, image) pair, a dict, or a task"
     )

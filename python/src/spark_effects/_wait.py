@@ -34,7 +34,15 @@ def awaiting(plan):
             operation, finish = plan(self, *arguments, **options)
         except TypeError as error:
             raise hinted(error, plan, options) from None
-        return finish(await awaited(operation))
+        # Thousands of these wait at once: each is one frame, and holds what it needs.
+        del arguments, options
+        future = started(operation)
+        try:
+            result = await future
+        except BaseException as error:
+            left(operation, future, error)
+            raise
+        return finish(result)
 
     return method
 
@@ -66,20 +74,28 @@ def waited(operation):
 
 async def awaited(operation):
     """Awaits, and detaches when it is cancelled."""
-    from ._loop import mailroom
-
-    loop, room = mailroom()
-    number, future = room.expect(loop)
-    operation.start(room.box, number)
+    future = started(operation)
     try:
         return await future
     except BaseException as error:
-        if future.done() and not future.cancelled() and future.exception() is error:
-            raise
-        room.forget(number)
-        operation.cancel()
-        annotate(error, operation.hint())
+        left(operation, future, error)
         raise
+
+
+def started(operation):
+    """Starts an operation for the running loop; returns the future its result arrives in."""
+    # asyncio takes long to import, and the blocking client has no use for it.
+    from ._loop import started
+
+    return started(operation)
+
+
+def left(operation, future, error):
+    """Detaches from an operation, unless the error is the operation's own."""
+    if future.done() and not future.cancelled() and future.exception() is error:
+        return
+    operation.cancel()
+    annotate(error, operation.hint())
 
 
 def annotate(error, hint):

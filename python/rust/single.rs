@@ -1,0 +1,219 @@
+//! One submission by itself: made ready, sent, and settled with the budget and the journal.
+//!
+//! A run that somebody waits for joins the one open batch of its client and policy, so that ten
+//! thousand of them are rows and not ten thousand futures. What has to come first (a photo to read
+//! and upload, a price to reserve, a row to open) is a short future of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use effects_client::{Job, Ledger, OpenRow, Work};
+use effects_core::{AsyncJournal, Effect, EffectRequest, Error, ErrorKind, Origin, Template};
+use effects_reqwest::{Client, OpenBatch, Waiter};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::journal;
+use crate::note::Note;
+use crate::operation::Address;
+use crate::purse::Purse;
+use crate::stake::Reserved;
+use crate::submission::Order;
+use crate::value::{Made, Value};
+
+/// One submission by itself, checked.
+pub(crate) struct Single {
+    pub client: Client,
+    pub order: Order,
+    pub note: Arc<Note>,
+    pub ledger: Option<Ledger>,
+    pub origin: Origin,
+    pub purse: Option<Arc<Purse>>,
+}
+
+/// A submission that may leave.
+pub(crate) struct Ready {
+    pub request: EffectRequest,
+    pub journal: Arc<dyn AsyncJournal>,
+    pub stakes: Stakes,
+}
+
+/// Who has to know how a submission ends: the budget and the journal.
+#[derive(Default)]
+pub(crate) struct Stakes {
+    reserved: Option<Arc<Reserved>>,
+    row: Option<OpenRow>,
+}
+
+impl Single {
+    /// Reads, uploads, reserves and opens what the submission needs.
+    pub async fn ready(self) -> Result<Ready, Error> {
+        let loaded = self.order.load_aside().await?;
+        let mut stakes = Stakes::default();
+        if let Some(purse) = &self.purse {
+            stakes.reserved = Some(purse.reserve(&self.client).await?);
+        }
+        if let Some(ledger) = self.ledger {
+            let draft = loaded.row(&self.origin, None, None)?;
+            let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
+            let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
+            stakes.row = Some(begun.map_err(|error| journal::failed(&error))?);
+        }
+        let mut inner = stakes.row.as_ref().map(OpenRow::journal);
+        if let Some(reserved) = &stakes.reserved {
+            inner = Some(reserved.journal(inner));
+        }
+        let journal = self.note.journal(inner);
+        match loaded.request(&self.client).await {
+            Ok(request) => Ok(Ready { request, journal, stakes }),
+            // What went wrong first matters more.
+            Err(error) => match stakes.settle(&Err(error.clone())) {
+                Ok(()) | Err(_) => Err(error),
+            },
+        }
+    }
+
+    /// Whether it is ready as it stands.
+    fn is_plain(&self) -> bool {
+        self.order.is_remote() && self.purse.is_none() && self.ledger.is_none()
+    }
+}
+
+impl Stakes {
+    /// Tells how the run ended.
+    pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
+        if let Some(reserved) = &self.reserved {
+            reserved.settle(end);
+        }
+        match self.row {
+            Some(row) => row.settle(end).map(drop).map_err(|error| journal::failed(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The result, once the budget and the journal know it.
+    fn settled(self, result: Result<Effect, Error>) -> Result<Effect, Error> {
+        let settled = self.settle(&result);
+        // An effect that was paid for is worth more than the word that it was.
+        if result.is_ok() { result } else { settled.and(result) }
+    }
+}
+
+/// A run about to join its client's others.
+pub(crate) struct Launch {
+    pub single: Single,
+    pub batch: Arc<OpenBatch>,
+    pub fetch: bool,
+}
+
+/// A run that joined.
+pub(crate) struct Joined {
+    batch: Arc<OpenBatch>,
+    /// What comes first, as long as that takes.
+    readying: Option<AbortHandle>,
+}
+
+impl Launch {
+    /// Joins; the result goes to `address`.
+    pub fn begin(self, runtime: &Handle, mut address: Address) -> Joined {
+        let Self { single, batch, fetch } = self;
+        let note = Arc::clone(&single.note);
+        let template = single.order.template().clone();
+        let begun = Instant::now();
+        let runner =
+            move |address| Runner { note, template, begun, fetch, end: Mutex::new(address) };
+        if single.is_plain() {
+            let journal = single.note.journal(None);
+            match single.order.into_request() {
+                Ok(request) => add(&batch, request, journal, runner(Some((address, None)))),
+                Err(error) => address.deliver(Err(error)),
+            }
+            return Joined { batch, readying: None };
+        }
+        let joining = Arc::clone(&batch);
+        let readying = Box::pin(async move {
+            match single.ready().await {
+                Ok(Ready { request, journal, stakes }) => {
+                    let end = Some((address, Some(Box::new(stakes))));
+                    add(&joining, request, journal, runner(end));
+                }
+                Err(error) => address.deliver(Err(error)),
+            }
+        });
+        Joined { batch, readying: Some(runtime.spawn(readying).abort_handle()) }
+    }
+}
+
+fn add(batch: &OpenBatch, request: EffectRequest, journal: Arc<dyn AsyncJournal>, runner: Runner) {
+    let job = Job { work: Work::Submit(request), journal: Some(journal) };
+    batch.add(job, Arc::new(runner));
+}
+
+impl Joined {
+    /// Stops the watching, once the note says that nobody waits.
+    pub fn leave(self) {
+        if let Some(readying) = self.readying {
+            readying.abort();
+        }
+        self.batch.look_who_left();
+    }
+}
+
+/// Waits for a run in its caller's place.
+struct Runner {
+    note: Arc<Note>,
+    template: Template,
+    begun: Instant,
+    fetch: bool,
+    /// Taken once the run is over.
+    end: Mutex<Option<(Address, Option<Box<Stakes>>)>>,
+}
+
+impl Waiter for Runner {
+    fn has_left(&self) -> bool {
+        self.note.is_abandoned()
+    }
+
+    fn tell(&self, result: Result<Effect, Error>, client: &Client) {
+        self.note.settle();
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((mut address, stakes)) = end else { return };
+        let result = match stakes {
+            Some(stakes) => stakes.settled(result),
+            None => result,
+        };
+        let (template, begun) = (Some(self.template.id().to_owned()), self.begun);
+        match result {
+            Ok(effect) if self.fetch && !self.note.is_abandoned() => {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    address.deliver(made(&client, effect, true, template, begun).await);
+                });
+            }
+            Ok(effect) => {
+                let elapsed = begun.elapsed().as_secs_f64();
+                let made = Made { effect, fetched: Vec::new(), template, elapsed };
+                address.deliver(Ok(Value::Effect(Box::new(made))));
+            }
+            Err(error) => address.deliver(Err(error)),
+        }
+    }
+}
+
+/// The effect, with its pictures if they are wanted.
+pub(crate) async fn made(
+    client: &Client,
+    effect: Effect,
+    fetch: bool,
+    template: Option<String>,
+    begun: Instant,
+) -> Result<Value, Error> {
+    let mut fetched = Vec::new();
+    if fetch {
+        for picture in &effect.pictures {
+            fetched.push(client.fetch(picture).await?);
+        }
+    }
+    let elapsed = begun.elapsed().as_secs_f64();
+    Ok(Value::Effect(Box::new(Made { effect, fetched, template, elapsed })))
+}
