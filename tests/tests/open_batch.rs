@@ -42,7 +42,7 @@ fn request(row: usize) -> EffectRequest {
 }
 
 fn client(emulator: &Emulator) -> Client {
-    setup_at(&emulator.base_url(), emulator.api_key()).builder().unwrap().build().unwrap()
+    setup_at(emulator.base_url(), emulator.api_key()).builder().unwrap().build().unwrap()
 }
 
 #[tokio::test]
