@@ -4,8 +4,8 @@
 //!
 //! Rates are per second of processor time. Steps are those of whole runs, from the submission to the picture, with every answer parsed. A
 //! waiting run is one whose task is known and was looked at once; its weight is measured twice, by
-//! its type's size and by what 100,000 of them add to this process. The texts of a run (its task's
-//! id, on the heap) are part of the second.
+//! its type's size and by what 100,000 of them add to this process: the second is the first where
+//! nothing of it lies on the heap.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,5 +1,7 @@
 //! Chance as an argument: eight bytes from the driver, and everything random follows from them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The eight bytes from which a run draws its jitter and its request ids.
@@ -48,17 +50,47 @@ impl Dice {
     /// A UUID (version 4 in form) that also depends on `salt`.
     ///
     /// The salt keeps two runs apart even where a driver gave both the same seed.
-    pub(crate) fn uuid(&mut self, salt: u64) -> String {
+    pub(crate) const fn uuid(&mut self, salt: u64) -> Uuid {
         let mut mixed = Self(self.next() ^ Self(salt).next());
         let (high, low) = (mixed.next(), mixed.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            high >> 32,
-            high >> 16 & 0xffff,
-            high & 0xfff,
-            low >> 48 & 0x3fff | 0x8000,
-            low & 0xffff_ffff_ffff,
-        )
+        Uuid { high: high & !0xf000 | 0x4000, low: low & !(0b11 << 62) | 0b10 << 62 }
+    }
+}
+
+/// A UUID in its sixteen bytes: a run holds two, and only on the wire and on record are they texts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Uuid {
+    high: u64,
+    low: u64,
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { high, low } = self;
+        let (first, second, third) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
+        let (fourth, fifth) = (low >> 48, low & 0xffff_ffff_ffff);
+        write!(f, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}")
+    }
+}
+
+impl From<Uuid> for String {
+    fn from(uuid: Uuid) -> Self {
+        uuid.to_string()
+    }
+}
+
+/// Reads what is written here, and nothing that would be written otherwise.
+impl TryFrom<String> for Uuid {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.replace('-', "");
+        let read = digits.split_at_checked(16).and_then(|(high, low)| {
+            let number = |digits| u64::from_str_radix(digits, 16).ok();
+            Some(Self { high: number(high)?, low: number(low)? })
+        });
+        read.filter(|uuid| uuid.to_string() == text).ok_or_else(|| format!("{text:?} is no UUID"))
     }
 }
 
@@ -72,8 +104,21 @@ mod tests {
         let mut other = Seed::from_bytes([7, 0, 0, 0, 0, 0, 0, 0]).dice();
         assert_eq!(one.uuid(1), other.uuid(1));
         assert_ne!(one.uuid(1), other.uuid(2));
-        let id = one.uuid(3);
+        let id = one.uuid(3).to_string();
         assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
+        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
         assert!((0.0..1.0).contains(&one.unit()));
+    }
+
+    #[test]
+    fn a_uuid_is_read_as_it_is_written_and_not_otherwise() {
+        let uuid = Seed::from(9).dice().uuid(4);
+        let text = uuid.to_string();
+        assert_eq!(Uuid::try_from(text.clone()), Ok(uuid));
+        let odd =
+            ["", "é", &text[1..], &text.replace('-', ""), &text.to_uppercase()].map(str::to_owned);
+        for odd in odd {
+            assert!(Uuid::try_from(odd.clone()).is_err(), "{odd}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The service's name for a task: the one thing that must never be lost.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,14 +18,74 @@ use serde::{Deserialize, Serialize};
 /// assert!("".parse::<TaskId>().is_err());
 /// # Ok::<(), effects_core::InvalidTaskId>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct TaskId(Arc<str>);
+pub struct TaskId(Text);
+
+/// The service's ids have twenty letters: they lie in place, beside what else is known of a task, and
+/// a hundred thousand need no room on the heap.
+#[derive(Clone)]
+enum Text {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Arc<str>),
+}
 
 impl TaskId {
     /// The id as the service wrote it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            // They were a text when they were put there, so they are one.
+            Text::Short { length, bytes } => {
+                std::str::from_utf8(&bytes[..usize::from(*length)]).unwrap_or_default()
+            }
+            Text::Long(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+}
+
+/// Ids are the texts they are.
+impl PartialEq for TaskId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for TaskId {}
+
+impl PartialOrd for TaskId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TaskId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for TaskId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskId").field(&self.as_str()).finish()
     }
 }
 
@@ -57,7 +119,7 @@ impl From<TaskId> for String {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -67,3 +129,29 @@ impl fmt::Display for TaskId {
 pub struct InvalidTaskId(String);
 
 const MAX_BYTES: usize = 256;
+
+/// Ids up to this many bytes lie in place: as many as make three words with their length.
+const SHORT: usize = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_its_text_wherever_that_lies() {
+        let texts: Vec<String> = [1, SHORT - 2, SHORT - 1, SHORT, SHORT + 1, MAX_BYTES]
+            .map(|length| "é".repeat(length / 2) + &"x".repeat(length % 2))
+            .into();
+        let ids: Vec<TaskId> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        for (id, text) in ids.iter().zip(&texts) {
+            assert_eq!((id.as_str(), &id.to_string()), (text.as_str(), text));
+            assert_eq!(format!("{id:?}"), format!("TaskId({text:?})"));
+            assert_eq!(id, &text.parse().unwrap());
+            let longer: Result<TaskId, _> = format!("{text}x").parse();
+            assert!(longer.is_err() || longer.as_ref().is_ok_and(|longer| id < longer));
+        }
+        let distinct: std::collections::HashSet<&TaskId> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        assert_eq!(size_of::<Option<TaskId>>(), 24);
+    }
+}

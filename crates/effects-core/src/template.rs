@@ -124,7 +124,7 @@ impl Template {
         if id.is_empty() || id.len() > 128 || id.chars().any(odd) {
             return Err(UnknownTemplate::new(id));
         }
-        Ok(Self::Unlisted(UnlistedTemplate(id.into())))
+        Ok(Self::Unlisted(UnlistedTemplate(Arc::new(id.to_owned()))))
     }
 
     /// The id on the wire (`template_id`), letter for letter.
@@ -315,7 +315,10 @@ impl TryFrom<String> for Template {
 
 /// The id of a template outside the catalogue; see [`Template::unlisted`].
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct UnlistedTemplate(Arc<str>);
+pub struct UnlistedTemplate(
+    /// One word: every template takes as much room as this one.
+    Arc<String>,
+);
 
 impl UnlistedTemplate {
     /// The id on the wire.

@@ -3,10 +3,20 @@
 //! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
 //! recorded or told. The states are an owned enum; each transition consumes one and returns the
 //! next, and each holds only what it knows: `submit.rs` up to the task's id, `wait.rs` from there.
+//!
+//! A run that waits is one piece of memory of a few cache lines, since a batch holds a hundred
+//! thousand: what is there now and then lies on the heap as long as it is there (`aside.rs`,
+//! `seldom.rs`), what may be missing takes no more room for that (`compact.rs`), and what follows
+//! from the policy is not kept. The saved form knows nothing of it (`written.rs`).
 
+mod aside;
+mod compact;
 mod saved;
+mod seldom;
 mod submit;
+mod verdict;
 mod wait;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +35,8 @@ use crate::task_id::TaskId;
 use crate::template::Template;
 use crate::time::Time;
 
+use aside::Aside;
+use compact::MaybeTime;
 pub use saved::Saved;
 use submit::Submitting;
 use wait::Waiting;
@@ -79,7 +91,7 @@ impl Run {
     /// A run that submits a request and follows its task.
     pub fn submit(request: EffectRequest, policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
         let mut core = Core::new(policy, seed, now);
-        let state = State::Submitting(Box::new(Submitting::new(request, &mut core)));
+        let state = State::Submitting(Submitting::new(request, &mut core));
         Self { core, state }
     }
 
@@ -138,7 +150,8 @@ impl Run {
     pub fn step(&mut self, now: Time) -> Step {
         self.core.tell_time(now);
         loop {
-            if let Some(step) = self.core.pending() {
+            let known = self.core.pending().or_else(|| self.state.rest(&self.core));
+            if let Some(step) = known {
                 return step;
             }
             let (state, step) = self.state.take().step(&mut self.core);
@@ -154,11 +167,13 @@ impl Run {
     pub fn reply(&mut self, now: Time, call: CallId, reply: Reply<'_>) {
         self.core.tell_time(now);
         self.state = match self.state.take() {
-            State::Submitting(submitting) if submitting.awaits(call) => {
+            State::Submitting(submitting) if submitting.awaits(call, &self.core) => {
                 submitting.reply(reply, &mut self.core)
             }
-            State::Waiting(waiting) if waiting.awaits(call) => waiting.reply(reply, &mut self.core),
-            state if self.core.doubts.contains(&call) => {
+            State::Waiting(waiting) if waiting.awaits(call, &self.core) => {
+                waiting.reply(reply, &mut self.core)
+            }
+            state if self.core.aside.doubts().contains(&call) => {
                 state.late_reply(call, reply, &mut self.core)
             }
             state => state,
@@ -167,13 +182,13 @@ impl Run {
 
     /// Confirms that an entry is durable. An id that is not awaited is ignored.
     pub fn recorded(&mut self, entry: EntryId) {
-        self.core.recorded(entry);
+        self.core.aside.recorded(entry);
     }
 
     /// Hands an entry out again whose writing was interrupted, by a journal that failed or by the
     /// end of the future that waited for it. The drivers do so whenever they take up a run.
     pub fn record_again(&mut self) {
-        self.core.recording = false;
+        self.core.aside.set_recording(false);
     }
 
     /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
@@ -228,15 +243,15 @@ impl Run {
     /// What it would do if it were stepped now.
     pub(crate) fn want(&self, now: Time) -> Want {
         let core = &self.core;
-        if core.record.is_some() && core.recording {
+        if core.aside.is_recording() {
             return Want::Sleep(Time::MAX);
         }
-        if core.record.is_some() || !core.events.is_empty() || core.detaching {
+        if core.aside.speaks() || core.detaching {
             return Want::Step;
         }
         match &self.state {
-            State::Submitting(submitting) => submitting.want(now, core.deadline()),
-            State::Waiting(waiting) => waiting.want(now, core.deadline()),
+            State::Submitting(submitting) => submitting.want(now, core),
+            State::Waiting(waiting) => waiting.want(now, core),
             State::Done(_) | State::Taken => Want::Step,
         }
     }
@@ -244,7 +259,7 @@ impl Run {
     /// Lets its wait begin now, if it has not.
     pub(crate) fn begin(&mut self, now: Time) {
         self.core.tell_time(now);
-        self.core.started.get_or_insert(self.core.now);
+        self.core.begin();
     }
 
     /// When its wait ends; for a run that has begun.
@@ -263,7 +278,9 @@ impl Run {
     /// Whether something was sent that may be billed, as far as is known by now.
     pub(crate) fn may_be_billed(&self) -> bool {
         match &self.state {
-            State::Submitting(submitting) => submitting.may_be_billed(),
+            State::Submitting(submitting) => {
+                submitting.is_out() || self.core.aside.doubt().is_some()
+            }
             State::Waiting(_) => true,
             State::Done(done) => !matches!(done.outcome, Outcome::Refused(_)),
             State::Taken => false,
@@ -278,7 +295,7 @@ impl Run {
     /// Whether a submission is out whose answer has not come: the moment to wait for it and not to
     /// leave.
     pub fn is_submitting(&self) -> bool {
-        matches!(&self.state, State::Submitting(submitting) if submitting.out().is_some())
+        matches!(&self.state, State::Submitting(submitting) if submitting.is_out())
     }
 }
 
@@ -305,16 +322,14 @@ struct Core {
     /// The latest time anybody said.
     now: Time,
     /// When the run took its first step.
-    started: Option<Time>,
+    started: MaybeTime,
+    /// How many were handed out; each is named by its number. No call follows one that is out, so
+    /// that is the last.
     calls: u32,
     entries: u32,
-    /// What is to be recorded before anything else, and whether it was handed out.
-    record: Option<Box<Entry>>,
-    recording: bool,
-    events: Vec<Event>,
     detaching: bool,
-    /// The submissions booked as lost.
-    doubts: Vec<CallId>,
+    /// What is to be recorded, told or remembered.
+    aside: Aside,
     /// What is known of how long tasks of its kind take.
     curve: Option<Arc<Curve>>,
 }
@@ -325,14 +340,11 @@ impl Core {
             policy,
             dice: seed.dice(),
             now,
-            started: None,
+            started: MaybeTime::NONE,
             calls: 0,
             entries: 0,
-            record: None,
-            recording: false,
-            events: Vec::new(),
             detaching: false,
-            doubts: Vec::new(),
+            aside: Aside::default(),
             curve: None,
         }
     }
@@ -342,64 +354,56 @@ impl Core {
         self.now = self.now.max(now);
     }
 
+    /// The wait begins now, if it has not.
+    fn begin(&mut self) {
+        self.started = self.started.get().or(Some(self.now)).into();
+    }
+
     /// What comes before any state has its say: first the entry, then the events.
     fn pending(&mut self) -> Option<Step> {
-        self.started.get_or_insert(self.now);
-        if let Some(entry) = &self.record {
-            if self.recording {
-                return Some(Step::Sleep { until: Time::MAX, why: Why::Recording });
-            }
-            self.recording = true;
-            return Some(Step::Record((**entry).clone()));
+        self.begin();
+        if self.aside.is_recording() {
+            return Some(Step::Sleep { until: Time::MAX, why: Why::Recording });
         }
-        if self.events.is_empty() {
-            return None;
+        if let Some(entry) = self.aside.entry().cloned() {
+            self.aside.set_recording(true);
+            return Some(Step::Record(entry));
         }
-        let event = self.events.remove(0);
-        if self.events.is_empty() {
-            // A hundred thousand runs wait with nothing to tell: none keeps room for it.
-            self.events = Vec::new();
-        }
-        Some(Step::Notify(event))
+        self.aside.next_event().map(Step::Notify)
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
     fn deadline(&self) -> Time {
-        self.started.unwrap_or(self.now) + self.policy.wait_timeout
+        self.started.get().unwrap_or(self.now) + self.policy.wait_timeout
     }
 
     fn call(&mut self) -> CallId {
         self.calls += 1;
+        self.last_call()
+    }
+
+    /// The call that was handed out last.
+    const fn last_call(&self) -> CallId {
         CallId(self.calls)
     }
 
     fn record(&mut self, fact: Fact) {
         self.entries += 1;
-        self.record = Some(Box::new(Entry { id: EntryId(self.entries), at: self.now, fact }));
-        self.recording = false;
-    }
-
-    fn recorded(&mut self, entry: EntryId) {
-        if self.recording && self.record.as_ref().is_some_and(|record| record.id == entry) {
-            self.record = None;
-            self.recording = false;
-        }
+        self.aside.record(Entry { id: EntryId(self.entries), at: self.now, fact });
     }
 
     fn tell(&mut self, event: Event) {
-        // One or two at a time, so there is no use in more room.
-        self.events.reserve_exact(1);
-        self.events.push(event);
+        self.aside.tell(event);
     }
 }
 
-/// Where the run is. Each state is boxed, since a transition moves it.
+/// Where the run is. The two it is long in lie in place: a run that waits is one piece of memory.
 #[derive(Clone, Debug)]
 enum State {
     /// There is no task yet.
-    Submitting(Box<Submitting>),
+    Submitting(Submitting),
     /// There is a task.
-    Waiting(Box<Waiting>),
+    Waiting(Waiting),
     /// It is over.
     Done(Box<Done>),
     /// Only while a transition is under way.
@@ -433,15 +437,23 @@ impl State {
         Self::Done(Box::new(Done { outcome, template, observation: None }))
     }
 
-    /// The next state, and the step to hand out, if there is one already.
+    /// What to hand out as long as nothing changes; `None` when it is time for a transition.
+    fn rest(&self, core: &Core) -> Option<Step> {
+        match self {
+            Self::Submitting(submitting) => submitting.rest(core),
+            Self::Waiting(waiting) => waiting.rest(core),
+            Self::Done(done) => Some(Step::Done(done.outcome.clone())),
+            Self::Taken => None,
+        }
+    }
+
+    /// The next state, and the step to hand out, if there is one already. Only what does not rest
+    /// is asked.
     fn step(self, core: &mut Core) -> (Self, Option<Step>) {
         match self {
             Self::Submitting(submitting) => submitting.step(core),
             Self::Waiting(waiting) => waiting.step(core),
-            Self::Done(done) => {
-                let step = Step::Done(done.outcome.clone());
-                (Self::Done(done), Some(step))
-            }
+            Self::Done(_) => (self, None),
             // `take` and the assignment after it enclose every transition.
             Self::Taken => unreachable!("a transition returns a state"),
         }
@@ -462,14 +474,16 @@ impl State {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
-        core.doubts.retain(|doubt| *doubt != call);
+        core.aside.settle(call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
                 Self::created(&task, done.template, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
-                core.doubts.extend(submitting.out());
+                if submitting.is_out() {
+                    core.aside.doubt_call(core.last_call());
+                }
                 let template = submitting.template().clone();
                 Self::created(&task, Some(template), asked, core)
             }
@@ -489,6 +503,8 @@ impl State {
         asked: Option<Duration>,
         core: &mut Core,
     ) -> Self {
+        // Whatever became of earlier attempts, this run has its task.
+        let _earlier = core.aside.take_doubt();
         core.record(Fact::Created { task_id: task.id.clone() });
         core.tell(Event::Submitted { task_id: task.id.clone() });
         Waiting::created(task, template, core).seen(task, asked, core)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::submit::Submitting;
-use super::wait::Waiting;
+use super::aside::Aside;
+use super::compact::MaybeTime;
+use super::written::{SavedSubmitting, SavedWaiting};
 use super::{Core, Run, State};
 use crate::call::CallId;
 use crate::entry::Entry;
@@ -52,8 +53,8 @@ pub struct Saved {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum SavedState {
-    Submitting(Box<Submitting>),
-    Waiting(Box<Waiting>),
+    Submitting(Box<SavedSubmitting>),
+    Waiting(Box<SavedWaiting>),
     Done(Box<Outcome>),
 }
 
@@ -61,8 +62,12 @@ impl Saved {
     pub(super) fn of(run: &Run) -> Self {
         let core = &run.core;
         let state = match &run.state {
-            State::Submitting(submitting) => SavedState::Submitting(submitting.clone()),
-            State::Waiting(waiting) => SavedState::Waiting(waiting.clone()),
+            State::Submitting(submitting) => {
+                SavedState::Submitting(Box::new(SavedSubmitting::of(submitting, core)))
+            }
+            State::Waiting(waiting) => {
+                SavedState::Waiting(Box::new(SavedWaiting::of(waiting, core)))
+            }
             State::Done(done) => SavedState::Done(Box::new(done.outcome.clone())),
             State::Taken => unreachable!("a transition returns a state"),
         };
@@ -70,36 +75,36 @@ impl Saved {
             version: VERSION,
             dice: core.dice,
             now: core.now,
-            started: core.started,
+            started: core.started.get(),
             calls: core.calls,
             entries: core.entries,
-            record: core.record.clone(),
+            record: core.aside.entry().cloned().map(Box::new),
             detaching: core.detaching,
-            doubts: core.doubts.clone(),
+            doubts: core.aside.doubts().to_vec(),
             state,
         }
     }
 
     pub(super) fn into_run(self, policy: Arc<Policy>, now: Time) -> Run {
         let Self { dice, started, calls, entries, record, detaching, doubts, .. } = self;
+        let doubt = match &self.state {
+            SavedState::Submitting(submitting) => submitting.doubt.clone(),
+            SavedState::Waiting(_) | SavedState::Done(_) => None,
+        };
         let mut core = Core {
             policy,
             dice,
             now: self.now.max(now),
-            started,
+            started: MaybeTime::from(started),
             calls,
             entries,
-            record,
-            // Whoever was writing it is gone: it is handed out again.
-            recording: false,
-            events: Vec::new(),
             detaching,
-            doubts,
+            aside: Aside::restored(record.map(|entry| *entry), doubts, doubt),
             curve: None,
         };
         let state = match self.state {
             SavedState::Submitting(submitting) => submitting.restored(&mut core),
-            SavedState::Waiting(waiting) => State::Waiting(waiting.restored(core.now)),
+            SavedState::Waiting(waiting) => State::Waiting(waiting.restored(&core)),
             SavedState::Done(outcome) => State::done(*outcome),
         };
         Run { core, state }

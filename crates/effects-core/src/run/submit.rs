@@ -11,8 +11,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Core, State, Step, Want, Why};
 use crate::answer::{Submission, kind_of, lost};
 use crate::call::{Call, CallId, Exchange, Reply};
@@ -22,172 +20,147 @@ use crate::event::Event;
 use crate::outcome::{Outcome, Refused, Unknown};
 use crate::policy::Repeat;
 use crate::request::EffectRequest;
+use crate::seed::Uuid;
 use crate::template::Template;
 use crate::time::Time;
 use crate::trouble::Trouble;
 
 /// A submission without an answer that names a task.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+///
+/// As long as one of its attempts is of unknown fate (`Aside::doubt`), no refusal of a later attempt
+/// can say that nothing is billed.
+#[derive(Clone, Debug)]
 pub(super) struct Submitting {
-    request: EffectRequest,
-    idempotency_key: String,
+    pub(super) request: EffectRequest,
+    pub(super) idempotency_key: Uuid,
     /// Attempts handed out so far.
-    attempts: u32,
-    /// The latest attempt of unknown fate: as long as there is one, no refusal of a later attempt
-    /// can say that nothing is billed.
-    doubt: Option<Unknown>,
-    phase: Phase,
+    pub(super) attempts: u32,
+    pub(super) phase: Phase,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// An attempt is to be made, once its intent is recorded.
     Intend,
     /// The intent is recorded, or about to be; the submission may leave.
-    Ready { request_id: String },
-    /// The submission left.
-    Out { call: CallId, limit: Time, sent_at: Time, request_id: String },
+    Ready { request_id: Uuid },
+    /// The submission left: the last call that did.
+    Out { sent_at: Time, request_id: Uuid },
     /// Nothing was made of it; another attempt follows.
-    Holding { until: Time, throttled: bool, trouble: Trouble },
+    Holding { until: Time, throttled: bool, trouble: Box<Trouble> },
 }
 
 impl Submitting {
     pub(super) fn new(request: EffectRequest, core: &mut Core) -> Self {
         let salt = hash(request.body().into_iter().chain(core.now.as_millis().to_le_bytes()));
-        Self {
-            request,
-            idempotency_key: core.dice.uuid(salt),
-            attempts: 0,
-            doubt: None,
-            phase: Phase::Intend,
-        }
+        Self { request, idempotency_key: core.dice.uuid(salt), attempts: 0, phase: Phase::Intend }
     }
 
     pub(super) fn template(&self) -> &Template {
         self.request.template()
     }
 
-    /// The attempt that is out.
-    pub(super) fn out(&self) -> Option<CallId> {
-        match self.phase {
-            Phase::Out { call, .. } => Some(call),
-            _ => None,
-        }
-    }
-
-    /// Whether an attempt is out, or was and its fate is open.
-    pub(super) fn may_be_billed(&self) -> bool {
-        self.doubt.is_some() || self.out().is_some()
+    /// Whether an attempt is out.
+    pub(super) fn is_out(&self) -> bool {
+        matches!(self.phase, Phase::Out { .. })
     }
 
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. } | Phase::Out { .. })
     }
 
-    pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
+    pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         match &self.phase {
             Phase::Intend => Want::Submit,
             Phase::Ready { .. } => Want::Step,
-            Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
-            Phase::Out { .. } => Want::Step,
-            Phase::Holding { .. } if now >= deadline => Want::Step,
+            Phase::Out { sent_at, .. } => {
+                let limit = limit(*sent_at, core);
+                if now < limit { Want::Sleep(limit) } else { Want::Step }
+            }
+            Phase::Holding { .. } if now >= core.deadline() => Want::Step,
             Phase::Holding { until, .. } if now >= *until => Want::Submit,
-            Phase::Holding { until, .. } => Want::Sleep((*until).min(deadline)),
+            Phase::Holding { until, .. } => Want::Sleep((*until).min(core.deadline())),
         }
     }
 
-    pub(super) fn awaits(&self, id: CallId) -> bool {
-        self.out() == Some(id)
+    pub(super) fn awaits(&self, id: CallId, core: &Core) -> bool {
+        self.is_out() && id == core.last_call()
     }
 
-    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
-        match &self.phase {
-            Phase::Intend if core.detaching => (self.left(), None),
+    /// The sleep it is in, unless it is over. An attempt that is out is awaited whoever leaves.
+    pub(super) fn rest(&self, core: &Core) -> Option<Step> {
+        let why = match self.phase {
+            Phase::Out { .. } => Why::InFlight,
+            _ if core.detaching => return None,
+            Phase::Holding { throttled: true, .. } => Why::Throttle,
+            _ => Why::Retry,
+        };
+        match self.want(core.now, core) {
+            Want::Sleep(until) => Some(Step::Sleep { until, why }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
+        match self.phase {
+            Phase::Ready { .. } if core.detaching => {
+                Self::release("stopped before it left".to_owned(), core);
+                (self.left(core), None)
+            }
+            Phase::Ready { request_id } => {
+                let call = self.send(request_id, core);
+                (State::Submitting(self), Some(Step::Send(call)))
+            }
+            Phase::Out { .. } => {
+                let trouble = lost("no answer within the request timeout");
+                (self.answered(Submission::Unknown(trouble), None, core), None)
+            }
+            Phase::Intend | Phase::Holding { .. } if core.detaching => (self.left(core), None),
             Phase::Intend => {
                 self.intend(core);
                 (State::Submitting(self), None)
             }
-            Phase::Ready { .. } if core.detaching => {
-                self.release("stopped before it left".to_owned(), core);
-                (self.left(), None)
+            Phase::Holding { ref trouble, .. } if core.now >= core.deadline() => {
+                let trouble = (**trouble).clone();
+                (self.refused(kind_of(&trouble), trouble, core), None)
             }
-            Phase::Ready { request_id } => {
-                let request_id = request_id.clone();
-                let call = self.send(request_id, core);
-                (State::Submitting(self), Some(Step::Send(call)))
-            }
-            Phase::Out { limit, .. } if core.now >= *limit => {
-                let trouble = lost("no answer within the request timeout");
-                (self.answered(Submission::Unknown(trouble), None, core), None)
-            }
-            Phase::Out { limit, .. } => {
-                let sleep = Step::Sleep { until: *limit, why: Why::InFlight };
-                (State::Submitting(self), Some(sleep))
-            }
-            Phase::Holding { .. } if core.detaching => (self.left(), None),
-            Phase::Holding { until, .. } if core.now >= *until && core.now < core.deadline() => {
+            Phase::Holding { .. } => {
                 self.phase = Phase::Intend;
                 (State::Submitting(self), None)
-            }
-            Phase::Holding { trouble, .. } if core.now >= core.deadline() => {
-                let trouble = trouble.clone();
-                (self.refused(kind_of(&trouble), trouble), None)
-            }
-            Phase::Holding { until, throttled, .. } => {
-                let why = if *throttled { Why::Throttle } else { Why::Retry };
-                let sleep = Step::Sleep { until: (*until).min(core.deadline()), why };
-                (State::Submitting(self), Some(sleep))
             }
         }
     }
 
-    pub(super) fn reply(self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(self, reply: Reply<'_>, core: &mut Core) -> State {
         let asked = reply.retry_after();
         self.answered(Submission::read(reply), asked, core)
     }
 
-    /// The state a saved run is restored in: nobody knows what became of a submission in flight.
-    pub(super) fn restored(self: Box<Self>, core: &mut Core) -> State {
-        let trouble = lost("the process ended before an answer came");
-        match self.doubt_of_flight(trouble) {
-            Some((call, unknown)) => {
-                core.doubts.push(call);
-                State::unknown(unknown, Some(self.template().clone()))
-            }
-            None => State::Submitting(self),
-        }
-    }
-
     fn intend(&mut self, core: &mut Core) {
-        let request_id = core.dice.uuid(hash(self.idempotency_key.bytes()));
+        let idempotency_key = self.idempotency_key.to_string();
+        let request_id = core.dice.uuid(hash(idempotency_key.bytes()));
         core.record(Fact::Intent {
             request: Box::new(self.request.clone()),
             attempt: self.attempts,
-            request_id: request_id.clone(),
-            idempotency_key: self.idempotency_key.clone(),
+            request_id: request_id.to_string(),
+            idempotency_key,
         });
         self.phase = Phase::Ready { request_id };
     }
 
-    fn send(&mut self, request_id: String, core: &mut Core) -> Call {
+    fn send(&mut self, request_id: Uuid, core: &mut Core) -> Call {
         self.attempts += 1;
-        let timeout = core.policy.request_timeout;
-        let (id, limit) = (core.call(), core.now + timeout);
+        self.phase = Phase::Out { sent_at: core.now, request_id };
         let exchange = Exchange::Submit {
             body: self.request.body(),
-            request_id: request_id.clone(),
-            idempotency_key: self.idempotency_key.clone(),
+            request_id: request_id.to_string(),
+            idempotency_key: self.idempotency_key.to_string(),
         };
-        self.phase = Phase::Out { call: id, limit, sent_at: core.now, request_id };
-        Call { id, exchange, timeout, limit }
+        let timeout = core.policy.request_timeout;
+        Call { id: core.call(), exchange, timeout, limit: limit(core.now, core) }
     }
 
-    fn answered(
-        mut self: Box<Self>,
-        answer: Submission,
-        asked: Option<Duration>,
-        core: &mut Core,
-    ) -> State {
+    fn answered(mut self, answer: Submission, asked: Option<Duration>, core: &mut Core) -> State {
         let repeat = core.policy.repeat;
         match answer {
             Submission::Created(task) => {
@@ -195,26 +168,26 @@ impl Submitting {
                 State::created(&task, Some(template), asked, core)
             }
             Submission::Refused(kind, trouble) => {
-                self.release(trouble.to_string(), core);
-                self.refused(kind, trouble)
+                Self::release(trouble.to_string(), core);
+                self.refused(kind, trouble, core)
             }
             Submission::Later(trouble) => {
-                self.release(trouble.to_string(), core);
+                Self::release(trouble.to_string(), core);
                 if repeat == Repeat::Never {
-                    return self.refused(kind_of(&trouble), trouble);
+                    return self.refused(kind_of(&trouble), trouble, core);
                 }
                 self.hold(trouble, core);
                 State::Submitting(self)
             }
             Submission::Unknown(trouble) => {
-                let Some((call, unknown)) = self.doubt_of_flight(trouble.clone()) else {
+                let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
-                core.doubts.push(call);
+                core.aside.doubt_call(core.last_call());
                 if repeat != Repeat::Always || core.detaching || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.template().clone()));
                 }
-                self.doubt = Some(unknown);
+                core.aside.set_doubt(unknown);
                 self.hold(trouble, core);
                 State::Submitting(self)
             }
@@ -222,8 +195,8 @@ impl Submitting {
     }
 
     /// Says that nothing is billed; but as long as one attempt is in doubt, something may be.
-    fn release(&self, reason: String, core: &mut Core) {
-        if self.doubt.is_none() {
+    fn release(reason: String, core: &mut Core) {
+        if core.aside.doubt().is_none() {
             core.record(Fact::Released { reason });
         }
     }
@@ -233,12 +206,13 @@ impl Submitting {
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
         core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
+        let trouble = Box::new(trouble);
         self.phase = Phase::Holding { until: core.now + after, throttled, trouble };
     }
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
-    fn refused(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
-        match self.doubt {
+    fn refused(self, kind: ErrorKind, trouble: Trouble, core: &mut Core) -> State {
+        match core.aside.take_doubt() {
             Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
             None => {
                 State::done(Outcome::Refused(Refused { kind, trouble, attempts: self.attempts }))
@@ -246,25 +220,30 @@ impl Submitting {
         }
     }
 
-    fn left(self: Box<Self>) -> State {
-        match self.doubt {
+    fn left(self, core: &mut Core) -> State {
+        match core.aside.take_doubt() {
             Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
             None => State::detached(None),
         }
     }
 
-    fn doubt_of_flight(&self, trouble: Trouble) -> Option<(CallId, Unknown)> {
-        let Phase::Out { call, sent_at, request_id, .. } = &self.phase else {
+    /// What is known of the attempt that is out, if its answer names no task.
+    pub(super) fn doubt_of_flight(&self, trouble: Trouble) -> Option<Unknown> {
+        let Phase::Out { sent_at, request_id } = &self.phase else {
             return None;
         };
-        let unknown = Unknown {
-            request_id: request_id.clone(),
-            idempotency_key: self.idempotency_key.clone(),
+        Some(Unknown {
+            request_id: request_id.to_string(),
+            idempotency_key: self.idempotency_key.to_string(),
             sent_at: *sent_at,
             trouble,
-        };
-        Some((*call, unknown))
+        })
     }
+}
+
+/// When the answer to an attempt that left then must have come.
+pub(super) fn limit(sent_at: Time, core: &Core) -> Time {
+    sent_at + core.policy.request_timeout
 }
 
 /// FNV-1a: over what is asked for and when, so that two runs which were given the same seed still

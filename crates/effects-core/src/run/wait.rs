@@ -13,14 +13,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::compact::{Listed, MaybeShare, MaybeTime};
+use super::seldom::{Report, Seldom, Shown};
+use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
 use crate::answer::{Look, kind_of, lost};
 use crate::call::{Call, CallId, Exchange, Reply};
-use crate::effect::Effect;
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::outcome::{Broken, Detached, Failed, Outcome, StillRunning};
-use crate::pace::{Curve, Moment, Observation, Progress};
+use crate::outcome::{Broken, Detached, Outcome, StillRunning};
+use crate::pace::{Curve, Moment, Observation};
 use crate::policy::Policy;
 use crate::retry;
 use crate::task::{Status, Task};
@@ -30,73 +32,41 @@ use crate::time::Time;
 use crate::trouble::Trouble;
 
 /// A task without a verdict.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    task: TaskId,
-    template: Option<Template>,
+    pub(super) task: TaskId,
+    pub(super) template: Listed,
     /// When the task was submitted, and whether that is known; until then, when it was attached.
-    submitted: Time,
-    #[serde(rename = "submitted_here")]
-    submitted_known: bool,
+    pub(super) submitted: Time,
+    pub(super) submitted_known: bool,
     /// Until when the service may not know the task yet.
-    grace_until: Time,
+    pub(super) grace_until: Time,
     /// Looks that saw the task running, and looks that went wrong since the last of them.
-    looks: u32,
-    failures: u32,
+    pub(super) looks: u32,
+    pub(super) failures: u32,
     /// When the latest look left that saw it running.
-    #[serde(default)]
-    running: Option<Time>,
-    status: Option<Status>,
-    progress: Option<f64>,
+    pub(super) running: MaybeTime,
+    pub(super) status: Shown,
+    pub(super) progress: MaybeShare,
     /// The last two reports of progress, the older one first.
-    #[serde(default)]
-    reports: [Option<Report>; 2],
-    /// The unknown status word that was told of.
-    told: Option<Status>,
+    pub(super) reports: [Report; 2],
     /// Whether anybody ever saw the task: the answer to the submission counts.
-    seen: bool,
-    /// What went wrong with the latest look.
-    trouble: Option<Box<Trouble>>,
-    phase: Phase,
+    pub(super) seen: bool,
+    pub(super) phase: Phase,
+    pub(super) seldom: Option<Box<Seldom>>,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-enum Phase {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase {
     /// A look is due at this time.
     Due { at: Time, why: Reason },
-    /// A look is out since `sent`. `last` tells that it was made at the end of the wait.
-    Out {
-        call: CallId,
-        #[serde(default)]
-        sent: Time,
-        limit: Time,
-        last: bool,
-    },
-}
-
-/// A [`Progress`] that takes little room.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-struct Report {
-    age_millis: u32,
-    done: f32,
-}
-
-impl Report {
-    fn new(age: Duration, done: f64) -> Self {
-        Self { age_millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX), done: done as f32 }
-    }
-}
-
-impl From<Report> for Progress {
-    fn from(report: Report) -> Self {
-        let age = Duration::from_millis(report.age_millis.into());
-        Self { age, done: report.done.into() }
-    }
+    /// A look is out since then: the last call that left.
+    Out { sent: Time },
 }
 
 /// [`Why`], as far as it can be saved.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-enum Reason {
+pub(super) enum Reason {
     Pace,
     Retry,
     Throttle,
@@ -114,28 +84,31 @@ impl From<Reason> for Why {
 
 impl Waiting {
     /// A task somebody submitted before: the first look is due at once.
-    pub(super) fn attached(task: TaskId, template: Option<Template>, core: &Core) -> Box<Self> {
-        Box::new(Self {
+    pub(super) fn attached(task: TaskId, template: Option<Template>, core: &Core) -> Self {
+        let mut attached = Self {
             task,
-            template,
+            template: Listed::from(template.as_ref()),
             submitted: core.now,
             submitted_known: false,
             grace_until: core.now + core.policy.not_found_grace,
             looks: 0,
             failures: 0,
-            running: None,
-            status: None,
-            progress: None,
-            reports: [None; 2],
-            told: None,
+            running: MaybeTime::NONE,
+            status: Shown::Nothing,
+            progress: MaybeShare::NONE,
+            reports: [Report::NONE; 2],
             seen: false,
-            trouble: None,
             phase: Phase::Due { at: core.now, why: Reason::Pace },
-        })
+            seldom: None,
+        };
+        if attached.template.get().is_none() && template.is_some() {
+            attached.set_seldom(|seldom| seldom.template = template);
+        }
+        attached
     }
 
     /// A task just submitted.
-    pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Box<Self> {
+    pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Self {
         let mut created = Self::attached(task.id.clone(), template, core);
         (created.seen, created.submitted_known) = (true, true);
         created
@@ -150,63 +123,65 @@ impl Waiting {
         &self.task
     }
 
-    pub(super) fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
-    }
-
     /// What there is to learn if nobody looks any more.
     pub(super) fn observation(&self) -> Option<Observation> {
-        let running = self.running.filter(|_| self.submitted_known)?;
+        let running = self.running.get().filter(|_| self.submitted_known)?;
         Some(Observation::Running { age: running.since(self.submitted) })
     }
 
     /// The chance that the task has ended since it was last seen running.
     pub(super) fn chance(&self, now: Time, curve: &Curve) -> f64 {
-        let running = self.running.map_or(Duration::ZERO, |sent| sent.since(self.submitted));
+        let running = self.running.get().map_or(Duration::ZERO, |sent| sent.since(self.submitted));
         curve.chance(running, now.since(self.submitted))
     }
 
-    pub(super) fn want(&self, now: Time, deadline: Time) -> Want {
+    pub(super) fn want(&self, now: Time, core: &Core) -> Want {
+        let deadline = core.deadline();
         match self.phase {
-            Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
-            Phase::Out { .. } => Want::Step,
+            Phase::Out { sent } => {
+                let limit = limit(sent, core);
+                if now < limit { Want::Sleep(limit) } else { Want::Step }
+            }
             Phase::Due { .. } if now >= deadline => Want::LastPoll,
             Phase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             Phase::Due { .. } => Want::Poll,
         }
     }
 
-    pub(super) fn awaits(&self, id: CallId) -> bool {
-        matches!(self.phase, Phase::Out { call, .. } if call == id)
+    pub(super) fn awaits(&self, id: CallId, core: &Core) -> bool {
+        matches!(self.phase, Phase::Out { .. }) && id == core.last_call()
     }
 
-    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
+    /// The sleep it is in, unless it is over.
+    pub(super) fn rest(&self, core: &Core) -> Option<Step> {
+        let why = match self.phase {
+            Phase::Out { .. } => Why::InFlight,
+            Phase::Due { why, .. } => why.into(),
+        };
+        match self.want(core.now, core) {
+            Want::Sleep(until) if !core.detaching => Some(Step::Sleep { until, why }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.detaching {
             let task_id = Some(self.task.clone());
             return (self.done(Outcome::Detached(Detached { task_id })), None);
         }
         match self.phase {
-            Phase::Out { limit, .. } if core.now >= limit => {
-                let trouble = lost("no answer within the request timeout");
-                (self.again(trouble, core), None)
+            Phase::Out { .. } => {
+                (self.again(lost("no answer within the request timeout"), core), None)
             }
-            Phase::Out { limit, .. } => {
-                (State::Waiting(self), Some(Step::Sleep { until: limit, why: Why::InFlight }))
-            }
-            Phase::Due { at, why } => {
-                let due = at.min(core.deadline());
-                if core.now < due {
-                    let sleep = Step::Sleep { until: due, why: why.into() };
-                    return (State::Waiting(self), Some(sleep));
-                }
+            Phase::Due { .. } => {
                 let call = self.look(core);
                 (State::Waiting(self), Some(Step::Send(call)))
             }
         }
     }
 
-    pub(super) fn reply(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(mut self, reply: Reply<'_>, core: &mut Core) -> State {
         let asked = reply.retry_after();
         match Look::read(&self.task, reply) {
             Look::Seen(task) => {
@@ -220,14 +195,6 @@ impl Waiting {
         }
     }
 
-    /// The state a saved run is restored in: a look in flight is made again.
-    pub(super) fn restored(mut self: Box<Self>, now: Time) -> Box<Self> {
-        if let Phase::Out { .. } = self.phase {
-            self.phase = Phase::Due { at: now, why: Reason::Pace };
-        }
-        self
-    }
-
     /// Takes the time of the submission from the service where nobody here knows it. Clocks differ
     /// between machines, so the age counts by the service's own as far as it shows that.
     fn date(&mut self, task: &Task, reply: Reply<'_>, now: Time) {
@@ -239,41 +206,37 @@ impl Waiting {
 
     /// The task was seen: the verdict, or when to look again, but not before the time the service
     /// `asked` for.
-    pub(super) fn seen(
-        mut self: Box<Self>,
-        task: &Task,
-        asked: Option<Duration>,
-        core: &mut Core,
-    ) -> State {
+    pub(super) fn seen(mut self, task: &Task, asked: Option<Duration>, core: &mut Core) -> State {
         if let Some(outcome) = verdict(&self.task, task, core) {
             return self.ended(outcome, core.now);
         }
         if let Some(word @ Status::Unknown(_)) = &task.status
-            && self.told.as_ref() != Some(word)
+            && self.told() != Some(word)
         {
-            self.told = Some(word.clone());
+            self.set_told(Some(word.clone()));
             core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
         }
         let age = core.now.since(self.submitted);
         self.seen = true;
-        self.status = task.status.clone();
-        self.progress = task.progress.or(self.progress);
-        (self.failures, self.trouble) = (0, None);
-        if let Phase::Out { sent, .. } = self.phase {
+        self.set_status(task.status.clone());
+        self.progress = task.progress.or(self.progress.get()).into();
+        self.failures = 0;
+        self.set_trouble(None);
+        if let Phase::Out { sent } = self.phase {
             self.looks = self.looks.saturating_add(1);
-            self.running = Some(sent);
+            self.running = Some(sent).into();
             if let Some(done) = task.progress {
-                self.reports = [self.reports[1], Some(Report::new(age, done))];
+                self.reports = [self.reports[1], Report::new(age, done)];
             }
             core.tell(Event::Running {
                 task_id: self.task.clone(),
-                status: self.status.clone(),
-                progress: self.progress,
+                status: task.status.clone(),
+                progress: self.progress.get(),
                 age,
                 eta: core.curve.as_ref().and_then(|curve| curve.eta(age)),
             });
         }
-        if self.is_last() {
+        if self.is_last(core) {
             return self.over(core);
         }
         let (wait, why) = self.next_look(age, asked, core);
@@ -288,7 +251,7 @@ impl Waiting {
         asked: Option<Duration>,
         core: &mut Core,
     ) -> (Duration, Reason) {
-        let reports = match self.reports {
+        let reports = match self.reports() {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
             _ => &[],
         };
@@ -303,53 +266,42 @@ impl Waiting {
     /// A look, or the answer to the submission, showed the end.
     fn ended(self, outcome: Outcome, now: Time) -> State {
         let first_ended = now.since(self.submitted);
-        let last_running = self.running.map(|sent| sent.since(self.submitted));
+        let last_running = self.running.get().map(|sent| sent.since(self.submitted));
         // The first look at a task that ran unwatched says next to nothing.
         let watched = self.seen && matches!(self.phase, Phase::Out { .. });
         let observation = (watched && self.submitted_known)
             .then_some(Observation::Ended { last_running, first_ended });
-        State::Done(Box::new(Done { outcome, template: self.template, observation }))
+        self.done_with(outcome, observation)
     }
 
     /// The watch is over, the task is not as far as is known.
     fn done(self, outcome: Outcome) -> State {
         let observation = self.observation();
-        State::Done(Box::new(Done { outcome, template: self.template, observation }))
+        self.done_with(outcome, observation)
+    }
+
+    fn done_with(self, outcome: Outcome, observation: Option<Observation>) -> State {
+        let template = self.template().cloned();
+        State::Done(Box::new(Done { outcome, template, observation }))
     }
 
     fn look(&mut self, core: &mut Core) -> Call {
-        let limit = self.limit(core);
-        let id = core.call();
-        let last = core.now >= core.deadline();
-        self.phase = Phase::Out { call: id, sent: core.now, limit, last };
+        self.phase = Phase::Out { sent: core.now };
+        let limit = limit(core.now, core);
         let exchange = Exchange::Poll { task: self.task.clone() };
-        Call { id, exchange, timeout: limit.since(core.now), limit }
-    }
-
-    /// When the look made now must have ended. One made within the wait ends with it, so that the
-    /// last look, made at the end of the wait, has a request's time of its own and ends in time,
-    /// also where a driver notices limits a little late. Whoever slept through all of that still
-    /// gets a whole last look.
-    fn limit(&self, core: &Core) -> Time {
-        let timeout = core.policy.request_timeout;
-        let (deadline, end) = (core.deadline(), core.deadline() + timeout);
-        match core.now {
-            now if now < deadline => deadline.min(now + timeout),
-            now if now < end => end,
-            now => now + timeout,
-        }
+        Call { id: core.call(), exchange, timeout: limit.since(core.now), limit }
     }
 
     /// Whether the look that is out was made at the end of the wait.
-    fn is_last(&self) -> bool {
-        matches!(self.phase, Phase::Out { last: true, .. })
+    fn is_last(&self, core: &Core) -> bool {
+        matches!(self.phase, Phase::Out { sent } if is_last(sent, core))
     }
 
     /// A look went wrong in a way that can pass.
-    fn again(mut self: Box<Self>, trouble: Trouble, core: &mut Core) -> State {
-        let last = self.is_last();
+    fn again(mut self, trouble: Trouble, core: &mut Core) -> State {
+        let last = self.is_last(core);
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
-        self.trouble = Some(Box::new(trouble.clone()));
+        self.set_trouble(Some(trouble.clone()));
         if last {
             return self.over(core);
         }
@@ -364,8 +316,8 @@ impl Waiting {
     }
 
     /// The wait is over. Only who ever saw the task can say that it is still running.
-    fn over(mut self, core: &Core) -> State {
-        let trouble = self.trouble.take().map(|trouble| *trouble);
+    fn over(self, core: &Core) -> State {
+        let trouble = self.trouble().cloned();
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen => {
@@ -373,9 +325,9 @@ impl Waiting {
             }
             trouble => Outcome::StillRunning(StillRunning {
                 task_id,
-                status: self.status.take(),
-                progress: self.progress,
-                waited: core.now.since(core.started.unwrap_or(core.now)),
+                status: self.status(),
+                progress: self.progress.get(),
+                waited: core.now.since(core.started.get().unwrap_or(core.now)),
                 trouble,
             }),
         };
@@ -394,40 +346,21 @@ impl Core {
     }
 }
 
-/// The end the service's answer spells, if it does.
-fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {
-    let has_picture = !task.pictures.is_empty();
-    let completed = match &task.status {
-        Some(status) if !status.is_final() => return None,
-        // Without a word, a picture speaks for itself.
-        None if !has_picture => return None,
-        status => !matches!(status, Some(Status::Failed | Status::Cancelled)),
-    };
-    if completed && has_picture {
-        if let Some(error) = &task.error {
-            let message =
-                format!("task {id} is completed, and reports an error all the same: {error}");
-            core.tell(Event::Warning { message });
-        }
-        return Some(Outcome::Completed(Box::new(Effect {
-            task_id: id.clone(),
-            pictures: task.pictures.clone(),
-            usage: task.usage.clone().unwrap_or_default(),
-            metadata: task.metadata.clone(),
-            warning: task.error.clone(),
-            raw: task.raw.clone(),
-        })));
+/// When a look that left then must have ended. One made within the wait ends with it, so that the
+/// last look, made at the end of the wait, has a request's time of its own and ends in time,
+/// also where a driver notices limits a little late. Whoever slept through all of that still
+/// gets a whole last look.
+pub(super) fn limit(sent: Time, core: &Core) -> Time {
+    let timeout = core.policy.request_timeout;
+    let (deadline, end) = (core.deadline(), core.deadline() + timeout);
+    match sent {
+        sent if sent < deadline => deadline.min(sent + timeout),
+        sent if sent < end => end,
+        sent => sent + timeout,
     }
-    let kind = if completed && task.error.is_none() {
-        ErrorKind::NoPicture
-    } else {
-        ErrorKind::TaskFailed
-    };
-    Some(Outcome::Failed(Failed {
-        task_id: id.clone(),
-        kind,
-        error: task.error.clone(),
-        usage: task.usage.clone(),
-        raw: task.raw.clone(),
-    }))
+}
+
+/// Whether a look that left then was made at the end of the wait.
+pub(super) fn is_last(sent: Time, core: &Core) -> bool {
+    sent >= core.deadline()
 }

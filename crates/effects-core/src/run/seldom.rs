@@ -1,0 +1,126 @@
+//! What few tasks have anything of, kept beside the rest of what is known of one, and the short
+//! forms of what most have.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::wait::Waiting;
+use crate::pace::Progress;
+use crate::task::Status;
+use crate::template::Template;
+use crate::trouble::Trouble;
+
+/// What most tasks have nothing of: on the heap, and only while there is something.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seldom {
+    /// Its template, where that is not listed.
+    pub(super) template: Option<Template>,
+    /// Its status, where that is [`Shown::Other`].
+    status: Option<Status>,
+    /// The unknown status word that was told of.
+    told: Option<Status>,
+    /// What went wrong with the latest look.
+    trouble: Option<Trouble>,
+}
+
+/// What a task was last seen as.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shown {
+    Nothing,
+    Queued,
+    InProgress,
+    Other,
+}
+
+/// A [`Progress`] that takes little room; one that is not a number is none.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Report {
+    age_millis: u32,
+    done: f32,
+}
+
+impl Report {
+    pub(super) const NONE: Self = Self { age_millis: 0, done: f32::NAN };
+
+    pub(super) fn new(age: Duration, done: f64) -> Self {
+        Self { age_millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX), done: done as f32 }
+    }
+}
+
+impl From<Report> for Progress {
+    fn from(report: Report) -> Self {
+        let age = Duration::from_millis(report.age_millis.into());
+        Self { age, done: report.done.into() }
+    }
+}
+
+impl Waiting {
+    pub(super) fn template(&self) -> Option<&Template> {
+        self.template.get().or_else(|| self.seldom.as_ref()?.template.as_ref())
+    }
+
+    /// What the task was last seen as.
+    pub(super) fn status(&self) -> Option<Status> {
+        match self.status {
+            Shown::Nothing => None,
+            Shown::Queued => Some(Status::Queued),
+            Shown::InProgress => Some(Status::InProgress),
+            Shown::Other => self.seldom.as_ref()?.status.clone(),
+        }
+    }
+
+    pub(super) fn set_status(&mut self, status: Option<Status>) {
+        if let Shown::Other = self.status {
+            self.set_seldom(|seldom| seldom.status = None);
+        }
+        self.status = match status {
+            None => Shown::Nothing,
+            Some(Status::Queued) => Shown::Queued,
+            Some(Status::InProgress) => Shown::InProgress,
+            Some(_) => {
+                self.set_seldom(|seldom| seldom.status = status);
+                Shown::Other
+            }
+        };
+    }
+
+    /// The unknown status word that was told of.
+    pub(super) fn told(&self) -> Option<&Status> {
+        self.seldom.as_ref()?.told.as_ref()
+    }
+
+    pub(super) fn set_told(&mut self, word: Option<Status>) {
+        if word.is_some() || self.seldom.is_some() {
+            self.set_seldom(|seldom| seldom.told = word);
+        }
+    }
+
+    /// What went wrong with the latest look.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.seldom.as_ref()?.trouble.as_ref()
+    }
+
+    pub(super) fn set_trouble(&mut self, trouble: Option<Trouble>) {
+        if trouble.is_some() || self.seldom.is_some() {
+            self.set_seldom(|seldom| seldom.trouble = trouble);
+        }
+    }
+
+    /// The last two reports of progress, the older one first.
+    pub(super) fn reports(&self) -> [Option<Report>; 2] {
+        self.reports.map(|report| Some(report).filter(|report| !report.done.is_nan()))
+    }
+
+    pub(super) fn set_reports(&mut self, reports: [Option<Report>; 2]) {
+        self.reports = reports.map(|report| report.unwrap_or(Report::NONE));
+    }
+
+    pub(super) fn set_seldom(&mut self, change: impl FnOnce(&mut Seldom)) {
+        let seldom = self.seldom.get_or_insert_default();
+        change(seldom);
+        if let Seldom { template: None, status: None, told: None, trouble: None } = **seldom {
+            self.seldom = None;
+        }
+    }
+}
