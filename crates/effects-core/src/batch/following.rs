@@ -18,6 +18,8 @@ pub(super) struct Following {
     /// kept twice.
     leaders: HashMap<u64, RunId>,
     followers: HashMap<RunId, Vec<RunId>>,
+    /// Whom a run follows, by its index; those that do say so in their slots.
+    followed: HashMap<u32, RunId>,
     /// What the leaders of these saw.
     verdicts: HashMap<RunId, Box<Outcome>>,
 }
@@ -43,7 +45,7 @@ impl Batch {
             *leader != id && run.and_then(|run| run.task_id()) == Some(task)
         };
         let leader = leader.filter(leads);
-        self.slots.slot(index).leader = leader;
+        self.set_leader(index, leader);
         match leader {
             Some(leader) => self.following.followers.entry(leader).or_default().push(id),
             None => drop(self.following.leaders.insert(key, id)),
@@ -85,12 +87,23 @@ impl Batch {
     }
 
     fn follows(&self, id: RunId, leader: RunId) -> bool {
-        self.slots.find(id).is_some_and(|index| self.slots.leader(index) == Some(leader))
+        let index = self.slots.find(id).filter(|index| self.slots.follows(*index));
+        index.is_some_and(|index| self.following.followed.get(&index) == Some(&leader))
     }
 
     fn lead(&mut self, id: RunId, leader: Option<RunId>) {
-        self.slots.slot(id.index).leader = leader;
+        self.set_leader(id.index, leader);
         self.make_ready(id.index);
+    }
+
+    /// Notes which run looks at a run's task for it, if one does.
+    pub(super) fn set_leader(&mut self, index: u32, leader: Option<RunId>) {
+        let followed = std::mem::replace(&mut self.slots.slot(index).follows, leader.is_some());
+        match leader {
+            Some(leader) => drop(self.following.followed.insert(index, leader)),
+            None if followed => drop(self.following.followed.remove(&index)),
+            None => {}
+        }
     }
 }
 

@@ -330,7 +330,7 @@ impl Batch {
         self.live += 1;
         self.asked = false;
         let kind = self.kinds.of(run.template(), &self.policy.pace, self.now);
-        let id = self.slots.add(Box::new(run), kind);
+        let id = self.slots.add(run, kind);
         let ticket = self.slots.ticket(id.index);
         self.ready.push_back(ticket);
         id
@@ -371,7 +371,7 @@ impl Batch {
         match want {
             Want::Step => self.step_run(index),
             Want::LastPoll => self.ask_for_last_poll(index, deadline),
-            _ if self.slots.slot(index).leader.is_some() => {
+            _ if self.slots.follows(index) => {
                 // A look it made before it followed may still be out when its wait is over.
                 let rest = match want {
                     Want::Sleep(until) if self.now >= deadline => until,
@@ -431,7 +431,7 @@ impl Batch {
     /// Keeps the count of submissions in flight true to what the run says.
     fn note_posting(&mut self, index: u32) {
         let slot = self.slots.slot(index);
-        let posting = slot.run.as_ref().is_some_and(|run| run.is_posting());
+        let posting = slot.run.as_ref().is_some_and(Run::is_posting);
         let before = std::mem::replace(&mut slot.posting, posting);
         self.posting = self.posting + u32::from(posting) - u32::from(before);
     }
@@ -440,6 +440,7 @@ impl Batch {
     fn finish(&mut self, index: u32, outcome: Outcome) -> BatchStep {
         let id = self.slots.id(index);
         self.timers.clear(index);
+        self.set_leader(index, None);
         let slot = self.slots.remove(index);
         self.live -= 1;
         self.active -= u32::from(slot.active);

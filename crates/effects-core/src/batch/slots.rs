@@ -25,95 +25,107 @@ pub(super) struct Ticket {
     number: u32,
 }
 
-/// A run and where it stands.
+/// A run and where it stands: one piece of memory, which no other run's shares a line with.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Slot {
     generation: u32,
     ticket: u32,
     /// Which of the batch's kinds it is paced by.
     pub(super) kind: u32,
-    /// The run that looks at its task for it, if one does.
-    pub(super) leader: Option<RunId>,
     /// It has a submission or a task under way.
     pub(super) active: bool,
     /// It has a submission in flight, from its intent on.
     pub(super) posting: bool,
     /// Its price is reserved.
     pub(super) reserved: bool,
+    /// Another run looks at its task for it.
+    pub(super) follows: bool,
     /// Empty in a free slot.
-    pub(super) run: Option<Box<Run>>,
+    pub(super) run: Option<Run>,
 }
 
-/// All slots, the free ones to be used again.
+/// All slots, the free ones to be used again. They lie in pages, so that more of them move none.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: Vec<Slot>,
+    pages: Vec<Vec<Slot>>,
     free: Vec<u32>,
 }
 
 impl Slots {
     /// Gives a run a slot.
-    pub(super) fn add(&mut self, run: Box<Run>, kind: u32) -> RunId {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::empty());
-            // A batch of more than four thousand million runs has other troubles first.
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        let slot = &mut self.slots[index as usize];
+    pub(super) fn add(&mut self, run: Run, kind: u32) -> RunId {
+        let index = self.free.pop().unwrap_or_else(|| self.new_slot());
+        let slot = self.slot(index);
         (slot.run, slot.kind) = (Some(run), kind);
         RunId { index, generation: slot.generation }
     }
 
+    fn new_slot(&mut self) -> u32 {
+        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        let full = (self.pages.len() - 1) * PAGE;
+        let page = &mut self.pages[full / PAGE];
+        page.push(Slot::empty());
+        // A batch of more than four thousand million runs has other troubles first.
+        u32::try_from(full + page.len() - 1).unwrap_or(u32::MAX)
+    }
+
     /// Frees a slot and takes out what was in it. Its handle and its tickets count no more.
     pub(super) fn remove(&mut self, index: u32) -> Slot {
-        let slot = &mut self.slots[index as usize];
+        self.free.push(index);
+        let slot = self.slot(index);
         let freed = Slot {
             generation: slot.generation.wrapping_add(1),
             ticket: slot.ticket.wrapping_add(1),
             ..Slot::empty()
         };
-        self.free.push(index);
         std::mem::replace(slot, freed)
     }
 
     /// The index behind a handle, if that still counts.
     pub(super) fn find(&self, id: RunId) -> Option<u32> {
-        let slot = self.slots.get(id.index as usize)?;
+        let slot = self.pages.get(page(id.index))?.get(place(id.index))?;
         (slot.generation == id.generation && slot.run.is_some()).then_some(id.index)
     }
 
     pub(super) fn id(&self, index: u32) -> RunId {
-        RunId { index, generation: self.slots[index as usize].generation }
+        RunId { index, generation: self.at(index).generation }
     }
 
     pub(super) fn slot(&mut self, index: u32) -> &mut Slot {
-        &mut self.slots[index as usize]
+        &mut self.pages[page(index)][place(index)]
+    }
+
+    fn at(&self, index: u32) -> &Slot {
+        &self.pages[page(index)][place(index)]
     }
 
     pub(super) fn run(&self, index: u32) -> Option<&Run> {
-        self.slots[index as usize].run.as_deref()
+        self.at(index).run.as_ref()
     }
 
-    /// The run that looks at its task for it.
-    pub(super) fn leader(&self, index: u32) -> Option<RunId> {
-        self.slots[index as usize].leader
+    /// Whether another run looks at its task for it.
+    pub(super) fn follows(&self, index: u32) -> bool {
+        self.at(index).follows
     }
 
     /// A new ticket, which takes the place of the last.
     pub(super) fn ticket(&mut self, index: u32) -> Ticket {
-        let slot = &mut self.slots[index as usize];
+        let slot = self.slot(index);
         slot.ticket = slot.ticket.wrapping_add(1);
         Ticket { index, number: slot.ticket }
     }
 
     /// Whether a ticket still counts.
     pub(super) fn holds(&self, ticket: Ticket) -> bool {
-        self.slots[ticket.index as usize].ticket == ticket.number
+        self.at(ticket.index).ticket == ticket.number
     }
 
     /// The runs that are not over, by index.
     pub(super) fn indices(&self) -> Vec<u32> {
-        let all = (0_u32..).zip(&self.slots);
+        let all = (0_u32..).zip(self.pages.iter().flatten());
         all.filter(|(_, slot)| slot.run.is_some()).map(|(index, _)| index).collect()
     }
 }
@@ -124,11 +136,32 @@ impl Slot {
             generation: 0,
             ticket: 0,
             kind: 0,
-            leader: None,
             active: false,
             posting: false,
             reserved: false,
+            follows: false,
             run: None,
         }
+    }
+}
+
+/// Slots in a page.
+const PAGE: usize = 256;
+
+const fn page(index: u32) -> usize {
+    index as usize / PAGE
+}
+
+const fn place(index: u32) -> usize {
+    index as usize % PAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_three_lines_of_memory() {
+        assert!(size_of::<Slot>() <= 3 * 64, "{}", size_of::<Slot>());
     }
 }

@@ -80,7 +80,7 @@ impl Batch {
             return self.step_run(index);
         }
         // What a leader sees may come too late for it.
-        self.slots.slot(index).leader = None;
+        self.set_leader(index, None);
         let ticket = self.slots.ticket(index);
         self.timers.set(index, latest);
         self.turns.last_looks.push_back(ticket);
