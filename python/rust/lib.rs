@@ -14,6 +14,7 @@
 mod aside;
 mod catalogue;
 mod command;
+mod drawer;
 mod emulator;
 mod engine;
 mod failure;

@@ -1,7 +1,7 @@
 //! Many rows at once: drawn from a Python iterator as room comes, ended in any order.
 //!
-//! Rows are drawn on a thread of their own, which alone asks for the interpreter's lock. A permit
-//! for each row that is drawn and not yet taken bounds memory, however slow whoever takes them is.
+//! A permit for each row that is drawn and not yet taken bounds memory, however slow whoever takes
+//! them is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use effects_client::{Ending, Found, Job, Ledger, OpenRow, Work};
+use effects_client::{Ending, Found, Ledger, OpenRow};
 use effects_core::{
-    AsyncJournal, BaseUrl, Budget, Effect, Error, ErrorKind, Occurrences, Origin, Row, SpendBy,
-    TaskId, Template, Widths,
+    BaseUrl, Budget, Effect, Error, ErrorKind, Occurrences, Origin, Row, SpendBy, TaskId, Template,
+    Widths,
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
@@ -24,15 +24,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::drawer::{Drawer, Journal};
 use crate::journal;
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::purse::Purse;
 use crate::stake::Lent;
-use crate::submission::{Loaded, Wish};
-use crate::value::{Made, Value, task_id};
-
-type Journal = Arc<dyn AsyncJournal>;
+use crate::value::{Made, Value};
 
 /// What many rows have in common.
 #[derive(Debug)]
@@ -56,24 +54,6 @@ pub enum Funds {
     Lent(Lent),
     /// The same, at most so much, once it is known what one costs.
     Later(Arc<Purse>, Option<Decimal>),
-}
-
-/// A row as Python says it: something to ask for, or a task to follow.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct PlainRow {
-    /// What Python gave, to be given back with its end.
-    job: Py<PyAny>,
-    wish: Option<Wish>,
-    task: Option<String>,
-    key: Option<String>,
-    tag: Option<String>,
-}
-
-/// A row's number, and what Python gave for it.
-struct Given {
-    row: usize,
-    job: Py<PyAny>,
 }
 
 /// How a row ended.
@@ -102,27 +82,28 @@ struct Ends {
     ordered: bool,
 }
 
-struct Shared {
-    base: Arc<BaseUrl>,
+/// What the parts of many rows share.
+pub struct Shared {
+    pub base: Arc<BaseUrl>,
     journal: Option<PathBuf>,
-    permits: Semaphore,
-    stopped: AtomicBool,
+    pub permits: Semaphore,
+    pub stopped: AtomicBool,
     stop: Notify,
     /// Rows in the batch, by the numbers of their jobs.
     open: Mutex<HashMap<usize, Open>>,
 }
 
 /// A row in the batch.
-struct Open {
-    row: usize,
-    job: Py<PyAny>,
-    note: Arc<Note>,
+pub struct Open {
+    pub row: usize,
+    pub job: Py<PyAny>,
+    pub note: Arc<Note>,
     /// Apart, since it is large and most have none.
-    known: Option<Box<(OpenRow, Row)>>,
+    pub known: Option<Box<(OpenRow, Row)>>,
     /// Whether it is submitted, and paid for.
-    submitted: bool,
-    template: Option<Template>,
-    begun: Instant,
+    pub submitted: bool,
+    pub template: Option<Template>,
+    pub begun: Instant,
 }
 
 impl Many {
@@ -138,17 +119,18 @@ impl Many {
             stop: Notify::new(),
             open: Mutex::default(),
         });
+        let uploads = plan.widths.submissions.max(1) as usize;
         let drawer = Drawer {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
             client: plan.client.clone(),
             ledger: plan.ledger.as_ref().map(|(ledger, _)| ledger.clone()),
-            occurrences: Occurrences::default(),
             rows,
-            drawn: 0,
-            jobs: 0,
             fetch: plan.fetch,
             tell: tell.clone(),
+            uploads: Arc::new(Semaphore::new(uploads)),
+            occurrences: Occurrences::default(),
+            drawn: 0,
         };
         let ordered = plan.ordered;
         runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, tell));
@@ -259,169 +241,8 @@ impl Shared {
         hints.join("\n")
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
+    pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Draws rows and makes jobs of them, on the thread of its own that `run_many` gives it.
-struct Drawer {
-    shared: Arc<Shared>,
-    runtime: Handle,
-    client: Client,
-    ledger: Option<Ledger>,
-    occurrences: Occurrences,
-    rows: Py<PyIterator>,
-    drawn: usize,
-    jobs: usize,
-    fetch: bool,
-    tell: UnboundedSender<RowEnd>,
-}
-
-impl Iterator for Drawer {
-    type Item = Job<Journal>;
-
-    fn next(&mut self) -> Option<Job<Journal>> {
-        loop {
-            // The permit comes back when the row's end is taken.
-            self.runtime.block_on(self.shared.permits.acquire()).ok()?.forget();
-            let drawn = Python::try_attach(|py| {
-                let next = self.rows.bind(py).clone().next();
-                next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
-            });
-            let row = match drawn.flatten()? {
-                Ok(row) => row,
-                Err(error) => {
-                    // Whoever takes the ends is told, or is gone.
-                    let _ = self.tell.send(RowEnd::Broken(error));
-                    return None;
-                }
-            };
-            if self.shared.stopped.load(Ordering::SeqCst) {
-                return None;
-            }
-            let number = self.drawn;
-            self.drawn += 1;
-            let PlainRow { job, wish, task, key, tag } = row;
-            let mut given = Some(Given { row: number, job });
-            match self.job(&mut given, wish, task, key, tag) {
-                Ok(Some(job)) => return Some(job),
-                Ok(None) => {}
-                Err(error) => self.end(given, Err(error)),
-            }
-        }
-    }
-}
-
-impl Drawer {
-    /// The job of a row; `None` where somebody else does it, and its end is told later. What is
-    /// given is taken but for an error.
-    fn job(
-        &mut self,
-        given: &mut Option<Given>,
-        wish: Option<Wish>,
-        task: Option<String>,
-        key: Option<String>,
-        tag: Option<String>,
-    ) -> Result<Option<Job<Journal>>, Error> {
-        if let Some(task) = task {
-            let job = Job::from(task_id(&task)?);
-            return Ok(self.begin(given, job, None, None));
-        }
-        let Some(wish) = wish else {
-            return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
-        };
-        let order = wish.check()?;
-        let template = Some(order.template().clone());
-        let loaded = order.load()?;
-        let Some(ledger) = self.ledger.clone() else {
-            let request = self.upload(loaded)?;
-            return Ok(self.begin(given, request.into(), None, template));
-        };
-        let origin = self.shared.base.origin().clone();
-        let row = self.row(&loaded, &origin, key, tag)?;
-        match ledger.open(&row).map_err(|error| journal::failed(&error))? {
-            Found::Submit(open) => {
-                let request = self.upload(loaded)?;
-                let job = open.submit(request);
-                Ok(self.begin(given, job, Some((open, row)), template))
-            }
-            Found::Watch(open) | Found::Settled(open) => {
-                if let Some(error) = open.record().and_then(journal::verdict) {
-                    return Err(error);
-                }
-                if !self.fetch
-                    && let Some(made) = open.record().and_then(journal::made)
-                {
-                    self.end(given.take(), Ok(Box::new(made)));
-                    return Ok(None);
-                }
-                let Some(job) = open.watch() else { return Err(no_task()) };
-                Ok(self.begin(given, job, Some((open, row)), template))
-            }
-            Found::Doubtful(record) => Err(journal::doubtful(&record)),
-            Found::Elsewhere(_) => {
-                let Some(Given { row: number, job }) = given.take() else { return Ok(None) };
-                let (client, tell, fetch) = (self.client.clone(), self.tell.clone(), self.fetch);
-                self.runtime.spawn(async move {
-                    let begun = Instant::now();
-                    let result = attend(&client, &ledger, &row).await;
-                    let end = made(&client, result, fetch, template, begun).await;
-                    let _ = tell.send(RowEnd::Ended(number, job, end));
-                });
-                Ok(None)
-            }
-        }
-    }
-
-    /// Tells a row's end that has no job.
-    fn end(&self, given: Option<Given>, result: Result<Box<Made>, Error>) {
-        if let Some(Given { row, job }) = given {
-            // Whoever takes the ends is told, or is gone.
-            let _ = self.tell.send(RowEnd::Ended(row, job, result));
-        }
-    }
-
-    fn row(
-        &mut self,
-        loaded: &Loaded,
-        origin: &Origin,
-        key: Option<String>,
-        tag: Option<String>,
-    ) -> Result<Row, Error> {
-        let draft = loaded.row(origin, key, tag)?;
-        let occurrence = self.occurrences.count(&draft);
-        let invalid = |error: effects_core::SignedUrl| {
-            Error::new(ErrorKind::InvalidRequest, error.to_string())
-        };
-        draft.row(occurrence).map_err(invalid)
-    }
-
-    fn upload(&self, loaded: Loaded) -> Result<effects_core::EffectRequest, Error> {
-        self.runtime.block_on(loaded.request(&self.client))
-    }
-
-    /// Notes what is known of a job from here on.
-    fn begin(
-        &mut self,
-        given: &mut Option<Given>,
-        job: Job<Journal>,
-        known: Option<(OpenRow, Row)>,
-        template: Option<Template>,
-    ) -> Option<Job<Journal>> {
-        let Given { row, job: object } = given.take()?;
-        let base = Arc::clone(&self.shared.base);
-        let note = match &job.work {
-            Work::Submit(_) => Note::new(base),
-            Work::Watch { task, .. } => Note::about(base, task.clone()),
-        };
-        let journal = note.journal(job.journal);
-        let submitted = matches!(job.work, Work::Submit(_));
-        let (known, begun) = (known.map(Box::new), Instant::now());
-        let open = Open { row, job: object, note, known, submitted, template, begun };
-        self.shared.open().insert(self.jobs, open);
-        self.jobs += 1;
-        Some(Job { work: job.work, journal: Some(journal) })
     }
 }
 
@@ -437,7 +258,8 @@ async fn finish_all(
         Ok(ready) => ready,
         Err(error) => return drop(tell.send(RowEnd::Wrong(error))),
     };
-    let mut many = client.run_many(drawer, widths, budget);
+    let ahead = widths.submissions as usize;
+    let mut many = client.run_many(drawer.start(ahead), widths, budget);
     if shared.stopped.load(Ordering::SeqCst) {
         many.stop();
     }
@@ -538,7 +360,7 @@ async fn settled(
 }
 
 /// Waits for a row that is in other hands: until they let go of it, or it is settled.
-async fn attend(client: &Client, ledger: &Ledger, row: &Row) -> Result<Effect, Error> {
+pub async fn attend(client: &Client, ledger: &Ledger, row: &Row) -> Result<Effect, Error> {
     let begun = Instant::now();
     loop {
         let (ledger, again) = (ledger.clone(), row.clone());
@@ -580,7 +402,8 @@ async fn follow(client: &Client, open: &OpenRow, task: TaskId) -> Result<Effect,
     result
 }
 
-async fn made(
+/// The effect of a row, with its pictures if they are wanted.
+pub async fn made(
     client: &Client,
     result: Result<Effect, Error>,
     fetch: bool,
@@ -599,7 +422,7 @@ async fn made(
     Ok(Box::new(Made { effect, fetched, template, elapsed }))
 }
 
-fn no_task() -> Error {
+pub fn no_task() -> Error {
     Error::new(ErrorKind::Journal, "the journal's row has no task to follow")
 }
 

@@ -85,6 +85,11 @@ impl Order {
 }
 
 impl Loaded {
+    /// Whether its photo is still to be uploaded.
+    pub fn is_local(&self) -> bool {
+        self.photo.is_some()
+    }
+
     /// The request, once a local photo is where the service can fetch it.
     pub async fn request(self, client: &Client) -> Result<EffectRequest, Error> {
         let reference = match (&self.photo, &self.checked.reference) {

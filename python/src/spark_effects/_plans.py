@@ -219,7 +219,8 @@ def many(ordered):
 
         Args:
             jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks. It is drawn
-                from a thread of its own, as room comes.
+                from a thread of its own, as room comes, and so many more as there are `submissions`: the
+                photos of those are uploaded side by side meanwhile, each once.
             in_flight: tasks in flight at once.
             budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
                 of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
@@ -230,7 +231,7 @@ def many(ordered):
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
-            submissions: submissions in flight at once; 4 when left out.
+            submissions: submissions in flight at once, and uploads; 4 when left out.
             polls_per_second: looks a second, over all tasks; 20 when left out.
 
         Raises:

@@ -1,0 +1,185 @@
+"""Photos of many jobs: uploaded side by side, in order, and no further ahead than is asked for."""
+
+import itertools
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from conftest import PHOTO
+
+import spark_effects
+
+QUICK = {"polls_per_second": 5000}
+
+# Notes that it runs, waits until so many have run, and prints where the photo is.
+UPLOADER = """#!{python}
+import os, pathlib, sys, time
+folder, together = pathlib.Path({folder!r}), {together}
+name = pathlib.Path(sys.argv[1]).name
+live = folder / "live" / str(os.getpid())
+live.touch()
+(folder / "log" / (str(time.time_ns()) + "." + str(len(os.listdir(folder / "live"))))).write_text(name)
+for _ in range(3000):
+    if len(os.listdir(folder / "log")) >= together:
+        break
+    time.sleep(0.01)
+else:
+    sys.exit("the others do not come")
+live.unlink()
+print("https://example.com/" + name)
+"""
+
+
+class Uploads:
+    """A program that uploads nothing, and what it noted."""
+
+    def __init__(self, folder, together):
+        (folder / "live").mkdir()
+        (folder / "log").mkdir()
+        self.log = folder / "log"
+        program = folder / "upload"
+        program.write_text(UPLOADER.format(python=sys.executable, folder=str(folder), together=together))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self.option = f"command={program}"
+
+    def names(self):
+        return [path.read_text() for path in sorted(self.log.iterdir())]
+
+    def widest(self):
+        return max(int(path.name.split(".")[1]) for path in self.log.iterdir())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Photos that differ, named in order."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    paths = [folder / f"{n:02}.png" for n in range(12)]
+    for n, path in enumerate(paths):
+        # What comes after its end belongs to no picture.
+        path.write_bytes(PHOTO.read_bytes() + bytes([n]))
+    return paths
+
+
+def asked_for(emulator):
+    creates = [seen for seen in emulator.requests if seen.endpoint == "create"]
+    params = [json.loads(seen.body)["input"][0]["params"] for seen in creates]
+    return [one["image_input1"].rsplit("/", 1)[1] for one in params]
+
+
+def test_as_many_photos_are_uploaded_at_once_as_may_be_submitted(emulator, tmp_path, photos):
+    uploads = Uploads(tmp_path, together=3)
+    client = emulator.client(poll=0.005, uploads=uploads.option)
+    jobs = [("glass_ball", photo) for photo in photos]
+    results = client.map(jobs, submissions=3, fetch=False, **QUICK).all()
+    assert all(result.ok for result in results), results
+    assert uploads.widest() == 3
+    assert sorted(asked_for(emulator)) == [photo.name for photo in photos]
+
+
+def test_one_at_a_time_they_are_uploaded_and_submitted_in_order(emulator, tmp_path, photos):
+    uploads = Uploads(tmp_path, together=1)
+    client = emulator.client(poll=0.005, uploads=uploads.option)
+    jobs = [("glass_ball", photo) for photo in photos]
+    list(client.as_completed(jobs, submissions=1, in_flight=1, fetch=False, **QUICK))
+    assert uploads.widest() == 1
+    assert uploads.names() == asked_for(emulator) == [photo.name for photo in photos]
+
+
+def test_one_photo_of_many_jobs_is_uploaded_once(emulator, tmp_path, photos):
+    uploads = Uploads(tmp_path, together=1)
+    client = emulator.client(poll=0.005, uploads=uploads.option)
+    jobs = [(template, photos[0]) for template in spark_effects.templates()[:8]]
+    assert all(result.ok for result in client.map(jobs, fetch=False, **QUICK))
+    assert uploads.names() == ["00.png"]
+
+
+def test_photos_are_drawn_no_further_ahead_than_may_be_submitted(emulator, tmp_path, photos):
+    drawn = []
+
+    def jobs():
+        for photo in itertools.cycle(photos):
+            drawn.append(photo)
+            yield ("glass_ball", photo)
+
+    emulator.script("create", *([{"kind": "take", "seconds": 3600}] * 2))
+    uploads = Uploads(tmp_path, together=1)
+    client = emulator.client(poll=0.005, uploads=uploads.option)
+    results = client.as_completed(jobs(), submissions=2, in_flight=2, fetch=False, **QUICK)
+    while emulator.counts["accepted"] < 2:
+        pass
+    # Two that run, two in the queue, and one in each hand.
+    assert len(drawn) <= 6
+    results.stop()
+    assert [result.ok for result in results] == [False, False]
+
+
+def test_a_job_that_comes_of_an_earlier_result_is_waited_for_by_nobody(emulator, client, photos):
+    first = threading.Event()
+
+    def jobs():
+        yield ("glass_ball", photos[0])
+        assert first.wait(30), "the first is held up"
+        yield ("glass_ball", photos[1])
+
+    results = client.map(jobs(), submissions=4, **QUICK)
+    assert next(results).ok
+    first.set()
+    assert next(results).ok
+
+
+def test_an_upload_that_fails_is_its_job_s_alone(emulator, client, photos, tmp_path):
+    journal = tmp_path / "run.db"
+    emulator.script("upload", {"kind": "status", "status": 404})
+    jobs = [("glass_ball", photo) for photo in photos[:4]]
+    results = list(client.map(jobs, submissions=1, journal=journal, **QUICK))
+    assert [result.ok for result in results] == [False, True, True, True]
+    again = list(client.map(jobs, journal=journal, **QUICK))
+    assert all(result.ok for result in again)
+    assert emulator.counts["accepted"] == 4
+
+
+def test_uploads_cost_nothing_of_the_budget(emulator, photos):
+    client = emulator.client(poll=0.005)
+    jobs = [("glass_ball", photo) for photo in photos]
+    results = list(client.map(jobs, budget="0.09", **QUICK))
+    assert [result.ok for result in results].count(True) == 3 == emulator.counts["accepted"]
+
+
+def test_ctrl_c_is_answered_while_photos_are_uploaded(emulator, tmp_path, photos):
+    program = textwrap.dedent(
+        f"""
+        import sys, time
+        from spark_effects import Client
+        client = Client(base_url={emulator.base_url!r}, api_key={emulator.api_key!r})
+        jobs = [("glass_ball", photo) for photo in sys.argv[1:]]
+        print("ready", flush=True)
+        try:
+            list(client.map(jobs))
+        except KeyboardInterrupt:
+            print(time.monotonic(), flush=True)
+        """
+    )
+    emulator.script("upload", *([{"kind": "hang", "seconds": 60}] * len(photos)))
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, photos)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    while len([seen for seen in emulator.requests if seen.endpoint == "upload"]) < 4:
+        pass
+    sent = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    answered = float(child.stdout.readline())
+    assert answered - sent < 5, "the uploads hang for a minute"
+    child.wait(timeout=30)
+    assert emulator.counts["accepted"] == 0
