@@ -144,3 +144,44 @@ def test_other_signals_are_handled_on_the_way(emulator):
     assert effect.task_id
     assert seen == ["usr1"]
     assert spark_effects._native.submissions_under_way() == 0
+
+
+LEAVES = """
+import os, signal, sys, threading, time
+import spark_effects
+
+client = spark_effects.Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
+
+def interrupt():
+    for _ in range(2):
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    client.submit("glass_ball", "https://example.com/cat.jpg")
+except KeyboardInterrupt:
+    print("first")
+"""
+
+
+def test_the_second_ctrl_c_leaves_a_submission_and_says_so(emulator):
+    emulator.script("create", {"kind": "hang"})
+    arguments = [sys.executable, "-c", LEAVES, emulator.base_url, emulator.api_key]
+    # Without the second, it would wait for the answer for half a minute.
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
+    assert ended.stdout == "first\n"
+    assert ended.stderr.startswith("1 submission left without an answer"), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_where_exceptions_have_no_notes_the_hint_is_on_stderr_and_nowhere_else(capsys, monkeypatch):
+    class Old(KeyboardInterrupt):
+        add_note = property()
+
+    for stderr in (sys.stderr, None):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        spark_effects._wait.annotate(Old(), "resume with: effects wait abc")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "resume with: effects wait abc\n"

@@ -19,6 +19,7 @@ from ._many import live as _live
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
+from ._wait import say as _say
 from .errors import (
     AuthError,
     BudgetExceeded,
@@ -84,7 +85,12 @@ def _finish():
     for results in list(_live):
         results.stop()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
-    _native.wait_for_submissions(60.0)
+    try:
+        _native.wait_for_submissions(60.0)
+    except KeyboardInterrupt:
+        left = _native.submissions_under_way()
+        word = "1 submission" if left == 1 else f"{left} submissions"
+        _say(f"{word} left without an answer: the task may exist and may be billed")
 
 
 _atexit.register(_finish)

@@ -1,11 +1,12 @@
 """The two ways to wait for an operation, and how one definition of a method serves both clients."""
 
+import contextlib
 import functools
 import sys
 
 from .errors import EffectsError
 
-__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "plain"]
+__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "plain", "say"]
 
 
 def blocking(plan):
@@ -105,7 +106,15 @@ def annotate(error, hint):
     if hasattr(error, "add_note"):
         error.add_note(hint)
     elif isinstance(error, KeyboardInterrupt):
-        print(hint, file=sys.stderr)
+        say(hint)
+
+
+def say(words):
+    """Says something on stderr, if there is one to say it on."""
+    # `print` with no file would say it on stdout.
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(words, file=sys.stderr, flush=True)
 
 
 def hinted(error, function, options):
@@ -122,7 +131,8 @@ def misspelt(error, function, options):
     import difflib
     import inspect
 
-    known = [name for name in inspect.signature(function).parameters if name != "self"]
+    parameters = inspect.signature(function).parameters.values()
+    known = [one.name for one in parameters if one.name != "self" and one.kind is not one.VAR_KEYWORD]
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
