@@ -41,6 +41,8 @@ struct PlainRow {
     task: Option<String>,
     key: Option<String>,
     tag: Option<String>,
+    /// What keeps it from being asked for.
+    trouble: Option<String>,
 }
 
 /// Draws rows, and makes them ready but for the uploads of their photos.
@@ -131,9 +133,13 @@ impl Drawer {
 
     /// A row made ready; `None` where its end is told without a job.
     fn drawn(&mut self, row: PlainRow) -> Option<Drawn> {
-        let PlainRow { job, wish, task, key, tag } = row;
+        let PlainRow { job, wish, task, key, tag, trouble } = row;
         let mut given = Some(Given { row: self.drawn, job });
         self.drawn += 1;
+        if let Some(trouble) = trouble {
+            end(&self.tell, given?, Err(Error::new(ErrorKind::InvalidRequest, trouble)));
+            return None;
+        }
         let begun = Instant::now();
         match self.prepare(&mut given, wish, task, key, tag) {
             Ok(Some((work, known, template))) => {

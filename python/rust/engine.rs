@@ -11,7 +11,7 @@ use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
 
 use crate::aside::aside;
-use crate::many::{self, Funds, Many, Plan};
+use crate::many::{Funds, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
@@ -168,15 +168,11 @@ impl Engine {
     /// One submission by itself, checked.
     fn single(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Single> {
         let client = self.client_with(py, policy)?;
-        let single = || -> Result<Single, Error> {
-            let order = wish.check()?;
-            let path = self.setup.journal.as_deref();
-            let ledger = path.map(|path| journal::ledger(py, path)).transpose()?;
-            let origin = self.base.origin().clone();
-            let (note, purse) = (Note::new(Arc::clone(&self.base)), self.purse(py));
-            Ok(Single { client, order, note, ledger, origin, purse })
-        };
-        single().map_err(|error| failure::exception(py, &error))
+        let order = wish.check().map_err(|error| failure::exception(py, &error))?;
+        let slot = self.setup.journal.as_deref().map(|path| journal::slot(py, path));
+        let origin = self.base.origin().clone();
+        let (note, purse) = (Note::new(Arc::clone(&self.base)), self.purse(py));
+        Ok(Single { client, order, note, slot, origin, purse })
     }
 
     /// The batch that runs under this policy join.
@@ -194,28 +190,23 @@ impl Engine {
     ) -> Result<Plan, Error> {
         let client = self.client(py)?.with_policy(policy.0.clone());
         let path = plain.journal.clone().or_else(|| self.setup.journal.clone());
-        let ledger = match path {
-            Some(path) => Some((journal::ledger(py, &path)?, path)),
-            None => None,
-        };
-        let known = match &ledger {
-            Some((ledger, _)) => py.detach(|| many::highest(ledger, self.base.origin()))?,
-            None => None,
-        };
-        let price = plain.price.as_deref().map(money).transpose()?.or(known);
+        let slot = path.map(|path| journal::slot(py, &path));
+        let price = plain.price.as_deref().map(money).transpose()?;
         let limit = plain.budget.as_deref().map(money).transpose()?;
         let purse = self.purse(py);
         let funds = match purse {
+            // The journal may know what one costs.
+            Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
             Some(purse) => match purse.lend(limit, price)? {
                 Some(lent) => Funds::Lent(lent),
-                None => Funds::Later(purse, limit),
+                None => Funds::Later(purse, limit, price),
             },
             None => Funds::Own(limit, price),
         };
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
-        Ok(Plan { client, base, widths, funds, ledger, fetch, ordered })
+        Ok(Plan { client, base, widths, funds, slot, fetch, ordered })
     }
 
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {

@@ -51,6 +51,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The ledger over the file, which is made if it is not there. It may take as long as another
     /// process holds the file, half a minute at most.
     pub async fn open(&self) -> Result<Ledger, Error> {
@@ -150,13 +155,6 @@ pub fn reopen_journals(py: Python<'_>) {
     if let Some(gate) = gate(py) {
         gate.reopen();
     }
-}
-
-/// The ledger over a file, opened here and now. It blocks.
-pub fn ledger(py: Python<'_>, path: &Path) -> Result<Ledger, Error> {
-    let slot = slot(py, path);
-    let runtime = crate::runtime::handle(py)?;
-    py.detach(|| runtime.block_on(slot.open()))
 }
 
 /// A journal's error as the clients' own.

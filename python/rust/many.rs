@@ -16,6 +16,7 @@ use effects_core::{
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
@@ -25,7 +26,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::drawer::{Drawer, Journal};
-use crate::journal;
+use crate::journal::{self, Slot};
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::purse::Purse;
@@ -39,7 +40,7 @@ pub struct Plan {
     pub base: Arc<BaseUrl>,
     pub widths: Widths,
     pub funds: Funds,
-    pub ledger: Option<(Ledger, PathBuf)>,
+    pub slot: Option<Arc<Slot>>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
     pub ordered: bool,
@@ -52,8 +53,8 @@ pub enum Funds {
     Own(Option<Decimal>, Option<Decimal>),
     /// What the client's own budget holds for all of it.
     Lent(Lent),
-    /// The same, at most so much, once it is known what one costs.
-    Later(Arc<Purse>, Option<Decimal>),
+    /// The same, at most so much, once it is known what one costs, unless the last says it.
+    Later(Arc<Purse>, Option<Decimal>, Option<Decimal>),
 }
 
 /// How a row ended.
@@ -70,6 +71,8 @@ pub enum RowEnd {
 /// Many rows under way.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Many {
+    /// The process that began it: a fork has the memory, and not the thread that fills it.
+    process: u32,
     shared: Arc<Shared>,
     ends: Arc<tokio::sync::Mutex<Ends>>,
 }
@@ -113,7 +116,7 @@ impl Many {
         let room = plan.widths.tasks as usize + SPARE;
         let shared = Arc::new(Shared {
             base: plan.base.clone(),
-            journal: plan.ledger.as_ref().map(|(_, path)| path.clone()),
+            journal: plan.slot.as_ref().map(|slot| slot.path().to_owned()),
             permits: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
             stopped: AtomicBool::new(false),
             stop: Notify::new(),
@@ -124,7 +127,7 @@ impl Many {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
             client: plan.client.clone(),
-            ledger: plan.ledger.as_ref().map(|(ledger, _)| ledger.clone()),
+            ledger: None,
             rows,
             fetch: plan.fetch,
             tell: tell.clone(),
@@ -135,16 +138,25 @@ impl Many {
         let ordered = plan.ordered;
         runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, tell));
         let ends = Ends { arrivals, early: BTreeMap::new(), next: 0, ordered };
-        Self { shared, ends: Arc::new(tokio::sync::Mutex::new(ends)) }
+        Self { process: std::process::id(), shared, ends: Arc::new(tokio::sync::Mutex::new(ends)) }
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.process != std::process::id()
     }
 }
 
 #[pymethods]
 impl Many {
     /// The next end, `None` after the last.
-    fn next(&self) -> Operation {
+    fn next(&self) -> PyResult<Operation> {
+        if self.is_elsewhere() {
+            return Err(PyRuntimeError::new_err(
+                "these results come to the process that began the jobs; begin jobs of its own here",
+            ));
+        }
         let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
-        Operation::new(None, async move {
+        Ok(Operation::new(None, async move {
             let end = ends.lock().await.next().await;
             if matches!(end, Some(RowEnd::Ended(..))) {
                 shared.permits.add_permits(1);
@@ -153,17 +165,19 @@ impl Many {
                 Some(RowEnd::Wrong(error)) => Err(error),
                 end => Ok(Value::Row(end.map(Box::new))),
             }
-        })
+        }))
     }
 
     /// Stops the watching. What was not submitted is not; what is under way goes on.
     fn stop(&self) {
-        self.shared.stop();
+        if !self.is_elsewhere() {
+            self.shared.stop();
+        }
     }
 
     /// What whoever stops waiting should know.
-    fn hint(&self) -> String {
-        self.shared.hint()
+    fn hint(&self) -> Option<String> {
+        (!self.is_elsewhere()).then(|| self.shared.hint())
     }
 }
 
@@ -176,7 +190,12 @@ impl std::fmt::Debug for Many {
 /// Nobody takes the ends any more.
 impl Drop for Many {
     fn drop(&mut self) {
-        self.shared.stop();
+        if self.is_elsewhere() {
+            // A parent's is let go of without being told.
+            std::mem::forget((Arc::clone(&self.shared), Arc::clone(&self.ends)));
+        } else {
+            self.shared.stop();
+        }
     }
 }
 
@@ -250,14 +269,26 @@ impl Shared {
 async fn finish_all(
     shared: Arc<Shared>,
     plan: Plan,
-    drawer: Drawer,
+    mut drawer: Drawer,
     tell: UnboundedSender<RowEnd>,
 ) {
-    let Plan { client, widths, funds, ledger, fetch, .. } = plan;
-    let (mut lent, budget) = match funds.ready(&client, &shared).await {
-        Ok(ready) => ready,
-        Err(error) => return drop(tell.send(RowEnd::Wrong(error))),
+    let Plan { client, base, widths, funds, slot, fetch, .. } = plan;
+    let begun = async {
+        let (ledger, known) = match slot {
+            Some(slot) => opened(&slot, base.origin().clone()).await?,
+            None => (None, None),
+        };
+        let (lent, budget) = funds.ready(&client, known).await?;
+        Ok::<_, Error>((ledger, lent, budget))
     };
+    let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
+    let (ledger, mut lent, budget) = match select(begun, stop).await {
+        Either::Left((Ok(begun), _)) => begun,
+        Either::Left((Err(error), _)) => return drop(tell.send(RowEnd::Wrong(error))),
+        // Nothing was drawn: there is nothing to tell.
+        Either::Right(_) => return,
+    };
+    drawer.ledger.clone_from(&ledger);
     let ahead = widths.submissions as usize;
     let mut many = client.run_many(drawer.start(ahead), widths, budget);
     if shared.stopped.load(Ordering::SeqCst) {
@@ -271,7 +302,7 @@ async fn finish_all(
             lent.settle(open.submitted, &ended.result);
         }
         let (client, tell) = (client.clone(), tell.clone());
-        let ledger = ledger.as_ref().map(|(ledger, _)| ledger.clone());
+        let ledger = ledger.clone();
         finishing.spawn(async move {
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
             let end = made(&client, result, fetch, open.template, open.begun).await;
@@ -284,7 +315,7 @@ async fn finish_all(
     }
     while finishing.join_next().await.is_some() {}
     drop(lent);
-    if let Some((ledger, _)) = ledger {
+    if let Some(ledger) = ledger {
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
         if let Ok(Err(error)) = flushed {
@@ -294,25 +325,21 @@ async fn finish_all(
 }
 
 impl Funds {
-    /// The budget of the batch, and what is held for it. A stop ends the wait for it.
+    /// The budget of the batch, and what is held for it; `known` is what the journal says that one
+    /// costs.
     async fn ready(
         self,
         client: &Client,
-        shared: &Shared,
+        known: Option<Decimal>,
     ) -> Result<(Option<Lent>, Budget), Error> {
         let lent = match self {
-            Self::Own(limit, price) => return Ok((None, budget(limit, price))),
+            Self::Own(limit, price) => return Ok((None, budget(limit, price.or(known)))),
             Self::Lent(lent) => lent,
-            Self::Later(purse, most) => loop {
-                let found = std::pin::pin!(purse.find_price(client));
-                let stop = std::pin::pin!(shared.stop.notified());
-                match select(found, stop).await {
-                    Either::Left((found, _)) => found?,
-                    Either::Right(_) => return Ok((None, Budget::limited(Decimal::ZERO))),
-                }
-                if let Some(lent) = purse.lend(most, None)? {
+            Self::Later(purse, most, price) => loop {
+                if let Some(lent) = purse.lend(most, price.or(known))? {
                     break lent;
                 }
+                purse.find_price(client).await?;
             },
         };
         let budget = budget(Some(lent.amount()), lent.price());
@@ -426,8 +453,17 @@ pub fn no_task() -> Error {
     Error::new(ErrorKind::Journal, "the journal's row has no task to follow")
 }
 
+/// The ledger of a journal, and what it says that a picture costs at this origin.
+async fn opened(slot: &Slot, origin: Origin) -> Result<(Option<Ledger>, Option<Decimal>), Error> {
+    let ledger = slot.open().await?;
+    let asked = ledger.clone();
+    let known = tokio::task::spawn_blocking(move || highest(&asked, &origin)).await;
+    let given_up = |_| Err(Error::new(ErrorKind::Journal, "its costs were not read"));
+    Ok((Some(ledger), known.unwrap_or_else(given_up)?))
+}
+
 /// The highest cost of a picture that a journal knows at this origin, in USD.
-pub fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
+fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
     let spends = ledger.store().spend(SpendBy::Template, Some(origin));
     let spends = spends.map_err(|error| journal::failed(&error))?;
     Ok(spends.into_iter().filter_map(|spend| spend.highest).max())

@@ -52,7 +52,16 @@ impl Note {
 
     /// The run is over, or given up: no answer will come.
     pub fn settle(&self) {
-        settle(&mut self.know());
+        let mut known = self.know();
+        if let Some(request) = &known.posting
+            && self.is_abandoned()
+        {
+            say(&format!(
+                "the submission with X-Request-Id {request} got no answer that tells its fate: its \
+                 task may exist and may be billed\n"
+            ));
+        }
+        settle(&mut known);
     }
 
     /// The journal of its run: this note, and what the run is written down in besides.
@@ -102,10 +111,9 @@ impl Note {
                 settle(&mut known);
                 if self.abandoned.load(Ordering::SeqCst) {
                     let line = self.base.resume_line(task_id);
-                    let word =
-                        format!("task {task_id} was submitted and goes on; resume with: {line}\n");
-                    // One write, so that words do not mix; where stderr is gone nobody listens.
-                    let _ = std::io::stderr().write_all(word.as_bytes());
+                    say(&format!(
+                        "task {task_id} was submitted and goes on; resume with: {line}\n"
+                    ));
                 }
             }
             _ => settle(&mut known),
@@ -115,6 +123,11 @@ impl Note {
     fn know(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One write, so that words do not mix; where stderr is gone nobody listens.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn settle(known: &mut Known) {

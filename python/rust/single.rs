@@ -13,7 +13,7 @@ use effects_reqwest::{Client, OpenBatch, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::journal;
+use crate::journal::{self, Slot};
 use crate::note::Note;
 use crate::operation::Address;
 use crate::purse::Purse;
@@ -26,7 +26,7 @@ pub(crate) struct Single {
     pub client: Client,
     pub order: Order,
     pub note: Arc<Note>,
-    pub ledger: Option<Ledger>,
+    pub slot: Option<Arc<Slot>>,
     pub origin: Origin,
     pub purse: Option<Arc<Purse>>,
 }
@@ -43,6 +43,8 @@ pub(crate) struct Ready {
 pub(crate) struct Stakes {
     reserved: Option<Arc<Reserved>>,
     row: Option<OpenRow>,
+    /// The journal stays open for others as long as there is a run in it.
+    ledger: Option<Ledger>,
 }
 
 impl Single {
@@ -53,7 +55,9 @@ impl Single {
         if let Some(purse) = &self.purse {
             stakes.reserved = Some(purse.reserve(&self.client).await?);
         }
-        if let Some(ledger) = self.ledger {
+        if let Some(slot) = self.slot {
+            let ledger = slot.open().await?;
+            stakes.ledger = Some(ledger.clone());
             let draft = loaded.row(&self.origin, None, None)?;
             let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
             let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
@@ -75,17 +79,18 @@ impl Single {
 
     /// Whether it is ready as it stands.
     fn is_plain(&self) -> bool {
-        self.order.is_remote() && self.purse.is_none() && self.ledger.is_none()
+        self.order.is_remote() && self.purse.is_none() && self.slot.is_none()
     }
 }
 
 impl Stakes {
     /// Tells how the run ended.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
-        if let Some(reserved) = &self.reserved {
+        let Self { reserved, row, ledger: _open } = self;
+        if let Some(reserved) = &reserved {
             reserved.settle(end);
         }
-        match self.row {
+        match row {
             Some(row) => row.settle(end).map(drop).map_err(|error| journal::failed(&error)),
             None => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use effects_core::{Effect, Error, Event};
 use effects_reqwest::{Client, Watch};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
@@ -17,6 +18,8 @@ use crate::value::Value;
 /// The events of a task, one operation each, and how it ended.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Events {
+    /// The process that began it: a fork has the memory, and not the thread that follows.
+    process: u32,
     follow: Arc<Mutex<Follow>>,
     client: Client,
     template: Option<String>,
@@ -41,31 +44,43 @@ impl Events {
         note: Arc<Note>,
     ) -> Self {
         let follow = Follow { watch: Some(watch), purse, begun: Instant::now(), end: None };
-        Self { follow: Arc::new(Mutex::new(follow)), client, template, note }
+        let process = std::process::id();
+        Self { process, follow: Arc::new(Mutex::new(follow)), client, template, note }
+    }
+
+    fn here(&self) -> PyResult<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err(
+            "these events come to the process that began to follow the task; call events() here",
+        ))
     }
 }
 
 #[pymethods]
 impl Events {
     /// The next event, `None` at the end.
-    fn next(&self) -> Operation {
+    fn next(&self) -> PyResult<Operation> {
+        self.here()?;
         let follow = Arc::clone(&self.follow);
-        Operation::new(Some(Arc::clone(&self.note)), async move {
+        Ok(Operation::new(Some(Arc::clone(&self.note)), async move {
             Ok(Value::Event(follow.lock().await.next().await.map(Box::new)))
-        })
+        }))
     }
 
     /// What the following came to, once it is over; with `fetch`, the pictures' bytes as well.
-    fn finish(&self, fetch: bool) -> Operation {
+    fn finish(&self, fetch: bool) -> PyResult<Operation> {
+        self.here()?;
         let (follow, client) = (Arc::clone(&self.follow), self.client.clone());
         let template = self.template.clone();
-        Operation::new(Some(Arc::clone(&self.note)), async move {
+        Ok(Operation::new(Some(Arc::clone(&self.note)), async move {
             let mut follow = follow.lock().await;
             let effect = follow.end().await?;
             let begun = follow.begun;
             drop(follow);
             made(&client, effect, fetch, template, begun).await
-        })
+        }))
     }
 }
 
@@ -90,6 +105,15 @@ impl Follow {
     async fn end(&mut self) -> Result<Effect, Error> {
         while self.next().await.is_some() {}
         self.end.clone().unwrap_or_else(|| Err(given_up()))
+    }
+}
+
+/// A parent's is let go of without being told: its connections end in a thread that is not here.
+impl Drop for Events {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget((Arc::clone(&self.follow), self.client.clone()));
+        }
     }
 }
 

@@ -143,3 +143,62 @@ def test_trio_is_told_that_it_is_not_supported(async_client, emulator):
     with pytest.raises(RuntimeError, match="trio is not supported"):
         trio.run(async_client.run, "glass_ball", URL)
     assert emulator.requests == []
+
+
+def test_a_journal_that_another_process_holds_holds_up_no_loop(emulator, tmp_path):
+    import sqlite3
+    import subprocess
+    import sys
+
+    path = tmp_path / "run.db"
+    holder = (
+        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "d.execute('begin exclusive'); print('held', flush=True); sys.stdin.read()"
+    )
+    client = emulator.async_client(poll=0.005, journal=path)
+    pipe = subprocess.PIPE
+
+    async def main():
+        with subprocess.Popen([sys.executable, "-c", holder, str(path)], stdin=pipe, stdout=pipe) as other:
+            other.stdout.readline()
+            run = asyncio.create_task(client.run("glass_ball", URL))
+            jobs = asyncio.create_task(client.map([("glass_ball", URL)]).all())
+            turns = 0
+            while turns < 20:
+                await asyncio.sleep(0.005)
+                turns += 1
+            assert not run.done()
+            assert not jobs.done()
+            other.stdin.close()
+            effect, results = await asyncio.gather(run, jobs)
+        assert effect.task_id
+        assert results[0].ok
+
+    asyncio.run(main())
+    with sqlite3.connect(path) as database:
+        assert database.execute("select count(*) from sqlite_master").fetchone()[0] > 0
+
+
+def test_runs_at_once_share_one_journal(emulator, tmp_path):
+    import os
+
+    client = emulator.async_client(poll=0.005, journal=tmp_path / "run.db")
+
+    async def main():
+        runs = asyncio.gather(*(client.run("glass_ball", URL, fetch=False) for _ in range(60)))
+        most = 0
+        while not runs.done():
+            open_files = [
+                os.readlink(f"/proc/self/fd/{fd}")
+                for fd in os.listdir("/proc/self/fd")
+                if os.path.islink(f"/proc/self/fd/{fd}")
+            ]
+            most = max(most, sum(name.endswith("run.db") for name in open_files))
+            await asyncio.sleep(0.002)
+        await runs
+        return most
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("what is open is listed on Linux alone")
+    assert asyncio.run(main()) <= 2
+    assert emulator.counts["accepted"] == 60

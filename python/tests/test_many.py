@@ -1,6 +1,7 @@
 """Many jobs at once: orders, budgets, the journal, and what a crash leaves behind."""
 
 import asyncio
+import io
 import signal
 import subprocess
 import sys
@@ -46,10 +47,6 @@ def test_every_form_of_a_job(client, emulator):
     assert [result.ok for result in results] == [True] * 4
     assert results[3].effect.task_id == task.id
     assert emulator.counts["accepted"] == 4
-    with pytest.raises(TypeError, match="a job is"):
-        list(client.map(["glass_ball"], **QUICK))
-    with pytest.raises(TypeError):
-        list(client.map([{"template": "glass_ball", "picture": URL}], **QUICK))
 
 
 def test_a_bad_job_stops_no_other(client, emulator, tmp_path):
@@ -61,6 +58,56 @@ def test_a_bad_job_stops_no_other(client, emulator, tmp_path):
     assert good.unwrap().bytes()
     with pytest.raises(spark_effects.InvalidRequest):
         bad.unwrap()
+
+
+def test_what_is_no_job_is_a_result_with_an_error_too(client, emulator):
+    closed = io.BytesIO()
+    closed.close()
+    given = [
+        "glass_ball",
+        {"template": "glass_ball", "picture": URL},
+        ("glass_ball", 5),
+        ("glass_ball", closed),
+        {"template": "glass_ball", "image": URL, "width": "512"},
+        Job("glass_ball", URL, key=5),
+        ("glass_ball", URL),
+    ]
+    *bad, good = client.map(given, **QUICK)
+    for result, words in zip(
+        bad, ["a job is", "picture", "int", "closed", "width is '512'", "key is 5"], strict=True
+    ):
+        assert isinstance(result.error, spark_effects.InvalidRequest), result
+        assert words in str(result.error)
+        assert result.job is given[result.index]
+    assert good.ok
+    assert emulator.counts["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("in_flight", 0),
+        ("in_flight", "x"),
+        ("in_flight", 1.5),
+        ("in_flight", 2**40),
+        ("submissions", 0),
+        ("polls_per_second", 0),
+        ("polls_per_second", "x"),
+        ("polls_per_second", float("nan")),
+        ("budget", -1),
+        ("price", "-0.01"),
+        ("price", "x"),
+        ("journal", ""),
+        ("journal", 5),
+        ("policy", 5),
+        ("fetch", "no"),
+        ("progress", "no"),
+    ],
+)
+def test_an_option_of_many_that_cannot_be_used_is_told_at_once(client, emulator, option, wrong):
+    with pytest.raises((TypeError, ValueError), match=f"^{option} is .*: give "):
+        client.map([("glass_ball", URL)], **{option: wrong})
+    assert emulator.requests == []
 
 
 def test_what_the_iterator_raises_comes_out_and_what_was_begun_ends(client):

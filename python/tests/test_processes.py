@@ -118,6 +118,51 @@ def test_a_journal_serves_parent_and_fork_and_each_row_is_paid_once(emulator, tm
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_what_a_parent_follows_is_the_parent_s_to_follow(client, emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 0.5}]})
+    results = client.as_completed([("glass_ball", URL)] * 3)
+    task = client.submit("glass_ball", URL)
+    events = task.events()
+    next(events)
+
+    def touch(iterator):
+        signal.alarm(30)
+        try:
+            return next(iterator)
+        except RuntimeError as error:
+            return str(error)
+
+    assert "process that began" in in_a_fork(lambda: touch(results))
+    assert "process that began" in in_a_fork(lambda: touch(events))
+    assert in_a_fork(lambda: results.stop()) is None
+    assert [result.ok for result in results] == [True] * 3
+    assert {event.task_id for event in events} <= {task.id}
+    assert task.wait().task_id == task.id
+
+
+FORKS = """
+import os, signal, sys
+import spark_effects
+
+client = spark_effects.Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
+results = client.as_completed([("glass_ball", "https://example.com/cat.jpg")] * 3)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    sys.exit(0)
+print(os.waitpid(child, 0)[1], [result.ok for result in results])
+"""
+
+
+def test_a_child_that_ends_like_any_program_stops_nothing_of_its_parent_s(emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 0.5}]})
+    arguments = [sys.executable, "-W", "ignore", "-c", FORKS, emulator.base_url, emulator.api_key]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=90)
+    assert done.stdout == "0 [True, True, True]\n", done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_while_journals_are_written_hangs_in_no_child_and_loses_nothing(emulator, tmp_path):
     client = emulator.client(poll=0.005, journal=tmp_path / "run.db")
     stop, done = threading.Event(), []
@@ -167,6 +212,21 @@ def test_loops_in_parallel_threads_share_a_client(async_client):
     with ThreadPoolExecutor(4) as pool:
         found = [pool.submit(lambda: asyncio.run(main())) for _ in range(4)]
         assert len({effect.task_id for one in found for effect in one.result()}) == 20
+
+
+def test_methods_travel_by_their_names(client):
+    task = client.task("abc")
+    for method in (
+        client.run,
+        client.map,
+        task.wait,
+        Client.submit,
+        AsyncClient.as_completed,
+        spark_effects.Task.events,
+    ):
+        again = pickle.loads(pickle.dumps(method))
+        assert again.__qualname__ == method.__qualname__
+        assert method.__qualname__.split(".")[0] in spark_effects.__all__
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -185,3 +185,41 @@ def test_where_exceptions_have_no_notes_the_hint_is_on_stderr_and_nowhere_else(c
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "resume with: effects wait abc\n"
+
+
+HOLDER = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("begin exclusive")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A journal that another process holds."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run.db")]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        yield tmp_path / "run.db"
+        holder.stdin.close()
+
+
+@pytest.mark.parametrize("call", ["client.run('glass_ball', {})", "list(client.map([('glass_ball', {})]))"])
+def test_a_journal_that_another_process_holds_is_left(emulator, held, call):
+    setup = f"client = Client(base_url=sys.argv[1], api_key=sys.argv[2], journal={str(held)!r})"
+    notes, _ = interrupted(emulator, call.format(repr(URL)), setup)
+    assert "nothing" in notes
+    assert emulator.requests == []
+
+
+def test_a_submission_nobody_waits_for_whose_answer_is_lost_is_told(emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "hang"}]})
+    setup = "client = Client(base_url=sys.argv[1], api_key=sys.argv[2], request_timeout=1)"
+    notes, errors = interrupted(emulator, f"client.submit('glass_ball', {URL!r})", setup)
+    request = notes.partition("X-Request-Id ")[2].partition(")")[0]
+    assert request
+    assert f"X-Request-Id {request}" in errors
+    assert "may exist and may be billed" in errors

@@ -7,7 +7,7 @@ from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
 from ._values import Policy, money, place, positive, switch, text
-from ._wait import awaiting, blocking, misspelt, plain
+from ._wait import awaiting, blocking, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -107,6 +107,7 @@ class _ClientBase:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
 
 
+@named
 class Client(_ClientBase):
     """The blocking client. It is safe to share between threads; while it waits, others run.
 
@@ -159,6 +160,7 @@ class Client(_ClientBase):
     as_completed = plain(many(ordered=False))
 
 
+@named
 class AsyncClient(_ClientBase):
     """The async client: the names of `Client`, awaited. It serves one event loop after another.
 

@@ -3,9 +3,9 @@
 import weakref
 
 from ._effect import Effect
-from ._plans import wish
-from ._values import _Value, money
-from ._wait import annotate, awaited, waited
+from ._plans import policy_or, wish
+from ._values import _Value, money, number, place, switch, text, whole
+from ._wait import annotate, awaited, misspelt, waited
 from .errors import EffectsError
 
 __all__ = ["AsyncResults", "Job", "Result", "ResultList", "Results", "start"]
@@ -31,7 +31,7 @@ class Job(_Value):
 
     def _row(self):
         asked = wish(self.template, self.image, self.width, self.height)
-        return {"wish": asked, "task": None, "key": self.key, "tag": self.tag}
+        return {"wish": asked, "key": text("key", self.key), "tag": text("tag", self.tag)}
 
 
 class Result:
@@ -125,7 +125,7 @@ class _ResultsBase:
 
 
 class Results(_ResultsBase):
-    """The results of many jobs, as an iterator. Leaving it early stops the watching."""
+    """The results of many jobs, as an iterator. `stop`, or letting go of it, stops the watching."""
 
     __slots__ = ()
 
@@ -150,7 +150,8 @@ class Results(_ResultsBase):
 
 
 class AsyncResults(_ResultsBase):
-    """The results of many jobs, as an async iterator. Leaving it early stops the watching."""
+    """The results of many jobs, as an async iterator. `stop`, a cancellation, or letting go of it, stops the
+    watching."""
 
     __slots__ = ()
 
@@ -190,25 +191,23 @@ def start(
     polls_per_second,
 ):
     """Begins many jobs; returns what the results are made of."""
-    import os
-
     if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
         raise TypeError("the jobs are an async iterable: give a plain one, drawn from a thread of its own")
-    if in_flight < 1:
-        raise ValueError(f"in_flight is {in_flight!r}: give 1 or more")
-    submissions = min(4, in_flight) if submissions is None else submissions
-    polls = 20.0 if polls_per_second is None else float(polls_per_second)
+    in_flight = whole("in_flight", in_flight, 1, _MOST)
+    submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
+    polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
+    progress = switch("progress", progress)
     many = client._engine.run_many(
         {
             "rows": map(_row, jobs),
             "widths": (submissions, in_flight, polls),
             "budget": money("budget", budget),
             "price": money("price", price),
-            "journal": journal and os.fspath(journal),
-            "fetch": fetch,
+            "journal": place("journal", journal),
+            "fetch": switch("fetch", fetch),
             "ordered": ordered,
         },
-        (policy or client._policy)._native,
+        policy_or(client._policy, policy)._native,
     )
     meter = None
     if progress:
@@ -218,16 +217,32 @@ def start(
     return many, meter
 
 
+_MOST = 2**32 - 1
+
+
 def _row(job):
-    """The plain row of a job, which comes back with its end."""
-    if hasattr(job, "_handle"):
-        return {"job": job, "wish": None, "task": job.id, "key": None, "tag": None}
-    if isinstance(job, dict):
-        return {"job": job, **Job(**job)._row()}
-    if isinstance(job, (tuple, list)):
-        return {"job": job, **Job(*job)._row()}
+    """The plain row of a job, which comes back with its end. What is no job ends as an error."""
+    blank = {"job": job, "wish": None, "task": None, "key": None, "tag": None, "trouble": None}
+    try:
+        if hasattr(job, "_handle"):
+            return {**blank, "task": job.id}
+        return {**blank, **_job(job)._row()}
+    except (TypeError, ValueError) as error:
+        return {**blank, "trouble": str(error)}
+    except Exception as error:
+        # A photo that cannot be read, say. The others have nothing to do with it.
+        return {**blank, "trouble": f"{type(error).__name__}: {error}"}
+
+
+def _job(job):
     if isinstance(job, Job):
-        return {"job": job, **job._row()}
-    raise TypeError(
-        f"a job is {type(job).__name__!r}: give a Job, a (template, image) pair, a dict, or a task"
-    )
+        return job
+    if isinstance(job, dict):
+        try:
+            return Job(**job)
+        except TypeError as error:
+            raise misspelt(error, Job, job) from None
+    if isinstance(job, (tuple, list)) and len(job) == 2:
+        return Job(*job)
+    what = f"a {type(job).__name__} of {len(job)}" if isinstance(job, (tuple, list)) else type(job).__name__
+    raise TypeError(f"a job is {what!r}: give a Job, a (template, image) pair, a dict, or a task")

@@ -2,7 +2,7 @@
 
 from ._effect import Event
 from ._plans import EventPlans, TaskPlans
-from ._wait import awaited, awaiting, blocking, plain, waited
+from ._wait import awaited, awaiting, blocking, named, plain, waited
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
@@ -63,6 +63,7 @@ class _TaskBase:
     _finished = TaskPlans._finished
 
 
+@named
 class Task(_TaskBase):
     """A task of the blocking client. It pickles, and its id is all that is needed to pick it up again.
 
@@ -85,6 +86,7 @@ class Task(_TaskBase):
         return Events(self, self._follow(policy))
 
 
+@named
 class AsyncTask(_TaskBase):
     """A task of the async client. It pickles, and its id is all that is needed to pick it up again.
 
@@ -107,6 +109,7 @@ class AsyncTask(_TaskBase):
         return AsyncEvents(self, self._follow(policy))
 
 
+@named
 class Events:
     """The events of a task, as they come."""
 
@@ -128,6 +131,7 @@ class Events:
     finish = blocking(EventPlans.finish)
 
 
+@named
 class AsyncEvents:
     """The events of a task, as they come."""
 

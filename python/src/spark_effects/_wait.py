@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import sys
+import types
 
 from .errors import EffectsError
 
-__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "plain", "say"]
+__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "named", "plain", "say"]
 
 
 def blocking(plan):
@@ -117,13 +118,23 @@ def say(words):
             print(words, file=sys.stderr, flush=True)
 
 
+def named(owner):
+    """Gives the methods of a class, which are made of plans, its name: for help, traces and pickles."""
+    for name, method in vars(owner).items():
+        if isinstance(method, types.FunctionType):
+            method.__module__ = owner.__module__
+            method.__qualname__ = f"{owner.__qualname__}.{name}"
+    return owner
+
+
 def hinted(error, function, options):
     """The error, with what a misspelt option probably means."""
     trace = error.__traceback__
     # One frame deep, the call itself did not fit; deeper, it is an error of something within.
-    if not options or trace is None or trace.tb_next is not None:
+    if trace is None or trace.tb_next is not None:
         return error
-    return misspelt(error, function, options)
+    error = misspelt(error, function, options)
+    return TypeError(str(error).replace(f"{function.__qualname__}()", f"{function.__name__}()"))
 
 
 def misspelt(error, function, options):
