@@ -414,7 +414,10 @@ fn repeated() -> Vec<Scenario> {
         })
         // Long enough for the end of the connection to be noticed: a client that has noticed
         // connects anew, and one that has not cannot know what became of the POST.
-        .policy(|policy| policy.retry.first = Duration::from_millis(200))
+        .policy(|policy| {
+            let wait = Duration::from_millis(200);
+            (policy.retry.first, policy.retry.most) = (wait, wait);
+        })
         .posts(3),
     ]
 }
