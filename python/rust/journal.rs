@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::Ledger;
-use effects_core::{Error, ErrorKind, JournalError, JournalStore, Record, Standing};
+use effects_client::{Ledger, OpenRow};
+use effects_core::{Error, ErrorKind, JournalError, JournalStore, Record, RowDraft, Standing};
 use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
+use tokio::sync::Semaphore;
 
 use crate::value::Made;
 
@@ -37,7 +38,8 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
     let (_, house) = house.get_or_insert_with(|| (process, House::default()));
     let slot = house.slots.entry(path.clone()).or_insert_with(|| {
         let gate = Arc::clone(&house.gate);
-        Arc::new(Slot { path, gate, journal: tokio::sync::Mutex::default() })
+        let turns = Semaphore::new(ROWS_AT_ONCE);
+        Arc::new(Slot { path, gate, journal: tokio::sync::Mutex::default(), turns })
     });
     Arc::clone(slot)
 }
@@ -48,12 +50,22 @@ pub struct Slot {
     path: PathBuf,
     gate: Arc<Gate>,
     journal: tokio::sync::Mutex<Weak<SqliteJournal>>,
+    /// Rows begun at once: each keeps a thread waiting, and all of them wait for one.
+    turns: Semaphore,
 }
 
 impl Slot {
     /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Begins the row of a single run.
+    pub async fn begin(&self, ledger: Ledger, draft: RowDraft) -> Result<OpenRow, Error> {
+        let _turn = self.turns.acquire().await;
+        let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
+        let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
+        begun.map_err(|error| failed(&error))
     }
 
     /// The ledger over the file, which is made if it is not there. It may take as long as another
@@ -203,3 +215,5 @@ pub fn made(record: &Record) -> Option<Made> {
 pub fn flush(store: &Arc<dyn JournalStore>) -> Result<(), Error> {
     store.flush().map_err(|error| failed(&error))
 }
+
+const ROWS_AT_ONCE: usize = 64;

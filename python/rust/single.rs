@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use effects_client::{Job, Ledger, OpenRow, Work};
-use effects_core::{AsyncJournal, Effect, EffectRequest, Error, ErrorKind, Origin, Template};
+use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, Template};
 use effects_reqwest::{Client, OpenBatch, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -59,9 +59,7 @@ impl Single {
             let ledger = slot.open().await?;
             stakes.ledger = Some(ledger.clone());
             let draft = loaded.row(&self.origin, None, None)?;
-            let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
-            let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
-            stakes.row = Some(begun.map_err(|error| journal::failed(&error))?);
+            stakes.row = Some(slot.begin(ledger, draft).await?);
         }
         let mut inner = stakes.row.as_ref().map(OpenRow::journal);
         if let Some(reserved) = &stakes.reserved {

@@ -202,3 +202,53 @@ def test_runs_at_once_share_one_journal(emulator, tmp_path):
         pytest.skip("what is open is listed on Linux alone")
     assert asyncio.run(main()) <= 2
     assert emulator.counts["accepted"] == 60
+
+
+CAREFUL = """
+import asyncio, gc, sys
+from spark_effects import AsyncClient
+
+client = AsyncClient(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.005)
+URL = "https://example.com/cat.jpg"
+
+async def main():
+    await asyncio.gather(*(client.run("glass_ball", URL) for _ in range(20)))
+    task = await client.submit("glass_ball", URL)
+    async for event in task.events():
+        break
+    running = asyncio.create_task(task.wait())
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    # A result and a cancellation may come in the same turn of the loop.
+    for delay in range(20):
+        waiting = asyncio.create_task(client.task(task.id).wait())
+        await asyncio.sleep(delay / 4000)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    results = client.as_completed([("glass_ball", URL)] * 3, polls_per_second=1000)
+    async for result in results:
+        assert result.ok
+
+for _ in range(3):
+    asyncio.run(main(), debug=True)
+    gc.collect()
+loop = asyncio.new_event_loop()
+try:
+    loop.run_until_complete(client.run("glass_ball", URL))
+finally:
+    loop.close()
+del loop
+gc.collect()
+print("clean")
+"""
+
+
+def test_nothing_is_left_open_or_unheard_of_in_debug_mode(emulator):
+    import subprocess
+    import sys
+
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 0.02}]})
+    strict = ["-X", "dev", "-W", "error"]
+    command = [sys.executable, *strict, "-c", CAREFUL, emulator.base_url, emulator.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("clean\n", "")

@@ -110,6 +110,12 @@ def test_an_option_of_many_that_cannot_be_used_is_told_at_once(client, emulator,
     assert emulator.requests == []
 
 
+@pytest.mark.parametrize("jobs", [None, "glass_ball", {"template": "glass_ball"}, Job("glass_ball", URL)])
+def test_what_is_no_list_of_jobs_is_told(client, jobs):
+    with pytest.raises(TypeError, match=r"^jobs is .*: give a list"):
+        client.map(jobs)
+
+
 def test_what_the_iterator_raises_comes_out_and_what_was_begun_ends(client):
     def broken():
         yield from jobs(2)

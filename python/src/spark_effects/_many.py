@@ -193,6 +193,8 @@ def start(
     """Begins many jobs; returns what the results are made of."""
     if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
         raise TypeError("the jobs are an async iterable: give a plain one, drawn from a thread of its own")
+    if isinstance(jobs, (str, bytes, dict, Job)) or jobs is None:
+        raise TypeError(f"jobs is {type(jobs).__name__!r}: give a list of jobs, or another iterable")
     in_flight = whole("in_flight", in_flight, 1, _MOST)
     submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
     polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
