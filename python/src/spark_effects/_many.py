@@ -120,8 +120,10 @@ class _ResultsBase:
 
     def _left(self, error):
         self._close()
+        # Once it is stopped, the rows are over, and nothing is said of their tasks.
+        hint = self._many.hint()
         self._many.stop()
-        annotate(error, self._many.hint())
+        annotate(error, hint)
 
 
 class Results(_ResultsBase):
