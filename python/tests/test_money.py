@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -281,7 +282,7 @@ def test_what_is_being_submitted_counts_as_spent_in_a_copy(emulator):
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(client.run, "glass_ball", URL, fetch=False)
         while len([one for one in emulator.requests if one.endpoint == "create"]) < 2:
-            pass
+            time.sleep(0.005)
         copy = pickle.loads(pickle.dumps(client))
         assert is_broke(copy)
         assert running.result()

@@ -114,7 +114,7 @@ def test_photos_are_drawn_no_further_ahead_than_may_be_submitted(emulator, tmp_p
     client = emulator.client(poll=0.005, uploads=uploads.option)
     results = client.as_completed(jobs(), submissions=2, in_flight=2, fetch=False, **QUICK)
     while emulator.counts["accepted"] < 2:
-        pass
+        time.sleep(0.005)
     # Two that run, two in the queue, and one in each hand.
     assert len(drawn) <= 6
     results.stop()
@@ -176,7 +176,7 @@ def test_ctrl_c_is_answered_while_photos_are_uploaded(emulator, tmp_path, photos
     )
     assert child.stdout.readline() == "ready\n"
     while len([seen for seen in emulator.requests if seen.endpoint == "upload"]) < 4:
-        pass
+        time.sleep(0.005)
     sent = time.monotonic()
     child.send_signal(signal.SIGINT)
     answered = float(child.stdout.readline())
