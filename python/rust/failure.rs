@@ -1,6 +1,6 @@
 //! The core's errors as the exceptions of `spark_effects.errors`.
 
-use effects_core::{Cause, Error, Violation};
+use effects_core::{Cause, Error, ErrorKind, Violation};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -18,6 +18,20 @@ pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
 
 /// The exception of an error, as an object that is not raised yet.
 pub fn object<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    of_class(py, error, error.kind().row().python_class)
+}
+
+/// The exception of an error, as a part of a result: one of the package's own, which keeps the task of
+/// what was stopped, too.
+pub fn told<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    let class = match error.kind() {
+        ErrorKind::Detached => "EffectsError",
+        kind => kind.row().python_class,
+    };
+    of_class(py, error, class)
+}
+
+fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<'py, PyAny>> {
     let row = error.kind().row();
     let facts = PyDict::new(py);
     facts.set_item("kind", row.name)?;
@@ -33,7 +47,7 @@ pub fn object<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>
     let make = MAKE.get_or_try_init(py, || {
         py.import("spark_effects.errors")?.getattr("make").map(Bound::unbind)
     })?;
-    make.bind(py).call1((row.python_class, error.to_string(), facts))
+    make.bind(py).call1((class, error.to_string(), facts))
 }
 
 /// Violations as tuples of code, field, value, message and suggested ids.

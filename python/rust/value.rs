@@ -88,7 +88,7 @@ fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
         Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
         Some(RowEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
         Some(RowEnd::Ended(number, job, Err(error))) => {
-            (number, job, None, Some(failure::object(py, &error)?))
+            (number, job, None, Some(failure::told(py, &error)?))
         }
     };
     (number, job, effect, error).into_pyobject(py).map(Bound::into_any)

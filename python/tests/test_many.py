@@ -2,11 +2,13 @@
 
 import asyncio
 import io
+import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from decimal import Decimal
 
 import pytest
@@ -142,6 +144,21 @@ def test_jobs_are_drawn_as_room_comes(client):
         next(results)
     assert len(drawn) <= 30 + 4 + 64 + 1
     results.stop()
+
+
+def test_what_was_stopped_tells_its_task(client, emulator):
+    emulator.script("create", *[{"kind": "take", "seconds": 3600}] * 2)
+    results = client.map(jobs(2), **QUICK)
+    while emulator.counts["accepted"] < 2:
+        time.sleep(0.005)
+    results.stop()
+    errors = [result.error for result in results]
+    for error in errors:
+        assert isinstance(error, spark_effects.EffectsError)
+        assert error.resume_line == client.task(error.task_id).resume_line
+        assert error.resume_line in str(error)
+        assert pickle.loads(pickle.dumps(error)).task_id == error.task_id
+    assert len({error.task_id for error in errors}) == 2
 
 
 def test_the_budget_holds_before_anything_is_sent(client, emulator):
