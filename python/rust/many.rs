@@ -175,9 +175,14 @@ impl Many {
         }
     }
 
-    /// What whoever stops waiting should know.
+    /// What whoever stops waiting should know. From here on, ids that come are told on stderr.
     fn hint(&self) -> Option<String> {
-        (!self.is_elsewhere()).then(|| self.shared.hint())
+        if self.is_elsewhere() {
+            return None;
+        }
+        // Before the hint: an id that came in between would be told by neither.
+        self.shared.abandon();
+        Some(self.shared.hint())
     }
 }
 
@@ -233,6 +238,11 @@ impl Shared {
         self.stopped.store(true, Ordering::SeqCst);
         self.permits.close();
         self.stop.notify_one();
+        self.abandon();
+    }
+
+    /// Nobody waits any more.
+    fn abandon(&self) {
         for open in self.open().values() {
             open.note.abandon();
         }

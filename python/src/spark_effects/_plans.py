@@ -236,7 +236,8 @@ def many(ordered):
 
         Raises:
             InvalidRequest: an option cannot be used.
-            EffectsError: the journal cannot be opened, read or written.
+            EffectsError: the journal cannot be opened, read or written; with the first result, since the
+                opening may take its time.
         """
     return method
 

@@ -22,7 +22,7 @@ def blocking(plan):
             operation, finish = plan(self, *arguments, **options)
         except TypeError as error:
             raise hinted(error, plan, options) from None
-        return finish(waited(operation))
+        return waited(operation, finish)
 
     return method
 
@@ -62,10 +62,11 @@ def plain(function):
     return method
 
 
-def waited(operation):
-    """Waits, and says what goes on when a signal ends the wait."""
+def waited(operation, finish=None):
+    """Waits and makes something of the result; says what goes on when a signal comes between."""
     try:
-        return operation.wait()
+        result = operation.wait()
+        return result if finish is None else finish(result)
     except EffectsError:
         raise
     except BaseException as error:
