@@ -17,25 +17,39 @@ use tokio::task::JoinSet;
 #[test]
 fn thousands_of_runs_at_once_share_a_few_hundred_connections() {
     const RUNS: usize = 2_000;
-    let server = Server::start();
-    let base_url = format!("http://{}", server.address);
-    let client = Client::builder().api_key(KEY).base_url(base_url).build().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut runs = JoinSet::new();
-        for _ in 0..RUNS {
-            let client = client.clone();
-            let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
-            runs.spawn(async move { client.run(request).await });
-        }
-        while let Some(run) = runs.join_next().await {
-            assert_eq!(run.unwrap().unwrap().task_id.as_str(), TASK);
-        }
-    });
+    let server = Server::start(1);
+    run(&server, RUNS);
     assert_eq!(server.exchanges.load(Ordering::SeqCst), RUNS);
     // A connection may be made that turns out not to be needed, as another became free meanwhile.
     let most = server.most.load(Ordering::SeqCst);
     assert!((2..=2 * 256).contains(&most), "{most} connections at once");
+}
+
+/// A gateway that takes long over each answer is not asked by a few at a time.
+#[test]
+fn exchanges_that_last_make_room_for_others() {
+    // None is answered before so many are under way.
+    let server = Server::start(200);
+    run(&server, 200);
+    assert_eq!(server.exchanges.load(Ordering::SeqCst), 200);
+}
+
+/// So many runs at once, to their ends.
+fn run(server: &Server, runs: usize) {
+    let base_url = format!("http://{}", server.address);
+    let client = Client::builder().api_key(KEY).base_url(base_url).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut running = JoinSet::new();
+        for _ in 0..runs {
+            let client = client.clone();
+            let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
+            running.spawn(async move { client.run(request).await });
+        }
+        while let Some(run) = running.join_next().await {
+            assert_eq!(run.unwrap().unwrap().task_id.as_str(), TASK);
+        }
+    });
 }
 
 /// A gateway that takes its time over each answer, in which every task is completed. It ends with
@@ -48,7 +62,8 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    /// One that answers nothing before so many exchanges have begun.
+    fn start(patience: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (most, exchanges) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -60,7 +75,7 @@ impl Server {
                 most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 thread::spawn(move || {
                     // A client that hangs up ends its connection, and nothing else.
-                    talk(&stream.unwrap(), &exchanges).ok();
+                    talk(&stream.unwrap(), &exchanges, patience).ok();
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -69,7 +84,7 @@ impl Server {
     }
 }
 
-fn talk(mut stream: &TcpStream, seen: &AtomicUsize) -> std::io::Result<()> {
+fn talk(mut stream: &TcpStream, seen: &AtomicUsize, patience: usize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     loop {
@@ -86,7 +101,11 @@ fn talk(mut stream: &TcpStream, seen: &AtomicUsize) -> std::io::Result<()> {
         }
         reader.read_exact(&mut vec![0; length])?;
         seen.fetch_add(1, Ordering::SeqCst);
+        // It takes its time in any case.
         thread::sleep(Duration::from_millis(5));
+        while seen.load(Ordering::SeqCst) < patience {
+            thread::sleep(Duration::from_millis(5));
+        }
         let body = format!(
             r#"{{"id":"{TASK}","status":"completed","output":[{{"content":[{{"url":"https://example.com/ball.png"}}]}}]}}"#
         );

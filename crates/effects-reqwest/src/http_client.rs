@@ -4,6 +4,7 @@
 //! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
 //! says truthfully whether the request can have left.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +13,7 @@ use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
 use http::{Method, Request};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::tls;
 
@@ -22,8 +23,29 @@ pub(crate) struct HttpClient {
     submit: ByPlace,
     poll: ByPlace,
     transfer: ByPlace,
-    /// Room for exchanges: each has a connection, and a process may open so many files only.
-    room: Semaphore,
+    room: Room,
+}
+
+/// Room for exchanges, which have a connection each where the gateway speaks HTTP/1.
+///
+/// A process may open so many files only; and a connection takes as much memory as fifty waiting
+/// runs, so that none is made to a gateway that answers at once: few exchanges are enough there, and
+/// each that lasts longer makes room for another.
+#[derive(Debug)]
+struct Room {
+    all: Semaphore,
+    young: Semaphore,
+}
+
+impl Room {
+    const fn new() -> Self {
+        Self { all: Semaphore::const_new(MOST_AT_ONCE), young: Semaphore::const_new(MOST_YOUNG) }
+    }
+
+    /// Waits for a place among all, and for one among the young.
+    async fn enter(&self) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+        Some((self.all.acquire().await.ok()?, self.young.acquire().await.ok()?))
+    }
 }
 
 /// One for this machine, which no proxy of the environment may catch, and one for all others.
@@ -62,7 +84,7 @@ impl HttpClient {
             submit: keyed(SUBMIT_IDLE)?,
             poll: keyed(POLL_IDLE)?,
             transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
-            room: Semaphore::new(MOST_AT_ONCE),
+            room: Room::new(),
         })
     }
 
@@ -75,20 +97,19 @@ impl HttpClient {
         };
         // Waiting for room is part of the exchange's time; until then nothing has left.
         let begun = Instant::now();
-        let Ok(Ok(_room)) = tokio::time::timeout(timeout, self.room.acquire()).await else {
-            let reason = format!("{MOST_AT_ONCE} exchanges were under way for {timeout:?}");
+        let Ok(Some((_place, young))) = tokio::time::timeout(timeout, self.room.enter()).await
+        else {
+            let reason = format!("too many other exchanges were under way for {timeout:?}");
             return Answer::NotSent(reason);
         };
         *request.timeout_mut() = Some(timeout.saturating_sub(begun.elapsed()));
-        let mut response = match clients.of(request.url()).execute(request).await {
-            Ok(response) => response,
-            Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
-            Err(error) => return Answer::Lost(words(&error)),
-        };
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        match read(&mut response).await {
-            Ok(body) => Answer::Answered { status, headers, body },
-            Err(reason) => Answer::Lost(reason),
+        let mut exchange = pin!(exchanged(clients.of(request.url()), request));
+        match tokio::time::timeout(YOUTH, &mut exchange).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                drop(young);
+                exchange.await
+            }
         }
     }
 
@@ -110,6 +131,19 @@ impl HttpClient {
             }
         })?;
         Ok(Fetch { response, quiet })
+    }
+}
+
+async fn exchanged(client: &reqwest::Client, request: reqwest::Request) -> Answer {
+    let mut response = match client.execute(request).await {
+        Ok(response) => response,
+        Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
+        Err(error) => return Answer::Lost(words(&error)),
+    };
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    match read(&mut response).await {
+        Ok(body) => Answer::Answered { status, headers, body },
+        Err(reason) => Answer::Lost(reason),
     }
 }
 
@@ -210,6 +244,9 @@ const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 /// Exchanges at once. With the connections that wait for their next use, this stays well below the
 /// thousand files that a process may usually open.
 pub(crate) const MOST_AT_ONCE: usize = 256;
+/// Of them, those that are young, and how long they are.
+const MOST_YOUNG: usize = 16;
+const YOUTH: Duration = Duration::from_millis(20);
 
 /// No answer about a task is longer.
 const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
