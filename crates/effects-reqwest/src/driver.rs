@@ -37,10 +37,10 @@ pub(crate) trait Crowd: Send + 'static {
     fn before_step(&mut self) {}
 }
 
-/// What comes back to the driver.
+/// What comes back to the driver. Thousands may come at once, so each is small.
 pub(crate) enum Arrival<W> {
-    Answered(RunId, CallId, Answer),
-    Written(RunId, Entry, Result<(), JournalError>),
+    Answered(Box<(RunId, CallId, Answer)>),
+    Written(Box<(RunId, Entry, Result<(), JournalError>)>),
     Word(W),
 }
 
@@ -204,7 +204,7 @@ impl<C: Crowd> Driver<C> {
         tokio::spawn(async move {
             let (entry, written) = writing.await;
             // The driver outlives every run whose entry is awaited.
-            let _ = arrive.send(Arrival::Written(run, entry, written));
+            let _ = arrive.send(Arrival::Written(Box::new((run, entry, written))));
         });
     }
 
@@ -213,18 +213,22 @@ impl<C: Crowd> Driver<C> {
         let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
         let exchange = async move {
             let answer = client.shared().transport.send(&call).await;
-            let _ = arrive.send(Arrival::Answered(run, call.id, answer));
+            let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, answer))));
         };
         tokio::spawn(exchange.instrument(span));
     }
 
     fn take(&mut self, arrival: Arrival<C::Word>) {
         match arrival {
-            Arrival::Answered(run, call, answer) => {
+            Arrival::Answered(answered) => {
+                let (run, call, answer) = *answered;
                 let now = self.driving.now();
                 self.driving.batch.reply(now, run, call, answer.as_reply());
             }
-            Arrival::Written(run, entry, written) => self.written(run, &entry, written),
+            Arrival::Written(written) => {
+                let (run, entry, written) = *written;
+                self.written(run, &entry, written);
+            }
             Arrival::Word(word) => self.crowd.hear(word, &mut self.driving),
         }
     }

@@ -18,10 +18,7 @@ def blocking(plan):
 
     @functools.wraps(plan)
     def method(self, /, *arguments, **options):
-        try:
-            operation, finish = plan(self, *arguments, **options)
-        except TypeError as error:
-            raise hinted(error, plan, options) from None
+        operation, finish = planned(plan, self, arguments, options)
         return waited(operation, finish)
 
     return method
@@ -32,21 +29,26 @@ def awaiting(plan):
 
     @functools.wraps(plan)
     async def method(self, /, *arguments, **options):
-        try:
-            operation, finish = plan(self, *arguments, **options)
-        except TypeError as error:
-            raise hinted(error, plan, options) from None
         # Thousands of these wait at once: each is one frame, and holds what it needs.
+        operation, finish = planned(plan, self, arguments, options)
         del arguments, options
         future = started(operation)
         try:
-            result = await future
-        except BaseException as error:
-            left(operation, future, error)
+            await future
+        except BaseException:
+            left(operation, future)
             raise
-        return finish(result)
+        return finish(future.result())
 
     return method
+
+
+def planned(plan, client, arguments, options):
+    """What a plan makes of a method's arguments."""
+    try:
+        return plan(client, *arguments, **options)
+    except TypeError as error:
+        raise hinted(error, plan, options) from None
 
 
 def plain(function):
@@ -80,8 +82,8 @@ async def awaited(operation):
     future = started(operation)
     try:
         return await future
-    except BaseException as error:
-        left(operation, future, error)
+    except BaseException:
+        left(operation, future)
         raise
 
 
@@ -93,8 +95,9 @@ def started(operation):
     return started(operation)
 
 
-def left(operation, future, error):
-    """Detaches from an operation, unless the error is the operation's own."""
+def left(operation, future):
+    """Detaches from an operation, unless the error on its way is the operation's own."""
+    error = sys.exc_info()[1]
     if future.done() and not future.cancelled() and future.exception() is error:
         return
     operation.cancel()
