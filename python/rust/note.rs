@@ -21,11 +21,18 @@ pub struct Note {
     abandoned: AtomicBool,
 }
 
+/// Thousands are kept while their tasks run, so what is short-lived lies apart.
 #[derive(Debug, Default)]
 struct Known {
-    /// The `X-Request-Id` of a submission that has left and is not answered.
-    posting: Option<String>,
+    /// A submission that has left and is not answered.
+    posting: Option<Box<Posting>>,
     task: Option<TaskId>,
+}
+
+/// A submission by its `X-Request-Id`.
+#[derive(Debug)]
+struct Posting {
+    request_id: String,
 }
 
 impl Note {
@@ -53,11 +60,11 @@ impl Note {
     /// The run is over, or given up: no answer will come.
     pub fn settle(&self) {
         let mut known = self.know();
-        if let Some(request) = &known.posting
+        if let Some(Posting { request_id }) = known.posting.as_deref()
             && self.is_abandoned()
         {
             say(&format!(
-                "the submission with X-Request-Id {request} got no answer that tells its fate: its \
+                "the submission with X-Request-Id {request_id} got no answer that tells its fate: its \
                  task may exist and may be billed\n"
             ));
         }
@@ -78,12 +85,12 @@ impl Note {
     /// What whoever stops waiting should know.
     pub fn hint(&self) -> String {
         let known = self.know();
-        match (&known.task, &known.posting) {
+        match (&known.task, known.posting.as_deref()) {
             (Some(task), _) => {
                 format!("task {task} goes on; resume with: {}", self.base.resume_line(task))
             }
-            (None, Some(request)) => format!(
-                "a submission is under way (X-Request-Id {request}) and runs to its answer; \
+            (None, Some(Posting { request_id })) => format!(
+                "a submission is under way (X-Request-Id {request_id}) and runs to its answer; \
                  the id of its task is then told on stderr"
             ),
             (None, None) => "nothing was submitted; nothing is billed".to_owned(),
@@ -102,7 +109,8 @@ impl Note {
         let mut known = self.know();
         match fact {
             Fact::Intent { request_id, .. } => {
-                if known.posting.replace(request_id.clone()).is_none() {
+                let posting = Box::new(Posting { request_id: request_id.clone() });
+                if known.posting.replace(posting).is_none() {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
                 }
             }

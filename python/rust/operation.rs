@@ -22,7 +22,7 @@ enum Work {
     /// A future of its own.
     Alone(Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>),
     /// A run among others.
-    Joining(Box<Launch>),
+    Joining(Launch),
 }
 
 /// One thing a client does. Nothing happens before it is waited for or started.
@@ -32,12 +32,15 @@ pub struct Operation {
     note: Option<Arc<Note>>,
 }
 
+/// One of these stays with each of thousands that wait.
 enum State {
-    Made(Work),
+    Made(Box<Work>),
     Started(AbortHandle),
     Joined(Joined),
     Over,
 }
+
+const _: () = assert!(size_of::<State>() == 16, "it grew");
 
 impl Operation {
     pub fn new(
@@ -49,11 +52,11 @@ impl Operation {
 
     /// A run that joins the others of its client.
     pub(crate) fn joining(note: Arc<Note>, launch: Launch) -> Self {
-        Self::made(Some(note), Work::Joining(Box::new(launch)))
+        Self::made(Some(note), Work::Joining(launch))
     }
 
     fn made(note: Option<Arc<Note>>, work: Work) -> Self {
-        Self { state: Mutex::new(State::Made(work)), note }
+        Self { state: Mutex::new(State::Made(Box::new(work))), note }
     }
 
     /// Starts the work; its result goes to `address`.
@@ -61,14 +64,16 @@ impl Operation {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         let mut state = self.state();
         *state = match std::mem::replace(&mut *state, State::Over) {
-            State::Made(Work::Alone(work)) => {
-                let task = runtime.spawn(async move {
-                    let result = work.await;
-                    address.deliver(result);
-                });
-                State::Started(task.abort_handle())
-            }
-            State::Made(Work::Joining(launch)) => State::Joined(launch.begin(&runtime, address)),
+            State::Made(work) => match *work {
+                Work::Alone(work) => {
+                    let task = runtime.spawn(async move {
+                        let result = work.await;
+                        address.deliver(result);
+                    });
+                    State::Started(task.abort_handle())
+                }
+                Work::Joining(launch) => State::Joined(launch.begin(&runtime, address)),
+            },
             other => {
                 *state = other;
                 address.forget();

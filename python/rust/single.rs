@@ -110,10 +110,10 @@ pub(crate) struct Launch {
 }
 
 /// A run that joined.
-pub(crate) struct Joined {
-    batch: Arc<OpenBatch>,
-    /// What comes first, as long as that takes.
-    readying: Option<AbortHandle>,
+pub(crate) enum Joined {
+    Among(Arc<OpenBatch>),
+    /// As soon as what comes first is done.
+    Readying(Box<(AbortHandle, Arc<OpenBatch>)>),
 }
 
 impl Launch {
@@ -131,7 +131,7 @@ impl Launch {
                 Ok(request) => add(&batch, request, journal, runner(Some((address, None)))),
                 Err(error) => address.deliver(Err(error)),
             }
-            return Joined { batch, readying: None };
+            return Joined::Among(batch);
         }
         let joining = Arc::clone(&batch);
         let readying = Box::pin(async move {
@@ -143,7 +143,7 @@ impl Launch {
                 Err(error) => address.deliver(Err(error)),
             }
         });
-        Joined { batch, readying: Some(runtime.spawn(readying).abort_handle()) }
+        Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), batch)))
     }
 }
 
@@ -155,10 +155,15 @@ fn add(batch: &OpenBatch, request: EffectRequest, journal: Arc<dyn AsyncJournal>
 impl Joined {
     /// Stops the watching, once the note says that nobody waits.
     pub fn leave(self) {
-        if let Some(readying) = self.readying {
-            readying.abort();
+        match self {
+            Self::Among(batch) => batch.look_who_left(),
+            Self::Readying(both) => {
+                let (readying, batch) = *both;
+                readying.abort();
+                // It may have joined meanwhile.
+                batch.look_who_left();
+            }
         }
-        self.batch.look_who_left();
     }
 }
 
