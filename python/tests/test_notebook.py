@@ -47,7 +47,10 @@ def test_a_task_shows_where_it_stands_and_how_to_resume_it(client, emulator):
 
 def test_results_show_a_grid(client):
     given = [("glass_ball", URL), ("glas_ball", URL), ("my_world", URL)]
-    results = client.map(given, polls_per_second=1000).all()
+    coming = client.map(given, polls_per_second=1000)
+    assert repr(coming) == "<Results: iterate over them, or take all() that are still to come>"
+    assert repr(client.task("abc").events()) == "<Events of task abc>"
+    results = coming.all()
     shown = results._repr_mimebundle_()["text/html"]
     assert shown.count("<img") == 2
     assert "InvalidRequest" in shown

@@ -103,6 +103,9 @@ class _ResultsBase:
         """
         self._many.stop()
 
+    def __repr__(self):
+        return f"<{type(self).__name__}: iterate over them, or take all() that are still to come>"
+
     def _made(self, facts):
         if facts is None:
             self._close()

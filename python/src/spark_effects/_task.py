@@ -122,6 +122,9 @@ class Events:
     def __iter__(self):
         return self
 
+    def __repr__(self):
+        return f"<{type(self).__name__} of task {self._task.id}>"
+
     def __next__(self):
         facts = waited(self._stream.next())
         if facts is None:
@@ -143,6 +146,9 @@ class AsyncEvents:
 
     def __aiter__(self):
         return self
+
+    def __repr__(self):
+        return f"<{type(self).__name__} of task {self._task.id}>"
 
     async def __anext__(self):
         facts = await awaited(self._stream.next())
