@@ -181,7 +181,9 @@ def test_where_exceptions_have_no_notes_the_hint_is_on_stderr_and_nowhere_else(c
 
     for stderr in (sys.stderr, None):
         monkeypatch.setattr(sys, "stderr", stderr)
-        spark_effects._wait.annotate(Old(), "resume with: effects wait abc")
+        error = Old()
+        spark_effects._wait.annotate(error, "resume with: effects wait abc")
+        assert error.__notes__ == ["resume with: effects wait abc"]
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "resume with: effects wait abc\n"

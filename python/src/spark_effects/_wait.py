@@ -110,7 +110,10 @@ def annotate(error, hint):
         return
     if hasattr(error, "add_note"):
         error.add_note(hint)
-    elif isinstance(error, KeyboardInterrupt):
+        return
+    # Python 3.10 shows no notes; whoever looks finds them where later ones keep them.
+    error.__notes__ = [*getattr(error, "__notes__", ()), hint]
+    if isinstance(error, KeyboardInterrupt):
         say(hint)
 
 
