@@ -142,7 +142,7 @@ def test_events_know_what_ended_them(client, emulator, async_client):
 
     emulator.script("create", {"kind": "take", "seconds": 3600})
     task = client.submit("glass_ball", URL)
-    events = task.events(policy=Policy(poll=0.01, wait_timeout=0.05))
+    events = task.events(policy=Policy(poll=0.01, wait_timeout=0.5))
     assert {event.kind for event in events} == {"running"}
     looks = len(emulator.requests)
     for _ in range(2):
