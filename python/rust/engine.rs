@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Time, Widths};
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template, Time, Widths};
 use effects_reqwest::{Client, ClientBuilder, OpenBatch, Proxy, TaskHandle};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -16,7 +15,7 @@ use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
 use crate::purse::{Money, Purse};
-use crate::single::{Launch, Ready, Single, made};
+use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, task_id};
 use crate::watch::Events;
@@ -290,7 +289,9 @@ impl Engine {
     ) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
         let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
-        Ok(Operation::joining(Arc::clone(&single.note), Launch { single, batch, fetch }))
+        let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
+        let errand = Errand::Submit(Box::new(single));
+        Ok(Operation::joining(Launch { errand, note, template, batch, fetch }))
     }
 
     /// Submits, and knows the task's id then.
@@ -371,17 +372,12 @@ impl Engine {
         fetch: bool,
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
-        let task = handle.at(&client);
+        let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
+        let (task, purse) = (handle.at(&client), self.purse(py));
         let note = Note::about(Arc::clone(&self.base), task.id().clone());
-        let (template, purse) = (handle.template.clone(), self.purse(py));
-        Ok(Operation::new(Some(note), async move {
-            let begun = Instant::now();
-            let end = task.wait().await;
-            if let Some(purse) = purse {
-                purse.saw(task.id(), &end);
-            }
-            made(&client, end?, fetch, template, begun).await
-        }))
+        let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
+        let errand = Errand::Follow(Box::new(Followed { client, task, purse }));
+        Ok(Operation::joining(Launch { errand, note, template, batch, fetch }))
     }
 
     /// Follows a task event by event.

@@ -51,8 +51,8 @@ impl Operation {
     }
 
     /// A run that joins the others of its client.
-    pub(crate) fn joining(note: Arc<Note>, launch: Launch) -> Self {
-        Self::made(Some(note), Work::Joining(launch))
+    pub(crate) fn joining(launch: Launch) -> Self {
+        Self::made(Some(Arc::clone(&launch.note)), Work::Joining(launch))
     }
 
     fn made(note: Option<Arc<Note>>, work: Work) -> Self {

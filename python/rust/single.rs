@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use effects_client::{Job, Ledger, OpenRow, Work};
 use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, Template};
-use effects_reqwest::{Client, OpenBatch, Waiter};
+use effects_reqwest::{Client, OpenBatch, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -38,13 +38,21 @@ pub(crate) struct Ready {
     pub stakes: Stakes,
 }
 
-/// Who has to know how a submission ends: the budget and the journal.
+/// A task that was submitted before, to be followed.
+pub(crate) struct Followed {
+    pub client: Client,
+    pub task: TaskHandle,
+    pub purse: Option<Arc<Purse>>,
+}
+
+/// Who has to know how a run ends: the budget, the journal, and whoever has the task.
 #[derive(Default)]
 pub(crate) struct Stakes {
     reserved: Option<Arc<Reserved>>,
     row: Option<OpenRow>,
     /// The journal stays open for others as long as there is a run in it.
     ledger: Option<Ledger>,
+    followed: Option<Followed>,
 }
 
 impl Single {
@@ -84,7 +92,13 @@ impl Single {
 impl Stakes {
     /// Tells how the run ended.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
-        let Self { reserved, row, ledger: _open } = self;
+        let Self { reserved, row, ledger: _open, followed } = self;
+        if let Some(Followed { task, purse, .. }) = &followed {
+            task.saw_end(end);
+            if let Some(purse) = purse {
+                purse.saw(task.id(), end);
+            }
+        }
         if let Some(reserved) = &reserved {
             reserved.settle(end);
         }
@@ -104,9 +118,17 @@ impl Stakes {
 
 /// A run about to join its client's others.
 pub(crate) struct Launch {
-    pub single: Single,
+    pub errand: Errand,
+    pub note: Arc<Note>,
+    pub template: Option<Template>,
     pub batch: Arc<OpenBatch>,
     pub fetch: bool,
+}
+
+/// What a run is for.
+pub(crate) enum Errand {
+    Submit(Box<Single>),
+    Follow(Box<Followed>),
 }
 
 /// A run that joined.
@@ -119,37 +141,62 @@ pub(crate) enum Joined {
 impl Launch {
     /// Joins; the result goes to `address`.
     pub fn begin(self, runtime: &Handle, mut address: Address) -> Joined {
-        let Self { single, batch, fetch } = self;
-        let note = Arc::clone(&single.note);
-        let template = single.order.template().clone();
+        let Self { errand, note, template, batch, fetch } = self;
         let begun = Instant::now();
-        let runner =
-            move |address| Runner { note, template, begun, fetch, end: Mutex::new(address) };
-        if single.is_plain() {
-            let journal = single.note.journal(None);
-            match single.order.into_request() {
-                Ok(request) => add(&batch, request, journal, runner(Some((address, None)))),
-                Err(error) => address.deliver(Err(error)),
-            }
-            return Joined::Among(batch);
-        }
-        let joining = Arc::clone(&batch);
-        let readying = Box::pin(async move {
-            match single.ready().await {
-                Ok(Ready { request, journal, stakes }) => {
-                    let end = Some((address, Some(Box::new(stakes))));
-                    add(&joining, request, journal, runner(end));
+        let runner = move |address, stakes| {
+            Arc::new(Runner {
+                note,
+                template,
+                begun,
+                fetch,
+                end: Mutex::new(Some((address, stakes))),
+            })
+        };
+        match errand {
+            Errand::Submit(single) if single.is_plain() => {
+                let journal = single.note.journal(None);
+                match single.order.into_request() {
+                    Ok(request) => batch.add(submission(request, journal), runner(address, None)),
+                    Err(error) => address.deliver(Err(error)),
                 }
-                Err(error) => address.deliver(Err(error)),
+                Joined::Among(batch)
             }
-        });
-        Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), batch)))
+            Errand::Submit(single) => {
+                let joining = Arc::clone(&batch);
+                let readying = Box::pin(async move {
+                    match single.ready().await {
+                        Ok(Ready { request, journal, stakes }) => {
+                            let runner = runner(address, Some(Box::new(stakes)));
+                            joining.add(submission(request, journal), runner);
+                        }
+                        Err(error) => address.deliver(Err(error)),
+                    }
+                });
+                Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), batch)))
+            }
+            Errand::Follow(followed) => {
+                let (job, known) = (followed.task.job(), followed.task.known_end());
+                let client = followed.client.clone();
+                let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
+                let runner = runner(address, Some(Box::new(stakes)));
+                match known {
+                    Some(end) => {
+                        let _inside = runtime.enter();
+                        runner.tell(end, &client);
+                    }
+                    None => batch.add(job, runner),
+                }
+                Joined::Among(batch)
+            }
+        }
     }
 }
 
-fn add(batch: &OpenBatch, request: EffectRequest, journal: Arc<dyn AsyncJournal>, runner: Runner) {
-    let job = Job { work: Work::Submit(request), journal: Some(journal) };
-    batch.add(job, Arc::new(runner));
+fn submission(
+    request: EffectRequest,
+    journal: Arc<dyn AsyncJournal>,
+) -> Job<Arc<dyn AsyncJournal>> {
+    Job { work: Work::Submit(request), journal: Some(journal) }
 }
 
 impl Joined {
@@ -170,7 +217,7 @@ impl Joined {
 /// Waits for a run in its caller's place.
 struct Runner {
     note: Arc<Note>,
-    template: Template,
+    template: Option<Template>,
     begun: Instant,
     fetch: bool,
     /// Taken once the run is over.
@@ -190,7 +237,8 @@ impl Waiter for Runner {
             Some(stakes) => stakes.settled(result),
             None => result,
         };
-        let (template, begun) = (Some(self.template.id().to_owned()), self.begun);
+        let template = self.template.as_ref().map(|template| template.id().to_owned());
+        let begun = self.begun;
         match result {
             Ok(effect) if self.fetch && !self.note.is_abandoned() => {
                 let client = client.clone();

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_client::fresh_seed;
+use effects_client::{Job, Work, fresh_seed};
 use effects_core::{
-    AsyncClock, AsyncTransport, Call, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time,
+    AsyncClock, AsyncJournal, AsyncTransport, Call, Cause, Effect, Error, Outcome, Retries, Task,
+    TaskId, Template, Time,
 };
 
 use crate::client::Client;
@@ -83,6 +84,31 @@ impl TaskHandle {
     /// Every outcome but a completed task.
     pub async fn wait(&self) -> Result<Effect, Error> {
         self.events().finish().await
+    }
+
+    /// How the task ended, if somebody who holds this handle or a clone of it saw that.
+    pub fn known_end(&self) -> Option<Result<Effect, Error>> {
+        self.verdict().map(Outcome::into_result)
+    }
+
+    /// The job of following it, for an [`OpenBatch`](crate::OpenBatch) or
+    /// [`Client::run_many`]; its end is told with [`saw_end`](Self::saw_end).
+    pub fn job(&self) -> Job<Arc<dyn AsyncJournal>> {
+        let (task, template) = (self.id.clone(), self.template.clone());
+        let work = Work::Watch { task, template, submitted: self.submitted };
+        Job { work, journal: None }
+    }
+
+    /// Remembers how a run that followed the task ended, if that was the task's end.
+    pub fn saw_end(&self, end: &Result<Effect, Error>) {
+        match end {
+            Ok(effect) => self.remember(&Outcome::Completed(Box::new(effect.clone()))),
+            Err(error) => {
+                if let Cause::Failed(failed) = error.cause() {
+                    self.remember(&Outcome::Failed(failed.clone()));
+                }
+            }
+        }
     }
 
     pub(crate) fn client(&self) -> &Client {
