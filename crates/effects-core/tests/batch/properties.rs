@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Batch, BatchStep, Budget, Call, CallId, EntryId, Outcome, Repeat, RunId, Seed, Template, Time,
-    Widths,
+    Batch, BatchStep, Budget, Call, CallId, EntryId, Outcome, Policy, Repeat, RunId, Seed,
+    Template, Time, Widths,
 };
 use effects_testkit::{Fault, Faults, Life};
 use proptest::collection::vec;
@@ -181,31 +181,63 @@ proptest! {
         jobs in vec(proptest::option::of(0..3u8), 1..10),
         answers in vec((odd(), 0..70_000u64), 0..60),
     ) {
-        let bound = policy.wait_timeout + policy.request_timeout;
-        let mut now = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::new(policy), widths, Seed::from(1), now);
-        let (mut jobs, mut answers) = (jobs.into_iter(), answers.into_iter());
-        let (mut begun, mut ended) = (BTreeMap::new(), 0);
-        let mut flying: Vec<(Time, RunId, CallId, Odd)> = Vec::new();
-        let mut steps = 0u32;
-        loop {
-            steps += 1;
-            prop_assert!(steps < 400_000, "it does not end");
-            match batch.step(now) {
-                BatchStep::Record(run, entry) => {
-                    begun.entry(run).or_insert(now);
-                    batch.recorded(run, entry.id);
+        every_run_ends(policy, widths, jobs, answers, Vec::new())?;
+    }
+
+    /// One that sleeps too long, now and then through the end of a wait and more, has every run over
+    /// later by no more than it overslept and the whole last look that is then due.
+    #[test]
+    fn every_run_ends_also_under_a_driver_that_oversleeps(
+        policy in policies(),
+        widths in widths(),
+        jobs in vec(proptest::option::of(0..2u8), 1..10),
+        answers in vec((odd(), 0..70_000u64), 0..60),
+        late in vec(prop_oneof![4 => Just(0), 1 => 0..90_000u64, 1 => 0..900_000u64], 1..40),
+    ) {
+        every_run_ends(policy, widths, jobs, answers, late)?;
+    }
+}
+
+/// Drives jobs to their ends, submissions and attachments to tasks of these numbers, oversleeping
+/// by these times: each ends, and in time.
+fn every_run_ends(
+    policy: Policy,
+    widths: Widths,
+    jobs: Vec<Option<u8>>,
+    answers: Vec<(Odd, u64)>,
+    late: Vec<u64>,
+) -> Result<(), TestCaseError> {
+    let whole_look = if late.is_empty() { Duration::ZERO } else { policy.request_timeout };
+    let bound = policy.wait_timeout + policy.request_timeout + whole_look;
+    let mut overslept = Duration::ZERO;
+    let mut now = Time::from_millis(1_764_000_000_000);
+    let mut batch = Batch::new(Arc::new(policy), widths, Seed::from(1), now);
+    let (mut jobs, mut answers, mut late) =
+        (jobs.into_iter(), answers.into_iter(), late.into_iter());
+    let (mut begun, mut ended) = (BTreeMap::new(), 0);
+    let mut flying: Vec<(Time, RunId, CallId, Odd)> = Vec::new();
+    let mut steps = 0u32;
+    loop {
+        steps += 1;
+        prop_assert!(steps < 400_000, "it does not end");
+        match batch.step(now) {
+            BatchStep::Record(run, entry) => {
+                begun.entry(run).or_insert(now);
+                batch.recorded(run, entry.id);
+            }
+            BatchStep::Send(run, call) => {
+                let (odd, takes) = answers.next().unwrap_or((Odd::Lost, 70_000));
+                let takes = Duration::from_millis(takes);
+                if takes < call.timeout {
+                    flying.push((now + takes, run, call.id, odd));
                 }
-                BatchStep::Send(run, call) => {
-                    let (odd, takes) = answers.next().unwrap_or((Odd::Lost, 70_000));
-                    let takes = Duration::from_millis(takes);
-                    if takes < call.timeout {
-                        flying.push((now + takes, run, call.id, odd));
-                    }
-                }
-                BatchStep::Hungry(room) => for _ in 0..room {
+            }
+            BatchStep::Hungry(room) => {
+                for _ in 0..room {
                     match jobs.next() {
-                        Some(None) => { batch.submit(request(1), now); }
+                        Some(None) => {
+                            batch.submit(request(1), now);
+                        }
                         Some(Some(task)) => {
                             let task = format!("task-{task}").parse().unwrap();
                             let run = batch.attach(task, None, None, now);
@@ -213,32 +245,39 @@ proptest! {
                         }
                         None => batch.feed_no_more(),
                     }
-                },
-                BatchStep::Sleep(until) => {
-                    flying.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
-                    match flying.last() {
-                        Some((at, ..)) if *at <= until => {
-                            let Some((at, run, call, odd)) = flying.pop() else { unreachable!() };
-                            now = now.max(at);
-                            odd.tell(|reply| batch.reply(now, run, call, reply));
-                        }
-                        _ => {
-                            prop_assert!(until > now && until < Time::MAX, "a sleep that is none, or for ever");
-                            now = until;
-                        }
+                }
+            }
+            BatchStep::Sleep(until) => {
+                flying.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+                match flying.last() {
+                    Some((at, ..)) if *at <= until => {
+                        let Some((at, run, call, odd)) = flying.pop() else { unreachable!() };
+                        now = now.max(at);
+                        odd.tell(|reply| batch.reply(now, run, call, reply));
+                    }
+                    _ => {
+                        prop_assert!(
+                            until > now && until < Time::MAX,
+                            "a sleep that is none, or for ever"
+                        );
+                        let late = Duration::from_millis(late.next().unwrap_or_default());
+                        overslept += late;
+                        now = until + late;
                     }
                 }
-                BatchStep::Notify(..) => {}
-                BatchStep::Done(run, outcome) => {
-                    ended += 1;
-                    let took = begun.get(&run).map_or(Duration::ZERO, |begun| now.since(*begun));
-                    prop_assert!(took <= bound, "{took:?} > {bound:?}: {outcome:?}");
-                }
-                BatchStep::Empty => break,
             }
+            BatchStep::Notify(..) => {}
+            BatchStep::Done(run, outcome) => {
+                ended += 1;
+                let took = begun.get(&run).map_or(Duration::ZERO, |begun| now.since(*begun));
+                let bound = bound + overslept;
+                prop_assert!(took <= bound, "{took:?} > {bound:?}: {outcome:?}");
+            }
+            BatchStep::Empty => break,
         }
-        prop_assert!(ended > 0);
     }
+    prop_assert!(ended > 0);
+    Ok(())
 }
 
 proptest! {
