@@ -4,7 +4,7 @@
 //! verdict it leads.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::Batch;
 use super::slots::RunId;
@@ -15,8 +15,9 @@ use crate::task_id::TaskId;
 #[derive(Debug, Default)]
 pub(super) struct Following {
     /// Which run looks at a task, by the hash of the task's id: a hundred thousand ids need not be
-    /// kept twice.
-    leaders: HashMap<u64, RunId>,
+    /// kept twice, nor hashed.
+    leaders: HashMap<u64, RunId, BuildHasherDefault<Hashed>>,
+    hashes: RandomState,
     followers: HashMap<RunId, Vec<RunId>>,
     /// Whom a run follows, by its index; those that do say so in their slots.
     followed: HashMap<u32, RunId>,
@@ -37,7 +38,7 @@ impl Following {
 impl Batch {
     /// Lets a run follow whoever looks at its task already; else it leads. Whether it follows.
     pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
-        let (id, key) = (self.slots.id(index), key(task));
+        let (id, key) = (self.slots.id(index), self.following.hashes.hash_one(task));
         let leader = self.following.leaders.get(&key).copied();
         // Two ids may have one hash: the two then look each for itself.
         let leads = |leader: &RunId| {
@@ -57,7 +58,7 @@ impl Batch {
     pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome) {
         self.following.take_verdict(leader);
         let Some(task) = outcome.task_id() else { return };
-        let key = key(task);
+        let key = self.following.hashes.hash_one(task);
         if self.following.leaders.get(&key) == Some(&leader) {
             self.following.leaders.remove(&key);
         }
@@ -107,8 +108,20 @@ impl Batch {
     }
 }
 
-fn key(task: &TaskId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    task.hash(&mut hasher);
-    hasher.finish()
+/// The hasher of what is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }

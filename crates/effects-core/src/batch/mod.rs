@@ -441,7 +441,7 @@ impl Batch {
         let id = self.slots.id(index);
         self.timers.clear(index);
         self.set_leader(index, None);
-        let slot = self.slots.remove(index);
+        let slot = self.slots.slot(index);
         self.live -= 1;
         self.active -= u32::from(slot.active);
         self.posting -= u32::from(slot.posting);
@@ -449,9 +449,10 @@ impl Batch {
         if slot.reserved {
             self.budget.settle(&outcome);
         }
-        if let Some(observation) = slot.run.and_then(|run| run.observation()) {
+        if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
             self.kinds.learn(slot.kind, observation);
         }
+        self.slots.remove(index);
         self.hand_on(id, &outcome);
         BatchStep::Done(id, outcome)
     }

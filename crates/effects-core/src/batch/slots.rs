@@ -72,16 +72,14 @@ impl Slots {
         u32::try_from(full + page.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Frees a slot and takes out what was in it. Its handle and its tickets count no more.
-    pub(super) fn remove(&mut self, index: u32) -> Slot {
+    /// Frees a slot and drops what is in it. Its handle and its tickets count no more.
+    pub(super) fn remove(&mut self, index: u32) {
         self.free.push(index);
         let slot = self.slot(index);
-        let freed = Slot {
-            generation: slot.generation.wrapping_add(1),
-            ticket: slot.ticket.wrapping_add(1),
-            ..Slot::empty()
-        };
-        std::mem::replace(slot, freed)
+        slot.run = None;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.ticket = slot.ticket.wrapping_add(1);
+        (slot.active, slot.posting, slot.reserved, slot.follows) = (false, false, false, false);
     }
 
     /// The index behind a handle, if that still counts.
