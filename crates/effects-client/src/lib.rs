@@ -5,8 +5,8 @@
 //! clock ([`WallClock`]), a run under its client's pace ([`PacedRun`]), photos and landing files
 //! ([`read_photo`], [`Landing`]), the uploader's programs and cache ([`run_uploader`],
 //! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
-//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), spans
-//! ([`telemetry`]). It knows no HTTP library and no async runtime.
+//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), what a driver of a
+//! batch knows of its runs ([`Rows`]) and of jobs still to come ([`Queue`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod backlog;
 mod builder;
@@ -17,6 +17,8 @@ mod ledger;
 mod pace_file;
 mod paced_run;
 mod program;
+mod queue;
+mod rows;
 mod seed;
 mod state;
 pub mod telemetry;
@@ -31,6 +33,8 @@ pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use paced_run::PacedRun;
 pub use program::{PresignedUrls, run_presigner, run_uploader};
+pub use queue::{Queue, draw, too_late};
+pub use rows::{Begin, Rows};
 pub use seed::fresh_seed;
 pub use state::{make_private_dir, state_dir};
 pub use upload_cache::UploadCache;

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Job, Work, telemetry, unrecorded};
+use effects_client::{Begin, Job, Rows, telemetry, unrecorded};
 use effects_core::{
     Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId, Effect,
     Entry, Error, JournalError, RunId, Time,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::client::Client;
 
@@ -56,79 +56,22 @@ pub(crate) struct Driver<C: Crowd> {
 pub(crate) struct Driving<K> {
     client: Client,
     pub(crate) batch: Batch,
-    rows: Rows<K>,
-}
-
-/// What is known of a run beside the batch. Thousands wait at once, so it is small.
-struct Row<K> {
-    run: RunId,
-    known: K,
-    /// None where nobody subscribes to it.
-    span: Option<Box<Span>>,
-    journal: Option<Arc<dyn AsyncJournal>>,
-}
-
-impl<K> Row<K> {
-    fn span(&self) -> Span {
-        self.span.as_deref().map_or_else(Span::none, Clone::clone)
-    }
-}
-
-/// The rows, by their runs' places.
-struct Rows<K>(Vec<Option<Row<K>>>);
-
-impl<K> Rows<K> {
-    fn add(&mut self, row: Row<K>) {
-        let place = row.run.place();
-        if self.0.len() <= place {
-            self.0.resize_with(place + 1, || None);
-        }
-        self.0[place] = Some(row);
-    }
-
-    fn get(&self, run: RunId) -> Option<&Row<K>> {
-        self.0.get(run.place())?.as_ref().filter(|row| row.run == run)
-    }
-
-    fn remove(&mut self, run: RunId) -> Option<Row<K>> {
-        self.0.get_mut(run.place())?.take_if(|row| row.run == run)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Row<K>> {
-        self.0.iter().flatten()
-    }
+    rows: Rows<K, Arc<dyn AsyncJournal>>,
 }
 
 impl<K> Driving<K> {
     /// Begins a job.
-    pub(crate) fn begin(&mut self, job: AsyncJob, known: K, at_once: bool) {
-        let Job { work, journal } = job;
+    pub(crate) fn begin(&mut self, job: AsyncJob, known: K, begin: Begin) {
         let now = self.now();
-        let (run, span) = match work {
-            Work::Submit(request) => {
-                let span = telemetry::task_span(Some(request.template()), None);
-                let run = if at_once {
-                    self.batch.submit_at_once(request, now)
-                } else {
-                    self.batch.submit(request, now)
-                };
-                (run, span)
-            }
-            Work::Watch { task, template, submitted } => {
-                let span = telemetry::task_span(template.as_ref(), Some(&task));
-                (self.batch.attach(task, template, submitted, now), span)
-            }
-        };
-        let span = (!span.is_disabled()).then(|| Box::new(span));
-        self.rows.add(Row { run, known, span, journal });
+        self.rows.begin(&mut self.batch, job, known, begin, now);
     }
 
     /// Stops watching the runs of which this holds.
     pub(crate) fn detach_those(&mut self, which: impl Fn(&K) -> bool) {
         let now = self.now();
-        for row in self.rows.all() {
-            if which(&row.known) {
-                self.batch.detach_run(row.run, now);
+        for (run, known) in self.rows.iter() {
+            if which(known) {
+                self.batch.detach_run(run, now);
             }
         }
     }
@@ -151,7 +94,7 @@ impl<C: Crowd> Driver<C> {
     ) -> (Self, UnboundedSender<Arrival<C::Word>>) {
         let (arrive, arrivals) = unbounded_channel();
         let batch = batch.with_pacer(client.pacer().clone());
-        let driving = Driving { client: client.clone(), batch, rows: Rows(Vec::new()) };
+        let driving = Driving { client: client.clone(), batch, rows: Rows::new() };
         (Self { crowd, driving, arrive: arrive.clone(), arrivals }, arrive)
     }
 
@@ -178,9 +121,7 @@ impl<C: Crowd> Driver<C> {
                     }
                 }
                 BatchStep::Notify(run, event) => {
-                    if let Some(row) = self.driving.rows.get(run) {
-                        telemetry::tell(&row.span(), &event);
-                    }
+                    telemetry::tell(&self.driving.rows.span(run), &event);
                 }
                 BatchStep::Done(run, outcome) => self.end(run, outcome.into_result()),
                 BatchStep::Empty => return,
@@ -190,7 +131,7 @@ impl<C: Crowd> Driver<C> {
 
     /// Writes an entry: at once where the journal needs no waiting for, else in a task of its own.
     fn write(&mut self, run: RunId, entry: Entry) {
-        let own = self.driving.rows.get(run).and_then(|row| row.journal.clone());
+        let own = self.driving.rows.journal(run).cloned();
         let client = self.driving.client.clone();
         let mut writing = Box::pin(async move {
             let journal = own.as_deref().unwrap_or_else(|| client.journal());
@@ -209,7 +150,7 @@ impl<C: Crowd> Driver<C> {
     }
 
     fn send(&self, run: RunId, call: Call) {
-        let span = self.driving.rows.get(run).map_or_else(Span::none, Row::span);
+        let span = self.driving.rows.span(run);
         let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
         let exchange = async move {
             let answer = client.shared().transport.send(&call).await;
@@ -245,9 +186,9 @@ impl<C: Crowd> Driver<C> {
     }
 
     fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
-        if let Some(row) = self.driving.rows.remove(run) {
+        if let Some(known) = self.driving.rows.remove(run) {
             let result = result.map_err(|error| self.driving.with_resume_line(error));
-            self.crowd.end(row.known, result, &self.driving.client);
+            self.crowd.end(known, result, &self.driving.client);
         }
     }
 }

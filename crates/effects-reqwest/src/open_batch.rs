@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use effects_client::{Job, fresh_seed};
+use effects_client::{Begin, Job, fresh_seed};
 use effects_core::{AsyncClock, AsyncJournal, Batch, Effect, Error, Widths};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -135,7 +135,7 @@ impl Crowd for Newcomers {
 
     fn hear(&mut self, word: Word, driving: &mut Driving<Self::Known>) {
         match word {
-            Word::Begin(job, waiter) => driving.begin(*job, waiter, true),
+            Word::Begin(job, waiter) => driving.begin(*job, waiter, Begin::AtOnce),
             Word::Left => {
                 self.shared.somebody_left.store(false, Ordering::SeqCst);
                 driving.detach_those(|waiter| waiter.has_left());

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use effects_client::{Backlog, Ended, Work, fresh_seed};
-use effects_core::{AsyncClock, Batch, Budget, Cause, Detached, Effect, Error, Widths};
+use effects_client::{Backlog, Begin, Ended, Queue, draw, fresh_seed, too_late};
+use effects_core::{AsyncClock, Batch, Budget, Effect, Error, Widths};
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -36,22 +36,17 @@ impl RunMany {
         I: Iterator<Item = AsyncJob> + Send + 'static,
     {
         let (tell, ends) = unbounded_channel();
-        let backlog = Backlog::default();
         let (wish, wishes) = mpsc::channel();
-        let queue = Queue {
-            tell,
-            backlog: backlog.clone(),
-            wish,
-            drawn: 0,
-            hungry: 0,
-            wished: 0,
-            detached: false,
-        };
+        let queue = Queue::default();
+        let backlog = queue.backlog().clone();
+        let drawn = Drawn { tell, wish, queue, detached: false };
         let now = client.shared().clock.now();
         let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
-        let (driver, words) = Driver::new(client, batch.with_budget(budget), queue);
-        let drawn = words.clone();
-        thread::spawn(move || draw(jobs, &wishes, &drawn));
+        let (driver, words) = Driver::new(client, batch.with_budget(budget), drawn);
+        let drawer = words.clone();
+        thread::spawn(move || {
+            draw(jobs, wishes, |job| drawer.send(Arrival::Word(Word::Drawn(job))).is_ok());
+        });
         tokio::spawn(driver.run());
         Self { ends, backlog, words }
     }
@@ -105,43 +100,31 @@ enum Word {
 }
 
 /// Jobs that are drawn one after the other, each known by its place.
-struct Queue {
+struct Drawn {
     tell: UnboundedSender<Ended>,
-    backlog: Backlog,
     wish: mpsc::Sender<u32>,
-    drawn: usize,
-    /// Jobs there is room for, and of them those asked for that have not come.
-    hungry: u32,
-    wished: u32,
+    queue: Queue,
     detached: bool,
 }
 
-impl Queue {
+impl Drawn {
     fn feed(&mut self, job: Option<Box<AsyncJob>>, driving: &mut Driving<usize>) {
         let Some(job) = job else { return driving.batch.feed_no_more() };
-        self.wished = self.wished.saturating_sub(1);
-        let index = self.drawn;
-        self.drawn += 1;
+        let index = self.queue.came();
         if self.detached {
-            // It came too late to be begun.
-            let task_id = match job.work {
-                Work::Submit(_) => None,
-                Work::Watch { task, .. } => Some(task),
-            };
-            let error = Error::from(Cause::Detached(Detached { task_id }));
-            return self.tell(index, Err(driving.with_resume_line(error)));
+            return self.tell(index, Err(driving.with_resume_line(too_late(*job))));
         }
-        driving.begin(*job, index, false);
+        driving.begin(*job, index, Begin::InTurn);
     }
 
     fn tell(&self, index: usize, result: Result<Effect, Error>) {
-        self.backlog.told();
+        self.queue.backlog().told();
         // Where nobody listens any more, what is in flight is still awaited.
         let _ = self.tell.send(Ended { index, result });
     }
 }
 
-impl Crowd for Queue {
+impl Crowd for Drawn {
     type Word = Word;
     type Known = usize;
 
@@ -158,33 +141,17 @@ impl Crowd for Queue {
     }
 
     fn make_room(&mut self, room: u32) {
-        self.hungry = room;
+        self.queue.make_room(room);
     }
 
-    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
     fn before_step(&mut self) {
-        if self.hungry > 0 && !self.backlog.is_full() {
-            let room = std::mem::take(&mut self.hungry);
+        if let Some(wish) = self.queue.wish() {
             // The thread that draws ends only after the last job.
-            let _ = self.wish.send(room.saturating_sub(self.wished));
-            self.wished = self.wished.max(room);
+            let _ = self.wish.send(wish);
         }
     }
 
     fn end(&mut self, index: usize, result: Result<Effect, Error>, _client: &Client) {
         self.tell(index, result);
-    }
-}
-
-/// Draws as many jobs as are wished for, until there are no more or the driver is gone.
-fn draw(mut jobs: impl Iterator<Item = AsyncJob>, wishes: &mpsc::Receiver<u32>, words: &Words) {
-    while let Ok(wished) = wishes.recv() {
-        for _ in 0..wished {
-            let job = jobs.next().map(Box::new);
-            let last = job.is_none();
-            if words.send(Arrival::Word(Word::Drawn(job))).is_err() || last {
-                return;
-            }
-        }
     }
 }

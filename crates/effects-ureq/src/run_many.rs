@@ -5,16 +5,18 @@
 //! photo to upload, a file to read) holds up no poll; and only as far as ends are read: neither a
 //! long list of jobs nor a slow reader of ends takes memory.
 
-use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use effects_client::{Backlog, Ended, Job, Stopper, Work, fresh_seed, telemetry, unrecorded};
+use effects_client::{
+    Backlog, Begin, Ended, Job, Queue, Rows, Stopper, draw, fresh_seed, telemetry, too_late,
+    unrecorded,
+};
 use effects_core::{
-    Answer, Batch, BatchStep, Budget, Call, CallId, Cause, Detached, Entry, Error, Journal,
-    JournalError, RunId, Time, Transport, Widths,
+    Answer, Batch, BatchStep, Budget, Call, CallId, Effect, Entry, Error, Journal, JournalError,
+    RunId, Time, Transport, Widths,
 };
 use tracing::Span;
 
@@ -41,7 +43,7 @@ impl RunMany {
         let (tell, ends) = channel();
         let stopper = Stopper::default();
         let driver = Driver::new(client, widths, budget, stopper.clone(), tell);
-        let (backlog, arrive) = (driver.backlog.clone(), driver.arrive.clone());
+        let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let driver = thread::spawn(move || driver.run(jobs));
         Self { ends, backlog, arrive, stopper, driver: Some(driver) }
     }
@@ -98,25 +100,14 @@ struct Driver {
     stopper: Stopper,
     detached: bool,
     tell: mpsc::Sender<Ended>,
-    backlog: Backlog,
-    rows: HashMap<RunId, Row>,
+    queue: Queue,
+    rows: Rows<usize, Arc<dyn Journal>>,
     errands: mpsc::Sender<Errand>,
     arrive: mpsc::Sender<Arrival>,
     arrivals: Receiver<Arrival>,
-    drawn: usize,
-    /// Jobs there is room for, and of them those asked for that have not come.
-    hungry: u32,
-    wished: u32,
     /// Errands under way, and workers to do them: no call waits for one, since its time runs.
     out: usize,
     workers: usize,
-}
-
-/// What the driver knows of a run beside the batch.
-struct Row {
-    index: usize,
-    span: Span,
-    journal: Option<Arc<dyn Journal>>,
 }
 
 impl Driver {
@@ -143,14 +134,11 @@ impl Driver {
             stopper,
             detached: false,
             tell,
-            backlog: Backlog::default(),
-            rows: HashMap::new(),
+            queue: Queue::default(),
+            rows: Rows::new(),
             errands,
             arrive,
             arrivals,
-            drawn: 0,
-            hungry: 0,
-            wished: 0,
             out: 0,
             workers,
         }
@@ -159,37 +147,36 @@ impl Driver {
     fn run(mut self, jobs: impl Iterator<Item = Job<Arc<dyn Journal>>> + Send + 'static) {
         let (wish, wishes) = channel();
         let arrive = self.arrive.clone();
-        thread::spawn(move || draw(jobs, &wishes, &arrive));
+        thread::spawn(move || draw(jobs, wishes, |job| arrive.send(Arrival::Drawn(job)).is_ok()));
         loop {
             self.take_arrivals();
             let now = self.now();
             if self.stopper.is_stopped() && !std::mem::replace(&mut self.detached, true) {
                 self.batch.detach(now);
             }
-            self.wish(&wish);
+            if let Some(wished) = self.queue.wish() {
+                // The thread that draws ends only after the last job.
+                let _ = wish.send(wished);
+            }
             if self.out >= self.workers {
                 self.wait(LONGEST_SLEEP);
                 continue;
             }
             match self.batch.step(now) {
                 BatchStep::Record(run, entry) => {
-                    let journal = self.rows.get(&run).and_then(|row| row.journal.clone());
+                    let journal = self.rows.journal(run).cloned();
                     self.give(Errand::Write(run, entry, journal));
                 }
                 BatchStep::Send(run, call) => {
-                    let span = self.rows.get(&run).map_or_else(Span::none, |row| row.span.clone());
+                    let span = self.rows.span(run);
                     self.stopper.set_submitting(self.batch.posting() > 0);
                     self.give(Errand::Exchange(run, call, span));
                 }
-                BatchStep::Hungry(room) => self.hungry = room,
+                BatchStep::Hungry(room) => self.queue.make_room(room),
                 BatchStep::Sleep(until) => {
                     self.wait(until.since(self.now()).min(LONGEST_SLEEP));
                 }
-                BatchStep::Notify(run, event) => {
-                    if let Some(row) = self.rows.get(&run) {
-                        telemetry::tell(&row.span, &event);
-                    }
-                }
+                BatchStep::Notify(run, event) => telemetry::tell(&self.rows.span(run), &event),
                 BatchStep::Done(run, outcome) => {
                     let result = outcome.into_result();
                     self.end(run, result.map_err(|error| self.client.with_resume_line(error)));
@@ -199,53 +186,24 @@ impl Driver {
         }
     }
 
-    /// Asks for as many jobs as there is room for, if somebody reads the ends of those before.
-    fn wish(&mut self, wish: &mpsc::Sender<u32>) {
-        if self.hungry > 0 && !self.backlog.is_full() {
-            let room = std::mem::take(&mut self.hungry);
-            // The thread that draws ends only after the last job.
-            let _ = wish.send(room.saturating_sub(self.wished));
-            self.wished = self.wished.max(room);
-        }
-    }
-
     fn feed(&mut self, job: Option<Box<Job<Arc<dyn Journal>>>>) {
         let Some(job) = job else { return self.batch.feed_no_more() };
-        self.wished = self.wished.saturating_sub(1);
-        let index = self.drawn;
-        self.drawn += 1;
-        let Job { work, journal } = *job;
+        let index = self.queue.came();
         if self.detached {
-            // It came too late to be begun.
-            let task_id = match work {
-                Work::Submit(_) => None,
-                Work::Watch { task, .. } => Some(task),
-            };
-            let error = Error::from(Cause::Detached(Detached { task_id }));
-            return self.tell(index, Err(self.client.with_resume_line(error)));
+            return self.tell(index, Err(self.client.with_resume_line(too_late(*job))));
         }
         let now = self.now();
-        let (run, span) = match work {
-            Work::Submit(request) => {
-                let span = telemetry::task_span(Some(request.template()), None);
-                (self.batch.submit(request, now), span)
-            }
-            Work::Watch { task, template, submitted } => {
-                let span = telemetry::task_span(template.as_ref(), Some(&task));
-                (self.batch.attach(task, template, submitted, now), span)
-            }
-        };
-        self.rows.insert(run, Row { index, span, journal });
+        self.rows.begin(&mut self.batch, *job, index, Begin::InTurn, now);
     }
 
-    fn end(&mut self, run: RunId, result: Result<effects_core::Effect, Error>) {
-        if let Some(Row { index, .. }) = self.rows.remove(&run) {
+    fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
+        if let Some(index) = self.rows.remove(run) {
             self.tell(index, result);
         }
     }
 
-    fn tell(&self, index: usize, result: Result<effects_core::Effect, Error>) {
-        self.backlog.told();
+    fn tell(&self, index: usize, result: Result<Effect, Error>) {
+        self.queue.backlog().told();
         // Where nobody listens any more, what is in flight is still awaited.
         let _ = self.tell.send(Ended { index, result });
     }
@@ -296,23 +254,6 @@ impl Driver {
 
     fn now(&self) -> Time {
         self.client.shared().clock.now()
-    }
-}
-
-/// Draws as many jobs as are wished for, until there are no more or the driver is gone.
-fn draw(
-    mut jobs: impl Iterator<Item = Job<Arc<dyn Journal>>>,
-    wishes: &Receiver<u32>,
-    arrive: &mpsc::Sender<Arrival>,
-) {
-    while let Ok(wished) = wishes.recv() {
-        for _ in 0..wished {
-            let job = jobs.next().map(Box::new);
-            let last = job.is_none();
-            if arrive.send(Arrival::Drawn(job)).is_err() || last {
-                return;
-            }
-        }
     }
 }
 

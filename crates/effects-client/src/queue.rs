@@ -1,0 +1,104 @@
+//! Jobs that are drawn one after the other, as room comes and as ends are read.
+
+use effects_core::{Cause, Detached, Error};
+
+use crate::backlog::Backlog;
+use crate::job::{Job, Work};
+
+/// How many jobs have been drawn, and how many more may be.
+#[derive(Debug, Default)]
+pub struct Queue {
+    backlog: Backlog,
+    drawn: usize,
+    /// Jobs there is room for, and of them those asked for that have not come.
+    hungry: u32,
+    wished: u32,
+}
+
+impl Queue {
+    /// The ends that wait for their reader, who counts them too.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// There is room for so many more jobs.
+    pub fn make_room(&mut self, room: u32) {
+        self.hungry = room;
+    }
+
+    /// How many jobs to ask for now: as many as there is room for, if somebody reads the ends of
+    /// those before.
+    pub fn wish(&mut self) -> Option<u32> {
+        if self.hungry == 0 || self.backlog.is_full() {
+            return None;
+        }
+        let room = std::mem::take(&mut self.hungry);
+        let wish = room.saturating_sub(self.wished);
+        self.wished = self.wished.max(room);
+        Some(wish)
+    }
+
+    /// A job came: its place among all.
+    pub fn came(&mut self) -> usize {
+        self.wished = self.wished.saturating_sub(1);
+        self.drawn += 1;
+        self.drawn - 1
+    }
+}
+
+/// The end of a job that came too late to be begun.
+pub fn too_late<J>(job: Job<J>) -> Error {
+    let task_id = match job.work {
+        Work::Submit(_) => None,
+        Work::Watch { task, .. } => Some(task),
+    };
+    Cause::Detached(Detached { task_id }).into()
+}
+
+/// Draws as many jobs as are wished for, each time they are, and sends them: `None` after the last.
+/// It returns after that, or when nobody wishes or takes any more.
+pub fn draw<J>(
+    mut jobs: impl Iterator<Item = Job<J>>,
+    wishes: impl IntoIterator<Item = u32>,
+    mut send: impl FnMut(Option<Box<Job<J>>>) -> bool,
+) {
+    for wished in wishes {
+        for _ in 0..wished {
+            let job = jobs.next().map(Box::new);
+            let last = job.is_none();
+            if !send(job) || last {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_jobs_are_wished_for_than_there_is_room() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.wish(), None);
+        queue.make_room(5);
+        assert_eq!(queue.wish(), Some(5));
+        assert_eq!(queue.wish(), None, "they are on their way");
+        assert_eq!((queue.came(), queue.came()), (0, 1));
+        // Of the four there is room for, three are on their way.
+        queue.make_room(4);
+        assert_eq!(queue.wish(), Some(1));
+    }
+
+    #[test]
+    fn nobody_reads_so_nothing_is_wished_for() {
+        let mut queue = Queue::default();
+        queue.make_room(1);
+        while !queue.backlog().is_full() {
+            queue.backlog().told();
+        }
+        assert_eq!(queue.wish(), None);
+        queue.backlog().read();
+        assert_eq!(queue.wish(), Some(1));
+    }
+}
