@@ -95,6 +95,37 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
     assert_eq!(batch.runs(), 0);
 }
 
+/// A future that is dropped is somebody who left.
+#[tokio::test]
+async fn a_dropped_future_stops_its_run_and_no_other() {
+    let slow = Latency::fixed(Duration::from_millis(400));
+    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(slow).start().unwrap();
+    let batch = client(&emulator).open_batch();
+    let notes = Notes::default();
+    let (created, mut creations) = tokio::sync::mpsc::unbounded_channel();
+    notes.watch(move |entry| {
+        if let Fact::Created { .. } = &entry.fact {
+            created.send(()).unwrap();
+        }
+    });
+    let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
+    let dropped = batch.run(Job { work: Work::Submit(request(0)), journal: Some(journal) });
+    let stays = batch.run(request(1));
+    tokio::select! {
+        _ = dropped => panic!("its task takes longer than that"),
+        created = creations.recv() => created.unwrap(),
+    }
+    let effect = stays.await.unwrap();
+    let tasks = emulator.tasks();
+    assert_eq!(tasks.len(), 2);
+    let looks = |id: &str| {
+        emulator.requests().iter().filter(|it| it.method == "GET" && it.path.contains(id)).count()
+    };
+    let other = tasks.iter().find(|task| task.id != effect.task_id.as_str()).unwrap();
+    // Each is looked at every five milliseconds or so, for as long as somebody waits for it.
+    assert!(looks(&other.id) < looks(effect.task_id.as_str()) / 2);
+}
+
 #[tokio::test]
 async fn what_the_journal_does_not_take_is_not_sent() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
@@ -105,7 +136,5 @@ async fn what_the_journal_does_not_take_is_not_sent() {
     let error = end.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Journal);
     assert!(emulator.tasks().is_empty());
-    let (asker, end) = self::asker();
-    batch.add(request(1), asker);
-    assert!(end.await.unwrap().is_ok());
+    assert!(batch.run(request(1)).await.is_ok());
 }

@@ -23,6 +23,9 @@
 //! Dropping a future of this crate stops the watching and loses nothing: a submission under way
 //! runs in a task of its own to its answer, and the id in it reaches the journal and the log.
 //!
+//! Many at once: [`Client::run_many`] draws jobs from a list as room comes; an [`OpenBatch`] takes
+//! runs that come by themselves, ten thousand of which wait in a few megabytes.
+//!
 //! Every name of [`effects_core`] in these signatures is exported here too.
 
 mod abandonment;

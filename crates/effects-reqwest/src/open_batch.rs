@@ -5,12 +5,13 @@
 //! under a kilobyte. What a run may do is the same as alone: its wait begins at once, and only what
 //! the gateway refuses for now holds all of them back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use effects_client::{Begin, Job, fresh_seed};
-use effects_core::{AsyncClock, AsyncJournal, Batch, Effect, Error, Widths};
+use effects_core::{AsyncClock, AsyncJournal, Batch, Effect, Error, ErrorKind, Widths};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::driver::{Arrival, AsyncJob, Crowd, Driver, Driving};
@@ -22,30 +23,21 @@ use crate::http_client::MOST_AT_ONCE;
 /// to their ends.
 ///
 /// ```no_run
-/// use std::sync::{Arc, Mutex};
-/// use effects_reqwest::{Client, Effect, EffectRequest, Error, Template, Waiter};
-/// use tokio::sync::oneshot;
+/// use std::sync::Arc;
+/// use effects_reqwest::{Client, EffectRequest, Error, Template};
 ///
-/// struct Asker(Mutex<Option<oneshot::Sender<Result<Effect, Error>>>>);
-///
-/// impl Waiter for Asker {
-///     fn has_left(&self) -> bool {
-///         self.0.lock().unwrap().as_ref().is_none_or(oneshot::Sender::is_closed)
-///     }
-///
-///     fn tell(&self, result: Result<Effect, Error>, _client: &Client) {
-///         if let Some(asker) = self.0.lock().unwrap().take() {
-///             let _ = asker.send(result);
+/// # async fn example(photos: Vec<String>) -> Result<(), Error> {
+/// let batch = Arc::new(Client::from_env()?.open_batch());
+/// for photo in photos {
+///     let request = EffectRequest::new(Template::GlassBall, &photo)?;
+///     let batch = Arc::clone(&batch);
+///     tokio::spawn(async move {
+///         match batch.run(request).await {
+///             Ok(effect) => println!("{photo}: {}", effect.pictures[0].url),
+///             Err(error) => eprintln!("{photo}: {error}"),
 ///         }
-///     }
+///     });
 /// }
-///
-/// # async fn example() -> Result<(), Error> {
-/// let batch = Client::from_env()?.open_batch();
-/// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
-/// let (asker, answer) = oneshot::channel();
-/// batch.add(request, Arc::new(Asker(Mutex::new(Some(asker)))));
-/// let effect = answer.await.expect("every run has an end")?;
 /// # Ok(())
 /// # }
 /// ```
@@ -85,7 +77,25 @@ impl OpenBatch {
         Self { words, shared }
     }
 
-    /// Adds a run: a request to submit, or the id of a task to follow. Its wait begins now.
+    /// Does one run: a request to submit, or the id of a task to follow.
+    ///
+    /// Dropping the future stops the watching and loses nothing, as with [`Client::run`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::run`].
+    pub async fn run(&self, job: impl Into<Job<Arc<dyn AsyncJournal>>>) -> Result<Effect, Error> {
+        let (ear, end) = oneshot::channel();
+        self.add(job, Arc::new(Ear(Mutex::new(Some(ear)))));
+        let mut hearing = Hearing { batch: self, end: Some(end) };
+        let Some(end) = &mut hearing.end else { return Err(given_up()) };
+        let heard = end.await;
+        hearing.end = None;
+        heard.unwrap_or_else(|_| Err(given_up()))
+    }
+
+    /// Adds a run, with whoever is told its end: for callers that have no future each. Its wait
+    /// begins now.
     ///
     /// Where the runtime is shut down, the waiter is dropped without having been told.
     pub fn add(&self, job: impl Into<Job<Arc<dyn AsyncJournal>>>, waiter: Arc<dyn Waiter>) {
@@ -115,6 +125,48 @@ impl Drop for OpenBatch {
     fn drop(&mut self) {
         let _ = self.words.send(Arrival::Word(Word::NoMore));
     }
+}
+
+/// Hears a run's end for a future.
+struct Ear(Mutex<Option<oneshot::Sender<Result<Effect, Error>>>>);
+
+impl Ear {
+    fn ear(&self) -> MutexGuard<'_, Option<oneshot::Sender<Result<Effect, Error>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter for Ear {
+    fn has_left(&self) -> bool {
+        self.ear().as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn tell(&self, result: Result<Effect, Error>, _client: &Client) {
+        if let Some(ear) = self.ear().take() {
+            // A future that was dropped meanwhile hears nothing.
+            let _ = ear.send(result);
+        }
+    }
+}
+
+/// A future that waits to hear a run's end, and may be dropped before.
+struct Hearing<'a> {
+    batch: &'a OpenBatch,
+    end: Option<oneshot::Receiver<Result<Effect, Error>>>,
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        // Closed first: it is what the driver looks at.
+        if self.end.take().is_some() {
+            self.batch.look_who_left();
+        }
+    }
+}
+
+fn given_up() -> Error {
+    let message = "the runtime gave up what was under way; a submission may exist";
+    Error::new(ErrorKind::OutcomeUnknown, message)
 }
 
 /// What the driver is told.
