@@ -1,20 +1,21 @@
-//! A client's settings, and the operations made of them.
+//! What both Python clients are made of: the operations of a client with its settings.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template, Time, Widths};
-use effects_reqwest::{Client, ClientBuilder, OpenBatch, Proxy, TaskHandle};
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template, Widths};
+use effects_reqwest::{Client, OpenBatch};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
-use rust_decimal::Decimal;
 
 use crate::aside::aside;
+use crate::handle::{Handle, now, time};
 use crate::many::{Funds, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
-use crate::policy::{NativePolicy, span};
-use crate::purse::{Money, Purse};
+use crate::policy::NativePolicy;
+use crate::purse::Purse;
+use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, task_id};
@@ -72,61 +73,6 @@ impl Drop for Engine {
         if here.as_ref().is_some_and(|here| here.process != std::process::id()) {
             std::mem::forget(here);
         }
-    }
-}
-
-/// The settings, as they came.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Setup {
-    api_key: Option<String>,
-    base_url: Option<String>,
-    allow_http: bool,
-    connect_timeout: f64,
-    uploads: Option<String>,
-    proxy: Option<String>,
-    ca_bundle: Option<PathBuf>,
-    budget: Option<String>,
-    /// What is left of the budget of the client that this one is a copy of.
-    money: Option<PlainMoney>,
-    journal: Option<PathBuf>,
-}
-
-/// Without the key, and without a proxy's password.
-impl std::fmt::Debug for Setup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup").field("base_url", &self.base_url).finish_non_exhaustive()
-    }
-}
-
-impl Setup {
-    fn build(&self) -> Result<Client, Error> {
-        let mut builder = ClientBuilder::<Client>::from_env()
-            .allow_http(self.allow_http)
-            .connect_timeout(span("connect_timeout", self.connect_timeout)?);
-        if let Some(key) = &self.api_key {
-            builder = builder.api_key(key);
-        }
-        if let Some(url) = &self.base_url {
-            builder = builder.base_url(url);
-        }
-        if let Some(uploads) = &self.uploads {
-            builder = builder.uploads(uploads.parse()?);
-        }
-        if let Some(proxy) = &self.proxy {
-            let direct = proxy.is_empty();
-            builder = builder.proxy(if direct { Proxy::Direct } else { Proxy::Url(proxy.clone()) });
-        }
-        if let Some(path) = &self.ca_bundle {
-            builder = builder.ca_bundle(path);
-        }
-        builder.build()
-    }
-
-    fn purse(&self) -> Result<Option<Arc<Purse>>, Error> {
-        let kept = self.money.as_ref().map(read_money).transpose()?;
-        let fresh = || self.budget.as_deref().map(|text| money(text).map(Money::of)).transpose();
-        Ok(kept.map_or_else(fresh, |kept| Ok(Some(kept)))?.map(Purse::of))
     }
 }
 
@@ -437,33 +383,6 @@ struct PlainMany {
     ordered: bool,
 }
 
-/// Decimal text as money.
-fn money(text: &str) -> Result<Decimal, Error> {
-    text.parse().map_err(|error| {
-        Error::new(ErrorKind::Misconfigured, format!("{text:?} is no sum of USD: {error}"))
-    })
-}
-
-/// The money of a client as it travels: its limit, what is spent, the price of one, how many may be
-/// billed, and the tasks that will tell.
-type PlainMoney = (String, String, Option<String>, u32, Vec<String>);
-
-fn plain_money(money: &Money) -> PlainMoney {
-    let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
-    let price = money.price.map(|price| price.to_string());
-    (money.limit.to_string(), money.spent.to_string(), price, money.doubtful, tasks)
-}
-
-fn read_money((limit, spent, price, doubtful, tasks): &PlainMoney) -> Result<Money, Error> {
-    Ok(Money {
-        spent: money(spent)?,
-        price: price.as_deref().map(money).transpose()?,
-        doubtful: *doubtful,
-        tasks: tasks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
-        ..Money::of(money(limit)?)
-    })
-}
-
 /// Violations of the service's rules, and errors about the photo.
 type Found<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 
@@ -480,60 +399,5 @@ impl PlainPicture {
     }
 }
 
-/// A task by its id, which remembers its end once somebody saw it.
-#[pyclass(frozen, module = "spark_effects._native")]
-#[derive(Debug)]
-pub struct Handle {
-    handle: Mutex<(u32, TaskHandle)>,
-    template: Option<String>,
-    submitted: Option<Time>,
-}
-
-impl Handle {
-    pub fn of_this_process(
-        handle: TaskHandle,
-        template: Option<String>,
-        submitted: Option<Time>,
-    ) -> Self {
-        Self { handle: Mutex::new((std::process::id(), handle)), template, submitted }
-    }
-
-    /// The task, looked at by this client.
-    fn at(&self, client: &Client) -> TaskHandle {
-        let mut held = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
-        if held.0 != process {
-            let mut fresh = client.task(held.1.id().clone());
-            if let Some(submitted) = self.submitted {
-                fresh = fresh.submitted_at(submitted);
-            }
-            // A parent's connections end in a thread that is not here, and must not be told.
-            std::mem::forget(std::mem::replace(&mut *held, (process, fresh)));
-        }
-        held.1.through(client)
-    }
-}
-
-#[pymethods]
-impl Handle {
-    /// When it was submitted, in seconds since the epoch, if this client did it.
-    #[getter]
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit an f64 exactly")]
-    fn submitted(&self) -> Option<f64> {
-        self.submitted.map(|at| at.as_millis() as f64 / 1_000.0)
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn time(seconds: f64) -> Time {
-    Time::from_millis((seconds * 1_000.0) as u64)
-}
-
 /// Open batches of one client: as many policies as are used side by side.
 const MOST_BATCHES: usize = 32;
-
-fn now() -> Time {
-    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let millis = wall.map_or(0, |wall| wall.as_millis());
-    Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}

@@ -18,6 +18,7 @@ mod drawer;
 mod emulator;
 mod engine;
 mod failure;
+mod handle;
 mod journal;
 mod mailbox;
 mod many;
@@ -27,6 +28,7 @@ mod photo;
 mod policy;
 mod purse;
 mod runtime;
+mod setup;
 mod single;
 mod stake;
 mod submission;
@@ -47,7 +49,9 @@ mod _native {
     #[pymodule_export]
     use super::emulator::Gateway;
     #[pymodule_export]
-    use super::engine::{Engine, Handle};
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::handle::Handle;
     #[pymodule_export]
     use super::journal::{close_journals, reopen_journals};
     #[pymodule_export]

@@ -9,8 +9,8 @@ use effects_reqwest::TaskHandle;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::engine::Handle;
 use crate::failure;
+use crate::handle::Handle;
 use crate::many::RowEnd;
 
 /// What an operation comes to.

@@ -1,0 +1,98 @@
+//! A client's settings, as Python gives them, and the money that travels with them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use effects_core::{Error, ErrorKind};
+use effects_reqwest::{Client, ClientBuilder, Proxy};
+use pyo3::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::policy::span;
+use crate::purse::{Money, Purse};
+use crate::value::task_id;
+
+/// The settings, as they came.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Setup {
+    pub api_key: Option<String>,
+    pub base_url: Option<String>,
+    pub allow_http: bool,
+    pub connect_timeout: f64,
+    pub uploads: Option<String>,
+    pub proxy: Option<String>,
+    pub ca_bundle: Option<PathBuf>,
+    pub budget: Option<String>,
+    /// What is left of the budget of the client that this one is a copy of.
+    pub money: Option<PlainMoney>,
+    pub journal: Option<PathBuf>,
+}
+
+/// Without the key, and without a proxy's password.
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    /// A client with these settings, and what else the environment says.
+    pub fn build(&self) -> Result<Client, Error> {
+        let mut builder = ClientBuilder::<Client>::from_env()
+            .allow_http(self.allow_http)
+            .connect_timeout(span("connect_timeout", self.connect_timeout)?);
+        if let Some(key) = &self.api_key {
+            builder = builder.api_key(key);
+        }
+        if let Some(url) = &self.base_url {
+            builder = builder.base_url(url);
+        }
+        if let Some(uploads) = &self.uploads {
+            builder = builder.uploads(uploads.parse()?);
+        }
+        if let Some(proxy) = &self.proxy {
+            let direct = proxy.is_empty();
+            builder = builder.proxy(if direct { Proxy::Direct } else { Proxy::Url(proxy.clone()) });
+        }
+        if let Some(path) = &self.ca_bundle {
+            builder = builder.ca_bundle(path);
+        }
+        builder.build()
+    }
+
+    /// The money it may spend, if it has a budget.
+    pub fn purse(&self) -> Result<Option<Arc<Purse>>, Error> {
+        let kept = self.money.as_ref().map(read_money).transpose()?;
+        let fresh = || self.budget.as_deref().map(|text| money(text).map(Money::of)).transpose();
+        Ok(kept.map_or_else(fresh, |kept| Ok(Some(kept)))?.map(Purse::of))
+    }
+}
+
+/// Decimal text as money.
+pub(crate) fn money(text: &str) -> Result<Decimal, Error> {
+    text.parse().map_err(|error| {
+        Error::new(ErrorKind::Misconfigured, format!("{text:?} is no sum of USD: {error}"))
+    })
+}
+
+/// The money of a client as it travels: its limit, what is spent, the price of one, how many may be
+/// billed, and the tasks that will tell.
+pub(crate) type PlainMoney = (String, String, Option<String>, u32, Vec<String>);
+
+/// Money that is about to travel.
+pub(crate) fn plain_money(money: &Money) -> PlainMoney {
+    let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
+    let price = money.price.map(|price| price.to_string());
+    (money.limit.to_string(), money.spent.to_string(), price, money.doubtful, tasks)
+}
+
+fn read_money((limit, spent, price, doubtful, tasks): &PlainMoney) -> Result<Money, Error> {
+    Ok(Money {
+        spent: money(spent)?,
+        price: price.as_deref().map(money).transpose()?,
+        doubtful: *doubtful,
+        tasks: tasks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
+        ..Money::of(money(limit)?)
+    })
+}
