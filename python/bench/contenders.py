@@ -2,7 +2,8 @@
 
 ``python contenders.py cpu NAME BASE_URL RUNS`` prints the CPU time of this process for one run, which
 is a create and three looks, in microseconds. ``python contenders.py memory NAME BASE_URL TASKS`` prints
-the resident bytes that each of so many tasks takes while all of them are under way.
+the resident bytes that each of so many tasks takes while all of them are under way, what a client needs
+once included; ``memory-more`` those of each beyond a first one.
 
 The loops are what a careful user of each library writes: send, check the status, read the answer as
 values, wait, look again. They do less than the clients of this package do: no identifiers, no retries,
@@ -230,42 +231,46 @@ async def everything_created(base, tasks):
     await asyncio.sleep(1)
 
 
-async def memory_of_tasks(make, base, tasks):
-    """One asyncio task each, all of them waiting between two looks."""
+async def memory_of_tasks(make, base, tasks, first):
+    """One asyncio task each, all of them waiting between two looks, beside so many first ones."""
     one = await make(base, SLOW_POLL)
+    running = [asyncio.create_task(one()) for _ in range(first)]
+    await everything_created(base, first)
     before = resident_bytes()
-    running = [asyncio.create_task(one()) for _ in range(tasks)]
-    await everything_created(base, tasks)
+    running += [asyncio.create_task(one()) for _ in range(tasks)]
+    await everything_created(base, first + tasks)
     grown = resident_bytes() - before
     assert not any(task.done() for task in running)
     return grown
 
 
-async def memory_of_a_batch(base, tasks):
-    """All of them through one `as_completed`."""
+async def memory_of_a_batch(base, tasks, first):
+    """All of them through one `as_completed`, beside so many first ones through another."""
     from spark_effects import AsyncClient
 
     client = AsyncClient(base_url=base, api_key=KEY, poll=SLOW_POLL)
-    jobs = ((TEMPLATE, PHOTO) for _ in range(tasks))
-    before = resident_bytes()
 
-    async def ends():
-        async for _ in client.as_completed(jobs, in_flight=tasks, fetch=False, **WIDE):
+    async def ends(count):
+        jobs = ((TEMPLATE, PHOTO) for _ in range(count))
+        async for _ in client.as_completed(jobs, in_flight=count, fetch=False, **WIDE):
             pass
 
-    running = asyncio.create_task(ends())
-    await everything_created(base, tasks)
+    running = [asyncio.create_task(ends(first))] if first else []
+    await everything_created(base, first)
+    before = resident_bytes()
+    running.append(asyncio.create_task(ends(tasks)))
+    await everything_created(base, first + tasks)
     grown = resident_bytes() - before
-    assert not running.done()
+    assert not any(batch.done() for batch in running)
     return grown
 
 
-def memory(name, base, tasks):
-    """Resident bytes for each of so many tasks that are under way at once."""
+def memory(name, base, tasks, first):
+    """Resident bytes for each of so many tasks that are under way at once, beside so many first ones."""
     if name == "effects-as-completed":
-        work = memory_of_a_batch(base, tasks)
+        work = memory_of_a_batch(base, tasks, first)
     else:
-        work = memory_of_tasks(ASYNCHRONOUS[name], base, tasks)
+        work = memory_of_tasks(ASYNCHRONOUS[name], base, tasks, first)
 
     async def measured():
         print(json.dumps(await work / tasks), flush=True)
@@ -280,4 +285,4 @@ if __name__ == "__main__":
     if what == "cpu":
         print(json.dumps(cpu(name, base, int(count))))
     else:
-        memory(name, base, int(count))
+        memory(name, base, int(count), first=1 if what == "memory-more" else 0)

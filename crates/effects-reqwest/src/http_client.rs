@@ -245,7 +245,7 @@ const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 /// thousand files that a process may usually open.
 pub(crate) const MOST_AT_ONCE: usize = 256;
 /// Of them, those that are young, and how long they are.
-const MOST_YOUNG: usize = 8;
+const MOST_YOUNG: usize = 4;
 const YOUTH: Duration = Duration::from_millis(10);
 
 /// No answer about a task is longer.
