@@ -1,6 +1,6 @@
 //! What blocks, done on a thread of its own while the caller answers signals.
 
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let (tell, mut told) = sync_channel(1);
+    let (tell, told) = sync_channel(1);
     let started = thread::Builder::new().name("spark-effects-aside".to_owned()).spawn(move || {
         // Whoever was interrupted does not listen any more.
         let _ = tell.send(work());
@@ -21,6 +21,13 @@ where
     started.map_err(|error| {
         PyRuntimeError::new_err(format!("the machine has no thread to give: {error}"))
     })?;
+    received(py, told)?
+        .ok_or_else(|| PyRuntimeError::new_err("a thread of the package panicked: see stderr"))
+}
+
+/// Waits without the interpreter's lock for what another thread tells, and answers signals on the way;
+/// `None` where nothing comes any more.
+pub fn received<T: Send>(py: Python<'_>, mut told: Receiver<T>) -> PyResult<Option<T>> {
     loop {
         let received;
         (told, received) = py.detach(move || {
@@ -28,13 +35,9 @@ where
             (told, received)
         });
         match received {
-            Ok(done) => return Ok(done),
+            Ok(received) => return Ok(Some(received)),
             Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(PyRuntimeError::new_err(
-                    "a thread of the package panicked: see stderr",
-                ));
-            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
 }

@@ -447,16 +447,8 @@ pub async fn made(
     template: Option<Template>,
     begun: Instant,
 ) -> Result<Box<Made>, Error> {
-    let effect = result?;
-    let mut fetched = Vec::new();
-    if fetch {
-        for picture in &effect.pictures {
-            fetched.push(client.fetch(picture).await?);
-        }
-    }
-    let elapsed = begun.elapsed().as_secs_f64();
     let template = template.map(|template| template.id().to_owned());
-    Ok(Box::new(Made { effect, fetched, template, elapsed }))
+    Made::fetched(client, result?, fetch, template, begun).await
 }
 
 pub fn no_task() -> Error {

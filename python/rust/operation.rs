@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
+use crate::aside::received;
 use crate::failure;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
@@ -93,22 +93,11 @@ impl Operation {
 impl Operation {
     /// Does it, without the interpreter's lock, and answers signals on the way.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (tell, mut told) = sync_channel(1);
+        let (tell, told) = sync_channel(1);
         self.send_to(py, Address::Thread(Some(tell)))?;
-        loop {
-            let received;
-            (told, received) = py.detach(move || {
-                let received = told.recv_timeout(BETWEEN_SIGNALS);
-                (told, received)
-            });
-            match received {
-                Ok(Ok(value)) => return value.into_python(py),
-                Ok(Err(error)) => return Err(failure::exception(py, &error)),
-                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failure::exception(py, &given_up()));
-                }
-            }
+        match received(py, told)?.unwrap_or_else(|| Err(given_up())) {
+            Ok(value) => value.into_python(py),
+            Err(error) => Err(failure::exception(py, &error)),
         }
     }
 
@@ -185,6 +174,3 @@ pub fn given_up() -> Error {
         operation was cancelled; a submission may exist";
     Error::new(ErrorKind::OutcomeUnknown, message)
 }
-
-/// Ctrl-C is answered within this time.
-const BETWEEN_SIGNALS: Duration = Duration::from_millis(40);

@@ -243,33 +243,15 @@ impl Waiter for Runner {
             Ok(effect) if self.fetch && !self.note.is_abandoned() => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    address.deliver(made(&client, effect, true, template, begun).await);
+                    let made = Made::fetched(&client, effect, true, template, begun).await;
+                    address.deliver(made.map(Value::Effect));
                 });
             }
             Ok(effect) => {
-                let elapsed = begun.elapsed().as_secs_f64();
-                let made = Made { effect, fetched: Vec::new(), template, elapsed };
-                address.deliver(Ok(Value::Effect(Box::new(made))));
+                let made = Made::new(effect, Vec::new(), template, begun);
+                address.deliver(Ok(Value::Effect(made)));
             }
             Err(error) => address.deliver(Err(error)),
         }
     }
-}
-
-/// The effect, with its pictures if they are wanted.
-pub(crate) async fn made(
-    client: &Client,
-    effect: Effect,
-    fetch: bool,
-    template: Option<String>,
-    begun: Instant,
-) -> Result<Value, Error> {
-    let mut fetched = Vec::new();
-    if fetch {
-        for picture in &effect.pictures {
-            fetched.push(client.fetch(picture).await?);
-        }
-    }
-    let elapsed = begun.elapsed().as_secs_f64();
-    Ok(Value::Effect(Box::new(Made { effect, fetched, template, elapsed })))
 }

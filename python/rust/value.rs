@@ -2,10 +2,11 @@
 //! Python side makes its objects of.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use bytes::Bytes;
-use effects_core::{Effect, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
-use effects_reqwest::TaskHandle;
+use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
+use effects_reqwest::{Client, TaskHandle};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -43,6 +44,35 @@ pub struct Made {
     pub template: Option<String>,
     /// Seconds from the submission, or from the beginning of the wait.
     pub elapsed: f64,
+}
+
+impl Made {
+    /// An effect whose run began then.
+    pub fn new(
+        effect: Effect,
+        fetched: Vec<Bytes>,
+        template: Option<String>,
+        begun: Instant,
+    ) -> Box<Self> {
+        Box::new(Self { effect, fetched, template, elapsed: begun.elapsed().as_secs_f64() })
+    }
+
+    /// The same, with its pictures if they are wanted.
+    pub async fn fetched(
+        client: &Client,
+        effect: Effect,
+        fetch: bool,
+        template: Option<String>,
+        begun: Instant,
+    ) -> Result<Box<Self>, Error> {
+        let mut fetched = Vec::new();
+        if fetch {
+            for picture in &effect.pictures {
+                fetched.push(client.fetch(picture).await?);
+            }
+        }
+        Ok(Self::new(effect, fetched, template, begun))
+    }
 }
 
 /// A task just submitted.

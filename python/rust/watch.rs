@@ -12,8 +12,7 @@ use tokio::sync::Mutex;
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
-use crate::single::made;
-use crate::value::Value;
+use crate::value::{Made, Value};
 
 /// The events of a task, one operation each, and how it ended.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -79,7 +78,7 @@ impl Events {
             let effect = follow.end().await?;
             let begun = follow.begun;
             drop(follow);
-            made(&client, effect, fetch, template, begun).await
+            Made::fetched(&client, effect, fetch, template, begun).await.map(Value::Effect)
         }))
     }
 }

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use effects_core::{AsyncJournal, Cause, Effect, EffectRequest, Error, ErrorKind, Fact, Template};
+use effects_core::{
+    AsyncJournal, Cause, Effect, EffectRequest, Error, ErrorKind, Fact, TaskId, Template,
+};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_reqwest::{Client, Job, Waiter, Work};
 use effects_tests::{Notes, setup_at};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 type Ending = Result<Effect, Error>;
@@ -45,6 +48,24 @@ fn client(emulator: &Emulator) -> Client {
     setup_at(emulator.base_url(), emulator.api_key()).builder().unwrap().build().unwrap()
 }
 
+/// One whose tasks take long enough to leave them.
+fn slow_emulator() -> Emulator {
+    let slow = Latency::fixed(Duration::from_millis(400));
+    Emulator::builder().pictures(Pictures::Stub).latency(slow).start().unwrap()
+}
+
+/// A journal, and the tasks whose ids reach it.
+fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
+    let notes = Notes::default();
+    let (created, creations) = unbounded_channel();
+    notes.watch(move |entry| {
+        if let Fact::Created { task_id } = &entry.fact {
+            created.send(task_id.clone()).unwrap();
+        }
+    });
+    (notes, creations)
+}
+
 #[tokio::test]
 async fn each_run_ends_once_for_whoever_waits_for_it() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
@@ -69,16 +90,9 @@ async fn each_run_ends_once_for_whoever_waits_for_it() {
 
 #[tokio::test]
 async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
-    let slow = Latency::fixed(Duration::from_millis(400));
-    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(slow).start().unwrap();
+    let emulator = slow_emulator();
     let batch = client(&emulator).open_batch();
-    let notes = Notes::default();
-    let (created, mut creations) = tokio::sync::mpsc::unbounded_channel();
-    notes.watch(move |entry| {
-        if let Fact::Created { task_id } = &entry.fact {
-            created.send(task_id.clone()).unwrap();
-        }
-    });
+    let (notes, mut creations) = watched_notes();
     let (leaver, left) = asker();
     let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
     let job = Job { work: Work::Submit(request(0)), journal: Some(journal) };
@@ -98,22 +112,15 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
 /// A future that is dropped is somebody who left.
 #[tokio::test]
 async fn a_dropped_future_stops_its_run_and_no_other() {
-    let slow = Latency::fixed(Duration::from_millis(400));
-    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(slow).start().unwrap();
+    let emulator = slow_emulator();
     let batch = client(&emulator).open_batch();
-    let notes = Notes::default();
-    let (created, mut creations) = tokio::sync::mpsc::unbounded_channel();
-    notes.watch(move |entry| {
-        if let Fact::Created { .. } = &entry.fact {
-            created.send(()).unwrap();
-        }
-    });
+    let (notes, mut creations) = watched_notes();
     let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
     let dropped = batch.run(Job { work: Work::Submit(request(0)), journal: Some(journal) });
     let stays = batch.run(request(1));
     tokio::select! {
         _ = dropped => panic!("its task takes longer than that"),
-        created = creations.recv() => created.unwrap(),
+        created = creations.recv() => drop(created.unwrap()),
     }
     let effect = stays.await.unwrap();
     let tasks = emulator.tasks();
