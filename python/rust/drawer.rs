@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Instant;
 
 use effects_client::{Found, Job, Ledger, OpenRow, Work};
-use effects_core::{AsyncJournal, EffectRequest, Error, ErrorKind, Occurrences, Row, Template};
+use effects_core::{
+    AsyncJournal, BaseUrl, EffectRequest, Error, ErrorKind, Occurrences, Row, Template,
+};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -50,7 +52,10 @@ pub struct Drawer {
     pub shared: Arc<Shared>,
     pub runtime: Handle,
     pub client: Client,
+    /// Over the journal, where there is one.
     pub ledger: Option<Ledger>,
+    /// Over memory, for a budget without a journal.
+    pub memory: Option<Ledger>,
     pub rows: Py<PyIterator>,
     pub fetch: bool,
     pub tell: UnboundedSender<RowEnd>,
@@ -96,9 +101,10 @@ impl Drawer {
     pub fn start(self, ahead: usize) -> Jobs {
         let (shared, runtime, tell) =
             (Arc::clone(&self.shared), self.runtime.clone(), self.tell.clone());
+        let memory = self.memory.clone();
         let (hand, rows) = sync_channel(ahead);
         thread::spawn(move || self.draw_all(&hand));
-        Jobs { shared, runtime, tell, rows, begun: 0 }
+        Jobs { shared, runtime, memory, tell, rows, begun: 0 }
     }
 
     /// Draws until there are no more rows, or nobody wants more.
@@ -229,7 +235,8 @@ impl Drawer {
     fn submission(&self, loaded: Loaded, open: Option<&OpenRow>) -> Result<Ready, Error> {
         if !loaded.is_local() {
             let request = self.runtime.block_on(loaded.request(&self.client))?;
-            return Ok(Ready::Now(Box::new(submit(request, open))));
+            let (memory, base) = (self.memory.as_ref(), &self.shared.base);
+            return Ok(Ready::Now(Box::new(submit(request, open, memory, base)?)));
         }
         let (client, uploads) = (self.client.clone(), Arc::clone(&self.uploads));
         Ok(Ready::After(Upload(self.runtime.spawn(async move {
@@ -249,10 +256,19 @@ fn end(tell: &UnboundedSender<RowEnd>, given: Given, result: Result<Box<Made>, E
     let _ = tell.send(RowEnd::Ended(given.row, given.job, result));
 }
 
-fn submit(request: EffectRequest, open: Option<&OpenRow>) -> Job<Journal> {
-    match open {
-        Some(open) => open.submit(request),
-        None => request.into(),
+fn submit(
+    request: EffectRequest,
+    open: Option<&OpenRow>,
+    memory: Option<&Ledger>,
+    base: &BaseUrl,
+) -> Result<Job<Journal>, Error> {
+    match (open, memory) {
+        (Some(open), _) => Ok(open.submit(request)),
+        (None, Some(memory)) => {
+            let open = memory.begin_request(base.origin(), &request);
+            open.map(|open| open.submit(request)).map_err(|error| journal::failed(&error))
+        }
+        (None, None) => Ok(request.into()),
     }
 }
 
@@ -260,6 +276,7 @@ fn submit(request: EffectRequest, open: Option<&OpenRow>) -> Job<Journal> {
 pub struct Jobs {
     shared: Arc<Shared>,
     runtime: Handle,
+    memory: Option<Ledger>,
     tell: UnboundedSender<RowEnd>,
     rows: Receiver<PyResult<Drawn>>,
     begun: usize,
@@ -294,8 +311,13 @@ impl Jobs {
             Ready::Now(job) => *job,
             Ready::After(mut upload) => {
                 let uploaded = self.runtime.block_on(&mut upload.0);
-                match uploaded.unwrap_or_else(|_| Err(given_up())) {
-                    Ok(request) => submit(request, known.as_deref().map(|(open, _)| open)),
+                let open = known.as_deref().map(|(open, _)| open);
+                let (memory, base) = (self.memory.as_ref(), &self.shared.base);
+                let job = uploaded
+                    .unwrap_or_else(|_| Err(given_up()))
+                    .and_then(|request| submit(request, open, memory, base));
+                match job {
+                    Ok(job) => job,
                     Err(error) => {
                         end(&self.tell, given, Err(error));
                         return None;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use effects_client::{Ending, Found, Ledger, OpenRow};
 use effects_core::{
-    BaseUrl, Budget, Effect, Error, ErrorKind, Occurrences, Origin, Row, SpendBy, TaskId, Template,
-    Widths,
+    BaseUrl, Effect, Error, ErrorKind, MemoryStore, Occurrences, Origin, Row, SpendBy, TaskId,
+    Template, Widths,
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::drawer::{Drawer, Journal};
 use crate::journal::{self, Slot};
 use crate::note::Note;
-use crate::operation::Operation;
+use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
 use crate::stake::Lent;
 use crate::value::{Made, Value};
@@ -128,6 +128,7 @@ impl Many {
             runtime: runtime.clone(),
             client: plan.client.clone(),
             ledger: None,
+            memory: None,
             rows,
             fetch: plan.fetch,
             tell: tell.clone(),
@@ -289,18 +290,32 @@ async fn finish_all(
             None => (None, None),
         };
         let (lent, budget) = funds.ready(&client, known).await?;
-        Ok::<_, Error>((ledger, lent, budget))
+        let Some((limit, price)) = budget else { return Ok((ledger, None, lent)) };
+        let with_budget = move |ledger: Ledger| {
+            ledger.with_budget(limit, price).map_err(|error| journal::failed(&error))
+        };
+        Ok::<_, Error>(match ledger {
+            Some(ledger) => {
+                let budgeted = tokio::task::spawn_blocking(move || with_budget(ledger)).await;
+                (Some(budgeted.map_err(|_| given_up())??), None, lent)
+            }
+            None => {
+                let memory = Ledger::new(Arc::new(MemoryStore::new()));
+                (None, Some(with_budget(memory)?), lent)
+            }
+        })
     };
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
-    let (ledger, mut lent, budget) = match select(begun, stop).await {
+    let (ledger, memory, mut lent) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
         Either::Left((Err(error), _)) => return drop(tell.send(RowEnd::Wrong(error))),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
     drawer.ledger.clone_from(&ledger);
+    drawer.memory = memory;
     let ahead = widths.submissions as usize;
-    let mut many = client.run_many(drawer.start(ahead), widths, budget);
+    let mut many = client.run_many(drawer.start(ahead), widths);
     if shared.stopped.load(Ordering::SeqCst) {
         many.stop();
     }
@@ -335,15 +350,15 @@ async fn finish_all(
 }
 
 impl Funds {
-    /// The budget of the batch, and what is held for it; `known` is what the journal says that one
-    /// costs.
+    /// What is held for the batch, and its limit and the price of one, if it has any; `known` is what
+    /// the journal says that one costs.
     async fn ready(
         self,
         client: &Client,
         known: Option<Decimal>,
-    ) -> Result<(Option<Lent>, Budget), Error> {
+    ) -> Result<(Option<Lent>, Option<(Decimal, Option<Decimal>)>), Error> {
         let lent = match self {
-            Self::Own(limit, price) => return Ok((None, budget(limit, price.or(known)))),
+            Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
             Self::Lent(lent) => lent,
             Self::Later(purse, most, price) => loop {
                 if let Some(lent) = purse.lend(most, price.or(known))? {
@@ -352,16 +367,8 @@ impl Funds {
                 purse.find_price(client).await?;
             },
         };
-        let budget = budget(Some(lent.amount()), lent.price());
-        Ok((Some(lent), budget))
-    }
-}
-
-fn budget(limit: Option<Decimal>, price: Option<Decimal>) -> Budget {
-    let budget = limit.map_or_else(Budget::unlimited, Budget::limited);
-    match price {
-        Some(price) => budget.with_price(price),
-        None => budget,
+        let budget = (lent.amount(), lent.price());
+        Ok((Some(lent), Some(budget)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{AsyncJournal, BaseUrl, Entry, Fact, JournalError, TaskId};
+use effects_core::{Admission, AsyncJournal, BaseUrl, Entry, Fact, JournalError, RowEnd, TaskId};
 use pyo3::prelude::*;
 
 /// Submissions of this process whose answers are still to come.
@@ -114,8 +114,9 @@ impl Note {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            Fact::Created { task_id } => {
-                known.task = Some(task_id.clone());
+            Fact::Created { task_id, .. } => {
+                // A second task does not make the first one less the run's own.
+                known.task.get_or_insert_with(|| task_id.clone());
                 settle(&mut known);
                 if self.abandoned.load(Ordering::SeqCst) {
                     let line = self.base.resume_line(task_id);
@@ -147,9 +148,9 @@ fn settle(known: &mut Known) {
 
 #[async_trait]
 impl AsyncJournal for Note {
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         self.take_down(&entry.fact);
-        Ok(())
+        Ok(Admission::Admitted)
     }
 }
 
@@ -167,10 +168,16 @@ struct Noting {
 
 #[async_trait]
 impl AsyncJournal for Noting {
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.inner.write(entry).await?;
-        self.note.take_down(&entry.fact);
-        Ok(())
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        let admission = self.inner.write(entry).await?;
+        if admission == Admission::Admitted {
+            self.note.take_down(&entry.fact);
+        }
+        Ok(admission)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.inner.ended(end)
     }
 }
 

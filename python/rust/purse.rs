@@ -35,6 +35,8 @@ pub struct Money {
     pub under_way: u32,
     /// Submissions whose cost may never be known.
     pub doubtful: u32,
+    /// A completed task did not tell its cost, so that what is spent is not known.
+    pub unreadable: bool,
     /// Tasks whose end nobody saw.
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
@@ -59,6 +61,7 @@ impl Money {
             price: None,
             under_way: 0,
             doubtful: 0,
+            unreadable: false,
             tasks: BTreeSet::new(),
             lent: Decimal::ZERO,
         }
@@ -72,6 +75,9 @@ impl Money {
     }
 
     fn admit(&mut self) -> Result<Admission, Error> {
+        if self.unreadable {
+            return Err(self.cost_unreadable());
+        }
         let left = self.left();
         match self.price {
             Some(price) if price > left => return Err(self.exceeded(left)),
@@ -108,6 +114,15 @@ impl Money {
         let message = format!(
             "the client's budget of {limit} USD would be exceeded: {left} USD are left{price}; \
              nothing was sent"
+        );
+        Error::new(ErrorKind::BudgetExceeded, message)
+    }
+
+    fn cost_unreadable(&self) -> Error {
+        let limit = self.limit;
+        let message = format!(
+            "the service did not say what a completed task cost, so the client's budget of {limit} \
+             USD cannot be kept; nothing was sent: go on with map(budget=…, price=…)"
         );
         Error::new(ErrorKind::BudgetExceeded, message)
     }
@@ -164,6 +179,9 @@ impl Purse {
         price: Option<Decimal>,
     ) -> Result<Option<Lent>, Error> {
         let mut state = self.state();
+        if state.unreadable && price.is_none() {
+            return Err(state.cost_unreadable());
+        }
         state.price = state.price.max(price);
         match state.price {
             None if state.doubtful > 0 => return Err(state.unknown()),
@@ -217,7 +235,8 @@ impl Purse {
     pub fn saw(&self, task: &TaskId, result: &Result<Effect, Error>) {
         let price = self.price();
         if let Some(cost) = cost(result, price) {
-            self.ended(task, cost);
+            let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
+            self.ended(task, cost, unreadable);
         }
     }
 
@@ -229,12 +248,14 @@ impl Purse {
             _ => return,
         };
         let cost = task.usage.as_ref().and_then(|usage| usage.cost);
-        self.ended(&task.id, cost.unwrap_or(expected));
+        let unreadable = cost.is_none() && task.status == Some(Status::Completed);
+        self.ended(&task.id, cost.unwrap_or(expected), unreadable);
     }
 
-    fn ended(&self, task: &TaskId, cost: Decimal) {
+    fn ended(&self, task: &TaskId, cost: Decimal, unreadable: bool) {
         self.change(|state| {
             if state.tasks.remove(task) {
+                state.unreadable |= unreadable;
                 state.spend(cost);
             }
         });

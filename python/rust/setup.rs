@@ -77,21 +77,31 @@ pub(crate) fn money(text: &str) -> Result<Decimal, Error> {
 }
 
 /// The money of a client as it travels: its limit, what is spent, the price of one, how many may be
-/// billed, and the tasks that will tell.
-pub(crate) type PlainMoney = (String, String, Option<String>, u32, Vec<String>);
+/// billed, the tasks that will tell, and whether one did not.
+pub(crate) type PlainMoney = (String, String, Option<String>, u32, Vec<String>, bool);
 
 /// Money that is about to travel.
 pub(crate) fn plain_money(money: &Money) -> PlainMoney {
     let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
     let price = money.price.map(|price| price.to_string());
-    (money.limit.to_string(), money.spent.to_string(), price, money.doubtful, tasks)
+    (
+        money.limit.to_string(),
+        money.spent.to_string(),
+        price,
+        money.doubtful,
+        tasks,
+        money.unreadable,
+    )
 }
 
-fn read_money((limit, spent, price, doubtful, tasks): &PlainMoney) -> Result<Money, Error> {
+fn read_money(
+    (limit, spent, price, doubtful, tasks, unreadable): &PlainMoney,
+) -> Result<Money, Error> {
     Ok(Money {
         spent: money(spent)?,
         price: price.as_deref().map(money).transpose()?,
         doubtful: *doubtful,
+        unreadable: *unreadable,
         tasks: tasks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
         ..Money::of(money(limit)?)
     })

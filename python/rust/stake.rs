@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::{AsyncJournal, Effect, Entry, Error, ErrorKind, Fact, JournalError, TaskId};
+use effects_core::{
+    Admission, AsyncJournal, Effect, Entry, Error, ErrorKind, Fact, JournalError, RowEnd, TaskId,
+};
 use rust_decimal::Decimal;
 
 use crate::purse::{Purse, cost};
@@ -104,20 +106,27 @@ struct Tap {
 
 #[async_trait]
 impl AsyncJournal for Tap {
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
-        if let Fact::Created { task_id } = &entry.fact {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        if let Fact::Created { task_id, .. } = &entry.fact {
             // Known, whether or not the journal can be written.
             self.reserved.entrust(task_id);
         }
         if let Some(inner) = &self.inner {
-            inner.write(entry).await?;
+            let admission = inner.write(entry).await?;
+            if admission != Admission::Admitted {
+                return Ok(admission);
+            }
         }
         match &entry.fact {
             Fact::Intent { .. } => self.reserved.becomes(Fate::Left),
             Fact::Released { .. } => self.reserved.becomes(Fate::Here),
             _ => {}
         }
-        Ok(())
+        Ok(Admission::Admitted)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.inner.as_ref().map_or(Ok(()), |inner| inner.ended(end))
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use effects_core::{
-    AsyncJournal, Budget, EffectRequest, Entry, Fact, Journal, JournalError, Template, Widths,
+    Admission, AsyncJournal, EffectRequest, Entry, Fact, Journal, JournalError, Template, Widths,
 };
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
 
@@ -86,7 +86,7 @@ fn blocking(tasks: u32, url: &str, key: &str) -> Result<()> {
     let gauge = Gauge::default();
     let client = client.with_journal(Arc::new(gauge.clone()));
     let figures = Figures::begin(&gauge)?;
-    for ended in client.run_many(requests(tasks), widths(tasks), Budget::unlimited()) {
+    for ended in client.run_many(requests(tasks), widths(tasks)) {
         gauge.ended(ended.result?.pictures.len())?;
     }
     figures.print(tasks)
@@ -99,7 +99,7 @@ fn asynchronous(tasks: u32, url: &str, key: &str) -> Result<()> {
         let gauge = Gauge::default();
         let client = client.with_journal(Arc::new(gauge.clone()));
         let figures = Figures::begin(&gauge)?;
-        let mut many = client.run_many(requests(tasks), widths(tasks), Budget::unlimited());
+        let mut many = client.run_many(requests(tasks), widths(tasks));
         while let Some(ended) = many.next().await {
             gauge.ended(ended.result?.pictures.len())?;
         }
@@ -148,17 +148,17 @@ impl Gauge {
 }
 
 impl Journal for Gauge {
-    fn write(&self, entry: &Entry) -> std::result::Result<(), JournalError> {
+    fn write(&self, entry: &Entry) -> std::result::Result<Admission, JournalError> {
         self.count(entry);
-        Ok(())
+        Ok(Admission::Admitted)
     }
 }
 
 #[async_trait]
 impl AsyncJournal for Gauge {
-    async fn write(&self, entry: &Entry) -> std::result::Result<(), JournalError> {
+    async fn write(&self, entry: &Entry) -> std::result::Result<Admission, JournalError> {
         self.count(entry);
-        Ok(())
+        Ok(Admission::Admitted)
     }
 }
 

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use effects_core::{Budget, EffectRequest, Pace, Template, Widths};
+use effects_core::{EffectRequest, Pace, Template, Widths};
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
 use effects_reqwest::Client;
 
@@ -59,7 +59,7 @@ async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usiz
         })
         .collect::<std::result::Result<_, _>>()?;
     let widths = Widths { submissions: 256, tasks, polls_per_second: 50_000.0 };
-    let mut many = client.run_many(requests, widths, Budget::unlimited());
+    let mut many = client.run_many(requests, widths);
     let mut every = tokio::time::interval(Duration::from_secs(1));
     let (mut ended, mut most) = (0, 0);
     loop {

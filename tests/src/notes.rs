@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{AsyncJournal, Entry, Fact, Journal, JournalError};
+use effects_core::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
 use effects_testkit::http::Behaviour;
 
 /// A journal for both clients that remembers what it was given, and can fail on purpose.
@@ -98,22 +98,22 @@ impl Notes {
 }
 
 impl Journal for Notes {
-    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.note(entry)
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        self.note(entry).map(|()| Admission::Admitted)
     }
 }
 
 #[async_trait]
 impl AsyncJournal for Notes {
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.note(entry)
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        self.note(entry).map(|()| Admission::Admitted)
     }
 }
 
 fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Intent { .. } => "intent".to_owned(),
-        Fact::Created { task_id } => format!("created {task_id}"),
+        Fact::Created { task_id, .. } => format!("created {task_id}"),
         Fact::Released { .. } => "released".to_owned(),
         other => format!("{other:?}"),
     }

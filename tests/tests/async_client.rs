@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use effects_core::{
-    Budget, EffectRequest, Error, ErrorKind, Event, Pace, Photo, Policy, Template, Widths,
-};
+use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Photo, Policy, Template, Widths};
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup, task_path};
@@ -296,7 +294,7 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.run_many(first.chain(second), Widths::default(), Budget::unlimited());
+    let mut ends = client.run_many(first.chain(second), Widths::default());
     assert!(ends.next().await.unwrap().result.is_ok());
     over.send(()).unwrap();
     assert!(ends.next().await.is_none());
@@ -314,7 +312,7 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.run_many(jobs, Widths::default(), Budget::unlimited());
+    let mut ends = client.run_many(jobs, Widths::default());
     let saw = Arc::clone(&world);
     aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
     ends.stop();

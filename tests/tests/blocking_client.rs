@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use effects_core::{Budget, EffectRequest, ErrorKind, Pace, Policy, Template, Widths};
+use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template, Widths};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup};
 use effects_ureq::Client;
@@ -205,7 +205,7 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.run_many(first.chain(second), Widths::default(), Budget::unlimited());
+    let mut ends = client.run_many(first.chain(second), Widths::default());
     assert!(ends.next().unwrap().result.is_ok());
     over.send(()).unwrap();
     assert!(ends.next().is_none());
@@ -223,7 +223,7 @@ fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.run_many(jobs, Widths::default(), Budget::unlimited());
+    let mut ends = client.run_many(jobs, Widths::default());
     world.gateway.wait_for_requests(1, Duration::from_secs(30));
     ends.stopper().stop();
     // The submission in flight keeps the batch until its time is over.

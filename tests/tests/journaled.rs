@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use effects_client::{Ended, Ending, Found, Job, JobJournal, Ledger, OpenRow};
 use effects_core::{
-    BaseUrl, Budget, EffectRequest, Filter, JournalStore, Pace, Row, RowDraft, RowPhoto, Size,
-    SpendBy, Standing, Template, Which, Widths,
+    BaseUrl, EffectRequest, Filter, JournalStore, Pace, Row, RowDraft, RowPhoto, Size, SpendBy,
+    Standing, Template, Which, Widths,
 };
 use effects_emulator::{
     Counts, Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Moment, Pictures,
@@ -121,7 +121,7 @@ impl World {
     /// Runs the batch with the blocking client, up to so many ends; how the rows stood before.
     fn run(&self, ledger: &Ledger, most: usize, stop: Stop) -> BTreeMap<&'static str, usize> {
         let Opened { jobs, open, stood } = self.open(ledger);
-        let mut running = self.blocking().run_many(jobs, Widths::default(), Budget::unlimited());
+        let mut running = self.blocking().run_many(jobs, Widths::default());
         for _ in 0..most {
             let Some(ended) = running.next() else { break };
             self.take(&open, &ended);
@@ -142,7 +142,7 @@ impl World {
     async fn run_async(&self, ledger: &Ledger, most: usize) -> BTreeMap<&'static str, usize> {
         let Opened { jobs, open, stood } = self.open(ledger);
         let client = self.asynchronous();
-        let mut running = client.run_many(jobs, Widths::default(), Budget::unlimited());
+        let mut running = client.run_many(jobs, Widths::default());
         let mut ends = 0;
         while let Some(ended) = running.next().await {
             self.take(&open, &ended);
@@ -311,12 +311,12 @@ async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_is
     let moved = Arc::clone(&world);
     let other = tokio::task::spawn_blocking(move || {
         let client = moved.blocking();
-        let running = client.run_many(blocking.jobs, Widths::default(), Budget::unlimited());
+        let running = client.run_many(blocking.jobs, Widths::default());
         let endings = running.map(|ended| (moved.take(&blocking.open, &ended), ended.result));
         endings.collect::<Vec<_>>()
     });
     let client = world.asynchronous();
-    let mut running = client.run_many(asynchronous.jobs, Widths::default(), Budget::unlimited());
+    let mut running = client.run_many(asynchronous.jobs, Widths::default());
     let mut endings = Vec::new();
     while let Some(ended) = running.next().await {
         endings.push((world.take(&asynchronous.open, &ended), ended.result));

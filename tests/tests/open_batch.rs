@@ -59,7 +59,7 @@ fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
     let notes = Notes::default();
     let (created, creations) = unbounded_channel();
     notes.watch(move |entry| {
-        if let Fact::Created { task_id } = &entry.fact {
+        if let Fact::Created { task_id, .. } = &entry.fact {
             created.send(task_id.clone()).unwrap();
         }
     });

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use effects_client::{Ended, Job, Work};
+use effects_client::{Ended, Job, Ledger, Work};
 use effects_core::{
-    AsyncJournal, Budget, EffectRequest, ErrorKind, Journal, TaskId, Template, Widths,
+    AsyncJournal, BaseUrl, EffectRequest, ErrorKind, Journal, MemoryStore, TaskId, Template, Widths,
 };
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_testkit::http::{Behaviour, Response};
@@ -58,7 +58,7 @@ impl Client {
         }
     }
 
-    fn run_many<I>(&self, plans: I, widths: Widths, budget: Budget) -> Many<'_>
+    fn run_many<I>(&self, plans: I, widths: Widths) -> Many<'_>
     where
         I: Iterator<Item = Plan> + Send + 'static,
     {
@@ -69,7 +69,7 @@ impl Client {
                     work,
                     journal: own.map(journal),
                 });
-                Many::Blocking(client.run_many(jobs, widths, budget))
+                Many::Blocking(client.run_many(jobs, widths))
             }
             Self::Async(client, runtime) => {
                 let journal = |notes: Notes| Arc::new(notes) as Arc<dyn AsyncJournal>;
@@ -78,7 +78,27 @@ impl Client {
                     journal: own.map(journal),
                 });
                 let _inside = runtime.enter();
-                Many::Async(client.run_many(jobs, widths, budget), runtime)
+                Many::Async(client.run_many(jobs, widths), runtime)
+            }
+        }
+    }
+
+    /// Runs so many requests, whose cost counts in the ledger's budgets.
+    fn run_within(&self, rows: u32, ledger: &Ledger) -> Vec<Ended> {
+        let origin = BaseUrl::parse("http://127.0.0.1:9", true).unwrap().origin().clone();
+        let rows = (0..rows)
+            .map(request)
+            .map(|request| (ledger.begin_request(&origin, &request).unwrap(), request));
+        match self {
+            Self::Blocking(client) => {
+                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
+                client.run_many::<Vec<Job<Arc<dyn Journal>>>>(jobs, widths(8)).collect()
+            }
+            Self::Async(client, runtime) => {
+                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
+                let _inside = runtime.enter();
+                let many = client.run_many::<Vec<Job<Arc<dyn AsyncJournal>>>>(jobs, widths(8));
+                Many::Async(many, runtime).collect()
             }
         }
     }
@@ -164,8 +184,7 @@ fn every_job_ends_once_under_its_own_number() {
         let (emulator, setup) = emulator(20);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let ends: Vec<Ended> =
-            client.run_many((0..60).map(plan), widths(16), Budget::unlimited()).collect();
+        let ends: Vec<Ended> = client.run_many((0..60).map(plan), widths(16)).collect();
         let numbers: BTreeSet<usize> = ends.iter().map(|ended| ended.index).collect();
         assert_eq!((ends.len(), numbers), (60, (0..60).collect()), "{kind:?}");
         let tasks: BTreeSet<String> =
@@ -187,7 +206,7 @@ fn a_stream_is_a_stream() {
     };
     let ended: Vec<Ended> = runtime.block_on(async {
         let requests: Vec<EffectRequest> = (0..200).map(request).collect();
-        client.run_many(requests, widths(16), Budget::unlimited()).collect().await
+        client.run_many(requests, widths(16)).collect().await
     });
     assert_eq!(ended.len(), 200);
 }
@@ -208,7 +227,7 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
             counter.fetch_add(1, Ordering::SeqCst);
             plan(row)
         });
-        let mut many = client.run_many(endless, widths(TASKS as u32), Budget::unlimited());
+        let mut many = client.run_many(endless, widths(TASKS as u32));
         for read in 0..100 {
             if read == 10 {
                 // Nobody reads, and everything that was begun still comes to its end: each task's id
@@ -233,7 +252,7 @@ fn dropping_it_submits_nothing_more_and_loses_no_id() {
         let (emulator, setup) = emulator(0);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let mut many = client.run_many((0..).map(plan), widths(8), Budget::unlimited());
+        let mut many = client.run_many((0..).map(plan), widths(8));
         (0..20).for_each(|_| assert!(many.next().unwrap().result.is_ok()));
         drop(many);
         let count = |what: &str| notes.facts().iter().filter(|fact| fact.starts_with(what)).count();
@@ -255,7 +274,7 @@ fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
         let (emulator, setup) = emulator(3_600_000);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let many = client.run_many((0..).map(plan), widths(8), Budget::unlimited());
+        let many = client.run_many((0..).map(plan), widths(8));
         until("eight tasks", || emulator.counts().accepted == 8);
         until("eight ids", || notes.facts().len() == 16);
         many.stop();
@@ -275,8 +294,7 @@ fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
         let client = Client::new(kind, &setup, &Notes::failing_after(11));
-        let ends: Vec<Ended> =
-            client.run_many((0..30).map(plan), widths(4), Budget::unlimited()).collect();
+        let ends: Vec<Ended> = client.run_many((0..30).map(plan), widths(4)).collect();
         assert_eq!(ends.len(), 30, "{kind:?}");
         let failed = ends.iter().filter_map(|ended| ended.result.as_ref().err());
         let failed: Vec<_> = failed.inspect(|e| assert_eq!(e.kind(), ErrorKind::Journal)).collect();
@@ -296,8 +314,7 @@ fn two_jobs_that_watch_one_task_share_its_looks() {
         world.looks([world.running(), world.running(), world.completed()]);
         let client = Client::new(kind, &setup(&world), &Notes::default());
         let plans = [watch(TASK), watch(TASK)];
-        let ends: Vec<Ended> =
-            client.run_many(plans.into_iter(), widths(4), Budget::unlimited()).collect();
+        let ends: Vec<Ended> = client.run_many(plans.into_iter(), widths(4)).collect();
         assert_eq!(ends.len(), 2);
         for ended in ends {
             assert_eq!(ended.result.unwrap().task_id.as_str(), TASK, "{kind:?}");
@@ -311,13 +328,13 @@ fn what_exceeds_the_budget_is_refused_unsent() {
     for kind in KINDS {
         let (emulator, setup) = emulator(5);
         let client = Client::new(kind, &setup, &Notes::default());
-        for (budget, paid) in [
-            (Budget::limited("0.10".parse().unwrap()).with_price("0.03".parse().unwrap()), 3),
-            (Budget::limited("0.07".parse().unwrap()), 2),
-        ] {
+        for (limit, price, paid) in [("0.10", Some("0.03"), 3), ("0.07", None, 2)] {
             let before = emulator.counts().accepted;
-            let ends = client.run_many((0..10).map(plan), widths(8), budget);
-            let refused = ends.filter_map(|ended| ended.result.err());
+            let price = price.map(|price| price.parse().unwrap());
+            let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+            let ledger = ledger.with_budget(limit.parse().unwrap(), price).unwrap();
+            let ends = client.run_within(10, &ledger);
+            let refused = ends.into_iter().filter_map(|ended| ended.result.err());
             let refused = refused.inspect(|e| assert_eq!(e.kind(), ErrorKind::BudgetExceeded));
             assert_eq!(refused.count(), 10 - paid, "{kind:?}");
             assert_eq!(emulator.counts().accepted - before, paid as u64);
@@ -334,7 +351,7 @@ fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
         let mine = own.clone();
         let plans = (0..6)
             .map(move |row| Plan { journal: (row % 3 == 0).then(|| mine.clone()), ..plan(row) });
-        assert_eq!(client.run_many(plans, widths(2), Budget::unlimited()).count(), 6);
+        assert_eq!(client.run_many(plans, widths(2)).count(), 6);
         assert_eq!((own.facts().len(), shared.facts().len()), (4, 8), "{kind:?}");
     }
 }
@@ -359,7 +376,7 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         setup.policy.request_timeout = Duration::from_secs(1);
         let client = Client::new(kind, &setup, &Notes::default());
         let wide = Widths { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
-        let ends = client.run_many((0..100).map(plan), wide, Budget::unlimited());
+        let ends = client.run_many((0..100).map(plan), wide);
         for ended in ends {
             assert!(ended.result.is_ok(), "{kind:?}: {:?}", ended.result);
         }

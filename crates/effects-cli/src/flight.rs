@@ -7,7 +7,7 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::{Entry, Fact, Journal, JournalError, TaskId};
+use effects_core::{Admission, Entry, Fact, Journal, JournalError, RowEnd, TaskId};
 
 use crate::attend::Wake;
 
@@ -54,8 +54,8 @@ impl Flight {
     }
 
     /// An intent could not be put on record, so nothing was sent.
-    fn nothing_left(&self, error: &JournalError) {
-        self.lock().standing = Standing::Nothing(Some(error.to_string()));
+    fn nothing_left(&self, why: &str) {
+        self.lock().standing = Standing::Nothing(Some(why.to_owned()));
         // Nobody listens only once the command has its result.
         let _ = self.wake.send(Wake::Answered);
     }
@@ -75,16 +75,21 @@ pub(crate) struct Recorded {
 }
 
 impl Journal for Recorded {
-    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let intent = matches!(entry.fact, Fact::Intent { .. });
         if intent {
             self.flight.write(entry)?;
         }
         let written = self.record.write(entry);
         match (intent, written) {
-            (true, Ok(())) => Ok(()),
+            (true, Ok(admission)) => {
+                if admission != Admission::Admitted {
+                    self.flight.nothing_left("it does not fit into the budget");
+                }
+                Ok(admission)
+            }
             (true, Err(error)) => {
-                self.flight.nothing_left(&error);
+                self.flight.nothing_left(&error.to_string());
                 Err(error)
             }
             (false, written) => {
@@ -94,10 +99,14 @@ impl Journal for Recorded {
             }
         }
     }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.record.ended(end)
+    }
 }
 
 impl Journal for Flight {
-    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let mut state = self.lock();
         state.standing = match &entry.fact {
             Fact::Intent { .. } if state.interrupted => {
@@ -107,15 +116,19 @@ impl Journal for Flight {
                 request_id: request_id.clone(),
                 idempotency_key: idempotency_key.clone(),
             }),
-            Fact::Created { task_id } => Standing::Made(task_id.clone()),
+            // A second task does not make the first one less the command's own.
+            Fact::Created { .. } if matches!(state.standing, Standing::Made(_)) => {
+                return Ok(Admission::Admitted);
+            }
+            Fact::Created { task_id, .. } => Standing::Made(task_id.clone()),
             Fact::Released { reason } => Standing::Nothing(Some(reason.clone())),
             // A fact of a later version changes nothing that is known here.
-            _ => return Ok(()),
+            _ => return Ok(Admission::Admitted),
         };
         if !matches!(state.standing, Standing::InFlight(_)) {
             // Nobody listens only once the command has its result.
             let _ = self.wake.send(Wake::Answered);
         }
-        Ok(())
+        Ok(Admission::Admitted)
     }
 }

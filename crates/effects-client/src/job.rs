@@ -55,7 +55,7 @@ pub struct Ended {
 /// The error of a run whose entry the journal did not take, with the task the entry names.
 pub fn unrecorded(error: &JournalError, entry: &Entry) -> Error {
     let task_id = match &entry.fact {
-        Fact::Created { task_id } => Some(task_id.clone()),
+        Fact::Created { task_id, .. } => Some(task_id.clone()),
         _ => None,
     };
     let (kind, message) = (ErrorKind::Journal, error.to_string());

@@ -28,10 +28,12 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, Journal, JournalError, JournalStore, Opened,
-    Origin, PictureRecord, Record, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, Standing,
-    TaskId,
+    AsyncJournal, Budget, Effect, EffectRequest, Error, Journal, JournalError, JournalStore,
+    Opened, Origin, PictureRecord, Record, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber,
+    RowPhoto, Standing, TaskId,
 };
+
+use rust_decimal::Decimal;
 
 use crate::job::{Job, Work};
 use crate::seed::random_number;
@@ -41,6 +43,7 @@ use crate::seed::random_number;
 pub struct Ledger {
     store: Arc<dyn JournalStore>,
     retry_failed: u32,
+    budgets: Vec<Budget>,
 }
 
 /// What there is to do for a row.
@@ -72,7 +75,30 @@ pub enum Ending {
 impl Ledger {
     /// A ledger over this store. Failed rows stay as they are.
     pub fn new(store: Arc<dyn JournalStore>) -> Self {
-        Self { store, retry_failed: 0 }
+        Self { store, retry_failed: 0, budgets: Vec::new() }
+    }
+
+    /// The same ledger, whose submissions have to fit into this budget too.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budgets.push(budget);
+        self
+    }
+
+    /// The same ledger, whose submissions have to fit into a budget of their own: at most `limit`
+    /// USD together, and one of them at most `price`, where that is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JournalStore::open_scope`].
+    pub fn with_budget(self, limit: Decimal, price: Option<Decimal>) -> Result<Self, JournalError> {
+        let scope = self.store.open_scope(None)?;
+        Ok(self.within(Budget { scope, limit, price }))
+    }
+
+    /// The budgets that submissions have to fit into.
+    pub fn budgets(&self) -> &[Budget] {
+        &self.budgets
     }
 
     /// Submits a failed row anew, which costs anew, up to so many times in its life; and only where
@@ -81,6 +107,12 @@ impl Ledger {
     #[must_use]
     pub fn retrying_failed(self, times: u32) -> Self {
         Self { retry_failed: times, ..self }
+    }
+
+    /// A row in hand that is to be submitted: its submissions have to fit into the budgets.
+    fn charged(&self, journal: Arc<dyn RowJournal>, record: Option<Record>) -> OpenRow {
+        journal.charge_to(&self.budgets);
+        OpenRow { journal, record }
     }
 
     /// The store.
@@ -95,7 +127,7 @@ impl Ledger {
     /// Those of [`JournalStore::open`].
     pub fn open(&self, row: &Row) -> Result<Found, JournalError> {
         match self.store.open(row)? {
-            Opened::Submit(journal) => Ok(Found::Submit(OpenRow { journal, record: None })),
+            Opened::Submit(journal) => Ok(Found::Submit(self.charged(journal, None))),
             other => self.found(other, row.target.as_deref()),
         }
     }
@@ -135,22 +167,43 @@ impl Ledger {
         let chance = [random_number().to_le_bytes(), random_number().to_le_bytes()];
         let row = draft.unique(chance.concat().try_into().unwrap_or_default());
         match self.store.open(&row)? {
-            Opened::Submit(journal) => Ok(OpenRow { journal, record: None }),
+            Opened::Submit(journal) => Ok(self.charged(journal, None)),
             // Sixteen bytes of chance came twice, or the store is none.
             _ => Err(JournalError::Unwritable("a new row was there already".to_owned())),
         }
     }
 
+    /// A row for one request that nothing else is known of: its cost counts in the budgets.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JournalStore::open`].
+    pub fn begin_request(
+        &self,
+        origin: &Origin,
+        request: &EffectRequest,
+    ) -> Result<OpenRow, JournalError> {
+        self.begin(RowDraft {
+            origin: origin.clone(),
+            template: request.template().clone(),
+            size: request.size(),
+            photo: RowPhoto::Url(request.reference().clone()),
+            key: None,
+            tag: None,
+            target: None,
+        })
+    }
+
     fn found(&self, opened: Opened, target: Option<&Path>) -> Result<Found, JournalError> {
         Ok(match opened {
-            Opened::Submit(journal) => Found::Submit(OpenRow { journal, record: None }),
+            Opened::Submit(journal) => Found::Submit(self.charged(journal, None)),
             Opened::Watch(record, journal) => {
                 Found::Watch(OpenRow { journal, record: Some(record) })
             }
             Opened::Finished(record, journal) => {
                 if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
                     let journal = self.store.renew(record.number)?;
-                    return Ok(Found::Submit(OpenRow { journal, record: Some(record) }));
+                    return Ok(Found::Submit(self.charged(journal, Some(record))));
                 }
                 let there = match &record.standing {
                     Standing::Completed { pictures, .. } => are_there(pictures, target),

@@ -1,7 +1,7 @@
 //! The two driver loops. They differ in `send` and `sleep` alone.
 
 use crate::event::Event;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RowEnd};
 use crate::outcome::Outcome;
 use crate::run::{Run, Step};
 use crate::transport::{AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, Transport};
@@ -61,8 +61,8 @@ pub fn drive_on(
         }
         match run.step(clock.now()) {
             Step::Record(entry) => {
-                journal.write(&entry)?;
-                run.recorded(entry.id);
+                let admission = journal.write(&entry)?;
+                run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
                 let answer = transport.send(&call);
@@ -70,7 +70,10 @@ pub fn drive_on(
             }
             Step::Sleep { until, .. } => clock.sleep_until(until),
             Step::Notify(event) => return Ok(Told::Event(event)),
-            Step::Done(outcome) => return Ok(Told::Done(outcome)),
+            Step::Done(outcome) => {
+                journal.ended(&RowEnd::of_outcome(&outcome))?;
+                return Ok(Told::Done(outcome));
+            }
         }
     }
 }
@@ -116,8 +119,8 @@ pub async fn drive_on_async_until(
         }
         match run.step(clock.now()) {
             Step::Record(entry) => {
-                journal.write(&entry).await?;
-                run.recorded(entry.id);
+                let admission = journal.write(&entry).await?;
+                run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
                 let answer = transport.send(&call).await;
@@ -125,7 +128,10 @@ pub async fn drive_on_async_until(
             }
             Step::Sleep { until, .. } => clock.sleep_until(until).await,
             Step::Notify(event) => return Ok(Told::Event(event)),
-            Step::Done(outcome) => return Ok(Told::Done(outcome)),
+            Step::Done(outcome) => {
+                journal.ended(&RowEnd::of_outcome(&outcome))?;
+                return Ok(Told::Done(outcome));
+            }
         }
     }
 }

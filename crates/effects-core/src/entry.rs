@@ -36,10 +36,14 @@ pub enum Fact {
         /// The `Idempotency-Key` of the submission.
         idempotency_key: String,
     },
-    /// The task exists.
+    /// A task exists. A run whose repeated submission made two tasks records each of them; it follows
+    /// the first.
     Created {
         /// Its id.
         task_id: TaskId,
+        /// The `X-Request-Id` of the attempt that made it, where that is known.
+        #[serde(default)]
+        request_id: Option<String>,
     },
     /// The intents so far made no task: the submission was refused, or never left. Another intent
     /// may follow. It is not said as long as the fate of one attempt is unknown.

@@ -158,7 +158,7 @@ mod upload;
 mod wire;
 
 pub use backoff::Backoff;
-pub use batch::{Batch, BatchStep, Budget, RunId, Widths};
+pub use batch::{Batch, BatchStep, RunId, Widths};
 pub use call::{Answer, Call, CallId, Exchange, Reply};
 pub use code::{Fault, ServiceCode};
 pub use download::{Download, DownloadStep, Receiver};
@@ -170,9 +170,10 @@ pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
 pub use event::Event;
 pub use format::ImageFormat;
 pub use journal::{
-    Attempt, Filter, Holder, Identity, JournalError, JournalStore, Occurrences, Opened,
-    PictureRecord, Record, Resolution, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber,
-    RowPhoto, SignedUrl, Spend, SpendBy, Standing, Which,
+    Admission, Attempt, Budget, Filter, Holder, Holding, Identity, JournalError, JournalStore,
+    KnownPrices, MemoryStore, Occurrences, Opened, OverBudget, PictureRecord, Record, Resolution,
+    Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, RowPhoto, ScopeNumber, ScopeState,
+    SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
 };
 pub use origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};

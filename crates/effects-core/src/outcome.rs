@@ -75,6 +75,7 @@ impl fmt::Display for Refused {
             }
             ErrorKind::RateLimited => f.write_str("the service throttles")?,
             ErrorKind::Transport => f.write_str("the service cannot be reached")?,
+            ErrorKind::BudgetExceeded => f.write_str("the budget does not allow it")?,
             _ => f.write_str("the request was refused")?,
         }
         write!(f, " ({})", self.trouble)?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::call::{Answer, Call};
 use crate::entry::Entry;
-use crate::journal::JournalError;
+use crate::journal::{Admission, JournalError, RowEnd};
 use crate::time::Time;
 
 /// Makes exchanges, blocking the thread.
@@ -45,25 +45,43 @@ pub trait AsyncClock: Send + Sync {
 
 /// Makes entries durable, blocking the thread. No driver goes on before it has.
 pub trait Journal: Send + Sync {
-    /// Returns once the entry would survive the end of the process. An entry whose writing was
-    /// interrupted comes again under the same id.
+    /// Returns once the entry would survive the end of the process, or says that an intent does not
+    /// fit into a budget (yet). An entry whose writing was interrupted comes again under the same id.
     ///
     /// # Errors
     ///
     /// [`JournalError`] when it would not; the driver then sends nothing more.
-    fn write(&self, entry: &Entry) -> Result<(), JournalError>;
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError>;
+
+    /// Takes note of how the run ended. It returns at once; a driver calls it when a run is over.
+    ///
+    /// # Errors
+    ///
+    /// When it is known already that it cannot be kept.
+    fn ended(&self, _end: &RowEnd) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// Makes entries durable, without blocking; otherwise like [`Journal`].
 #[async_trait]
 pub trait AsyncJournal: Send + Sync {
-    /// Returns once the entry would survive the end of the process. An entry whose writing was
-    /// interrupted comes again under the same id.
+    /// Returns once the entry would survive the end of the process, or says that an intent does not
+    /// fit into a budget (yet). An entry whose writing was interrupted comes again under the same id.
     ///
     /// # Errors
     ///
     /// [`JournalError`] when it would not; the driver then sends nothing more.
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError>;
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError>;
+
+    /// Takes note of how the run ended. It returns at once; a driver calls it when a run is over.
+    ///
+    /// # Errors
+    ///
+    /// When it is known already that it cannot be kept.
+    fn ended(&self, _end: &RowEnd) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// No journal: nothing is kept, everything is confirmed at once.
@@ -71,14 +89,14 @@ pub trait AsyncJournal: Send + Sync {
 pub struct NoJournal;
 
 impl Journal for NoJournal {
-    fn write(&self, _entry: &Entry) -> Result<(), JournalError> {
-        Ok(())
+    fn write(&self, _entry: &Entry) -> Result<Admission, JournalError> {
+        Ok(Admission::Admitted)
     }
 }
 
 #[async_trait]
 impl AsyncJournal for NoJournal {
-    async fn write(&self, _entry: &Entry) -> Result<(), JournalError> {
-        Ok(())
+    async fn write(&self, _entry: &Entry) -> Result<Admission, JournalError> {
+        Ok(Admission::Admitted)
     }
 }

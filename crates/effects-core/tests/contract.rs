@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use common::{Scene, policy, repeating, seconds};
 use effects_core::{
-    Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome, Repeat, Reply, Run,
-    Saved, Step, Time, Told, Why, drive, drive_on,
+    Admission, Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome, Repeat,
+    Reply, Run, Saved, Step, Time, Told, Why, drive, drive_on,
 };
 use effects_testkit::{Fate, Life, Note, Response};
 
@@ -185,7 +185,7 @@ fn whoever_leaves_during_the_submission_still_learns_the_id() {
     scene.answer(&call, 200, r#"{"id":"t-1"}"#);
     let step = scene.run.step(scene.world.now());
     assert!(
-        matches!(&step, Step::Record(Entry { fact: Fact::Created { task_id }, .. }) if task_id.as_str() == "t-1"),
+        matches!(&step, Step::Record(Entry { fact: Fact::Created { task_id, .. }, .. }) if task_id.as_str() == "t-1"),
         "{step:?}"
     );
     let Step::Done(Outcome::Detached(detached)) = ({
@@ -337,14 +337,14 @@ fn two_runs_that_were_given_the_same_seed_have_names_of_their_own() {
 struct Failing(Mutex<(u32, Vec<Entry>)>);
 
 impl Journal for Failing {
-    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let (left, kept) = &mut *self.0.lock().unwrap();
         if let Some(less) = left.checked_sub(1) {
             *left = less;
             return Err(JournalError::Unwritable("disk full".to_owned()));
         }
         kept.push(entry.clone());
-        Ok(())
+        Ok(Admission::Admitted)
     }
 }
 

@@ -545,3 +545,26 @@ fn an_answer_to_a_call_that_is_not_out_is_ignored() {
     scene.run.reply(scene.world.now(), call.id, reply);
     assert_eq!(scene.run.save(), before);
 }
+
+/// A process that was suspended between the record and the sending may have lost its lease: another
+/// process takes such an intent for doubtful, so it must not leave late.
+#[test]
+fn an_intent_that_was_not_sent_in_time_is_recorded_anew() {
+    let mut scene = Scene::submitting(policy());
+    let mut now = scene.world.now();
+    let Step::Record(first) = scene.run.step(now) else { panic!() };
+    scene.run.recorded(first.id);
+    now = now + Duration::from_secs(60);
+    let Step::Record(released) = scene.run.step(now) else { panic!("it left a minute late") };
+    assert!(matches!(released.fact, Fact::Released { .. }), "{released:?}");
+    scene.run.recorded(released.id);
+    let Step::Record(second) = scene.run.step(now) else { panic!() };
+    let (Fact::Intent { request_id: one, .. }, Fact::Intent { request_id: other, .. }) =
+        (&first.fact, &second.fact)
+    else {
+        panic!("{first:?} {second:?}")
+    };
+    assert_ne!(one, other);
+    scene.run.admission(now, second.id, &effects_core::Admission::Admitted);
+    assert!(matches!(scene.run.step(now), Step::Send(_)));
+}

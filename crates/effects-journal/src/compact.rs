@@ -15,9 +15,10 @@ pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
     let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
         (SELECT task FROM rows WHERE state = 'completed' AND changed <= ?1)";
     desk.run(sql, params![before])?;
-    let sql = "UPDATE rows SET attempts = NULL, reason = NULL
+    // Attempts of unknown outcome beside the task are money that may have been spent.
+    let sql = "UPDATE rows SET attempts = iif(open_tasks > 0, attempts, NULL), reason = NULL
         WHERE state IN ('completed', 'failed') AND changed <= ?1
-        AND (attempts IS NOT NULL OR reason IS NOT NULL)";
+        AND (attempts IS NOT NULL AND open_tasks = 0 OR reason IS NOT NULL)";
     Ok(desk.run(sql, params![before])?)
 }
 

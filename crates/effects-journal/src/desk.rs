@@ -125,19 +125,29 @@ impl<'a> Desk<'a> {
                 self.run("DELETE FROM owners WHERE id = ?1", params![owner])?;
             }
         }
-        Ok(())
+        self.forget_scopes()
+    }
+
+    /// Forgets scopes without a name whose owner is gone.
+    fn forget_scopes(&self) -> rusqlite::Result<()> {
+        let gone = "SELECT number FROM scopes WHERE owner IS NOT NULL
+            AND owner NOT IN (SELECT id FROM owners)";
+        self.run(&format!("DELETE FROM scope_rows WHERE scope IN ({gone})"), params![])?;
+        self.run(&format!("DELETE FROM scopes WHERE number IN ({gone})"), params![]).map(drop)
     }
 
     /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
     /// doubtful: nobody is left who will know.
     pub(crate) fn let_go_of_all(&self) -> rusqlite::Result<()> {
-        let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE owner = ?1
-            AND state IN ('created', 'released')";
+        let sql = "UPDATE rows SET owner = NULL, claim = NULL,
+                open_tasks = iif(state = 'released', 0, open_tasks)
+            WHERE owner = ?1 AND state IN ('created', 'released')";
         self.run(sql, params![self.me.id]).map(drop)
     }
 
     pub(crate) fn leave(&self) -> rusqlite::Result<()> {
-        self.run("DELETE FROM owners WHERE id = ?1", params![self.me.id]).map(drop)
+        self.run("DELETE FROM owners WHERE id = ?1", params![self.me.id])?;
+        self.forget_scopes()
     }
 
     fn find_owner(&self, owner: i64) -> rusqlite::Result<Option<(Process, Time)>> {

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use effects_core::{
     Filter, Identity, JournalError, JournalStore, Opened, Origin, Record, Resolution, Row,
-    RowJournal, RowName, RowNumber, Spend, SpendBy, Standing, Time,
+    RowJournal, RowName, RowNumber, ScopeNumber, ScopeState, Spend, SpendBy, Standing, Time,
 };
 
+use crate::budget;
 use crate::counter::Counter;
 use crate::desk::{Desk, Owner};
 use crate::door::Door;
@@ -203,6 +204,22 @@ impl JournalStore for SqliteJournal {
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
         let origin = origin.cloned();
         self.counter.ask(Needs::Reading, move |desk| books::spend(desk, by, origin.as_ref()))
+    }
+
+    fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
+        let name = name.map(str::to_owned);
+        self.counter.ask(Needs::Writing, move |desk| budget::open_scope(desk, name.as_deref()))
+    }
+
+    fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
+        let rows = rows.to_vec();
+        self.counter.ask(Needs::Writing, move |desk| {
+            rows.iter().try_for_each(|row| budget::add_to_scope(desk, scope, row))
+        })
+    }
+
+    fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
+        self.counter.ask(Needs::Reading, move |desk| budget::scope_state(desk, scope, None))
     }
 
     fn flush(&self) -> Result<(), JournalError> {

@@ -38,6 +38,7 @@
 //! ```
 
 mod books;
+mod budget;
 mod compact;
 mod counter;
 mod desk;

@@ -2,9 +2,11 @@
 
 use effects_core::{Attempt, Identity, TaskId, Time};
 use rusqlite::{OptionalExtension, params};
+use rust_decimal::Decimal;
 
+use crate::budget::note_reservation;
 use crate::desk::{Desk, Fail};
-use crate::rows::attempts;
+use crate::rows::{attempts, decimal};
 use crate::steps::Claim;
 
 /// Of a row, what decides on its next step.
@@ -14,6 +16,8 @@ pub(crate) struct Line {
     pub(crate) owner: Option<i64>,
     pub(crate) claim: Option<i64>,
     pub(crate) task: Option<i64>,
+    /// How many tasks it holds a reservation for.
+    pub(crate) open_tasks: u64,
     attempts: Option<String>,
 }
 
@@ -29,8 +33,8 @@ pub(crate) enum State {
 
 impl Line {
     pub(crate) fn find(desk: &Desk<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
-        let sql =
-            "SELECT number, state, owner, claim, task, attempts FROM rows WHERE identity = ?1";
+        let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
+             WHERE identity = ?1";
         let mut query = desk.database.prepare_cached(sql)?;
         let line = query.query_row(params![identity.as_bytes()], |row| {
             let state: String = row.get(1)?;
@@ -49,6 +53,7 @@ impl Line {
                 claim: row.get(3)?,
                 task: row.get(4)?,
                 attempts: row.get(5)?,
+                open_tasks: row.get(6)?,
             })
         });
         Ok(line.optional()?)
@@ -70,34 +75,59 @@ impl Line {
         Ok(query.query_row(values, |row| row.get(0)).optional()?)
     }
 
+    /// Whether a run may write an intent for it.
+    pub(crate) fn may_intend(&self, desk: &Desk<'_>, claim: &Claim) -> Result<bool, Fail> {
+        let mine = self.is_of(desk, claim);
+        Ok(match self.state {
+            State::Intent => mine,
+            State::Released => mine || desk.holder(self.owner)?.is_none(),
+            State::Failed => claim.renews.is_some() && self.task == claim.renews,
+            State::Doubtful | State::Created | State::Completed => false,
+        })
+    }
+
+    /// What a task of it cost, as far as is known, in USD.
+    pub(crate) fn cost_of(&self, desk: &Desk<'_>, task: i64) -> Result<Option<Decimal>, Fail> {
+        let mut query = desk.database.prepare_cached("SELECT cost FROM tasks WHERE number = ?1")?;
+        let cost: Option<String> = query.query_row([task], |row| row.get(0))?;
+        cost.as_deref().map(decimal).transpose()
+    }
+
     pub(crate) fn submit(
         &self,
         desk: &Desk<'_>,
         claim: &Claim,
-        attempt: &Attempt,
+        open: &[Attempt],
     ) -> Result<(), Fail> {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
             owner = ?4, claim = ?5 WHERE number = ?1";
-        let open = json(std::slice::from_ref(attempt));
         let now = desk.now.as_millis();
-        desk.run(sql, params![self.number, open, now, desk.me.id, claim.number])?;
+        desk.run(sql, params![self.number, json(open), now, desk.me.id, claim.number])?;
         Ok(())
     }
 
-    pub(crate) fn give_task(&self, desk: &Desk<'_>, task: &TaskId, at: Time) -> Result<(), Fail> {
+    /// `open` are the attempts that are still of unknown outcome.
+    pub(crate) fn give_task(
+        &self,
+        desk: &Desk<'_>,
+        task: &TaskId,
+        at: Time,
+        open: &[Attempt],
+    ) -> Result<(), Fail> {
         let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3)";
         desk.run(sql, params![self.number, task.as_str(), at.as_millis()])?;
         let sql = "UPDATE rows SET state = 'created', task = ?2, former = NULL, reason = NULL,
-            changed = ?3 WHERE number = ?1";
+            changed = ?3, attempts = ?4 WHERE number = ?1";
         let number = desk.database.last_insert_rowid();
-        desk.run(sql, params![self.number, number, desk.now.as_millis()])?;
+        let open = (!open.is_empty()).then(|| json(open));
+        desk.run(sql, params![self.number, number, desk.now.as_millis(), open])?;
         Ok(())
     }
 
     pub(crate) fn free(&self, desk: &Desk<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
         desk.run(sql, params![self.number])?;
-        Ok(())
+        note_reservation(desk, self.number)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::{AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd, RowJournal};
+use effects_core::{
+    Admission, AsyncJournal, Budget, Entry, Fact, Journal, JournalError, RowEnd, RowJournal,
+};
 
 use crate::counter::Counter;
 use crate::keeper::{Needs, errand};
@@ -26,6 +28,8 @@ pub(crate) struct OpenRow {
 #[derive(Debug, Default)]
 struct Hand {
     taken: bool,
+    /// What its submissions have to fit into.
+    budgets: Vec<Budget>,
     /// The entry that could not be written: to be tried once more before the row is settled.
     unwritten: Option<Entry>,
 }
@@ -42,8 +46,9 @@ impl OpenRow {
         let (entry, kept) = (entry.clone(), entry.clone());
         // Should the write fail, or nobody learn of it, the entry is not forgotten.
         self.hand().unwritten = Some(kept);
+        let budgets = self.hand().budgets.clone();
         let act = move |desk: &crate::desk::Desk<'_>| {
-            let written = steps::write(desk, &claim, &entry)?;
+            let written = steps::write(desk, &claim, &budgets, &entry)?;
             // Should the commit fail now, the row was not lost by it.
             if let Err(JournalError::Taken { .. }) = written {
                 standing.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
@@ -55,7 +60,7 @@ impl OpenRow {
         Ok(promise)
     }
 
-    fn written(&self, answer: Option<Result<Written, JournalError>>) -> Result<(), JournalError> {
+    fn written(&self, answer: Option<Result<Written, JournalError>>) -> Written {
         let answer = answer.unwrap_or_else(|| Err(self.counter.gone()))?;
         // Durable, or for another run: either way not to be tried again.
         self.hand().unwritten = None;
@@ -68,21 +73,33 @@ impl OpenRow {
 }
 
 impl Journal for OpenRow {
-    fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.wait();
         self.written(answer)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.settle(end)
     }
 }
 
 #[async_trait]
 impl AsyncJournal for OpenRow {
-    async fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.await;
         self.written(answer)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.settle(end)
     }
 }
 
 impl RowJournal for OpenRow {
+    fn charge_to(&self, budgets: &[Budget]) {
+        budgets.clone_into(&mut self.hand().budgets);
+    }
+
     fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
         let unwritten = self.hand().unwritten.take();
         let (claim, end) = (Arc::clone(&self.claim), end.clone());
@@ -93,7 +110,7 @@ impl RowJournal for OpenRow {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
                     steps::withdraw(desk, &claim, &request_id)?;
                 }
-                Some(entry) => drop(steps::write(desk, &claim, &entry)?),
+                Some(entry) => drop(steps::write(desk, &claim, &[], &entry)?),
                 None => {}
             }
             steps::settle(desk, &claim, &end)

@@ -148,7 +148,7 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
+const STEPS: [&str; 3] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
 /// whose hands it is; its `task` is the current one, its `former` the failed one that a renewal
@@ -210,6 +210,56 @@ const FORMAT_1: &str = "
 /// What the file itself is to remember: when it was last compacted.
 const FORMAT_2: &str = "
     CREATE TABLE notes (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// Money: scopes with what their rows have paid, the highest cost seen of each template and size, and
+/// for each row how many tasks it holds a reservation for, at what price each. `attempts` are from
+/// now on those of unknown outcome alone, also beside a task. A picture's size and hash tell whether
+/// a file is the one that was saved; the journal's id tells it from another.
+const FORMAT_3: &str = "
+    ALTER TABLE rows ADD COLUMN open_tasks INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rows ADD COLUMN reserved TEXT;
+    ALTER TABLE pictures ADD COLUMN size INTEGER;
+    ALTER TABLE pictures ADD COLUMN digest BLOB;
+    CREATE INDEX tasks_by_row ON tasks (row);
+    CREATE TABLE scopes (
+        number INTEGER PRIMARY KEY,
+        name TEXT UNIQUE,
+        owner INTEGER,
+        paid TEXT NOT NULL DEFAULT '0',
+        costs_seen INTEGER NOT NULL DEFAULT 0,
+        highest_seen TEXT,
+        unreadable INTEGER NOT NULL DEFAULT 0,
+        unreadable_row INTEGER
+    ) STRICT;
+    CREATE TABLE scope_rows (
+        identity BLOB NOT NULL,
+        scope INTEGER NOT NULL REFERENCES scopes (number),
+        PRIMARY KEY (identity, scope)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX scope_rows_by_scope ON scope_rows (scope);
+    CREATE TABLE prices (
+        origin TEXT NOT NULL,
+        template TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        highest TEXT NOT NULL,
+        PRIMARY KEY (origin, template, width, height)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO prices
+        SELECT origin, template, width, height, cost FROM (
+            SELECT r.origin, r.template, coalesce(r.width, 0) AS width,
+                coalesce(r.height, 0) AS height, t.cost, max(CAST(t.cost AS REAL)) AS highest
+            FROM tasks t JOIN rows r ON r.number = t.row WHERE t.cost IS NOT NULL
+            GROUP BY 1, 2, 3, 4
+        ) WHERE highest > 0;
+    UPDATE rows SET attempts = NULL WHERE state IN ('created', 'completed', 'failed');
+    UPDATE rows SET open_tasks = 1 WHERE state = 'created';
+    UPDATE rows SET open_tasks = json_array_length(coalesce(attempts, '[]'))
+        WHERE state IN ('intent', 'doubtful');
+    CREATE INDEX rows_reserving ON rows (number) WHERE open_tasks > 0;
+    CREATE TABLE journal (id TEXT NOT NULL) STRICT;
+    INSERT INTO journal (id) VALUES (lower(hex(randomblob(16))));
 ";
 
 const NAP: Duration = Duration::from_millis(2);

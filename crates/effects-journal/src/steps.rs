@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use effects_core::{
-    Attempt, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd, RowNumber, ServiceCode,
-    Size, TaskId, Time,
+    Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd,
+    RowNumber, ServiceCode, Size, TaskId, Time,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 
+use crate::budget;
 use crate::desk::{Desk, Fail};
 use crate::line::{Line, State, json};
 use crate::rows::PathColumn;
@@ -22,17 +23,26 @@ pub(crate) struct Claim {
     pub(crate) renews: Option<i64>,
 }
 
-/// What an entry came to: durable, or not for this run to write.
-pub(crate) type Written = Result<(), JournalError>;
+/// What an entry came to: durable, over a budget, or not for this run to write.
+pub(crate) type Written = Result<Admission, JournalError>;
 
-/// Makes an entry of a run durable. Saying the same again changes nothing.
-pub(crate) fn write(desk: &Desk<'_>, claim: &Claim, entry: &Entry) -> Result<Written, Fail> {
+/// Makes an entry of a run durable, if it fits into its budgets. Saying the same again changes
+/// nothing.
+pub(crate) fn write(
+    desk: &Desk<'_>,
+    claim: &Claim,
+    budgets: &[Budget],
+    entry: &Entry,
+) -> Result<Written, Fail> {
     match &entry.fact {
         Fact::Intent { request_id, idempotency_key, .. } => {
             let (request_id, idempotency_key) = (request_id.clone(), idempotency_key.clone());
-            intend(desk, claim, Attempt { request_id, idempotency_key, at: entry.at })
+            let attempt = Attempt { request_id, idempotency_key, at: entry.at };
+            intend(desk, claim, budgets, attempt)
         }
-        Fact::Created { task_id } => create(desk, claim, task_id, entry.at),
+        Fact::Created { task_id, request_id } => {
+            create(desk, claim, task_id, request_id.as_deref(), entry.at)
+        }
         Fact::Released { reason } => release(desk, claim, reason),
         // What this version does not know, it cannot keep: nothing more is to be sent on it.
         other => Err(JournalError::Unwritable(format!("it knows no such fact: {other:?}")).into()),
@@ -55,7 +65,7 @@ pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Resu
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
     desk.run(sql, params![line.number, json(&open), desk.now.as_millis()])?;
-    Ok(())
+    budget::note_reservation(desk, line.number)
 }
 
 /// What a run came to.
@@ -154,7 +164,7 @@ pub(crate) fn resolve(
         return Err(JournalError::TaskOfAnotherRow { row: RowNumber(known) }.into());
     }
     let submitted = line.attempts()?.last().map_or(desk.now, |attempt| attempt.at);
-    line.give_task(desk, task, submitted)?;
+    line.give_task(desk, task, submitted, &[])?;
     line.free(desk)
 }
 
@@ -164,59 +174,91 @@ pub(crate) fn current_task(desk: &Desk<'_>, identity: &Identity) -> Result<Optio
 }
 
 /// The inserter alone may submit, and whoever it was may say so again.
-fn intend(desk: &Desk<'_>, claim: &Claim, attempt: Attempt) -> Result<Written, Fail> {
-    let Some(line) = Line::find(desk, &claim.row.identity)? else {
-        insert(desk, &claim.row, "intent", &[attempt], Some(claim.number))?;
-        return Ok(Ok(()));
-    };
-    let mine = line.is_of(desk, claim);
-    let renewal =
-        line.state == State::Failed && claim.renews.is_some() && line.task == claim.renews;
-    match line.state {
-        State::Intent if mine => {
-            let mut open = line.attempts()?;
-            if open.last() != Some(&attempt) {
-                open.push(attempt);
-            }
-            let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
-            desk.run(sql, params![line.number, json(&open), desk.now.as_millis()])?;
-        }
-        State::Released if mine || desk.holder(line.owner)?.is_none() => {
-            line.submit(desk, claim, &attempt)?;
-        }
-        State::Failed if renewal => {
-            let sql = "UPDATE rows SET former = task, task = NULL, renewals = renewals + 1
-                WHERE number = ?1";
-            desk.run(sql, params![line.number])?;
-            line.submit(desk, claim, &attempt)?;
-        }
-        _ => return Ok(Err(JournalError::Taken { row: RowNumber(line.number) })),
+fn intend(
+    desk: &Desk<'_>,
+    claim: &Claim,
+    budgets: &[Budget],
+    attempt: Attempt,
+) -> Result<Written, Fail> {
+    let line = Line::find(desk, &claim.row.identity)?;
+    if let Some(line) = &line
+        && !line.may_intend(desk, claim)?
+    {
+        return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
     }
-    Ok(Ok(()))
+    let mut open = line.as_ref().map_or(Ok(Vec::new()), Line::attempts)?;
+    if open.last() != Some(&attempt) {
+        open.push(attempt);
+    }
+    let tasks = open.len() as u64;
+    let is_covered = line.as_ref().is_some_and(|line| line.open_tasks >= tasks);
+    let price = match budget::ask(desk, &claim.row, budgets, tasks, is_covered)? {
+        Ok(price) => price,
+        Err(refused) => return Ok(Ok(refused)),
+    };
+    let number = match line {
+        None => insert(desk, &claim.row, "intent", &open, Some(claim.number))?,
+        Some(line) => {
+            if line.state == State::Failed {
+                let sql = "UPDATE rows SET former = task, task = NULL, renewals = renewals + 1
+                    WHERE number = ?1";
+                desk.run(sql, params![line.number])?;
+            }
+            line.submit(desk, claim, &open)?;
+            line.number
+        }
+    };
+    if let Some(price) = price {
+        let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
+        desk.run(sql, params![number, price.to_string()])?;
+    }
+    budget::note_reservation(desk, number)?;
+    Ok(Ok(Admission::Admitted))
 }
 
 /// The task exists, so it is kept whatever became of the row meanwhile: if this run lost it, under
 /// a row of the task's own.
-fn create(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<Written, Fail> {
+fn create(
+    desk: &Desk<'_>,
+    claim: &Claim,
+    task: &TaskId,
+    request_id: Option<&str>,
+    at: Time,
+) -> Result<Written, Fail> {
     let Some(line) = Line::find(desk, &claim.row.identity)? else {
         insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
-        return create(desk, claim, task, at);
+        return create(desk, claim, task, request_id, at);
     };
     if line.task_number(desk, task)?.is_some() {
-        return Ok(Ok(()));
+        return Ok(Ok(Admission::Admitted));
+    }
+    // The attempt that made the task is in doubt no more; the others still are.
+    let mut attempts = line.attempts()?;
+    let named = attempts.iter().position(|open| Some(open.request_id.as_str()) == request_id);
+    let mine = line.is_of(desk, claim) || named.is_some();
+    if let Some(place) = named.or((mine && !attempts.is_empty()).then_some(0)) {
+        attempts.remove(place);
     }
     let open = matches!(line.state, State::Intent | State::Doubtful | State::Released);
-    if open && line.is_of(desk, claim) {
-        line.give_task(desk, task, at)?;
+    if open && mine {
+        line.give_task(desk, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
         desk.run(sql, params![line.number, desk.me.id, claim.number])?;
-        return Ok(Ok(()));
+        budget::note_reservation(desk, line.number)?;
+        return Ok(Ok(Admission::Admitted));
     }
     let kept = stray(desk, claim, task, at)?;
+    if mine {
+        // A repeated submission made a second task: it is kept as a row of its own.
+        let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
+        desk.run(sql, params![line.number, json(&attempts)])?;
+        budget::note_reservation(desk, line.number)?;
+        return Ok(Ok(Admission::Admitted));
+    }
     Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
 }
 
-/// The number of the row that is this task's alone.
+/// The number of the row that is this task's alone. It counts in the scopes of the run's row.
 fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64, Fail> {
     let identity = Identity::of_task(&claim.row.origin, task);
     let row = Row { identity, key: None, ..claim.row.clone() };
@@ -226,7 +268,12 @@ fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64,
     insert(desk, &row, "intent", &[], None)?;
     let inserted = Line::find(desk, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    line.give_task(desk, task, at)?;
+    line.give_task(desk, task, at, &[])?;
+    let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
+        WHERE number = ?1";
+    desk.run(sql, params![line.number, claim.row.identity.as_bytes()])?;
+    budget::share_scopes(desk, &claim.row.identity, &row.identity)?;
+    budget::note_reservation(desk, line.number)?;
     Ok(line.number)
 }
 
@@ -238,7 +285,7 @@ fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail
         // Said before, or a person was faster: there is nothing left to release.
         _ => {}
     }
-    Ok(Ok(()))
+    Ok(Ok(Admission::Admitted))
 }
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
@@ -250,7 +297,7 @@ fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
             owner = iif(former IS NULL, owner, NULL), claim = iif(former IS NULL, claim, NULL)
         WHERE number = ?1";
     desk.run(sql, params![line.number, desk.now.as_millis(), reason])?;
-    Ok(())
+    budget::note_reservation(desk, line.number)
 }
 
 struct Verdict<'a> {
@@ -273,7 +320,7 @@ fn conclude(
     };
     if line.task_number(desk, task)?.is_none() {
         // Its id never reached the journal, and this does.
-        let written = create(desk, claim, task, desk.now)?;
+        let written = create(desk, claim, task, None, desk.now)?;
         match Line::find(desk, &claim.row.identity)? {
             Some(found) if written.is_ok() => line = found,
             _ => return Ok(None),
@@ -282,6 +329,8 @@ fn conclude(
     let Some(number) = line.task_number(desk, task)? else {
         return Ok(None);
     };
+    let before = line.cost_of(desk, number)?;
+    let was_unreadable = line.state == State::Completed && before.is_none();
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
@@ -289,10 +338,16 @@ fn conclude(
     desk.run(sql, params![number, desk.now.as_millis(), cost, code, verdict.message])?;
     if line.task == Some(number) {
         let sql = "UPDATE rows SET state = ?2, owner = NULL, claim = NULL, former = NULL,
-            reason = NULL, changed = ?3, attempts = iif(?2 = 'completed', NULL, attempts)
-            WHERE number = ?1";
+            reason = NULL, changed = ?3 WHERE number = ?1";
         desk.run(sql, params![line.number, verdict.state, desk.now.as_millis()])?;
+        let is_unreadable =
+            verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
+        budget::note_unreadable(desk, &claim.row, line.number, was_unreadable, is_unreadable)?;
     }
+    if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
+        budget::book(desk, &claim.row, cost, before)?;
+    }
+    budget::note_reservation(desk, line.number)?;
     Ok(Some(number))
 }
 
@@ -327,7 +382,7 @@ fn insert(
     state: &str,
     open: &[Attempt],
     claim: Option<i64>,
-) -> Result<(), Fail> {
+) -> Result<u64, Fail> {
     let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
             tag, target, state, attempts, begun, changed, owner, claim)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)";
@@ -349,5 +404,5 @@ fn insert(
         claim,
     ];
     desk.run(sql, values)?;
-    Ok(())
+    Ok(desk.database.last_insert_rowid().unsigned_abs())
 }

@@ -187,7 +187,7 @@ fn race(journal: &SqliteJournal, number: usize) {
     let opened = journal.open(&row(&format!("cat{number}"))).unwrap();
     let Opened::Submit(open) = opened else { return };
     match Journal::write(&*open, &intent(0)) {
-        Ok(()) => tell("intent", number),
+        Ok(_) => tell("intent", number),
         Err(JournalError::Taken { .. }) => return tell("taken", number),
         Err(error) => panic!("{error}"),
     }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings};
 use effects_core::pace::Pacer;
 use effects_core::{
-    AsyncJournal, Budget, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy,
-    Reference, Run, TaskId, Widths,
+    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference, Run,
+    TaskId, Widths,
 };
 
 use crate::clock::TokioClock;
@@ -119,24 +119,24 @@ impl Client {
     /// room comes, and their ends come as they do, in no order. Needs a tokio runtime to be called.
     ///
     /// ```no_run
-    /// # use effects_reqwest::{Budget, Client, EffectRequest, Template, Widths};
+    /// # use effects_reqwest::{Client, EffectRequest, Template, Widths};
     /// # async fn example() -> Result<(), effects_reqwest::Error> {
     /// # let client = Client::from_env()?;
     /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
     /// let requests: Result<Vec<_>, _> =
     ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
-    /// let mut ends = client.run_many(requests?, Widths::default(), Budget::unlimited());
+    /// let mut ends = client.run_many(requests?, Widths::default());
     /// while let Some(ended) = ends.next().await {
     ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn run_many<I>(&self, jobs: I, widths: Widths, budget: Budget) -> RunMany
+    pub fn run_many<I>(&self, jobs: I, widths: Widths) -> RunMany
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn AsyncJournal>>> + 'static>,
     {
-        RunMany::start(self, jobs.into_iter().map(Into::into), widths, budget)
+        RunMany::start(self, jobs.into_iter().map(Into::into), widths)
     }
 
     /// A batch that stays open, for runs that come one by one and are waited for one by one. Needs

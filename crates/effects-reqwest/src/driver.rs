@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use effects_client::{Begin, Job, Rows, telemetry, unrecorded};
 use effects_core::{
-    Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId, Effect,
-    Entry, Error, JournalError, RunId, Time,
+    Admission, Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId,
+    Effect, Entry, Error, JournalError, Outcome, RowEnd, RunId, Time,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -40,7 +40,7 @@ pub(crate) trait Crowd: Send + 'static {
 /// What comes back to the driver. Thousands may come at once, so each is small.
 pub(crate) enum Arrival<W> {
     Answered(Box<(RunId, CallId, Answer)>),
-    Written(Box<(RunId, Entry, Result<(), JournalError>)>),
+    Written(Box<(RunId, Entry, Result<Admission, JournalError>)>),
     Word(W),
 }
 
@@ -123,7 +123,10 @@ impl<C: Crowd> Driver<C> {
                 BatchStep::Notify(run, event) => {
                     telemetry::tell(&self.driving.rows.span(run), &event);
                 }
-                BatchStep::Done(run, outcome) => self.end(run, outcome.into_result()),
+                BatchStep::Done(run, outcome) => {
+                    self.settle(run, &outcome);
+                    self.end(run, outcome.into_result());
+                }
                 BatchStep::Empty => return,
             }
         }
@@ -174,14 +177,29 @@ impl<C: Crowd> Driver<C> {
         }
     }
 
-    fn written(&mut self, run: RunId, entry: &Entry, written: Result<(), JournalError>) {
+    fn written(&mut self, run: RunId, entry: &Entry, written: Result<Admission, JournalError>) {
         match written {
-            Ok(()) => self.driving.batch.recorded(run, entry.id),
+            Ok(admission) => {
+                let now = self.driving.now();
+                self.driving.batch.admission(now, run, entry.id, &admission);
+            }
             Err(error) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
                 self.driving.batch.give_up(run);
                 self.end(run, Err(unrecorded(&error, entry)));
             }
+        }
+    }
+
+    /// Tells the journal how a run ended, before any other run asks whether its budget has changed.
+    fn settle(&self, run: RunId, outcome: &Outcome) {
+        let journal = self.driving.rows.journal(run).map(Arc::as_ref);
+        let settled = journal
+            .unwrap_or_else(|| self.driving.client.journal())
+            .ended(&RowEnd::of_outcome(outcome));
+        if let Err(error) = settled {
+            // The run has its outcome all the same, and the journal's next flush fails.
+            tracing::warn!("the end of a run could not be recorded: {error}");
         }
     }
 

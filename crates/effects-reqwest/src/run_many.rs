@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use effects_client::{Backlog, Begin, Ended, Queue, draw, fresh_seed, too_late};
-use effects_core::{AsyncClock, Batch, Budget, Effect, Error, Widths};
+use effects_core::{AsyncClock, Batch, Effect, Error, Widths};
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -31,7 +31,7 @@ pub struct RunMany {
 type Words = UnboundedSender<Arrival<Word>>;
 
 impl RunMany {
-    pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths, budget: Budget) -> Self
+    pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths) -> Self
     where
         I: Iterator<Item = AsyncJob> + Send + 'static,
     {
@@ -42,7 +42,7 @@ impl RunMany {
         let drawn = Drawn { tell, wish, queue, detached: false };
         let now = client.shared().clock.now();
         let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
-        let (driver, words) = Driver::new(client, batch.with_budget(budget), drawn);
+        let (driver, words) = Driver::new(client, batch, drawn);
         let drawer = words.clone();
         thread::spawn(move || {
             draw(jobs, wishes, |job| drawer.send(Arrival::Word(Word::Drawn(job))).is_ok());

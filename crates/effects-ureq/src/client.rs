@@ -9,8 +9,8 @@ use effects_client::{
 };
 use effects_core::pace::Pacer;
 use effects_core::{
-    Budget, Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference,
-    Run, TaskId, Widths,
+    Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference, Run,
+    TaskId, Widths,
 };
 
 use crate::run_many::RunMany;
@@ -116,21 +116,21 @@ impl Client {
     /// room comes, and their ends come as they do, in no order.
     ///
     /// ```no_run
-    /// # use effects_ureq::{Budget, Client, EffectRequest, Template, Widths};
+    /// # use effects_ureq::{Client, EffectRequest, Template, Widths};
     /// # let client = Client::from_env()?;
     /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
     /// let requests: Result<Vec<_>, _> =
     ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
-    /// for ended in client.run_many(requests?, Widths::default(), Budget::unlimited()) {
+    /// for ended in client.run_many(requests?, Widths::default()) {
     ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
     /// }
     /// # Ok::<(), effects_ureq::Error>(())
     /// ```
-    pub fn run_many<I>(&self, jobs: I, widths: Widths, budget: Budget) -> RunMany
+    pub fn run_many<I>(&self, jobs: I, widths: Widths) -> RunMany
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn Journal>>> + 'static>,
     {
-        RunMany::start(self, jobs.into_iter().map(Into::into), widths, budget)
+        RunMany::start(self, jobs.into_iter().map(Into::into), widths)
     }
 
     /// A task submitted before, by whomever.

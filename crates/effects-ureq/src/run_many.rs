@@ -15,8 +15,8 @@ use effects_client::{
     unrecorded,
 };
 use effects_core::{
-    Answer, Batch, BatchStep, Budget, Call, CallId, Effect, Entry, Error, Journal, JournalError,
-    RunId, Time, Transport, Widths,
+    Admission, Answer, Batch, BatchStep, Call, CallId, Effect, Entry, Error, Journal, JournalError,
+    Outcome, RowEnd, RunId, Time, Transport, Widths,
 };
 use tracing::Span;
 
@@ -36,13 +36,13 @@ pub struct RunMany {
 }
 
 impl RunMany {
-    pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths, budget: Budget) -> Self
+    pub(crate) fn start<I>(client: &Client, jobs: I, widths: Widths) -> Self
     where
         I: Iterator<Item = Job<Arc<dyn Journal>>> + Send + 'static,
     {
         let (tell, ends) = channel();
         let stopper = Stopper::default();
-        let driver = Driver::new(client, widths, budget, stopper.clone(), tell);
+        let driver = Driver::new(client, widths, stopper.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let driver = thread::spawn(move || driver.run(jobs));
         Self { ends, backlog, arrive, stopper, driver: Some(driver) }
@@ -87,7 +87,7 @@ enum Errand {
 /// What a worker brings back.
 enum Arrival {
     Answered(RunId, CallId, Answer),
-    Written(RunId, Entry, Result<(), JournalError>),
+    Written(RunId, Entry, Result<Admission, JournalError>),
     /// The next job; `None` after the last.
     Drawn(Option<Box<Job<Arc<dyn Journal>>>>),
     /// The reader of ends has caught up.
@@ -111,13 +111,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(
-        client: &Client,
-        widths: Widths,
-        budget: Budget,
-        stopper: Stopper,
-        tell: mpsc::Sender<Ended>,
-    ) -> Self {
+    fn new(client: &Client, widths: Widths, stopper: Stopper, tell: mpsc::Sender<Ended>) -> Self {
         let (errands, queue) = channel();
         let (arrive, arrivals) = channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -130,7 +124,7 @@ impl Driver {
         let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
         Self {
             client: client.clone(),
-            batch: batch.with_budget(budget).with_pacer(client.pacer().clone()),
+            batch: batch.with_pacer(client.pacer().clone()),
             stopper,
             detached: false,
             tell,
@@ -178,6 +172,7 @@ impl Driver {
                 }
                 BatchStep::Notify(run, event) => telemetry::tell(&self.rows.span(run), &event),
                 BatchStep::Done(run, outcome) => {
+                    self.settle(run, &outcome);
                     let result = outcome.into_result();
                     self.end(run, result.map_err(|error| self.client.with_resume_line(error)));
                 }
@@ -194,6 +189,17 @@ impl Driver {
         }
         let now = self.now();
         self.rows.begin(&mut self.batch, *job, index, Begin::InTurn, now);
+    }
+
+    /// Tells the journal how a run ended, before any other run asks whether its budget has changed.
+    fn settle(&self, run: RunId, outcome: &Outcome) {
+        let journal = self.rows.journal(run).map(Arc::as_ref);
+        let settled =
+            journal.unwrap_or_else(|| self.client.journal()).ended(&RowEnd::of_outcome(outcome));
+        if let Err(error) = settled {
+            // The run has its outcome all the same, and the journal's next flush fails.
+            tracing::warn!("the end of a run could not be recorded: {error}");
+        }
     }
 
     fn end(&mut self, run: RunId, result: Result<Effect, Error>) {
@@ -242,7 +248,9 @@ impl Driver {
             Arrival::Drawn(job) => self.feed(job),
             // The next wish is granted.
             Arrival::Room => {}
-            Arrival::Written(run, entry, Ok(())) => self.batch.recorded(run, entry.id),
+            Arrival::Written(run, entry, Ok(admission)) => {
+                self.batch.admission(self.now(), run, entry.id, &admission);
+            }
             Arrival::Written(run, entry, Err(error)) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
                 self.batch.give_up(run);

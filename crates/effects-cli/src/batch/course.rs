@@ -11,6 +11,7 @@ use effects_core::{Effect, Error, Journal};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
+use super::budget::Ledgers;
 use super::item::{InHand, Item};
 use super::names::Claims;
 use super::queue::Queue;
@@ -24,6 +25,8 @@ pub(crate) struct Course {
     pub(crate) client: Client,
     /// None where nothing is journaled.
     pub(crate) ledger: Option<Ledger>,
+    /// Over memory, for a budget where nothing is journaled.
+    pub(crate) memory: Option<Ledger>,
     /// How many new paid tasks a failed row may have.
     pub(crate) retry_failed: u32,
     /// Files that rows want.
@@ -72,7 +75,7 @@ pub(crate) enum Wake {
 impl Course {
     pub(crate) fn new(
         client: Client,
-        ledger: Option<Ledger>,
+        ledgers: Ledgers,
         retry_failed: u32,
         claims: Claims,
         in_flight: u32,
@@ -80,7 +83,8 @@ impl Course {
     ) -> Self {
         Self {
             client,
-            ledger,
+            ledger: ledgers.journal,
+            memory: ledgers.memory,
             retry_failed,
             claims,
             rows: Queue::with_room(PREPARED_AHEAD),

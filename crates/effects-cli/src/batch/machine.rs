@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use effects_client::Stopper;
-use effects_core::{Budget, Effect, Error, ErrorKind, Widths};
+use effects_core::{Effect, Error, ErrorKind, Widths};
 
 use super::course::{Course, Wake};
 use super::ends;
@@ -23,7 +23,6 @@ use crate::failure::Failure;
 pub(crate) fn start(
     course: &Arc<Course>,
     widths: Widths,
-    budget: Budget,
     source: impl FnOnce(&Course) -> Result<(), Error> + Send + 'static,
 ) -> Stopper {
     let reader = Arc::clone(course);
@@ -41,7 +40,7 @@ pub(crate) fn start(
         thread::spawn(move || prepare(&course));
     }
     let drawn = Arc::clone(course);
-    let ends = course.client.run_many(iter::from_fn(move || drawn.draw()), widths, budget);
+    let ends = course.client.run_many(iter::from_fn(move || drawn.draw()), widths);
     let (stopper, course) = (ends.stopper(), Arc::clone(course));
     thread::spawn(move || ends::take(&course, ends));
     stopper

@@ -10,6 +10,7 @@
 //! polling of tasks waits for nobody.
 
 mod books;
+mod budget;
 mod course;
 mod ends;
 mod item;
@@ -19,7 +20,6 @@ mod manifest;
 mod names;
 mod plan;
 mod prepare;
-mod purse;
 mod queue;
 mod report;
 mod results;
@@ -29,6 +29,7 @@ mod survey;
 mod tally;
 mod work;
 
+pub(crate) use budget::Ledgers;
 pub(crate) use course::{Course, Wake};
 pub(crate) use item::Item;
 pub(crate) use live::Live;

@@ -124,9 +124,18 @@ fn submit(course: &Course, item: Item, open: Option<OpenRow>) {
     }
     match request(course, wanted) {
         Ok(request) => {
-            let job = match &open {
-                Some(open) => open.submit(request),
-                None => Job { work: Work::Submit(request), journal: None },
+            let job = match (&open, &course.memory) {
+                (Some(open), _) => open.submit(request),
+                (None, Some(memory)) => match memory
+                    .begin_request(course.client.base_url().origin(), &request)
+                {
+                    Ok(open) => open.submit(request),
+                    Err(error) => {
+                        course.tell(Wake::Fatal(ErrorKind::Journal.exit_code(), error.to_string()));
+                        return course.decided();
+                    }
+                },
+                (None, None) => Job { work: Work::Submit(request), journal: None },
             };
             push(course, (job, InHand { item, open, how: How::Submitted }));
         }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use effects_core::{Error, ErrorKind, JournalError, JournalStore, RowName, RowNumber, Standing};
+use effects_core::{
+    Error, ErrorKind, Identity, JournalError, JournalStore, RowName, RowNumber, Standing,
+};
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
@@ -50,6 +52,8 @@ pub(crate) struct Standings {
     pub(crate) unpriced: u64,
     /// What was paid for these rows, in USD.
     pub(crate) spent: Decimal,
+    /// By what the journal knows the rows.
+    pub(crate) identities: Vec<Identity>,
 }
 
 /// What the journal is asked.
@@ -122,6 +126,7 @@ fn ask(
     }
     let fails =
         |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
+    standings.identities.push(row.identity);
     let known = question.store.map(|store| store.look(&RowName::Identity(row.identity)));
     let Some(record) = known.transpose().map_err(fails)?.flatten() else {
         standings.submit += 1;

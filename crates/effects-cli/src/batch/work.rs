@@ -6,11 +6,11 @@ use std::io::{IsTerminal, stdout};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::Ledger;
 use effects_core::{Error, ErrorKind, JournalStore};
 use rust_decimal::Decimal;
 
 use super::books::Books;
+use super::budget::Ledgers;
 use super::course::{Course, Wake};
 use super::item::{Item, Source};
 use super::live::Live;
@@ -97,15 +97,15 @@ impl Batch<'_> {
             return books.close(&tally, rows, None);
         }
         let gateway = open()?;
-        let ledger =
-            store.map(|store| Ledger::new(store).retrying_failed(self.options.retry_failed));
-        let budget = self.budget(&gateway.client, ledger.as_ref(), survey.standings, &live)?;
+        let standings = &survey.standings;
+        let (rows_known, created) = (&standings.identities, &standings.created);
+        let ledgers = self.ledgers(&gateway.client, store, rows_known, created, &live)?;
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
         let course = Arc::new(Course::new(
             gateway.client.clone(),
-            ledger,
+            ledgers,
             self.options.retry_failed,
             survey.claims,
             self.options.in_flight,
@@ -113,7 +113,7 @@ impl Batch<'_> {
         ));
         let widths = widths(self.options.in_flight, self.common.origin.is_loopback());
         let source = self.source(survey.good, survey.refused);
-        let stopper = start(&course, widths, budget, source);
+        let stopper = start(&course, widths, source);
         let attended = attend(&course, &stopper, &woken, &live, rows, tally, |report| {
             books.note(report, &live)
         });
@@ -122,7 +122,27 @@ impl Batch<'_> {
             books.say_how_it_was_left(left_submitting, course.ledger.is_some());
         }
         books.note_the_rest(&mut tally, rows)?;
+        if let Some(over) = self.over_budget_after_all(&course)? {
+            tally.note(ErrorKind::BudgetExceeded.exit_code());
+            self.output.urge(&over);
+        }
         books.close(&tally, rows, trouble.as_deref())
+    }
+
+    /// What to say where the rows cost more than the budget after all: a price rose while tasks were
+    /// under way, or `--price` was too low.
+    fn over_budget_after_all(&self, course: &Course) -> Result<Option<String>, Failure> {
+        let ledgers = Ledgers { journal: course.ledger.clone(), memory: course.memory.clone() };
+        let (Some(limit), Some(scope)) = (self.options.budget, ledgers.scope()?) else {
+            return Ok(None);
+        };
+        Ok((scope.paid > limit).then(|| {
+            format!(
+                "these rows cost {} USD, more than the budget of {limit} USD: the price rose while \
+                 tasks were under way, or --price was too low",
+                scope.paid
+            )
+        }))
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use clap::Args;
 use effects_client::Ledger;
-use effects_core::{Budget, Error, ErrorKind, Filter, Origin, Which};
+use effects_core::{Error, ErrorKind, Filter, Origin, Which};
 
 use crate::args::Global;
 use crate::batch::{self, Course, Item, Live, Report, Status, Tally, Wake};
@@ -51,10 +51,11 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
     let claims = batch::Claims::default();
     let ledger = Ledger::new(Arc::clone(&store));
-    let course = Course::new(gateway.client.clone(), Some(ledger), 0, claims, IN_FLIGHT, tell);
+    let ledgers = batch::Ledgers { journal: Some(ledger), memory: None };
+    let course = Course::new(gateway.client.clone(), ledgers, 0, claims, IN_FLIGHT, tell);
     let course = Arc::new(course);
     let widths = batch::widths(IN_FLIGHT, origin.is_loopback());
-    let stopper = batch::start(&course, widths, Budget::unlimited(), move |course| {
+    let stopper = batch::start(&course, widths, move |course| {
         let mut index = 0;
         let begun = each(&*store, unfinished(&origin), |record| {
             index += 1;

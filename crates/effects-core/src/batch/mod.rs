@@ -1,7 +1,7 @@
 //! Many runs on one thread: the contract of [`Run`], one floor up.
 //!
-//! A batch owns its runs, one heap of timers, the widths, the throttle everybody shares, the curves
-//! they are paced by and the budget. A run still decides for itself what it wants; the batch decides
+//! A batch owns its runs, one heap of timers, the widths, the throttle everybody shares and the curves
+//! they are paced by. A run still decides for itself what it wants; the batch decides
 //! when it may. So a run is asked what it wants *before* it is stepped, and a call is only taken
 //! from it when it can leave at once: its time limit then starts when it does.
 //!
@@ -9,7 +9,6 @@
 //! for leave to submit (`turns.rs`) or to look. Two runs of one task share its looks
 //! (`following.rs`).
 
-mod budget;
 mod following;
 mod kinds;
 mod slots;
@@ -26,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, CallId, Reply};
 use crate::entry::{Entry, EntryId};
 use crate::event::Event;
+use crate::journal::Admission;
 use crate::outcome::{Detached, Outcome};
 use crate::pace::Pacer;
 use crate::policy::Policy;
@@ -37,7 +37,6 @@ use crate::task_id::TaskId;
 use crate::template::Template;
 use crate::time::Time;
 
-pub use budget::Budget;
 use following::Following;
 use kinds::Kinds;
 pub use slots::RunId;
@@ -65,7 +64,6 @@ use turns::Turns;
 pub struct Batch {
     policy: Arc<Policy>,
     widths: Widths,
-    budget: Budget,
     dice: Dice,
     now: Time,
     throttle: Throttle,
@@ -81,6 +79,8 @@ pub struct Batch {
     live: u32,
     active: u32,
     posting: u32,
+    /// Runs that may wait for their budget.
+    unaffordable: Vec<RunId>,
     fed: bool,
     asked: bool,
 }
@@ -124,13 +124,11 @@ pub enum BatchStep {
 }
 
 impl Batch {
-    /// A batch without runs, without a limit to what it spends, and without knowledge of how long
-    /// tasks take.
+    /// A batch without runs, and without knowledge of how long tasks take.
     pub fn new(policy: Arc<Policy>, widths: Widths, seed: Seed, now: Time) -> Self {
         Self {
             policy,
             widths,
-            budget: Budget::unlimited(),
             dice: seed.dice(),
             now,
             throttle: Throttle::new(now),
@@ -143,15 +141,10 @@ impl Batch {
             live: 0,
             active: 0,
             posting: 0,
+            unaffordable: Vec::new(),
             fed: false,
             asked: false,
         }
-    }
-
-    /// The same batch with this budget.
-    #[must_use]
-    pub fn with_budget(self, budget: Budget) -> Self {
-        Self { budget, ..self }
     }
 
     /// The same batch, paced by what this pacer knows and teaching it.
@@ -167,9 +160,8 @@ impl Batch {
         self.add(Run::submit(request, Arc::clone(&self.policy), seed, now))
     }
 
-    /// Adds a run that submits a request and whose wait begins now: it asks for neither a place
-    /// among the tasks nor the budget's leave, for whoever adds it waits for it already and has
-    /// settled both.
+    /// Adds a run that submits a request and whose wait begins now: it asks for no place among the
+    /// tasks, since the caller that adds it waits for it already.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -264,26 +256,29 @@ impl Batch {
 
     /// Confirms that an entry is durable.
     pub fn recorded(&mut self, id: RunId, entry: EntryId) {
+        self.admission(self.now, id, entry, &Admission::Admitted);
+    }
+
+    /// What the journal answered to an entry. A run whose intent has to wait for its budget asks
+    /// again after a while, and whenever a run of this batch ends.
+    pub fn admission(&mut self, now: Time, id: RunId, entry: EntryId, admission: &Admission) {
+        self.now = self.now.max(now);
         let Some(index) = self.slots.find(id) else { return };
         if let Some(run) = &mut self.slots.slot(index).run {
-            run.recorded(entry);
+            run.admission(self.now, entry, admission);
         }
+        if matches!(admission, Admission::Wait { .. }) {
+            self.unaffordable.push(id);
+        }
+        self.note_posting(index);
         self.make_ready(index);
     }
 
-    /// Gives a run up whose entry could not be made durable: nothing more is sent for it. What it
-    /// may have cost stays reserved; where nothing had left, nothing does.
+    /// Gives a run up whose entry could not be made durable: nothing more is sent for it.
     pub fn give_up(&mut self, id: RunId) {
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);
         let Some(run) = &slot.run else { return };
-        if std::mem::take(&mut slot.reserved) {
-            if run.may_be_billed() {
-                self.budget.hold();
-            } else {
-                self.budget.release();
-            }
-        }
         let outcome = Outcome::Detached(Detached { task_id: run.task_id().cloned() });
         self.finish(index, outcome);
     }
@@ -309,11 +304,6 @@ impl Batch {
     /// What it knows of how long tasks take.
     pub fn pacer(&self) -> &Pacer {
         self.kinds.pacer()
-    }
-
-    /// What it has spent and may spend.
-    pub fn budget(&self) -> &Budget {
-        &self.budget
     }
 
     /// How many runs it has that are not over.
@@ -446,15 +436,24 @@ impl Batch {
         self.active -= u32::from(slot.active);
         self.posting -= u32::from(slot.posting);
         self.asked = false;
-        if slot.reserved {
-            self.budget.settle(&outcome);
-        }
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
             self.kinds.learn(slot.kind, observation);
         }
         self.slots.remove(index);
         self.hand_on(id, &outcome);
+        self.ask_budget_again();
         BatchStep::Done(id, outcome)
+    }
+
+    /// A run is over, so its cost may be known: those that wait for their budget ask again.
+    fn ask_budget_again(&mut self) {
+        for id in std::mem::take(&mut self.unaffordable) {
+            let Some(index) = self.slots.find(id) else { continue };
+            if let Some(run) = &mut self.slots.slot(index).run {
+                run.ask_budget_again(self.now);
+            }
+            self.make_ready(index);
+        }
     }
 
     fn idle(&mut self) -> BatchStep {

@@ -37,8 +37,6 @@ pub(super) struct Slot {
     pub(super) active: bool,
     /// It has a submission in flight, from its intent on.
     pub(super) posting: bool,
-    /// Its price is reserved.
-    pub(super) reserved: bool,
     /// Another run looks at its task for it.
     pub(super) follows: bool,
     /// Empty in a free slot.
@@ -79,7 +77,7 @@ impl Slots {
         slot.run = None;
         slot.generation = slot.generation.wrapping_add(1);
         slot.ticket = slot.ticket.wrapping_add(1);
-        (slot.active, slot.posting, slot.reserved, slot.follows) = (false, false, false, false);
+        (slot.active, slot.posting, slot.follows) = (false, false, false);
     }
 
     /// The index behind a handle, if that still counts.
@@ -136,7 +134,6 @@ impl Slot {
             kind: 0,
             active: false,
             posting: false,
-            reserved: false,
             follows: false,
             run: None,
         }

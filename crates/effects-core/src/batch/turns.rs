@@ -1,4 +1,4 @@
-//! Whose turn it is: submissions by width and budget, looks by their rate.
+//! Whose turn it is: submissions by width, looks by their rate.
 //!
 //! Nothing here may keep a run beyond its wait. One that begun and waits for leave has its timer at
 //! the end of its wait; then a submission is given up, and a look becomes the last one. Last looks go
@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::budget::Admission;
 use super::slots::{Slots, Ticket};
 use super::{Batch, BatchStep};
 use crate::error::ErrorKind;
@@ -19,7 +18,7 @@ use crate::trouble::Trouble;
 /// Runs that wait for leave.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// To submit again: they have room and money, so nobody who has neither stands in their way.
+    /// To submit again: they have room, so nobody who has none stands in their way.
     retries: VecDeque<Ticket>,
     /// To submit for the first time.
     fresh: VecDeque<Ticket>,
@@ -87,7 +86,7 @@ impl Batch {
         None
     }
 
-    /// Lets the next submission leave, if there is room and money for it.
+    /// Lets the next submission leave, if there is room for it.
     pub(super) fn start_submission(&mut self) -> Option<BatchStep> {
         if self.now < self.throttle.until() {
             return None;
@@ -95,10 +94,7 @@ impl Batch {
         while self.posting < self.throttle.width(self.widths.submissions, self.now) {
             let index = match next(&mut self.turns.retries, &self.slots) {
                 Some(again) => again,
-                None => match self.admit()? {
-                    Ok(index) => index,
-                    Err(refused) => return Some(refused),
-                },
+                None => self.admit()?,
             };
             if let Some(step) = self.step_run(index) {
                 return Some(step);
@@ -141,33 +137,14 @@ impl Batch {
         }
     }
 
-    /// The first submission of a run that has room and money; or its end, if it never will have the
-    /// money.
-    fn admit(&mut self) -> Option<Result<u32, BatchStep>> {
+    /// The first submission of a run that has room.
+    fn admit(&mut self) -> Option<u32> {
         if self.active >= self.width_of_tasks() {
             return None;
         }
         let index = next(&mut self.turns.fresh, &self.slots)?;
-        match self.budget.admit() {
-            Admission::Granted => {
-                self.slots.slot(index).reserved = true;
-                self.activate(index);
-                Some(Ok(index))
-            }
-            Admission::NotYet => {
-                let ticket = self.slots.ticket(index);
-                self.turns.fresh.push_front(ticket);
-                None
-            }
-            Admission::Refused(reason) => {
-                let outcome = Outcome::Refused(Refused {
-                    kind: ErrorKind::BudgetExceeded,
-                    trouble: Trouble::NotSent { reason },
-                    attempts: 0,
-                });
-                Some(Err(self.finish(index, outcome)))
-            }
-        }
+        self.activate(index);
+        Some(index)
     }
 
     /// How many looks may leave now; if none, when to ask again.

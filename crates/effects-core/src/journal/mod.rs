@@ -25,15 +25,22 @@
 //! * A verdict is a fact about a task, whoever saw it.
 //! * No credentials are in it, and no query of a URL that could be a permission.
 
+mod budget;
 mod error;
 mod identity;
+mod memory;
 mod record;
 mod row;
 mod signed;
 mod store;
 
+pub use budget::{
+    Admission, Budget, Holding, KnownPrices, OverBudget, ScopeNumber, ScopeState, admit,
+    reservation_price,
+};
 pub use error::JournalError;
 pub use identity::{Identity, Occurrences};
+pub use memory::MemoryStore;
 pub use record::{Attempt, Holder, PictureRecord, Record, RowNumber, Standing};
 pub use row::{Row, RowDraft, RowPhoto, SignedUrl};
 pub use store::{

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
+use super::budget::{Budget, ScopeNumber, ScopeState};
 use super::error::JournalError;
 use super::identity::Identity;
 use super::record::{Record, RowNumber};
@@ -15,6 +16,7 @@ use crate::code::ServiceCode;
 use crate::effect::Effect;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::origin::Origin;
+use crate::outcome::{Failed, Outcome, Unknown};
 use crate::task_id::TaskId;
 use crate::transport::{AsyncJournal, Journal};
 
@@ -76,6 +78,29 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// When it cannot be read.
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError>;
 
+    /// Opens a scope: a set of rows whose costs are counted together. One with a name is the same
+    /// scope whenever it is opened; one without is new.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError>;
+
+    /// Makes rows members of a scope, begun or not; what was paid for them counts from now on. A row
+    /// that submits with a [`Budget`] becomes a member of its scope by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError>;
+
+    /// What the rows of a scope have paid, and what is reserved for them.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError>;
+
     /// Returns once everything settled so far is durable.
     ///
     /// # Errors
@@ -90,9 +115,12 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
 /// Dropping the last of it lets go of the row: a created one can be taken over by whoever comes, and
 /// an intent that was neither confirmed nor settled is doubtful.
 pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
+    /// The budgets that its submissions have to fit into; said before the first intent.
+    fn charge_to(&self, budgets: &[Budget]);
+
     /// What the run came to. It is taken in order and returns at once: the next
     /// [`flush`](JournalStore::flush) makes sure of it. Nothing is lost with it but time, since
-    /// looking at a task again costs nothing.
+    /// looking at a task again costs nothing. A driver tells it through [`Journal::ended`].
     ///
     /// # Errors
     ///
@@ -167,21 +195,42 @@ impl RowEnd {
             Err(error) => error,
         };
         match error.cause() {
-            Cause::Failed(failed) => Self::Failed {
-                task: failed.task_id.clone(),
-                code: failed.error.as_ref().and_then(|error| error.code.clone()),
-                message: failed.error.as_ref().map_or_else(
-                    || failed.to_string(),
-                    |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
-                ),
-                cost: failed.usage.as_ref().and_then(|usage| usage.cost),
-            },
-            Cause::Unknown(unknown) => Self::Unknown { trouble: unknown.trouble.to_string() },
+            Cause::Failed(failed) => Self::failed(failed),
+            Cause::Unknown(unknown) => Self::unknown(unknown),
             Cause::Problem(problem) if problem.kind == ErrorKind::OutcomeUnknown => {
                 Self::Unknown { trouble: problem.message.clone() }
             }
             _ => Self::LetGo,
         }
+    }
+
+    /// What the end of a run says of the row.
+    pub fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Completed(effect) => Self::completed(effect),
+            Outcome::Failed(failed) => Self::failed(failed),
+            Outcome::Unknown(unknown) => Self::unknown(unknown),
+            Outcome::Refused(_)
+            | Outcome::StillRunning(_)
+            | Outcome::Detached(_)
+            | Outcome::Broken(_) => Self::LetGo,
+        }
+    }
+
+    fn failed(failed: &Failed) -> Self {
+        Self::Failed {
+            task: failed.task_id.clone(),
+            code: failed.error.as_ref().and_then(|error| error.code.clone()),
+            message: failed.error.as_ref().map_or_else(
+                || failed.to_string(),
+                |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
+            ),
+            cost: failed.usage.as_ref().and_then(|usage| usage.cost),
+        }
+    }
+
+    fn unknown(unknown: &Unknown) -> Self {
+        Self::Unknown { trouble: unknown.trouble.to_string() }
     }
 
     fn completed(effect: &Effect) -> Self {

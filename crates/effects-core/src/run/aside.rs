@@ -11,8 +11,10 @@ pub(super) struct Aside(Option<Box<Things>>);
 
 #[derive(Clone, Debug, Default)]
 struct Things {
-    /// What is to be recorded before anything else, and whether it was handed out.
+    /// What is to be recorded before anything else, and whether it was handed out. A second one
+    /// comes only where a repeated submission made a second task.
     record: Option<Entry>,
+    more_records: Vec<Entry>,
     recording: bool,
     /// What is to be told, in order. There is one thing at a time, seldom two.
     event: Option<Event>,
@@ -26,6 +28,7 @@ impl Aside {
     /// Nothing but what outlives the process that had it.
     pub(super) fn restored(
         record: Option<Entry>,
+        more_records: Vec<Entry>,
         doubts: Vec<CallId>,
         doubt: Option<Unknown>,
     ) -> Self {
@@ -33,7 +36,8 @@ impl Aside {
         if record.is_some() || !doubts.is_empty() || doubt.is_some() {
             // Whoever was writing the entry is gone: it is handed out again.
             let doubt = doubt.map(Box::new);
-            aside.0 = Some(Box::new(Things { record, doubts, doubt, ..Things::default() }));
+            aside.0 =
+                Some(Box::new(Things { record, more_records, doubts, doubt, ..Things::default() }));
         }
         aside
     }
@@ -45,7 +49,10 @@ impl Aside {
 
     pub(super) fn record(&mut self, entry: Entry) {
         let things = self.things();
-        (things.record, things.recording) = (Some(entry), false);
+        match things.record {
+            None => (things.record, things.recording) = (Some(entry), false),
+            Some(_) => things.more_records.push(entry),
+        }
     }
 
     /// What is to be recorded.
@@ -53,7 +60,12 @@ impl Aside {
         self.0.as_ref()?.record.as_ref()
     }
 
-    /// Whether that was handed out.
+    /// What is to be recorded after that.
+    pub(super) fn more_entries(&self) -> &[Entry] {
+        self.0.as_ref().map_or(&[], |things| &things.more_records)
+    }
+
+    /// Whether the first was handed out.
     pub(super) fn is_recording(&self) -> bool {
         self.0.as_ref().is_some_and(|things| things.recording)
     }
@@ -65,14 +77,19 @@ impl Aside {
         }
     }
 
-    pub(super) fn recorded(&mut self, entry: EntryId) {
+    /// The entry that was handed out need not be handed out again; whether it was this one.
+    pub(super) fn recorded(&mut self, entry: EntryId) -> bool {
         if let Some(things) = &mut self.0
             && things.recording
             && things.record.as_ref().is_some_and(|record| record.id == entry)
         {
-            (things.record, things.recording) = (None, false);
+            things.recording = false;
+            things.record =
+                (!things.more_records.is_empty()).then(|| things.more_records.remove(0));
             self.tidy();
+            return true;
         }
+        false
     }
 
     pub(super) fn tell(&mut self, event: Event) {

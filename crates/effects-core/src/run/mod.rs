@@ -25,6 +25,7 @@ use crate::answer::Submission;
 use crate::call::{Call, CallId, Reply};
 use crate::entry::{Entry, EntryId, Fact};
 use crate::event::Event;
+use crate::journal::Admission;
 use crate::outcome::{Detached, Outcome, Unknown};
 use crate::pace::{Curve, Observation};
 use crate::policy::Policy;
@@ -85,6 +86,8 @@ pub enum Why {
     Throttle,
     /// An entry is not yet durable.
     Recording,
+    /// What is under way must tell its cost before the budget lets this submission leave.
+    Budget,
 }
 
 impl Run {
@@ -182,7 +185,32 @@ impl Run {
 
     /// Confirms that an entry is durable. An id that is not awaited is ignored.
     pub fn recorded(&mut self, entry: EntryId) {
-        self.core.aside.recorded(entry);
+        self.admission(self.core.now, entry, &Admission::Admitted);
+    }
+
+    /// What the journal answered to an entry. Where an intent was not admitted, nothing leaves: the
+    /// run asks again after a while, or ends as refused. An id that is not awaited is ignored.
+    pub fn admission(&mut self, now: Time, entry: EntryId, admission: &Admission) {
+        self.core.tell_time(now);
+        if !self.core.aside.recorded(entry) {
+            return;
+        }
+        self.state = match self.state.take() {
+            State::Submitting(submitting) => {
+                submitting.answered_by_journal(admission, &mut self.core)
+            }
+            state => state,
+        };
+    }
+
+    /// Lets a run that waits for its budget ask again now: a cost was seen, perhaps.
+    pub(crate) fn ask_budget_again(&mut self, now: Time) {
+        self.core.tell_time(now);
+        if let State::Submitting(submitting) = &mut self.state
+            && submitting.is_unaffordable()
+        {
+            submitting.ask_budget_again(now, &mut self.core);
+        }
     }
 
     /// Hands an entry out again whose writing was interrupted, by a journal that failed or by the
@@ -272,18 +300,6 @@ impl Run {
         match &self.state {
             State::Waiting(waiting) => waiting.chance(now, curve),
             State::Submitting(_) | State::Done(_) | State::Taken => 0.0,
-        }
-    }
-
-    /// Whether something was sent that may be billed, as far as is known by now.
-    pub(crate) fn may_be_billed(&self) -> bool {
-        match &self.state {
-            State::Submitting(submitting) => {
-                submitting.is_out() || self.core.aside.doubt().is_some()
-            }
-            State::Waiting(_) => true,
-            State::Done(done) => !matches!(done.outcome, Outcome::Refused(_)),
-            State::Taken => false,
         }
     }
 
@@ -477,7 +493,7 @@ impl State {
         core.aside.settle(call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
-                Self::created(&task, done.template, asked, core)
+                Self::created(&task, None, done.template, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
@@ -485,10 +501,11 @@ impl State {
                     core.aside.doubt_call(core.last_call());
                 }
                 let template = submitting.template().clone();
-                Self::created(&task, Some(template), asked, core)
+                Self::created(&task, None, Some(template), asked, core)
             }
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
+                core.record(Fact::Created { task_id: task.id.clone(), request_id: None });
                 core.tell(Event::SecondTask { task_id: task.id });
                 watching
             }
@@ -499,13 +516,14 @@ impl State {
     /// the service asks to be left alone.
     fn created(
         task: &Task,
+        request_id: Option<String>,
         template: Option<Template>,
         asked: Option<Duration>,
         core: &mut Core,
     ) -> Self {
         // Whatever became of earlier attempts, this run has its task.
         let _earlier = core.aside.take_doubt();
-        core.record(Fact::Created { task_id: task.id.clone() });
+        core.record(Fact::Created { task_id: task.id.clone(), request_id });
         core.tell(Event::Submitted { task_id: task.id.clone() });
         Waiting::created(task, template, core).seen(task, asked, core)
     }

@@ -45,6 +45,8 @@ pub struct Saved {
     calls: u32,
     entries: u32,
     record: Option<Box<Entry>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more_records: Vec<Entry>,
     detaching: bool,
     doubts: Vec<CallId>,
     state: SavedState,
@@ -79,6 +81,7 @@ impl Saved {
             calls: core.calls,
             entries: core.entries,
             record: core.aside.entry().cloned().map(Box::new),
+            more_records: core.aside.more_entries().to_vec(),
             detaching: core.detaching,
             doubts: core.aside.doubts().to_vec(),
             state,
@@ -87,6 +90,7 @@ impl Saved {
 
     pub(super) fn into_run(self, policy: Arc<Policy>, now: Time) -> Run {
         let Self { dice, started, calls, entries, record, detaching, doubts, .. } = self;
+        let more_records = self.more_records;
         let doubt = match &self.state {
             SavedState::Submitting(submitting) => submitting.doubt.clone(),
             SavedState::Waiting(_) | SavedState::Done(_) => None,
@@ -99,7 +103,7 @@ impl Saved {
             calls,
             entries,
             detaching,
-            aside: Aside::restored(record.map(|entry| *entry), doubts, doubt),
+            aside: Aside::restored(record.map(|entry| *entry), more_records, doubts, doubt),
             curve: None,
         };
         let state = match self.state {

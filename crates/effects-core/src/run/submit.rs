@@ -17,6 +17,7 @@ use crate::call::{Call, CallId, Exchange, Reply};
 use crate::entry::Fact;
 use crate::error::ErrorKind;
 use crate::event::Event;
+use crate::journal::Admission;
 use crate::outcome::{Outcome, Refused, Unknown};
 use crate::policy::Repeat;
 use crate::request::EffectRequest;
@@ -42,12 +43,15 @@ pub(super) struct Submitting {
 pub(super) enum Phase {
     /// An attempt is to be made, once its intent is recorded.
     Intend,
-    /// The intent is recorded, or about to be; the submission may leave.
-    Ready { request_id: Uuid },
+    /// The intent is recorded, or about to be; the submission may leave. `since` is when it became
+    /// durable, or else was made.
+    Ready { request_id: Uuid, since: Time },
     /// The submission left: the last call that did.
     Out { sent_at: Time, request_id: Uuid },
     /// Nothing was made of it; another attempt follows.
     Holding { until: Time, throttled: bool, trouble: Box<Trouble> },
+    /// The intent did not fit into the budget yet; it is recorded anew then.
+    Unaffordable { until: Time },
 }
 
 impl Submitting {
@@ -80,6 +84,10 @@ impl Submitting {
             Phase::Holding { .. } if now >= core.deadline() => Want::Step,
             Phase::Holding { until, .. } if now >= *until => Want::Submit,
             Phase::Holding { until, .. } => Want::Sleep((*until).min(core.deadline())),
+            Phase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => Want::Step,
+            Phase::Unaffordable { until } if now >= *until => Want::Submit,
+            Phase::Unaffordable { until } if self.attempts == 0 => Want::Sleep(*until),
+            Phase::Unaffordable { until } => Want::Sleep((*until).min(core.deadline())),
         }
     }
 
@@ -93,6 +101,7 @@ impl Submitting {
             Phase::Out { .. } => Why::InFlight,
             _ if core.detaching => return None,
             Phase::Holding { throttled: true, .. } => Why::Throttle,
+            Phase::Unaffordable { .. } => Why::Budget,
             _ => Why::Retry,
         };
         match self.want(core.now, core) {
@@ -107,7 +116,14 @@ impl Submitting {
                 Self::release("stopped before it left".to_owned(), core);
                 (self.left(core), None)
             }
-            Phase::Ready { request_id } => {
+            // The process slept. Its lease on the row may have ended meanwhile, so that another process
+            // takes the intent for doubtful: it is recorded anew before anything leaves.
+            Phase::Ready { since, .. } if core.now > since + SEND_WITHIN => {
+                Self::release("it was not sent in time".to_owned(), core);
+                self.phase = Phase::Intend;
+                (State::Submitting(self), None)
+            }
+            Phase::Ready { request_id, .. } => {
                 let call = self.send(request_id, core);
                 (State::Submitting(self), Some(Step::Send(call)))
             }
@@ -115,7 +131,11 @@ impl Submitting {
                 let trouble = lost("no answer within the request timeout");
                 (self.answered(Submission::Unknown(trouble), None, core), None)
             }
-            Phase::Intend | Phase::Holding { .. } if core.detaching => (self.left(core), None),
+            Phase::Intend | Phase::Holding { .. } | Phase::Unaffordable { .. }
+                if core.detaching =>
+            {
+                (self.left(core), None)
+            }
             Phase::Intend => {
                 self.intend(core);
                 (State::Submitting(self), None)
@@ -124,7 +144,12 @@ impl Submitting {
                 let trouble = (**trouble).clone();
                 (self.refused(kind_of(&trouble), trouble, core), None)
             }
-            Phase::Holding { .. } => {
+            // Another attempt would cost too much, and what is under way did not turn out cheaper.
+            Phase::Unaffordable { .. } if self.attempts > 0 && core.now >= core.deadline() => {
+                let trouble = Trouble::NotSent { reason: "the budget is reserved".to_owned() };
+                (self.refused(ErrorKind::BudgetExceeded, trouble, core), None)
+            }
+            Phase::Holding { .. } | Phase::Unaffordable { .. } => {
                 self.phase = Phase::Intend;
                 (State::Submitting(self), None)
             }
@@ -136,6 +161,38 @@ impl Submitting {
         self.answered(Submission::read(reply), asked, core)
     }
 
+    /// What the journal answered to the last entry: where an intent was not written, since it does not
+    /// fit into a budget, nothing leaves.
+    pub(super) fn answered_by_journal(mut self, admission: &Admission, core: &mut Core) -> State {
+        match admission {
+            Admission::OverBudget(why) => {
+                let trouble = Trouble::NotSent { reason: why.to_string() };
+                self.refused(ErrorKind::BudgetExceeded, trouble, core)
+            }
+            Admission::Wait { .. } => {
+                self.ask_budget_again(core.now + BUDGET_PAUSE, core);
+                State::Submitting(self)
+            }
+            Admission::Admitted => {
+                self.recorded(core.now);
+                State::Submitting(self)
+            }
+        }
+    }
+
+    /// Asks the budget again then. The run's own wait does not begin before its first attempt.
+    pub(super) fn ask_budget_again(&mut self, at: Time, core: &mut Core) {
+        self.phase = Phase::Unaffordable { until: at };
+        if self.attempts == 0 {
+            core.started = Some(at).into();
+        }
+    }
+
+    /// Whether it waits for its budget.
+    pub(super) fn is_unaffordable(&self) -> bool {
+        matches!(self.phase, Phase::Unaffordable { .. })
+    }
+
     fn intend(&mut self, core: &mut Core) {
         let idempotency_key = self.idempotency_key.to_string();
         let request_id = core.dice.uuid(hash(idempotency_key.bytes()));
@@ -145,7 +202,14 @@ impl Submitting {
             request_id: request_id.to_string(),
             idempotency_key,
         });
-        self.phase = Phase::Ready { request_id };
+        self.phase = Phase::Ready { request_id, since: core.now };
+    }
+
+    /// The intent is durable since now.
+    pub(super) fn recorded(&mut self, now: Time) {
+        if let Phase::Ready { since, .. } = &mut self.phase {
+            *since = now;
+        }
     }
 
     fn send(&mut self, request_id: Uuid, core: &mut Core) -> Call {
@@ -165,7 +229,11 @@ impl Submitting {
         match answer {
             Submission::Created(task) => {
                 let template = self.template().clone();
-                State::created(&task, Some(template), asked, core)
+                let request_id = match &self.phase {
+                    Phase::Out { request_id, .. } => Some(request_id.to_string()),
+                    _ => None,
+                };
+                State::created(&task, request_id, Some(template), asked, core)
             }
             Submission::Refused(kind, trouble) => {
                 Self::release(trouble.to_string(), core);
@@ -245,6 +313,14 @@ impl Submitting {
 pub(super) fn limit(sent_at: Time, core: &Core) -> Time {
     sent_at + core.policy.request_timeout
 }
+
+/// How long after it became durable an intent may be acted on: well within the lease of a journal's
+/// owner, which is renewed three times in 30 seconds.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a submission waits before it asks its budget again. A cost that is seen in this process
+/// ends the wait at once; one that another process sees does not.
+const BUDGET_PAUSE: Duration = Duration::from_secs(2);
 
 /// FNV-1a: over what is asked for and when, so that two runs which were given the same seed still
 /// have names of their own.

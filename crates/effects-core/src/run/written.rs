@@ -32,16 +32,31 @@ pub(super) struct SavedSubmitting {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 enum SavedAttempt {
     Intend,
-    Ready { request_id: Uuid },
-    Out { call: CallId, limit: Time, sent_at: Time, request_id: Uuid },
-    Holding { until: Time, throttled: bool, trouble: Trouble },
+    Ready {
+        request_id: Uuid,
+        /// Where it is missing, the intent is recorded anew.
+        #[serde(default)]
+        since: Time,
+    },
+    Out {
+        call: CallId,
+        limit: Time,
+        sent_at: Time,
+        request_id: Uuid,
+    },
+    Holding {
+        until: Time,
+        throttled: bool,
+        trouble: Trouble,
+    },
 }
 
 impl SavedSubmitting {
     pub(super) fn of(submitting: &Submitting, core: &Core) -> Self {
         let phase = match submitting.phase.clone() {
-            submit::Phase::Intend => SavedAttempt::Intend,
-            submit::Phase::Ready { request_id } => SavedAttempt::Ready { request_id },
+            // Whether it fits into the budget is asked anew.
+            submit::Phase::Intend | submit::Phase::Unaffordable { .. } => SavedAttempt::Intend,
+            submit::Phase::Ready { request_id, since } => SavedAttempt::Ready { request_id, since },
             submit::Phase::Out { sent_at, request_id } => {
                 let (call, limit) = (core.last_call(), submit::limit(sent_at, core));
                 SavedAttempt::Out { call, limit, sent_at, request_id }
@@ -63,7 +78,9 @@ impl SavedSubmitting {
     pub(super) fn restored(self, core: &mut Core) -> State {
         let (phase, out) = match self.phase {
             SavedAttempt::Intend => (submit::Phase::Intend, None),
-            SavedAttempt::Ready { request_id } => (submit::Phase::Ready { request_id }, None),
+            SavedAttempt::Ready { request_id, since } => {
+                (submit::Phase::Ready { request_id, since }, None)
+            }
             SavedAttempt::Out { call, sent_at, request_id, .. } => {
                 (submit::Phase::Out { sent_at, request_id }, Some(call))
             }

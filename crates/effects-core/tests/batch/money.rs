@@ -1,65 +1,63 @@
-//! What a batch may spend.
+//! What a batch may spend, counted by the store that its runs are rows of.
 
 use std::time::Duration;
 
-use effects_core::{Budget, Fact, Outcome, Time, Widths};
+use effects_core::{Outcome, Policy, Repeat, RowNumber, Time, Widths};
 use effects_testkit::{Fate, Life, Response};
+use rust_decimal::Decimal;
 
-use crate::world::{World, completed, over_budget};
+use crate::world::{World, completed, over_budget, policy, seconds};
+
+fn usd(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
 
 #[test]
 fn a_known_price_is_reserved_and_what_does_not_fit_is_refused_unsent() {
     let widths = Widths { submissions: 10, tasks: 10, ..Widths::default() };
-    let mut world = World::new(20, widths, Life::lasting(Duration::from_secs(4)));
-    let limit = "0.25".parse().unwrap();
-    world = world.budget(Budget::limited(limit).with_price("0.03".parse().unwrap()));
+    let mut world = World::new(20, widths, Life::lasting(seconds(4))).budget("0.25", Some("0.03"));
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (8, 12));
     assert_eq!(world.service.submissions(), 8);
-    assert_eq!(world.batch.budget().spent().to_string(), "0.24");
-    assert!(world.batch.budget().committed().is_zero());
+    assert_eq!(world.scope().paid, usd("0.24"));
+    assert!(world.scope().reserved.is_zero());
 }
 
 #[test]
 fn without_a_price_one_task_finds_it_out() {
-    let mut world = World::new(9, Widths::default(), Life::lasting(Duration::from_secs(4)));
-    world = world.budget(Budget::limited("0.10".parse().unwrap()));
+    let mut world = World::new(9, Widths::default(), Life::lasting(seconds(4)));
+    world = world.budget("0.10", None);
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (3, 6));
-    let submitted: Vec<Time> = world
-        .service
-        .attempts()
-        .iter()
-        .filter(|attempt| attempt.call.is_submission())
-        .map(|attempt| attempt.at)
-        .collect();
-    assert!(submitted[1].since(submitted[0]) >= Duration::from_secs(4), "{submitted:?}");
+    let submitted = world.submissions();
+    assert!(submitted[1].since(submitted[0]) >= seconds(4), "{submitted:?}");
+}
+
+/// A price that was learnt may have risen, so that tasks under way grow with the costs seen.
+#[test]
+fn tasks_under_way_grow_with_the_costs_seen() {
+    let widths = Widths { submissions: 64, tasks: 64, ..Widths::default() };
+    let mut world = World::new(40, widths, Life::lasting(seconds(4))).budget("9", None);
+    world.finish();
+    let submitted = world.submissions();
+    let generations: Vec<usize> =
+        submitted.chunk_by(|one, next| next.since(*one) < seconds(3)).map(<[Time]>::len).collect();
+    assert_eq!(generations[..3], [1, 3, 9], "{submitted:?}");
+    assert_eq!(world.count(completed), 40);
 }
 
 #[test]
 fn an_unknown_outcome_keeps_its_reservation() {
     let mut world = World::new(3, Widths::default(), Life::of_polls(0));
-    world.service.on_submit([effects_testkit::Fate::LostBefore]);
-    world =
-        world.budget(Budget::limited("0.06".parse().unwrap()).with_price("0.03".parse().unwrap()));
+    world.service.on_submit([Fate::LostBefore]);
+    world = world.budget("0.06", Some("0.03"));
     world.finish();
     assert_eq!(world.count(|outcome| matches!(outcome, Outcome::Unknown(_))), 1);
     assert_eq!((world.count(completed), world.count(over_budget)), (1, 1));
-    assert_eq!(world.batch.budget().committed().to_string(), "0.03");
+    assert_eq!((world.scope().reserved, world.scope().abandoned), (usd("0.03"), 1));
 }
 
-#[test]
-fn what_was_spent_before_counts() {
-    let budget = Budget::limited("0.10".parse().unwrap())
-        .with_spent("0.05".parse().unwrap())
-        .with_price("0.03".parse().unwrap());
-    let mut world = World::new(4, Widths::default(), Life::of_polls(0)).budget(budget);
-    world.finish();
-    assert_eq!((world.count(completed), world.count(over_budget)), (1, 3));
-    assert_eq!(world.batch.budget().spent().to_string(), "0.08");
-}
-
-/// A submission of unknown fate may have cost anything as long as no price is known.
+/// A submission of unknown outcome may have cost anything as long as no price is known.
 #[test]
 fn without_a_price_nothing_is_spent_beside_what_is_in_doubt() {
     let world = || {
@@ -67,72 +65,119 @@ fn without_a_price_nothing_is_spent_beside_what_is_in_doubt() {
         world.service.on_submit([Fate::LostAfter]);
         world
     };
-    let limited = || Budget::limited("0.10".parse().unwrap());
-    let mut unpriced = world().budget(limited());
+    let mut unpriced = world().budget("0.10", None);
     unpriced.finish();
     assert_eq!(unpriced.count(|outcome| matches!(outcome, Outcome::Unknown(_))), 1);
     assert_eq!((unpriced.count(over_budget), unpriced.service.tasks_made()), (8, 1));
     let refused = unpriced.ends.values().find(|(_, outcome)| over_budget(outcome)).unwrap();
     let said = refused.1.clone().into_result().unwrap_err().to_string();
-    assert!(said.contains("say what one costs at most"), "{said}");
+    assert!(said.contains("say what one picture costs at most"), "{said}");
 
-    let mut priced = world().budget(limited().with_price("0.03".parse().unwrap()));
+    let mut priced = world().budget("0.10", Some("0.03"));
     priced.finish();
     assert_eq!((priced.count(completed), priced.count(over_budget)), (2, 6));
-    assert_eq!(priced.batch.budget().committed().to_string(), "0.03");
+    assert_eq!(priced.scope().reserved, usd("0.03"));
+}
+
+/// A cost that cannot be read is not nothing: whatever follows needs a price.
+#[test]
+fn after_a_cost_that_cannot_be_read_the_rest_is_refused_unless_there_is_a_price() {
+    for cost in ["", r#","usage":{"cost":""}"#, r#","usage":{"cost":null}"#] {
+        let answer = format!(
+            r#"{{"id":"odd","status":"completed","output":[{{"content":[{{"url":"https://x/y"}}]}}]{cost}}}"#
+        );
+        let world = |price| {
+            let mut world = World::new(5, Widths::default(), Life::of_polls(0));
+            world = world.budget("0.10", price);
+            world.service.on_submit([Response::json(answer.clone())]);
+            world.finish();
+            world
+        };
+        let unpriced = world(None);
+        assert_eq!((unpriced.count(completed), unpriced.count(over_budget)), (1, 4), "{cost}");
+        assert!(unpriced.scope().unreadable.is_some());
+        let refused = unpriced.ends.values().find(|(_, outcome)| over_budget(outcome)).unwrap();
+        let said = refused.1.clone().into_result().unwrap_err().to_string();
+        assert!(said.contains("--price"), "{said}");
+        // It counts as one picture.
+        let priced = world(Some("0.03"));
+        assert_eq!((priced.count(completed), priced.count(over_budget)), (3, 2), "{cost}");
+    }
 }
 
 /// A price that turns out higher counts for what is under way already.
 #[test]
 fn a_higher_cost_raises_what_is_reserved() {
     let widths = Widths { submissions: 1, tasks: 3, ..Widths::default() };
-    let mut world = World::new(9, widths, Life::lasting(Duration::from_secs(9)));
+    let mut world = World::new(9, widths, Life::lasting(seconds(9)));
     let dear = r#"{"id":"dear","status":"completed","output":[{"content":[{"url":"https://x/y"}]}],
         "usage":{"cost":"0.10"}}"#;
     world.service.on_submit([Fate::Served, Fate::Served, Response::json(dear).into()]);
-    world =
-        world.budget(Budget::limited("0.30".parse().unwrap()).with_price("0.03".parse().unwrap()));
-    while world.batch.budget().spent().is_zero() {
+    world = world.budget("0.30", Some("0.03"));
+    while world.scope().paid.is_zero() {
         world.step();
     }
-    // Two under way at ten cents each, ten spent: nothing is left.
-    assert_eq!(world.batch.budget().left(), Some("0.00".parse().unwrap()));
+    // Two under way at ten cents each, ten paid: nothing is left.
+    assert_eq!(world.scope().reserved, usd("0.20"));
     world.finish();
-    assert!(world.batch.budget().spent() <= "0.30".parse().unwrap());
+    assert!(world.scope().paid <= usd("0.30"));
 }
 
+/// Each attempt of unknown outcome may be billed, beside the task that is known.
 #[test]
-fn a_journal_that_takes_no_intent_costs_nothing_and_one_that_takes_no_id_may() {
-    for (unwritable, committed, made) in [
-        ((|fact| matches!(fact, Fact::Intent { .. })) as fn(&Fact) -> bool, "0", 0),
-        (|fact| matches!(fact, Fact::Created { .. }), "0.06", 2),
-        (|fact| matches!(fact, Fact::Released { .. }), "0", 0),
-    ] {
-        let mut world = World::new(2, Widths::default(), Life::of_polls(0));
-        if made == 0 {
-            world.service.on_submit([Response::new(400), Response::new(400)]);
-        }
-        world.unwritable = unwritable;
-        world =
-            world.budget(Budget::limited("1".parse().unwrap()).with_price("0.03".parse().unwrap()));
-        world.finish();
-        assert_eq!((world.given_up.len(), world.ends.len()), (2, 0));
-        assert_eq!(world.service.tasks_made(), made);
-        let kept = world.batch.budget().committed();
-        assert_eq!(kept, committed.parse().unwrap(), "{kept}");
-        assert_eq!((world.batch.live(), world.batch.posting()), (0, 0));
-    }
+fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
+    let repeating = Policy { repeat: Repeat::Always, ..policy() };
+    let mut world = World::under(repeating, 1, Widths::default(), Life::of_polls(0));
+    world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
+    world = world.budget("0.09", Some("0.03"));
+    world.finish();
+    assert_eq!((world.count(completed), world.service.tasks_made()), (1, 3));
+    assert_eq!((world.scope().paid, world.scope().reserved), (usd("0.03"), usd("0.06")));
+
+    // Where there is no money for another attempt, the row is doubtful.
+    let repeating = Policy { repeat: Repeat::Always, ..policy() };
+    let mut world = World::under(repeating, 1, Widths::default(), Life::of_polls(0));
+    world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
+    world = world.budget("0.07", Some("0.03"));
+    world.finish();
+    assert_eq!(world.count(|outcome| matches!(outcome, Outcome::Unknown(_))), 1);
+    assert_eq!((world.service.tasks_made(), world.scope().reserved), (2, usd("0.06")));
+}
+
+/// A run that is throttled keeps its money: no other run takes it while it waits.
+#[test]
+fn a_throttled_run_keeps_its_reservation() {
+    let widths = Widths { submissions: 1, tasks: 2, ..Widths::default() };
+    let mut world = World::new(2, widths, Life::of_polls(0));
+    world.service.on_submit([Response::new(429)]);
+    world = world.budget("0.03", Some("0.03"));
+    world.finish();
+    assert_eq!((world.count(completed), world.count(over_budget)), (1, 1));
+    let store = &world.store;
+    let first =
+        effects_core::JournalStore::look(store, &effects_core::RowName::Number(RowNumber(1)));
+    assert_eq!(first.unwrap().unwrap().standing.name(), "completed");
 }
 
 #[test]
 fn a_run_that_left_without_a_task_gives_its_reservation_back() {
     let mut world = World::new(3, Widths::default(), Life::endless());
     world.service.on_submit(vec![Fate::NotSent; 999]);
-    world = world.budget(Budget::limited("1".parse().unwrap()).with_price("0.03".parse().unwrap()));
+    world = world.budget("1", Some("0.03"));
     let start = world.now();
     world.until(Time::from_millis(start.as_millis() + 20_000));
-    assert_eq!(world.batch.budget().committed().to_string(), "0.09");
+    assert_eq!(world.scope().reserved, usd("0.09"));
     world.batch.detach(world.now());
     world.finish();
-    assert!(world.batch.budget().committed().is_zero());
+    assert!(world.scope().reserved.is_zero());
+}
+
+/// The wait of a run that has to wait for its budget begins with its first attempt.
+#[test]
+fn the_wait_for_the_budget_is_not_part_of_the_wait_for_the_task() {
+    let short = Policy { wait_timeout: Duration::from_secs(6), ..policy() };
+    let widths = Widths { submissions: 4, tasks: 4, ..Widths::default() };
+    let mut world = World::under(short, 4, widths, Life::lasting(seconds(4))).budget("0.12", None);
+    world.finish();
+    assert_eq!(world.count(completed), 4);
 }

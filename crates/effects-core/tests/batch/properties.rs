@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Batch, BatchStep, Budget, Call, CallId, EntryId, Outcome, Policy, Repeat, RunId, Seed,
-    Template, Time, Widths,
+    Admission, Batch, BatchStep, Call, CallId, EntryId, Fact, Outcome, OverBudget, Policy, Repeat,
+    RowNumber, RunId, Seed, Template, Time, Widths,
 };
 use effects_testkit::{Fault, Faults, Life};
 use proptest::collection::vec;
@@ -27,6 +27,8 @@ enum Act {
     Answer(usize, Odd),
     /// Confirms the oldest entry handed out, if the journal takes it.
     Recorded(bool),
+    /// Does not admit it, if it is an intent: not yet, or never.
+    NotAdmitted(bool),
     GiveUp(usize),
     Clock(u64),
     ClockBack(u64),
@@ -42,6 +44,7 @@ fn act() -> impl Strategy<Value = Act> {
         8 => (prop_oneof![4 => Just(0usize), 1 => 0..8usize], odd())
             .prop_map(|(back, odd)| Act::Answer(back, odd)),
         6 => prop_oneof![9 => Just(true), 1 => Just(false)].prop_map(Act::Recorded),
+        2 => any::<bool>().prop_map(Act::NotAdmitted),
         1 => (0..8usize).prop_map(Act::GiveUp),
         5 => (0..40_000u64).prop_map(Act::Clock),
         1 => (0..90_000_000u64).prop_map(Act::ClockBack),
@@ -109,17 +112,11 @@ proptest! {
     fn nothing_makes_a_batch_panic_end_twice_or_pay_twice(
         policy in policies(),
         widths in widths(),
-        limit in proptest::option::of(0..10i64),
-        price in proptest::option::of(0..5i64),
         acts in vec(act(), 0..120),
     ) {
-        let mut budget = limit.map_or(Budget::unlimited(), |cents| Budget::limited(Decimal::new(cents, 2)));
-        if let Some(cents) = price {
-            budget = budget.with_price(Decimal::new(cents, 2));
-        }
         let policy = Arc::new(policy);
         let mut now = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::clone(&policy), widths, Seed::from(1), now).with_budget(budget);
+        let mut batch = Batch::new(Arc::clone(&policy), widths, Seed::from(1), now);
         let mut books = Books::default();
         for act in acts {
             match act {
@@ -146,6 +143,14 @@ proptest! {
                         odd.tell(|reply| batch.reply(now, run, call, reply));
                     }
                 }
+                Act::NotAdmitted(never) => if !books.entries.is_empty() {
+                    let (run, entry) = books.entries.remove(0);
+                    let admission = match never {
+                        false => Admission::Wait { row: RowNumber(1) },
+                        true => Admission::OverBudget(OverBudget::PriceUnknown { open: 1 }),
+                    };
+                    batch.admission(now, run, entry, &admission);
+                },
                 Act::Recorded(taken) => if !books.entries.is_empty() {
                     let (run, entry) = books.entries.remove(0);
                     if taken {
@@ -168,7 +173,6 @@ proptest! {
             }
             prop_assert_eq!(batch.live() as usize, books.runs.len() - books.over.len());
             prop_assert!(batch.posting() <= batch.live());
-            prop_assert!(batch.budget().committed() >= Decimal::ZERO);
         }
     }
 
@@ -216,12 +220,20 @@ fn every_run_ends(
         (jobs.into_iter(), answers.into_iter(), late.into_iter());
     let (mut begun, mut ended) = (BTreeMap::new(), 0);
     let mut flying: Vec<(Time, RunId, CallId, Odd)> = Vec::new();
-    let mut steps = 0u32;
+    let (mut steps, mut waits) = (0u32, 0u32);
     loop {
         steps += 1;
         prop_assert!(steps < 400_000, "it does not end");
         match batch.step(now) {
             BatchStep::Record(run, entry) => {
+                // A few intents have to wait for a budget; the run's wait begins after that.
+                let is_intent = matches!(entry.fact, Fact::Intent { attempt: 0, .. });
+                if is_intent && waits < 7 && steps % 3 == 0 {
+                    waits += 1;
+                    let wait = Admission::Wait { row: RowNumber(1) };
+                    batch.admission(now, run, entry.id, &wait);
+                    continue;
+                }
                 begun.entry(run).or_insert(now);
                 batch.recorded(run, entry.id);
             }
@@ -301,12 +313,9 @@ proptest! {
             Fault::PASSING.to_vec()
         };
         let (limit, price) = (Decimal::new(limit, 2), Decimal::new(3, 2));
-        let mut budget = Budget::limited(limit);
-        if known {
-            budget = budget.with_price(price);
-        }
         let widths = Widths { submissions: 3, tasks: 8, polls_per_second: 20.0 };
-        let mut world = World::new(rows, widths, Life::lasting(Duration::from_secs(4))).budget(budget);
+        let mut world = World::new(rows, widths, Life::lasting(Duration::from_secs(4)))
+            .budget(&limit.to_string(), known.then_some("0.03"));
         world.service = world.service.faults(Faults::new(seed).rate(rate).among(&menu));
         let mut steps = 0;
         while world.step() {
@@ -314,11 +323,12 @@ proptest! {
             if detach_after == Some(steps) {
                 world.batch.detach(world.now());
             }
-            let budget = world.batch.budget();
-            let covered = budget.spent() + budget.committed();
+            let scope = world.scope();
+            let covered = scope.paid + scope.reserved;
             prop_assert!(covered <= limit, "{covered} of {limit}");
             // While no price is known one task may run that is not covered yet.
-            if budget.price().is_some() {
+            prop_assert!(scope.unpriced <= 1, "{scope:?}");
+            if scope.unpriced == 0 {
                 let made = Decimal::from(world.service.tasks_made()) * price;
                 prop_assert!(made <= covered, "{made} spent, {covered} known of");
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use effects_core::pace::{Observation, Pacer};
-use effects_core::{Budget, ErrorKind, Outcome, Pace, Policy, Template, Widths};
+use effects_core::{ErrorKind, Outcome, Pace, Policy, Template, Widths};
 use effects_testkit::{Fate, Life, Response};
 
 use crate::world::{World, completed, policy, seconds};
@@ -157,8 +157,7 @@ fn rows_without_room_keep_no_retry_back() {
 /// Nor do rows without money.
 #[test]
 fn rows_without_money_keep_no_retry_back() {
-    let budget = Budget::limited("1".parse().unwrap());
-    let mut world = World::new(6, Widths::default(), Life::of_polls(1)).budget(budget);
+    let mut world = World::new(6, Widths::default(), Life::of_polls(1)).budget("1", None);
     world.service.on_submit([Fate::NotSent, Fate::NotSent]);
     let start = world.now();
     world.finish();

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use effects_core::pace::Pacer;
 use effects_core::{
-    Answer, Batch, BatchStep, Budget, CallId, EffectRequest, Entry, ErrorKind, Event, Fact,
-    Outcome, Pace, Policy, RunId, Seed, Template, Time, Widths,
+    Admission, Answer, BaseUrl, Batch, BatchStep, Budget, CallId, EffectRequest, Entry, ErrorKind,
+    Event, Fact, Journal, JournalStore, MemoryStore, Opened, Outcome, Pace, Policy, RowDraft,
+    RowEnd, RowJournal, RowPhoto, RunId, ScopeState, Seed, Size, Template, Time, Widths,
 };
 use effects_testkit::{Life, Service, VirtualClock};
 
@@ -32,6 +33,10 @@ pub(crate) struct World {
     pub(crate) events: Vec<(Time, RunId, Event)>,
     pub(crate) ends: BTreeMap<RunId, (Time, Outcome)>,
     pub(crate) given_up: Vec<RunId>,
+    /// Keeps the rows of the runs, once there is a budget.
+    pub(crate) store: MemoryStore,
+    budget: Option<Budget>,
+    pub(crate) journals: HashMap<RunId, Arc<dyn RowJournal>>,
 }
 
 /// Looks every three seconds, without chance.
@@ -76,11 +81,43 @@ impl World {
             events: Vec::new(),
             ends: BTreeMap::new(),
             given_up: Vec::new(),
+            store: MemoryStore::new(),
+            budget: None,
+            journals: HashMap::new(),
         }
     }
 
-    pub(crate) fn budget(self, budget: Budget) -> Self {
-        Self { batch: self.batch.with_budget(budget), ..self }
+    /// The runs may cost at most this together, in USD, and one of them at most `price`.
+    pub(crate) fn budget(mut self, limit: &str, price: Option<&str>) -> Self {
+        let (limit, price) = (limit.parse().unwrap(), price.map(|price| price.parse().unwrap()));
+        let scope = self.store.open_scope(None).unwrap();
+        self.budget = Some(Budget { scope, limit, price });
+        self
+    }
+
+    /// What the runs have paid and reserved.
+    pub(crate) fn scope(&self) -> ScopeState {
+        self.store.scope(self.budget.as_ref().unwrap().scope).unwrap()
+    }
+
+    fn submit(&mut self, number: u32, now: Time) {
+        let run = self.batch.submit(request(number), now);
+        let Some(budget) = &self.budget else { return };
+        let url = format!("https://example.com/{number}.jpg");
+        let draft = RowDraft {
+            origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
+            template: Template::GlassBall,
+            size: Size::DEFAULT,
+            photo: RowPhoto::Url(url.parse().unwrap()),
+            key: None,
+            tag: None,
+            target: None,
+        };
+        let Opened::Submit(journal) = self.store.open(&draft.row(0).unwrap()).unwrap() else {
+            panic!("row {number} is not new")
+        };
+        journal.charge_to(std::slice::from_ref(budget));
+        self.journals.insert(run, journal);
     }
 
     pub(crate) fn pacer(self, pacer: Pacer) -> Self {
@@ -120,7 +157,7 @@ impl World {
             BatchStep::Hungry(count) => {
                 self.asked_for.push(count);
                 for _ in 0..count.min(self.rows) {
-                    self.batch.submit(request(self.rows), now);
+                    self.submit(self.rows, now);
                     self.rows -= 1;
                 }
                 if self.rows == 0 {
@@ -130,6 +167,9 @@ impl World {
             BatchStep::Sleep(until) => self.sleep(until),
             BatchStep::Notify(run, event) => self.events.push((now, run, event)),
             BatchStep::Done(run, outcome) => {
+                if let Some(journal) = self.journals.get(&run) {
+                    journal.settle(&RowEnd::of_outcome(&outcome)).unwrap();
+                }
                 self.tasks -= usize::from(outcome.task_id().is_some() && self.tasks > 0);
                 assert_eq!(self.ends.insert(run, (now, outcome)), None, "a run ends once");
             }
@@ -142,6 +182,13 @@ impl World {
         if (self.unwritable)(&entry.fact) {
             self.given_up.push(run);
             return self.batch.give_up(run);
+        }
+        let admission = self
+            .journals
+            .get(&run)
+            .map_or(Admission::Admitted, |journal| Journal::write(&**journal, &entry).unwrap());
+        if admission != Admission::Admitted {
+            return self.batch.admission(self.now(), run, entry.id, &admission);
         }
         if let Fact::Created { .. } = entry.fact {
             self.tasks += 1;

@@ -140,3 +140,8 @@ pub(crate) fn opened(journal: &impl JournalStore, row: &Row) -> &'static str {
 pub(crate) const START: u64 = 1_764_000_000_000;
 /// Longer than any test takes: nobody renews it in the background.
 pub(crate) const LEASE: Duration = Duration::from_secs(3600);
+
+/// A task that this attempt made.
+pub(crate) fn created_by(task: &str, request_id: &str) -> Entry {
+    entry(92, &json!({"created": {"task_id": task, "request_id": request_id}}))
+}

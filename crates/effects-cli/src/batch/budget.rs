@@ -1,0 +1,142 @@
+//! The budget of a batch: its rows are a scope of the store, which counts what they cost.
+
+use std::sync::Arc;
+
+use effects_client::{Found, Ledger};
+use effects_core::{
+    Error, ErrorKind, Identity, Journal, JournalError, JournalStore, MemoryStore, Origin,
+    OverBudget, RowNumber, ScopeState, SpendBy,
+};
+use effects_ureq::Client;
+use rust_decimal::Decimal;
+
+use super::live::Live;
+use super::work::Batch;
+use crate::failure::Failure;
+use crate::journal;
+
+/// The ledgers that a batch opens its rows with.
+#[derive(Debug)]
+pub(crate) struct Ledgers {
+    /// Over the journal, where there is one.
+    pub(crate) journal: Option<Ledger>,
+    /// Over memory, for a budget without a journal.
+    pub(crate) memory: Option<Ledger>,
+}
+
+impl Ledgers {
+    /// What the rows have paid, and what is reserved for them; none without a budget.
+    pub(crate) fn scope(&self) -> Result<Option<ScopeState>, Failure> {
+        let Some(ledger) = self.journal.as_ref().or(self.memory.as_ref()) else { return Ok(None) };
+        let Some(budget) = ledger.budgets().first() else { return Ok(None) };
+        ledger.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
+    }
+}
+
+impl Batch<'_> {
+    /// The ledgers, whose submissions have to fit into the budget, if there is one. What earlier runs
+    /// paid for these rows counts.
+    pub(super) fn ledgers(
+        &self,
+        client: &Client,
+        store: Option<Arc<dyn JournalStore>>,
+        rows: &[Identity],
+        created: &[RowNumber],
+        live: &Live,
+    ) -> Result<Ledgers, Failure> {
+        let failed = |error: JournalError| journal::failure(&error);
+        let retrying = |ledger: Ledger| ledger.retrying_failed(self.options.retry_failed);
+        let journal = store.map(|store| retrying(Ledger::new(store)));
+        let Some(limit) = self.options.budget else {
+            return Ok(Ledgers { journal, memory: None });
+        };
+        let budgeted = |ledger: Ledger| {
+            let ledger = ledger.with_budget(limit, self.options.price).map_err(failed)?;
+            for page in rows.chunks(ROWS_AT_ONCE) {
+                let scope = ledger.budgets()[0].scope;
+                ledger.store().add_to_scope(scope, page).map_err(failed)?;
+            }
+            Ok::<_, Failure>(ledger)
+        };
+        let Some(journal) = journal else {
+            let memory = budgeted(Ledger::new(Arc::new(MemoryStore::new())))?;
+            return Ok(Ledgers { journal: None, memory: Some(memory) });
+        };
+        if self.options.price.is_none() {
+            let store = &**journal.store();
+            if highest_cost(store, &self.common.origin)?.is_none() {
+                find_price(client, &journal, created, live)?;
+            }
+        }
+        let ledgers = Ledgers { journal: Some(budgeted(journal)?), memory: None };
+        self.refuse_what_cannot_be_counted(&ledgers)?;
+        Ok(ledgers)
+    }
+
+    /// Refuses a budget that is lost before anything is sent: no price is known, and earlier runs left
+    /// tasks whose cost may never be.
+    fn refuse_what_cannot_be_counted(&self, ledgers: &Ledgers) -> Result<(), Failure> {
+        let (None, Some(ledger), Some(scope)) =
+            (self.options.price, &ledgers.journal, ledgers.scope()?)
+        else {
+            return Ok(());
+        };
+        let why = match scope.unreadable {
+            Some(row) => OverBudget::CostUnreadable { row },
+            None if scope.abandoned > 0
+                && highest_cost(&**ledger.store(), &self.common.origin)?.is_none() =>
+            {
+                OverBudget::PriceUnknown { open: scope.abandoned }
+            }
+            None => return Ok(()),
+        };
+        let message = format!("{why}; nothing was sent");
+        Err(Error::new(ErrorKind::BudgetExceeded, message).into())
+    }
+
+    /// What a picture costs at most, as far as is known.
+    pub(super) fn price(
+        &self,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<Decimal>, Failure> {
+        match (self.options.price, store) {
+            (Some(price), _) => Ok(Some(price)),
+            (None, Some(store)) => highest_cost(store, &self.common.origin),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Follows tasks of earlier runs until one of them tells what it cost. That costs nothing.
+fn find_price(
+    client: &Client,
+    ledger: &Ledger,
+    created: &[RowNumber],
+    live: &Live,
+) -> Result<(), Failure> {
+    for row in created {
+        live.doing("waiting for a task of an earlier run, to know what one costs");
+        let found = ledger.resume(*row).map_err(|error| journal::failure(&error))?;
+        let Found::Watch(open) = found else { continue };
+        let Some(task) = open.record().and_then(|record| record.standing.task().cloned()) else {
+            continue;
+        };
+        let result = client.with_journal(open.journal::<Arc<dyn Journal>>()).task(task).wait();
+        open.settle(&result).map_err(|error| journal::failure(&error))?;
+        // What became of the row is told when its turn comes.
+        if result.is_ok_and(|effect| effect.usage.cost.is_some_and(|cost| !cost.is_zero())) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The highest cost of one picture that the journal knows of this gateway.
+fn highest_cost(store: &dyn JournalStore, origin: &Origin) -> Result<Option<Decimal>, Failure> {
+    let spend = store.spend(SpendBy::Template, Some(origin));
+    let spend = spend.map_err(|error| journal::failure(&error))?;
+    Ok(spend.into_iter().filter_map(|spend| spend.highest).max())
+}
+
+/// Rows that join the scope in one step.
+const ROWS_AT_ONCE: usize = 1_000;

@@ -1,0 +1,319 @@
+//! Budgets: what the rows of a scope may cost, and the rule that admits a submission.
+//!
+//! A [`JournalStore`](super::JournalStore) counts all money. Writing the intent of a submission is
+//! its reservation: in one transaction the store adds up what the rows of each [`Budget`]'s scope
+//! have paid and what is reserved for those without an end, asks [`admit`], and writes the intent
+//! only when the answer is [`Admission::Admitted`]. So two runs, two processes or two hosts over
+//! one store never spend more than one budget together.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use super::record::RowNumber;
+
+/// A scope's number in its store: a set of rows whose costs are counted together.
+///
+/// [`JournalStore::open_scope`](super::JournalStore::open_scope) makes one.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ScopeNumber(pub u64);
+
+/// The most that the rows of a scope may cost together. Amounts are in USD.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Budget {
+    /// The rows that count.
+    pub scope: ScopeNumber,
+    /// The most they may cost, over all their tasks and all runs.
+    pub limit: Decimal,
+    /// The most that one picture costs, where the caller knows it. Otherwise the store learns prices
+    /// from the costs it sees.
+    pub price: Option<Decimal>,
+}
+
+/// What a journal answers to an entry.
+///
+/// Only an [`Intent`](crate::Fact::Intent) of a row with a [`Budget`] is ever answered with anything
+/// but `Admitted`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// The entry is durable; for an intent, its price is reserved.
+    Admitted,
+    /// The intent was not written: it may fit once a row that is under way has told its cost. Ask
+    /// again later.
+    Wait {
+        /// A row under way, held by a live process.
+        row: RowNumber,
+    },
+    /// The intent was not written and would not fit later either. Nothing was sent.
+    OverBudget(OverBudget),
+}
+
+/// Why a submission does not fit into a budget.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum OverBudget {
+    /// Its price is more than what is left.
+    Exceeded {
+        /// The budget, in USD.
+        limit: Decimal,
+        /// What the scope's rows have paid, in USD.
+        paid: Decimal,
+        /// What is reserved for rows without an end, in USD.
+        reserved: Decimal,
+        /// What this submission would reserve, in USD.
+        price: Decimal,
+    },
+    /// What a picture costs is not known, and rows without an end may have used the budget up.
+    PriceUnknown {
+        /// How many such rows there are: doubtful ones, and tasks that no process follows.
+        open: u64,
+    },
+    /// A completed task has no readable cost, so the budget cannot be kept without a price.
+    CostUnreadable {
+        /// The first row whose cost is not known.
+        row: RowNumber,
+    },
+}
+
+impl fmt::Display for OverBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exceeded { limit, paid, reserved, price } => {
+                write!(
+                    f,
+                    "the budget of {limit} USD would be exceeded: {paid} USD are paid, {reserved} \
+                     USD are reserved for tasks without an end, and a picture costs {price} USD"
+                )
+            }
+            Self::PriceUnknown { open } => {
+                let tasks = if *open == 1 { "1 task" } else { &format!("{open} tasks") };
+                write!(
+                    f,
+                    "what a picture costs is not known, and {tasks} without an end may have used \
+                     the budget up: say what one picture costs at most ({PRICE_OPTION})"
+                )
+            }
+            Self::CostUnreadable { row } => write!(
+                f,
+                "the service did not say what row {row} of the journal cost, so the budget cannot \
+                 be kept: say what one picture costs at most ({PRICE_OPTION})"
+            ),
+        }
+    }
+}
+
+/// How the command and the Python package name the price.
+const PRICE_OPTION: &str = "--price, or price= in Python";
+
+/// What a store knows of prices at the row's gateway, in USD.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct KnownPrices {
+    /// The highest cost seen of the row's template and size.
+    pub same: Option<Decimal>,
+    /// The highest cost seen of any template and size.
+    pub any: Option<Decimal>,
+}
+
+/// The state of one scope, as a store sees it in the transaction that decides on an intent. The row
+/// that asks is left out of everything but `paid`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ScopeState {
+    /// What the scope's rows have paid: all tasks of every row, in USD.
+    pub paid: Decimal,
+    /// How many costs were seen since the scope was opened.
+    pub costs_seen: u64,
+    /// The highest of those costs, in USD.
+    pub highest_seen: Option<Decimal>,
+    /// What is reserved at a known price, in USD.
+    pub reserved: Decimal,
+    /// How many tasks count at a price that is not known yet: those of rows that submitted before any
+    /// cost was seen, and completed ones whose cost could not be read.
+    pub unpriced: u64,
+    /// How many rows a live process takes to their end, and the first of them.
+    pub live: u64,
+    /// The first row that a live process takes to its end.
+    pub first_live: Option<RowNumber>,
+    /// How many rows without an end no process follows: doubtful rows, abandoned tasks.
+    pub abandoned: u64,
+    /// The first completed row whose cost could not be read.
+    pub unreadable: Option<RowNumber>,
+}
+
+/// How a row holds a reservation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Holding {
+    /// A live process takes it to its end.
+    Live,
+    /// No process does: it is doubtful, or its task is abandoned.
+    Abandoned,
+}
+
+impl ScopeState {
+    /// Adds a row that holds a reservation: for `tasks` tasks, at `price` USD each where that is
+    /// known.
+    pub fn add(&mut self, row: RowNumber, holding: Holding, tasks: u64, price: Option<Decimal>) {
+        match price {
+            Some(price) => self.reserved += price * Decimal::from(tasks),
+            None => self.unpriced += tasks,
+        }
+        match holding {
+            Holding::Live => {
+                self.live += 1;
+                self.first_live.get_or_insert(row);
+            }
+            Holding::Abandoned => self.abandoned += 1,
+        }
+    }
+}
+
+/// The price at which an intent reserves, in USD; `None` while no cost is known.
+///
+/// A price that the caller gave counts until a higher cost is seen. Otherwise it is the highest cost
+/// seen of the same template and size, or of any where that is not known.
+pub fn reservation_price(
+    given: Option<Decimal>,
+    scope: &ScopeState,
+    known: KnownPrices,
+) -> Option<Decimal> {
+    match given {
+        Some(given) => Some(scope.highest_seen.map_or(given, |seen| seen.max(given))),
+        None => known.same.or(known.any),
+    }
+}
+
+/// Decides whether an intent fits into a budget. `tasks` is how many tasks its row would then hold
+/// a reservation for: one, and one more for each earlier attempt whose outcome is unknown.
+///
+/// Without a given price, tasks under way grow with the costs seen, to at most twice as many and
+/// one: a price that has risen since it was learnt is noticed before it costs much.
+///
+/// ```
+/// use effects_core::{Admission, Budget, KnownPrices, ScopeNumber, ScopeState, admit};
+///
+/// let budget = Budget { scope: ScopeNumber(1), limit: "0.05".parse()?, price: Some("0.03".parse()?) };
+/// let mut scope = ScopeState::default();
+/// assert_eq!(admit(&budget, &scope, KnownPrices::default(), 1), Admission::Admitted);
+/// scope.paid = "0.03".parse()?;
+/// let second = admit(&budget, &scope, KnownPrices::default(), 1);
+/// assert!(matches!(second, Admission::OverBudget(_)));
+/// # Ok::<(), rust_decimal::Error>(())
+/// ```
+pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64) -> Admission {
+    if let (Some(row), None) = (scope.unreadable, budget.price) {
+        return Admission::OverBudget(OverBudget::CostUnreadable { row });
+    }
+    let Some(price) = reservation_price(budget.price, scope, known) else {
+        return admit_first(budget, scope, tasks);
+    };
+    let reserved = scope.reserved + price * Decimal::from(scope.unpriced);
+    let fits = scope.paid + reserved + price * Decimal::from(tasks) <= budget.limit;
+    let has_turn = budget.price.is_some() || scope.live <= 2 * scope.costs_seen;
+    match scope.first_live {
+        // What is under way may turn out cheaper than what is reserved for it.
+        Some(row) if !fits || !has_turn => Admission::Wait { row },
+        _ if fits => Admission::Admitted,
+        _ => {
+            let (limit, paid) = (budget.limit, scope.paid);
+            Admission::OverBudget(OverBudget::Exceeded { limit, paid, reserved, price })
+        }
+    }
+}
+
+/// While no cost is known, one task runs alone until its cost is seen.
+fn admit_first(budget: &Budget, scope: &ScopeState, tasks: u64) -> Admission {
+    if let Some(row) = scope.first_live {
+        return Admission::Wait { row };
+    }
+    // Earlier attempts of the row itself whose outcome is unknown count too.
+    let open = scope.abandoned + tasks.saturating_sub(1);
+    if open > 0 {
+        return Admission::OverBudget(OverBudget::PriceUnknown { open });
+    }
+    if scope.paid >= budget.limit {
+        let (limit, paid) = (budget.limit, scope.paid);
+        let (reserved, price) = (Decimal::ZERO, Decimal::ZERO);
+        return Admission::OverBudget(OverBudget::Exceeded { limit, paid, reserved, price });
+    }
+    Admission::Admitted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn budget(limit: &str, price: Option<&str>) -> Budget {
+        Budget { scope: ScopeNumber(1), limit: usd(limit), price: price.map(usd) }
+    }
+
+    fn known(price: &str) -> KnownPrices {
+        KnownPrices { same: Some(usd(price)), any: Some(usd(price)) }
+    }
+
+    #[test]
+    fn without_a_price_one_row_runs_alone_and_doubt_ends_it() {
+        let (limit, mut scope) = (budget("1", None), ScopeState::default());
+        let none = KnownPrices::default();
+        assert_eq!(admit(&limit, &scope, none, 1), Admission::Admitted);
+        scope.add(RowNumber(7), Holding::Live, 1, None);
+        assert_eq!(admit(&limit, &scope, none, 1), Admission::Wait { row: RowNumber(7) });
+        let mut doubtful = ScopeState::default();
+        doubtful.add(RowNumber(8), Holding::Abandoned, 1, None);
+        let refused = admit(&limit, &doubtful, none, 1);
+        assert_eq!(refused, Admission::OverBudget(OverBudget::PriceUnknown { open: 1 }));
+        // A price makes both countable.
+        assert_eq!(admit(&budget("1", Some("0.5")), &doubtful, none, 1), Admission::Admitted);
+        let refused = admit(&budget("0.9", Some("0.5")), &doubtful, none, 1);
+        assert!(matches!(refused, Admission::OverBudget(OverBudget::Exceeded { .. })));
+    }
+
+    #[test]
+    fn a_cost_that_cannot_be_read_ends_a_budget_without_a_given_price() {
+        let unreadable = Some(RowNumber(3));
+        let scope = ScopeState { costs_seen: 9, unpriced: 1, unreadable, ..ScopeState::default() };
+        let refused = admit(&budget("9", None), &scope, known("0.03"), 1);
+        assert_eq!(
+            refused,
+            Admission::OverBudget(OverBudget::CostUnreadable { row: RowNumber(3) })
+        );
+        // With a price it counts as one picture.
+        let given = |limit| budget(limit, Some("0.03"));
+        assert_eq!(admit(&given("0.06"), &scope, known("0.03"), 1), Admission::Admitted);
+        let refused = admit(&given("0.05"), &scope, known("0.03"), 1);
+        assert!(matches!(refused, Admission::OverBudget(OverBudget::Exceeded { .. })));
+    }
+
+    #[test]
+    fn tasks_under_way_grow_with_the_costs_seen() {
+        let limit = budget("100", None);
+        for seen in 0..5 {
+            let mut scope = ScopeState { costs_seen: seen, ..ScopeState::default() };
+            let mut admitted = 0;
+            while admit(&limit, &scope, known("0.03"), 1) == Admission::Admitted {
+                admitted += 1;
+                scope.add(RowNumber(admitted), Holding::Live, 1, Some(usd("0.03")));
+            }
+            assert_eq!(admitted, 2 * seen + 1);
+        }
+    }
+
+    #[test]
+    fn a_given_price_counts_until_a_higher_cost_is_seen() {
+        let mut scope = ScopeState::default();
+        assert_eq!(reservation_price(Some(usd("0.03")), &scope, known("9")), Some(usd("0.03")));
+        scope.highest_seen = Some(usd("0.10"));
+        assert_eq!(reservation_price(Some(usd("0.03")), &scope, known("9")), Some(usd("0.10")));
+        let other = KnownPrices { same: None, any: Some(usd("0.10")) };
+        assert_eq!(reservation_price(None, &scope, other), Some(usd("0.10")));
+    }
+
+    #[test]
+    fn what_is_under_way_may_turn_out_cheaper() {
+        let mut scope = ScopeState { paid: usd("0.02"), ..ScopeState::default() };
+        scope.add(RowNumber(1), Holding::Live, 1, Some(usd("0.03")));
+        let limit = budget("0.07", Some("0.03"));
+        assert_eq!(admit(&limit, &scope, known("0.03"), 1), Admission::Wait { row: RowNumber(1) });
+    }
+}

@@ -1,0 +1,274 @@
+//! Budgets in the file: scopes and what their rows have paid, prices, and reservations.
+//!
+//! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
+//! keeps the sums true, within the transactions of `steps.rs`.
+
+use effects_core::{
+    Admission, Budget, Holding, Identity, JournalError, KnownPrices, Row, RowNumber, ScopeNumber,
+    ScopeState, Size, admit, reservation_price,
+};
+use rusqlite::{OptionalExtension, params};
+use rust_decimal::Decimal;
+
+use crate::desk::{Desk, Fail};
+use crate::rows::decimal;
+
+/// Opens the scope with this name, or a new one without, which is gone with its owner.
+pub(crate) fn open_scope(desk: &Desk<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
+    if let Some(name) = name {
+        let sql = "SELECT number FROM scopes WHERE name = ?1";
+        let mut query = desk.database.prepare_cached(sql)?;
+        if let Some(number) = query.query_row([name], |row| row.get(0)).optional()? {
+            return Ok(ScopeNumber(number));
+        }
+    }
+    let owner = name.is_none().then_some(desk.me.id);
+    desk.run("INSERT INTO scopes (name, owner) VALUES (?1, ?2)", params![name, owner])?;
+    Ok(ScopeNumber(desk.database.last_insert_rowid().unsigned_abs()))
+}
+
+/// Makes a row a member of a scope, and lets what was paid for it count.
+pub(crate) fn add_to_scope(
+    desk: &Desk<'_>,
+    scope: ScopeNumber,
+    identity: &Identity,
+) -> Result<(), Fail> {
+    let sql = "INSERT OR IGNORE INTO scope_rows (identity, scope) VALUES (?1, ?2)";
+    if desk.run(sql, params![identity.as_bytes(), scope.0])? == 0 {
+        return Ok(());
+    }
+    let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
+        WHERE r.identity = ?1 AND t.cost IS NOT NULL";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let costs = query.query_map([identity.as_bytes()], |row| row.get::<_, String>(0))?;
+    let mut paid = Decimal::ZERO;
+    for cost in costs {
+        paid += decimal(&cost?)?;
+    }
+    if !paid.is_zero() {
+        let paid = stored_scope(desk, scope)?.paid + paid;
+        let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
+        desk.run(sql, params![scope.0, paid.to_string()])?;
+    }
+    let sql = "SELECT r.number FROM rows r JOIN tasks t ON t.number = r.task
+        WHERE r.identity = ?1 AND r.state = 'completed' AND t.cost IS NULL";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let unreadable = query.query_row([identity.as_bytes()], |row| row.get(0)).optional()?;
+    unreadable.map_or(Ok(()), |row: u64| count_unreadable(desk, scope, row))
+}
+
+/// The state of a scope; `but` is the row that asks, whose own reservation does not count.
+pub(crate) fn scope_state(
+    desk: &Desk<'_>,
+    scope: ScopeNumber,
+    but: Option<&Identity>,
+) -> Result<ScopeState, Fail> {
+    let mut state = stored_scope(desk, scope)?;
+    let sql = "SELECT r.number, r.state, r.owner, r.open_tasks, r.reserved
+        FROM rows r INDEXED BY rows_reserving
+        JOIN scope_rows s ON s.identity = r.identity AND s.scope = ?1
+        WHERE r.open_tasks > 0 AND r.identity IS NOT ?2";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let but = but.map(Identity::as_bytes);
+    let mut rows = query.query(params![scope.0, but])?;
+    while let Some(row) = rows.next()? {
+        let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
+        let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
+        let is_held = desk.holder(owner)?.is_some();
+        let state_name: String = row.get(1)?;
+        let holding = match state_name.as_str() {
+            "intent" | "created" | "released" if is_held => Holding::Live,
+            // Nothing was made, and no run is left that may try again.
+            "released" => continue,
+            _ => Holding::Abandoned,
+        };
+        state.add(number, holding, tasks, reserved.as_deref().map(decimal).transpose()?);
+    }
+    Ok(state)
+}
+
+/// Asks every budget whether an intent fits, with which its row holds reservations for `tasks` tasks;
+/// where it does, the price to reserve at.
+pub(crate) fn ask(
+    desk: &Desk<'_>,
+    row: &Row,
+    budgets: &[Budget],
+    tasks: u64,
+    is_covered: bool,
+) -> Result<Result<Option<Decimal>, Admission>, Fail> {
+    let mut price = None;
+    let known = known_prices(desk, row)?;
+    for budget in budgets {
+        add_to_scope(desk, budget.scope, &row.identity)?;
+        let scope = scope_state(desk, budget.scope, Some(&row.identity))?;
+        // A reservation that the row holds already covers another attempt.
+        if !is_covered {
+            match admit(budget, &scope, known, tasks) {
+                Admission::Admitted => {}
+                refused => return Ok(Err(refused)),
+            }
+        }
+        price = price.max(reservation_price(budget.price, &scope, known));
+    }
+    Ok(Ok(price.or(known.same).or(known.any)))
+}
+
+/// Keeps a row's reservation true after a step: one task for each attempt of unknown outcome, for
+/// each task without an end, and for a released row that its run may submit again.
+pub(crate) fn note_reservation(desk: &Desk<'_>, number: u64) -> Result<(), Fail> {
+    let sql = "UPDATE rows SET open_tasks = max(
+            json_array_length(coalesce(attempts, '[]'))
+                + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),
+            state = 'released' AND owner IS NOT NULL)
+        WHERE number = ?1";
+    desk.run(sql, params![number])?;
+    Ok(())
+}
+
+/// Books a cost that was seen, for the first time or another than `before`: every scope of the row
+/// pays it, and a higher price reprices what is reserved. A cost of nothing says nothing of the
+/// price.
+pub(crate) fn book(
+    desk: &Desk<'_>,
+    row: &Row,
+    cost: Decimal,
+    before: Option<Decimal>,
+) -> Result<(), Fail> {
+    let mut is_news = false;
+    for scope in scopes_of(desk, &row.identity)? {
+        let state = stored_scope(desk, scope)?;
+        let paid = state.paid + cost - before.unwrap_or_default();
+        let counts = before.is_none() && !cost.is_zero();
+        let highest = state.highest_seen.max(Some(cost).filter(|cost| !cost.is_zero()));
+        is_news |= highest > state.highest_seen;
+        let sql = "UPDATE scopes SET paid = ?2, costs_seen = costs_seen + ?3, highest_seen = ?4
+            WHERE number = ?1";
+        let highest = highest.map(|cost| cost.to_string());
+        desk.run(sql, params![scope.0, paid.to_string(), counts, highest])?;
+    }
+    if cost.is_zero() {
+        return Ok(());
+    }
+    let known = known_prices(desk, row)?;
+    if known.same.is_none_or(|highest| highest < cost) {
+        let sql = "INSERT INTO prices (origin, template, width, height, highest)
+            VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET highest = excluded.highest";
+        let (width, height) = stored_size(row.size);
+        let origin = row.origin.to_string();
+        desk.run(sql, params![origin, row.template.id(), width, height, cost.to_string()])?;
+        is_news = true;
+    }
+    if is_news { reprice(desk, row, cost) } else { Ok(()) }
+}
+
+/// A completed row's cost could not be read, or could after all.
+pub(crate) fn note_unreadable(
+    desk: &Desk<'_>,
+    row: &Row,
+    number: u64,
+    was: bool,
+    is: bool,
+) -> Result<(), Fail> {
+    for scope in scopes_of(desk, &row.identity)? {
+        match (was, is) {
+            (false, true) => count_unreadable(desk, scope, number)?,
+            (true, false) => {
+                let sql = "UPDATE scopes SET unreadable = unreadable - 1 WHERE number = ?1";
+                desk.run(sql, params![scope.0])?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes a row a member of every scope that another row is in.
+pub(crate) fn share_scopes(desk: &Desk<'_>, from: &Identity, to: &Identity) -> Result<(), Fail> {
+    for scope in scopes_of(desk, from)? {
+        add_to_scope(desk, scope, to)?;
+    }
+    Ok(())
+}
+
+fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
+    let sql = "UPDATE scopes SET unreadable = unreadable + 1,
+        unreadable_row = coalesce(unreadable_row, ?2) WHERE number = ?1";
+    desk.run(sql, params![scope.0, row])?;
+    Ok(())
+}
+
+/// What the scope's own row says: everything but reservations.
+fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
+    let sql = "SELECT paid, costs_seen, highest_seen, unreadable, unreadable_row FROM scopes
+        WHERE number = ?1";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let stored = query.query_row([scope.0], |row| {
+        let (paid, highest): (String, Option<String>) = (row.get(0)?, row.get(2)?);
+        let (seen, unreadable): (u64, u64) = (row.get(1)?, row.get(3)?);
+        Ok((paid, seen, highest, unreadable, row.get::<_, Option<u64>>(4)?))
+    });
+    let Some((paid, costs_seen, highest, unpriced, row)) = stored.optional()? else {
+        return Err(JournalError::Unreadable("it has no such scope".to_owned()).into());
+    };
+    Ok(ScopeState {
+        paid: decimal(&paid)?,
+        costs_seen,
+        highest_seen: highest.as_deref().map(decimal).transpose()?,
+        unpriced,
+        unreadable: row.filter(|_| unpriced > 0).map(RowNumber),
+        ..ScopeState::default()
+    })
+}
+
+fn scopes_of(desk: &Desk<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
+    let sql = "SELECT scope FROM scope_rows WHERE identity = ?1";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let scopes = query.query_map([identity.as_bytes()], |row| row.get(0).map(ScopeNumber))?;
+    Ok(scopes.collect::<Result<_, _>>()?)
+}
+
+fn known_prices(desk: &Desk<'_>, row: &Row) -> Result<KnownPrices, Fail> {
+    let sql = "SELECT template = ?2 AND width = ?3 AND height = ?4, highest FROM prices
+        WHERE origin = ?1";
+    let (width, height) = stored_size(row.size);
+    let mut query = desk.database.prepare_cached(sql)?;
+    let values = params![row.origin.to_string(), row.template.id(), width, height];
+    let mut rows = query.query(values)?;
+    let mut known = KnownPrices::default();
+    while let Some(found) = rows.next()? {
+        let price = decimal(&found.get::<_, String>(1)?)?;
+        known.any = known.any.max(Some(price));
+        if found.get(0)? {
+            known.same = Some(price);
+        }
+    }
+    Ok(known)
+}
+
+/// Rows with reservations that this cost is the price of reserve at least as much: those of the same
+/// template and size, and those whose own price is not known.
+fn reprice(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+    let sql = "SELECT r.number, r.reserved FROM rows r INDEXED BY rows_reserving
+        LEFT JOIN prices p ON p.origin = r.origin AND p.template = r.template
+            AND p.width = coalesce(r.width, 0) AND p.height = coalesce(r.height, 0)
+        WHERE r.open_tasks > 0 AND r.origin = ?1 AND (p.highest IS NULL
+            OR r.template = ?2 AND coalesce(r.width, 0) = ?3 AND coalesce(r.height, 0) = ?4)";
+    let (width, height) = stored_size(row.size);
+    let mut query = desk.database.prepare_cached(sql)?;
+    let values = params![row.origin.to_string(), row.template.id(), width, height];
+    let found = query.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(u64, Option<String>)> = found.collect::<Result<_, _>>()?;
+    for (number, reserved) in found {
+        let reserved = reserved.as_deref().map(decimal).transpose()?;
+        if reserved.is_none_or(|price| price < cost) {
+            let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
+            desk.run(sql, params![number, cost.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+/// A size as the table of prices has it: 0 is the service's default.
+fn stored_size(size: Size) -> (u32, u32) {
+    (size.width.unwrap_or_default(), size.height.unwrap_or_default())
+}

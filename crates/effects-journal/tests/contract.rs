@@ -1,0 +1,389 @@
+//! The contract of a [`JournalStore`] over every store there is: the one in memory and the file.
+//!
+//! What only a file can do (processes, crashes, older formats) is tested in the other files here.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::*;
+use effects_core::{
+    Admission, Budget, Journal, JournalError, JournalStore, MemoryStore, Opened, OverBudget,
+    Resolution, RowDraft, RowEnd, RowName, RowNumber, ScopeNumber, ScopeState, Size, SpendBy,
+    Standing, Template,
+};
+use effects_journal::SqliteJournal;
+use rust_decimal::Decimal;
+
+/// Runs a case over every store.
+fn over_every_store(case: impl Fn(&dyn JournalStore)) {
+    case(&MemoryStore::new());
+    case(&SqliteJournal::open(":memory:").unwrap());
+}
+
+fn usd(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn budget(scope: ScopeNumber, limit: &str, price: Option<&str>) -> Budget {
+    Budget { scope, limit: usd(limit), price: price.map(usd) }
+}
+
+fn scope(store: &dyn JournalStore) -> ScopeNumber {
+    store.open_scope(None).unwrap()
+}
+
+/// A new row under budgets, and what its intent is answered with.
+fn intend(
+    store: &dyn JournalStore,
+    name: &str,
+    budgets: &[Budget],
+) -> (std::sync::Arc<dyn effects_core::RowJournal>, Admission) {
+    let open = submit_to(store, &row(name));
+    open.charge_to(budgets);
+    let answer = Journal::write(&*open, &intent(0)).unwrap();
+    (open, answer)
+}
+
+fn submit_to(
+    store: &dyn JournalStore,
+    row: &effects_core::Row,
+) -> std::sync::Arc<dyn effects_core::RowJournal> {
+    match store.open(row).unwrap() {
+        Opened::Submit(open) => open,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn buy(store: &dyn JournalStore, name: &str, budgets: &[Budget], end: &RowEnd) -> Admission {
+    let (open, answer) = intend(store, name, budgets);
+    if answer == Admission::Admitted {
+        let (RowEnd::Completed { task, .. } | RowEnd::Failed { task, .. }) = end else { panic!() };
+        Journal::write(&*open, &created(task.as_str())).unwrap();
+        open.settle(end).unwrap();
+    }
+    answer
+}
+
+fn without_cost(task: &str) -> RowEnd {
+    RowEnd::Completed { task: task.parse().unwrap(), cost: None, pictures: Vec::new() }
+}
+
+fn state(store: &dyn JournalStore, scope: ScopeNumber) -> ScopeState {
+    store.scope(scope).unwrap()
+}
+
+fn exceeded(answer: &Admission) -> bool {
+    matches!(answer, Admission::OverBudget(OverBudget::Exceeded { .. }))
+}
+
+#[test]
+fn a_row_is_inserted_once_settled_once_and_found_again() {
+    over_every_store(|store| {
+        let (open, answer) = intend(store, "cat", &[]);
+        assert_eq!(answer, Admission::Admitted);
+        let second = store.open(&row("cat")).unwrap();
+        assert!(matches!(second, Opened::Elsewhere(_)), "{second:?}");
+        Journal::write(&*open, &created("t1")).unwrap();
+        open.settle(&completed("t1", "0.03")).unwrap();
+        let Opened::Finished(record, _) = store.open(&row("cat")).unwrap() else { panic!() };
+        assert_eq!(record.standing.cost(), Some(usd("0.03")));
+        assert_eq!(store.spend(SpendBy::Template, None).unwrap()[0].cost, usd("0.03"));
+    });
+}
+
+#[test]
+fn whoever_comes_second_is_told_before_anything_is_sent() {
+    over_every_store(|store| {
+        let (first, second) = (submit_to(store, &row("cat")), submit_to(store, &row("cat")));
+        Journal::write(&*first, &intent(0)).unwrap();
+        let taken = Journal::write(&*second, &intent(0));
+        assert_eq!(taken, Err(JournalError::Taken { row: RowNumber(1) }));
+        assert!(second.is_taken() && !first.is_taken());
+    });
+}
+
+#[test]
+fn a_dropped_intent_is_doubtful_and_a_person_resolves_it() {
+    over_every_store(|store| {
+        drop(intend(store, "cat", &[]));
+        let Opened::Doubtful(record) = store.open(&row("cat")).unwrap() else { panic!() };
+        store.resolve(record.number, &Resolution::NotBilled).unwrap();
+        drop(intend(store, "cat", &[]));
+        store.resolve(record.number, &Resolution::Task("t1".parse().unwrap())).unwrap();
+        assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Watch(..)));
+    });
+}
+
+/// An answer that comes after its row was taken for doubtful is the row's all the same: the attempt
+/// names it.
+#[test]
+fn a_late_task_is_taken_by_the_attempt_that_made_it() {
+    over_every_store(|store| {
+        let (open, _) = intend(store, "cat", &[]);
+        open.settle(&RowEnd::Unknown { trouble: "reset".into() }).unwrap();
+        Journal::write(&*open, &created_by("t1", "request 0")).unwrap();
+        let found = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        assert!(matches!(found.standing, Standing::Created { .. }), "{found:?}");
+    });
+}
+
+/// Found by the simulated world: a run that follows a task and is dropped lets go of its row.
+#[test]
+fn a_followed_row_is_free_again_when_its_run_is_dropped() {
+    over_every_store(|store| {
+        let (open, _) = intend(store, "cat", &[]);
+        Journal::write(&*open, &created("t1")).unwrap();
+        drop(open);
+        for _ in 0..2 {
+            let Opened::Watch(_, follow) = store.open(&row("cat")).unwrap() else { panic!() };
+            assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Elsewhere(_)));
+            drop(follow);
+        }
+    });
+}
+
+#[test]
+fn rows_of_a_scope_never_cost_more_than_its_budget_together() {
+    over_every_store(|store| {
+        let limit = [budget(scope(store), "0.10", Some("0.03"))];
+        let held: Vec<_> = (0..3).map(|n| intend(store, &format!("cat{n}"), &limit)).collect();
+        assert!(held.iter().all(|(_, answer)| *answer == Admission::Admitted));
+        let (_, fourth) = intend(store, "cat3", &limit);
+        assert_eq!(fourth, Admission::Wait { row: RowNumber(1) });
+        // One of them made no task, and its run is over.
+        Journal::write(&*held[0].0, &released("401")).unwrap();
+        held[0].0.settle(&RowEnd::LetGo).unwrap();
+        assert_eq!(intend(store, "cat3", &limit).1, Admission::Admitted);
+    });
+}
+
+#[test]
+fn a_released_row_keeps_its_reservation_while_its_run_lives() {
+    over_every_store(|store| {
+        let limit = [budget(scope(store), "0.03", Some("0.03"))];
+        let (open, _) = intend(store, "cat", &limit);
+        Journal::write(&*open, &released("429")).unwrap();
+        assert!(matches!(intend(store, "dog", &limit).1, Admission::Wait { .. }));
+        assert_eq!(Journal::write(&*open, &intent(1)), Ok(Admission::Admitted));
+        open.settle(&RowEnd::LetGo).unwrap();
+        // Left without an answer, it is doubtful, and its money is not another's.
+        assert!(exceeded(&intend(store, "dog", &limit).1));
+    });
+}
+
+#[test]
+fn without_a_price_one_row_finds_it_out_and_more_follow_as_costs_are_seen() {
+    over_every_store(|store| {
+        let limit = [budget(scope(store), "9", None)];
+        let (first, answer) = intend(store, "cat0", &limit);
+        assert_eq!(answer, Admission::Admitted);
+        assert_eq!(intend(store, "cat1", &limit).1, Admission::Wait { row: RowNumber(1) });
+        Journal::write(&*first, &created("t0")).unwrap();
+        first.settle(&completed("t0", "0.03")).unwrap();
+        let held: Vec<_> = (1..6).map(|n| intend(store, &format!("cat{n}"), &limit)).collect();
+        let admitted = held.iter().filter(|(_, answer)| *answer == Admission::Admitted).count();
+        assert_eq!(admitted, 3);
+    });
+}
+
+#[test]
+fn doubt_without_a_price_ends_a_budget() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        drop(intend(store, "cat", &[budget(scope, "9", None)]));
+        let refused = intend(store, "dog", &[budget(scope, "9", None)]).1;
+        assert_eq!(refused, Admission::OverBudget(OverBudget::PriceUnknown { open: 1 }));
+        assert_eq!(
+            intend(store, "dog", &[budget(scope, "0.06", Some("0.03"))]).1,
+            Admission::Admitted
+        );
+    });
+}
+
+#[test]
+fn a_cost_that_cannot_be_read_is_not_nothing() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = |price| [budget(scope, "0.09", price)];
+        assert_eq!(buy(store, "cat", &limit(None), &without_cost("t1")), Admission::Admitted);
+        let refused = intend(store, "dog", &limit(None)).1;
+        let row = RowNumber(1);
+        assert_eq!(refused, Admission::OverBudget(OverBudget::CostUnreadable { row }));
+        // With a price it counts as one picture; a later look may still tell its cost.
+        let priced = limit(Some("0.03"));
+        assert_eq!(buy(store, "dog", &priced, &completed("t2", "0.03")), Admission::Admitted);
+        assert_eq!(buy(store, "cow", &priced, &completed("t3", "0.03")), Admission::Admitted);
+        assert!(exceeded(&intend(store, "pig", &priced).1));
+        let Opened::Finished(_, again) = store.open(&common::row("cat")).unwrap() else { panic!() };
+        again.settle(&completed("t1", "0.01")).unwrap();
+        assert_eq!((state(store, scope).paid, state(store, scope).unpriced), (usd("0.07"), 0));
+        assert!(intend(store, "pig", &limit(None)).1 != Admission::Admitted);
+        assert_eq!(intend(store, "pig", &[budget(scope, "0.10", None)]).1, Admission::Admitted);
+    });
+}
+
+#[test]
+fn every_task_of_a_row_counts_renewed_ones_too() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "1.50", Some("0.50"))];
+        let billed = RowEnd::Failed {
+            task: "t1".parse().unwrap(),
+            code: Some("3009095".into()),
+            message: "it went wrong".into(),
+            cost: Some(usd("0.50")),
+        };
+        assert_eq!(buy(store, "cat", &limit, &billed), Admission::Admitted);
+        let again = store.renew(RowNumber(1)).unwrap();
+        again.charge_to(&limit);
+        assert_eq!(Journal::write(&*again, &intent(0)), Ok(Admission::Admitted));
+        Journal::write(&*again, &created("t2")).unwrap();
+        again.settle(&completed("t2", "0.50")).unwrap();
+        assert_eq!(state(store, scope).paid, usd("1.00"));
+        assert_eq!(buy(store, "dog", &limit, &completed("t3", "0.50")), Admission::Admitted);
+        assert!(exceeded(&intend(store, "cow", &limit).1));
+    });
+}
+
+#[test]
+fn what_was_paid_before_counts_when_a_row_joins_a_scope() {
+    over_every_store(|store| {
+        buy(store, "cat", &[], &completed("t1", "0.03"));
+        buy(store, "dog", &[], &without_cost("t2"));
+        let held = intend(store, "cow", &[]);
+        let scope = scope(store);
+        let rows = ["cat", "dog", "cow", "new"].map(|name| row(name).identity);
+        store.add_to_scope(scope, &rows).unwrap();
+        store.add_to_scope(scope, &rows).unwrap();
+        let found = state(store, scope);
+        assert_eq!((found.paid, found.live), (usd("0.03"), 1));
+        assert_eq!(found.unreadable, Some(RowNumber(2)));
+        drop(held);
+        assert_eq!(state(store, scope).abandoned, 1);
+    });
+}
+
+#[test]
+fn a_scope_with_a_name_is_found_again_and_one_without_is_new() {
+    over_every_store(|store| {
+        let spring = store.open_scope(Some("spring sale")).unwrap();
+        assert_eq!(store.open_scope(Some("spring sale")).unwrap(), spring);
+        assert_ne!(store.open_scope(None).unwrap(), store.open_scope(None).unwrap());
+        assert!(store.scope(ScopeNumber(999)).is_err());
+    });
+}
+
+#[test]
+fn a_row_may_be_in_several_scopes_and_has_to_fit_into_each() {
+    over_every_store(|store| {
+        let (wide, narrow) = (scope(store), scope(store));
+        let both = [budget(wide, "1", Some("0.03")), budget(narrow, "0.03", Some("0.03"))];
+        assert_eq!(buy(store, "cat", &both, &completed("t1", "0.03")), Admission::Admitted);
+        assert!(exceeded(&intend(store, "dog", &both).1));
+        assert_eq!(intend(store, "dog", &both[..1]).1, Admission::Admitted);
+        assert_eq!(
+            (state(store, wide).paid, state(store, narrow).paid),
+            (usd("0.03"), usd("0.03"))
+        );
+    });
+}
+
+/// The price of another template or size is not this row's, but the best guess there is.
+#[test]
+fn a_price_is_learnt_for_each_template_and_size() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "0.35", None)];
+        assert_eq!(buy(store, "cat", &limit, &completed("t1", "0.10")), Admission::Admitted);
+        let cheap = RowDraft { template: Template::MyWorld, ..draft("dog") };
+        let other = submit_to(store, &cheap.clone().row(0).unwrap());
+        other.charge_to(&limit);
+        assert_eq!(Journal::write(&*other, &intent(0)), Ok(Admission::Admitted));
+        assert_eq!(state(store, scope).reserved, usd("0.10"));
+        Journal::write(&*other, &created("t2")).unwrap();
+        other.settle(&completed("t2", "0.02")).unwrap();
+        // From now on it is known what that template costs.
+        let again = submit_to(store, &cheap.row(1).unwrap());
+        again.charge_to(&limit);
+        assert_eq!(Journal::write(&*again, &intent(0)), Ok(Admission::Admitted));
+        assert_eq!(state(store, scope).reserved, usd("0.02"));
+        let small = Size { width: Some(512), height: Some(512) };
+        let small = submit_to(store, &RowDraft { size: small, ..draft("cow") }.row(0).unwrap());
+        small.charge_to(&limit);
+        assert_eq!(Journal::write(&*small, &intent(0)), Ok(Admission::Admitted));
+        assert_eq!(state(store, scope).reserved, usd("0.12"));
+    });
+}
+
+#[test]
+fn a_higher_price_reprices_what_is_reserved_in_the_same_step() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "1", Some("0.03"))];
+        let (first, _) = intend(store, "cat", &limit);
+        let (_second, _) = intend(store, "dog", &limit);
+        assert_eq!(state(store, scope).reserved, usd("0.06"));
+        Journal::write(&*first, &created("t1")).unwrap();
+        first.settle(&completed("t1", "0.10")).unwrap();
+        let found = state(store, scope);
+        assert_eq!((found.paid, found.reserved), (usd("0.10"), usd("0.10")));
+        assert_eq!(found.highest_seen, Some(usd("0.10")));
+    });
+}
+
+#[test]
+fn a_failed_task_without_a_bill_costs_nothing_and_says_nothing_of_the_price() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "1", None)];
+        assert_eq!(buy(store, "cat", &limit, &failed("t1", "3009095")), Admission::Admitted);
+        let found = state(store, scope);
+        assert_eq!((found.paid, found.costs_seen, found.unpriced), (Decimal::ZERO, 0, 0));
+        // The next one finds it out, alone.
+        assert_eq!(intend(store, "dog", &limit).1, Admission::Admitted);
+    });
+}
+
+/// Each attempt whose outcome is unknown may be billed, beside the task that is known.
+#[test]
+fn every_attempt_of_unknown_outcome_and_every_second_task_counts() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "0.09", Some("0.03"))];
+        let (open, _) = intend(store, "cat", &limit);
+        for attempt in 1..3 {
+            assert_eq!(Journal::write(&*open, &intent(attempt)), Ok(Admission::Admitted));
+        }
+        assert_eq!(state(store, scope).reserved, usd("0.09"));
+        assert!(exceeded(&Journal::write(&*open, &intent(3)).unwrap()));
+        Journal::write(&*open, &created_by("t2", "request 2")).unwrap();
+        open.settle(&completed("t2", "0.03")).unwrap();
+        let found = state(store, scope);
+        assert_eq!((found.paid, found.reserved), (usd("0.03"), usd("0.06")));
+        // The late answer to the first attempt is a second task, kept as a row of its own.
+        Journal::write(&*open, &created_by("t0", "request 0")).unwrap();
+        assert_eq!(state(store, scope).reserved, usd("0.06"));
+        let origin = row("cat").origin;
+        let second = store.look(&RowName::Task(origin, "t0".parse().unwrap())).unwrap().unwrap();
+        let Opened::Watch(_, follow) = store.take(second.number).unwrap() else { panic!() };
+        follow.settle(&completed("t0", "0.03")).unwrap();
+        let found = state(store, scope);
+        assert_eq!((found.paid, found.reserved), (usd("0.06"), usd("0.03")));
+    });
+}
+
+#[test]
+fn a_resolved_doubt_gives_its_reservation_back_or_passes_it_to_the_task() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "0.06", Some("0.03"))];
+        drop(intend(store, "cat", &limit));
+        drop(intend(store, "dog", &limit));
+        store.resolve(RowNumber(1), &Resolution::NotBilled).unwrap();
+        store.resolve(RowNumber(2), &Resolution::Task("t2".parse().unwrap())).unwrap();
+        let found = state(store, scope);
+        assert_eq!((found.reserved, found.abandoned), (usd("0.03"), 1));
+        assert_eq!(intend(store, "cow", &limit).1, Admission::Admitted);
+    });
+}
