@@ -33,6 +33,7 @@
 //! | one exchange that goes wrong in one way | [`Fate`], with [`Service::on_submit`] and [`Service::on_poll`] |
 //! | many, by chance, and the same again from the same seed | [`Faults`] |
 //! | how long a task takes and how it ends | [`Life`] |
+//! | several processes over one journal, with crashes and a budget | [`simulation::Simulation`] |
 //! | an HTTP client to be tried against closes, hangs and garbage | [`http::ScriptedServer`] |
 
 mod clock;
@@ -42,6 +43,7 @@ pub mod http;
 mod life;
 mod response;
 mod service;
+pub mod simulation;
 mod transcript;
 mod world;
 
