@@ -21,7 +21,7 @@ use crate::keeper::{Counters, Keeper, Needs, Stats};
 use crate::process::Process;
 use crate::row::OpenRow;
 use crate::steps::Claim;
-use crate::{books, compact, rows, schema, steps};
+use crate::{books, compact, file, rows, steps};
 
 /// A journal in a file of SQLite's. The crate's front page says what it promises.
 ///
@@ -261,7 +261,7 @@ impl JournalBuilder {
     /// Those of [`SqliteJournal::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteJournal, JournalError> {
         let path = path.as_ref().to_owned();
-        let database = schema::open(&path)?;
+        let database = file::open(&path)?;
         let counters = Arc::<Counters>::default();
         let mut keeper = Keeper {
             database,

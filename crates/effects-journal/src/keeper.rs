@@ -14,8 +14,8 @@ use rusqlite::{Connection, params};
 use crate::compact;
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
+use crate::file;
 use crate::promise::{Keep, Promise, promise};
-use crate::schema;
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -204,7 +204,7 @@ impl Keeper {
     /// Closes the file until it is told that it may open it again.
     fn step_aside(&mut self, Away { closed, until }: Away) {
         // One in memory is nowhere else: a fork cannot open it.
-        if !self.away && self.path != Path::new(schema::IN_MEMORY) {
+        if !self.away && self.path != Path::new(file::IN_MEMORY) {
             let Ok(nothing) = Connection::open_in_memory() else { return };
             drop(std::mem::replace(&mut self.database, nothing));
             self.away = true;
@@ -217,7 +217,7 @@ impl Keeper {
     /// Opens the file again, if it was closed.
     fn back(&mut self) -> Result<(), JournalError> {
         if self.away {
-            self.database = schema::open(&self.path)?;
+            self.database = file::open(&self.path)?;
             (self.away, self.synced) = (false, false);
         }
         Ok(())

@@ -1,76 +1,26 @@
-//! The file: its format, how it is opened, and how an older one becomes a newer one.
+//! The format of a journal's database, and how an older one becomes a newer one.
 
-use std::collections::hash_map::RandomState;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
-use effects_core::JournalError;
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Opens the database of a journal, makes it if it is not there, and brings it to today's format.
-pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        JournalError::Unreadable(format!("{}: {error}", path.display()))
-    };
-    if path != Path::new(IN_MEMORY) {
-        make_private(path).map_err(|error| unusable(&error))?;
-    }
-    let mut database = Connection::open(path).map_err(|error| unusable(&error))?;
-    match prepare(&mut database) {
-        Ok(()) => Ok(database),
-        Err(Refusal::Newer { found }) => Err(JournalError::Newer { found, known: FORMAT }),
-        Err(Refusal::Foreign) => Err(unusable(&"it is a database of something else")),
-        Err(Refusal::Sql(error)) => Err(unusable(&error)),
-    }
-}
-
-/// Waits for another process to finish its transaction, in short naps, up to half a minute.
-pub(crate) fn wait_for_others(naps: i32) -> bool {
-    thread::sleep(NAP);
-    naps < MOST_NAPS
-}
-
-/// A journal names tasks, files and tags of its owner: nobody else need read it.
-fn make_private(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    if path.try_exists()? {
-        return Ok(());
-    }
-    // Closing a database file gives up every lock this process holds on it, also those of another
-    // journal on it: so it is made and closed under another name before anybody can open it.
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}", RandomState::new().build_hasher().finish()));
-    let draft = path.with_file_name(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // SQLite gives the files beside it the same mode.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&draft)?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    match linked {
-        // Where there are no links, SQLite makes it, and the folder keeps others out.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    }
-}
-
-enum Refusal {
+/// Why a database is not one of a journal, or not to be opened.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A newer version wrote it.
     Newer { found: u32 },
+    /// It is a database of something else.
     Foreign,
+    /// The file system refused.
+    File(io::Error),
+    /// SQLite refused.
     Sql(rusqlite::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
 }
 
 impl From<rusqlite::Error> for Refusal {
@@ -79,56 +29,21 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-fn prepare(database: &mut Connection) -> Result<(), Refusal> {
-    database.busy_handler(Some(wait_for_others))?;
-    check(database)?;
-    write_ahead(database)?;
-    // On macOS a plain fsync leaves the data in the drive's cache.
-    database.pragma_update(None, "fullfsync", true)?;
-    database.set_prepared_statement_cache_capacity(64);
-    migrate(database)
-}
-
-/// What the file is, before anything is written into it; its format.
-fn check(database: &Connection) -> Result<u32, Refusal> {
-    let number =
-        |pragma: &str| database.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
-    let (owner, found) = (number("application_id")?, number("user_version")?);
-    if owner != APPLICATION {
-        let tables = "SELECT count(*) FROM sqlite_schema";
-        let tables: u32 = database.query_row(tables, [], |row| row.get(0))?;
-        if owner != 0 || found != 0 || tables != 0 {
-            return Err(Refusal::Foreign);
-        }
-    }
-    if found > FORMAT { Err(Refusal::Newer { found }) } else { Ok(found) }
-}
-
-/// A log written ahead lets others read while one writes, and makes a commit one append. Switching
-/// to it takes a lock that the busy handler is not always asked about.
-fn write_ahead(database: &Connection) -> rusqlite::Result<()> {
-    let mut naps = 0;
-    loop {
-        match database.pragma_update(None, "journal_mode", "WAL") {
-            Err(error) if is_busy(&error) && wait_for_others(naps) => naps += 1,
-            result => return result,
-        }
-    }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+/// Whether it is a journal's, or nothing yet: asked before anything is written into it.
+pub(crate) fn check(database: &mut Connection) -> Result<(), Refusal> {
+    // In one transaction, for another process may be at its first step.
+    format(&*database.transaction()?).map(drop)
 }
 
 /// Takes every step from the format found to today's, in one transaction: two processes that open
 /// an old file at once take them one after the other, and the second finds nothing left to do.
-fn migrate(database: &mut Connection) -> Result<(), Refusal> {
-    if check(database)? == FORMAT {
+pub(crate) fn migrate(database: &mut Connection) -> Result<(), Refusal> {
+    // Nobody takes a file back to an older format, so that today's needs no lock.
+    if format(&*database.transaction()?)? == FORMAT {
         return Ok(());
     }
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = check(&transaction)?;
+    let found = format(&transaction)?;
     for step in &STEPS[found as usize..] {
         transaction.execute_batch(step)?;
     }
@@ -138,8 +53,20 @@ fn migrate(database: &mut Connection) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The path of a journal that is gone with its process.
-pub(crate) const IN_MEMORY: &str = ":memory:";
+/// The format of a database; it is read in several statements, and so within a transaction.
+fn format(transaction: &Connection) -> Result<u32, Refusal> {
+    let number =
+        |pragma: &str| transaction.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let (owner, found) = (number("application_id")?, number("user_version")?);
+    if owner != APPLICATION {
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let tables: u32 = transaction.query_row(tables, [], |row| row.get(0))?;
+        if owner != 0 || found != 0 || tables != 0 {
+            return Err(Refusal::Foreign);
+        }
+    }
+    if found > FORMAT { Err(Refusal::Newer { found }) } else { Ok(found) }
+}
 
 /// "EFFJ": tells a journal from any other database.
 const APPLICATION: u32 = 0x4546_464a;
@@ -261,6 +188,3 @@ const FORMAT_3: &str = "
     CREATE TABLE journal (id TEXT NOT NULL) STRICT;
     INSERT INTO journal (id) VALUES (lower(hex(randomblob(16))));
 ";
-
-const NAP: Duration = Duration::from_millis(2);
-const MOST_NAPS: i32 = 15_000;

@@ -43,6 +43,35 @@ fn it_is_its_owners_alone_with_all_that_lies_beside_it() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn its_name_is_a_name_whatever_it_holds() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = tempfile::tempdir().unwrap();
+    let names: [&[u8]; 6] =
+        [b"a?mode=memory.db", b"b#c.db", b"%41 b.db", b"file:c.db", b"no end", b"\xff\xfe.db"];
+    for name in names {
+        let path = place.path().join(std::ffi::OsStr::from_bytes(name));
+        for intents in [1, 2] {
+            let journal = SqliteJournal::open(&path).unwrap();
+            let open = submit(&journal, &row(&format!("cat{intents}")));
+            Journal::write(&*open, &intent(0)).unwrap();
+            assert_eq!(journal.list(&Default::default()).unwrap().len(), intents);
+        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&path).unwrap();
+        let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    // A link to where it is to be.
+    let (link, path) = (place.path().join("link.db"), place.path().join("elsewhere.db"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    drop(SqliteJournal::open(&link).unwrap());
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
 #[test]
 fn no_permission_is_in_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::*;
-use effects_core::{Journal, JournalError, JournalStore, Opened, Record, RowName, Which};
+use effects_core::{Filter, Journal, JournalError, JournalStore, Opened, Record, RowName, Which};
 use effects_journal::SqliteJournal;
 
 /// What the children tell, each about one row.
@@ -40,7 +41,11 @@ fn start(path: &Path, role: &str) -> Running {
 
 impl Running {
     fn go(&mut self) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "go").unwrap();
+        self.say("go");
+    }
+
+    fn say(&mut self, line: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Whatever it tells of rows, up to so many lines.
@@ -157,9 +162,87 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
 }
 
 #[test]
+fn processes_that_open_a_file_that_is_not_there_yet_at_once_all_get_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut openers: Vec<Running> =
+        (0..OPENERS).map(|_| start(folder.path(), "opener")).collect();
+    let mut failed = Vec::new();
+    for round in 0..rounds() {
+        openers.iter_mut().for_each(|opener| opener.say(&format!("{round}.db")));
+        for opener in &mut openers {
+            match opener.lines.next().unwrap().unwrap().as_str() {
+                "opened" => {}
+                why => failed.push(format!("round {round}: {why}")),
+            }
+        }
+        let path = folder.path().join(format!("{round}.db"));
+        let rows = SqliteJournal::open(&path).unwrap().list(&Filter::default()).unwrap();
+        if rows.len() != OPENERS {
+            failed.push(format!("round {round}: {} rows", rows.len()));
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert!(failed.is_empty(), "{} of {} openings: {failed:#?}", failed.len(), rounds() * OPENERS);
+    for mut opener in openers {
+        drop(opener.child.stdin.take());
+        assert!(opener.child.wait().unwrap().success());
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "they leave nothing beside it: {left:?}");
+}
+
+#[test]
+fn threads_that_open_a_file_that_is_not_there_yet_at_once_all_get_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..rounds() {
+        let path = &folder.path().join(format!("{round}.db"));
+        let barrier = &Barrier::new(OPENERS);
+        thread::scope(|scope| {
+            for opener in 0..OPENERS {
+                scope.spawn(move || {
+                    barrier.wait();
+                    begin(path, opener).unwrap();
+                });
+            }
+        });
+        let rows = SqliteJournal::open(path).unwrap().list(&Filter::default()).unwrap();
+        assert_eq!(rows.len(), OPENERS, "round {round}");
+    }
+}
+
+/// Opens a journal and begins a row that is this opener's alone.
+fn begin(path: &Path, opener: usize) -> Result<(), JournalError> {
+    let journal = SqliteJournal::open(path)?;
+    let Opened::Submit(open) = journal.open(&row(&format!("cat{opener}")))? else { panic!() };
+    Journal::write(&*open, &intent(0))
+}
+
+/// Opens a journal in this folder for each line it reads.
+fn open_each(folder: &Path) {
+    println!("\nready");
+    for name in std::io::stdin().lock().lines() {
+        let opened = begin(&folder.join(name.unwrap()), std::process::id() as usize);
+        let mut out = std::io::stdout().lock();
+        match opened {
+            Ok(()) => out.write_all(b"opened\n").unwrap(),
+            Err(error) => out.write_all(format!("{error}\n").as_bytes()).unwrap(),
+        }
+        out.flush().unwrap();
+    }
+}
+
+/// How often a first opening is raced for; `EFFECTS_JOURNAL_TEST_ROUNDS` asks for more.
+fn rounds() -> usize {
+    std::env::var("EFFECTS_JOURNAL_TEST_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())
+}
+
+#[test]
 #[ignore = "it is what the other tests start as processes of their own"]
 fn child() {
     let (role, path) = (std::env::var(ROLE).unwrap(), std::env::var(FILE).unwrap());
+    if role == "opener" {
+        return open_each(Path::new(&path));
+    }
     let journal = SqliteJournal::open(&path).unwrap();
     println!("\nready");
     std::io::stdin().lock().read_line(&mut String::new()).unwrap();
@@ -222,4 +305,5 @@ const FILE: &str = "EFFECTS_JOURNAL_TEST_FILE";
 const WORDS: [&str; 3] = ["intent", "taken", "created"];
 const ROWS: usize = 500;
 const WRITERS: usize = 8;
+const OPENERS: usize = 8;
 const KILLS: usize = 12;

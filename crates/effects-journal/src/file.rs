@@ -1,0 +1,211 @@
+//! The database file: made for its owner alone, opened, and brought to today's format.
+//!
+//! Several processes may open a file for the first time at once. Whoever comes too early for SQLite
+//! to answer tries again, so that [`open`] fails only for reasons that last.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use effects_core::JournalError;
+use rusqlite::ffi;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::random::random_number;
+use crate::schema::{self, FORMAT, Refusal};
+
+/// Opens the database of a journal, makes it if it is not there, and brings it to today's format.
+pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
+    let unusable = |error: &dyn fmt::Display| {
+        JournalError::Unreadable(format!("{}: {error}", path.display()))
+    };
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let error = match connect(path).and_then(ready) {
+            Ok(database) => return Ok(database),
+            Err(Refusal::Newer { found }) => {
+                return Err(JournalError::Newer { found, known: FORMAT });
+            }
+            Err(Refusal::Foreign) => return Err(unusable(&"it is a database of something else")),
+            Err(Refusal::File(error)) => return Err(unusable(&error)),
+            Err(Refusal::Sql(error)) => error,
+        };
+        if !is_passing(&error) {
+            return Err(unusable(&Said(&error)));
+        }
+        if Instant::now() >= until {
+            return Err(unusable(&KEPT_LOCKED));
+        }
+        thread::sleep(NAP);
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Refusal> {
+    if path == Path::new(IN_MEMORY) {
+        return Ok(Connection::open_in_memory()?);
+    }
+    // A file's name is never read as a URI: it may hold anything.
+    let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_URI;
+    if path.try_exists()? {
+        return Ok(Connection::open_with_flags(path, flags)?);
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    // A journal names tasks, files and tags of its owner: nobody else need read it. SQLite makes the
+    // file itself, after a model, since whoever else makes it has to close it again, and closing a
+    // database file gives up every lock this process holds on it.
+    if cfg!(unix) {
+        let model = Model::beside(path)?;
+        return Ok(Connection::open_with_flags(
+            uri(path, &model.0)?,
+            flags | OpenFlags::SQLITE_OPEN_URI,
+        )?);
+    }
+    Ok(Connection::open_with_flags(path, flags)?)
+}
+
+/// An empty file that only its owner may read and write, gone when it is dropped.
+struct Model(PathBuf);
+
+impl Model {
+    fn beside(path: &Path) -> io::Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{:016x}", random_number()?));
+        let model = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&model)?;
+        Ok(Self(model))
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // An empty file that stays does no harm.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The URI by which SQLite makes a file with the mode of another one, and files beside it with the
+/// same.
+fn uri(file: &Path, model: &Path) -> io::Result<String> {
+    let [file, model] = [path::absolute(file)?, path::absolute(model)?];
+    Ok(format!("file://{}?modeof={}", Encoded(&file), Encoded(&model)))
+}
+
+/// A path in a URI.
+struct Encoded<'a>(&'a Path);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_os_str().as_encoded_bytes().iter().try_for_each(|byte| match byte {
+            b'/' | b'.' | b'-' | b'_' => write!(f, "{}", char::from(*byte)),
+            _ if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(*byte)),
+            _ => write!(f, "%{byte:02X}"),
+        })
+    }
+}
+
+/// Makes a connection ready for use.
+fn ready(mut database: Connection) -> Result<Connection, Refusal> {
+    database.busy_handler(Some(wait_for_others))?;
+    schema::check(&mut database)?;
+    // A log written ahead lets others read while one writes, and makes a commit one append.
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    // On macOS a plain fsync leaves the data in the drive's cache.
+    database.pragma_update(None, "fullfsync", true)?;
+    database.set_prepared_statement_cache_capacity(64);
+    schema::migrate(&mut database)?;
+    Ok(database)
+}
+
+/// Waits for another process to finish its transaction, in short naps.
+fn wait_for_others(naps: i32) -> bool {
+    thread::sleep(NAP);
+    naps < MOST_NAPS
+}
+
+/// Whether an error is another process's doing, and over once that is done. SQLite does not always
+/// ask its busy handler: when the log is switched on, or found after a crash, it fails at once.
+fn is_passing(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
+}
+
+/// What SQLite says of a file that cannot be opened, and what it means where that is not plain.
+struct Said<'a>(&'a rusqlite::Error);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        match self.0.sqlite_extended_error_code() {
+            Some(code) if LOCKING.contains(&code) => write!(f, "; {NO_LOCKS}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The path of a journal that is gone with its process.
+pub(crate) const IN_MEMORY: &str = ":memory:";
+
+/// The ways in which SQLite says that a file system takes no lock, or shares no memory.
+const LOCKING: [i32; 7] = [
+    ffi::SQLITE_PERM,
+    ffi::SQLITE_IOERR_LOCK,
+    ffi::SQLITE_IOERR_RDLOCK,
+    ffi::SQLITE_IOERR_UNLOCK,
+    ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
+    ffi::SQLITE_IOERR_SHMLOCK,
+    ffi::SQLITE_IOERR_SHMMAP,
+];
+const NO_LOCKS: &str = "its file system has no file locks, without which two processes could pay for \
+    one row: keep the journal on a local disk";
+const KEPT_LOCKED: &str = "another process has kept it locked for half a minute, or its file system \
+    has no file locks: then keep the journal on a local disk";
+
+const NAP: Duration = Duration::from_millis(2);
+/// Half a minute of naps.
+const MOST_NAPS: i32 = 15_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_refused_with_the_way_out() {
+        let said = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert!(!is_passing(&error));
+            Said(&error).to_string()
+        };
+        for code in LOCKING {
+            assert!(said(code).contains("keep the journal on a local disk"), "{}", said(code));
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_NOTADB] {
+            assert!(!said(code).contains("local disk"), "{}", said(code));
+        }
+    }
+
+    #[test]
+    fn a_path_in_a_uri_is_that_path_whatever_it_holds() {
+        let path = Path::new("/a b/c?d=e&f#g%h/é.db");
+        assert_eq!(Encoded(path).to_string(), "/a%20b/c%3Fd%3De%26f%23g%25h/%C3%A9.db");
+    }
+}

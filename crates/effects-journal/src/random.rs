@@ -1,0 +1,15 @@
+//! Chance from the operating system.
+
+use std::io;
+
+/// A number nobody can guess and no other process draws: also not one that was forked from this one,
+/// since nothing of it is kept in memory.
+///
+/// # Errors
+///
+/// The system gives none. There is no other source that could be trusted with what must be unique.
+pub(crate) fn random_number() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
