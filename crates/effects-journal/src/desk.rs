@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::io;
 use std::time::Duration;
 
 use effects_core::{Holder, JournalError, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::process::Process;
+use crate::random::random_number;
 
 /// A process at work on a file: an open journal is one.
 #[derive(Clone, Debug)]
@@ -20,10 +20,8 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(crate) fn new(process: Process) -> Self {
-        // The standard library's hasher is keyed from the system's source of randomness.
-        let chance = RandomState::new().build_hasher().finish();
-        Self { id: i64::try_from(chance >> 1).unwrap_or_default(), process }
+    pub(crate) fn new(process: Process) -> io::Result<Self> {
+        Ok(Self { id: (random_number()? >> 1).cast_signed(), process })
     }
 }
 
@@ -106,12 +104,20 @@ impl<'a> Desk<'a> {
         Ok(holder)
     }
 
-    pub(crate) fn renew_lease(&self) -> rusqlite::Result<()> {
+    /// Joins the owners: fails where one of this id is there already.
+    pub(crate) fn enter(&self) -> rusqlite::Result<()> {
         let Process { host, place, id, started } = &self.me.process;
         let lease = (self.now + self.lease).as_millis();
         let sql = "INSERT INTO owners (id, host, place, process, started, lease)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET lease = excluded.lease";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.run(sql, params![self.me.id, host, place, id, started, lease]).map(drop)
+    }
+
+    pub(crate) fn renew_lease(&self) -> rusqlite::Result<()> {
+        let sql = "UPDATE owners SET lease = ?2 WHERE id = ?1";
+        let renewed = self.run(sql, params![self.me.id, (self.now + self.lease).as_millis()])?;
+        // Others, for whom the lease had ended, took it for gone.
+        if renewed == 0 { self.enter() } else { Ok(()) }
     }
 
     /// Forgets owners that are gone and hold nothing.

@@ -261,22 +261,23 @@ impl JournalBuilder {
     /// Those of [`SqliteJournal::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteJournal, JournalError> {
         let path = path.as_ref().to_owned();
+        let unwritable = |error: &dyn fmt::Display| {
+            JournalError::Unwritable(format!("{}: {error}", path.display()))
+        };
+        let owner = Owner::new(self.process).map_err(|error| unwritable(&error))?;
         let database = file::open(&path)?;
         let counters = Arc::<Counters>::default();
         let mut keeper = Keeper {
             database,
             path: path.clone(),
             away: false,
-            owner: Owner::new(self.process),
+            owner,
             lease: self.lease,
             now: self.now,
             counters: Arc::clone(&counters),
             renew_at: Time::MAX,
             company: false,
             synced: false,
-        };
-        let unwritable = |error: &dyn fmt::Display| {
-            JournalError::Unwritable(format!("{}: {error}", path.display()))
         };
         keeper.enter().map_err(|error| unwritable(&error))?;
         let (sender, errands) = channel();

@@ -194,7 +194,7 @@ impl Keeper {
         self.begin(Needs::Safety)?;
         let entered = self.desk(|desk| {
             desk.bury_owners()?;
-            desk.renew_lease()
+            desk.enter()
         });
         self.end(entered.is_ok())?;
         entered?;

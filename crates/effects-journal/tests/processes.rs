@@ -210,6 +210,61 @@ fn threads_that_open_a_file_that_is_not_there_yet_at_once_all_get_a_journal() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn of_two_forks_of_one_process_each_is_an_owner_of_its_own_and_one_submits_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    drop(SqliteJournal::open(&path).unwrap());
+    let mut parent = start(&path, "forks");
+    parent.go();
+    let mut told = Told::new();
+    parent.hear(2, &mut told);
+    // Both have the row in hand now, and each is told to go on after the other.
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let owners: u32 =
+        database.query_row("SELECT count(*) FROM owners", [], |row| row.get(0)).unwrap();
+    for turn in 0..2 {
+        std::fs::write(path.with_extension(turn.to_string()), "").unwrap();
+        parent.hear(1, &mut told);
+    }
+    assert_eq!((owners, told[&0].join(" ").as_str()), (2, "opened opened intent taken"));
+    drop(parent.child.stdin.take());
+    assert!(parent.child.wait().unwrap().success());
+}
+
+/// Two forks race for one row, and keep the file open until there is nothing more to read.
+#[cfg(unix)]
+fn fork_twice(path: &Path) {
+    // A program like any: it has drawn lots before it is forked.
+    drop(std::collections::HashMap::<u8, u8>::new());
+    println!("\nready");
+    std::io::stdin().lock().read_line(&mut String::new()).unwrap();
+    let forks = [0, 1].map(|turn| match fork::fork().unwrap() {
+        fork::Fork::Parent(child) => child,
+        fork::Fork::Child => {
+            let journal = SqliteJournal::open(path).unwrap();
+            let Opened::Submit(open) = journal.open(&row("cat0")).unwrap() else { panic!() };
+            tell("opened", 0);
+            while !path.with_extension(turn.to_string()).exists() {
+                thread::yield_now();
+            }
+            match Journal::write(&*open, &intent(0)) {
+                Ok(()) => tell("intent", 0),
+                Err(JournalError::Taken { .. }) => tell("taken", 0),
+                Err(error) => panic!("{error}"),
+            }
+            // The one that was first is not gone before the other has tried.
+            std::io::stdin().lock().read_line(&mut String::new()).unwrap();
+            drop((open, journal));
+            std::process::exit(0);
+        }
+    });
+    for child in forks {
+        assert_eq!(fork::waitpid(child).unwrap(), 0);
+    }
+}
+
 /// Opens a journal and begins a row that is this opener's alone.
 fn begin(path: &Path, opener: usize) -> Result<(), JournalError> {
     let journal = SqliteJournal::open(path)?;
@@ -240,8 +295,11 @@ fn rounds() -> usize {
 #[ignore = "it is what the other tests start as processes of their own"]
 fn child() {
     let (role, path) = (std::env::var(ROLE).unwrap(), std::env::var(FILE).unwrap());
-    if role == "opener" {
-        return open_each(Path::new(&path));
+    match role.as_str() {
+        "opener" => return open_each(Path::new(&path)),
+        #[cfg(unix)]
+        "forks" => return fork_twice(Path::new(&path)),
+        _ => {}
     }
     let journal = SqliteJournal::open(&path).unwrap();
     println!("\nready");
@@ -302,7 +360,7 @@ fn tell(what: &str, number: usize) {
 
 const ROLE: &str = "EFFECTS_JOURNAL_TEST_ROLE";
 const FILE: &str = "EFFECTS_JOURNAL_TEST_FILE";
-const WORDS: [&str; 3] = ["intent", "taken", "created"];
+const WORDS: [&str; 4] = ["opened", "intent", "taken", "created"];
 const ROWS: usize = 500;
 const WRITERS: usize = 8;
 const OPENERS: usize = 8;
