@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock = TokioClock::default();
 
     let request = EffectRequest::new(Template::GlassBall, PHOTO)?.sized(Size::new(512, 512))?;
-    let mut run = Run::submit(request, Arc::new(Policy::default()), fresh_seed(), clock.now());
+    let mut run = Run::submit(request, Arc::new(Policy::default()), fresh_seed()?, clock.now());
     let outcome = loop {
         match drive_on_async(&mut run, &transport, &clock, &NoJournal).await? {
             Told::Event(event) => println!("{event}"),

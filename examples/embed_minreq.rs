@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clock = StoppableClock::new(Arc::new(WallClock::new()), Stopper::default());
 
     let request = EffectRequest::new(Template::MyWorld, PHOTO)?.sized(Size::new(512, 512))?;
-    let mut run = Run::submit(request, Arc::new(Policy::default()), fresh_seed(), clock.now());
+    let mut run = Run::submit(request, Arc::new(Policy::default()), fresh_seed()?, clock.now());
     let outcome = drive(&mut run, &transport, &clock, &NoJournal, |event| println!("{event}"))?;
     println!("{}", outcome.into_result()?.pictures[0].url);
     Ok(())

@@ -67,6 +67,48 @@ def test_a_client_works_after_a_fork(client, async_client, emulator, used):
     assert emulator.requests
 
 
+def in_forks(count, function):
+    """Runs the function in so many forked children at once."""
+    barrier = multiprocessing.get_context("fork").Barrier(count)
+    children = []
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            try:
+                barrier.wait(60)
+                function()
+            except BaseException as error:
+                os.write(2, f"{error!r}\n".encode())
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * count
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forks_of_a_client_that_was_used_submit_under_names_of_their_own(client, emulator):
+    work(client)
+    in_forks(6, lambda: [work(client) for _ in range(100)])
+    creates = [request for request in emulator.requests if request.method == "POST"]
+    assert len(creates) == 601
+    for name in ("idempotency-key", "x-request-id"):
+        drawn = [value for create in creates for key, value in create.headers if key == name]
+        assert len(drawn) == len(set(drawn)) == 601, name
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_of_forks_that_race_for_the_rows_of_a_journal_one_submits_each(emulator, tmp_path):
+    client = emulator.client(poll=0.005, journal=tmp_path / "run.db")
+    work(client)
+    jobs = [("glass_ball", f"https://example.com/{n}.jpg") for n in range(30)]
+    # A row that is another's to finish is told of, and so is no result here.
+    in_forks(4, lambda: [result.ok for result in client.map(jobs, polls_per_second=1000)])
+    assert emulator.counts["accepted"] == 1 + 30
+    again = client.map(jobs, polls_per_second=1000)
+    assert len({result.unwrap().task_id for result in again}) == 30
+    assert emulator.counts["accepted"] == 1 + 30
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_wait_disturbs_nobody(client, emulator):
     emulator.script("create", {"kind": "take", "seconds": 0.5})

@@ -22,6 +22,55 @@ fn client(world: &World, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Cli
     client.with_journal(Arc::new(notes.clone()))
 }
 
+/// A process of its own, which has no other thread, forks in the middle of what a client does.
+#[cfg(unix)]
+#[test]
+fn forks_of_one_process_submit_under_names_of_their_own() {
+    let world = World::new().unwrap();
+    world.creates([(); 4].map(|()| world.accepted()));
+    world.looks([(); 4].map(|()| world.completed()));
+    let parent = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "forks", "--nocapture", "--test-threads=1"])
+        .env(GATEWAY, world.gateway.base_url())
+        .output()
+        .unwrap();
+    assert!(parent.status.success(), "{parent:?}");
+    let seen = world.gateway.requests();
+    let creates: Vec<_> = seen.iter().filter(|seen| seen.method == "POST").collect();
+    assert_eq!(creates.len(), 4, "two forks, a run begun before and one begun after");
+    for name in ["Idempotency-Key", "X-Request-Id"] {
+        let drawn: std::collections::BTreeSet<_> =
+            creates.iter().map(|seen| seen.header(name).unwrap()).collect();
+        assert_eq!(drawn.len(), 4, "{name}: {drawn:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "it is what another test starts as a process of its own"]
+fn forks() {
+    let client = Client::builder()
+        .base_url(std::env::var(GATEWAY).unwrap())
+        .api_key("key-for-tests")
+        .pace(Pace::fixed(Duration::from_millis(10)))
+        .build()
+        .unwrap();
+    let mut begun = Some(client.watch(request()));
+    let forks = [(); 2].map(|()| match fork::fork().unwrap() {
+        fork::Fork::Parent(child) => child,
+        fork::Fork::Child => {
+            let ends = [begun.take().unwrap().finish(), client.run(request())];
+            std::process::exit(i32::from(ends.iter().any(Result::is_err)));
+        }
+    });
+    for child in forks {
+        assert_eq!(fork::waitpid(child).unwrap(), 0);
+    }
+}
+
+#[cfg(unix)]
+const GATEWAY: &str = "EFFECTS_TEST_GATEWAY";
+
 fn count(world: &World, method: &str) -> usize {
     world.gateway.requests().iter().filter(|seen| seen.method == method).count()
 }

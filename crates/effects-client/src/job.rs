@@ -31,6 +31,16 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// The task, if there is one already.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        match self {
+            Self::Submit(_) => None,
+            Self::Watch { task, .. } => Some(task),
+        }
+    }
+}
+
 impl<J> From<EffectRequest> for Job<J> {
     fn from(request: EffectRequest) -> Self {
         Self { work: Work::Submit(request), journal: None }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::{Error, ErrorKind, Photo};
 
-use crate::seed::random_number;
+use crate::random::random_name;
 
 /// Reads a photo from a file.
 ///
@@ -47,9 +47,10 @@ impl Landing {
         let Some(name) = target.file_name() else {
             return Err(unwritable(target, &"it names no file"));
         };
+        let unique = random_name().map_err(|error| unwritable(target, &error))?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{:016x}.part", random_number()));
+        hidden.push(format!(".{unique}.part"));
         let temporary = target.with_file_name(hidden);
         let file = OpenOptions::new()
             .write(true)

@@ -36,7 +36,7 @@ use effects_core::{
 use rust_decimal::Decimal;
 
 use crate::job::{Job, Work};
-use crate::seed::random_number;
+use crate::random::random_bytes;
 
 /// Opens the rows of a journal for a client.
 #[derive(Clone, Debug)]
@@ -164,8 +164,8 @@ impl Ledger {
     ///
     /// Those of [`JournalStore::open`].
     pub fn begin(&self, draft: RowDraft) -> Result<OpenRow, JournalError> {
-        let chance = [random_number().to_le_bytes(), random_number().to_le_bytes()];
-        let row = draft.unique(chance.concat().try_into().unwrap_or_default());
+        let chance = random_bytes().map_err(|error| JournalError::Unwritable(error.to_string()))?;
+        let row = draft.unique(chance);
         match self.store.open(&row)? {
             Opened::Submit(journal) => Ok(self.charged(journal, None)),
             // Sixteen bytes of chance came twice, or the store is none.

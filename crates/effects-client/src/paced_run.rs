@@ -4,7 +4,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use effects_core::pace::Pacer;
-use effects_core::{Policy, Run, Time};
+use effects_core::{Error, Policy, Run, Time};
+
+use crate::job::Work;
+use crate::random::fresh_seed;
 
 /// A run that is paced by what its client has learnt, and teaches it what it saw when it is let go:
 /// at its end, or wherever it was left.
@@ -19,6 +22,26 @@ impl PacedRun {
     /// A run under the pace of this pacer and this policy, which should be the run's own.
     pub fn new(run: Run, pacer: Pacer, policy: Arc<Policy>) -> Self {
         Self { run, pacer, policy }
+    }
+
+    /// Begins a piece of work.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fresh_seed`].
+    pub fn begin(work: Work, pacer: Pacer, policy: Arc<Policy>, now: Time) -> Result<Self, Error> {
+        let (seed, shared) = (fresh_seed()?, Arc::clone(&policy));
+        let run = match work {
+            Work::Submit(request) => Run::submit(request, shared, seed, now),
+            Work::Watch { task, template, submitted } => {
+                let run = Run::attach(task, template, shared, seed, now);
+                match submitted {
+                    Some(submitted) => run.submitted_at(submitted),
+                    None => run,
+                }
+            }
+        };
+        Ok(Self::new(run, pacer, policy))
     }
 
     /// Lets the next look go by all that is known by now: to be called before driving on.

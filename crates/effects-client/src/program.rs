@@ -3,12 +3,12 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use effects_core::{Error, ErrorKind, Photo, Reference};
 
-use crate::seed::random_number;
+use crate::random::random_name;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
 /// argument, and prints the URL. It is waited for as long as it takes.
@@ -91,11 +91,11 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, Error> {
-        let path: &Path = &env::temp_dir().join(format!("effects-{:016x}", random_number()));
-        fs::create_dir(path).map_err(|error| {
-            upload_error(&format!("{} cannot be made: {error}", path.display()))
-        })?;
-        Ok(Self(path.to_owned()))
+        let folder = env::temp_dir();
+        let fail = |error| upload_error(&format!("{} takes no folder: {error}", folder.display()));
+        let path = folder.join(format!("effects-{}", random_name().map_err(fail)?));
+        fs::create_dir(&path).map_err(fail)?;
+        Ok(Self(path))
     }
 }
 
@@ -109,6 +109,8 @@ impl Drop for Scratch {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn photo() -> Photo {

@@ -3,7 +3,7 @@
 use effects_core::{Cause, Detached, Error};
 
 use crate::backlog::Backlog;
-use crate::job::{Job, Work};
+use crate::job::Job;
 
 /// How many jobs have been drawn, and how many more may be.
 #[derive(Debug, Default)]
@@ -47,12 +47,8 @@ impl Queue {
 }
 
 /// The end of a job that came too late to be begun.
-pub fn too_late<J>(job: Job<J>) -> Error {
-    let task_id = match job.work {
-        Work::Submit(_) => None,
-        Work::Watch { task, .. } => Some(task),
-    };
-    Cause::Detached(Detached { task_id }).into()
+pub fn too_late<J>(job: &Job<J>) -> Error {
+    Cause::Detached(Detached { task_id: job.work.task_id().cloned() }).into()
 }
 
 /// Draws as many jobs as are wished for, each time they are, and sends them: `None` after the last.

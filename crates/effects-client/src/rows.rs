@@ -1,9 +1,10 @@
 //! The runs of a batch, as whoever drives it knows them.
 
-use effects_core::{Batch, RunId, Time};
+use effects_core::{Batch, Error, RunId, Time};
 use tracing::Span;
 
 use crate::job::{Job, Work};
+use crate::random::fresh_seed;
 use crate::telemetry;
 
 /// What a driver knows of each run of its batch: whom it is for (`K`), its span, its journal (`J`).
@@ -37,20 +38,35 @@ impl<K, J> Rows<K, J> {
     }
 
     /// Adds a job to the batch.
-    pub fn begin(&mut self, batch: &mut Batch, job: Job<J>, known: K, begin: Begin, now: Time) {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fresh_seed`](crate::fresh_seed), with whom it was for.
+    pub fn begin(
+        &mut self,
+        batch: &mut Batch,
+        job: Job<J>,
+        known: K,
+        begin: Begin,
+        now: Time,
+    ) -> Result<(), (K, Error)> {
         let Job { work, journal } = job;
+        let seed = match fresh_seed() {
+            Ok(seed) => seed,
+            Err(error) => return Err((known, error)),
+        };
         let (run, span) = match work {
             Work::Submit(request) => {
                 let span = telemetry::task_span(Some(request.template()), None);
                 let run = match begin {
-                    Begin::InTurn => batch.submit(request, now),
-                    Begin::AtOnce => batch.submit_at_once(request, now),
+                    Begin::InTurn => batch.submit(request, seed, now),
+                    Begin::AtOnce => batch.submit_at_once(request, seed, now),
                 };
                 (run, span)
             }
             Work::Watch { task, template, submitted } => {
                 let span = telemetry::task_span(template.as_ref(), Some(&task));
-                (batch.attach(task, template, submitted, now), span)
+                (batch.attach(task, template, submitted, seed, now), span)
             }
         };
         let span = (!span.is_disabled()).then(|| Box::new(span));
@@ -59,6 +75,7 @@ impl<K, J> Rows<K, J> {
             self.0.resize_with(place + 1, || None);
         }
         self.0[place] = Some(Row { run, known, span, journal });
+        Ok(())
     }
 
     /// The span of a run's task; none where the run is over.

@@ -72,6 +72,7 @@ struct World {
     batch: Batch,
     now: Time,
     runs: u32,
+    seeds: u64,
     made: u32,
     looked: u32,
     headers: HeaderMap,
@@ -83,9 +84,9 @@ impl World {
         let now = Time::from_millis(START);
         let policy = Arc::new(Policy { pace, ..Policy::default() });
         let widths = Widths { submissions: runs, tasks: runs, polls_per_second: f64::INFINITY };
-        let batch = Batch::new(policy, widths, Seed::from(1), now);
+        let batch = Batch::new(policy, widths, now);
         let (headers, text) = (HeaderMap::new(), String::new());
-        Self { batch, now, runs, made: 0, looked: 0, headers, text }
+        Self { batch, now, runs, seeds: 0, made: 0, looked: 0, headers, text }
     }
 
     /// Until there are as many runs as wanted, each looked at once.
@@ -123,7 +124,8 @@ impl World {
             BatchStep::Notify(..) | BatchStep::Done(..) => 1,
             BatchStep::Hungry(room) => {
                 for _ in 0..room {
-                    self.batch.submit(request(), self.now);
+                    self.seeds += 1;
+                    self.batch.submit(request(), Seed::from(self.seeds), self.now);
                 }
                 0
             }

@@ -41,6 +41,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// Lets what is drawn from here on depend on this seed, too.
+    pub(crate) const fn stir(&mut self, seed: Seed) {
+        self.0 ^= seed.0;
+    }
+
     /// A number in `0.0..1.0`.
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
     pub(crate) fn unit(&mut self) -> f64 {

@@ -19,9 +19,8 @@ use crate::schema::{self, FORMAT, Refusal};
 
 /// Opens the database of a journal, makes it if it is not there, and brings it to today's format.
 pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
-    let unusable = |error: &dyn fmt::Display| {
-        JournalError::Unreadable(format!("{}: {error}", path.display()))
-    };
+    let unusable =
+        |error: &dyn fmt::Display| JournalError::Unreadable(format!("{}: {error}", path.display()));
     let until = Instant::now() + PATIENCE;
     loop {
         let error = match connect(path).and_then(ready) {

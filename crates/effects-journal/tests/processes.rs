@@ -164,8 +164,7 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
 #[test]
 fn processes_that_open_a_file_that_is_not_there_yet_at_once_all_get_a_journal() {
     let folder = tempfile::tempdir().unwrap();
-    let mut openers: Vec<Running> =
-        (0..OPENERS).map(|_| start(folder.path(), "opener")).collect();
+    let mut openers: Vec<Running> = (0..OPENERS).map(|_| start(folder.path(), "opener")).collect();
     let mut failed = Vec::new();
     for round in 0..rounds() {
         openers.iter_mut().for_each(|opener| opener.say(&format!("{round}.db")));
@@ -250,7 +249,7 @@ fn fork_twice(path: &Path) {
                 thread::yield_now();
             }
             match Journal::write(&*open, &intent(0)) {
-                Ok(()) => tell("intent", 0),
+                Ok(_) => tell("intent", 0),
                 Err(JournalError::Taken { .. }) => tell("taken", 0),
                 Err(error) => panic!("{error}"),
             }
@@ -269,7 +268,7 @@ fn fork_twice(path: &Path) {
 fn begin(path: &Path, opener: usize) -> Result<(), JournalError> {
     let journal = SqliteJournal::open(path)?;
     let Opened::Submit(open) = journal.open(&row(&format!("cat{opener}")))? else { panic!() };
-    Journal::write(&*open, &intent(0))
+    Journal::write(&*open, &intent(0)).map(drop)
 }
 
 /// Opens a journal in this folder for each line it reads.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings};
+use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, Work};
 use effects_core::pace::Pacer;
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference, Run,
-    TaskId, Widths,
+    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference,
+    TaskId, Time, Widths,
 };
 
 use crate::clock::TokioClock;
@@ -200,8 +200,8 @@ impl Client {
     }
 
     /// A run under this client's policy and pace.
-    pub(crate) fn paced(&self, run: Run) -> PacedRun {
-        PacedRun::new(run, self.pacer().clone(), self.shared_policy())
+    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<PacedRun, Error> {
+        PacedRun::begin(work, self.pacer().clone(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

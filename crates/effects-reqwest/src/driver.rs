@@ -60,10 +60,19 @@ pub(crate) struct Driving<K> {
 }
 
 impl<K> Driving<K> {
-    /// Begins a job.
-    pub(crate) fn begin(&mut self, job: AsyncJob, known: K, begin: Begin) {
+    /// Begins a job. Where it cannot, it gives back whom it was for.
+    pub(crate) fn begin(
+        &mut self,
+        job: AsyncJob,
+        known: K,
+        begin: Begin,
+    ) -> Result<(), (K, Error)> {
         let now = self.now();
-        self.rows.begin(&mut self.batch, job, known, begin, now);
+        self.rows.begin(&mut self.batch, job, known, begin, now)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Stops watching the runs of which this holds.

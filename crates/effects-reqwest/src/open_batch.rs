@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_client::{Begin, Job, fresh_seed};
+use effects_client::{Begin, Job};
 use effects_core::{AsyncClock, AsyncJournal, Batch, Effect, Error, ErrorKind, Widths};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -70,7 +70,7 @@ impl OpenBatch {
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
         let now = client.shared().clock.now();
-        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
+        let batch = Batch::new(client.shared_policy(), widths, now);
         let shared = Arc::<Shared>::default();
         let (driver, words) = Driver::new(client, batch, Newcomers { shared: Arc::clone(&shared) });
         tokio::spawn(driver.run());
@@ -187,7 +187,11 @@ impl Crowd for Newcomers {
 
     fn hear(&mut self, word: Word, driving: &mut Driving<Self::Known>) {
         match word {
-            Word::Begin(job, waiter) => driving.begin(*job, waiter, Begin::AtOnce),
+            Word::Begin(job, waiter) => {
+                if let Err((waiter, error)) = driving.begin(*job, waiter, Begin::AtOnce) {
+                    self.end(waiter, Err(error), driving.client());
+                }
+            }
             Word::Left => {
                 self.shared.somebody_left.store(false, Ordering::SeqCst);
                 driving.detach_those(|waiter| waiter.has_left());

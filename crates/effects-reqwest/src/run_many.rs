@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use effects_client::{Backlog, Begin, Ended, Queue, draw, fresh_seed, too_late};
+use effects_client::{Backlog, Begin, Ended, Queue, draw, too_late};
 use effects_core::{AsyncClock, Batch, Effect, Error, Widths};
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -41,7 +41,7 @@ impl RunMany {
         let backlog = queue.backlog().clone();
         let drawn = Drawn { tell, wish, queue, detached: false };
         let now = client.shared().clock.now();
-        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
+        let batch = Batch::new(client.shared_policy(), widths, now);
         let (driver, words) = Driver::new(client, batch, drawn);
         let drawer = words.clone();
         thread::spawn(move || {
@@ -112,9 +112,11 @@ impl Drawn {
         let Some(job) = job else { return driving.batch.feed_no_more() };
         let index = self.queue.came();
         if self.detached {
-            return self.tell(index, Err(driving.with_resume_line(too_late(*job))));
+            return self.tell(index, Err(driving.with_resume_line(too_late(&job))));
         }
-        driving.begin(*job, index, Begin::InTurn);
+        if let Err((index, error)) = driving.begin(*job, index, Begin::InTurn) {
+            self.tell(index, Err(error));
+        }
     }
 
     fn tell(&self, index: usize, result: Result<Effect, Error>) {

@@ -55,7 +55,7 @@ impl TaskHandle {
         let (shared, policy) = (self.client.shared(), self.client.policy());
         let (clock, timeout) = (&shared.clock, policy.request_timeout);
         let mut retries =
-            Retries::new(policy, fresh_seed(), clock.now()).within(timeout, clock.now());
+            Retries::new(policy, fresh_seed()?, clock.now()).within(timeout, clock.now());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
             let answer = shared.transport.send(&call).await;

@@ -57,7 +57,7 @@ async fn repeat<T>(
 ) -> Result<T, Error> {
     let (shared, policy) = (client.shared(), client.policy());
     let clock = &shared.clock;
-    let mut retries = Retries::new(policy, fresh_seed(), clock.now());
+    let mut retries = Retries::new(policy, fresh_seed()?, clock.now());
     loop {
         let answer = shared.transport.exchange(request.clone(), policy.request_timeout).await;
         let trouble = match read(&answer) {
@@ -145,7 +145,7 @@ pub(crate) async fn download(
     target: &mut Target,
 ) -> Result<(), Error> {
     let clock = &client.shared().clock;
-    let mut download = Download::new(picture, client.policy(), fresh_seed(), clock.now());
+    let mut download = Download::new(picture, client.policy(), fresh_seed()?, clock.now());
     let steps = async {
         loop {
             match download.step(clock.now()) {

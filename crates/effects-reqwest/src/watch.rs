@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use effects_client::{PacedRun, fresh_seed, telemetry};
+use effects_client::{PacedRun, Work, telemetry};
 use effects_core::{
-    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
-    Template, Time, Told, drive_on_async_until,
+    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId, Template,
+    Time, Told, drive_on_async_until,
 };
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument, Span};
@@ -38,6 +38,9 @@ pub struct Watch {
 /// Where the run is.
 #[derive(Debug)]
 enum Driving {
+    /// Not begun: with its seed a run draws the names of its submission, and no two processes may
+    /// share them, so that it begins in the one that drives it.
+    Before(Box<Work>),
     Here(Box<PacedRun>),
     /// In a tokio task that survives whoever waits for it.
     Away(JoinHandle<Leg>),
@@ -51,20 +54,13 @@ type Leg = (Box<PacedRun>, Result<Told, Error>);
 impl Watch {
     pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
         let template = request.template().clone();
-        let now = client.shared().clock.now();
-        let run = Run::submit(request, client.shared_policy(), fresh_seed(), now);
-        Self::new(client, run, Some(template))
+        Self::new(client, Work::Submit(request), Some(template))
     }
 
     pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
-        let client = handle.client();
-        let (now, policy) = (client.shared().clock.now(), client.shared_policy());
-        let template = handle.template().cloned();
-        let mut run = Run::attach(handle.id().clone(), template.clone(), policy, fresh_seed(), now);
-        if let Some(submitted) = submitted {
-            run = run.submitted_at(submitted);
-        }
-        let mut watch = Self::new(client, run, template);
+        let (task, template) = (handle.id().clone(), handle.template().cloned());
+        let work = Work::Watch { task, template: template.clone(), submitted };
+        let mut watch = Self::new(handle.client(), work, template);
         watch.handle = Some(handle.clone());
         if let Some(outcome) = handle.verdict() {
             (watch.driving, watch.end) = (Driving::Gone, Some(Ok(outcome)));
@@ -72,12 +68,12 @@ impl Watch {
         watch
     }
 
-    fn new(client: &Client, run: Run, template: Option<Template>) -> Self {
-        let task = run.task_id().cloned();
+    fn new(client: &Client, work: Work, template: Option<Template>) -> Self {
+        let task = work.task_id().cloned();
         Self {
             client: client.clone(),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
-            driving: Driving::Here(Box::new(client.paced(run))),
+            driving: Driving::Before(Box::new(work)),
             task,
             template,
             wait: None,
@@ -94,6 +90,7 @@ impl Watch {
 
     /// The next event; `None` once the run is over.
     pub async fn next(&mut self) -> Option<Event> {
+        self.begin();
         self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) => {
                 let leg = self.leg(run);
@@ -148,9 +145,26 @@ impl Watch {
         Ok(handle)
     }
 
+    /// Begins the run, if it has not begun.
+    fn begin(&mut self) {
+        self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
+            Driving::Before(work) => {
+                match self.client.begin(*work, self.client.shared().clock.now()) {
+                    Ok(run) => Driving::Here(Box::new(run)),
+                    Err(error) => {
+                        self.end = Some(Err(self.client.with_resume_line(error)));
+                        Driving::Gone
+                    }
+                }
+            }
+            begun => begun,
+        };
+    }
+
     /// One stretch further. A look costs nothing and may be dropped with the future, so it needs no
     /// task of its own; a submission does.
     async fn drive_on(&mut self) {
+        self.begin();
         match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) if self.task.is_some() => {
                 let leg = self.leg(run).await;

@@ -242,8 +242,7 @@ impl World {
             wait_timeout: Duration::from_secs(90),
             ..Policy::default()
         };
-        let seed = Seed::from(self.chance.next());
-        let batch = Batch::new(Arc::new(policy), widths, seed, self.now);
+        let batch = Batch::new(Arc::new(policy), widths, self.now);
         let budget = self.budget.map(|(limit, price)| {
             let scope = self.store.open_scope(Some("the rows")).expect("memory takes it");
             let identities: Vec<_> = self.rows.iter().map(|row| row.identity).collect();
@@ -301,6 +300,11 @@ impl World {
         }
     }
 
+    /// A seed for the next run, as a process draws one from its operating system.
+    fn seed(&mut self) -> Seed {
+        Seed::from(self.chance.next())
+    }
+
     fn deliver(&mut self, process: &mut Process) {
         while let Some(first) = process.answers.first_entry()
             && first.key().0 <= self.now
@@ -324,14 +328,15 @@ impl World {
                     inner.charge_to(std::slice::from_ref(budget));
                 }
                 process.room -= 1;
-                let run = process.batch.submit(request(row), self.now);
+                let run = process.batch.submit(request(row), self.seed(), self.now);
                 process.runs.insert(run, (row, self.lease(inner)));
             }
             Opened::Watch(record, inner) => {
                 if let Standing::Created { task, submitted } = record.standing {
                     process.room -= 1;
                     let template = Some(Template::GlassBall);
-                    let run = process.batch.attach(task, template, Some(submitted), self.now);
+                    let seed = self.seed();
+                    let run = process.batch.attach(task, template, Some(submitted), seed, self.now);
                     process.runs.insert(run, (row, self.lease(inner)));
                 }
             }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use effects_client::{
-    BuildClient, ClientBuilder, Job, Landing, PacedRun, Settings, UploadCache, WallClock,
+    BuildClient, ClientBuilder, Job, Landing, PacedRun, Settings, UploadCache, WallClock, Work,
 };
 use effects_core::pace::Pacer;
 use effects_core::{
-    Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference, Run,
-    TaskId, Widths,
+    Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference, TaskId,
+    Time, Widths,
 };
 
 use crate::run_many::RunMany;
@@ -179,8 +179,8 @@ impl Client {
     }
 
     /// A run under this client's policy and pace.
-    pub(crate) fn paced(&self, run: Run) -> PacedRun {
-        PacedRun::new(run, self.pacer().clone(), self.shared_policy())
+    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<PacedRun, Error> {
+        PacedRun::begin(work, self.pacer().clone(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

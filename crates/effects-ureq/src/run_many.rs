@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use effects_client::{
-    Backlog, Begin, Ended, Job, Queue, Rows, Stopper, draw, fresh_seed, telemetry, too_late,
-    unrecorded,
+    Backlog, Begin, Ended, Job, Queue, Rows, Stopper, draw, telemetry, too_late, unrecorded,
 };
 use effects_core::{
     Admission, Answer, Batch, BatchStep, Call, CallId, Effect, Entry, Error, Journal, JournalError,
@@ -121,7 +120,7 @@ impl Driver {
             thread::spawn(move || work(&client, &queue, &arrive));
         }
         let now = client.shared().clock.now();
-        let batch = Batch::new(client.shared_policy(), widths, fresh_seed(), now);
+        let batch = Batch::new(client.shared_policy(), widths, now);
         Self {
             client: client.clone(),
             batch: batch.with_pacer(client.pacer().clone()),
@@ -185,10 +184,13 @@ impl Driver {
         let Some(job) = job else { return self.batch.feed_no_more() };
         let index = self.queue.came();
         if self.detached {
-            return self.tell(index, Err(self.client.with_resume_line(too_late(*job))));
+            return self.tell(index, Err(self.client.with_resume_line(too_late(&job))));
         }
         let now = self.now();
-        self.rows.begin(&mut self.batch, *job, index, Begin::InTurn, now);
+        let begun = self.rows.begin(&mut self.batch, *job, index, Begin::InTurn, now);
+        if let Err((index, error)) = begun {
+            self.tell(index, Err(error));
+        }
     }
 
     /// Tells the journal how a run ended, before any other run asks whether its budget has changed.

@@ -54,7 +54,7 @@ impl TaskHandle {
         let shared = self.client.shared();
         let (now, timeout) = (shared.clock.now(), self.client.policy().request_timeout);
         let mut retries =
-            Retries::new(self.client.policy(), fresh_seed(), now).within(timeout, now);
+            Retries::new(self.client.policy(), fresh_seed()?, now).within(timeout, now);
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());

@@ -47,7 +47,7 @@ fn repeat<T>(
 ) -> Result<T, Error> {
     let shared = client.shared();
     let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());
-    let mut retries = Retries::new(client.policy(), fresh_seed(), clock.now());
+    let mut retries = Retries::new(client.policy(), fresh_seed()?, clock.now());
     loop {
         let timeout = client.policy().request_timeout;
         let trouble = match read(&shared.transport.exchange(request.clone(), timeout)) {
@@ -68,7 +68,8 @@ pub(crate) fn download(
 ) -> Result<ImageFormat, Error> {
     let _span = telemetry::download_span(picture).entered();
     let clock = StoppableClock::new(client.shared().clock.clone(), Stopper::default());
-    let mut download = Download::new(picture, client.policy(), fresh_seed(), clock.now());
+    let seed = fresh_seed().map_err(|error| client.resumable(error, &picture.task_id))?;
+    let mut download = Download::new(picture, client.policy(), seed, clock.now());
     loop {
         match download.step(clock.now()) {
             DownloadStep::Sleep { until } => sleep(&clock, until),

@@ -1,8 +1,8 @@
 //! A run being driven, event by event.
 
-use effects_client::{PacedRun, StoppableClock, Stopper, fresh_seed, telemetry};
+use effects_client::{PacedRun, StoppableClock, Stopper, Work, telemetry};
 use effects_core::{
-    Answer, Call, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
+    Answer, Call, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId,
     Template, Time, Told, Transport, drive_on,
 };
 use tracing::Span;
@@ -29,7 +29,7 @@ use crate::task_handle::TaskHandle;
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
-    run: PacedRun,
+    driving: Driving,
     template: Option<Template>,
     stopper: Stopper,
     clock: StoppableClock,
@@ -41,33 +41,55 @@ pub struct Watch {
     handle: Option<TaskHandle>,
 }
 
+/// How far the run is.
+#[derive(Debug)]
+enum Driving {
+    /// It begins when it is first driven, in whichever process that is: with its seed it draws the
+    /// names of its submission, which no two processes may share.
+    Before(Work),
+    Begun(Box<PacedRun>),
+}
+
+impl Driving {
+    fn task_id(&self) -> Option<&TaskId> {
+        match self {
+            Self::Before(work) => work.task_id(),
+            Self::Begun(run) => run.task_id(),
+        }
+    }
+
+    /// The run, begun if it was not.
+    fn run(&mut self, client: &Client, now: Time) -> Result<&mut PacedRun, Error> {
+        if let Self::Before(work) = self {
+            *self = Self::Begun(Box::new(client.begin(work.clone(), now)?));
+        }
+        match self {
+            Self::Begun(run) => Ok(run),
+            Self::Before(_) => unreachable!("it has just begun"),
+        }
+    }
+}
+
 impl Watch {
     pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
         let template = request.template().clone();
-        let now = client.shared().clock.now();
-        let run = Run::submit(request, client.shared_policy(), fresh_seed(), now);
-        Self::new(client, run, Some(template))
+        Self::new(client, Work::Submit(request), Some(template))
     }
 
     pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
-        let client = handle.client();
-        let (now, policy) = (client.shared().clock.now(), client.shared_policy());
-        let template = handle.template().cloned();
-        let mut run = Run::attach(handle.id().clone(), template.clone(), policy, fresh_seed(), now);
-        if let Some(submitted) = submitted {
-            run = run.submitted_at(submitted);
-        }
+        let (task, template) = (handle.id().clone(), handle.template().cloned());
+        let work = Work::Watch { task, template: template.clone(), submitted };
         let end = handle.verdict().map(Ok);
-        Self { end, handle: Some(handle.clone()), ..Self::new(client, run, template) }
+        Self { end, handle: Some(handle.clone()), ..Self::new(handle.client(), work, template) }
     }
 
-    fn new(client: &Client, run: Run, template: Option<Template>) -> Self {
+    fn new(client: &Client, work: Work, template: Option<Template>) -> Self {
         let stopper = Stopper::default();
         let clock = StoppableClock::new(client.shared().clock.clone(), stopper.clone());
-        let span = telemetry::task_span(template.as_ref(), run.task_id());
-        let (client, run) = (client.clone(), client.paced(run));
+        let span = telemetry::task_span(template.as_ref(), work.task_id());
+        let (client, driving) = (client.clone(), Driving::Before(work));
         let (wait, end, handle) = (None, None, None);
-        Self { client, run, template, stopper, clock, span, wait, end, handle }
+        Self { client, driving, template, stopper, clock, span, wait, end, handle }
     }
 
     /// What ends the watch from another thread.
@@ -77,7 +99,7 @@ impl Watch {
 
     /// The task, once there is one.
     pub fn task_id(&self) -> Option<&TaskId> {
-        self.run.task_id()
+        self.driving.task_id()
     }
 
     /// Drives the run to its end.
@@ -94,12 +116,12 @@ impl Watch {
     /// Drives the run until its task's id is known.
     pub(crate) fn submitted(mut self) -> Result<TaskHandle, Error> {
         let client = self.client.clone();
-        while self.run.task_id().is_none() {
+        while self.task_id().is_none() {
             if self.next().is_none() {
                 break;
             }
         }
-        let Some(id) = self.run.task_id().cloned() else {
+        let Some(id) = self.task_id().cloned() else {
             return self.finish().map(|effect| TaskHandle::new(&client, effect.task_id, None));
         };
         let now = self.client.shared().clock.now();
@@ -122,20 +144,20 @@ impl Watch {
     }
 
     fn drive(&mut self) -> Result<Told, Error> {
-        let span = match self.run.task_id() {
+        let span = match self.driving.task_id() {
             None => self.span.clone(),
             Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&self.span)).clone(),
         };
         let _entered = span.enter();
         let transport = Noted { client: &self.client, stopper: &self.stopper };
         let journal = self.client.journal();
-        self.run.refresh(self.client.shared().clock.now());
-        let stopper = &self.stopper;
-        let told =
-            drive_on(&mut self.run, &transport, &self.clock, journal, || stopper.is_stopped());
+        let (now, stopper) = (self.client.shared().clock.now(), &self.stopper);
+        let run = self.driving.run(&self.client, now)?;
+        run.refresh(now);
+        let told = drive_on(run, &transport, &self.clock, journal, || stopper.is_stopped());
         self.stopper.set_submitting(false);
         told.map_err(|error| {
-            let (kind, task_id) = (ErrorKind::Journal, self.run.task_id().cloned());
+            let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
             Problem { kind, message: error.to_string(), task_id, trouble: None }.into()
         })
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use effects_client::{Landing, Sink};
+use effects_client::{Landing, Sink, random_name};
 use effects_core::{Error, ErrorKind};
 
 use super::names::RESULTS;
@@ -24,9 +24,8 @@ impl Results {
     pub(crate) fn begin(folder: &Path) -> Result<Self, Error> {
         let target = folder.join(RESULTS);
         let fail = |error: &io::Error| unwritable(&target, error);
-        let path = folder.join(format!(".{RESULTS}.{}.part", std::process::id()));
-        // Of a process that had this number before.
-        let _ = fs::remove_file(&path);
+        let unique = random_name().map_err(|error| fail(&error))?;
+        let path = folder.join(format!(".{RESULTS}.{unique}.part"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)

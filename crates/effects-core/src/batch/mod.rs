@@ -52,10 +52,10 @@ use turns::Turns;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use effects_core::{Batch, BatchStep, Policy, Seed, Time, Widths};
+/// use effects_core::{Batch, BatchStep, Policy, Time, Widths};
 ///
 /// let now = Time::from_millis(0);
-/// let mut batch = Batch::new(Arc::new(Policy::default()), Widths::default(), Seed::from(1), now);
+/// let mut batch = Batch::new(Arc::new(Policy::default()), Widths::default(), now);
 /// assert_eq!(batch.step(now), BatchStep::Hungry(16));
 /// batch.feed_no_more();
 /// assert_eq!(batch.step(now), BatchStep::Empty);
@@ -64,7 +64,8 @@ use turns::Turns;
 pub struct Batch {
     policy: Arc<Policy>,
     widths: Widths,
-    dice: Dice,
+    /// Draws lots among runs that wait to look; stirred by each run's seed.
+    lots: Dice,
     now: Time,
     throttle: Throttle,
     kinds: Kinds,
@@ -125,11 +126,11 @@ pub enum BatchStep {
 
 impl Batch {
     /// A batch without runs, and without knowledge of how long tasks take.
-    pub fn new(policy: Arc<Policy>, widths: Widths, seed: Seed, now: Time) -> Self {
+    pub fn new(policy: Arc<Policy>, widths: Widths, now: Time) -> Self {
         Self {
             policy,
             widths,
-            dice: seed.dice(),
+            lots: Seed::from(0).dice(),
             now,
             throttle: Throttle::new(now),
             kinds: Kinds::new(Pacer::new()),
@@ -155,8 +156,11 @@ impl Batch {
     }
 
     /// Adds a run that submits a request.
-    pub fn submit(&mut self, request: EffectRequest, now: Time) -> RunId {
-        let seed = Seed::from(self.dice.next());
+    ///
+    /// A driver draws each run's seed anew: one that the batch kept would be copied when its process
+    /// is forked, and two processes would submit under the same names.
+    pub fn submit(&mut self, request: EffectRequest, seed: Seed, now: Time) -> RunId {
+        self.lots.stir(seed);
         self.add(Run::submit(request, Arc::clone(&self.policy), seed, now))
     }
 
@@ -171,17 +175,17 @@ impl Batch {
     ///
     /// let now = Time::from_millis(0);
     /// let widths = Widths { tasks: 1, ..Widths::default() };
-    /// let mut batch = Batch::new(Arc::new(Policy::default()), widths, Seed::from(1), now);
+    /// let mut batch = Batch::new(Arc::new(Policy::default()), widths, now);
     /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
-    /// batch.submit_at_once(request.clone(), now);
-    /// batch.submit_at_once(request, now);
+    /// batch.submit_at_once(request.clone(), Seed::from(1), now);
+    /// batch.submit_at_once(request, Seed::from(2), now);
     /// // Both write their intents, though there is one place among the tasks.
     /// assert!(matches!(batch.step(now), BatchStep::Record(..)));
     /// assert!(matches!(batch.step(now), BatchStep::Record(..)));
     /// # Ok::<(), effects_core::InvalidRequest>(())
     /// ```
-    pub fn submit_at_once(&mut self, request: EffectRequest, now: Time) -> RunId {
-        let seed = Seed::from(self.dice.next());
+    pub fn submit_at_once(&mut self, request: EffectRequest, seed: Seed, now: Time) -> RunId {
+        self.lots.stir(seed);
         let mut run = Run::submit(request, Arc::clone(&self.policy), seed, now);
         run.begin(now);
         let id = self.add(run);
@@ -196,9 +200,10 @@ impl Batch {
         task: TaskId,
         template: Option<Template>,
         submitted: Option<Time>,
+        seed: Seed,
         now: Time,
     ) -> RunId {
-        let seed = Seed::from(self.dice.next());
+        self.lots.stir(seed);
         let (policy, followed) = (Arc::clone(&self.policy), task.clone());
         let mut run = Run::attach(task, template, policy, seed, now);
         if let Some(submitted) = submitted {

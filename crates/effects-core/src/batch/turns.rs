@@ -186,7 +186,7 @@ impl Batch {
     }
 
     fn draw(&mut self, count: usize) -> usize {
-        usize::try_from(self.dice.next() % count as u64).unwrap_or_default()
+        usize::try_from(self.lots.next() % count as u64).unwrap_or_default()
     }
 
     /// The chance that a run's task has ended since it was last seen running.

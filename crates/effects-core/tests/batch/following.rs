@@ -16,8 +16,8 @@ fn two_who_wait_for_one_task_share_its_polls() {
     let mut world = World::new(0, Widths::default(), Life::of_polls(0));
     let now = world.clock.time();
     let task = world.service.add_task("shared", now, Life::of_polls(3));
-    let first = world.batch.attach(task.clone(), None, None, now);
-    let second = world.batch.attach(task, None, None, now);
+    let first = world.batch.attach(task.clone(), None, None, Seed::from(1), now);
+    let second = world.batch.attach(task, None, None, Seed::from(2), now);
     world.batch.feed_no_more();
     world.finish();
     assert_eq!(world.service.polls(), 4);
@@ -33,9 +33,9 @@ fn a_follower_has_a_wait_of_its_own() {
     let start = world.now();
     world.until(start + seconds(300));
     let task = "shared".parse().unwrap();
-    let second = world.batch.attach(task, None, Some(start), world.now());
+    let second = world.batch.attach(task, None, Some(start), Seed::from(1), world.now());
     let task = "shared".parse().unwrap();
-    let third = world.batch.attach(task, None, Some(start), world.now());
+    let third = world.batch.attach(task, None, Some(start), Seed::from(2), world.now());
     world.batch.feed_no_more();
     world.until(start + seconds(590));
     let polls = world.polls().len();
@@ -82,7 +82,8 @@ fn two_submissions_that_make_one_task_share_its_polls() {
 fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
     let mut world = World::new(0, Widths::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::lasting(seconds(20)));
-    let second = world.batch.attach("shared".parse().unwrap(), None, None, world.now());
+    let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
+    let second = world.batch.attach(task, None, None, seed, world.now());
     world.batch.feed_no_more();
     let start = world.now();
     world.until(start + seconds(10));
@@ -114,7 +115,8 @@ fn all_who_share_a_task_leave_together() {
 fn what_a_leader_saw_is_not_told_to_a_stranger() {
     let mut world = World::new(0, Widths::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::of_polls(0));
-    let second = world.batch.attach("shared".parse().unwrap(), None, None, world.now());
+    let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
+    let second = world.batch.attach(task, None, None, seed, world.now());
     while !world.ends.contains_key(&first) {
         world.step();
     }
@@ -133,8 +135,10 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
 fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
     within_a_minute(|| {
         let start = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::new(policy()), Widths::default(), Seed::from(3), start);
-        let runs = [(); 3].map(|()| batch.attach("shared".parse().unwrap(), None, None, start));
+        let mut batch = Batch::new(Arc::new(policy()), Widths::default(), start);
+        let runs = [1, 2, 3].map(|seed| {
+            batch.attach("shared".parse().unwrap(), None, None, Seed::from(seed), start)
+        });
         batch.feed_no_more();
 
         let late = start + policy().wait_timeout + policy().request_timeout * 2 / 3;

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use effects_core::{Fact, Outcome, Policy, RunId, Widths};
+use effects_core::{Fact, Outcome, Policy, RunId, Seed, Widths};
 use effects_testkit::Life;
 
 use crate::world::{World, completed, policy, request, seconds};
 
 fn joined(world: &mut World, runs: u32) -> Vec<RunId> {
     let now = world.now();
-    (0..runs).map(|row| world.batch.submit_at_once(request(row), now)).collect()
+    let join = |row| {
+        let seed = world.seed();
+        world.batch.submit_at_once(request(row), seed, now)
+    };
+    (0..runs).map(join).collect()
 }
 
 #[test]
@@ -21,6 +25,26 @@ fn they_ask_for_no_place_among_the_tasks_but_wait_for_their_turn_to_submit() {
     world.finish();
     assert_eq!(world.count(completed), 7);
     assert_eq!((world.most_submitting, world.most_tasks), (2, 7));
+}
+
+/// As after a fork: two batches that are alike to the last byte.
+#[test]
+fn two_batches_that_are_alike_submit_under_the_names_of_their_runs_seeds() {
+    let names = |seed: u64| {
+        let mut world = World::new(0, Widths::default(), Life::lasting(seconds(1)));
+        let now = world.now();
+        world.batch.submit_at_once(request(1), Seed::from(seed), now);
+        world.batch.feed_no_more();
+        world.finish();
+        let intent = world.entries.into_iter().find_map(|(_, entry)| match entry.fact {
+            Fact::Intent { request_id, idempotency_key, .. } => Some((request_id, idempotency_key)),
+            _ => None,
+        });
+        intent.unwrap()
+    };
+    let [(request, key), (other_request, other_key)] = [names(1), names(2)];
+    assert!(request != other_request && key != other_key, "{request} {key}");
+    assert_eq!(names(1), (request, key));
 }
 
 #[test]

@@ -116,7 +116,7 @@ proptest! {
     ) {
         let policy = Arc::new(policy);
         let mut now = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::clone(&policy), widths, Seed::from(1), now);
+        let mut batch = Batch::new(Arc::clone(&policy), widths, now);
         let mut books = Books::default();
         for act in acts {
             match act {
@@ -131,10 +131,11 @@ proptest! {
                     BatchStep::Sleep(_) => {}
                     BatchStep::Empty => prop_assert_eq!(batch.live(), 0),
                 },
-                Act::Submit => books.runs.push(batch.submit(request(1), now)),
+                Act::Submit => books.runs.push(batch.submit(request(1), Seed::from(1), now)),
                 Act::Attach(task) => {
                     let task = format!("task-{task}").parse().unwrap();
-                    books.runs.push(batch.attach(task, Some(Template::GlassBall), None, now));
+                    let (template, seed) = (Some(Template::GlassBall), Seed::from(1));
+                    books.runs.push(batch.attach(task, template, None, seed, now));
                 }
                 Act::Answer(back, odd) => {
                     let index = books.calls.len().checked_sub(back + 1);
@@ -215,7 +216,7 @@ fn every_run_ends(
     let bound = policy.wait_timeout + policy.request_timeout + whole_look;
     let mut overslept = Duration::ZERO;
     let mut now = Time::from_millis(1_764_000_000_000);
-    let mut batch = Batch::new(Arc::new(policy), widths, Seed::from(1), now);
+    let mut batch = Batch::new(Arc::new(policy), widths, now);
     let (mut jobs, mut answers, mut late) =
         (jobs.into_iter(), answers.into_iter(), late.into_iter());
     let (mut begun, mut ended) = (BTreeMap::new(), 0);
@@ -248,11 +249,11 @@ fn every_run_ends(
                 for _ in 0..room {
                     match jobs.next() {
                         Some(None) => {
-                            batch.submit(request(1), now);
+                            batch.submit(request(1), Seed::from(1), now);
                         }
                         Some(Some(task)) => {
                             let task = format!("task-{task}").parse().unwrap();
-                            let run = batch.attach(task, None, None, now);
+                            let run = batch.attach(task, None, None, Seed::from(1), now);
                             begun.insert(run, now);
                         }
                         None => batch.feed_no_more(),

@@ -144,7 +144,8 @@ fn rows_without_room_keep_no_retry_back() {
     // A third row is in the batch before the second is tried again.
     let now = world.now();
     for row in 0..3 {
-        world.batch.submit(crate::world::request(100 + row), now);
+        let seed = world.seed();
+        world.batch.submit(crate::world::request(100 + row), seed, now);
     }
     world.until(now + seconds(30));
     let submissions = world.submissions();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use effects_core::{Exchange, Outcome, Time, Widths};
+use effects_core::{Exchange, Outcome, Seed, Time, Widths};
 use effects_testkit::{Faults, Life, Response};
 
 use crate::world::{World, completed, request};
@@ -100,9 +100,9 @@ fn a_handle_that_is_over_answers_for_nobody_else() {
     let mut world = World::new(1, Widths::default(), Life::of_polls(0));
     world.batch.feed_no_more();
     let now = world.clock.time();
-    let first = world.batch.submit(request(1), now);
+    let first = world.batch.submit(request(1), Seed::from(1), now);
     world.finish();
-    let second = world.batch.submit(request(2), now);
+    let second = world.batch.submit(request(2), Seed::from(2), now);
     assert_ne!(first, second);
     let (calls, before) = (world.service.attempts(), world.batch.live());
     world.batch.reply(now, first, calls[0].call.id, effects_core::Reply::Lost("stale"));

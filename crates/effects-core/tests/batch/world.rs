@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) service: Service,
     pub(crate) batch: Batch,
+    /// How many runs were given a seed.
+    seeds: u64,
     rows: u32,
     flying: BinaryHeap<Reverse<(Time, u32)>>,
     answers: HashMap<u32, (RunId, CallId, bool, Answer)>,
@@ -62,11 +64,12 @@ impl World {
     pub(crate) fn under(policy: Policy, rows: u32, widths: Widths, life: Life) -> Self {
         let clock = VirtualClock::new();
         let service = Service::new(clock.clone()).life(life).latency(Duration::from_millis(200));
-        let batch = Batch::new(Arc::new(policy), widths, Seed::from(5), clock.time());
+        let batch = Batch::new(Arc::new(policy), widths, clock.time());
         Self {
             clock,
             service,
             batch,
+            seeds: 0,
             rows,
             flying: BinaryHeap::new(),
             answers: HashMap::new(),
@@ -101,7 +104,8 @@ impl World {
     }
 
     fn submit(&mut self, number: u32, now: Time) {
-        let run = self.batch.submit(request(number), now);
+        let seed = self.seed();
+        let run = self.batch.submit(request(number), seed, now);
         let Some(budget) = &self.budget else { return };
         let url = format!("https://example.com/{number}.jpg");
         let draft = RowDraft {
@@ -124,6 +128,12 @@ impl World {
         Self { batch: self.batch.with_pacer(pacer), ..self }
     }
 
+    /// A seed for the next run.
+    pub(crate) fn seed(&mut self) -> Seed {
+        self.seeds += 1;
+        Seed::from(self.seeds)
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.clock.time()
     }
@@ -132,7 +142,8 @@ impl World {
     pub(crate) fn attach(&mut self, id: &str, age: Duration, life: Life) -> RunId {
         let made = self.now() - age;
         let task = self.service.add_task(id, made, life);
-        self.batch.attach(task, Some(Template::GlassBall), Some(made), self.clock.time())
+        let (template, seed) = (Some(Template::GlassBall), self.seed());
+        self.batch.attach(task, template, Some(made), seed, self.clock.time())
     }
 
     /// One step; `false` when the batch is empty.
