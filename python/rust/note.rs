@@ -169,11 +169,13 @@ struct Noting {
 #[async_trait]
 impl AsyncJournal for Noting {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        let admission = self.inner.write(entry).await?;
-        if admission == Admission::Admitted {
+        let written = self.inner.write(entry).await;
+        // A task's id is worth telling above all where the journal does not have it.
+        if matches!(written, Ok(Admission::Admitted)) || matches!(entry.fact, Fact::Created { .. })
+        {
             self.note.take_down(&entry.fact);
         }
-        Ok(admission)
+        written
     }
 
     fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {

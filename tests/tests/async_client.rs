@@ -220,6 +220,21 @@ async fn a_journal_that_fails_sends_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id() {
+    for answer in [World::accepted, World::completed] {
+        let world = World::new().unwrap();
+        world.creates([answer(&world)]);
+        let client = client(&world, &Notes::failing_after(1), |_| {});
+        let error = client.submit(request()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Journal);
+        assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert!(error.resume_line().unwrap().contains("effects wait"), "{error}");
+        assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_policy_for_one_call_holds_for_its_download_too() {
     let world = World::new().unwrap();
     world.creates([world.completed()]);

@@ -4,7 +4,7 @@
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.
 
-use effects_core::{Call, Event, Picture, TaskId, Template};
+use effects_core::{Call, Error, Event, Picture, TaskId, Template};
 use tracing::{Level, Span, field};
 
 /// The span of one task, from its submission to its picture.
@@ -37,6 +37,11 @@ pub fn download_span(picture: &Picture) -> Span {
     let host = host.rsplit('@').next().unwrap_or_default();
     let task = task_span(None, Some(&picture.task_id));
     tracing::debug_span!(parent: &task, "download", host)
+}
+
+/// Tells that a journal did not take an entry of a run: nobody may be left who waits for its end.
+pub fn tell_unrecorded(span: &Span, error: &Error) {
+    span.in_scope(|| tracing::error!("{error}"));
 }
 
 /// Tells an event of a run inside its task's span.

@@ -195,7 +195,9 @@ impl<C: Crowd> Driver<C> {
             Err(error) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
                 self.driving.batch.give_up(run);
-                self.end(run, Err(unrecorded(&error, entry)));
+                let error = self.driving.with_resume_line(unrecorded(&error, entry));
+                telemetry::tell_unrecorded(&self.driving.rows.span(run), &error);
+                self.end(run, Err(error));
             }
         }
     }

@@ -139,8 +139,11 @@ impl Watch {
         while self.end.is_none() {
             self.drive_on().await;
         }
-        if let Some(Ok(outcome)) = &self.end {
-            handle.remember(outcome);
+        match self.end.take() {
+            // The journal did not take the id: the caller must not take it for recorded.
+            Some(Err(error)) => return Err(error),
+            Some(Ok(outcome)) => handle.remember(&outcome),
+            None => {}
         }
         Ok(handle)
     }
@@ -203,7 +206,10 @@ impl Watch {
                 let task_id = run.task_id().cloned();
                 let told = told.map_err(|error| {
                     let (kind, message) = (ErrorKind::Journal, error.to_string());
-                    Error::from(Problem { kind, message, task_id, trouble: None })
+                    let error = Problem { kind, message, task_id, trouble: None }.into();
+                    let error = client.with_resume_line(error);
+                    telemetry::tell_unrecorded(&span, &error);
+                    error
                 });
                 return (run, told);
             }

@@ -102,7 +102,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// A submission that made no task, or nobody knows.
+    /// A submission that made no task, or nobody knows; and a task whose id the journal did not take
+    /// ([`ErrorKind::Journal`](effects_core::ErrorKind::Journal), with the id).
     pub fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
         self.watch(request).submitted()
     }

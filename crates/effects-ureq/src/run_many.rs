@@ -256,8 +256,9 @@ impl Driver {
             Arrival::Written(run, entry, Err(error)) => {
                 // Nothing is sent that is not on record, so this is the end of the run.
                 self.batch.give_up(run);
-                let error = unrecorded(&error, &entry);
-                self.end(run, Err(self.client.with_resume_line(error)));
+                let error = self.client.with_resume_line(unrecorded(&error, &entry));
+                telemetry::tell_unrecorded(&self.rows.span(run), &error);
+                self.end(run, Err(error));
             }
         }
     }

@@ -129,8 +129,11 @@ impl Watch {
         // A task that was final in the answer to its submission needs no look.
         self.stopper.stop();
         self.by_ref().for_each(drop);
-        if let Some(Ok(outcome)) = &self.end {
-            handle.remember(outcome);
+        match self.end.take() {
+            // The journal did not take the id: the caller must not take it for recorded.
+            Some(Err(error)) => return Err(error),
+            Some(Ok(outcome)) => handle.remember(&outcome),
+            None => {}
         }
         Ok(handle)
     }
@@ -158,7 +161,10 @@ impl Watch {
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
-            Problem { kind, message: error.to_string(), task_id, trouble: None }.into()
+            let error = Problem { kind, message: error.to_string(), task_id, trouble: None }.into();
+            let error = self.client.with_resume_line(error);
+            telemetry::tell_unrecorded(&self.span, &error);
+            error
         })
     }
 }

@@ -16,4 +16,5 @@ mod server;
 mod shell;
 #[cfg(unix)]
 mod signals;
+mod unrecorded;
 mod world;
