@@ -11,6 +11,7 @@ use crate::desk::{Desk, Fail};
 use crate::door::Door;
 use crate::keeper::{Errand, Needs, Order, errand, errand_telling};
 use crate::promise::promise;
+use crate::spill::Spill;
 
 /// Where errands are handed in. The last of its holders closes the journal.
 #[derive(Debug)]
@@ -21,17 +22,28 @@ pub(crate) struct Counter {
     lost: Arc<Mutex<Option<JournalError>>>,
     /// There as long as the thread is.
     keeper: Weak<()>,
+    /// Where ids go that the database does not take, and the owner they are of.
+    pub(crate) spill: Arc<Spill>,
+    pub(crate) owner: i64,
     /// The process the thread is in: a fork has the memory, and not the thread.
     process: u32,
 }
 
 impl Counter {
-    pub(crate) fn new(errands: Sender<Order>, thread: JoinHandle<()>, keeper: Weak<()>) -> Self {
+    pub(crate) fn new(
+        errands: Sender<Order>,
+        thread: JoinHandle<()>,
+        keeper: Weak<()>,
+        spill: Arc<Spill>,
+        owner: i64,
+    ) -> Self {
         Self {
             errands: Mutex::new(Some(errands)),
             thread: Mutex::new(Some(thread)),
             lost: Arc::default(),
             keeper,
+            spill,
+            owner,
             process: process::id(),
         }
     }
@@ -75,6 +87,13 @@ impl Counter {
     pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
         let (promise, keep) = promise();
         self.order(Order::Shrink(keep))?;
+        promise.wait().unwrap_or_else(|| Err(self.gone()))
+    }
+
+    /// Puts the ids into their rows that the spill file holds.
+    pub(crate) fn take_spilled(&self) -> Result<(), JournalError> {
+        let (promise, keep) = promise();
+        self.order(Order::TakeSpilled(keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 

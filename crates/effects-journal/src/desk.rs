@@ -8,11 +8,12 @@ use std::time::Duration;
 use effects_core::{Holder, JournalError, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::living;
 use crate::process::Process;
 use crate::random::random_number;
 
 /// A process at work on a file: an open journal is one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Owner {
     /// Drawn by lot, so that none is ever given again.
     pub(crate) id: i64,
@@ -21,7 +22,15 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn new(process: Process) -> io::Result<Self> {
-        Ok(Self { id: (random_number()? >> 1).cast_signed(), process })
+        let id = (random_number()? >> 1).cast_signed().max(1);
+        living::list(id);
+        Ok(Self { id, process })
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        living::strike(self.id);
     }
 }
 
@@ -32,6 +41,8 @@ pub(crate) enum Fail {
     Known(JournalError),
     /// The database refused.
     Database(rusqlite::Error),
+    /// The spill file could not be read or written.
+    File(io::Error),
 }
 
 impl Fail {
@@ -45,6 +56,7 @@ impl Fail {
             Self::Known(error) => error,
             Self::Database(error) if reading => JournalError::Unreadable(error.to_string()),
             Self::Database(error) => JournalError::Unwritable(error.to_string()),
+            Self::File(error) => JournalError::Unwritable(error.to_string()),
         }
     }
 }
@@ -58,6 +70,12 @@ impl From<JournalError> for Fail {
 impl From<rusqlite::Error> for Fail {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<io::Error> for Fail {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
     }
 }
 
@@ -156,6 +174,19 @@ impl<'a> Desk<'a> {
         self.forget_scopes()
     }
 
+    /// Whether no other owner is there.
+    pub(crate) fn is_alone(&self) -> rusqlite::Result<bool> {
+        let mut query = self.database.prepare_cached("SELECT id FROM owners WHERE id <> ?1")?;
+        let others: Vec<i64> =
+            query.query_map([self.me.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for other in others {
+            if self.holder(Some(other))?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn find_owner(&self, owner: i64) -> rusqlite::Result<Option<(Process, Time)>> {
         let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
         let mut query = self.database.prepare_cached(sql)?;
@@ -168,6 +199,11 @@ impl<'a> Desk<'a> {
     }
 
     fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {
-        owner == self.me.id || self.me.process.sees(process).unwrap_or_else(|| self.now < lease)
+        owner == self.me.id
+            || match self.me.process.sees(process) {
+                Some(true) if process.id == std::process::id() => living::may_live(owner),
+                Some(there) => there,
+                None => self.now < lease,
+            }
     }
 }

@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::keeper::{Counters, Keeper, Needs, Stats};
 use crate::process::Process;
 use crate::row::OpenRow;
+use crate::spill::Spill;
 use crate::steps::Claim;
 use crate::{books, compact, file, rows, steps};
 
@@ -183,6 +184,8 @@ impl JournalStore for SqliteJournal {
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
         let found = found.clone();
+        // Not before it has every id there is: a person may know less.
+        self.counter.take_spilled()?;
         self.counter.ask(Needs::Safety, move |desk| {
             let record = rows::get(desk, row)?;
             match record.standing {
@@ -267,11 +270,14 @@ impl JournalBuilder {
         let owner = Owner::new(self.process).map_err(|error| unwritable(&error))?;
         let database = file::open(&path)?;
         let counters = Arc::<Counters>::default();
+        let in_file = (path != Path::new(file::IN_MEMORY)).then_some(path.as_path());
+        let (spill, id) = (Arc::new(Spill::beside(in_file)), owner.id);
         let mut keeper = Keeper {
             database,
             path: path.clone(),
             away: false,
             owner,
+            spill: Arc::clone(&spill),
             lease: self.lease,
             now: self.now,
             counters: Arc::clone(&counters),
@@ -280,6 +286,8 @@ impl JournalBuilder {
             synced: false,
         };
         keeper.enter().map_err(|error| unwritable(&error))?;
+        // What the database still does not take stays where it is safe; whoever writes next is told.
+        let _ = keeper.take_spilled();
         let (sender, errands) = channel();
         let here = Arc::new(());
         let there = Arc::downgrade(&here);
@@ -290,7 +298,7 @@ impl JournalBuilder {
                 drop(here);
             })
             .map_err(|error| unwritable(&error))?;
-        let counter = Arc::new(Counter::new(sender, thread, there));
+        let counter = Arc::new(Counter::new(sender, thread, there, spill, id));
         let forget = |desk: &Desk<'_>| compact::forget_when_due(desk, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
             // Others at work on the file may stand in the way: tomorrow is another day.

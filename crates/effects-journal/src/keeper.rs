@@ -16,6 +16,8 @@ use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
 use crate::file;
 use crate::promise::{Keep, Promise, promise};
+use crate::spill::{Spill, Spilled};
+use crate::steps;
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -44,6 +46,8 @@ pub(crate) enum Order {
     Errand(Box<dyn Errand>),
     /// To give room back to the file system, which happens outside of any.
     Shrink(Keep<Result<bool, JournalError>>),
+    /// To empty the spill file, in a transaction of its own.
+    TakeSpilled(Keep<Result<(), JournalError>>),
     /// To close the file for a while.
     Away(Away),
     /// To close it for good. Nothing comes after it.
@@ -143,6 +147,7 @@ pub(crate) struct Keeper {
     /// Whether the file is closed, to be opened with the next errand.
     pub(crate) away: bool,
     pub(crate) owner: Owner,
+    pub(crate) spill: Arc<Spill>,
     pub(crate) lease: Duration,
     pub(crate) now: Arc<dyn Fn() -> Time + Send + Sync>,
     pub(crate) counters: Arc<Counters>,
@@ -161,12 +166,14 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let (mut group, mut shrinking, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut group, mut aside) = (Vec::new(), Vec::new());
+            let (mut shrinking, mut emptying) = (Vec::new(), Vec::new());
             let mut last = false;
             for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
                 match order {
                     Order::Errand(errand) => group.push(errand),
                     Order::Shrink(keep) => shrinking.push(keep),
+                    Order::TakeSpilled(keep) => emptying.push(keep),
                     Order::Away(away) => aside.push(away),
                     Order::Close => last = true,
                 }
@@ -174,6 +181,9 @@ impl Keeper {
             let wrote = self.serve(group);
             for keep in shrinking {
                 keep.keep(self.shrink());
+            }
+            for keep in emptying {
+                keep.keep(self.take_spilled());
             }
             for away in aside {
                 self.step_aside(away);
@@ -199,6 +209,29 @@ impl Keeper {
         self.end(entered.is_ok())?;
         entered?;
         self.renewed()
+    }
+
+    /// Puts the ids into their rows that the spill file holds.
+    pub(crate) fn take_spilled(&mut self) -> Result<(), JournalError> {
+        self.back()?;
+        let spill = Arc::clone(&self.spill);
+        let taken = spill.take(|spilled| self.store(spilled));
+        taken.map_err(|error| match error {
+            Fail::File(error) => {
+                JournalError::Unreadable(format!("{}: {error}", spill.path().display()))
+            }
+            other => other.into_error(false),
+        })
+    }
+
+    /// Whether each of these has its row now.
+    fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
+        self.begin(Needs::Safety)?;
+        let stored = self.desk(|desk| {
+            spilled.iter().map(|spilled| steps::take_in(desk, spilled)).collect::<Result<_, _>>()
+        });
+        self.end(stored.is_ok())?;
+        stored
     }
 
     /// Closes the file until it is told that it may open it again.
@@ -235,6 +268,10 @@ impl Keeper {
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
             return false;
         };
+        if due {
+            // What the database still does not take stays where it is safe.
+            let _ = self.take_spilled();
+        }
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
         let done = self.back().and_then(|()| {
             self.transact(needs, due, &mut group).map_err(|error| {
@@ -321,8 +358,13 @@ impl Keeper {
         let left = self.begin(Needs::Writing).and_then(|()| {
             let left = self.desk(|desk| {
                 desk.let_go_of_all()?;
-                desk.leave()
+                desk.leave()?;
+                desk.is_alone()
             });
+            if let Ok(true) = left {
+                // It is not there where nothing was submitted; what cannot be taken away stays.
+                let _ = self.spill.remove_if_empty();
+            }
             self.end(left.is_ok())
         });
         drop(left);

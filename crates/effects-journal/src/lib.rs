@@ -6,6 +6,9 @@
 //!
 //! * **Nothing confirmed is lost.** An intent, a task's id and a release are on the disk before
 //!   [`write`](effects_core::Journal::write) returns, whatever happens to the process or the machine.
+//! * **A full disk costs no id.** The id of a task that the database does not take goes to a file
+//!   beside it, `journal.db-spill`, where room for it is reserved before a submission may leave; the
+//!   write fails all the same, and the next opening puts the id into its row.
 //! * **Nothing is paid twice.** An intent is inserted under a unique identity, by one process alone;
 //!   whoever comes second is told [`Taken`](effects_core::JournalError::Taken) before anything was
 //!   sent.
@@ -47,12 +50,14 @@ mod file;
 mod journal;
 mod keeper;
 mod line;
+mod living;
 mod process;
 mod promise;
 mod random;
 mod row;
 mod rows;
 mod schema;
+mod spill;
 mod steps;
 
 pub use door::{Door, Shut};

@@ -60,7 +60,16 @@ impl Line {
     }
 
     pub(crate) fn is_of(&self, desk: &Desk<'_>, claim: &Claim) -> bool {
-        self.owner == Some(desk.me.id) && self.claim == Some(claim.number)
+        self.is_held_by(desk.me.id, claim)
+    }
+
+    pub(crate) fn is_held_by(&self, owner: i64, claim: &Claim) -> bool {
+        self.owner == Some(owner) && self.claim == Some(claim.number)
+    }
+
+    /// Whether a task may still come of what was sent for it.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Intent | State::Doubtful | State::Released)
     }
 
     pub(crate) fn attempts(&self) -> Result<Vec<Attempt>, Fail> {

@@ -10,8 +10,9 @@ use effects_core::{
 };
 
 use crate::counter::Counter;
-use crate::keeper::{Needs, errand};
-use crate::promise::Promise;
+use crate::keeper::{Needs, errand_telling};
+use crate::promise::{Promise, promise};
+use crate::spill::{Spill, Spilled};
 use crate::steps::{self, Claim, Written};
 
 /// A row in hand.
@@ -41,7 +42,11 @@ impl OpenRow {
     }
 
     fn send(&self, entry: &Entry) -> Result<Promise<Result<Written, JournalError>>, JournalError> {
+        if let Fact::Intent { .. } = entry.fact {
+            self.make_room()?;
+        }
         self.holds.store(true, Ordering::SeqCst);
+        let rescue = self.rescue(entry);
         let (claim, standing) = (Arc::clone(&self.claim), Arc::clone(&self.standing));
         let (entry, kept) = (entry.clone(), entry.clone());
         // Should the write fail, or nobody learn of it, the entry is not forgotten.
@@ -55,13 +60,47 @@ impl OpenRow {
             }
             Ok(written)
         };
-        let (errand, promise) = errand(Needs::Safety, act);
-        self.counter.give(errand)?;
+        // Also where nobody waits for the answer any more, the id is rescued.
+        let ((promise, keep), rescuer) = (promise(), rescue.clone());
+        let tell = move |answer: Result<Written, JournalError>| {
+            keep.keep(answer.map_err(|error| rescuer.rescue(error)));
+        };
+        let given = self.counter.give(errand_telling(Needs::Safety, act, tell));
+        given.map_err(|error| rescue.rescue(error))?;
         Ok(promise)
     }
 
-    fn written(&self, answer: Option<Result<Written, JournalError>>) -> Written {
-        let answer = answer.unwrap_or_else(|| Err(self.counter.gone()))?;
+    /// Makes sure that the id of a task can be kept, whatever becomes of the database, before
+    /// anything is sent that could make one.
+    fn make_room(&self) -> Result<(), JournalError> {
+        let spill = &self.counter.spill;
+        spill.reserve().map_err(|error| {
+            let path = spill.path().display();
+            JournalError::Unwritable(format!(
+                "there is no room for the id of the task that would be made ({path}: {error})"
+            ))
+        })
+    }
+
+    fn rescue(&self, entry: &Entry) -> Rescue {
+        let spilled = match &entry.fact {
+            Fact::Created { task_id, request_id } => Some(Spilled {
+                identity: self.claim.row.identity,
+                owner: self.counter.owner,
+                claim: self.claim.number,
+                task_id: task_id.clone(),
+                request_id: request_id.clone(),
+                at: entry.at,
+            }),
+            _ => None,
+        };
+        Rescue { spill: Arc::clone(&self.counter.spill), spilled }
+    }
+
+    fn written(&self, entry: &Entry, answer: Option<Result<Written, JournalError>>) -> Written {
+        // Without an answer the thread ended before it gave one.
+        let answer =
+            answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.counter.gone())))?;
         // Durable, or for another run: either way not to be tried again.
         self.hand().unwritten = None;
         answer
@@ -72,10 +111,38 @@ impl OpenRow {
     }
 }
 
+/// Keeps the id of a task that the database did not take.
+#[derive(Clone, Debug)]
+struct Rescue {
+    spill: Arc<Spill>,
+    /// `None` for an entry without one.
+    spilled: Option<Spilled>,
+}
+
+impl Rescue {
+    /// Keeps the id, and says so in the error.
+    fn rescue(&self, error: JournalError) -> JournalError {
+        let Some(spilled) = &self.spilled else { return error };
+        let reason = match error {
+            JournalError::Unwritable(reason) => reason,
+            other => other.to_string(),
+        };
+        let (task, path) = (&spilled.task_id, self.spill.path().display());
+        JournalError::Unwritable(match self.spill.add(spilled) {
+            Ok(()) => format!(
+                "{reason}; the id of task {task} is kept in {path} until the journal is next opened"
+            ),
+            Err(error) => {
+                format!("{reason}; nor could the id of task {task} be kept in {path}: {error}")
+            }
+        })
+    }
+}
+
 impl Journal for OpenRow {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.wait();
-        self.written(answer)
+        self.written(entry, answer)
     }
 
     fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
@@ -87,7 +154,7 @@ impl Journal for OpenRow {
 impl AsyncJournal for OpenRow {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.await;
-        self.written(answer)
+        self.written(entry, answer)
     }
 
     fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use effects_core::{
     Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd,
-    RowNumber, ServiceCode, Size, TaskId, Time,
+    RowName, RowNumber, ServiceCode, Size, TaskId, Time,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
@@ -12,7 +12,8 @@ use rust_decimal::Decimal;
 use crate::budget;
 use crate::desk::{Desk, Fail};
 use crate::line::{Line, State, json};
-use crate::rows::PathColumn;
+use crate::rows::{self, PathColumn};
+use crate::spill::Spilled;
 
 /// By what a run in this process is told from every other: its owner's number for it.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub(crate) fn write(
             intend(desk, claim, budgets, attempt)
         }
         Fact::Created { task_id, request_id } => {
-            create(desk, claim, task_id, request_id.as_deref(), entry.at)
+            create(desk, desk.me.id, claim, task_id, request_id.as_deref(), entry.at)
         }
         Fact::Released { reason } => release(desk, claim, reason),
         // What this version does not know, it cannot keep: nothing more is to be sent on it.
@@ -216,10 +217,11 @@ fn intend(
     Ok(Ok(Admission::Admitted))
 }
 
-/// The task exists, so it is kept whatever became of the row meanwhile: if this run lost it, under
-/// a row of the task's own.
+/// The task exists, so it is kept whatever became of the row meanwhile: if the run of this owner lost
+/// it, under a row of the task's own.
 fn create(
     desk: &Desk<'_>,
+    owner: i64,
     claim: &Claim,
     task: &TaskId,
     request_id: Option<&str>,
@@ -227,7 +229,7 @@ fn create(
 ) -> Result<Written, Fail> {
     let Some(line) = Line::find(desk, &claim.row.identity)? else {
         insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
-        return create(desk, claim, task, request_id, at);
+        return create(desk, owner, claim, task, request_id, at);
     };
     if line.task_number(desk, task)?.is_some() {
         return Ok(Ok(Admission::Admitted));
@@ -235,15 +237,14 @@ fn create(
     // The attempt that made the task is in doubt no more; the others still are.
     let mut attempts = line.attempts()?;
     let named = attempts.iter().position(|open| Some(open.request_id.as_str()) == request_id);
-    let mine = line.is_of(desk, claim) || named.is_some();
+    let mine = line.is_held_by(owner, claim) || named.is_some();
     if let Some(place) = named.or((mine && !attempts.is_empty()).then_some(0)) {
         attempts.remove(place);
     }
-    let open = matches!(line.state, State::Intent | State::Doubtful | State::Released);
-    if open && mine {
+    if line.is_open() && mine {
         line.give_task(desk, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        desk.run(sql, params![line.number, desk.me.id, claim.number])?;
+        desk.run(sql, params![line.number, owner, claim.number])?;
         budget::note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
@@ -256,6 +257,19 @@ fn create(
         return Ok(Ok(Admission::Admitted));
     }
     Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
+}
+
+/// The id of a task that could not be written when it came; whether it has a row now. The row of its
+/// run may be in another journal.
+pub(crate) fn take_in(desk: &Desk<'_>, spilled: &Spilled) -> Result<bool, Fail> {
+    let Some(record) = rows::find(desk, &RowName::Identity(spilled.identity))? else {
+        return Ok(false);
+    };
+    let Spilled { owner, claim, task_id, request_id, at, .. } = spilled;
+    let claim = Claim { row: record.row, number: *claim, renews: None };
+    // Where its row was given away meanwhile, it has one of its own.
+    let _kept = create(desk, *owner, &claim, task_id, request_id.as_deref(), *at)?;
+    Ok(true)
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
@@ -320,7 +334,7 @@ fn conclude(
     };
     if line.task_number(desk, task)?.is_none() {
         // Its id never reached the journal, and this does.
-        let written = create(desk, claim, task, None, desk.now)?;
+        let written = create(desk, desk.me.id, claim, task, None, desk.now)?;
         match Line::find(desk, &claim.row.identity)? {
             Some(found) if written.is_ok() => line = found,
             _ => return Ok(None),

@@ -236,6 +236,25 @@ fn a_process_that_cannot_be_seen_is_believed_while_its_lease_runs() {
 }
 
 #[test]
+fn an_owner_that_could_not_leave_its_file_is_gone_with_its_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).unwrap();
+    let open = submit(&journal, &row("cat"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    Journal::write(&*open, &created("t1")).unwrap();
+    let other = SqliteJournal::open(&path).unwrap();
+    assert_eq!(opened(&other, &row("cat")), "elsewhere", "it is another owner of this process");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON rows
+        BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    database.execute_batch(full).unwrap();
+    drop((open, journal));
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(opened(&other, &row("cat")), "watch");
+}
+
+#[test]
 fn a_process_that_ends_in_order_lets_go_of_its_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let (path, clock) = (folder.path().join("journal.db"), Clock::new());

@@ -8,6 +8,7 @@ mod emulator;
 mod exit_codes;
 mod files;
 mod invalid;
+mod journaled;
 mod json;
 mod pace;
 mod secrets;
@@ -16,5 +17,5 @@ mod server;
 mod shell;
 #[cfg(unix)]
 mod signals;
-mod unrecorded;
+
 mod world;

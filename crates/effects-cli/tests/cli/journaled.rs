@@ -1,0 +1,67 @@
+//! Single runs and their journal: in every first one at once, and what it does not take is told.
+
+use effects_journal::SqliteJournal;
+use rusqlite::Connection;
+
+use crate::world::{IMAGE, Ran, World};
+
+/// The standings and tasks of all rows.
+fn rows(world: &World) -> Vec<(String, String)> {
+    let listed = world.run(&["tasks", "--json"]).exits(0).stdout;
+    let row = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        (text("standing"), text("task_id"))
+    };
+    listed.lines().map(row).collect()
+}
+
+#[test]
+fn a_task_whose_id_the_journal_does_not_take_is_a_failure_with_the_id_and_in_it_the_next_time() {
+    for command in ["submit", "run"] {
+        let world = World::with_service();
+        let path = world.state.path().join("journal.db");
+        drop(SqliteJournal::open(&path).unwrap());
+        let database = Connection::open(&path).unwrap();
+        let full = "CREATE TRIGGER full BEFORE INSERT ON tasks
+            BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+        database.execute_batch(full).unwrap();
+
+        let ran = world.run(&[command, "glass_ball", IMAGE, "--json"]).exits(1);
+        let object = ran.object();
+        let named = (object["kind"].as_str(), object["task_id"].as_str());
+        assert_eq!(named, (Some("journal"), Some("task-1")));
+        assert!(object["resume"].as_str().unwrap().contains("effects wait task-1"), "{object}");
+        assert!(object["message"].as_str().unwrap().contains("the disk is full"), "{object}");
+        assert_eq!(world.submissions(), 1);
+        world.accepts();
+        let plain: Ran = world.run(&[command, "glass_ball", IMAGE]).exits(1);
+        assert!(plain.stderr.contains("effects wait task-1"), "{plain:?}");
+        assert!(plain.stdout.is_empty(), "{plain:?}");
+
+        database.execute_batch("DROP TRIGGER full").unwrap();
+        let created = ("created".to_owned(), "task-1".to_owned());
+        assert_eq!(rows(&world), [created.clone(), created]);
+    }
+}
+
+#[test]
+fn every_one_of_the_first_commands_given_at_once_is_journaled() {
+    for _ in 0..4 {
+        let world = World::new();
+        (0..COMMANDS).for_each(|_| world.accepts());
+        let start = || {
+            let mut command = world.command(&["submit", "glass_ball", IMAGE]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let started: Vec<_> = (0..COMMANDS).map(|_| start()).collect();
+        for child in started {
+            let ran = Ran::from(child.wait_with_output().unwrap()).exits(0);
+            assert!(!ran.stderr.contains("warning"), "{ran:?}");
+        }
+        assert_eq!(rows(&world).len(), COMMANDS);
+    }
+}
+
+const COMMANDS: usize = 8;

@@ -1,0 +1,188 @@
+//! The spill file: ids of tasks that the database could not take, kept beside it until it can.
+//!
+//! A task is paid for from the moment it is made, so a full disk must not cost its id. A [`Spill`]
+//! reserves room before a submission may leave, and takes the id where the database does not; the
+//! next opening of the journal, or the next renewal of an open one's lease, puts it into its row.
+//! Each line is an object, and the rest of the file is empty lines.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use effects_core::{Identity, TaskId, Time};
+use serde::{Deserialize, Serialize};
+
+/// The spill file of a journal; it need not be there.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    /// `None` for a journal in memory.
+    path: Option<PathBuf>,
+    /// Whether this process has made sure of the room.
+    reserved: AtomicBool,
+}
+
+/// The id of a task, and the run it is of.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Spilled {
+    #[serde(with = "hex")]
+    pub(crate) identity: Identity,
+    pub(crate) owner: i64,
+    pub(crate) claim: i64,
+    pub(crate) task_id: TaskId,
+    /// The attempt that made it.
+    pub(crate) request_id: Option<String>,
+    pub(crate) at: Time,
+}
+
+impl Spill {
+    /// The one beside this database; none for a journal in memory.
+    pub(crate) fn beside(database: Option<&Path>) -> Self {
+        let path = database.map(|database| {
+            let mut name = database.file_name().unwrap_or_default().to_owned();
+            name.push("-spill");
+            database.with_file_name(name)
+        });
+        Self { path, reserved: AtomicBool::new(false) }
+    }
+
+    /// Where it is; empty for a journal in memory.
+    pub(crate) fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// Makes sure that there is room for ids.
+    pub(crate) fn reserve(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if self.reserved.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut file = open(path, true)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        // Written, since a hole takes no room. It need not be synced: what it takes is taken.
+        let blank = vec![BLANK; usize::try_from(ROOM.saturating_sub(length)).unwrap_or_default()];
+        file.write_all(&blank)?;
+        self.reserved.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes an id; once this returns, it is on the disk.
+    pub(crate) fn add(&self, spilled: &Spilled) -> io::Result<()> {
+        let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let mut file = open(path, true)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        let used = text.iter().rposition(|byte| *byte != BLANK).map_or(0, |last| last + 1);
+        // A line that was torn ends where this one begins.
+        let line = [&[BLANK], serde_json::to_vec(spilled)?.as_slice(), &[BLANK]].concat();
+        file.seek(SeekFrom::Start(used as u64))?;
+        file.write_all(&line)?;
+        file.sync_all()?;
+        sync_folder(path)
+    }
+
+    /// Hands what it holds to `store`, which says of each whether it was taken, and keeps the rest.
+    /// Nobody else reads or writes it meanwhile.
+    pub(crate) fn take<E: From<io::Error>>(
+        &self,
+        store: impl FnOnce(&[Spilled]) -> Result<Vec<bool>, E>,
+    ) -> Result<(), E> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = match open(path, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        let lines = text.split(|byte| *byte == BLANK).filter(|line| !line.is_empty());
+        // What cannot be read is kept: a later version may have written it, or a person may know.
+        let (mut known, mut kept) = (Vec::new(), Vec::new());
+        for line in lines {
+            match serde_json::from_slice::<Spilled>(line) {
+                Ok(spilled) => known.push((spilled, line)),
+                Err(_) => kept.push(line),
+            }
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        let (spilled, lines): (Vec<Spilled>, Vec<&[u8]>) = known.into_iter().unzip();
+        let taken = store(&spilled)?;
+        kept.extend(lines.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(line, _)| line));
+        let mut rest = kept.join(&BLANK);
+        if rest.len() < text.len() {
+            rest.resize(text.len(), BLANK);
+            file.rewind()?;
+            file.write_all(&rest)?;
+            file.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the file away if it holds nothing: for the last owner of a journal.
+    pub(crate) fn remove_if_empty(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut text = Vec::new();
+        open(path, false)?.read_to_end(&mut text)?;
+        if text.iter().all(|byte| *byte == BLANK) { fs::remove_file(path) } else { Ok(()) }
+    }
+}
+
+/// The file, for this user alone, locked until it is closed.
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Makes sure that the file's name is on the disk as well.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Elsewhere a folder is no file, and names are the system's to keep.
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// An identity as hexadecimal digits.
+mod hex {
+    use effects_core::Identity;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        it: &Identity,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(it)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Identity, D::Error> {
+        let digits = String::deserialize(from)?;
+        let mut bytes = [0; 32];
+        let pairs = digits.as_bytes().chunks(2).map(|pair| {
+            let pair = str::from_utf8(pair).map_err(D::Error::custom)?;
+            u8::from_str_radix(pair, 16).map_err(D::Error::custom)
+        });
+        if digits.len() != 64 {
+            return Err(D::Error::custom("an identity has 64 digits"));
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            *byte = pair?;
+        }
+        Ok(Identity::from_bytes(bytes))
+    }
+}
+
+/// What the file is filled with: an empty line.
+const BLANK: u8 = b'\n';
+/// Room for some hundreds of ids: more than submissions are out at once.
+const ROOM: u64 = 64 * 1024;
