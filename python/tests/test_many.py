@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import pickle
 import signal
 import subprocess
@@ -261,6 +262,41 @@ def test_a_signed_link_needs_a_key(client, emulator, tmp_path):
     assert "key" in str(bare.error)
     assert keyed.ok
     assert emulator.counts["accepted"] == 1
+
+
+FULL = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute(sys.argv[2])
+"""
+NO_TASK = "CREATE TRIGGER full BEFORE INSERT ON tasks BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+
+
+def alter(journal, sql):
+    """Elsewhere: a process that closes a file of SQLite's gives up every lock it has on it."""
+    subprocess.run([sys.executable, "-c", FULL, str(journal), sql], check=True)
+
+
+@pytest.mark.parametrize("call", ["run", "submit"])
+def test_a_task_whose_id_the_journal_does_not_take_is_an_error_with_the_id(emulator, tmp_path, call):
+    journal = tmp_path / "run.db"
+    client = emulator.client(poll=0.005, journal=journal)
+    client.run("glass_ball", URL)
+    alter(journal, NO_TASK)
+    with pytest.raises(spark_effects.EffectsError, match="the disk is full") as caught:
+        getattr(client, call)("glass_ball", URL)
+    assert caught.value.task_id and caught.value.task_id in caught.value.resume_line
+    alter(journal, "DROP TRIGGER full")
+    del client
+    listed = subprocess.run(
+        [sys.executable, "-m", "spark_effects", "tasks", "--journal", journal, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [row["standing"] for row in rows] == ["completed", "created"]
+    assert rows[1]["task_id"] == caught.value.task_id
 
 
 def test_single_runs_are_journaled_too(emulator, tmp_path):
