@@ -285,7 +285,8 @@ def test_a_task_whose_id_the_journal_does_not_take_is_an_error_with_the_id(emula
     alter(journal, NO_TASK)
     with pytest.raises(spark_effects.EffectsError, match="the disk is full") as caught:
         getattr(client, call)("glass_ball", URL)
-    assert caught.value.task_id and caught.value.task_id in caught.value.resume_line
+    assert caught.value.task_id
+    assert caught.value.task_id in caught.value.resume_line
     alter(journal, "DROP TRIGGER full")
     del client
     listed = subprocess.run(

@@ -4,6 +4,8 @@ use std::io;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::random::random_number;
+
 /// Why a database is not one of a journal, or not to be opened.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -47,6 +49,10 @@ pub(crate) fn migrate(database: &mut Connection) -> Result<(), Refusal> {
     for step in &STEPS[found as usize..] {
         transaction.execute_batch(step)?;
     }
+    // From the operating system, as everything is that must be unique.
+    let id = format!("{:016x}{:016x}", random_number()?, random_number()?);
+    let named = "INSERT INTO journal (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM journal)";
+    transaction.execute(named, [id])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
@@ -186,5 +192,4 @@ const FORMAT_3: &str = "
         WHERE state IN ('intent', 'doubtful');
     CREATE INDEX rows_reserving ON rows (number) WHERE open_tasks > 0;
     CREATE TABLE journal (id TEXT NOT NULL) STRICT;
-    INSERT INTO journal (id) VALUES (lower(hex(randomblob(16))));
 ";
