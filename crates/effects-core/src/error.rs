@@ -1,6 +1,6 @@
 //! Everything that can go wrong, once: one table from kind to Python class and exit code.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::code::ServiceCode;
 use crate::effect::Effect;
 use crate::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+use crate::printable::Escaping;
 use crate::request::{InvalidRequest, Violation};
 use crate::task_id::TaskId;
 use crate::trouble::{Rejection, Trouble};
@@ -315,17 +316,20 @@ impl Error {
     }
 }
 
+/// In words, on one line: what came from outside is escaped as by
+/// [`printable`](crate::printable), since the words of an error end up on terminals.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Escaping::new(f);
         match &self.0.cause {
-            Cause::Invalid(invalid) => invalid.fmt(f)?,
-            Cause::Refused(refused) => refused.fmt(f)?,
-            Cause::Failed(failed) => failed.fmt(f)?,
-            Cause::Unknown(unknown) => unknown.fmt(f)?,
-            Cause::StillRunning(still) => still.fmt(f)?,
-            Cause::Detached(detached) => detached.fmt(f)?,
-            Cause::Broken(broken) => broken.fmt(f)?,
-            Cause::Problem(problem) => problem.fmt(f)?,
+            Cause::Invalid(invalid) => write!(f, "{invalid}")?,
+            Cause::Refused(refused) => write!(f, "{refused}")?,
+            Cause::Failed(failed) => write!(f, "{failed}")?,
+            Cause::Unknown(unknown) => write!(f, "{unknown}")?,
+            Cause::StillRunning(still) => write!(f, "{still}")?,
+            Cause::Detached(detached) => write!(f, "{detached}")?,
+            Cause::Broken(broken) => write!(f, "{broken}")?,
+            Cause::Problem(problem) => write!(f, "{problem}")?,
         }
         match &self.0.resume {
             Some(line) => write!(f, "; resume with: {line}"),

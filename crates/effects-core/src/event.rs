@@ -1,11 +1,12 @@
 //! What a run has to tell while it goes on.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::pace::Eta;
+use crate::printable::Escaping;
 use crate::task::Status;
 use crate::task_id::TaskId;
 use crate::trouble::Trouble;
@@ -43,6 +44,15 @@ pub enum Event {
         /// The wait.
         after: Duration,
     },
+    /// The download of a picture went wrong and is repeated after a wait.
+    DownloadRetrying {
+        /// The task that made the picture.
+        task_id: TaskId,
+        /// What went wrong.
+        trouble: Trouble,
+        /// The wait.
+        after: Duration,
+    },
     /// The service used a status word nobody knows; the task is taken to be running. Told once.
     UnknownStatus {
         /// The task.
@@ -63,8 +73,10 @@ pub enum Event {
     },
 }
 
+/// In words, with what the service wrote escaped as by [`printable`](crate::printable).
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Escaping::new(f);
         match self {
             Self::Submitted { task_id } => write!(f, "task {task_id} submitted"),
             Self::Running { task_id, status, progress, age, eta } => {
@@ -86,6 +98,11 @@ impl fmt::Display for Event {
                 }
                 write!(f, " in {:.1} s: {trouble}", after.as_secs_f64())
             }
+            Self::DownloadRetrying { task_id, trouble, after } => write!(
+                f,
+                "downloading the picture of task {task_id} again in {:.1} s: {trouble}",
+                after.as_secs_f64()
+            ),
             Self::UnknownStatus { task_id, word } => {
                 write!(f, "task {task_id} has the unknown status {word:?}; taken as running")
             }
