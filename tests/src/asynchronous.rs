@@ -24,7 +24,7 @@ impl Face for Async {
     ///
     /// When the machine has no runtime to give.
     fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
-        let mut ended = Ended::default();
+        let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => panic!("no tokio runtime: {error}"),
@@ -59,12 +59,15 @@ impl Async {
             ended.finished(effect.clone());
             match &job.save_to {
                 Some(path) => {
-                    let path = client.download(&effect.pictures[0], path).await?;
+                    let told = |event| ended.heard_of_download(&event);
+                    let path = client.download_with(&effect.pictures[0], path, told).await?;
                     ended.pictures.push(read(&path)?.into());
                 }
                 None => {
                     for picture in &effect.pictures {
-                        ended.pictures.push(client.fetch(picture).await?);
+                        let told = |event| ended.heard_of_download(&event);
+                        let bytes = client.fetch_with(picture, told).await?;
+                        ended.pictures.push(bytes);
                     }
                 }
             }

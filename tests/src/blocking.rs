@@ -21,7 +21,7 @@ impl Face for Blocking {
     }
 
     fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
-        let mut ended = Ended::default();
+        let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
         if let Err(error) = self.work(setup, job, tell, &mut ended) {
             ended.failed(&error);
         }
@@ -52,12 +52,15 @@ impl Blocking {
             ended.finished(effect.clone());
             match &job.save_to {
                 Some(path) => {
-                    let path = client.download(&effect.pictures[0], path)?;
+                    let told = |event| ended.heard_of_download(&event);
+                    let path = client.download_with(&effect.pictures[0], path, told)?;
                     ended.pictures.push(read(&path)?.into());
                 }
                 None => {
                     for picture in &effect.pictures {
-                        ended.pictures.push(client.fetch(picture)?);
+                        let told = |event| ended.heard_of_download(&event);
+                        let bytes = client.fetch_with(picture, told)?;
+                        ended.pictures.push(bytes);
                     }
                 }
             }

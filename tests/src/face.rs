@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder};
 use effects_core::{
-    Draft, DraftImage, Effect, EffectRequest, Error, ErrorKind, Policy, Reference, Status, Task,
+    Draft, DraftImage, Effect, EffectRequest, Error, ErrorKind, Event, Policy, Reference, Status,
+    Task,
 };
 
 /// One way to use one client: what the scenarios are run over.
@@ -152,6 +153,8 @@ pub struct Ended {
     pub status: Option<Status>,
     /// The pictures of every run, byte for byte.
     pub pictures: Vec<Bytes>,
+    /// What was told of downloads; `None` where a face hears nothing of them.
+    pub downloads: Option<Vec<String>>,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// Everything the client can be made to print: events, errors, `Debug` of what it hands out.
@@ -162,6 +165,13 @@ impl Ended {
     /// Notes what a value prints.
     pub(crate) fn prints(&mut self, value: &impl std::fmt::Debug) {
         self.printed.push(format!("{value:?}"));
+    }
+
+    /// Notes what was told of a download.
+    pub(crate) fn heard_of_download(&mut self, event: &Event) {
+        self.prints(event);
+        self.printed.push(event.to_string());
+        self.downloads.get_or_insert_default().push(event.to_string());
     }
 
     pub(crate) fn looked(&mut self, task: &Task) {

@@ -179,6 +179,7 @@ impl Answer {
             effect: self.effect.map(|effect| whole(&effect, self.raw, self.metadata)),
             status: self.status.map(Status::from),
             pictures: self.pictures.iter().map(decoded).collect(),
+            downloads: None,
             failure: self.failure.map(Failure::from),
             printed: self.printed,
         }

@@ -27,6 +27,8 @@ pub struct Scenario {
     posts: usize,
     looks: Option<usize>,
     tells: Option<&'static str>,
+    /// What each picture is; the world's own when `None`.
+    picture: Option<Bytes>,
     needs_one_run: bool,
     refused_at_first: bool,
     checks: Vec<Check>,
@@ -94,6 +96,7 @@ impl Scenario {
             posts: 1,
             looks: None,
             tells: None,
+            picture: None,
             needs_one_run: false,
             refused_at_first: false,
             checks: Vec::new(),
@@ -193,6 +196,21 @@ impl Scenario {
         })
     }
 
+    /// It must be told of the download: for faces that hear of downloads.
+    pub fn tells_of_downloads(self, words: &'static str) -> Self {
+        self.then(move |witness| {
+            let told = witness.ended.downloads.as_ref();
+            let words_are_there = |told: &Vec<String>| told.iter().any(|text| text.contains(words));
+            assert!(told.is_none_or(words_are_there), "{words:?} was not told: {told:#?}");
+        })
+    }
+
+    /// The picture that is saved is this one.
+    pub fn yields(mut self, picture: Bytes) -> Self {
+        self.picture = Some(picture);
+        self
+    }
+
     /// Something that must hold in the end.
     pub fn then(mut self, check: impl Fn(&Witness<'_>) + Send + Sync + 'static) -> Self {
         self.checks.push(Box::new(check));
@@ -285,7 +303,7 @@ impl Scenario {
                 let effect = ended.effect.as_ref().expect("a completed run has an effect");
                 assert_eq!(effect.task_id.as_str(), self.task);
                 assert_eq!(ended.pictures.len(), effect.pictures.len() * self.times);
-                let whole = picture();
+                let whole = self.picture.clone().unwrap_or_else(picture);
                 assert!(ended.pictures.iter().all(|picture| *picture == whole), "other bytes");
             }
             (Ends::Looked, None) => assert!(ended.effect.is_none()),

@@ -141,13 +141,16 @@ pub fn task_path(task: &str) -> String {
     format!("/model/v1/generation/task/{task}")
 }
 
-/// A picture of 100,000 bytes, as far as its beginning tells: longer than any buffer on its way.
+/// A picture of 100,000 bytes, as far as its beginning and its end tell: longer than any buffer on its
+/// way.
 pub fn picture() -> Bytes {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    let end = b"\0\0\0\0IEND\xaeB`\x82";
     let mut state = 7_u64;
-    while bytes.len() < 100_000 {
+    while bytes.len() < 100_000 - end.len() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         bytes.push((state >> 56) as u8);
     }
+    bytes.extend_from_slice(end);
     bytes.into()
 }

@@ -1,16 +1,18 @@
 //! A picture on its way to this machine: the rules, without the I/O.
 //!
-//! A download carries no key, costs nothing and may be repeated; what must not happen is that
-//! something else than the picture ends up under its name.
+//! A download carries no key, costs nothing and may be repeated. Two things must not happen: that
+//! something else than the picture ends up under its name, and that a picture somebody paid for is
+//! thrown away because the service described it wrongly.
 
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Version};
 
 use crate::answer::rejected;
 use crate::effect::Picture;
 use crate::error::{Error, ErrorKind, Problem};
+use crate::event::Event;
 use crate::format::ImageFormat;
 use crate::policy::Policy;
 use crate::retry::Retries;
@@ -20,6 +22,10 @@ use crate::trouble::Trouble;
 
 /// One picture's download: which attempt comes when, and what is accepted.
 ///
+/// A picture is accepted at once if it ends as its format demands. One that does not is fetched three
+/// times, since a later attempt may bring the rest; what came is then accepted with a warning, unless
+/// the answer proves that a part is missing. What is no picture is never accepted.
+///
 /// ```
 /// # use effects_core::{Download, DownloadStep, Policy, Seed, Time, Trouble};
 /// # let picture: effects_core::Picture = serde_json::from_str(
@@ -27,8 +33,9 @@ use crate::trouble::Trouble;
 /// let now = Time::from_millis(0);
 /// let mut download = Download::new(&picture, &Policy::default(), Seed::from(1), now);
 /// assert_eq!(download.step(now), DownloadStep::Fetch);
-/// // The driver makes the exchange: a `Receiver` checks what comes, a failure is told.
+/// // The driver makes the exchange: a `Receiver` notes what comes, and `received` judges it.
 /// download.failed(now, Trouble::Lost { reason: "reset".to_owned() });
+/// assert!(matches!(download.step(now), DownloadStep::Notify(_)));
 /// assert!(matches!(download.step(now), DownloadStep::Sleep { .. }));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -36,24 +43,34 @@ use crate::trouble::Trouble;
 pub struct Download {
     picture: Picture,
     request_timeout: Duration,
-    most_bytes: u64,
     retries: Retries,
     not_found_until: Time,
-    /// How often what arrived was not the picture.
-    impostors: u32,
+    /// How often what arrived was no picture.
+    strangers: u32,
+    /// How often what arrived was a picture without its end.
+    unfinished: u32,
+    /// The most bytes that such a picture had.
+    longest: u64,
+    /// To be told before anything else is done.
+    event: Option<Event>,
     next: DownloadStep,
 }
 
 /// What to do next for a [`Download`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum DownloadStep {
-    /// Fetch the picture's URL, then call [`Download::failed`] if that went wrong.
+    /// Fetch the picture's URL from its beginning. Call [`Download::received`] once the body has ended
+    /// or broken off, and [`Download::failed`] if it never came to that.
     Fetch,
+    /// Tell this to whoever watches.
+    Notify(Event),
     /// Nothing to do before this time.
     Sleep {
         /// Until when.
         until: Time,
     },
+    /// What the last fetch brought is the picture.
+    Done(ImageFormat),
     /// It failed for good.
     Failed(Error),
 }
@@ -68,10 +85,12 @@ impl Download {
         Self {
             picture: picture.clone(),
             request_timeout: policy.request_timeout,
-            most_bytes: Self::MOST_BYTES,
             retries: Retries::new(policy, seed, now),
             not_found_until: now + policy.not_found_grace,
-            impostors: 0,
+            strangers: 0,
+            unfinished: 0,
+            longest: 0,
+            event: None,
             next: DownloadStep::Fetch,
         }
     }
@@ -83,6 +102,9 @@ impl Download {
 
     /// What to do next.
     pub fn step(&mut self, now: Time) -> DownloadStep {
+        if let Some(event) = self.event.take() {
+            return DownloadStep::Notify(event);
+        }
         if let DownloadStep::Sleep { until } = self.next
             && now >= until
         {
@@ -96,43 +118,135 @@ impl Download {
     /// # Errors
     ///
     /// The trouble, when it is not the answer of a picture; hand it to [`failed`](Self::failed).
-    pub fn receive(&self, status: StatusCode, headers: &HeaderMap) -> Result<Receiver, Trouble> {
+    pub fn receive(
+        &self,
+        status: StatusCode,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<Receiver, Trouble> {
         if status != StatusCode::OK {
             return Err(rejected(status, headers, b""));
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let encoded = headers.contains_key("content-encoding");
-        let expected = self.picture.size.or(length.filter(|_| !encoded));
-        let receiver = Receiver {
-            expected,
-            most_bytes: self.most_bytes,
+        if length.is_some_and(|length| length > Self::MOST_BYTES) {
+            return Err(too_long(length.unwrap_or_default()));
+        }
+        // In later versions of HTTP a body that is cut off is always an error of the exchange.
+        let old = version <= Version::HTTP_11;
+        let framed = !old || length.is_some() || headers.contains_key(TRANSFER_ENCODING);
+        Ok(Receiver {
+            packed: length.filter(|_| headers.contains_key(CONTENT_ENCODING)),
+            framed,
             received: 0,
             start: Vec::with_capacity(ImageFormat::SNIFF_BYTES),
+            end: Vec::with_capacity(2 * ImageFormat::END_BYTES),
+        })
+    }
+
+    /// The body has ended, or has broken off with this trouble.
+    pub fn received(&mut self, now: Time, receiver: &Receiver, end: Result<(), Trouble>) {
+        let Some(format) = ImageFormat::sniff(&receiver.start) else {
+            let beginning = String::from_utf8_lossy(&receiver.start).escape_debug().to_string();
+            let excerpt = format!("not a picture: it begins with \"{beginning}\"");
+            return self.failed(now, end.err().unwrap_or(unreadable(excerpt)));
         };
-        match expected.or(length) {
-            Some(length) if length > self.most_bytes => Err(receiver.too_long(length)),
-            _ => Ok(receiver),
+        let received = receiver.received;
+        // A service that says 0 does not know.
+        let size = self.picture.size.filter(|size| *size > 0);
+        let is_size = |length| size == Some(length);
+        match (receiver.is_whole(format), end) {
+            (true, Ok(())) => {
+                if let Some(size) = size
+                    && !is_size(received)
+                    && !receiver.packed.is_some_and(is_size)
+                {
+                    self.warn(&format!(
+                        "has {received} bytes where the service said {size}; it is whole as a \
+                         {format} and kept"
+                    ));
+                }
+                self.next = DownloadStep::Done(format);
+            }
+            (true, Err(Trouble::Lost { reason })) => {
+                let trouble = Trouble::Lost { reason: reason.clone() };
+                let what =
+                    format!("ends like a whole {format}, and its transfer did not ({reason})");
+                self.unfinished(now, format, received, trouble, &what);
+            }
+            (_, Err(trouble)) => self.failed(now, trouble),
+            (false, Ok(())) if is_size(received) => {
+                self.warn(&format!(
+                    "does not end as a {format} must; it has the {received} bytes that the service \
+                     said and is kept"
+                ));
+                self.next = DownloadStep::Done(format);
+            }
+            (false, Ok(())) => {
+                let reason = format!("a {format} without its end, after {received} bytes");
+                let trouble = Trouble::Lost { reason };
+                if receiver.framed {
+                    let what = format!("does not end as a {format} must, after {received} bytes");
+                    self.unfinished(now, format, received, trouble, &what);
+                } else {
+                    // Nothing but its format says where it ends, so a part of it is missing.
+                    self.failed(now, trouble);
+                }
+            }
+        }
+    }
+
+    /// A picture came that may lack its end: the next attempt may bring it, and if not, it is kept.
+    fn unfinished(
+        &mut self,
+        now: Time,
+        format: ImageFormat,
+        received: u64,
+        trouble: Trouble,
+        what: &str,
+    ) {
+        self.unfinished += 1;
+        self.longest = self.longest.max(received);
+        let again = self.retries.next(&trouble, now);
+        match again {
+            Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
+                self.repeat(now, until, trouble);
+            }
+            _ => {
+                self.warn(&format!("{what}; the service has nothing better, so it is kept"));
+                self.next = DownloadStep::Done(format);
+            }
         }
     }
 
     /// A fetch went wrong.
     pub fn failed(&mut self, now: Time, trouble: Trouble) {
-        let impostor = matches!(trouble, Trouble::Unreadable { .. });
-        self.impostors += u32::from(impostor);
+        let stranger = matches!(trouble, Trouble::Unreadable { .. });
+        self.strangers += u32::from(stranger);
         // A result may take a moment to reach where it is fetched from; and a proxy's page in its
         // place may pass too, but not for long.
         let lagging = trouble.status() == Some(404) && now < self.not_found_until;
-        let retried = if lagging || (impostor && self.impostors < MOST_IMPOSTORS) {
+        let retried = if lagging || (stranger && self.strangers < MOST_ODD) {
             let passing = Trouble::Lost { reason: String::new() };
             self.retries.next(&passing, now)
         } else {
             self.retries.next(&trouble, now)
         };
-        self.next = match retried {
-            Some(until) => DownloadStep::Sleep { until },
-            None => DownloadStep::Failed(self.error(trouble)),
-        };
+        match retried {
+            Some(until) => self.repeat(now, until, trouble),
+            None => self.next = DownloadStep::Failed(self.error(trouble)),
+        }
+    }
+
+    fn repeat(&mut self, now: Time, until: Time, trouble: Trouble) {
+        let (task_id, after) = (self.picture.task_id.clone(), until.since(now));
+        self.event = Some(Event::DownloadRetrying { task_id, trouble, after });
+        self.next = DownloadStep::Sleep { until };
+    }
+
+    fn warn(&mut self, what: &str) {
+        let message = format!("the picture of task {} {what}", self.picture.task_id);
+        self.event = Some(Event::Warning { message });
     }
 
     /// The error of a download that failed for good, with the picture's URL: what is paid for can
@@ -148,7 +262,8 @@ impl Download {
         Problem {
             kind: ErrorKind::Download,
             message: format!(
-                "the picture of task {task_id} could not be downloaded from {url}{expired}"
+                "the picture of task {task_id} could not be downloaded from {url}{expired}; it is \
+                 paid for: open that link in a browser, or download it again"
             ),
             task_id: Some(task_id.clone()),
             trouble: Some(trouble),
@@ -157,13 +272,16 @@ impl Download {
     }
 }
 
-/// Checks a picture while it arrives: its length, its bound, its first bytes.
+/// Notes of a picture, while it arrives, what tells whether it is one and whole.
 #[derive(Debug)]
 pub struct Receiver {
-    expected: Option<u64>,
-    most_bytes: u64,
+    /// The length of a body that was packed on its way.
+    packed: Option<u64>,
+    /// Whether HTTP says where the body ends; else it ends with the connection, broken or not.
+    framed: bool,
     received: u64,
     start: Vec<u8>,
+    end: Vec<u8>,
 }
 
 impl Receiver {
@@ -171,37 +289,17 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// The trouble, when they are too many; stop reading and hand it to [`Download::failed`].
+    /// The trouble, when they are too many; stop reading and hand it to [`Download::received`].
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         self.received += bytes.len() as u64;
         let missing = ImageFormat::SNIFF_BYTES.saturating_sub(self.start.len());
         self.start.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        if self.received > self.most_bytes {
-            return Err(self.too_long(self.received));
+        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..]);
+        self.end.drain(..self.end.len().saturating_sub(ImageFormat::END_BYTES));
+        if self.received > Download::MOST_BYTES {
+            return Err(too_long(self.received));
         }
         Ok(())
-    }
-
-    /// The body has ended.
-    ///
-    /// # Errors
-    ///
-    /// The trouble, when it is not a whole picture; hand it to [`Download::failed`].
-    pub fn finish(&self) -> Result<ImageFormat, Trouble> {
-        let Some(format) = ImageFormat::sniff(&self.start) else {
-            let beginning = String::from_utf8_lossy(&self.start).escape_debug().to_string();
-            return Err(self.impostor(format!("not a picture: it begins with \"{beginning}\"")));
-        };
-        match self.expected {
-            Some(expected) if expected > self.received => Err(Trouble::Lost {
-                reason: format!("{} of {expected} bytes arrived", self.received),
-            }),
-            Some(expected) if expected < self.received => Err(self.impostor(format!(
-                "{} bytes where the service promised {expected}",
-                self.received
-            ))),
-            _ => Ok(format),
-        }
     }
 
     /// How many bytes arrived.
@@ -209,14 +307,18 @@ impl Receiver {
         self.received
     }
 
-    fn too_long(&self, length: u64) -> Trouble {
-        self.impostor(format!("{length} bytes, and at most {} are accepted", self.most_bytes))
-    }
-
-    fn impostor(&self, excerpt: String) -> Trouble {
-        Trouble::Unreadable { status: StatusCode::OK.as_u16(), excerpt }
+    fn is_whole(&self, format: ImageFormat) -> bool {
+        format.is_whole(&self.start, &self.end, self.received)
     }
 }
 
-/// After so many answers that were not the picture, the next would not be either.
-const MOST_IMPOSTORS: u32 = 3;
+fn too_long(length: u64) -> Trouble {
+    unreadable(format!("{length} bytes, and at most {} are accepted", Download::MOST_BYTES))
+}
+
+fn unreadable(excerpt: String) -> Trouble {
+    Trouble::Unreadable { status: StatusCode::OK.as_u16(), excerpt }
+}
+
+/// So many fetches that bring something odd are made: the next would bring the same.
+const MOST_ODD: u32 = 3;

@@ -41,6 +41,41 @@ impl ImageFormat {
         }
     }
 
+    /// How many bytes of its end [`is_whole`](Self::is_whole) needs to tell.
+    pub const END_BYTES: usize = 12;
+
+    /// Whether a file of this format ends as one must, so that nothing was cut off: `start` and `end`
+    /// are its first [`SNIFF_BYTES`](Self::SNIFF_BYTES) and its last [`END_BYTES`](Self::END_BYTES)
+    /// bytes, or all there are. What is in between is not looked at.
+    ///
+    /// ```
+    /// use effects_core::ImageFormat;
+    ///
+    /// let gif = b"GIF89a..\0;";
+    /// assert!(ImageFormat::Gif.is_whole(gif, gif, 10));
+    /// assert!(!ImageFormat::Gif.is_whole(&gif[..9], &gif[..9], 9));
+    /// ```
+    pub fn is_whole(self, start: &[u8], end: &[u8], length: u64) -> bool {
+        let number = |at: usize| match start.get(at..at + 4) {
+            Some(bytes) => bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+            None => u64::MAX,
+        };
+        // Some encoders fill up the last block with zeros.
+        let padded = || match end.iter().rposition(|byte| *byte != 0) {
+            Some(last) => &end[..=last],
+            None => &end[..0],
+        };
+        match self {
+            // The length of the file; 0 where its encoder did not know.
+            Self::Bmp => number(2) <= length,
+            Self::Gif => padded().ends_with(b"\0;"),
+            Self::Jpeg => padded().ends_with(&[0xff, 0xd9]),
+            Self::Png => end.ends_with(b"\0\0\0\0IEND\xaeB`\x82"),
+            // The length of what follows it.
+            Self::WebP => number(4).saturating_add(8) <= length,
+        }
+    }
+
     /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -73,5 +108,38 @@ impl fmt::Display for ImageFormat {
             Self::Png => "PNG",
             Self::WebP => "WebP",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_cut_off_is_told_from_a_whole_one() {
+        let files: [(ImageFormat, &[u8]); 6] = [
+            (ImageFormat::Bmp, b"BM\x10\0\0\0\0\0\0\0......"),
+            (ImageFormat::Gif, b"GIF89a.......\0;"),
+            (ImageFormat::Jpeg, b"\xff\xd8\xff\xe0.....\xff\xd9"),
+            (ImageFormat::Jpeg, b"\xff\xd8\xff\xe0..........\xff\xd9\0\0"),
+            (ImageFormat::Png, b"\x89PNG\r\n\x1a\n....\0\0\0\0IEND\xaeB`\x82"),
+            (ImageFormat::WebP, b"RIFF\x0c\0\0\0WEBPVP8 ...."),
+        ];
+        let is_whole = |format: ImageFormat, file: &[u8]| {
+            let start = &file[..file.len().min(ImageFormat::SNIFF_BYTES)];
+            let end = &file[file.len().saturating_sub(ImageFormat::END_BYTES)..];
+            assert_eq!(ImageFormat::sniff(start), Some(format));
+            format.is_whole(start, end, file.len() as u64)
+        };
+        for (format, file) in files {
+            assert!(is_whole(format, file), "{format}: {file:?}");
+            for cut in [3, 4] {
+                let file = &file[..file.len() - cut];
+                assert!(!is_whole(format, file), "{format}: {file:?}");
+            }
+        }
+        for format in [ImageFormat::Bmp, ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+            assert!(!format.is_whole(b"", b"", 0), "{format}");
+        }
     }
 }

@@ -132,6 +132,8 @@ fn download() {
     let mut download = Download::new(&effect.pictures[0], &policy, Seed::from(1), now);
     download.failed(now, Trouble::Unreadable { status: 200, excerpt: "a page".to_owned() });
     download.failed(now + seconds(9), Trouble::Lost { reason: "reset".to_owned() });
+    let DownloadStep::Notify(event) = download.step(now) else { panic!() };
+    assert!(event.to_string().contains("again in"), "{event}");
     let DownloadStep::Failed(error) = download.step(now + seconds(9)) else { panic!() };
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Download, 7));
     assert_eq!(error.task_id(), Some(&effect.task_id));

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, Work};
 use effects_core::pace::Pacer;
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, NoJournal, Photo, Picture, Policy, Reference,
-    TaskId, Time, Widths,
+    AsyncJournal, Effect, EffectRequest, Error, Event, NoJournal, Photo, Picture, Policy,
+    Reference, TaskId, Time, Widths,
 };
 
 use crate::clock::TokioClock;
@@ -163,7 +163,11 @@ impl Client {
         transfer::upload(self, photo).await
     }
 
-    /// Downloads a picture into a file, which appears whole or not at all.
+    /// Downloads a picture into a file, which appears whole or not at all; a device or a pipe at that
+    /// path is written to, and a symbolic link stays one.
+    ///
+    /// A picture whose length is not what the service said is kept with a warning. Hear of it, and of
+    /// attempts that are repeated, through [`download_with`](Self::download_with).
     ///
     /// # Errors
     ///
@@ -174,10 +178,25 @@ impl Client {
         picture: &Picture,
         path: impl AsRef<Path>,
     ) -> Result<PathBuf, Error> {
+        self.download_with(picture, path, |_| {}).await
+    }
+
+    /// [`download`](Self::download) that tells what happens on the way:
+    /// [`Event::DownloadRetrying`] and [`Event::Warning`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download`](Self::download).
+    pub async fn download_with(
+        &self,
+        picture: &Picture,
+        path: impl AsRef<Path>,
+        on_event: impl FnMut(Event) + Send,
+    ) -> Result<PathBuf, Error> {
         let path = path.as_ref().to_owned();
         let landed = async {
             let mut target = Target::file(path).await?;
-            transfer::download(self, picture, &mut target).await?;
+            transfer::download(self, picture, &mut target, on_event).await?;
             target.finish().await
         };
         landed.await.map_err(|error| self.resumable(error, &picture.task_id))
@@ -185,13 +204,30 @@ impl Client {
 
     /// Downloads a picture into memory.
     ///
+    /// A picture whose length is not what the service said is kept with a warning. Hear of it, and of
+    /// attempts that are repeated, through [`fetch_with`](Self::fetch_with).
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Download`](effects_core::ErrorKind::Download), with the task's id and the
     /// picture's URL: it is paid for and still there.
     pub async fn fetch(&self, picture: &Picture) -> Result<Bytes, Error> {
+        self.fetch_with(picture, |_| {}).await
+    }
+
+    /// [`fetch`](Self::fetch) that tells what happens on the way: [`Event::DownloadRetrying`] and
+    /// [`Event::Warning`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    pub async fn fetch_with(
+        &self,
+        picture: &Picture,
+        on_event: impl FnMut(Event) + Send,
+    ) -> Result<Bytes, Error> {
         let mut target = Target::Memory(Vec::new());
-        let fetched = transfer::download(self, picture, &mut target).await;
+        let fetched = transfer::download(self, picture, &mut target, on_event).await;
         fetched.map_err(|error| self.resumable(error, &picture.task_id))?;
         Ok(target.into_bytes())
     }

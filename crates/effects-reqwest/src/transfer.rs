@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use effects_client::{Landing, Sink, fresh_seed, run_presigner, run_uploader, telemetry};
 use effects_core::{
-    Answer, AsyncClock, Download, DownloadStep, Error, ErrorKind, Photo, Picture, Reference,
-    Retries, Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
-    storage_request, upload_error,
+    Answer, AsyncClock, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture, Receiver,
+    Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
+    read_storage_answer, storage_request, upload_error,
 };
 use http::Request;
 use tracing::Instrument;
@@ -143,45 +143,62 @@ pub(crate) async fn download(
     client: &Client,
     picture: &Picture,
     target: &mut Target,
+    mut on_event: impl FnMut(Event) + Send,
 ) -> Result<(), Error> {
     let clock = &client.shared().clock;
     let mut download = Download::new(picture, client.policy(), fresh_seed()?, clock.now());
+    let span = telemetry::download_span(picture);
     let steps = async {
         loop {
             match download.step(clock.now()) {
+                DownloadStep::Notify(event) => {
+                    telemetry::tell(&span, &event);
+                    on_event(event);
+                }
                 DownloadStep::Sleep { until } => clock.sleep_fully(until).await,
+                DownloadStep::Done(_) => return Ok(()),
                 DownloadStep::Failed(error) => return Err(error),
                 DownloadStep::Fetch => match attempt(client, &download, picture, target).await {
-                    Ok(()) => return Ok(()),
+                    Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
                     Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
                     Err(Hitch::Target(error)) => return Err(error),
                 },
             }
         }
     };
-    steps.instrument(telemetry::download_span(picture)).await
+    steps.instrument(span.clone()).await
 }
 
-/// What ends an attempt: trouble on the way, which may pass, or nowhere to write to.
+/// What ends an attempt without a body: trouble on the way, which may pass, or nowhere to write to.
 enum Hitch {
     Trouble(Trouble),
     Target(Error),
 }
 
+/// Fetches the picture once. Says what came of it, and how its body ended.
 async fn attempt(
     client: &Client,
     download: &Download,
     picture: &Picture,
     target: &mut Target,
-) -> Result<(), Hitch> {
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
     let http = client.shared().transport.http();
     let mut fetch = http.open(&picture.url, client.policy()).await.map_err(Hitch::Trouble)?;
-    let (status, headers) = (fetch.response.status(), fetch.response.headers());
-    let mut receiver = download.receive(status, headers).map_err(Hitch::Trouble)?;
-    while let Some(chunk) = fetch.chunk().await.map_err(Hitch::Trouble)? {
-        receiver.chunk(&chunk).map_err(Hitch::Trouble)?;
+    let response = &fetch.response;
+    let mut receiver = download
+        .receive(response.status(), response.version(), response.headers())
+        .map_err(Hitch::Trouble)?;
+    let end = loop {
+        let chunk = match fetch.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break Ok(()),
+            Err(trouble) => break Err(trouble),
+        };
+        if let Err(trouble) = receiver.chunk(&chunk) {
+            break Err(trouble);
+        }
         target.write(chunk).await.map_err(Hitch::Target)?;
-    }
-    receiver.finish().map(drop).map_err(Hitch::Trouble)
+    };
+    Ok((receiver, end))
 }

@@ -9,8 +9,8 @@ use effects_client::{
 };
 use effects_core::pace::Pacer;
 use effects_core::{
-    Effect, EffectRequest, Error, Journal, NoJournal, Photo, Picture, Policy, Reference, TaskId,
-    Time, Widths,
+    Effect, EffectRequest, Error, Event, Journal, NoJournal, Photo, Picture, Policy, Reference,
+    TaskId, Time, Widths,
 };
 
 use crate::run_many::RunMany;
@@ -150,28 +150,64 @@ impl Client {
         transfer::upload(self, photo)
     }
 
-    /// Downloads a picture into a file, which appears whole or not at all.
+    /// Downloads a picture into a file, which appears whole or not at all; a device or a pipe at that
+    /// path is written to, and a symbolic link stays one.
+    ///
+    /// A picture whose length is not what the service said is kept with a warning. Hear of it, and of
+    /// attempts that are repeated, through [`download_with`](Self::download_with).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Download`](effects_core::ErrorKind::Download), with the task's id and the
     /// picture's URL: it is paid for and still there.
     pub fn download(&self, picture: &Picture, path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+        self.download_with(picture, path, |_| {})
+    }
+
+    /// [`download`](Self::download) that tells what happens on the way:
+    /// [`Event::DownloadRetrying`] and [`Event::Warning`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download`](Self::download).
+    pub fn download_with(
+        &self,
+        picture: &Picture,
+        path: impl AsRef<Path>,
+        on_event: impl FnMut(Event),
+    ) -> Result<PathBuf, Error> {
         let mut landing = Landing::begin(path.as_ref())
             .map_err(|error| self.resumable(error, &picture.task_id))?;
-        transfer::download(self, picture, &mut landing)?;
+        transfer::download(self, picture, &mut landing, on_event)?;
         landing.finish().map_err(|error| self.resumable(error, &picture.task_id))
     }
 
     /// Downloads a picture into memory.
+    ///
+    /// A picture whose length is not what the service said is kept with a warning. Hear of it, and of
+    /// attempts that are repeated, through [`fetch_with`](Self::fetch_with).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Download`](effects_core::ErrorKind::Download), with the task's id and the
     /// picture's URL: it is paid for and still there.
     pub fn fetch(&self, picture: &Picture) -> Result<Bytes, Error> {
+        self.fetch_with(picture, |_| {})
+    }
+
+    /// [`fetch`](Self::fetch) that tells what happens on the way: [`Event::DownloadRetrying`] and
+    /// [`Event::Warning`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    pub fn fetch_with(
+        &self,
+        picture: &Picture,
+        on_event: impl FnMut(Event),
+    ) -> Result<Bytes, Error> {
         let mut bytes = Vec::new();
-        transfer::download(self, picture, &mut bytes)?;
+        transfer::download(self, picture, &mut bytes, on_event)?;
         Ok(bytes.into())
     }
 

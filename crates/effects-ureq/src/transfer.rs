@@ -4,9 +4,9 @@ use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
 };
 use effects_core::{
-    Answer, Clock, Download, DownloadStep, Error, ImageFormat, Photo, Picture, Reference, Retries,
-    Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
-    storage_request, upload_error,
+    Answer, Clock, Download, DownloadStep, Error, Event, ImageFormat, Photo, Picture, Receiver,
+    Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
+    read_storage_answer, storage_request, upload_error,
 };
 
 use crate::client::Client;
@@ -65,17 +65,23 @@ pub(crate) fn download(
     client: &Client,
     picture: &Picture,
     sink: &mut dyn Sink,
+    mut on_event: impl FnMut(Event),
 ) -> Result<ImageFormat, Error> {
-    let _span = telemetry::download_span(picture).entered();
+    let span = telemetry::download_span(picture).entered();
     let clock = StoppableClock::new(client.shared().clock.clone(), Stopper::default());
     let seed = fresh_seed().map_err(|error| client.resumable(error, &picture.task_id))?;
     let mut download = Download::new(picture, client.policy(), seed, clock.now());
     loop {
         match download.step(clock.now()) {
+            DownloadStep::Notify(event) => {
+                telemetry::tell(&span, &event);
+                on_event(event);
+            }
             DownloadStep::Sleep { until } => sleep(&clock, until),
+            DownloadStep::Done(format) => return Ok(format),
             DownloadStep::Failed(error) => return Err(client.with_resume_line(error)),
             DownloadStep::Fetch => match attempt(client, &download, picture, sink) {
-                Ok(format) => return Ok(format),
+                Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
                 Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
                 Err(Hitch::Sink(error)) => return Err(client.resumable(error, &picture.task_id)),
             },
@@ -83,25 +89,27 @@ pub(crate) fn download(
     }
 }
 
-/// What ends an attempt: trouble on the way, which may pass, or nowhere to write to.
+/// What ends an attempt without a body: trouble on the way, which may pass, or nowhere to write to.
 enum Hitch {
     Trouble(Trouble),
     Sink(Error),
 }
 
+/// Fetches the picture once. Says what came of it, and how its body ended.
 fn attempt(
     client: &Client,
     download: &Download,
     picture: &Picture,
     sink: &mut dyn Sink,
-) -> Result<ImageFormat, Hitch> {
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
     let http = client.shared().transport.http();
     let response = http.open(&picture.url, client.policy()).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
-    let mut receiver = download.receive(parts.status, &parts.headers).map_err(Hitch::Trouble)?;
+    let mut receiver =
+        download.receive(parts.status, parts.version, &parts.headers).map_err(Hitch::Trouble)?;
     let mut full = None;
-    let read = read_chunks(body, |chunk| {
+    let end = read_chunks(body, |chunk| {
         receiver.chunk(chunk)?;
         sink.write(chunk).map_err(|error| {
             let reason = error.to_string();
@@ -109,10 +117,10 @@ fn attempt(
             Trouble::Lost { reason }
         })
     });
-    if let Some(error) = full {
-        return Err(Hitch::Sink(error));
+    match full {
+        Some(error) => Err(Hitch::Sink(error)),
+        None => Ok((receiver, end)),
     }
-    read.and_then(|()| receiver.finish()).map_err(Hitch::Trouble)
 }
 
 fn sleep(clock: &StoppableClock, until: effects_core::Time) {

@@ -1,19 +1,22 @@
-//! Downloads: they carry no key, cost nothing, and may be repeated; what arrives is the picture or
-//! nothing.
+//! Downloads: they carry no key, cost nothing, and may be repeated; what arrives is the picture, kept
+//! with a warning where it is odd, or nothing.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use effects_core::{Download, ErrorKind};
 use effects_testkit::http::{After, Behaviour, Framing, Response};
 
 use crate::scenario::Scenario;
-use crate::world::{TASK, picture};
+use crate::world::picture;
 
 /// Everything that can happen to a download.
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = whole();
     all.extend(passing());
     all.extend(redirected());
+    all.extend(sized());
+    all.extend(kept());
     all.extend(never());
     all
 }
@@ -29,12 +32,16 @@ fn downloads(name: &'static str, behaviours: Vec<Behaviour>) -> Scenario {
 
 /// The same without a size in the task: the answer's own length is all there is to go by.
 fn without_size(name: &'static str, behaviours: Vec<Behaviour>) -> Scenario {
+    with_size(name, None, behaviours)
+}
+
+/// The same with this size in the task, right or wrong.
+fn with_size(name: &'static str, size: Option<usize>, behaviours: Vec<Behaviour>) -> Scenario {
+    let size = size.map(|size| format!(r#","size":{size}"#)).unwrap_or_default();
     Scenario::new(name, move |world| {
-        let body = format!(
-            r#"{{"id":"{TASK}","status":"completed","output":[{{"content":[{{"url":"{}"}}]}}]}}"#,
-            world.picture_url()
-        );
-        world.creates([Response::json(body)]);
+        let url = world.picture_url();
+        let output = format!(r#""output":[{{"content":[{{"url":"{url}"{size}}}]}}]"#);
+        world.creates([Response::json(world.completed_with(&output))]);
         world.downloads(behaviours.clone());
     })
     .looks(0)
@@ -76,7 +83,9 @@ fn whole() -> Vec<Scenario> {
 
 /// One bad download never ends a good task.
 fn passing() -> Vec<Scenario> {
-    let one = |name, fault: Behaviour| tries(downloads(name, vec![fault]), 2);
+    let one = |name, fault: Behaviour| {
+        tries(downloads(name, vec![fault]), 2).tells_of_downloads("again in")
+    };
     let half =
         |framing| Behaviour::Truncate { response: served().framed(framing), body_bytes: 5_000 };
     let quick = |scenario: Scenario| {
@@ -131,6 +140,10 @@ fn passing() -> Vec<Scenario> {
         without_size("a download: half, without a size", vec![half(Framing::Length)]),
         2,
     ));
+    all.push(tries(
+        without_size("a download: half, without any length", vec![half(Framing::UntilClose)]),
+        2,
+    ));
     all.push(quick(one("a download: no answer in time", Behaviour::Hang)));
     all.push(quick(one("a download: stuck half-way", {
         Behaviour::HangAfter { response: served(), body_bytes: 5_000 }
@@ -163,6 +176,105 @@ fn redirected() -> Vec<Scenario> {
     .collect()
 }
 
+/// A size that is not the picture's own is the service's error, and no reason to throw away what is
+/// whole by its format and by what HTTP says of it.
+fn sized() -> Vec<Scenario> {
+    let length = picture().len();
+    let packed = gzip(&picture());
+    let packed_length = packed.len();
+    let packed = Response::new(200).header("Content-Encoding", "gzip").body(packed);
+    let wrong = "bytes where the service said";
+    [
+        (with_size("a picture said to be longer", Some(length + 9), vec![]), Some(wrong)),
+        (with_size("a picture said to be shorter", Some(length - 9), vec![]), Some(wrong)),
+        (with_size("a picture said to be huge", Some(1 << 40), vec![]), Some(wrong)),
+        (with_size("a picture said to be nothing", Some(0), vec![]), None),
+        (
+            with_size("a picture of a wrong size in chunks", Some(7), {
+                vec![served().framed(Framing::Chunked(777)).into()]
+            }),
+            Some(wrong),
+        ),
+        (
+            with_size("a picture of a wrong size, without a length", Some(7), {
+                vec![served().framed(Framing::UntilClose).into()]
+            }),
+            Some(wrong),
+        ),
+        (
+            without_size("a picture without any length", {
+                vec![served().framed(Framing::UntilClose).into()]
+            }),
+            None,
+        ),
+        (downloads("a packed picture", vec![packed.clone().into()]), None),
+        (
+            with_size("a packed picture of its packed size", Some(packed_length), {
+                vec![packed.clone().into()]
+            }),
+            None,
+        ),
+        (with_size("a packed picture of a wrong size", Some(7), vec![packed.into()]), Some(wrong)),
+    ]
+    .into_iter()
+    .map(|(scenario, warning)| match warning {
+        Some(words) => tries(scenario, 1).tells_of_downloads(words),
+        None => tries(scenario, 1),
+    })
+    .collect()
+}
+
+/// What the service serves again and again is all there is: it is paid for, so it is kept.
+fn kept() -> Vec<Scenario> {
+    let always = |name, answer: Response, kept: Bytes| {
+        let scenario = Scenario::new(name, move |world| {
+            world.creates([world.completed()]);
+            world.pictures.otherwise(answer.clone());
+        });
+        tries(scenario, 3).yields(kept).tells_of_downloads("kept")
+    };
+    let (short, long) = (picture().slice(..50_000), [&picture()[..], b"more"].concat());
+    vec![
+        always(
+            "a download: a shorter picture for ever",
+            Response::new(200).body(short.clone()),
+            short,
+        ),
+        always(
+            "a download: a longer picture for ever",
+            Response::new(200).body(long.clone()),
+            long.into(),
+        ),
+        always(
+            "a download: a whole picture of a false length for ever",
+            served().framed(Framing::ClaimedLength(100_009)).and(After::Close),
+            picture(),
+        ),
+    ]
+}
+
+/// These bytes as gzip has them, unpacked as they are: what a host of pictures may do to them.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let pieces = bytes.chunks(60_000);
+    let last = pieces.len() - 1;
+    for (index, piece) in pieces.enumerate() {
+        let length = piece.len() as u16;
+        packed.push(u8::from(index == last));
+        packed.extend_from_slice(&length.to_le_bytes());
+        packed.extend_from_slice(&(!length).to_le_bytes());
+        packed.extend_from_slice(piece);
+    }
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    packed.extend_from_slice(&(!crc).to_le_bytes());
+    packed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    packed
+}
+
 /// What will not become a picture ends with the task and the picture's URL.
 fn never() -> Vec<Scenario> {
     let ends = |name, answer: Behaviour, most: usize| {
@@ -174,6 +286,7 @@ fn never() -> Vec<Scenario> {
         .then(move |witness| {
             let message = &witness.failure().message;
             assert!(message.contains(&witness.world.picture_url()), "{message}");
+            assert!(message.contains("it is paid for"), "{message}");
             assert!(witness.downloads.len() <= most, "{} tries", witness.downloads.len());
         })
     };
@@ -187,10 +300,14 @@ fn never() -> Vec<Scenario> {
         ends("a download: HTML for ever", page.into(), 3)
             .then(|witness| assert!(witness.failure().message.contains("not a picture"))),
         ends(
-            "a download: a longer picture for ever",
-            Response::new(200).body([&picture()[..], b"more"].concat()).into(),
-            3,
-        ),
+            "a download: half a picture without any length for ever",
+            Behaviour::Truncate {
+                response: served().framed(Framing::UntilClose),
+                body_bytes: 5_000,
+            },
+            usize::MAX,
+        )
+        .policy(|policy| policy.wait_timeout = Duration::from_millis(150)),
         ends("a download: 500 for ever", Response::new(500).into(), usize::MAX)
             .policy(|policy| policy.wait_timeout = Duration::from_millis(150)),
         ends(

@@ -25,6 +25,8 @@ pub(crate) struct Case {
     end: End,
     /// The kind of error where the wait is one of its own, if that is another.
     alone: Option<ErrorKind>,
+    /// What is told of the download.
+    told: Option<&'static str>,
     /// Whether the plan's faults are met.
     met: bool,
     code: Option<String>,
@@ -53,6 +55,7 @@ impl Case {
             times: 1,
             end: End::Picture,
             alone: None,
+            told: None,
             met: true,
             code: None,
             status: None,
@@ -91,6 +94,11 @@ impl Case {
     /// A wait of its own, which has seen nothing of the task before, ends so.
     pub(crate) fn alone(self, kind: ErrorKind) -> Self {
         Self { alone: Some(kind), ..self }
+    }
+
+    /// Something like this is told of the download.
+    pub(crate) fn told_of_download(self, words: &'static str) -> Self {
+        Self { told: Some(words), ..self }
     }
 
     /// None of the plan's faults is met.
@@ -173,6 +181,9 @@ impl Case {
                 assert_eq!(effect.task_id.as_str(), tasks[0].id);
                 assert_eq!(effect.usage.cost.unwrap().to_string(), "0.03");
                 assert_eq!(ended.pictures.len(), self.times);
+                if let (Some(words), Some(told)) = (self.told, &ended.downloads) {
+                    assert!(told.iter().any(|text| text.contains(words)), "{told:#?}");
+                }
             }
             (End::Fails { kind, task }, Some(failure)) => {
                 let kind = self.alone.filter(|_| style == Style::Submit).unwrap_or(kind);
