@@ -1,7 +1,7 @@
 //! Files: photos read whole and bounded, pictures written beside their place and renamed into it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use effects_core::{Error, ErrorKind, Photo};
@@ -25,16 +25,26 @@ pub fn read_photo(path: &Path) -> Result<Photo, Error> {
     Photo::new(bytes.into(), &path.to_string_lossy())
 }
 
+/// Writes a file as a [`Landing`] does, with the system's own error where that fails.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut output = Output::begin(target)?;
+    output.write(bytes)?;
+    output.finish()
+}
+
 /// A file on its way to its place: written under a temporary name beside it, moved there whole.
 ///
 /// Whatever stood there before stays until that moment. Dropped before [`finish`](Self::finish), it
-/// leaves nothing.
+/// leaves nothing. A symbolic link stays one: the file lands where it leads. What is no regular file
+/// (a device, a pipe) is written to and not replaced, once all bytes are there.
 #[derive(Debug)]
 pub struct Landing {
-    file: File,
-    temporary: PathBuf,
+    output: Output,
     target: PathBuf,
-    landed: bool,
 }
 
 impl Landing {
@@ -44,20 +54,8 @@ impl Landing {
     ///
     /// [`ErrorKind::Download`] when nothing can be written beside it.
     pub fn begin(target: &Path) -> Result<Self, Error> {
-        let Some(name) = target.file_name() else {
-            return Err(unwritable(target, &"it names no file"));
-        };
-        let unique = random_name().map_err(|error| unwritable(target, &error))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{unique}.part"));
-        let temporary = target.with_file_name(hidden);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(|error| unwritable(target, &error))?;
-        Ok(Self { file, temporary, target: target.to_owned(), landed: false })
+        let output = Output::begin(target).map_err(|error| unwritable(target, &error))?;
+        Ok(Self { output, target: target.to_owned() })
     }
 
     /// Moves the file to its place, once it is on the disk.
@@ -65,13 +63,10 @@ impl Landing {
     /// # Errors
     ///
     /// [`ErrorKind::Download`] when it cannot be moved.
-    pub fn finish(mut self) -> Result<PathBuf, Error> {
-        self.file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.temporary, &self.target))
-            .map_err(|error| unwritable(&self.target, &error))?;
-        self.landed = true;
-        Ok(self.target.clone())
+    pub fn finish(self) -> Result<PathBuf, Error> {
+        let Self { output, target } = self;
+        output.finish().map_err(|error| unwritable(&target, &error))?;
+        Ok(target)
     }
 }
 
@@ -106,26 +101,131 @@ impl Sink for Vec<u8> {
 
 impl Sink for Landing {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|error| unwritable(&self.target, &error))
+        self.output.write(bytes).map_err(|error| unwritable(&self.target, &error))
     }
 
     fn restart(&mut self) -> Result<(), Error> {
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
-            .map_err(|error| unwritable(&self.target, &error))?;
+        self.output.restart().map_err(|error| unwritable(&self.target, &error))
+    }
+}
+
+/// Where the bytes of a [`Landing`] are until they are all there.
+#[derive(Debug)]
+enum Output {
+    /// In a file beside the place.
+    Beside(Temporary),
+    /// In memory: what was written to a device or a pipe cannot be taken back for another attempt.
+    Through { target: PathBuf, bytes: Vec<u8> },
+}
+
+impl Output {
+    fn begin(target: &Path) -> io::Result<Self> {
+        match place_of(target)? {
+            Place::File(place) => Temporary::beside(place).map(Self::Beside),
+            Place::Other => Ok(Self::Through { target: target.to_owned(), bytes: Vec::new() }),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Beside(temporary) => temporary.file.write_all(bytes),
+            Self::Through { bytes: held, .. } => {
+                held.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        match self {
+            Self::Beside(temporary) => {
+                temporary.file.set_len(0)?;
+                temporary.file.seek(SeekFrom::Start(0)).map(drop)
+            }
+            Self::Through { bytes, .. } => {
+                bytes.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Beside(temporary) => temporary.finish(),
+            Self::Through { target, bytes } => {
+                OpenOptions::new().write(true).truncate(true).open(target)?.write_all(&bytes)
+            }
+        }
+    }
+}
+
+/// A file under a temporary name, which is taken away unless it is moved to its place.
+#[derive(Debug)]
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    place: PathBuf,
+    moved: bool,
+}
+
+impl Temporary {
+    fn beside(place: PathBuf) -> io::Result<Self> {
+        let Some(name) = place.file_name() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"));
+        };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{:016x}.part", random_number()));
+        let path = place.with_file_name(hidden);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok(Self { file, path, place, moved: false })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, &self.place)?;
+        self.moved = true;
         Ok(())
     }
 }
 
-impl Drop for Landing {
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.moved {
             // Nobody is left to tell; the name says what it is.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
+
+/// What stands at a path, once every symbolic link was followed.
+enum Place {
+    /// A regular file, or nothing: here.
+    File(PathBuf),
+    /// A device, a pipe, or a link of `/proc` to an open file, which has no path of its own.
+    Other,
+}
+
+fn place_of(target: &Path) -> io::Result<Place> {
+    match fs::metadata(target) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => return Ok(Place::Other),
+        _ => {}
+    }
+    let mut path = target.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(leads_to) = fs::read_link(&path) else { return Ok(Place::File(path)) };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc")) {
+            return Ok(Place::Other);
+        }
+        path = folder.join(leads_to);
+    }
+    Err(io::Error::other("too many symbolic links lead from one to the next"))
+}
+
+/// As many as Linux follows.
+const MOST_LINKS: usize = 40;
 
 fn unwritable(target: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Download, format!("{} cannot be written: {error}", target.display()))
@@ -165,6 +265,73 @@ mod tests {
         let error = Landing::begin(Path::new("/nowhere/at/all.png")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/at/all.png"));
         assert!(Landing::begin(Path::new("/")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_stays_one_and_the_file_lands_where_it_leads() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("pictures")).unwrap();
+        symlink("pictures/ball.png", at("link.png")).unwrap();
+        symlink("link.png", at("second.png")).unwrap();
+        for content in ["while nothing is there", "in place of another"] {
+            write_file(&at("second.png"), content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(at("pictures/ball.png")).unwrap(), content);
+            assert_eq!(names(&at("pictures")), ["ball.png"]);
+        }
+        for link in ["link.png", "second.png"] {
+            assert!(at(link).symlink_metadata().unwrap().is_symlink());
+        }
+        symlink("round.png", at("round.png")).unwrap();
+        assert!(write_file(&at("round.png"), b"").is_err());
+        let folder_error = write_file(&at("pictures"), b"").unwrap_err();
+        assert_eq!(folder_error.kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_and_a_device_are_written_to_and_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        symlink("pipe", &link).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        let mut landing = Landing::begin(&link).unwrap();
+        landing.write(b"half of a first attempt").unwrap();
+        landing.restart().unwrap();
+        landing.write(b"whole").unwrap();
+        assert_eq!(landing.finish().unwrap(), link);
+        assert_eq!(reader.join().unwrap(), b"whole");
+        assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+
+        let null = folder.path().join("null");
+        symlink("/dev/null", &null).unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            let open = File::create(folder.path().join("open")).unwrap();
+            let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+            for way in ["/dev/fd", "/proc/self/fd"] {
+                write_file(&Path::new(way).join(number.to_string()), way.as_bytes()).unwrap();
+                assert_eq!(fs::read_to_string(folder.path().join("open")).unwrap(), way);
+                let kept = std::os::unix::fs::MetadataExt::ino(&open.metadata().unwrap());
+                let there = fs::metadata(folder.path().join("open")).unwrap();
+                assert_eq!(kept, std::os::unix::fs::MetadataExt::ino(&there), "it was replaced");
+            }
+            fs::remove_file(folder.path().join("open")).unwrap();
+        }
+        write_file(&null, b"nothing").unwrap();
+        assert!(null.symlink_metadata().unwrap().is_symlink());
+        assert!(null.metadata().unwrap().file_type().is_char_device());
+        assert_eq!(names(folder.path()).len(), 3, "something is left behind");
     }
 
     #[test]

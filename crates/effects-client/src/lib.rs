@@ -3,7 +3,7 @@
 //! [`effects_core`] performs no I/O and a client crate should be about HTTP, so what both clients
 //! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
 //! clock ([`WallClock`]), a run under its client's pace ([`PacedRun`]), photos and landing files
-//! ([`read_photo`], [`Landing`]), the uploader's programs and cache ([`run_uploader`],
+//! ([`read_photo`], [`Landing`], [`FileId`]), the uploader's programs and cache ([`run_uploader`],
 //! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
 //! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), what a driver of a
 //! batch knows of its runs ([`Rows`]) and of jobs still to come ([`Queue`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
@@ -11,6 +11,7 @@
 mod backlog;
 mod builder;
 mod clock;
+mod file_id;
 mod job;
 mod landing;
 mod ledger;
@@ -27,8 +28,9 @@ mod upload_cache;
 pub use backlog::Backlog;
 pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
 pub use clock::{StoppableClock, Stopper, WallClock};
+pub use file_id::FileId;
 pub use job::{Ended, Job, Work, unrecorded};
-pub use landing::{Landing, Sink, read_photo};
+pub use landing::{Landing, Sink, read_photo, write_file};
 pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use paced_run::PacedRun;
