@@ -54,9 +54,14 @@ impl Desk {
     /// Follows a run to its end and shows what it tells.
     pub(crate) fn follow(&self, mut watch: Watch) -> Result<Effect, Error> {
         for event in watch.by_ref() {
-            self.tell(Wake::Event(event));
+            self.show(event);
         }
         watch.finish()
+    }
+
+    /// Shows an event.
+    pub(crate) fn show(&self, event: Event) {
+        self.tell(Wake::Event(event));
     }
 
     /// Says something on stderr.
@@ -114,7 +119,7 @@ pub(crate) fn attend<T: Send + 'static>(
         })
         .map_err(Failure::system)?;
 
-    let mut progress = Progress::new(output);
+    let progress = Progress::new(output);
     let mut waiting = false;
     let left = loop {
         match woken.recv() {

@@ -12,6 +12,7 @@ use effects_journal::SqliteJournal;
 
 use crate::failure::Failure;
 use crate::gateway::Place;
+use crate::input_file::InputFile;
 use crate::output::{Output, say};
 use crate::state;
 
@@ -133,6 +134,11 @@ impl Kept {
         let ledger = Ledger::new(store);
         let row = ledger.begin(draft).map_err(|error| failure(&error))?;
         Ok(Self { ledger, row })
+    }
+
+    /// The file of its photo, as far as the journal's words lead to one from here.
+    pub(crate) fn input(&self) -> InputFile {
+        InputFile::of(self.row.record().map(|record| record.row.image.as_str()))
     }
 
     /// The journal of its run.

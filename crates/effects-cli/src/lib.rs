@@ -11,6 +11,7 @@ mod failure;
 mod flight;
 mod gateway;
 mod image;
+mod input_file;
 mod journal;
 mod logging;
 mod naming;

@@ -1,11 +1,10 @@
 //! Pictures into files, and what is said of them.
 
-use std::fs;
 use std::path::Path;
 
-use effects_client::{Landing, Sink};
+use effects_client::{FileId, Landing, Sink};
 use effects_core::{
-    Effect, Error, ErrorKind, ImageFormat, Picture, RawJson, ServiceError, TaskId, Template,
+    Effect, Error, ErrorKind, Event, ImageFormat, Picture, RawJson, ServiceError, TaskId, Template,
 };
 use effects_ureq::Client;
 use rust_decimal::Decimal;
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use crate::attend::Desk;
 use crate::gateway::Place;
+use crate::input_file::InputFile;
 use crate::journal::Kept;
 use crate::naming::Names;
 use crate::problem::Problem;
@@ -44,6 +44,9 @@ pub(crate) struct PictureObject {
     /// Its length, as saved, else as the service says.
     bytes: Option<u64>,
     job_id: Option<String>,
+    /// What is odd about the file that was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 impl RunObject {
@@ -98,26 +101,34 @@ impl PictureObject {
 impl From<Picture> for PictureObject {
     fn from(picture: Picture) -> Self {
         let Picture { url, size, job_id, .. } = picture;
-        Self { url, path: None, format: None, bytes: size, job_id }
+        Self { url, path: None, format: None, bytes: size, job_id, warning: None }
     }
 }
 
 /// Saves the pictures of an effect.
 ///
 /// A picture is fetched whole before its file is begun, so that leaving in the middle of a slow
-/// download leaves nothing behind; files land whole or not at all.
+/// download leaves nothing behind; files land whole or not at all, and never in place of the photo.
 pub(crate) fn save(
     desk: &Desk,
     client: &Client,
     place: &Place,
     effect: &Effect,
     names: &Names,
+    input: &InputFile,
     kept: Option<&Kept>,
 ) -> Result<Vec<PictureObject>, Error> {
     let mut saved = Vec::with_capacity(effect.pictures.len());
+    let mut number = 0;
     for (index, picture) in effect.pictures.iter().enumerate() {
-        let bytes = client.fetch(picture)?;
-        let path = names.path(index);
+        let mut warning = None;
+        let bytes = client.fetch_with(picture, |event| {
+            if let Event::Warning { message } = &event {
+                warning = Some(message.clone());
+            }
+            desk.show(event);
+        })?;
+        let path = input.spared(names, &mut number);
         land(desk, &path, &bytes).map_err(|error| {
             // It is paid for: the way back to it belongs to the error.
             let error = error.about(&effect.task_id);
@@ -133,6 +144,7 @@ pub(crate) fn save(
             path: Some(path.to_string_lossy().into_owned()),
             format: ImageFormat::sniff(&bytes).map(|format| format.extension().to_owned()),
             bytes: Some(bytes.len() as u64),
+            warning,
             ..PictureObject::from(picture.clone())
         });
     }
@@ -146,16 +158,21 @@ fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     landing.finish().map(drop)
 }
 
-/// What is wrong with a place for a picture, found out before anything is paid: a file is begun
-/// beside it and taken away again.
-pub(crate) fn unwritable(path: &Path) -> Option<Problem> {
-    if path == Path::new("-") {
-        return Some(Problem::option("-o - is no file: pictures go into files, paths to stdout"));
+/// What is wrong with a place for a picture of this photo, found out before anything is paid: a file
+/// is begun beside it and taken away again.
+pub(crate) fn unwritable(path: &Path, input: &InputFile) -> Option<Problem> {
+    let stdout = FileId::of_stdout();
+    if path == Path::new("-") || stdout.is_some() && FileId::of(path) == stdout {
+        let name = path.display();
+        return Some(Problem::option(format!(
+            "-o {name} is no file: pictures go into files, paths to stdout"
+        )));
     }
-    // Of what is not there nothing is known, and that is as it should be.
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        let message = format!("{} is not a file: give the name of one", path.display());
-        return Some(Problem::option(message));
+    if input.is_at(path) {
+        return Some(Problem::option(format!(
+            "-o {} is the photo itself: give the picture another name",
+            path.display()
+        )));
     }
     let error = Landing::begin(path).err()?;
     Some(Problem { kind: ErrorKind::Misconfigured, ..Problem::from(error) })

@@ -13,6 +13,7 @@ use crate::args::Global;
 use crate::attend::Desk;
 use crate::gateway::Place;
 use crate::image::Image;
+use crate::input_file::InputFile;
 use crate::problem::{self, Problem, Problems};
 
 /// What is asked of the service.
@@ -44,6 +45,11 @@ pub(crate) struct Ready {
 }
 
 impl RequestArguments {
+    /// The file of the photo, if it is one.
+    pub(crate) fn input(&self) -> InputFile {
+        InputFile::of(self.image.as_deref())
+    }
+
     /// Checks everything there is to check, without a network; `more` are problems found elsewhere.
     pub(crate) fn check(
         &self,

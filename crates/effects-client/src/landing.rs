@@ -175,7 +175,7 @@ impl Temporary {
         };
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{:016x}.part", random_number()));
+        hidden.push(format!(".{}.part", random_name()?));
         let path = place.with_file_name(hidden);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, place, moved: false })

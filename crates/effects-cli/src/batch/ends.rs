@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use effects_client::{Ended, Ending};
-use effects_core::{Cause, Effect, Error, ErrorKind, JournalError};
+use effects_core::{Cause, Effect, Error, ErrorKind, Event, JournalError};
 use effects_ureq::RunMany;
 
 use super::course::{Course, Wake};
@@ -97,10 +97,18 @@ fn renew(course: &Course, in_hand: InHand, error: &Error) {
 
 /// Fetches the pictures of a row to where they belong.
 fn download(course: &Course, in_hand: InHand, effect: &Effect) {
-    let (mut paths, mut failure) = (Vec::new(), None);
+    let (mut paths, mut failure, mut warning) = (Vec::new(), None, None);
     for (index, picture) in effect.pictures.iter().enumerate() {
         let path = in_hand.item.path(index, &effect.task_id, &course.claims);
-        let fetched = make_folder(&path).and_then(|()| course.client.download(picture, &path));
+        let on_event = |event: Event| {
+            let place = in_hand.item.told.place(in_hand.number(course));
+            course.tell(Wake::Note(format!("{place}: {event}")));
+            if let Event::Warning { message } = event {
+                warning = Some(message);
+            }
+        };
+        let fetched =
+            make_folder(&path).and_then(|()| course.client.download_with(picture, &path, on_event));
         match fetched {
             Ok(path) => {
                 let noted = in_hand.open.as_ref().map(|open| open.landed(index, &path));
@@ -116,7 +124,8 @@ fn download(course: &Course, in_hand: InHand, effect: &Effect) {
     let number = in_hand.number(course);
     let mut report = Report::new(in_hand.item.told, status).numbered(number).by(in_hand.how);
     report.task = Some(effect.task_id.clone());
-    (report.cost, report.paths, report.error) = (effect.usage.cost, paths, failure);
+    (report.cost, report.paths) = (effect.usage.cost, paths);
+    (report.error, report.warning) = (failure, warning);
     course.report(report);
 }
 

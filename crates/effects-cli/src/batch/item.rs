@@ -10,6 +10,7 @@ use super::course::Course;
 use super::names::Claims;
 use super::report::How;
 use super::rows::{Told, Wanted};
+use crate::input_file::InputFile;
 use crate::naming::{self, Names};
 
 /// A row to do: one of a manifest, or one the journal tells of.
@@ -85,8 +86,12 @@ impl Item {
             Some(file) => Names::chosen(file.to_owned()).path(index),
             None => named(None),
         };
-        if index > 0 && claims.has(&path) {
-            // A second picture whose usual name is another row's.
+        let is_taken = match &self.source {
+            // A second picture whose usual name is another row's; a first one's own was claimed.
+            Source::Manifest(..) => index > 0 && claims.has(&path),
+            Source::Journal(record) => InputFile::of(Some(&record.row.image)).is_at(&path),
+        };
+        if is_taken {
             let hash = naming::hash(&path.to_string_lossy());
             return path.with_extension(format!("{hash:016x}.png"));
         }

@@ -96,6 +96,7 @@ pub(crate) fn attend(
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
                 live.note(&format!("{line}{why}; submitted anew"));
             }
+            Wake::Note(text) => live.note(&text),
             Wake::Fatal(code, why) => {
                 tally.note(code);
                 if trouble.is_none() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use effects_client::FileId;
 use effects_core::{Size, Template};
 
 use crate::naming;
@@ -54,9 +55,17 @@ pub(crate) fn of_row(image: &str, template: &Template, size: Size, before: u32) 
 
 /// Files that are spoken for: by rows whose picture goes there, or whose photo is there.
 ///
-/// Names that differ only in their letters' case are one file on some systems, so they are here.
+/// A file is known by its name, and where something is there already, by what the name leads to. Names
+/// that differ only in their letters' case are one file on some systems, so they are here.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(HashMap<u64, Claimed>);
+pub(crate) struct Claims(HashMap<Place, Claimed>);
+
+#[derive(Debug, Eq, Hash, PartialEq)]
+enum Place {
+    /// A path, hashed.
+    Name(u64),
+    File(FileId),
+}
 
 #[derive(Debug, Default)]
 struct Claimed {
@@ -77,18 +86,21 @@ pub(crate) struct Claim {
 impl Claims {
     /// Claims a file for a row's picture, unless another row has.
     pub(crate) fn picture(&mut self, path: &Path, claim: Claim) -> Result<(), Claim> {
-        match &mut self.0.entry(place(path)).or_default().picture {
-            Some(other) => Err(*other),
-            free => {
-                *free = Some(claim);
-                Ok(())
-            }
+        let places: Vec<Place> = places(path).collect();
+        if let Some(other) = places.iter().find_map(|place| self.0.get(place)?.picture) {
+            return Err(other);
         }
+        for place in places {
+            self.0.entry(place).or_default().picture = Some(claim);
+        }
+        Ok(())
     }
 
     /// A file is the photo of the row on this line; rows may share a photo.
     pub(crate) fn photo(&mut self, path: &Path, line: u64) {
-        self.0.entry(place(path)).or_default().photo.get_or_insert(line);
+        for place in places(path) {
+            self.0.entry(place).or_default().photo.get_or_insert(line);
+        }
     }
 
     /// Pictures that would replace a photo, in the order of their rows, with that photo's line.
@@ -96,18 +108,21 @@ impl Claims {
         let both = |claimed: &Claimed| Some((claimed.picture?, claimed.photo?));
         let mut conflicts: Vec<_> = self.0.values().filter_map(both).collect();
         conflicts.sort_by_key(|(claim, _)| claim.index);
+        conflicts.dedup_by_key(|(claim, _)| *claim);
         conflicts
     }
 
     /// Whether somebody wants a file, or has it.
     pub(crate) fn has(&self, path: &Path) -> bool {
-        self.0.contains_key(&place(path))
+        places(path).any(|place| self.0.contains_key(&place))
     }
 }
 
-fn place(path: &Path) -> u64 {
+/// The places that a path stands for.
+fn places(path: &Path) -> impl Iterator<Item = Place> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    naming::hash(&whole.to_string_lossy().to_lowercase())
+    let name = Place::Name(naming::hash(&whole.to_string_lossy().to_lowercase()));
+    [name].into_iter().chain(FileId::of(path).map(Place::File))
 }
 
 const LONGEST_PART: usize = 200;

@@ -23,6 +23,8 @@ pub(crate) struct Report {
     /// What its task cost, as far as the service said; whenever it was paid.
     pub(crate) cost: Option<Decimal>,
     pub(crate) error: Option<RowError>,
+    /// What is odd about its picture.
+    pub(crate) warning: Option<String>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -89,6 +91,8 @@ struct RowObject<'a> {
     paths: Vec<String>,
     cost: Option<Decimal>,
     error: Option<&'a RowError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [Problem],
 }
@@ -104,6 +108,7 @@ impl Report {
             paths: Vec::new(),
             cost: None,
             error: None,
+            warning: None,
             problems: Vec::new(),
         }
     }
@@ -202,6 +207,7 @@ impl Report {
             paths,
             cost: self.cost,
             error: self.error.as_ref(),
+            warning: self.warning.as_deref(),
             problems: &self.problems,
         };
         // Texts and numbers can always be written.
@@ -210,11 +216,7 @@ impl Report {
 
     /// What a person reads of a row without a picture.
     pub(crate) fn line(&self) -> String {
-        let place = match (&self.told.line, self.row) {
-            (Some(line), _) => format!("line {line}"),
-            (None, Some(row)) => format!("row {row}"),
-            (None, None) => "a row".to_owned(),
-        };
+        let place = self.told.place(self.row);
         let task = self.task.as_ref().map(|task| format!(" (task {task})")).unwrap_or_default();
         match &self.error {
             Some(error) => format!("{place}: {}{task}", error.message),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::{
     Checked, Draft, DraftImage, Error, ErrorKind, ImageFormat, Occurrences, Origin, Photo, Row,
-    RowDraft, RowPhoto, Uploads,
+    RowDraft, RowNumber, RowPhoto, Uploads,
 };
 
 use super::manifest::{Cells, Line};
@@ -47,6 +47,17 @@ pub(crate) struct Told {
     pub(crate) template: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) tag: Option<String>,
+}
+
+impl Told {
+    /// What a person finds the row by: its line, else its number in the journal.
+    pub(crate) fn place(&self, row: Option<RowNumber>) -> String {
+        match (self.line, row) {
+            (Some(line), _) => format!("line {line}"),
+            (None, Some(row)) => format!("row {row}"),
+            (None, None) => "a row".to_owned(),
+        }
+    }
 }
 
 /// What all rows of a manifest have in common.

@@ -9,7 +9,7 @@ use effects_core::{
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
-use super::names::Claims;
+use super::names::{Claims, RESULTS, SHEET};
 use super::report::Report;
 use super::rows::{Bad, Checker, Common, Counted, Told};
 use crate::problem::Problem;
@@ -103,6 +103,13 @@ pub(crate) fn survey(
     }
     survey.claims = checker.into_claims();
     for (claim, photo) in survey.claims.conflicts() {
+        if claim.line == 0 {
+            let why = format!(
+                "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, which the \
+                 batch itself writes: give another folder"
+            );
+            return Err(Error::new(ErrorKind::Misconfigured, why));
+        }
         (survey.good, survey.bad) = (survey.good - 1, survey.bad + 1);
         survey.refused.insert(claim.index);
         let told = Told { index: claim.index, line: Some(claim.line), ..Told::default() };

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use effects_client::FileId;
 use effects_core::{Draft, DraftImage, Policy};
 
 use crate::args::Global;
@@ -108,7 +109,8 @@ impl Arguments {
                 "--out is the folder of the photos: its pictures would be rows of the next run";
             problems.push(Problem::option(why));
         }
-        if whole(&self.manifest).is_some_and(|at| Some(at) == whole(&out.join(RESULTS))) {
+        let file = FileId::of(&self.manifest);
+        if file.is_some() && file == FileId::of(&out.join(RESULTS)) {
             let why = format!(
                 "the manifest is {RESULTS} in the folder of --out, which the batch itself writes: \
                  give another folder"

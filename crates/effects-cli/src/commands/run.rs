@@ -13,6 +13,7 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
+use crate::input_file::InputFile;
 use crate::journal::{JournalChoice, Kept};
 use crate::naming::Names;
 use crate::output::Output;
@@ -106,7 +107,8 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
     // Without a place there is nothing to resume, and nothing is sent.
     let shown = place.clone().unwrap_or(Place::Inside);
     let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
-        problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path)));
+        let input = request.input();
+        problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path, &input)));
         let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);
         let (ready, place) = match (checked, place) {
             (Err(problems), _) => return Err(Failure::Invalid(problems)),
@@ -115,7 +117,8 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
         };
         let store = if no_journal { None } else { journal.for_run(&place)? };
         let gateway = Gateway::open(&work_global, &place, policy)?;
-        work(desk, &gateway, &place, ready, &saving, store, work_global.tag)
+        let target = Target { saving, input };
+        work(desk, &gateway, &place, ready, &target, store, work_global.tag)
             .map_err(|failure| failure.at(&place))
     })?;
     output.note(&object.summary(&shown));
@@ -123,12 +126,18 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
     Ok(Done::Well)
 }
 
+/// Where the picture goes, and the photo that it must not replace.
+struct Target {
+    saving: Saving,
+    input: InputFile,
+}
+
 fn work(
     desk: &Desk,
     gateway: &Gateway,
     place: &Place,
     ready: Ready,
-    saving: &Saving,
+    Target { saving, input }: &Target,
     store: Option<Arc<dyn JournalStore>>,
     tag: Option<String>,
 ) -> Result<RunObject, Failure> {
@@ -144,7 +153,7 @@ fn work(
     let effect = result?;
     let default = |task: &TaskId| Names::default_for(Some(&template), task);
     let pictures = match saving.names(|| default(&effect.task_id)) {
-        Some(names) => pictures::save(desk, &client, place, &effect, &names, kept.as_ref())?,
+        Some(names) => pictures::save(desk, &client, place, &effect, &names, input, kept.as_ref())?,
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, Some(template), tag, pictures))

@@ -8,8 +8,13 @@ use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 
 use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
 use crate::image::Image;
+use crate::input_file::InputFile;
+use crate::naming::Names;
 use crate::output::Output;
+use crate::pictures;
+use crate::problem::Problems;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -23,9 +28,9 @@ pub(crate) struct Arguments {
     /// A photo on this machine, or - for stdin
     image: String,
 
-    /// Where the sheet goes
-    #[arg(short, long, value_name = "FILE", default_value = "sheet.png")]
-    output: PathBuf,
+    /// Where the sheet goes; sheet.png when left out, or sheet-2.png where that is the photo
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -44,9 +49,15 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
             return Err(Error::new(ErrorKind::UnusablePhoto, message).into());
         }
     };
+    let input = InputFile::of(Some(&arguments.image));
+    let default = || input.spared(&Names::chosen(PathBuf::from("sheet.png")), &mut 0);
+    let path = arguments.output.clone().unwrap_or_else(default);
     // An output that cannot be written is told before the painting, not after.
-    let mut landing = Landing::begin(&arguments.output)
-        .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))?;
+    let unwritable = pictures::unwritable(&path, &input);
+    if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
+        return Err(Failure::Invalid(problems));
+    }
+    let mut landing = Landing::begin(&path)?;
     let sheet = effects_render::sampler(photo.bytes(), SIDE).map_err(|error| {
         Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.name()))
     })?;

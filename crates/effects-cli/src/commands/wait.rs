@@ -12,7 +12,8 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
-use crate::journal;
+use crate::input_file::InputFile;
+use crate::journal::{self, Kept};
 use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
@@ -42,14 +43,17 @@ pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> Co
     let Arguments { task_id, saving, wait_timeout } = arguments;
     let policy = Policy { wait_timeout, ..gateway::policy(global) };
     let place = Place::of(global)?;
-    let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path));
+    let gateway = Gateway::open(global, &place, policy)?;
+    // What it comes to belongs into the journal, if the task is there; so does what it was made of.
+    let kept = journal::row_of(&gateway.origin(), &task_id);
+    let input = kept.as_ref().map(Kept::input).unwrap_or_default();
+    let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path, &input));
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));
     }
-    let gateway = Gateway::open(global, &place, policy)?;
     let (begins, work_place) = (Standing::Made(task_id.clone()), place.clone());
     let object = attend(output, &place, begins, move |desk| {
-        work(desk, &gateway, &work_place, task_id, &saving)
+        work(desk, &gateway, &work_place, task_id, &saving, kept.as_ref(), &input)
     })?;
     output.note(&object.summary(&place));
     output.result(&object, &object.lines())?;
@@ -62,17 +66,17 @@ fn work(
     place: &Place,
     task: TaskId,
     saving: &Saving,
+    kept: Option<&Kept>,
+    input: &InputFile,
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
-    // What it comes to belongs into the journal, if the task is there.
-    let kept = journal::row_of(&gateway.origin(), &task);
     let result = desk.follow(client.task(task).events());
-    if let Some(kept) = &kept {
+    if let Some(kept) = kept {
         kept.settle(&result);
     }
     let effect = result?;
     let pictures = match saving.names(|| Names::default_for(None, &effect.task_id)) {
-        Some(names) => pictures::save(desk, client, place, &effect, &names, kept.as_ref())?,
+        Some(names) => pictures::save(desk, client, place, &effect, &names, input, kept)?,
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, None, None, pictures))

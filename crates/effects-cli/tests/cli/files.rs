@@ -29,6 +29,35 @@ fn an_existing_file_is_replaced_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_picture_of_another_length_than_the_service_said_is_saved_with_a_warning() {
+    let world = World::new();
+    world.accepts();
+    let length = format!("\"size\":{}", PHOTO.len());
+    let completed = String::from_utf8(world.completed_body()).unwrap();
+    world.looks([Response::json(completed.replace(&length, "\"size\":7"))]);
+    world.serves_picture();
+    let run = ["run", "glass_ball", IMAGE, "--poll", "0.05", "-o", "ball.png", "--json"];
+    let ran = world.run(&run).exits(0);
+    assert!(ran.stderr.contains("bytes where the service said 7"), "{ran:?}");
+    let picture = &ran.object()["pictures"][0];
+    assert!(picture["warning"].as_str().unwrap().contains("where the service said 7"), "{picture}");
+    assert_eq!(picture["bytes"], PHOTO.len());
+    assert!(fs::read(world.path("ball.png")).unwrap() == PHOTO);
+}
+
+#[test]
+fn a_download_that_is_repeated_is_told() {
+    let world = World::new();
+    world.accepts();
+    world.looks([world.completed()]);
+    let half = Behaviour::Truncate { response: Response::new(200).body(PHOTO), body_bytes: 1000 };
+    world.server.on("GET", "/out.png", [half]);
+    world.serves_picture();
+    let ran = world.run(&["run", "glass_ball", IMAGE, "--poll", "0.05"]).exits(0);
+    assert!(ran.stderr.contains("downloading the picture of task task-1 again in"), "{ran:?}");
+}
+
+#[test]
 fn no_download_prints_the_url_and_saves_nothing() {
     let world = World::with_service();
     let ran = world.run(&["run", "glass_ball", IMAGE, "--no-download", "--poll", "0.05"]).exits(0);

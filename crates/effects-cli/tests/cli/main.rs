@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-mod batch;
+pub(crate) mod batch;
 mod emulator;
 mod exit_codes;
 mod files;
 mod invalid;
 mod journaled;
 mod json;
+#[cfg(unix)]
+mod outputs;
 mod pace;
 mod secrets;
 #[cfg(unix)]
@@ -17,5 +19,5 @@ mod server;
 mod shell;
 #[cfg(unix)]
 mod signals;
-
+#[cfg(unix)]
 mod world;

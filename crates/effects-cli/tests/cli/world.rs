@@ -63,13 +63,17 @@ impl World {
     }
 
     pub(crate) fn completed(&self) -> Response {
-        Response::json(format!(
+        Response::json(self.completed_body())
+    }
+
+    pub(crate) fn completed_body(&self) -> Vec<u8> {
+        let (url, length) = (self.server.url("/out.png"), PHOTO.len());
+        format!(
             r#"{{"id":"task-1","status":"completed","created_at":1764000000,
-                "output":[{{"content":[{{"type":"image","url":"{}","size":{},"jobId":"j-1"}}]}}],
-                "usage":{{"cost":"0.030","discount":1}},"metadata":{{"steps":3}}}}"#,
-            self.server.url("/out.png"),
-            PHOTO.len()
-        ))
+                "output":[{{"content":[{{"type":"image","url":"{url}","size":{length},"jobId":"j-1"}}]}}],
+                "usage":{{"cost":"0.030","discount":1}},"metadata":{{"steps":3}}}}"#
+        )
+        .into_bytes()
     }
 
     /// The command, not yet started, at this world's server and in its folder.

@@ -183,3 +183,78 @@ fn a_reader_that_goes_away_misses_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!((count(&site.results(), "completed"), site.accepted_once()), (40, 40));
 }
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_a_picture_to_a_photo() {
+    let site = Site::new();
+    site.photo("here/cat.png", 1).photo("here/dog.png", 2).photo("here/owl.png", 3);
+    fs::create_dir(site.path("out")).unwrap();
+    fs::hard_link(site.path("here/dog.png"), site.path("out/hard.png")).unwrap();
+    std::os::unix::fs::symlink("../here/owl.png", site.path("out/soft.png")).unwrap();
+    site.write(
+        "here/rows.csv",
+        "template,image,out\nmy_world,cat.png,hard.png\nmy_world,cat.png,soft.png\n\
+         my_world,dog.png,new.png\nfelt_keychain,owl.png,newer.png\n",
+    );
+    let photo = |name: &str| fs::read(site.path(&format!("here/{name}"))).unwrap();
+    let before = (photo("dog.png"), photo("owl.png"));
+    let ran = site.batch("here/rows.csv", &[]).exits(2);
+    for line in [2, 3] {
+        let photo = line + 2;
+        let told = format!("line {line}: its picture would replace the photo of line {photo}");
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+    }
+    assert_eq!(site.accepted_once(), 2);
+    assert!((photo("dog.png"), photo("owl.png")) == before);
+    assert!(site.path("out/new.png").is_file() && site.path("out/newer.png").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn two_rows_whose_names_lead_to_one_file_are_told_apart() {
+    let site = Site::new();
+    site.write("out/a.png", "before");
+    std::os::unix::fs::symlink("a.png", site.path("out/b.png")).unwrap();
+    site.write(
+        "rows.csv",
+        "template,image,out\nmy_world,https://example.com/a.jpg,a.png\n\
+         my_world,https://example.com/b.jpg,b.png\n",
+    );
+    let ran = site.batch("rows.csv", &[]).exits(2);
+    assert!(ran.stderr.contains("\"b.png\" is that of line 2 too"), "{ran:?}");
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn the_batch_s_own_files_replace_no_photo_and_no_manifest() {
+    let site = Site::new();
+    site.photo("out/contact-sheet.png", 1).photo("cat.png", 2);
+    site.write("rows.csv", "template,image\nmy_world,cat.png\nmy_world,out/contact-sheet.png\n");
+    let before = fs::read(site.path("out/contact-sheet.png")).unwrap();
+    let ran = site.batch("rows.csv", &["--pilot", "2"]).exits(2);
+    assert!(ran.stderr.contains("the photo of line 3 is"), "{ran:?}");
+    assert!(fs::read(site.path("out/contact-sheet.png")).unwrap() == before);
+    assert_eq!(site.accepted_once(), 0);
+
+    // The rows themselves, under the name of what the batch writes.
+    fs::hard_link(site.path("rows.csv"), site.path("out/manifest.jsonl")).unwrap();
+    let rows = fs::read(site.path("rows.csv")).unwrap();
+    let ran = site.batch("rows.csv", &[]).exits(2);
+    assert!(ran.stderr.contains("give another folder"), "{ran:?}");
+    assert!(fs::read(site.path("rows.csv")).unwrap() == rows);
+}
+
+#[test]
+fn a_picture_of_another_length_than_the_service_said_completes_its_row_with_a_warning() {
+    let plan = "[[fault]]\non = \"create\"\nkind = \"wrong-size\"\n";
+    let site = Site::with(plan.parse().unwrap());
+    site.rows("rows.csv", 1);
+    let ran = site.batch("rows.csv", &["--json"]).exits(0);
+    let (rows, _) = told(&ran);
+    assert!(ran.stderr.contains("line 2: "), "{ran:?}");
+    let warning = rows[0]["warning"].as_str().unwrap();
+    assert!(warning.contains("bytes where the service said"), "{warning}");
+    assert!(ran.stderr.contains(warning), "{ran:?}");
+    site.pictures_are_there();
+}

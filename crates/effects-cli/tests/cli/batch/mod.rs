@@ -6,5 +6,5 @@ mod money;
 mod plan;
 #[cfg(unix)]
 mod recovery;
-mod site;
+pub(crate) mod site;
 mod stops;

@@ -1,0 +1,41 @@
+//! The photo a command reads, so that no output replaces it.
+
+use std::path::{Path, PathBuf};
+
+use effects_client::FileId;
+
+use crate::image::is_url;
+use crate::naming::Names;
+
+/// The file of a photo; none where the photo is a URL or comes through a pipe.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InputFile(Option<FileId>);
+
+impl InputFile {
+    /// The file of IMAGE as it was given: a URL, a path, or `-` for stdin.
+    pub(crate) fn of(image: Option<&str>) -> Self {
+        Self(match image {
+            None => None,
+            Some("-") => FileId::of_stdin(),
+            Some(url) if is_url(url) => None,
+            Some(path) => FileId::of(Path::new(path)),
+        })
+    }
+
+    /// Whether this path leads to it, by whatever links.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        self.0.is_some() && FileId::of(path) == self.0
+    }
+
+    /// The path for the next picture: that of the first number from `number` on that does not lead to
+    /// the photo. Counts `number` on.
+    pub(crate) fn spared(&self, names: &Names, number: &mut usize) -> PathBuf {
+        loop {
+            let path = names.path(*number);
+            *number += 1;
+            if !self.is_at(&path) {
+                return path;
+            }
+        }
+    }
+}
