@@ -3,6 +3,8 @@
 //!
 //! The crate's README documents what it prints, with `--json` above all, and its exit codes.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod attend;
 mod batch;
@@ -13,6 +15,7 @@ mod gateway;
 mod image;
 mod input_file;
 mod journal;
+mod live_line;
 mod logging;
 mod naming;
 mod output;

@@ -1,14 +1,12 @@
 //! `-v`: what the libraries tell `tracing`, on stderr. Keys never reach it.
 
-use std::io;
-
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::output::say;
+use crate::output::{LogLines, say};
 
 /// Logs from here on, if `-v` was given.
 pub(crate) fn start(verbose: u8) {
@@ -16,7 +14,7 @@ pub(crate) fn start(verbose: u8) {
         return;
     }
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| LogLines)
         .with_ansi(false)
         .with_filter(filter(verbose));
     // There is no other subscriber in this process.

@@ -1,7 +1,14 @@
 //! Results on stdout, everything else on stderr, and no panic where nobody reads either.
+//!
+//! Everything that is printed passes through here, or through [`LiveLine`](crate::live_line::LiveLine).
+//! JSON is printed as it is; every line for a person is escaped by [`printable`], since services, files
+//! and journals have a say in it.
+
+#![expect(clippy::disallowed_methods, reason = "the one place that prints")]
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use effects_core::printable;
 use serde::Serialize;
 
 use crate::args::Global;
@@ -31,33 +38,30 @@ impl Output {
     /// A reader that is gone is no error, but a result that cost money must not go with it: it is
     /// said on stderr instead.
     pub(crate) fn result(&self, object: &impl Serialize, lines: &[String]) -> Result<(), Failure> {
-        let text = if self.json {
-            let json = serde_json::to_string(object);
-            json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?
-        } else {
-            lines.join("\n")
-        };
+        let text = self.text(object, lines)?;
         if text.is_empty() {
             return Ok(());
         }
-        match write_line(&mut io::stdout().lock(), &text) {
+        match write_text(&mut io::stdout().lock(), &text) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                say(&format!("nobody reads stdout; the result: {text}"));
+                say(&format!("nobody reads stdout; the result: {}", text.replace('\n', ", ")));
                 Ok(())
             }
             Err(error) => Err(Failure::Unforeseen(format!(
-                "stdout cannot be written: {error}; the result: {text}"
+                "stdout cannot be written: {error}; the result: {}",
+                text.replace('\n', ", ")
             ))),
         }
     }
 
     /// Prints one of many results that can be had again. Says whether anybody reads on.
-    pub(crate) fn listing(&self, object: &impl Serialize, line: &str) -> Result<bool, Failure> {
-        let json = || serde_json::to_string(object);
-        let text = if self.json { json() } else { Ok(line.to_owned()) };
-        let text = text.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?;
-        match write_line(&mut io::stdout().lock(), &text) {
+    pub(crate) fn listing(
+        &self,
+        object: &impl Serialize,
+        lines: &[String],
+    ) -> Result<bool, Failure> {
+        match write_text(&mut io::stdout().lock(), &self.text(object, lines)?) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
             Err(error) => Err(Failure::Unforeseen(format!("stdout cannot be written: {error}"))),
@@ -65,14 +69,14 @@ impl Output {
     }
 
     /// Prints one of many results that are written down elsewhere too, so that a reader that is gone
-    /// misses nothing.
-    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        match write_line(&mut io::stdout().lock(), text) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(Failure::Unforeseen(format!("stdout cannot be written: {error}")))
-            }
-            _ => Ok(()),
-        }
+    /// misses nothing: a line for a person.
+    pub(crate) fn line(&self, line: &str) -> Result<(), Failure> {
+        print(printable(line).as_bytes(), true)
+    }
+
+    /// Prints such a result as the JSON that it is.
+    pub(crate) fn json_line(&self, json: &str) -> Result<(), Failure> {
+        print(json.as_bytes(), true)
     }
 
     /// Says something that a person must know, quiet or not.
@@ -97,22 +101,70 @@ impl Output {
             error_object(&failure.object());
         }
     }
+
+    fn text(&self, object: &impl Serialize, lines: &[String]) -> Result<String, Failure> {
+        if self.json {
+            let json = serde_json::to_string(object);
+            return json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")));
+        }
+        let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
+        Ok(lines.join("\n"))
+    }
+}
+
+/// Whether a person reads stdout.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Prints a script of this command's own: nothing in it comes from outside.
+pub(crate) fn script(script: &[u8]) -> Result<(), Failure> {
+    print(script, false)
 }
 
 /// Prints an error's object on stdout. It was said on stderr too, so a reader that is gone misses
 /// nothing.
 pub(crate) fn error_object(object: &ErrorObject<'_>) {
     if let Ok(text) = serde_json::to_string(object) {
-        let _ = write_line(&mut io::stdout().lock(), &text);
+        let _ = write_text(&mut io::stdout().lock(), &text);
     }
 }
 
 /// Says something on stderr, come what may. Where stderr is gone there is nobody to tell.
-pub(crate) fn say(text: &str) {
-    let _ = write_line(&mut io::stderr().lock(), text);
+pub(crate) fn say(line: &str) {
+    let _ = write_text(&mut io::stderr().lock(), &printable(line));
 }
 
-fn write_line(to: &mut impl Write, text: &str) -> io::Result<()> {
+/// Writes lines of a log on stderr: each write is an event, and ends with a line break.
+#[derive(Debug)]
+pub(crate) struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        say(text.strip_suffix('\n').unwrap_or(&text));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Prints on stdout; a reader that is gone is no error.
+fn print(text: &[u8], ends_line: bool) -> Result<(), Failure> {
+    let mut whole = text.to_vec();
+    whole.extend(ends_line.then_some(b'\n'));
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(&whole).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Unforeseen(format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_text(to: &mut impl Write, text: &str) -> io::Result<()> {
     // One write a line: lines of several processes do not mix.
     to.write_all(format!("{text}\n").as_bytes())?;
     to.flush()

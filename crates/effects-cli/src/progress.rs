@@ -3,64 +3,46 @@
 use std::time::Duration;
 
 use effects_core::Event;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output::{Output, say};
+use crate::live_line::LiveLine;
+use crate::output::Output;
 
 /// Shows how a command gets on, on stderr.
 pub(crate) struct Progress {
-    output: Output,
-    live: Option<ProgressBar>,
+    verbose: bool,
+    live: LiveLine,
 }
 
 impl Progress {
     /// A display that begins now.
     pub(crate) fn new(output: &Output) -> Self {
-        let live = output.is_live().then(|| {
-            let bar = ProgressBar::new_spinner();
-            // No colours: there is nothing for NO_COLOR to switch off.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self { output: *output, live }
+        let live = LiveLine::new(output, Duration::from_millis(120));
+        Self { verbose: output.verbose, live }
     }
 
     /// Shows an event.
-    pub(crate) fn tell(&mut self, event: &Event) {
-        if self.output.verbose {
+    pub(crate) fn tell(&self, event: &Event) {
+        match event {
             // The log has it.
-            return;
-        }
-        match (event, &self.live) {
-            (Event::Running { .. }, Some(bar)) => bar.set_message(event.to_string()),
-            // A line for each look would drown what matters.
-            (Event::Running { .. }, None) => {}
-            (event, _) => self.note(&event.to_string()),
+            _ if self.verbose => {}
+            // Where there is no live line, a line for each look would drown what matters.
+            Event::Running { .. } => self.live.show(&event.to_string()),
+            event => self.live.note(&event.to_string()),
         }
     }
 
     /// Says something above the live line.
     pub(crate) fn note(&self, text: &str) {
-        if !self.output.quiet {
-            self.urge(text);
-        }
+        self.live.note(text);
     }
 
     /// Says something that a person must know, quiet or not.
     pub(crate) fn urge(&self, text: &str) {
-        match &self.live {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
-        }
+        self.live.urge(text);
     }
 
     /// Takes the live line away.
     pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.live {
-            bar.finish_and_clear();
-        }
+        self.live.clear();
     }
 }

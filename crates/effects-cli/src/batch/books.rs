@@ -67,7 +67,7 @@ impl<'a> Books<'a> {
         }
         let output = self.batch.output;
         if self.batch.prints() {
-            live.aside(|| output.line(&json))?;
+            live.aside(|| output.json_line(&json))?;
         }
         if report.status != Status::Completed {
             self.said += 1;
@@ -155,7 +155,8 @@ impl<'a> Books<'a> {
         output.note(&object.words());
         if self.batch.prints() {
             let json = serde_json::to_string(&object);
-            output.line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
+            output
+                .json_line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
         }
         Ok(Done::Code(exit_code))
     }

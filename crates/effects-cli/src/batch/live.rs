@@ -2,74 +2,49 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use super::report::Status;
 use super::tally::Tally;
-use crate::output::{Output, say};
+use crate::live_line::LiveLine;
+use crate::output::Output;
 
 /// The live line of a batch, on stderr.
-pub(crate) struct Live {
-    quiet: bool,
-    bar: Option<ProgressBar>,
-}
+pub(crate) struct Live(LiveLine);
 
 impl Live {
     pub(crate) fn new(output: &Output) -> Self {
-        let bar = output.is_live().then(|| {
-            let bar = ProgressBar::new_spinner();
-            // No colours: there is nothing for NO_COLOR to switch off.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
-        Self { quiet: output.quiet, bar }
+        Self(LiveLine::new(output, Duration::from_millis(250)))
     }
 
     /// Shows how far it is.
     pub(crate) fn show(&self, tally: &Tally, running: usize, rows: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(words(tally, running, rows));
+        if self.0.is_drawn() {
+            self.0.show(&words(tally, running, rows));
         }
     }
 
     /// Says what is being done before there are numbers.
     pub(crate) fn doing(&self, what: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(what.to_owned());
-        }
+        self.0.show(what);
     }
 
     /// Says something above the live line.
     pub(crate) fn note(&self, text: &str) {
-        if !self.quiet {
-            self.urge(text);
-        }
+        self.0.note(text);
     }
 
     /// Says something that a person must know, quiet or not.
     pub(crate) fn urge(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
-        }
+        self.0.urge(text);
     }
 
     /// Does something to stdout, which may be the same terminal.
     pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(act),
-            None => act(),
-        }
+        self.0.aside(act)
     }
 
     /// Takes the live line away.
     pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.0.clear();
     }
 }
 

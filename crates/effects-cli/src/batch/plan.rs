@@ -57,7 +57,7 @@ impl Batch<'_> {
         }
         for (json, line) in &bad {
             if self.output.json {
-                self.output.line(json)?;
+                self.output.json_line(json)?;
             } else {
                 self.output.line(line)?;
             }

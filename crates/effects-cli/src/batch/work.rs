@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{IsTerminal, stdout};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
@@ -24,7 +23,7 @@ use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::Output;
+use crate::output::{Output, stdout_is_terminal};
 use crate::signals;
 use crate::values::usd;
 
@@ -159,7 +158,7 @@ impl Batch<'_> {
         let prints = self.prints();
         for report in &bad {
             if prints {
-                self.output.line(&report.json())?;
+                self.output.json_line(&report.json())?;
             }
             self.output.urge(&report.line());
         }
@@ -191,7 +190,7 @@ impl Batch<'_> {
 
     /// Whether each row is printed as an object: always with `--json`, and where no person reads.
     pub(super) fn prints(&self) -> bool {
-        self.output.json || !stdout().is_terminal()
+        self.output.json || !stdout_is_terminal()
     }
 
     /// What begins the rows, on a thread of its own.

@@ -1,13 +1,11 @@
 //! `effects completions`: a script that teaches a shell this command.
 
-use std::io::{self, Write};
-
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Cli;
 use crate::commands::{CommandResult, Done};
-use crate::failure::Failure;
+use crate::output;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -24,9 +22,5 @@ pub(crate) fn completions(arguments: &Arguments) -> CommandResult {
     // Into memory first: the generator panics where nobody reads.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "effects", &mut script);
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(&script).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::system(error)),
-        _ => Ok(Done::Well),
-    }
+    output::script(&script).map(|()| Done::Well)
 }

@@ -65,7 +65,7 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         None => totals(spend),
     };
     for object in objects {
-        if !output.listing(&object, &object.line())? {
+        if !output.listing(&object, &[object.line()])? {
             break;
         }
     }

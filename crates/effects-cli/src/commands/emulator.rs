@@ -147,7 +147,15 @@ fn read_plan(path: &Path) -> Result<FaultPlan, Error> {
         Error::new(ErrorKind::Misconfigured, format!("--faults {}: {why}", path.display()))
     };
     let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    text.parse().map_err(|error: BadPlan| fail(error.to_string()))
+    text.parse().map_err(|error: BadPlan| fail(one_line(&error)))
+}
+
+/// What is wrong with a plan, without the drawing that points at it.
+fn one_line(error: &BadPlan) -> String {
+    let error = error.to_string();
+    let is_drawing = |line: &&str| line.chars().all(|c| " |^".contains(c));
+    let words: Vec<&str> = error.lines().filter(|line| !is_drawing(line)).map(str::trim).collect();
+    words.join("; ")
 }
 
 fn spelt<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {

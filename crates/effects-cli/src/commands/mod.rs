@@ -17,7 +17,7 @@ pub(crate) mod wait;
 
 use std::ffi::OsString;
 
-use effects_core::ErrorKind;
+use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
 use crate::failure::{ErrorObject, Failure};
@@ -82,10 +82,27 @@ impl From<Done> for u8 {
 /// What every command returns.
 pub(crate) type CommandResult = Result<Done, Failure>;
 
+/// Prints what clap says of a command line, in its colours. It repeats what was typed, so that is
+/// read once more with what a terminal would obey escaped.
+fn print(error: &clap::Error, arguments: &[OsString]) {
+    let escape = |argument: &OsString| printable(&argument.to_string_lossy()).into_owned().into();
+    let escaped: Vec<OsString> = arguments.iter().map(escape).collect();
+    let told = if escaped == arguments {
+        // Where nobody reads there is nobody to help.
+        return drop(error.print());
+    } else {
+        Cli::read(&escaped).err()
+    };
+    match told {
+        Some(told) => drop(told.print()),
+        // What cannot be read is what was escaped.
+        None => error.to_string().lines().for_each(output::say),
+    }
+}
+
 /// A command line that cannot be read, or that asks for help.
 fn misread(error: &clap::Error, arguments: &[OsString]) -> u8 {
-    // Where nobody reads there is nobody to help.
-    let _ = error.print();
+    print(error, arguments);
     if !error.use_stderr() {
         return 0;
     }

@@ -82,16 +82,11 @@ fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
     if report.status != Status::Completed {
         live.urge(&report.line());
     }
-    let mut lines = Vec::new();
     if output.json {
-        lines.push(report.json());
-    } else {
-        lines.extend(report.paths.iter().map(|path| path.display().to_string()));
+        return live.aside(|| output.json_line(&report.json()));
     }
-    for line in lines {
-        live.aside(|| output.line(&line))?;
-    }
-    Ok(())
+    let mut paths = report.paths.iter();
+    paths.try_for_each(|path| live.aside(|| output.line(&path.display().to_string())))
 }
 
 /// Tasks followed at once.

@@ -71,7 +71,7 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
     };
     each(&*store, Filter { which, ..Filter::default() }, |record| {
         let object = TaskObject::of(record);
-        output.listing(&object, &object.line())
+        output.listing(&object, &object.lines())
     })?;
     Ok(Done::Well)
 }
@@ -134,22 +134,22 @@ impl<'a> TaskObject<'a> {
         }
     }
 
-    fn line(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         let cost = self.cost.map(|cost| format!("  {cost} USD")).unwrap_or_default();
         let task = self.task_id.unwrap_or("-");
         let name = self.key.unwrap_or(self.image);
         let path =
             self.paths.first().map(|path| format!("  {}", path.display())).unwrap_or_default();
-        let mut line = format!(
+        let mut lines = vec![format!(
             "{}  {:9}  {task}  {}  {name}{cost}{path}",
             self.row, self.standing, self.template
-        );
-        for attempt in self.attempts {
-            line.push_str(&format!(
-                "\n    sent at {} with X-Request-Id {} and Idempotency-Key {}",
+        )];
+        lines.extend(self.attempts.iter().map(|attempt| {
+            format!(
+                "    sent at {} with X-Request-Id {} and Idempotency-Key {}",
                 attempt.at, attempt.request_id, attempt.idempotency_key
-            ));
-        }
-        line
+            )
+        }));
+        lines
     }
 }

@@ -20,4 +20,5 @@ mod shell;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
+mod terminal;
 mod world;

@@ -1,0 +1,70 @@
+//! The line on stderr that redraws itself while a command runs, on a terminal.
+
+use std::time::Duration;
+
+use effects_core::printable;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output::{Output, say};
+
+/// The live line of a command; without a terminal, or where it is to be quiet, it is never drawn.
+pub(crate) struct LiveLine {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl LiveLine {
+    /// A line that is drawn this often.
+    pub(crate) fn new(output: &Output, every: Duration) -> Self {
+        let bar = output.is_live().then(|| {
+            let bar = ProgressBar::new_spinner();
+            // No colours: there is nothing for NO_COLOR to switch off.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(every);
+            bar
+        });
+        Self { quiet: output.quiet, bar }
+    }
+
+    /// Whether it is drawn.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Shows this in place of what it showed before.
+    pub(crate) fn show(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            #[expect(clippy::disallowed_methods, reason = "it is escaped here")]
+            bar.set_message(printable(text).into_owned());
+        }
+    }
+
+    /// Says something above it, unless it is to be quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.urge(text);
+        }
+    }
+
+    /// Says something above it that a person must know, quiet or not.
+    pub(crate) fn urge(&self, text: &str) {
+        self.aside(|| say(text));
+    }
+
+    /// Does something to stdout or stderr, which may be the same terminal.
+    pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
+    }
+
+    /// Takes it away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
