@@ -22,12 +22,16 @@ where
         PyRuntimeError::new_err(format!("the machine has no thread to give: {error}"))
     })?;
     received(py, told)?
+        .1
         .ok_or_else(|| PyRuntimeError::new_err("a thread of the package panicked: see stderr"))
 }
 
-/// Waits without the interpreter's lock for what another thread tells, and answers signals on the way;
-/// `None` where nothing comes any more.
-pub fn received<T: Send>(py: Python<'_>, mut told: Receiver<T>) -> PyResult<Option<T>> {
+/// Waits without the interpreter's lock for what another thread tells next, and answers signals on the
+/// way; `None` where nothing comes any more. The receiver comes back with it.
+pub fn received<T: Send>(
+    py: Python<'_>,
+    mut told: Receiver<T>,
+) -> PyResult<(Receiver<T>, Option<T>)> {
     loop {
         let received;
         (told, received) = py.detach(move || {
@@ -35,9 +39,9 @@ pub fn received<T: Send>(py: Python<'_>, mut told: Receiver<T>) -> PyResult<Opti
             (told, received)
         });
         match received {
-            Ok(received) => return Ok(Some(received)),
+            Ok(received) => return Ok((told, Some(received))),
             Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => return Ok((told, None)),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::note::Note;
 use crate::operation::given_up;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
+use crate::warnings::{Warnings, telling};
 
 /// A client's kind of journal.
 pub type Journal = Arc<dyn AsyncJournal>;
@@ -210,7 +211,8 @@ impl Drawer {
                 self.runtime.spawn(async move {
                     let begun = Instant::now();
                     let result = attend(&client, &ledger, &row).await;
-                    end(&tell, given, made(&client, result, fetch, template, begun).await);
+                    let made = made(&client, result, fetch, template, begun);
+                    end(&tell, given, telling(Some(Warnings::Rows(tell.clone())), made).await);
                 });
                 Ok(None)
             }

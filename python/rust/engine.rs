@@ -18,7 +18,7 @@ use crate::purse::Purse;
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
-use crate::value::{Submitted, Value, task_id};
+use crate::value::{Submitted, Value, fetch_picture, task_id, warn};
 use crate::watch::Events;
 use crate::{failure, journal, runtime};
 
@@ -348,8 +348,8 @@ impl Engine {
         let note = Note::about(Arc::clone(&self.base), picture.task_id.clone());
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
-                Some(path) => Value::Path(client.download(&picture, path).await?),
-                None => Value::Bytes(client.fetch(&picture).await?),
+                Some(path) => Value::Path(client.download_with(&picture, path, warn).await?),
+                None => Value::Bytes(fetch_picture(&client, &picture).await?),
             })
         }))
     }

@@ -18,6 +18,7 @@ mod drawer;
 mod emulator;
 mod engine;
 mod failure;
+mod file;
 mod handle;
 mod journal;
 mod mailbox;
@@ -33,6 +34,7 @@ mod single;
 mod stake;
 mod submission;
 mod value;
+mod warnings;
 mod watch;
 
 use pyo3::prelude::*;
@@ -50,6 +52,8 @@ mod _native {
     use super::emulator::Gateway;
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::file::{printable, write_file};
     #[pymodule_export]
     use super::handle::Handle;
     #[pymodule_export]

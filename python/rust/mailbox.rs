@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 
 use crate::failure;
 use crate::value::Value;
+use crate::warnings;
 
 /// The box of one event loop.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -22,8 +23,14 @@ pub struct Mailbox {
     reader: UnixStream,
 }
 
-/// A result, and the future that waits for it.
-type Arrived = (Py<PyAny>, Result<Value, Error>);
+/// What arrives.
+#[derive(Debug)]
+enum Arrived {
+    /// A result, and the future that waits for it.
+    Result(Py<PyAny>, Result<Value, Error>),
+    /// To be logged.
+    Warning(String),
+}
 
 /// The side of the runtime's thread.
 #[derive(Debug)]
@@ -35,9 +42,18 @@ pub struct Shared {
 impl Shared {
     /// Puts a result into the box, with the future that waits for it.
     pub fn put(&self, future: Py<PyAny>, result: Result<Value, Error>) {
+        self.arrive(Arrived::Result(future, result));
+    }
+
+    /// Puts a warning into the box.
+    pub fn warn(&self, text: String) {
+        self.arrive(Arrived::Warning(text));
+    }
+
+    fn arrive(&self, what: Arrived) {
         let was_empty = {
             let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-            arrived.push((future, result));
+            arrived.push(what);
             arrived.len() == 1
         };
         if was_empty {
@@ -63,7 +79,8 @@ impl Mailbox {
         self.reader.as_raw_fd()
     }
 
-    /// Everything that arrived, as (future, result, error): one of the latter two is `None`.
+    /// Every result that arrived, as (future, result, error): one of the latter two is `None`. Warnings
+    /// are logged.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Letter<'py>>> {
         let mut bytes = [0; 64];
         // Emptied before the box is: what arrives after that writes again.
@@ -79,19 +96,27 @@ impl Mailbox {
             let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *arrived)
         };
-        let letter = |(future, result): Arrived| {
-            let future = future.into_bound(py);
-            match result {
-                Ok(value) => Ok(match value.into_python(py) {
-                    Ok(value) => (future, Some(value), None),
-                    Err(error) => {
-                        (future, None, Some(error.into_value(py).into_bound(py).into_any()))
+        let mut letters = Vec::with_capacity(arrived.len());
+        for arrived in arrived {
+            let (future, result) = match arrived {
+                Arrived::Result(future, result) => (future.into_bound(py), result),
+                Arrived::Warning(text) => {
+                    // A handler that raises must not keep results from whoever waits for them.
+                    if let Err(error) = warnings::log(py, &text) {
+                        error.write_unraisable(py, None);
                     }
-                }),
-                Err(error) => Ok((future, None, Some(failure::object(py, &error)?))),
-            }
-        };
-        arrived.into_iter().map(letter).collect()
+                    continue;
+                }
+            };
+            letters.push(match result.map(|value| value.into_python(py)) {
+                Ok(Ok(value)) => (future, Some(value), None),
+                Ok(Err(error)) => {
+                    (future, None, Some(error.into_value(py).into_bound(py).into_any()))
+                }
+                Err(error) => (future, None, Some(failure::object(py, &error)?)),
+            });
+        }
+        Ok(letters)
     }
 }
 

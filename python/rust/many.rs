@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use effects_client::{Ending, Found, Ledger, OpenRow};
 use effects_core::{
-    BaseUrl, Effect, Error, ErrorKind, MemoryStore, Occurrences, Origin, Row, SpendBy, TaskId,
-    Template, Widths,
+    BaseUrl, Effect, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Row, SpendBy,
+    TaskId, Template, Widths, printable,
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
@@ -31,7 +31,8 @@ use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
 use crate::stake::Lent;
-use crate::value::{Made, Value};
+use crate::value::{Made, Value, warn};
+use crate::warnings::{Warnings, telling};
 
 /// What many rows have in common.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub enum Funds {
 pub enum RowEnd {
     /// Its number, what Python gave for it, and its effect or what went wrong.
     Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
+    /// Something odd, to be logged; no row ends with it.
+    Warning(String),
     /// The iterator raised: no more rows come.
     Broken(PyErr),
     /// All of it could not be begun, or the journal not be written to its end.
@@ -158,7 +161,12 @@ impl Many {
         }
         let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
         Ok(Operation::new(None, async move {
-            let end = ends.lock().await.next().await;
+            let end = loop {
+                match ends.lock().await.next().await {
+                    Some(RowEnd::Warning(text)) => warn(Event::Warning { message: text }),
+                    end => break end,
+                }
+            };
             if matches!(end, Some(RowEnd::Ended(..))) {
                 shared.permits.add_permits(1);
             }
@@ -264,9 +272,10 @@ impl Shared {
         }
         if let Some(journal) = &self.journal {
             let path = journal.display();
-            hints.push(format!(
+            let hint = format!(
                 "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
-            ));
+            );
+            hints.push(printable(&hint).into_owned());
         }
         hints.join("\n")
     }
@@ -330,7 +339,8 @@ async fn finish_all(
         let ledger = ledger.clone();
         finishing.spawn(async move {
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
-            let end = made(&client, result, fetch, open.template, open.begun).await;
+            let made = made(&client, result, fetch, open.template, open.begun);
+            let end = telling(Some(Warnings::Rows(tell.clone())), made).await;
             // Nobody takes it any more, but the journal has it.
             let _ = tell.send(RowEnd::Ended(open.row, open.job, end));
         });

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{Admission, AsyncJournal, BaseUrl, Entry, Fact, JournalError, RowEnd, TaskId};
+use effects_core::{
+    Admission, AsyncJournal, BaseUrl, Entry, Fact, JournalError, RowEnd, TaskId, printable,
+};
 use pyo3::prelude::*;
 
 /// Submissions of this process whose answers are still to come.
@@ -65,7 +67,7 @@ impl Note {
         {
             say(&format!(
                 "the submission with X-Request-Id {request_id} got no answer that tells its fate: its \
-                 task may exist and may be billed\n"
+                 task may exist and may be billed"
             ));
         }
         settle(&mut known);
@@ -87,7 +89,8 @@ impl Note {
         let known = self.know();
         match (&known.task, known.posting.as_deref()) {
             (Some(task), _) => {
-                format!("task {task} goes on; resume with: {}", self.base.resume_line(task))
+                let line = self.base.resume_line(task);
+                printable(&format!("task {task} goes on; resume with: {line}")).into_owned()
             }
             (None, Some(Posting { request_id })) => format!(
                 "a submission is under way (X-Request-Id {request_id}) and runs to its answer; \
@@ -120,9 +123,7 @@ impl Note {
                 settle(&mut known);
                 if self.abandoned.load(Ordering::SeqCst) {
                     let line = self.base.resume_line(task_id);
-                    say(&format!(
-                        "task {task_id} was submitted and goes on; resume with: {line}\n"
-                    ));
+                    say(&format!("task {task_id} was submitted and goes on; resume with: {line}"));
                 }
             }
             _ => settle(&mut known),
@@ -136,7 +137,7 @@ impl Note {
 
 /// One write, so that words do not mix; where stderr is gone nobody listens.
 fn say(line: &str) {
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(format!("{}\n", printable(line)).as_bytes());
 }
 
 fn settle(known: &mut Known) {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_core::{Error, ErrorKind};
@@ -16,6 +16,7 @@ use crate::note::Note;
 use crate::runtime;
 use crate::single::{Joined, Launch};
 use crate::value::Value;
+use crate::warnings::{self, Warnings, telling};
 
 /// What an operation does on the runtime's thread.
 enum Work {
@@ -67,7 +68,7 @@ impl Operation {
             State::Made(work) => match *work {
                 Work::Alone(work) => {
                     let task = runtime.spawn(async move {
-                        let result = work.await;
+                        let result = telling(address.warnings(), work).await;
                         address.deliver(result);
                     });
                     State::Started(task.abort_handle())
@@ -93,9 +94,18 @@ impl Operation {
 impl Operation {
     /// Does it, without the interpreter's lock, and answers signals on the way.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (tell, told) = sync_channel(1);
+        let (tell, mut told) = channel();
         self.send_to(py, Address::Thread(Some(tell)))?;
-        match received(py, told)?.unwrap_or_else(|| Err(given_up())) {
+        let result = loop {
+            let word;
+            (told, word) = received(py, told)?;
+            match word {
+                Some(Word::Warning(text)) => warnings::log(py, &text)?,
+                Some(Word::Result(result)) => break *result,
+                None => break Err(given_up()),
+            }
+        };
+        match result {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),
         }
@@ -130,9 +140,17 @@ impl std::fmt::Debug for Operation {
     }
 }
 
+/// What a thread that waits is told.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// To be logged; the result is still to come.
+    Warning(String),
+    Result(Box<Result<Value, Error>>),
+}
+
 /// Where a result goes. Dropped half-way, it says so itself.
 pub(crate) enum Address {
-    Thread(Option<SyncSender<Result<Value, Error>>>),
+    Thread(Option<Sender<Word>>),
     Box(Option<(Arc<Shared>, Py<PyAny>)>),
 }
 
@@ -141,14 +159,24 @@ impl Address {
         match self {
             Self::Thread(tell) => {
                 if let Some(tell) = tell.take() {
-                    // The channel has room for the one result; a reader that left wants none.
-                    let _ = tell.try_send(result);
+                    // A reader that left wants none.
+                    let _ = tell.send(Word::Result(Box::new(result)));
                 }
             }
             Self::Box(place) => {
                 if let Some((mailbox, future)) = place.take() {
                     mailbox.put(future, result);
                 }
+            }
+        }
+    }
+
+    /// Where warnings go that come before the result.
+    pub fn warnings(&self) -> Option<Warnings> {
+        match self {
+            Self::Thread(tell) => tell.clone().map(Warnings::Thread),
+            Self::Box(place) => {
+                place.as_ref().map(|(mailbox, _)| Warnings::Mailbox(Arc::clone(mailbox)))
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::purse::Purse;
 use crate::stake::Reserved;
 use crate::submission::Order;
 use crate::value::{Made, Value};
+use crate::warnings::telling;
 
 /// One submission by itself, checked.
 pub(crate) struct Single {
@@ -243,7 +244,8 @@ impl Waiter for Runner {
             Ok(effect) if self.fetch && !self.note.is_abandoned() => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let made = Made::fetched(&client, effect, true, template, begun).await;
+                    let fetched = Made::fetched(&client, effect, true, template, begun);
+                    let made = telling(address.warnings(), fetched).await;
                     address.deliver(made.map(Value::Effect));
                 });
             }

@@ -7,12 +7,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
 use effects_reqwest::{Client, TaskHandle};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::failure;
 use crate::handle::Handle;
 use crate::many::RowEnd;
+use crate::warnings;
 
 /// What an operation comes to.
 #[derive(Debug)]
@@ -68,10 +70,22 @@ impl Made {
         let mut fetched = Vec::new();
         if fetch {
             for picture in &effect.pictures {
-                fetched.push(client.fetch(picture).await?);
+                fetched.push(fetch_picture(client, picture).await?);
             }
         }
         Ok(Self::new(effect, fetched, template, begun))
+    }
+}
+
+/// A picture's bytes; what is odd on the way is told to whoever waits.
+pub(crate) async fn fetch_picture(client: &Client, picture: &Picture) -> Result<Bytes, Error> {
+    client.fetch_with(picture, warn).await
+}
+
+/// Tells what is odd about a download to whoever waits.
+pub(crate) fn warn(event: Event) {
+    if let Some(warnings) = warnings::here() {
+        warnings.tell(&event);
     }
 }
 
@@ -115,6 +129,8 @@ fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
         Some(RowEnd::Broken(error)) => return Err(error),
+        // `Many::next` passes these on.
+        Some(RowEnd::Warning(text)) => return Err(PyRuntimeError::new_err(text)),
         Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
         Some(RowEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
         Some(RowEnd::Ended(number, job, Err(error))) => {

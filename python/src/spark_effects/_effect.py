@@ -2,7 +2,8 @@
 
 import os
 
-from ._values import place
+from . import _native
+from ._values import place, refused
 
 __all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
@@ -91,7 +92,7 @@ class ServiceError(_Record):
 
     def __str__(self):
         words = self.message or "no reason given"
-        return f"{words} ({self.code})" if self.code else words
+        return _native.printable(f"{words} ({self.code})" if self.code else words)
 
     def __repr__(self):
         return f"ServiceError(code={self.code!r}, message={self.message!r})"
@@ -107,14 +108,16 @@ class Picture(_Record):
         job_id: the service's "remote job ID".
     """
 
-    __slots__ = ("task_id", "url", "size", "job_id", "_bytes")
+    __slots__ = ("task_id", "url", "size", "job_id", "_bytes", "_photo")
 
-    def __init__(self, task_id, url, size=None, job_id=None, data=None):
+    def __init__(self, task_id, url, size=None, job_id=None, data=None, photo=None):
         _set(self, "task_id", task_id)
         _set(self, "url", url)
         _set(self, "size", size)
         _set(self, "job_id", job_id)
         _set(self, "_bytes", data)
+        # The file it was made of, which it must not replace.
+        _set(self, "_photo", photo)
 
     @property
     def fetched(self):
@@ -129,7 +132,7 @@ class Picture(_Record):
         """
         if self._bytes is None:
             raise ValueError(
-                f"the picture of task {self.task_id} was not fetched: "
+                f"the picture of task {_native.printable(self.task_id)} was not fetched: "
                 "use client.fetch(picture), or client.download(picture, path)"
             )
         return self._bytes
@@ -137,26 +140,30 @@ class Picture(_Record):
     def save(self, path):
         """Writes its bytes to a file, which appears whole or not at all; returns the path.
 
+        A device or a pipe is written to, and a symbolic link stays one.
+
         Raises:
             ValueError: they were not fetched: use ``client.download(picture, path)``.
+            InvalidRequest: the path is the photo that the picture was made of.
             OSError: the file cannot be written.
         """
         data = self.bytes()
         if path is None:
             raise TypeError("path is None: give a path, as text or a Path")
+        target = self._place(path)
+        _native.write_file(target, data)
+        return target
+
+    def _place(self, path):
+        """A path as text, unless it leads to the photo that the picture was made of."""
         target = place("path", path)
-        folder, name = os.path.split(target)
-        temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
         try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+            is_photo = self._photo is not None and os.path.samefile(self._photo, target)
+        except OSError:
+            # One of them is not there.
+            is_photo = False
+        if is_photo:
+            raise refused("path", path, "it is the photo the picture was made of; give another")
         return target
 
     def image(self):
@@ -189,7 +196,7 @@ class Picture(_Record):
 
     def __repr__(self):
         state = f"{len(self._bytes)} bytes" if self.fetched else "not fetched"
-        return f"<Picture of task {self.task_id}: {self.url}, {state}>"
+        return _native.printable(f"<Picture of task {self.task_id}: {self.url}, {state}>")
 
 
 class Effect(_Record):
@@ -216,17 +223,19 @@ class Effect(_Record):
         "_raw",
         "template",
         "elapsed",
+        "_photo",
     )
 
-    def __init__(self, task_id, pictures, usage, metadata, warning, raw, template, elapsed):
+    def __init__(self, task_id, pictures, usage, metadata, warning, raw, template, elapsed, photo=None):
         _set(self, "task_id", task_id)
-        _set(self, "pictures", tuple(_made(Picture, one) for one in pictures))
+        _set(self, "pictures", tuple(_of_photo(_made(Picture, one), photo) for one in pictures))
         _set(self, "usage", _made(Usage, usage))
         _set(self, "_metadata", metadata)
         _set(self, "warning", warning and _made(ServiceError, warning))
         _set(self, "_raw", raw)
         _set(self, "template", template)
         _set(self, "elapsed", elapsed)
+        _set(self, "_photo", photo)
 
     @property
     def metadata(self):
@@ -246,9 +255,8 @@ class Effect(_Record):
             ValueError: there are several.
         """
         if len(self.pictures) != 1:
-            raise ValueError(
-                f"task {self.task_id} has {len(self.pictures)} pictures: choose one of effect.pictures"
-            )
+            task = _native.printable(self.task_id)
+            raise ValueError(f"task {task} has {len(self.pictures)} pictures: choose one of effect.pictures")
         return self.pictures[0]
 
     @property
@@ -273,7 +281,7 @@ class Effect(_Record):
         cost = f", {self.usage.cost} USD" if self.usage.cost is not None else ""
         count = len(self.pictures)
         pictures = "1 picture" if count == 1 else f"{count} pictures"
-        return f"<Effect{what} of task {self.task_id}: {pictures}{cost}>"
+        return _native.printable(f"<Effect{what} of task {self.task_id}: {pictures}{cost}>")
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         from . import _display
@@ -283,6 +291,13 @@ class Effect(_Record):
 
 def _made(kind, facts):
     return facts if isinstance(facts, kind) else kind(*facts)
+
+
+def _of_photo(picture, photo):
+    """The picture, which knows the photo it was made of."""
+    if photo is None or picture._photo is not None:
+        return picture
+    return Picture(*picture._facts()[:-1], photo=photo)
 
 
 class TaskStatus(_Record):
@@ -347,7 +362,7 @@ class TaskStatus(_Record):
 
     def __repr__(self):
         progress = "" if self.progress is None else f", {self.progress:.0%}"
-        return f"<TaskStatus of task {self.task_id}: {self.status}{progress}>"
+        return _native.printable(f"<TaskStatus of task {self.task_id}: {self.status}{progress}>")
 
 
 class Event(_Record):

@@ -42,6 +42,7 @@ class Picture(_Record):
         size: int | None = None,
         job_id: str | None = None,
         data: builtins.bytes | None = None,
+        photo: str | None = None,
     ) -> None: ...
     @property
     def fetched(self) -> bool: ...
@@ -72,6 +73,7 @@ class Effect(_Record):
         raw: str,
         template: str | None,
         elapsed: float | None,
+        photo: str | None = None,
     ) -> None: ...
     @property
     def metadata(self) -> Any: ...

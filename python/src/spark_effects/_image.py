@@ -2,7 +2,7 @@
 
 import os
 
-__all__ = ["plain_image"]
+__all__ = ["photo_path", "plain_image"]
 
 
 def plain_image(image):
@@ -29,6 +29,19 @@ def plain_image(image):
         f"image is {type(image).__name__!r}: give a URL, a path, bytes, a binary file, a PIL image, "
         "or a numpy array of height x width x 3 or 4 of uint8"
     )
+
+
+def photo_path(image):
+    """The file a picture comes from, whole; ``None`` where it comes from none that is known."""
+    if isinstance(image, (str, os.PathLike)):
+        plain = plain_image(image)
+        path = plain[0] if isinstance(plain, tuple) else None
+    elif isinstance(image, (bytes, bytearray, memoryview)):
+        path = None
+    else:
+        # A file that is open, or what Pillow opened one for.
+        path = getattr(image, "name", None) or getattr(image, "filename", None)
+    return os.path.abspath(path) if path and isinstance(path, str) else None
 
 
 def _url(image):

@@ -1,7 +1,7 @@
 from os import PathLike
 from typing import Any, Protocol
 
-__all__ = ["plain_image"]
+__all__ = ["photo_path", "plain_image"]
 
 class _File(Protocol):
     def read(self) -> bytes: ...
@@ -22,4 +22,5 @@ class _Array(Protocol):
 
 Image = str | PathLike[str] | bytes | bytearray | memoryview | _File | _PilImage | _Array
 
+def photo_path(image: Image | None) -> str | None: ...
 def plain_image(image: Image | None) -> Any: ...

@@ -3,6 +3,7 @@
 import weakref
 
 from ._effect import Effect
+from ._image import photo_path
 from ._plans import policy_or, wish
 from ._values import _Value, money, number, place, switch, text, whole
 from ._wait import annotate, awaited, misspelt, waited
@@ -111,7 +112,7 @@ class _ResultsBase:
             self._close()
             return None
         index, job, effect, error = facts
-        result = Result(index, job, effect and Effect(*effect), error)
+        result = Result(index, job, effect and Effect(*effect, photo=_photo(job)), error)
         if self._meter is not None:
             self._meter.count(result)
         return result
@@ -239,6 +240,11 @@ def _row(job):
     except Exception as error:
         # A photo that cannot be read, say. The others have nothing to do with it.
         return {**blank, "trouble": f"{type(error).__name__}: {error}"}
+
+
+def _photo(job):
+    """The file that the photo of a job came from, if it is known."""
+    return job._photo if hasattr(job, "_handle") else photo_path(_job(job).image)
 
 
 def _job(job):

@@ -7,9 +7,9 @@ A plan takes a method's arguments and returns the operation that does it and wha
 import os
 
 from ._effect import Effect, Picture, TaskStatus
-from ._image import plain_image
+from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Policy, place
+from ._values import Policy
 from .errors import Violation
 
 __all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "policy_or", "wish"]
@@ -58,21 +58,21 @@ def _policy(own, policy, wait_timeout):
     return policy
 
 
-def _effect(facts):
-    return Effect(*facts)
-
-
 def _same(value):
     return value
 
 
-def _plain_picture(picture):
-    import json
-
+def _one_picture(picture):
     if isinstance(picture, Effect):
         picture = picture.picture
     if not isinstance(picture, Picture):
         raise TypeError(f"picture is {type(picture).__name__!r}: give a Picture, or an Effect with one")
+    return picture
+
+
+def _plain(picture):
+    import json
+
     facts = {"task_id": picture.task_id, "url": picture.url}
     return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
 
@@ -108,8 +108,8 @@ class ClientPlans:
             UnreadableAnswer: the service answered with what nobody can read.
         """
         policy = _policy(self._policy, policy, wait_timeout)
-        asked = wish(template, image, width, height)
-        return self._engine.run(asked, policy._native, fetch), _effect
+        asked, photo = wish(template, image, width, height), photo_path(image)
+        return self._engine.run(asked, policy._native, fetch), lambda facts: Effect(*facts, photo=photo)
 
     def submit(self, template, image, *, width=None, height=None, policy=None):
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -121,28 +121,33 @@ class ClientPlans:
         """
         own = _policy(self._policy, policy, None)
         asked = wish(template, image, width, height)
-        operation = self._engine.submit(asked, own._native)
+        operation, photo = self._engine.submit(asked, own._native), photo_path(image)
 
         def finish(facts):
             handle, task_id, template = facts
-            return self._task_class(self, handle, task_id, template)
+            return self._task_class(self, handle, task_id, template, photo)
 
         return operation, finish
 
     def download(self, picture, path):
         """Downloads a picture into a file, which appears whole or not at all; returns its path.
 
+        Attempts that are repeated, and a picture whose length is not what the service said, are warnings
+        of the logger ``"spark_effects"``.
+
         Args:
             picture: a `Picture`, or an `Effect` with a single one.
-            path: the file; what stands there is replaced.
+            path: the file; what stands there is replaced. A device or a pipe is written to, and a
+                symbolic link stays one.
 
         Raises:
+            InvalidRequest: the path is the photo that the picture was made of.
             TransportError: it could not be downloaded or written; it is paid for and still there.
         """
-        plain = _plain_picture(picture)
+        picture = _one_picture(picture)
         if path is None:
             raise TypeError("path is None: give a path, or use fetch(picture)")
-        operation = self._engine.download(plain, place("path", path), self._policy._native)
+        operation = self._engine.download(_plain(picture), picture._place(path), self._policy._native)
         return operation, os.fspath
 
     def fetch(self, picture):
@@ -154,7 +159,8 @@ class ClientPlans:
         Raises:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
-        return self._engine.download(_plain_picture(picture), None, self._policy._native), _same
+        plain = _plain(_one_picture(picture))
+        return self._engine.download(plain, None, self._policy._native), _same
 
     def upload(self, image):
         """Puts a local photo where the service can fetch it and returns the URL.
@@ -288,7 +294,7 @@ class TaskPlans:
         return self._seen
 
     def _finished(self, facts):
-        self._effect = Effect(*facts)
+        self._effect = Effect(*facts, photo=self._photo)
         return self._effect
 
 

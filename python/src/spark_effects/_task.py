@@ -1,5 +1,6 @@
 """A task by its id: looked at, followed, waited for; now, or in another process tomorrow."""
 
+from . import _native
 from ._effect import Event
 from ._plans import EventPlans, TaskPlans
 from ._wait import awaited, awaiting, blocking, named, plain, waited
@@ -8,14 +9,16 @@ __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
 
 class _TaskBase:
-    __slots__ = ("_client", "_effect", "_event", "_handle", "_seen", "id", "template")
+    __slots__ = ("_client", "_effect", "_event", "_handle", "_photo", "_seen", "id", "template")
 
-    def __init__(self, client, handle, id, template):
+    def __init__(self, client, handle, id, template, photo=None):
         self._client = client
         self._handle = handle
         self._seen = None
         self._effect = None
         self._event = None
+        # The file its photo came from, which its picture must not replace.
+        self._photo = photo
         self.id = id
         self.template = template
 
@@ -37,7 +40,7 @@ class _TaskBase:
 
     def __repr__(self):
         what = f" {self.template}" if self.template else ""
-        return f"<{type(self).__name__}{what} {self.id}>"
+        return _native.printable(f"<{type(self).__name__}{what} {self.id}>")
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         from . import _display
@@ -123,7 +126,7 @@ class Events:
         return self
 
     def __repr__(self):
-        return f"<{type(self).__name__} of task {self._task.id}>"
+        return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     def __next__(self):
         facts = waited(self._stream.next())
@@ -148,7 +151,7 @@ class AsyncEvents:
         return self
 
     def __repr__(self):
-        return f"<{type(self).__name__} of task {self._task.id}>"
+        return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     async def __anext__(self):
         facts = await awaited(self._stream.next())

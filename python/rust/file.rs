@@ -1,0 +1,38 @@
+//! Files that Python writes, by the rules of every other face.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use effects_client::write_file as write;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+use crate::aside::aside;
+
+/// Writes a file, which appears whole or not at all; a device or a pipe is written to, and a link stays
+/// one. Ctrl-C ends the waiting for a pipe that nobody reads.
+#[pyfunction]
+pub fn write_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResult<()> {
+    let target = path.clone();
+    aside(py, move || write(&target, &data))?.map_err(|error| os_error(py, error, &path))
+}
+
+/// The system's error as Python has it: its number, its words, and the path.
+fn os_error(py: Python<'_>, error: io::Error, path: &Path) -> PyErr {
+    let Some(number) = error.raw_os_error() else { return error.into() };
+    let words = py.import("os").and_then(|os| os.call_method1("strerror", (number,))?.extract());
+    match words {
+        Ok(words) => {
+            let words: String = words;
+            PyOSError::new_err((number, words, path.as_os_str().to_owned()))
+        }
+        Err(error) => error,
+    }
+}
+
+/// A text with everything escaped that a terminal would obey or hide.
+#[pyfunction]
+pub fn printable(text: &str) -> String {
+    effects_core::printable(text).into_owned()
+}
