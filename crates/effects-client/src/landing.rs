@@ -122,7 +122,13 @@ impl Output {
     fn begin(target: &Path) -> io::Result<Self> {
         match place_of(target)? {
             Place::File(place) => Temporary::beside(place).map(Self::Beside),
-            Place::Other => Ok(Self::Through { target: target.to_owned(), bytes: Vec::new() }),
+            Place::Other => {
+                // A pipe cannot be opened before somebody reads it; all else shows now whether it can.
+                if !is_pipe(target) {
+                    OpenOptions::new().write(true).open(target)?;
+                }
+                Ok(Self::Through { target: target.to_owned(), bytes: Vec::new() })
+            }
         }
     }
 
@@ -224,6 +230,16 @@ fn place_of(target: &Path) -> io::Result<Place> {
     Err(io::Error::other("too many symbolic links lead from one to the next"))
 }
 
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+    }
+    #[cfg(not(unix))]
+    false
+}
+
 /// As many as Linux follows.
 const MOST_LINKS: usize = 40;
 
@@ -312,6 +328,12 @@ mod tests {
         assert_eq!(reader.join().unwrap(), b"whole");
         assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
         assert!(link.symlink_metadata().unwrap().is_symlink());
+
+        let socket = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(Landing::begin(&socket).is_err(), "a socket takes no file");
+        drop(listener);
+        fs::remove_file(&socket).unwrap();
 
         let null = folder.path().join("null");
         symlink("/dev/null", &null).unwrap();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::answer::rejected;
@@ -69,8 +69,8 @@ pub enum DownloadStep {
         /// Until when.
         until: Time,
     },
-    /// What the last fetch brought is the picture.
-    Done(ImageFormat),
+    /// What the last fetch brought is the picture; its format is `None` where none known here is it.
+    Done(Option<ImageFormat>),
     /// It failed for good.
     Failed(Error),
 }
@@ -135,7 +135,9 @@ impl Download {
         // In later versions of HTTP a body that is cut off is always an error of the exchange.
         let old = version <= Version::HTTP_11;
         let framed = !old || length.is_some() || headers.contains_key(TRANSFER_ENCODING);
+        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         Ok(Receiver {
+            image_type: kind.len() >= 6 && kind[..6].eq_ignore_ascii_case(b"image/"),
             packed: length.filter(|_| headers.contains_key(CONTENT_ENCODING)),
             framed,
             received: 0,
@@ -146,53 +148,51 @@ impl Download {
 
     /// The body has ended, or has broken off with this trouble.
     pub fn received(&mut self, now: Time, receiver: &Receiver, end: Result<(), Trouble>) {
-        let Some(format) = ImageFormat::sniff(&receiver.start) else {
-            let beginning = String::from_utf8_lossy(&receiver.start).escape_debug().to_string();
-            let excerpt = format!("not a picture: it begins with \"{beginning}\"");
-            return self.failed(now, end.err().unwrap_or(unreadable(excerpt)));
-        };
         let received = receiver.received;
         // A service that says 0 does not know.
         let size = self.picture.size.filter(|size| *size > 0);
         let is_size = |length| size == Some(length);
-        match (receiver.is_whole(format), end) {
-            (true, Ok(())) => {
+        let format = ImageFormat::sniff(&receiver.start);
+        let (lacks, is_whole) = match format {
+            Some(format) => (format!("does not end as a {format} must"), receiver.is_whole(format)),
+            None if receiver.is_called_image() => ("has a format not known here".to_owned(), false),
+            None => {
+                let beginning = String::from_utf8_lossy(&receiver.start).escape_debug().to_string();
+                let excerpt = format!("not a picture: it begins with \"{beginning}\"");
+                return self.failed(now, end.err().unwrap_or(unreadable(excerpt)));
+            }
+        };
+        let lost = || Trouble::Lost { reason: format!("{lacks}, after {received} bytes") };
+        match end {
+            Ok(()) if is_whole => {
                 if let Some(size) = size
                     && !is_size(received)
                     && !receiver.packed.is_some_and(is_size)
                 {
                     self.warn(&format!(
-                        "has {received} bytes where the service said {size}; it is whole as a \
-                         {format} and kept"
+                        "has {received} bytes where the service said {size}; it is whole by its \
+                         format and kept"
                     ));
                 }
                 self.next = DownloadStep::Done(format);
             }
-            (true, Err(Trouble::Lost { reason })) => {
-                let trouble = Trouble::Lost { reason: reason.clone() };
-                let what =
-                    format!("ends like a whole {format}, and its transfer did not ({reason})");
-                self.unfinished(now, format, received, trouble, &what);
-            }
-            (_, Err(trouble)) => self.failed(now, trouble),
-            (false, Ok(())) if is_size(received) => {
+            Ok(()) if is_size(received) => {
                 self.warn(&format!(
-                    "does not end as a {format} must; it has the {received} bytes that the service \
-                     said and is kept"
+                    "{lacks}; it has the {received} bytes that the service said and is kept"
                 ));
                 self.next = DownloadStep::Done(format);
             }
-            (false, Ok(())) => {
-                let reason = format!("a {format} without its end, after {received} bytes");
-                let trouble = Trouble::Lost { reason };
-                if receiver.framed {
-                    let what = format!("does not end as a {format} must, after {received} bytes");
-                    self.unfinished(now, format, received, trouble, &what);
-                } else {
-                    // Nothing but its format says where it ends, so a part of it is missing.
-                    self.failed(now, trouble);
-                }
+            Ok(()) if receiver.framed => {
+                let what = format!("{lacks}, after {received} bytes");
+                self.unfinished(now, format, received, lost(), &what);
             }
+            // Nothing but its format says where it ends, so a part of it is missing.
+            Ok(()) => self.failed(now, lost()),
+            Err(Trouble::Lost { reason }) if is_whole => {
+                let what = format!("ends as its format must, and its transfer did not ({reason})");
+                self.unfinished(now, format, received, Trouble::Lost { reason }, &what);
+            }
+            Err(trouble) => self.failed(now, trouble),
         }
     }
 
@@ -200,15 +200,14 @@ impl Download {
     fn unfinished(
         &mut self,
         now: Time,
-        format: ImageFormat,
+        format: Option<ImageFormat>,
         received: u64,
         trouble: Trouble,
         what: &str,
     ) {
         self.unfinished += 1;
         self.longest = self.longest.max(received);
-        let again = self.retries.next(&trouble, now);
-        match again {
+        match self.retries.next(&trouble, now) {
             Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
                 self.repeat(now, until, trouble);
             }
@@ -272,9 +271,11 @@ impl Download {
     }
 }
 
-/// Notes of a picture, while it arrives, what tells whether it is one and whole.
+/// Notes of a picture, while it arrives, what tells whether it is one and whether it is whole.
 #[derive(Debug)]
 pub struct Receiver {
+    /// Whether the answer calls itself an image.
+    image_type: bool,
     /// The length of a body that was packed on its way.
     packed: Option<u64>,
     /// Whether HTTP says where the body ends; else it ends with the connection, broken or not.
@@ -305,6 +306,13 @@ impl Receiver {
     /// How many bytes arrived.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Whether it can be an image of a format not known here. A page or an object in an image's clothes
+    /// is none.
+    fn is_called_image(&self) -> bool {
+        let first = self.start.iter().find(|byte| !byte.is_ascii_whitespace());
+        self.image_type && !matches!(first, None | Some(b'<' | b'{'))
     }
 
     fn is_whole(&self, format: ImageFormat) -> bool {

@@ -4,9 +4,9 @@ use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
 };
 use effects_core::{
-    Answer, Clock, Download, DownloadStep, Error, Event, ImageFormat, Photo, Picture, Receiver,
-    Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
-    read_storage_answer, storage_request, upload_error,
+    Answer, Clock, Download, DownloadStep, Error, Event, Photo, Picture, Receiver, Reference,
+    Retries, Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
+    storage_request, upload_error,
 };
 
 use crate::client::Client;
@@ -66,7 +66,7 @@ pub(crate) fn download(
     picture: &Picture,
     sink: &mut dyn Sink,
     mut on_event: impl FnMut(Event),
-) -> Result<ImageFormat, Error> {
+) -> Result<(), Error> {
     let span = telemetry::download_span(picture).entered();
     let clock = StoppableClock::new(client.shared().clock.clone(), Stopper::default());
     let seed = fresh_seed().map_err(|error| client.resumable(error, &picture.task_id))?;
@@ -78,7 +78,7 @@ pub(crate) fn download(
                 on_event(event);
             }
             DownloadStep::Sleep { until } => sleep(&clock, until),
-            DownloadStep::Done(format) => return Ok(format),
+            DownloadStep::Done(_) => return Ok(()),
             DownloadStep::Failed(error) => return Err(client.with_resume_line(error)),
             DownloadStep::Fetch => match attempt(client, &download, picture, sink) {
                 Ok((receiver, end)) => download.received(clock.now(), &receiver, end),

@@ -233,6 +233,8 @@ fn kept() -> Vec<Scenario> {
         });
         tries(scenario, 3).yields(kept).tells_of_downloads("kept")
     };
+    let avif: Bytes = [&b"\0\0\0\x1cftypavif\0\0\0\0"[..], &picture()[..]].concat().into();
+    let served_avif = Response::new(200).header("Content-Type", "image/avif").body(avif.clone());
     let (short, long) = (picture().slice(..50_000), [&picture()[..], b"more"].concat());
     vec![
         always(
@@ -250,6 +252,19 @@ fn kept() -> Vec<Scenario> {
             served().framed(Framing::ClaimedLength(100_009)).and(After::Close),
             picture(),
         ),
+        always(
+            "a download: a picture of a format nobody here knows",
+            served_avif.clone(),
+            avif.clone(),
+        ),
+        tries(
+            with_size("a picture of a format nobody here knows, of its size", Some(avif.len()), {
+                vec![served_avif.into()]
+            }),
+            1,
+        )
+        .yields(avif)
+        .tells_of_downloads("kept"),
     ]
 }
 
@@ -297,6 +312,11 @@ fn never() -> Vec<Scenario> {
         ends("a download: 410", Response::new(410).into(), 1),
         ends("a download: 404 after the grace", Response::new(404).into(), 1)
             .policy(|policy| policy.not_found_grace = Duration::ZERO),
+        ends(
+            "a download: HTML called a picture for ever",
+            page.clone().header("Content-Type", "image/png").into(),
+            3,
+        ),
         ends("a download: HTML for ever", page.into(), 3)
             .then(|witness| assert!(witness.failure().message.contains("not a picture"))),
         ends(

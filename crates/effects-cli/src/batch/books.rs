@@ -188,6 +188,6 @@ impl BatchObject<'_> {
     }
 }
 
-/// Rows without a picture that are told of one by one on stderr.
-const MOST_SAID: u64 = 50;
-const NEXT_SAID: u64 = MOST_SAID + 1;
+/// Rows without a picture that are told of one by one on stderr, and downloads that are odd.
+pub(super) const MOST_SAID: u64 = 50;
+pub(super) const NEXT_SAID: u64 = MOST_SAID + 1;

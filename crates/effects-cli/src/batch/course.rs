@@ -64,8 +64,8 @@ pub(crate) enum Wake {
     Report(Box<Report>),
     /// A row's task failed, and there will be another; what the first one cost.
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
-    /// Something to say.
-    Note(String),
+    /// Something about a download that is repeated, or kept although it is odd.
+    Odd(String),
     /// Something nobody can go on from: the exit code and why.
     Fatal(u8, String),
     /// Ctrl-C or SIGTERM.

@@ -102,7 +102,7 @@ fn download(course: &Course, in_hand: InHand, effect: &Effect) {
         let path = in_hand.item.path(index, &effect.task_id, &course.claims);
         let on_event = |event: Event| {
             let place = in_hand.item.told.place(in_hand.number(course));
-            course.tell(Wake::Note(format!("{place}: {event}")));
+            course.tell(Wake::Odd(format!("{place}: {event}")));
             if let Event::Warning { message } = event {
                 warning = Some(message);
             }

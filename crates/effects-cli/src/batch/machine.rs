@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use effects_client::Stopper;
 use effects_core::{Effect, Error, ErrorKind, Widths};
 
+use super::books::{MOST_SAID, NEXT_SAID};
 use super::course::{Course, Wake};
 use super::ends;
 use super::item::InHand;
@@ -68,6 +69,7 @@ pub(crate) fn attend(
     mut hear: impl FnMut(&Report) -> Result<(), Failure>,
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
+    let mut odd = 0_u64;
     loop {
         live.show(&tally, course.running(), rows);
         let wake = match woken.recv_timeout(TICK) {
@@ -96,7 +98,14 @@ pub(crate) fn attend(
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
                 live.note(&format!("{line}{why}; submitted anew"));
             }
-            Wake::Note(text) => live.note(&text),
+            Wake::Odd(text) => {
+                odd += 1;
+                match odd {
+                    ..=MOST_SAID => live.note(&text),
+                    NEXT_SAID => live.note("more downloads are odd or repeated"),
+                    _ => {}
+                }
+            }
             Wake::Fatal(code, why) => {
                 tally.note(code);
                 if trouble.is_none() {

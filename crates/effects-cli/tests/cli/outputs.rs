@@ -90,6 +90,21 @@ fn a_name_that_nobody_chose_is_never_the_photo_s() {
 }
 
 #[test]
+fn what_is_waited_for_or_resumed_later_never_replaces_its_photo_either() {
+    for (command, photo) in [("wait", "task-1.png"), ("resume", "glass_ball-task-1.png")] {
+        let world = service_with_storage();
+        let mine = [PHOTO, b"mine"].concat();
+        fs::write(world.path(photo), &mine).unwrap();
+        world.run(&["submit", "glass_ball", photo]).exits(0);
+        let task = (command == "wait").then_some("task-1");
+        let arguments: Vec<&str> = [command].into_iter().chain(task).collect();
+        let saved = world.run(&arguments).exits(0).stdout;
+        assert!(fs::read(world.path(photo)).unwrap() == mine, "{command}");
+        assert!(fs::read(world.path(saved.trim_end())).unwrap() == PHOTO, "{saved}");
+    }
+}
+
+#[test]
 fn the_sampler_s_own_name_is_never_its_photo_s() {
     let world = World::new();
     fs::write(world.path("sheet.png"), PHOTO).unwrap();
