@@ -9,6 +9,8 @@ import sys
 import pytest
 from conftest import PHOTO, URL
 
+from spark_effects import Emulator
+
 COMMAND = [sys.executable, "-m", "spark_effects"]
 
 
@@ -68,3 +70,32 @@ def test_the_script_of_the_wheel_is_the_same_program():
     done = subprocess.run([script, "templates"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout == run("templates").stdout
+
+
+def test_the_line_that_redraws_itself_on_a_terminal_is_escaped(tmp_path):
+    import pty
+
+    nasty = "a\u202e\x9b31m\x07z"
+    faults = {"fault": [{"on": "task", "kind": "word", "status": nasty}]}
+    ours, theirs = pty.openpty()
+    with Emulator(pictures="stub", faults=faults) as emulator:
+        gateway = ["--base-url", emulator.base_url, "--api-key", emulator.api_key]
+        command = ["run", "glass_ball", URL, "--no-journal", "--poll", "0.2", "--wait-timeout", "1"]
+        child = subprocess.Popen(
+            [*COMMAND, *command, *gateway], stdout=subprocess.DEVNULL, stderr=theirs, cwd=tmp_path
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:
+            # The other end is closed.
+            pass
+        finally:
+            os.close(ours)
+        assert child.wait(60) == 5
+    shown = shown.decode()
+    # The live line, and not only what is said once.
+    assert shown.count("\\u{202e}\\u{9b}31m\\u{7}z") > 3
+    assert not set(shown) & set("\u202e\x9b\x07")

@@ -104,6 +104,7 @@ impl fmt::Display for Event {
                 after.as_secs_f64()
             ),
             Self::UnknownStatus { task_id, word } => {
+                let word = word.as_str();
                 write!(f, "task {task_id} has the unknown status {word:?}; taken as running")
             }
             Self::Warning { message } => f.write_str(message),
