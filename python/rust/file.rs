@@ -11,7 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 use crate::aside::aside;
 
 /// Writes a file, which appears whole or not at all; a device or a pipe is written to, and a link stays
-/// one. Ctrl-C ends the waiting for a pipe that nobody reads.
+/// one. Ctrl-C ends the waiting for a pipe without a reader.
 #[pyfunction]
 pub fn write_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResult<()> {
     let target = path.clone();

@@ -101,7 +101,7 @@ impl Mailbox {
             let (future, result) = match arrived {
                 Arrived::Result(future, result) => (future.into_bound(py), result),
                 Arrived::Warning(text) => {
-                    // A handler that raises must not keep results from whoever waits for them.
+                    // A handler that raises must not keep the results from their futures.
                     if let Err(error) = warnings::log(py, &text) {
                         error.write_unraisable(py, None);
                     }

@@ -77,12 +77,12 @@ impl Made {
     }
 }
 
-/// A picture's bytes; what is odd on the way is told to whoever waits.
+/// A picture's bytes; its warnings go to the thread or the loop that waits.
 pub(crate) async fn fetch_picture(client: &Client, picture: &Picture) -> Result<Bytes, Error> {
     client.fetch_with(picture, warn).await
 }
 
-/// Tells what is odd about a download to whoever waits.
+/// Passes an event of a download on to the thread or the loop that waits.
 pub(crate) fn warn(event: Event) {
     if let Some(warnings) = warnings::here() {
         warnings.tell(&event);

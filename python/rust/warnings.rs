@@ -28,7 +28,7 @@ tokio::task_local! {
 }
 
 impl Warnings {
-    /// Tells an event; where nobody waits any more, nobody hears of it.
+    /// Passes an event on. Once the waiting was given up, it is dropped.
     pub fn tell(&self, event: &Event) {
         let text = event.to_string();
         match self {

@@ -75,7 +75,7 @@ def test_what_cannot_be_written_is_the_system_s_own_error(tmp_path):
 
 
 def photos(folder):
-    """A photo and every other way to it, with what is there before."""
+    """A photo, a hard link to it and a symbolic one."""
     photo, hard, soft = (folder / name for name in ("cat.png", "hard.png", "soft.png"))
     photo.write_bytes(WHOLE)
     hard.hardlink_to(photo)

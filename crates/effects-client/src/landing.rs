@@ -123,7 +123,7 @@ impl Output {
         match place_of(target)? {
             Place::File(place) => Temporary::beside(place).map(Self::Beside),
             Place::Other => {
-                // A pipe cannot be opened before somebody reads it; all else shows now whether it can.
+                // A pipe opens once it has a reader; everything else shows now whether it can be written.
                 if !is_pipe(target) {
                     OpenOptions::new().write(true).open(target)?;
                 }

@@ -1,8 +1,8 @@
 //! A picture on its way to this machine: the rules, without the I/O.
 //!
 //! A download carries no key, costs nothing and may be repeated. Two things must not happen: that
-//! something else than the picture ends up under its name, and that a picture somebody paid for is
-//! thrown away because the service described it wrongly.
+//! something else than the picture ends up under its name, and that a paid picture is thrown away
+//! because the service described it wrongly.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub enum DownloadStep {
     /// Fetch the picture's URL from its beginning. Call [`Download::received`] once the body has ended
     /// or broken off, and [`Download::failed`] if it never came to that.
     Fetch,
-    /// Tell this to whoever watches.
+    /// Pass this event on to the caller.
     Notify(Event),
     /// Nothing to do before this time.
     Sleep {
@@ -162,7 +162,6 @@ impl Download {
                 return self.failed(now, end.err().unwrap_or(unreadable(excerpt)));
             }
         };
-        let lost = || Trouble::Lost { reason: format!("{lacks}, after {received} bytes") };
         match end {
             Ok(()) if is_whole => {
                 if let Some(size) = size
@@ -184,13 +183,15 @@ impl Download {
             }
             Ok(()) if receiver.framed => {
                 let what = format!("{lacks}, after {received} bytes");
-                self.unfinished(now, format, received, lost(), &what);
+                self.unfinished(now, format, received, unreadable(what));
             }
             // Nothing but its format says where it ends, so a part of it is missing.
-            Ok(()) => self.failed(now, lost()),
-            Err(Trouble::Lost { reason }) if is_whole => {
-                let what = format!("ends as its format must, and its transfer did not ({reason})");
-                self.unfinished(now, format, received, Trouble::Lost { reason }, &what);
+            Ok(()) => {
+                let reason = format!("the connection ended after {received} bytes; it {lacks}");
+                self.failed(now, Trouble::Lost { reason });
+            }
+            Err(trouble @ Trouble::Lost { .. }) if is_whole => {
+                self.unfinished(now, format, received, trouble);
             }
             Err(trouble) => self.failed(now, trouble),
         }
@@ -203,16 +204,18 @@ impl Download {
         format: Option<ImageFormat>,
         received: u64,
         trouble: Trouble,
-        what: &str,
     ) {
         self.unfinished += 1;
         self.longest = self.longest.max(received);
-        match self.retries.next(&trouble, now) {
+        let passing = Trouble::Lost { reason: String::new() };
+        match self.retries.next(&passing, now) {
             Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
                 self.repeat(now, until, trouble);
             }
             _ => {
-                self.warn(&format!("{what}; the service has nothing better, so it is kept"));
+                self.warn(&format!(
+                    "may be damaged ({trouble}); the service has nothing better, so it is kept"
+                ));
                 self.next = DownloadStep::Done(format);
             }
         }

@@ -252,13 +252,9 @@ fn kept() -> Vec<Scenario> {
             served().framed(Framing::ClaimedLength(100_009)).and(After::Close),
             picture(),
         ),
-        always(
-            "a download: a picture of a format nobody here knows",
-            served_avif.clone(),
-            avif.clone(),
-        ),
+        always("a download: a picture of an unknown format", served_avif.clone(), avif.clone()),
         tries(
-            with_size("a picture of a format nobody here knows, of its size", Some(avif.len()), {
+            with_size("a picture of an unknown format, of its size", Some(avif.len()), {
                 vec![served_avif.into()]
             }),
             1,
