@@ -1,12 +1,13 @@
 """The emulator as a test tool."""
 
+import asyncio
 import pickle
 
 import pytest
 from conftest import URL
 
 import spark_effects
-from spark_effects import Emulator
+from spark_effects import AsyncClient, Client, Emulator, Pace, Policy
 
 
 def test_time_moves_when_it_is_told_to():
@@ -75,3 +76,30 @@ def test_price_and_faults_of_the_start():
         effect = emulator.client().run("glass_ball", URL, policy=policy)
         assert str(effect.usage.cost) == "0.10"
         assert [seen.status for seen in emulator.requests] == [200, 503, 200, 200]
+
+
+def looks_at(emulator):
+    return sum(seen.endpoint == "task" for seen in emulator.requests)
+
+
+def test_its_clients_look_every_tenth_of_a_second():
+    with Emulator(pictures="stub", latency=1) as emulator:
+        made = (emulator.client(), Client(base_url=emulator.base_url, api_key=emulator.api_key))
+        for client in made:
+            client.run("glass_ball", URL, fetch=False)
+            # A learned pace starts with the service's own durations: it looks once or twice in a second.
+            assert looks_at(emulator) > 4
+            emulator.reset()
+        asyncio.run(emulator.async_client().run("glass_ball", URL, fetch=False))
+        assert looks_at(emulator) > 4
+
+
+def test_a_client_of_an_emulator_keeps_the_pace_that_it_is_given():
+    with Emulator(pictures="stub") as emulator:
+        assert emulator.client().policy == Policy(poll=0.1)
+        assert emulator.async_client(wait_timeout=7).policy == Policy(poll=0.1, wait_timeout=7)
+        for given in (2, Pace.backoff(1, 2), Pace()):
+            assert emulator.client(poll=given).policy == Policy(poll=given)
+        address, key = emulator.base_url, emulator.api_key
+    # What listens there afterwards is no emulator of this process.
+    assert AsyncClient(base_url=address, api_key=key).policy == Policy()

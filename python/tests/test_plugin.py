@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from spark_effects import AsyncClient, Client, pytest_plugin
+from spark_effects import AsyncClient, Client, Policy, pytest_plugin
 
 
 def test_the_fixture_gives_an_emulator_that_client_finds(effects_emulator):
@@ -15,6 +15,7 @@ def test_the_fixture_gives_an_emulator_that_client_finds(effects_emulator):
     assert effect.bytes()
     assert AsyncClient().base_url == effects_emulator.base_url
     assert effects_emulator.counts["accepted"] == 1
+    assert Client().policy == AsyncClient().policy == Policy(poll=0.1)
 
 
 @pytest.mark.effects_emulator(clock="virtual", latency=60)

@@ -123,6 +123,9 @@ class Emulator:
                 "seed": whole("seed", seed, 0, 2**64 - 1),
             }
         )
+        from ._client import emulators
+
+        emulators.add(self)
 
     @property
     def base_url(self):
@@ -189,10 +192,16 @@ class Emulator:
 
     def stop(self):
         """Stops it; exchanges under way come to their ends. Leaving the ``with`` block does the same."""
+        from ._client import emulators
+
+        emulators.discard(self)
         self._gateway.stop()
 
     def client(self, **options):
-        """A blocking client of it, with the options of `Client`. The emulator lives as long as it does."""
+        """A blocking client of it, with the options of `Client`. The emulator lives as long as it does.
+
+        It looks at a running task every 0.1 s unless ``poll`` says otherwise.
+        """
         from ._client import Client
 
         client = Client(**{"base_url": self.base_url, "api_key": self.api_key, **options})
@@ -200,7 +209,10 @@ class Emulator:
         return client
 
     def async_client(self, **options):
-        """An async client of it, with the options of `AsyncClient`; it lives as long as that does."""
+        """An async client of it, with the options of `AsyncClient`; it lives as long as that does.
+
+        It looks at a running task every 0.1 s unless ``poll`` says otherwise.
+        """
         from ._client import AsyncClient
 
         client = AsyncClient(**{"base_url": self.base_url, "api_key": self.api_key, **options})
