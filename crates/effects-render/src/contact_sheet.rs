@@ -155,6 +155,11 @@ mod tests {
         // The second is the grey square, in the middle of its place.
         let middle = ((90 * sheet.width + 10 + 170 + 80) * 3) as usize;
         assert_eq!(sheet.rgb[middle..middle + 3], [200, 200, 200]);
+        // The largest sheet is drawn as well, with its last line.
+        let mut largest = Sheet::new(MOST_PICTURES, 512).unwrap();
+        largest.count = MOST_PICTURES - 1;
+        largest.add(&unreadable(8), "last", "line");
+        assert!(largest.labelled(TITLE).is_ok());
         assert!(contact_sheet(&[], 160).is_err());
         assert!(contact_sheet(&[good], 99).is_err());
     }

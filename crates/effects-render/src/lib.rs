@@ -22,6 +22,9 @@
 //!    from top to bottom onto a white canvas. Attributes of directives are expressions, too; a text
 //!    is `'quoted'` there, but `filters`, `name`, `fill`, `text`, `colour`, `anchor`, `blend`, `mask` are
 //!    plain text with `{…}`.
+//!    Of SVG it takes shapes, gradients, patterns, masks, clip paths and `use`. A reference is `#id`:
+//!    nothing outside the scene is read. Nesting, loops and numbers have limits, far from what
+//!    pictures need.
 //! 3. Names: `w h cx cy`, `m` (shorter side), `u` (m / 1000: use it for every length), `aspect`,
 //!    `photo_aspect`, `title`, `id`. Own ones: `<?let a = 3*u; b = max(a, 4)?>`.
 //! 4. Functions: `min max clamp mix if mod floor round ceil abs sqrt sin cos atan` (degrees),

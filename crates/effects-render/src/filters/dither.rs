@@ -19,7 +19,8 @@ pub(super) fn dither(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(
     let small = scale::resize_pixmap(pixmap, columns as u32, rows as u32);
     let dots = tones_of(&small, tones.len());
     let lightest = tones[tones.len() - 1];
-    let gap_pixels = if gap > 0.0 { ((cell as f32 * gap).round() as usize).max(1) } else { 0 };
+    let gap_pixels =
+        if gap > 0.0 { ((cell as f32 * gap).round() as usize).clamp(1, cell) } else { 0 };
     for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
         let dot_row = &dots[y / cell * columns..][..columns];
         let between_rows = cell > 2 && y % cell >= cell - gap_pixels;

@@ -16,10 +16,11 @@ use crate::scene::Fault;
 /// R + 0.27 C + 0.42 depth high, in cubes, scaled to the width of the picture that went in.
 pub(super) fn isometric(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
     let columns = arguments.number(0, 48.0)?.clamp(4.0, 120.0).round();
-    let depth = arguments.number(1, 3.0)?;
+    let depth = arguments.number(1, 3.0)?.max(0.0);
     let colours = arguments.number(2, 40.0)? as usize;
     let saturation = arguments.number(3, 1.1)?;
-    let rows = (columns * source.height() as f32 / source.width() as f32).round().max(2.0);
+    let rows =
+        (columns * source.height() as f32 / source.width() as f32).round().clamp(2.0, 1024.0);
     let small = scale::resize_pixmap(source, columns as u32, rows as u32);
     let palette = Palette::of(&small, colours);
     let labels: Vec<usize> =

@@ -22,7 +22,7 @@ mod voxel;
 
 use resvg::tiny_skia::Pixmap;
 
-use crate::scene::Fault;
+use crate::scene::{Fault, bounded};
 use crate::tiles::Tile;
 
 /// What stands behind a filter's name.
@@ -37,9 +37,13 @@ impl Arguments<'_> {
     pub(crate) fn number(&self, index: usize, default: f32) -> Result<f32, Fault> {
         match self.words.get(index) {
             None => Ok(default),
-            Some(word) => word
-                .parse()
-                .map_err(|_| Fault::new(format!("filter {}: `{word}` is no number", self.name))),
+            Some(word) => {
+                let number = word.parse().map_err(|_| {
+                    Fault::new(format!("filter {}: `{word}` is no number", self.name))
+                })?;
+                bounded(f64::from(number), LARGEST, word)?;
+                Ok(number)
+            }
         }
     }
 
@@ -108,6 +112,9 @@ fn texture(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> 
     tile.lay(pixmap, arguments.number(1, 0.3)?, (0, 0));
     Ok(())
 }
+
+/// The largest number that a filter takes; colours are multiplied by it in 32 bits.
+const LARGEST: f64 = 10_000.0;
 
 /// Reads `#rrggbb`.
 pub(crate) fn parse_colour(word: &str) -> Option<[u8; 3]> {

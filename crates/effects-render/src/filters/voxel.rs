@@ -13,7 +13,7 @@ use crate::scene::Fault;
 use crate::tiles::{brighten, brighten_row};
 
 pub(super) fn voxel(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
-    let cell = arguments.number(0, 28.0)?.round().max(4.0) as usize;
+    let cell = arguments.number(0, 28.0)?.round().clamp(4.0, 2048.0) as usize;
     let colours = arguments.number(1, 32.0)? as usize;
     let saturation = arguments.number(2, 1.2)?;
     let columns = (pixmap.width() as usize).div_ceil(cell);

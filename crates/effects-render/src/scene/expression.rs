@@ -5,7 +5,7 @@
 //! functions of [`call`]. Angles are degrees. `rand(i, k)` is a hash, not a die: the same arguments
 //! give the same number for ever, which keeps pictures reproducible.
 
-use super::Fault;
+use super::{Fault, bounded};
 use crate::noise::hash_unit;
 
 /// What an expression yields.
@@ -65,21 +65,31 @@ impl Names {
 
 /// Computes one expression.
 pub(crate) fn evaluate(source: &str, names: &Names) -> Result<Value, Fault> {
-    let mut reader = Reader { source, rest: source, names };
+    let mut reader = Reader { source, rest: source, names, depth: 0 };
     let value = reader.comparison()?;
     reader.skip_space();
-    if reader.rest.is_empty() { Ok(value) } else { Err(reader.fault("stray text at the end")) }
+    if !reader.rest.is_empty() {
+        return Err(reader.fault("stray text at the end"));
+    }
+    if let Value::Number(number) = value {
+        bounded(number, LARGEST, source)?;
+    }
+    Ok(value)
 }
 
 struct Reader<'a> {
     source: &'a str,
     rest: &'a str,
     names: &'a Names,
+    /// Values within values; reading one takes a part of the stack.
+    depth: usize,
 }
 
 impl Reader<'_> {
     fn fault(&self, what: &str) -> Fault {
-        Fault::new(format!("{what} in the expression `{}` before `{}`", self.source, self.rest))
+        let source: String = self.source.chars().take(200).collect();
+        let rest: String = self.rest.chars().take(40).collect();
+        Fault::new(format!("{what} in the expression `{source}` before `{rest}`"))
     }
 
     fn skip_space(&mut self) {
@@ -141,6 +151,16 @@ impl Reader<'_> {
     }
 
     fn factor(&mut self) -> Result<Value, Fault> {
+        if self.depth == MOST_DEPTH {
+            return Err(self.fault(&format!("more than {MOST_DEPTH} levels of `(` and `-`")));
+        }
+        self.depth += 1;
+        let value = self.value();
+        self.depth -= 1;
+        value
+    }
+
+    fn value(&mut self) -> Result<Value, Fault> {
         if self.take("-") {
             return Ok(Value::Number(-self.factor()?.number(self.source)?));
         }
@@ -243,6 +263,12 @@ fn pick(arguments: &[Value], source: &str) -> Result<Value, Fault> {
     let index = index.number(source)?.floor().rem_euclid(choices.len() as f64);
     Ok(choices[index as usize].clone())
 }
+
+/// The largest number of a scene. A contact sheet, the largest that is drawn, has some 20,000 rows.
+const LARGEST: f64 = 100_000.0;
+
+/// Levels of brackets, functions and signs.
+const MOST_DEPTH: usize = 40;
 
 type Comparison = (&'static str, fn(f64, f64) -> bool);
 

@@ -44,6 +44,10 @@ pub(crate) fn parse(source: &str) -> Result<Vec<Node>, Fault> {
 }
 
 fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, Fault> {
+    // Reading, painting and dropping a body each take a part of the stack.
+    if depth > MOST_DEPTH {
+        return Err(Fault::new(format!("directives lie over more than {MOST_DEPTH} levels")));
+    }
     let mut nodes = Vec::new();
     loop {
         let Some((text, after)) = rest.split_once("<?") else {
@@ -112,6 +116,9 @@ fn attributes(text: &str) -> Result<Vec<(String, String)>, Fault> {
     }
     Ok(attributes)
 }
+
+/// Levels of directives in directives.
+const MOST_DEPTH: usize = 30;
 
 fn head(text: &str) -> String {
     text.chars().take(30).collect()

@@ -1,24 +1,39 @@
 //! Scenes: a template as data, and the machine that paints it.
 //!
 //! See the crate's front page for the language. [`markup`] reads a file into nodes, [`expression`]
-//! computes, [`painter`] walks the nodes and paints, [`lettering`] draws titles,
-//! [`wash`] backgrounds.
+//! computes, [`painter`] walks the nodes and paints, [`svg`] checks and draws what SVG there is,
+//! [`lettering`] draws titles, [`wash`] backgrounds.
 
 pub(crate) mod expression;
 mod lettering;
 mod markup;
 mod painter;
+mod svg;
 mod wash;
 
 pub(crate) use painter::{Stage, draw_over, paint};
 
-/// A mistake in a scene file: ours, never the caller's.
+/// A mistake in a scene: in a file of this crate's, or in the text that a caller has painted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Fault(String);
 
 impl Fault {
+    /// A fault in these words. They may quote the scene, of which the beginning is enough.
     pub(crate) fn new(what: String) -> Self {
-        Self(what)
+        let end = what.floor_char_boundary(MOST_WORDS);
+        Self(if end < what.len() { format!("{}…", &what[..end]) } else { what })
     }
 }
+
+/// The number, unless it is larger than `most` either way, or none at all: sizes and sums that are
+/// made of it would not fit into their types.
+pub(crate) fn bounded(number: f64, most: f64, source: &str) -> Result<f64, Fault> {
+    if number.abs() <= most {
+        return Ok(number);
+    }
+    Err(Fault::new(format!("`{source}` is {number:?}: numbers lie between -{most} and {most}")))
+}
+
+/// Bytes of a fault's words.
+const MOST_WORDS: usize = 600;

@@ -11,6 +11,7 @@ use super::Fault;
 use super::expression::{Names, Value, evaluate};
 use super::lettering::{Line, pixels_to_svg};
 use super::markup::{self, Directive, Node};
+use super::svg;
 use super::wash::wash;
 use crate::filters;
 use crate::looks;
@@ -44,6 +45,7 @@ pub(crate) fn paint(scene: &str, stage: &Stage<'_>) -> Result<Pixmap, Fault> {
         definitions: String::new(),
         transforms: Vec::new(),
         depth: 0,
+        steps: 0,
     };
     painter.walk(&nodes)?;
     painter.flush()?;
@@ -63,6 +65,7 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), Fault> {
         definitions: String::new(),
         transforms: Vec::new(),
         depth: 0,
+        steps: 0,
     };
     let drawn = painter.walk(&nodes).and_then(|()| painter.flush());
     *canvas = painter.canvas;
@@ -102,15 +105,24 @@ struct Painter<'a> {
     transforms: Vec<Transform>,
     /// Parts within parts.
     depth: usize,
+    /// Nodes painted so far, each as often as loops repeat it.
+    steps: usize,
 }
 
 impl Painter<'_> {
     fn walk(&mut self, nodes: &[Node]) -> Result<(), Fault> {
         for node in nodes {
+            self.steps += 1;
+            if self.steps > MOST_STEPS {
+                return Err(Fault::new(format!("loops repeat over more than {MOST_STEPS} steps")));
+            }
             match node {
                 Node::Svg(text) => {
                     let text = self.expand(text)?;
                     self.svg.push_str(&text);
+                    if self.svg.len() > MOST_SVG {
+                        return Err(Fault::new(format!("loops make over {MOST_SVG} bytes of SVG")));
+                    }
                 }
                 Node::Let(bindings) => {
                     for (name, source) in bindings {
@@ -195,7 +207,7 @@ impl Painter<'_> {
         let mark = self.names.mark();
         self.svg.push_str(&open_group(transform));
         self.transforms.push(transform);
-        let walked = self.walk(self.body(directive));
+        let walked = self.check_transform().and_then(|()| self.walk(self.body(directive)));
         self.transforms.pop();
         self.svg.push_str("</g>");
         self.names.forget_since(mark);
@@ -270,14 +282,14 @@ impl Painter<'_> {
         let group = open_group(self.transform());
         let tree = self.document(&format!("<g fill=\"url(#{gradient})\">{group}{body}</g></g>"))?;
         let outline = self.document(&format!("{group}{body}</g>"))?;
-        match self.outline(&outline) {
+        match self.outline(&outline)? {
             Some((shape, corner)) => wash(&mut self.canvas, &tree, Some((&shape, corner))),
             None => Ok(()),
         }
     }
 
     /// What of a tree lies on the canvas, drawn on its own, and where its corner is.
-    fn outline(&self, tree: &usvg::Tree) -> Option<(Pixmap, (usize, usize))> {
+    fn outline(&self, tree: &usvg::Tree) -> Result<Option<Outline>, Fault> {
         let bounds = tree.root().abs_layer_bounding_box();
         let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
         let left = bounds.left().floor().clamp(0.0, width);
@@ -285,11 +297,11 @@ impl Painter<'_> {
         let columns = bounds.right().ceil().clamp(0.0, width) - left;
         let rows = bounds.bottom().ceil().clamp(0.0, height) - top;
         if columns < 1.0 || rows < 1.0 {
-            return None;
+            return Ok(None);
         }
         let mut shape = new_pixmap(columns as u32, rows as u32);
-        resvg::render(tree, Transform::from_translate(-left, -top), &mut shape.as_mut());
-        Some((shape, (left as usize, top as usize)))
+        svg::draw(tree, Transform::from_translate(-left, -top), &mut shape)?;
+        Ok(Some((shape, (left as usize, top as usize))))
     }
 
     /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
@@ -310,8 +322,7 @@ impl Painter<'_> {
         if !before && let Some(mask) = &mask {
             self.cut_out(&mut picture, mask, &frame)?;
         }
-        self.lay_in_frame(&picture, &frame);
-        Ok(())
+        self.lay_in_frame(&picture, &frame)
     }
 
     /// `<?layer x y w h filters?>`: the body drawn on its own, filtered, laid.
@@ -321,10 +332,9 @@ impl Painter<'_> {
         self.flush()?;
         let body = self.gather(directive)?;
         let mut picture = new_pixmap(frame.columns, frame.rows);
-        resvg::render(&self.document(&body)?, frame.onto(&picture), &mut picture.as_mut());
+        svg::draw(&self.document(&body)?, frame.onto(&picture), &mut picture)?;
         picture = filters::apply_all(picture, &filters)?;
-        self.lay_in_frame(&picture, &frame);
-        Ok(())
+        self.lay_in_frame(&picture, &frame)
     }
 
     fn frame(&self, directive: &Directive) -> Result<Frame, Fault> {
@@ -347,26 +357,38 @@ impl Painter<'_> {
 
     fn cut_out(&self, picture: &mut Pixmap, mask: &str, frame: &Frame) -> Result<(), Fault> {
         let mut shape = new_pixmap(picture.width(), picture.height());
-        resvg::render(&self.document(mask)?, frame.onto(picture), &mut shape.as_mut());
+        svg::draw(&self.document(mask)?, frame.onto(picture), &mut shape)?;
         raster::mask(picture, &shape);
         Ok(())
     }
 
     /// A filter may have changed the picture's height: its width is what the frame decides.
-    fn lay_in_frame(&mut self, picture: &Pixmap, frame: &Frame) {
+    fn lay_in_frame(&mut self, picture: &Pixmap, frame: &Frame) -> Result<(), Fault> {
         let scale = frame.width as f32 / picture.width() as f32;
         let reshaped = picture.height() != frame.rows;
         let down = if reshaped { scale } else { (frame.height / f64::from(frame.rows)) as f32 };
         let placed =
             self.transform().pre_translate(frame.x as f32, frame.y as f32).pre_scale(scale, down);
-        self.lay(picture, placed, frame.opacity, frame.blend);
+        self.lay(picture, placed, frame.opacity, frame.blend)
     }
 
     /// Lays a picture through any transform, the cheap way where there is one.
-    fn lay(&mut self, picture: &Pixmap, placed: Transform, opacity: f32, blend: Blend) {
+    fn lay(
+        &mut self,
+        picture: &Pixmap,
+        placed: Transform,
+        opacity: f32,
+        blend: Blend,
+    ) -> Result<(), Fault> {
         if placed.kx == 0.0 && placed.ky == 0.0 && placed.sx > 0.0 && placed.sy > 0.0 {
-            let width = (picture.width() as f32 * placed.sx).round().max(1.0) as u32;
-            let height = (picture.height() as f32 * placed.sy).round().max(1.0) as u32;
+            let width = (picture.width() as f32 * placed.sx).round().max(1.0);
+            let height = (picture.height() as f32 * placed.sy).round().max(1.0);
+            if width > MOST_LAID || height > MOST_LAID {
+                return Err(Fault::new(format!(
+                    "a picture is laid {width} by {height} pixels large; {MOST_LAID} are enough"
+                )));
+            }
+            let (width, height) = (width as u32, height as u32);
             let (left, top) = (placed.tx.round() as i32, placed.ty.round() as i32);
             if (width, height) == (picture.width(), picture.height()) {
                 raster::lay(&mut self.canvas, picture, left, top, opacity, blend);
@@ -374,9 +396,10 @@ impl Painter<'_> {
                 let size = (width as usize, height as usize);
                 raster::lay_resized(&mut self.canvas, picture, size, (left, top), opacity, blend);
             }
-            return;
+            return Ok(());
         }
         raster::lay_turned(&mut self.canvas, picture, placed, opacity, blend);
+        Ok(())
     }
 
     /// `<?soft blur="20" opacity blend dx dy?>`: the body, blurred: shadows, glows, light.
@@ -388,7 +411,8 @@ impl Painter<'_> {
         self.flush()?;
         let body = self.gather(directive)?;
         let transform = self.transform();
-        let radius = (radius * scale_of(transform)).max(0.5);
+        // A wider blur leaves nothing that could be seen.
+        let radius = (radius * scale_of(transform)).clamp(0.5, MOST_BLUR);
         let tree = self.document(&format!(
             "{}<g transform=\"translate({:.2} {:.2})\">{body}</g></g>",
             open_group(transform),
@@ -410,17 +434,17 @@ impl Painter<'_> {
         let mut small = new_pixmap(columns as u32, rows as u32);
         let onto_small =
             Transform::from_scale(1.0 / factor, 1.0 / factor).pre_translate(-left, -top);
-        resvg::render(&tree, onto_small, &mut small.as_mut());
+        svg::draw(&tree, onto_small, &mut small)?;
         raster::blur_in_place(&mut small, radius / factor);
         let placed = Transform::from_translate(left, top).pre_scale(factor, factor);
-        self.lay(&small, placed, opacity, blend);
-        Ok(())
+        self.lay(&small, placed, opacity, blend)
     }
 
     /// `<?tile name="felt" strength="0.4"?>`: a texture over everything, or over the body's shape.
     fn tile(&mut self, directive: &Directive) -> Result<(), Fault> {
         let name = self.text(directive, "name", "grain")?;
-        let strength = self.number(directive, "strength", 0.3)? as f32;
+        // Changes of brightness are numbers of 32 bits.
+        let strength = self.number(directive, "strength", 0.3)?.clamp(-1e3, 1e3) as f32;
         let shift = (
             self.number(directive, "dx", 0.0)?.max(0.0) as usize,
             self.number(directive, "dy", 0.0)?.max(0.0) as usize,
@@ -434,7 +458,7 @@ impl Painter<'_> {
             return Ok(());
         };
         let tree = self.document(&format!("{}{mask}</g>", open_group(self.transform())))?;
-        if let Some((shape, corner)) = self.outline(&tree) {
+        if let Some((shape, corner)) = self.outline(&tree)? {
             tile.lay_within(&mut self.canvas, strength, shift, corner, &shape);
         }
         Ok(())
@@ -442,14 +466,14 @@ impl Painter<'_> {
 
     /// Draws the gathered SVG; open groups are closed and opened again.
     fn flush(&mut self) -> Result<(), Fault> {
-        let mut svg = std::mem::take(&mut self.svg);
+        let mut body = std::mem::take(&mut self.svg);
         for transform in &self.transforms {
             self.svg.push_str(&open_group(*transform));
         }
-        if svg.contains('<') {
-            svg.push_str(&"</g>".repeat(self.transforms.len()));
-            let tree = self.document(&svg)?;
-            resvg::render(&tree, Transform::identity(), &mut self.canvas.as_mut());
+        if body.contains('<') {
+            body.push_str(&"</g>".repeat(self.transforms.len()));
+            let tree = self.document(&body)?;
+            svg::draw(&tree, Transform::identity(), &mut self.canvas)?;
         }
         Ok(())
     }
@@ -462,8 +486,7 @@ impl Painter<'_> {
              <defs>{}</defs>{body}</svg>",
             self.definitions
         );
-        usvg::Tree::from_str(&source, &usvg::Options::default())
-            .map_err(|error| Fault::new(format!("{error} in the SVG `{source}`")))
+        svg::tree(&source)
     }
 
     /// A body as SVG text; it may compute and repeat, but not use pixels.
@@ -478,6 +501,17 @@ impl Painter<'_> {
 
     fn mask_source(&mut self, directive: &Directive) -> Result<Option<String>, Fault> {
         if directive.body.is_some() { self.gather(directive).map(Some) } else { Ok(None) }
+    }
+
+    /// Each number of a place is bounded, and so is what comes of places in places.
+    fn check_transform(&self) -> Result<(), Fault> {
+        let Transform { sx, kx, ky, sy, tx, ty } = self.transform();
+        if [sx, kx, ky, sy, tx, ty].iter().all(|number| number.abs() <= MOST_TRANSFORMED) {
+            return Ok(());
+        }
+        Err(Fault::new(format!(
+            "places in places enlarge or move more than {MOST_TRANSFORMED} times"
+        )))
     }
 
     fn transform(&self) -> Transform {
@@ -517,6 +551,9 @@ impl Painter<'_> {
     }
 }
 
+/// A shape drawn on its own, and where its corner lies on the canvas.
+type Outline = (Pixmap, (usize, usize));
+
 /// Where a photo or a layer goes, in the scene's coordinates, and how many pixels it gets.
 struct Frame {
     x: f64,
@@ -542,6 +579,21 @@ fn open_group(transform: Transform) -> String {
     let Transform { sx, ky, kx, sy, tx, ty } = transform;
     format!("<g transform=\"matrix({sx} {ky} {kx} {sy} {tx} {ty})\">")
 }
+
+/// Nodes that are painted, loops included.
+const MOST_STEPS: usize = 200_000;
+
+/// Bytes of SVG that are gathered before they are drawn.
+const MOST_SVG: usize = 16 << 20;
+
+/// How far places in places may enlarge and move.
+const MOST_TRANSFORMED: f32 = 1e6;
+
+/// Pixels of a picture's side once it is laid, of which the canvas shows a part.
+const MOST_LAID: f32 = 1e6;
+
+/// Pixels of a blur's radius.
+const MOST_BLUR: f32 = 4096.0;
 
 /// How much a transform enlarges, sides averaged.
 fn scale_of(transform: Transform) -> f32 {
