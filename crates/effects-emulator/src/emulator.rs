@@ -20,9 +20,10 @@ use crate::host::Host;
 use crate::latency::Latency;
 use crate::options::{BadOption, Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
+use crate::private;
 use crate::record::{Counts, SeenRequest};
 use crate::seen::{self, SeenTask};
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// A gateway on this machine, running until it is dropped.
 ///
@@ -148,14 +149,25 @@ impl Emulator {
 
     /// What whoever started it should know: that it can be reached from other machines, say.
     pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         let address = self.address();
-        if address.ip().is_loopback() {
-            return Vec::new();
+        if !address.ip().is_loopback() {
+            warnings.push(format!(
+                "listening on {address}: other machines can reach this emulator, and it fetches \
+                 photos for whoever has its key"
+            ));
         }
-        vec![format!(
-            "listening on {address}: other machines can reach this emulator, and it fetches \
-             photos for whoever has its key"
-        )]
+        let folder = self.gateway.options.data_dir.as_deref();
+        for path in folder.map(|at| [store::database(at), store::files(at)]).into_iter().flatten() {
+            if private::is_open_to_others(&path) {
+                warnings.push(format!(
+                    "other users of this machine can look into {}, where the emulator keeps what is \
+                     not for them: give it a folder that holds nothing else",
+                    path.display()
+                ));
+            }
+        }
+        warnings
     }
 
     /// Stops it, from any thread: no new connections, exchanges under way come to their ends within

@@ -10,8 +10,10 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
+use crate::photo::LOOKUPS;
 use crate::store::RestoredTask;
 use crate::surfaces::Surfaces;
+use crate::vault::FILES_AT_ONCE;
 use crate::{life, server};
 
 /// What the thread begins with.
@@ -76,13 +78,14 @@ impl Host {
     }
 }
 
-fn runtime(renders: usize) -> io::Result<Runtime> {
+/// The runtime of an emulator that paints so many pictures at once.
+pub(crate) fn runtime(renders: usize) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(
             std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
         )
-        // The rest is for looking up names.
-        .max_blocking_threads(renders.max(1) + 8)
+        // None of the three takes more than its share, so that each finds a thread at once.
+        .max_blocking_threads(renders.max(1) + LOOKUPS + FILES_AT_ONCE)
         .thread_name(THREAD)
         .enable_all()
         .build()

@@ -75,6 +75,7 @@ mod life;
 mod options;
 mod painter;
 mod photo;
+mod private;
 mod record;
 mod rng;
 mod seen;

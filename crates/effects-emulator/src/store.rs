@@ -4,6 +4,7 @@
 //! ran goes into the next. A create is answered only after its task is committed, so a process
 //! killed at any moment has forgotten nothing it ever promised.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rust_decimal::Decimal;
 use tokio::sync::oneshot;
 
+use crate::private;
 use crate::task::Task;
 use crate::vault::Kept;
 
@@ -69,9 +71,14 @@ pub(crate) enum Entry {
 impl Store {
     /// Opens the folder, makes it if it is not there, and reads what it remembers.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Restored), StoreError> {
-        make_folder(&files(folder))?;
-        let path = folder.join("emulator.db");
-        make_file(&path)?;
+        private::make_folder(&files(folder))?;
+        let path = database(folder);
+        // SQLite gives the files beside it the same rights.
+        private::open_file(OpenOptions::new().append(true).create(true), &path)?;
+        for end in ["", "-wal", "-shm"] {
+            // Where that cannot be, the emulator warns of it; the last two may not be there.
+            let _ = private::take_from_others(&folder.join(format!("{DATABASE}{end}")));
+        }
         let mut database = Connection::open(path)?;
         prepare(&database)?;
         let restored = restore(&mut database)?;
@@ -121,6 +128,11 @@ impl Drop for Store {
     }
 }
 
+/// Where the key, the tasks and the spend lie.
+pub(crate) fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
+
 /// Where pictures and uploads lie.
 pub(crate) fn files(folder: &Path) -> PathBuf {
     folder.join("files")
@@ -144,24 +156,6 @@ pub enum StoreError {
         /// The format this version reads and writes.
         known: u32,
     },
-}
-
-/// Makes a folder for its owner alone, with those above it. One that is there is somebody's already
-/// and stays as it is.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
-}
-
-/// Makes the database's file for its owner alone, since it holds a key. SQLite gives the files
-/// beside it the same rights.
-fn make_file(path: &Path) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.append(true).create(true).open(path).map(drop)
 }
 
 fn prepare(database: &Connection) -> Result<(), StoreError> {
@@ -299,6 +293,8 @@ fn json(task: &Task) -> String {
     // Plain structs of texts and numbers always have a JSON form.
     serde_json::to_string(task).expect("a task is plain data")
 }
+
+const DATABASE: &str = "emulator.db";
 
 /// The notes' names.
 pub(crate) const API_KEY: &str = "api_key";

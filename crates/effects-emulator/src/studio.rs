@@ -1,4 +1,4 @@
-//! Where tasks are painted: a bounded queue, a few fetches at once, a painting for each core.
+//! Where tasks are painted: a bounded queue, a few photos at once, a painting for each core.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{ServiceCode, Template};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
 use crate::gateway::Gateway;
@@ -25,8 +25,10 @@ pub(crate) struct Studio {
     /// Kibibytes that the references waiting in the queue may take.
     shelf: Arc<Semaphore>,
     shelf_size: usize,
-    /// Photos in memory at once, beyond those being painted.
-    fetches: Semaphore,
+    /// Photos in memory at once, beyond those being painted: those that come over the network, and
+    /// apart from them, since a network may let them wait, those that are here.
+    fetched: Semaphore,
+    local: Semaphore,
     easels: Arc<Semaphore>,
     unfinished: Mutex<HashMap<Box<str>, u64>>,
     finished: Notify,
@@ -62,7 +64,8 @@ impl Studio {
             places: Arc::new(Semaphore::new(limits.queue)),
             shelf: Arc::new(Semaphore::new(shelf_size)),
             shelf_size,
-            fetches: Semaphore::new(limits.renders.max(1) + FETCHES_AHEAD),
+            fetched: Semaphore::new(limits.renders.max(1) + PHOTOS_AHEAD),
+            local: Semaphore::new(limits.renders.max(1) + PHOTOS_AHEAD),
             easels: Arc::new(Semaphore::new(limits.renders.max(1))),
             unfinished: Mutex::default(),
             finished: Notify::new(),
@@ -133,20 +136,9 @@ pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
 
 async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
     let studio = &gateway.studio;
-    let fetching = studio.fetches.acquire().await.map_err(|_| closed())?;
-    let wanted = gateway.tasks.with(&job.id, |task| {
-        let wanted = !task.is_settled();
-        if wanted {
-            task.stage = Stage::Painting;
-        }
-        wanted
-    });
-    if wanted != Some(true) {
-        return Err(Failure::new(life::CANCELLED.into(), "nobody wants it any more"));
-    }
-    let photo = photo_of(gateway, &job).await?;
+    let (photo, held) = photo_of(gateway, &job).await?;
     let easel = studio.easels.clone().acquire_owned().await.map_err(|_| closed())?;
-    drop(fetching);
+    drop(held);
     let painter = Arc::clone(&studio.painter);
     let painting = tokio::task::spawn_blocking(move || {
         let _easel = easel;
@@ -163,27 +155,56 @@ async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
     }
 }
 
-/// The photo of a job, or a test card where there is none to be had and that is wanted.
-async fn photo_of(gateway: &Gateway, job: &Job) -> Result<Bytes, Failure> {
+/// The photo of a job, or a test card where there is none to be had and that is wanted; and the
+/// place in memory that it takes until it is painted.
+async fn photo_of<'a>(
+    gateway: &'a Gateway,
+    job: &Job,
+) -> Result<(Bytes, SemaphorePermit<'a>), Failure> {
     let limits = &gateway.options.limits;
+    let mut held = memory(gateway, job, &gateway.studio.local).await?;
     let photo = match Reference::read(&job.image, limits.photo_bytes) {
         Ok(Reference::Inline(photo)) => Ok(photo),
         Ok(Reference::Remote(url)) => match own_photo(gateway, &url).await {
             Some(photo) => photo,
-            None => gateway.studio.fetcher.fetch(&url).await,
+            None => {
+                drop(held);
+                held = memory(gateway, job, &gateway.studio.fetched).await?;
+                gateway.studio.fetcher.fetch(&url).await
+            }
         },
         Err(error) => Err(error),
     };
     match photo {
         Ok(photo) => {
             photo::inspect(&photo, limits.photo_pixels)?;
-            Ok(photo)
+            Ok((photo, held))
         }
         Err(PhotoError::NotFetched(_)) if gateway.options.placeholder => {
-            Ok(gateway.studio.painter.test_card(job.sides.0, job.sides.1).into())
+            Ok((gateway.studio.painter.test_card(job.sides.0, job.sides.1).into(), held))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A place in memory for a photo, if its task is wanted still once there is one.
+async fn memory<'a>(
+    gateway: &Gateway,
+    job: &Job,
+    places: &'a Semaphore,
+) -> Result<SemaphorePermit<'a>, Failure> {
+    let held = places.acquire().await.map_err(|_| closed())?;
+    let wanted = gateway.tasks.with(&job.id, |task| {
+        let wanted = !task.is_settled();
+        if wanted {
+            task.stage = Stage::Painting;
+        }
+        wanted
+    });
+    if wanted != Some(true) {
+        return Err(Failure::new(life::CANCELLED.into(), "nobody wants it any more"));
+    }
+    Ok(held)
 }
 
 /// A file of the emulator's own is taken from the vault, without a request to itself. Nobody else
@@ -219,5 +240,5 @@ fn closed() -> Failure {
     Failure::new(ServiceCode::Unavailable, "Service unavailable: the emulator is stopping")
 }
 
-/// Photos fetched ahead of a free painter.
-const FETCHES_AHEAD: usize = 4;
+/// Photos had ahead of a free painter.
+const PHOTOS_AHEAD: usize = 4;

@@ -4,22 +4,26 @@
 //! the file system, so no path from outside can leave the folder.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::clock::millis;
 use crate::ids;
 use crate::kind::Kind;
 use crate::options::Limits;
+use crate::private;
 
 /// The files the emulator serves.
 #[derive(Debug)]
 pub(crate) struct Vault {
     inner: Mutex<Inner>,
     folder: Option<PathBuf>,
+    at_once: Arc<Semaphore>,
     most_bytes: u64,
     longest: u64,
 }
@@ -64,6 +68,7 @@ impl Vault {
         Self {
             inner: Mutex::default(),
             folder,
+            at_once: Arc::new(Semaphore::new(FILES_AT_ONCE)),
             most_bytes: limits.file_bytes,
             longest: millis(limits.file_age),
         }
@@ -72,20 +77,33 @@ impl Vault {
     /// Takes the files back that the store remembers and the folder still has, and tells which are
     /// gone. Whatever else of the vault's lies in the folder was never finished or already let go,
     /// and is swept out; what is not the vault's is somebody's and stays.
+    ///
+    /// The files are their owner's alone from now on, and so is the folder if it holds nothing else:
+    /// it may have been made by hand, or restored from a copy.
     pub(crate) fn restore(&self, known: Vec<Kept>, now: u64) -> io::Result<Vec<Box<str>>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let mut known: HashMap<Box<str>, Kept> =
             known.into_iter().map(|kept| (kept.name.clone(), kept)).collect();
         let mut found = Vec::new();
+        let mut is_shared = false;
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
             match known.remove(name) {
-                Some(kept) if entry.metadata()?.len() == kept.size => found.push(kept),
-                None if !is_ours(name) => {}
+                Some(kept) if entry.metadata()?.len() == kept.size => {
+                    // In a folder that others cannot enter the file's own rights do not matter, and
+                    // of any other the emulator warns.
+                    let _ = private::take_from_others(&entry.path());
+                    found.push(kept);
+                }
+                None if !is_ours(name) => is_shared = true,
                 _ => std::fs::remove_file(entry.path())?,
             }
+        }
+        if !is_shared {
+            // Where that cannot be, the emulator warns of it.
+            let _ = private::take_from_others(folder);
         }
         found.sort_by_key(|kept| kept.kept_at);
         let mut gone: Vec<_> = known.into_keys().collect();
@@ -107,7 +125,7 @@ impl Vault {
         let kept = Kept { name, size: bytes.len() as u64, kept_at: now };
         let bytes = match self.path(&kept.name) {
             Some(path) => {
-                blocking(move || write(&path, &bytes)).await?;
+                self.blocking(move || write(&path, &bytes)).await?;
                 None
             }
             None => Some(bytes),
@@ -141,7 +159,9 @@ impl Vault {
         match (bytes, self.path(name)) {
             (Some(bytes), _) => Some(bytes),
             // A file that vanished from the folder is gone, whoever took it.
-            (None, Some(path)) => blocking(move || std::fs::read(path)).await.ok().map(Bytes::from),
+            (None, Some(path)) => {
+                self.blocking(move || std::fs::read(path)).await.ok().map(Bytes::from)
+            }
             (None, None) => None,
         }
     }
@@ -178,6 +198,19 @@ impl Vault {
             // What cannot be erased now is swept out at the next start.
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    /// Works with the folder on a thread that may block, a few at once.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let place = self.at_once.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let work = move || {
+            let _place = place;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -220,7 +253,9 @@ fn is_ours(name: &str) -> bool {
 /// Writes under another name first: a file in the folder is whole or not there.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
-    std::fs::write(&unfinished, bytes)?;
+    let mut file =
+        private::open_file(OpenOptions::new().write(true).create_new(true), &unfinished)?;
+    file.write_all(bytes)?;
     std::fs::rename(unfinished, path)
 }
 
@@ -229,14 +264,11 @@ const NAME_LENGTH: usize = 32;
 
 const UNFINISHED: &str = "part";
 
+/// Files of the folder that are read or written at once.
+pub(crate) const FILES_AT_ONCE: usize = 4;
+
 /// What a file takes beside its bytes: without it, files of no bytes would be free.
 const OVERHEAD: u64 = 512;
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
 
 #[cfg(test)]
 mod tests {

@@ -268,6 +268,68 @@ fn what_it_makes_is_for_its_owner_alone() {
     assert_eq!((mode(&data), mode(&data.join("emulator.db"))), (0, 0));
 }
 
+/// The rights of a file or folder.
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The files of a folder.
+fn listed(folder: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_others_may_look_into_is_closed_to_them() {
+    let folder = TempDir::new().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    set_mode(&files, 0o755);
+    let start = || Emulator::builder().data_dir(folder.path()).start().unwrap();
+    let emulator = start();
+    upload(&emulator, PHOTO);
+    assert_eq!(emulator.warnings(), Vec::<String>::new());
+    drop(emulator);
+    let database = folder.path().join("emulator.db");
+    assert_eq!((mode(&files), mode(&database)), (0o700, 0o600));
+    assert_eq!(listed(&files).iter().map(|file| mode(file)).collect::<Vec<_>>(), [0o600]);
+    // As an earlier version left them.
+    let kept = listed(&files).remove(0);
+    set_mode(&files, 0o755);
+    set_mode(&kept, 0o644);
+    set_mode(&database, 0o644);
+    drop(start());
+    assert_eq!((mode(&files), mode(&kept), mode(&database)), (0o700, 0o600, 0o600));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_with_files_of_somebody_else_stays_open_and_the_emulator_warns() {
+    let folder = TempDir::new().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let foreign = files.join("holiday.jpg");
+    std::fs::write(&foreign, "mine").unwrap();
+    set_mode(&files, 0o755);
+    set_mode(&foreign, 0o644);
+    let emulator = Emulator::builder().data_dir(folder.path()).start().unwrap();
+    upload(&emulator, PHOTO);
+    assert_eq!((mode(&files), mode(&foreign)), (0o755, 0o644));
+    let own = listed(&files).into_iter().find(|file| *file != foreign).unwrap();
+    assert_eq!(mode(&own), 0o600);
+    let warnings = emulator.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains(files.to_str().unwrap()), "{warnings:?}");
+}
+
 #[test]
 fn files_go_by_their_age_and_their_folder_is_free_at_once_after_a_stop() {
     let folder = TempDir::new().unwrap();

@@ -1,7 +1,8 @@
 //! Fetching a photo over HTTP, within limits of time, bytes and reach.
 
 use std::error::Error as _;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use futures_util::StreamExt;
 use http::header::LOCATION;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, redirect};
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use super::PhotoError;
@@ -19,14 +21,15 @@ use super::address::Reach;
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     client: OnceLock<Result<Client, String>>,
-    reach: Reach,
+    resolver: CheckedResolver,
     most_bytes: usize,
     longest: Duration,
 }
 
 impl Fetcher {
     pub(crate) fn new(reach: Reach, most_bytes: usize, longest: Duration) -> Self {
-        Self { client: OnceLock::new(), reach, most_bytes, longest }
+        let resolver = CheckedResolver::new(reach, addresses_of);
+        Self { client: OnceLock::new(), resolver, most_bytes, longest }
     }
 
     /// The bytes behind a URL.
@@ -69,7 +72,11 @@ impl Fetcher {
             Some(Host::Domain(_)) => return Ok(()),
             None => return Err("the URL has no host".to_owned()),
         };
-        if self.reach.allows(address) { Ok(()) } else { Err(out_of_reach(&address.to_string())) }
+        if self.resolver.reach.allows(address) {
+            Ok(())
+        } else {
+            Err(out_of_reach(&address.to_string()))
+        }
     }
 
     async fn read(&self, answer: Response) -> Result<Bytes, String> {
@@ -93,13 +100,13 @@ impl Fetcher {
     }
 
     fn client(&self) -> Result<&Client, String> {
-        self.client.get_or_init(|| build(self.reach)).as_ref().map_err(Clone::clone)
+        self.client.get_or_init(|| build(&self.resolver)).as_ref().map_err(Clone::clone)
     }
 }
 
 /// Where no certificate authorities are installed the client is built without any: http works as
 /// ever, and https fails when it is tried, with its own words.
-fn build(reach: Reach) -> Result<Client, String> {
+fn build(resolver: &CheckedResolver) -> Result<Client, String> {
     // If somebody has chosen a provider of cryptography before, theirs is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -109,7 +116,7 @@ fn build(reach: Reach) -> Result<Client, String> {
             .no_proxy()
             // A photo is compressed as it is; a small answer must not unfold into a large one.
             .no_gzip()
-            .dns_resolver(Arc::new(CheckedResolver(reach)))
+            .dns_resolver(Arc::new(resolver.clone()))
             .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
     };
     let built = builder().build().or_else(|_| builder().tls_certs_only([]).build());
@@ -117,14 +124,41 @@ fn build(reach: Reach) -> Result<Client, String> {
 }
 
 /// Resolves names to addresses within reach alone.
-struct CheckedResolver(Reach);
+///
+/// The system's lookup blocks a thread for as long as it takes, whoever has lost patience with it
+/// meanwhile. So at most [`LOOKUPS`] are under way at once, and further names wait for one of them.
+#[derive(Clone, Debug)]
+struct CheckedResolver {
+    reach: Reach,
+    lookups: Arc<Semaphore>,
+    lookup: Lookup,
+}
+
+/// The addresses of a name.
+type Lookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
+
+/// By the system's resolver.
+fn addresses_of(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, 0).to_socket_addrs()?.collect())
+}
+
+impl CheckedResolver {
+    fn new(reach: Reach, lookup: Lookup) -> Self {
+        Self { reach, lookups: Arc::new(Semaphore::new(LOOKUPS)), lookup }
+    }
+}
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let Self { reach, lookups, lookup } = self.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let place = lookups.acquire_owned().await?;
+            let asked = name.as_str().to_owned();
+            let found = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                lookup(&asked)
+            });
+            let found = found.await??;
             let within: Vec<SocketAddr> =
                 found.into_iter().filter(|address| reach.allows(address.ip())).collect();
             if within.is_empty() {
@@ -153,6 +187,10 @@ fn innermost(error: &reqwest::Error) -> String {
 
 const MOST_REDIRECTS: usize = 5;
 
+/// Names that are looked up at once. Each may hold a thread for as long as the system's resolver
+/// waits for servers that do not answer.
+pub(crate) const LOOKUPS: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,12 +200,47 @@ mod tests {
     #[tokio::test]
     async fn names_resolve_to_addresses_within_reach_alone() {
         let resolve = async |reach| {
-            let found = CheckedResolver(reach).resolve("localhost".parse().unwrap()).await;
+            let found = CheckedResolver::new(reach, addresses_of)
+                .resolve("localhost".parse().unwrap())
+                .await;
             found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
         };
         let local = resolve(Reach { loopback: true, private: false }).await.unwrap();
         assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback), "{local:?}");
         let error = resolve(Reach { loopback: false, private: true }).await.unwrap_err();
         assert!(error.to_string().contains("does not fetch from"), "{error}");
+    }
+
+    /// A resolver whose servers do not answer is waited for by threads that nobody can call back.
+    #[test]
+    fn names_that_are_looked_up_slowly_leave_threads_for_paintings_and_files() {
+        static SILENCE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let stuck: Lookup = |_| {
+            drop(SILENCE.lock());
+            Ok(Vec::new())
+        };
+        // It waits for its threads when it is dropped, and so is dropped after the silence.
+        let runtime = crate::host::runtime(1).unwrap();
+        let silence = SILENCE.lock().unwrap();
+        let resolver = CheckedResolver::new(Reach { loopback: true, private: true }, stuck);
+        runtime.block_on(async {
+            let name = || "photos.example".parse().unwrap();
+            let asked: Vec<_> = (0..100).map(|_| tokio::spawn(resolver.resolve(name()))).collect();
+            while resolver.lookups.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let others = 1 + crate::vault::FILES_AT_ONCE;
+            // They meet, so each of them has a thread.
+            let meeting = Arc::new(std::sync::Barrier::new(others));
+            let meet = || {
+                let meeting = Arc::clone(&meeting);
+                tokio::task::spawn_blocking(move || meeting.wait())
+            };
+            let met = futures_util::future::join_all((0..others).map(|_| meet()));
+            let met = tokio::time::timeout(Duration::from_secs(20), met).await;
+            assert!(met.is_ok_and(|met| met.iter().all(Result::is_ok)), "lookups have the threads");
+            assert!(asked.iter().all(|asked| !asked.is_finished()));
+        });
+        drop(silence);
     }
 }

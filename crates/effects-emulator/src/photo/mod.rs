@@ -11,7 +11,7 @@ use effects_core::ServiceCode;
 use url::Url;
 
 pub(crate) use address::Reach;
-pub(crate) use fetch::Fetcher;
+pub(crate) use fetch::{Fetcher, LOOKUPS};
 
 use crate::task::Failure;
 
