@@ -63,9 +63,15 @@ async fn accept_valid(
     fault: Option<Fault>,
 ) -> Result<Accepted, Refusal> {
     let Params { image, template, width, height } = params;
-    let task = new_task(gateway, surface, Some(template.clone()), (width, height), fault);
-    let (id, created) = (new_id(surface), task.created);
-    if let Some(failure) = told_to_fail(&task) {
+    let new_task = |fault| {
+        (
+            new_id(surface),
+            new_task(gateway, surface, Some(template.clone()), (width, height), fault),
+        )
+    };
+    if let Some(failure) = told_to_fail(fault.as_ref()) {
+        let (id, task) = new_task(fault);
+        let created = task.created;
         let task = Task { stage: Stage::Failed(failure), ..task };
         remember(gateway, &id, task, None, Decimal::ZERO).await?;
         return Ok(Accepted { id, created });
@@ -78,6 +84,9 @@ async fn accept_valid(
     if !gateway.purse.promise(price, gateway.faults.plan().balance) {
         return Err(no_credit());
     }
+    // Its duration is drawn now, and not before: a create that is refused draws none.
+    let (id, task) = new_task(fault);
+    let created = task.created;
     let Some(place) = place else {
         let accepted = accept_painted(gateway, &id, task).await;
         gateway.purse.settle(price, if accepted.is_ok() { price } else { Decimal::ZERO });
@@ -257,8 +266,8 @@ fn new_task(
     Task { surface, template, width, height, created, due, stage, fault, looks: 0 }
 }
 
-fn told_to_fail(task: &Task) -> Option<Failure> {
-    let Some(Fault::Fail { code, message }) = task.fault.as_deref() else { return None };
+fn told_to_fail(fault: Option<&Fault>) -> Option<Failure> {
+    let Some(Fault::Fail { code, message }) = fault else { return None };
     let message = message.as_deref().or_else(|| code.meaning()).unwrap_or("told to fail");
     Some(Failure::new(code.clone(), message))
 }

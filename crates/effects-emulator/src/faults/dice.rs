@@ -128,10 +128,11 @@ impl Faults {
         }
         let mut inner = self.lock();
         let limit = inner.plan.rate_limit.filter(|limit| limit.on.is_none_or(|at| at == on))?;
-        if inner.buckets.len() >= MOST_BUCKETS {
-            inner.buckets.clear();
+        let key = hash(key());
+        if inner.buckets.len() >= MOST_BUCKETS && !inner.buckets.contains_key(&key) {
+            inner.forget_emptiest(limit, now);
         }
-        let bucket = inner.buckets.entry(hash(key())).or_insert(Bucket { level: 0.0, at: now });
+        let bucket = inner.buckets.entry(key).or_insert(Bucket { level: 0.0, at: now });
         bucket.pour(limit, now)
     }
 
@@ -147,13 +148,30 @@ impl Faults {
     }
 }
 
+impl Inner {
+    /// Makes room for the bucket of another key. Keys are easily made up, so a key that has asked
+    /// often must not be let off because many others come.
+    fn forget_emptiest(&mut self, limit: RateLimit, now: u64) {
+        let level = |bucket: &Bucket| bucket.level_at(limit, now);
+        let least = self.buckets.iter().min_by(|a, b| level(a.1).total_cmp(&level(b.1)));
+        if let Some(key) = least.map(|(key, _)| *key) {
+            self.buckets.remove(&key);
+        }
+    }
+}
+
 impl Bucket {
+    /// What has not leaked yet.
+    fn level_at(&self, limit: RateLimit, now: u64) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds between requests are few")]
+        let passed = now.saturating_sub(self.at) as f64 / 1000.0;
+        (self.level - passed * f64::from(limit.requests) / limit.seconds).max(0.0)
+    }
+
     /// Pours one request in; if it would overflow, the seconds until there is room.
     fn pour(&mut self, limit: RateLimit, now: u64) -> Option<u32> {
         let size = f64::from(limit.requests);
-        #[allow(clippy::cast_precision_loss, reason = "milliseconds between requests are few")]
-        let passed = now.saturating_sub(self.at) as f64 / 1000.0;
-        self.level = (self.level - passed * size / limit.seconds).max(0.0);
+        self.level = self.level_at(limit, now);
         self.at = now;
         if self.level + 1.0 <= size {
             self.level += 1.0;
@@ -266,5 +284,18 @@ mod tests {
         assert_eq!(wait("b", 0), None);
         assert_eq!(wait("a", 2_000), None);
         assert_eq!(wait("a", 2_000), Some(2));
+    }
+
+    #[test]
+    fn keys_that_are_made_up_let_no_other_off() {
+        let limit = RateLimit { requests: 2, seconds: 1e6, on: None };
+        let faults = Faults::new(FaultPlan::none().rate_limit(limit), 0);
+        let wait = |key: &[u8]| faults.wait(Endpoint::Create, || key, 0);
+        assert_eq!((wait(b"own"), wait(b"own")), (None, None));
+        for made_up in 0..3 * MOST_BUCKETS {
+            assert_eq!(wait(format!("test_status_{made_up}").as_bytes()), None);
+        }
+        assert!(wait(b"own").is_some());
+        assert_eq!(faults.lock().buckets.len(), MOST_BUCKETS);
     }
 }
