@@ -1,5 +1,9 @@
-//! What every request passes on its way to a handler, and every answer on its way back: the body
-//! read whole, the record, the key, the rate, the faults.
+//! What every request passes on its way to a handler, and every answer on its way back: the key, the
+//! body read whole, the record, the rate, the faults.
+//!
+//! The key comes first, and of a request without an accepted one nothing but its head is read: where
+//! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So
+//! whoever has no key holds a connection and nothing else.
 
 use std::sync::Arc;
 
@@ -7,22 +11,20 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use effects_core::Template;
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::body::{self, Load};
 use crate::endpoint::Endpoint;
 use crate::faults::{Cut, Fault, answer_instead, spoil};
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::keys::{self, Bearer};
-use crate::options::Limits;
-use crate::record::Entry;
+use crate::record::{Arrival, Entry};
 use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
@@ -36,6 +38,16 @@ pub(crate) struct Gate {
 /// The fault that a request meets, for the handler whose task or look it concerns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Met(pub(crate) Option<Fault>);
+
+/// What the connection has to know of a request that was answered. Most need no mark at all: they
+/// came with an accepted key, and were read to their ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    /// No accepted key came with it.
+    pub(crate) is_keyless: bool,
+    /// A part of its body is still on its way.
+    pub(crate) is_unread: bool,
+}
 
 /// The gate as a layer of a router.
 pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
@@ -51,22 +63,33 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
     let Gate { gateway, endpoint } = gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
+    let bearer = bearer(gate, &parts.headers);
+    let is_keyless = matches!(bearer, Bearer::Nobody);
+    let is_refused = is_keyless && !endpoint.is_public();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
-    let read = if body.is_end_stream() {
-        Ok(Load::default())
+    let (read, is_unread) = if body.is_end_stream() {
+        (Ok(Load::default()), false)
+    } else if is_keyless {
+        (Ok(Load::default()), true)
     } else {
-        Box::pin(read(gateway, body, *endpoint)).await
+        let limits = &gateway.options.limits;
+        let read = Box::pin(body::read(&gateway.bodies, limits, *endpoint, body)).await;
+        let is_unread = read.is_err();
+        (read, is_unread)
     };
-    let seen = read.as_ref().map_or(&[][..], |load| &load.body);
-    let recorded = *endpoint != Endpoint::Control;
-    let entry =
-        recorded.then(|| gateway.record.arrived(gateway.clock.now(), *endpoint, &parts, seen));
+    let entry = (*endpoint != Endpoint::Control).then(|| {
+        let (at, endpoint) = (gateway.clock.now(), *endpoint);
+        let body = read.as_ref().map_or(&[][..], |load| &load.body);
+        let is_authorized = !is_refused;
+        gateway.record.arrived(&parts, body, Arrival { at, endpoint, is_keyless, is_authorized })
+    });
     let (response, fault) = match read {
-        Ok(load) => exchange(gate, entry.as_deref(), parts, load, handler).await,
+        _ if is_refused => (Refusal::unauthorized().into_response(), None),
+        Ok(load) => exchange(gate, &bearer, entry.as_deref(), parts, load, handler).await,
         Err(refusal) => (refusal.into_response(), None),
     };
     let response = word(gateway, response, asked);
-    let response = match &fault {
+    let mut response = match &fault {
         Some(fault) => Box::pin(spoil(gateway, fault, response)).await,
         None => response,
     };
@@ -74,22 +97,36 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
         let went_out = response.extensions().get::<Cut>().is_none();
         entry.answered(went_out.then(|| response.status()));
     }
+    if is_keyless || is_unread {
+        response.extensions_mut().insert(Mark { is_keyless, is_unread });
+    }
+    if is_unread {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
+}
+
+/// Whose key came with a request; of the keys that choose an outcome none opens the control API.
+fn bearer(gate: &Gate, headers: &HeaderMap) -> Bearer {
+    match gate.gateway.keys.bearer(headers) {
+        Bearer::Test(_) if gate.endpoint == Endpoint::Control => Bearer::Nobody,
+        bearer => bearer,
+    }
 }
 
 /// The answer, and the fault that may spoil it yet.
 async fn exchange<F: Future<Output = Response> + Send + 'static>(
     gate: &Gate,
+    bearer: &Bearer,
     entry: Option<&Entry>,
     mut parts: Parts,
     load: Load,
     handler: impl FnOnce(Request) -> F + Send + 'static,
 ) -> (Response, Option<Fault>) {
     let Gate { gateway, endpoint } = gate;
-    let bearer = match admit(gate, &parts.headers) {
-        Ok(bearer) => bearer,
-        Err(refusal) => return (refusal.into_response(), None),
-    };
+    if let Some(refusal) = rate_limited(gate, &parts.headers) {
+        return (refusal.into_response(), None);
+    }
     let template = || template_of(gateway, *endpoint, &parts, &load.body);
     let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
     if let Some(fault) = &fault {
@@ -107,7 +144,7 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
     let response = if endpoint.creates() {
         Box::pin(create(Arc::clone(gateway), parts, load, handler)).await
     } else {
-        let Load { body, room: _room } = load;
+        let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
         handler(Request::from_parts(parts, body)).await
     };
@@ -123,7 +160,7 @@ async fn create<F: Future<Output = Response> + Send + 'static>(
     handler: impl FnOnce(Request) -> F + Send + 'static,
 ) -> Response {
     let created = tokio::spawn(async move {
-        let Load { body, room: _room } = load;
+        let Load { body, memory: _memory } = load;
         let (headers, counted) = (parts.headers.clone(), body.clone());
         let response = handler(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
@@ -135,22 +172,15 @@ async fn create<F: Future<Output = Response> + Send + 'static>(
     created.await.unwrap_or_else(|_| Cut::Close.into_response())
 }
 
-fn admit(gate: &Gate, headers: &HeaderMap) -> Result<Bearer, Refusal> {
+/// The refusal of a key that asks too often. The control API and what needs no key have no rate.
+fn rate_limited(gate: &Gate, headers: &HeaderMap) -> Option<Refusal> {
     let Gate { gateway, endpoint } = gate;
-    if endpoint.is_public() {
-        return Ok(Bearer::Own);
-    }
-    let bearer = gateway.keys.bearer(headers);
-    match (&bearer, endpoint) {
-        (Bearer::Own, Endpoint::Control) => return Ok(bearer),
-        (Bearer::Nobody, _) | (_, Endpoint::Control) => return Err(Refusal::unauthorized()),
-        (Bearer::Own | Bearer::Test(_), _) => {}
+    if endpoint.is_public() || *endpoint == Endpoint::Control {
+        return None;
     }
     let key = || keys::presented(headers).unwrap_or_default();
-    match gateway.faults.wait(*endpoint, key, gateway.clock.now()) {
-        None => Ok(bearer),
-        Some(seconds) => Err(Refusal::too_many("rate limited by the fault plan", seconds)),
-    }
+    let seconds = gateway.faults.wait(*endpoint, key, gateway.clock.now())?;
+    Some(Refusal::too_many("rate limited by the fault plan", seconds))
 }
 
 /// The template a request is about, for rules that watch one.
@@ -169,59 +199,6 @@ fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> O
             segments.find_map(|segment| task(segment).flatten())
         }
     }
-}
-
-/// A photo may arrive as base64, which is a third longer, inside JSON or a form.
-fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
-    if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
-}
-
-/// A body, and the room it takes until it is done with.
-#[derive(Debug, Default)]
-struct Load {
-    body: Bytes,
-    room: Option<OwnedSemaphorePermit>,
-}
-
-async fn read(gateway: &Gateway, body: Body, endpoint: Endpoint) -> Result<Load, Refusal> {
-    let limits = &gateway.options.limits;
-    let most_bytes = most_bytes(endpoint, limits);
-    let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    if told.is_some_and(|bytes| bytes > most_bytes) {
-        return Err(too_large(most_bytes));
-    }
-    let bytes = told.unwrap_or(most_bytes);
-    // Many may send a request at once, but only so many of them a photo.
-    let room = if bytes > SMALL {
-        let room = tokio::time::timeout(limits.request_time, room(gateway, bytes)).await;
-        Some(room.map_err(|_| Refusal::busy("too many large bodies at once"))?)
-    } else {
-        None
-    };
-    let whole = Limited::new(body, most_bytes).collect();
-    match tokio::time::timeout(limits.request_time, whole).await {
-        Ok(Ok(body)) => Ok(Load { body: body.to_bytes(), room }),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most_bytes)),
-        Ok(Err(_)) => Err(Refusal::bad_request("the body broke off")),
-        Err(_) => Err(Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "REQUEST_TIMEOUT",
-            format!("the body did not arrive within {:?}", limits.request_time),
-        )),
-    }
-}
-
-fn too_large(most_bytes: usize) -> Refusal {
-    let words = format!("the body is larger than {most_bytes} bytes");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
-}
-
-/// Waits for the room that so many bytes take. A body larger than all there is takes all there is.
-async fn room(gateway: &Gateway, bytes: usize) -> OwnedSemaphorePermit {
-    let most = gateway.options.limits.body_bytes / 1024 + 1;
-    let kibibytes = u32::try_from((bytes / 1024 + 1).min(most)).unwrap_or(u32::MAX);
-    let room = gateway.bodies.clone().acquire_many_owned(kibibytes).await;
-    room.expect("it is never closed")
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both
@@ -248,6 +225,3 @@ fn with_id(mut response: Response, id: Option<HeaderValue>) -> Response {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Bytes of a body without a photo in it; larger ones need room.
-const SMALL: usize = 64 * 1024;

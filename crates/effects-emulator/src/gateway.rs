@@ -9,8 +9,9 @@ use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
 use rust_decimal::Decimal;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+use crate::body::BodyMemory;
 use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::Faults;
 use crate::ids;
@@ -38,8 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) record: Record,
     pub(crate) purse: Purse,
     pub(crate) store: Option<Store>,
-    /// Kibibytes that large bodies may take while they are read and worked on.
-    pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) bodies: BodyMemory,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -74,7 +74,7 @@ impl Gateway {
             record: Record::new(options.limits.requests),
             purse: Purse::new(restored.spent),
             store,
-            bodies: Arc::new(Semaphore::new(options.limits.body_bytes / 1024 + 1)),
+            bodies: BodyMemory::new(options.limits.body_bytes),
             address,
             origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),

@@ -36,7 +36,7 @@
 //! | request | does |
 //! |---|---|
 //! | `GET /_emulator/` | says what this is and what it has done |
-//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted |
+//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted; `authorized` is false for those answered 401 |
 //! | `GET /_emulator/tasks?limit=N` | lists tasks, newest first |
 //! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |
 //! | `POST /_emulator/next` | scripts the next requests: `{"on": "create", "faults": [{"kind": "no-url"}, null]}` |
@@ -58,7 +58,13 @@
 //! once, tasks and files remembered, requests recorded, connections. Photos are fetched from public
 //! addresses alone, from loopback too where it listens there itself, and from private networks if
 //! [`Options::allow_private`] says so.
+//!
+//! The key is looked at first. Of a request without an accepted one only the head is read: it is
+//! answered at once, recorded apart from those with a key, and marked if it was refused. Bodies that
+//! come too slowly, and connections that have never carried the key, make way when others need
+//! what they hold.
 
+mod body;
 mod clock;
 mod control;
 mod emulator;

@@ -176,8 +176,9 @@ pub struct Limits {
     pub fetch_time: Duration,
     /// Paintings at once; one for each core.
     pub renders: usize,
-    /// Bytes of large request bodies, of 64 KiB and more, that are read or worked on at once; more
-    /// wait their turn; 256 MiB.
+    /// Bytes of large request bodies, of more than 64 KiB, that are read or worked on at once; more
+    /// wait their turn, and a body that comes slower than 256 KB a second is answered 429 then;
+    /// 256 MiB.
     pub body_bytes: usize,
     /// Tasks waiting to be painted, beyond which a create is answered 429; 2,000.
     pub queue: usize,
@@ -189,9 +190,11 @@ pub struct Limits {
     pub file_bytes: u64,
     /// How long a file is kept; 24 hours.
     pub file_age: Duration,
-    /// Requests remembered for `/_emulator/requests`; 10,000.
+    /// Requests with an accepted key that are remembered for `/_emulator/requests`, and as many
+    /// without one; 10,000.
     pub requests: usize,
-    /// Connections at once; 4,096. More wait to be accepted.
+    /// Connections at once; 4,096. More wait, until one ends or one makes way that has asked nothing
+    /// for a second and has never carried an accepted key.
     pub connections: usize,
     /// How long a client may take to send a request; 30 s.
     pub request_time: Duration,

@@ -28,14 +28,17 @@ pub struct SeenRequest {
     pub path: String,
     /// Its headers in order, 8 KiB of them at most; keys are redacted.
     pub headers: Vec<(String, String)>,
-    /// The first 4 KiB of its body, as text.
+    /// The first 4 KiB of its body, as text; empty without an accepted key, since the body is not
+    /// read then.
     pub body: String,
-    /// The bytes of its whole body.
+    /// The bytes of its whole body; 0 if it was not read.
     pub body_bytes: usize,
     /// The status it was answered with; `None` if no answer went out, or none yet.
     pub status: Option<u16>,
     /// The fault it met.
     pub fault: Option<&'static str>,
+    /// Whether it was let in; `false` if it was answered 401 because no accepted key came with it.
+    pub authorized: bool,
 }
 
 /// What was accepted, so that a test can assert that each thing was paid once.
@@ -59,22 +62,36 @@ impl Counts {
     }
 }
 
-/// The record of one emulator. It forgets the oldest requests first.
+/// The record of one emulator. It forgets the oldest requests first, those with an accepted key and
+/// those without each for themselves: whoever has no key makes it forget nothing of the others.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Requests by their numbers, dealt out so that those at once rarely meet at one lock.
-    rings: [Mutex<VecDeque<Arc<Entry>>>; RINGS],
+    keyed: Rings,
+    keyless: Rings,
     next: AtomicU64,
     tally: Mutex<Tally>,
     most: usize,
+}
+
+/// Requests by their numbers, dealt out so that those at once rarely meet at one lock.
+type Rings = [Mutex<VecDeque<Arc<Entry>>>; RINGS];
+
+/// What the emulator knows of a request beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: u64,
+    pub(crate) endpoint: Endpoint,
+    /// No accepted key came with it.
+    pub(crate) is_keyless: bool,
+    /// It is let in, with a key or where none is needed.
+    pub(crate) is_authorized: bool,
 }
 
 /// A request in few allocations: the head is one text, a line each for path and headers.
 #[derive(Debug)]
 pub(crate) struct Entry {
     number: u64,
-    at: u64,
-    endpoint: Endpoint,
+    arrival: Arrival,
     head: Box<str>,
     body: Box<[u8]>,
     body_bytes: usize,
@@ -94,33 +111,28 @@ struct Tally {
 impl Record {
     pub(crate) fn new(most: usize) -> Self {
         let (next, tally) = (AtomicU64::new(1), Mutex::default());
-        Self { rings: Default::default(), next, tally, most: most.div_ceil(RINGS) }
+        let (keyed, keyless) = (Rings::default(), Rings::default());
+        Self { keyed, keyless, next, tally, most: most.div_ceil(RINGS) }
     }
 
     /// Writes a request down; its answer is added when there is one.
-    pub(crate) fn arrived(
-        &self,
-        at: u64,
-        endpoint: Endpoint,
-        parts: &Parts,
-        body: &[u8],
-    ) -> Arc<Entry> {
-        if endpoint.creates() {
+    pub(crate) fn arrived(&self, parts: &Parts, body: &[u8], arrival: Arrival) -> Arc<Entry> {
+        if arrival.endpoint.creates() {
             lock(&self.tally).seen += 1;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(Entry {
             number,
-            at,
-            endpoint,
+            arrival,
             head: head(parts),
             body: body[..body.len().min(MOST_BODY)].into(),
             body_bytes: body.len(),
             status: AtomicU16::new(0),
             fault: OnceLock::new(),
         });
+        let rings = if arrival.is_keyless { &self.keyless } else { &self.keyed };
         #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
-        let mut ring = lock(&self.rings[(number % RINGS as u64) as usize]);
+        let mut ring = lock(&rings[(number % RINGS as u64) as usize]);
         ring.push_back(Arc::clone(&entry));
         // What is let go is dropped after the lock is.
         let oldest = if ring.len() > self.most { ring.pop_front() } else { None };
@@ -161,7 +173,7 @@ impl Record {
     /// The requests after a number, oldest first, at most so many, without this secret.
     pub(crate) fn requests(&self, after: u64, most: usize, secret: &str) -> Vec<SeenRequest> {
         let mut found = Vec::new();
-        for ring in &self.rings {
+        for ring in self.keyed.iter().chain(&self.keyless) {
             found.extend(lock(ring).iter().filter(|entry| entry.number > after).cloned());
         }
         found.sort_unstable_by_key(|entry| entry.number);
@@ -169,7 +181,7 @@ impl Record {
     }
 
     pub(crate) fn clear(&self) {
-        for ring in &self.rings {
+        for ring in self.keyed.iter().chain(&self.keyless) {
             lock(ring).clear();
         }
         *lock(&self.tally) = Tally::default();
@@ -202,8 +214,8 @@ impl Entry {
         let status = self.status.load(Ordering::Relaxed);
         SeenRequest {
             number: self.number,
-            at: self.at,
-            endpoint: self.endpoint,
+            at: self.arrival.at,
+            endpoint: self.arrival.endpoint,
             method: method.to_owned(),
             path: told(path),
             headers: headers.map(|(name, value)| (name.to_owned(), told(value))).collect(),
@@ -211,6 +223,7 @@ impl Entry {
             body_bytes: self.body_bytes,
             status: (status != 0).then_some(status),
             fault: self.fault.get().copied(),
+            authorized: self.arrival.is_authorized,
         }
     }
 }
@@ -303,11 +316,15 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn arrival(at: u64) -> Arrival {
+        Arrival { at, endpoint: Endpoint::Other, is_keyless: false, is_authorized: true }
+    }
+
     #[test]
     fn requests_are_kept_in_order_without_their_key_and_the_oldest_go() {
         let record = Record::new(2 * RINGS);
         let entries: Vec<_> = (0..3 * RINGS)
-            .map(|at| record.arrived(5, Endpoint::Other, &parts(&format!("/{at}?q=1")), b"body"))
+            .map(|at| record.arrived(&parts(&format!("/{at}?q=1")), b"body", arrival(5)))
             .collect();
         entries[0].answered(Some(StatusCode::OK));
         entries[RINGS + 1].met("reset");
@@ -336,7 +353,7 @@ mod tests {
             .header("X-Long", &long)
             .header("X-Last", "unseen");
         let parts = request.body(()).unwrap().into_parts().0;
-        record.arrived(0, Endpoint::Other, &parts, b"{\"key\":\"a-secret\"}");
+        record.arrived(&parts, b"{\"key\":\"a-secret\"}", arrival(0));
         let seen = &record.requests(0, 1, "a-secret")[0];
         let told = format!("{seen:?}");
         assert!(!["a-secret", "a-cookie", "another", "unseen"].iter().any(|no| told.contains(no)));

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -10,10 +10,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::clock::millis;
 use crate::faults::Cut;
+use crate::gate::Mark;
 use crate::options::Limits;
 use crate::socket::{Line, Socket};
 use crate::surfaces::Surfaces;
@@ -27,16 +29,22 @@ pub(crate) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections.max(1)));
     let mut connections = JoinSet::new();
+    let mut lines: Vec<Weak<Line>> = Vec::new();
     loop {
-        let stream = tokio::select! {
+        let accepted = tokio::select! {
             () = told(&mut stop) => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &lines) => accepted,
         };
         while connections.try_join_next().is_some() {}
-        let Some((stream, place)) = stream else { continue };
+        if lines.len() > 2 * limits.connections {
+            lines.retain(|line| line.strong_count() > 0);
+        }
+        let Some((stream, place)) = accepted else { continue };
+        let line = Arc::new(Line::new());
+        lines.push(Arc::downgrade(&line));
         let (surfaces, stop, limits) = (surfaces.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
-            converse(stream, &surfaces, &limits, stop).await;
+            converse(stream, line, &surfaces, &limits, stop).await;
             drop(place);
         });
     }
@@ -44,18 +52,24 @@ pub(crate) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection, once there is room for it.
+/// The next connection, once there is a place for it.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+    lines: &[Weak<Line>],
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, _)) => {
+            if let Ok(place) = places.clone().try_acquire_owned() {
+                return Some((stream, place));
+            }
+            Some((stream, place_of_another(places, lines).await?))
+        }
         Err(error) => {
             // A client that is gone already is nobody's loss. Anything else, such as a lack of
             // file descriptors, passes when other connections end.
             if error.kind() != io::ErrorKind::ConnectionAborted {
+                give_up_longest(lines);
                 tokio::time::sleep(OUT_OF_RESOURCES).await;
             }
             None
@@ -63,9 +77,36 @@ async fn accept(
     }
 }
 
+/// A place that becomes free: another connection ends, or the one makes way that has kept an
+/// exchange waiting for the longest time and has never carried an accepted key.
+async fn place_of_another(
+    places: &Arc<Semaphore>,
+    lines: &[Weak<Line>],
+) -> Option<OwnedSemaphorePermit> {
+    loop {
+        tokio::select! {
+            place = places.clone().acquire_owned() => return place.ok(),
+            () = tokio::time::sleep(BETWEEN_SEARCHES) => {}
+        }
+        if give_up_longest(lines) {
+            return places.clone().acquire_owned().await.ok();
+        }
+    }
+}
+
+/// Gives up the connection that has said nothing for the longest time, if its client is unknown and
+/// had the time to say something.
+fn give_up_longest(lines: &[Weak<Line>]) -> bool {
+    let lines = lines.iter().filter_map(Weak::upgrade);
+    let idle = lines.filter_map(|line| Some((line.idle_and_unknown()?, line)));
+    let longest = idle.max_by_key(|(idle, _)| *idle);
+    longest.is_some_and(|(idle, line)| idle >= millis(TIME_TO_ASK) && line.give_up())
+}
+
 /// All exchanges of one connection.
 async fn converse(
     stream: TcpStream,
+    line: Arc<Line>,
     surfaces: &Surfaces,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
@@ -73,12 +114,15 @@ async fn converse(
     // Without this an answer may wait for the acknowledgement of the one before. A connection that
     // refuses the option works all the same.
     let _ = stream.set_nodelay(true);
-    let line = Arc::new(Line::new());
-    let socket = Socket { stream, line: Arc::clone(&line) };
+    let socket = Socket::new(stream, Arc::clone(&line));
     let heard = &line;
     let service = service_fn(|request: http::Request<Incoming>| async move {
-        let _busy = heard.busy();
+        let Some(_busy) = heard.busy() else {
+            // It was given up at this moment, and ends without having heard the request.
+            return std::future::pending().await;
+        };
         let response = surfaces.answer(request).await;
+        heard.mark(response.extensions().get::<Mark>().copied().unwrap_or_default());
         if let Some(cut) = response.extensions().get::<Cut>() {
             // The conversation ends when it hears of it, and this future with it.
             heard.cut(*cut == Cut::Reset);
@@ -96,6 +140,7 @@ async fn converse(
         () = line.was_cut() => {}
         () = line.is_idle(limits.request_time) => {}
         () = told(&mut stop) => {
+            line.hurry();
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection.as_mut() => {}
@@ -115,3 +160,10 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 const MOST_HEAD: usize = 64 * 1024;
 
 const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
+
+/// How long a connection has to come to the end of a request's head before it makes way, if there
+/// is no place for another.
+const TIME_TO_ASK: Duration = Duration::from_secs(1);
+
+/// How often one is looked for that has had this time.
+const BETWEEN_SEARCHES: Duration = Duration::from_millis(50);

@@ -1,5 +1,5 @@
-//! A connection that can be cut, with a reset or in good order, and that is let go when it is idle
-//! for too long.
+//! A connection that can be cut, with a reset or in good order, that is let go when it is idle for
+//! too long, and whose client can read an answer even if it is still sending.
 //!
 //! The HTTP library has a limit for the arrival of a request's head, but sets a timer for each
 //! request, which is a good part of the cost of a small one. Here one timer serves a connection.
@@ -7,8 +7,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,12 +16,17 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::clock::millis;
+use crate::gate::Mark;
 
 /// A stream whose end its [`Line`] decides.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) stream: TcpStream,
-    pub(crate) line: Arc<Line>,
+    stream: TcpStream,
+    line: Arc<Line>,
+    /// Whether the client was told that nothing more comes.
+    is_shut: bool,
+    /// Bytes that were read since then, for nothing.
+    discarded: usize,
 }
 
 /// What is known of a connection.
@@ -29,7 +34,12 @@ pub(crate) struct Socket {
 pub(crate) struct Line {
     cut: Notify,
     reset: AtomicBool,
-    busy: AtomicBool,
+    /// [`IDLE`], [`BUSY`] or [`GIVEN_UP`].
+    state: AtomicU8,
+    /// A request may be on its way that will not be read.
+    is_unread: AtomicBool,
+    /// An accepted key has come over it.
+    is_known: AtomicBool,
     start: Instant,
     /// Milliseconds from the start to the last time something was written or an exchange ended.
     /// Reading does not count: a request has to be whole in time.
@@ -42,14 +52,47 @@ pub(crate) struct Busy<'a>(&'a Line);
 
 impl Line {
     pub(crate) fn new() -> Self {
-        let (cut, start) = (Notify::new(), Instant::now());
-        Self { cut, reset: false.into(), busy: false.into(), start, last: 0.into() }
+        Self {
+            cut: Notify::new(),
+            reset: false.into(),
+            state: IDLE.into(),
+            is_unread: true.into(),
+            is_known: false.into(),
+            start: Instant::now(),
+            last: 0.into(),
+        }
     }
 
-    /// Says that an exchange begins.
-    pub(crate) fn busy(&self) -> Busy<'_> {
-        self.busy.store(true, Ordering::Relaxed);
-        Busy(self)
+    /// Says that an exchange begins; `None` if the connection was given up before.
+    pub(crate) fn busy(&self) -> Option<Busy<'_>> {
+        self.becomes(BUSY).then(|| Busy(self))
+    }
+
+    /// Notes what an exchange has said of its client.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.is_unread.store(mark.is_unread, Ordering::Relaxed);
+        self.is_known.fetch_or(!mark.is_keyless, Ordering::Relaxed);
+    }
+
+    /// For how many milliseconds it has been idle; `None` if it is not, or if its client is one that
+    /// has an accepted key.
+    pub(crate) fn idle_and_unknown(&self) -> Option<u64> {
+        let is_idle = self.state.load(Ordering::Relaxed) == IDLE;
+        (is_idle && !self.is_known.load(Ordering::Relaxed)).then(|| self.idle())
+    }
+
+    /// Ends the connection in good order, unless an exchange has begun; whether it does.
+    pub(crate) fn give_up(&self) -> bool {
+        let gives_up = self.becomes(GIVEN_UP);
+        if gives_up {
+            self.cut(false);
+        }
+        gives_up
+    }
+
+    /// Has the rest of a request that is not read waited for no longer.
+    pub(crate) fn hurry(&self) {
+        self.is_unread.store(false, Ordering::Relaxed);
     }
 
     /// Has the connection ended, with a reset or in good order.
@@ -67,8 +110,8 @@ impl Line {
     pub(crate) async fn is_idle(&self, longest: Duration) {
         let longest = millis(longest);
         loop {
-            let idle = self.now().saturating_sub(self.last.load(Ordering::Relaxed));
-            let busy = self.busy.load(Ordering::Relaxed);
+            let idle = self.idle();
+            let busy = self.state.load(Ordering::Relaxed) == BUSY;
             if !busy && idle >= longest {
                 return;
             }
@@ -77,8 +120,18 @@ impl Line {
         }
     }
 
+    /// Leaves the idle state for another, which only one can do.
+    fn becomes(&self, state: u8) -> bool {
+        let relaxed = Ordering::Relaxed;
+        self.state.compare_exchange(IDLE, state, relaxed, relaxed).is_ok()
+    }
+
     fn moved(&self) {
         self.last.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> u64 {
+        self.now().saturating_sub(self.last.load(Ordering::Relaxed))
     }
 
     fn now(&self) -> u64 {
@@ -89,7 +142,29 @@ impl Line {
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.moved();
-        self.0.busy.store(false, Ordering::Relaxed);
+        self.0.state.store(IDLE, Ordering::Relaxed);
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, line: Arc<Line>) -> Self {
+        Self { stream, line, is_shut: false, discarded: 0 }
+    }
+
+    /// Reads what a client still sends that has its answer already, up to its end. If the connection
+    /// ended while bytes lie unread, the system would send a reset, and the client might lose the
+    /// answer that it has not read yet.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 8 * 1024];
+        while self.line.is_unread.load(Ordering::Relaxed) && self.discarded < MOST_DISCARDED {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            self.discarded += buffer.filled().len();
+        }
+        Poll::Ready(())
     }
 }
 
@@ -141,6 +216,19 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.is_shut = true;
+        }
+        self.poll_discard(context).map(Ok)
     }
 }
+
+/// States of a line: it waits for a request, an exchange is under way, it takes no more requests.
+const IDLE: u8 = 0;
+const BUSY: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Bytes that are read for nothing: more than the largest body that is taken, for clients that write
+/// all of it before they read the answer.
+const MOST_DISCARDED: usize = 64 * 1024 * 1024;

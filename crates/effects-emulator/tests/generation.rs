@@ -372,9 +372,16 @@ fn a_connection_that_says_nothing_or_speaks_too_slowly_is_let_go() {
         let answer = raw(&emulator, beginning.as_bytes()).unwrap_or_default();
         assert_eq!(String::from_utf8_lossy(&answer), "", "{beginning}");
     }
-    let answer =
-        raw(&emulator, b"GET /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc");
-    assert!(answer.unwrap().starts_with(b"HTTP/1.1 408"));
+    let key = bearer(&emulator);
+    for (authorization, status) in
+        [(format!("Authorization: {key}\r\n"), 408), (String::new(), 404)]
+    {
+        let head = format!("GET /files/x HTTP/1.1\r\nHost: x\r\n{authorization}");
+        let answer = raw(&emulator, format!("{head}Content-Length: 5\r\n\r\nabc").as_bytes());
+        let answer = String::from_utf8(answer.unwrap()).unwrap();
+        // Without a key the body is not waited for at all.
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
 }
 
 #[test]

@@ -22,10 +22,13 @@ class SeenRequest(_Record):
         body_bytes: the bytes of its whole body.
         status: the status it was answered with, if one went out.
         fault: the fault it met.
+        authorized: whether it was let in: ``False`` for a request that was answered 401 because no
+            accepted key came with it. Nothing of its body is read or kept.
     """
 
     __slots__ = (
         "at",
+        "authorized",
         "body",
         "body_bytes",
         "endpoint",
@@ -38,7 +41,8 @@ class SeenRequest(_Record):
     )
 
     def __init__(self, facts):
-        facts = {**facts, "headers": [tuple(pair) for pair in facts["headers"]]}
+        # A pickle of an earlier version does not say whether it was let in.
+        facts = {"authorized": True, **facts, "headers": [tuple(pair) for pair in facts["headers"]]}
         for name in self.__slots__:
             object.__setattr__(self, name, facts[name])
 

@@ -194,4 +194,4 @@ impl Painter for Echo {
 /// A photo: eight by eight grey pixels.
 pub(crate) const PHOTO: &[u8] = include_bytes!("../../src/stub.png");
 pub(crate) const CREATE: &str = "/model/v1/generation";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

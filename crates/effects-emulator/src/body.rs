@@ -1,0 +1,183 @@
+//! Request bodies: read whole, within bounds of size, time and memory.
+//!
+//! [`read`] serves requests that came with an accepted key; the bodies of others are not read. Many
+//! may send a request at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it
+//! to a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes
+//! too slowly while others wait. So nobody holds memory with what they only say they will send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::endpoint::Endpoint;
+use crate::options::Limits;
+use crate::wire::refusal::Refusal;
+
+/// A whole body, and the memory that it takes until the request is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) body: Bytes,
+    pub(crate) memory: Option<OwnedSemaphorePermit>,
+}
+
+/// The memory that large bodies share.
+#[derive(Debug)]
+pub(crate) struct BodyMemory {
+    /// Kibibytes.
+    free: Arc<Semaphore>,
+    most: usize,
+    /// Bodies that wait for memory.
+    waiting: watch::Sender<usize>,
+}
+
+/// Counts one that waits, for as long as it does.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl BodyMemory {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let most = kibibytes(bytes);
+        Self { free: Arc::new(Semaphore::new(most)), most, waiting: watch::Sender::new(0) }
+    }
+
+    /// Memory for so many bytes, once there is some. A body larger than all there is takes all
+    /// there is.
+    async fn lend(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let wanted = u32::try_from(kibibytes(bytes).min(self.most)).unwrap_or(u32::MAX);
+        if let Ok(memory) = self.free.clone().try_acquire_many_owned(wanted) {
+            return memory;
+        }
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(&self.waiting);
+        let memory = self.free.clone().acquire_many_owned(wanted).await;
+        memory.expect("it is never closed")
+    }
+
+    /// Returns once some body waits for memory.
+    async fn is_wanted(&self) {
+        // The sender is this one's own.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read(
+    memory: &BodyMemory,
+    limits: &Limits,
+    endpoint: Endpoint,
+    mut body: Body,
+) -> Result<Load, Refusal> {
+    let most = most_bytes(endpoint, limits);
+    let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if told.is_some_and(|bytes| bytes > most) {
+        return Err(too_large(most));
+    }
+    let deadline = Instant::now() + limits.request_time;
+    let mut so_far = SoFar::default();
+    // The memory lent to this body, and since when.
+    let mut lent: Option<(OwnedSemaphorePermit, Instant)> = None;
+    loop {
+        let due = lent.as_ref().map(|(_, since)| *since + time_for(so_far.len()));
+        let too_slow = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+            memory.is_wanted().await;
+        };
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = tokio::time::sleep_until(deadline) => return Err(too_late(limits)),
+            () = too_slow => return Err(Refusal::busy("this body comes too slowly; others wait")),
+        };
+        let data = match frame {
+            None => break,
+            Some(Err(_)) => return Err(Refusal::bad_request("the body broke off")),
+            // What is no data is a trailer.
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        };
+        let length = so_far.len() + data.len();
+        if length > most {
+            return Err(too_large(most));
+        }
+        if length > SMALL && lent.is_none() {
+            let memory = tokio::time::timeout_at(deadline, memory.lend(told.unwrap_or(most))).await;
+            let memory = memory.map_err(|_| Refusal::busy("too many large bodies at once"))?;
+            lent = Some((memory, Instant::now()));
+        }
+        so_far.push(data);
+    }
+    Ok(Load { body: so_far.whole(), memory: lent.map(|(memory, _)| memory) })
+}
+
+/// What has come of a body. Most come in one piece, which is taken as it is. Further pieces are
+/// copied: each would hold the buffer it was read into, however small it is.
+#[derive(Default)]
+struct SoFar {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl SoFar {
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if self.len() == 0 {
+            self.first = data;
+            return;
+        }
+        self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        self.rest.extend_from_slice(&data);
+    }
+
+    fn whole(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
+}
+
+/// How long a body may have taken for so many bytes before it makes way for one that waits.
+fn time_for(bytes: usize) -> Duration {
+    GRACE + Duration::from_millis((bytes / BYTES_PER_MILLISECOND) as u64)
+}
+
+/// A photo may arrive as base64, which is a third longer, inside JSON or a form.
+fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
+    if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
+}
+
+fn too_large(most: usize) -> Refusal {
+    let words = format!("the body is larger than {most} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
+}
+
+fn too_late(limits: &Limits) -> Refusal {
+    let words = format!("the body did not arrive within {:?}", limits.request_time);
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", words)
+}
+
+/// Rounded up: even the shortest body takes some.
+fn kibibytes(bytes: usize) -> usize {
+    bytes / 1024 + 1
+}
+
+/// Bytes of a body without a photo in it; larger ones need memory that is lent.
+const SMALL: usize = 64 * 1024;
+
+/// How slow a body may be while others wait: 256 KB a second, and a second to begin with.
+const BYTES_PER_MILLISECOND: usize = 256;
+const GRACE: Duration = Duration::from_secs(1);
