@@ -1,7 +1,8 @@
 //! The core on an HTTP stack of one's own, async: bare hyper. `cargo run --example embed_hyper`.
 //!
 //! A transport answers one question truthfully: can the request have left this machine? In doubt it
-//! has, and what may have been paid for is not sent again.
+//! has, and what may have been paid for is not sent again. It says so in an `Answer`; the `Endpoint`
+//! makes the result of it, from which the core keeps the key out of everything it tells.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use effects_client::fresh_seed;
 use effects_core::{
-    Answer, ApiKey, AsyncClock, AsyncTransport, BaseUrl, Call, EffectRequest, Endpoint, NoJournal,
-    Policy, Run, Size, Template, Told, drive_on_async,
+    Answer, ApiKey, AsyncClock, AsyncTransport, BaseUrl, Call, CallResult, EffectRequest, Endpoint,
+    NoJournal, Policy, Run, Size, Template, Told, drive_on_async,
 };
 use effects_emulator::Emulator;
 use effects_reqwest::TokioClock;
@@ -24,7 +25,7 @@ struct Hyper(Endpoint, Client<HttpConnector, Full<Bytes>>);
 
 #[async_trait]
 impl AsyncTransport for Hyper {
-    async fn send(&self, call: &Call) -> Answer {
+    async fn send(&self, call: &Call) -> CallResult {
         let request = self.0.request(call).map(Full::new);
         let exchange = async {
             let response = match self.1.request(request).await {
@@ -37,13 +38,13 @@ impl AsyncTransport for Hyper {
                 Ok(body) => Answer::Answered {
                     status: parts.status,
                     headers: parts.headers,
-                    body: self.0.redact(body.to_bytes()),
+                    body: body.to_bytes(),
                 },
                 Err(error) => Answer::Lost(error.to_string()),
             }
         };
         let limited = tokio::time::timeout(call.timeout, exchange);
-        limited.await.unwrap_or_else(|_| Answer::Lost("timed out".to_owned()))
+        self.0.result(limited.await.unwrap_or_else(|_| Answer::Lost("timed out".to_owned())))
     }
 }
 

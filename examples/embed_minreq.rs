@@ -1,7 +1,8 @@
 //! The core on an HTTP stack of one's own, blocking: minreq. `cargo run --example embed_minreq`.
 //!
 //! A transport answers one question truthfully: can the request have left this machine? In doubt it
-//! has, and what may have been paid for is not sent again.
+//! has, and what may have been paid for is not sent again. It says so in an `Answer`; the `Endpoint`
+//! makes the result of it, from which the core keeps the key out of everything it tells.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -9,15 +10,15 @@ use std::sync::Arc;
 
 use effects_client::{StoppableClock, Stopper, WallClock, fresh_seed};
 use effects_core::{
-    Answer, ApiKey, BaseUrl, Call, Clock, EffectRequest, Endpoint, NoJournal, Policy, Run, Size,
-    Template, Transport, drive,
+    Answer, ApiKey, BaseUrl, Call, CallResult, Clock, EffectRequest, Endpoint, NoJournal, Policy,
+    Run, Size, Template, Transport, drive,
 };
 use effects_emulator::Emulator;
 
 struct Minreq(Endpoint);
 
 impl Transport for Minreq {
-    fn send(&self, call: &Call) -> Answer {
+    fn send(&self, call: &Call) -> CallResult {
         let request = self.0.request(call);
         let method = minreq::Method::Custom(request.method().to_string());
         let mut sent = minreq::Request::new(method, request.uri().to_string())
@@ -27,21 +28,21 @@ impl Transport for Minreq {
         for (name, value) in request.headers() {
             sent = sent.with_header(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
         }
-        match sent.send() {
+        self.0.result(match sent.send() {
             Ok(response) => Answer::Answered {
                 status: u16::try_from(response.status_code)
                     .ok()
                     .and_then(|status| http::StatusCode::from_u16(status).ok())
                     .unwrap_or_default(),
                 headers: (&response.headers).try_into().unwrap_or_default(),
-                body: self.0.redact(response.into_bytes().into()),
+                body: response.into_bytes().into(),
             },
             Err(minreq::Error::AddressNotFound) => Answer::NotSent("no such name".to_owned()),
             Err(minreq::Error::IoError(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                 Answer::NotSent(error.to_string())
             }
             Err(error) => Answer::Lost(error.to_string()),
-        }
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use effects_client::{BuildClient, Settings};
 use effects_core::{
-    Answer, AsyncTransport, Call, EffectRequest, Error, Journal, Run, Seed, Step, Template, Time,
-    Transport,
+    AsyncTransport, Call, CallResult, EffectRequest, Error, Journal, Run, Seed, Step, Template,
+    Time, Transport,
 };
 use effects_reqwest::ReqwestTransport;
 use effects_testkit::http::Response;
@@ -46,7 +46,9 @@ fn the_key_is_nowhere() {
     let exchanged = dumped(&capture);
     assert!(exchanged.contains("POST./model/v1/generation"), "{exchanged}");
     assert!(exchanged.contains("the-key-comes-later"), "{exchanged}");
-    assert!(exchanged.contains("no.key.****"), "{exchanged}");
+    // Where the answer repeats it, marks of as many bytes are read.
+    let marks = format!("no.key.{}.here", ".".repeat(KEY.len()));
+    assert!(exchanged.contains(&marks), "{exchanged}");
     assert!(!exchanged.contains(KEY), "the key is logged, in pieces: {exchanged}");
 }
 
@@ -80,7 +82,7 @@ fn saved_runs_hold_no_key() {
     drive(|call| runtime.block_on(asynchronous.send(call)));
 }
 
-fn drive(send: impl Fn(&Call) -> Answer) {
+fn drive(send: impl Fn(&Call) -> CallResult) {
     let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
     let mut now = Time::from_millis(1);
     let mut run = Run::submit(request, Arc::default(), Seed::from(1), now);
@@ -98,9 +100,9 @@ fn drive(send: impl Fn(&Call) -> Answer) {
                 run.recorded(entry.id);
             }
             Step::Send(call) => {
-                let answer = send(&call);
-                assert!(!format!("{answer:?}").contains(KEY), "the key is kept: {answer:?}");
-                run.reply(now, call.id, answer.as_reply());
+                let result = send(&call);
+                assert!(!format!("{result:?}").contains(KEY), "the key is kept: {result:?}");
+                run.reply(now, call.id, &result);
             }
             Step::Sleep { until, .. } => now = until,
             Step::Notify(_) => {}

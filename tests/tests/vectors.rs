@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use effects_core::{
     Answer, ApiKey, BaseUrl, Call, Draft, DraftImage, Effect, EffectRequest, Endpoint, Error,
-    Event, InvalidRequest, Outcome, Policy, RawJson, Reply, Run, Seed, ServiceCode, ServiceError,
-    Step, Template, Time, Trouble, Usage, Why,
+    Event, InvalidRequest, Outcome, Policy, RawJson, Run, Seed, ServiceCode, ServiceError, Step,
+    Template, Time, Trouble, Usage, Why,
 };
+use effects_testkit::result_of;
 use effects_tests::vectors::{
     AnswerCase, Input, REQUESTS, RequestCase, Sent, TASK, Vectors, answer_files, folder, load,
 };
@@ -207,8 +208,8 @@ fn look(answer: &Answer) -> Seen {
 
 fn read(mut run: Run, answer: &Answer) -> Seen {
     let call = first_call(&mut run);
-    run.reply(NOW, call.id, answer.as_reply());
-    let Reply::Answer { body, .. } = answer.as_reply() else { panic!("a vector is an answer") };
+    run.reply(NOW, call.id, &result_of(answer.clone()));
+    let Answer::Answered { body, .. } = answer else { panic!("a vector is an answer") };
     let mut told = Vec::new();
     loop {
         match run.step(NOW) {
@@ -233,7 +234,9 @@ fn going_on(run: &Run, call: &Call, why: Why, told: &[Event]) -> Seen {
         return Seen::new(is).with("task_id", task_id).with_rejection(trouble);
     }
     if call.is_submission() {
-        return Seen::new("submitted").with("task_id", task_id);
+        let warned = told.iter().any(|event| matches!(event, Event::Warning { .. }));
+        let warned = Some(warned).filter(|warned| *warned);
+        return Seen::new("submitted").with("task_id", task_id).with("warned", json!(warned));
     }
     let mut seen = Seen::new("running").with("task_id", task_id);
     for event in told {

@@ -78,7 +78,7 @@ mod tests {
     use std::time::Duration;
 
     use effects_core::pace::Observation;
-    use effects_core::{Reply, Seed, Step};
+    use effects_core::{Answer, ApiKey, BaseUrl, Endpoint, Seed, Step};
 
     use super::*;
 
@@ -91,9 +91,12 @@ mod tests {
         run.refresh(start);
         let now = start + Duration::from_secs(7);
         let Step::Send(call) = run.step(now) else { panic!() };
-        let body = br#"{"status":"in_progress"}"#;
+        let base = BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap();
+        let endpoint = Endpoint::new(base, ApiKey::new("key-for-tests").unwrap());
+        let body = br#"{"status":"in_progress"}"#.as_slice().into();
         let (status, headers) = (http::StatusCode::OK, http::HeaderMap::new());
-        run.reply(now, call.id, Reply::Answer { status, headers: &headers, body });
+        let answer = Answer::Answered { status, headers, body };
+        run.reply(now, call.id, &endpoint.result(answer));
         let age = Duration::from_secs(7);
         assert_eq!(run.observation(), Some(Observation::Running { age }));
         assert!(pacer.histories().is_empty());

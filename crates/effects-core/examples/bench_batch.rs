@@ -27,9 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Batch, BatchStep, EffectRequest, Exchange, Pace, Policy, Reply, RunId, Seed, TaskId, Template,
+    Answer, Batch, BatchStep, EffectRequest, Exchange, Pace, Policy, RunId, Seed, TaskId, Template,
     Time, Widths,
 };
+use effects_testkit::result_of;
 use http::{HeaderMap, StatusCode};
 use measure::{Watch, resident_bytes};
 
@@ -75,7 +76,6 @@ struct World {
     seeds: u64,
     made: u32,
     looked: u32,
-    headers: HeaderMap,
     text: String,
 }
 
@@ -85,8 +85,8 @@ impl World {
         let policy = Arc::new(Policy { pace, ..Policy::default() });
         let widths = Widths { submissions: runs, tasks: runs, polls_per_second: f64::INFINITY };
         let batch = Batch::new(policy, widths, now);
-        let (headers, text) = (HeaderMap::new(), String::new());
-        Self { batch, now, runs, seeds: 0, made: 0, looked: 0, headers, text }
+        let text = String::new();
+        Self { batch, now, runs, seeds: 0, made: 0, looked: 0, text }
     }
 
     /// Until there are as many runs as wanted, each looked at once.
@@ -163,9 +163,9 @@ impl World {
     }
 
     fn reply(&mut self, run: RunId, call: effects_core::CallId) {
-        let (status, headers) = (StatusCode::OK, &self.headers);
-        let reply = Reply::Answer { status, headers, body: self.text.as_bytes() };
-        self.batch.reply(self.now, run, call, reply);
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        let answer = Answer::Answered { status, headers, body: self.text.clone().into() };
+        self.batch.reply(self.now, run, call, &result_of(answer));
     }
 }
 

@@ -19,8 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    EffectRequest, Exchange, Outcome, Pace, Policy, Reply, Run, Seed, Step, Template, Time,
+    Answer, CallResult, EffectRequest, Exchange, Outcome, Pace, Policy, Run, Seed, Step, Template,
+    Time,
 };
+use effects_testkit::result_of;
 use http::{HeaderMap, StatusCode};
 
 #[path = "support/measure.rs"]
@@ -47,7 +49,6 @@ fn main() {
 
 /// Steps per second over whole runs of twelve looks each.
 fn runs(policy: &Arc<Policy>, count: u64) -> f64 {
-    let headers = HeaderMap::new();
     let mut steps = 0u64;
     let watch = Watch::start();
     for seed in 0..count {
@@ -64,8 +65,7 @@ fn runs(policy: &Arc<Policy>, count: u64) -> f64 {
                         Exchange::Poll { .. } => COMPLETED,
                     };
                     looks += 1;
-                    let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
-                    run.reply(now, call.id, reply);
+                    run.reply(now, call.id, &answered(body));
                 }
                 Step::Sleep { until, .. } => now = until,
                 Step::Notify(event) => {
@@ -110,7 +110,6 @@ fn weight(policy: &Arc<Policy>) -> Option<f64> {
 
 /// A run whose task was seen running once.
 fn waiting(policy: &Arc<Policy>, seed: u64, now: Time) -> Run {
-    let headers = HeaderMap::new();
     let mut run = Run::submit(request(), Arc::clone(policy), Seed::from(seed), now);
     let mut now = now;
     let mut looks = 0;
@@ -120,8 +119,7 @@ fn waiting(policy: &Arc<Policy>, seed: u64, now: Time) -> Run {
             Step::Send(call) => {
                 let body = if call.is_submission() { SUBMITTED } else { RUNNING };
                 looks += usize::from(!call.is_submission());
-                let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
-                run.reply(now, call.id, reply);
+                run.reply(now, call.id, &answered(body));
             }
             Step::Sleep { .. } if looks == 1 => return run,
             Step::Sleep { until, .. } => now = until,
@@ -129,6 +127,11 @@ fn waiting(policy: &Arc<Policy>, seed: u64, now: Time) -> Run {
             Step::Done(outcome) => panic!("{outcome:?}"),
         }
     }
+}
+
+fn answered(body: &'static [u8]) -> CallResult {
+    let (status, headers, body) = (StatusCode::OK, HeaderMap::new(), body.into());
+    result_of(Answer::Answered { status, headers, body })
 }
 
 fn request() -> EffectRequest {

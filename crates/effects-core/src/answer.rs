@@ -4,65 +4,227 @@
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.
 
 use http::header::LOCATION;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::call::Reply;
+use crate::call::{AnswerBody, CallResult, Reply};
 use crate::error::{Cause, Error, ErrorKind};
 use crate::outcome::Broken;
+use crate::repair::repair;
 use crate::retry_after::retry_after;
 use crate::task::{ServiceError, Task};
 use crate::task_id::TaskId;
 use crate::trouble::{Rejection, Trouble};
-use crate::wire::{Body, error_of, excerpt, request_id_of};
+use crate::wire::{Body, error_of, excerpt, location_of, request_id_of};
 
 /// What the answer to a submission means.
+///
+/// The table. A line counts where none before it does.
+///
+/// | answer | means | because |
+/// |---|---|---|
+/// | never left this machine | later | nothing was sent |
+/// | carries a task's id, whatever its status, and if it broke off after it | created | the id is what was paid for |
+/// | lost, or broken off before an id | unknown | the request may have arrived |
+/// | 2xx with a code of [`REFUSED_INSIDE`] | refused | the code says what is wrong with the request, the key or the account |
+/// | 2xx with 425 or 429 inside | later | as if it were the status |
+/// | every other 2xx | unknown | a time-out or a breakdown is one inside, too, and words alone prove nothing |
+/// | 425, 429 | later | what answers so has not passed the request on |
+/// | 503 with a code of [`OVERLOADED`] | later | the gateway itself says that it is too busy to take the request |
+/// | 301, 302 that point to a task | unknown | "processed, look there" as it was said before there was a 303 |
+/// | 301, 302, 307, 308 | refused | the address is another one, or the request is to be made again there: it was not processed here |
+/// | 303, every other 3xx | unknown | 303 is "processed, look there" (RFC 9110, 15.4.4); the rest is no answer to a POST |
+/// | 408, every other 5xx, what is no final answer | unknown | the request may have been passed on before something broke down |
+/// | every other 4xx | refused | the request was not processed (RFC 9110, 15.5) |
+///
+/// A 503 without a listed code is unknown whatever its headers and its words are: a cache or a proxy
+/// that lost the answer of the gateway behind it says 503 too, with `Retry-After`, in HTML as in JSON
+/// (`{"message"}`, `{"detail"}`), after the request went through. Where a redirect or an answer
+/// without an id points is shown; nothing is sent there.
 #[derive(Debug)]
 pub(crate) enum Submission {
-    /// There is a task.
-    Created(Box<Task>),
+    /// There is a task, and what to warn of if the answer did not simply say so.
+    Created(Box<Task>, Option<String>),
     /// There is none, and asking again would not help.
     Refused(ErrorKind, Trouble),
-    /// There is none yet; the same submission may be made later.
-    Later(Trouble),
+    /// There is none yet; the same submission may be made later. The kind is that of the run's end
+    /// if no attempt gets through.
+    Later(ErrorKind, Trouble),
     /// There may be one.
     Unknown(Trouble),
 }
 
+/// The codes inside a success which prove that no task was made, each with the status of HTTP that
+/// says the same.
+///
+/// The service's page has the codes of parameters, WIRE.md section 7.2 the statuses and the codes of
+/// the balance. The page's other codes, 3009095 to 3009099, are those of tasks that were made and
+/// failed, so they prove nothing.
+const REFUSED_INSIDE: [(&str, u16); 19] = [
+    ("3009001", 400),
+    ("3009002", 400),
+    ("3009003", 400),
+    ("3009004", 400),
+    ("400", 400),
+    ("401", 401),
+    ("402", 402),
+    ("403", 403),
+    ("404", 404),
+    ("422", 422),
+    ("40201", 402),
+    ("40202", 402),
+    ("40203", 402),
+    ("40204", 402),
+    ("40205", 402),
+    ("40206", 402),
+    ("40207", 402),
+    ("40208", 402),
+    ("insufficient_balance", 402),
+];
+
+/// The codes inside a success that say "later".
+const LATER_INSIDE: [&str; 2] = ["425", "429"];
+
+/// The codes in a 503 which prove that the gateway was too busy to take the request.
+///
+/// `RATE_LIMIT_EXCEEDED` and `1002` are what gateways of this family say beside HTTP 429 (WIRE.md
+/// section 7.1), 425 and 429 are those statuses themselves. 3009099, "Service unavailable", is not
+/// here: on the service's page it is the error of a task.
+const OVERLOADED: [&str; 4] = ["RATE_LIMIT_EXCEEDED", "1002", "425", "429"];
+
 impl Submission {
-    pub(crate) fn read(reply: Reply<'_>) -> Self {
-        let (status, headers, body) = match reply {
-            Reply::NotSent(reason) => return Self::Later(not_sent(reason)),
-            Reply::Lost(reason) => return Self::Unknown(lost(reason)),
+    pub(crate) fn read(result: &CallResult) -> Self {
+        let (status, headers, body) = match result.as_reply() {
+            Reply::NotSent(reason) => return Self::Later(ErrorKind::Transport, not_sent(reason)),
+            Reply::Lost(reason) => {
+                let id = result.broken_off().and_then(|(status, body)| repaired_id(status, body));
+                return match id {
+                    Some(id) => Self::created_oddly(id, &lost(reason), result),
+                    None => Self::Unknown(lost(reason)),
+                };
+            }
             Reply::Answer { status, headers, body } => (status, headers, body),
         };
+        let read = Body::read(body);
+        if let Some(read) = &read {
+            match read.task(None) {
+                Some(task) if status.is_success() => return Self::created(task, result),
+                _ => {}
+            }
+            if let Some(id) = id_of(status, read) {
+                return Self::created_oddly(id, &rejected(status, headers, body), result);
+            }
+        } else if let Some(id) = repaired_id(status, body) {
+            return Self::created_oddly(id, &unreadable(status, body), result);
+        }
         let trouble = || rejected(status, headers, body);
+        let says = |codes: &[&str]| read.as_ref().and_then(|read| listed(status, read, codes));
         match status.as_u16() {
-            200..=299 => Self::read_success(status, headers, body),
-            425 | 429 => Self::Later(trouble()),
-            503 if retry_after(headers).is_some() => Self::Later(trouble()),
-            408 | 500..=599 => Self::Unknown(trouble()),
-            300..=499 => Self::Refused(refusal(status, &error_of(body), body), trouble()),
-            // Nothing else is a final answer of HTTP.
+            200..=299 => {
+                let trouble = success_without_id(status, headers, body);
+                let refused = says(&REFUSED_INSIDE.map(|(code, _)| code));
+                let as_status = refused.map(|index| StatusCode::from_u16(REFUSED_INSIDE[index].1));
+                match as_status {
+                    _ if says(&LATER_INSIDE).is_some() => {
+                        Self::Later(ErrorKind::RateLimited, trouble)
+                    }
+                    Some(Ok(as_status)) => {
+                        Self::Refused(refusal(as_status, &error_of(body), body), trouble)
+                    }
+                    _ => Self::Unknown(trouble),
+                }
+            }
+            425 | 429 => Self::Later(ErrorKind::RateLimited, trouble()),
+            503 if says(&OVERLOADED).is_some() => Self::Later(ErrorKind::RateLimited, trouble()),
+            301 | 302 if points_to_a_task(headers) => Self::Unknown(trouble()),
+            301 | 302 | 307 | 308 | 400..=407 | 409..=499 => {
+                Self::Refused(refusal(status, &error_of(body), body), trouble())
+            }
             _ => Self::Unknown(trouble()),
         }
     }
 
-    fn read_success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let Some(read) = Body::read(body) else {
-            return Self::Unknown(unreadable(status, body));
-        };
-        if let Some(task) = read.task(None) {
-            return Self::Created(Box::new(task));
-        }
-        match read.error() {
-            Some(error) => {
-                let inner = read.envelope_status().and_then(|code| StatusCode::from_u16(code).ok());
-                let status = inner.unwrap_or(status);
-                Self::Refused(refusal(status, &error, body), rejected(status, headers, body))
-            }
-            None => Self::Unknown(unreadable(status, body)),
-        }
+    fn created(task: Task, result: &CallResult) -> Self {
+        let warning = key_in_id(&task.id, result);
+        Self::Created(Box::new(task), warning)
     }
+
+    /// The task that an answer names which cannot be read, or says something else beside. What else
+    /// it says is as likely about the exchange as about the task, so the looks tell how that does.
+    fn created_oddly(id: TaskId, trouble: &Trouble, result: &CallResult) -> Self {
+        let mut warning = format!("{trouble}; it names task {id}, which is followed");
+        if let Some(more) = key_in_id(&id, result) {
+            warning = format!("{warning}; {more}");
+        }
+        Self::Created(Box::new(Task::named(id)), Some(warning))
+    }
+}
+
+/// The id of the task that an answer with this status names.
+fn id_of(status: StatusCode, read: &Body<'_>) -> Option<TaskId> {
+    match status.as_u16() {
+        200..=299 => read.task_id(),
+        // What is certain to be refused otherwise may have an id for its error.
+        400..=407 | 409..=499 => read.id_of_a_shown_task(),
+        _ => read.id(),
+    }
+}
+
+/// The same, of an answer that is only almost JSON.
+fn repaired_id(status: StatusCode, body: AnswerBody<'_>) -> Option<TaskId> {
+    let json = repair(body.bytes)?;
+    let id = id_of(status, &Body::read(AnswerBody { bytes: json.as_bytes(), ..body })?)?;
+    // Bytes that are no text were a part of it: nobody can say which.
+    (!id.as_str().contains(char::REPLACEMENT_CHARACTER)).then_some(id)
+}
+
+/// The first of these codes that an answer's error carries.
+///
+/// None where the error carries a status of HTTP beside it that is not one of them: of two that
+/// disagree, the one that leaves more open counts. The answer's own status says nothing new.
+fn listed(status: StatusCode, read: &Body<'_>, codes: &[&str]) -> Option<usize> {
+    let mut first = None;
+    for code in read.codes().filter(|code| *code != status.as_str()) {
+        let index = codes.iter().position(|listed| listed.eq_ignore_ascii_case(&code));
+        let is_status = code.parse().is_ok_and(|code: u16| (100..600).contains(&code));
+        if index.is_none() && is_status {
+            return None;
+        }
+        first = first.or(index);
+    }
+    first
+}
+
+/// What to tell of a success that names no task.
+fn success_without_id(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
+    let read = Body::read(body);
+    let has_error = read.as_ref().is_some_and(|read| read.error().is_some());
+    if !has_error && !headers.contains_key(LOCATION) {
+        return unreadable(status, body);
+    }
+    // An envelope's status says more than one that only says that the envelope arrived.
+    let inner = read.and_then(|read| StatusCode::from_u16(read.envelope_status()?).ok());
+    rejected(inner.unwrap_or(status), headers, body)
+}
+
+/// Whether a redirect points to a task, and not to another place for the same request.
+fn points_to_a_task(headers: &HeaderMap) -> bool {
+    let location = headers.get(LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let location = String::from_utf8_lossy(location);
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').collect();
+    parts
+        .windows(2)
+        .any(|pair| matches!(pair[0], "generation" | "task" | "tasks") && !pair[1].is_empty())
+}
+
+/// A warning for a task whose id repeats the key, where it stays.
+fn key_in_id(id: &TaskId, result: &CallResult) -> Option<String> {
+    result.key().find_in(id.as_str().as_bytes())?;
+    Some(
+        "the gateway made the API key a part of the task's id, which is kept as it is: make \
+         another key when the task is done"
+            .to_owned(),
+    )
 }
 
 /// What the answer to a look means.
@@ -101,7 +263,7 @@ impl Look {
         }
     }
 
-    fn read_rejection(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    fn read_rejection(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Self {
         let trouble = rejected(status, headers, body);
         match status.as_u16() {
             404 => Self::NotFound(trouble),
@@ -127,8 +289,8 @@ impl Task {
     ///
     /// The error a run would end with if its wait ended here: the task is not found, the key is
     /// refused, the service cannot be reached or understood.
-    pub fn read(task: &TaskId, reply: Reply<'_>) -> Result<Self, Error> {
-        let (kind, trouble) = match Look::read(task, reply) {
+    pub fn read(task: &TaskId, result: &CallResult) -> Result<Self, Error> {
+        let (kind, trouble) = match Look::read(task, result.as_reply()) {
             Look::Seen(task) => return Ok(*task),
             Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
             Look::Stop(kind, trouble) => (kind, trouble),
@@ -161,13 +323,17 @@ pub(crate) fn lost(reason: &str) -> Trouble {
     Trouble::Lost { reason: reason.to_owned() }
 }
 
-pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Trouble {
+pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
     let mut error = error_of(body);
-    if let Some(location) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
-        let location = String::from_utf8_lossy(location.as_bytes());
-        // A query may hold a session.
-        let target = location.split(['?', '#']).next().unwrap_or_default();
-        error = ServiceError { code: None, message: format!("redirects to {target}") };
+    match location_of(headers, body) {
+        Some(location) if status.is_redirection() => {
+            error = ServiceError { code: None, message: format!("redirects to {location}") };
+        }
+        Some(location) if error.message.is_empty() => {
+            error.message = format!("it points to {location}");
+        }
+        Some(location) => error.message.push_str(&format!("; it points to {location}")),
+        None => {}
     }
     Trouble::Rejected(Box::new(Rejection {
         status: status.as_u16(),
@@ -177,13 +343,13 @@ pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> 
     }))
 }
 
-fn unreadable(status: StatusCode, body: &[u8]) -> Trouble {
+fn unreadable(status: StatusCode, body: AnswerBody<'_>) -> Trouble {
     Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt(body) }
 }
 
 /// The kind of a final refusal. Where the service answers 403 for want of money and where for want
 /// of permission, its words alone tell (`WIRE.md` section 7.2).
-fn refusal(status: StatusCode, error: &ServiceError, body: &[u8]) -> ErrorKind {
+fn refusal(status: StatusCode, error: &ServiceError, body: AnswerBody<'_>) -> ErrorKind {
     match status.as_u16() {
         401 => ErrorKind::KeyRefused,
         402 => ErrorKind::OutOfCredit,
@@ -192,7 +358,6 @@ fn refusal(status: StatusCode, error: &ServiceError, body: &[u8]) -> ErrorKind {
         300..=399 => ErrorKind::Redirected,
         // A gateway refuses in JSON; something else that answers on this path does not.
         404 | 405 if Body::read(body).is_none() => ErrorKind::NoSuchEndpoint,
-        200..=299 if error.speaks_of_balance() => ErrorKind::OutOfCredit,
         _ => ErrorKind::Rejected,
     }
 }

@@ -1,4 +1,7 @@
 //! One exchange with the service, and what became of it.
+//!
+//! A [`Call`] goes out, an HTTP stack says an [`Answer`], and an [`Endpoint`](crate::Endpoint) makes
+//! the [`CallResult`] of it that a [`Run`](crate::Run) takes.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +10,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::api_key::ApiKey;
 use crate::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
 
-/// An exchange to make: hand it to a transport and answer with a [`Reply`] under its
+/// An exchange to make: hand it to a transport and answer with its [`CallResult`] under its
 /// [`id`](Self::id).
 ///
 /// It holds no credentials: an [`Endpoint`](crate::Endpoint) adds them.
@@ -69,24 +73,105 @@ impl fmt::Display for CallId {
     }
 }
 
-/// What became of a [`Call`].
+/// What an HTTP stack says of an exchange, as it came.
 ///
 /// The difference between the last two is money: what provably never left this machine is sent
 /// again, what may have arrived is not. In doubt it is [`Lost`](Self::Lost).
-#[derive(Clone, Copy, Debug)]
-pub enum Reply<'a> {
+#[derive(Clone)]
+pub enum Answer {
     /// The service answered.
-    Answer {
+    Answered {
         /// Its status.
         status: StatusCode,
         /// Its headers.
-        headers: &'a HeaderMap,
+        headers: HeaderMap,
         /// Its whole body.
-        body: &'a [u8],
+        body: Bytes,
+    },
+    /// The service began to answer, and the rest did not come. The answer is lost, but for a task's
+    /// id in what came of it.
+    BrokenOff {
+        /// Its status.
+        status: StatusCode,
+        /// Its headers.
+        headers: HeaderMap,
+        /// What came of its body.
+        body: Bytes,
+        /// Why no more came.
+        reason: String,
     },
     /// It provably never left this machine: no name, no connection, no TLS session.
-    NotSent(&'a str),
+    NotSent(String),
     /// It may have arrived: whatever went wrong after the first byte.
+    Lost(String),
+}
+
+/// Without what it holds: a gateway may repeat the key in it.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { status, body, .. } => {
+                write!(f, "Answered({status}, {} bytes)", body.len())
+            }
+            Self::BrokenOff { status, body, .. } => {
+                write!(f, "BrokenOff({status}, {} bytes)", body.len())
+            }
+            Self::NotSent(_) => f.write_str("NotSent"),
+            Self::Lost(_) => f.write_str("Lost"),
+        }
+    }
+}
+
+/// What became of a [`Call`]: an [`Answer`] on its way into the core.
+///
+/// An [`Endpoint`](crate::Endpoint) makes it, and nothing else does, so the core knows the key that
+/// it takes out of every text it keeps of an answer. A transport returns it.
+#[derive(Clone, Debug)]
+pub struct CallResult {
+    answer: Answer,
+    key: ApiKey,
+}
+
+impl CallResult {
+    pub(crate) fn new(answer: Answer, key: ApiKey) -> Self {
+        Self { answer, key }
+    }
+
+    pub(crate) fn as_reply(&self) -> Reply<'_> {
+        match &self.answer {
+            Answer::Answered { status, headers, body } => {
+                Reply::Answer { status: *status, headers, body: self.read(body) }
+            }
+            Answer::BrokenOff { reason, .. } | Answer::Lost(reason) => Reply::Lost(reason),
+            Answer::NotSent(reason) => Reply::NotSent(reason),
+        }
+    }
+
+    /// What came of an answer that broke off.
+    pub(crate) fn broken_off(&self) -> Option<(StatusCode, AnswerBody<'_>)> {
+        match &self.answer {
+            Answer::BrokenOff { status, body, .. } => Some((*status, self.read(body))),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> &ApiKey {
+        &self.key
+    }
+
+    fn read<'a>(&'a self, bytes: &'a [u8]) -> AnswerBody<'a> {
+        AnswerBody { bytes, key: &self.key }
+    }
+}
+
+/// A [`CallResult`], read.
+#[derive(Clone, Copy)]
+pub(crate) enum Reply<'a> {
+    /// The service answered.
+    Answer { status: StatusCode, headers: &'a HeaderMap, body: AnswerBody<'a> },
+    /// See [`Answer::NotSent`].
+    NotSent(&'a str),
+    /// See [`Answer::Lost`].
     Lost(&'a str),
 }
 
@@ -108,33 +193,9 @@ impl Reply<'_> {
     }
 }
 
-/// A [`Reply`] that owns what it says: what a transport returns.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// The service answered.
-    Answered {
-        /// Its status.
-        status: StatusCode,
-        /// Its headers.
-        headers: HeaderMap,
-        /// Its whole body.
-        body: Bytes,
-    },
-    /// See [`Reply::NotSent`].
-    NotSent(String),
-    /// See [`Reply::Lost`].
-    Lost(String),
-}
-
-impl Answer {
-    /// The same, borrowed, for [`Run::reply`](crate::Run::reply).
-    pub fn as_reply(&self) -> Reply<'_> {
-        match self {
-            Self::Answered { status, headers, body } => {
-                Reply::Answer { status: *status, headers, body }
-            }
-            Self::NotSent(reason) => Reply::NotSent(reason),
-            Self::Lost(reason) => Reply::Lost(reason),
-        }
-    }
+/// The body of an answer as it came, and the key that nothing kept of it may hold.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerBody<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) key: &'a ApiKey,
 }

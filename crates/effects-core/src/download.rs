@@ -10,6 +10,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCO
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::answer::rejected;
+use crate::api_key::ApiKey;
+use crate::call::AnswerBody;
 use crate::effect::Picture;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::Event;
@@ -125,7 +127,9 @@ impl Download {
         headers: &HeaderMap,
     ) -> Result<Receiver, Trouble> {
         if status != StatusCode::OK {
-            return Err(rejected(status, headers, b""));
+            // A download carries no key, so no answer can repeat it.
+            let body = AnswerBody { bytes: b"", key: &ApiKey::none() };
+            return Err(rejected(status, headers, body));
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

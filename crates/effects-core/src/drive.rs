@@ -65,8 +65,8 @@ pub fn drive_on(
                 run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
-                let answer = transport.send(&call);
-                run.reply(clock.now(), call.id, answer.as_reply());
+                let result = transport.send(&call);
+                run.reply(clock.now(), call.id, &result);
             }
             Step::Sleep { until, .. } => clock.sleep_until(until),
             Step::Notify(event) => return Ok(Told::Event(event)),
@@ -123,8 +123,8 @@ pub async fn drive_on_async_until(
                 run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
-                let answer = transport.send(&call).await;
-                run.reply(clock.now(), call.id, answer.as_reply());
+                let result = transport.send(&call).await;
+                run.reply(clock.now(), call.id, &result);
             }
             Step::Sleep { until, .. } => clock.sleep_until(until).await,
             Step::Notify(event) => return Ok(Told::Event(event)),

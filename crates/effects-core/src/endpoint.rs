@@ -1,12 +1,11 @@
 //! Where credentials live: the one place that turns a [`Call`] into an HTTP request.
 
-use std::fmt;
-
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request};
 
-use crate::call::{Answer, Call, Exchange};
+use crate::api_key::ApiKey;
+use crate::call::{Answer, Call, CallResult, Exchange};
 use crate::origin::BaseUrl;
 use crate::task_id::TaskId;
 
@@ -83,44 +82,42 @@ impl Endpoint {
         request
     }
 
-    /// The answer with every occurrence of the key blotted out, in its headers and its body: what a
-    /// gateway echoes must not reach an error, a log or `raw`. Every transport passes its answers
-    /// through it.
-    #[must_use]
-    pub fn redact_answer(&self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Answered { status, mut headers, body } => {
-                for value in headers.values_mut() {
-                    if find(value.as_bytes(), self.key.0.as_bytes()).is_some() {
-                        let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
-                        // What stood in a header before still can, and so can the mark.
-                        *value = HeaderValue::from_maybe_shared(clean)
-                            .unwrap_or(HeaderValue::from_static(MARK));
-                    }
-                }
-                Answer::Answered { status, headers, body: self.redact(body) }
+    /// What became of a call, from what an HTTP stack says of it: the only way into the core.
+    ///
+    /// The core decodes an answer as it came. Of every text it keeps of it (in an outcome, an
+    /// event, an error, a saved run, a task's `raw`) it then takes out what repeats the key. A
+    /// task's id alone stays as it is: it is what was paid for.
+    ///
+    /// ```
+    /// use effects_core::{Answer, ApiKey, BaseUrl, Endpoint, Task};
+    /// use http::{HeaderMap, StatusCode};
+    ///
+    /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+    /// let endpoint = Endpoint::new(base, ApiKey::new("secret/key")?);
+    /// let body = br#"{"id":"t-1","status":"failed","error":"no such key: secret\/key"}"#;
+    /// let (status, headers) = (StatusCode::OK, HeaderMap::new());
+    /// let answer = Answer::Answered { status, headers, body: body.as_slice().into() };
+    ///
+    /// let task = Task::read(&"t-1".parse()?, &endpoint.result(answer))?;
+    /// assert_eq!(task.error.unwrap().message, "no such key: [key]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn result(&self, answer: Answer) -> CallResult {
+        let clean = |reason: String| self.key.redact(reason).into_owned();
+        let answer = match answer {
+            answered @ Answer::Answered { .. } => answered,
+            Answer::BrokenOff { status, headers, body, reason } => {
+                Answer::BrokenOff { status, headers, body, reason: clean(reason) }
             }
-            Answer::NotSent(reason) => Answer::NotSent(reason.replace(&self.key.0, MARK)),
-            Answer::Lost(reason) => Answer::Lost(reason.replace(&self.key.0, MARK)),
-        }
+            Answer::NotSent(reason) => Answer::NotSent(clean(reason)),
+            Answer::Lost(reason) => Answer::Lost(clean(reason)),
+        };
+        CallResult::new(answer, self.key.clone())
     }
 
-    /// The body with every occurrence of the key blotted out.
-    pub fn redact(&self, body: Bytes) -> Bytes {
-        let key = self.key.0.as_bytes();
-        let mut found = find(&body, key);
-        if found.is_none() {
-            return body;
-        }
-        let (mut clean, mut rest) = (Vec::with_capacity(body.len()), &body[..]);
-        while let Some(at) = found {
-            clean.extend_from_slice(&rest[..at]);
-            clean.extend_from_slice(MARK.as_bytes());
-            rest = &rest[at + key.len()..];
-            found = find(rest, key);
-        }
-        clean.extend_from_slice(rest);
-        clean.into()
+    /// What a person should know of the key: see [`ApiKey::warning`].
+    pub fn key_warning(&self) -> Option<String> {
+        self.key.warning()
     }
 
     /// The command line that resumes watching a task at this gateway.
@@ -128,54 +125,6 @@ impl Endpoint {
         self.base.resume_line(task)
     }
 }
-
-/// The key of an account. It prints as dots.
-#[derive(Clone, Eq, PartialEq)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// A key as the service's site shows it; white space around it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidApiKey`] when it is empty, or holds what cannot stand in a header. The message
-    /// does not repeat it.
-    pub fn new(key: impl Into<String>) -> Result<Self, InvalidApiKey> {
-        let key: String = key.into();
-        let key = key.trim();
-        if key.is_empty() {
-            return Err(InvalidApiKey("is empty"));
-        }
-        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidApiKey("holds spaces, or characters outside ASCII"));
-        }
-        Ok(Self(key.to_owned()))
-    }
-
-    /// The key itself, for handing it on to what needs it: another client, a child process.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn header(&self) -> HeaderValue {
-        // `new` let nothing pass that cannot stand in a header.
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0))
-            .unwrap_or(HeaderValue::from_static("Bearer"));
-        value.set_sensitive(true);
-        value
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
-}
-
-/// A text that cannot be a key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the API key {0}: copy it again from the API key page of the service's site")]
-pub struct InvalidApiKey(&'static str);
 
 /// Everything but letters, digits and `-._~` percent-encoded (RFC 3986, section 2.3).
 fn path_segment(text: &str) -> String {
@@ -190,14 +139,6 @@ fn path_segment(text: &str) -> String {
     segment
 }
 
-fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    let first = *pattern.first()?;
-    let last = text.len().checked_sub(pattern.len())?;
-    (0..=last).find(|&at| text[at] == first && text[at..].starts_with(pattern))
-}
-
-/// What stands where the key stood.
-const MARK: &str = "[key]";
 const GENERATION: &str = "/model/v1/generation";
 const USER_AGENT_VALUE: &str = concat!("effects/", env!("CARGO_PKG_VERSION"));
 
@@ -235,33 +176,5 @@ mod tests {
         assert_eq!(request.headers()["x-request-id"], "one");
         assert_eq!(request.headers()["idempotency-key"], "two");
         assert!(!format!("{request:?}").contains("test-key"));
-    }
-
-    #[test]
-    fn an_echoed_key_is_blotted_out() {
-        let redacted = endpoint("https://x").redact(Bytes::from_static(b"test-key, test-key!"));
-        assert_eq!(redacted, "[key], [key]!");
-        assert_eq!(endpoint("https://x").redact(Bytes::from_static(b"test")), "test");
-
-        let mut headers = http::HeaderMap::new();
-        headers.insert("x-request-id", HeaderValue::from_static("for test-key"));
-        headers.insert("date", HeaderValue::from_static("today"));
-        let (status, body) = (http::StatusCode::OK, Bytes::from_static(b"test-key"));
-        let answer =
-            endpoint("https://x").redact_answer(Answer::Answered { status, headers, body });
-        let Answer::Answered { headers, body, .. } = answer else { panic!("{answer:?}") };
-        assert_eq!(
-            (&headers["x-request-id"], &headers["date"]),
-            (&"for [key]".parse().unwrap(), &"today".parse().unwrap())
-        );
-        assert_eq!(body, "[key]");
-    }
-
-    #[test]
-    fn a_key_that_cannot_be_sent_is_refused_without_being_repeated() {
-        for bad in ["", " \n", "two words", "schlüssel", "line\nbreak"] {
-            let error = ApiKey::new(bad).unwrap_err().to_string();
-            assert!(bad.trim().is_empty() || !error.contains(bad), "{error}");
-        }
     }
 }

@@ -15,8 +15,9 @@
 //! 2. Call [`Run::step`] with the time. It is safe at any moment and any number of times.
 //! 3. [`Step::Record`]: make the entry durable, then call [`Run::recorded`]. Nothing else comes before
 //!    that, so no submission leaves without its intent on disk, and no poll before the task's id is.
-//! 4. [`Step::Send`]: make the exchange within [`Call::timeout`], then call [`Run::reply`] and say
-//!    truthfully whether the request can have left. Each call is handed out once.
+//! 4. [`Step::Send`]: make the exchange within [`Call::timeout`], say truthfully in the [`Answer`]
+//!    whether the request can have left, and give what [`Endpoint::result`] makes of it to
+//!    [`Run::reply`]. Each call is handed out once.
 //! 5. [`Step::Sleep`]: nothing to do before then. While a call is out, the sleep lasts to the call's
 //!    limit, past which the run books it as lost by itself; so an end always comes.
 //! 6. [`Step::Notify`]: tell whoever watches.
@@ -60,12 +61,15 @@
 //! use std::time::Duration;
 //!
 //! use effects_core::{
-//!     Call, EffectRequest, Exchange, Outcome, Pace, Policy, Reply, Run, Seed, Step, Template, Time,
+//!     Answer, ApiKey, BaseUrl, Call, EffectRequest, Endpoint, Exchange, Outcome, Pace, Policy, Run,
+//!     Seed, Step, Template, Time,
 //! };
 //! use http::{HeaderMap, StatusCode};
 //!
 //! let policy = Policy { pace: Pace::fixed(Duration::from_secs(3)), ..Policy::default() };
 //! let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+//! let gateway = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+//! let endpoint = Endpoint::new(gateway, ApiKey::new("key-of-the-account")?);
 //!
 //! let mut now = Time::from_millis(1_764_000_000_000);
 //! let mut polls = 0;
@@ -74,10 +78,11 @@
 //!     match run.step(now) { // 2
 //!         Step::Record(entry) => run.recorded(entry.id), // 3: no journal here
 //!         Step::Send(call) => { // 4
-//!             let body = play_the_service(&call, &mut polls);
-//!             let headers = HeaderMap::new();
-//!             let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
-//!             run.reply(now, call.id, reply);
+//!             let _request = endpoint.request(&call); // a real driver sends this
+//!             let body = play_the_service(&call, &mut polls).into();
+//!             let (status, headers) = (StatusCode::OK, HeaderMap::new());
+//!             let result = endpoint.result(Answer::Answered { status, headers, body });
+//!             run.reply(now, call.id, &result);
 //!         }
 //!         Step::Sleep { until, .. } => now = until, // 5
 //!         Step::Notify(event) => println!("{event}"), // 6
@@ -104,7 +109,7 @@
 //!         }
 //!     }
 //! }
-//! # Ok::<(), effects_core::InvalidRequest>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! A real driver is [`drive`] with a [`Transport`] and a [`Clock`], or [`drive_on_async`] with their
@@ -123,6 +128,7 @@
 //! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
 
 mod answer;
+mod api_key;
 mod backoff;
 mod batch;
 mod call;
@@ -143,6 +149,7 @@ mod policy;
 mod printable;
 mod raw;
 mod reference;
+mod repair;
 mod request;
 mod retry;
 mod retry_after;
@@ -158,14 +165,15 @@ mod trouble;
 mod upload;
 mod wire;
 
+pub use api_key::{ApiKey, InvalidApiKey};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStep, RunId, Widths};
-pub use call::{Answer, Call, CallId, Exchange, Reply};
+pub use call::{Answer, Call, CallId, CallResult, Exchange};
 pub use code::{Fault, ServiceCode};
 pub use download::{Download, DownloadStep, Receiver};
 pub use drive::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use effect::{Effect, Picture, Usage};
-pub use endpoint::{ApiKey, Endpoint, InvalidApiKey};
+pub use endpoint::Endpoint;
 pub use entry::{Entry, EntryId, Fact};
 pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
 pub use event::Event;

@@ -6,8 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::api_key::ApiKey;
+
 /// A piece of JSON, kept letter for letter: unknown fields, the order of keys, the digits of
-/// numbers.
+/// numbers. Where it repeated the API key, `[key]` stands in its place.
 ///
 /// ```
 /// use effects_core::RawJson;
@@ -33,15 +35,14 @@ impl RawJson {
 }
 
 impl RawJson {
-    /// JSON that was parsed before.
-    pub(crate) fn of_checked(json: &str) -> Self {
-        Self(json.into())
+    /// An object without members: where no answer is kept.
+    pub(crate) fn empty() -> Self {
+        Self("{}".into())
     }
-}
 
-impl From<&RawValue> for RawJson {
-    fn from(raw: &RawValue) -> Self {
-        Self(raw.get().into())
+    /// JSON of an answer, parsed before, without the key it was asked for with.
+    pub(crate) fn of_answer(json: &str, key: &ApiKey) -> Self {
+        Self(key.redact_json(json).into())
     }
 }
 

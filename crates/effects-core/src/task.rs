@@ -41,6 +41,24 @@ pub struct Task {
     pub raw: RawJson,
 }
 
+impl Task {
+    /// A task of which nothing but the id is known.
+    pub(crate) fn named(id: TaskId) -> Self {
+        Self {
+            id,
+            status: None,
+            model: None,
+            created_at: None,
+            progress: None,
+            pictures: Vec::new(),
+            usage: None,
+            error: None,
+            metadata: None,
+            raw: RawJson::empty(),
+        }
+    }
+}
+
 /// Where a task is in its life.
 ///
 /// The service's page names `completed` and `failed`; the rest is what its clients and sibling

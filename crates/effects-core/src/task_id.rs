@@ -125,10 +125,15 @@ impl fmt::Display for TaskId {
 
 /// A text that cannot be a task id.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("task id {0:?} cannot be one: an id has 1 to 256 bytes, no spaces, and is not a dot")]
+#[error(
+    "task id {0:?} cannot be one: an id has 1 to {most} bytes, no spaces, and is not a dot",
+    most = MAX_BYTES
+)]
 pub struct InvalidTaskId(String);
 
-const MAX_BYTES: usize = 256;
+/// No id seen so far has more than a few dozen. An id is what was paid for, so the bound is far from
+/// that, and below what a URL may hold even if each byte is percent-encoded.
+const MAX_BYTES: usize = 4096;
 
 /// Ids up to this many bytes lie in place: as many as make three words with their length.
 const SHORT: usize = 22;

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use crate::call::{Answer, Call};
+use crate::call::{Call, CallResult};
 use crate::entry::Entry;
 use crate::journal::{Admission, JournalError, RowEnd};
 use crate::time::Time;
@@ -12,18 +12,19 @@ use crate::time::Time;
 /// Makes exchanges, blocking the thread.
 ///
 /// An implementation owns an [`Endpoint`](crate::Endpoint), which turns the call into an
-/// authorised request and redacts answers. It keeps to the call's `timeout`, follows no redirect,
-/// repeats nothing, and says truthfully whether the request can have left: in doubt, it has.
+/// authorised request, and the [`Answer`](crate::Answer) into the result. It keeps to the call's
+/// `timeout`, follows no redirect, repeats nothing, and says truthfully whether the request can have
+/// left: in doubt, it has.
 pub trait Transport {
     /// Makes one exchange.
-    fn send(&self, call: &Call) -> Answer;
+    fn send(&self, call: &Call) -> CallResult;
 }
 
 /// Makes exchanges, without blocking; otherwise like [`Transport`].
 #[async_trait]
 pub trait AsyncTransport: Send + Sync {
     /// Makes one exchange.
-    async fn send(&self, call: &Call) -> Answer;
+    async fn send(&self, call: &Call) -> CallResult;
 }
 
 /// Tells the time and waits, blocking the thread.

@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 
-use crate::answer::rejected;
-use crate::call::Answer;
+use crate::answer::{lost, not_sent, rejected};
+use crate::call::{AnswerBody, CallResult, Reply};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::format::ImageFormat;
@@ -248,13 +248,21 @@ pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Err
 /// # Errors
 ///
 /// The trouble, and what to make of it if it does not pass.
-pub fn read_storage_answer(answer: &Answer) -> Result<Reference, Trouble> {
-    read_upload_answer(answer).and_then(|(status, body)| {
-        let unreadable = || Trouble::Unreadable {
-            status: status.as_u16(),
-            excerpt: "the storage endpoint's answer holds no URL".to_owned(),
+pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
+    read_upload_answer(result).and_then(|(status, body)| {
+        let unreadable = |excerpt: &str| {
+            Err(Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt.to_owned() })
         };
-        uploaded_url(body).and_then(|url| url.parse().ok()).ok_or_else(unreadable)
+        match uploaded_url(body) {
+            // The URL goes into the request, and with that into the journal.
+            Some(url) if body.key.find_in(url.as_bytes()).is_some() => {
+                unreadable("the URL in the storage endpoint's answer holds the API key")
+            }
+            url => match url.and_then(|url| url.parse().ok()) {
+                Some(reference) => Ok(reference),
+                None => unreadable("the storage endpoint's answer holds no URL"),
+            },
+        }
     })
 }
 
@@ -263,8 +271,8 @@ pub fn read_storage_answer(answer: &Answer) -> Result<Reference, Trouble> {
 /// # Errors
 ///
 /// The trouble, if it did not.
-pub fn read_presigned_answer(answer: &Answer) -> Result<(), Trouble> {
-    read_upload_answer(answer).map(|_| ())
+pub fn read_presigned_answer(result: &CallResult) -> Result<(), Trouble> {
+    read_upload_answer(result).map(|_| ())
 }
 
 /// The error of an upload that failed for good.
@@ -283,17 +291,13 @@ pub fn upload_error(trouble: Trouble) -> Error {
     Problem { kind, message, task_id: None, trouble: Some(trouble) }.into()
 }
 
-fn read_upload_answer(answer: &Answer) -> Result<(StatusCode, &Bytes), Trouble> {
-    match answer {
-        Answer::Answered { status, body, .. } if status.is_success() => Ok((*status, body)),
-        Answer::Answered { status, headers, body } => Err(rejected_upload(*status, headers, body)),
-        Answer::NotSent(reason) => Err(Trouble::NotSent { reason: reason.clone() }),
-        Answer::Lost(reason) => Err(Trouble::Lost { reason: reason.clone() }),
+fn read_upload_answer(result: &CallResult) -> Result<(StatusCode, AnswerBody<'_>), Trouble> {
+    match result.as_reply() {
+        Reply::Answer { status, body, .. } if status.is_success() => Ok((status, body)),
+        Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
+        Reply::NotSent(reason) => Err(not_sent(reason)),
+        Reply::Lost(reason) => Err(lost(reason)),
     }
-}
-
-fn rejected_upload(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Trouble {
-    rejected(status, headers, body)
 }
 
 fn multipart(photo: &Photo) -> Bytes {
@@ -320,7 +324,11 @@ const CHOICES: &str = "the photo is on this machine, and the service fetches a U
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
+    use crate::api_key::ApiKey;
+    use crate::call::Answer;
 
     fn photo(name: &str) -> Result<Photo, Error> {
         Photo::new(Bytes::from_static(b"\x89PNG\r\n\x1a\n rest"), name)
@@ -354,10 +362,14 @@ mod tests {
 
     #[test]
     fn a_storage_answer_gives_its_url_in_both_forms() {
-        let answer = |status: u16, body: &'static str| Answer::Answered {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(body.as_bytes()),
+        let base = BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap();
+        let endpoint = Endpoint::new(base, ApiKey::new("key-for-tests").unwrap());
+        let answer = |status: u16, body: &'static str| {
+            endpoint.result(Answer::Answered {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(body.as_bytes()),
+            })
         };
         for body in [r#"{"url":"https://x/y.png"}"#, r#"{"data":{"url":"https://x/y.png"}}"#] {
             assert_eq!(
@@ -368,5 +380,8 @@ mod tests {
         let missing = read_storage_answer(&answer(404, "{}")).unwrap_err();
         assert!(upload_error(missing).to_string().contains("no storage endpoint"));
         assert!(read_storage_answer(&answer(200, "{}")).is_err());
+        let echo = read_storage_answer(&answer(200, r#"{"url":"https://x/key-for-tests/y.png"}"#));
+        let error = upload_error(echo.unwrap_err()).to_string();
+        assert!(error.contains("holds the API key") && !error.contains("key-for-tests"), "{error}");
     }
 }

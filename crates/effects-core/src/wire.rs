@@ -3,16 +3,22 @@
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is
 //! not asked for is never parsed.
+//!
+//! An answer may repeat the API key. Everything is decoded and decided on as it came; what is kept to
+//! be shown or stored is then taken through [`ApiKey::redact`], before it is cut to a line.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderMap;
+use http::header::LOCATION;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::api_key::ApiKey;
+use crate::call::AnswerBody;
 use crate::code::ServiceCode;
 use crate::effect::{Picture, Usage};
 use crate::raw::RawJson;
@@ -24,14 +30,15 @@ use crate::time::{Time, parse_iso};
 pub(crate) struct Body<'a> {
     raw: &'a str,
     top: Object<'a>,
+    key: &'a ApiKey,
 }
 
 impl<'a> Body<'a> {
     /// `None` when the body is not a JSON object.
-    pub(crate) fn read(body: &'a [u8]) -> Option<Self> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let raw = str::from_utf8(body).ok()?.trim_matches([' ', '\t', '\r', '\n']);
-        Some(Self { raw, top: Object::parse(raw)? })
+    pub(crate) fn read(body: AnswerBody<'a>) -> Option<Self> {
+        let bytes = body.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.bytes);
+        let raw = str::from_utf8(bytes).ok()?.trim_matches([' ', '\t', '\r', '\n']);
+        Some(Self { raw, top: Object::parse(raw)?, key: body.key })
     }
 
     /// The object that may be a task: the body, or what an envelope holds as `data`.
@@ -47,12 +54,46 @@ impl<'a> Body<'a> {
     ///
     /// An error's `request_id` names a request, not a task, so it counts only where no error is.
     pub(crate) fn task_id(&self) -> Option<TaskId> {
+        self.id().or_else(|| {
+            let speaks_of_an_error = self.error().is_some() || self.codes().next().is_some();
+            if speaks_of_an_error { None } else { self.task_object().id("request_id") }
+        })
+    }
+
+    /// The id that stands under a task's own names.
+    pub(crate) fn id(&self) -> Option<TaskId> {
         let task = self.task_object();
         task.id("id")
             .or_else(|| task.id("task_id"))
             .or_else(|| self.top.id("id"))
             .or_else(|| self.top.id("task_id"))
-            .or_else(|| if self.error().is_none() { task.id("request_id") } else { None })
+    }
+
+    /// The same, where it is certain to be a task's: an error may have an `id` of its own, beside
+    /// words for a person.
+    pub(crate) fn id_of_a_shown_task(&self) -> Option<TaskId> {
+        let task = self.task_object();
+        let status = task.text("status").filter(|word| !word.eq_ignore_ascii_case("error"));
+        let shown = task.has_any(&["output", "outputs"])
+            || status.is_some_and(|word| !matches!(Status::from(&*word), Status::Unknown(_)));
+        let says_nothing_else = self.codes().next().is_none()
+            && !["error", "message", "detail"].iter().any(|field| self.top.get(field).is_some());
+        let named = task.id("task_id").or_else(|| self.top.id("task_id"));
+        named.or_else(|| if shown || says_nothing_else { self.id() } else { None })
+    }
+
+    /// The codes of the errors the answer speaks of, wherever WIRE.md section 7.1 has one: statuses
+    /// of HTTP and the service's own alike.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        let (status, error) = (self.top.object("status"), self.top.object("error"));
+        let inside = |object: &Option<Object<'a>>, field| object.as_ref()?.text(field);
+        let codes = [
+            inside(&status, "code"),
+            inside(&status, "error_code"),
+            inside(&error, "code"),
+            self.top.text("code"),
+        ];
+        codes.into_iter().flatten().filter(|code| !matches!(&**code, "" | "0" | "200"))
     }
 
     /// The task the answer shows: the one that was asked for, whatever ids the answer has; where
@@ -63,21 +104,30 @@ impl<'a> Body<'a> {
         let task = self.task_object();
         let answered = self.task_id();
         // An envelope's `status` is an object and speaks of the exchange, not of a task.
-        let status = task.text("status").map(|word| Status::from(&*word));
+        let status = task.text("status").map(|word| match Status::from(&*word) {
+            Status::Unknown(_) => Status::from(&*self.key.redact(word)),
+            known => known,
+        });
         if answered.is_none() && status.is_none() && !task.has_any(&["output", "outputs"]) {
             return None;
         }
         let id = asked.cloned().or(answered)?;
         Some(Task {
             status,
-            model: task.owned("model"),
+            model: task.text("model").map(|model| self.key.redact(model).into_owned()),
             created_at: task.get("created_at").and_then(read_time),
             progress: task.get("progress").and_then(read_progress),
-            pictures: read_pictures(&task, &id),
+            pictures: read_pictures(&task, &id)
+                .into_iter()
+                .map(|picture| without_key(picture, self.key))
+                .collect(),
             usage: task.object("usage").map(|usage| read_usage(&usage)),
-            error: task.get("error").and_then(read_error),
-            metadata: task.object("metadata").and(task.get("metadata")).map(RawJson::from),
-            raw: RawJson::of_checked(self.raw),
+            error: task.get("error").and_then(|error| read_error(error, self.key)),
+            metadata: task
+                .object("metadata")
+                .and(task.get("metadata"))
+                .map(|metadata| RawJson::of_answer(metadata.get(), self.key)),
+            raw: RawJson::of_answer(self.raw, self.key),
             id,
         })
     }
@@ -85,24 +135,25 @@ impl<'a> Body<'a> {
     /// The error the answer speaks of, in any of the forms of WIRE.md section 7.1.
     pub(crate) fn error(&self) -> Option<ServiceError> {
         let top = &self.top;
-        if let Some(error) = top.get("error").and_then(read_error) {
+        if let Some(error) = top.get("error").and_then(|error| read_error(error, self.key)) {
             // A bare code inside is explained beside it.
-            let message = if error.message.is_empty() { top.owned("message") } else { None };
+            let message = if error.message.is_empty() { top.text("message") } else { None };
+            let message = message.map(|message| one_line(&message, self.key));
             return Some(ServiceError { message: message.unwrap_or(error.message), ..error });
         }
         if let Some(status) = top.object("status")
             && self.envelope_status().is_some_and(|status| status >= 400)
         {
             let code = status.text("error_code").or_else(|| status.text("code"));
-            return Some(service_error(code, status.text("message")));
+            return Some(service_error(code, status.text("message"), self.key));
         }
         if let Some(detail) = top.text("detail").filter(|detail| !detail.is_empty()) {
-            return Some(service_error(None, Some(detail)));
+            return Some(service_error(None, Some(detail), self.key));
         }
         let code = top.text("code").filter(|code| !matches!(&**code, "" | "0" | "200"));
         let message = top.text("message").filter(|message| !message.is_empty());
         match (code, message) {
-            (Some(code), Some(message)) => Some(service_error(Some(code), Some(message))),
+            (Some(code), Some(message)) => Some(service_error(Some(code), Some(message), self.key)),
             _ => None,
         }
     }
@@ -114,43 +165,75 @@ impl<'a> Body<'a> {
 
     /// The name the service gave the exchange, for its support.
     fn request_id(&self) -> Option<String> {
-        self.top.owned("request_id")
+        Some(self.key.redact(self.top.text("request_id")?).into_owned())
     }
 }
 
 /// The words of an error answer whatever its form: JSON, HTML, plain text, nothing.
-pub(crate) fn error_of(body: &[u8]) -> ServiceError {
+pub(crate) fn error_of(body: AnswerBody<'_>) -> ServiceError {
     if let Some(read) = Body::read(body) {
         let message = || ["message", "error_message", "msg"].iter().find_map(|f| read.top.text(f));
-        return read.error().unwrap_or_else(|| service_error(read.top.text("code"), message()));
+        return read
+            .error()
+            .unwrap_or_else(|| service_error(read.top.text("code"), message(), body.key));
     }
-    service_error(None, Some(excerpt(body).into()))
+    ServiceError { code: None, message: excerpt(body) }
 }
 
 /// The name of an exchange, from the answer's header or body.
-pub(crate) fn request_id_of(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+pub(crate) fn request_id_of(headers: &HeaderMap, body: AnswerBody<'_>) -> Option<String> {
     let header = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    header.map(str::to_owned).or_else(|| Body::read(body)?.request_id())
+    match header {
+        Some(name) => Some(body.key.redact(name).into_owned()),
+        None => Body::read(body)?.request_id(),
+    }
+}
+
+/// Where an answer points, for a person to look at: without what may be a permission, which is a
+/// query, a fragment, a parameter, a user's name or password.
+pub(crate) fn location_of(headers: &HeaderMap, body: AnswerBody<'_>) -> Option<String> {
+    let location = String::from_utf8_lossy(headers.get(LOCATION)?.as_bytes());
+    let target = location.split(['?', '#', ';']).next().unwrap_or_default();
+    let shown = match target.split_once("//") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}//{host}{path}")
+        }
+        None => target.to_owned(),
+    };
+    Some(one_line(&shown, body.key)).filter(|shown| !shown.is_empty())
 }
 
 /// A line of a body that is not JSON, for a person to recognise it by.
-pub(crate) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+pub(crate) fn excerpt(body: AnswerBody<'_>) -> String {
+    let text = String::from_utf8_lossy(body.bytes);
     let text = text.trim();
     if text.starts_with('<') {
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
         return match title {
-            Some((title, _)) => format!("an HTML page: {}", one_line(title)),
+            Some((title, _)) => format!("an HTML page: {}", one_line(title, body.key)),
             None => "an HTML page".to_owned(),
         };
     }
-    one_line(text)
+    one_line(text, body.key)
 }
 
-fn one_line(text: &str) -> String {
+/// The text as one line without the key, cut to a length that a person reads.
+fn one_line(text: &str, key: &ApiKey) -> String {
     const MOST: usize = 160;
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.retain(|c| !c.is_control());
+    // The key has no spaces, so words are whole or left out: the beginning of a key is too much of it.
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.len() > 4 * MOST {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().filter(|c| !c.is_control()));
+    }
+    let mut line = key.redact(line).into_owned();
     if let Some((cut, _)) = line.char_indices().nth(MOST) {
         line.truncate(cut);
         line.push('…');
@@ -158,17 +241,23 @@ fn one_line(text: &str) -> String {
     line
 }
 
-fn service_error(code: Option<Cow<'_, str>>, message: Option<Cow<'_, str>>) -> ServiceError {
+fn service_error(
+    code: Option<Cow<'_, str>>,
+    message: Option<Cow<'_, str>>,
+    key: &ApiKey,
+) -> ServiceError {
     ServiceError {
-        code: code.filter(|code| !code.is_empty()).map(|code| ServiceCode::from(&*code)),
-        message: message.map(|message| one_line(&message)).unwrap_or_default(),
+        code: code
+            .filter(|code| !code.is_empty())
+            .map(|code| ServiceCode::from(&*key.redact(code))),
+        message: message.map(|message| one_line(&message, key)).unwrap_or_default(),
     }
 }
 
 /// Text, or an object with a code and one of three words for the message; null and empty are none.
-fn read_error(raw: &RawValue) -> Option<ServiceError> {
+fn read_error(raw: &RawValue, key: &ApiKey) -> Option<ServiceError> {
     if let Some(text) = text_of(raw) {
-        return (!text.is_empty() && text != "false").then(|| service_error(None, Some(text)));
+        return (!text.is_empty() && text != "false").then(|| service_error(None, Some(text), key));
     }
     let object = Object::read(raw)?;
     let code = object.text("code").filter(|code| !matches!(&**code, "" | "0"));
@@ -176,7 +265,17 @@ fn read_error(raw: &RawValue) -> Option<ServiceError> {
         .into_iter()
         .filter_map(|field| object.text(field))
         .find(|message| !message.is_empty());
-    (code.is_some() || message.is_some()).then(|| service_error(code, message))
+    (code.is_some() || message.is_some()).then(|| service_error(code, message, key))
+}
+
+/// A picture's URL and job are kept and shown, so a key that is repeated there is taken out; such a
+/// URL may then lead nowhere, which costs less than a key in a journal.
+fn without_key(picture: Picture, key: &ApiKey) -> Picture {
+    Picture {
+        url: key.redact(picture.url).into_owned(),
+        job_id: picture.job_id.map(|job| key.redact(job).into_owned()),
+        ..picture
+    }
 }
 
 /// `output` as groups or as one object, or `outputs` flat; items without a usable URL are skipped.
@@ -362,7 +461,7 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
 const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];
 
 /// The URL a storage endpoint answers with (`WIRE.md` section 8).
-pub(crate) fn uploaded_url(body: &[u8]) -> Option<String> {
+pub(crate) fn uploaded_url(body: AnswerBody<'_>) -> Option<String> {
     let read = Body::read(body)?;
     read.top.owned("url").or_else(|| read.top.object("data")?.owned("url"))
 }

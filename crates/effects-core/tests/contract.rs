@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use common::{Scene, policy, repeating, seconds};
 use effects_core::{
-    Admission, Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome, Repeat,
-    Reply, Run, Saved, Step, Time, Told, Why, drive, drive_on,
+    Admission, Answer, Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome,
+    Repeat, Run, Saved, Step, Time, Told, Why, drive, drive_on,
 };
-use effects_testkit::{Fate, Life, Note, Response};
+use effects_testkit::{Fate, Life, Note, Response, result_of};
 
 #[test]
 fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look() {
@@ -92,7 +92,7 @@ fn a_step_is_safe_at_any_moment_any_number_of_times() {
             Step::Send(call) => {
                 sent.push(call.id);
                 let delivery = scene.world.service().take(now, &call);
-                scene.run.reply(now, call.id, delivery.answer.as_reply());
+                scene.run.reply(now, call.id, &result_of(delivery.answer));
             }
             Step::Sleep { until, .. } => scene.world.clock().jump_to(until),
             Step::Notify(_) => {}
@@ -198,11 +198,12 @@ fn whoever_leaves_during_the_submission_still_learns_the_id() {
     assert_eq!(detached.task_id.unwrap().as_str(), "t-1");
 
     // Without an answer nobody knows; with a refusal, and no other attempt, all do.
-    for (reply, unknown) in [(Reply::Lost("reset"), true), (Reply::NotSent("refused"), false)] {
+    let not_sent = result_of(Answer::NotSent("refused".to_owned()));
+    for (result, unknown) in [(common::lost(), true), (not_sent, false)] {
         let mut scene = Scene::submitting(policy());
         let call = scene.until_sent();
         scene.run.detach(scene.world.now());
-        scene.run.reply(scene.world.now(), call.id, reply);
+        scene.run.reply(scene.world.now(), call.id, &result);
         let Step::Done(outcome) = scene.next() else { panic!() };
         assert_eq!(matches!(outcome, Outcome::Unknown(_)), unknown, "{outcome:?}");
         assert_eq!(matches!(outcome, Outcome::Detached(_)), !unknown, "{outcome:?}");
@@ -211,7 +212,7 @@ fn whoever_leaves_during_the_submission_still_learns_the_id() {
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let call = scene.until_sent();
     scene.run.detach(scene.world.now());
-    scene.run.reply(scene.world.now(), call.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), call.id, &common::lost());
     assert!(matches!(scene.next(), Step::Done(Outcome::Unknown(_))));
 }
 

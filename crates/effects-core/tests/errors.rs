@@ -12,7 +12,7 @@ use effects_core::{
     BaseUrl, Download, DownloadStep, Draft, EffectRequest, Error, ErrorKind, Outcome, Photo,
     Policy, Seed, Template, Time, Trouble, Uploads, read_storage_answer, upload_error,
 };
-use effects_testkit::{Fate, Life, Response};
+use effects_testkit::{Fate, Life, Response, result_of};
 
 fn submitted(answer: Response) -> Error {
     Scene::submitting(policy()).submits(vec![answer; 999]).error()
@@ -119,7 +119,7 @@ fn unreadable_answer() {
 #[test]
 fn upload() {
     let answer = Response::new(500).to_answer();
-    let error = upload_error(read_storage_answer(&answer).unwrap_err());
+    let error = upload_error(read_storage_answer(&result_of(answer)).unwrap_err());
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Upload, 7));
     assert_eq!(error.status(), Some(500));
 }

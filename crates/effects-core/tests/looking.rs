@@ -10,7 +10,7 @@ use common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
 use effects_core::{
     ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step, Time, Why,
 };
-use effects_testkit::{Fate, Life, Response, World};
+use effects_testkit::{Fate, Life, Response, World, result_of};
 
 fn json(status: u16, body: &str) -> Response {
     Response::json(body.to_owned()).status(status)
@@ -200,7 +200,7 @@ fn a_suspended_machine_still_looks_once_with_a_whole_request_time() {
         assert_eq!(call.timeout, policy().request_timeout, "{asleep}");
         assert!(scene.world.service().polls() <= 2);
         let answer = scene.world.service().take(scene.world.now(), &call).answer;
-        scene.run.reply(scene.world.now(), call.id, answer.as_reply());
+        scene.run.reply(scene.world.now(), call.id, &result_of(answer));
         assert!(scene.completes(), "{asleep}\n{}", scene.world.transcript());
     }
 }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{TASK, policy, request};
-use effects_core::{CallId, Outcome, Policy, Repeat, Reply, Run, Saved, Seed, Step, Time};
-use effects_testkit::{Fate, Fault, Faults, Life, Response, Service, VirtualClock, World};
+use effects_core::{Answer, CallId, Outcome, Policy, Repeat, Run, Saved, Seed, Step, Time};
+use effects_testkit::{
+    Fate, Fault, Faults, Life, Response, Service, VirtualClock, World, result_of,
+};
 use odd::{Odd, odd, policies};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -274,11 +276,11 @@ proptest! {
                     }
                     if delivery.after > call.timeout {
                         world.clock().jump_to(call.limit);
-                        let reason = "no answer within the request timeout";
-                        run.reply(world.now(), call.id, Reply::Lost(reason));
+                        let reason = "no answer within the request timeout".to_owned();
+                        run.reply(world.now(), call.id, &result_of(Answer::Lost(reason)));
                     } else {
                         world.clock().jump_to(now + delivery.after);
-                        run.reply(world.now(), call.id, delivery.answer.as_reply());
+                        run.reply(world.now(), call.id, &result_of(delivery.answer));
                     }
                 }
                 Step::Sleep { until, .. } => world.clock().jump_to(until),

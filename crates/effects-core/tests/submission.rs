@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use common::{Scene, policy, repeating, request, seconds};
 use effects_core::{
-    Backoff, ErrorKind, Event, Exchange, Fact, Outcome, Policy, Repeat, Reply, Step, Trouble, Why,
+    Backoff, ErrorKind, Event, Exchange, Fact, Outcome, Policy, Repeat, Step, Trouble, Why,
 };
 use effects_testkit::{Fate, Life, Response};
-use http::HeaderMap;
 
 /// What a submission comes to that is answered like this once, and then served.
 enum Reading {
@@ -91,22 +90,68 @@ fn a_success_that_is_final_is_done_without_a_look() {
 }
 
 #[test]
-fn a_success_with_a_readable_error_and_no_id_is_refused() {
+fn a_success_without_an_id_is_refused_for_the_listed_inner_codes_alone() {
+    use ErrorKind::{Forbidden, KeyRefused, OutOfCredit, Rejected};
     for (body, kind) in [
-        (r#"{"error":"no such model"}"#, ErrorKind::Rejected),
-        (r#"{"error":{"code":3009003,"error_message":"no"}}"#, ErrorKind::Rejected),
-        (r#"{"error":{"message":"Insufficient credits"}}"#, ErrorKind::OutOfCredit),
-        (r#"{"detail":"webhook not supported"}"#, ErrorKind::Rejected),
-        (r#"{"code":1002,"message":"rate limited"}"#, ErrorKind::Rejected),
-        (
-            r#"{"status":{"code":402,"message":"Insufficient credits"},"data":null}"#,
-            ErrorKind::OutOfCredit,
-        ),
-        (r#"{"status":{"code":401,"message":"who are you"},"data":null}"#, ErrorKind::KeyRefused),
-        // The id of a request that failed is not that of a task.
-        (r#"{"error":"no","request_id":"r-1"}"#, ErrorKind::Rejected),
+        (r#"{"error":{"code":3009001,"error_message":"no"}}"#, Rejected),
+        (r#"{"error":{"code":"3009002","error_message":"no"}}"#, Rejected),
+        (r#"{"error":{"code":3009003,"error_message":"no"}}"#, Rejected),
+        (r#"{"code":3009004,"message":"no"}"#, Rejected),
+        (r#"{"error":{"code":400}}"#, Rejected),
+        (r#"{"code":"404","message":"no such model","data":null}"#, Rejected),
+        (r#"{"status":{"code":422,"message":"no"},"data":null}"#, Rejected),
+        (r#"{"status":{"code":401,"message":"who are you"},"data":null}"#, KeyRefused),
+        (r#"{"status":{"code":401,"message":"who?","error_code":40101},"data":null}"#, KeyRefused),
+        (r#"{"code":403,"message":"not for you"}"#, Forbidden),
+        (r#"{"code":403,"message":"Insufficient balance"}"#, OutOfCredit),
+        (r#"{"status":{"code":402,"message":"top up"},"data":null}"#, OutOfCredit),
+        (r#"{"status":{"code":402,"message":"","error_code":40208},"data":null}"#, OutOfCredit),
+        (r#"{"error":{"code":40201,"message":"no"}}"#, OutOfCredit),
+        (r#"{"error":{"code":"insufficient_balance","message":"no"}}"#, OutOfCredit),
+        // The id of a request that was refused is not that of a task.
+        (r#"{"error":{"code":400,"message":"no"},"request_id":"r-1"}"#, Rejected),
     ] {
         holds(body, answer(200, body), &Reading::Refused(kind));
+    }
+}
+
+#[test]
+fn a_success_without_an_id_that_says_later_inside_is_made_again() {
+    for body in [
+        r#"{"error":{"code":429,"message":"slow down"}}"#,
+        r#"{"status":{"code":429,"message":"slow down"},"data":null}"#,
+        r#"{"code":"425","message":"too early","data":null}"#,
+    ] {
+        holds(body, answer(200, body), &Reading::Repeated);
+    }
+}
+
+#[test]
+fn a_success_that_carries_any_other_error_is_unknown() {
+    for body in [
+        // A time-out or a breakdown is one wherever it is written.
+        r#"{"status":{"code":504,"message":"upstream timed out"},"data":null}"#,
+        r#"{"status":{"code":408,"message":"slow"},"data":null}"#,
+        r#"{"error":{"code":"500"}}"#,
+        r#"{"error":{"code":503,"message":"busy"}}"#,
+        r#"{"code":502,"message":"Bad Gateway"}"#,
+        r#"{"code":502,"message":"Bad Gateway","request_id":"r-1"}"#,
+        r#"{"code":504,"request_id":"r-1"}"#,
+        r#"{"error":{"code":3009099,"message":"Service unavailable"}}"#,
+        r#"{"error":{"code":3009095,"message":"Internal generation error"}}"#,
+        r#"{"code":409,"message":"conflict"}"#,
+        // Words and codes without a published meaning prove nothing.
+        r#"{"error":"no such model"}"#,
+        r#"{"error":"insufficient balance"}"#,
+        r#"{"error":{"message":"Insufficient credits"}}"#,
+        r#"{"detail":"webhook not supported"}"#,
+        r#"{"code":1002,"message":"rate limited"}"#,
+        r#"{"error":"no","request_id":"r-1"}"#,
+        // Where two codes disagree, the breakdown counts.
+        r#"{"status":{"code":500,"message":"","error_code":40201},"data":null}"#,
+        r#"{"code":504,"error":{"code":400,"message":"no"}}"#,
+    ] {
+        holds(body, answer(200, body), &Reading::Unknown);
     }
 }
 
@@ -126,17 +171,149 @@ fn any_other_success_is_unknown() {
         r#"{"status":"in_progress"}"#,
         r#"{"message":"accepted"}"#,
         r#"{"error":null}"#,
-        r#"{"id":"t-1""#,
+        // Nobody can say where an id that was cut would end.
+        r#"{"id":"t-1"#,
+        r#"{"id":12"#,
+        // A page that holds JSON is not the gateway's answer.
+        r#"<script>{"id":"app"}</script>"#,
+        // Neither an asset's id nor a request's is a task's.
+        r#"{"output":[{"content":[{"id":"asset-1"}]}],}"#,
+        r#"{"error":{"id":"e-1","code":500},}"#,
+        r#"{"request_id":"r-1","error":"no",}"#,
+        // What was repaired proves no refusal.
+        r#"{"error":{"code":400,"message":"no"},}"#,
     ] {
         holds(body, answer(200, body), &Reading::Unknown);
     }
+    holds("spoilt", spoilt(b"{\"id\":\"t-\xff1\"}"), &Reading::Unknown);
     for status in [201, 202, 204, 206] {
         holds("empty", Response::new(status), &Reading::Unknown);
     }
     // A task was made and its answer did not come through.
-    for fate in [Fate::garbage(), Fate::html(), Fate::Truncated(2)] {
+    for fate in [Fate::garbage(), Fate::html()] {
         holds(&format!("{fate:?}"), fate, &Reading::Unknown);
     }
+}
+
+fn spoilt(body: &'static [u8]) -> Response {
+    Response::json(body)
+}
+
+#[test]
+fn an_id_inside_an_answer_that_is_almost_json_is_saved_and_said_so() {
+    let bodies: [&[u8]; 21] = [
+        br#"{"id":"t-1","progress":NaN}"#,
+        br#"{"progress":Infinity,"id":"t-1"}"#,
+        br#"{"id":"t-1","cost":-.5e,"progress":.5}"#,
+        b"{\"message\":\"two\nlines\",\"id\":\"t-1\"}",
+        b"{\"message\":\"\x00\x1f\",\"id\":\"t-1\"}",
+        br#"{"id":"t-1",}"#,
+        br#"{"output":[1,2,],"id":"t-1",}"#,
+        b"{\"message\":\"caf\xe9\",\"id\":\"t-1\"}",
+        b"{\"id\":\"t-1\",\"message\":\"caf\xe9\"}",
+        br#"{"id":"t-1""#,
+        br#"{"id":"t-1","status":"in_pro"#,
+        br#"{"id":"t-1","output":[{"content":[{"url":"https://x/"#,
+        br#"{"data":{"id":"t-1","progress":NaN}}"#,
+        br#"{"status":{"code":200},"data":{"task_id":"t-1",},}"#,
+        br#"{"path":"C:\users","id":"t-1"}"#,
+        br#"{"id":"t-1"} trailing"#,
+        br#"{"id":"t-1"}{"id":"t-2"}"#,
+        br#"{'id': 't-1', 'status': 'in_progress', 'error': None}"#,
+        br#"{id: "t-1"}"#,
+        br#"{"a":1 "id":"t-1"}"#,
+        b"{\"id\":\"t-1\",\"message\":\"a tab\there\"}",
+    ];
+    for body in bodies {
+        let name = String::from_utf8_lossy(body);
+        holds(&name, spoilt(body), &Reading::Submitted);
+        let mut scene = Scene::submitting(policy()).submits([spoilt(body)]);
+        scene.outcome();
+        let told: Vec<&Event> = scene.world.transcript().events().collect();
+        assert!(
+            told.iter().any(|event| {
+                let Event::Warning { message } = event else { return false };
+                message.contains("t-1") && message.contains("cannot be read")
+            }),
+            "{name}: {told:?}"
+        );
+        let facts = scene.world.transcript().entries().map(|entry| &entry.fact);
+        let saved = |fact: &Fact| matches!(fact, Fact::Created { task_id, .. } if task_id.as_str() == "t-1");
+        assert!(facts.into_iter().any(saved), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_json_is_not_warned_of() {
+    let mut scene = Scene::submitting(policy()).submits([answer(200, TASK)]);
+    scene.outcome();
+    let warned = |event: &Event| matches!(event, Event::Warning { .. });
+    assert!(!scene.world.transcript().events().any(warned), "{}", scene.world.transcript());
+}
+
+#[test]
+fn an_id_of_four_kibibytes_is_taken_and_a_longer_one_is_none() {
+    for length in [257, 1_000, 4_096] {
+        let id = "x".repeat(length);
+        let body = format!(r#"{{"id":"{id}","status":"in_progress"}}"#);
+        let mut scene = Scene::submitting(policy()).submits([answer(200, &body)]);
+        let outcome = scene.outcome();
+        assert_eq!(outcome.task_id().map(effects_core::TaskId::as_str), Some(id.as_str()));
+        let saved = serde_json::to_string(&scene.run.save()).unwrap();
+        let saved: effects_core::Saved = serde_json::from_str(&saved).unwrap();
+        let restored = effects_core::Run::restore(saved, scene.policy.clone(), scene.world.now());
+        assert_eq!(restored.task_id().unwrap().as_str(), id);
+    }
+    let body = format!(r#"{{"id":"{}"}}"#, "x".repeat(4_097));
+    holds("4097 bytes", answer(200, &body), &Reading::Unknown);
+}
+
+#[test]
+fn any_answer_that_carries_a_tasks_id_is_submitted() {
+    let timed_out = r#"{"id":"t-1","status":"in_progress","error":{"code":"SYNC_TIMEOUT"}}"#;
+    for status in [408, 500, 502, 503, 504, 524, 303, 300] {
+        holds("timed out", answer(status, timed_out), &Reading::Submitted);
+        holds("bare", answer(status, r#"{"id":"t-1"}"#), &Reading::Submitted);
+        holds("data", answer(status, r#"{"data":{"task_id":"t-1"}}"#), &Reading::Submitted);
+        holds("spoilt", answer(status, r#"{"id":"t-1",}"#), &Reading::Submitted);
+    }
+    // What is certain to be refused needs an answer that shows a task, not an error with a name.
+    for status in [400, 402, 409, 422, 425, 429] {
+        holds("shown", answer(status, timed_out), &Reading::Submitted);
+        holds("failed", answer(status, r#"{"id":"t-1","status":"failed"}"#), &Reading::Submitted);
+        holds("named", answer(status, r#"{"task_id":"t-1","message":"no"}"#), &Reading::Submitted);
+        holds("bare", answer(status, r#"{"id":"t-1"}"#), &Reading::Submitted);
+    }
+    let named = r#"{"id":"rate_limit","message":"slow down"}"#;
+    holds(named, answer(429, named), &Reading::Repeated);
+    for body in [
+        r#"{"id":"not_found","message":"no such model"}"#,
+        r#"{"id":"e-1","status":"error","message":"no"}"#,
+        r#"{"id":"e-1","status":400,"error":"Bad Request"}"#,
+        r#"{"error":"no","request_id":"r-1"}"#,
+        r#"{"message":"no","request_id":"r-1"}"#,
+    ] {
+        holds(body, answer(400, body), &Reading::Refused(ErrorKind::Rejected));
+    }
+    // The name of an exchange that broke down is no task's.
+    for body in [
+        r#"{"message":"broken","request_id":"r-1"}"#,
+        r#"{"error":{"code":"SYNC_TIMEOUT"},"request_id":"r-1"}"#,
+    ] {
+        holds(body, answer(504, body), &Reading::Unknown);
+    }
+}
+
+#[test]
+fn a_breakdown_that_names_a_task_leaves_its_end_to_the_polls() {
+    // The words of a gateway that broke down are about the exchange.
+    let body =
+        r#"{"id":"d758n65e878c73cmdg20","status":"failed","error":{"code":504,"message":"slow"}}"#;
+    let mut scene = Scene::submitting(policy()).submits([answer(504, body)]);
+    scene.world.service().add_task(common::TASK, scene.world.now(), Life::of_polls(1));
+    assert!(scene.completes(), "{}", scene.world.transcript());
+    let told: Vec<String> = scene.world.transcript().events().map(ToString::to_string).collect();
+    assert!(told.iter().any(|text| text.contains("HTTP 504")), "{told:?}");
 }
 
 #[test]
@@ -147,12 +324,46 @@ fn a_refusal_for_now_is_repeated() {
         holds("date", Response::new(status).retry_after_date(2), &Reading::Repeated);
         holds("html", Response::html("slow down").status(status), &Reading::Repeated);
     }
-    holds("seconds", Response::new(503).retry_after(2), &Reading::Repeated);
-    holds("at once", Response::new(503).retry_after(0), &Reading::Repeated);
-    holds("date", Response::new(503).retry_after_date(2), &Reading::Repeated);
-    // Without a wait it is a server that broke down, and nobody knows when.
-    holds("bare", Response::new(503), &Reading::Unknown);
-    holds("soon", Response::new(503).header("Retry-After", "soon"), &Reading::Unknown);
+}
+
+#[test]
+fn a_503_is_repeated_for_the_listed_codes_of_overload_alone() {
+    for body in [
+        r#"{"error":{"code":"RATE_LIMIT_EXCEEDED","message":"busy"},"request_id":"r-1"}"#,
+        r#"{"error":{"code":1002,"message":"rate limited"}}"#,
+        r#"{"status":{"code":429,"message":"busy"},"data":null}"#,
+        r#"{"code":425,"message":"busy","data":null}"#,
+    ] {
+        holds(body, answer(503, body), &Reading::Repeated);
+        holds(body, answer(503, body).retry_after(2), &Reading::Repeated);
+        holds(body, answer(503, body).retry_after_date(2), &Reading::Repeated);
+    }
+    // Whatever stands between can write a header, a page or a word after the request went through.
+    for body in [
+        "",
+        "Backend fetch failed",
+        "<html><title>503 Backend fetch failed</title></html>",
+        "{}",
+        r#"{"message":"busy"}"#,
+        r#"{"detail":"busy"}"#,
+        r#"{"error":"busy"}"#,
+        r#"{"error":{"code":503,"message":"busy"}}"#,
+        r#"{"error":{"code":3009099,"message":"Service unavailable"}}"#,
+        r#"{"code":503,"message":"busy","data":null}"#,
+        r#"{"message":"RATE_LIMIT_EXCEEDED"}"#,
+        // A listed code beside one that says it broke down.
+        r#"{"code":500,"error":{"code":1002,"message":"busy"}}"#,
+    ] {
+        holds(body, answer(503, body), &Reading::Unknown);
+        holds(body, answer(503, body).retry_after(0), &Reading::Unknown);
+        holds(body, answer(503, body).retry_after(2), &Reading::Unknown);
+        holds(body, answer(503, body).retry_after_date(2), &Reading::Unknown);
+    }
+}
+
+/// The answer of a gateway with too much to do.
+fn overloaded() -> Response {
+    answer(503, r#"{"error":{"code":"RATE_LIMIT_EXCEEDED","message":"busy"}}"#)
 }
 
 #[test]
@@ -184,12 +395,52 @@ fn every_other_refusal_is_final_with_an_error_of_its_own() {
         (422, plain, Rejected),
         (451, "", Rejected),
         (499, "", Rejected),
-        (300, "", Redirected),
         (301, "", Redirected),
+        (302, "", Redirected),
         (307, "", Redirected),
-        (304, "", Redirected),
+        (308, "", Redirected),
     ] {
         holds(&format!("{status} {body}"), answer(status, body), &Reading::Refused(kind));
+    }
+    for to in ["https://elsewhere.test/model/v1/generation", "/login?next=/model/v1/generation"] {
+        for status in [301, 302, 307, 308] {
+            holds(to, Response::redirect(status, to), &Reading::Refused(Redirected));
+        }
+    }
+    // It asks for the same request at another place, whatever is there.
+    let task = "https://elsewhere.test/model/v1/generation/task/t-1";
+    for status in [307, 308] {
+        holds(task, Response::redirect(status, task), &Reading::Refused(Redirected));
+    }
+}
+
+#[test]
+fn an_answer_that_says_processed_look_there_is_unknown_and_shows_where() {
+    let there = "https://me:hunter2@elsewhere.test/model/v1/generation/task/t-1?session=secret#top";
+    for answered in [
+        Response::redirect(303, there),
+        Response::redirect(301, there),
+        Response::redirect(302, there),
+        Response::redirect(300, there),
+        Response::redirect(201, there),
+        Response::redirect(202, there),
+        Response::redirect(202, there).body("{}"),
+        Response::redirect(200, there).body("<html><title>Moved</title></html>"),
+        Response::redirect(201, there).body(r#"{"error":"no id for you"}"#),
+        Response::redirect(504, there),
+    ] {
+        let name = format!("{answered:?}");
+        holds(&name, answered.clone(), &Reading::Unknown);
+        let error = Scene::submitting(policy()).submits([answered]).error().to_string();
+        assert!(error.contains("https://elsewhere.test/model/v1/generation/task/t-1"), "{error}");
+        assert!(!error.contains("secret") && !error.contains("hunter2"), "{error}");
+    }
+    for to in ["generation/task/t-1", "/tasks/t-1", "task/t-1"] {
+        holds(to, Response::redirect(302, to), &Reading::Unknown);
+    }
+    // No status that leaves open what it means proves that nothing was made.
+    for status in [300, 303, 304, 305, 306, 310, 399] {
+        holds("bare", Response::new(status), &Reading::Unknown);
     }
 }
 
@@ -199,13 +450,12 @@ fn a_breakdown_and_a_lost_answer_are_unknown() {
         holds("json", answer(status, r#"{"error":"broken"}"#), &Reading::Unknown);
         holds("html", Response::html("<h1>broken</h1>").status(status), &Reading::Unknown);
         // A breakdown may have kept the request, whatever it says of the time.
-        if status != 503 {
-            holds("later", Response::new(status).retry_after(1), &Reading::Unknown);
-        }
+        holds("later", Response::new(status).retry_after(1), &Reading::Unknown);
     }
-    // What is no final answer of HTTP is none.
+    // What is no final answer of HTTP is none, unless it names a task.
     for status in [100, 103, 600, 999] {
-        holds("odd", answer(status, TASK), &Reading::Unknown);
+        holds("odd", answer(status, "{}"), &Reading::Unknown);
+        holds("odd", answer(status, TASK), &Reading::Submitted);
     }
     holds("lost", Fate::LostBefore, &Reading::Unknown);
     holds("lost after", Fate::LostAfter, &Reading::Unknown);
@@ -280,7 +530,7 @@ fn a_submission_refused_for_now_is_repeated_at_least_eight_times_within_the_defa
         Fate::NotSent,
         Response::new(429).into(),
         Response::new(429).retry_after(60).into(),
-        Response::new(503).retry_after(86_400).into(),
+        overloaded().retry_after(86_400).into(),
         Response::new(425).retry_after_date(3_600).into(),
     ] {
         for seed in 0..20 {
@@ -300,7 +550,9 @@ fn a_submission_refused_for_now_is_repeated_at_least_eight_times_within_the_defa
 fn what_is_refused_to_the_end_says_why() {
     for (answer, kind) in [
         (Response::new(429).into(), ErrorKind::RateLimited),
-        (Response::new(503).retry_after(5).into(), ErrorKind::RateLimited),
+        (overloaded().into(), ErrorKind::RateLimited),
+        (overloaded().retry_after(5).into(), ErrorKind::RateLimited),
+        (answer(200, r#"{"error":{"code":429,"message":"slow"}}"#).into(), ErrorKind::RateLimited),
         (Fate::NotSent, ErrorKind::Transport),
     ] {
         let error = Scene::submitting(policy()).submits(vec![answer; 999]).error();
@@ -317,7 +569,7 @@ fn waits_double_from_half_a_second_to_eight_and_no_retry_after_shortens_them() {
         (Response::new(429), [500, 1_000, 2_000, 4_000, 8_000, 8_000]),
         (Response::new(429).retry_after(0), [500, 1_000, 2_000, 4_000, 8_000, 8_000]),
         (Response::new(429).retry_after(3), [3_000, 3_000, 3_000, 4_000, 8_000, 8_000]),
-        (Response::new(503).retry_after_date(3), [3_000, 3_000, 3_000, 4_000, 8_000, 8_000]),
+        (overloaded().retry_after_date(3), [3_000, 3_000, 3_000, 4_000, 8_000, 8_000]),
         // A minute is believed and no more.
         (Response::new(429).retry_after(3_600), [60_000; 6]),
     ] {
@@ -344,7 +596,7 @@ fn waits_double_from_half_a_second_to_eight_and_no_retry_after_shortens_them() {
 fn a_throttle_is_told_from_other_trouble() {
     for (answer, why) in [
         (Response::new(429).into(), Why::Throttle),
-        (Response::new(503).retry_after(1).into(), Why::Throttle),
+        (overloaded().into(), Why::Throttle),
         (Fate::NotSent, Why::Retry),
     ] {
         let mut scene = Scene::submitting(policy()).submits([answer]);
@@ -358,7 +610,7 @@ fn never_means_never() {
     for (answer, kind) in [
         (Fate::NotSent, ErrorKind::Transport),
         (Response::new(429).into(), ErrorKind::RateLimited),
-        (Response::new(503).retry_after(1).into(), ErrorKind::RateLimited),
+        (overloaded().into(), ErrorKind::RateLimited),
         (Fate::LostBefore, ErrorKind::OutcomeUnknown),
         (Response::new(500).into(), ErrorKind::OutcomeUnknown),
     ] {
@@ -437,7 +689,7 @@ fn a_late_answer_without_an_id_changes_nothing() {
 fn a_late_answer_that_comes_twice_makes_no_second_task() {
     let mut scene = Scene::submitting(policy()).submits([Fate::LostBefore]);
     let call = scene.until_sent();
-    scene.run.reply(scene.world.now(), call.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), call.id, &common::lost());
     assert!(matches!(scene.next(), Step::Done(Outcome::Unknown(_))));
     for _ in 0..3 {
         scene.answer(&call, 200, r#"{"id":"t-1","status":"in_progress"}"#);
@@ -450,7 +702,7 @@ fn a_late_answer_that_comes_twice_makes_no_second_task() {
 fn a_second_task_is_told_once_and_the_same_task_is_none() {
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let lost = scene.until_sent();
-    scene.run.reply(scene.world.now(), lost.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), lost.id, &common::lost());
     let second = scene.until_sent();
     scene.answer(&second, 200, r#"{"id":"t-2","status":"in_progress"}"#);
     for _ in 0..3 {
@@ -465,7 +717,7 @@ fn a_second_task_is_told_once_and_the_same_task_is_none() {
     // A gateway that honours the idempotency key answers both with one task.
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let lost = scene.until_sent();
-    scene.run.reply(scene.world.now(), lost.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), lost.id, &common::lost());
     let second = scene.until_sent();
     scene.answer(&second, 200, r#"{"id":"t-1","status":"in_progress"}"#);
     scene.answer(&lost, 200, r#"{"id":"t-1","status":"in_progress"}"#);
@@ -477,7 +729,7 @@ fn a_second_task_is_told_once_and_the_same_task_is_none() {
 fn a_late_answer_while_the_next_attempt_waits_is_taken_in_its_place() {
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let lost = scene.until_sent();
-    scene.run.reply(scene.world.now(), lost.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), lost.id, &common::lost());
     assert!(matches!(scene.next(), Step::Sleep { why: Why::Retry, .. }));
     scene.answer(&lost, 200, r#"{"id":"t-1","status":"in_progress"}"#);
     assert_eq!(scene.run.task_id().unwrap().as_str(), "t-1");
@@ -488,7 +740,7 @@ fn a_late_answer_while_the_next_attempt_waits_is_taken_in_its_place() {
 fn a_late_answer_while_the_next_attempt_is_out_is_followed_and_the_attempt_may_bring_a_second() {
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let lost = scene.until_sent();
-    scene.run.reply(scene.world.now(), lost.id, Reply::Lost("reset"));
+    scene.run.reply(scene.world.now(), lost.id, &common::lost());
     let second = scene.until_sent();
     scene.answer(&lost, 200, r#"{"id":"t-1","status":"in_progress"}"#);
     assert_eq!(scene.run.task_id().unwrap().as_str(), "t-1");
@@ -539,10 +791,8 @@ fn an_answer_to_a_call_that_is_not_out_is_ignored() {
     let mut scene = Scene::submitting(policy());
     let call = scene.until_sent();
     scene.answer(&call, 200, r#"{"id":"t-1","status":"in_progress"}"#);
-    let headers = HeaderMap::new();
     let before = scene.run.save();
-    let reply = common::reply_of(200, &headers, br#"{"id":"t-2","status":"completed"}"#);
-    scene.run.reply(scene.world.now(), call.id, reply);
+    scene.answer(&call, 200, r#"{"id":"t-2","status":"completed"}"#);
     assert_eq!(scene.run.save(), before);
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use effects_client::{Begin, Job, Rows, telemetry, unrecorded};
 use effects_core::{
-    Admission, Answer, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId,
-    Effect, Entry, Error, JournalError, Outcome, RowEnd, RunId, Time,
+    Admission, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId,
+    CallResult, Effect, Entry, Error, JournalError, Outcome, RowEnd, RunId, Time,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -39,7 +39,7 @@ pub(crate) trait Crowd: Send + 'static {
 
 /// What comes back to the driver. Thousands may come at once, so each is small.
 pub(crate) enum Arrival<W> {
-    Answered(Box<(RunId, CallId, Answer)>),
+    Answered(Box<(RunId, CallId, CallResult)>),
     Written(Box<(RunId, Entry, Result<Admission, JournalError>)>),
     Word(W),
 }
@@ -165,8 +165,8 @@ impl<C: Crowd> Driver<C> {
         let span = self.driving.rows.span(run);
         let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
         let exchange = async move {
-            let answer = client.shared().transport.send(&call).await;
-            let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, answer))));
+            let result = client.shared().transport.send(&call).await;
+            let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
         tokio::spawn(exchange.instrument(span));
     }
@@ -174,9 +174,9 @@ impl<C: Crowd> Driver<C> {
     fn take(&mut self, arrival: Arrival<C::Word>) {
         match arrival {
             Arrival::Answered(answered) => {
-                let (run, call, answer) = *answered;
+                let (run, call, result) = *answered;
                 let now = self.driving.now();
-                self.driving.batch.reply(now, run, call, answer.as_reply());
+                self.driving.batch.reply(now, run, call, &result);
             }
             Arrival::Written(written) => {
                 let (run, entry, written) = *written;

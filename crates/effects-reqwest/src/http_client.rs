@@ -141,9 +141,10 @@ async fn exchanged(client: &reqwest::Client, request: reqwest::Request) -> Answe
         Err(error) => return Answer::Lost(words(&error)),
     };
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    match read(&mut response).await {
-        Ok(body) => Answer::Answered { status, headers, body },
-        Err(reason) => Answer::Lost(reason),
+    let mut body = BytesMut::new();
+    match read(&mut response, &mut body).await {
+        Ok(()) => Answer::Answered { status, headers, body: body.freeze() },
+        Err(reason) => Answer::BrokenOff { status, headers, body: body.freeze(), reason },
     }
 }
 
@@ -198,15 +199,14 @@ fn before_sending(error: &reqwest::Error) -> bool {
     error.is_connect() || error.is_builder()
 }
 
-async fn read(response: &mut Response) -> Result<Bytes, String> {
-    let mut body = BytesMut::new();
+async fn read(response: &mut Response, body: &mut BytesMut) -> Result<(), String> {
     while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > MOST_ANSWER_BYTES {
             return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes"));
         }
     }
-    Ok(body.freeze())
+    Ok(())
 }
 
 fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBuilder, Error> {

@@ -58,8 +58,8 @@ impl TaskHandle {
             Retries::new(policy, fresh_seed()?, clock.now()).within(timeout, clock.now());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
-            let answer = shared.transport.send(&call).await;
-            let error = match Task::read(&self.id, answer.as_reply()) {
+            let result = shared.transport.send(&call).await;
+            let error = match Task::read(&self.id, &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,
             };

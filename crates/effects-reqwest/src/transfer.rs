@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use effects_client::{Landing, Sink, fresh_seed, run_presigner, run_uploader, telemetry};
 use effects_core::{
-    Answer, AsyncClock, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture, Receiver,
+    AsyncClock, CallResult, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture, Receiver,
     Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
     read_storage_answer, storage_request, upload_error,
 };
@@ -53,14 +53,14 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
 async fn repeat<T>(
     client: &Client,
     request: &Request<Bytes>,
-    read: impl Fn(&Answer) -> Result<T, Trouble>,
+    read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
     let (shared, policy) = (client.shared(), client.policy());
     let clock = &shared.clock;
     let mut retries = Retries::new(policy, fresh_seed()?, clock.now());
     loop {
-        let answer = shared.transport.exchange(request.clone(), policy.request_timeout).await;
-        let trouble = match read(&answer) {
+        let result = shared.transport.exchange(request.clone(), policy.request_timeout).await;
+        let trouble = match read(&result) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use effects_client::{Settings, telemetry};
-use effects_core::{Answer, AsyncTransport, Call, Endpoint, Error};
+use effects_core::{AsyncTransport, Call, CallResult, Endpoint, Error};
 use http::Request;
 use tracing::Instrument;
 
@@ -41,15 +41,15 @@ impl ReqwestTransport {
         &self.http
     }
 
-    /// Makes an exchange outside any run, redacted like every other.
-    pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
-        self.endpoint.redact_answer(self.http.exchange(request, timeout).await)
+    /// Makes an exchange outside any run.
+    pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> CallResult {
+        self.endpoint.result(self.http.exchange(request, timeout).await)
     }
 }
 
 #[async_trait]
 impl AsyncTransport for ReqwestTransport {
-    async fn send(&self, call: &Call) -> Answer {
+    async fn send(&self, call: &Call) -> CallResult {
         let exchange = self.exchange(self.endpoint.request(call), call.timeout);
         exchange.instrument(telemetry::exchange_span(call)).await
     }

@@ -27,9 +27,9 @@ pub enum Fault {
     ThrottledSeconds,
     /// HTTP 429 with `Retry-After` as a date.
     ThrottledDate,
-    /// HTTP 503 with `Retry-After`.
+    /// HTTP 503 with the gateway's own code for too many requests, and `Retry-After`.
     Busy,
-    /// HTTP 503 without.
+    /// HTTP 503 with the words of something in between.
     Unavailable,
     /// HTTP 500 with an error in JSON; a submission was served all the same.
     ServerError,
@@ -115,7 +115,7 @@ impl Fault {
             Self::Throttled => throttled().into(),
             Self::ThrottledSeconds => throttled().retry_after(chance.up_to(120)).into(),
             Self::ThrottledDate => throttled().retry_after_date(chance.up_to(120)).into(),
-            Self::Busy => Response::new(503).retry_after(chance.up_to(20)).into(),
+            Self::Busy => error(503, 1002, "rate limited").retry_after(chance.up_to(20)).into(),
             Self::Unavailable => Response::new(503).body("no healthy upstream").into(),
             Self::ServerError => Fate::ServedBut(error(500, 3_009_095, "internal")),
             Self::BadGateway => Fate::ServedBut(html(502)),

@@ -51,7 +51,7 @@ pub use clock::VirtualClock;
 pub use fate::Fate;
 pub use faults::{Fault, Faults};
 pub use life::Life;
-pub use response::{After, Framing, Response};
+pub use response::{After, Framing, Response, result_of};
 pub use service::{Attempt, Delivery, Service};
 pub use transcript::{Note, Transcript};
 pub use world::World;

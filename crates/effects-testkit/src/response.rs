@@ -1,7 +1,9 @@
 //! An answer, as a script says it: for the scripted service and the misbehaving server alike.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
-use effects_core::Answer;
+use effects_core::{Answer, ApiKey, BaseUrl, CallResult, Endpoint};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// An answer to send.
@@ -141,7 +143,7 @@ impl Response {
         )
     }
 
-    /// The answer as a transport returns it.
+    /// The answer as an HTTP stack says it.
     ///
     /// # Panics
     ///
@@ -201,6 +203,39 @@ impl Response {
         self.after != After::KeepAlive || self.framing == Framing::UntilClose
     }
 }
+
+/// What a call comes to with this answer, at a gateway that knows a key of its own: for driving a
+/// run by hand.
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{Answer, Outcome, Policy, Run, Seed, Step, Time};
+/// use effects_testkit::result_of;
+///
+/// let now = Time::from_millis(0);
+/// let mut run = Run::attach("t-1".parse()?, None, Arc::new(Policy::default()), Seed::from(1), now);
+/// let Step::Send(call) = run.step(now) else { panic!() };
+/// run.reply(now, call.id, &result_of(Answer::Lost("reset".to_owned())));
+/// assert!(matches!(run.step(now), Step::Notify(_)));
+/// # Ok::<(), effects_core::InvalidTaskId>(())
+/// ```
+///
+/// # Panics
+///
+/// Never: the gateway and its key are sound.
+pub fn result_of(answer: Answer) -> CallResult {
+    static GATEWAY: LazyLock<Endpoint> = LazyLock::new(|| {
+        let (base, key) = (BaseUrl::parse(BaseUrl::DEFAULT, false), ApiKey::new(KEY));
+        match (base, key) {
+            (Ok(base), Ok(key)) => Endpoint::new(base, key),
+            (base, key) => panic!("{base:?}, {key:?}"),
+        }
+    });
+    GATEWAY.result(answer)
+}
+
+/// The key of the scripted gateway: a text that stands nowhere else.
+const KEY: &str = "sk-testkit-2b1f7d40";
 
 fn status_code(status: u16) -> StatusCode {
     match StatusCode::from_u16(status) {

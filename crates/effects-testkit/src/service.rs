@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use effects_core::{Answer, AsyncTransport, Call, Exchange, TaskId, Time, Transport};
+use effects_core::{Answer, AsyncTransport, Call, CallResult, Exchange, TaskId, Time, Transport};
 
 use crate::clock::VirtualClock;
 use crate::fate::Fate;
 use crate::faults::Faults;
 use crate::life::{Life, Living};
-use crate::response::Response;
+use crate::response::{Response, result_of};
 
 /// A service without a network: it keeps tasks, counts what they cost, and lets exchanges go wrong
 /// as the script says. Clones are the same service.
@@ -177,15 +177,15 @@ impl Service {
         Delivery { after: delivery.after + latency, ..delivery }
     }
 
-    fn exchange(&self, call: &Call) -> Answer {
+    fn exchange(&self, call: &Call) -> CallResult {
         let sent = self.clock.time();
         let Delivery { after, answer } = self.take(sent, call);
         if after > call.timeout {
             self.clock.jump_to(sent + call.timeout);
-            return Answer::Lost(format!("no answer within {:?}", call.timeout));
+            return result_of(Answer::Lost(format!("no answer within {:?}", call.timeout)));
         }
         self.clock.jump_to(sent + after);
-        answer
+        result_of(answer)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -195,14 +195,14 @@ impl Service {
 }
 
 impl Transport for Service {
-    fn send(&self, call: &Call) -> Answer {
+    fn send(&self, call: &Call) -> CallResult {
         self.exchange(call)
     }
 }
 
 #[async_trait]
 impl AsyncTransport for Service {
-    async fn send(&self, call: &Call) -> Answer {
+    async fn send(&self, call: &Call) -> CallResult {
         self.exchange(call)
     }
 }

@@ -29,6 +29,7 @@ use http::{HeaderMap, StatusCode};
 use rust_decimal::Decimal;
 
 use crate::faults::Chance;
+use crate::response::result_of;
 
 /// One schedule of a simulated world.
 #[derive(Debug)]
@@ -310,7 +311,7 @@ impl World {
             && first.key().0 <= self.now
         {
             let (run, call, answer) = first.remove();
-            process.batch.reply(self.now, run, call, answer.as_reply());
+            process.batch.reply(self.now, run, call, &result_of(answer));
         }
         process.wakes = self.now;
     }

@@ -128,6 +128,10 @@ impl fmt::Display for Note {
             Self::Arrived { call, answer: Answer::Answered { status, body, .. } } => {
                 write!(f, "answer  {call}: {status} {}", String::from_utf8_lossy(body))
             }
+            Self::Arrived { call, answer: Answer::BrokenOff { status, body, reason, .. } } => {
+                let body = String::from_utf8_lossy(body);
+                write!(f, "answer  {call}: {status} {body}, broken off: {reason}")
+            }
             Self::Arrived { call, answer: Answer::NotSent(reason) } => {
                 write!(f, "answer  {call}: never left: {reason}")
             }

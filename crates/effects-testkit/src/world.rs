@@ -3,6 +3,7 @@
 use effects_core::{Answer, CallId, Outcome, Run, Step, Time};
 
 use crate::clock::VirtualClock;
+use crate::response::result_of;
 use crate::service::Service;
 use crate::transcript::{Note, Transcript};
 
@@ -146,7 +147,7 @@ impl World {
         while let Some(index) = self.under_way.iter().position(|answer| answer.arrives <= now) {
             let UnderWay { call, answer, .. } = self.under_way.remove(index);
             self.note(Note::Arrived { call, answer: answer.clone() });
-            run.reply(now, call, answer.as_reply());
+            run.reply(now, call, &result_of(answer));
         }
     }
 

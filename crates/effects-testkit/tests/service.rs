@@ -29,7 +29,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn both_drivers_and_the_world_see_the_same_service() {
     let script = |service: &Service| {
-        service.on_submit([Fate::NotSent, Response::new(503).retry_after(3).into()]);
+        service.on_submit([Fate::NotSent, Response::new(429).retry_after(3).into()]);
         service.on_poll([Fate::html(), Fate::Truncated(3), Fate::Served.after(LONG)]);
     };
     let service = || {

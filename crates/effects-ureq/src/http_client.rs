@@ -83,15 +83,22 @@ impl HttpClient {
         let agents = if request.method() == http::Method::GET { &self.poll } else { &self.submit };
         let agent = agents.of(request.uri());
         let under = connection::begin(Some(request.headers_mut()));
-        let answer = self.send(agent, request, timeout).and_then(|response| {
+        let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();
-            let body = body.into_with_config().limit(MOST_ANSWER_BYTES).read_to_vec()?;
-            Ok(Answer::Answered { status: parts.status, headers: parts.headers, body: body.into() })
+            let (status, headers, mut bytes) = (parts.status, parts.headers, Vec::new());
+            let mut body = body.into_with_config().limit(MOST_ANSWER_BYTES).reader();
+            match body.read_to_end(&mut bytes) {
+                Ok(_) => Answer::Answered { status, headers, body: bytes.into() },
+                Err(error) => {
+                    let (body, reason) = (bytes.into(), error.to_string());
+                    Answer::BrokenOff { status, headers, body, reason }
+                }
+            }
         });
-        answer.unwrap_or_else(|error| {
+        under.restore(answer.unwrap_or_else(|error| {
             let reason = error.to_string();
             if under.has_left() { Answer::Lost(reason) } else { Answer::NotSent(reason) }
-        })
+        }))
     }
 
     /// Opens a download. It carries no key, may go for one `request_timeout` without a byte, and

@@ -14,8 +14,8 @@ use effects_client::{
     Backlog, Begin, Ended, Job, Queue, Rows, Stopper, draw, telemetry, too_late, unrecorded,
 };
 use effects_core::{
-    Admission, Answer, Batch, BatchStep, Call, CallId, Effect, Entry, Error, Journal, JournalError,
-    Outcome, RowEnd, RunId, Time, Transport, Widths,
+    Admission, Batch, BatchStep, Call, CallId, CallResult, Effect, Entry, Error, Journal,
+    JournalError, Outcome, RowEnd, RunId, Time, Transport, Widths,
 };
 use tracing::Span;
 
@@ -85,7 +85,7 @@ enum Errand {
 
 /// What a worker brings back.
 enum Arrival {
-    Answered(RunId, CallId, Answer),
+    Answered(RunId, CallId, CallResult),
     Written(RunId, Entry, Result<Admission, JournalError>),
     /// The next job; `None` after the last.
     Drawn(Option<Box<Job<Arc<dyn Journal>>>>),
@@ -243,8 +243,8 @@ impl Driver {
             self.out -= 1;
         }
         match arrival {
-            Arrival::Answered(run, call, answer) => {
-                self.batch.reply(self.now(), run, call, answer.as_reply());
+            Arrival::Answered(run, call, result) => {
+                self.batch.reply(self.now(), run, call, &result);
                 self.stopper.set_submitting(self.batch.posting() > 0);
             }
             Arrival::Drawn(job) => self.feed(job),

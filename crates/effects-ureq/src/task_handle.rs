@@ -58,8 +58,8 @@ impl TaskHandle {
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
-            let answer = shared.transport.send(&call);
-            let error = match Task::read(&self.id, answer.as_reply()) {
+            let result = shared.transport.send(&call);
+            let error = match Task::read(&self.id, &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,
             };

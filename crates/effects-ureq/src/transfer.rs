@@ -4,7 +4,7 @@ use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
 };
 use effects_core::{
-    Answer, Clock, Download, DownloadStep, Error, Event, Photo, Picture, Receiver, Reference,
+    CallResult, Clock, Download, DownloadStep, Error, Event, Photo, Picture, Receiver, Reference,
     Retries, Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
     storage_request, upload_error,
 };
@@ -43,7 +43,7 @@ pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error>
 fn repeat<T>(
     client: &Client,
     request: &http::Request<bytes::Bytes>,
-    read: impl Fn(&Answer) -> Result<T, Trouble>,
+    read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
     let shared = client.shared();
     let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use effects_client::{Settings, telemetry};
-use effects_core::{Answer, Call, Endpoint, Error, Transport};
+use effects_core::{Call, CallResult, Endpoint, Error, Transport};
 
 use crate::http_client::HttpClient;
 
@@ -36,18 +36,18 @@ impl UreqTransport {
         &self.http
     }
 
-    /// Makes an exchange outside any run, redacted like every other.
+    /// Makes an exchange outside any run.
     pub(crate) fn exchange(
         &self,
         request: http::Request<bytes::Bytes>,
         timeout: std::time::Duration,
-    ) -> Answer {
-        self.endpoint.redact_answer(self.http.exchange(request, timeout))
+    ) -> CallResult {
+        self.endpoint.result(self.http.exchange(request, timeout))
     }
 }
 
 impl Transport for UreqTransport {
-    fn send(&self, call: &Call) -> Answer {
+    fn send(&self, call: &Call) -> CallResult {
         let _span = telemetry::exchange_span(call).entered();
         self.exchange(self.endpoint.request(call), call.timeout)
     }

@@ -2,8 +2,8 @@
 
 use effects_client::{PacedRun, StoppableClock, Stopper, Work, telemetry};
 use effects_core::{
-    Answer, Call, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId,
-    Template, Time, Told, Transport, drive_on,
+    Call, CallResult, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem,
+    TaskId, Template, Time, Told, Transport, drive_on,
 };
 use tracing::Span;
 
@@ -203,7 +203,7 @@ struct Noted<'a> {
 }
 
 impl Transport for Noted<'_> {
-    fn send(&self, call: &Call) -> Answer {
+    fn send(&self, call: &Call) -> CallResult {
         if call.is_submission() {
             self.stopper.set_submitting(true);
         }

@@ -7,11 +7,12 @@ use effects_testkit::http::{After, Behaviour, Framing, Response};
 
 use crate::face::Ask;
 use crate::scenario::{Scenario, draft};
-use crate::world::{TASK, World};
+use crate::world::{TASK, World, task_path};
 
 /// The whole table.
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = accepted();
+    all.extend(accepted_oddly());
     all.extend(finished_at_once());
     all.extend(refused());
     all.extend(redirected());
@@ -79,6 +80,66 @@ fn accepted() -> Vec<Scenario> {
         world.looks([world.completed()]);
     });
     in_words.chain(in_status).chain(in_framing).chain([after_hints]).collect()
+}
+
+/// The id is there, in an answer that says something else beside it or does not come whole: it is
+/// what was paid for, so it is saved and followed.
+fn accepted_oddly() -> Vec<Scenario> {
+    let followed = |name, answer: Behaviour| {
+        Scenario::new(name, move |world| {
+            world.creates([answer.clone()]);
+            world.looks([world.running(), world.completed()]);
+        })
+        .looks(2)
+    };
+    let in_words = |name, body: String| followed(name, Response::json(body).into());
+    let running = format!(r#"{{"id":"{TASK}","status":"in_progress""#);
+    let bare = format!(r#"{{"id":"{TASK}"}}"#);
+    let (whole, named) = (bare.len(), Response::json(bare));
+    let timed_out = Response::json(format!(
+        r#"{{"id":"{TASK}","status":"in_progress","error":{{"code":"SYNC_TIMEOUT","message":"slow"}}}}"#
+    ));
+    let long: &'static str = "long-".repeat(819).leak();
+    vec![
+        in_words("accepted: NaN beside the id", format!(r#"{running},"progress":NaN}}"#)),
+        in_words(
+            "accepted: a line break inside a text",
+            format!("{running},\"message\":\"a\nb\"}}"),
+        ),
+        in_words("accepted: a comma too many", format!("{running},}}")),
+        in_words("accepted: cut after the id", running.clone()),
+        followed("accepted: bytes that are no text", {
+            let mut body = running.clone().into_bytes();
+            body.extend_from_slice(b",\"message\":\"caf\xe9\"}");
+            Response::json(body).into()
+        }),
+        followed(
+            "accepted: broken off after the id",
+            Behaviour::Truncate { response: timed_out.clone().status(200), body_bytes: whole },
+        ),
+        followed(
+            "accepted: reset after the id, in chunks",
+            Behaviour::Truncate {
+                response: timed_out.clone().status(200).framed(Framing::Chunked(8)),
+                body_bytes: 2 * whole,
+            },
+        ),
+        followed(
+            "accepted: half an answer in time",
+            Behaviour::HangAfter { response: timed_out.clone().status(200), body_bytes: whole },
+        )
+        .policy(|policy| policy.request_timeout = Duration::from_millis(700)),
+        followed("accepted: 504 that shows the task", timed_out.clone().status(504).into()),
+        followed("accepted: 500 with an id", named.clone().status(500).into()),
+        followed("accepted: 408 with an id", named.clone().status(408).into()),
+        followed("accepted: 303 with an id", named.status(303).into()),
+        followed("accepted: 409 that shows the task", timed_out.status(409).into()),
+        Scenario::new("accepted under an id of 4 KiB", move |world| {
+            world.creates([Response::json(format!(r#"{{"id":"{long}"}}"#))]);
+            world.gateway.on("GET", &task_path(long), [world.completed()]);
+        })
+        .task(long),
+    ]
 }
 
 /// A create can be over before it is looked at.
@@ -161,22 +222,21 @@ fn refused() -> Vec<Scenario> {
         ("404 in HTML", 404, "<html><title>Not Found</title></html>", ErrorKind::NoSuchEndpoint),
         ("405 without a body", 405, "", ErrorKind::NoSuchEndpoint),
         (
-            "200 with a readable error",
+            "200 with a code of the service's",
             200,
             r#"{"error":{"code":"3009001","error_message":"Missing image_input1"}}"#,
             ErrorKind::Rejected,
         ),
-        ("200 with a bare error", 200, r#"{"error":"no task for you"}"#, ErrorKind::Rejected),
         (
-            "200 with a detail",
+            "200 with a code of the balance's",
             200,
-            r#"{"detail":"Model not allowed for this user"}"#,
-            ErrorKind::Rejected,
+            r#"{"code":40203,"message":"top up","data":null}"#,
+            ErrorKind::OutOfCredit,
         ),
         (
-            "200 with a code and a message",
+            "200 with a status for its code",
             200,
-            r#"{"code":1002,"message":"bad parameters","data":null}"#,
+            r#"{"code":422,"message":"bad parameters","data":null}"#,
             ErrorKind::Rejected,
         ),
         (
@@ -190,12 +250,6 @@ fn refused() -> Vec<Scenario> {
             200,
             r#"{"status":{"code":401,"message":"who?"},"data":null}"#,
             ErrorKind::KeyRefused,
-        ),
-        (
-            "200 that speaks of balance",
-            200,
-            r#"{"error":"insufficient balance"}"#,
-            ErrorKind::OutOfCredit,
         ),
     ];
     let by_body = bodies.into_iter().map(|(name, status, body, kind)| {
@@ -232,7 +286,6 @@ fn redirected() -> Vec<Scenario> {
     let statuses = [
         ("redirected by 301", 301),
         ("redirected by 302", 302),
-        ("redirected by 303", 303),
         ("redirected by 307", 307),
         ("redirected by 308", 308),
     ];
@@ -260,14 +313,25 @@ fn redirected() -> Vec<Scenario> {
 
 /// There may be a task: nothing is sent again, and the names to find it by are told.
 fn unknown() -> Vec<Scenario> {
-    let answers: [(&str, Response); 17] = [
+    let there = "https://me:hunter2@elsewhere.example/model/v1/generation/task/t-1?key=secret";
+    let answers: Vec<(&str, Response)> = vec![
         ("unknown: 408", Response::json(r#"{"error":"slow"}"#).status(408)),
         ("unknown: 500", Response::json(r#"{"error":"broken"}"#).status(500)),
         ("unknown: 501", Response::new(501)),
         ("unknown: 502 in HTML", Response::html("<title>502 Bad Gateway</title>").status(502)),
-        ("unknown: 503 without Retry-After", Response::new(503)),
-        ("unknown: 503 with a date and nothing to measure it by", {
-            Response::new(503).header("Retry-After", "Wed, 21 Oct 2065 07:28:00 GMT")
+        ("unknown: 503 without a word", Response::new(503)),
+        ("unknown: 503 with Retry-After", Response::new(503).header("Retry-After", "1")),
+        ("unknown: 503 of a cache that asks to wait", {
+            Response::html("<title>503 Backend fetch failed</title>")
+                .status(503)
+                .header("Retry-After", "5")
+                .header("Via", "1.1 varnish")
+        }),
+        ("unknown: 503 with words and Retry-After", {
+            Response::json(r#"{"message":"busy"}"#).status(503).header("Retry-After", "1")
+        }),
+        ("unknown: 503 with a detail and Retry-After", {
+            Response::json(r#"{"detail":"busy"}"#).status(503).header("Retry-After", "0")
         }),
         ("unknown: 504 with an id of the exchange", {
             Response::json(r#"{"error":{"code":"SYNC_TIMEOUT"},"request_id":"r-9"}"#).status(504)
@@ -282,13 +346,43 @@ fn unknown() -> Vec<Scenario> {
         ("unknown: 200 with a status and no id", Response::json(r#"{"status":"in_progress"}"#)),
         ("unknown: 200 with an empty id", Response::json(r#"{"id":"","status":"in_progress"}"#)),
         ("unknown: 204", Response::new(204)),
+        ("unknown: 200 with a time-out inside", {
+            Response::json(r#"{"status":{"code":504,"message":"slow"},"data":null}"#)
+        }),
+        ("unknown: 200 with a breakdown inside", Response::json(r#"{"error":{"code":"500"}}"#)),
+        ("unknown: 200 with a bad gateway inside", {
+            Response::json(r#"{"code":502,"message":"Bad Gateway"}"#)
+        }),
+        ("unknown: 200 with a bare error", Response::json(r#"{"error":"no task for you"}"#)),
+        ("unknown: 200 with a detail", Response::json(r#"{"detail":"webhook not supported"}"#)),
+        ("unknown: 200 with an unlisted code", {
+            Response::json(r#"{"code":1002,"message":"bad parameters","data":null}"#)
+        }),
+        ("unknown: 200 in words of balance", {
+            Response::json(r#"{"error":"insufficient balance"}"#)
+        }),
+        ("unknown: 304", Response::new(304)),
     ];
-    let all = answers.into_iter().map(|(name, answer)| {
+    let pointing = [
+        ("unknown: processed, look there", Response::redirect(303, there)),
+        ("unknown: processed, as it was said before", Response::redirect(302, there)),
+        ("unknown: created there", Response::redirect(201, there)),
+        ("unknown: accepted there", Response::redirect(202, there).body("{}")),
+    ];
+    let pointing = pointing.into_iter().map(|(name, answer)| (name, answer, true));
+    let all = answers.into_iter().map(|(name, answer)| (name, answer, false)).chain(pointing);
+    all.map(|(name, answer, points)| {
         Scenario::new(name, move |world| world.creates([answer.clone()]))
             .fails(ErrorKind::OutcomeUnknown)
             .looks(0)
-    });
-    all.collect()
+            .then(move |witness| {
+                let message = &witness.failure().message;
+                let place = "https://elsewhere.example/model/v1/generation/task/t-1";
+                assert_eq!(message.contains(place), points, "{message}");
+                assert!(!message.contains("secret") && !message.contains("hunter2"), "{message}");
+            })
+    })
+    .collect()
 }
 
 /// Whatever goes wrong after the first byte: the answer is lost, the task may exist.
@@ -380,6 +474,11 @@ fn repeated() -> Vec<Scenario> {
         )),
         a_second(then_accepted("repeated: 503 after a second by its own date", vec![dated])),
         then_accepted("repeated: 503 after no time", vec![busy(503).header("Retry-After", "0")]),
+        then_accepted("repeated: 503 that says it is too busy", vec![busy(503)]),
+        then_accepted(
+            "repeated: 429 inside 200",
+            vec![Response::json(r#"{"status":{"code":429,"message":"slow"},"data":null}"#)],
+        ),
         then_accepted(
             "repeated: believed up to a cap",
             vec![busy(429).header("Retry-After", "86400")],

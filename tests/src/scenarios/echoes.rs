@@ -1,6 +1,6 @@
 //! A gateway that repeats the key in whatever it answers: nothing of it may be kept or printed.
 //!
-//! There is nothing to check here: the check of every scenario looks for the key in everything that
+//! There is little to check here: the check of every scenario looks for the key in everything that
 //! a client prints.
 
 use effects_core::ErrorKind;
@@ -13,6 +13,8 @@ use crate::world::{KEY, TASK};
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = in_creates();
     all.extend(in_looks());
+    all.extend(in_escapes());
+    all.extend(in_words_of_the_wire());
     all
 }
 
@@ -116,3 +118,72 @@ fn in_looks() -> Vec<Scenario> {
         .fails_with_task(ErrorKind::KeyRefused),
     ]
 }
+
+/// A key written as escapes is the key to whoever decodes it.
+fn in_escapes() -> Vec<Scenario> {
+    let with_key = |scenario: Scenario| {
+        scenario.with(|setup, _| setup.api_key = ODD_KEY.to_owned()).then(|witness| {
+            let shown = &witness.ended.printed;
+            assert!(shown.iter().any(|text| text.contains("[key]")), "it is not told: {shown:?}");
+        })
+    };
+    let refused = |name, body: &'static str| {
+        with_key(
+            Scenario::new(name, move |world| world.creates([Response::json(body).status(401)]))
+                .fails(ErrorKind::KeyRefused),
+        )
+    };
+    let json = ODD_KEY_IN_JSON;
+    vec![
+        refused("echoed as an escape of JSON", r#"{"error":"no key odd\/k\u002by&1234"}"#),
+        refused("echoed as every escape of JSON", r#"{"message":"\u006fdd\u002fk\u002By\u00261234"}"#),
+        refused("echoed in JSON inside JSON", r#"{"error":"{\"key\":\"odd\\\/k+y&1234\"}"}"#),
+        refused("echoed in a URL", r#"{"error":"GET /?key=odd%2Fk%2By%261234"}"#),
+        refused("echoed in HTML inside JSON", r#"{"detail":"<b>odd/k&#43;y&amp;1234</b>"}"#),
+        refused("echoed in a page, as HTML", "<title>odd/k&#x2b;y&amp;1234</title>"),
+        refused("echoed where the line is cut", {
+            let body = format!(r#"{{"error":"{} odd\/k+y&1234"}}"#, "x".repeat(150));
+            body.leak()
+        }),
+        with_key(
+            Scenario::new("echoed as escapes in every field of a task", move |world| {
+                let fields = format!(
+                    r#""model":"{json}","error":"{json}","metadata":{{"key":"{json}"}},"output":[{{"content":[{{"url":"{}","jobId":"{json}"}}]}}]"#,
+                    world.picture_url()
+                );
+                world.creates([Response::json(world.completed_with(&fields))]);
+            })
+            .looks(0),
+        ),
+        with_key(
+            Scenario::new("echoed as escapes in an answer that is almost JSON", move |world| {
+                let body = format!(r#"{{"id":"{TASK}","key":"{json}",}}"#);
+                world.creates([Response::json(body)]);
+                world.looks([Response::json(format!(r#"{{"id":"{TASK}","status":"{json}"}}"#))]);
+                world.looks([Response::json(format!(
+                    r#"{{"id":"{TASK}","status":"failed","error":{{"code":"{json}","message":"{json}"}}}}"#
+                ))]);
+            })
+            .fails_with_task(ErrorKind::TaskFailed),
+        ),
+    ]
+}
+
+/// A key that is a word of the wire: what is decoded is what the gateway said.
+fn in_words_of_the_wire() -> Vec<Scenario> {
+    let keys =
+        ["i", "id", "task", "status", "completed", "in_progress", "d758n65e878c73", "image/png"];
+    let with_key = |key: &'static str| {
+        let name: &'static str = format!("a word of the wire is the key: {key}").leak();
+        Scenario::new(name, |world| {
+            world.creates([world.accepted()]);
+            world.looks([world.running(), world.completed()]);
+        })
+        .keyed_by_a_word(key)
+        .looks(2)
+    };
+    keys.map(with_key).into()
+}
+
+const ODD_KEY: &str = "odd/k+y&1234";
+const ODD_KEY_IN_JSON: &str = r"odd\/k\u002By&1234";

@@ -1,6 +1,8 @@
 //! Every status in every form a gateway of this family has been seen to refuse in, at a create and
 //! at a look: the two tables of the money rules, written down once more.
 
+use std::time::Duration;
+
 use effects_core::{Draft, DraftImage, ErrorKind};
 use effects_emulator::{Emulator, Endpoint, ErrorBody, Fault, Pictures, RetryAfter};
 use effects_tests::{Ask, Face, Job, setup_at};
@@ -16,18 +18,21 @@ enum End {
     Final(ErrorKind),
 }
 
-/// The end of a create by the status of its answer, whatever the form of the body.
-fn of_create(status: u16, body: &ErrorBody, asked_to_wait: bool) -> End {
+/// The end of a create by the status of its answer. Of the forms of a body three make a difference:
+/// one that names a task, one with a code of too many requests, and one that is no gateway's.
+fn of_create(status: u16, body: &ErrorBody) -> End {
     End::Final(match status {
+        // The task it names is nobody's here, and is looked for until the wait ends.
+        _ if *body == ErrorBody::Sync => ErrorKind::WaitTimeout,
         425 | 429 => return End::Again,
-        503 if asked_to_wait => return End::Again,
+        503 if *body == ErrorBody::ErrorMessage => return End::Again,
         401 => ErrorKind::KeyRefused,
         402 => ErrorKind::OutOfCredit,
         403 => ErrorKind::Forbidden,
         // Whoever answers so without an object of JSON is no gateway.
         404 | 405 if !is_object(body) => ErrorKind::NoSuchEndpoint,
-        408 | 500.. => ErrorKind::OutcomeUnknown,
-        300..=399 => ErrorKind::Redirected,
+        301 | 302 | 307 | 308 => ErrorKind::Redirected,
+        300..=399 | 408 | 500.. => ErrorKind::OutcomeUnknown,
         _ => ErrorKind::Rejected,
     })
 }
@@ -51,8 +56,7 @@ fn is_object(body: &ErrorBody) -> bool {
 fn a_create_ends_as_its_status_says_in_every_form_of_body() {
     each(|stage, status, body, retry_after| {
         let fault = Fault::status_with(status, body.clone(), retry_after);
-        let end = of_create(status, &body, retry_after.is_some());
-        stage.create(&fault, end);
+        stage.create(&fault, of_create(status, &body));
     });
 }
 
@@ -67,7 +71,8 @@ fn a_look_ends_as_its_status_says_in_every_form_of_body() {
 #[test]
 fn a_refusal_in_words_of_money_is_one_for_want_of_it() {
     for stage in &Stage::all() {
-        for body in BODIES.iter().filter(|body| is_object(body)) {
+        let speaks = |body: &&ErrorBody| is_object(body) && **body != ErrorBody::Sync;
+        for body in BODIES.iter().filter(speaks) {
             let fault = Fault::Status {
                 status: 403,
                 body: body.clone(),
@@ -81,7 +86,7 @@ fn a_refusal_in_words_of_money_is_one_for_want_of_it() {
     }
 }
 
-/// An answer of success without a task in it is a refusal if it says so, and unknown otherwise.
+/// An answer of success without a task in it is a refusal for the listed codes, and unknown otherwise.
 #[test]
 fn a_refusal_may_come_as_success() {
     let raw = |text: &str| ErrorBody::Raw(text.to_owned());
@@ -89,11 +94,12 @@ fn a_refusal_may_come_as_success() {
         raw(&format!(r#"{{"status":{{"code":{code},"message":"{words}"}},"data":null}}"#))
     };
     let cases = [
-        (ErrorBody::Union, ErrorKind::Rejected),
-        (ErrorBody::ErrorText, ErrorKind::Rejected),
-        (ErrorBody::ErrorNumber, ErrorKind::Rejected),
-        (ErrorBody::ErrorMessage, ErrorKind::Rejected),
-        (ErrorBody::ErrorWord, ErrorKind::Rejected),
+        (ErrorBody::Union, ErrorKind::OutcomeUnknown),
+        (ErrorBody::ErrorText, ErrorKind::OutcomeUnknown),
+        (ErrorBody::ErrorNumber, ErrorKind::OutcomeUnknown),
+        (ErrorBody::ErrorMessage, ErrorKind::OutcomeUnknown),
+        (ErrorBody::ErrorWord, ErrorKind::OutcomeUnknown),
+        (envelope(504, "upstream timed out"), ErrorKind::OutcomeUnknown),
         (envelope(404, "model not found"), ErrorKind::Rejected),
         (envelope(401, "who are you"), ErrorKind::KeyRefused),
         (envelope(402, "Insufficient credits"), ErrorKind::OutOfCredit),
@@ -107,6 +113,7 @@ fn a_refusal_may_come_as_success() {
         for (body, kind) in &cases {
             stage.create(&Fault::status_with(200, body.clone(), None), End::Final(*kind));
         }
+        stage.create(&Fault::status_with(200, envelope(429, "slow"), None), End::Again);
     }
 }
 
@@ -119,9 +126,11 @@ fn each(check: impl Fn(&Stage, u16, ErrorBody, Option<RetryAfter>)) {
                 check(stage, status, body.clone(), waits[at % waits.len()]);
             }
         }
-        // The status that asking to wait makes a difference to.
-        for wait in waits {
-            check(stage, 503, ErrorBody::Union, wait);
+        // The status that a body makes a difference to, and asking to wait does not.
+        for body in &BODIES {
+            for wait in waits {
+                check(stage, 503, body.clone(), wait);
+            }
         }
     }
 }
@@ -153,7 +162,10 @@ impl Stage {
     }
 
     fn run(&self, fault: &Fault, end: End, accepted: bool) {
-        let setup = setup_at(self.emulator.base_url(), self.emulator.api_key());
+        let mut setup = setup_at(self.emulator.base_url(), self.emulator.api_key());
+        if end == End::Final(ErrorKind::WaitTimeout) {
+            setup.policy.wait_timeout = Duration::from_millis(30);
+        }
         let image = DraftImage::Url("https://photos.example.com/cat.jpg".to_owned());
         let template_id = Some("glass_ball".to_owned());
         let draft = Draft { image, template_id, ..Draft::default() };
@@ -170,6 +182,9 @@ impl Stage {
         if accepted && end != End::Again {
             assert_eq!(task, known, "{context}");
         }
+        if end == End::Final(ErrorKind::WaitTimeout) {
+            assert_eq!(task.as_deref(), Some("d758n65e878c73cmdg20"), "{context}");
+        }
         let counts = self.emulator.counts();
         assert_eq!(counts.accepted, u64::from(known.is_some()), "{context}");
         let creates = if accepted || end != End::Again { 1 } else { 2 };
@@ -178,9 +193,9 @@ impl Stage {
 }
 
 /// The statuses that differ to one of the tables, and neighbours of theirs.
-const STATUSES: [u16; 22] = [
-    300, 302, 307, 308, 400, 401, 402, 403, 404, 405, 408, 409, 413, 422, 425, 429, 451, 500, 501,
-    502, 504, 599,
+const STATUSES: [u16; 23] = [
+    300, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 408, 409, 413, 422, 425, 429, 451, 500,
+    501, 502, 504, 599,
 ];
 
 const BODIES: [ErrorBody; 13] = [

@@ -26,7 +26,9 @@ pub(crate) fn creates() -> Vec<Case> {
         Case::new("hangs after it is accepted", on("kind = \"hang\"\nwhen = \"after\""))
             .impatient()
             .unknown(1),
-        Case::new("an answer cut short", on("kind = \"truncate\"")).unknown(1),
+        // Half of it holds the id.
+        Case::new("an answer cut after the id", on("kind = \"truncate\"")),
+        Case::new("an answer cut before the id", on("kind = \"truncate\"\nkeep = 0.1")).unknown(1),
         Case::new("an answer without a byte", on("kind = \"truncate\"\nkeep = 0.0")).unknown(1),
         Case::new("garbage in place of the task", on("kind = \"garbage\"")).unknown(1),
         Case::new("an answer in drops", on("kind = \"drip\"\npause = 0.001")),
@@ -50,11 +52,19 @@ pub(crate) fn creates() -> Vec<Case> {
         .creates(2)
         .waits(1),
         Case::new(
-            "unavailable for a second",
-            on("first = 1\nkind = \"status\"\nstatus = 503\nretry_after = { seconds = 1 }"),
+            "too busy for a second",
+            on("first = 1\nkind = \"status\"\nstatus = 503\nbody = \"error-message\"\n\
+                retry_after = { seconds = 1 }"),
         )
         .creates(2)
         .waits(1),
+        Case::new(
+            "unavailable for a second, in the words of anything in between",
+            on("kind = \"status\"\nstatus = 503\nbody = \"message\"\n\
+                retry_after = { seconds = 1 }"),
+        )
+        .unknown(0)
+        .status(503),
         Case::new("unavailable, for nobody says how long", on("kind = \"status\"\nstatus = 503"))
             .unknown(0)
             .status(503),
@@ -257,7 +267,7 @@ pub(crate) fn keys() -> Vec<Case> {
         Case::of_key("test_lost").unknown(1),
         Case::of_key("test_hang").impatient().unknown(0),
         Case::of_key("test_hang_after").impatient().unknown(1),
-        Case::of_key("test_truncate").unknown(1),
+        Case::of_key("test_truncate"),
         Case::of_key("test_garbage").unknown(1),
         Case::of_key("test_drip"),
         Case::of_key("test_no_url").fails_with_task(ErrorKind::NoPicture),

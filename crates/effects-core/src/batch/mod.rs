@@ -22,7 +22,7 @@ use std::sync::Arc;
 use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, CallId, Reply};
+use crate::call::{Call, CallId, CallResult, Reply};
 use crate::entry::{Entry, EntryId};
 use crate::event::Event;
 use crate::journal::Admission;
@@ -241,9 +241,9 @@ impl Batch {
     }
 
     /// What became of a call. A handle or an id that is not awaited is ignored.
-    pub fn reply(&mut self, now: Time, id: RunId, call: CallId, reply: Reply<'_>) {
+    pub fn reply(&mut self, now: Time, id: RunId, call: CallId, result: &CallResult) {
         self.now = self.now.max(now);
-        if let Reply::Answer { status, headers, .. } = reply
+        if let Reply::Answer { status, headers, .. } = result.as_reply()
             && let Some(asked) = refused_for_now(status.as_u16(), headers)
         {
             let asked = asked.map(|asked| asked.min(self.policy.retry_after_most));
@@ -253,7 +253,7 @@ impl Batch {
         let slot = self.slots.slot(index);
         if let Some(run) = &mut slot.run {
             let curve = self.kinds.curve(slot.kind, &self.policy.pace, self.now);
-            run.reply_paced(self.now, call, reply, curve);
+            run.reply_paced(self.now, call, result, curve);
         }
         self.note_posting(index);
         self.make_ready(index);

@@ -178,7 +178,7 @@ impl Standing {
             usage: Usage { cost: *cost, discount: None },
             metadata: None,
             warning: None,
-            raw: RawJson::of_checked("{}"),
+            raw: RawJson::empty(),
         })
     }
 

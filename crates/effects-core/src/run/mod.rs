@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Submission;
-use crate::call::{Call, CallId, Reply};
+use crate::call::{Call, CallId, CallResult};
 use crate::entry::{Entry, EntryId, Fact};
 use crate::event::Event;
 use crate::journal::Admission;
@@ -167,17 +167,17 @@ impl Run {
 
     /// What became of a call. An id that is not awaited is ignored, but for the late answer to a
     /// submission booked as lost.
-    pub fn reply(&mut self, now: Time, call: CallId, reply: Reply<'_>) {
+    pub fn reply(&mut self, now: Time, call: CallId, result: &CallResult) {
         self.core.tell_time(now);
         self.state = match self.state.take() {
             State::Submitting(submitting) if submitting.awaits(call, &self.core) => {
-                submitting.reply(reply, &mut self.core)
+                submitting.reply(result, &mut self.core)
             }
             State::Waiting(waiting) if waiting.awaits(call, &self.core) => {
-                waiting.reply(reply, &mut self.core)
+                waiting.reply(result.as_reply(), &mut self.core)
             }
             state if self.core.aside.doubts().contains(&call) => {
-                state.late_reply(call, reply, &mut self.core)
+                state.late_reply(call, result, &mut self.core)
             }
             state => state,
         };
@@ -259,11 +259,11 @@ impl Run {
         &mut self,
         now: Time,
         call: CallId,
-        reply: Reply<'_>,
+        result: &CallResult,
         curve: &Arc<Curve>,
     ) {
         self.core.curve = Some(Arc::clone(curve));
-        self.reply(now, call, reply);
+        self.reply(now, call, result);
         // A hundred thousand runs hold no curves that only their past knows.
         self.core.curve = None;
     }
@@ -484,16 +484,16 @@ impl State {
     }
 
     /// The answer to a submission that was booked as lost: an id in it is worth money.
-    fn late_reply(self, call: CallId, reply: Reply<'_>, core: &mut Core) -> Self {
-        let asked = reply.retry_after();
-        let Submission::Created(task) = Submission::read(reply) else {
+    fn late_reply(self, call: CallId, result: &CallResult, core: &mut Core) -> Self {
+        let asked = result.as_reply().retry_after();
+        let Submission::Created(task, warning) = Submission::read(result) else {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
         core.aside.settle(call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
-                Self::created(&task, None, done.template, asked, core)
+                Self::created(&task, None, warning, done.template, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
@@ -501,7 +501,7 @@ impl State {
                     core.aside.doubt_call(core.last_call());
                 }
                 let template = submitting.template().clone();
-                Self::created(&task, None, Some(template), asked, core)
+                Self::created(&task, None, warning, Some(template), asked, core)
             }
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
@@ -513,10 +513,11 @@ impl State {
     }
 
     /// A task exists: its id is recorded and told before anything else happens. `asked` is how long
-    /// the service asks to be left alone.
+    /// the service asks to be left alone, `warning` what was odd about the answer.
     fn created(
         task: &Task,
         request_id: Option<String>,
+        warning: Option<String>,
         template: Option<Template>,
         asked: Option<Duration>,
         core: &mut Core,
@@ -525,6 +526,9 @@ impl State {
         let _earlier = core.aside.take_doubt();
         core.record(Fact::Created { task_id: task.id.clone(), request_id });
         core.tell(Event::Submitted { task_id: task.id.clone() });
+        if let Some(message) = warning {
+            core.tell(Event::Warning { message });
+        }
         Waiting::created(task, template, core).seen(task, asked, core)
     }
 }

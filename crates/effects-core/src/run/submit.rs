@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Core, State, Step, Want, Why};
 use crate::answer::{Submission, kind_of, lost};
-use crate::call::{Call, CallId, Exchange, Reply};
+use crate::call::{Call, CallId, CallResult, Exchange};
 use crate::entry::Fact;
 use crate::error::ErrorKind;
 use crate::event::Event;
@@ -140,9 +140,10 @@ impl Submitting {
                 self.intend(core);
                 (State::Submitting(self), None)
             }
-            Phase::Holding { ref trouble, .. } if core.now >= core.deadline() => {
+            Phase::Holding { ref trouble, throttled, .. } if core.now >= core.deadline() => {
                 let trouble = (**trouble).clone();
-                (self.refused(kind_of(&trouble), trouble, core), None)
+                let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
+                (self.refused(kind, trouble, core), None)
             }
             // Another attempt would cost too much, and what is under way did not turn out cheaper.
             Phase::Unaffordable { .. } if self.attempts > 0 && core.now >= core.deadline() => {
@@ -156,9 +157,9 @@ impl Submitting {
         }
     }
 
-    pub(super) fn reply(self, reply: Reply<'_>, core: &mut Core) -> State {
-        let asked = reply.retry_after();
-        self.answered(Submission::read(reply), asked, core)
+    pub(super) fn reply(self, result: &CallResult, core: &mut Core) -> State {
+        let asked = result.as_reply().retry_after();
+        self.answered(Submission::read(result), asked, core)
     }
 
     /// What the journal answered to the last entry: where an intent was not written, since it does not
@@ -227,24 +228,24 @@ impl Submitting {
     fn answered(mut self, answer: Submission, asked: Option<Duration>, core: &mut Core) -> State {
         let repeat = core.policy.repeat;
         match answer {
-            Submission::Created(task) => {
+            Submission::Created(task, warning) => {
                 let template = self.template().clone();
                 let request_id = match &self.phase {
                     Phase::Out { request_id, .. } => Some(request_id.to_string()),
                     _ => None,
                 };
-                State::created(&task, request_id, Some(template), asked, core)
+                State::created(&task, request_id, warning, Some(template), asked, core)
             }
             Submission::Refused(kind, trouble) => {
                 Self::release(trouble.to_string(), core);
                 self.refused(kind, trouble, core)
             }
-            Submission::Later(trouble) => {
+            Submission::Later(kind, trouble) => {
                 Self::release(trouble.to_string(), core);
                 if repeat == Repeat::Never {
-                    return self.refused(kind_of(&trouble), trouble, core);
+                    return self.refused(kind, trouble, core);
                 }
-                self.hold(trouble, core);
+                self.hold(kind == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
             }
             Submission::Unknown(trouble) => {
@@ -256,7 +257,7 @@ impl Submitting {
                     return State::unknown(unknown, Some(self.template().clone()));
                 }
                 core.aside.set_doubt(unknown);
-                self.hold(trouble, core);
+                self.hold(kind_of(&trouble) == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
             }
         }
@@ -269,11 +270,10 @@ impl Submitting {
         }
     }
 
-    fn hold(&mut self, trouble: Trouble, core: &mut Core) {
+    fn hold(&mut self, throttled: bool, trouble: Trouble, core: &mut Core) {
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
         core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });
-        let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
         let trouble = Box::new(trouble);
         self.phase = Phase::Holding { until: core.now + after, throttled, trouble };
     }

@@ -4,10 +4,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use effects_core::{
-    Batch, BatchStep, Call, Fact, Outcome, Reply, RunId, Seed, StillRunning, Time, Widths,
+    Batch, BatchStep, Call, Fact, Outcome, RunId, Seed, StillRunning, Time, Widths,
 };
-use effects_testkit::{Life, Response};
-use http::{HeaderMap, StatusCode};
+use effects_testkit::{Life, Response, result_of};
 
 use crate::world::{World, completed, policy, seconds};
 
@@ -173,9 +172,8 @@ fn sent(batch: &mut Batch, run: RunId, now: Time) -> Call {
 }
 
 fn answer_running(batch: &mut Batch, run: RunId, call: &Call, now: Time) {
-    let (headers, body) = (HeaderMap::new(), br#"{"id":"shared","status":"in_progress"}"#);
-    let reply = Reply::Answer { status: StatusCode::OK, headers: &headers, body };
-    batch.reply(now, run, call.id, reply);
+    let running = Response::json(r#"{"id":"shared","status":"in_progress"}"#);
+    batch.reply(now, run, call.id, &result_of(running.to_answer()));
 }
 
 /// How a run ends whose task goes on.

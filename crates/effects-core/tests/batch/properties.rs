@@ -141,7 +141,7 @@ proptest! {
                     let index = books.calls.len().checked_sub(back + 1);
                     if let Some(&(run, call)) = index.and_then(|index| books.calls.get(index)) {
                         books.answered(run, call, &odd);
-                        odd.tell(|reply| batch.reply(now, run, call, reply));
+                        batch.reply(now, run, call, &odd.result());
                     }
                 }
                 Act::NotAdmitted(never) => if !books.entries.is_empty() {
@@ -266,7 +266,7 @@ fn every_run_ends(
                     Some((at, ..)) if *at <= until => {
                         let Some((at, run, call, odd)) = flying.pop() else { unreachable!() };
                         now = now.max(at);
-                        odd.tell(|reply| batch.reply(now, run, call, reply));
+                        batch.reply(now, run, call, &odd.result());
                     }
                     _ => {
                         prop_assert!(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use effects_core::{Exchange, Outcome, Seed, Time, Widths};
-use effects_testkit::{Faults, Life, Response};
+use effects_core::{Answer, Exchange, Outcome, Seed, Time, Widths};
+use effects_testkit::{Faults, Life, Response, result_of};
 
 use crate::world::{World, completed, request};
 
@@ -105,7 +105,8 @@ fn a_handle_that_is_over_answers_for_nobody_else() {
     let second = world.batch.submit(request(2), Seed::from(2), now);
     assert_ne!(first, second);
     let (calls, before) = (world.service.attempts(), world.batch.live());
-    world.batch.reply(now, first, calls[0].call.id, effects_core::Reply::Lost("stale"));
+    let stale = result_of(Answer::Lost("stale".to_owned()));
+    world.batch.reply(now, first, calls[0].call.id, &stale);
     assert_eq!(world.batch.live(), before);
     world.finish();
     assert!(completed(world.outcome(second)));

@@ -11,7 +11,7 @@ use effects_core::{
     Event, Fact, Journal, JournalStore, MemoryStore, Opened, Outcome, Pace, Policy, RowDraft,
     RowEnd, RowJournal, RowPhoto, RunId, ScopeState, Seed, Size, Template, Time, Widths,
 };
-use effects_testkit::{Life, Service, VirtualClock};
+use effects_testkit::{Life, Service, VirtualClock, result_of};
 
 /// A driver of a batch whose exchanges take time, and what it saw.
 pub(crate) struct World {
@@ -220,7 +220,7 @@ impl World {
             && let Some((run, call, submission, answer)) = self.answers.remove(&sent)
         {
             self.submitting -= usize::from(submission);
-            self.batch.reply(wake, run, call, answer.as_reply());
+            self.batch.reply(wake, run, call, &result_of(answer));
         }
     }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Call, EffectRequest, Error, Outcome, Pace, Policy, Repeat, Reply, Run, Seed, Step, TaskId,
-    Template, Time,
+    Answer, Call, CallResult, EffectRequest, Error, Outcome, Pace, Policy, Repeat, Run, Seed, Step,
+    TaskId, Template, Time,
 };
-use effects_testkit::{Fate, Life, World};
-use http::{HeaderMap, StatusCode};
+use effects_testkit::{Fate, Life, Response, World, result_of};
 
 /// A world and a run in it.
 pub struct Scene {
@@ -87,10 +86,8 @@ impl Scene {
 
     /// Answers a call at once.
     pub fn answer(&mut self, call: &Call, status: u16, body: &str) {
-        let headers = HeaderMap::new();
-        let status = StatusCode::from_u16(status).unwrap();
-        let reply = Reply::Answer { status, headers: &headers, body: body.as_bytes() };
-        self.run.reply(self.world.now(), call.id, reply);
+        let result = result_of(Response::new(status).body(body.to_owned()).to_answer());
+        self.run.reply(self.world.now(), call.id, &result);
     }
 
     /// What the next step is, with everything recorded and told on the way to it.
@@ -126,8 +123,8 @@ pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub fn reply_of<'a>(status: u16, headers: &'a HeaderMap, body: &'a [u8]) -> Reply<'a> {
-    Reply::Answer { status: StatusCode::from_u16(status).unwrap(), headers, body }
+pub fn lost() -> CallResult {
+    result_of(Answer::Lost("reset".to_owned()))
 }
 
 pub fn at(start: Time, after: u64) -> Time {

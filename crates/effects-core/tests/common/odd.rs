@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use effects_core::pace::Learned;
-use effects_core::{Backoff, CallId, Pace, Policy, Repeat, Reply, Run, Time};
+use effects_core::{Answer, Backoff, CallId, CallResult, Pace, Policy, Repeat, Run, Time};
+use effects_testkit::result_of;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -18,18 +19,25 @@ pub(crate) enum Odd {
     Answer { status: u16, headers: Vec<(usize, Vec<u8>)>, body: Vec<u8> },
     NotSent,
     Lost,
+    BrokenOff { status: u16, body: Vec<u8> },
 }
 
 impl Odd {
     pub(crate) fn give(&self, run: &mut Run, now: Time, call: CallId) {
-        self.tell(|reply| run.reply(now, call, reply));
+        run.reply(now, call, &self.result());
     }
 
-    /// Tells it to somebody.
-    pub(crate) fn tell(&self, tell: impl FnOnce(Reply<'_>)) {
-        match self {
-            Self::NotSent => tell(Reply::NotSent("refused")),
-            Self::Lost => tell(Reply::Lost("reset")),
+    /// What a call comes to with it.
+    pub(crate) fn result(&self) -> CallResult {
+        result_of(match self {
+            Self::NotSent => Answer::NotSent("refused".to_owned()),
+            Self::Lost => Answer::Lost("reset".to_owned()),
+            Self::BrokenOff { status, body } => Answer::BrokenOff {
+                status: StatusCode::from_u16(*status).unwrap(),
+                headers: HeaderMap::new(),
+                body: body.clone().into(),
+                reason: "reset".to_owned(),
+            },
             Self::Answer { status, headers, body } => {
                 let mut map = HeaderMap::new();
                 for (name, value) in headers {
@@ -39,25 +47,18 @@ impl Odd {
                     }
                 }
                 let status = StatusCode::from_u16(*status).unwrap();
-                tell(Reply::Answer { status, headers: &map, body });
+                Answer::Answered { status, headers: map, body: body.clone().into() }
             }
-        }
+        })
     }
 
-    /// Whether it leaves open if a task was made, by the words of the plan: a lost answer, a
-    /// success that names neither a task nor an error, 408, a 5xx without a promise.
+    /// Whether it can leave open if a task was made: a lost answer, a success, 408, a 5xx, and
+    /// every redirect but those that ask for the same request elsewhere.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
             Self::NotSent => false,
-            Self::Lost => true,
-            Self::Answer { status, headers, .. } => match status {
-                200..=299 | 408 => true,
-                503 => {
-                    !headers.iter().any(|(name, _)| HEADERS[name % HEADERS.len()] == "retry-after")
-                }
-                500..=599 | 100..=199 | 600.. => true,
-                _ => false,
-            },
+            Self::Lost | Self::BrokenOff { .. } => true,
+            Self::Answer { status, .. } => !matches!(status, 307 | 308 | 400..=407 | 409..=499),
         }
     }
 }
@@ -173,6 +174,7 @@ pub(crate) fn odd() -> impl Strategy<Value = Odd> {
             .prop_map(|(status, headers, body)| Odd::Answer { status, headers, body }),
         1 => Just(Odd::NotSent),
         1 => Just(Odd::Lost),
+        1 => (100..=999u16, body()).prop_map(|(status, body)| Odd::BrokenOff { status, body }),
     ]
 }
 
