@@ -1,5 +1,6 @@
 //! The line on stderr that redraws itself while a command runs, on a terminal.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use effects_core::printable;
@@ -23,6 +24,7 @@ impl LiveLine {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(every);
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
             bar
         });
         Self { quiet: output.quiet, bar }
@@ -66,5 +68,17 @@ impl LiveLine {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// The live line that is shown, for those who know of none.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Says something on stderr, above the live line if one is shown.
+pub(crate) fn say_above(text: &str) {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown.filter(|bar| !bar.is_finished()) {
+        Some(bar) => bar.suspend(|| say(text)),
+        None => say(text),
     }
 }

@@ -1,16 +1,27 @@
-//! `-v`: what the libraries tell `tracing`, on stderr. Keys never reach it.
+//! What the libraries tell `tracing`, on stderr: with `-v` as a log, without it their warnings alone.
+//! Keys never reach it.
 
-use tracing::Level;
+use std::fmt::Debug;
+
+use effects_client::telemetry::WARNINGS;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::live_line::say_above;
 use crate::output::{LogLines, say};
 
-/// Logs from here on, if `-v` was given.
-pub(crate) fn start(verbose: u8) {
+/// Logs from here on if `-v` was given, and warns otherwise, unless that is to be quiet.
+pub(crate) fn start(verbose: u8, quiet: bool) {
     if verbose == 0 {
+        if !quiet {
+            let warnings = Warnings.with_filter(Targets::new().with_target(WARNINGS, Level::WARN));
+            // There is no other subscriber in this process.
+            let _ = tracing_subscriber::registry().with(warnings).try_init();
+        }
         return;
     }
     let lines = tracing_subscriber::fmt::layer()
@@ -40,4 +51,23 @@ fn ours(level: Level) -> Targets {
     ["effects", "effects_client", "effects_core", "effects_emulator", "effects_ureq"]
         .into_iter()
         .fold(Targets::new(), |targets, target| targets.with_target(target, level))
+}
+
+/// Says each warning on stderr, as a line for a person.
+struct Warnings;
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut SayMessage);
+    }
+}
+
+struct SayMessage;
+
+impl Visit for SayMessage {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            say_above(&format!("warning: {value:?}"));
+        }
+    }
 }

@@ -25,6 +25,8 @@ impl Progress {
         match event {
             // The log has it.
             _ if self.verbose => {}
+            // A warning is said where it comes up.
+            Event::Warning { .. } => {}
             // Where there is no live line, a line for each look would drown what matters.
             Event::Running { .. } => self.live.show(&event.to_string()),
             event => self.live.note(&event.to_string()),

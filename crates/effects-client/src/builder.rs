@@ -9,6 +9,8 @@ use std::time::Duration;
 use effects_core::pace::Pacer;
 use effects_core::{ApiKey, BaseUrl, Endpoint, Error, ErrorKind, Pace, Policy, Repeat, Uploads};
 
+use crate::telemetry;
+
 /// Everything a client is made of, checked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -215,6 +217,9 @@ impl<C: BuildClient> ClientBuilder<C> {
             return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY));
         };
         let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
+        if let Some(warning) = key.warning() {
+            telemetry::warn(&warning);
+        }
         for (name, limit) in [
             ("connect_timeout", self.connect_timeout),
             ("request_timeout", self.policy.request_timeout),

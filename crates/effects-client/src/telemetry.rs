@@ -3,9 +3,20 @@
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.
+//!
+//! What a person should read comes under the target [`WARNINGS`], so that a program shows it whatever
+//! it does with the rest.
 
 use effects_core::{Call, Error, Event, Picture, TaskId, Template};
 use tracing::{Level, Span, field};
+
+/// The target of warnings: what is odd about a setting or an answer, in a sentence for a person.
+pub const WARNINGS: &str = "effects::warnings";
+
+/// Warns a person.
+pub fn warn(message: &str) {
+    tracing::warn!(target: WARNINGS, "{message}");
+}
 
 /// The span of one task, from its submission to its picture.
 pub fn task_span(template: Option<&Template>, task: Option<&TaskId>) -> Span {
@@ -49,14 +60,10 @@ pub fn tell(span: &Span, event: &Event) {
     if let Event::Submitted { task_id } = event {
         span.record("task_id", task_id.as_str());
     }
-    let level = match event {
-        Event::Running { .. } => Level::DEBUG,
-        Event::Submitted { .. } => Level::INFO,
-        _ => Level::WARN,
-    };
-    span.in_scope(|| match level {
-        Level::DEBUG => tracing::debug!("{event}"),
-        Level::INFO => tracing::info!("{event}"),
+    span.in_scope(|| match event {
+        Event::Running { .. } => tracing::debug!("{event}"),
+        Event::Submitted { .. } => tracing::info!("{event}"),
+        Event::Warning { message } => warn(message),
         _ => tracing::warn!("{event}"),
     });
 }

@@ -115,11 +115,6 @@ impl Endpoint {
         CallResult::new(answer, self.key.clone())
     }
 
-    /// What a person should know of the key: see [`ApiKey::warning`].
-    pub fn key_warning(&self) -> Option<String> {
-        self.key.warning()
-    }
-
     /// The command line that resumes watching a task at this gateway.
     pub fn resume_line(&self, task: &TaskId) -> String {
         self.base.resume_line(task)

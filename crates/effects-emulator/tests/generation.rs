@@ -104,6 +104,9 @@ fn what_is_not_there_is_404() {
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["code"], "NOT_FOUND", "{path}");
     }
+    // The longest id there can be, each byte percent-encoded.
+    let longest = format!("/model/v1/generation/task/{}", "%C3".repeat(4_096));
+    assert_eq!(get(&emulator, &longest).json()["error"]["code"], "NOT_FOUND");
 }
 
 #[test]

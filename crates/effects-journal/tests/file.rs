@@ -23,6 +23,21 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+#[test]
+fn a_task_id_of_four_kibibytes_is_there_at_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let (id, cat) = ("long.id-".repeat(512), row("cat"));
+    let journal = SqliteJournal::open(&path).unwrap();
+    let open = submit(&journal, &cat);
+    Journal::write(&*open, &intent(0)).unwrap();
+    Journal::write(&*open, &created(&id)).unwrap();
+    drop((open, journal));
+    let journal = SqliteJournal::open(&path).unwrap();
+    let Standing::Created { task, .. } = look(&journal, &cat).standing else { panic!() };
+    assert_eq!((task.as_str(), task.as_str().len()), (id.as_str(), 4_096));
+}
+
 #[cfg(unix)]
 #[test]
 fn it_is_its_owners_alone_with_all_that_lies_beside_it() {

@@ -32,7 +32,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Err(error) => return misread(&error, arguments),
     };
     typed::remember(arguments);
-    logging::start(global.verbose);
+    logging::start(global.verbose, global.quiet);
     let output = Output::new(&global);
     let done = match command {
         Command::Run(arguments) => run::run(&global, arguments, &output),

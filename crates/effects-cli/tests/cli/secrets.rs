@@ -41,6 +41,78 @@ fn no_log_no_error_and_no_result_holds_the_key() {
 }
 
 #[test]
+fn a_key_that_is_repeated_as_escapes_reaches_no_output_and_no_file() {
+    const ODD: &str = "odd/k+y&1234";
+    let spelled = [ODD, r"odd\/k", r"\u002by", "odd%2F", "k&#43;y"];
+    let world = World::new();
+    let errors = [
+        r#"{"error":"no key odd\/k+y&1234"}"#,
+        r#"{"error":{"code":"odd\u002fk\u002by\u00261234","message":"\u006fdd/k+y&1234"}}"#,
+        r#"{"message":"{\"authorization\":\"Bearer odd\\\/k+y&1234\"}"}"#,
+        r#"{"message":"/?key=odd%2Fk%2By%261234"}"#,
+        r#"{"message":"<b>odd/k&#43;y&amp;1234</b>"}"#,
+        "<title>odd/k&#x2b;y&amp;1234</title>",
+    ];
+    let clean = |ran: &Ran| {
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(spelled.iter().all(|spelled| !text.contains(spelled)), "{text}");
+        }
+    };
+    let command = |arguments: &[&str]| {
+        let ran = Ran::of(world.command(arguments).env("EFFECTS_API_KEY", ODD));
+        clean(&ran);
+        ran
+    };
+    for (body, status) in errors.into_iter().flat_map(|body| [(body, 401), (body, 500)]) {
+        world.server.on("POST", CREATE, [Response::json(body).status(status)]);
+        let ran = command(&["submit", "glass_ball", IMAGE, "--json"]);
+        assert!(ran.stderr.contains("[key]"), "{ran:?}");
+    }
+    let key = r"odd\/k\u002By&1234";
+    world.server.on(
+        "POST",
+        CREATE,
+        [Response::json(format!(r#"{{"id":"task-1","key":"{key}",}}"#))],
+    );
+    let failed = failed("3009095").body(format!(
+        r#"{{"id":"task-1","status":"failed","error":{{"code":"{key}","message":"{key}"}}}}"#
+    ));
+    world.looks([failed.clone(), failed]);
+    command(&["run", "glass_ball", IMAGE, "--json", "--poll", "0.05"]).exits(4);
+    command(&["status", "task-1", "--json"]).exits(0);
+    command(&["tasks", "--json"]);
+    let mut files = 0;
+    for entry in fs::read_dir(world.state.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            files += 1;
+            let bytes = fs::read(&path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(spelled.iter().all(|spelled| !text.contains(spelled)), "{}", path.display());
+        }
+    }
+    assert!(files > 0, "the journal is there");
+}
+
+#[test]
+fn a_short_key_is_warned_of_once_and_loses_no_task() {
+    for key in ["i", "id", "task", "status"] {
+        let world = World::with_service();
+        let run = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
+        let ran = Ran::of(world.command(&run).env("EFFECTS_API_KEY", key)).exits(0);
+        assert_eq!(ran.stdout, "glass_ball-task-1.png\n");
+        let warning = "warning: the API key has ";
+        assert_eq!(ran.stderr.matches(warning).count(), 1, "{ran:?}");
+    }
+    let world = World::with_service();
+    let short = |arguments: &[&str]| Ran::of(world.command(arguments).env("EFFECTS_API_KEY", "id"));
+    assert_eq!(short(&["submit", "glass_ball", IMAGE, "-q"]).exits(0).stderr, "");
+    world.accepts();
+    let logged = short(&["submit", "glass_ball", IMAGE, "-v"]).exits(0);
+    assert_eq!(logged.stderr.matches("the API key has 2 characters").count(), 1, "{logged:?}");
+}
+
+#[test]
 fn a_key_on_the_command_line_or_in_a_file_is_used_and_not_shown() {
     let world = World::new();
     fs::write(world.path("key"), format!("{KEY}\n")).unwrap();

@@ -15,7 +15,8 @@ use crate::world::PATIENCE;
 
 /// A share of all exchanges goes wrong, in every way that says nothing about a task's worth.
 fn mixed_faults(share: f64) -> FaultPlan {
-    let later = Fault::status_with(503, ErrorBody::Union, Some(RetryAfter::Seconds(0)));
+    // Its code says that the gateway is too busy.
+    let later = Fault::status_with(503, ErrorBody::ErrorMessage, Some(RetryAfter::Seconds(0)));
     let after = Moment::After;
     let creates = [
         later,
