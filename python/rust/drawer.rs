@@ -29,7 +29,7 @@ use crate::note::Note;
 use crate::operation::given_up;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
-use crate::warnings::{Warnings, telling};
+use crate::operation_warnings::{Warnings, telling};
 
 /// A client's kind of journal.
 pub type Journal = Arc<dyn AsyncJournal>;

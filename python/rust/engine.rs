@@ -20,7 +20,7 @@ use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, fetch_picture, task_id, warn};
 use crate::watch::Events;
-use crate::{failure, journal, runtime};
+use crate::{failure, journal, runtime, warnings};
 
 /// What both Python clients are made of.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -164,6 +164,7 @@ impl Engine {
 impl Engine {
     #[new]
     fn new(py: Python<'_>, setup: Setup) -> PyResult<Self> {
+        warnings::listen();
         let client = setup.build().map_err(|error| failure::exception(py, &error))?;
         let base_url = client.base_url().to_string();
         // Read before, so it reads again.

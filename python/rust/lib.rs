@@ -25,6 +25,7 @@ mod mailbox;
 mod many;
 mod note;
 mod operation;
+mod operation_warnings;
 mod photo;
 mod policy;
 mod purse;

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use crate::failure;
 use crate::value::Value;
-use crate::warnings;
+use crate::{operation_warnings, warnings};
 
 /// The box of one event loop.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -96,13 +96,14 @@ impl Mailbox {
             let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *arrived)
         };
+        warnings::log(py);
         let mut letters = Vec::with_capacity(arrived.len());
         for arrived in arrived {
             let (future, result) = match arrived {
                 Arrived::Result(future, result) => (future.into_bound(py), result),
                 Arrived::Warning(text) => {
                     // A handler that raises must not keep the results from their futures.
-                    if let Err(error) = warnings::log(py, &text) {
+                    if let Err(error) = operation_warnings::log(py, &text) {
                         error.write_unraisable(py, None);
                     }
                     continue;

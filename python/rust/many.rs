@@ -32,7 +32,7 @@ use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
 use crate::stake::Lent;
 use crate::value::{Made, Value, warn};
-use crate::warnings::{Warnings, telling};
+use crate::operation_warnings::{Warnings, telling};
 
 /// What many rows have in common.
 #[derive(Debug)]

@@ -16,7 +16,8 @@ use crate::note::Note;
 use crate::runtime;
 use crate::single::{Joined, Launch};
 use crate::value::Value;
-use crate::warnings::{self, Warnings, telling};
+use crate::operation_warnings::{self, Warnings, telling};
+use crate::warnings;
 
 /// What an operation does on the runtime's thread.
 enum Work {
@@ -100,11 +101,12 @@ impl Operation {
             let word;
             (told, word) = received(py, told)?;
             match word {
-                Some(Word::Warning(text)) => warnings::log(py, &text)?,
+                Some(Word::Warning(text)) => operation_warnings::log(py, &text)?,
                 Some(Word::Result(result)) => break *result,
                 None => break Err(given_up()),
             }
         };
+        warnings::log(py);
         match result {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),

@@ -4,38 +4,55 @@
 //! interpreter's lock, so that no Python code ever holds it up.
 
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
+use crate::warnings::{self, Waiting};
+
 /// The runtime of this process, with the process it belongs to: threads do not survive `fork()`.
-static RUNTIME: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+struct Runtime {
+    process: u32,
+    handle: Handle,
+    warnings: Waiting,
+}
 
 /// The runtime of this process, started with the first call.
 pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
-    if let Some((owner, handle)) = &*runtime
+    if let Some(Runtime { process: owner, handle, .. }) = &*runtime
         && *owner == process
     {
         return Ok(handle.clone());
     }
-    let handle = start()?;
+    let warnings = Waiting::default();
+    let handle = start(Arc::clone(&warnings))?;
     // A parent's handle, if there was one, leads to a thread that is not here.
-    std::mem::forget(runtime.replace((process, handle.clone())));
+    std::mem::forget(runtime.replace(Runtime { process, handle: handle.clone(), warnings }));
     Ok(handle)
 }
 
-fn start() -> Result<Handle, Error> {
+/// The warnings of this process's runtime that wait to be logged.
+pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Waiting> {
+    let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = runtime.as_ref().filter(|runtime| runtime.process == std::process::id())?;
+    Some(Arc::clone(&runtime.warnings))
+}
+
+fn start(warnings: Waiting) -> Result<Handle, Error> {
     let wrong = |why: String| {
         Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {why}"))
     };
     let (tell, told) = channel();
     let live = move || match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
+            warnings::wait_in(warnings);
             // The starter waits for this word.
             let _ = tell.send(Ok(runtime.handle().clone()));
             runtime.block_on(std::future::pending::<()>());

@@ -20,7 +20,7 @@ use crate::purse::Purse;
 use crate::stake::Reserved;
 use crate::submission::Order;
 use crate::value::{Made, Value};
-use crate::warnings::telling;
+use crate::operation_warnings::telling;
 
 /// One submission by itself, checked.
 pub(crate) struct Single {

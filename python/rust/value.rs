@@ -14,7 +14,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use crate::failure;
 use crate::handle::Handle;
 use crate::many::RowEnd;
-use crate::warnings;
+use crate::operation_warnings;
 
 /// What an operation comes to.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub(crate) async fn fetch_picture(client: &Client, picture: &Picture) -> Result<
 
 /// Passes an event of a download on to the thread or the loop that waits.
 pub(crate) fn warn(event: Event) {
-    if let Some(warnings) = warnings::here() {
+    if let Some(warnings) = operation_warnings::here() {
         warnings.tell(&event);
     }
 }
