@@ -3,6 +3,8 @@
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.
 
+use std::fmt;
+
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -98,7 +100,9 @@ impl Submission {
             Reply::Lost(reason) => {
                 let id = result.broken_off().and_then(|(status, body)| repaired_id(status, body));
                 return match id {
-                    Some(id) => Self::created_oddly(id, &lost(reason), result),
+                    Some(id) => {
+                        Self::created_oddly(id, format!("the answer broke off: {reason}"), result)
+                    }
                     None => Self::Unknown(lost(reason)),
                 };
             }
@@ -111,10 +115,10 @@ impl Submission {
                 _ => {}
             }
             if let Some(id) = id_of(status, read) {
-                return Self::created_oddly(id, &rejected(status, headers, body), result);
+                return Self::created_oddly(id, rejected(status, headers, body), result);
             }
         } else if let Some(id) = repaired_id(status, body) {
-            return Self::created_oddly(id, &unreadable(status, body), result);
+            return Self::created_oddly(id, unreadable(status, body), result);
         }
         let trouble = || rejected(status, headers, body);
         let says = |codes: &[&str]| read.as_ref().and_then(|read| listed(status, read, codes));
@@ -150,8 +154,10 @@ impl Submission {
 
     /// The task that an answer names which cannot be read, or says something else beside. What else
     /// it says is as likely about the exchange as about the task, so the looks tell how that does.
-    fn created_oddly(id: TaskId, trouble: &Trouble, result: &CallResult) -> Self {
-        let mut warning = format!("{trouble}; it names task {id}, which is followed");
+    fn created_oddly(id: TaskId, oddity: impl fmt::Display, result: &CallResult) -> Self {
+        let mut warning = format!(
+            "the submission was answered oddly ({oddity}); it names task {id}, which is followed"
+        );
         if let Some(more) = key_in_id(&id, result) {
             warning = format!("{warning}; {more}");
         }

@@ -124,11 +124,6 @@ fn accepted_oddly() -> Vec<Scenario> {
                 body_bytes: 2 * whole,
             },
         ),
-        followed(
-            "accepted: half an answer in time",
-            Behaviour::HangAfter { response: timed_out.clone().status(200), body_bytes: whole },
-        )
-        .policy(|policy| policy.request_timeout = Duration::from_millis(700)),
         followed("accepted: 504 that shows the task", timed_out.clone().status(504).into()),
         followed("accepted: 500 with an id", named.clone().status(500).into()),
         followed("accepted: 408 with an id", named.clone().status(408).into()),
