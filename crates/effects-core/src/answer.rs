@@ -40,8 +40,13 @@ use crate::wire::{Body, error_of, excerpt, location_of, request_id_of};
 ///
 /// A 503 without a listed code is unknown whatever its headers and its words are: a cache or a proxy
 /// that lost the answer of the gateway behind it says 503 too, with `Retry-After`, in HTML as in JSON
-/// (`{"message"}`, `{"detail"}`), after the request went through. Where a redirect or an answer
-/// without an id points is shown; nothing is sent there.
+/// (`{"message"}`, `{"detail"}`), after the request went through.
+///
+/// What counts as a task's id: in a 2xx every one that [`Body::task_id`] knows; in a 4xx other than
+/// 408 one of a task that is shown ([`Body::id_of_a_shown_task`]), since without it nothing was made
+/// and the error may have an id of its own; in every other answer [`Body::id`]. An answer that cannot
+/// be read as JSON is repaired first. Where a redirect or an answer without an id points is shown;
+/// nothing is sent there.
 #[derive(Debug)]
 pub(crate) enum Submission {
     /// There is a task, and what to warn of if the answer did not simply say so.

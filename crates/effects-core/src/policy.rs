@@ -62,7 +62,8 @@ pub enum Repeat {
     /// None, ever.
     Never,
     /// Those that provably made no task: what never left this machine, and what the service
-    /// refused for now (425, 429, and 503 with `Retry-After`).
+    /// refused for now: 425 and 429, as the status or inside a success, and a 503 whose JSON carries
+    /// a code of too many requests.
     #[default]
     Safe,
     /// Those whose fate is unknown too. A lost answer may then be paid for twice.
