@@ -185,5 +185,6 @@ fn in_words_of_the_wire() -> Vec<Scenario> {
     keys.map(with_key).into()
 }
 
-const ODD_KEY: &str = "odd/k+y&1234";
+/// A key that every encoding of a text writes in another way.
+pub const ODD_KEY: &str = "odd/k+y&1234";
 const ODD_KEY_IN_JSON: &str = r"odd\/k\u002By&1234";
