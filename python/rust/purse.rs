@@ -21,7 +21,7 @@ pub struct Purse {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What there is, was, and may be spent.
+/// What there is, was, and may be spent. A sum that no decimal could hold stays at the largest.
 ///
 /// As in the core's budget, what one costs at most is the highest cost seen, which then counts for
 /// all that is reserved. What is reserved for a task stays with its id, so that whoever sees its end
@@ -71,7 +71,9 @@ impl Money {
     fn left(&self) -> Decimal {
         let open = Decimal::from(self.under_way) + Decimal::from(self.doubtful);
         let open = open + Decimal::from(self.tasks.len());
-        self.limit - self.spent - self.lent - open * self.price.unwrap_or_default()
+        let open = open.saturating_mul(self.price.unwrap_or_default());
+        let gone = self.spent.saturating_add(self.lent).saturating_add(open);
+        self.limit.saturating_sub(gone)
     }
 
     fn admit(&mut self) -> Result<Admission, Error> {
@@ -102,7 +104,7 @@ impl Money {
     }
 
     pub fn spend(&mut self, cost: Decimal) {
-        self.spent += cost;
+        self.spent = self.spent.saturating_add(cost);
         if cost > self.price.unwrap_or_default() {
             self.price = Some(cost);
         }
@@ -141,7 +143,7 @@ impl Money {
     /// spent there, and what is set aside for many jobs is theirs here.
     fn apart(&self) -> Self {
         Self {
-            spent: self.spent + self.lent,
+            spent: self.spent.saturating_add(self.lent),
             lent: Decimal::ZERO,
             doubtful: self.doubtful + self.under_way,
             under_way: 0,

@@ -10,6 +10,7 @@ use effects_reqwest::{Client, TaskHandle};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use rust_decimal::Decimal;
 
 use crate::failure;
 use crate::handle::Handle;
@@ -186,9 +187,10 @@ fn picture<'py>(py: Python<'py>, picture: &Picture, bytes: Option<&Bytes>) -> Pl
     )
 }
 
-/// Cost and discount, as decimal text.
-fn usage(usage: &Usage) -> (Option<String>, Option<String>) {
-    (usage.cost.map(|cost| cost.to_string()), usage.discount.map(|discount| discount.to_string()))
+/// Cost and discount, as decimal text, and what the service sent for a cost that cannot be read.
+fn usage(usage: &Usage) -> (Option<String>, Option<String>, Option<&str>) {
+    let text = |number: Option<Decimal>| number.map(|number| number.to_string());
+    (text(usage.cost), text(usage.discount), usage.unreadable_cost.as_deref())
 }
 
 /// Code and message.

@@ -72,6 +72,9 @@ def test_money_is_decimal_to_the_digit():
     usage = Usage("0.10", "1")
     assert (str(usage.cost), usage.discount) == ("0.10", Decimal(1))
     assert Usage().cost is None
+    sent = Usage(unreadable_cost="0.10 USD")
+    assert (sent.cost, sent.unreadable_cost) == (None, "0.10 USD")
+    assert pickle.loads(pickle.dumps(sent)) == sent != Usage()
 
 
 def test_several_pictures_have_to_be_told_apart():

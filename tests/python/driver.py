@@ -164,6 +164,7 @@ def finished(ended, effect):
         "usage": {
             "cost": None if cost is None else str(cost),
             "discount": None if discount is None else str(discount),
+            "unreadable_cost": effect.usage.unreadable_cost,
         },
         "warning": warning and {"code": warning.code, "message": warning.message},
     }

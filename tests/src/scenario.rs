@@ -81,6 +81,11 @@ impl Witness<'_> {
     pub fn cost(&self) -> Option<String> {
         self.ended.effect.as_ref()?.usage.cost.map(|cost| cost.to_string())
     }
+
+    /// What the service sent for a cost that cannot be read, if it did.
+    pub fn unreadable_cost(&self) -> Option<&str> {
+        self.ended.effect.as_ref()?.usage.unreadable_cost.as_deref()
+    }
 }
 
 impl Scenario {

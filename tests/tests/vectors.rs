@@ -133,8 +133,21 @@ impl Seen {
 
     fn with_usage(self, usage: Option<&Usage>) -> Self {
         let text = |number: Option<String>| number.map_or(Value::Null, Value::String);
-        self.with("cost", text(usage.and_then(|usage| usage.cost).map(|cost| cost.to_string())))
-            .with("discount", text(usage.and_then(|usage| usage.discount).map(|d| d.to_string())))
+        let unreadable = usage.and_then(|usage| usage.unreadable_cost.clone());
+        let seen = self
+            .with("cost", text(usage.and_then(|usage| usage.cost).map(|cost| cost.to_string())))
+            .with("discount", text(usage.and_then(|usage| usage.discount).map(|d| d.to_string())));
+        match unreadable {
+            // An empty one was sent, too.
+            Some(sent) => seen.keeping("unreadable_cost", json!(sent)),
+            None => seen,
+        }
+    }
+
+    /// [`with`](Self::with), of a field that says something when it is empty.
+    fn keeping(mut self, field: &str, value: Value) -> Self {
+        self.0.insert(field.to_owned(), value);
+        self
     }
 
     fn with_error(self, error: &ServiceError) -> Self {

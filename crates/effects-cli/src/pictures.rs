@@ -27,6 +27,9 @@ pub(crate) struct RunObject {
     pictures: Vec<PictureObject>,
     /// USD, exact to the digit.
     cost: Option<Decimal>,
+    /// What the service sent for a cost that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable_cost: Option<String>,
     discount: Option<Decimal>,
     /// An error the service reported beside a usable picture.
     warning: Option<ServiceError>,
@@ -64,6 +67,7 @@ impl RunObject {
             tag,
             pictures,
             cost: effect.usage.cost,
+            unreadable_cost: effect.usage.unreadable_cost,
             discount: effect.usage.discount,
             warning: effect.warning,
             metadata: effect.metadata,
@@ -79,13 +83,16 @@ impl RunObject {
     /// What is said on stderr beside it. A gateway inside this command bills nobody, and its
     /// pictures are not the service's.
     pub(crate) fn summary(&self, place: &Place) -> String {
-        let bill = match (place, self.cost) {
-            (Place::Inside, _) => {
+        let bill = match (place, self.cost, &self.unreadable_cost) {
+            (Place::Inside, ..) => {
                 " on this machine: a local stand-in for the service's model; nothing is billed"
                     .to_owned()
             }
-            (Place::At(_), Some(cost)) => format!(", {cost} USD"),
-            (Place::At(_), None) => String::new(),
+            (Place::At(_), Some(cost), _) => format!(", {cost} USD"),
+            (Place::At(_), None, Some(sent)) => {
+                format!(", at a cost that cannot be read: {sent:?}")
+            }
+            (Place::At(_), None, None) => String::new(),
         };
         format!("task {} completed{bill}", self.task_id)
     }

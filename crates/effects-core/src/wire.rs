@@ -12,7 +12,6 @@ use std::fmt;
 
 use http::HeaderMap;
 use http::header::LOCATION;
-use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -20,7 +19,7 @@ use serde_json::value::RawValue;
 use crate::api_key::ApiKey;
 use crate::call::AnswerBody;
 use crate::code::ServiceCode;
-use crate::effect::{Picture, Usage};
+use crate::effect::{Picture, Usage, read_decimal};
 use crate::raw::RawJson;
 use crate::task::{ServiceError, Status, Task};
 use crate::task_id::TaskId;
@@ -324,14 +323,15 @@ fn usable(url: &str) -> String {
     usable
 }
 
+/// A cost that cannot be read is no reason to lose it: it is kept as it was sent.
 fn read_usage(usage: &Object<'_>) -> Usage {
-    let decimal = |field| usage.text(field).and_then(|text| read_decimal(&text));
-    Usage { cost: decimal("cost"), discount: decimal("discount") }
-}
-
-fn read_decimal(text: &str) -> Option<Decimal> {
-    let text = text.trim();
-    Decimal::from_str_exact(text).ok().or_else(|| Decimal::from_scientific(text).ok())
+    let sent = usage.get("cost").map(|raw| text_of(raw).unwrap_or(Cow::Borrowed(raw.get())));
+    let cost = sent.as_deref().and_then(Usage::read_cost);
+    Usage {
+        cost,
+        unreadable_cost: sent.filter(|_| cost.is_none()).map(|sent| one_line(&sent)),
+        discount: usage.text("discount").and_then(|text| read_decimal(&text)),
+    }
 }
 
 /// Seconds or milliseconds since the epoch as a number or its text, or an ISO time.

@@ -300,6 +300,59 @@ fn completed_without_a_picture_is_an_explicit_error() {
 }
 
 #[test]
+fn a_cost_outside_of_0_to_10_000_usd_is_kept_as_text_and_told() {
+    let usage = |cost: &str, status: &str| {
+        let fields = format!(
+            r#""status":"{status}","usage":{{"cost":{cost}}},
+            "output":[{{"content":[{{"url":"https://x/y.png"}}]}}]"#
+        );
+        let mut scene = attached(Life::of_polls(0).ending_with(&fields));
+        let usage = match scene.outcome() {
+            Outcome::Completed(effect) => effect.usage,
+            Outcome::Failed(failed) => failed.usage.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let warnings = scene.world.transcript().events().filter_map(|event| match event {
+            Event::Warning { message } => Some(message.clone()),
+            _ => None,
+        });
+        (usage.cost.map(|cost| cost.to_string()), usage.unreadable_cost, warnings.collect())
+    };
+    for status in ["completed", "failed"] {
+        for (cost, text) in [
+            (r#""-0.02""#, "-0.02"),
+            ("-0.02", "-0.02"),
+            ("70000000000000000000000000000", "70000000000000000000000000000"),
+            ("10000.01", "10000.01"),
+            ("7e28", "7e28"),
+            (r#""1e400""#, "1e400"),
+            (r#""1e-400""#, "1e-400"),
+            (r#""0.02 USD""#, "0.02 USD"),
+            (r#""""#, ""),
+            ("true", "true"),
+            (r#"{"usd":1}"#, r#"{"usd":1}"#),
+            ("[0.03]", "[0.03]"),
+        ] {
+            let (known, unreadable, warnings): (_, _, Vec<String>) = usage(cost, status);
+            assert_eq!((known, unreadable.as_deref()), (None, Some(text)), "{cost}");
+            let [warning] = &warnings[..] else { panic!("{cost}: {warnings:?}") };
+            assert!(warning.contains(TASK) && warning.contains(&format!("{text:?}")), "{warning}");
+        }
+        for (cost, known) in [
+            ("0", Some("0")),
+            ("-0.0", Some("0.0")),
+            ("10000", Some("10000")),
+            ("1e4", Some("10000")),
+            ("3e-2", Some("0.03")),
+            ("null", None),
+        ] {
+            let (read, unreadable, warnings): (_, _, Vec<String>) = usage(cost, status);
+            assert_eq!((read.as_deref(), unreadable, warnings.len()), (known, None, 0), "{cost}");
+        }
+    }
+}
+
+#[test]
 fn progress_is_read_in_every_form_and_kept_when_an_answer_leaves_it_out() {
     let progress = |text: &str| {
         let fields = format!(r#"{{"status":"in_progress","progress":{text}}}"#);

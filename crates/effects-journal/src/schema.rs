@@ -146,8 +146,9 @@ const FORMAT_2: &str = "
 ";
 
 /// Money: scopes with what their rows have paid, the highest cost seen of each template and size, and
-/// for each row how many tasks it holds a reservation for, at what price each. `attempts` are from
-/// now on those of unknown outcome alone, also beside a task. A picture's size and hash tell whether
+/// for each row how many tasks it holds a reservation for, at what price each. Costs that no picture
+/// has, which were written down as the service sent them, are not known. `attempts` are from now on
+/// those of unknown outcome alone, also beside a task. A picture's size and hash tell whether
 /// a file is the one that was saved; the journal's id tells it from another.
 const FORMAT_3: &str = "
     ALTER TABLE rows ADD COLUMN open_tasks INTEGER NOT NULL DEFAULT 0;
@@ -179,6 +180,7 @@ const FORMAT_3: &str = "
         highest TEXT NOT NULL,
         PRIMARY KEY (origin, template, width, height)
     ) STRICT, WITHOUT ROWID;
+    UPDATE tasks SET cost = NULL WHERE CAST(cost AS REAL) NOT BETWEEN 0 AND 10000;
     INSERT INTO prices
         SELECT origin, template, width, height, cost FROM (
             SELECT r.origin, r.template, coalesce(r.width, 0) AS width,

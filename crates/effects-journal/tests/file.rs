@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::*;
 use effects_core::{
-    Journal, JournalError, JournalStore, RowDraft, RowEnd, RowNumber, RowPhoto, Standing,
+    Journal, JournalError, JournalStore, RowDraft, RowEnd, RowNumber, RowPhoto, SpendBy, Standing,
 };
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
@@ -200,6 +200,41 @@ fn an_older_file_becomes_one_of_today_with_all_it_knew() {
     drop((open, journal));
     let journal = SqliteJournal::open(&path).unwrap();
     assert_eq!(journal.list(&Default::default()).unwrap().len(), 3);
+}
+
+/// Earlier editions wrote down whatever the service said a picture cost.
+#[test]
+fn a_cost_that_no_picture_has_is_not_known_any_more_and_adds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let database = Connection::open(&path).unwrap();
+    database.execute_batch(FORMAT_1).unwrap();
+    for (number, cost) in
+        ["0.03", "-0.02", "70000000000000000000000000000", "10000.01", "10000"].iter().enumerate()
+    {
+        let (row, number) = (row(&format!("cat{number}")), number + 1);
+        let sql = "INSERT INTO rows (identity, origin, template, image, likeness, state, task, begun,
+                changed)
+            VALUES (?1, 'https://cloud.vtrix.ai', 'glass_ball', ?2, ?3, 'completed', ?4, 1, 2)";
+        let (identity, likeness) = (row.identity.as_bytes(), row.likeness.as_bytes());
+        database.execute(sql, rusqlite::params![identity, row.image, likeness, number]).unwrap();
+        let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?1, 1, 2, ?2)";
+        database.execute(sql, rusqlite::params![number, cost]).unwrap();
+    }
+    drop(database);
+
+    let journal = SqliteJournal::open(&path).unwrap();
+    let spend = journal.spend(SpendBy::Template, None).unwrap();
+    let [spend] = &spend[..] else { panic!("{spend:?}") };
+    assert_eq!((spend.tasks, spend.unpriced, spend.cost.to_string().as_str()), (5, 3, "10000.03"));
+    let known: Vec<_> = journal.list(&Default::default()).unwrap();
+    let known: Vec<bool> = known.iter().map(|record| record.standing.cost().is_some()).collect();
+    assert_eq!(known, [true, false, false, false, true]);
+    // A budget without a price is not kept by what is not known.
+    let scope = journal.open_scope(None).unwrap();
+    journal.add_to_scope(scope, &[row("cat0").identity, row("cat1").identity]).unwrap();
+    let state = journal.scope(scope).unwrap();
+    assert_eq!((state.paid.to_string().as_str(), state.unreadable), ("0.03", Some(RowNumber(2))));
 }
 
 #[test]

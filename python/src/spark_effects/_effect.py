@@ -46,17 +46,25 @@ _set = object.__setattr__
 
 
 class Usage(_Record):
-    """What a task cost."""
+    """What a task cost.
 
-    __slots__ = ("_cost", "_discount")
+    Attributes:
+        unreadable_cost: what the service sent for a cost that is no number from 0 to 10 000; then
+            `cost` is ``None``.
+    """
 
-    def __init__(self, cost=None, discount=None):
+    __slots__ = ("_cost", "_discount", "unreadable_cost")
+
+    def __init__(self, cost=None, discount=None, unreadable_cost=None):
         _set(self, "_cost", cost)
         _set(self, "_discount", discount)
+        _set(self, "unreadable_cost", unreadable_cost)
 
     @property
     def cost(self):
-        """The cost in USD, exact to the digit, as a `decimal.Decimal`; ``None`` if it was not said."""
+        """The cost in USD, exact to the digit, as a `decimal.Decimal`; ``None`` if it was not said,
+        or cannot be read.
+        """
         return _decimal(self._cost)
 
     @property
@@ -65,7 +73,9 @@ class Usage(_Record):
         return _decimal(self._discount)
 
     def __repr__(self):
-        return f"Usage(cost={self.cost!r}, discount={self.discount!r})"
+        sent = self.unreadable_cost
+        unreadable = "" if sent is None else f", unreadable_cost={sent!r}"
+        return f"Usage(cost={self.cost!r}, discount={self.discount!r}{unreadable})"
 
 
 def _decimal(text):

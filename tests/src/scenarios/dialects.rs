@@ -108,7 +108,7 @@ fn outputs() -> Vec<Scenario> {
 }
 
 fn usages() -> Vec<Scenario> {
-    let costs: [(&str, &str, Option<&str>); 8] = [
+    let costs: [(&str, &str, Option<&str>); 4] = [
         ("cost as text", r#"{"cost":"0.0300","discount":1}"#, Some("0.0300")),
         ("cost as a number", r#"{"cost":0.1,"discount":"0.5"}"#, Some("0.1")),
         (
@@ -117,21 +117,44 @@ fn usages() -> Vec<Scenario> {
             Some("0.1000000000000000055"),
         ),
         ("cost with an exponent", r#"{"cost":3e-2}"#, Some("0.03")),
-        ("cost empty", r#"{"cost":"","discount":null}"#, None),
-        ("cost null", r#"{"cost":null}"#, None),
-        ("cost missing", r#"{"quantity":1,"unit_price":"0.03"}"#, None),
-        ("cost that is no number", r#"{"cost":"free"}"#, None),
     ];
-    let all = costs.into_iter().map(|(name, usage, expected)| {
+    let none = [
+        ("cost null", r#"{"cost":null}"#),
+        ("cost missing", r#"{"quantity":1,"unit_price":"0.03"}"#),
+    ];
+    let unreadable = [
+        ("cost empty", r#"{"cost":"","discount":null}"#, ""),
+        ("cost that is no number", r#"{"cost":"free"}"#, "free"),
+        ("cost with its currency", r#"{"cost":"0.02 USD"}"#, "0.02 USD"),
+        ("cost below zero", r#"{"cost":"-0.02"}"#, "-0.02"),
+        (
+            "cost beyond belief",
+            r#"{"cost":70000000000000000000000000000}"#,
+            "70000000000000000000000000000",
+        ),
+    ];
+    let with = |name, usage: &str| {
         completes(
             name,
             &format!(
                 r#"{{"id":"TASK","status":"completed","usage":{usage},"output":[{{"content":[{{"url":"PICTURE"}}]}}]}}"#
             ),
         )
-        .then(move |witness| assert_eq!(witness.cost().as_deref(), expected))
+    };
+    let known = costs.into_iter().map(|(name, usage, cost)| {
+        with(name, usage).then(move |witness| assert_eq!(witness.cost().as_deref(), cost))
     });
-    all.collect()
+    let none = none.into_iter().map(|(name, usage)| {
+        with(name, usage).then(|witness| {
+            assert_eq!((witness.cost(), witness.unreadable_cost()), (None, None));
+        })
+    });
+    let unreadable = unreadable.into_iter().map(|(name, usage, sent)| {
+        with(name, usage).tells("cannot be read").then(move |witness| {
+            assert_eq!((witness.cost(), witness.unreadable_cost()), (None, Some(sent)));
+        })
+    });
+    known.chain(none).chain(unreadable).collect()
 }
 
 fn warnings() -> Vec<Scenario> {

@@ -19,7 +19,7 @@ use crate::typed::line_to_run_again;
 pub(super) struct Books<'a> {
     batch: &'a Batch<'a>,
     results: Results,
-    /// Lines on stderr about rows without a picture.
+    /// Lines on stderr about single rows.
     said: u64,
     pilots: Vec<sheet::Pilot>,
 }
@@ -69,12 +69,13 @@ impl<'a> Books<'a> {
         if self.batch.prints() {
             live.aside(|| output.json_line(&json))?;
         }
-        if report.status != Status::Completed {
+        let no_picture = (report.status != Status::Completed).then(|| report.line());
+        for line in no_picture.into_iter().chain(report.cost_line()) {
             self.said += 1;
             match self.said {
-                ..=MOST_SAID => live.urge(&report.line()),
+                ..=MOST_SAID => live.urge(&line),
                 NEXT_SAID => {
-                    live.urge("more rows have no picture: each is in the folder's manifest");
+                    live.urge("there is more to say of other rows: see the folder's manifest");
                 }
                 _ => {}
             }
@@ -188,6 +189,6 @@ impl BatchObject<'_> {
     }
 }
 
-/// Rows without a picture that are told of one by one on stderr, and downloads that are odd.
+/// Lines about single rows that are said on stderr, and downloads that are odd.
 pub(super) const MOST_SAID: u64 = 50;
 pub(super) const NEXT_SAID: u64 = MOST_SAID + 1;

@@ -122,9 +122,10 @@ fn download(course: &Course, in_hand: InHand, effect: &Effect) {
     }
     let status = if failure.is_none() { Status::Completed } else { Status::NotDownloaded };
     let number = in_hand.number(course);
-    let mut report = Report::new(in_hand.item.told, status).numbered(number).by(in_hand.how);
+    let report = Report::new(in_hand.item.told, status).billed(&effect.usage);
+    let mut report = report.numbered(number).by(in_hand.how);
     report.task = Some(effect.task_id.clone());
-    (report.cost, report.paths) = (effect.usage.cost, paths);
+    report.paths = paths;
     (report.error, report.warning) = (failure, warning);
     course.report(report);
 }

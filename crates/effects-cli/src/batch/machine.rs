@@ -151,10 +151,9 @@ fn interrupt(course: &Course, stopper: &Stopper, live: &Live) -> Duration {
 
 fn not_fetched(course: &Course, in_hand: InHand, effect: &Effect) -> Report {
     let number = in_hand.number(course);
-    let mut report =
-        Report::new(in_hand.item.told, Status::NotDownloaded).numbered(number).by(in_hand.how);
+    let report = Report::new(in_hand.item.told, Status::NotDownloaded).billed(&effect.usage);
+    let mut report = report.numbered(number).by(in_hand.how);
     report.task = Some(effect.task_id.clone());
-    report.cost = effect.usage.cost;
     let why = "interrupted before its picture was downloaded; it is paid for and still there";
     report.error = Some(RowError::plain(ErrorKind::Detached, why.to_owned()));
     report

@@ -64,7 +64,7 @@ impl Batch<'_> {
         }
         let standings = &survey.standings;
         let (paid, price) = (standings.submit + standings.renew, self.price(store)?);
-        let cost = price.map(|price| price * Decimal::from(paid));
+        let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
             schema: "effects.plan.v1",
             rows: survey.good + survey.bad,
@@ -96,9 +96,11 @@ impl Batch<'_> {
     fn over_budget(&self, standings: &Standings, price: Option<Decimal>) -> Option<u64> {
         let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
         let open = standings.wait + standings.doubtful + standings.unpriced;
-        let open = Decimal::from(open) * price;
-        let left = (limit - standings.spent - open).max(Decimal::ZERO);
-        let affordable = u64::try_from((left / price).trunc()).unwrap_or(u64::MAX);
+        let open = Decimal::from(open).saturating_mul(price);
+        let left = limit.saturating_sub(standings.spent).saturating_sub(open).max(Decimal::ZERO);
+        // What no decimal can hold is more than there are rows.
+        let affordable = left.checked_div(price).and_then(|rows| u64::try_from(rows.trunc()).ok());
+        let affordable = affordable.unwrap_or(u64::MAX);
         Some((standings.submit + standings.renew).saturating_sub(affordable))
     }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use effects_core::{
-    Attempt, Cause, Error, ErrorKind, Record, RowNumber, ServiceCode, Standing, TaskId,
+    Attempt, Cause, Error, ErrorKind, Failed, Record, RowNumber, ServiceCode, Standing, TaskId,
+    Usage,
 };
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) paths: Vec<PathBuf>,
     /// What its task cost, as far as the service said; whenever it was paid.
     pub(crate) cost: Option<Decimal>,
+    /// What the service sent for a cost that cannot be read.
+    pub(crate) unreadable_cost: Option<String>,
     pub(crate) error: Option<RowError>,
     /// What is odd about its picture.
     pub(crate) warning: Option<String>,
@@ -90,6 +93,8 @@ struct RowObject<'a> {
     path: Option<String>,
     paths: Vec<String>,
     cost: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable_cost: Option<&'a str>,
     error: Option<&'a RowError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
@@ -107,6 +112,7 @@ impl Report {
             task: None,
             paths: Vec::new(),
             cost: None,
+            unreadable_cost: None,
             error: None,
             warning: None,
             problems: Vec::new(),
@@ -117,11 +123,11 @@ impl Report {
     pub(crate) fn of_error(told: Told, error: &Error) -> Self {
         let mut report = Self::new(told, status_of(error));
         report.task = error.task_id().cloned();
-        if let Cause::Failed(failed) = error.cause() {
-            report.cost = failed.usage.as_ref().and_then(|usage| usage.cost);
-        }
         report.error = Some(RowError::of(error));
-        report
+        match error.cause() {
+            Cause::Failed(Failed { usage: Some(usage), .. }) => report.billed(usage),
+            _ => report,
+        }
     }
 
     /// A row that cannot be sent.
@@ -181,6 +187,12 @@ impl Report {
         report
     }
 
+    /// The same report, of a row with this bill.
+    #[must_use]
+    pub(crate) fn billed(self, usage: &Usage) -> Self {
+        Self { cost: usage.cost, unreadable_cost: usage.unreadable_cost.clone(), ..self }
+    }
+
     /// The same report, of a row that was gone on with so.
     #[must_use]
     pub(crate) fn by(self, how: How) -> Self {
@@ -206,6 +218,7 @@ impl Report {
             path: paths.first().cloned(),
             paths,
             cost: self.cost,
+            unreadable_cost: self.unreadable_cost.as_deref(),
             error: self.error.as_ref(),
             warning: self.warning.as_deref(),
             problems: &self.problems,
@@ -216,12 +229,19 @@ impl Report {
 
     /// What a person reads of a row without a picture.
     pub(crate) fn line(&self) -> String {
+        self.said(self.error.as_ref().map_or(self.status.words(), |error| &error.message))
+    }
+
+    /// What a person reads of a row whose cost cannot be read.
+    pub(crate) fn cost_line(&self) -> Option<String> {
+        let sent = self.unreadable_cost.as_ref()?;
+        Some(self.said(&format!("its cost cannot be read: the service sent {sent:?}")))
+    }
+
+    fn said(&self, what: &str) -> String {
         let place = self.told.place(self.row);
         let task = self.task.as_ref().map(|task| format!(" (task {task})")).unwrap_or_default();
-        match &self.error {
-            Some(error) => format!("{place}: {}{task}", error.message),
-            None => format!("{place}: {}{task}", self.status.words()),
-        }
+        format!("{place}: {what}{task}")
     }
 }
 

@@ -82,6 +82,9 @@ fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
     if report.status != Status::Completed {
         live.urge(&report.line());
     }
+    if let Some(line) = report.cost_line() {
+        live.urge(&line);
+    }
     if output.json {
         return live.aside(|| output.json_line(&report.json()));
     }

@@ -37,6 +37,9 @@ struct StatusObject {
     created_at: Option<String>,
     pictures: Vec<PictureObject>,
     cost: Option<Decimal>,
+    /// What the service sent for a cost that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable_cost: Option<String>,
     discount: Option<Decimal>,
     error: Option<ServiceError>,
     metadata: Option<RawJson>,
@@ -69,6 +72,7 @@ impl From<Task> for StatusObject {
             created_at: task.created_at.map(|time| time.to_string()),
             pictures: task.pictures.into_iter().map(PictureObject::from).collect(),
             cost: usage.cost,
+            unreadable_cost: usage.unreadable_cost,
             discount: usage.discount,
             error: task.error,
             metadata: task.metadata,
@@ -89,6 +93,8 @@ impl StatusObject {
         lines.extend(self.error.iter().map(|error| format!("error {error}")));
         lines.extend(self.pictures.iter().map(|picture| format!("picture {}", picture.url())));
         lines.extend(self.cost.iter().map(|cost| format!("cost {cost} USD")));
+        let unreadable = self.unreadable_cost.iter();
+        lines.extend(unreadable.map(|sent| format!("cost cannot be read: {sent:?}")));
         lines
     }
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 pub(crate) mod batch;
+mod costs;
 mod emulator;
 mod exit_codes;
 mod files;

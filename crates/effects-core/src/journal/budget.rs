@@ -152,7 +152,10 @@ impl ScopeState {
     /// known.
     pub fn add(&mut self, row: RowNumber, holding: Holding, tasks: u64, price: Option<Decimal>) {
         match price {
-            Some(price) => self.reserved += price * Decimal::from(tasks),
+            Some(price) => {
+                let reserved = price.saturating_mul(Decimal::from(tasks));
+                self.reserved = self.reserved.saturating_add(reserved);
+            }
             None => self.unpriced += tasks,
         }
         match holding {
@@ -204,8 +207,12 @@ pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64
     let Some(price) = reservation_price(budget.price, scope, known) else {
         return admit_first(budget, scope, tasks);
     };
-    let reserved = scope.reserved + price * Decimal::from(scope.unpriced);
-    let fits = scope.paid + reserved + price * Decimal::from(tasks) <= budget.limit;
+    let reserved = price.saturating_mul(Decimal::from(scope.unpriced));
+    let reserved = scope.reserved.saturating_add(reserved);
+    // A price can be whatever a caller says. What no decimal can hold fits into no budget.
+    let needed = price.checked_mul(Decimal::from(tasks));
+    let needed = needed.and_then(|price| price.checked_add(reserved)?.checked_add(scope.paid));
+    let fits = needed.is_some_and(|needed| needed <= budget.limit);
     let has_turn = budget.price.is_some() || scope.live <= 2 * scope.costs_seen;
     match scope.first_live {
         // What is under way may turn out cheaper than what is reserved for it.
@@ -307,6 +314,17 @@ mod tests {
         assert_eq!(reservation_price(Some(usd("0.03")), &scope, known("9")), Some(usd("0.10")));
         let other = KnownPrices { same: None, any: Some(usd("0.10")) };
         assert_eq!(reservation_price(None, &scope, other), Some(usd("0.10")));
+    }
+
+    #[test]
+    fn a_price_that_no_sum_can_hold_fits_into_no_budget() {
+        let most = Decimal::MAX.to_string();
+        for limit in ["1", &most] {
+            let mut scope = ScopeState { paid: usd("0.03"), unpriced: 3, ..ScopeState::default() };
+            scope.add(RowNumber(1), Holding::Abandoned, 9, Some(Decimal::MAX));
+            let refused = admit(&budget(limit, Some(&most)), &scope, KnownPrices::default(), 2);
+            assert!(matches!(refused, Admission::OverBudget(OverBudget::Exceeded { .. })));
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Standing {
         Some(Effect {
             task_id: task.clone(),
             pictures: pictures.iter().map(picture).collect(),
-            usage: Usage { cost: *cost, discount: None },
+            usage: Usage { cost: *cost, ..Usage::default() },
             metadata: None,
             warning: None,
             raw: RawJson::empty(),

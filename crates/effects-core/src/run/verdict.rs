@@ -1,7 +1,7 @@
 //! What ends a wait: the service's last word on a task.
 
 use super::Core;
-use crate::effect::Effect;
+use crate::effect::{Effect, Usage};
 use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::outcome::{Failed, Outcome};
@@ -17,6 +17,14 @@ pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outco
         None if !has_picture => return None,
         status => !matches!(status, Some(Status::Failed | Status::Cancelled)),
     };
+    if let Some(sent) = task.usage.as_ref().and_then(|usage| usage.unreadable_cost.as_ref()) {
+        let most = Usage::MOST_COST;
+        let message = format!(
+            "what task {id} cost cannot be read: the service sent {sent:?}, which is no sum from 0 to \
+             {most} USD"
+        );
+        core.tell(Event::Warning { message });
+    }
     if completed && has_picture {
         if let Some(error) = &task.error {
             let message =
