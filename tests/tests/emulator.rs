@@ -82,7 +82,7 @@ fn its_refusals_are_read_for_what_they_are() {
 
             let setup = {
                 let mut setup = pointed_at(&by_task);
-                setup.policy.not_found_grace = Duration::ZERO;
+                setup.policy.wait_timeout = Duration::from_millis(300);
                 setup
             };
             let ended =

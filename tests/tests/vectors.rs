@@ -167,7 +167,6 @@ impl Seen {
             Outcome::Failed(_) => "failed",
             Outcome::Refused(_) => "refused",
             Outcome::Unknown(_) => return Self::new("unknown").with_trouble(outcome),
-            Outcome::Broken(broken) if broken.kind.name() == "task_not_found" => "not_found",
             Outcome::Broken(_) => "stopped",
             other => panic!("no answer ends like this: {other:?}"),
         };
@@ -212,7 +211,7 @@ fn submission(answer: &Answer) -> Seen {
     read(run, answer)
 }
 
-/// What the core makes of an answer to a look at a task that has no grace left.
+/// What the core makes of an answer to a first look at a task that has no grace left.
 fn look(answer: &Answer) -> Seen {
     let policy = Policy { not_found_grace: Duration::ZERO, ..Policy::default() };
     let run = Run::attach(TASK.parse().unwrap(), None, Arc::new(policy), Seed::from(1), NOW);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use effects_client::{Found, Ledger, OpenRow, make_private_dir, state_dir};
 use effects_core::{
-    Effect, Error, ErrorKind, Journal, JournalError, JournalStore, Origin, RowDraft, TaskId,
+    Effect, Error, ErrorKind, Journal, JournalError, JournalStore, Origin, RowDraft, TaskId, Time,
 };
 use effects_journal::SqliteJournal;
 
@@ -139,6 +139,11 @@ impl Kept {
     /// The file of its photo, as far as the journal's words lead to one from here.
     pub(crate) fn input(&self) -> InputFile {
         InputFile::of(self.row.record().map(|record| record.row.image.as_str()))
+    }
+
+    /// When its task was submitted, if it has one.
+    pub(crate) fn submitted(&self) -> Option<Time> {
+        self.row.submitted()
     }
 
     /// The journal of its run.

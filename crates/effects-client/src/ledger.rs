@@ -30,7 +30,7 @@ use std::sync::Arc;
 use effects_core::{
     AsyncJournal, Budget, Effect, EffectRequest, Error, Journal, JournalError, JournalStore,
     Opened, Origin, PictureRecord, Record, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber,
-    RowPhoto, Standing, TaskId,
+    RowPhoto, Standing, TaskId, Time,
 };
 
 use rust_decimal::Decimal;
@@ -239,16 +239,21 @@ impl OpenRow {
     /// The job of following its task, if it has one.
     pub fn watch<J: JobJournal>(&self) -> Option<Job<J>> {
         let record = self.record()?;
-        let submitted = match &record.standing {
+        let task = record.standing.task()?.clone();
+        let template = Some(record.row.template.clone());
+        let work = Work::Watch { task, template, submitted: self.submitted() };
+        Some(Job { work, journal: Some(self.journal()) })
+    }
+
+    /// When its task was submitted, if it has one: for whoever follows it without
+    /// [`watch`](Self::watch). A task whose submission is on record exists, whatever a look says.
+    pub fn submitted(&self) -> Option<Time> {
+        match &self.record()?.standing {
             Standing::Created { submitted, .. }
             | Standing::Completed { submitted, .. }
             | Standing::Failed { submitted, .. } => Some(*submitted),
-            _ => None,
-        };
-        let task = record.standing.task()?.clone();
-        let template = Some(record.row.template.clone());
-        let work = Work::Watch { task, template, submitted };
-        Some(Job { work, journal: Some(self.journal()) })
+            Standing::Intent { .. } | Standing::Doubtful { .. } | Standing::Released { .. } => None,
+        }
     }
 
     /// The journal of its run, for a client's `with_journal`.

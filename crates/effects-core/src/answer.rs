@@ -239,14 +239,29 @@ fn key_in_id(id: &TaskId, result: &CallResult) -> Option<String> {
 }
 
 /// What the answer to a look means.
+///
+/// | answer | means |
+/// |---|---|
+/// | 2xx with a task | seen |
+/// | 401 or 403 with a JSON object: the gateway itself | the wait ends |
+/// | 404 | not found: the wait ends after three of them over a minute |
+/// | 408, 425, 429, 5xx; 2xx without a task; no answer | look again |
+/// | any other 3xx or 4xx; 401 or 403 without a JSON object | look again, and tell it once |
+///
+/// The task is paid for, and most of what refuses a look stands between it and this machine: a proxy
+/// that wants a login, a firewall's challenge, a gateway that is being moved. All of that passes, and
+/// looking costs nothing. Of an envelope under HTTP 200, the status inside counts.
 #[derive(Debug)]
 pub(crate) enum Look {
     /// The task was seen.
     Seen(Box<Task>),
     /// The service knows no such task.
     NotFound(Trouble),
-    /// Looking again would not help.
-    Stop(ErrorKind, Trouble),
+    /// The gateway bars the task to this key: looking again would not help.
+    Barred(ErrorKind, Trouble),
+    /// The look was refused, for a reason that is not the task's; the kind of the refusal, for
+    /// whoever looks only once. Looking again may help.
+    Refused(ErrorKind, Trouble),
     /// Looking again may help.
     Again(Trouble),
 }
@@ -279,16 +294,18 @@ impl Look {
         match status.as_u16() {
             404 => Self::NotFound(trouble),
             408 | 425 | 429 | 500..=599 => Self::Again(trouble),
-            _ => {
-                let kind = match refusal(status, &error_of(body), body) {
-                    kind @ (ErrorKind::KeyRefused
-                    | ErrorKind::Forbidden
-                    | ErrorKind::OutOfCredit) => kind,
-                    // Whatever it wants, it is not an answer about the task.
-                    _ => ErrorKind::UnreadableAnswer,
-                };
-                Self::Stop(kind, trouble)
+            401..=403 => {
+                let kind = refusal(status, &error_of(body), body);
+                // A gateway refuses in JSON; a challenge or a login page does not.
+                let own = trouble.rejection().is_some_and(|rejection| rejection.is_json);
+                if own && status != StatusCode::PAYMENT_REQUIRED {
+                    Self::Barred(kind, trouble)
+                } else {
+                    Self::Refused(kind, trouble)
+                }
             }
+            // Whatever it wants, it is not an answer about the task.
+            _ => Self::Refused(ErrorKind::UnreadableAnswer, trouble),
         }
     }
 }
@@ -298,13 +315,13 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// The error a run would end with if its wait ended here: the task is not found, the key is
-    /// refused, the service cannot be reached or understood.
+    /// What this one answer says: the task is not found, the look is refused, the service cannot be
+    /// reached or understood. A run looks again after most of that.
     pub fn read(task: &TaskId, result: &CallResult) -> Result<Self, Error> {
         let (kind, trouble) = match Look::read(task, result.as_reply()) {
             Look::Seen(task) => return Ok(*task),
             Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
-            Look::Stop(kind, trouble) => (kind, trouble),
+            Look::Barred(kind, trouble) | Look::Refused(kind, trouble) => (kind, trouble),
             Look::Again(trouble) => (kind_of(&trouble), trouble),
         };
         Err(Cause::Broken(Broken { task_id: task.clone(), kind, trouble }).into())
@@ -317,11 +334,13 @@ pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
         Trouble::NotSent { .. } | Trouble::Lost { .. } => ErrorKind::Transport,
         Trouble::Unreadable { .. } => ErrorKind::UnreadableAnswer,
         Trouble::Rejected(rejection) => match rejection.status {
+            402 => ErrorKind::OutOfCredit,
             404 => ErrorKind::TaskNotFound,
             425 | 429 => ErrorKind::RateLimited,
             503 if rejection.retry_after.is_some() => ErrorKind::RateLimited,
-            200..=299 => ErrorKind::UnreadableAnswer,
-            _ => ErrorKind::Transport,
+            408 | 500..=599 => ErrorKind::Transport,
+            // A 401 or 403 of the gateway's own ended the run at once; another says nothing of the key.
+            _ => ErrorKind::UnreadableAnswer,
         },
     }
 }
@@ -351,6 +370,7 @@ pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody
         error,
         retry_after: retry_after(headers),
         request_id: request_id_of(headers, body),
+        is_json: Body::read(body).is_some(),
     }))
 }
 

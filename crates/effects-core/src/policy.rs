@@ -34,7 +34,8 @@ pub struct Policy {
     /// How long one run is watched, from its first step, waiting for throttles included. The last
     /// look at its end may add one `request_timeout`.
     pub wait_timeout: Duration,
-    /// How long after its submission a task may still be unknown to the service (HTTP 404).
+    /// How long after its submission a task may still be unknown to the service (HTTP 404). After
+    /// that it is taken to be gone once three looks in a row, over at least a minute, did not find it.
     pub not_found_grace: Duration,
     /// The longest `Retry-After` that is believed; a longer one counts as this.
     pub retry_after_most: Duration,

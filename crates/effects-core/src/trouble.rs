@@ -78,6 +78,10 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The service's name for the exchange, for its support.
     pub request_id: Option<String>,
+    /// Whether the body is a JSON object. The gateway's own refusals are; the page of a proxy or a
+    /// firewall in between is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_json: bool,
 }
 
 impl fmt::Display for Rejection {

@@ -4,11 +4,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
 use effects_core::{
-    ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step, Time, Why,
+    Backoff, ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step, Time, Why,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 
@@ -50,18 +51,16 @@ fn whatever_can_pass_is_looked_past() {
 }
 
 #[test]
-fn what_cannot_pass_ends_it_at_once_and_keeps_the_id() {
-    use ErrorKind::{Forbidden, KeyRefused, OutOfCredit, UnreadableAnswer};
+fn what_the_gateway_itself_bars_ends_it_at_once_and_keeps_the_id() {
+    use ErrorKind::{Forbidden, KeyRefused, OutOfCredit};
     for (status, body, kind) in [
         (401, r#"{"error":"Missing Token"}"#, KeyRefused),
-        (402, "", OutOfCredit),
+        (401, "{}", KeyRefused),
         (403, r#"{"message":"insufficient balance"}"#, OutOfCredit),
         (403, r#"{"error":{"code":"insufficient_credits"}}"#, OutOfCredit),
-        (403, "", Forbidden),
-        (400, r#"{"message":"no"}"#, UnreadableAnswer),
-        (410, "", UnreadableAnswer),
-        (301, "", UnreadableAnswer),
+        (403, r#"{"detail":"Model not allowed for this user"}"#, Forbidden),
         (200, r#"{"status":{"code":401,"message":"no"},"data":null}"#, KeyRefused),
+        (200, r#"{"status":{"code":403,"message":"no"},"data":null}"#, Forbidden),
     ] {
         let mut scene = attached(Life::of_polls(0)).polls([json(status, body)]);
         let error = scene.error();
@@ -73,16 +72,94 @@ fn what_cannot_pass_ends_it_at_once_and_keeps_the_id() {
     }
 }
 
+/// What a proxy, a firewall's challenge or a gateway in trouble answers, and the kind of the error
+/// where it lasts to the end of the wait and nobody ever saw the task.
+fn refusals() -> Vec<(Response, ErrorKind)> {
+    use ErrorKind::{OutOfCredit, UnreadableAnswer};
+    let mut all = Vec::new();
+    for status in [300, 301, 302, 303, 304, 307, 308, 400, 405, 406, 407, 409, 410, 418, 422, 451] {
+        all.push((json(status, r#"{"message":"no"}"#), UnreadableAnswer));
+        all.push((Response::html("<title>no</title>").status(status), UnreadableAnswer));
+        all.push((Response::new(status), UnreadableAnswer));
+    }
+    for status in [401, 403] {
+        let page = Response::html("<title>Just a moment...</title>").status(status);
+        all.push((page.retry_after(1), UnreadableAnswer));
+        all.push((Response::new(status), UnreadableAnswer));
+        all.push((json(status, "[]"), UnreadableAnswer));
+        all.push((json(status, "insufficient balance"), UnreadableAnswer));
+    }
+    all.push((json(402, r#"{"message":"pay"}"#), OutOfCredit));
+    all.push((Response::new(402), OutOfCredit));
+    all.push((
+        json(200, r#"{"status":{"code":410,"message":"gone"},"data":null}"#),
+        UnreadableAnswer,
+    ));
+    all
+}
+
+fn retries(scene: &Scene) -> Vec<Option<u16>> {
+    let events = scene.world.transcript().events().filter_map(|event| match event {
+        Event::Retrying { trouble, .. } => Some(trouble.status()),
+        _ => None,
+    });
+    events.collect()
+}
+
+#[test]
+fn every_other_refusal_is_told_once_and_outlasted() {
+    for (answer, _) in refusals() {
+        // Whatever comes between is no reason to tell it again.
+        let mut answers = vec![answer.clone(); 9];
+        answers.insert(3, json(200, RUNNING));
+        answers.insert(6, Response::new(502));
+        let mut scene = attached(Life::of_polls(0)).polls(answers);
+        assert!(scene.completes(), "{answer:?}\n{}", scene.world.transcript());
+        let told = retries(&scene);
+        assert_eq!((told.len(), told[1]), (2, Some(502)), "{answer:?}: {told:?}");
+    }
+    // Each status is told, and none of them twice.
+    let mut turns = Vec::new();
+    for _ in 0..5 {
+        turns.extend([Response::new(302), Response::new(410), json(402, r#"{"message":"pay"}"#)]);
+    }
+    let mut scene = attached(Life::of_polls(0)).polls(turns);
+    assert!(scene.completes(), "{}", scene.world.transcript());
+    assert_eq!(retries(&scene), [Some(302), Some(410), Some(402)]);
+}
+
+#[test]
+fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
+    let policy = Policy { wait_timeout: seconds(30), ..policy() };
+    for (answer, kind) in refusals() {
+        // Whoever typed the id in may have mistyped it.
+        let endless = vec![answer.clone(); 99];
+        let mut scene = Scene::attached(policy.clone(), Life::endless()).polls(endless.clone());
+        assert_eq!(scene.error().kind(), kind, "{answer:?}");
+        assert!(scene.world.transcript().elapsed() >= seconds(30));
+        // A task that was submitted here exists, and so does one that the journal knows.
+        let mut submitted = Scene::submitting(policy.clone()).polls(endless.clone());
+        let mut journaled = Scene::attached(policy.clone(), Life::endless()).polls(endless);
+        let long_ago = Time::from_millis(journaled.world.now().as_millis() - 3_600_000);
+        journaled.run = journaled.run.submitted_at(long_ago);
+        for scene in [&mut submitted, &mut journaled] {
+            let error = scene.error();
+            assert_eq!((error.kind(), error.trouble().is_some()), (ErrorKind::WaitTimeout, true));
+        }
+    }
+}
+
 #[test]
 fn a_task_nobody_knows_is_forgiven_for_the_grace_period() {
-    // The default is 15 s.
-    let mut scene = Scene::submitting(policy()).life(Life::of_polls(0).unknown_for(seconds(14)));
+    // The default is 15 s, and a minute of 404s after it.
+    let mut scene = Scene::submitting(policy()).life(Life::of_polls(0).unknown_for(seconds(74)));
     assert!(scene.completes(), "{}", scene.world.transcript());
 
-    let mut scene = Scene::submitting(policy()).life(Life::of_polls(0).unknown_for(seconds(60)));
+    let forever = Life::of_polls(0).unknown_for(seconds(3_600));
+    let mut scene = Scene::submitting(policy()).life(forever);
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
     let elapsed = scene.world.transcript().elapsed();
-    assert!(elapsed >= seconds(15) && elapsed < seconds(30), "{elapsed:?}");
+    assert!(elapsed >= seconds(75) && elapsed < seconds(90), "{elapsed:?}");
 
     // An envelope says the same under HTTP 200.
     let hidden = json(200, r#"{"status":{"code":404,"message":"no such task"},"data":null}"#);
@@ -92,23 +169,70 @@ fn a_task_nobody_knows_is_forgiven_for_the_grace_period() {
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
 }
 
-#[test]
-fn a_task_submitted_long_ago_has_no_grace_left() {
+/// A run of a task that the service does not know and that was submitted long ago.
+fn unknown_task(policy: Policy) -> Scene {
     let world = World::new();
     let task = "no-such-task".parse().unwrap();
-    let run = Run::attach(task, None, policy().into(), Seed::from(1), world.now());
+    let run = Run::attach(task, None, policy.clone().into(), Seed::from(1), world.now());
     let long_ago = Time::from_millis(world.now().as_millis() - 60_000);
-    let mut scene = Scene { run: run.submitted_at(long_ago), world, policy: policy().into() };
-    assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
-    assert_eq!(scene.world.service().polls(), 1);
+    Scene { run: run.submitted_at(long_ago), world, policy: policy.into() }
 }
 
 #[test]
-fn a_task_that_vanishes_after_the_grace_period_is_not_found() {
-    let mut scene = attached(Life::endless()).polls(vec![Fate::Served; 10]);
-    scene.world.service().on_poll([json(404, r#"{"message":"gone"}"#)]);
+fn a_404_ends_a_wait_after_three_of_them_over_a_minute() {
+    let mut scene = unknown_task(policy());
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
-    assert_eq!(scene.world.service().polls(), 11);
+    let elapsed = scene.world.transcript().elapsed();
+    assert!(elapsed >= seconds(60) && elapsed < seconds(75), "{elapsed:?}");
+    assert!(scene.world.service().polls() >= 3);
+
+    // Looked at seldom, it is looked at three times all the same.
+    let minutes = Backoff { first: seconds(90), most: seconds(90), ..Backoff::default() };
+    let mut scene = unknown_task(Policy { retry: minutes, ..policy() });
+    assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
+    assert_eq!(scene.world.service().polls(), 3);
+
+    // A wait that is shorter says no such thing of a task that was made.
+    let mut scene = unknown_task(Policy { wait_timeout: seconds(50), ..policy() });
+    let error = scene.error();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::WaitTimeout, Some(404)));
+}
+
+#[test]
+fn a_task_that_is_seen_again_was_never_gone() {
+    let gone = || json(404, r#"{"message":"gone"}"#);
+    let mut scene = attached(Life::endless()).polls(vec![Fate::Served; 10]);
+    // Each spell is too short, and the last is not.
+    for _ in 0..5 {
+        scene.world.service().on_poll(vec![gone(); 8]);
+        scene.world.service().on_poll([Fate::Served]);
+    }
+    scene.world.service().on_poll(vec![gone(); 99]);
+    assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound, "{}", scene.world.transcript());
+    let polls = scene.world.service().polls();
+    assert!(polls > 10 + 5 * 9 + 8, "{polls}");
+}
+
+#[test]
+fn what_was_missed_and_what_was_told_is_kept_when_a_run_is_saved() {
+    let mut scene = unknown_task(policy());
+    let start = scene.world.now();
+    scene.world.service().on_poll([Response::new(302), Response::new(302)]);
+    let outcome = loop {
+        if let Some(outcome) = scene.world.step(&mut scene.run) {
+            break outcome;
+        }
+        let now = scene.world.now();
+        // As a process does that ends between two looks.
+        if let Step::Sleep { why: Why::Retry, .. } = scene.run.clone().step(now) {
+            let saved = serde_json::to_string(&scene.run.save()).unwrap();
+            let saved = serde_json::from_str(&saved).unwrap();
+            scene.run = Run::restore(saved, Arc::clone(&scene.policy), now);
+        }
+    };
+    assert_eq!(outcome.into_result().unwrap_err().kind(), ErrorKind::TaskNotFound);
+    assert!(scene.world.now().since(start) < seconds(80));
+    assert_eq!(retries(&scene).iter().filter(|status| **status == Some(302)).count(), 1);
 }
 
 #[test]

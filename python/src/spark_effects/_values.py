@@ -246,7 +246,8 @@ class Policy(_Value):
         repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
             task) or ``"always"`` (a lost answer may then be paid for twice).
         retry: the waits before what went wrong is repeated.
-        not_found_grace: how long after its submission a task may still be unknown to the service.
+        not_found_grace: how long after its submission a task may still be unknown to the service; after
+            that it is taken to be gone once three looks, over a minute, did not find it.
         retry_after_most: the longest ``Retry-After`` that is believed.
     """
 

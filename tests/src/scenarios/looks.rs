@@ -14,6 +14,7 @@ pub fn scenarios() -> Vec<Scenario> {
     all.extend(slow());
     all.extend(asked_to_wait());
     all.extend(final_at_once());
+    all.extend(refused());
     all.extend(not_found());
     all.extend(the_end_of_the_wait());
     all.extend(resumed());
@@ -137,16 +138,13 @@ fn final_at_once() -> Vec<Scenario> {
         Scenario::new(name, move |world| {
             world.creates([world.accepted()]);
             world.looks([world.running(), answer.clone()]);
-            world.elsewhere.otherwise(world.completed());
         })
         .fails_with_task(kind)
         .looks(2)
-        .then(|witness| assert!(witness.world.elsewhere.requests().is_empty()))
     };
     let plain = |status: u16| Response::json(r#"{"error":"no"}"#).status(status);
-    let mut all = vec![
+    vec![
         ends("a look: 401", plain(401), ErrorKind::KeyRefused),
-        ends("a look: 402", plain(402), ErrorKind::OutOfCredit),
         ends("a look: 403", plain(403), ErrorKind::Forbidden),
         ends("a look: 403 for want of balance", {
             Response::json(r#"{"message":"insufficient balance"}"#).status(403)
@@ -154,7 +152,6 @@ fn final_at_once() -> Vec<Scenario> {
         ends("a look: 401 in an envelope under 200", {
             Response::json(r#"{"status":{"code":401,"message":"who?"},"data":null}"#)
         }, ErrorKind::KeyRefused),
-        ends("a look: 400", plain(400), ErrorKind::UnreadableAnswer),
         ends("a look: failed", {
             Response::json(format!(
                 r#"{{"id":"{TASK}","status":"failed","error":{{"code":3009095,"message":"inside"}}}}"#
@@ -177,18 +174,53 @@ fn final_at_once() -> Vec<Scenario> {
                 r#"{{"id":"{TASK}","status":"completed","error":{{"code":"3009096","error_message":"unreadable"}}}}"#
             ))
         }, ErrorKind::TaskFailed),
-    ];
-    all.push(
-        Scenario::new("a look: redirected", |world| {
+    ]
+}
+
+/// What refuses a look without being the gateway's own word on the key: it is told once, and lasts
+/// until the wait ends.
+fn refused() -> Vec<Scenario> {
+    let json = |status: u16| Response::json(r#"{"error":"no"}"#).status(status);
+    let page = |status: u16| Response::html("<title>Just a moment...</title>").status(status);
+    let redirected = |name, status| {
+        Scenario::new(name, move |world| {
             world.creates([world.accepted()]);
-            world.looks([Response::redirect(302, world.elsewhere.url("/task"))]);
+            let elsewhere = Response::redirect(status, world.elsewhere.url("/task"));
+            world.looks([elsewhere, world.running(), world.completed()]);
             world.elsewhere.otherwise(world.completed());
         })
-        .fails_with_task(ErrorKind::UnreadableAnswer)
-        .looks(1)
-        .then(|witness| assert!(witness.world.elsewhere.requests().is_empty())),
-    );
-    all
+        .looks(3)
+        .then(|witness| assert!(witness.world.elsewhere.requests().is_empty()))
+    };
+    let lasts = |name, answer: Response| {
+        Scenario::new(name, move |world| {
+            world.creates([world.accepted()]);
+            world.looks([world.running()]);
+            world.gateway.otherwise(answer.clone());
+        })
+        .policy(|policy| policy.wait_timeout = Duration::from_secs(1))
+        .fails_with_task(ErrorKind::WaitTimeout)
+    };
+    vec![
+        redirected("a look: 302", 302),
+        redirected("a look: 307", 307),
+        survives("a look: 304", Response::new(304)),
+        survives("a look: 400", json(400)),
+        survives("a look: 402", json(402)),
+        survives("a look: 407 in HTML", page(407)),
+        survives("a look: 409", json(409)),
+        survives("a look: 410", json(410)),
+        survives("a look: 418", json(418)),
+        survives("a look: 451", json(451)),
+        survives("a look: 401 in HTML", page(401)),
+        survives("a look: 403 in HTML", page(403)),
+        survives("a look: 403 without a body", Response::new(403)),
+        survives("a look: a challenge is told", page(403)).tells("Just a moment..."),
+        lasts("a look: 403 in HTML to the end", page(403))
+            .then(|witness| assert_eq!(witness.failure().status, Some(403))),
+        lasts("a look: 410 to the end", json(410))
+            .then(|witness| assert_eq!(witness.failure().status, Some(410))),
+    ]
 }
 
 /// A task may be unknown for a while after its submission, and not for longer.
@@ -199,21 +231,19 @@ fn not_found() -> Vec<Scenario> {
         survives("a look: 404 in an envelope within the grace", {
             Response::json(r#"{"status":{"code":404,"message":"not found"},"data":null}"#)
         }),
-        Scenario::new("a look: 404 after the grace", move |world| {
-            world.creates([world.accepted()]);
-            world.looks([missing()]);
-        })
-        .policy(|policy| policy.not_found_grace = Duration::ZERO)
-        .fails_with_task(ErrorKind::TaskNotFound)
-        .looks(1)
-        .then(|witness| assert_eq!(witness.failure().status, Some(404))),
-        Scenario::new("a look: 404 to the end of the grace", move |world| {
+        survives("a look: 404 after the grace", missing())
+            .policy(|policy| policy.not_found_grace = Duration::ZERO),
+        // No wait of a second is long enough to say that a task which was made is gone.
+        Scenario::new("a look: 404 to the end of the wait", move |world| {
             world.creates([world.accepted()]);
             world.gateway.otherwise(missing());
         })
-        .policy(|policy| policy.not_found_grace = Duration::from_secs(1))
-        .fails_with_task(ErrorKind::TaskNotFound)
-        .then(|witness| assert!(witness.looks.len() > 1, "the grace was not used")),
+        .policy(|policy| {
+            policy.not_found_grace = Duration::ZERO;
+            policy.wait_timeout = Duration::from_secs(1);
+        })
+        .fails_with_task(ErrorKind::WaitTimeout)
+        .then(|witness| assert_eq!(witness.failure().status, Some(404))),
     ]
 }
 
@@ -280,7 +310,7 @@ fn resumed() -> Vec<Scenario> {
             world.gateway.otherwise(Response::json("{}").status(404));
         })
         .waits()
-        .policy(|policy| policy.not_found_grace = Duration::ZERO)
+        .policy(|policy| policy.wait_timeout = Duration::from_millis(100))
         .fails_with_task(ErrorKind::TaskNotFound),
         Scenario::new("resumed: the gateway is away to the end", |world| {
             world.gateway.otherwise(Response::new(502));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use effects_core::{Draft, DraftImage, ErrorKind};
 use effects_emulator::{Emulator, Pictures, SeenRequest};
-use effects_tests::{Ask, Ended, Face, Job, Setup, Style, picture, setup_at};
+use effects_tests::{Ask, Ended, Face, Job, Setup, picture, setup_at};
 
 /// What goes wrong, and how it must end.
 ///
@@ -23,8 +23,6 @@ pub(crate) struct Case {
     uploads: bool,
     times: usize,
     end: End,
-    /// The kind of error where the wait is one of its own, if that is another.
-    alone: Option<ErrorKind>,
     /// What is told of the download.
     told: Option<&'static str>,
     /// Whether the plan's faults are met.
@@ -54,7 +52,6 @@ impl Case {
             uploads: false,
             times: 1,
             end: End::Picture,
-            alone: None,
             told: None,
             met: true,
             code: None,
@@ -89,11 +86,6 @@ impl Case {
     pub(crate) fn fails_after_one(self, kind: ErrorKind) -> Self {
         let accepted = self.accepted;
         Self { accepted, ..self.fails(kind) }
-    }
-
-    /// A wait of its own, which has seen nothing of the task before, ends so.
-    pub(crate) fn alone(self, kind: ErrorKind) -> Self {
-        Self { alone: Some(kind), ..self }
     }
 
     /// Something like this is told of the download.
@@ -162,7 +154,7 @@ impl Case {
         let begun = Instant::now();
         let ended = face.run(&setup, &job, &mut |_| {});
         assert!(begun.elapsed() >= self.waits, "too early: {:?}", begun.elapsed());
-        self.check_end(&ended, face.style(), &emulator);
+        self.check_end(&ended, &emulator);
         self.check_record(&emulator);
     }
 
@@ -173,7 +165,7 @@ impl Case {
         if self.uploads { Ask::EffectOf(picture(), draft) } else { Ask::Effect(draft) }
     }
 
-    fn check_end(&self, ended: &Ended, style: Style, emulator: &Emulator) {
+    fn check_end(&self, ended: &Ended, emulator: &Emulator) {
         let tasks = emulator.tasks();
         match (self.end, &ended.failure) {
             (End::Picture, None) => {
@@ -186,7 +178,6 @@ impl Case {
                 }
             }
             (End::Fails { kind, task }, Some(failure)) => {
-                let kind = self.alone.filter(|_| style == Style::Submit).unwrap_or(kind);
                 assert_eq!(failure.kind, kind, "{failure:#?}");
                 let known = if task { tasks.first().map(|task| task.id.clone()) } else { None };
                 assert_eq!(failure.task_id, known, "{failure:#?}");

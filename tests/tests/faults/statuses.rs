@@ -37,15 +37,13 @@ fn of_create(status: u16, body: &ErrorBody) -> End {
     })
 }
 
-/// The end of a look by the status of its answer.
-fn of_look(status: u16) -> End {
-    End::Final(match status {
-        404 | 408 | 425 | 429 | 500.. => return End::Again,
-        401 => ErrorKind::KeyRefused,
-        402 => ErrorKind::OutOfCredit,
-        403 => ErrorKind::Forbidden,
-        _ => ErrorKind::UnreadableAnswer,
-    })
+/// The end of a look by the status of its answer: the gateway's own word on the key, or none.
+fn of_look(status: u16, body: &ErrorBody) -> End {
+    match status {
+        401 if is_object(body) => End::Final(ErrorKind::KeyRefused),
+        403 if is_object(body) => End::Final(ErrorKind::Forbidden),
+        _ => End::Again,
+    }
 }
 
 fn is_object(body: &ErrorBody) -> bool {
@@ -63,8 +61,8 @@ fn a_create_ends_as_its_status_says_in_every_form_of_body() {
 #[test]
 fn a_look_ends_as_its_status_says_in_every_form_of_body() {
     each(|stage, status, body, retry_after| {
-        let fault = Fault::status_with(status, body, retry_after);
-        stage.look(&fault, of_look(status));
+        let fault = Fault::status_with(status, body.clone(), retry_after);
+        stage.look(&fault, of_look(status, &body));
     });
 }
 

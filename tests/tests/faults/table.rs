@@ -124,11 +124,11 @@ pub(crate) fn tasks() -> Vec<Case> {
         Case::new("a link that expires later", on("kind = \"expired-link\"\nseconds = 3600")),
         Case::new("not to be found at first", on("kind = \"missing\"")),
         Case::new(
-            "not to be found for longer than that is forgiven",
+            "not to be found to the end of the wait",
             on("kind = \"missing\"\nlooks = 1000000"),
         )
-        .with(|setup| setup.policy.not_found_grace = Duration::from_millis(100))
-        .fails_with_task(ErrorKind::TaskNotFound)
+        .brief()
+        .fails_with_task(ErrorKind::WaitTimeout)
         .status(404),
         Case::new("longer than the wait", on("kind = \"take\"\nseconds = 3600"))
             .brief()
@@ -187,12 +187,10 @@ pub(crate) fn looks() -> Vec<Case> {
             .fails_with_task(ErrorKind::TaskFailed),
         Case::new("looks that nobody answers", always("kind = \"reset\""))
             .brief()
-            .fails_with_task(ErrorKind::WaitTimeout)
-            .alone(ErrorKind::Transport),
+            .fails_with_task(ErrorKind::WaitTimeout),
         Case::new("nothing but garbage", always("kind = \"garbage\""))
             .brief()
-            .fails_with_task(ErrorKind::WaitTimeout)
-            .alone(ErrorKind::UnreadableAnswer),
+            .fails_with_task(ErrorKind::WaitTimeout),
         Case::new("half of the looks, by chance", {
             format!("seed = 7\n{}", rule("task", "chance = 0.5\nkind = \"status\"\nstatus = 500"))
                 + &rule("create", "kind = \"take\"\nseconds = 0.1")

@@ -118,10 +118,10 @@ fn find_price(
         live.doing("waiting for a task of an earlier run, to know what one costs");
         let found = ledger.resume(*row).map_err(|error| journal::failure(&error))?;
         let Found::Watch(open) = found else { continue };
-        let Some(task) = open.record().and_then(|record| record.standing.task().cloned()) else {
-            continue;
-        };
-        let result = client.with_journal(open.journal::<Arc<dyn Journal>>()).task(task).wait();
+        let task = open.record().and_then(|record| record.standing.task().cloned());
+        let (Some(task), Some(submitted)) = (task, open.submitted()) else { continue };
+        let client = client.with_journal(open.journal::<Arc<dyn Journal>>());
+        let result = client.task(task).submitted_at(submitted).wait();
         open.settle(&result).map_err(|error| journal::failure(&error))?;
         // What became of the row is told when its turn comes.
         if result.is_ok_and(|effect| effect.usage.cost.is_some_and(|cost| !cost.is_zero())) {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use effects_client::{Found, Job, OpenRow, Work, read_photo};
-use effects_core::{EffectRequest, Error, ErrorKind, JournalError, Record, Standing, TaskId};
+use effects_core::{
+    EffectRequest, Error, ErrorKind, JournalError, Record, Standing, TaskId, Trouble,
+};
 
 use super::course::{Course, Prepared, Wake};
 use super::item::{InHand, Item, Source};
@@ -172,7 +174,14 @@ fn push(course: &Course, job: Prepared) {
 }
 
 /// Whether an error would be every other row's too: then the rest is not even tried.
+///
+/// A 401 or 403 that is not the gateway's own is the page of something in between, such as a
+/// firewall's challenge: it says nothing of the key, and the next row may not meet it.
 pub(crate) fn ends_all(error: &Error) -> bool {
+    let rejection = error.trouble().and_then(Trouble::rejection);
+    if rejection.is_some_and(|it| matches!(it.status, 401 | 403) && !it.is_json) {
+        return false;
+    }
     matches!(
         error.kind(),
         ErrorKind::MissingKey

@@ -70,7 +70,11 @@ fn work(
     input: &InputFile,
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
-    let result = desk.follow(client.task(task).events());
+    let mut handle = client.task(task);
+    if let Some(submitted) = kept.and_then(Kept::submitted) {
+        handle = handle.submitted_at(submitted);
+    }
+    let result = desk.follow(handle.events());
     if let Some(kept) = kept {
         kept.settle(&result);
     }

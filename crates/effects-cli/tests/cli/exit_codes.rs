@@ -119,10 +119,37 @@ fn an_unreachable_service_exits_7() {
 fn a_poll_that_the_service_bars_keeps_the_id() {
     let world = World::new();
     world.accepts();
-    world.looks([Response::new(401)]);
+    world.looks([Response::json(r#"{"error":"Missing Token"}"#).status(401)]);
     let object = ends(&world, &RUN, ErrorKind::KeyRefused).object();
     assert_eq!(object["task_id"], "task-1");
     assert!(object["resume"].as_str().unwrap().starts_with("effects wait task-1 --base-url http"));
+}
+
+#[test]
+fn a_refusal_that_is_not_the_gateways_own_is_told_once_and_outlasted() {
+    let world = World::new();
+    world.accepts();
+    let page = || Response::html("<title>Just a moment...</title>").status(403);
+    let gone = || Response::json(r#"{"message":"moved"}"#).status(410);
+    world.looks([page(), page(), gone(), page(), gone(), world.completed()]);
+    world.serves_picture();
+    let ran = world.run(&RUN).exits(0);
+    let told = |text: &str| ran.stderr.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((told("Just a moment..."), told("HTTP 410")), (1, 1), "{ran:?}");
+}
+
+#[test]
+fn a_task_that_is_not_found_to_the_end_is_unknown_unless_the_journal_knows_it() {
+    let world = World::new();
+    world.server.otherwise(Response::json(r#"{"message":"no such task"}"#).status(404));
+    let wait = ["wait", "task-1", "--wait-timeout", "300ms", "--poll", "0.05"];
+    let object = ends(&world, &wait, ErrorKind::TaskNotFound).object();
+    assert_eq!(object["task_id"], "task-1");
+
+    world.accepts();
+    world.run(&["submit", "glass_ball", IMAGE]).exits(0);
+    let object = ends(&world, &wait, ErrorKind::WaitTimeout).object();
+    assert_eq!((&object["task_id"], &object["status"]), (&"task-1".into(), &404.into()));
 }
 
 #[test]

@@ -54,8 +54,9 @@ impl Batch {
         leader.is_some()
     }
 
-    /// A run has left: those that followed it end as it did, or one of them leads.
-    pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome) {
+    /// A run has left: those that followed it end as it did, or one of them leads. `waited` says
+    /// whether its own wait was over.
+    pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome, waited: bool) {
         self.following.take_verdict(leader);
         let Some(task) = outcome.task_id() else { return };
         let key = self.following.hashes.hash_one(task);
@@ -67,9 +68,9 @@ impl Batch {
             false => self.following.followers.remove(&leader),
         };
         let mut followers = followers.into_iter().flatten();
-        // What ended one wait ends no other; what the service said of the task is said of all.
-        let said =
-            matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_) | Outcome::Broken(_));
+        // What ended one wait ends no other; what the service said of the task is said of all. A run
+        // that breaks at the end of its wait only says that it never saw the task.
+        let said = outcome.is_verdict() || (matches!(outcome, Outcome::Broken(_)) && !waited);
         if !said && let Some(next) = followers.by_ref().find(|id| self.follows(*id, leader)) {
             self.following.leaders.insert(key, next);
             self.lead(next, None);

@@ -441,11 +441,12 @@ impl Batch {
         self.active -= u32::from(slot.active);
         self.posting -= u32::from(slot.posting);
         self.asked = false;
+        let waited = slot.run.as_ref().is_some_and(|run| self.now >= run.deadline());
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
             self.kinds.learn(slot.kind, observation);
         }
         self.slots.remove(index);
-        self.hand_on(id, &outcome);
+        self.hand_on(id, &outcome, waited);
         self.ask_budget_again();
         BatchStep::Done(id, outcome)
     }

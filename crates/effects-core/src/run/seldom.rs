@@ -9,10 +9,11 @@ use super::wait::Waiting;
 use crate::pace::Progress;
 use crate::task::Status;
 use crate::template::Template;
+use crate::time::Time;
 use crate::trouble::Trouble;
 
 /// What most tasks have nothing of: on the heap, and only while there is something.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Seldom {
     /// Its template, where that is not listed.
     pub(super) template: Option<Template>,
@@ -22,6 +23,18 @@ pub(super) struct Seldom {
     told: Option<Status>,
     /// What went wrong with the latest look.
     trouble: Option<Trouble>,
+    /// The looks that did not find it, since it was last seen.
+    missing: Option<Missing>,
+    /// The statuses of refused looks that were told of.
+    refused: Vec<u16>,
+}
+
+/// Looks that did not find the task.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Missing {
+    /// When the first of them was answered.
+    pub(super) since: Time,
+    pub(super) looks: u32,
 }
 
 /// What a task was last seen as.
@@ -107,6 +120,31 @@ impl Waiting {
         }
     }
 
+    /// The looks that did not find the task, since it was last seen.
+    pub(super) fn missing(&self) -> Option<Missing> {
+        self.seldom.as_ref()?.missing
+    }
+
+    pub(super) fn set_missing(&mut self, missing: Option<Missing>) {
+        if missing.is_some() || self.seldom.is_some() {
+            self.set_seldom(|seldom| seldom.missing = missing);
+        }
+    }
+
+    /// The statuses of refused looks that were told of.
+    pub(super) fn refused(&self) -> &[u16] {
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.refused)
+    }
+
+    /// Notes that a look was refused with this status; whether it is the first such look.
+    pub(super) fn set_refused(&mut self, status: u16) -> bool {
+        let first = !self.refused().contains(&status);
+        if first {
+            self.set_seldom(|seldom| seldom.refused.push(status));
+        }
+        first
+    }
+
     /// The last two reports of progress, the older one first.
     pub(super) fn reports(&self) -> [Option<Report>; 2] {
         self.reports.map(|report| Some(report).filter(|report| !report.done.is_nan()))
@@ -119,7 +157,7 @@ impl Waiting {
     pub(super) fn set_seldom(&mut self, change: impl FnOnce(&mut Seldom)) {
         let seldom = self.seldom.get_or_insert_default();
         change(seldom);
-        if let Seldom { template: None, status: None, told: None, trouble: None } = **seldom {
+        if **seldom == Seldom::default() {
             self.seldom = None;
         }
     }

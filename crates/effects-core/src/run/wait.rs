@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::compact::{Listed, MaybeShare, MaybeTime};
-use super::seldom::{Report, Seldom, Shown};
+use super::seldom::{Missing, Report, Seldom, Shown};
 use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
 use crate::answer::{Look, kind_of, lost};
@@ -172,7 +172,7 @@ impl Waiting {
         }
         match self.phase {
             Phase::Out { .. } => {
-                (self.again(lost("no answer within the request timeout"), core), None)
+                (self.again(lost("no answer within the request timeout"), true, core), None)
             }
             Phase::Due { .. } => {
                 let call = self.look(core);
@@ -188,11 +188,29 @@ impl Waiting {
                 self.date(&task, reply, core.now);
                 self.seen(&task, asked, core)
             }
-            Look::Again(trouble) => self.again(trouble, core),
-            Look::NotFound(trouble) if core.now < self.grace_until => self.again(trouble, core),
-            Look::NotFound(trouble) => self.broken(ErrorKind::TaskNotFound, trouble),
-            Look::Stop(kind, trouble) => self.broken(kind, trouble),
+            Look::Again(trouble) => self.again(trouble, true, core),
+            Look::Refused(_, trouble) => {
+                let first = trouble.status().is_none_or(|status| self.set_refused(status));
+                self.again(trouble, first, core)
+            }
+            Look::NotFound(trouble) => {
+                if core.now >= self.grace_until && self.is_gone(core.now) {
+                    return self.broken(ErrorKind::TaskNotFound, trouble);
+                }
+                self.again(trouble, true, core)
+            }
+            Look::Barred(kind, trouble) => self.broken(kind, trouble),
         }
+    }
+
+    /// Counts one more look that did not find the task; whether they were enough, over a time long
+    /// enough, to believe that there is none.
+    fn is_gone(&mut self, now: Time) -> bool {
+        let missing = self.missing().unwrap_or(Missing { since: now, looks: 0 });
+        let missing = Missing { looks: missing.looks.saturating_add(1), ..missing };
+        self.set_missing(Some(missing));
+        missing.looks >= LOOKS_OF_A_MISSING_TASK
+            && now.since(missing.since) >= SPAN_OF_A_MISSING_TASK
     }
 
     /// Takes the time of the submission from the service where nobody here knows it. Clocks differ
@@ -222,6 +240,7 @@ impl Waiting {
         self.progress = task.progress.or(self.progress.get()).into();
         self.failures = 0;
         self.set_trouble(None);
+        self.set_missing(None);
         if let Phase::Out { sent } = self.phase {
             self.looks = self.looks.saturating_add(1);
             self.running = Some(sent).into();
@@ -297,8 +316,8 @@ impl Waiting {
         matches!(self.phase, Phase::Out { sent } if is_last(sent, core))
     }
 
-    /// A look went wrong in a way that can pass.
-    fn again(mut self, trouble: Trouble, core: &mut Core) -> State {
+    /// A look went wrong in a way that can pass; whether to tell it.
+    fn again(mut self, trouble: Trouble, tell: bool, core: &mut Core) -> State {
         let last = self.is_last(core);
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         self.set_trouble(Some(trouble.clone()));
@@ -311,16 +330,19 @@ impl Waiting {
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
         let why = if throttled { Reason::Throttle } else { Reason::Retry };
         self.phase = Phase::Due { at: core.now + after, why };
-        core.tell(Event::Retrying { task_id: Some(self.task.clone()), trouble, after });
+        if tell {
+            core.tell(Event::Retrying { task_id: Some(self.task.clone()), trouble, after });
+        }
         State::Waiting(self)
     }
 
-    /// The wait is over. Only who ever saw the task can say that it is still running.
+    /// The wait is over. Of a task that was seen, or whose submission is on record, it can be said
+    /// that it is still running.
     fn over(self, core: &Core) -> State {
         let trouble = self.trouble().cloned();
         let task_id = self.task.clone();
         let outcome = match trouble {
-            Some(trouble) if !self.seen => {
+            Some(trouble) if !self.seen && !self.submitted_known => {
                 Outcome::Broken(Broken { task_id, kind: kind_of(&trouble), trouble })
             }
             trouble => Outcome::StillRunning(StillRunning {
@@ -345,6 +367,11 @@ impl Core {
         retry::delay(&self.policy, failures, asked, &mut self.dice)
     }
 }
+
+/// A task is taken to be gone after so many looks in a row that did not find it, over so long a time:
+/// one answer may come from a replica that lags, or from a gateway that is being restarted.
+const LOOKS_OF_A_MISSING_TASK: u32 = 3;
+const SPAN_OF_A_MISSING_TASK: Duration = Duration::from_secs(60);
 
 /// When a look that left then must have ended. One made within the wait ends with it, so that the
 /// last look, made at the end of the wait, has a request's time of its own and ends in time,

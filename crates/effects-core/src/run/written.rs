@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::compact::{MaybeShare, MaybeTime};
-use super::seldom::Report;
+use super::seldom::{Missing, Report};
 use super::submit::{self, Submitting};
 use super::wait::{self, Reason, Waiting};
 use super::{Core, State};
@@ -123,6 +123,10 @@ pub(super) struct SavedWaiting {
     told: Option<Status>,
     seen: bool,
     trouble: Option<Trouble>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<u16>,
     phase: SavedLook,
 }
 
@@ -165,6 +169,8 @@ impl SavedWaiting {
             told: waiting.told().cloned(),
             seen: waiting.seen,
             trouble: waiting.trouble().cloned(),
+            missing: waiting.missing(),
+            refused: waiting.refused().to_vec(),
             phase,
         }
     }
@@ -181,6 +187,10 @@ impl SavedWaiting {
         waiting.set_reports(self.reports);
         waiting.set_told(self.told);
         waiting.set_trouble(self.trouble);
+        waiting.set_missing(self.missing);
+        for status in self.refused {
+            waiting.set_refused(status);
+        }
         waiting.phase = match self.phase {
             SavedLook::Due { at, why } => wait::Phase::Due { at, why },
             SavedLook::Out { .. } => wait::Phase::Due { at: core.now, why: Reason::Pace },

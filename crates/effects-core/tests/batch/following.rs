@@ -4,7 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use effects_core::{
-    Batch, BatchStep, Call, Fact, Outcome, RunId, Seed, StillRunning, Time, Widths,
+    Answer, Batch, BatchStep, Call, ErrorKind, Fact, Outcome, RunId, Seed, StillRunning, Time,
+    Widths,
 };
 use effects_testkit::{Life, Response, result_of};
 
@@ -44,6 +45,41 @@ fn a_follower_has_a_wait_of_its_own() {
     assert!(completed(world.outcome(second)) && completed(world.outcome(third)));
     assert!(world.ends[&first].0.since(start) <= seconds(601));
     assert!(world.ends[&second].0.since(start) <= seconds(804));
+}
+
+/// A leader that never saw the task cannot say that it is there, nor that it is not.
+#[test]
+fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower() {
+    for answer in [Response::new(502), Response::new(410), Response::html("no").status(403)] {
+        let mut world = World::new(0, Widths::default(), Life::endless());
+        let start = world.now();
+        let task = world.service.add_task("shared", start, Life::of_polls(0));
+        // More than there are looks in one wait; what is left over is the follower's.
+        world.service.on_poll(vec![answer.clone(); 110]);
+        let first = world.batch.attach(task.clone(), None, None, start);
+        world.until(start + seconds(500));
+        let second = world.batch.attach(task, None, None, world.now());
+        world.batch.feed_no_more();
+        world.finish();
+        assert!(matches!(world.outcome(first), Outcome::Broken(_)), "{:?}", world.outcome(first));
+        assert!(completed(world.outcome(second)), "{answer:?}: {:?}", world.outcome(second));
+    }
+}
+
+/// What the service says of a task is said of all who wait for it.
+#[test]
+fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
+    let barred = Response::json(r#"{"error":"Missing Token"}"#).status(401);
+    let mut world = World::new(0, Widths::default(), Life::endless());
+    let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
+    world.batch.feed_no_more();
+    world.service.on_poll([barred]);
+    world.finish();
+    assert_eq!(world.service.polls(), 1);
+    for run in runs {
+        let Outcome::Broken(broken) = world.outcome(run) else { panic!() };
+        assert_eq!(broken.kind, ErrorKind::KeyRefused);
+    }
 }
 
 /// One whose wait ends before its leader's has a last look of its own, and in time.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use effects_emulator::{Endpoint, ErrorBody, Fault, FaultPlan, FaultRule};
 
 use super::site::{Site, count, told};
 use crate::world::Ran;
@@ -22,6 +22,24 @@ fn a_refused_key_stops_it_at_once() {
     assert_eq!((site.results().len(), site.accepted_once()), (500, 0));
     assert!(batch["resume"].as_str().unwrap().starts_with("effects batch rows.csv --out out"));
     assert!(!ran.stdout.contains("another-key") && !ran.stderr.contains("another-key"));
+}
+
+#[test]
+fn one_page_of_a_firewall_stops_no_batch() {
+    for status in [401, 403] {
+        let page = || Fault::status_with(status, ErrorBody::Html, None);
+        let site = Site::with(
+            FaultPlan::none()
+                .with(FaultRule::on(Endpoint::Create, page()).nth(2))
+                .with(FaultRule::on(Endpoint::Task, page()).first(3)),
+        );
+        site.rows("rows.csv", 40);
+        let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(3));
+        assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (39, 1), "{batch}");
+        assert_eq!(batch["not_submitted"], 0);
+        site.batch("rows.csv", &[]).exits(0);
+        assert_eq!(site.accepted_once(), 40);
+    }
 }
 
 #[test]
