@@ -1,10 +1,9 @@
 //! Which gateway a command talks to, and under which key.
 
-use std::env;
 use std::fs;
 use std::time::Duration;
 
-use effects_client::{PaceFile, PaceFileError};
+use effects_client::{PaceFile, PaceFileError, base_url_of_the_environment};
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId, Uploads};
 use effects_emulator::{Emulator, StartError};
@@ -29,12 +28,11 @@ impl Place {
         if global.emulator {
             return Ok(Self::Inside);
         }
-        let url = global
-            .base_url
-            .clone()
-            .or_else(|| env::var(BASE_URL_VARIABLE).ok().filter(|url| !url.trim().is_empty()))
-            .unwrap_or_else(|| BaseUrl::DEFAULT.to_owned());
-        BaseUrl::parse(&url, global.allow_http)
+        let url = match &global.base_url {
+            Some(url) => Some(url.clone()),
+            None => base_url_of_the_environment()?,
+        };
+        BaseUrl::parse(url.as_deref().unwrap_or(BaseUrl::DEFAULT), global.allow_http)
             .map(Self::At)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))
     }
@@ -197,5 +195,3 @@ pub(crate) fn cannot_start(error: &StartError) -> Failure {
         _ => Failure::Error(Error::new(ErrorKind::Misconfigured, error.to_string())),
     }
 }
-
-const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";

@@ -1,6 +1,7 @@
 //! What the libraries tell `tracing`, on stderr: with `-v` as a log, without it their warnings alone.
 //! Keys never reach it.
 
+use std::env::VarError;
 use std::fmt::Debug;
 
 use effects_client::telemetry::WARNINGS;
@@ -38,7 +39,10 @@ fn filter(verbose: u8) -> Targets {
             Ok(targets) => return targets,
             Err(error) => say(&format!("RUST_LOG is not understood ({error}); -v is used")),
         },
-        _ => {}
+        Err(error @ VarError::NotUnicode(_)) => {
+            say(&format!("RUST_LOG is not understood ({error}); -v is used"));
+        }
+        Ok(_) | Err(VarError::NotPresent) => {}
     }
     match verbose {
         1 => ours(Level::INFO),

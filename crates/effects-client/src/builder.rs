@@ -1,6 +1,6 @@
 //! Settings: from code, from the environment, checked once before anything is sent.
 
-use std::env;
+use std::env::{self, VarError};
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use effects_core::pace::Pacer;
 use effects_core::{ApiKey, BaseUrl, Endpoint, Error, ErrorKind, Pace, Policy, Repeat, Uploads};
+use url::Url;
 
 use crate::telemetry;
 
@@ -78,8 +79,9 @@ pub trait BuildClient: Sized {
 /// Builds a client of either kind.
 #[must_use = "a builder makes a client when `build` is called"]
 pub struct ClientBuilder<C> {
-    api_key: Option<String>,
-    base_url: Option<String>,
+    /// As it was given; or why what the environment says cannot be read.
+    api_key: Result<Option<String>, Error>,
+    base_url: Result<Option<String>, Error>,
     allow_http: bool,
     policy: Policy,
     pacer: Pacer,
@@ -94,8 +96,8 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// A builder that reads nothing from the environment.
     pub fn new() -> Self {
         Self {
-            api_key: None,
-            base_url: None,
+            api_key: Ok(None),
+            base_url: Ok(None),
             allow_http: false,
             policy: Policy::default(),
             pacer: Pacer::new(),
@@ -108,25 +110,26 @@ impl<C: BuildClient> ClientBuilder<C> {
     }
 
     /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`) and the gateway of
-    /// `EFFECTS_BASE_URL`, as far as they are set; an empty variable counts as unset.
+    /// `EFFECTS_BASE_URL`, as far as they are set; an empty variable counts as unset. One that is not
+    /// UTF-8 is an error of [`build`](Self::build), unless what it says is given otherwise.
     pub fn from_env() -> Self {
-        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let key = KEY_VARIABLES.into_iter().map(variable).find(|key| *key != Ok(None));
         Self {
-            api_key: KEY_VARIABLES.into_iter().find_map(variable),
-            base_url: variable(BASE_URL_VARIABLE),
+            api_key: key.unwrap_or(Ok(None)),
+            base_url: base_url_of_the_environment(),
             ..Self::new()
         }
     }
 
     /// The key.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
+        self.api_key = Ok(Some(key.into()));
         self
     }
 
     /// The gateway, instead of [`BaseUrl::DEFAULT`].
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
+        self.base_url = Ok(Some(url.into()));
         self
     }
 
@@ -203,17 +206,17 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// # Errors
     ///
     /// [`ErrorKind::MissingKey`] without a key, [`ErrorKind::Misconfigured`] for a key, base URL,
-    /// time limit, proxy or certificate file that cannot be used.
+    /// environment variable, time limit, proxy or certificate file that cannot be used.
     pub fn build(self) -> Result<C, Error> {
         C::from_settings(self.settings()?)
     }
 
     fn settings(self) -> Result<Settings, Error> {
         let misconfigured = |message: String| Error::new(ErrorKind::Misconfigured, message);
-        let base = self.base_url.as_deref().unwrap_or(BaseUrl::DEFAULT);
-        let base = BaseUrl::parse(base, self.allow_http)
+        let base = self.base_url?;
+        let base = BaseUrl::parse(base.as_deref().unwrap_or(BaseUrl::DEFAULT), self.allow_http)
             .map_err(|error| misconfigured(error.to_string()))?;
-        let Some(key) = self.api_key else {
+        let Some(key) = self.api_key? else {
             return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY));
         };
         let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
@@ -227,6 +230,13 @@ impl<C: BuildClient> ClientBuilder<C> {
             if limit.is_zero() {
                 return Err(misconfigured(format!("{name} is 0 s: nothing could be exchanged")));
             }
+        }
+        if let Proxy::Url(proxy) = &self.proxy {
+            // A proxy may be given without a scheme. What an HTTP library reads another way would
+            // send the proxy's password elsewhere; so the URL is not repeated either.
+            let scheme = if proxy.contains("://") { "" } else { "http://" };
+            Url::parse(&format!("{scheme}{proxy}"))
+                .map_err(|error| misconfigured(format!("the proxy's URL is unusable: {error}")))?;
         }
         let ca_bundle = self.ca_bundle.map(|path| match std::fs::read(&path) {
             Ok(pem) => Ok(CaBundle { path, pem }),
@@ -259,9 +269,30 @@ impl<C: BuildClient> Default for ClientBuilder<C> {
 impl<C> fmt::Debug for ClientBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &self.base_url.as_ref().ok())
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+/// The gateway that `EFFECTS_BASE_URL` names, as far as it is set; an empty one counts as unset.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misconfigured`] when it is not UTF-8: whoever set it meant a gateway, and another must
+/// not get the key.
+pub fn base_url_of_the_environment() -> Result<Option<String>, Error> {
+    variable(BASE_URL_VARIABLE)
+}
+
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            let message = format!("the environment variable {name} is not UTF-8: set it anew");
+            Err(Error::new(ErrorKind::Misconfigured, message))
+        }
     }
 }
 
@@ -304,8 +335,16 @@ mod tests {
             key().request_timeout(Duration::ZERO),
             key().ca_bundle("/nowhere/ca.pem"),
             builder().api_key("two words"),
+            key().proxy(Proxy::Url("http://me:hunter2@proxy:99999".to_owned())),
+            key().proxy(Proxy::Url("proxy:99999".to_owned())),
+            key().proxy(Proxy::Url("http://[::1".to_owned())),
         ] {
-            assert_eq!(broken.build().unwrap_err().kind(), ErrorKind::Misconfigured);
+            let error = broken.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        for proxy in ["http://me:hunter2@proxy:8080", "proxy:8080", "socks5://proxy", "localhost"] {
+            assert!(key().proxy(Proxy::Url(proxy.to_owned())).build().is_ok(), "{proxy}");
         }
         assert!(key().base_url("http://example.com").allow_http(true).build().is_ok());
     }

@@ -26,7 +26,9 @@ pub mod telemetry;
 mod upload_cache;
 
 pub use backlog::Backlog;
-pub use builder::{BuildClient, CaBundle, ClientBuilder, Proxy, Settings};
+pub use builder::{
+    BuildClient, CaBundle, ClientBuilder, Proxy, Settings, base_url_of_the_environment,
+};
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
 pub use job::{Ended, Job, Work, unrecorded};

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::Scheme;
 use serde::{Deserialize, Serialize};
+use url::{ParseError, Url};
 
 use crate::task_id::TaskId;
 
@@ -46,7 +47,14 @@ impl BaseUrl {
             None => text.to_owned(),
         };
         let fail = |rule| Err(InvalidBaseUrl { given: shown.clone(), rule });
-        let Ok(uri) = text.trim().parse::<Uri>() else {
+        let text = text.trim();
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(error) => return fail(broken_rule(error)),
+        };
+        // The standard mends backslashes, line breaks and missing slashes, and other readers of URLs
+        // do not: what is read in two ways is no place to send a key to.
+        let Ok(uri) = text.parse::<Uri>() else {
             return fail("is not a URL: give https://host");
         };
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
@@ -63,16 +71,14 @@ impl BaseUrl {
             scheme if *scheme == Scheme::HTTP => false,
             _ => return fail("must begin with https://"),
         };
-        let host = authority.host().to_ascii_lowercase();
-        if host.is_empty() {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return fail("names no host");
-        }
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let origin = Origin { secure, host, port };
+        };
+        let origin = Origin { secure, host: host.to_owned(), port };
         if !secure && !allow_http && !origin.is_loopback() {
             return fail("would send the key in the clear: use https, or allow http on purpose");
         }
-        Ok(Self { origin, path: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Self { origin, path: url.path().trim_end_matches('/').to_owned() })
     }
 
     /// Its origin.
@@ -166,6 +172,26 @@ impl TryFrom<String> for Origin {
     }
 }
 
+/// What is wrong with a text that the URL standard does not take for a URL.
+pub(crate) fn broken_rule(error: ParseError) -> &'static str {
+    match error {
+        ParseError::InvalidPort => {
+            "has a port that is none: leave it out, or give a number from 0 to 65535"
+        }
+        ParseError::EmptyHost => "names no host",
+        ParseError::InvalidIpv4Address => {
+            "has a host that ends like an IPv4 address and is none: give four numbers from 0 to 255"
+        }
+        ParseError::InvalidIpv6Address => {
+            "has a host that begins like an IPv6 address and is none: write one as [2001:db8::1]"
+        }
+        ParseError::IdnaError | ParseError::InvalidDomainCharacter => {
+            "has a host with a character that no host has"
+        }
+        _ => "is not a URL: give https://host",
+    }
+}
+
 /// The text as one word of a shell. The service chooses its ids, and a person pastes them: nothing
 /// in one may act.
 fn shell_word(text: &str) -> Cow<'_, str> {
@@ -211,12 +237,26 @@ mod tests {
     }
 
     #[test]
+    fn a_port_or_an_address_that_cannot_be_is_named() {
+        for (text, named) in [
+            ("http://127.0.0.1:99999", "port"),
+            ("http://[::1/", "IPv6"),
+            ("http://127.0.0.1.9", "IPv4"),
+        ] {
+            let error = BaseUrl::parse(text, true).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
     fn only_this_machine_is_loopback() {
         for (host, loopback) in [
             ("localhost", true),
             ("api.localhost", true),
             ("127.9.9.9:1", true),
             ("[::1]", true),
+            ("[0:0::1]:8080", true),
+            ("127.1", true),
             ("localhost.example.com", false),
             ("127.0.0.1.example.com", false),
             ("notlocalhost", false),
@@ -239,6 +279,19 @@ mod tests {
             "https://x#y",
             "http://127.0.0.1.example.com",
             "http://x\u{7f}",
+            "https://h:65536",
+            "https://h:99999/",
+            "https://h:1e3",
+            "https://[::1/",
+            "https://[::g]",
+            "https://1.2.3.256",
+            "https://1.2.3.4.5",
+            "https://a|b",
+            "https:/h",
+            "https:h",
+            "https:\\\\h",
+            "https://bücher.example",
+            "https://h\n.example",
         ] {
             assert!(BaseUrl::parse(bad, false).is_err(), "{bad}");
         }

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::origin::broken_rule;
 
 /// The URL of the input picture (`image_input1`).
 ///
@@ -60,7 +63,11 @@ impl FromStr for Reference {
                 if !host.is_ascii() {
                     return fail("has a host outside ASCII: write it in punycode (xn--…)");
                 }
-                Ok(Self(percent_encoded(text).into()))
+                // It is kept as it was given: a row of a journal is known again by it.
+                match Url::parse(text) {
+                    Ok(_) => Ok(Self(percent_encoded(text).into())),
+                    Err(error) => fail(broken_rule(error)),
+                }
             }
             "data" if rest.starts_with("image/") && rest.contains(";base64,") => {
                 Ok(Self(text.into()))
@@ -140,6 +147,10 @@ mod tests {
             "HTTP://127.0.0.1:8080/x?y=z#f",
             "https://user:pw@example.com/a%20b.png",
             "data:image/png;base64,iVBORw0KGgo=",
+            "http://h:65535/x.png?a='b'|c#[d]",
+            "http://[2001:db8::1]:80/x.png",
+            "http://h/a/../b//c.png",
+            "http://my_bucket.example/x.png",
         ] {
             assert_eq!(good.parse::<Reference>().unwrap().as_str(), good);
         }
@@ -156,6 +167,13 @@ mod tests {
             "data:text/plain,hello",
             "https://:80/",
             "https://bücher.example/x.png",
+            "http://h:99999/",
+            "http://h:65536/x.png",
+            "http://h:port/x.png",
+            "http://[::1/",
+            "http://[fe80::g]/x.png",
+            "http://1.2.3.256/x.png",
+            "http://a^b/x.png",
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }

@@ -12,13 +12,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
+use url::Url;
 
 use crate::answer::{lost, not_sent, rejected};
 use crate::call::{AnswerBody, CallResult, Reply};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::format::ImageFormat;
-use crate::origin::{BaseUrl, Origin};
+use crate::origin::{BaseUrl, Origin, broken_rule};
 use crate::reference::Reference;
 use crate::trouble::Trouble;
 use crate::wire::uploaded_url;
@@ -231,10 +232,12 @@ pub fn storage_request(
 ///
 /// [`ErrorKind::Upload`] when the URL is none.
 pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Error> {
-    let uri = url.parse::<Uri>().map_err(|error| {
-        // The URL is a secret of its own: whoever has it may write there.
-        Error::new(ErrorKind::Upload, format!("the presigned URL cannot be read: {error}"))
-    })?;
+    // The URL is a secret of its own: whoever has it may write there.
+    let unusable = |why: &str| {
+        Error::new(ErrorKind::Upload, format!("the presigned URL cannot be used: it {why}"))
+    };
+    Url::parse(url).map_err(|error| unusable(broken_rule(error)))?;
+    let uri = url.parse::<Uri>().map_err(|error| unusable(&format!("cannot be read: {error}")))?;
     let mut request = Request::new(photo.bytes.clone());
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = uri;
@@ -358,6 +361,20 @@ mod tests {
         assert!(matches!(command, Uploads::Command(program) if program == "./put.sh"));
         assert!("command".parse::<Uploads>().is_err());
         assert!("s3".parse::<Uploads>().is_err());
+    }
+
+    #[test]
+    fn a_photo_goes_to_no_port_that_nobody_named() {
+        let base = BaseUrl::parse("https://example.com", false).unwrap();
+        let endpoint = Endpoint::new(base, crate::ApiKey::new("key-for-tests").unwrap());
+        let photo = photo("cat.png").unwrap();
+        for url in ["https://up.example:99999/put", "https://[::1/put"] {
+            let error = storage_request(&endpoint, Some(url), false, &photo).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            let error = presigned_request(url, &photo).unwrap_err();
+            assert!(!error.to_string().contains("up.example"), "{error}");
+        }
+        assert!(presigned_request("https://up.example:65535/put?sig=a", &photo).is_ok());
     }
 
     #[test]

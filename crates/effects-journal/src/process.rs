@@ -50,7 +50,10 @@ fn started(id: u32) -> Option<String> {
 }
 
 fn host() -> String {
-    let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
+    let named = |name| {
+        let named = std::env::var_os(name).filter(|name| !name.is_empty());
+        named.map(|name| name.to_string_lossy().into_owned())
+    };
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .ok()

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{IMAGE, Ran, World};
+use crate::world::{IMAGE, KEY, Ran, World};
 
 fn codes(object: &Value) -> Vec<&str> {
     let problems = object["problems"].as_array().unwrap();
@@ -84,6 +84,65 @@ fn a_place_that_cannot_be_written_is_found_before_anything_is_paid() {
     }
     assert_eq!(world.server.connections(), 0);
     assert_eq!(world.names(), ["folder"]);
+}
+
+/// A port that is none was once taken for the scheme's own, and the key went there.
+#[test]
+fn a_base_url_or_a_photo_that_no_url_standard_knows_is_refused_with_its_reason() {
+    let world = World::new();
+    for (url, named) in [
+        ("http://127.0.0.1:99999", "port"),
+        ("http://127.0.0.1:65536/", "port"),
+        ("http://[::1/", "IPv6"),
+        ("http://127.0.0.256", "IPv4"),
+    ] {
+        for command in [&["run", "glass_ball", IMAGE][..], &["status", "task-1"], &["resume"]] {
+            let ran = world.run(&[command, &["--base-url", url]].concat()).exits(2);
+            assert!(ran.stderr.contains(named) && ran.stderr.contains(url), "{ran:?}");
+        }
+        let mut command = world.bare(&["status", "task-1"]);
+        let ran = Ran::of(command.env("EFFECTS_BASE_URL", url)).exits(2);
+        assert!(ran.stderr.contains(named), "{ran:?}");
+        let ran = world.run(&["check", "glass_ball", url]).exits(2);
+        assert!(ran.stdout.contains(named) && ran.stdout.contains(url), "{ran:?}");
+        let uploads = format!("gateway={url}");
+        let run = ["run", "glass_ball", world.photo(), "--uploads", &uploads];
+        let ran = world.run(&run).exits(2);
+        assert!(ran.stderr.contains(named), "{ran:?}");
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_an_error_unless_something_else_is_given() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let odd = std::ffi::OsStr::from_bytes(b"http://127.0.0.1:9\xff");
+    let world = World::new();
+    for name in ["EFFECTS_BASE_URL", "EFFECTS_API_KEY", "VTRIX_API_KEY"] {
+        for command in [&["run", "glass_ball", IMAGE][..], &["status", "task-1"]] {
+            let mut command = world.bare(command);
+            if name == "EFFECTS_BASE_URL" {
+                command.env("EFFECTS_API_KEY", KEY);
+            } else {
+                command.env("EFFECTS_BASE_URL", world.server.base_url());
+            }
+            let ran = Ran::of(command.env(name, odd)).exits(2);
+            assert!(ran.stderr.contains(name) && ran.stderr.contains("UTF-8"), "{ran:?}");
+        }
+    }
+    assert_eq!(world.server.connections(), 0);
+
+    world.looks([world.completed(), world.completed()]);
+    let url = world.server.base_url();
+    let mut given = world.bare(&["status", "task-1", "--base-url", &url, "--api-key", KEY]);
+    given.env("EFFECTS_BASE_URL", odd).env("EFFECTS_API_KEY", odd);
+    Ran::of(&mut given).exits(0);
+    // The first key that is set is the one.
+    let mut first = world.command(&["status", "task-1", "-v"]);
+    let ran = Ran::of(first.env("VTRIX_API_KEY", odd).env("RUST_LOG", odd)).exits(0);
+    assert!(ran.stderr.contains("RUST_LOG is not understood"), "{ran:?}");
 }
 
 #[test]
