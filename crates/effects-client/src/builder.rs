@@ -4,6 +4,7 @@ use std::env::{self, VarError};
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::pace::Pacer;
@@ -32,6 +33,17 @@ pub struct Settings {
     pub ca_bundle: Option<CaBundle>,
     /// Whether http passes to other machines.
     pub allow_http: bool,
+}
+
+impl Settings {
+    /// The policy at this gateway, which links to pictures are resolved against.
+    pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
+        let here = self.endpoint.base();
+        if policy.gateway.as_ref() == Some(here) {
+            return policy;
+        }
+        Arc::new(Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) })
+    }
 }
 
 /// Through what to connect.
@@ -245,11 +257,11 @@ impl<C: BuildClient> ClientBuilder<C> {
             }
         });
         Ok(Settings {
-            endpoint: Endpoint::new(base, key),
+            endpoint: Endpoint::new(base.clone(), key),
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
             connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
-            policy: self.policy,
+            policy: Policy { gateway: Some(base), ..self.policy },
             pacer: self.pacer,
             uploads: self.uploads,
             proxy: self.proxy,

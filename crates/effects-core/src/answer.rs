@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::call::{AnswerBody, CallResult, Reply};
 use crate::error::{Cause, Error, ErrorKind};
+use crate::origin::BaseUrl;
 use crate::outcome::Broken;
 use crate::repair::repair;
 use crate::retry_after::retry_after;
@@ -311,15 +312,19 @@ impl Look {
 }
 
 impl Task {
-    /// Reads the answer to one look at a task, outside any run.
+    /// Reads the answer of a gateway to one look at a task, outside any run.
     ///
     /// # Errors
     ///
     /// What this one answer says: the task is not found, the look is refused, the service cannot be
     /// reached or understood. A run looks again after most of that.
-    pub fn read(task: &TaskId, result: &CallResult) -> Result<Self, Error> {
+    pub fn read(task: &TaskId, gateway: &BaseUrl, result: &CallResult) -> Result<Self, Error> {
         let (kind, trouble) = match Look::read(task, result.as_reply()) {
-            Look::Seen(task) => return Ok(*task),
+            Look::Seen(task) => {
+                let pictures = task.pictures.into_iter();
+                let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();
+                return Ok(Self { pictures, ..*task });
+            }
             Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
             Look::Barred(kind, trouble) | Look::Refused(kind, trouble) => (kind, trouble),
             Look::Again(trouble) => (kind_of(&trouble), trouble),

@@ -23,7 +23,9 @@ use crate::task_id::TaskId;
 /// assert!(BaseUrl::parse("http://example.com", true).is_ok());
 /// # Ok::<(), effects_core::InvalidBaseUrl>(())
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(into = "String")]
+#[serde(try_from = "String")]
 pub struct BaseUrl {
     origin: Origin,
     /// Without a slash at its end: empty for the root.
@@ -117,6 +119,27 @@ impl BaseUrl {
     }
 }
 
+impl BaseUrl {
+    /// A link of the gateway's, made whole.
+    pub(crate) fn join(&self, link: &str) -> Option<Url> {
+        Url::parse(&format!("{self}/")).and_then(|base| base.join(link)).ok()
+    }
+}
+
+impl From<BaseUrl> for String {
+    fn from(base: BaseUrl) -> Self {
+        base.to_string()
+    }
+}
+
+impl TryFrom<String> for BaseUrl {
+    type Error = InvalidBaseUrl;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text, true)
+    }
+}
+
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.path)
@@ -194,7 +217,7 @@ pub(crate) fn broken_rule(error: ParseError) -> &'static str {
 
 /// The text as one word of a shell. The service chooses its ids, and a person pastes them: nothing
 /// in one may act.
-fn shell_word(text: &str) -> Cow<'_, str> {
+pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@%+,".contains(c);
     if text.chars().all(plain) {
         return text.into();

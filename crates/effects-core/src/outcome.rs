@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Usage};
 use crate::error::ErrorKind;
+use crate::origin::shell_word;
 use crate::raw::RawJson;
 use crate::task::{ServiceError, Status};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::trouble::Trouble;
+use crate::wire::sent_output;
 
 /// How a run ends. [`into_result`](Self::into_result) makes an effect or an error of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -76,6 +78,7 @@ impl fmt::Display for Refused {
             ErrorKind::RateLimited => f.write_str("the service throttles")?,
             ErrorKind::Transport => f.write_str("the service cannot be reached")?,
             ErrorKind::BudgetExceeded => f.write_str("the budget does not allow it")?,
+            ErrorKind::NoPicture => f.write_str("the batch pays for nothing more")?,
             _ => f.write_str("the request was refused")?,
         }
         write!(f, " ({})", self.trouble)?;
@@ -104,7 +107,14 @@ pub struct Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == ErrorKind::NoPicture {
-            return write!(f, "task {} is completed but has no picture", self.task_id);
+            return write!(
+                f,
+                "task {} is completed, and no picture was found in what the service sent ({}); see all \
+                 of it with: effects status {} --json",
+                self.task_id,
+                sent_output(&self.raw),
+                shell_word(self.task_id.as_str())
+            );
         }
         write!(f, "task {} failed: ", self.task_id)?;
         match &self.error {

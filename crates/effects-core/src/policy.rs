@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
+use crate::origin::BaseUrl;
 use crate::pace::Pace;
 
 /// How a run behaves: plain data, compared, saved and sent like any other.
@@ -39,6 +40,10 @@ pub struct Policy {
     pub not_found_grace: Duration,
     /// The longest `Retry-After` that is believed; a longer one counts as this.
     pub retry_after_most: Duration,
+    /// The gateway, against which a link to a picture is resolved that is not whole (`/files/a.png`,
+    /// `//host/a.png`); without one, such a link is none. A client fills in its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<BaseUrl>,
 }
 
 impl Default for Policy {
@@ -51,6 +56,7 @@ impl Default for Policy {
             wait_timeout: Duration::from_secs(600),
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
+            gateway: None,
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Task {
     pub created_at: Option<Time>,
     /// How far it says it is, `0.0..=1.0`.
     pub progress: Option<f64>,
-    /// The pictures with a usable URL; of a completed task, usually one.
+    /// The pictures with a usable link; of a completed task, usually one.
     pub pictures: Vec<Picture>,
     /// What it cost.
     pub usage: Option<Usage>,

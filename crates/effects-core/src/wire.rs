@@ -277,50 +277,99 @@ fn without_key(picture: Picture, key: &ApiKey) -> Picture {
     }
 }
 
-/// `output` as groups or as one object, or `outputs` flat; items without a usable URL are skipped.
+/// The links of `output`, `outputs` and `content`: texts, objects with a `url`, groups of either with
+/// a `content`, in lists as deep as they come. Whether a link is usable, its gateway decides.
 fn read_pictures(task: &Object<'_>, id: &TaskId) -> Vec<Picture> {
-    let groups = task.get("output").map(one_or_many).unwrap_or_default();
-    let grouped =
-        groups.into_iter().filter_map(Object::read).flat_map(|group| match group.get("content") {
-            Some(content) => one_or_many(content),
-            None => Vec::new(),
-        });
-    let flat = task.get("outputs").map(one_or_many).unwrap_or_default();
-    grouped.chain(flat).filter_map(|item| read_picture(item, id)).collect()
+    let mut pictures = Vec::new();
+    for raw in OUTPUTS.iter().filter_map(|field| task.get(field)) {
+        gather_pictures(raw, id, &mut pictures);
+    }
+    pictures
 }
 
-fn read_picture(item: &RawValue, id: &TaskId) -> Option<Picture> {
-    let item = Object::read(item)?;
+fn gather_pictures(raw: &RawValue, id: &TaskId, pictures: &mut Vec<Picture>) {
+    match raw.get().as_bytes().first() {
+        Some(b'[') => {
+            for item in one_or_many(raw) {
+                gather_pictures(item, id, pictures);
+            }
+        }
+        Some(b'{') => {
+            let Some(item) = Object::read(raw) else { return };
+            match item.get("content") {
+                Some(content) if text_of(content).is_none() => {
+                    gather_pictures(content, id, pictures);
+                }
+                content => pictures.extend(read_picture(&item, content, id)),
+            }
+        }
+        Some(b'"') => {
+            let url = text_of(raw).filter(|text| is_link(text));
+            pictures.extend(url.map(|url| picture(id, &url)));
+        }
+        _ => {}
+    }
+}
+
+/// A picture by its `url`, or by a text that stands for its content.
+fn read_picture(item: &Object<'_>, content: Option<&RawValue>, id: &TaskId) -> Option<Picture> {
     let kind = item.text("type").unwrap_or_default().to_ascii_lowercase();
     if !matches!(kind.as_str(), "" | "image" | "image_url") {
         return None;
     }
-    let url = usable(item.text("url")?.trim());
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    if !matches!(scheme.as_deref(), Some("http" | "https")) || url.parse::<http::Uri>().is_err() {
-        return None;
-    }
+    let url = item.text("url").or_else(|| content.and_then(text_of))?;
     let size = item.text("size").or_else(|| item.text("file_size"));
-    let job_id = item.owned("jobId").or_else(|| item.owned("job_id"));
     Some(Picture {
-        task_id: id.clone(),
-        url,
         size: size.and_then(|size| size.parse().ok()),
-        job_id,
+        job_id: item.owned("jobId").or_else(|| item.owned("job_id")),
+        ..picture(id, Some(url).filter(|url| is_link(url))?.trim())
     })
 }
 
-/// The URL with the few characters encoded that no HTTP client sends: a picture that is paid for is
-/// not given up for a space in its name.
-fn usable(url: &str) -> String {
-    let mut usable = String::with_capacity(url.len());
-    for c in url.chars() {
+fn picture(id: &TaskId, url: &str) -> Picture {
+    Picture { task_id: id.clone(), url: url.trim().to_owned(), size: None, job_id: None }
+}
+
+/// Whether a text may be a link, so that one like `pending` is not resolved to a place at the gateway:
+/// it has a scheme, or begins at the root or in the folder, or ends as pictures do.
+fn is_link(text: &str) -> bool {
+    let text = text.trim();
+    if text.contains("://") {
+        return true;
+    }
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    let ends_as_one =
+        matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "webp" | "gif" | "avif"));
+    // A longer text that begins with a slash is a JPEG in base64.
+    text.len() <= MOST_OF_A_RELATIVE_LINK && (text.starts_with('/') || ends_as_one)
+}
+
+/// What an answer has where its pictures belong, for a person: a line, without the queries of links,
+/// which may be permissions.
+pub(crate) fn sent_output(raw: &RawJson) -> String {
+    let sent = Body::read(raw.as_str().as_bytes()).and_then(|read| {
+        let task = read.task_object();
+        OUTPUTS.iter().find_map(|field| task.get(field)).map(|raw| raw.get().to_owned())
+    });
+    let Some(sent) = sent else { return "no output".to_owned() };
+    let mut shown = String::new();
+    let mut in_query = false;
+    for c in sent.chars() {
         match c {
-            ' ' | '<' | '>' | '`' => usable.push_str(&format!("%{:02X}", u32::from(c))),
-            c => usable.push(c),
+            '?' if !in_query => {
+                in_query = true;
+                shown.push_str("?…");
+            }
+            '"' | '\\' | ' ' => {
+                in_query = false;
+                shown.push(c);
+            }
+            _ if in_query => {}
+            _ => shown.push(c),
         }
     }
-    usable
+    one_line(&shown)
 }
 
 /// A cost that cannot be read is no reason to lose it: it is kept as it was sent.
@@ -456,6 +505,11 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
     }
     vec![raw]
 }
+
+/// Where a task's pictures may stand.
+const OUTPUTS: [&str; 3] = ["output", "outputs", "content"];
+
+const MOST_OF_A_RELATIVE_LINK: usize = 2_048;
 
 /// What tells an envelope's `data` that is a task from other data.
 const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];

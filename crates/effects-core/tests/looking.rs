@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
 use effects_core::{
-    Backoff, ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step, Time, Why,
+    Backoff, BaseUrl, ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step,
+    Time, Why,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 
@@ -399,6 +400,117 @@ fn completed_with_an_error_beside_a_picture_is_completed_with_a_warning() {
     let mut scene = attached(Life::of_polls(0).ending_with(&fine));
     let Outcome::Completed(effect) = scene.outcome() else { panic!() };
     assert_eq!(effect.warning, None);
+}
+
+/// The pictures of a completed task with this output, at this gateway.
+fn pictures(gateway: Option<&str>, output: &str) -> Vec<String> {
+    let gateway = gateway.map(|url| BaseUrl::parse(url, false).unwrap());
+    let policy = Policy { gateway, ..policy() };
+    let fields = format!(r#""status":"completed",{output}"#);
+    match Scene::attached(policy, Life::of_polls(0).ending_with(&fields)).outcome() {
+        Outcome::Completed(effect) => {
+            assert!(effect.raw.as_str().contains(output), "the answer is kept as it was sent");
+            effect.pictures.into_iter().map(|picture| picture.url).collect()
+        }
+        Outcome::Failed(failed) if failed.kind == ErrorKind::NoPicture => Vec::new(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn links_to_pictures_are_resolved_against_the_gateway() {
+    let at = |base: &str, link: &str| {
+        let urls =
+            pictures(Some(base), &format!(r#""output":[{{"content":[{{"url":"{link}"}}]}}]"#));
+        urls.into_iter().next().unwrap_or_default()
+    };
+    for (base, link, url) in [
+        ("https://gw.test", "/files/a.png", "https://gw.test/files/a.png"),
+        ("https://gw.test:8443/proxy", "/files/a.png?s=1", "https://gw.test:8443/files/a.png?s=1"),
+        ("https://gw.test/proxy", "files/a.png", "https://gw.test/proxy/files/a.png"),
+        ("https://gw.test/proxy", "./a.webp?s=a/b", "https://gw.test/proxy/a.webp?s=a/b"),
+        ("https://gw.test", "//cdn.test/a.png", "https://cdn.test/a.png"),
+        ("http://127.0.0.1:9", "//cdn.test:81/a", "http://cdn.test:81/a"),
+        ("https://gw.test", "https://bücher.test/ü.png", "https://xn--bcher-kva.test/%C3%BC.png"),
+        ("https://gw.test", "//例え.test/a.png", "https://xn--r8jz45g.test/a.png"),
+        ("https://gw.test", "/an unencoded name.png", "https://gw.test/an%20unencoded%20name.png"),
+        // What every HTTP client takes as it is stays as it is: a signature may cover it.
+        (
+            "https://gw.test",
+            "HTTPS://Cdn.Test:443/a/../b.png?x='1'",
+            "HTTPS://Cdn.Test:443/a/../b.png?x='1'",
+        ),
+        ("https://gw.test", "https://cdn.test/a b<c>.png", "https://cdn.test/a%20b%3Cc%3E.png"),
+        // What is no link to a picture.
+        ("https://gw.test", "https://cdn.test:99999/a.png", ""),
+        ("https://gw.test", "https://[::1/a.png", ""),
+        ("https://gw.test", "file:///etc/passwd", ""),
+        ("https://gw.test", "data:image/png;base64,iVBORw0KGgo=", ""),
+        ("https://gw.test", "pending", ""),
+        ("https://gw.test", "n/a", ""),
+    ] {
+        assert_eq!(at(base, link), url, "{link}");
+    }
+    // Whoever knows no gateway cannot resolve anything.
+    let output = |link: &str| format!(r#""output":[{{"content":[{{"url":"{link}"}}]}}]"#);
+    assert_eq!(pictures(None, &output("/a.png")), [""; 0]);
+    assert_eq!(pictures(None, &output("//cdn.test/a.png")), [""; 0]);
+    assert_eq!(pictures(None, &output("https://cdn.test/a.png")), ["https://cdn.test/a.png"]);
+}
+
+#[test]
+fn links_stand_as_texts_or_in_objects_wherever_an_output_has_them() {
+    let (one, two) = ("https://cdn.test/1.png", "https://gw.test/2.png");
+    for output in [
+        r#""output":["https://cdn.test/1.png","/2.png"]"#,
+        r#""output":[{"content":["https://cdn.test/1.png","/2.png"]}]"#,
+        r#""output":[{"content":"https://cdn.test/1.png"},{"content":["/2.png"]}]"#,
+        r#""output":[["https://cdn.test/1.png"],[{"url":"/2.png"}]]"#,
+        r#""output":{"content":["https://cdn.test/1.png","2.png"]}"#,
+        r#""output":[{"type":"image","url":"https://cdn.test/1.png"},{"url":"/2.png"}]"#,
+        r#""outputs":["https://cdn.test/1.png","/2.png"]"#,
+        r#""output":"https://cdn.test/1.png","outputs":"/2.png""#,
+        r#""content":["https://cdn.test/1.png",{"url":"/2.png"}]"#,
+    ] {
+        assert_eq!(pictures(Some("https://gw.test"), output), [one, two], "{output}");
+    }
+    let jpeg = format!(r#""output":["/9j/{}"]"#, "A".repeat(5_000));
+    for output in [
+        r#""output":["done","see https for more."]"#,
+        r#""output":[{"type":"text","content":"/a.png"}]"#,
+        r#""output":[{"content":[{"type":"video","url":"/a.png"}]}]"#,
+        r#""output":[[[]],{},"",null,7,true]"#,
+        jpeg.as_str(),
+    ] {
+        assert_eq!(pictures(Some("https://gw.test"), output), [""; 0], "{output}");
+    }
+}
+
+#[test]
+fn completed_without_a_picture_says_what_was_sent_and_how_to_see_it() {
+    let said = |fields: &str| {
+        let error = attached(Life::of_polls(0).ending_with(fields)).error();
+        assert_eq!(error.kind(), ErrorKind::NoPicture);
+        error.to_string()
+    };
+    let long = format!(r#""status":"completed","output":[{{"content":"{}"}}]"#, "no ".repeat(999));
+    for (fields, sent) in [
+        (
+            r#""status":"completed","output":[{"content":[{"image":"x"}]}]"#,
+            r#"[{"content":[{"image":"x"}]}]"#,
+        ),
+        (r#""status":"completed","outputs":"soon""#, r#""soon""#),
+        (r#""status":"completed""#, "no output"),
+        (r#""status":"completed","output":null"#, "no output"),
+        (long.as_str(), "no no no"),
+        // A link can be a permission.
+        (r#""status":"completed","output":["ftp://x/y?sig=s3cr3t#a"]"#, r#"["ftp://x/y?…"]"#),
+    ] {
+        let message = said(fields);
+        assert!(message.contains(sent) && !message.contains("s3cr3t"), "{message}");
+        assert!(message.contains(&format!("effects status {TASK} --json")), "{message}");
+        assert!(message.len() < 500, "{message}");
+    }
 }
 
 #[test]

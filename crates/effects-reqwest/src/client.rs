@@ -66,7 +66,8 @@ impl Client {
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
     #[must_use]
     pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
-        Self { policy: policy.into(), ..self.clone() }
+        let policy = self.shared.settings.policy_here(policy.into());
+        Self { policy, ..self.clone() }
     }
 
     /// The same client with a journal: no submission leaves before its intent is in it, no poll

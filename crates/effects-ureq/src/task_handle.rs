@@ -59,7 +59,7 @@ impl TaskHandle {
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
             let result = shared.transport.send(&call);
-            let error = match Task::read(&self.id, &result) {
+            let error = match Task::read(&self.id, self.client.base_url(), &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,
             };

@@ -20,13 +20,17 @@ pub fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// A task that is seen running, then like this. `PICTURE` stands for the URL of the picture.
+/// A task that is seen running, then like this. `PICTURE` stands for the URL of the picture, `BARE` for
+/// the same without its scheme, and `/ball.png` is the picture at the gateway.
 fn completes(name: &'static str, body: &str) -> Scenario {
     let body = body.replace("TASK", TASK);
     Scenario::new(name, move |world| {
         world.creates([world.accepted()]);
         world.looks([world.running()]);
-        world.looks([Response::json(body.replace("PICTURE", &world.picture_url()))]);
+        let (url, at_the_gateway) = (world.picture_url(), [world.served(), world.served()]);
+        let body = body.replace("PICTURE", &url).replace("BARE", url.trim_start_matches("http:"));
+        world.looks([Response::json(body)]);
+        world.gateway.on("GET", "/ball.png", at_the_gateway);
     })
     .looks(2)
 }
@@ -100,6 +104,20 @@ fn outputs() -> Vec<Scenario> {
                 assert_eq!(effect.pictures[0].job_id.as_deref(), Some("7"));
             }),
         with("two pictures", r#""output":[{"content":[{"type":"image","url":"PICTURE"},{"type":"image","url":"PICTURE"}]}]"#)
+            .then(|witness| assert_eq!(witness.ended.pictures.len(), 2)),
+        with("output as a list of links", r#""output":["PICTURE","PICTURE"]"#)
+            .then(|witness| assert_eq!(witness.ended.pictures.len(), 2)),
+        with("output as a link", r#""output":"PICTURE""#),
+        with("content as a list of links", r#""output":[{"content":["PICTURE"]}]"#),
+        with("outputs as a list of links", r#""outputs":["PICTURE"]"#),
+        with("content with a link from the root", r#""output":[{"content":[{"type":"image","url":"/ball.png"}]}]"#)
+            .then(|witness| {
+                let effect = witness.ended.effect.as_ref().expect("it is completed");
+                assert_eq!(effect.pictures[0].url, witness.world.gateway.url("/ball.png"));
+            }),
+        with("content with a link from the folder", r#""output":[{"content":[{"url":"ball.png"}]}]"#),
+        with("content with a link without a scheme", r#""output":[{"content":[{"url":"BARE"}]}]"#),
+        with("output as links that are not whole", r#""output":["/ball.png","BARE"]"#)
             .then(|witness| assert_eq!(witness.ended.pictures.len(), 2)),
         completes("in an envelope", r#"{"code":0,"message":"ok","data":{"id":"TASK","status":"completed","output":[{"content":[{"url":"PICTURE"}]}]}}"#),
         completes("without an id", r#"{"status":"completed","output":[{"content":[{"url":"PICTURE"}]}]}"#),

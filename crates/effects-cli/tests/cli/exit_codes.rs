@@ -79,11 +79,32 @@ fn tasks_without_a_picture_exit_4_with_their_id() {
 
     let world = World::new();
     world.accepts();
-    world.looks([Response::json(r#"{"id":"task-1","status":"completed","output":[]}"#)]);
-    ends(&world, &RUN, ErrorKind::NoPicture);
+    world.looks([Response::json(r#"{"id":"task-1","status":"completed","output":[{"img":1}]}"#)]);
+    let ran = ends(&world, &RUN, ErrorKind::NoPicture);
+    assert!(ran.stderr.contains(r#"[{"img":1}]"#), "{ran:?}");
+    assert!(ran.stderr.contains("effects status task-1 --json"), "{ran:?}");
 
     let world = World::new();
     ends(&world, &["status", "task-1"], ErrorKind::TaskNotFound);
+}
+
+#[test]
+fn a_link_that_is_not_whole_is_the_gateways_and_is_shown_whole() {
+    let world = World::new();
+    let done = || {
+        Response::json(r#"{"id":"task-1","status":"completed","output":["/out.png"]}"#.to_owned())
+    };
+    world.accepts();
+    world.looks([done(), done()]);
+    world.serves_picture();
+    world.run(&RUN).exits(0);
+    assert_eq!(world.names(), ["glass_ball-task-1.png"]);
+    let status = world.run(&["status", "task-1", "--json"]).exits(0).object();
+    assert_eq!(status["pictures"][0]["url"], world.server.url("/out.png"));
+    assert_eq!(status["raw"]["output"][0], "/out.png");
+    // The key was for the looks alone.
+    let fetched = world.server.requests().into_iter().find(|seen| seen.path() == "/out.png");
+    assert_eq!(fetched.unwrap().header("authorization"), None);
 }
 
 #[test]

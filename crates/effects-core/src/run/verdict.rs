@@ -1,7 +1,7 @@
 //! What ends a wait: the service's last word on a task.
 
 use super::Core;
-use crate::effect::{Effect, Usage};
+use crate::effect::{Effect, Picture, Usage};
 use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::outcome::{Failed, Outcome};
@@ -10,7 +10,10 @@ use crate::task_id::TaskId;
 
 /// The end the service's answer spells, if it does.
 pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {
-    let has_picture = !task.pictures.is_empty();
+    let gateway = core.policy.gateway.as_ref();
+    let pictures: Vec<Picture> =
+        task.pictures.iter().filter_map(|picture| picture.clone().at(gateway)).collect();
+    let has_picture = !pictures.is_empty();
     let completed = match &task.status {
         Some(status) if !status.is_final() => return None,
         // Without a word, a picture speaks for itself.
@@ -33,7 +36,7 @@ pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outco
         }
         return Some(Outcome::Completed(Box::new(Effect {
             task_id: id.clone(),
-            pictures: task.pictures.clone(),
+            pictures,
             usage: task.usage.clone().unwrap_or_default(),
             metadata: task.metadata.clone(),
             warning: task.error.clone(),

@@ -207,5 +207,6 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
         wait_timeout: times.1,
         not_found_grace: times.2,
         retry_after_most: times.3,
+        gateway: None,
     })
 }
