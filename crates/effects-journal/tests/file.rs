@@ -213,12 +213,14 @@ fn a_cost_that_no_picture_has_is_not_known_any_more_and_adds_nothing() {
         ["0.03", "-0.02", "70000000000000000000000000000", "10000.01", "10000"].iter().enumerate()
     {
         let (row, number) = (row(&format!("cat{number}")), number + 1);
-        let sql = "INSERT INTO rows (identity, origin, template, image, likeness, state, task, begun,
+        let sql =
+            "INSERT INTO rows (identity, origin, template, image, likeness, state, task, begun,
                 changed)
             VALUES (?1, 'https://cloud.vtrix.ai', 'glass_ball', ?2, ?3, 'completed', ?4, 1, 2)";
         let (identity, likeness) = (row.identity.as_bytes(), row.likeness.as_bytes());
         database.execute(sql, rusqlite::params![identity, row.image, likeness, number]).unwrap();
-        let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?1, 1, 2, ?2)";
+        let sql =
+            "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?1, 1, 2, ?2)";
         database.execute(sql, rusqlite::params![number, cost]).unwrap();
     }
     drop(database);

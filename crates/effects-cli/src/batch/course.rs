@@ -52,7 +52,8 @@ struct State {
     in_hand: HashMap<usize, InHand>,
     drawn: usize,
     halted: bool,
-    /// The budget is used up: what a submission is told.
+    /// Nothing more is paid for, since the budget is used up or no picture comes: what a submission is
+    /// told.
     broke: Option<Error>,
     /// Photos that are being uploaded.
     uploading: HashSet<PathBuf>,
@@ -183,12 +184,12 @@ impl Course {
         self.lock().halted
     }
 
-    /// The budget is used up.
+    /// Nothing more is paid for.
     pub(crate) fn set_broke(&self, error: &Error) {
         self.lock().broke.get_or_insert_with(|| error.clone());
     }
 
-    /// What a submission is told whose budget is used up.
+    /// What a submission is told where nothing more is paid for.
     pub(crate) fn broke(&self) -> Option<Error> {
         self.lock().broke.clone()
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use effects_client::{Ended, Ending};
-use effects_core::{Cause, Effect, Error, ErrorKind, Event, JournalError};
+use effects_core::{Cause, Effect, Error, ErrorKind, Event, JournalError, Refused};
 use effects_ureq::RunMany;
 
 use super::course::{Course, Wake};
@@ -62,8 +62,10 @@ fn end(course: &Course, in_hand: InHand, result: Result<Effect, Error>) {
     if may_renew(course, &in_hand, &error) {
         return renew(course, in_hand, &error);
     }
-    if error.kind() == ErrorKind::BudgetExceeded {
-        // Nothing comes back of a budget that is used up: the rest need not be prepared.
+    if let Cause::Refused(Refused { kind, .. }) = error.cause()
+        && matches!(kind, ErrorKind::BudgetExceeded | ErrorKind::NoPicture)
+    {
+        // A batch that pays for nothing more does not begin again: the rest need not be prepared.
         course.set_broke(&error);
     }
     if ends_all(&error) {

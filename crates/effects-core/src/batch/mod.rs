@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, CallId, CallResult, Reply};
 use crate::entry::{Entry, EntryId};
+use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::journal::Admission;
 use crate::outcome::{Detached, Outcome};
@@ -46,6 +47,9 @@ use timers::Timers;
 use turns::Turns;
 
 /// Drives many runs at once.
+///
+/// Three tasks in a row that are completed without a picture end what it pays for: rows that are not
+/// submitted yet are then refused, once nothing is under way that may bring a picture after all.
 ///
 /// The driver steps it as it would a run. [`BatchStep::Hungry`] asks for more rows, so that a
 /// manifest is never read whole; [`feed_no_more`](Self::feed_no_more) says that there are none.
@@ -82,6 +86,8 @@ pub struct Batch {
     posting: u32,
     /// Runs that may wait for their budget.
     unaffordable: Vec<RunId>,
+    /// Tasks that were completed without a picture since the last one with one.
+    pictureless: u32,
     fed: bool,
     asked: bool,
 }
@@ -143,6 +149,7 @@ impl Batch {
             active: 0,
             posting: 0,
             unaffordable: Vec::new(),
+            pictureless: 0,
             fed: false,
             asked: false,
         }
@@ -441,6 +448,13 @@ impl Batch {
         self.active -= u32::from(slot.active);
         self.posting -= u32::from(slot.posting);
         self.asked = false;
+        match &outcome {
+            Outcome::Completed(_) => self.pictureless = 0,
+            Outcome::Failed(failed) if failed.kind == ErrorKind::NoPicture => {
+                self.pictureless = self.pictureless.saturating_add(1);
+            }
+            _ => {}
+        }
         let waited = slot.run.as_ref().is_some_and(|run| self.now >= run.deadline());
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
             self.kinds.learn(slot.kind, observation);

@@ -55,8 +55,7 @@ impl Batch {
         } else {
             (ErrorKind::Transport, "others were submitting for the whole of the wait")
         };
-        let trouble = Trouble::NotSent { reason: reason.to_owned() };
-        self.finish(index, Outcome::Refused(Refused { kind, trouble, attempts: 0 }))
+        self.refuse(index, kind, reason.to_owned())
     }
 
     pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
@@ -94,7 +93,10 @@ impl Batch {
         while self.posting < self.throttle.width(self.widths.submissions, self.now) {
             let index = match next(&mut self.turns.retries, &self.slots) {
                 Some(again) => again,
-                None => self.admit()?,
+                None => match self.admit()? {
+                    Ok(index) => index,
+                    Err(refused) => return Some(refused),
+                },
             };
             if let Some(step) = self.step_run(index) {
                 return Some(step);
@@ -137,14 +139,33 @@ impl Batch {
         }
     }
 
-    /// The first submission of a run that has room.
-    fn admit(&mut self) -> Option<u32> {
+    /// The first submission of a run that has room; or its end, where nothing more is paid for.
+    fn admit(&mut self) -> Option<Result<u32, BatchStep>> {
         if self.active >= self.width_of_tasks() {
             return None;
         }
         let index = next(&mut self.turns.fresh, &self.slots)?;
+        if self.pictureless >= MOST_PICTURELESS {
+            // What is under way may bring a picture after all.
+            if self.active > 0 {
+                let ticket = self.slots.ticket(index);
+                self.turns.fresh.push_front(ticket);
+                return None;
+            }
+            let reason = format!(
+                "the last {} completed tasks had no picture that can be found",
+                self.pictureless
+            );
+            return Some(Err(self.refuse(index, ErrorKind::NoPicture, reason)));
+        }
         self.activate(index);
-        Some(index)
+        Some(Ok(index))
+    }
+
+    /// Ends a run whose submission may not leave.
+    fn refuse(&mut self, index: u32, kind: ErrorKind, reason: String) -> BatchStep {
+        let trouble = Trouble::NotSent { reason };
+        self.finish(index, Outcome::Refused(Refused { kind, trouble, attempts: 0 }))
     }
 
     /// How many looks may leave now; if none, when to ask again.
@@ -209,5 +230,8 @@ fn next(queue: &mut VecDeque<Ticket>, slots: &Slots) -> Option<u32> {
 
 /// The shortest time there is.
 const TICK: Duration = Duration::from_millis(1);
+/// So many tasks in a row that are completed without a picture are paid for; the service's answers have
+/// changed then, and each further one would be paid for in vain.
+const MOST_PICTURELESS: u32 = 3;
 /// How many that wait to look are compared for each look that is scarce.
 const DRAWS: usize = 128;

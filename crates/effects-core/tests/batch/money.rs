@@ -1,8 +1,9 @@
 //! What a batch may spend, counted by the store that its runs are rows of.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use effects_core::{Outcome, Policy, Repeat, RowNumber, Time, Widths};
+use effects_core::{ErrorKind, Outcome, Policy, Repeat, RowNumber, Time, Widths};
 use effects_testkit::{Fate, Life, Response};
 use rust_decimal::Decimal;
 
@@ -170,6 +171,74 @@ fn a_run_that_left_without_a_task_gives_its_reservation_back() {
     world.batch.detach(world.now());
     world.finish();
     assert!(world.scope().reserved.is_zero());
+}
+
+/// Pictures that nobody can find are paid for all the same.
+#[test]
+fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() {
+    let odd = || Life::of_polls(1).ending_with(r#""status":"completed","output":[{"image":"x"}]"#);
+    let refused = |outcome: &Outcome| {
+        let refused = matches!(outcome, Outcome::Refused(it) if it.kind == ErrorKind::NoPicture);
+        assert!(refused || matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        refused
+    };
+    for (tasks, made) in [(1, 3), (2, 4), (5, 7)] {
+        let widths = Widths { submissions: tasks, tasks, ..Widths::default() };
+        let mut world = World::new(40, widths, odd());
+        world.finish();
+        let paid = world.service.tasks_made();
+        assert!(paid >= 3 && paid <= made, "{paid} with {tasks} at once");
+        assert_eq!(world.count(refused), 40 - paid);
+    }
+    let said = |outcome: Outcome| outcome.into_result().unwrap_err().to_string();
+    let mut world = World::new(9, Widths { tasks: 1, ..Widths::default() }, odd());
+    world.finish();
+    let last = world.ends.values().next_back().unwrap().1.clone();
+    assert!(said(last.clone()).contains("nothing is billed"), "{}", said(last));
+
+    // A picture between them is a sign that all is well, and a failure none of either.
+    let (done, failed) = (|| completion("[\"https://x/y\"]"), || Fate::from(failure()));
+    let bare = || completion("[]");
+    let mut world = World::new(12, Widths { tasks: 1, ..Widths::default() }, Life::of_polls(0));
+    world.service.on_submit([
+        bare(),
+        bare(),
+        done(),
+        bare(),
+        bare(),
+        done(),
+        bare(),
+        failed(),
+        bare(),
+        failed(),
+        bare(),
+    ]);
+    world.finish();
+    assert_eq!((world.service.submissions(), world.count(completed)), (11, 2));
+}
+
+/// A task that is completed when it is made, with this output.
+fn completion(output: &str) -> Fate {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let id = MADE.fetch_add(1, Ordering::Relaxed);
+    Response::json(format!(r#"{{"id":"odd-{id}","status":"completed","output":{output}}}"#)).into()
+}
+
+fn failure() -> Response {
+    Response::json(r#"{"id":"bad","status":"failed","error":{"code":"3009095"}}"#)
+}
+
+/// A task that is followed costs nothing, whatever the batch has seen.
+#[test]
+fn tasks_that_are_paid_for_are_followed_however_few_pictures_there_were() {
+    let odd = Life::of_polls(1).ending_with(r#""status":"completed","output":[]"#);
+    let mut world = World::new(8, Widths { tasks: 1, ..Widths::default() }, odd);
+    while world.count(|outcome| matches!(outcome, Outcome::Refused(_))) == 0 {
+        assert!(world.step(), "nothing is refused");
+    }
+    let run = world.attach("older", Duration::ZERO, Life::of_polls(2));
+    world.finish();
+    assert!(completed(world.outcome(run)));
 }
 
 /// The wait of a run that has to wait for its budget begins with its first attempt.

@@ -43,6 +43,23 @@ fn one_page_of_a_firewall_stops_no_batch() {
 }
 
 #[test]
+fn a_batch_whose_pictures_cannot_be_found_pays_for_a_few_and_no_more() {
+    let bare = FaultRule::on(Endpoint::Create, Fault::NoUrl);
+    let site = Site::with(FaultPlan::none().with(bare));
+    site.rows("rows.csv", 200);
+    let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--in-flight", "4"]).exits(4));
+    let paid = site.accepted_once();
+    assert!((3..=7).contains(&paid), "{paid} of {batch}");
+    assert_eq!(count(&rows, "failed") as u64, paid);
+    let refused: Vec<_> = rows.iter().filter(|row| row["status"] == "refused").collect();
+    assert_eq!(refused.len() as u64, 200 - paid);
+    for row in refused {
+        assert_eq!(row["error"]["kind"], "no_picture", "{row}");
+        assert!(row["error"]["message"].as_str().unwrap().contains("nothing is billed"), "{row}");
+    }
+}
+
+#[test]
 fn without_credit_nothing_more_is_tried_and_what_is_paid_for_is_fetched() {
     let site = Site::with(FaultPlan::none().balance("0.30".parse().unwrap()));
     site.rows("rows.csv", 200);
