@@ -60,8 +60,7 @@ impl PlainPolicy {
             wait_timeout: span("wait_timeout", self.wait_timeout)?,
             not_found_grace: span("not_found_grace", self.not_found_grace)?,
             retry_after_most: span("retry_after_most", self.retry_after_most)?,
-            // The client's own.
-            gateway: None,
+            ..Policy::default()
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use effects_core::{Clock, Time, Timeline};
+use effects_core::{Clock, Outage, Time, Timeline};
 
 /// The machine's clock as a [`Timeline`]: it survives a suspended laptop and never runs back.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ struct Shared {
     stopped: Mutex<bool>,
     changed: Condvar,
     submitting: AtomicBool,
+    outage: Mutex<Option<Outage>>,
 }
 
 impl Stopper {
@@ -68,6 +69,16 @@ impl Stopper {
     /// Notes that a submission leaves, or that its answer is dealt with. For clients.
     pub fn set_submitting(&self, submitting: bool) {
         self.0.submitting.store(submitting, Ordering::SeqCst);
+    }
+
+    /// Why the batch holds its submissions back; `None` as long as the gateway answers them.
+    pub fn outage(&self) -> Option<Outage> {
+        *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes why submissions are held back. For clients.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     }
 
     /// Sleeps, but no longer than until somebody says stop.

@@ -167,7 +167,7 @@ mod wire;
 
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use backoff::Backoff;
-pub use batch::{Batch, BatchStep, RunId, Widths};
+pub use batch::{Batch, BatchStep, Outage, OutageFailure, RunId, Widths};
 pub use call::{Answer, Call, CallId, CallResult, Exchange};
 pub use code::{Fault, ServiceCode};
 pub use download::{Download, DownloadStep, Receiver};

@@ -44,6 +44,10 @@ pub struct Policy {
     /// `//host/a.png`); without one, such a link is none. A client fills in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<BaseUrl>,
+    /// How many submissions in a row may be of unknown outcome before a batch pauses for half a
+    /// minute and then sends one as a probe; if its outcome is unknown too, the batch submits
+    /// nothing more. At least 1.
+    pub unknown_in_a_row: u32,
 }
 
 impl Default for Policy {
@@ -57,6 +61,7 @@ impl Default for Policy {
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
             gateway: None,
+            unknown_in_a_row: 3,
         }
     }
 }

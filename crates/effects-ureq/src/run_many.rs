@@ -15,7 +15,7 @@ use effects_client::{
 };
 use effects_core::{
     Admission, Batch, BatchStep, Call, CallId, CallResult, Effect, Entry, Error, Journal,
-    JournalError, Outcome, RowEnd, RunId, Time, Transport, Widths,
+    JournalError, Outage, Outcome, RowEnd, RunId, Time, Transport, Widths,
 };
 use tracing::Span;
 
@@ -97,6 +97,8 @@ struct Driver {
     client: Client,
     batch: Batch,
     stopper: Stopper,
+    /// As the stopper was last told.
+    outage: Option<Outage>,
     detached: bool,
     tell: mpsc::Sender<Ended>,
     queue: Queue,
@@ -125,6 +127,7 @@ impl Driver {
             client: client.clone(),
             batch: batch.with_pacer(client.pacer().clone()),
             stopper,
+            outage: None,
             detached: false,
             tell,
             queue: Queue::default(),
@@ -146,6 +149,11 @@ impl Driver {
             let now = self.now();
             if self.stopper.is_stopped() && !std::mem::replace(&mut self.detached, true) {
                 self.batch.detach(now);
+            }
+            let outage = self.batch.outage();
+            if outage != self.outage {
+                self.outage = outage;
+                self.stopper.set_outage(outage);
             }
             if let Some(wished) = self.queue.wish() {
                 // The thread that draws ends only after the last job.

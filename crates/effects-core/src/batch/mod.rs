@@ -9,6 +9,7 @@
 //! for leave to submit (`turns.rs`) or to look. Two runs of one task share its looks
 //! (`following.rs`).
 
+mod circuit_breaker;
 mod following;
 mod kinds;
 mod slots;
@@ -38,6 +39,8 @@ use crate::task_id::TaskId;
 use crate::template::Template;
 use crate::time::Time;
 
+use circuit_breaker::CircuitBreaker;
+pub use circuit_breaker::{Outage, OutageFailure};
 use following::Following;
 use kinds::Kinds;
 pub use slots::RunId;
@@ -72,6 +75,7 @@ pub struct Batch {
     lots: Dice,
     now: Time,
     throttle: Throttle,
+    breaker: CircuitBreaker,
     kinds: Kinds,
     slots: Slots,
     timers: Timers,
@@ -139,6 +143,7 @@ impl Batch {
             lots: Seed::from(0).dice(),
             now,
             throttle: Throttle::new(now),
+            breaker: CircuitBreaker::new(now),
             kinds: Kinds::new(Pacer::new()),
             slots: Slots::default(),
             timers: Timers::default(),
@@ -196,6 +201,7 @@ impl Batch {
         let mut run = Run::submit(request, Arc::clone(&self.policy), seed, now);
         run.begin(now);
         let id = self.add(run);
+        self.slots.slot(id.index).at_once = true;
         self.activate(id.index);
         id
     }
@@ -318,6 +324,11 @@ impl Batch {
         self.kinds.pacer()
     }
 
+    /// Why it holds submissions back; `None` as long as the gateway answers them.
+    pub fn outage(&self) -> Option<Outage> {
+        self.breaker.outage()
+    }
+
     /// How many runs it has that are not over.
     pub fn live(&self) -> u32 {
         self.live
@@ -430,12 +441,18 @@ impl Batch {
         self.make_ready(index);
     }
 
-    /// Keeps the count of submissions in flight true to what the run says.
+    /// Keeps the count of submissions in flight true to what the run says, and notes how an attempt
+    /// ended.
     fn note_posting(&mut self, index: u32) {
         let slot = self.slots.slot(index);
         let posting = slot.run.as_ref().is_some_and(Run::is_posting);
         let before = std::mem::replace(&mut slot.posting, posting);
         self.posting = self.posting + u32::from(posting) - u32::from(before);
+        // A run that was begun at once is the business of the caller who waits for it.
+        let ended = before && !posting && !slot.at_once;
+        if let Some(run) = slot.run.as_ref().filter(|_| ended) {
+            self.breaker.note(run.attempt_end(), &self.policy, self.now);
+        }
     }
 
     /// A run is over: what it held is free, and what it saw is learnt.

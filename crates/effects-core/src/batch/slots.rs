@@ -37,6 +37,8 @@ pub(super) struct Slot {
     pub(super) active: bool,
     /// It has a submission in flight, from its intent on.
     pub(super) posting: bool,
+    /// A caller waits for its submission, so that nothing but the width holds it back.
+    pub(super) at_once: bool,
     /// Another run looks at its task for it.
     pub(super) follows: bool,
     /// Empty in a free slot.
@@ -77,7 +79,7 @@ impl Slots {
         slot.run = None;
         slot.generation = slot.generation.wrapping_add(1);
         slot.ticket = slot.ticket.wrapping_add(1);
-        (slot.active, slot.posting, slot.follows) = (false, false, false);
+        (slot.active, slot.posting, slot.at_once, slot.follows) = (false, false, false, false);
     }
 
     /// The index behind a handle, if that still counts.
@@ -134,6 +136,7 @@ impl Slot {
             kind: 0,
             active: false,
             posting: false,
+            at_once: false,
             follows: false,
             run: None,
         }

@@ -1,4 +1,4 @@
-//! Whose turn it is: submissions by width, looks by their rate.
+//! Whose turn it is: submissions by width and circuit breaker, looks by their rate.
 //!
 //! Nothing here may keep a run beyond its wait. One that begun and waits for leave has its timer at
 //! the end of its wait; then a submission is given up, and a look becomes the last one. Last looks go
@@ -8,16 +8,20 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::circuit_breaker::{Outage, Permission};
 use super::slots::{Slots, Ticket};
 use super::{Batch, BatchStep};
 use crate::error::ErrorKind;
 use crate::outcome::{Outcome, Refused};
+use crate::run::Run;
 use crate::time::Time;
 use crate::trouble::Trouble;
 
 /// Runs that wait for leave.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
+    /// To submit although the circuit breaker holds others back: a caller waits for each.
+    at_once: VecDeque<Ticket>,
     /// To submit again: they have room, so nobody who has none stands in their way.
     retries: VecDeque<Ticket>,
     /// To submit for the first time.
@@ -45,7 +49,11 @@ impl Batch {
             return Some(self.turn_never_came(index));
         }
         self.timers.set(index, deadline.max(self.now + TICK));
-        self.turns.retries.push_back(ticket);
+        if self.slots.slot(index).at_once {
+            self.turns.at_once.push_back(ticket);
+        } else {
+            self.turns.retries.push_back(ticket);
+        }
         None
     }
 
@@ -85,17 +93,24 @@ impl Batch {
         None
     }
 
-    /// Lets the next submission leave, if there is room for it.
+    /// Lets the next submission leave, if there is room for it and the gateway answers.
     pub(super) fn start_submission(&mut self) -> Option<BatchStep> {
         if self.now < self.throttle.until() {
             return None;
         }
         while self.posting < self.throttle.width(self.widths.submissions, self.now) {
-            let index = match next(&mut self.turns.retries, &self.slots) {
-                Some(again) => again,
-                None => match self.admit()? {
-                    Ok(index) => index,
-                    Err(refused) => return Some(refused),
+            let index = match next(&mut self.turns.at_once, &self.slots) {
+                Some(index) => index,
+                None => match self.breaker.pass(self.posting, self.now) {
+                    Permission::Later(_) => return None,
+                    Permission::Never(outage) => return self.refuse_all(outage),
+                    Permission::Granted => match next(&mut self.turns.retries, &self.slots) {
+                        Some(again) => again,
+                        None => match self.admit()? {
+                            Ok(index) => index,
+                            Err(refused) => return Some(refused),
+                        },
+                    },
                 },
             };
             if let Some(step) = self.step_run(index) {
@@ -103,6 +118,22 @@ impl Batch {
             }
         }
         None
+    }
+
+    /// Ends the next run that waits to submit and never will. One with an attempt of unknown outcome
+    /// ends as such, at its next step.
+    fn refuse_all(&mut self, outage: Outage) -> Option<BatchStep> {
+        loop {
+            let waiting = next(&mut self.turns.retries, &self.slots);
+            let index = waiting.or_else(|| next(&mut self.turns.fresh, &self.slots))?;
+            if self.slots.run(index).is_some_and(Run::is_in_doubt) {
+                self.let_go(index);
+                continue;
+            }
+            let trouble = Trouble::NotSent { reason: outage.to_string() };
+            let refused = Refused { kind: outage.kind(), trouble, attempts: 0 };
+            return Some(self.finish(index, Outcome::Refused(refused)));
+        }
     }
 
     /// Lets the look leave that is likeliest to see an end.
@@ -131,9 +162,11 @@ impl Batch {
 
     /// When somebody may have a turn who waits for time alone.
     pub(super) fn next_turn(&self) -> Option<Time> {
-        let waiting = !self.turns.retries.is_empty() || !self.turns.fresh.is_empty();
+        let rows = !self.turns.retries.is_empty() || !self.turns.fresh.is_empty();
+        let waiting = rows || !self.turns.at_once.is_empty();
         let pause = Some(self.throttle.until()).filter(|until| waiting && self.now < *until);
-        match (pause, self.turns.look_at) {
+        let outage = self.breaker.until(self.now).filter(|_| rows);
+        match (pause.max(outage), self.turns.look_at) {
             (Some(pause), Some(look)) => Some(pause.min(look)),
             (pause, look) => pause.or(look),
         }

@@ -21,9 +21,10 @@ mod written;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::Submission;
+use crate::answer::{Submission, kind_of};
 use crate::call::{Call, CallId, CallResult};
 use crate::entry::{Entry, EntryId, Fact};
+use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::journal::Admission;
 use crate::outcome::{Detached, Outcome, Unknown};
@@ -35,6 +36,7 @@ use crate::task::Task;
 use crate::task_id::TaskId;
 use crate::template::Template;
 use crate::time::Time;
+use crate::trouble::Trouble;
 
 use aside::Aside;
 use compact::MaybeTime;
@@ -303,6 +305,25 @@ impl Run {
         }
     }
 
+    /// Whether an attempt to submit may have made a task that is not known of.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.core.aside.doubt().is_some()
+    }
+
+    /// How the attempt to submit ended that was under way a moment ago.
+    pub(crate) fn attempt_end(&self) -> AttemptEnd {
+        match &self.state {
+            State::Submitting(submitting) => submitting.attempt_end(),
+            State::Waiting(_) | State::Taken => AttemptEnd::Answered,
+            State::Done(done) => match &done.outcome {
+                Outcome::Unknown(_) => AttemptEnd::Unknown,
+                Outcome::Refused(refused) => AttemptEnd::of_refusal(&refused.trouble),
+                Outcome::Detached(detached) if detached.task_id.is_none() => AttemptEnd::NotSent,
+                _ => AttemptEnd::Answered,
+            },
+        }
+    }
+
     /// Whether an attempt to submit is under way, from its intent to its answer.
     pub(crate) fn is_posting(&self) -> bool {
         matches!(&self.state, State::Submitting(submitting) if submitting.is_under_way())
@@ -312,6 +333,30 @@ impl Run {
     /// leave.
     pub fn is_submitting(&self) -> bool {
         matches!(&self.state, State::Submitting(submitting) if submitting.is_out())
+    }
+}
+
+/// How an attempt to submit ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AttemptEnd {
+    /// The gateway answered for good: with a task, or that there will be none.
+    Answered,
+    /// The gateway refused it for now.
+    RefusedForNow,
+    /// It never left.
+    NotSent,
+    /// It may have made a task.
+    Unknown,
+}
+
+impl AttemptEnd {
+    /// The end of an attempt that made no task.
+    fn of_refusal(trouble: &Trouble) -> Self {
+        match trouble {
+            Trouble::NotSent { .. } => Self::NotSent,
+            trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
+            _ => Self::Answered,
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::{Core, State, Step, Want, Why};
+use super::{AttemptEnd, Core, State, Step, Want, Why};
 use crate::answer::{Submission, kind_of, lost};
 use crate::call::{Call, CallId, CallResult, Exchange};
 use crate::entry::Fact;
@@ -71,6 +71,21 @@ impl Submitting {
 
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. } | Phase::Out { .. })
+    }
+
+    /// How the last attempt ended.
+    pub(super) fn attempt_end(&self) -> AttemptEnd {
+        match &self.phase {
+            Phase::Holding { trouble, .. } => match AttemptEnd::of_refusal(trouble) {
+                // Nothing that was answered for good is repeated.
+                AttemptEnd::Answered => AttemptEnd::Unknown,
+                end => end,
+            },
+            Phase::Intend
+            | Phase::Ready { .. }
+            | Phase::Out { .. }
+            | Phase::Unaffordable { .. } => AttemptEnd::NotSent,
+        }
     }
 
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {

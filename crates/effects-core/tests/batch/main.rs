@@ -9,6 +9,7 @@ mod joining;
 mod money;
 #[path = "../common/odd.rs"]
 mod odd;
+mod outage;
 mod properties;
 mod turns;
 mod widths;

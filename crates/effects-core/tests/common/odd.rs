@@ -199,14 +199,17 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     ];
     let repeat = prop_oneof![Just(Repeat::Never), Just(Repeat::Safe), Just(Repeat::Always)];
     let times = (millis(1..60_000), millis(0..120_000), millis(0..40_000), millis(0..90_000));
-    (pace, backoff(), repeat, times).prop_map(|(pace, retry, repeat, times)| Policy {
-        pace,
-        retry,
-        repeat,
-        request_timeout: times.0,
-        wait_timeout: times.1,
-        not_found_grace: times.2,
-        retry_after_most: times.3,
-        gateway: None,
+    (pace, backoff(), repeat, times, 0..5u32).prop_map(|(pace, retry, repeat, times, in_a_row)| {
+        Policy {
+            pace,
+            retry,
+            repeat,
+            request_timeout: times.0,
+            wait_timeout: times.1,
+            not_found_grace: times.2,
+            retry_after_most: times.3,
+            unknown_in_a_row: in_a_row,
+            gateway: None,
+        }
     })
 }

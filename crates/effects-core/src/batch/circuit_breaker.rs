@@ -1,0 +1,177 @@
+//! The circuit breaker of a batch: it holds submissions back while the gateway fails them all.
+//!
+//! A submission of unknown outcome may be billed, and a person has to find out what became of it. So
+//! after a few in a row none leaves for a while; then one goes as a probe. If its outcome is unknown
+//! too, nothing more is submitted. A gateway that refuses every submission for now is probed as
+//! well, with pauses that grow, until a whole wait has passed.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::ErrorKind;
+use crate::policy::Policy;
+use crate::run::AttemptEnd;
+use crate::time::Time;
+
+/// Why a batch holds its submissions back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outage {
+    /// What went wrong.
+    pub failure: OutageFailure,
+    /// Whether it is over for good: nothing more is submitted by this batch.
+    pub is_final: bool,
+}
+
+/// What goes wrong with every submission.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OutageFailure {
+    /// The outcomes of so many in a row are unknown.
+    Unknown(u32),
+    /// The gateway has been refusing each for now, for this long.
+    Throttled(Duration),
+}
+
+impl Outage {
+    /// The kind of error that a submission held back for good ends with.
+    pub fn kind(&self) -> ErrorKind {
+        match self.failure {
+            OutageFailure::Unknown(_) => ErrorKind::Transport,
+            OutageFailure::Throttled(_) => ErrorKind::RateLimited,
+        }
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pause = PAUSE.as_secs();
+        match (self.failure, self.is_final) {
+            (OutageFailure::Unknown(count), false) => write!(
+                f,
+                "the outcomes of {count} submissions in a row are unknown: none leaves for {pause} s, \
+                 then one to see whether the gateway answers again"
+            ),
+            (OutageFailure::Unknown(count), true) => write!(
+                f,
+                "the outcomes of {count} submissions in a row are unknown, the last one after a pause \
+                 of {pause} s: nothing more is submitted"
+            ),
+            (OutageFailure::Throttled(_), false) => f.write_str(
+                "the gateway refuses every submission for now: one at a time is tried, with pauses \
+                 that grow",
+            ),
+            (OutageFailure::Throttled(time), true) => write!(
+                f,
+                "the gateway has refused every submission for now, for {} s: nothing more is submitted",
+                time.as_secs()
+            ),
+        }
+    }
+}
+
+/// Decides whether a submission may leave, by what became of those before it.
+#[derive(Clone, Debug)]
+pub(super) struct CircuitBreaker {
+    /// Attempts of unknown outcome, and pauses for refusals, since the last answer that was neither.
+    unknown: u32,
+    pauses: u32,
+    /// When the first of those refusals came.
+    refused_since: Time,
+    /// No submission leaves before this time.
+    until: Time,
+    /// The attempt that is out, or was last, is a probe.
+    probing: bool,
+    outage: Option<Outage>,
+}
+
+/// Whether a submission may leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Permission {
+    /// It may.
+    Granted,
+    /// Not before this time, or before the probe that is out is answered.
+    Later(Time),
+    /// Never.
+    Never(Outage),
+}
+
+impl CircuitBreaker {
+    pub(super) fn new(now: Time) -> Self {
+        Self { unknown: 0, pauses: 0, refused_since: now, until: now, probing: false, outage: None }
+    }
+
+    /// What is wrong, if something is.
+    pub(super) fn outage(&self) -> Option<Outage> {
+        self.outage
+    }
+
+    /// Whether a submission may leave while `posting` others are out; the one that is let through
+    /// while something is wrong is the probe.
+    pub(super) fn pass(&mut self, posting: u32, now: Time) -> Permission {
+        match self.outage {
+            None => Permission::Granted,
+            Some(outage) if outage.is_final => Permission::Never(outage),
+            Some(_) if now < self.until => Permission::Later(self.until),
+            Some(_) if posting > 0 => Permission::Later(Time::MAX),
+            Some(_) => {
+                self.probing = true;
+                Permission::Granted
+            }
+        }
+    }
+
+    /// When a submission that waits may leave, if time alone keeps it.
+    pub(super) fn until(&self, now: Time) -> Option<Time> {
+        let held = self.outage.is_some_and(|outage| !outage.is_final) && now < self.until;
+        held.then_some(self.until)
+    }
+
+    /// An attempt to submit ended so; attempts count in the order of their ends.
+    pub(super) fn note(&mut self, end: AttemptEnd, policy: &Policy, now: Time) {
+        if self.outage.is_some_and(|outage| outage.is_final) {
+            return;
+        }
+        match end {
+            AttemptEnd::Answered => *self = Self::new(now),
+            // It says nothing of the gateway.
+            AttemptEnd::NotSent => {}
+            AttemptEnd::Unknown => self.note_unknown(policy.unknown_in_a_row.max(1), now),
+            AttemptEnd::RefusedForNow => self.note_refused(policy.wait_timeout, now),
+        }
+    }
+
+    fn note_unknown(&mut self, most: u32, now: Time) {
+        self.pauses = 0;
+        self.unknown = self.unknown.saturating_add(1);
+        let failed_probe = std::mem::take(&mut self.probing) && self.unknown > most;
+        if failed_probe || self.unknown >= most {
+            if self.unknown == most {
+                self.until = now + PAUSE;
+            }
+            let failure = OutageFailure::Unknown(self.unknown);
+            self.outage = Some(Outage { failure, is_final: failed_probe });
+        }
+    }
+
+    fn note_refused(&mut self, wait: Duration, now: Time) {
+        self.unknown = 0;
+        if self.pauses == 0 {
+            self.refused_since = now;
+        }
+        let time = now.since(self.refused_since);
+        // The answers to attempts that had left before the pause tell nothing new.
+        if self.pauses == 0 || self.probing {
+            self.pauses = self.pauses.saturating_add(1);
+            let pause = FIRST_PAUSE.saturating_mul(1 << (self.pauses - 1).min(16));
+            self.until = now + pause.min(LONGEST_PAUSE);
+        }
+        self.probing = false;
+        let failure = OutageFailure::Throttled(time);
+        self.outage = Some(Outage { failure, is_final: time >= wait });
+    }
+}
+
+/// How long nothing leaves after too many unknown outcomes in a row.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long nothing leaves after a refusal for now, the first time and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
