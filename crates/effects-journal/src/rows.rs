@@ -59,6 +59,8 @@ pub(crate) struct Columns {
     changed: u64,
     owner: Option<i64>,
     task: Option<TaskColumns>,
+    /// The costs of all its tasks.
+    costs: Option<String>,
 }
 
 struct TaskColumns {
@@ -105,6 +107,7 @@ impl Columns {
             changed: row.get(16)?,
             owner: row.get(17)?,
             task,
+            costs: row.get("costs")?,
         })
     }
 
@@ -116,6 +119,8 @@ impl Columns {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
         let holder = if held { desk.holder(self.owner)? } else { None };
         let standing = self.standing(desk, holder.is_some())?;
+        let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
+        let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
         let row = Row {
             identity: identity(&self.identity)?,
@@ -135,6 +140,7 @@ impl Columns {
             begun: Time::from_millis(self.begun),
             changed: Time::from_millis(self.changed),
             renewals: self.renewals,
+            paid,
             holder,
         })
     }
@@ -253,7 +259,8 @@ fn of_bytes(bytes: &[u8]) -> OsString {
 pub(crate) const SELECT: &str = "
     SELECT r.number, r.identity, r.origin, r.template, r.width, r.height, r.image, r.likeness,
         r.key, r.tag, r.target, r.state, r.attempts, r.reason, r.renewals, r.begun, r.changed,
-        r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message
+        r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message,
+        (SELECT group_concat(cost, ' ') FROM tasks WHERE row = r.number) AS costs
     FROM rows r LEFT JOIN tasks t ON t.number = r.task";
 
 const OWNER_GONE: &str = "its process is gone, and left no answer behind";

@@ -140,6 +140,32 @@ fn costs_add_up_to_the_digit_by_template_tag_and_day() {
 }
 
 #[test]
+fn a_row_has_paid_for_every_task_it_had() {
+    let journal = SqliteJournal::open(":memory:").unwrap();
+    run(&journal, draft("once"), "t1", &completed("t1", "0.02"));
+    let dear = |task: &str| match failed(task, "3009095") {
+        RowEnd::Failed { task, code, message, .. } => {
+            RowEnd::Failed { task, code, message, cost: Some("0.50".parse().unwrap()) }
+        }
+        other => other,
+    };
+    run(&journal, draft("cat"), "t2", &dear("t2"));
+    let paid = |name| look(&journal, &row(name)).paid.to_string();
+    assert_eq!((paid("once"), paid("cat")), ("0.02".to_owned(), "0.50".to_owned()));
+    let renewed = journal.renew(RowNumber(2)).unwrap();
+    Journal::write(&*renewed, &intent(0)).unwrap();
+    assert_eq!(paid("cat"), "0.50", "while its second task is on its way");
+    Journal::write(&*renewed, &created("t3")).unwrap();
+    renewed.settle(&dear("t3")).unwrap();
+    let again = journal.renew(RowNumber(2)).unwrap();
+    Journal::write(&*again, &intent(1)).unwrap();
+    Journal::write(&*again, &created("t4")).unwrap();
+    again.settle(&completed("t4", "0.501")).unwrap();
+    assert_eq!(paid("cat"), "1.501");
+    assert_eq!(journal.list(&Filter::default()).unwrap()[1].paid.to_string(), "1.501");
+}
+
+#[test]
 fn the_day_is_the_one_the_task_was_submitted_on() {
     let clock = Clock::new();
     let journal = clock.builder().open(":memory:").unwrap();

@@ -357,6 +357,7 @@ impl Table {
             begun: stored.begun,
             changed: stored.changed,
             renewals: stored.renewals,
+            paid: stored.paid(),
             holder: held.map(|_| Holder {
                 host: String::new(),
                 process: std::process::id(),

@@ -48,6 +48,9 @@ pub struct Record {
     pub changed: Time,
     /// How many new tasks were submitted for it after a failed one.
     pub renewals: u32,
+    /// What all its tasks cost, in USD, as far as the service said: the failed ones that were
+    /// replaced too.
+    pub paid: Decimal,
     /// Who has it in hand, as far as can be told; `None` if nobody.
     pub holder: Option<Holder>,
 }
