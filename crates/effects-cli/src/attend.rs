@@ -27,7 +27,7 @@ pub(crate) enum Wake {
     Note(String),
     /// The submission in flight was answered.
     Answered,
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Signal,
     /// The work is over.
     Done,

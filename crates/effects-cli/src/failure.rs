@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use effects_core::{Cause, Detached, Error, ErrorKind, ServiceCode, TaskId};
+use effects_core::{Cause, Detached, Error, ErrorKind, RowNumber, ServiceCode, TaskId};
 use serde::Serialize;
 
 use crate::flight::{Intent, Standing};
@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Invalid(Problems),
     /// The library's own error.
     Error(Error),
+    /// A submission of unknown outcome, which is this row of the journal.
+    Doubtful(Error, RowNumber),
     /// Somebody left while a submission was on its way.
     Left(Intent),
     /// The system refused something that never fails.
@@ -71,7 +73,7 @@ impl Failure {
     fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Invalid(problems) => Some(problems.kind()),
-            Self::Error(error) => Some(error.kind()),
+            Self::Error(error) | Self::Doubtful(error, _) => Some(error.kind()),
             Self::Left(_) => Some(ErrorKind::Detached),
             Self::Unforeseen(_) => None,
         }
@@ -85,7 +87,7 @@ impl Failure {
                 object.code = problems.list().iter().find_map(|problem| problem.code.as_ref());
                 object.problems = problems.list();
             }
-            Self::Error(error) => object.tell_of(error),
+            Self::Error(error) | Self::Doubtful(error, _) => object.tell_of(error),
             Self::Left(intent) => {
                 object.request_id = Some(&intent.request_id);
                 object.idempotency_key = Some(&intent.idempotency_key);
@@ -112,6 +114,12 @@ impl fmt::Display for Failure {
         match self {
             Self::Invalid(problems) => problems.fmt(f),
             Self::Error(error) => Error::from(error.cause().clone()).fmt(f),
+            Self::Doubtful(error, row) => write!(
+                f,
+                "{}; it is row {row} of the journal: find out what became of it, and then \
+                 `effects resolve {row} --task ID` or `effects resolve {row} --not-billed`",
+                Error::from(error.cause().clone())
+            ),
             Self::Left(intent) => write!(
                 f,
                 "left while the submission was on its way: the task may exist and may be billed; \

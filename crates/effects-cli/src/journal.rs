@@ -6,10 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use effects_client::{Found, Ledger, OpenRow, make_private_dir, state_dir};
 use effects_core::{
-    Effect, Error, ErrorKind, Journal, JournalError, JournalStore, Origin, RowDraft, TaskId, Time,
+    Cause, Effect, Error, ErrorKind, Filter, Journal, JournalError, JournalStore, Origin, RowDraft,
+    RowNumber, Standing, TaskId, Time, Which,
 };
 use effects_journal::SqliteJournal;
 
+use crate::commands::tasks::each;
 use crate::failure::Failure;
 use crate::gateway::Place;
 use crate::input_file::InputFile;
@@ -35,15 +37,20 @@ impl JournalChoice {
         place: &Place,
         plan: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
-        let path = match &self.journal {
-            Some(path) => path.clone(),
-            None if matches!(place, Place::Inside) => return Ok(None),
-            None => default_path()?,
-        };
+        let Some(path) = self.path_for_batch(place)? else { return Ok(None) };
         if plan && !path.exists() {
             return Ok(None);
         }
         self.open(&path).map(Some)
+    }
+
+    /// Where the journal of a batch is; nowhere if it needs none.
+    pub(crate) fn path_for_batch(&self, place: &Place) -> Result<Option<PathBuf>, Failure> {
+        match &self.journal {
+            Some(path) => Ok(Some(path.clone())),
+            None if matches!(place, Place::Inside) => Ok(None),
+            None => default_path().map(Some),
+        }
     }
 
     /// The journal of a single run. One that was named must work; where the usual one does not, a
@@ -154,6 +161,32 @@ impl Kept {
     /// Tells how the run ended.
     pub(crate) fn settle(&self, result: &Result<Effect, Error>) {
         self.sure(self.row.settle(result).map(drop));
+    }
+
+    /// The failure that a run of this row ended with. Where its outcome is unknown, it names the row,
+    /// so that a person can tell the journal what became of it.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        match self.doubtful_row(&error) {
+            Some(row) => Failure::Doubtful(error, row),
+            None => error.into(),
+        }
+    }
+
+    /// The row of a submission of unknown outcome, by the name that the submission was sent with.
+    fn doubtful_row(&self, error: &Error) -> Option<RowNumber> {
+        let Cause::Unknown(unknown) = error.cause() else { return None };
+        let filter = Filter { which: Which::Doubtful, ..Filter::default() };
+        let mut found = None;
+        let listed = each(&**self.ledger.store(), filter, |record| {
+            if let Standing::Doubtful { attempts, .. } = &record.standing
+                && attempts.iter().any(|attempt| attempt.request_id == unknown.request_id)
+            {
+                found = Some(record.number);
+            }
+            Ok(found.is_none())
+        });
+        // The error itself is told in any case.
+        listed.ok().and(found)
     }
 
     /// Tells where a picture is.

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 
 /// Does what a command line says, its first word being the program's name, and returns the exit code.
 ///
-/// It takes SIGINT and SIGTERM into its own hands, and stays the process's only command.
+/// It takes SIGINT, SIGTERM and SIGHUP into its own hands, and stays the process's only command.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Exit code 101 is in nobody's table; the panic's own message is on stderr by then.

@@ -1,6 +1,7 @@
 //! Names of files for pictures whose place nobody chose.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use effects_core::{TaskId, Template};
 
@@ -33,13 +34,21 @@ impl Names {
         if index == 0 {
             return self.0.clone();
         }
-        let part = |part: Option<&std::ffi::OsStr>| {
+        let part = |part: Option<&OsStr>| {
             part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
         };
         let (stem, ending) = (part(self.0.file_stem()), part(self.0.extension()));
         let dot = if ending.is_empty() { "" } else { "." };
         self.0.with_file_name(format!("{stem}-{}{dot}{ending}", index + 1))
     }
+}
+
+/// The name beside another for the picture of this task: `cat-TASKID.png` beside `cat.png`.
+pub(crate) fn beside(path: &Path, task: &TaskId) -> PathBuf {
+    let part = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let stem = part(path.file_stem()).unwrap_or_default();
+    let ending = part(path.extension()).map(|ending| format!(".{ending}")).unwrap_or_default();
+    path.with_file_name(format!("{stem}-{}{ending}", harmless(task.as_str())))
 }
 
 /// A text as part of a file's name: itself if it can be one, else made plain, with a hash of what
@@ -77,8 +86,6 @@ const LONGEST: usize = 90;
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn name(task: &str) -> String {

@@ -92,7 +92,7 @@ impl RunObject {
             (Place::At(_), None, Some(sent)) => {
                 format!(", at a cost that cannot be read: {sent:?}")
             }
-            (Place::At(_), None, None) => String::new(),
+            (Place::At(_), None, None) => "; what it cost could not be read".to_owned(),
         };
         format!("task {} completed{bill}", self.task_id)
     }

@@ -1,13 +1,18 @@
-//! Ctrl-C and SIGTERM, turned into calls on a thread of their own.
+//! Ctrl-C, SIGTERM and SIGHUP, turned into calls on a thread of their own.
 
 use std::io;
 
-/// Calls `interrupted` at each SIGINT and SIGTERM, from a thread that lasts as long as the process.
+/// Calls `interrupted` at each SIGINT, SIGTERM and SIGHUP, from a thread that lasts as long as the
+/// process. A SIGHUP that is ignored, as under `nohup`, stays ignored.
 #[cfg(unix)]
 pub(crate) fn listen(interrupted: impl Fn() + Send + 'static) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let mut wanted = vec![SIGINT, SIGTERM];
+    if !hang_up_is_ignored() {
+        wanted.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(wanted)?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             interrupted();
@@ -20,4 +25,21 @@ pub(crate) fn listen(interrupted: impl Fn() + Send + 'static) -> io::Result<()> 
 #[cfg(not(unix))]
 pub(crate) fn listen(_interrupted: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
+}
+
+/// The system's own word on this process: a mask of the signals it ignores.
+#[cfg(target_os = "linux")]
+fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
+}
+
+/// Where the system does not say so, `nohup` is known by having taken stderr off the terminal.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn hang_up_is_ignored() -> bool {
+    use std::io::IsTerminal;
+
+    !io::stderr().is_terminal()
 }

@@ -310,11 +310,16 @@ fn are_there(pictures: &[PictureRecord], target: Option<&Path>) -> bool {
     pictures.iter().all(|picture| match (&picture.path, &target) {
         (None, None) => true,
         (None, Some(_)) => false,
-        (Some(path), None) => path.is_file(),
+        (Some(path), None) => is_picture(path),
         (Some(path), Some(target)) => {
-            (path.starts_with(target) || path.parent() == target.parent()) && path.is_file()
+            (path.starts_with(target) || path.parent() == target.parent()) && is_picture(path)
         }
     })
+}
+
+/// Whether a picture may be in this file: an empty one has none.
+pub fn is_picture(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0)
 }
 
 /// The path from the root: a journal is read from other folders too.

@@ -33,7 +33,7 @@ pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
 pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo, write_file};
-pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
+pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow, is_picture};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use paced_run::PacedRun;
 pub use program::{PresignedUrls, run_presigner, run_uploader};

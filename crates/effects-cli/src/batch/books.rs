@@ -1,18 +1,21 @@
 //! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
 
+use effects_core::{Error, Identity, JournalError, Record, RowName};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::course::Course;
 use super::live::Live;
 use super::names::SHEET;
 use super::report::{Report, Status};
 use super::results::Results;
-use super::rows::Checker;
+use super::rows::{Checker, Unread};
 use super::sheet;
 use super::tally::Tally;
 use super::work::Batch;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
+use crate::journal;
 use crate::typed::line_to_run_again;
 
 /// What is known as the rows come to their ends.
@@ -39,12 +42,14 @@ struct BatchObject<'a> {
     refused: u64,
     not_submitted: u64,
     invalid: u64,
+    /// Rows whose task is done and did not say in a way that can be read what it cost: in no sum.
+    unpriced: u64,
     /// What tasks of this run cost, in USD.
     spent: Decimal,
     /// What all tasks of these rows cost, in USD.
     cost: Decimal,
     exit_code: u8,
-    manifest: &'a str,
+    manifest: Option<&'a str>,
     contact_sheet: Option<&'a str>,
     /// The line to run again, where something is missing.
     resume: Option<&'a str>,
@@ -54,14 +59,16 @@ struct BatchObject<'a> {
 
 impl<'a> Books<'a> {
     pub(super) fn begin(batch: &'a Batch<'a>) -> Result<Self, Failure> {
-        let results = Results::begin(&batch.common.out)?;
+        let common = batch.common;
+        let results = Results::begin(&common.out, &common.origin, batch.journal)?;
         Ok(Self { batch, results, said: 0, pilots: Vec::new() })
     }
 
     /// Notes what became of a row, and prints it.
     pub(super) fn note(&mut self, report: &Report, live: &Live) -> Result<(), Failure> {
         let json = report.json();
-        self.results.add(report.told.index, &json)?;
+        // It is printed also where the folder takes no more.
+        let added = self.results.add(report, &json);
         if self.batch.options.pilot.is_some() {
             self.pilots.extend(sheet::Pilot::of(report));
         }
@@ -80,7 +87,7 @@ impl<'a> Books<'a> {
                 _ => {}
             }
         }
-        Ok(())
+        added.map_err(Failure::from)
     }
 
     pub(super) fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
@@ -101,36 +108,77 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Rows that never came up stand in the manifest too.
-    pub(super) fn note_the_rest(&mut self, tally: &mut Tally, rows: u64) -> Result<(), Failure> {
-        if tally.told() >= rows {
-            return Ok(());
-        }
-        let mut checker = Checker::new(self.batch.common);
-        let mut left = rows - tally.told();
-        for line in self.batch.manifest.lines(self.batch.common.template.is_some())? {
-            let told = match checker.check(line?) {
-                Ok(wanted) => wanted.told,
-                Err(bad) => *bad.told,
+    /// Rows that nothing was told of stand in the manifest too, as the journal has them.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that went wrong; every row is counted all the same.
+    pub(super) fn note_the_rest(
+        &mut self,
+        tally: &mut Tally,
+        rows: u64,
+        course: &Course,
+        live: &Live,
+    ) -> Result<(), Failure> {
+        let (mut checker, mut unread) = (Checker::new(self.batch.common), Unread::default());
+        let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
+        let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
+        while left > 0 {
+            let Some(line) = lines.next() else { break };
+            let (mut told, identity) = match checker.check(line?) {
+                Ok(wanted) => {
+                    let identity = unread.identity(self.batch.common, &wanted);
+                    (wanted.told, identity)
+                }
+                Err(bad) => (*bad.told, None),
             };
-            if left == 0 {
-                break;
+            if self.results.has(told.index) {
+                continue;
             }
-            if !self.results.has(told.index) {
-                left -= 1;
-                let report = Report::new(told, Status::NotSubmitted);
-                tally.add(&report);
-                self.results.add(report.told.index, &report.json())?;
-            }
+            left -= 1;
+            let untold = course.untold(told.index);
+            told.identity = untold.or(identity);
+            let record = match known(course, told.identity) {
+                Ok(record) => record,
+                Err(error) => {
+                    whole = whole.and(Err(journal::failure(&error)));
+                    None
+                }
+            };
+            let report = match &record {
+                Some(record) => Report::left(told, record),
+                None => Report::new(told, Status::NotSubmitted),
+            };
+            tally.add(&report);
+            let noted = if untold.is_some() && record.is_some() {
+                self.note(&report, live)
+            } else {
+                self.results.add(&report, &report.json()).map_err(Failure::from)
+            };
+            whole = whole.and(noted);
         }
-        Ok(())
+        whole
     }
 
     /// The last word.
-    pub(super) fn close(self, tally: &Tally, rows: u64, trouble: Option<&str>) -> CommandResult {
+    pub(super) fn close(
+        self,
+        tally: &mut Tally,
+        rows: u64,
+        mut trouble: Option<String>,
+    ) -> CommandResult {
         let Batch { common, output, .. } = *self.batch;
-        let sheet = sheet::put(self.pilots, &common.out.join(SHEET))?;
-        let manifest = self.results.finish()?.display().to_string();
+        // What was paid for is told whether or not these two files can be written.
+        let mut sure = |written: Result<Option<String>, Error>| {
+            written.unwrap_or_else(|error| {
+                tally.note(error.exit_code());
+                output.urge(&format!("error: {error}"));
+                trouble.get_or_insert(error.to_string());
+                None
+            })
+        };
+        let sheet = sure(sheet::put(self.pilots, &common.out.join(SHEET)));
+        let manifest = sure(self.results.finish().map(|path| Some(path.display().to_string())));
         let exit_code = tally.exit_code();
         let resume = (exit_code != 0).then(line_to_run_again);
         let object = BatchObject {
@@ -145,13 +193,14 @@ impl<'a> Books<'a> {
             refused: tally.count(Status::Refused),
             not_submitted: tally.count(Status::NotSubmitted),
             invalid: tally.count(Status::Invalid),
+            unpriced: tally.unpriced,
             spent: tally.spent,
             cost: tally.cost,
             exit_code,
-            manifest: &manifest,
+            manifest: manifest.as_deref(),
             contact_sheet: sheet.as_deref(),
             resume,
-            error: trouble,
+            error: trouble.as_deref(),
         };
         output.note(&object.words());
         if self.batch.prints() {
@@ -181,11 +230,29 @@ impl BatchObject<'_> {
                 words.push_str(&format!(", {count} {what}"));
             }
         }
-        words.push_str(&format!("; {} USD spent; each row is in {}", self.spent, self.manifest));
+        words.push_str(&format!("; {} USD spent", self.spent));
+        match self.unpriced {
+            0 => {}
+            1 => words.push_str(", and the cost of 1 picture could not be read"),
+            count => {
+                words.push_str(&format!(", and the cost of {count} pictures could not be read"));
+            }
+        }
+        if let Some(manifest) = self.manifest {
+            words.push_str(&format!("; each row is in {manifest}"));
+        }
         if let Some(sheet) = self.contact_sheet {
             words.push_str(&format!("; the contact sheet is {sheet}"));
         }
         words
+    }
+}
+
+/// What the journal has of a row.
+fn known(course: &Course, identity: Option<Identity>) -> Result<Option<Record>, JournalError> {
+    match (identity, &course.ledger) {
+        (Some(identity), Some(ledger)) => ledger.store().look(&RowName::Identity(identity)),
+        _ => Ok(None),
     }
 }
 

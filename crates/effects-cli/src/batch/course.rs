@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use effects_client::{Job, Ledger};
-use effects_core::{Effect, Error, Journal};
+use effects_core::{Checked, Effect, Error, Identity, Journal, Size, Template};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
@@ -16,6 +16,7 @@ use super::item::{InHand, Item};
 use super::names::Claims;
 use super::queue::Queue;
 use super::report::Report;
+use super::work::Options;
 
 /// A job and the row it is for.
 pub(crate) type Prepared = (Job<Arc<dyn Journal>>, InHand);
@@ -29,6 +30,10 @@ pub(crate) struct Course {
     pub(crate) memory: Option<Ledger>,
     /// How many new paid tasks a failed row may have.
     pub(crate) retry_failed: u32,
+    /// What a picture costs at most, as the user says.
+    price: Option<Decimal>,
+    /// Files that stand where pictures go are replaced.
+    pub(crate) overwrite: bool,
     /// Files that rows want.
     pub(crate) claims: Claims,
     /// Rows to open, and to upload the photos of.
@@ -52,11 +57,16 @@ struct State {
     in_hand: HashMap<usize, InHand>,
     drawn: usize,
     halted: bool,
-    /// Nothing more is paid for, since the budget is used up or no picture comes: what a submission is
-    /// told.
-    broke: Option<Error>,
+    /// Why nothing more is paid for: all rows, since no picture comes, or those of a template and size
+    /// that the budget does not reach.
+    broke: Vec<(Option<(Template, Size)>, Error)>,
     /// Photos that are being uploaded.
     uploading: HashSet<PathBuf>,
+    /// Rows that were begun and nothing was told of, by their place among the rows: by what the
+    /// journal knows them.
+    untold: HashMap<usize, Identity>,
+    /// The highest cost told that is more than the user's price.
+    dearest: Option<Decimal>,
 }
 
 /// What the attending thread is told.
@@ -67,9 +77,11 @@ pub(crate) enum Wake {
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
     /// Something about a download that is repeated, or kept although it is odd.
     Odd(String),
+    /// Something a person must know that ends nothing.
+    Note(String),
     /// Something nobody can go on from: the exit code and why.
     Fatal(u8, String),
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Signal,
     /// Everything is over.
     Over,
@@ -79,7 +91,6 @@ impl Course {
     pub(crate) fn new(
         client: Client,
         ledgers: Ledgers,
-        retry_failed: u32,
         claims: Claims,
         in_flight: u32,
         tell: Sender<Wake>,
@@ -88,7 +99,9 @@ impl Course {
             client,
             ledger: ledgers.journal,
             memory: ledgers.memory,
-            retry_failed,
+            retry_failed: 0,
+            price: None,
+            overwrite: false,
             claims,
             rows: Queue::with_room(PREPARED_AHEAD),
             // Enough that the machine never waits for the next, and no more: what waits here has
@@ -98,6 +111,16 @@ impl Course {
             state: Mutex::default(),
             changed: Condvar::new(),
             tell,
+        }
+    }
+
+    /// The same, as these options say.
+    pub(crate) fn with_options(self, options: &Options) -> Self {
+        Self {
+            retry_failed: options.retry_failed,
+            price: options.price,
+            overwrite: options.overwrite,
+            ..self
         }
     }
 
@@ -120,12 +143,39 @@ impl Course {
 
     /// A row is begun. Says whether it may be.
     pub(crate) fn begin(&self, item: Item) -> bool {
-        self.lock().undecided += 1;
+        let mut state = self.lock();
+        state.undecided += 1;
+        if let Some(row) = item.row() {
+            state.untold.insert(item.told.index, row.identity);
+        }
+        drop(state);
         let begun = !self.is_halted() && self.rows.push(item);
         if !begun {
             self.decided();
         }
         begun
+    }
+
+    /// What became of a row was told to the user.
+    pub(crate) fn was_told(&self, index: usize) {
+        self.lock().untold.remove(&index);
+    }
+
+    /// By what the journal knows a row that was begun and nothing was told of.
+    pub(crate) fn untold(&self, index: usize) -> Option<Identity> {
+        self.lock().untold.get(&index).copied()
+    }
+
+    /// A picture cost this: more than the user said is told, at once.
+    pub(crate) fn check_price(&self, cost: Option<Decimal>) {
+        let (Some(price), Some(cost)) = (self.price, cost) else { return };
+        if cost <= price || Some(cost) <= self.lock().dearest.replace(cost) {
+            return;
+        }
+        self.tell(Wake::Note(format!(
+            "warning: a picture cost {cost} USD, more than --price {price}: from now on so much is \
+             reserved for each"
+        )));
     }
 
     /// A row is over.
@@ -184,14 +234,24 @@ impl Course {
         self.lock().halted
     }
 
-    /// Nothing more is paid for.
-    pub(crate) fn set_broke(&self, error: &Error) {
-        self.lock().broke.get_or_insert_with(|| error.clone());
+    /// Nothing more is paid for: of this template and size, or at all.
+    pub(crate) fn set_broke(&self, checked: Option<&Checked>, error: &Error) {
+        let kind = checked.map(|checked| (checked.template.clone(), checked.size));
+        let mut state = self.lock();
+        if state.broke.iter().all(|(known, _)| *known != kind) {
+            state.broke.push((kind, error.clone()));
+        }
     }
 
-    /// What a submission is told where nothing more is paid for.
-    pub(crate) fn broke(&self) -> Option<Error> {
-        self.lock().broke.clone()
+    /// What a submission is told for which nothing is paid any more.
+    pub(crate) fn broke(&self, checked: &Checked) -> Option<Error> {
+        let state = self.lock();
+        let is_meant = |kind: &Option<(Template, Size)>| {
+            kind.as_ref().is_none_or(|(template, size)| {
+                *template == checked.template && *size == checked.size
+            })
+        };
+        state.broke.iter().find(|(kind, _)| is_meant(kind)).map(|(_, error)| error.clone())
     }
 
     /// Does this with a photo while nobody else does: whoever comes second finds it uploaded.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use effects_client::OpenRow;
-use effects_core::{Record, Row, RowName, RowNumber};
+use effects_core::{Record, Row, RowName, RowNumber, Standing};
+use rust_decimal::Decimal;
 
 use super::course::Course;
 use super::names::Claims;
@@ -20,6 +21,8 @@ pub(crate) struct Item {
     pub(crate) source: Source,
     /// New paid tasks that were made for it where no journal counts them.
     pub(crate) renewals: u32,
+    /// What its tasks before the current one cost, in USD.
+    pub(crate) earlier: Decimal,
     /// How it was gone on with before, in this run.
     pub(crate) how: Option<How>,
     /// Since when it has been in the hands of another process.
@@ -45,7 +48,7 @@ pub(crate) struct InHand {
 
 impl Item {
     pub(crate) fn new(told: Told, source: Source) -> Self {
-        Self { told, source, renewals: 0, how: None, aside: None }
+        Self { told, source, renewals: 0, earlier: Decimal::ZERO, how: None, aside: None }
     }
 
     /// A row the journal tells of; rows are counted from 1.
@@ -57,9 +60,20 @@ impl Item {
             key: row.key.clone(),
             template: Some(row.template.id().to_owned()),
             image: Some(row.image.clone()),
+            size: row.size,
             tag: row.tag.clone(),
+            before: 0,
+            identity: Some(row.identity),
         };
         Self::new(told, Source::Journal(Box::new(record)))
+    }
+
+    /// The row of the journal, as it is known before it is opened.
+    pub(crate) fn row(&self) -> Option<&Row> {
+        match &self.source {
+            Source::Manifest(_, row) => row.as_deref(),
+            Source::Journal(record) => Some(&record.row),
+        }
     }
 
     /// Where the picture of this index goes; `task` names it where the row does not.
@@ -100,6 +114,14 @@ impl Item {
 }
 
 impl InHand {
+    /// Where the pictures of its task were saved, as far as the journal knows.
+    pub(crate) fn saved(&self) -> Option<Vec<Option<&Path>>> {
+        let Standing::Completed { pictures, .. } = &self.open.as_ref()?.record()?.standing else {
+            return None;
+        };
+        Some(pictures.iter().map(|picture| picture.path.as_deref()).collect())
+    }
+
     /// The row's number in the journal.
     pub(crate) fn number(&self, course: &Course) -> Option<RowNumber> {
         if let Some(record) = self.open.as_ref().and_then(OpenRow::record) {

@@ -2,13 +2,14 @@
 //! Ctrl-C.
 
 use std::iter;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use effects_client::Stopper;
-use effects_core::{Effect, Error, ErrorKind, Widths};
+use effects_core::{Effect, Error, ErrorKind, Outage, Widths};
 
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::course::{Course, Wake};
@@ -70,8 +71,16 @@ pub(crate) fn attend(
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     let mut odd = 0_u64;
+    let mut outages = Outages::default();
     loop {
         live.show(&tally, course.running(), rows);
+        if let Some(outage) = outages.next(stopper.outage()) {
+            live.urge(&format!("warning: {outage}"));
+            if outage.is_final {
+                course.halt();
+                trouble.get_or_insert_with(|| outage.to_string());
+            }
+        }
         let wake = match woken.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) if leaving.is_some_and(|end| Instant::now() > end) => {
                 left_submitting = stopper.is_submitting();
@@ -84,6 +93,7 @@ pub(crate) fn attend(
         match wake {
             Wake::Report(report) => {
                 tally.add(&report);
+                course.was_told(report.told.index);
                 if let Err(failure) = hear(&report)
                     && trouble.is_none()
                 {
@@ -106,6 +116,7 @@ pub(crate) fn attend(
                     _ => {}
                 }
             }
+            Wake::Note(text) => live.urge(&text),
             Wake::Fatal(code, why) => {
                 tally.note(code);
                 if trouble.is_none() {
@@ -131,6 +142,19 @@ pub(crate) fn attend(
     Attended { tally, interrupted, left_submitting, trouble }
 }
 
+/// Which outages of the gateway were told: each once, however often its count changes.
+#[derive(Default)]
+struct Outages(Option<Outage>);
+
+impl Outages {
+    /// The outage, if it is to be told.
+    fn next(&mut self, now: Option<Outage>) -> Option<Outage> {
+        let kind = |outage: Outage| (discriminant(&outage.failure), outage.is_final);
+        let before = std::mem::replace(&mut self.0, now);
+        now.filter(|outage| before.map(kind) != Some(kind(*outage)))
+    }
+}
+
 /// The first Ctrl-C: nothing more is submitted, and what is on its way is waited for. Says how long
 /// at most.
 fn interrupt(course: &Course, stopper: &Stopper, live: &Live) -> Duration {
@@ -151,12 +175,12 @@ fn interrupt(course: &Course, stopper: &Stopper, live: &Live) -> Duration {
 
 fn not_fetched(course: &Course, in_hand: InHand, effect: &Effect) -> Report {
     let number = in_hand.number(course);
-    let report = Report::new(in_hand.item.told, Status::NotDownloaded).billed(&effect.usage);
-    let mut report = report.numbered(number).by(in_hand.how);
+    let InHand { item, how, .. } = in_hand;
+    let mut report = Report::new(item.told, Status::NotDownloaded).numbered(number).by(how);
     report.task = Some(effect.task_id.clone());
     let why = "interrupted before its picture was downloaded; it is paid for and still there";
     report.error = Some(RowError::plain(ErrorKind::Detached, why.to_owned()));
-    report
+    report.after(item.earlier)
 }
 
 /// How much is done at once for so many tasks in flight. A gateway on this machine is asked as often

@@ -18,6 +18,7 @@ mod live;
 mod machine;
 mod manifest;
 mod names;
+mod other_journal;
 mod plan;
 mod prepare;
 mod queue;

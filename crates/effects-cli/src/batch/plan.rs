@@ -16,6 +16,8 @@ use crate::commands::{CommandResult, Done};
 #[derive(Serialize)]
 struct PlanObject<'a> {
     schema: &'static str,
+    /// What knows which rows are paid for.
+    journal: Option<String>,
     rows: u64,
     /// To be submitted for the first time, and anew.
     submit: u64,
@@ -48,6 +50,7 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         each: Option<Duration>,
     ) -> CommandResult {
+        self.check_journal(store)?;
         let question = Question { store, retry_failed: self.options.retry_failed };
         let mut bad = Vec::new();
         let note = |report: Report| bad.push((report.json(), report.line()));
@@ -67,6 +70,7 @@ impl Batch<'_> {
         let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
             schema: "effects.plan.v1",
+            journal: self.journal.map(|path| path.display().to_string()),
             rows: survey.good + survey.bad,
             submit: standings.submit,
             renew: standings.renew,
@@ -112,7 +116,11 @@ impl Batch<'_> {
 
 impl PlanObject<'_> {
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{} rows", self.rows)];
+        let mut lines = Vec::new();
+        if let Some(journal) = &self.journal {
+            lines.push(format!("journal: {journal}"));
+        }
+        lines.push(format!("{} rows", self.rows));
         for (count, what) in [
             (self.invalid, "bad, and left out"),
             (self.kept, "have their picture"),

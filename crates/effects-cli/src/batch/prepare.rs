@@ -1,17 +1,22 @@
 //! Rows into jobs: what the journal knows of each, and its photo uploaded, a few at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use effects_client::{Found, Job, OpenRow, Work, read_photo};
+use effects_client::{Found, Job, OpenRow, Work, is_picture, read_photo};
 use effects_core::{
-    EffectRequest, Error, ErrorKind, JournalError, Record, Standing, TaskId, Trouble,
+    EffectRequest, Error, ErrorKind, JournalError, Photo, Record, Row, RowDraft, RowName, RowPhoto,
+    Standing, TaskId, Trouble,
 };
+use rust_decimal::Decimal;
 
 use super::course::{Course, Prepared, Wake};
+use super::ends::make_folder;
 use super::item::{InHand, Item, Source};
 use super::report::{How, Report, RowError, Status};
 use super::rows::{Bad, Wanted};
+use crate::naming;
+use crate::pictures;
 use crate::problem::Problem;
 
 /// Prepares one row after the other until there are no more.
@@ -42,7 +47,8 @@ fn open(course: &Course, item: &Item) -> Result<Option<Found>, JournalError> {
     }
 }
 
-fn go_on(course: &Course, item: Item, found: Found) {
+fn go_on(course: &Course, mut item: Item, found: Found) {
+    item.earlier = earlier(&found);
     match found {
         Found::Submit(open) => submit(course, item, Some(open)),
         Found::Watch(open) => match moved(course, &item, &open) {
@@ -55,19 +61,37 @@ fn go_on(course: &Course, item: Item, found: Found) {
     }
 }
 
+/// What the tasks of a row cost before the one it goes on with.
+fn earlier(found: &Found) -> Decimal {
+    match found {
+        Found::Submit(open) => open.record().map_or(Decimal::ZERO, |record| record.paid),
+        Found::Watch(open) | Found::Settled(open) => {
+            open.record().map_or(Decimal::ZERO, |record| {
+                record.paid - record.standing.cost().unwrap_or_default()
+            })
+        }
+        // Told by the record itself.
+        Found::Doubtful(_) | Found::Elsewhere(_) => Decimal::ZERO,
+    }
+}
+
 /// A row with a verdict: its picture is kept if it is where this manifest wants it.
 fn settled(course: &Course, item: Item, open: OpenRow) {
     let Some(record) = open.record() else { return course.decided() };
     let Standing::Completed { task, pictures, .. } = &record.standing else {
         let mut report = Report::of_record(item.told, record);
-        report.how = item.how;
+        (report.how, report.is_counted) = (item.how, item.how.is_some());
         return course.report(report);
     };
     let wanted = places(course, &item, task, pictures.len());
-    if pictures.iter().zip(&wanted).all(|(picture, path)| picture.path.as_ref() == Some(path)) {
-        kept(course, item, &open, wanted);
-    } else {
-        watch(course, item, open);
+    // Beside it, where a file was in the way.
+    let saved = pictures.iter().zip(&wanted).map(|(picture, wanted)| {
+        let path = picture.path.clone()?;
+        (path == *wanted || path == naming::beside(wanted, task)).then_some(path)
+    });
+    match saved.collect::<Option<Vec<_>>>() {
+        Some(saved) => kept(course, item, &open, saved),
+        None => watch(course, item, open),
     }
 }
 
@@ -77,7 +101,7 @@ fn moved(course: &Course, item: &Item, open: &OpenRow) -> Option<Vec<PathBuf>> {
     let wanted = places(course, item, task, pictures.len());
     let gone =
         pictures.iter().all(|picture| picture.path.as_ref().is_some_and(|path| !path.exists()));
-    (gone && wanted.iter().all(|path| path.is_file())).then_some(wanted)
+    (gone && wanted.iter().all(|path| is_picture(path))).then_some(wanted)
 }
 
 fn places(course: &Course, item: &Item, task: &TaskId, count: usize) -> Vec<PathBuf> {
@@ -89,6 +113,7 @@ fn kept(course: &Course, item: Item, open: &OpenRow, paths: Vec<PathBuf>) {
         // Nothing is lost where it cannot be noted: it is found again the same way.
         let _ = open.landed(index, path);
     }
+    let item_earlier = item.earlier;
     let mut report = Report::new(item.told, Status::Completed);
     if let Some(record) = open.record() {
         report = report.numbered(Some(record.number));
@@ -96,7 +121,7 @@ fn kept(course: &Course, item: Item, open: &OpenRow, paths: Vec<PathBuf>) {
         report.cost = record.standing.cost();
     }
     (report.how, report.paths) = (Some(How::Kept), paths);
-    course.report(report);
+    course.report(report.after(item_earlier));
 }
 
 fn watch(course: &Course, item: Item, open: OpenRow) {
@@ -120,11 +145,19 @@ fn elsewhere(course: &Course, item: Item, record: &Record) {
 }
 
 fn submit(course: &Course, item: Item, open: Option<OpenRow>) {
-    let Source::Manifest(wanted, _) = &item.source else { return course.decided() };
-    if let Some(error) = course.broke() {
-        return course.report(Report::of_error(item.told, &error));
+    let Source::Manifest(wanted, row) = &item.source else { return course.decided() };
+    if let Some(error) = course.broke(&wanted.checked) {
+        return course.report(Report::of_error(item.told, &error).after(item.earlier));
     }
-    match request(course, wanted) {
+    if let Some(problem) = no_place(course, &wanted.target) {
+        if is_begun(course, row.as_deref()) {
+            // Another process was faster, and what is in the way is its picture of this row.
+            return course.set_aside(item);
+        }
+        let report = Report::refused(item.told, problem.kind, problem.message);
+        return course.report(report.after(item.earlier));
+    }
+    match request(course, wanted, row.as_deref()) {
         Ok(request) => {
             let job = match (&open, &course.memory) {
                 (Some(open), _) => open.submit(request),
@@ -141,7 +174,16 @@ fn submit(course: &Course, item: Item, open: Option<OpenRow>) {
             };
             push(course, (job, InHand { item, open, how: How::Submitted }));
         }
-        Err(error) => {
+        Err(Unsent::PhotoChanged(path)) => {
+            let why = format!(
+                "photo {} changed since the row was read: nothing was sent; run the same line again, \
+                 and the row is the one of the new photo",
+                path.display()
+            );
+            let report = Report::refused(item.told, ErrorKind::UnusablePhoto, why);
+            course.report(report.after(item.earlier));
+        }
+        Err(Unsent::Error(error)) => {
             if ends_all(&error) {
                 course.halt();
             }
@@ -150,21 +192,73 @@ fn submit(course: &Course, item: Item, open: Option<OpenRow>) {
                 report.status = Status::NotSubmitted;
             }
             report.error = Some(RowError::of(&error));
-            course.report(report);
+            course.report(report.after(item.earlier));
         }
     }
 }
 
+/// Whether the journal has by now a submission or a task of a row.
+fn is_begun(course: &Course, row: Option<&Row>) -> bool {
+    let (Some(ledger), Some(row)) = (&course.ledger, row) else { return false };
+    let known = ledger.store().look(&RowName::Identity(row.identity));
+    known.ok().flatten().is_some_and(|record| {
+        !matches!(record.standing, Standing::Released { .. } | Standing::Failed { .. })
+    })
+}
+
+/// Why a picture could not be saved where the row wants it: found out before it is paid for.
+fn no_place(course: &Course, target: &Path) -> Option<Problem> {
+    if !course.overwrite && is_picture(target) {
+        return Some(Problem::option(format!(
+            "{} is there already and is no picture of this row: move it, give the row an `out` of \
+             its own, or replace it with --overwrite; nothing was sent",
+            target.display()
+        )));
+    }
+    if target.is_dir() {
+        return None;
+    }
+    match make_folder(target) {
+        Ok(()) => pictures::unwritable(target),
+        Err(error) => Some(Problem { kind: ErrorKind::Misconfigured, ..Problem::from(error) }),
+    }
+}
+
+/// Why a row was not sent.
+enum Unsent {
+    /// The photo is not the one that the row is known by.
+    PhotoChanged(PathBuf),
+    Error(Error),
+}
+
 /// The request, its photo uploaded if it is on this machine.
-fn request(course: &Course, wanted: &Wanted) -> Result<EffectRequest, Error> {
+fn request(course: &Course, wanted: &Wanted, row: Option<&Row>) -> Result<EffectRequest, Unsent> {
     let reference = match (&wanted.checked.reference, &wanted.photo) {
         (Some(reference), _) => reference.clone(),
-        (None, Some(path)) => {
-            course.alone_with(path, || course.client.upload(&read_photo(path)?))?
-        }
+        (None, Some(path)) => course.alone_with(path, || {
+            let photo = read_photo(path).map_err(Unsent::Error)?;
+            if row.is_some_and(|row| !is_photo_of(row, &photo)) {
+                return Err(Unsent::PhotoChanged(path.clone()));
+            }
+            course.client.upload(&photo).map_err(Unsent::Error)
+        })?,
         (None, None) => unreachable!("a checked row has a reference or a photo"),
     };
     Ok(wanted.checked.clone().with_reference(reference))
+}
+
+/// Whether a row is known by this photo: it was hashed when the manifest was read.
+fn is_photo_of(row: &Row, photo: &Photo) -> bool {
+    let draft = RowDraft {
+        origin: row.origin.clone(),
+        template: row.template.clone(),
+        size: row.size,
+        photo: RowPhoto::content(photo, ""),
+        key: None,
+        tag: None,
+        target: None,
+    };
+    draft.unique([0; 16]).likeness == row.likeness
 }
 
 fn push(course: &Course, job: Prepared) {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use effects_client::is_picture;
 use effects_core::{
-    Attempt, Cause, Error, ErrorKind, Failed, Record, RowNumber, ServiceCode, Standing, TaskId,
-    Usage,
+    Attempt, Cause, Error, ErrorKind, Failed, PictureRecord, Record, RowNumber, ServiceCode,
+    Standing, TaskId, Usage,
 };
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows::{Bad, Told};
 use crate::problem::{Problem, Problems};
@@ -21,10 +22,14 @@ pub(crate) struct Report {
     pub(crate) how: Option<How>,
     pub(crate) task: Option<TaskId>,
     pub(crate) paths: Vec<PathBuf>,
-    /// What its task cost, as far as the service said; whenever it was paid.
+    /// What its last task cost, as far as the service said; whenever it was paid.
     pub(crate) cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read.
     pub(crate) unreadable_cost: Option<String>,
+    /// Whether that was told before, when the task failed.
+    pub(crate) is_counted: bool,
+    /// What its tasks before that cost, in USD.
+    pub(crate) earlier: Decimal,
     pub(crate) error: Option<RowError>,
     /// What is odd about its picture.
     pub(crate) warning: Option<String>,
@@ -32,7 +37,7 @@ pub(crate) struct Report {
 }
 
 /// What became of a row, in a word.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Its picture is there.
@@ -86,7 +91,10 @@ struct RowObject<'a> {
     key: Option<&'a str>,
     template: Option<&'a str>,
     image: Option<&'a str>,
+    width: Option<u32>,
+    height: Option<u32>,
     tag: Option<&'a str>,
+    identity: Option<String>,
     status: Status,
     how: Option<How>,
     task_id: Option<&'a TaskId>,
@@ -113,10 +121,19 @@ impl Report {
             paths: Vec::new(),
             cost: None,
             unreadable_cost: None,
+            is_counted: false,
+            earlier: Decimal::ZERO,
             error: None,
             warning: None,
             problems: Vec::new(),
         }
+    }
+
+    /// A row that nothing is sent for, for a reason of its own.
+    pub(crate) fn refused(told: Told, kind: ErrorKind, why: String) -> Self {
+        let mut report = Self::new(told, Status::Refused);
+        report.error = Some(RowError::plain(kind, why));
+        report
     }
 
     /// A row that ended with this error.
@@ -155,6 +172,17 @@ impl Report {
             Standing::Doubtful { attempts, trouble } => {
                 (Status::Doubtful, RowError::doubtful(record.number, attempts, trouble))
             }
+            // This process has it, and is about to leave without its answer.
+            Standing::Intent { attempts }
+                if record.holder.as_ref().is_some_and(|holder| holder.ours) =>
+            {
+                let trouble = "this run was left before its answer came";
+                (Status::Doubtful, RowError::doubtful(record.number, attempts, trouble))
+            }
+            Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
+                let why = "stopped watching; the task goes on".to_owned();
+                (Status::Running, RowError::plain(ErrorKind::Detached, why))
+            }
             other => {
                 let holder =
                     record.holder.as_ref().map_or("somebody".to_owned(), ToString::to_string);
@@ -172,8 +200,51 @@ impl Report {
         report.row = Some(record.number);
         report.task = record.standing.task().cloned();
         report.cost = record.standing.cost();
+        report.earlier = record.paid - report.cost.unwrap_or_default();
         report.error = Some(error);
         report
+    }
+
+    /// A row that this run did not come to the end of, as the journal has it.
+    pub(crate) fn left(told: Told, record: &Record) -> Self {
+        let pictures = match &record.standing {
+            Standing::Released { .. } => {
+                let mut report = Self::new(told, Status::NotSubmitted);
+                (report.row, report.earlier) = (Some(record.number), record.paid);
+                return report;
+            }
+            Standing::Completed { pictures, .. } => pictures,
+            _ => return Self::of_record(told, record),
+        };
+        let there = |picture: &PictureRecord| picture.path.clone().filter(|path| is_picture(path));
+        let mut report = Self::new(told, Status::NotDownloaded).numbered(Some(record.number));
+        report.task = record.standing.task().cloned();
+        report.cost = record.standing.cost();
+        report.earlier = record.paid - report.cost.unwrap_or_default();
+        match pictures.iter().map(there).collect::<Option<Vec<_>>>() {
+            Some(paths) if !paths.is_empty() => {
+                (report.status, report.how) = (Status::Completed, Some(How::Kept));
+                report.paths = paths;
+            }
+            _ => {
+                let why = "its picture is paid for and not downloaded yet".to_owned();
+                report.error = Some(RowError::plain(ErrorKind::Download, why));
+            }
+        }
+        report
+    }
+
+    /// What all its tasks cost, in USD, as far as the service said; `None` if nothing is known.
+    pub(crate) fn paid(&self) -> Option<Decimal> {
+        match self.cost {
+            None if self.earlier.is_zero() => None,
+            cost => Some(self.earlier + cost.unwrap_or_default()),
+        }
+    }
+
+    /// Whether its last task is done and its cost could not be read.
+    pub(crate) fn is_unpriced(&self) -> bool {
+        self.cost.is_none() && matches!(self.status, Status::Completed | Status::NotDownloaded)
     }
 
     /// The same report, of the row the journal has under this number.
@@ -199,11 +270,17 @@ impl Report {
         Self { how: Some(how), ..self }
     }
 
+    /// The same report, of a row whose tasks before the last one cost this, in USD.
+    #[must_use]
+    pub(crate) fn after(self, earlier: Decimal) -> Self {
+        Self { earlier, ..self }
+    }
+
     /// What `--json` prints of it.
     pub(crate) fn json(&self) -> String {
         let paths: Vec<String> =
             self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let Told { line, key, template, image, tag, .. } = &self.told;
+        let Told { line, key, template, image, size, tag, identity, .. } = &self.told;
         let object = RowObject {
             schema: "effects.row.v1",
             line: *line,
@@ -211,13 +288,16 @@ impl Report {
             key: key.as_deref(),
             template: template.as_deref(),
             image: image.as_deref(),
+            width: size.width,
+            height: size.height,
             tag: tag.as_deref(),
+            identity: identity.map(|identity| identity.to_string()),
             status: self.status,
             how: self.how,
             task_id: self.task.as_ref(),
             path: paths.first().cloned(),
             paths,
-            cost: self.cost,
+            cost: self.paid(),
             unreadable_cost: self.unreadable_cost.as_deref(),
             error: self.error.as_ref(),
             warning: self.warning.as_deref(),

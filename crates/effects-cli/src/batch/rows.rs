@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use effects_core::{
-    Checked, Draft, DraftImage, Error, ErrorKind, ImageFormat, Occurrences, Origin, Photo, Row,
-    RowDraft, RowNumber, RowPhoto, Uploads,
+    Checked, Draft, DraftImage, Error, ErrorKind, Identity, ImageFormat, Occurrences, Origin,
+    Photo, Row, RowDraft, RowNumber, RowPhoto, Size, Uploads,
 };
 
 use super::manifest::{Cells, Line};
@@ -46,7 +46,12 @@ pub(crate) struct Told {
     pub(crate) key: Option<String>,
     pub(crate) template: Option<String>,
     pub(crate) image: Option<String>,
+    pub(crate) size: Size,
     pub(crate) tag: Option<String>,
+    /// How many rows before it ask for the same, where no key tells it from them.
+    pub(crate) before: u32,
+    /// By what the journal knows it, once that is known.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Told {
@@ -102,6 +107,20 @@ impl Common {
         (draft.key, draft.tag) = (wanted.told.key.clone(), wanted.told.tag.clone());
         draft.target = Some(wanted.target.clone());
         Ok(draft)
+    }
+
+    /// By what the journal knows a row, as far as that is known without reading a photo.
+    fn identity(&self, wanted: &Wanted, equal: &mut Occurrences) -> Option<Identity> {
+        let photo = match (&wanted.checked.reference, &wanted.told.key) {
+            (Some(url), _) => RowPhoto::Url(url.clone()),
+            // The key alone counts.
+            (None, Some(_)) => RowPhoto::Content { digest: [0; 32], shown: String::new() },
+            (None, None) => return None,
+        };
+        let mut draft = self.bare(&wanted.checked, photo);
+        draft.key.clone_from(&wanted.told.key);
+        let before = equal.count(&draft);
+        Some(draft.row(before).ok()?.identity)
     }
 
     /// The image as people may see it.
@@ -186,6 +205,8 @@ impl<'a> Checker<'a> {
         });
         let target = self.common.out.join(name);
         let mut told = told.clone();
+        told.size = checked.size;
+        told.before = if told.key.is_some() { 0 } else { before };
         // A link can be a permission, and what is told of a row is written down.
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
@@ -267,6 +288,17 @@ impl Counted {
         let before = self.0.count(&draft);
         let row = draft.row(before);
         row.map(|row| (row, before)).map_err(|signed| Problem::row(Some("key"), signed.to_string()))
+    }
+}
+
+/// Rows of a manifest that a run did not come to, by what the journal knows them.
+#[derive(Default)]
+pub(crate) struct Unread(Occurrences);
+
+impl Unread {
+    /// The identity of the next row; `None` where only its photo could tell.
+    pub(crate) fn identity(&mut self, common: &Common, wanted: &Wanted) -> Option<Identity> {
+        common.identity(wanted, &mut self.0)
     }
 }
 

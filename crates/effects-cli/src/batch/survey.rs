@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use effects_client::is_picture;
 use effects_core::{
     Error, ErrorKind, Identity, JournalError, JournalStore, RowName, RowNumber, Standing,
 };
@@ -146,7 +147,7 @@ fn ask(
             JournalError::KeyReused { key, row, differs }.to_string(),
         ));
     }
-    standings.spent += record.standing.cost().unwrap_or_default();
+    standings.spent += record.paid;
     match &record.standing {
         Standing::Created { .. } => standings.created.push(record.number),
         Standing::Completed { cost: None, .. } => standings.unpriced += 1,
@@ -164,7 +165,7 @@ fn ask(
         Standing::Failed { .. } => &mut standings.failed,
         Standing::Completed { pictures, .. } => {
             let there = |path: &std::path::PathBuf| {
-                path.is_file() && path.parent() == wanted.target.parent()
+                is_picture(path) && path.parent() == wanted.target.parent()
             };
             if pictures.iter().all(|picture| picture.path.as_ref().is_some_and(there)) {
                 &mut standings.kept

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     counts: BTreeMap<Status, u64>,
     codes: BTreeSet<u8>,
     kept: u64,
+    /// Rows whose task is done and did not say in a way that can be read what it cost.
+    pub(crate) unpriced: u64,
     /// What tasks of this run cost, in USD.
     pub(crate) spent: Decimal,
     /// What all tasks cost, those of earlier runs too, in USD.
@@ -27,6 +29,7 @@ impl Tally {
             counts: BTreeMap::new(),
             codes: BTreeSet::new(),
             kept: 0,
+            unpriced: 0,
             spent: Decimal::ZERO,
             cost: Decimal::ZERO,
             since: Instant::now(),
@@ -36,20 +39,19 @@ impl Tally {
     pub(crate) fn add(&mut self, report: &Report) {
         *self.counts.entry(report.status).or_default() += 1;
         self.kept += u64::from(report.how == Some(How::Kept));
-        let cost = report.cost.unwrap_or_default();
-        self.cost += cost;
-        if report.how == Some(How::Submitted) {
-            self.spent += cost;
+        self.unpriced += u64::from(report.is_unpriced());
+        self.cost += report.paid().unwrap_or_default();
+        if report.how == Some(How::Submitted) && !report.is_counted {
+            self.spent += report.cost.unwrap_or_default();
         }
         if let Some(error) = &report.error {
             self.codes.insert(error.exit_code);
         }
     }
 
-    /// A task of this run cost this, and is no row's end.
+    /// A task of this run cost this, and is not the last one of its row.
     pub(crate) fn spend(&mut self, cost: Decimal) {
         self.spent += cost;
-        self.cost += cost;
     }
 
     /// Something ended the batch that is no row's.

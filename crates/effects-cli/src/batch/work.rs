@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_core::{Error, ErrorKind, JournalStore};
+use effects_core::{Error, ErrorKind, JournalStore, Policy};
 use rust_decimal::Decimal;
 
 use super::books::Books;
@@ -49,6 +50,25 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry_failed: u32,
 
+    /// Replace files that stand where pictures go, whoever's they are
+    ///
+    /// Without it a row is refused, before it is paid for, whose picture would replace a file that
+    /// is not its own.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Pay once more for rows that another journal has paid for
+    #[arg(long)]
+    pub(crate) pay_again: bool,
+
+    /// How many submissions in a row may be of unknown outcome
+    ///
+    /// Then nothing is submitted for 30 s, and one row shows whether the gateway answers again: if
+    /// not, the batch ends.
+    #[arg(long, value_name = "N", default_value_t = Policy::default().unknown_in_a_row,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) unknown_in_a_row: u32,
+
     /// Send nothing if any row is bad
     #[arg(long)]
     pub(crate) strict: bool,
@@ -63,6 +83,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) options: &'a Options,
     pub(crate) manifest: &'a Manifest,
     pub(crate) common: &'a Common,
+    /// Where the journal is, if there is one.
+    pub(crate) journal: Option<&'a Path>,
     pub(crate) output: &'a Output,
 }
 
@@ -79,6 +101,7 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
+        self.check_journal(store.as_deref())?;
         make_folder(&self.common.out)?;
         sweep(&self.common.out);
         let mut tally = Tally::new();
@@ -93,7 +116,7 @@ impl Batch<'_> {
         let rows = survey.good + survey.bad;
         if survey.good == 0 {
             live.clear();
-            return books.close(&tally, rows, None);
+            return books.close(&mut tally, rows, None);
         }
         let gateway = open()?;
         let standings = &survey.standings;
@@ -102,30 +125,35 @@ impl Batch<'_> {
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
-        let course = Arc::new(Course::new(
-            gateway.client.clone(),
-            ledgers,
-            self.options.retry_failed,
-            survey.claims,
-            self.options.in_flight,
-            tell,
-        ));
+        let in_flight = self.options.in_flight;
+        let course = Course::new(gateway.client.clone(), ledgers, survey.claims, in_flight, tell);
+        let course = Arc::new(course.with_options(self.options));
         let widths = widths(self.options.in_flight, self.common.origin.is_loopback());
         let source = self.source(survey.good, survey.refused);
         let stopper = start(&course, widths, source);
         let attended = attend(&course, &stopper, &woken, &live, rows, tally, |report| {
             books.note(report, &live)
         });
-        let Attended { mut tally, interrupted, left_submitting, trouble } = attended;
+        let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {
             books.say_how_it_was_left(left_submitting, course.ledger.is_some());
         }
-        books.note_the_rest(&mut tally, rows)?;
-        if let Some(over) = self.over_budget_after_all(&course)? {
-            tally.note(ErrorKind::BudgetExceeded.exit_code());
-            self.output.urge(&over);
+        if let Err(failure) = books.note_the_rest(&mut tally, rows, &course, &live) {
+            tally.note(failure.exit_code());
+            trouble.get_or_insert(failure.to_string());
         }
-        books.close(&tally, rows, trouble.as_deref())
+        match self.over_budget_after_all(&course) {
+            Ok(None) => {}
+            Ok(Some(over)) => {
+                tally.note(ErrorKind::BudgetExceeded.exit_code());
+                self.output.urge(&over);
+            }
+            Err(failure) => {
+                tally.note(failure.exit_code());
+                trouble.get_or_insert(failure.to_string());
+            }
+        }
+        books.close(&mut tally, rows, trouble)
     }
 
     /// What to say where the rows cost more than the budget after all: a price rose while tasks were
@@ -208,7 +236,7 @@ impl Batch<'_> {
                 }
                 // Bad rows were told of at the first look.
                 let Ok(wanted) = checker.check(line?) else { continue };
-                let told = wanted.told.clone();
+                let mut told = wanted.told.clone();
                 let row = course.ledger.as_ref().map(|_| counted.row(&common, &wanted));
                 let row = match row.transpose() {
                     Ok(row) => row.map(|(row, _)| Box::new(row)),
@@ -226,6 +254,7 @@ impl Batch<'_> {
                     continue;
                 }
                 most -= 1;
+                told.identity = row.as_ref().map(|row| row.identity);
                 if !course.begin(Item::new(told, Source::Manifest(Box::new(wanted), row))) {
                     break;
                 }
@@ -235,7 +264,7 @@ impl Batch<'_> {
     }
 }
 
-fn make_folder(out: &std::path::Path) -> Result<(), Failure> {
+fn make_folder(out: &Path) -> Result<(), Failure> {
     fs::create_dir_all(out).map_err(|error| {
         let why = format!("--out {} cannot be made: {error}", out.display());
         Failure::Error(Error::new(ErrorKind::Misconfigured, why))

@@ -63,7 +63,9 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     arguments.check(&manifest, &out)?;
     let gateway = match place {
         // Its origin is known only once it listens.
-        Place::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy(global))?),
+        Place::Inside if !arguments.plan => {
+            Some(Gateway::open(global, &place, arguments.policy(global))?)
+        }
         _ => None,
     };
     let common = Common {
@@ -75,21 +77,30 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         uploads: place.uploads(global.uploads.as_ref()),
     };
     let store = arguments.journal.for_batch(&place, arguments.plan)?;
-    let batch = Batch { options: &arguments.options, manifest: &manifest, common: &common, output };
+    let journal = arguments.journal.path_for_batch(&place)?;
+    let journal = journal.map(std::path::absolute).transpose().map_err(Failure::system)?;
+    let batch = Batch {
+        options: &arguments.options,
+        manifest: &manifest,
+        common: &common,
+        journal: journal.as_deref(),
+        output,
+    };
     if arguments.plan {
         return batch.plan(store.as_deref(), gateway::usual_duration(&common.origin));
     }
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),
-        None => Gateway::open(global, &place, policy(global)),
+        None => Gateway::open(global, &place, arguments.policy(global)),
     })
 }
 
-fn policy(global: &Global) -> Policy {
-    gateway::policy(global)
-}
-
 impl Arguments {
+    fn policy(&self, global: &Global) -> Policy {
+        let unknown_in_a_row = self.options.unknown_in_a_row;
+        Policy { unknown_in_a_row, ..gateway::policy(global) }
+    }
+
     /// What is wrong with the command line as a whole, before a row is read.
     fn check(&self, manifest: &Manifest, out: &Path) -> Result<(), Failure> {
         let mut problems = Vec::new();

@@ -42,7 +42,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Batch(arguments) => batch::batch(&global, &arguments, &output),
         Command::Tasks(arguments) => tasks::tasks(&arguments, &output),
         Command::Resume(arguments) => resume::resume(&global, &arguments, &output),
-        Command::Resolve(arguments) => resolve::resolve(&arguments, &output),
+        Command::Resolve(arguments) => resolve::resolve(&global, &arguments, &output),
         Command::Cost(arguments) => cost::cost(&arguments, &output),
         Command::Check(arguments) => check::check(&global, &arguments, &output),
         Command::Templates(arguments) => templates::templates(&arguments, &output),

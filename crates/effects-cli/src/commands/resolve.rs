@@ -1,9 +1,16 @@
-//! `effects resolve`: what a person found out of a doubtful row.
+//! `effects resolve`: what a person found out of doubtful rows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use effects_core::{Resolution, RowName, RowNumber, TaskId};
+use effects_core::{
+    Error, ErrorKind, Filter, JournalStore, Resolution, RowName, RowNumber, TaskId, Which,
+};
 use serde::Serialize;
 
+use crate::args::Global;
+use crate::commands::tasks::each;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::journal::{self, JournalChoice};
@@ -14,14 +21,31 @@ use crate::output::Output;
 Examples:
   effects tasks --doubtful
   effects resolve 17 --task d758n65e878c73cmdg20
-  effects resolve 18 --not-billed
+  effects resolve 18 19 20 --not-billed
+  effects resolve --all --tag spring --not-billed
+  effects resolve --from found.txt
 
 With --task the next `effects batch` or `effects resume` waits for that task and downloads its
-picture; with --not-billed the next batch submits the row again, which costs.")]
+picture; with --not-billed the next batch submits the row again, which costs.
+
+A file has a line for each row: its number, and then its task's id or `not-billed`. Empty lines and
+those that begin with # are left out. --all can be narrowed by --tag, --template and --base-url.")]
 pub(crate) struct Arguments {
-    /// The row's number, as `effects tasks` prints it
+    /// Rows' numbers, as `effects tasks` prints them
     #[arg(value_name = "ROW")]
-    row: RowNumber,
+    rows: Vec<RowNumber>,
+
+    /// Every doubtful row of the journal
+    #[arg(long)]
+    all: bool,
+
+    /// With --all: only rows of this template
+    #[arg(long, value_name = "T")]
+    template: Option<String>,
+
+    /// A file of rows and what was found of each
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
 
     #[command(flatten)]
     found: FoundOut,
@@ -31,13 +55,13 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct FoundOut {
     /// It made this task
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
 
-    /// It made none, and nothing was billed
+    /// They made none, and nothing was billed
     #[arg(long)]
     not_billed: bool,
 }
@@ -50,22 +74,73 @@ struct ResolveObject<'a> {
     task_id: Option<&'a TaskId>,
 }
 
-pub(crate) fn resolve(arguments: &Arguments, output: &Output) -> CommandResult {
-    let row = arguments.row;
-    let no_row = || {
-        Failure::from(effects_core::Error::new(
-            effects_core::ErrorKind::Misconfigured,
-            format!("the journal has no row {row}"),
-        ))
+/// Which rows are meant, and what was found of them.
+enum Meant {
+    These(Vec<(RowNumber, Resolution)>),
+    AllNotBilled,
+}
+
+pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let meant = arguments.meant()?;
+    let Some(store) = arguments.journal.that_is_there(output)? else {
+        return match meant {
+            Meant::These(rows) if !rows.is_empty() => Err(no_row(rows[0].0)),
+            _ => Ok(Done::Well),
+        };
     };
-    let store = arguments.journal.that_is_there(output)?.ok_or_else(no_row)?;
-    let found = match &arguments.found.task {
-        Some(task) => Resolution::Task(task.clone()),
-        None => Resolution::NotBilled,
+    let rows = match meant {
+        Meant::These(rows) => rows,
+        Meant::AllNotBilled => doubtful(&*store, global, arguments)?,
     };
+    if rows.is_empty() {
+        output.note("no row is doubtful of those that were meant");
+    }
+    // One that cannot be resolved keeps no other from it.
+    let mut failures = Vec::new();
+    for (row, found) in &rows {
+        if let Err(failure) = resolve_one(&*store, *row, found, output) {
+            failures.push(failure);
+        }
+    }
+    let last = failures.pop();
+    for failure in failures {
+        output.urge(&format!("error: {failure}"));
+    }
+    last.map_or(Ok(Done::Well), Err)
+}
+
+impl Arguments {
+    fn meant(&self) -> Result<Meant, Failure> {
+        let Self { rows, all, template, from, found, .. } = self;
+        if template.is_some() && !*all {
+            return Err(unusable("--template narrows --all, which is missing"));
+        }
+        match (&rows[..], *all, from, &found.task, found.not_billed) {
+            ([], false, Some(path), None, false) => Ok(Meant::These(read(path)?)),
+            ([], true, None, None, true) => Ok(Meant::AllNotBilled),
+            ([_, ..], false, None, None, true) => {
+                let not_billed = |row: &RowNumber| (*row, Resolution::NotBilled);
+                Ok(Meant::These(rows.iter().map(not_billed).collect()))
+            }
+            ([row], false, None, Some(task), false) => {
+                Ok(Meant::These(vec![(*row, Resolution::Task(task.clone()))]))
+            }
+            _ => Err(unusable(
+                "give rows or --all with --not-billed, one row with --task, or a file with --from",
+            )),
+        }
+    }
+}
+
+fn resolve_one(
+    store: &dyn JournalStore,
+    row: RowNumber,
+    found: &Resolution,
+    output: &Output,
+) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
-    store.resolve(row, &found).map_err(failed)?;
-    let record = store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(no_row)?;
+    store.resolve(row, found).map_err(failed)?;
+    let record = store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row))?;
     let standing = record.standing.name();
     let object = ResolveObject {
         schema: "effects.resolve.v1",
@@ -73,6 +148,59 @@ pub(crate) fn resolve(arguments: &Arguments, output: &Output) -> CommandResult {
         standing,
         task_id: record.standing.task(),
     };
-    output.result(&object, &[format!("row {row} is {standing}")])?;
-    Ok(Done::Well)
+    output.result(&object, &[format!("row {row} is {standing}")])
+}
+
+/// Every doubtful row, as far as the options narrow that.
+fn doubtful(
+    store: &dyn JournalStore,
+    global: &Global,
+    arguments: &Arguments,
+) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
+    let place = global.base_url.is_some().then(|| crate::gateway::Place::of(global)).transpose()?;
+    let origin = place.map(|place| place.origin()).transpose()?;
+    let filter =
+        Filter { which: Which::Doubtful, origin, tag: global.tag.clone(), ..Filter::default() };
+    let mut rows = Vec::new();
+    each(store, filter, |record| {
+        if arguments.template.as_deref().is_none_or(|id| id == record.row.template.id()) {
+            rows.push((record.number, Resolution::NotBilled));
+        }
+        Ok(true)
+    })?;
+    Ok(rows)
+}
+
+/// Rows of a file, and what was found of each. One line that cannot be read resolves none.
+fn read(path: &Path) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| unusable(&format!("--from {shown} cannot be read: {error}")))?;
+    let mut rows = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let found = match words[..] {
+            [] => continue,
+            [first, ..] if first.starts_with('#') => continue,
+            [row, "not-billed"] => row.parse().ok().map(|row| (row, Resolution::NotBilled)),
+            [row, task] => row.parse().ok().zip(task.parse().ok().map(Resolution::Task)),
+            _ => None,
+        };
+        rows.push(found.ok_or_else(|| {
+            unusable(&format!(
+                "--from {shown}, line {}: {line:?} is not a row's number and then its task's id or \
+                 `not-billed`",
+                index + 1
+            ))
+        })?);
+    }
+    Ok(rows)
+}
+
+fn no_row(row: RowNumber) -> Failure {
+    unusable(&format!("the journal has no row {row}"))
+}
+
+fn unusable(why: &str) -> Failure {
+    Error::new(ErrorKind::Misconfigured, why).into()
 }

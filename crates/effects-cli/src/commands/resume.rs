@@ -52,7 +52,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let claims = batch::Claims::default();
     let ledger = Ledger::new(Arc::clone(&store));
     let ledgers = batch::Ledgers { journal: Some(ledger), memory: None };
-    let course = Course::new(gateway.client.clone(), ledgers, 0, claims, IN_FLIGHT, tell);
+    let course = Course::new(gateway.client.clone(), ledgers, claims, IN_FLIGHT, tell);
     let course = Arc::new(course);
     let widths = batch::widths(IN_FLIGHT, origin.is_loopback());
     let stopper = batch::start(&course, widths, move |course| {

@@ -150,7 +150,11 @@ fn work(
     if let Some(kept) = &kept {
         kept.settle(&result);
     }
-    let effect = result?;
+    let effect = match (result, &kept) {
+        (Ok(effect), _) => effect,
+        (Err(error), Some(kept)) => return Err(kept.failure(error)),
+        (Err(error), None) => return Err(error.into()),
+    };
     let default = |task: &TaskId| Names::default_for(Some(&template), task);
     let pictures = match saving.names(|| default(&effect.task_id)) {
         Some(names) => pictures::save(desk, &client, place, &effect, &names, input, kept.as_ref())?,

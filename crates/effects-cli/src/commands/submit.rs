@@ -59,10 +59,14 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
         let template = request.template().clone();
         let submitted = client.submit(request);
-        if let (Some(kept), Err(error)) = (&kept, &submitted) {
-            kept.settle(&Err(error.clone()));
-        }
-        let task_id = submitted?.id().clone();
+        let task_id = match (submitted, &kept) {
+            (Ok(handle), _) => handle.id().clone(),
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(kept)) => {
+                kept.settle(&Err(error.clone()));
+                return Err(kept.failure(error));
+            }
+        };
         let resume = place.resume_line(&task_id);
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })

@@ -23,7 +23,7 @@ fn slow_submission(response: Response) -> (World, mpsc::Sender<()>) {
 
 #[test]
 fn while_polling_it_leaves_at_once_with_the_id() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let world = World::new();
         world.accepts();
         world.server.otherwise(running());

@@ -214,6 +214,12 @@ impl Started {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
+    /// Its process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it says something on stderr.
     pub(crate) fn says(&mut self, text: &str) {
         while !self.seen.iter().any(|line| line.contains(text)) {

@@ -64,9 +64,12 @@ impl Chance {
     }
 }
 
+/// Chance makes runs of faults that are no outage.
+const NO_OUTAGE: [&str; 2] = ["--unknown-in-a-row", "1000"];
+
 fn start(site: &Site, manifest: &str, more: &[&str]) -> Child {
-    let arguments =
-        [&["batch", manifest, "--out", "out", "--poll", "0.05", "-q"][..], more].concat();
+    let line = ["batch", manifest, "--out", "out", "--poll", "0.05", "-q"];
+    let arguments = [&line[..], &NO_OUTAGE, more].concat();
     let mut command: Command = site.command(&arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
@@ -109,7 +112,7 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
         kills += 1;
     }
     assert!(kills >= 10, "only {kills} kills");
-    let ran = site.batch("rows.csv", &["--json", "--in-flight", "16"]);
+    let ran = site.batch("rows.csv", &[&["--json"][..], &NO_OUTAGE].concat());
     let (rows, batch) = told(&ran);
     let doubtful = count(&rows, "doubtful");
     assert_eq!(count(&rows, "completed") + doubtful, 500, "{batch} {}", ran.stderr);
@@ -155,7 +158,7 @@ fn two_processes_on_one_manifest_and_one_journal_submit_each_row_once() {
     let codes = [first.wait().unwrap().code(), second.wait().unwrap().code()];
     site.accepted_once();
     // Whichever ended last, nothing is left to do but what a person has to.
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]));
+    let (rows, batch) = told(&site.batch("rows.csv", &[&["--json"][..], &NO_OUTAGE].concat()));
     assert_eq!(count(&rows, "completed") + count(&rows, "doubtful"), 300, "{batch}");
     let wanted = Some(if count(&rows, "doubtful") == 0 { 0 } else { 8 });
     assert_eq!(codes, [wanted, wanted]);
@@ -173,7 +176,7 @@ fn half_the_budget_is_never_exceeded_and_more_of_it_finishes_the_rest() {
     site.rows("rows.csv", rows);
     let need = rust_decimal::Decimal::new(3, 2) * rust_decimal::Decimal::from(rows);
     let half = (need / rust_decimal::Decimal::TWO).to_string();
-    let line = ["--json", "--in-flight", "128", "--budget"];
+    let line = [&["--json", "--in-flight", "128"][..], &NO_OUTAGE, &["--budget"]].concat();
     let begun = Instant::now();
     let ran = site.batch("rows.csv", &[&line[..], &[&half]].concat()).exits(8);
     let took = begun.elapsed();

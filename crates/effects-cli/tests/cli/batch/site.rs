@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use effects_emulator::{Emulator, FaultPlan, Pictures};
+use effects_testkit::http::ScriptedServer;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::proxy::{self, Finished};
 use crate::world::{PHOTO, Ran};
 
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) state: TempDir,
     pub(crate) emulator: Emulator,
+    /// What the command talks to instead, if it does.
+    pub(crate) proxy: Option<ScriptedServer>,
 }
 
 impl Site {
@@ -28,7 +33,23 @@ impl Site {
             .faults(faults)
             .options(|options| options.limits.requests = 1_000_000);
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Self { folder, state, emulator: emulator.start().unwrap() }
+        Self { folder, state, emulator: emulator.start().unwrap(), proxy: None }
+    }
+
+    /// A service whose every task that has ended has the `usage` that `bill` says.
+    pub(crate) fn billing(
+        faults: FaultPlan,
+        bill: impl Fn(&Finished<'_>) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        let site = Self::with(faults);
+        let proxy = proxy::billing(site.emulator.address(), Arc::new(bill));
+        Self { proxy: Some(proxy), ..site }
+    }
+
+    /// Where the command finds the service.
+    pub(crate) fn base_url(&self) -> String {
+        let proxy = self.proxy.as_ref().map(ScriptedServer::base_url);
+        proxy.unwrap_or_else(|| self.emulator.base_url().to_owned())
     }
 
     /// The command, not yet started.
@@ -40,7 +61,7 @@ impl Site {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("EFFECTS_STATE_DIR", self.state.path())
             .env("EFFECTS_API_KEY", self.emulator.api_key())
-            .env("EFFECTS_BASE_URL", self.emulator.base_url())
+            .env("EFFECTS_BASE_URL", self.base_url())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command

@@ -223,4 +223,101 @@ mod interrupted {
         assert_eq!(count(&rows, "completed") + count(&rows, "doubtful"), 50, "{batch}");
         site.accepted_once();
     }
+
+    #[test]
+    fn what_is_printed_after_the_second_ctrl_c_is_what_the_journal_says() {
+        let hangs = FaultRule::on(
+            Endpoint::Create,
+            Fault::Hang { when: effects_emulator::Moment::After, seconds: 3600.0 },
+        );
+        let site = Site::with(FaultPlan::none().with(hangs));
+        site.photo("cat.png", 1);
+        let mut rows = "template,image\nglass_ball,cat.png\n".to_owned();
+        (0..50).for_each(|row| rows.push_str(&format!("my_world,https://example.com/{row}.jpg\n")));
+        site.write("rows.csv", rows);
+        let mut run = Started::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
+        wait_until("submitting", || site.emulator.counts().accepted >= 4);
+        run.signal("INT");
+        run.says("interrupt again to leave at once");
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        let (_, batch) = told(&ran);
+        let listed = site.run(&["tasks", "--doubtful", "--json"]).exits(0);
+        let listed: Vec<u64> = super::super::site::objects(&listed.stdout)
+            .iter()
+            .map(|row| row["row"].as_u64().unwrap())
+            .collect();
+        assert!(listed.len() >= 4);
+        assert_eq!(batch["doubtful"].as_u64(), Some(listed.len() as u64), "{batch}");
+        let results = site.results();
+        assert_eq!(results.len(), 51);
+        let mut doubtful: Vec<u64> = results
+            .iter()
+            .filter(|row| row["status"] == "doubtful")
+            .map(|row| row["row"].as_u64().unwrap())
+            .collect();
+        doubtful.sort_unstable();
+        assert_eq!(doubtful, listed);
+        for row in results.iter().filter(|row| row["status"] == "doubtful") {
+            let why = row["error"]["message"].as_str().unwrap();
+            assert!(why.contains("effects resolve") && row["error"]["exit_code"] == 8, "{row}");
+        }
+    }
+
+    /// An interrupted run that did not come to every row says of those what earlier runs wrote.
+    #[test]
+    fn rows_that_an_interrupted_run_did_not_come_to_are_told_as_the_journal_has_them() {
+        let site = Site::new();
+        site.rows("done.csv", 5).batch("done.csv", &[]).exits(0);
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        site.emulator.follow(FaultPlan::none().with(slow)).unwrap();
+        let mut rows = "template,image\n".to_owned();
+        (0..300)
+            .for_each(|row| rows.push_str(&format!("my_world,https://example.com/{row}.jpg\n")));
+        (0..5)
+            .for_each(|row| rows.push_str(&format!("glass_ball,https://example.com/{row}.jpg\n")));
+        site.write("rows.csv", rows);
+        let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
+        let run = Started::new(site.command(&line));
+        wait_until("busy", || site.emulator.counts().accepted >= 5 + 16);
+        run.signal("INT");
+        let (_, batch) = told(&run.end().exits(130));
+        let done: Vec<_> = site.results()[300..].to_vec();
+        assert!(done.iter().all(|row| row["status"] == "completed"), "{done:?}");
+        assert!(done.iter().all(|row| row["task_id"].is_string()), "{done:?}");
+        assert_eq!((batch["completed"].as_u64(), batch["cost"].as_str()), (Some(5), Some("0.15")));
+    }
+
+    #[test]
+    fn a_hang_up_is_an_interruption_unless_it_is_ignored() {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        let site = Site::with(FaultPlan::none().with(slow));
+        site.rows("rows.csv", 1);
+        let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
+        let mut run = Started::new(site.command(&line));
+        wait_until("busy", || site.emulator.counts().accepted >= 1);
+        run.signal("HUP");
+        run.says("nothing more is submitted");
+        let (rows, _) = told(&run.end().exits(130));
+        assert_eq!(count(&rows, "running"), 1);
+
+        // As `nohup` starts it.
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        let short = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 2.0 });
+        site.emulator.follow(FaultPlan::none().with(short)).unwrap();
+        site.write("rows.csv", "template,image\nmy_world,https://example.com/x.jpg\n");
+        let inner = site.command(&line);
+        let words: Vec<&str> = std::iter::once(inner.get_program())
+            .chain(inner.get_args())
+            .map(|word| word.to_str().unwrap())
+            .collect();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("trap '' HUP; exec {}", words.join(" "))]).env_clear();
+        shell.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(site.folder.path());
+        let run = Started::new(shell);
+        wait_until("busy", || site.emulator.counts().accepted >= 2);
+        run.signal("HUP");
+        run.end().exits(0);
+    }
 }
