@@ -27,9 +27,9 @@ use crate::journal;
 use crate::many::{Open, RowEnd, Shared, attend, made, no_task};
 use crate::note::Note;
 use crate::operation::given_up;
+use crate::operation_warnings::{Warnings, telling};
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
-use crate::operation_warnings::{Warnings, telling};
 
 /// A client's kind of journal.
 pub type Journal = Arc<dyn AsyncJournal>;

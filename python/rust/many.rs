@@ -29,10 +29,10 @@ use crate::drawer::{Drawer, Journal};
 use crate::journal::{self, Slot};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
+use crate::operation_warnings::{Warnings, telling};
 use crate::purse::Purse;
 use crate::stake::Lent;
 use crate::value::{Made, Value, warn};
-use crate::operation_warnings::{Warnings, telling};
 
 /// What many rows have in common.
 #[derive(Debug)]

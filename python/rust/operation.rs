@@ -13,10 +13,10 @@ use crate::aside::received;
 use crate::failure;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
+use crate::operation_warnings::{self, Warnings, telling};
 use crate::runtime;
 use crate::single::{Joined, Launch};
 use crate::value::Value;
-use crate::operation_warnings::{self, Warnings, telling};
 use crate::warnings;
 
 /// What an operation does on the runtime's thread.

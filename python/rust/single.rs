@@ -16,11 +16,11 @@ use tokio::task::AbortHandle;
 use crate::journal::{self, Slot};
 use crate::note::Note;
 use crate::operation::Address;
+use crate::operation_warnings::telling;
 use crate::purse::Purse;
 use crate::stake::Reserved;
 use crate::submission::Order;
 use crate::value::{Made, Value};
-use crate::operation_warnings::telling;
 
 /// One submission by itself, checked.
 pub(crate) struct Single {

@@ -8,7 +8,7 @@
 //! it does with the rest.
 
 use effects_core::{Call, Error, Event, Picture, TaskId, Template};
-use tracing::{Level, Span, field};
+use tracing::{Span, field};
 
 /// The target of warnings: what is odd about a setting or an answer, in a sentence for a person.
 pub const WARNINGS: &str = "effects::warnings";

@@ -42,11 +42,7 @@ impl<'a> Body<'a> {
 
     /// The object that may be a task: the body, or what an envelope holds as `data`.
     fn task_object(&self) -> Cow<'_, Object<'a>> {
-        match self.top.object("data") {
-            // A task may have data of its own, with ids that are not the task's.
-            Some(data) if !self.top.is_task() && data.has_any(&DATA_OF_A_TASK) => Cow::Owned(data),
-            _ => Cow::Borrowed(&self.top),
-        }
+        self.top.task()
     }
 
     /// The id of the task the answer speaks of.
@@ -120,7 +116,7 @@ impl<'a> Body<'a> {
                 .into_iter()
                 .map(|picture| without_key(picture, self.key))
                 .collect(),
-            usage: task.object("usage").map(|usage| read_usage(&usage)),
+            usage: task.object("usage").map(|usage| read_usage(&usage, self.key)),
             error: task.get("error").and_then(|error| read_error(error, self.key)),
             metadata: task
                 .object("metadata")
@@ -137,7 +133,7 @@ impl<'a> Body<'a> {
         if let Some(error) = top.get("error").and_then(|error| read_error(error, self.key)) {
             // A bare code inside is explained beside it.
             let message = if error.message.is_empty() { top.text("message") } else { None };
-            let message = message.map(|message| one_line(&message, self.key));
+            let message = message.map(|message| one_line(&message, Some(self.key)));
             return Some(ServiceError { message: message.unwrap_or(error.message), ..error });
         }
         if let Some(status) = top.object("status")
@@ -201,7 +197,7 @@ pub(crate) fn location_of(headers: &HeaderMap, body: AnswerBody<'_>) -> Option<S
         }
         None => target.to_owned(),
     };
-    Some(one_line(&shown, body.key)).filter(|shown| !shown.is_empty())
+    Some(one_line(&shown, Some(body.key))).filter(|shown| !shown.is_empty())
 }
 
 /// A line of a body that is not JSON, for a person to recognise it by.
@@ -211,15 +207,15 @@ pub(crate) fn excerpt(body: AnswerBody<'_>) -> String {
     if text.starts_with('<') {
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
         return match title {
-            Some((title, _)) => format!("an HTML page: {}", one_line(title, body.key)),
+            Some((title, _)) => format!("an HTML page: {}", one_line(title, Some(body.key))),
             None => "an HTML page".to_owned(),
         };
     }
-    one_line(text, body.key)
+    one_line(text, Some(body.key))
 }
 
-/// The text as one line without the key, cut to a length that a person reads.
-fn one_line(text: &str, key: &ApiKey) -> String {
+/// The text as one line, without the key unless that was taken out before, cut to a length that a person reads.
+fn one_line(text: &str, key: Option<&ApiKey>) -> String {
     const MOST: usize = 160;
     // The key has no spaces, so words are whole or left out: the beginning of a key is too much of it.
     let mut line = String::new();
@@ -232,7 +228,10 @@ fn one_line(text: &str, key: &ApiKey) -> String {
         }
         line.extend(word.chars().filter(|c| !c.is_control()));
     }
-    let mut line = key.redact(line).into_owned();
+    let mut line = match key {
+        Some(key) => key.redact(line).into_owned(),
+        None => line,
+    };
     if let Some((cut, _)) = line.char_indices().nth(MOST) {
         line.truncate(cut);
         line.push('…');
@@ -249,7 +248,7 @@ fn service_error(
         code: code
             .filter(|code| !code.is_empty())
             .map(|code| ServiceCode::from(&*key.redact(code))),
-        message: message.map(|message| one_line(&message, key)).unwrap_or_default(),
+        message: message.map(|message| one_line(&message, Some(key))).unwrap_or_default(),
     }
 }
 
@@ -348,8 +347,9 @@ fn is_link(text: &str) -> bool {
 /// What an answer has where its pictures belong, for a person: a line, without the queries of links,
 /// which may be permissions.
 pub(crate) fn sent_output(raw: &RawJson) -> String {
-    let sent = Body::read(raw.as_str().as_bytes()).and_then(|read| {
-        let task = read.task_object();
+    // The key was taken out when the answer was read.
+    let sent = Object::parse(raw.as_str()).and_then(|top| {
+        let task = top.task();
         OUTPUTS.iter().find_map(|field| task.get(field)).map(|raw| raw.get().to_owned())
     });
     let Some(sent) = sent else { return "no output".to_owned() };
@@ -369,16 +369,16 @@ pub(crate) fn sent_output(raw: &RawJson) -> String {
             _ => shown.push(c),
         }
     }
-    one_line(&shown)
+    one_line(&shown, None)
 }
 
 /// A cost that cannot be read is no reason to lose it: it is kept as it was sent.
-fn read_usage(usage: &Object<'_>) -> Usage {
+fn read_usage(usage: &Object<'_>, key: &ApiKey) -> Usage {
     let sent = usage.get("cost").map(|raw| text_of(raw).unwrap_or(Cow::Borrowed(raw.get())));
     let cost = sent.as_deref().and_then(Usage::read_cost);
     Usage {
         cost,
-        unreadable_cost: sent.filter(|_| cost.is_none()).map(|sent| one_line(&sent)),
+        unreadable_cost: sent.filter(|_| cost.is_none()).map(|sent| one_line(&sent, Some(key))),
         discount: usage.text("discount").and_then(|text| read_decimal(&text)),
     }
 }
@@ -417,6 +417,15 @@ fn read_progress(raw: &RawValue) -> Option<f64> {
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
+    /// The object that may be a task: itself, or what an envelope holds as `data`.
+    fn task(&self) -> Cow<'_, Self> {
+        match self.object("data") {
+            // A task may have data of its own, with ids that are not the task's.
+            Some(data) if !self.is_task() && data.has_any(&DATA_OF_A_TASK) => Cow::Owned(data),
+            _ => Cow::Borrowed(self),
+        }
+    }
+
     fn read(raw: &'a RawValue) -> Option<Self> {
         Self::parse(raw.get())
     }

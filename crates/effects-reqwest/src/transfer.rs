@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use effects_client::{Landing, Sink, fresh_seed, run_presigner, run_uploader, telemetry};
 use effects_core::{
-    AsyncClock, CallResult, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture, Receiver,
-    Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
+    AsyncClock, CallResult, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture,
+    Receiver, Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
     read_storage_answer, storage_request, upload_error,
 };
 use http::Request;

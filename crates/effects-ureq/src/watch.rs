@@ -2,8 +2,8 @@
 
 use effects_client::{PacedRun, StoppableClock, Stopper, Work, telemetry};
 use effects_core::{
-    Call, CallResult, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem,
-    TaskId, Template, Time, Told, Transport, drive_on,
+    Call, CallResult, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId,
+    Template, Time, Told, Transport, drive_on,
 };
 use tracing::Span;
 

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use effects_client::{Ended, Ending, Landing, Sink, is_picture};
-use effects_core::{
-    Cause, Effect, Error, ErrorKind, Event, JournalError, Picture, Refused,
-};
+use effects_core::{Cause, Effect, Error, ErrorKind, Event, JournalError, Picture, Refused};
 use effects_ureq::RunMany;
 use rust_decimal::Decimal;
 

@@ -15,6 +15,7 @@ use super::ends::make_folder;
 use super::item::{InHand, Item, Source};
 use super::report::{How, Report, RowError, Status};
 use super::rows::{Bad, Wanted};
+use crate::input_file::InputFile;
 use crate::naming;
 use crate::pictures;
 use crate::problem::Problem;
@@ -219,7 +220,8 @@ fn no_place(course: &Course, target: &Path) -> Option<Problem> {
         return None;
     }
     match make_folder(target) {
-        Ok(()) => pictures::unwritable(target),
+        // That it is no row's photo was found when the manifest was read.
+        Ok(()) => pictures::unwritable(target, &InputFile::of(None)),
         Err(error) => Some(Problem { kind: ErrorKind::Misconfigured, ..Problem::from(error) }),
     }
 }

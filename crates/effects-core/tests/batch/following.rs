@@ -4,8 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use effects_core::{
-    Answer, Batch, BatchStep, Call, ErrorKind, Fact, Outcome, RunId, Seed, StillRunning, Time,
-    Widths,
+    Batch, BatchStep, Call, ErrorKind, Fact, Outcome, RunId, Seed, StillRunning, Time, Widths,
 };
 use effects_testkit::{Life, Response, result_of};
 
@@ -56,9 +55,9 @@ fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower
         let task = world.service.add_task("shared", start, Life::of_polls(0));
         // More than there are looks in one wait; what is left over is the follower's.
         world.service.on_poll(vec![answer.clone(); 110]);
-        let first = world.batch.attach(task.clone(), None, None, start);
+        let first = world.batch.attach(task.clone(), None, None, Seed::from(1), start);
         world.until(start + seconds(500));
-        let second = world.batch.attach(task, None, None, world.now());
+        let second = world.batch.attach(task, None, None, Seed::from(2), world.now());
         world.batch.feed_no_more();
         world.finish();
         assert!(matches!(world.outcome(first), Outcome::Broken(_)), "{:?}", world.outcome(first));

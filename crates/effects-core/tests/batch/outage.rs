@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use effects_core::{ErrorKind, OutageFailure, Outcome, Policy, Time, Widths};
+use effects_core::{ErrorKind, OutageFailure, Outcome, Policy, Seed, Time, Widths};
 use effects_testkit::{Fate, Life, Response};
 
 use crate::world::{World, completed, policy, request, seconds};
@@ -145,7 +145,7 @@ fn runs_that_were_begun_at_once_are_not_held_back() {
     world.service.on_submit(vec![bad_gateway(); 6]);
     let now = world.now();
     for row in 0..9 {
-        world.batch.submit_at_once(request(row), now);
+        world.batch.submit_at_once(request(row), Seed::from(u64::from(row)), now);
     }
     world.batch.feed_no_more();
     world.finish();
