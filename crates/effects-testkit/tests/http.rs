@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use effects_testkit::http::{
-    After, Behaviour, Framing, Response, ScriptedServer, Seen, unused_address,
+    After, Behaviour, End, Framing, Response, ScriptedServer, Seen, unused_address,
 };
 
 fn server() -> ScriptedServer {
@@ -193,4 +193,66 @@ fn what_is_no_http_is_recorded_and_answered_like_the_rest() {
 fn nobody_listens_at_an_unused_address() {
     let error = TcpStream::connect(unused_address().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+/// The answer, and the error that the connection ends with, if it is one.
+fn answer_and_end(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
+    let mut text = Vec::new();
+    let end = stream.read_to_end(&mut text).err().map(|error| error.kind());
+    (String::from_utf8_lossy(&text).into_owned(), end)
+}
+
+#[test]
+fn an_early_answer_comes_before_the_request_is_whole() {
+    let server = server();
+    let too_large = || Response::new(413).body("too large").and(After::Close);
+    for (end, error) in [(End::Reset, Some(ErrorKind::ConnectionReset)), (End::Drain, None)] {
+        for sent in [3, 10] {
+            server.then(Behaviour::early(too_large(), 3, end));
+            let mut stream = connect(&server);
+            stream.write_all(b"PUT /file HTTP/1.1\r\nContent-Length: 10\r\n\r\n").unwrap();
+            stream.write_all(&b"0123456789"[..sent]).unwrap();
+            if end == End::Drain {
+                stream.shutdown(Shutdown::Write).unwrap();
+            }
+            let (text, ended) = answer_and_end(stream);
+            assert!(text.starts_with("HTTP/1.1 413"), "{text:?}");
+            assert!(text.ends_with("too large"), "{text:?}");
+            assert_eq!(ended, error);
+        }
+    }
+    assert!(server.requests().iter().all(|seen| seen.body.len() >= 3));
+
+    server.then(Behaviour::cut(3, End::Reset));
+    let mut stream = connect(&server);
+    stream.write_all(b"PUT /file HTTP/1.1\r\nContent-Length: 10\r\n\r\n012").unwrap();
+    assert_eq!(answer_and_end(stream), (String::new(), Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_connection_is_reset_as_its_next_request_comes() {
+    let server = server();
+    server.then(Behaviour::RespondThenReset(Response::new(204)));
+    let mut stream = get(&server, "/");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 204");
+    stream.write_all(b"GET /again HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(answer_and_end(stream).1, Some(ErrorKind::ConnectionReset));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_tunnel_relays_both_ways() {
+    let (proxy, target) = (server(), server());
+    proxy.on("CONNECT", "target:80", [Behaviour::Tunnel(target.address())]);
+    target.otherwise(Response::new(200).body("hello").and(After::Close));
+    let mut stream = connect(&proxy);
+    stream.write_all(b"CONNECT target:80 HTTP/1.1\r\n\r\n").unwrap();
+    let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    let mut answer = vec![0; established.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, established);
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(all(stream).ends_with("hello"));
 }

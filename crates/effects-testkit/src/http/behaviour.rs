@@ -1,6 +1,7 @@
 //! What the server does with a request.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,21 @@ use crate::response::Response;
 pub enum Behaviour {
     /// Answers.
     Respond(Response),
+    /// Answers and keeps the connection open until another request begins to arrive on it; then
+    /// resets it. So a server's idle limit meets a client's next request, every time.
+    RespondThenReset(Response),
+    /// Reads the head and this many bytes of the body, answers if there is an answer, and ends the
+    /// connection, whatever is left of the request.
+    Early {
+        /// How much of the body has arrived before.
+        body_bytes: usize,
+        /// What is sent.
+        response: Option<Response>,
+        /// How the connection ends.
+        end: End,
+    },
+    /// Answers a CONNECT with 200 and relays bytes between the client and this address.
+    Tunnel(SocketAddr),
     /// Reads the whole request and closes the connection without a word.
     Close,
     /// Lets the whole request arrive and resets the connection: the peer gets an error, not an end.
@@ -66,11 +82,31 @@ impl Behaviour {
         Self::Decide(Decide(Arc::new(decide)))
     }
 
+    /// Answers once the head and this many bytes of the body have arrived, and ends the connection.
+    pub fn early(response: Response, body_bytes: usize, end: End) -> Self {
+        Self::Early { body_bytes, response: Some(response), end }
+    }
+
+    /// Ends the connection without an answer once the head and this many bytes of the body have
+    /// arrived.
+    pub fn cut(body_bytes: usize, end: End) -> Self {
+        Self::Early { body_bytes, response: None, end }
+    }
+
     /// The same, after a wait.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self::Delay(delay, Box::new(self))
     }
+}
+
+/// How a connection ends that has not been read to the end of its request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// At once, with a reset (RST): what a socket does that is closed with bytes unread.
+    Reset,
+    /// In order (FIN), and what the client still sends is read and thrown away.
+    Drain,
 }
 
 impl From<Response> for Behaviour {

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::Duration;
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, End};
 use super::request::{Reading, Seen, read};
 use super::server::Shared;
 use crate::response::Response;
@@ -15,19 +16,21 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Shared) {
     // Small answers must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
-    while let Ok(Some((seen, unread))) = next_request(stream, &mut buffer, index) {
-        let (behaviour, releases) = shared.saw(&seen);
+    while let Ok(Some(arrived)) = next_request(stream, &mut buffer, index, shared) {
+        let Arrived { seen, unread, behaviour, releases } = arrived;
         if is_reset(&behaviour) {
             wait_out(&behaviour, shared);
             return;
         }
-        if stream.read_exact(&mut vec![0; unread]).is_err() {
+        if !matches!(behaviour, Behaviour::Early { .. })
+            && stream.read_exact(&mut vec![0; unread]).is_err()
+        {
             return;
         }
         match behave(stream, behaviour, &World { seen: &seen, releases, shared }) {
             Ok(Next::Request) => {}
             Ok(Next::End) => break,
-            Err(_) => return,
+            Ok(Next::Reset) | Err(_) => return,
         }
     }
     // In order, also where the client sent more than was read.
@@ -44,17 +47,32 @@ struct World<'a> {
 
 enum Next {
     Request,
+    /// The end in order.
     End,
+    /// The end by a reset: bytes of the client are left unread.
+    Reset,
 }
 
-/// The next request, and how many bytes of it are still in the socket: its end stays there, since
-/// a socket closed with unread bytes resets the connection.
+/// A request that is whole, or as whole as its behaviour wants it.
+struct Arrived {
+    seen: Seen,
+    /// How many bytes of it are still in the socket: a socket closed with unread bytes resets the
+    /// connection.
+    unread: usize,
+    behaviour: Behaviour,
+    /// The last release before it.
+    releases: u64,
+}
+
 fn next_request(
     stream: &mut &TcpStream,
     buffer: &mut Vec<u8>,
     index: usize,
-) -> io::Result<Option<(Seen, usize)>> {
+    shared: &Shared,
+) -> io::Result<Option<Arrived>> {
     let mut told_to_continue = false;
+    // What to do with the request, where its head was enough to say that.
+    let (mut asked, mut early) = (false, None);
     let mut piece = vec![0; 64 * 1024];
     buffer.clear();
     loop {
@@ -64,17 +82,33 @@ fn next_request(
         }
         let before = buffer.len();
         buffer.extend_from_slice(&piece[..peeked]);
-        match read(buffer, index) {
-            Reading::Whole(seen, length) => return Ok(Some((seen, length - before))),
-            Reading::NoHttp(seen) => return Ok(Some((seen, peeked))),
-            Reading::Partial { wants_continue } => {
-                stream.read_exact(&mut piece[..peeked])?;
-                if wants_continue && !told_to_continue {
-                    told_to_continue = true;
-                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        let (seen, unread) = match read(buffer, index) {
+            Reading::Whole(seen, length) => (seen, length - before),
+            Reading::NoHttp(seen) => (seen, peeked),
+            Reading::Partial { head } => {
+                if let Some((mut seen, length)) = head {
+                    if !asked {
+                        (asked, early) = (true, shared.early(&seen));
+                    }
+                    if let Some((Behaviour::Early { body_bytes, .. }, _)) = &early
+                        && buffer.len() - length >= *body_bytes
+                    {
+                        seen.body = buffer[length..].to_vec().into();
+                        let (behaviour, releases) = shared.saw(&seen, early);
+                        return Ok(Some(Arrived { seen, unread: peeked, behaviour, releases }));
+                    }
+                    let expect = seen.header("expect").unwrap_or_default();
+                    if expect.eq_ignore_ascii_case("100-continue") && !told_to_continue {
+                        told_to_continue = true;
+                        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                    }
                 }
+                stream.read_exact(&mut piece[..peeked])?;
+                continue;
             }
-        }
+        };
+        let (behaviour, releases) = shared.saw(&seen, early);
+        return Ok(Some(Arrived { seen, unread, behaviour, releases }));
     }
 }
 
@@ -102,6 +136,25 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
             }
             stream.write_all(&bytes)?;
             return Ok(if response.closes() { Next::End } else { Next::Request });
+        }
+        Behaviour::RespondThenReset(response) => {
+            stream.write_all(&begun(&response, usize::MAX))?;
+            let another = stream.peek(&mut [0])? > 0;
+            return Ok(if another { Next::Reset } else { Next::End });
+        }
+        Behaviour::Early { response, end, .. } => {
+            if let Some(response) = response {
+                stream.write_all(&begun(&response, usize::MAX))?;
+            }
+            if end == End::Reset {
+                return Ok(Next::Reset);
+            }
+            stream.shutdown(Shutdown::Write)?;
+            io::copy(stream, &mut io::sink())?;
+        }
+        Behaviour::Tunnel(address) => {
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+            relay(stream, &TcpStream::connect(address)?);
         }
         // A reset ends the connection before it comes to this.
         Behaviour::Close | Behaviour::Reset => {}
@@ -131,6 +184,20 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
         Behaviour::Decide(decide) => return behave(stream, (decide.0)(world.seen), world),
     }
     Ok(Next::End)
+}
+
+/// Relays bytes both ways until the client ends; that the server ends is relayed too.
+fn relay(client: &TcpStream, server: &TcpStream) {
+    let copy = |mut from: &TcpStream, mut to: &TcpStream| {
+        // Whichever way it ends, the other side is told.
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| copy(server, client));
+        copy(client, server);
+        let _ = server.shutdown(Shutdown::Both);
+    });
 }
 
 fn begun(response: &Response, body_bytes: usize) -> Vec<u8> {

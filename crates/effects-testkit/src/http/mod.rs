@@ -30,6 +30,8 @@
 //! |---|---|
 //! | [`Behaviour::Close`] | the whole request is read, then the connection ends in order (FIN) |
 //! | [`Behaviour::Reset`] | the whole request arrives, then the connection is reset (RST) |
+//! | [`Behaviour::Early`] | the answer, if any, before the request is whole, then FIN or RST |
+//! | [`Behaviour::RespondThenReset`] | an answer, and a reset as the next request comes |
 //! | [`Behaviour::Truncate`] | a promised length, fewer bytes, the end |
 //! | [`Behaviour::Hang`] | nothing, until [`release`](ScriptedServer::release) or the client's own limit |
 //! | [`unused_address`] | nobody listens: the connection is refused |
@@ -40,6 +42,6 @@ mod request;
 mod server;
 
 pub use crate::response::{After, Framing, Response};
-pub use behaviour::{Behaviour, Decide};
+pub use behaviour::{Behaviour, Decide, End};
 pub use request::Seen;
 pub use server::{ScriptedServer, unused_address};

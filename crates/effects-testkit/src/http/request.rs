@@ -39,8 +39,8 @@ impl Seen {
 pub(super) enum Reading {
     /// More bytes are needed.
     Partial {
-        /// The head is whole and asks to be told to go on.
-        wants_continue: bool,
+        /// The request without its body, and the length of its head, once the head is whole.
+        head: Option<(Seen, usize)>,
     },
     /// It is whole and this long.
     Whole(Seen, usize),
@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
             bytes.iter().take(16).all(|byte| byte.is_ascii_graphic() || *byte == b' ')
                 || find(&bytes[..bytes.len().min(64)], b" HTTP/1").is_some();
         if looks_like_http && bytes.len() < MOST_HEAD {
-            return Reading::Partial { wants_continue: false };
+            return Reading::Partial { head: None };
         }
         return Reading::NoHttp(no_http(bytes, connection));
     };
@@ -93,10 +93,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
             seen.body = body.into();
             Reading::Whole(seen, head_end + length)
         }
-        None => {
-            let expect = seen.header("expect").unwrap_or_default();
-            Reading::Partial { wants_continue: expect.eq_ignore_ascii_case("100-continue") }
-        }
+        None => Reading::Partial { head: Some((seen, head_end)) },
     }
 }
 

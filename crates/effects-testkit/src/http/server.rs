@@ -193,20 +193,45 @@ impl Default for State {
     }
 }
 
+impl State {
+    /// The script that the next behaviour for this request comes from.
+    fn script(&mut self, seen: &Seen) -> &mut VecDeque<Behaviour> {
+        match self.routes.iter_mut().find(|route| route.matches(seen)) {
+            Some(route) => &mut route.script,
+            None => &mut self.script,
+        }
+    }
+
+    /// What comes next for this request.
+    fn peek(&mut self, seen: &Seen) -> Behaviour {
+        let next = self.script(seen).front().cloned();
+        next.unwrap_or_else(|| self.otherwise.clone())
+    }
+
+    /// The same, and takes it from its script.
+    fn next(&mut self, seen: &Seen) -> Behaviour {
+        let next = self.script(seen).pop_front();
+        next.unwrap_or_else(|| self.otherwise.clone())
+    }
+}
+
 impl Shared {
-    /// Notes a request and finds out what to do with it.
+    /// What to do with a request that is not whole, where the script says not to wait for that; and
+    /// the last release before it.
+    pub(super) fn early(&self, head: &Seen) -> Option<(Behaviour, u64)> {
+        let mut state = self.lock();
+        let is_early = matches!(state.peek(head), Behaviour::Early { .. });
+        is_early.then(|| (state.next(head), state.releases))
+    }
+
+    /// Notes a request and finds out what to do with it, unless that was known early.
     ///
-    /// The number is the last release before it: one that comes after, but before the request has
-    /// begun to hang, lets it go as well.
-    pub(super) fn saw(&self, seen: &Seen) -> (Behaviour, u64) {
+    /// The number is the last release before the request: one that comes after, but before the
+    /// request has begun to hang, lets it go as well.
+    pub(super) fn saw(&self, seen: &Seen, early: Option<(Behaviour, u64)>) -> (Behaviour, u64) {
         let mut state = self.lock();
         state.requests.push(seen.clone());
-        let routed = state.routes.iter_mut().find(|route| route.matches(seen));
-        let scripted = routed.and_then(|route| route.script.pop_front());
-        let behaviour = scripted
-            .or_else(|| state.script.pop_front())
-            .unwrap_or_else(|| state.otherwise.clone());
-        let releases = state.releases;
+        let (behaviour, releases) = early.unwrap_or_else(|| (state.next(seen), state.releases));
         drop(state);
         self.changed.notify_all();
         match behaviour {
