@@ -107,6 +107,9 @@ pub enum End {
     Reset,
     /// In order (FIN), and what the client still sends is read and thrown away.
     Drain,
+    /// Not until [`ScriptedServer::release`](super::ScriptedServer::release) or the end of the server,
+    /// and nothing more is read.
+    Stall,
 }
 
 impl From<Response> for Behaviour {

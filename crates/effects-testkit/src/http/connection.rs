@@ -146,11 +146,17 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
             if let Some(response) = response {
                 stream.write_all(&begun(&response, usize::MAX))?;
             }
-            if end == End::Reset {
-                return Ok(Next::Reset);
+            match end {
+                End::Reset => return Ok(Next::Reset),
+                End::Drain => {
+                    stream.shutdown(Shutdown::Write)?;
+                    io::copy(stream, &mut io::sink())?;
+                }
+                End::Stall => {
+                    world.shared.hang(world.releases);
+                    return Ok(Next::Reset);
+                }
             }
-            stream.shutdown(Shutdown::Write)?;
-            io::copy(stream, &mut io::sink())?;
         }
         Behaviour::Tunnel(address) => {
             stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
