@@ -1,4 +1,4 @@
-//! How many connections the async client makes: few, however many runs there are.
+//! Which connections the clients make: few, however many runs there are, and one for each submission.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use effects_core::{EffectRequest, Template};
 use effects_reqwest::Client;
-use effects_tests::{KEY, PHOTO_URL, TASK};
+use effects_testkit::http::{Behaviour, Seen};
+use effects_tests::{KEY, PHOTO_URL, TASK, World};
 use tokio::task::JoinSet;
 
 #[test]
@@ -32,6 +33,31 @@ fn exchanges_that_last_make_room_for_others() {
     let server = Server::start(200);
     run(&server, 200);
     assert_eq!(server.exchanges.load(Ordering::SeqCst), 200);
+}
+
+/// Each answer is followed by a reset as soon as another request comes on its connection.
+#[test]
+fn a_gateway_that_closes_kept_connections_as_the_next_submission_comes_leaves_none_in_doubt() {
+    const RUNS: usize = 60;
+    let world = World::new().unwrap();
+    world.gateway.otherwise(Behaviour::RespondThenReset(world.completed()));
+    let request = || EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
+    let base_url = world.gateway.base_url();
+
+    let client = effects_ureq::Client::builder().api_key(KEY).base_url(&base_url).build().unwrap();
+    let blocking = (0..RUNS).filter_map(|_| client.run(request()).err()).count();
+
+    let client = Client::builder().api_key(KEY).base_url(&base_url).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asynchronous =
+        (0..RUNS).filter_map(|_| runtime.block_on(client.run(request())).err()).count();
+
+    assert_eq!((blocking, asynchronous), (0, 0), "rows in doubt, blocking and async");
+    let creates = world.gateway.requests();
+    assert_eq!(creates.len(), 2 * RUNS);
+    // Nothing was said about keeping a connection: each was simply not used again.
+    assert!(creates.iter().all(|seen: &Seen| seen.header("connection").is_none()));
+    assert_eq!(world.gateway.connections(), 2 * RUNS);
 }
 
 /// So many runs at once, to their ends.

@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_core::{EffectRequest, Photo, Template};
+use effects_client::Proxy;
+use effects_core::{EffectRequest, ErrorKind, Photo, Template};
 use effects_testkit::http::{Response, ScriptedServer};
-use effects_tests::{PHOTO_URL, Setup, World, picture, setup};
+use effects_tests::{KEY, PHOTO_URL, Setup, World, picture, setup};
 
 #[test]
 fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
@@ -43,6 +44,51 @@ fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
     // Each client submits to one, downloads from another, and uploads to a third.
     for host in ["gateway.example.com", "pictures.example.com", "storage.example.com"] {
         assert!(about(host) >= 2, "{host} is not proxied: {seen:#?}");
+    }
+}
+
+/// Neither HTTP library is built with SOCKS; ureq would then connect without the proxy.
+#[test]
+fn a_proxy_that_speaks_socks_is_never_gone_around() {
+    const VARIABLE: &str = "EFFECTS_TEST_GATEWAY";
+    if let Ok(base_url) = env::var(VARIABLE) {
+        let mut setup = there(&World::new().unwrap());
+        setup.base_url = base_url;
+        let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
+        let blocking = client.run(request()).unwrap_err();
+        let client = setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asynchronous = runtime.block_on(client.run(request())).unwrap_err();
+        for error in [blocking, asynchronous].map(|error| error.to_string()) {
+            assert!(error.contains("never left this machine"), "{error}");
+            assert!(error.contains("SOCKS"), "{error}");
+        }
+        return;
+    }
+    let gateway = ScriptedServer::start().unwrap();
+    for scheme in ["socks4", "socks5", "socks5h"] {
+        let mut again = Command::new(env::current_exe().unwrap());
+        again.args(["--exact", "--nocapture", "a_proxy_that_speaks_socks_is_never_gone_around"]);
+        // This machine by an address that does not say so: nothing in between can be asked.
+        again.env(VARIABLE, format!("http://0.0.0.0:{}", gateway.address().port()));
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"] {
+            again.env_remove(name);
+        }
+        for name in ["no_proxy", "NO_PROXY", "REQUEST_METHOD"] {
+            again.env_remove(name);
+        }
+        again.env("ALL_PROXY", format!("{scheme}://{}", gateway.address()));
+        assert!(again.status().unwrap().success(), "{scheme}");
+    }
+    assert!(gateway.requests().is_empty(), "{:?}", gateway.requests());
+
+    let proxy = || Proxy::Url("socks5://me:hunter2@127.0.0.1:1".to_owned());
+    let blocking = effects_ureq::Client::builder().api_key(KEY).proxy(proxy()).build();
+    let asynchronous = effects_reqwest::Client::builder().api_key(KEY).proxy(proxy()).build();
+    for error in [blocking.map(drop).unwrap_err(), asynchronous.map(drop).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+        assert!(error.to_string().contains("SOCKS"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "a password is printed: {error}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! reqwest, set up so that it does what a paid API needs and nothing by itself.
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
-//! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
-//! says truthfully whether the request can have left.
+//! proxies never catch this machine; and a failed exchange says truthfully whether the request can have
+//! left. Looks at tasks and downloads share reqwest's connections, over HTTP/2 one for all; everything
+//! else leaves on a connection of its own, [without reqwest](crate::submission).
 
+use std::error::Error as StdError;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -15,12 +17,14 @@ use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::connector::Connector;
+use crate::submission::Submitter;
 use crate::tls;
 
 /// reqwest's clients of a client, one for each kind of exchange.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    submit: ByPlace,
+    submit: Submitter,
     poll: ByPlace,
     transfer: ByPlace,
     room: Room,
@@ -57,7 +61,7 @@ struct ByPlace {
 
 impl ByPlace {
     fn of(&self, url: &Url) -> &reqwest::Client {
-        if is_here(url) { &self.here } else { &self.there }
+        if url.host_str().is_some_and(is_here) { &self.here } else { &self.there }
     }
 }
 
@@ -75,14 +79,11 @@ impl HttpClient {
                 .referer(false);
             build(proxied(builder, &settings.proxy, here)?)
         };
-        let keyed = |idle| -> Result<ByPlace, Error> {
-            let client = |here| client(here, Redirects::none(), idle);
-            Ok(ByPlace { here: client(true)?, there: client(false)? })
-        };
+        let poll = |here| client(here, Redirects::none(), POLL_IDLE);
         let transfer = |here| client(here, Redirects::limited(5), TRANSFER_IDLE);
         Ok(Self {
-            submit: keyed(SUBMIT_IDLE)?,
-            poll: keyed(POLL_IDLE)?,
+            submit: Submitter::new(Connector::new(settings, &tls)?),
+            poll: ByPlace { here: poll(true)?, there: poll(false)? },
             transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
             room: Room::new(),
         })
@@ -90,11 +91,6 @@ impl HttpClient {
 
     /// Makes an exchange that carries the key, or a presigned permission.
     pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
-        let clients = if request.method() == Method::GET { &self.poll } else { &self.submit };
-        let mut request = match reqwest::Request::try_from(request) {
-            Ok(request) => request,
-            Err(error) => return Answer::NotSent(words(&error)),
-        };
         // Waiting for room is part of the exchange's time; until then nothing has left.
         let begun = Instant::now();
         let Ok(Some((_place, young))) = tokio::time::timeout(timeout, self.room.enter()).await
@@ -102,14 +98,35 @@ impl HttpClient {
             let reason = format!("too many other exchanges were under way for {timeout:?}");
             return Answer::NotSent(reason);
         };
-        *request.timeout_mut() = Some(timeout.saturating_sub(begun.elapsed()));
-        let mut exchange = pin!(exchanged(clients.of(request.url()), request));
+        let mut exchange = pin!(self.exchange_in(timeout.saturating_sub(begun.elapsed()), request));
         match tokio::time::timeout(YOUTH, &mut exchange).await {
             Ok(answer) => answer,
             Err(_) => {
                 drop(young);
                 exchange.await
             }
+        }
+    }
+
+    async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
+        if request.method() != Method::GET {
+            return self.submit.exchange(request, limit).await;
+        }
+        let mut request = match reqwest::Request::try_from(request) {
+            Ok(request) => request,
+            Err(error) => return Answer::NotSent(words(&error)),
+        };
+        *request.timeout_mut() = Some(limit);
+        let mut response = match self.poll.of(request.url()).execute(request).await {
+            Ok(response) => response,
+            Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
+            Err(error) => return Answer::Lost(words(&error)),
+        };
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = BytesMut::new();
+        match read(&mut response, &mut body).await {
+            Ok(()) => Answer::Answered { status, headers, body: body.freeze() },
+            Err(reason) => Answer::BrokenOff { status, headers, body: body.freeze(), reason },
         }
     }
 
@@ -134,20 +151,6 @@ impl HttpClient {
     }
 }
 
-async fn exchanged(client: &reqwest::Client, request: reqwest::Request) -> Answer {
-    let mut response = match client.execute(request).await {
-        Ok(response) => response,
-        Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
-        Err(error) => return Answer::Lost(words(&error)),
-    };
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    let mut body = BytesMut::new();
-    match read(&mut response, &mut body).await {
-        Ok(()) => Answer::Answered { status, headers, body: body.freeze() },
-        Err(reason) => Answer::BrokenOff { status, headers, body: body.freeze(), reason },
-    }
-}
-
 /// A download under way.
 #[derive(Debug)]
 pub(crate) struct Fetch {
@@ -168,18 +171,20 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, 
     done.map_err(|_| Trouble::Lost { reason: format!("nothing came for {limit:?}") })
 }
 
-fn is_here(url: &Url) -> bool {
+/// Whether a host is this machine.
+pub(crate) fn is_here(host: &str) -> bool {
     // Only the host matters, so any scheme will do.
-    url.host_str().is_some_and(|host| {
-        BaseUrl::parse(&format!("http://{host}"), true)
-            .is_ok_and(|base| base.origin().is_loopback())
-    })
+    BaseUrl::parse(&format!("http://{host}"), true).is_ok_and(|base| base.origin().is_loopback())
 }
 
-/// The error with its causes, without the URL: it may be a permission.
-fn words(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
-    let mut source = std::error::Error::source(error);
+/// The error with its causes, but without what reqwest says of it, which holds the URL: it may be a
+/// permission.
+pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
+    let (mut text, mut source) = match error.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => ("timed out".to_owned(), error.source()),
+        Some(error) => (String::new(), error.source()),
+        None => (String::new(), Some(error)),
+    };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
@@ -231,11 +236,8 @@ fn build(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
     })
 }
 
-/// A submission leaves on a connection that was idle for less than this: one that a server has just
-/// closed would make its fate unknown for nothing.
-const SUBMIT_IDLE: Duration = Duration::from_millis(1_500);
-
-/// A poll may try an older one: it can be made again.
+/// How long a connection is kept for the next look. One that the gateway closes just then costs a look,
+/// which is made again.
 const POLL_IDLE: Duration = Duration::from_secs(30);
 
 /// Connections to hosts of pictures are seldom used again.
@@ -249,4 +251,4 @@ const MOST_YOUNG: usize = 4;
 const YOUTH: Duration = Duration::from_millis(10);
 
 /// No answer about a task is longer.
-const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;

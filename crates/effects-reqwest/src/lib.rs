@@ -31,10 +31,13 @@
 mod abandonment;
 mod client;
 mod clock;
+mod connector;
 mod driver;
 mod http_client;
+mod kept_readable;
 mod open_batch;
 mod run_many;
+mod submission;
 mod task_handle;
 mod tls;
 mod transfer;

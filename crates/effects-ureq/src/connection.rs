@@ -1,25 +1,41 @@
-//! The outermost layer of a connection: it knows when a request begins to leave, and puts the key
-//! in only then.
+//! Connections that know what has become of a request: whether it began to leave, and whether it could
+//! be sent to its end. [`GatewayConnector`] makes them for ureq's agents.
 //!
-//! ureq logs every byte it writes and reads at trace level, line by line in hexadecimal, and the key
-//! would be among them. So it is handed a stand-in of the same length, and the key takes its place on
-//! the way to the socket. Where an answer repeats the key, a mark of the same length takes its place
-//! before ureq reads it, and once the answer is whole, [`Under::restore`] puts back what stood there:
-//! the core decodes what the gateway said. An answer that repeats the key in two pieces, each read
-//! apart, is logged as it came.
+//! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
+//! whole, so that its first byte is the request's: a proxy's CONNECT and the TLS handshake have passed
+//! below it. [`KeptReadable`] lies around the socket, below TLS: a gateway may answer a request it has
+//! not read to its end, and close or read no more, which makes the client's next write fail or stall.
+//! Its answer is then still there to be read, so what happened to the write is remembered and the rest
+//! of the request dropped.
+//!
+//! The key, too, is put in only by the outer layer. ureq logs every byte it writes and reads at trace
+//! level, line by line in hexadecimal, and the key would be among them. So it is handed a stand-in of
+//! the same length, and the key takes its place on the way to the socket. Where an answer repeats the
+//! key, a mark of the same length takes its place before ureq reads it, and once the answer is whole,
+//! [`Under::restore`] puts back what stood there: the core decodes what the gateway said. An answer
+//! that repeats the key in two pieces, each read apart, is logged as it came.
 
 use std::cell::RefCell;
 
 use effects_core::{Answer, ApiKey};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::unversioned::transport::time::Duration;
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
+    TcpConnector, Transport,
+};
+use ureq::{Proxy, ProxyProtocol};
 
 /// What is known of the exchange that this thread makes.
 #[derive(Default)]
 struct Exchange {
-    /// Whether bytes of the request were handed to a connection. Connecting, a proxy's CONNECT and
-    /// the TLS handshake come before that, in connectors further in.
+    /// Whether a connection is being made. ureq connects to a proxy by calling the whole connector
+    /// again while it connects to the gateway.
+    connecting: bool,
+    /// Whether bytes of the request were handed to a connection to the gateway.
     left: bool,
+    /// Why the request could not be sent to its end.
+    cut_short: Option<String>,
     /// The header's value, `Bearer …`, until it has taken the stand-in's place.
     header: Option<HeaderValue>,
     key: Option<ApiKey>,
@@ -40,7 +56,7 @@ pub(crate) fn begin(headers: Option<&mut HeaderMap>) -> Under {
         let key = header.as_bytes().rsplit(|byte| *byte == b' ').next()?;
         ApiKey::new(String::from_utf8(key.to_vec()).ok()?).ok()
     });
-    EXCHANGE.set(Exchange { left: false, header, key, marked: Vec::new() });
+    EXCHANGE.set(Exchange { header, key, ..Exchange::default() });
     Under
 }
 
@@ -87,6 +103,14 @@ impl Under {
             }
         })
     }
+
+    /// Why the exchange failed with this error.
+    pub(crate) fn reason(&self, error: &ureq::Error) -> String {
+        EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
+            Some(cut) if exchange.left => format!("the request was cut short ({cut}); {error}"),
+            _ => error.to_string(),
+        })
+    }
 }
 
 impl Drop for Under {
@@ -95,27 +119,51 @@ impl Drop for Under {
     }
 }
 
-/// The layer, as ureq makes it.
+/// Makes connections, and knows which of them lead to the gateway.
 #[derive(Debug)]
-pub(crate) struct Outermost;
+pub(crate) struct GatewayConnector<C>(C);
 
-impl<In: Transport> Connector<In> for Outermost {
-    type Out = Layer<In>;
-
-    fn connect(
-        &self,
-        _details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        Ok(chained.map(Layer))
+impl GatewayConnector<()> {
+    /// As [`ureq::unversioned::transport::DefaultConnector`] makes them, with both layers.
+    pub(crate) fn with_defaults() -> GatewayConnector<impl Connector> {
+        let chain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+        GatewayConnector(chain.chain(KeepReadable).chain(RustlsConnector::default()))
     }
 }
 
-/// The layer round one connection.
-#[derive(Debug)]
-pub(crate) struct Layer<In>(In);
+impl<C: Connector> Connector for GatewayConnector<C> {
+    type Out = Box<dyn Transport>;
 
-impl<In: Transport> Transport for Layer<In> {
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let proxy = details.config.proxy().filter(|proxy| !proxy.is_no_proxy(details.uri));
+        if !proxy.is_none_or(speaks_http) {
+            // ureq would go around it.
+            return Err(ureq::Error::Other(NO_SOCKS.into()));
+        }
+        let is_gateways =
+            EXCHANGE.with_borrow_mut(|exchange| !std::mem::replace(&mut exchange.connecting, true));
+        let connected = self.0.connect(details, None);
+        if !is_gateways {
+            return Ok(connected?.map(|transport| Box::new(transport) as Self::Out));
+        }
+        EXCHANGE.with_borrow_mut(|exchange| exchange.connecting = false);
+        Ok(connected?.map(|transport| Box::new(GatewayConnection(transport)) as Self::Out))
+    }
+}
+
+pub(crate) fn speaks_http(proxy: &Proxy) -> bool {
+    matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+}
+
+/// The layer around a connection to the gateway.
+#[derive(Debug)]
+struct GatewayConnection<In>(In);
+
+impl<In: Transport> Transport for GatewayConnection<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.0.buffers()
     }
@@ -148,6 +196,73 @@ impl<In: Transport> Transport for Layer<In> {
 
     fn is_tls(&self) -> bool {
         self.0.is_tls()
+    }
+}
+
+/// Puts the layer around a socket.
+#[derive(Debug)]
+struct KeepReadable;
+
+impl<In: Transport> Connector<In> for KeepReadable {
+    type Out = KeptReadable<In>;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        Ok(chained.map(|socket| KeptReadable { socket, is_cut: false }))
+    }
+}
+
+/// The layer around a socket that stays readable when it takes no more.
+#[derive(Debug)]
+struct KeptReadable<In> {
+    socket: In,
+    is_cut: bool,
+}
+
+impl<In: Transport> Transport for KeptReadable<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.socket.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        if self.is_cut {
+            return Ok(());
+        }
+        // ureq reads only after it has written all, so a write that stalls leaves time to read.
+        let timeout = NextTimeout { after: with_time_to_read(timeout.after), ..timeout };
+        match self.socket.transmit_output(amount, timeout) {
+            Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => {
+                self.is_cut = true;
+                let reason = error.to_string();
+                EXCHANGE.with_borrow_mut(|exchange| exchange.cut_short = Some(reason));
+                Ok(())
+            }
+            sent => sent,
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.socket.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        !self.is_cut && self.socket.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.socket.is_tls()
+    }
+}
+
+/// How long a write may stall, of the time that is left. A socket that takes a part of what it is given
+/// stalls twice: after that part, and with the rest.
+fn with_time_to_read(left: Duration) -> Duration {
+    match left {
+        Duration::Exact(left) => Duration::Exact(left.mul_f32(0.4)),
+        Duration::NotHappening => left,
     }
 }
 
@@ -237,6 +352,7 @@ fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
     (0..=last).find(|&at| text[at] == first && text[at..].starts_with(pattern))
 }
 
+pub(crate) const NO_SOCKS: &str = "only proxies that speak HTTP can be used, none that speak SOCKS";
 const HEADER: &[u8] = b"\r\nauthorization: ";
 const STAND_IN: &str = "the-key-comes-later-";
 

@@ -1,8 +1,14 @@
 //! ureq, set up so that it does what a paid API needs and nothing by itself.
 //!
 //! No redirect is followed and no status is an error on requests that carry the key; environment
-//! proxies never catch this machine; submissions leave on fresh connections; and a failed exchange
-//! says truthfully whether the request can have left.
+//! proxies never catch this machine; everything but a look at a task leaves on a connection of its own;
+//! and a failed exchange says truthfully whether the request can have left.
+//!
+//! A connection that is kept may be closed by the gateway at the moment of the next request, and then
+//! nobody knows that request's fate: HTTP/1.1 has no way to tell. That costs nothing where a look is
+//! repeated, and a task in doubt where a submission is lost. A new connection costs a round trip or
+//! two and, with TLS, a fraction of a millisecond of CPU time: a task takes seconds
+//! (`tests/examples/bench_connections.rs` measures it).
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,10 +22,9 @@ use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body};
 
-use crate::connection::{self, Outermost};
+use crate::connection::{self, GatewayConnector, NO_SOCKS};
 
 /// The agents of a client, one for each kind of exchange.
 #[derive(Debug)]
@@ -67,12 +72,13 @@ impl HttpClient {
                     .timeout_global(Some(timeout))
                     .max_redirects(0)
                     .max_redirects_will_error(false)
-                    .max_idle_age(idle)
+                    .max_idle_age(POLL_IDLE)
+                    .max_idle_connections(idle)
             })
         };
         Ok(Self {
-            submit: keyed(SUBMIT_IDLE),
-            poll: keyed(POLL_IDLE),
+            submit: keyed(0),
+            poll: keyed(IDLE_CONNECTIONS),
             transfer: by_place(&|config| config.max_redirects(5)),
             timeout,
         })
@@ -96,7 +102,7 @@ impl HttpClient {
             }
         });
         under.restore(answer.unwrap_or_else(|error| {
-            let reason = error.to_string();
+            let reason = under.reason(&error);
             if under.has_left() { Answer::Lost(reason) } else { Answer::NotSent(reason) }
         }))
     }
@@ -116,7 +122,7 @@ impl HttpClient {
             .build();
         let under = connection::begin(None);
         request.call().map_err(|error| {
-            let reason = error.to_string();
+            let reason = under.reason(&error);
             if under.has_left() { Trouble::Lost { reason } } else { Trouble::NotSent { reason } }
         })
     }
@@ -172,7 +178,7 @@ fn is_here(uri: &Uri) -> bool {
 }
 
 fn agent(config: ConfigBuilder<AgentScope>) -> Agent {
-    let connector = DefaultConnector::default().chain(Outermost);
+    let connector = GatewayConnector::with_defaults();
     Agent::with_parts(config.build(), connector, DefaultResolver::default())
 }
 
@@ -180,10 +186,15 @@ fn proxy(proxy: &Proxy, here: bool) -> Result<Option<ureq::Proxy>, Error> {
     match proxy {
         Proxy::System if !here => Ok(ureq::Proxy::try_from_env()),
         Proxy::System | Proxy::Direct => Ok(None),
-        Proxy::Url(url) => ureq::Proxy::new(url).map(Some).map_err(|error| {
+        Proxy::Url(url) => {
             // The URL may hold a password.
-            Error::new(ErrorKind::Misconfigured, format!("the proxy's URL is unusable: {error}"))
-        }),
+            let unusable = |reason: &dyn std::fmt::Display| {
+                let message = format!("the proxy's URL is unusable: {reason}");
+                Error::new(ErrorKind::Misconfigured, message)
+            };
+            let proxy = ureq::Proxy::new(url).map_err(|error| unusable(&error))?;
+            if connection::speaks_http(&proxy) { Ok(Some(proxy)) } else { Err(unusable(&NO_SOCKS)) }
+        }
     }
 }
 
@@ -208,11 +219,8 @@ fn roots(bundle: Option<&CaBundle>) -> Result<RootCerts, Error> {
 /// Connections kept for the next exchange, a host: as many as a thread pool has exchanges in flight.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// A submission leaves on a connection that was idle for less than this: one that a server has just
-/// closed would make its fate unknown for nothing.
-const SUBMIT_IDLE: Duration = Duration::from_millis(1_500);
-
-/// A poll may try an older one: it can be made again.
+/// How long a connection is kept for the next look. One that the gateway closes just then costs a look,
+/// which is made again.
 const POLL_IDLE: Duration = Duration::from_secs(30);
 
 /// No answer about a task is longer.

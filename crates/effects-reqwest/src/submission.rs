@@ -1,0 +1,207 @@
+//! Requests that must not be lost without need: [`Submitter`] gives each a connection of its own and
+//! says truthfully what became of it.
+//!
+//! A connection that is kept may be closed by the gateway at the moment of the next request, and then
+//! nobody knows that request's fate: HTTP/1.1 has no way to tell, and HTTP/2 tells only where the
+//! gateway closes in order. That costs nothing where a look is repeated, and a task in doubt where a
+//! submission is lost. A new connection costs a round trip or two and, with TLS, a fraction of a
+//! millisecond of CPU time: a task takes seconds (`tests/examples/bench_connections.rs` measures it).
+//!
+//! This is hyper's client without a pool. reqwest cannot do it: it gives a connection up when the
+//! request cannot be written to its end, with the gateway's answer to it (413, 401) unread.
+
+use std::error::Error as StdError;
+use std::io::Read;
+use std::iter::successors;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use effects_core::Answer;
+use flate2::read::MultiGzDecoder;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::time::Instant;
+
+use crate::connector::{BoxError, Connection, Connector};
+use crate::http_client::{MOST_ANSWER_BYTES, words};
+use crate::kept_readable::CutShort;
+
+/// Sends requests, each on a connection of its own.
+#[derive(Debug)]
+pub(crate) struct Submitter(Connector);
+
+/// An exchange that failed.
+enum Failure {
+    /// The request was never handed to a connection.
+    BeforeSending(BoxError),
+    /// It was, or a part of it.
+    AfterSending(BoxError),
+}
+
+impl Submitter {
+    pub(crate) fn new(connector: Connector) -> Self {
+        Self(connector)
+    }
+
+    pub(crate) async fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        let (mut is_sending, cut_short) = (false, CutShort::default());
+        let deadline = Instant::now() + limit;
+        let answered = self.answered(request, deadline, &cut_short, &mut is_sending);
+        let failure = match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(failure)) => failure,
+            Err(_) if is_sending => Failure::AfterSending(TIMED_OUT.into()),
+            Err(_) => Failure::BeforeSending(TIMED_OUT.into()),
+        };
+        match failure {
+            Failure::BeforeSending(error) => Answer::NotSent(words(&*error)),
+            Failure::AfterSending(error) if is_unprocessed(&*error) => {
+                Answer::NotSent(format!("the gateway did nothing with it: {}", words(&*error)))
+            }
+            Failure::AfterSending(error) => Answer::Lost(match cut_short.get() {
+                Some(cut) => format!("the request was cut short ({cut}); {}", words(&*error)),
+                None => words(&*error),
+            }),
+        }
+    }
+
+    async fn answered(
+        &self,
+        request: Request<Bytes>,
+        deadline: Instant,
+        cut_short: &CutShort,
+        is_sending: &mut bool,
+    ) -> Result<Answer, Failure> {
+        let connection = self.0.connect(request.uri(), cut_short).await;
+        let connection = connection.map_err(Failure::BeforeSending)?;
+        let request = addressed(request, &connection).map_err(Failure::BeforeSending)?;
+        let is_http2 = connection.is_http2();
+        let io = TokioIo::new(connection.stream);
+        // The connection's task ends with it; what goes wrong there, the request is told.
+        let sent = if is_http2 {
+            let executor = TokioExecutor::new();
+            let (mut sender, driver) = http2::handshake(executor, io).await.map_err(before)?;
+            tokio::spawn(driver);
+            sender.ready().await.map_err(before)?;
+            *is_sending = true;
+            sender.try_send_request(request).await
+        } else {
+            let (mut sender, driver) = http1::handshake(io).await.map_err(before)?;
+            tokio::spawn(driver);
+            sender.ready().await.map_err(before)?;
+            *is_sending = true;
+            sender.try_send_request(request).await
+        };
+        Ok(read(sent.map_err(unsent)?, deadline).await)
+    }
+}
+
+fn before(error: hyper::Error) -> Failure {
+    Failure::BeforeSending(error.into())
+}
+
+/// A request that is given back was not begun.
+fn unsent(mut error: TrySendError<Request<Full<Bytes>>>) -> Failure {
+    match error.take_message() {
+        Some(_) => Failure::BeforeSending(error.into_error().into()),
+        None => Failure::AfterSending(error.into_error().into()),
+    }
+}
+
+/// Whether HTTP/2 says that the gateway did nothing with the request (RFC 9113, section 8.7): its
+/// stream was refused, or lies beyond the last one that a GOAWAY names.
+///
+/// h2 gives a stream the error of a GOAWAY only if it lies beyond; the others go on, and end with
+/// whatever ends the connection. Where a stream meets a GOAWAY as it is being opened, its body, and so
+/// its end, was never handed over.
+fn is_unprocessed(error: &(dyn StdError + 'static)) -> bool {
+    successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<h2::Error>())
+        .any(|error| {
+            let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (error.is_go_away() || (error.is_reset() && is_refused))
+        })
+}
+
+/// The request as this connection wants it: with a `Host`, and a target in origin form unless it is
+/// HTTP/2 or a proxy's to forward.
+fn addressed(
+    request: Request<Bytes>,
+    connection: &Connection,
+) -> Result<Request<Full<Bytes>>, BoxError> {
+    let mut request = request.map(Full::new);
+    if connection.is_http2() {
+        return Ok(request);
+    }
+    let host = host(request.uri())?;
+    request.headers_mut().entry(HOST).or_insert(host);
+    if let Some(authorization) = connection.forwarder() {
+        let authorization = authorization.cloned();
+        let headers = request.headers_mut();
+        headers.extend(authorization.map(|value| (PROXY_AUTHORIZATION, value)));
+        return Ok(request);
+    }
+    let target = request.uri().path_and_query().cloned();
+    *request.uri_mut() = target.unwrap_or(PathAndQuery::from_static("/")).into();
+    Ok(request)
+}
+
+/// Host and port, unless the port is the scheme's own.
+fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
+    let host = uri.host().ok_or("the URL has no host")?;
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    Ok(match uri.port_u16().filter(|port| *port != default) {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}"))?,
+        None => HeaderValue::try_from(host)?,
+    })
+}
+
+/// The answer. A body that breaks off, or does not end in time, is kept as far as it came: the id of a
+/// task may be in it.
+async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
+    let (mut head, body) = response.into_parts();
+    let mut body = pin!(Limited::new(body, MOST_ANSWER_BYTES));
+    let mut bytes = BytesMut::new();
+    let broken_off = loop {
+        match tokio::time::timeout_at(deadline, body.frame()).await {
+            Err(_) => break Some(TIMED_OUT.to_owned()),
+            Ok(None) => break None,
+            Ok(Some(Err(error))) => break Some(words(&*error)),
+            Ok(Some(Ok(frame))) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+        }
+    };
+    let bytes = bytes.freeze();
+    let unpacked = match broken_off {
+        None => plain(&mut head.headers, bytes.clone()).map_err(|error| words(&*error)),
+        Some(reason) => Err(reason),
+    };
+    let (status, headers) = (head.status, head.headers);
+    match unpacked {
+        Ok(body) => Answer::Answered { status, headers, body },
+        Err(reason) => Answer::BrokenOff { status, headers, body: bytes, reason },
+    }
+}
+
+/// The body unpacked. No submission asks for gzip, but some servers send it unasked.
+fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
+    if headers.get(CONTENT_ENCODING).is_none_or(|coding| coding != "gzip") || body.is_empty() {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    let most = MOST_ANSWER_BYTES as u64;
+    MultiGzDecoder::new(&*body).take(most + 1).read_to_end(&mut plain)?;
+    if plain.len() > MOST_ANSWER_BYTES {
+        return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes").into());
+    }
+    headers.remove(CONTENT_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+    Ok(plain.into())
+}
+
+const TIMED_OUT: &str = "timed out";

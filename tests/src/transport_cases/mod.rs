@@ -1,0 +1,210 @@
+//! What a transport must say of a request after everything that a network can do to it: never sent,
+//! lost, or answered. The difference is money, so every HTTP client passes one list.
+//!
+//! A [`TransportCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
+//! a proxy) and names what a submission to it must come to. [`transport_cases`] is the list; a client
+//! joins by implementing [`TransportUnderTest`].
+
+mod http2_frames;
+mod table;
+mod tls_server;
+
+use std::any::Any;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use effects_client::{BuildClient, ClientBuilder, Proxy, Settings};
+use effects_core::{
+    Answer, AsyncTransport, Call, EffectRequest, Error, Exchange, Policy, Run, Seed, Step,
+    Template, Time, Transport,
+};
+use effects_reqwest::ReqwestTransport;
+use effects_ureq::UreqTransport;
+
+use crate::world::{KEY, PHOTO_URL};
+
+pub use table::transport_cases;
+
+/// One thing that can happen to a submission, and what a transport must say of it.
+#[must_use]
+pub struct TransportCase {
+    name: &'static str,
+    expected: Expected,
+    network: Box<dyn Fn() -> Network>,
+    body_bytes: usize,
+    needs_http2: bool,
+}
+
+/// What a transport must say of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Nothing of it left this machine, or the gateway provably did nothing with it.
+    NotSent,
+    /// It left, or began to, and no answer came.
+    Lost,
+    /// It was answered with this status, whether it was sent to its end or not.
+    Answered(u16),
+}
+
+/// The servers of a case and the way to them.
+struct Network {
+    base_url: String,
+    proxy: Proxy,
+    /// Whether the client trusts the gateway's certificate.
+    trusts: bool,
+    limit: Duration,
+    /// How many requests reached the gateway.
+    arrived: Box<dyn Fn() -> usize>,
+    /// Whether the proxy was shown the key.
+    leaked: Box<dyn Fn() -> bool>,
+    /// Keeps the servers running.
+    _servers: Box<dyn Any>,
+}
+
+/// A client whose exchanges are examined.
+pub trait TransportUnderTest {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Whether it offers HTTP/2 to a gateway behind TLS.
+    fn offers_http2(&self) -> bool;
+
+    /// Makes one exchange with a transport of these settings.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps a transport from being made of the settings.
+    fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error>;
+}
+
+impl TransportCase {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether this transport can play it.
+    pub fn suits(&self, transport: &dyn TransportUnderTest) -> bool {
+        transport.offers_http2() || !self.needs_http2
+    }
+
+    /// Sends a submission into the case's network; says what was wrong with what the transport said.
+    ///
+    /// # Errors
+    ///
+    /// What the transport said, if it is not what the case expects.
+    pub fn check(&self, transport: &dyn TransportUnderTest) -> Result<(), String> {
+        let network = (self.network)();
+        let settings = network.settings().map_err(|error| error.to_string())?;
+        let call = submission(self.body_bytes, network.limit);
+        let answer = transport.exchange(settings, &call).map_err(|error| error.to_string())?;
+        let said = match &answer {
+            Answer::NotSent(_) => Expected::NotSent,
+            Answer::Lost(_) => Expected::Lost,
+            Answer::Answered { status, .. } => Expected::Answered(status.as_u16()),
+        };
+        let arrived = (network.arrived)();
+        if said != self.expected {
+            return Err(format!("expected {:?}, got {answer:?}", self.expected));
+        }
+        if said == Expected::NotSent && arrived > 0 && !self.needs_http2 {
+            return Err(format!("{arrived} requests reached the gateway, yet: {answer:?}"));
+        }
+        if (network.leaked)() {
+            return Err("the proxy was shown the key".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TransportCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TransportCase").field(&self.name).finish()
+    }
+}
+
+impl Network {
+    fn settings(&self) -> Result<Settings, Error> {
+        let builder = ClientBuilder::<TakenSettings>::new()
+            .api_key(KEY)
+            .base_url(&self.base_url)
+            .proxy(self.proxy.clone())
+            .request_timeout(self.limit)
+            .connect_timeout(self.limit);
+        let builder = if self.trusts { builder.ca_bundle(certificate("ca.pem")) } else { builder };
+        builder.build().map(|TakenSettings(settings)| settings)
+    }
+}
+
+/// Takes the settings that a client would be made of.
+struct TakenSettings(Settings);
+
+impl BuildClient for TakenSettings {
+    fn from_settings(settings: Settings) -> Result<Self, Error> {
+        Ok(Self(settings))
+    }
+}
+
+/// A submission as a run makes it, but with a body of this length.
+fn submission(body_bytes: usize, timeout: Duration) -> Call {
+    let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).expect("the request is valid");
+    let policy = Arc::new(Policy { request_timeout: timeout, ..Policy::default() });
+    let mut run = Run::submit(request, policy, Seed::from(1), Time::default());
+    let mut call = loop {
+        match run.step(Time::default()) {
+            Step::Send(call) => break call,
+            Step::Record(entry) => run.recorded(entry.id),
+            Step::Notify(_) => {}
+            step => panic!("a run that begins does not submit but {step:?}"),
+        }
+    };
+    if let Exchange::Submit { body, .. } = &mut call.exchange {
+        *body = Bytes::from(vec![b' '; body_bytes]);
+    }
+    call
+}
+
+fn certificate(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("certificates").join(name)
+}
+
+/// `effects-ureq`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ureq;
+
+impl TransportUnderTest for Ureq {
+    fn name(&self) -> &'static str {
+        "ureq"
+    }
+
+    fn offers_http2(&self) -> bool {
+        false
+    }
+
+    fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
+        Ok(UreqTransport::new(&settings)?.send(call))
+    }
+}
+
+/// `effects-reqwest`, on a tokio runtime of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Reqwest;
+
+impl TransportUnderTest for Reqwest {
+    fn name(&self) -> &'static str {
+        "reqwest"
+    }
+
+    fn offers_http2(&self) -> bool {
+        true
+    }
+
+    fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
+        let transport = ReqwestTransport::new(&settings)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(runtime.expect("the machine has a runtime to give").block_on(transport.send(call)))
+    }
+}
