@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         compare(
             &format!("async client, {protocol}"),
             rounds,
-            &[&|| status(&runtime.block_on(own.send(&call))), &|| {
+            &[&|| status(runtime.block_on(own.send(&call)).answer()), &|| {
                 runtime.block_on(kept_by_reqwest(&kept, &settings.endpoint, &call))
             }],
         )?;
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
         compare(
             &format!("blocking client, {protocol}"),
             rounds,
-            &[&|| status(&own.send(&call)), &|| {
+            &[&|| status(own.send(&call).answer()), &|| {
                 Ok(kept.run(request().map(Vec::from))?.body_mut().read_to_vec().map(drop)?)
             }],
         )?;

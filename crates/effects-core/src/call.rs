@@ -137,6 +137,11 @@ impl CallResult {
         Self { answer, key }
     }
 
+    /// The answer as it came, with the key where the gateway repeats it: for the tests of a transport.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
     pub(crate) fn as_reply(&self) -> Reply<'_> {
         match &self.answer {
             Answer::Answered { status, headers, body } => {

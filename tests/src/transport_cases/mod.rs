@@ -103,7 +103,7 @@ impl TransportCase {
         let answer = transport.exchange(settings, &call).map_err(|error| error.to_string())?;
         let said = match &answer {
             Answer::NotSent(_) => Expected::NotSent,
-            Answer::Lost(_) => Expected::Lost,
+            Answer::Lost(_) | Answer::BrokenOff { .. } => Expected::Lost,
             Answer::Answered { status, .. } => Expected::Answered(status.as_u16()),
         };
         let arrived = (network.arrived)();
@@ -185,7 +185,7 @@ impl TransportUnderTest for Ureq {
     }
 
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
-        Ok(UreqTransport::new(&settings)?.send(call))
+        Ok(UreqTransport::new(&settings)?.send(call).answer().clone())
     }
 }
 
@@ -205,6 +205,7 @@ impl TransportUnderTest for Reqwest {
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
         let transport = ReqwestTransport::new(&settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(runtime.expect("the machine has a runtime to give").block_on(transport.send(call)))
+        let runtime = runtime.expect("the machine has a runtime to give");
+        Ok(runtime.block_on(transport.send(call)).answer().clone())
     }
 }
