@@ -64,7 +64,7 @@ fn server_config(protocols: &[&str]) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_no_client_auth())
+        .map(rustls::ConfigBuilder::<ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, key))
         .expect("the certificate and its key fit");
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
