@@ -92,7 +92,7 @@ fn a_single_run_says_that_its_cost_could_not_be_read() {
     let site = Site::billing(FaultPlan::none(), |_| json!({"cost": "0.02 USD"}));
     let ran = site.run(&["run", "glass_ball", "https://example.com/a.jpg", "--json"]).exits(0);
     assert_eq!(ran.object()["cost"], Value::Null);
-    assert!(ran.stderr.contains("what it cost could not be read"), "{ran:?}");
+    assert!(ran.stderr.contains("at a cost that cannot be read"), "{ran:?}");
     let cost = site.run(&["cost", "--json"]).exits(0).object();
     assert_eq!((cost["tasks"].as_u64(), cost["unpriced"].as_u64()), (Some(1), Some(1)));
 }

@@ -221,7 +221,7 @@ fn two_rows_whose_names_lead_to_one_file_are_told_apart() {
         "template,image,out\nmy_world,https://example.com/a.jpg,a.png\n\
          my_world,https://example.com/b.jpg,b.png\n",
     );
-    let ran = site.batch("rows.csv", &[]).exits(2);
+    let ran = site.batch("rows.csv", &["--overwrite"]).exits(2);
     assert!(ran.stderr.contains("\"b.png\" is that of line 2 too"), "{ran:?}");
     assert_eq!(site.accepted_once(), 1);
 }
