@@ -30,6 +30,10 @@ tokio::task_local! {
 impl Warnings {
     /// Passes an event on. Once the waiting was given up, it is dropped.
     pub fn tell(&self, event: &Event) {
+        // A warning is logged where it comes up.
+        if let Event::Warning { .. } = event {
+            return;
+        }
         let text = event.to_string();
         match self {
             Self::Thread(tell) => drop(tell.send(Word::Warning(text))),

@@ -115,11 +115,13 @@ fn download(course: &Course, in_hand: InHand, effect: &Effect) {
     let (mut paths, mut failure, mut warning) = (Vec::new(), None, None);
     for (index, picture) in effect.pictures.iter().enumerate() {
         let on_event = |event: Event| {
-            let place = in_hand.item.told.place(in_hand.number(course));
-            course.tell(Wake::Odd(format!("{place}: {event}")));
+            // A warning is said where it comes up; the row keeps it.
             if let Event::Warning { message } = event {
                 warning = Some(message);
+                return;
             }
+            let place = in_hand.item.told.place(in_hand.number(course));
+            course.tell(Wake::Odd(format!("{place}: {event}")));
         };
         match save(course, &in_hand, index, picture, on_event) {
             Ok(path) => {
