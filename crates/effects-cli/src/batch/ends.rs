@@ -115,13 +115,11 @@ fn download(course: &Course, in_hand: InHand, effect: &Effect) {
     let (mut paths, mut failure, mut warning) = (Vec::new(), None, None);
     for (index, picture) in effect.pictures.iter().enumerate() {
         let on_event = |event: Event| {
-            // A warning is said where it comes up; the row keeps it.
-            if let Event::Warning { message } = event {
-                warning = Some(message);
-                return;
-            }
             let place = in_hand.item.told.place(in_hand.number(course));
             course.tell(Wake::Odd(format!("{place}: {event}")));
+            if let Event::Warning { message } = event {
+                warning = Some(message);
+            }
         };
         match save(course, &in_hand, index, picture, on_event) {
             Ok(path) => {
