@@ -178,10 +178,12 @@ const NO_LOCKS: &str = "its file system has no file locks, without which two pro
 const KEPT_LOCKED: &str = "another process has kept it locked for half a minute, or its file system \
     has no file locks: then keep the journal on a local disk";
 
-const NAP: Duration = Duration::from_millis(2);
+/// Between two looks whether another process is done.
+pub(crate) const NAP: Duration = Duration::from_millis(2);
 /// Half a minute of naps.
 const MOST_NAPS: i32 = 15_000;
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long another process is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

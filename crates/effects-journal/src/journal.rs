@@ -287,7 +287,7 @@ impl JournalBuilder {
         };
         keeper.enter().map_err(|error| unwritable(&error))?;
         // What the database still does not take stays where it is safe; whoever writes next is told.
-        let _ = keeper.take_spilled();
+        let _ = keeper.take_spilled(file::PATIENCE);
         let (sender, errands) = channel();
         let here = Arc::new(());
         let there = Arc::downgrade(&here);

@@ -183,7 +183,7 @@ impl Keeper {
                 keep.keep(self.shrink());
             }
             for keep in emptying {
-                keep.keep(self.take_spilled());
+                keep.keep(self.take_spilled(file::PATIENCE));
             }
             for away in aside {
                 self.step_aside(away);
@@ -211,11 +211,12 @@ impl Keeper {
         self.renewed()
     }
 
-    /// Puts the ids into their rows that the spill file holds.
-    pub(crate) fn take_spilled(&mut self) -> Result<(), JournalError> {
+    /// Puts the ids into their rows that the spill file holds; another process that has it is waited
+    /// for so long.
+    pub(crate) fn take_spilled(&mut self, patience: Duration) -> Result<(), JournalError> {
         self.back()?;
         let spill = Arc::clone(&self.spill);
-        let taken = spill.take(|spilled| self.store(spilled));
+        let taken = spill.take(patience, |spilled| self.store(spilled));
         taken.map_err(|error| match error {
             Fail::File(error) => {
                 JournalError::Unreadable(format!("{}: {error}", spill.path().display()))
@@ -270,7 +271,7 @@ impl Keeper {
         };
         if due {
             // What the database still does not take stays where it is safe.
-            let _ = self.take_spilled();
+            let _ = self.take_spilled(Duration::ZERO);
         }
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
         let done = self.back().and_then(|()| {

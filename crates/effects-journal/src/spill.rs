@@ -5,13 +5,17 @@
 //! next opening of the journal, or the next renewal of an open one's lease, puts it into its row.
 //! Each line is an object, and the rest of the file is empty lines.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use effects_core::{Identity, TaskId, Time};
 use serde::{Deserialize, Serialize};
+
+use crate::file;
 
 /// The spill file of a journal; it need not be there.
 #[derive(Debug)]
@@ -54,10 +58,12 @@ impl Spill {
     /// Makes sure that there is room for ids.
     pub(crate) fn reserve(&self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        if self.reserved.load(Ordering::Relaxed) {
+        // An owner that takes itself for the last one takes the file along.
+        if self.reserved.load(Ordering::Relaxed) && path.exists() {
             return Ok(());
         }
-        let mut file = open(path, true)?;
+        let locked = Locked::open(path, true, file::PATIENCE)?;
+        let mut file = &locked.0;
         let length = file.seek(SeekFrom::End(0))?;
         // Written, since a hole takes no room. It need not be synced: what it takes is taken.
         let blank = vec![BLANK; usize::try_from(ROOM.saturating_sub(length)).unwrap_or_default()];
@@ -69,7 +75,8 @@ impl Spill {
     /// Takes an id; once this returns, it is on the disk.
     pub(crate) fn add(&self, spilled: &Spilled) -> io::Result<()> {
         let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let mut file = open(path, true)?;
+        let locked = Locked::open(path, true, file::PATIENCE)?;
+        let mut file = &locked.0;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let used = text.iter().rposition(|byte| *byte != BLANK).map_or(0, |last| last + 1);
@@ -82,16 +89,18 @@ impl Spill {
     }
 
     /// Hands what it holds to `store`, which says of each whether it was taken, and keeps the rest.
-    /// Nobody else reads or writes it meanwhile.
+    /// Nobody else reads or writes it meanwhile; if somebody does, it is waited for so long.
     pub(crate) fn take<E: From<io::Error>>(
         &self,
+        patience: Duration,
         store: impl FnOnce(&[Spilled]) -> Result<Vec<bool>, E>,
     ) -> Result<(), E> {
         let Some(path) = &self.path else { return Ok(()) };
-        let mut file = match open(path, false) {
+        let locked = match Locked::open(path, false, patience) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file?,
+            locked => locked?,
         };
+        let mut file = &locked.0;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let lines = text.split(|byte| *byte == BLANK).filter(|line| !line.is_empty());
@@ -108,35 +117,59 @@ impl Spill {
         }
         let (spilled, lines): (Vec<Spilled>, Vec<&[u8]>) = known.into_iter().unzip();
         let taken = store(&spilled)?;
+        if !taken.contains(&true) {
+            return Ok(());
+        }
         kept.extend(lines.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(line, _)| line));
         let mut rest = kept.join(&BLANK);
-        if rest.len() < text.len() {
-            rest.resize(text.len(), BLANK);
-            file.rewind()?;
-            file.write_all(&rest)?;
-            file.sync_all()?;
-        }
+        rest.resize(text.len(), BLANK);
+        file.rewind()?;
+        file.write_all(&rest)?;
+        file.sync_all()?;
         Ok(())
     }
 
     /// Takes the file away if it holds nothing: for the last owner of a journal.
     pub(crate) fn remove_if_empty(&self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
+        let locked = Locked::open(path, false, Duration::ZERO)?;
         let mut text = Vec::new();
-        open(path, false)?.read_to_end(&mut text)?;
+        (&locked.0).read_to_end(&mut text)?;
         if text.iter().all(|byte| *byte == BLANK) { fs::remove_file(path) } else { Ok(()) }
     }
 }
 
-/// The file, for this user alone, locked until it is closed.
-fn open(path: &Path, create: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(create).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    file.lock()?;
-    Ok(file)
+/// The file, locked until this is dropped.
+struct Locked(File);
+
+impl Locked {
+    /// Opens the file, which is for this user alone, and waits so long for another who has it.
+    fn open(path: &Path, create: bool, patience: Duration) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(create).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        let until = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(file::NAP),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another process has it"));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Unlocked by name: closing would not be enough where a fork has a copy of the file.
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What cannot be unlocked is so once the processes that have it end.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Makes sure that the file's name is on the disk as well.
