@@ -111,7 +111,7 @@ fn a_task_s_id_is_escaped_wherever_it_is_told() {
     assert!(ran.stdout.starts_with(r"task-a\u{202e}b"), "{ran:?}");
     shows(world.run(&["tasks"]).exits(0));
     shows(world.run(&["tasks", "--unfinished"]).exits(0));
-    world.server.otherwise(Response::new(401));
+    world.server.otherwise(Response::json("{}").status(401));
     shows(world.run(&["wait", &id]));
     shows(world.run(&["resume"]));
 }
