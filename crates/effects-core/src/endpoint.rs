@@ -98,7 +98,7 @@ impl Endpoint {
     /// let (status, headers) = (StatusCode::OK, HeaderMap::new());
     /// let answer = Answer::Answered { status, headers, body: body.as_slice().into() };
     ///
-    /// let task = Task::read(&"t-1".parse()?, &endpoint.result(answer))?;
+    /// let task = Task::read(&"t-1".parse()?, endpoint.base(), &endpoint.result(answer))?;
     /// assert_eq!(task.error.unwrap().message, "no such key: [key]");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
