@@ -120,26 +120,18 @@ impl MemoryStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lease(&self, table: &mut Table, row: &Row, renews: Option<usize>) -> Arc<dyn RowJournal> {
-        Arc::new(self.new_lease(table, row, renews, false))
-    }
-
-    /// The lease of a row that it holds from the start: dropped, it lets go of it.
-    fn lease_held(&self, table: &mut Table, row: &Row) -> Arc<dyn RowJournal> {
-        Arc::new(self.new_lease(table, row, None, true))
-    }
-
-    fn new_lease(
+    /// A run's hold on a row; one that `holds` it from the start lets go of it when it is dropped.
+    fn lease(
         &self,
         table: &mut Table,
         row: &Row,
         renews: Option<usize>,
         holds: bool,
-    ) -> RowLease {
+    ) -> Arc<dyn RowJournal> {
         table.claims += 1;
         let claim = Claim { number: table.claims, row: row.clone(), renews };
         let state = Mutex::new(LeaseState { budgets: Vec::new(), taken: false, holds });
-        RowLease { store: self.clone(), claim, state }
+        Arc::new(RowLease { store: self.clone(), claim, state })
     }
 
     /// What a row is to be opened as.
@@ -151,13 +143,15 @@ impl MemoryStore {
             Standing::Created { .. } | Standing::Released { .. } if held => {
                 Opened::Elsewhere(record)
             }
-            Standing::Released { .. } => Opened::Submit(self.lease(table, &record.row, None)),
+            Standing::Released { .. } => {
+                Opened::Submit(self.lease(table, &record.row, None, false))
+            }
             Standing::Completed { .. } | Standing::Failed { .. } => {
-                let lease = self.lease(table, &record.row, None);
+                let lease = self.lease(table, &record.row, None, false);
                 Opened::Finished(record, lease)
             }
             Standing::Created { .. } => {
-                let lease = self.lease_held(table, &record.row);
+                let lease = self.lease(table, &record.row, None, true);
                 table.rows[index].claim = Some(table.claims);
                 table.note_reservation(index);
                 Opened::Watch(record, lease)
@@ -170,7 +164,7 @@ impl JournalStore for MemoryStore {
     fn open(&self, row: &Row) -> Result<Opened, JournalError> {
         let mut table = self.table();
         let Some(index) = table.by_identity.get(&row.identity).copied() else {
-            return Ok(Opened::Submit(self.lease(&mut table, row, None)));
+            return Ok(Opened::Submit(self.lease(&mut table, row, None, false)));
         };
         let stored = &mut table.rows[index];
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&stored.row)) {
@@ -202,7 +196,7 @@ impl JournalStore for MemoryStore {
             return Err(table.wrong(index, "one that failed in a way a new task may mend"));
         }
         let (row, task) = (table.rows[index].row.clone(), table.rows[index].task);
-        Ok(self.lease(&mut table, &row, task))
+        Ok(self.lease(&mut table, &row, task, false))
     }
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
