@@ -1,6 +1,6 @@
 //! Writes small photos of every kind that is read, as seeds for a fuzzer: `seed_photos OUT_DIR`.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/all/support/mod.rs"]
 mod support;
 
 use std::error::Error;

@@ -1,0 +1,239 @@
+//! Each kind of error the core can produce, provoked through its public API, and the table of all.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::common::{Scene, TASK, policy, seconds};
+use bytes::Bytes;
+use effects_core::{
+    BaseUrl, Download, DownloadStep, Draft, EffectRequest, Error, ErrorKind, Outcome, Photo,
+    Policy, Seed, Template, Time, Trouble, Uploads, read_storage_answer, upload_error,
+};
+use effects_testkit::{Fate, Life, Response, result_of};
+
+fn submitted(answer: Response) -> Error {
+    Scene::submitting(policy()).submits(vec![answer; 999]).error()
+}
+
+fn looked(answer: Response) -> Error {
+    Scene::attached(policy(), Life::endless()).polls(vec![answer; 999]).error()
+}
+
+fn json(status: u16, body: &str) -> Response {
+    Response::json(body.to_owned()).status(status)
+}
+
+#[test]
+fn invalid_request() {
+    let draft = Draft { width: Some(4_096), ..Draft::default() };
+    let error = Error::from(draft.check().unwrap_err());
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidRequest, 2));
+    assert_eq!(error.code().unwrap().as_str(), "3009001");
+    let error: Error = EffectRequest::new(Template::MyWorld, "cat.jpg").unwrap_err().into();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn misconfigured() {
+    let origin = BaseUrl::parse("https://example.com", false).unwrap().origin().clone();
+    let error = Uploads::default().chosen_for(&origin).unwrap_err();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Misconfigured, 2));
+    assert_eq!("s3".parse::<Uploads>().unwrap_err().kind(), ErrorKind::Misconfigured);
+}
+
+#[test]
+fn unusable_photo() {
+    let error = Photo::new(Bytes::from_static(b"hello"), "notes.txt").unwrap_err();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::UnusablePhoto, 2));
+}
+
+#[test]
+fn rejected() {
+    let error = submitted(json(422, r#"{"message":"no"}"#));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Rejected, 2));
+    assert_eq!(error.task_id(), None);
+}
+
+#[test]
+fn no_such_endpoint() {
+    let error = submitted(Response::html("<title>404</title>").status(404));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::NoSuchEndpoint, 2));
+}
+
+#[test]
+fn redirected() {
+    let error = submitted(Response::redirect(302, "https://elsewhere.test/"));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Redirected, 2));
+    assert!(error.to_string().contains("https://elsewhere.test/"), "{error}");
+}
+
+#[test]
+fn key_refused() {
+    let answer = json(401, r#"{"error":"Missing Token"}"#);
+    let error = submitted(answer.clone());
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::KeyRefused, 3));
+    let error = looked(answer);
+    assert_eq!((error.kind(), error.task_id().unwrap().as_str()), (ErrorKind::KeyRefused, TASK));
+}
+
+#[test]
+fn forbidden() {
+    let answer = json(403, r#"{"detail":"Model not allowed for this user"}"#);
+    assert_eq!(submitted(answer.clone()).kind(), ErrorKind::Forbidden);
+    let error = looked(answer);
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Forbidden, 3));
+}
+
+#[test]
+fn out_of_credit() {
+    let error = submitted(json(402, r#"{"message":"pay"}"#));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::OutOfCredit, 6));
+    assert_eq!(looked(json(403, r#"{"error":"no credits"}"#)).kind(), ErrorKind::OutOfCredit);
+}
+
+#[test]
+fn rate_limited() {
+    let error = submitted(Response::new(429).retry_after(9));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::RateLimited, 9));
+    assert_eq!(error.retry_after(), Some(seconds(9)));
+    assert_eq!(looked(Response::new(429)).kind(), ErrorKind::RateLimited);
+}
+
+#[test]
+fn transport() {
+    let error = Scene::submitting(policy()).submits(vec![Fate::NotSent; 999]).error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Transport, 7));
+    assert_eq!(looked(Response::new(500)).kind(), ErrorKind::Transport);
+}
+
+#[test]
+fn unreadable_answer() {
+    let error = looked(Response::html("<title>hotel</title>"));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::UnreadableAnswer, 7));
+    assert!(error.to_string().contains("hotel"), "{error}");
+}
+
+#[test]
+fn upload() {
+    let answer = Response::new(500).to_answer();
+    let error = upload_error(read_storage_answer(&result_of(answer)).unwrap_err());
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Upload, 7));
+    assert_eq!(error.status(), Some(500));
+}
+
+#[test]
+fn download() {
+    let Outcome::Completed(effect) = Scene::submitting(policy()).outcome() else { panic!() };
+    let now = Time::from_millis(0);
+    let policy = Policy { wait_timeout: seconds(1), ..policy() };
+    let mut download = Download::new(&effect.pictures[0], &policy, Seed::from(1), now);
+    download.failed(now, Trouble::Unreadable { status: 200, excerpt: "a page".to_owned() });
+    download.failed(now + seconds(9), Trouble::Lost { reason: "reset".to_owned() });
+    let DownloadStep::Notify(event) = download.step(now) else { panic!() };
+    assert!(event.to_string().contains("again in"), "{event}");
+    let DownloadStep::Failed(error) = download.step(now + seconds(9)) else { panic!() };
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Download, 7));
+    assert_eq!(error.task_id(), Some(&effect.task_id));
+    assert!(error.to_string().contains(&effect.pictures[0].url), "{error}");
+}
+
+#[test]
+fn task_failed() {
+    let life = Life::of_polls(1).failing("3009095", "Internal generation error");
+    let error = Scene::submitting(policy()).life(life).error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::TaskFailed, 4));
+    assert_eq!(error.code().unwrap().as_str(), "3009095");
+    let resumed = error.with_resume_line(|task| format!("effects wait {task}"));
+    assert_eq!(resumed.resume_line(), None, "a verdict leaves nothing to wait for");
+}
+
+#[test]
+fn no_picture() {
+    let error = Scene::submitting(policy())
+        .life(Life::of_polls(0).ending_with(r#""status":"completed","output":[]"#))
+        .error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::NoPicture, 4));
+}
+
+#[test]
+fn task_not_found() {
+    let error = looked(json(404, r#"{"message":"task not found"}"#));
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::TaskNotFound, 4));
+    assert_eq!(error.task_id().unwrap().as_str(), TASK);
+}
+
+#[test]
+fn outcome_unknown() {
+    let error = Scene::submitting(policy()).submits([Fate::LostAfter]).error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::OutcomeUnknown, 8));
+    assert!(error.request_id().is_some());
+}
+
+#[test]
+fn wait_timeout() {
+    let error = Scene::attached(policy(), Life::endless()).error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::WaitTimeout, 5));
+    let error = error.with_resume_line(|task| format!("effects wait {task}"));
+    assert_eq!(error.resume_line(), Some(format!("effects wait {TASK}").as_str()));
+    assert!(error.to_string().ends_with(&format!("resume with: effects wait {TASK}")), "{error}");
+}
+
+#[test]
+fn detached() {
+    let mut scene = Scene::attached(policy(), Life::endless());
+    scene.until_sent();
+    scene.run.detach(scene.world.now());
+    let error = scene.error();
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Detached, 130));
+    assert_eq!(error.task_id().unwrap().as_str(), TASK);
+}
+
+/// The kinds that are made of what lies outside of the core: a missing key and a budget are the
+/// clients' affair, a journal the driver's.
+#[test]
+fn what_others_make_has_its_row_too() {
+    for (kind, exit_code) in
+        [(ErrorKind::MissingKey, 3), (ErrorKind::BudgetExceeded, 6), (ErrorKind::Journal, 1)]
+    {
+        let error = Error::new(kind, "a message");
+        assert_eq!((error.kind(), error.exit_code()), (kind, exit_code));
+        assert_eq!(error.to_string(), "a message");
+    }
+}
+
+#[test]
+fn the_table_gives_each_kind_a_name_a_class_and_an_exit_code() {
+    let mut names = HashSet::new();
+    let mut exit_codes: HashMap<&str, HashSet<u8>> = HashMap::new();
+    for row in ErrorKind::TABLE {
+        assert!(names.insert(row.name), "{} stands there twice", row.name);
+        assert_eq!(row.kind.name(), row.name);
+        assert_eq!(serde_json::to_value(row.kind).unwrap(), row.name);
+        assert_eq!(row.kind.exit_code(), row.exit_code);
+        assert_eq!(row.kind.python_class(), row.python_class);
+        assert!(matches!(row.exit_code, 1..=9 | 130), "{}: {}", row.name, row.exit_code);
+        exit_codes.entry(row.python_class).or_default().insert(row.exit_code);
+    }
+    // One class never stands for two exit codes.
+    for (class, codes) in exit_codes {
+        assert_eq!(codes.len(), 1, "{class}: {codes:?}");
+    }
+    // The classes the Python package promises, and no others but two of Python's kind.
+    let promised: HashSet<&str> = [
+        "InvalidRequest",
+        "AuthError",
+        "RateLimited",
+        "OutOfCredit",
+        "TaskFailed",
+        "WaitTimeout",
+        "OutcomeUnknown",
+        "BudgetExceeded",
+        "TaskNotFound",
+        "TransportError",
+        "UnreadableAnswer",
+        "EffectsError",
+        "KeyboardInterrupt",
+    ]
+    .into();
+    let classes: HashSet<&str> = ErrorKind::TABLE.iter().map(|row| row.python_class).collect();
+    assert_eq!(classes, promised);
+}

@@ -1,0 +1,147 @@
+//! The scripted service under the core's own drivers, and what its fates cost.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use effects_core::{
+    EffectRequest, ErrorKind, NoJournal, Outcome, Policy, Run, Seed, Template, Told, drive,
+    drive_on_async,
+};
+use effects_testkit::{Fate, Fault, Faults, Life, Response, Service, VirtualClock, World};
+
+fn run(clock: &VirtualClock) -> Run {
+    let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg").unwrap();
+    Run::submit(request, Arc::new(Policy::default()), Seed::from(1), clock.time())
+}
+
+/// Nothing here ever waits for anything, so a future is ready when it is asked.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a virtual world never waits"),
+    }
+}
+
+#[test]
+fn both_drivers_and_the_world_see_the_same_service() {
+    let script = |service: &Service| {
+        service.on_submit([Fate::NotSent, Response::new(429).retry_after(3).into()]);
+        service.on_poll([Fate::html(), Fate::Truncated(3), Fate::Served.after(LONG)]);
+    };
+    let service = || {
+        let service = Service::new(VirtualClock::new())
+            .life(Life::lasting(Duration::from_secs(90)))
+            .latency(Duration::from_millis(200));
+        script(&service);
+        service
+    };
+
+    let blocking = service();
+    let clock = blocking.clock();
+    let outcome = drive(&mut run(clock), &blocking, clock, &NoJournal, |_| {}).unwrap();
+
+    let waiting = service();
+    let mut followed = run(waiting.clock());
+    let same = loop {
+        let told = drive_on_async(&mut followed, &waiting, waiting.clock(), &NoJournal);
+        if let Told::Done(outcome) = ready(told).unwrap() {
+            break outcome;
+        }
+    };
+
+    let mut world = World::around(service());
+    let third = world.drive(&mut run(world.clock()));
+
+    assert!(matches!(outcome, Outcome::Completed(_)), "{}", world.transcript());
+    assert_eq!((&same, &third), (&outcome, &outcome), "{}", world.transcript());
+    for service in [&blocking, &waiting, &world.service()] {
+        assert_eq!((service.submissions(), service.tasks_made()), (3, 1));
+    }
+    assert_eq!(blocking.polls(), waiting.polls());
+}
+
+#[test]
+fn money_is_counted_where_the_service_did_its_part_and_only_there() {
+    for (fate, tasks) in [
+        (Fate::Served, 1),
+        (Fate::NotSent, 0),
+        (Fate::LostBefore, 0),
+        (Fate::LostAfter, 1),
+        (Response::new(500).into(), 0),
+        (Fate::ServedBut(Response::new(500)), 1),
+        (Fate::garbage(), 1),
+        (Fate::html(), 1),
+        (Fate::Truncated(4), 1),
+        (Fate::Served.after(LONG), 1),
+    ] {
+        let mut world = World::new();
+        let service = world.service();
+        service.on_submit([fate.clone()]);
+        // Whatever is repeated after it is refused.
+        service.on_submit([Response::new(401)]);
+        world.drive(&mut run(world.clock()));
+        assert_eq!(service.tasks_made(), tasks, "{fate:?}\n{}", world.transcript());
+    }
+}
+
+#[test]
+fn lives_end_as_they_are_told_to() {
+    let outcome = |life: Life| {
+        let mut world = World::around(Service::new(VirtualClock::new()).life(life));
+        let mut run = run(world.clock());
+        (world.drive(&mut run), world)
+    };
+    let (completed, world) = outcome(Life::of_polls(2).unknown_for(Duration::from_secs(5)));
+    assert!(matches!(completed, Outcome::Completed(_)), "{}", world.transcript());
+    assert!(world.transcript().to_string().contains("404 Not Found"));
+
+    let (failed, _) = outcome(Life::of_polls(0).failing("3009097", "HTTP error response"));
+    assert_eq!(failed.into_result().unwrap_err().code().unwrap().as_str(), "3009097");
+    let (odd, _) = outcome(Life::of_polls(0).ending_with(r#""status":"done","output":[]"#));
+    assert_eq!(odd.into_result().unwrap_err().kind(), ErrorKind::NoPicture);
+    let (running, world) = outcome(Life::endless());
+    assert!(matches!(running, Outcome::StillRunning(_)));
+    assert_eq!(world.transcript().elapsed(), Policy::default().wait_timeout);
+}
+
+#[test]
+fn faults_keep_to_their_rate_and_every_one_of_them_comes() {
+    let fates = |rate, menu: &[Fault]| {
+        let mut faults = Faults::new(3).rate(rate).among(menu);
+        (0..2_000).map(move |_| faults.draw())
+    };
+    let all: Vec<Fault> = Fault::PASSING.into_iter().chain(Fault::LASTING).collect();
+    assert!(fates(0.0, &all).all(|fate| matches!(fate, Fate::Served)));
+    assert!(fates(1.0, &[]).all(|fate| matches!(fate, Fate::Served)));
+    assert!(fates(1.0, &all).all(|fate| !matches!(fate, Fate::Served)));
+    let half = fates(0.5, &[Fault::LostBefore]).filter(|fate| matches!(fate, Fate::LostBefore));
+    assert!((900..1_100).contains(&half.count()));
+    for fault in all {
+        // Each is something else than being served.
+        let mut drawn = fates(1.0, &[fault]);
+        assert!(drawn.all(|fate| !matches!(fate, Fate::Served)), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_late_answer_arrives_when_it_arrives() {
+    let mut world = World::new();
+    world.service().on_submit([Fate::Served.after(LONG)]);
+    let mut run = run(world.clock());
+    assert!(matches!(world.drive(&mut run), Outcome::Unknown(_)));
+    assert!(world.deliver_late(&mut run));
+    assert!(!world.deliver_late(&mut run));
+    let outcome = world.drive(&mut run);
+    assert!(matches!(outcome, Outcome::Completed(_)), "{}", world.transcript());
+}
+
+#[test]
+#[should_panic(expected = "a sleep without an end")]
+fn a_sleep_that_nothing_can_end_fails_the_test() {
+    VirtualClock::new().jump_to(effects_core::Time::MAX);
+}
+
+/// Longer than a request may take.
+const LONG: Duration = Duration::from_secs(45);

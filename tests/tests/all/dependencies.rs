@@ -1,0 +1,99 @@
+//! What stands in the dependency trees, and what must not: a core that pulls in a runtime is none.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_core_has_no_runtime_socket_tls_clock_dice_or_logger() {
+    let tree = tree("effects-core");
+    // On 64-bit ARM, SHA-256 asks libc what the processor can do.
+    let unwanted = NOT_IN_THE_CORE.iter().filter(|name| X86 || **name != "libc");
+    none_of(&tree, "effects-core", &unwanted.copied().collect::<Vec<_>>());
+    none_of(&tree, "effects-core", &SQLITE);
+    // None of ours either: arrows point to the core, not from it.
+    let ours: Vec<&String> = tree.iter().filter(|name| name.starts_with("effects-")).collect();
+    assert_eq!(ours, ["effects-core"]);
+}
+
+#[test]
+fn the_test_kit_adds_nothing_to_the_core() {
+    let mut expected = tree("effects-core");
+    expected.insert("effects-testkit".to_owned());
+    assert_eq!(tree("effects-testkit"), expected);
+}
+
+#[test]
+fn the_blocking_client_has_no_runtime_and_no_client_has_a_database() {
+    none_of(&tree("effects-ureq"), "effects-ureq", &["tokio", "mio", "async-std", "smol"]);
+    for client in ["effects-ureq", "effects-reqwest", "effects-client"] {
+        none_of(&tree(client), client, &SQLITE);
+        none_of(&tree(client), client, &["effects-journal"]);
+    }
+}
+
+#[test]
+fn the_journal_is_the_core_and_a_database() {
+    let tree = tree("effects-journal");
+    assert!(tree.contains("rusqlite"));
+    // What tells its owners apart comes from the operating system.
+    let allowed = ["libc", "getrandom"];
+    let unwanted = NOT_IN_THE_CORE.iter().filter(|name| !allowed.contains(name)).copied();
+    none_of(&tree, "effects-journal", &unwanted.collect::<Vec<_>>());
+    let ours: Vec<&String> = tree.iter().filter(|name| name.starts_with("effects-")).collect();
+    assert_eq!(ours, ["effects-core", "effects-journal"]);
+}
+
+fn none_of(tree: &BTreeSet<String>, name: &str, unwanted: &[&str]) {
+    let found: Vec<&&str> = unwanted.iter().filter(|unwanted| tree.contains(**unwanted)).collect();
+    assert!(
+        found.is_empty(),
+        "{name} depends on {found:?}: `cargo tree -p {name} -e normal -i {}` says why",
+        found[0]
+    );
+}
+
+/// The names of the crates a crate is built of.
+fn tree(name: &str) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // Offline and locked: the tests were built from the same lock file a moment ago.
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "-p", name, "-e", "normal", "--prefix", "none", "--offline", "--locked"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo tree: {errors}");
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let names: BTreeSet<String> = names.map(str::to_owned).collect();
+    assert!(names.contains(name), "cargo tree does not list {name} itself: {listed}");
+    names
+}
+
+const X86: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+
+const NOT_IN_THE_CORE: [&str; 20] = [
+    "tokio",
+    "mio",
+    "socket2",
+    "hyper",
+    "reqwest",
+    "ureq",
+    "rustls",
+    "ring",
+    "native-tls",
+    "openssl",
+    "libc",
+    "rand",
+    "rand_core",
+    "getrandom",
+    "fastrand",
+    "tracing",
+    "log",
+    "time",
+    "chrono",
+    "jiff",
+];
+
+const SQLITE: [&str; 3] = ["rusqlite", "libsqlite3-sys", "sqlx"];

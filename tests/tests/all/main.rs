@@ -1,0 +1,20 @@
+//! What no single crate can show: both clients against one service, over their transports and the emulator.
+//! One program, so one link; tests that listen to a whole process are programs of their own.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod async_client;
+mod blocking_client;
+mod conformance;
+mod connections;
+mod dependencies;
+mod emulator;
+mod faults;
+mod journaled;
+mod open_batch;
+mod proxies;
+mod python;
+mod run_many;
+mod tls;
+mod transports;
+mod vectors;

@@ -1,0 +1,145 @@
+//! Runs that join the async client's open batch one by one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use effects_core::{
+    AsyncJournal, Cause, Effect, EffectRequest, Error, ErrorKind, Fact, TaskId, Template,
+};
+use effects_emulator::{Emulator, Latency, Pictures};
+use effects_reqwest::{Client, Job, Waiter, Work};
+use effects_tests::{Notes, setup_at};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+type Ending = Result<Effect, Error>;
+
+/// Somebody who waits for a run, and may leave.
+#[derive(Default)]
+struct Asker {
+    ear: Mutex<Option<oneshot::Sender<Ending>>>,
+    left: AtomicBool,
+}
+
+impl Waiter for Asker {
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self, result: Ending, _client: &Client) {
+        let ear = self.ear.lock().unwrap().take().expect("a run ends once");
+        ear.send(result).unwrap();
+    }
+}
+
+fn asker() -> (Arc<Asker>, oneshot::Receiver<Ending>) {
+    let (ear, end) = oneshot::channel();
+    (Arc::new(Asker { ear: Mutex::new(Some(ear)), ..Asker::default() }), end)
+}
+
+fn request(row: usize) -> EffectRequest {
+    EffectRequest::new(Template::GlassBall, &format!("https://example.com/{row}.jpg")).unwrap()
+}
+
+fn client(emulator: &Emulator) -> Client {
+    setup_at(emulator.base_url(), emulator.api_key()).builder().unwrap().build().unwrap()
+}
+
+/// One whose tasks take long enough to leave them.
+fn slow_emulator() -> Emulator {
+    let slow = Latency::fixed(Duration::from_millis(400));
+    Emulator::builder().pictures(Pictures::Stub).latency(slow).start().unwrap()
+}
+
+/// A journal, and the tasks whose ids reach it.
+fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
+    let notes = Notes::default();
+    let (created, creations) = unbounded_channel();
+    notes.watch(move |entry| {
+        if let Fact::Created { task_id, .. } = &entry.fact {
+            created.send(task_id.clone()).unwrap();
+        }
+    });
+    (notes, creations)
+}
+
+#[tokio::test]
+async fn each_run_ends_once_for_whoever_waits_for_it() {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+    let batch = client(&emulator).open_batch();
+    let mut ends = Vec::new();
+    for row in 0..300 {
+        let (asker, end) = asker();
+        batch.add(request(row), asker);
+        ends.push(end);
+    }
+    assert_eq!(batch.runs(), 300);
+    // The runs in it go on to their ends without it.
+    drop(batch);
+    let mut ids = Vec::new();
+    for end in ends {
+        ids.push(end.await.unwrap().unwrap().task_id);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 300);
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
+    let emulator = slow_emulator();
+    let batch = client(&emulator).open_batch();
+    let (notes, mut creations) = watched_notes();
+    let (leaver, left) = asker();
+    let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
+    let job = Job { work: Work::Submit(request(0)), journal: Some(journal) };
+    batch.add(job, Arc::clone(&leaver) as Arc<dyn Waiter>);
+    let (stayer, stays) = asker();
+    batch.add(request(1), stayer);
+    let task = creations.recv().await.unwrap();
+    leaver.left.store(true, Ordering::SeqCst);
+    batch.look_who_left();
+    let error = left.await.unwrap().unwrap_err();
+    assert!(matches!(error.cause(), Cause::Detached(_)), "{error}");
+    assert_eq!(error.task_id(), Some(&task));
+    assert!(stays.await.unwrap().is_ok());
+    assert_eq!(batch.runs(), 0);
+}
+
+/// A future that is dropped is somebody who left.
+#[tokio::test]
+async fn a_dropped_future_stops_its_run_and_no_other() {
+    let emulator = slow_emulator();
+    let batch = client(&emulator).open_batch();
+    let (notes, mut creations) = watched_notes();
+    let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
+    let dropped = batch.run(Job { work: Work::Submit(request(0)), journal: Some(journal) });
+    let stays = batch.run(request(1));
+    tokio::select! {
+        _ = dropped => panic!("its task takes longer than that"),
+        created = creations.recv() => drop(created.unwrap()),
+    }
+    let effect = stays.await.unwrap();
+    let tasks = emulator.tasks();
+    assert_eq!(tasks.len(), 2);
+    let looks = |id: &str| {
+        emulator.requests().iter().filter(|it| it.method == "GET" && it.path.contains(id)).count()
+    };
+    let other = tasks.iter().find(|task| task.id != effect.task_id.as_str()).unwrap();
+    // Each is looked at every five milliseconds or so, for as long as somebody waits for it.
+    assert!(looks(&other.id) < looks(effect.task_id.as_str()) / 2);
+}
+
+#[tokio::test]
+async fn what_the_journal_does_not_take_is_not_sent() {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+    let batch = client(&emulator).open_batch();
+    let (asker, end) = asker();
+    let journal: Arc<dyn AsyncJournal> = Arc::new(Notes::failing_after(0));
+    batch.add(Job { work: Work::Submit(request(0)), journal: Some(journal) }, asker);
+    let error = end.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Journal);
+    assert!(emulator.tasks().is_empty());
+    assert!(batch.run(request(1)).await.is_ok());
+}

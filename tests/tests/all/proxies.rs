@@ -1,0 +1,180 @@
+//! Proxies of the environment: they carry what goes elsewhere and never catch this machine.
+//!
+//! The environment of a running process cannot be changed safely, so the test runs itself again in
+//! another.
+
+use std::env;
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use effects_client::Proxy;
+use effects_core::{EffectRequest, ErrorKind, Photo, Template};
+use effects_testkit::http::{Response, ScriptedServer};
+use effects_tests::{KEY, PHOTO_URL, Setup, World, picture, setup};
+
+#[test]
+fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
+    if env::var("EFFECTS_TEST_PROXIED").is_ok() {
+        blocking();
+        asynchronous();
+        return;
+    }
+    let proxy = ScriptedServer::start().unwrap();
+    proxy.otherwise(Response::new(502));
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--exact", "--nocapture"]);
+    again.arg("proxies::the_environments_proxy_never_catches_this_machine_and_carries_the_rest");
+    again.env("EFFECTS_TEST_PROXIED", "1");
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+    {
+        again.env(name, proxy.base_url());
+    }
+    for name in ["no_proxy", "NO_PROXY", "REQUEST_METHOD"] {
+        again.env_remove(name);
+    }
+    assert!(again.status().unwrap().success());
+
+    let seen = proxy.requests();
+    let about = |host: &str| seen.iter().filter(|seen| format!("{seen:?}").contains(host)).count();
+    assert_eq!(about("127.0.0.1"), 0, "this machine is proxied: {seen:#?}");
+    assert_eq!(about("localhost"), 0, "this machine is proxied: {seen:#?}");
+    // Each client submits to one, downloads from another, and uploads to a third.
+    for host in ["gateway.example.com", "pictures.example.com", "storage.example.com"] {
+        assert!(about(host) >= 2, "{host} is not proxied: {seen:#?}");
+    }
+}
+
+/// Neither HTTP library is built with SOCKS; ureq would then connect without the proxy.
+#[test]
+fn a_proxy_that_speaks_socks_is_never_gone_around() {
+    const VARIABLE: &str = "EFFECTS_TEST_GATEWAY";
+    if let Ok(base_url) = env::var(VARIABLE) {
+        let mut setup = there(&World::new().unwrap());
+        setup.base_url = base_url;
+        let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
+        let blocking = client.run(request()).unwrap_err();
+        let client = setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asynchronous = runtime.block_on(client.run(request())).unwrap_err();
+        for error in [blocking, asynchronous].map(|error| error.to_string()) {
+            assert!(error.contains("never left this machine"), "{error}");
+            assert!(error.contains("SOCKS"), "{error}");
+        }
+        return;
+    }
+    let gateway = ScriptedServer::start().unwrap();
+    for scheme in ["socks4", "socks5", "socks5h"] {
+        let mut again = Command::new(env::current_exe().unwrap());
+        again.args([
+            "--exact",
+            "--nocapture",
+            "proxies::a_proxy_that_speaks_socks_is_never_gone_around",
+        ]);
+        // This machine by an address that does not say so: nothing in between can be asked.
+        again.env(VARIABLE, format!("http://0.0.0.0:{}", gateway.address().port()));
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"] {
+            again.env_remove(name);
+        }
+        for name in ["no_proxy", "NO_PROXY", "REQUEST_METHOD"] {
+            again.env_remove(name);
+        }
+        again.env("ALL_PROXY", format!("{scheme}://{}", gateway.address()));
+        assert!(again.status().unwrap().success(), "{scheme}");
+    }
+    assert!(gateway.requests().is_empty(), "{:?}", gateway.requests());
+
+    let proxy = || Proxy::Url("socks5://me:hunter2@127.0.0.1:1".to_owned());
+    let blocking = effects_ureq::Client::builder().api_key(KEY).proxy(proxy()).build();
+    let asynchronous = effects_reqwest::Client::builder().api_key(KEY).proxy(proxy()).build();
+    for error in [blocking.map(drop).unwrap_err(), asynchronous.map(drop).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+        assert!(error.to_string().contains("SOCKS"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "a password is printed: {error}");
+    }
+}
+
+fn request() -> EffectRequest {
+    EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
+}
+
+fn photo() -> Photo {
+    Photo::new(picture(), "photo.png").unwrap()
+}
+
+/// A task here with its picture here, and a photo presigned to this machine.
+fn here(world: &World) {
+    world.creates([world.completed()]);
+    world.elsewhere.on("PUT", "/put", [Response::new(200)]);
+}
+
+/// A gateway somewhere else, whatever becomes of it.
+fn there(world: &World) -> Setup {
+    let mut setup = setup(world);
+    setup.base_url = "http://gateway.example.com".to_owned();
+    setup.allow_http = true;
+    setup.policy.wait_timeout = Duration::from_millis(50);
+    setup
+}
+
+fn presigned(put: &str) -> Option<String> {
+    Some(format!("presigned-put=printf {put}\\nhttps://files.example.com/photo.png\\n%.0s%.0s"))
+}
+
+/// A task that is completed, and whose picture is somewhere else.
+fn picture_there(world: &World) -> Response {
+    let output = r#""output":[{"content":[{"url":"http://pictures.example.com/ball.png"}]}]"#;
+    Response::json(world.completed_with(output))
+}
+
+fn blocking() {
+    let world = World::new().unwrap();
+    here(&world);
+    world.creates([picture_there(&world)]);
+    let make = |setup: &Setup| setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
+
+    let mut setup = setup(&world);
+    setup.policy.wait_timeout = Duration::from_millis(300);
+    setup.uploads = presigned("http://storage.example.com/put");
+    let client = make(&setup);
+    let effect = client.run(request()).unwrap();
+    let fetched: Bytes = client.fetch(&effect.pictures[0]).unwrap();
+    assert_eq!(fetched, picture());
+    assert!(client.upload(&photo()).is_err());
+    let effect = client.run(request()).unwrap();
+    assert!(client.fetch(&effect.pictures[0]).is_err());
+
+    let mut setup = there(&world);
+    setup.uploads = presigned(&world.elsewhere.url("/put"));
+    let client = make(&setup);
+    client.upload(&photo()).unwrap();
+    assert!(client.run(request()).is_err());
+}
+
+fn asynchronous() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::new().unwrap();
+        here(&world);
+        world.creates([picture_there(&world)]);
+        let make =
+            |setup: &Setup| setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap();
+
+        let mut setup = setup(&world);
+        setup.policy.wait_timeout = Duration::from_millis(300);
+        setup.uploads = presigned("http://storage.example.com/put");
+        let client = make(&setup);
+        let effect = client.run(request()).await.unwrap();
+        let fetched: Bytes = client.fetch(&effect.pictures[0]).await.unwrap();
+        assert_eq!(fetched, picture());
+        assert!(client.upload(&photo()).await.is_err());
+        let effect = client.run(request()).await.unwrap();
+        assert!(client.fetch(&effect.pictures[0]).await.is_err());
+
+        let mut setup = there(&world);
+        setup.uploads = presigned(&world.elsewhere.url("/put"));
+        let client = make(&setup);
+        client.upload(&photo()).await.unwrap();
+        assert!(client.run(request()).await.is_err());
+    });
+}

@@ -1,0 +1,382 @@
+//! Many jobs at once, through both clients: an iterator and a stream with one behaviour.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use effects_client::{Ended, Job, Ledger, Work};
+use effects_core::{
+    AsyncJournal, BaseUrl, EffectRequest, ErrorKind, Journal, MemoryStore, TaskId, Template, Widths,
+};
+use effects_emulator::{Emulator, Latency, Pictures};
+use effects_testkit::http::{Behaviour, Response};
+use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
+use futures_util::StreamExt;
+
+/// A job for either client.
+struct Plan {
+    work: Work,
+    journal: Option<Notes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Blocking,
+    Async,
+}
+
+const KINDS: [Kind; 2] = [Kind::Blocking, Kind::Async];
+
+/// A client of either kind.
+enum Client {
+    Blocking(effects_ureq::Client),
+    Async(effects_reqwest::Client, tokio::runtime::Runtime),
+}
+
+/// What `run_many` of either client gives.
+enum Many<'a> {
+    Blocking(effects_ureq::RunMany),
+    Async(effects_reqwest::RunMany, &'a tokio::runtime::Runtime),
+}
+
+impl Client {
+    fn new(kind: Kind, setup: &Setup, notes: &Notes) -> Self {
+        match kind {
+            Kind::Blocking => {
+                let client: effects_ureq::Client = setup.builder().unwrap().build().unwrap();
+                Self::Blocking(client.with_journal(Arc::new(notes.clone())))
+            }
+            Kind::Async => {
+                let client: effects_reqwest::Client = setup.builder().unwrap().build().unwrap();
+                let client = client.with_journal(Arc::new(notes.clone()));
+                let runtime = tokio::runtime::Builder::new_multi_thread();
+                Self::Async(client, { runtime }.worker_threads(2).enable_all().build().unwrap())
+            }
+        }
+    }
+
+    fn run_many<I>(&self, plans: I, widths: Widths) -> Many<'_>
+    where
+        I: Iterator<Item = Plan> + Send + 'static,
+    {
+        match self {
+            Self::Blocking(client) => {
+                let journal = |notes: Notes| Arc::new(notes) as Arc<dyn Journal>;
+                let jobs = plans.map(move |Plan { work, journal: own }| Job {
+                    work,
+                    journal: own.map(journal),
+                });
+                Many::Blocking(client.run_many(jobs, widths))
+            }
+            Self::Async(client, runtime) => {
+                let journal = |notes: Notes| Arc::new(notes) as Arc<dyn AsyncJournal>;
+                let jobs = plans.map(move |Plan { work, journal: own }| Job {
+                    work,
+                    journal: own.map(journal),
+                });
+                let _inside = runtime.enter();
+                Many::Async(client.run_many(jobs, widths), runtime)
+            }
+        }
+    }
+
+    /// Runs so many requests, whose cost counts in the ledger's budgets.
+    fn run_within(&self, rows: u32, ledger: &Ledger) -> Vec<Ended> {
+        let origin = BaseUrl::parse("http://127.0.0.1:9", true).unwrap().origin().clone();
+        let rows = (0..rows)
+            .map(request)
+            .map(|request| (ledger.begin_request(&origin, &request).unwrap(), request));
+        match self {
+            Self::Blocking(client) => {
+                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
+                client.run_many::<Vec<Job<Arc<dyn Journal>>>>(jobs, widths(8)).collect()
+            }
+            Self::Async(client, runtime) => {
+                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
+                let _inside = runtime.enter();
+                let many = client.run_many::<Vec<Job<Arc<dyn AsyncJournal>>>>(jobs, widths(8));
+                Many::Async(many, runtime).collect()
+            }
+        }
+    }
+
+    fn pacer(&self) -> &effects_core::pace::Pacer {
+        match self {
+            Self::Blocking(client) => client.pacer(),
+            Self::Async(client, _) => client.pacer(),
+        }
+    }
+
+    /// Runs so many requests one after the other: time in which others could do much.
+    fn busy(&self, count: u32) {
+        for nth in 0..count {
+            let request = request(1_000_000 + nth);
+            let effect = match self {
+                Self::Blocking(client) => client.run(request),
+                Self::Async(client, runtime) => runtime.block_on(client.run(request)),
+            };
+            effect.unwrap();
+        }
+    }
+}
+
+impl Many<'_> {
+    fn stop(&self) {
+        match self {
+            Self::Blocking(many) => many.stopper().stop(),
+            Self::Async(many, _) => many.stop(),
+        }
+    }
+}
+
+impl Iterator for Many<'_> {
+    type Item = Ended;
+
+    fn next(&mut self) -> Option<Ended> {
+        match self {
+            Self::Blocking(many) => many.next(),
+            Self::Async(many, runtime) => runtime.block_on(many.next()),
+        }
+    }
+}
+
+fn request(row: u32) -> EffectRequest {
+    let photo = format!("https://photos.example.com/{row}.jpg");
+    EffectRequest::new(Template::GlassBall, photo.as_str()).unwrap()
+}
+
+fn plan(row: u32) -> Plan {
+    Plan { work: Work::Submit(request(row)), journal: None }
+}
+
+fn watch(task: &str) -> Plan {
+    let task: TaskId = task.parse().unwrap();
+    let work = Work::Watch { task, template: Some(Template::GlassBall), submitted: None };
+    Plan { work, journal: None }
+}
+
+fn emulator(latency: u64) -> (Emulator, Setup) {
+    let latency = Latency::fixed(Duration::from_millis(latency));
+    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(latency).start().unwrap();
+    let setup = setup_at(emulator.base_url(), emulator.api_key());
+    (emulator, setup)
+}
+
+fn widths(tasks: u32) -> Widths {
+    Widths { submissions: 8, tasks, polls_per_second: 10_000.0 }
+}
+
+/// Waits for something that comes of itself.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn every_job_ends_once_under_its_own_number() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(20);
+        let notes = Notes::default();
+        let client = Client::new(kind, &setup, &notes);
+        let ends: Vec<Ended> = client.run_many((0..60).map(plan), widths(16)).collect();
+        let numbers: BTreeSet<usize> = ends.iter().map(|ended| ended.index).collect();
+        assert_eq!((ends.len(), numbers), (60, (0..60).collect()), "{kind:?}");
+        let tasks: BTreeSet<String> =
+            ends.into_iter().map(|ended| ended.result.unwrap().task_id.to_string()).collect();
+        let counts = emulator.counts();
+        assert_eq!((tasks.len(), counts.accepted), (60, 60));
+        assert!(counts.by_body.values().all(|paid| *paid == 1));
+        // An intent and an id for each, and something learnt for the next.
+        assert_eq!(notes.facts().len(), 120);
+        assert!(!client.pacer().histories()[&Some(Template::GlassBall)].is_empty());
+    }
+}
+
+#[test]
+fn a_stream_is_a_stream() {
+    let (_emulator, setup) = emulator(0);
+    let Client::Async(client, runtime) = Client::new(Kind::Async, &setup, &Notes::default()) else {
+        unreachable!("asked for")
+    };
+    let ended: Vec<Ended> = runtime.block_on(async {
+        let requests: Vec<EffectRequest> = (0..200).map(request).collect();
+        client.run_many(requests, widths(16)).collect().await
+    });
+    assert_eq!(ended.len(), 200);
+}
+
+/// Of an endless list, no more is drawn than is read, in flight, or waits to be read: 64 ends and
+/// those in flight.
+#[test]
+fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
+    const FULL: usize = 64;
+    const TASKS: usize = 8;
+    for kind in KINDS {
+        let (emulator, setup) = emulator(0);
+        let notes = Notes::default();
+        let client = Client::new(kind, &setup, &notes);
+        let drawn = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&drawn);
+        let endless = (0..).map(move |row| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            plan(row)
+        });
+        let mut many = client.run_many(endless, widths(TASKS as u32));
+        for read in 0..100 {
+            if read == 10 {
+                // Nobody reads, and everything that was begun still comes to its end: each task's id
+                // reaches the journal.
+                until("as much as nobody reads", || {
+                    let facts = notes.facts();
+                    facts.iter().filter(|fact| fact.starts_with("created")).count() >= read + FULL
+                });
+                client.busy(40);
+            }
+            let drawn = drawn.load(Ordering::SeqCst);
+            assert!(drawn <= read + FULL + TASKS, "{kind:?}: {drawn} drawn, {read} read");
+            assert!(many.next().unwrap().result.is_ok());
+        }
+        assert!(emulator.counts().accepted >= 140);
+    }
+}
+
+#[test]
+fn dropping_it_submits_nothing_more_and_loses_no_id() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(0);
+        let notes = Notes::default();
+        let client = Client::new(kind, &setup, &notes);
+        let mut many = client.run_many((0..).map(plan), widths(8));
+        (0..20).for_each(|_| assert!(many.next().unwrap().result.is_ok()));
+        drop(many);
+        let count = |what: &str| notes.facts().iter().filter(|fact| fact.starts_with(what)).count();
+        // What was on its way has arrived, or never left.
+        until("an end to every intent", || count("intent") == count("created") + count("released"));
+        // In the blocking client that is so at once; in the async one the driver may be between two
+        // steps, so others' work is done first.
+        client.busy(20);
+        let (accepted, created) = (emulator.counts().accepted, count("created"));
+        assert_eq!(accepted, created as u64, "{kind:?}");
+        client.busy(20);
+        assert_eq!(emulator.counts().accepted, accepted + 20, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(3_600_000);
+        let notes = Notes::default();
+        let client = Client::new(kind, &setup, &notes);
+        let many = client.run_many((0..).map(plan), widths(8));
+        until("eight tasks", || emulator.counts().accepted == 8);
+        until("eight ids", || notes.facts().len() == 16);
+        many.stop();
+        let ends: Vec<Ended> = many.collect();
+        let known = ends.iter().filter(|ended| {
+            let error = ended.result.as_ref().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
+            error.task_id().is_some()
+        });
+        assert_eq!(known.count(), 8, "{kind:?}");
+        assert_eq!(emulator.counts().accepted, 8);
+    }
+}
+
+#[test]
+fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(0);
+        let client = Client::new(kind, &setup, &Notes::failing_after(11));
+        let ends: Vec<Ended> = client.run_many((0..30).map(plan), widths(4)).collect();
+        assert_eq!(ends.len(), 30, "{kind:?}");
+        let failed = ends.iter().filter_map(|ended| ended.result.as_ref().err());
+        let failed: Vec<_> = failed.inspect(|e| assert_eq!(e.kind(), ErrorKind::Journal)).collect();
+        // Eleven entries: at least one of them an id, and no submission without its intent.
+        let accepted = emulator.counts().accepted as usize;
+        assert!((1..11).contains(&accepted), "{accepted}");
+        // A task whose id could not be kept is named all the same.
+        let named = failed.iter().filter(|error| error.task_id().is_some()).count();
+        assert_eq!(30 - failed.len() + named, accepted, "{kind:?}");
+    }
+}
+
+#[test]
+fn two_jobs_that_watch_one_task_share_its_looks() {
+    for kind in KINDS {
+        let world = World::new().unwrap();
+        world.looks([world.running(), world.running(), world.completed()]);
+        let client = Client::new(kind, &setup(&world), &Notes::default());
+        let plans = [watch(TASK), watch(TASK)];
+        let ends: Vec<Ended> = client.run_many(plans.into_iter(), widths(4)).collect();
+        assert_eq!(ends.len(), 2);
+        for ended in ends {
+            assert_eq!(ended.result.unwrap().task_id.as_str(), TASK, "{kind:?}");
+        }
+        assert_eq!(world.gateway.requests().len(), 3, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_exceeds_the_budget_is_refused_unsent() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(5);
+        let client = Client::new(kind, &setup, &Notes::default());
+        for (limit, price, paid) in [("0.10", Some("0.03"), 3), ("0.07", None, 2)] {
+            let before = emulator.counts().accepted;
+            let price = price.map(|price| price.parse().unwrap());
+            let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+            let ledger = ledger.with_budget(limit.parse().unwrap(), price).unwrap();
+            let ends = client.run_within(10, &ledger);
+            let refused = ends.into_iter().filter_map(|ended| ended.result.err());
+            let refused = refused.inspect(|e| assert_eq!(e.kind(), ErrorKind::BudgetExceeded));
+            assert_eq!(refused.count(), 10 - paid, "{kind:?}");
+            assert_eq!(emulator.counts().accepted - before, paid as u64);
+        }
+    }
+}
+
+#[test]
+fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
+    for kind in KINDS {
+        let (_emulator, setup) = emulator(0);
+        let (shared, own) = (Notes::default(), Notes::default());
+        let client = Client::new(kind, &setup, &shared);
+        let mine = own.clone();
+        let plans = (0..6)
+            .map(move |row| Plan { journal: (row % 3 == 0).then(|| mine.clone()), ..plan(row) });
+        assert_eq!(client.run_many(plans, widths(2)).count(), 6);
+        assert_eq!((own.facts().len(), shared.facts().len()), (4, 8), "{kind:?}");
+    }
+}
+
+/// More exchanges at once than the blocking client has workers: none waits with its time running
+/// out, so that what never left is never taken for lost.
+#[test]
+fn a_call_waits_for_no_worker_while_its_time_runs() {
+    for kind in KINDS {
+        let world = World::new().unwrap();
+        let created = |row: u32| {
+            let answer = Response::json(format!(r#"{{"id":"t-{row}","status":"in_progress"}}"#));
+            Behaviour::with(move |_| {
+                std::thread::sleep(Duration::from_millis(200));
+                answer.clone().into()
+            })
+        };
+        world.creates((0..100).map(created));
+        let done = world.completed();
+        world.gateway.on("GET", "/model/v1/generation/task/*", vec![done; 100]);
+        let mut setup = setup(&world);
+        setup.policy.request_timeout = Duration::from_secs(1);
+        let client = Client::new(kind, &setup, &Notes::default());
+        let wide = Widths { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
+        let ends = client.run_many((0..100).map(plan), wide);
+        for ended in ends {
+            assert!(ended.result.is_ok(), "{kind:?}: {:?}", ended.result);
+        }
+    }
+}
