@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -13,6 +14,10 @@ URL = "https://example.com/cat.jpg"
 
 for name in ("EFFECTS_API_KEY", "VTRIX_API_KEY", "EFFECTS_BASE_URL", "EFFECTS_STATE_DIR"):
     os.environ.pop(name, None)
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that:
+# those of the tests that are interrupted would go on for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
