@@ -68,6 +68,21 @@ impl Landing {
         output.finish().map_err(|error| unwritable(&target, &error))?;
         Ok(target)
     }
+
+    /// Moves the file to its place like [`finish`](Self::finish), unless something stands there by
+    /// now: then `None`, and nothing is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`finish`](Self::finish).
+    pub fn finish_new(self) -> Result<Option<PathBuf>, Error> {
+        let Self { output, target } = self;
+        match output.finish_new() {
+            Ok(()) => Ok(Some(target)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(unwritable(&target, &error)),
+        }
+    }
 }
 
 /// Where a picture's bytes go.
@@ -155,6 +170,13 @@ impl Output {
         }
     }
 
+    fn finish_new(self) -> io::Result<()> {
+        match self {
+            Self::Beside(temporary) => temporary.finish_new(),
+            Self::Through { .. } => Err(io::ErrorKind::AlreadyExists.into()),
+        }
+    }
+
     fn finish(self) -> io::Result<()> {
         match self {
             Self::Beside(temporary) => temporary.finish(),
@@ -192,6 +214,18 @@ impl Temporary {
         fs::rename(&self.path, &self.place)?;
         self.moved = true;
         Ok(())
+    }
+
+    /// A second name is given only where none is; the first one is taken away by the drop.
+    fn finish_new(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match fs::hard_link(&self.path, &self.place) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without hard links: between look and move another may be faster.
+            Err(_) if self.place.symlink_metadata().is_err() => self.finish(),
+            Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        }
     }
 }
 
@@ -268,6 +302,16 @@ mod tests {
         landing.write(b"whole").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"before");
         assert_eq!(landing.finish().unwrap(), target);
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
+
+        let mut second = Landing::begin(&target).unwrap();
+        second.write(b"another's").unwrap();
+        assert_eq!(second.finish_new().unwrap(), None);
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
+        fs::remove_file(&target).unwrap();
+        let mut second = Landing::begin(&target).unwrap();
+        second.write(b"whole").unwrap();
+        assert_eq!(second.finish_new().unwrap(), Some(target.clone()));
         assert_eq!(fs::read(&target).unwrap(), b"whole");
 
         let mut dropped = Landing::begin(&target).unwrap();

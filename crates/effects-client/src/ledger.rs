@@ -37,6 +37,7 @@ use rust_decimal::Decimal;
 
 use crate::job::{Job, Work};
 use crate::random::random_bytes;
+use crate::saved_picture::{PictureState, saved_content};
 
 /// Opens the rows of a journal for a client.
 #[derive(Clone, Debug)]
@@ -206,7 +207,9 @@ impl Ledger {
                     return Ok(Found::Submit(self.charged(journal, Some(record))));
                 }
                 let there = match &record.standing {
-                    Standing::Completed { pictures, .. } => are_there(pictures, target),
+                    Standing::Completed { pictures, .. } => {
+                        self.are_there(record.number, pictures, target)?
+                    }
                     _ => true,
                 };
                 let open = OpenRow { journal, record: Some(record) };
@@ -215,6 +218,31 @@ impl Ledger {
             Opened::Doubtful(record) => Found::Doubtful(record),
             Opened::Elsewhere(record) => Found::Elsewhere(record),
         })
+    }
+
+    /// Whether every picture is where it belongs: at the target or beside it, else where it was put;
+    /// and where it was never wanted on the disk, nowhere. A changed one is the user's, and stays.
+    fn are_there(
+        &self,
+        row: RowNumber,
+        pictures: &[PictureRecord],
+        target: Option<&Path>,
+    ) -> Result<bool, JournalError> {
+        let target = target.map(whole);
+        for picture in pictures {
+            let is_in_place = match (&picture.path, &target) {
+                (None, None) => continue,
+                (None, Some(_)) => false,
+                (Some(_), None) => true,
+                (Some(path), Some(target)) => {
+                    path.starts_with(target) || path.parent() == target.parent()
+                }
+            };
+            if !is_in_place || PictureState::of(&*self.store, row, picture)? == PictureState::Gone {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -275,13 +303,14 @@ impl OpenRow {
         Ok(Ending::Told)
     }
 
-    /// Tells that a picture was downloaded; `index` is its place in the effect.
+    /// Tells that a picture is in this file; `index` is its place in the effect. The file is read, so
+    /// that [`PictureState`] knows it again.
     ///
     /// # Errors
     ///
     /// Those of [`RowJournal::landed`].
     pub fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError> {
-        self.journal.landed(index, &whole(path))
+        self.journal.landed(index, &whole(path), saved_content(path))
     }
 }
 
@@ -301,25 +330,6 @@ impl JobJournal for Arc<dyn AsyncJournal> {
     fn of(row: Arc<dyn RowJournal>) -> Self {
         row
     }
-}
-
-/// Whether every picture is where it belongs: at the target or beside it, else where it was put;
-/// and where nobody ever wanted it on the disk, nowhere.
-fn are_there(pictures: &[PictureRecord], target: Option<&Path>) -> bool {
-    let target = target.map(whole);
-    pictures.iter().all(|picture| match (&picture.path, &target) {
-        (None, None) => true,
-        (None, Some(_)) => false,
-        (Some(path), None) => is_picture(path),
-        (Some(path), Some(target)) => {
-            (path.starts_with(target) || path.parent() == target.parent()) && is_picture(path)
-        }
-    })
-}
-
-/// Whether a picture may be in this file: an empty one has none.
-pub fn is_picture(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0)
 }
 
 /// The path from the root: a journal is read from other folders too.

@@ -5,7 +5,8 @@
 //! clock ([`WallClock`]), a run under its client's pace ([`PacedRun`]), photos and landing files
 //! ([`read_photo`], [`Landing`], [`FileId`]), the uploader's programs and cache ([`run_uploader`],
 //! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
-//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), what a driver of a
+//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), whether a picture is still the one
+//! that was saved ([`PictureState`]), what a driver of a
 //! batch knows of its runs ([`Rows`]) and of jobs still to come ([`Queue`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod backlog;
@@ -21,6 +22,7 @@ mod program;
 mod queue;
 mod random;
 mod rows;
+mod saved_picture;
 mod state;
 pub mod telemetry;
 mod upload_cache;
@@ -33,12 +35,13 @@ pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
 pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo, write_file};
-pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow, is_picture};
+pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use paced_run::PacedRun;
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use queue::{Queue, draw, too_late};
 pub use random::{fresh_seed, random_name};
 pub use rows::{Begin, Rows};
+pub use saved_picture::{PictureState, is_picture};
 pub use state::{make_private_dir, state_dir};
 pub use upload_cache::UploadCache;

@@ -181,8 +181,8 @@ pub use format::ImageFormat;
 pub use journal::{
     Admission, Attempt, Budget, Filter, Holder, Holding, Identity, JournalError, JournalStore,
     KnownPrices, MemoryStore, Occurrences, Opened, OverBudget, PictureRecord, Record, Resolution,
-    Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, RowPhoto, ScopeNumber, ScopeState,
-    SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
+    Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, RowPhoto, SavedContent, ScopeNumber,
+    ScopeState, SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
 };
 pub use origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};

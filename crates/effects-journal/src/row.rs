@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use effects_core::{
     Admission, AsyncJournal, Budget, Entry, Fact, Journal, JournalError, RowEnd, RowJournal,
+    SavedContent,
 };
 
 use crate::counter::Counter;
+use crate::desk::Desk;
 use crate::keeper::{Needs, errand_telling};
 use crate::promise::{Promise, promise};
 use crate::spill::{Spill, Spilled};
@@ -52,7 +54,7 @@ impl OpenRow {
         // Should the write fail, or nobody learn of it, the entry is not forgotten.
         self.hand().unwritten = Some(kept);
         let budgets = self.hand().budgets.clone();
-        let act = move |desk: &crate::desk::Desk<'_>| {
+        let act = move |desk: &Desk<'_>| {
             let written = steps::write(desk, &claim, &budgets, &entry)?;
             // Should the commit fail now, the row was not lost by it.
             if let Err(JournalError::Taken { .. }) = written {
@@ -186,10 +188,16 @@ impl RowJournal for OpenRow {
         Ok(())
     }
 
-    fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError> {
+    fn landed(
+        &self,
+        index: usize,
+        path: &Path,
+        content: Option<SavedContent>,
+    ) -> Result<(), JournalError> {
         let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
         let place = u32::try_from(index).unwrap_or(u32::MAX);
-        self.counter.queue(Needs::Writing, move |desk| steps::land(desk, &claim, place, &path))
+        let land = move |desk: &Desk<'_>| steps::land(desk, &claim, place, &path, content);
+        self.counter.queue(Needs::Writing, land)
     }
 
     fn is_taken(&self) -> bool {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use effects_core::{
-    Attempt, Identity, JournalError, PictureRecord, Record, Row, RowName, RowNumber, Size,
-    Standing, Template, Time,
+    Attempt, Identity, JournalError, PictureRecord, Record, Row, RowName, RowNumber, SavedContent,
+    Size, Standing, Template, Time,
 };
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};
@@ -29,6 +29,11 @@ pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fa
             "r.number IN (SELECT row FROM tasks WHERE id = ?1) AND r.origin = ?2
              ORDER BY r.number DESC LIMIT 1",
             params![task.as_str(), origin.to_string()],
+        ),
+        RowName::Picture(path) => read(
+            "r.number = (SELECT t.row FROM pictures p JOIN tasks t ON t.number = p.task
+             WHERE p.path = ?1 ORDER BY p.modified DESC, p.task DESC LIMIT 1)",
+            params![PathColumn(path)],
         ),
     }
 }
@@ -174,10 +179,13 @@ impl TaskColumns {
     }
 
     fn completed(&self, desk: &Desk<'_>) -> Result<Standing, Fail> {
-        let sql = "SELECT url, path FROM pictures WHERE task = ?1 ORDER BY place";
+        let sql = "SELECT url, path, size, modified, digest FROM pictures WHERE task = ?1
+            ORDER BY place";
         let mut query = desk.database.prepare_cached(sql)?;
         let pictures = query.query_map([self.number], |row| {
-            Ok(PictureRecord { url: row.get(0)?, path: path(row.get_ref(1)?) })
+            let (size, modified, digest) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            let content = saved_content(size, modified, digest);
+            Ok(PictureRecord { url: row.get(0)?, path: path(row.get_ref(1)?), content })
         })?;
         Ok(Standing::Completed {
             task: self.id()?,
@@ -221,6 +229,14 @@ pub(crate) fn decimal(text: &str) -> Result<Decimal, Fail> {
 fn identity(bytes: &[u8]) -> Result<Identity, Fail> {
     let bytes = bytes.try_into().map_err(|error| Fail::unreadable("identity", &error))?;
     Ok(Identity::from_bytes(bytes))
+}
+
+fn saved_content(
+    size: Option<u64>,
+    modified: Option<u64>,
+    digest: Option<[u8; 32]>,
+) -> Option<SavedContent> {
+    Some(SavedContent { size: size?, modified: Time::from_millis(modified?), digest: digest? })
 }
 
 /// A path as a column holds it: text wherever it can be, else the system's bytes.

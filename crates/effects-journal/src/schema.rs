@@ -81,7 +81,7 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 3] = [FORMAT_1, FORMAT_2, FORMAT_3];
+const STEPS: [&str; 4] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
 /// whose hands it is; its `task` is the current one, its `former` the failed one that a renewal
@@ -194,4 +194,11 @@ const FORMAT_3: &str = "
         WHERE state IN ('intent', 'doubtful');
     CREATE INDEX rows_reserving ON rows (number) WHERE open_tasks > 0;
     CREATE TABLE journal (id TEXT NOT NULL) STRICT;
+";
+
+/// When the file of a picture was last modified, so that a file of the same size and time need not be
+/// hashed; and which row's picture a file is.
+const FORMAT_4: &str = "
+    ALTER TABLE pictures ADD COLUMN modified INTEGER;
+    CREATE INDEX pictures_by_path ON pictures (path) WHERE path IS NOT NULL;
 ";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use effects_core::{
     Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd,
-    RowName, RowNumber, ServiceCode, Size, TaskId, Time,
+    RowName, RowNumber, SavedContent, ServiceCode, Size, TaskId, Time,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
@@ -95,12 +95,26 @@ pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(),
 }
 
 /// A picture was downloaded.
-pub(crate) fn land(desk: &Desk<'_>, claim: &Claim, place: u32, path: &Path) -> Result<(), Fail> {
-    let sql = "INSERT INTO pictures (task, place, url, path)
-        SELECT task, ?2, '', ?3 FROM rows WHERE identity = ?1 AND task IS NOT NULL
-        ON CONFLICT (task, place) DO UPDATE SET path = excluded.path";
-    let identity = claim.row.identity.as_bytes();
-    desk.run(sql, params![identity, place, PathColumn(path)])?;
+pub(crate) fn land(
+    desk: &Desk<'_>,
+    claim: &Claim,
+    place: u32,
+    path: &Path,
+    content: Option<SavedContent>,
+) -> Result<(), Fail> {
+    let sql = "INSERT INTO pictures (task, place, url, path, size, modified, digest)
+        SELECT task, ?2, '', ?3, ?4, ?5, ?6 FROM rows WHERE identity = ?1 AND task IS NOT NULL
+        ON CONFLICT (task, place) DO UPDATE SET path = excluded.path, size = excluded.size,
+            modified = excluded.modified, digest = excluded.digest";
+    let values = params![
+        claim.row.identity.as_bytes(),
+        place,
+        PathColumn(path),
+        content.map(|content| content.size),
+        content.map(|content| content.modified.as_millis()),
+        content.map(|content| content.digest),
+    ];
+    desk.run(sql, values)?;
     Ok(())
 }
 

@@ -67,7 +67,7 @@ fn rows_are_listed_by_how_they_stand_where_they_belong_and_page_by_page() {
     else {
         panic!()
     };
-    open.landed(0, Path::new("/out/wanted.png")).unwrap();
+    open.landed(0, Path::new("/out/wanted.png"), None).unwrap();
     assert_eq!(list(&of(Which::Unfinished)), [1, 2, 3, 4]);
 }
 

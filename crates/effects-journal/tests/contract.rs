@@ -6,11 +6,13 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::*;
 use effects_core::{
     Admission, Budget, Journal, JournalError, JournalStore, MemoryStore, Opened, OverBudget,
-    Resolution, RowDraft, RowEnd, RowName, RowNumber, ScopeNumber, ScopeState, Size, SpendBy,
-    Standing, Template,
+    Resolution, RowDraft, RowEnd, RowName, RowNumber, SavedContent, ScopeNumber, ScopeState, Size,
+    SpendBy, Standing, Template, Time,
 };
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
@@ -385,5 +387,49 @@ fn a_resolved_doubt_gives_its_reservation_back_or_passes_it_to_the_task() {
         let found = state(store, scope);
         assert_eq!((found.reserved, found.abandoned), (usd("0.03"), 1));
         assert_eq!(intend(store, "cow", &limit).1, Admission::Admitted);
+    });
+}
+
+#[test]
+fn a_file_is_the_picture_of_the_row_that_was_saved_there_last() {
+    over_every_store(|store| {
+        let (place, other) = (Path::new("/out/cat.png"), Path::new("/out/dog.png"));
+        let content = |second: u64| SavedContent {
+            size: 7,
+            modified: Time::from_millis(second * 1_000),
+            digest: [second as u8; 32],
+        };
+        let saved = |name: &str, task: &str| {
+            let (open, _) = intend(store, name, &[]);
+            Journal::write(&*open, &created(task)).unwrap();
+            open.settle(&completed(task, "0.03")).unwrap();
+            open
+        };
+        let owner = |path: &Path| {
+            let found = store.look(&RowName::Picture(path.to_owned())).unwrap();
+            found.map(|record| record.row.identity)
+        };
+        let is = |name: &str| Some(row(name).identity);
+        assert_eq!(owner(place), None);
+        let (cat, dog) = (saved("cat", "t1"), saved("dog", "t2"));
+        // As an earlier version wrote them, without what is in the file.
+        cat.landed(0, place, None).unwrap();
+        assert_eq!(owner(place), is("cat"));
+        dog.landed(0, place, Some(content(1))).unwrap();
+        assert_eq!(owner(place), is("dog"));
+        cat.landed(0, place, Some(content(2))).unwrap();
+        assert_eq!(owner(place), is("cat"));
+        cat.landed(0, other, Some(content(3))).unwrap();
+        assert_eq!((owner(place), owner(other)), (is("dog"), is("cat")));
+
+        let record = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        let Standing::Completed { pictures, .. } = record.standing else { panic!() };
+        assert_eq!(pictures[0].path.as_deref(), Some(other));
+        assert_eq!(pictures[0].content, Some(content(3)));
+        // What is in another file is not known of this one.
+        cat.landed(0, place, None).unwrap();
+        let record = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        let Standing::Completed { pictures, .. } = record.standing else { panic!() };
+        assert_eq!((pictures[0].path.as_deref(), pictures[0].content), (Some(place), None));
     });
 }

@@ -255,7 +255,7 @@ fn a_large_file_is_compacted_when_it_is_opened() {
             };
             let pictures = vec!["x".repeat(300_000)];
             open.settle(&RowEnd::Completed { task, cost, pictures }).unwrap();
-            open.landed(0, Path::new("/out/cat.png")).unwrap();
+            open.landed(0, Path::new("/out/cat.png"), None).unwrap();
         }
         journal.flush().unwrap();
     };
@@ -354,7 +354,7 @@ fn compaction_forgets_what_is_bulky_and_nothing_that_was_paid() {
         let RowEnd::Completed { task, cost, .. } = completed(&task, "0.03") else { panic!() };
         let pictures = vec![format!("https://example.com/{long}")];
         open.settle(&RowEnd::Completed { task, cost, pictures }).unwrap();
-        open.landed(0, Path::new("/out/cat.png")).unwrap();
+        open.landed(0, Path::new("/out/cat.png"), None).unwrap();
     }
     let failing = submit(&journal, &row("dog"));
     Journal::write(&*failing, &intent(0)).unwrap();

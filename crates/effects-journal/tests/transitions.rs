@@ -39,7 +39,7 @@ fn a_row_goes_from_nothing_to_its_picture() {
     assert_eq!(opened(&journal, &cat), "elsewhere");
 
     open.settle(&completed("t1", "0.03")).unwrap();
-    open.landed(0, Path::new("/out/cat.png")).unwrap();
+    open.landed(0, Path::new("/out/cat.png"), None).unwrap();
     let record = look(&journal, &cat);
     let Standing::Completed { cost, pictures, .. } = &record.standing else { panic!("{record:?}") };
     assert_eq!(cost.unwrap().to_string(), "0.03");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use super::budget::{
 };
 use super::error::JournalError;
 use super::identity::Identity;
-use super::record::{Attempt, Holder, PictureRecord, Record, RowNumber, Standing};
+use super::record::{Attempt, Holder, PictureRecord, Record, RowNumber, SavedContent, Standing};
 use super::row::Row;
 use super::store::{
     Filter, JournalStore, Opened, Resolution, RowEnd, RowJournal, RowName, Spend, SpendBy, Which,
@@ -232,6 +232,7 @@ impl JournalStore for MemoryStore {
             RowName::Number(number) => table.index(*number).ok(),
             RowName::Identity(identity) => table.by_identity.get(identity).copied(),
             RowName::Task(origin, task) => table.find_task(origin, task),
+            RowName::Picture(path) => table.find_picture(path),
         };
         Ok(index.map(|index| table.record(index)))
     }
@@ -327,6 +328,15 @@ impl Table {
         self.rows.iter().rposition(|stored| {
             stored.row.origin == *origin && stored.tasks.iter().any(|known| known.id == *task)
         })
+    }
+
+    fn find_picture(&self, path: &Path) -> Option<usize> {
+        let saved = self.rows.iter().enumerate().flat_map(|(index, stored)| {
+            let pictures = stored.tasks.iter().flat_map(|task| &task.pictures);
+            let there = pictures.filter(|picture| picture.path.as_deref() == Some(path));
+            there.map(move |picture| (picture.content.map(|content| content.modified), index))
+        });
+        saved.max().map(|(_, index)| index)
     }
 
     fn scope_mut(&mut self, scope: ScopeNumber) -> Result<&mut Scope, JournalError> {
@@ -562,7 +572,13 @@ impl Table {
                 for (nth, url) in pictures.iter().enumerate() {
                     match kept.get_mut(nth) {
                         Some(picture) => picture.url.clone_from(url),
-                        None => kept.push(PictureRecord { url: url.clone(), path: None }),
+                        None => {
+                            kept.push(PictureRecord {
+                                url: url.clone(),
+                                path: None,
+                                content: None,
+                            });
+                        }
                     }
                 }
                 stored.finish(place, State::Completed);
@@ -868,7 +884,12 @@ impl RowJournal for RowLease {
         Ok(())
     }
 
-    fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError> {
+    fn landed(
+        &self,
+        index: usize,
+        path: &Path,
+        content: Option<SavedContent>,
+    ) -> Result<(), JournalError> {
         let mut table = self.store.table();
         let row = table.by_identity.get(&self.claim.row.identity).copied();
         if let Some(stored) = row.map(|row| &mut table.rows[row])
@@ -876,9 +897,9 @@ impl RowJournal for RowLease {
         {
             let pictures = &mut stored.tasks[task].pictures;
             while pictures.len() <= index {
-                pictures.push(PictureRecord { url: String::new(), path: None });
+                pictures.push(PictureRecord { url: String::new(), path: None, content: None });
             }
-            pictures[index].path = Some(PathBuf::from(path));
+            (pictures[index].path, pictures[index].content) = (Some(path.to_owned()), content);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub use budget::{
 pub use error::JournalError;
 pub use identity::{Identity, Occurrences};
 pub use memory::MemoryStore;
-pub use record::{Attempt, Holder, PictureRecord, Record, RowNumber, Standing};
+pub use record::{Attempt, Holder, PictureRecord, Record, RowNumber, SavedContent, Standing};
 pub use row::{Row, RowDraft, RowPhoto, SignedUrl};
 pub use store::{
     Filter, JournalStore, Opened, Resolution, RowEnd, RowJournal, RowName, Spend, SpendBy, Which,

@@ -211,4 +211,29 @@ pub struct PictureRecord {
     pub url: String,
     /// The file it was downloaded to.
     pub path: Option<PathBuf>,
+    /// What the file had in it then; `None` where an earlier version saved it, or where it is no
+    /// regular file.
+    pub content: Option<SavedContent>,
+}
+
+/// What a file had in it when a picture was saved there: by this a later run tells whether the
+/// picture is still in it.
+///
+/// ```
+/// use effects_core::{SavedContent, Time};
+///
+/// let saved = SavedContent { size: 9, modified: Time::from_millis(1_000), digest: [7; 32] };
+/// // The same bytes, copied elsewhere since: only the time differs.
+/// let copied = SavedContent { modified: Time::from_millis(2_000), ..saved };
+/// assert_ne!(saved, copied);
+/// assert_eq!(saved.digest, copied.digest);
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SavedContent {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last modified.
+    pub modified: Time,
+    /// The SHA-256 of its bytes.
+    pub digest: [u8; 32],
 }

@@ -1,7 +1,7 @@
 //! The contract of a store of rows.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use super::budget::{Budget, ScopeNumber, ScopeState};
 use super::error::JournalError;
 use super::identity::Identity;
-use super::record::{Record, RowNumber};
+use super::record::{Record, RowNumber, SavedContent};
 use super::row::Row;
 use super::signed;
 use crate::code::ServiceCode;
@@ -127,13 +127,18 @@ pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
     /// When it is known already that it cannot be written.
     fn settle(&self, end: &RowEnd) -> Result<(), JournalError>;
 
-    /// A picture was downloaded to this file; `index` is its place among the task's. Taken in order
-    /// like [`settle`](Self::settle).
+    /// A picture was downloaded to this file, which has this in it; `index` is its place among the
+    /// task's. Taken in order like [`settle`](Self::settle).
     ///
     /// # Errors
     ///
     /// When it is known already that it cannot be written.
-    fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError>;
+    fn landed(
+        &self,
+        index: usize,
+        path: &Path,
+        content: Option<SavedContent>,
+    ) -> Result<(), JournalError>;
 
     /// Whether a write failed with [`JournalError::Taken`]: another run was faster, and this one
     /// sent nothing.
@@ -252,6 +257,9 @@ pub enum RowName {
     Identity(Identity),
     /// Its task, at this origin.
     Task(Origin, TaskId),
+    /// The file that a picture of it was saved to; of several such rows, the one that was saved
+    /// there last.
+    Picture(PathBuf),
 }
 
 /// What a person found out of a doubtful row.

@@ -123,7 +123,7 @@ fn kept(urls: &[&str]) -> Standing {
     });
     let effect: Effect = serde_json::from_value(effect).unwrap();
     let RowEnd::Completed { task, cost, pictures } = RowEnd::of(&Ok(effect)) else { panic!() };
-    let pictures = pictures.into_iter().map(|url| PictureRecord { url, path: None });
+    let pictures = pictures.into_iter().map(|url| PictureRecord { url, path: None, content: None });
     let (submitted, finished) = (Time::from_millis(0), Time::from_millis(9_000));
     Standing::Completed { task, submitted, finished, cost, pictures: pictures.collect() }
 }

@@ -1,0 +1,107 @@
+//! Whether the file of a picture is still the one that was saved: [`PictureState`]. The command line
+//! and [`Ledger`](crate::Ledger) ask it before they fetch a picture again.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use effects_core::{
+    JournalError, JournalStore, PictureRecord, RowName, RowNumber, SavedContent, Time,
+};
+use sha2::{Digest, Sha256};
+
+/// What stands where a picture of a row was saved.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PictureState {
+    /// Nothing, an empty file, or a file that was saved there for another row since.
+    Gone,
+    /// The file that was saved, by its size and time.
+    Kept,
+    /// The picture of this row, and the journal does not know its file so: an earlier version saved
+    /// it, or its time differs although its bytes are the same. Tell the journal with
+    /// [`OpenRow::landed`](crate::OpenRow::landed).
+    Unrecorded,
+    /// Another content than was saved: a person changed the picture.
+    Changed,
+}
+
+impl PictureState {
+    /// What stands where the journal has a picture of this row. Its bytes are read only where size
+    /// and time do not tell.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JournalStore::look`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use effects_client::PictureState;
+    /// use effects_core::{MemoryStore, PictureRecord, RowNumber};
+    ///
+    /// let path = Some("/nowhere/ball.png".into());
+    /// let picture = PictureRecord { url: String::new(), path, content: None };
+    /// let state = PictureState::of(&MemoryStore::new(), RowNumber(1), &picture)?;
+    /// assert_eq!(state, PictureState::Gone);
+    /// # Ok::<(), effects_core::JournalError>(())
+    /// ```
+    pub fn of(
+        store: &dyn JournalStore,
+        row: RowNumber,
+        picture: &PictureRecord,
+    ) -> Result<Self, JournalError> {
+        let Some(path) = &picture.path else { return Ok(Self::Gone) };
+        let Some(found) = picture_at(path) else { return Ok(Self::Gone) };
+        if let Some(saved) = picture.content.filter(|saved| saved.size == found.len()) {
+            if modified(&found) == saved.modified {
+                return Ok(Self::Kept);
+            }
+            if digest(path).is_ok_and(|digest| digest == saved.digest) {
+                return Ok(Self::Unrecorded);
+            }
+        }
+        // Two rows may have been saved to one path, the second over the first.
+        let last = store.look(&RowName::Picture(path.clone()))?;
+        Ok(match picture.content {
+            _ if last.is_some_and(|last| last.number != row) => Self::Gone,
+            None => Self::Unrecorded,
+            Some(_) => Self::Changed,
+        })
+    }
+}
+
+/// Whether a picture may be in this file: an empty one has none.
+pub fn is_picture(path: &Path) -> bool {
+    picture_at(path).is_some()
+}
+
+/// What is in the file of a picture, for the journal; `None` where that cannot be read again: a
+/// device or a pipe.
+pub(crate) fn saved_content(path: &Path) -> Option<SavedContent> {
+    let found = picture_at(path)?;
+    // A file that cannot be read is adopted by its next reader, as one that an earlier version saved.
+    let digest = digest(path).ok()?;
+    Some(SavedContent { size: found.len(), modified: modified(&found), digest })
+}
+
+fn picture_at(path: &Path) -> Option<Metadata> {
+    path.metadata().ok().filter(|found| found.is_file() && found.len() > 0)
+}
+
+/// When a file was last modified; the epoch where the system does not say.
+fn modified(found: &Metadata) -> Time {
+    let since = found.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let millis = since.unwrap_or_default().as_millis();
+    Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+fn digest(path: &Path) -> io::Result<[u8; 32]> {
+    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
