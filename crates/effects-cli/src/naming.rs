@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use effects_core::{TaskId, Template};
+use effects_core::{Identity, TaskId, Template};
 
 /// Where the pictures of a task are saved.
 #[derive(Clone, Debug)]
@@ -45,10 +45,27 @@ impl Names {
 
 /// The name beside another for the picture of this task: `cat-TASKID.png` beside `cat.png`.
 pub(crate) fn beside(path: &Path, task: &TaskId) -> PathBuf {
+    with_word(path, &harmless(task.as_str()))
+}
+
+/// The name beside another for the picture of this row: `cat-IDENTITY.png` beside `cat.png`, with the
+/// first digits of the row's identity.
+pub(crate) fn of_identity(path: &Path, identity: &Identity) -> PathBuf {
+    with_word(path, &identity.to_string()[..IDENTITY_DIGITS])
+}
+
+/// Whether a path is another, or one beside it for the picture of this task.
+pub(crate) fn is_at_or_beside(path: &Path, place: &Path, task: &TaskId) -> bool {
+    let beside = beside(place, task);
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().as_encoded_bytes().to_vec();
+    path == place || path.parent() == beside.parent() && stem(path).starts_with(&stem(&beside))
+}
+
+fn with_word(path: &Path, word: &str) -> PathBuf {
     let part = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
     let stem = part(path.file_stem()).unwrap_or_default();
     let ending = part(path.extension()).map(|ending| format!(".{ending}")).unwrap_or_default();
-    path.with_file_name(format!("{stem}-{}{ending}", harmless(task.as_str())))
+    path.with_file_name(format!("{stem}-{word}{ending}"))
 }
 
 /// A text as part of a file's name: itself if it can be one, else made plain, with a hash of what
@@ -80,6 +97,9 @@ pub(crate) fn hash(text: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+/// Enough that rows of one name differ: about four billion identities begin differently.
+const IDENTITY_DIGITS: usize = 8;
 
 /// Two of them, a number and the name of a file under way stay below 255 bytes.
 const LONGEST: usize = 90;

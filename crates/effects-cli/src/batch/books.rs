@@ -1,5 +1,7 @@
 //! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
 
+use std::path::PathBuf;
+
 use effects_core::{Error, Identity, JournalError, Record, RowName};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use super::course::Course;
 use super::live::Live;
 use super::names::SHEET;
+use super::placement;
 use super::report::{Report, Status};
 use super::results::Results;
 use super::rows::{Checker, Unread};
@@ -145,12 +148,13 @@ impl<'a> Books<'a> {
                     None
                 }
             };
-            let report = match &record {
-                Some(record) => Report::left(told, record),
+            let is_known = record.is_some();
+            let report = match record {
+                Some((record, pictures)) => Report::left(told, &record, pictures),
                 None => Report::new(told, Status::NotSubmitted),
             };
             tally.add(&report);
-            let noted = if untold.is_some() && record.is_some() {
+            let noted = if untold.is_some() && is_known {
                 self.note(&report, live)
             } else {
                 self.results.add(&report, &report.json()).map_err(Failure::from)
@@ -248,12 +252,15 @@ impl BatchObject<'_> {
     }
 }
 
-/// What the journal has of a row.
-fn known(course: &Course, identity: Option<Identity>) -> Result<Option<Record>, JournalError> {
-    match (identity, &course.ledger) {
-        (Some(identity), Some(ledger)) => ledger.store().look(&RowName::Identity(identity)),
-        _ => Ok(None),
-    }
+/// What the journal has of a row, and its pictures if all of them are there.
+type Known = (Record, Option<Vec<PathBuf>>);
+
+fn known(course: &Course, identity: Option<Identity>) -> Result<Option<Known>, JournalError> {
+    let (Some(identity), Some(ledger)) = (identity, &course.ledger) else { return Ok(None) };
+    let store = &**ledger.store();
+    let Some(record) = store.look(&RowName::Identity(identity))? else { return Ok(None) };
+    let pictures = placement::all_there(store, &record)?;
+    Ok(Some((record, pictures)))
 }
 
 /// Lines about single rows that are said on stderr, and downloads that are odd.

@@ -75,7 +75,7 @@ pub(crate) enum Wake {
     Report(Box<Report>),
     /// A row's task failed, and there will be another; what the first one cost.
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
-    /// Something about a download that is repeated, or kept although it is odd.
+    /// Something about a download that is repeated, or a picture that is kept although it is odd.
     Odd(String),
     /// Something a person must know that ends nothing.
     Note(String),
@@ -176,6 +176,13 @@ impl Course {
             "warning: a picture cost {cost} USD, more than --price {price}: from now on so much is \
              reserved for each"
         )));
+    }
+
+    /// A report with something odd about a picture of its row, which is told at once.
+    pub(crate) fn warned(&self, report: Report, warning: String) -> Report {
+        let place = report.told.place(report.row);
+        self.tell(Wake::Odd(format!("{place}: warning: {warning}")));
+        Report { warning: Some(warning), ..report }
     }
 
     /// A row is over.

@@ -1,21 +1,21 @@
 //! Ends of runs: the journal is told, pictures are fetched on threads of their own, and a failed row
 //! is perhaps paid for anew.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
+use std::{fs, iter, thread};
 
-use effects_client::{Ended, Ending, Landing, Sink, is_picture};
+use effects_client::{Ended, Ending, Landing, OpenRow, Sink, is_picture};
 use effects_core::{Cause, Effect, Error, ErrorKind, Event, JournalError, Picture, Refused};
 use effects_ureq::RunMany;
 use rust_decimal::Decimal;
 
 use super::course::{Course, Wake};
-use super::item::{InHand, Source};
+use super::item::{InHand, Item, Source};
+use super::placement;
 use super::prepare::ends_all;
 use super::report::{Report, RowError, Status};
-use crate::naming;
+use crate::naming::{self, Names};
 
 /// Takes the ends as they come, and returns once every picture that will be fetched is.
 pub(crate) fn take(course: &Arc<Course>, ends: RunMany) {
@@ -24,7 +24,7 @@ pub(crate) fn take(course: &Arc<Course>, ends: RunMany) {
             let course = Arc::clone(course);
             thread::spawn(move || {
                 while let Some((in_hand, effect)) = course.effects.pop() {
-                    download(&course, in_hand, &effect);
+                    download(&course, &in_hand, &effect);
                 }
             })
         })
@@ -110,66 +110,101 @@ fn renew(course: &Course, in_hand: InHand, error: &Error, cost: Option<Decimal>)
     course.again(item);
 }
 
-/// Fetches the pictures of a row to where they belong.
-fn download(course: &Course, in_hand: InHand, effect: &Effect) {
-    let (mut paths, mut failure, mut warning) = (Vec::new(), None, None);
+/// Fetches the pictures of a row to where they belong, but for those that are there.
+fn download(course: &Course, in_hand: &InHand, effect: &Effect) {
+    let record = in_hand.open.as_ref().and_then(OpenRow::record);
+    let saved = record.map(|record| placement::saved(course, &in_hand.item, record));
+    let mut saved = saved.transpose().unwrap_or_else(|error| {
+        journal_fails(course, &error);
+        None
+    });
+    let number = in_hand.number(course);
+    let mut report = Report::new(in_hand.item.told.clone(), Status::Completed);
+    report = report.billed(&effect.usage).numbered(number).by(in_hand.how);
     for (index, picture) in effect.pictures.iter().enumerate() {
+        let there = saved.as_mut().and_then(|saved| saved.get_mut(index)?.take());
+        if let Some((there, open)) = there.zip(in_hand.open.as_ref()) {
+            there.record(open, index);
+            if let Some(warning) = there.warning() {
+                report = course.warned(report, warning);
+            }
+            report.paths.push(there.path);
+            continue;
+        }
+        let mut warning = None;
         let on_event = |event: Event| {
-            let place = in_hand.item.told.place(in_hand.number(course));
+            let place = in_hand.item.told.place(number);
             course.tell(Wake::Odd(format!("{place}: {event}")));
             if let Event::Warning { message } = event {
                 warning = Some(message);
             }
         };
-        match save(course, &in_hand, index, picture, on_event) {
+        match save(course, &in_hand.item, index, picture, on_event) {
             Ok(path) => {
                 let noted = in_hand.open.as_ref().map(|open| open.landed(index, &path));
                 if let Some(Err(error)) = noted {
                     journal_fails(course, &error);
                 }
-                paths.push(path);
+                report.paths.push(path);
             }
             Err(error) => {
                 let submits = matches!(in_hand.item.source, Source::Manifest(..));
                 if submits && is_of_this_machine(&error) {
                     nothing_can_be_saved(course, &error);
                 }
-                failure = Some(RowError::of(&error));
+                report.status = Status::NotDownloaded;
+                report.error = Some(RowError::of(&error));
             }
         }
+        report.warning = warning.or(report.warning);
     }
-    let status = if failure.is_none() { Status::Completed } else { Status::NotDownloaded };
-    let number = in_hand.number(course);
-    let report = Report::new(in_hand.item.told, status).billed(&effect.usage);
-    let mut report = report.numbered(number).by(in_hand.how);
     report.task = Some(effect.task_id.clone());
-    report.paths = paths;
-    (report.error, report.warning) = (failure, warning);
     course.report(report.after(in_hand.item.earlier));
 }
 
-/// Fetches a picture to where it belongs. A file in its way that is not this row's stays: the
+/// Fetches a picture to where it belongs. A file in its way stays, unless the user said otherwise: the
 /// picture is paid for, so it is saved beside it, unless it is that very file.
 fn save(
     course: &Course,
-    in_hand: &InHand,
+    item: &Item,
     index: usize,
     picture: &Picture,
     on_event: impl FnMut(Event),
 ) -> Result<PathBuf, Error> {
-    let path = in_hand.item.path(index, &picture.task_id, &course.claims);
+    let path = item.path(index, &picture.task_id, &course.claims);
     make_folder(&path)?;
-    let own = in_hand.saved().is_some_and(|saved| saved.contains(&Some(path.as_path())));
-    if course.overwrite || own || !is_picture(&path) {
-        return course.client.download_with(picture, &path, on_event);
-    }
     let bytes = course.client.fetch_with(picture, on_event)?;
-    if fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(path);
+    let beside = Names::chosen(naming::beside(&path, &picture.task_id));
+    let places = iter::once(path).chain((0..).map(|number| beside.path(number)));
+    for place in places {
+        let may_replace =
+            course.overwrite && !course.claims.has_for_another(&place, item.told.index);
+        if place_at(&place, &bytes, may_replace)? {
+            return Ok(place);
+        }
     }
-    let mut landing = Landing::begin(&naming::beside(&path, &picture.task_id))?;
-    landing.write(&bytes)?;
-    landing.finish()
+    let why = format!("picture of task {}: every name for it is taken", picture.task_id);
+    Err(Error::new(ErrorKind::Download, why))
+}
+
+/// Whether these bytes are in this file now: it had them before, or it is written. A picture that is
+/// there is replaced only if it may be.
+fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error> {
+    let has_them = || fs::read(place).is_ok_and(|there| there == bytes);
+    if is_picture(place) {
+        let has_them = has_them();
+        if has_them || !may_replace {
+            return Ok(has_them);
+        }
+    }
+    let is_new = fs::metadata(place).is_err();
+    let mut landing = Landing::begin(place)?;
+    landing.write(bytes)?;
+    if !is_new {
+        return landing.finish().map(|_| true);
+    }
+    // What another process puts there meanwhile is not replaced, and may be this very picture.
+    Ok(landing.finish_new()?.is_some() || has_them())
 }
 
 /// Whether a download failed for want of a place to write to: no exchange failed.
@@ -195,7 +230,7 @@ fn nothing_can_be_saved(course: &Course, error: &Error) {
 }
 
 /// Makes the folder of a file.
-pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Error> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
     let folder: PathBuf = path.parent().map(PathBuf::from).unwrap_or_default();
     if folder.as_os_str().is_empty() {
         return Ok(());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use effects_client::OpenRow;
-use effects_core::{Record, Row, RowName, RowNumber, Standing};
+use effects_core::{Record, Row, RowName, RowNumber, TaskId};
 use rust_decimal::Decimal;
 
 use super::course::Course;
@@ -76,13 +76,17 @@ impl Item {
         }
     }
 
+    /// Whether a picture that was saved at `path` is where the row wants the one that goes to `place`.
+    pub(crate) fn is_in_place(&self, path: &Path, place: &Path, task: &TaskId) -> bool {
+        match &self.source {
+            // A name that was made for it once stays, whatever name would be made today.
+            Source::Manifest(wanted, _) if !wanted.is_named => path.parent() == place.parent(),
+            _ => naming::is_at_or_beside(path, place, task),
+        }
+    }
+
     /// Where the picture of this index goes; `task` names it where the row does not.
-    pub(crate) fn path(
-        &self,
-        index: usize,
-        task: &effects_core::TaskId,
-        claims: &Claims,
-    ) -> PathBuf {
+    pub(crate) fn path(&self, index: usize, task: &TaskId, claims: &Claims) -> PathBuf {
         let target = match &self.source {
             Source::Manifest(wanted, _) => Some(wanted.target.as_path()),
             Source::Journal(record) => record.row.target.as_deref(),
@@ -114,14 +118,6 @@ impl Item {
 }
 
 impl InHand {
-    /// Where the pictures of its task were saved, as far as the journal knows.
-    pub(crate) fn saved(&self) -> Option<Vec<Option<&Path>>> {
-        let Standing::Completed { pictures, .. } = &self.open.as_ref()?.record()?.standing else {
-            return None;
-        };
-        Some(pictures.iter().map(|picture| picture.path.as_deref()).collect())
-    }
-
     /// The row's number in the journal.
     pub(crate) fn number(&self, course: &Course) -> Option<RowNumber> {
         if let Some(record) = self.open.as_ref().and_then(OpenRow::record) {

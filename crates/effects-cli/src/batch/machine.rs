@@ -112,7 +112,7 @@ pub(crate) fn attend(
                 odd += 1;
                 match odd {
                     ..=MOST_SAID => live.note(&text),
-                    NEXT_SAID => live.note("more downloads are odd or repeated"),
+                    NEXT_SAID => live.note("more pictures are odd, or downloaded repeatedly"),
                     _ => {}
                 }
             }

@@ -19,6 +19,7 @@ mod machine;
 mod manifest;
 mod names;
 mod other_journal;
+mod placement;
 mod plan;
 mod prepare;
 mod queue;

@@ -112,6 +112,14 @@ impl Claims {
         conflicts
     }
 
+    /// Whether a file is a photo, or where the picture of another row goes than the one at this place
+    /// among the rows.
+    pub(crate) fn has_for_another(&self, path: &Path, index: usize) -> bool {
+        places(path).filter_map(|place| self.0.get(&place)).any(|claimed| {
+            claimed.photo.is_some() || claimed.picture.is_some_and(|claim| claim.index != index)
+        })
+    }
+
     /// Whether somebody wants a file, or has it.
     pub(crate) fn has(&self, path: &Path) -> bool {
         places(path).any(|place| self.0.contains_key(&place))
@@ -176,6 +184,9 @@ mod tests {
         claims.photo(Path::new("cat.jpg"), 3);
         assert_eq!(claims.conflicts(), []);
         assert_eq!(claims.picture(Path::new("cat.jpg"), claim(2)), Ok(()));
+        assert!(!claims.has_for_another(Path::new("out/cat.png"), 0));
+        assert!(claims.has_for_another(Path::new("out/cat.png"), 1));
+        assert!(claims.has_for_another(Path::new("cat.jpg"), 2));
         claims.photo(Path::new("out/cat.png"), 9);
         assert_eq!(claims.conflicts(), [(claim(0), 9), (claim(2), 2)]);
         assert!(claims.has(Path::new("CAT.jpg")) && !claims.has(Path::new("dog.jpg")));

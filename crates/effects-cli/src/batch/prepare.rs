@@ -6,37 +6,40 @@ use std::time::Duration;
 use effects_client::{Found, Job, OpenRow, Work, is_picture, read_photo};
 use effects_core::{
     EffectRequest, Error, ErrorKind, JournalError, Photo, Record, Row, RowDraft, RowName, RowPhoto,
-    Standing, TaskId, Trouble,
+    Standing, Trouble,
 };
 use rust_decimal::Decimal;
 
 use super::course::{Course, Prepared, Wake};
 use super::ends::make_folder;
 use super::item::{InHand, Item, Source};
+use super::placement::{self, SavedPicture};
 use super::report::{How, Report, RowError, Status};
 use super::rows::{Bad, Wanted};
 use crate::input_file::InputFile;
-use crate::naming;
 use crate::pictures;
 use crate::problem::Problem;
 
 /// Prepares one row after the other until there are no more.
 pub(crate) fn prepare(course: &Course) {
-    while let Some(item) = course.rows.pop() {
-        match open(course, &item) {
+    while let Some(mut item) = course.rows.pop() {
+        match placement::choose(course, &mut item).and_then(|()| open(course, &item)) {
             Ok(None) => submit(course, item, None),
             Ok(Some(found)) => go_on(course, item, found),
             Err(error @ JournalError::KeyReused { .. }) => {
                 let problems = vec![Problem::row(Some("key"), error.to_string())];
                 course.report(Report::of_bad(Bad { told: item.told.into(), problems }));
             }
-            Err(error) => {
-                course.halt();
-                course.tell(Wake::Fatal(ErrorKind::Journal.exit_code(), error.to_string()));
-                course.decided();
-            }
+            Err(error) => journal_fails(course, &error),
         }
     }
+}
+
+/// The journal cannot be read: nothing more is begun, this row neither.
+fn journal_fails(course: &Course, error: &JournalError) {
+    course.halt();
+    course.tell(Wake::Fatal(ErrorKind::Journal.exit_code(), error.to_string()));
+    course.decided();
 }
 
 /// What the journal knows of a row; none where nothing is journaled.
@@ -53,8 +56,9 @@ fn go_on(course: &Course, mut item: Item, found: Found) {
     match found {
         Found::Submit(open) => submit(course, item, Some(open)),
         Found::Watch(open) => match moved(course, &item, &open) {
-            Some(paths) => kept(course, item, &open, paths),
-            None => watch(course, item, open),
+            Ok(Some(pictures)) => kept(course, item, &open, pictures),
+            Ok(None) => watch(course, item, open),
+            Err(error) => journal_fails(course, &error),
         },
         Found::Settled(open) => settled(course, item, open),
         Found::Doubtful(record) => course.report(Report::of_record(item.told, &record)),
@@ -79,50 +83,45 @@ fn earlier(found: &Found) -> Decimal {
 /// A row with a verdict: its picture is kept if it is where this manifest wants it.
 fn settled(course: &Course, item: Item, open: OpenRow) {
     let Some(record) = open.record() else { return course.decided() };
-    let Standing::Completed { task, pictures, .. } = &record.standing else {
+    if !matches!(record.standing, Standing::Completed { .. }) {
         let mut report = Report::of_record(item.told, record);
         (report.how, report.is_counted) = (item.how, item.how.is_some());
         return course.report(report);
-    };
-    let wanted = places(course, &item, task, pictures.len());
-    // Beside it, where a file was in the way.
-    let saved = pictures.iter().zip(&wanted).map(|(picture, wanted)| {
-        let path = picture.path.clone()?;
-        (path == *wanted || path == naming::beside(wanted, task)).then_some(path)
-    });
-    match saved.collect::<Option<Vec<_>>>() {
-        Some(saved) => kept(course, item, &open, saved),
-        None => watch(course, item, open),
+    }
+    match placement::saved(course, &item, record) {
+        Ok(saved) => match saved.into_iter().collect() {
+            Some(saved) => kept(course, item, &open, saved),
+            None => watch(course, item, open),
+        },
+        Err(error) => journal_fails(course, &error),
     }
 }
 
-/// Where the pictures are, if the folder they were downloaded to was moved to where they belong now.
-fn moved(course: &Course, item: &Item, open: &OpenRow) -> Option<Vec<PathBuf>> {
-    let Standing::Completed { task, pictures, .. } = &open.record()?.standing else { return None };
-    let wanted = places(course, item, task, pictures.len());
-    let gone =
-        pictures.iter().all(|picture| picture.path.as_ref().is_some_and(|path| !path.exists()));
-    (gone && wanted.iter().all(|path| is_picture(path))).then_some(wanted)
+/// Its pictures, if the folder they were downloaded to was moved to where they belong now.
+fn moved(
+    course: &Course,
+    item: &Item,
+    open: &OpenRow,
+) -> Result<Option<Vec<SavedPicture>>, JournalError> {
+    open.record().map_or(Ok(None), |record| placement::moved(course, item, record))
 }
 
-fn places(course: &Course, item: &Item, task: &TaskId, count: usize) -> Vec<PathBuf> {
-    (0..count).map(|index| item.path(index, task, &course.claims)).collect()
-}
-
-fn kept(course: &Course, item: Item, open: &OpenRow, paths: Vec<PathBuf>) {
-    for (index, path) in paths.iter().enumerate() {
-        // Nothing is lost where it cannot be noted: it is found again the same way.
-        let _ = open.landed(index, path);
-    }
-    let item_earlier = item.earlier;
+fn kept(course: &Course, item: Item, open: &OpenRow, pictures: Vec<SavedPicture>) {
     let mut report = Report::new(item.told, Status::Completed);
     if let Some(record) = open.record() {
         report = report.numbered(Some(record.number));
         report.task = record.standing.task().cloned();
         report.cost = record.standing.cost();
     }
-    (report.how, report.paths) = (Some(How::Kept), paths);
-    course.report(report.after(item_earlier));
+    for (index, picture) in pictures.into_iter().enumerate() {
+        picture.record(open, index);
+        if let Some(warning) = picture.warning() {
+            report = course.warned(report, warning);
+        }
+        report.paths.push(picture.path);
+    }
+    report.how = Some(How::Kept);
+    course.report(report.after(item.earlier));
 }
 
 fn watch(course: &Course, item: Item, open: OpenRow) {

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use effects_client::is_picture;
 use effects_core::{
-    Attempt, Cause, Error, ErrorKind, Failed, PictureRecord, Record, RowNumber, ServiceCode,
-    Standing, TaskId, Usage,
+    Attempt, Cause, Error, ErrorKind, Failed, Record, RowNumber, ServiceCode, Standing, TaskId,
+    Usage,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -205,28 +204,28 @@ impl Report {
         report
     }
 
-    /// A row that this run did not come to the end of, as the journal has it.
-    pub(crate) fn left(told: Told, record: &Record) -> Self {
-        let pictures = match &record.standing {
+    /// A row that this run did not come to the end of, as the journal has it, and its pictures if all
+    /// of them are there.
+    pub(crate) fn left(told: Told, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
+        match &record.standing {
             Standing::Released { .. } => {
                 let mut report = Self::new(told, Status::NotSubmitted);
                 (report.row, report.earlier) = (Some(record.number), record.paid);
                 return report;
             }
-            Standing::Completed { pictures, .. } => pictures,
+            Standing::Completed { .. } => {}
             _ => return Self::of_record(told, record),
-        };
-        let there = |picture: &PictureRecord| picture.path.clone().filter(|path| is_picture(path));
+        }
         let mut report = Self::new(told, Status::NotDownloaded).numbered(Some(record.number));
         report.task = record.standing.task().cloned();
         report.cost = record.standing.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
-        match pictures.iter().map(there).collect::<Option<Vec<_>>>() {
-            Some(paths) if !paths.is_empty() => {
+        match pictures {
+            Some(paths) => {
                 (report.status, report.how) = (Status::Completed, Some(How::Kept));
                 report.paths = paths;
             }
-            _ => {
+            None => {
                 let why = "its picture is paid for and not downloaded yet".to_owned();
                 report.error = Some(RowError::plain(ErrorKind::Download, why));
             }

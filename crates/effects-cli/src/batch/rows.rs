@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) photo: Option<PathBuf>,
     /// Where its picture goes.
     pub(crate) target: PathBuf,
+    /// Whether the row itself names that place; otherwise another one may do.
+    pub(crate) is_named: bool,
 }
 
 /// A row that cannot be sent.
@@ -199,6 +201,7 @@ impl<'a> Checker<'a> {
         let (Ok(checked), Ok(name)) = (checked, name) else { return Err(problems) };
         let given = cells.image.as_deref().unwrap_or_default();
         let before = self.before(given, &checked);
+        let is_named = name.is_some();
         let name = name.unwrap_or_else(|| match &told.key {
             Some(key) => names::of_key(key),
             None => names::of_row(given, &checked.template, checked.size, before),
@@ -210,8 +213,8 @@ impl<'a> Checker<'a> {
         // A link can be a permission, and what is told of a row is written down.
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
-        let wanted = Wanted { told, checked, photo, target };
-        problems.extend(self.claim(claim, &wanted).err());
+        let mut wanted = Wanted { told, checked, photo, target, is_named };
+        problems.extend(self.claim(claim, &mut wanted).err());
         if problems.is_empty() { Ok(wanted) } else { Err(problems) }
     }
 
@@ -258,11 +261,23 @@ impl<'a> Checker<'a> {
         *count - 1
     }
 
-    fn claim(&mut self, claim: Claim, wanted: &Wanted) -> Result<(), Problem> {
+    fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), Problem> {
         if let Some(photo) = &wanted.photo {
             self.claims.photo(photo, claim.line);
         }
         let Err(other) = self.claims.picture(&wanted.target, claim) else { return Ok(()) };
+        // The name of a key is another row's, on a system that takes "Cat" for "cat", say. (Other
+        // made names hold a hash of the row.)
+        if !wanted.is_named
+            && wanted.told.key.is_some()
+            && let Some(identity) = self.common.identity(wanted, &mut Occurrences::default())
+        {
+            let own = naming::of_identity(&wanted.target, &identity);
+            if self.claims.picture(&own, claim).is_ok() {
+                wanted.target = own;
+                return Ok(());
+            }
+        }
         let name = wanted.target.strip_prefix(&self.common.out).unwrap_or(&wanted.target).display();
         let why = match other.line {
             0 => format!("out \"{name}\" is a file of the batch itself"),

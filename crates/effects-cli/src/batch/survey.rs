@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use effects_client::is_picture;
 use effects_core::{
     Error, ErrorKind, Identity, JournalError, JournalStore, RowName, RowNumber, Standing,
 };
@@ -11,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
 use super::names::{Claims, RESULTS, SHEET};
+use super::placement;
 use super::report::Report;
 use super::rows::{Bad, Checker, Common, Counted, Told};
 use crate::problem::Problem;
@@ -163,11 +163,11 @@ fn ask(
             &mut standings.renew
         }
         Standing::Failed { .. } => &mut standings.failed,
-        Standing::Completed { pictures, .. } => {
-            let there = |path: &std::path::PathBuf| {
-                is_picture(path) && path.parent() == wanted.target.parent()
-            };
-            if pictures.iter().all(|picture| picture.path.as_ref().is_some_and(there)) {
+        Standing::Completed { .. } => {
+            let there = question.store.map(|store| placement::all_there(store, &record));
+            let there = there.transpose().map_err(fails)?.flatten();
+            let folder = wanted.target.parent();
+            if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {
                 &mut standings.kept
             } else {
                 &mut standings.download

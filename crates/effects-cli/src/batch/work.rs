@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// Replace files that stand where pictures go, whoever's they are
     ///
     /// Without it a row is refused, before it is paid for, whose picture would replace a file that
-    /// is not its own.
+    /// is not its own; and a picture that was changed since it was saved is kept, with a warning.
     #[arg(long)]
     pub(crate) overwrite: bool,
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use effects_emulator::{Emulator, FaultPlan, Pictures};
 use effects_testkit::http::ScriptedServer;
+use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,8 +29,17 @@ impl Site {
     }
 
     pub(crate) fn with(faults: FaultPlan) -> Self {
+        Self::showing(Pictures::Stub, faults)
+    }
+
+    /// One whose pictures differ, as those of the service do.
+    pub(crate) fn painting() -> Self {
+        Self::showing(Pictures::Painted, FaultPlan::none())
+    }
+
+    fn showing(pictures: Pictures, faults: FaultPlan) -> Self {
         let emulator = Emulator::builder()
-            .pictures(Pictures::Stub)
+            .pictures(pictures)
             .faults(faults)
             .options(|options| options.limits.requests = 1_000_000);
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -99,6 +109,11 @@ impl Site {
     /// A photo of its own, by its last byte.
     pub(crate) fn photo(&self, name: &str, last: u8) -> &Self {
         self.write(name, [PHOTO, &[last]].concat())
+    }
+
+    /// The database of its journal.
+    pub(crate) fn journal(&self) -> Connection {
+        Connection::open(self.state.path().join("journal.db")).unwrap()
     }
 
     /// The lines of the folder's own manifest.
