@@ -276,12 +276,7 @@ impl OpenRow {
     /// When its task was submitted, if it has one: for whoever follows it without
     /// [`watch`](Self::watch). A task whose submission is on record exists, whatever a look says.
     pub fn submitted(&self) -> Option<Time> {
-        match &self.record()?.standing {
-            Standing::Created { submitted, .. }
-            | Standing::Completed { submitted, .. }
-            | Standing::Failed { submitted, .. } => Some(*submitted),
-            Standing::Intent { .. } | Standing::Doubtful { .. } | Standing::Released { .. } => None,
-        }
+        self.record()?.standing.submitted()
     }
 
     /// The journal of its run, for a client's `with_journal`.

@@ -161,6 +161,16 @@ pub(crate) fn book(
     if is_news { reprice(desk, row, cost) } else { Ok(()) }
 }
 
+/// Books what a row cost that says nothing of the price, since it may be the sum of several tasks.
+pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+    for scope in scopes_of(desk, &row.identity)? {
+        let paid = stored_scope(desk, scope)?.paid + cost;
+        let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
+        desk.run(sql, params![scope.0, paid.to_string()])?;
+    }
+    Ok(())
+}
+
 /// A completed row's cost could not be read, or could after all.
 pub(crate) fn note_unreadable(
     desk: &Desk<'_>,

@@ -13,6 +13,9 @@ use effects_core::{
     RowJournal, RowName, RowNumber, ScopeNumber, ScopeState, Spend, SpendBy, Standing, Time,
 };
 
+use rusqlite::OptionalExtension;
+use rust_decimal::Decimal;
+
 use crate::budget;
 use crate::counter::Counter;
 use crate::desk::{Desk, Owner};
@@ -192,6 +195,25 @@ impl JournalStore for SqliteJournal {
                 Standing::Doubtful { .. } => steps::resolve(desk, &record.row, row, &found),
                 _ => Err(wrong(&record, "doubtful").into()),
             }
+        })
+    }
+
+    fn import(
+        &self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        let (row, standing) = (row.clone(), standing.clone());
+        // Not synced by itself: whoever tells of it still has it, and the next flush makes sure.
+        self.counter.ask(Needs::Writing, move |desk| steps::import(desk, &row, &standing, earlier))
+    }
+
+    fn id(&self) -> Result<Option<String>, JournalError> {
+        self.counter.ask(Needs::Reading, |desk| {
+            let sql = "SELECT id FROM journal";
+            let id = desk.database.prepare_cached(sql)?.query_row([], |row| row.get(0));
+            Ok(id.optional()?)
         })
     }
 

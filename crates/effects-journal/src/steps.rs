@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use effects_core::{
-    Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Resolution, Row, RowEnd,
-    RowName, RowNumber, SavedContent, ServiceCode, Size, TaskId, Time,
+    Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Origin, Resolution, Row,
+    RowEnd, RowName, RowNumber, SavedContent, ServiceCode, Size, Standing, TaskId, Time,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
@@ -171,16 +171,111 @@ pub(crate) fn resolve(
         unmake(desk, &line, "a person found that nothing was billed")?;
         return line.free(desk);
     };
-    let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
-    let values = params![task.as_str(), row.origin.to_string()];
-    let known =
-        desk.database.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-    if let Some(known) = known {
-        return Err(JournalError::TaskOfAnotherRow { row: RowNumber(known) }.into());
-    }
+    refuse_known_task(desk, &row.origin, task)?;
     let submitted = line.attempts()?.last().map_or(desk.now, |attempt| attempt.at);
     line.give_task(desk, task, submitted, &[])?;
     line.free(desk)
+}
+
+/// A task is one row's alone.
+fn refuse_known_task(desk: &Desk<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
+    let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
+    let values = params![task.as_str(), origin.to_string()];
+    let known =
+        desk.database.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    known.map_or(Ok(()), |row| Err(JournalError::TaskOfAnotherRow { row: RowNumber(row) }.into()))
+}
+
+/// Takes in a row as another journal knows it; whether it did.
+pub(crate) fn import(
+    desk: &Desk<'_>,
+    row: &Row,
+    standing: &Standing,
+    earlier: Decimal,
+) -> Result<bool, Fail> {
+    let is_known = Line::find(desk, &row.identity)?.is_some();
+    if matches!(standing, Standing::Released { .. }) || is_known && !replace(desk, row)? {
+        return Ok(false);
+    }
+    if let Some(task) = standing.task() {
+        refuse_known_task(desk, &row.origin, task)?;
+    }
+    if !is_known {
+        insert(desk, row, "released", &[], None)?;
+    }
+    let inserted = Line::find(desk, &row.identity)?;
+    let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
+    match standing {
+        Standing::Intent { attempts } => {
+            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?
+        }
+        Standing::Doubtful { attempts, trouble } => import_doubt(desk, &line, attempts, trouble)?,
+        other => {
+            let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
+                return Ok(false);
+            };
+            import_earlier(desk, row, &line, task, submitted, earlier)?;
+            line.give_task(desk, task, submitted, &[])?;
+        }
+    }
+    if let Some(end) = RowEnd::of_standing(standing) {
+        import_end(desk, row, standing, &end)?;
+    }
+    budget::note_reservation(desk, line.number)?;
+    Ok(true)
+}
+
+/// A submission by another journal may have made a task.
+fn import_doubt(
+    desk: &Desk<'_>,
+    line: &Line,
+    attempts: &[Attempt],
+    trouble: &str,
+) -> Result<(), Fail> {
+    let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
+        WHERE number = ?1";
+    let now = desk.now.as_millis();
+    desk.run(sql, params![line.number, json(attempts), trouble, now])?;
+    Ok(())
+}
+
+/// Books what the tasks before an imported one cost, as one task that failed.
+fn import_earlier(
+    desk: &Desk<'_>,
+    row: &Row,
+    line: &Line,
+    task: &TaskId,
+    at: Time,
+    cost: Decimal,
+) -> Result<(), Fail> {
+    if cost.is_zero() {
+        return Ok(());
+    }
+    let id = Identity::of_task(&row.origin, task).to_string();
+    let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
+    desk.run(sql, params![line.number, id, at.as_millis(), cost.to_string()])?;
+    budget::pay(desk, row, cost)
+}
+
+/// The verdict of an imported task, and where its pictures are.
+fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> Result<(), Fail> {
+    let (Standing::Completed { finished, .. } | Standing::Failed { finished, .. }) = standing
+    else {
+        return Ok(());
+    };
+    let sql = "UPDATE tasks SET finished = ?2
+        WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
+    desk.run(sql, params![row.identity.as_bytes(), finished.as_millis()])?;
+    // No run has this number: runs are counted from 1.
+    let claim = Claim { row: row.clone(), number: 0, renews: None };
+    settle(desk, &claim, end)?;
+    let Standing::Completed { pictures, .. } = standing else { return Ok(()) };
+    for (place, picture) in (0_u32..).zip(pictures) {
+        if let Some(path) = &picture.path {
+            land(desk, &claim, place, path, picture.content)?;
+        }
+    }
+    Ok(())
 }
 
 /// The number of a row's current task.
@@ -434,3 +529,6 @@ fn insert(
     desk.run(sql, values)?;
     Ok(desk.database.last_insert_rowid().unsigned_abs())
 }
+
+const ITS_OWNER_IS_ELSEWHERE: &str =
+    "its submission left by another journal, and its answer is not known here";

@@ -10,9 +10,9 @@ use std::path::Path;
 
 use common::*;
 use effects_core::{
-    Admission, Budget, Journal, JournalError, JournalStore, MemoryStore, Opened, OverBudget,
-    Resolution, RowDraft, RowEnd, RowName, RowNumber, SavedContent, ScopeNumber, ScopeState, Size,
-    SpendBy, Standing, Template, Time,
+    Admission, Attempt, Budget, Journal, JournalError, JournalStore, MemoryStore, Opened,
+    OverBudget, PictureRecord, Resolution, RowDraft, RowEnd, RowName, RowNumber, SavedContent,
+    ScopeNumber, ScopeState, Size, SpendBy, Standing, Template, Time,
 };
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
@@ -431,5 +431,113 @@ fn a_file_is_the_picture_of_the_row_that_was_saved_there_last() {
         let record = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
         let Standing::Completed { pictures, .. } = record.standing else { panic!() };
         assert_eq!((pictures[0].path.as_deref(), pictures[0].content), (Some(place), None));
+    });
+}
+
+/// How rows stand that another journal has: their task runs, is done, failed, or may have been made.
+fn standings_elsewhere() -> Vec<(&'static str, Standing)> {
+    let (submitted, finished) = (Time::from_millis(START), Time::from_millis(START + 9_000));
+    let task = |id: &str| id.parse().unwrap();
+    let picture = PictureRecord {
+        url: "https://example.com/done.png".to_owned(),
+        path: Some("pictures/done.png".into()),
+        content: Some(SavedContent { size: 7, modified: finished, digest: [7; 32] }),
+    };
+    let attempt = Attempt {
+        request_id: "request".to_owned(),
+        idempotency_key: "submission".to_owned(),
+        at: submitted,
+    };
+    let failed = Standing::Failed {
+        task: task("failed"),
+        submitted,
+        finished,
+        code: Some("3009095".into()),
+        message: "it went wrong".to_owned(),
+        cost: Some(usd("0.02")),
+    };
+    let done = Standing::Completed {
+        task: task("done"),
+        submitted,
+        finished,
+        cost: Some(usd("0.03")),
+        pictures: vec![picture],
+    };
+    let doubtful = Standing::Doubtful { attempts: vec![attempt], trouble: "reset".to_owned() };
+    let running = Standing::Created { task: task("running"), submitted };
+    vec![("failed", failed), ("done", done), ("doubtful", doubtful), ("running", running)]
+}
+
+#[test]
+fn a_row_of_another_journal_is_taken_in_as_it_stands_there_and_once() {
+    over_every_store(|store| {
+        for (name, standing) in standings_elsewhere() {
+            assert!(store.import(&row(name), &standing, Decimal::ZERO).unwrap(), "{name}");
+            for later in standings_elsewhere() {
+                assert!(!store.import(&row(name), &later.1, Decimal::ONE).unwrap(), "{name}");
+            }
+            let found = store.look(&RowName::Identity(row(name).identity)).unwrap().unwrap();
+            assert_eq!((found.standing, found.row, found.holder), (standing, row(name), None));
+        }
+        let opened = |name: &str| name_of(&store.open(&row(name)).unwrap());
+        let names = ["failed", "done", "doubtful", "running"];
+        assert_eq!(names.map(opened), ["finished", "finished", "doubtful", "watch"]);
+        assert_eq!(store.spend(SpendBy::Template, None).unwrap()[0].cost, usd("0.05"));
+    });
+}
+
+#[test]
+fn an_intent_of_another_journal_is_doubtful_here_and_a_released_row_is_nothing_to_know_of() {
+    over_every_store(|store| {
+        let Standing::Doubtful { attempts, .. } = standings_elsewhere()[2].1.clone() else {
+            panic!()
+        };
+        let intent = Standing::Intent { attempts };
+        assert!(store.import(&row("cat"), &intent, Decimal::ZERO).unwrap());
+        assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Doubtful(_)));
+        let released = Standing::Released { reason: "401".to_owned() };
+        assert!(!store.import(&row("dog"), &released, Decimal::ZERO).unwrap());
+        assert!(matches!(store.open(&row("dog")).unwrap(), Opened::Submit(_)));
+    });
+}
+
+#[test]
+fn a_task_is_imported_for_one_row_alone_and_for_one_that_was_released_here() {
+    over_every_store(|store| {
+        let (_, running) = standings_elsewhere().remove(3);
+        let (open, _) = intend(store, "cat", &[]);
+        assert!(!store.import(&row("cat"), &running, Decimal::ZERO).unwrap(), "it is in hand");
+        Journal::write(&*open, &released("401")).unwrap();
+        open.settle(&RowEnd::LetGo).unwrap();
+        assert!(store.import(&row("cat"), &running, Decimal::ZERO).unwrap());
+        assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Watch(..)));
+        let other = store.import(&row("dog"), &running, Decimal::ZERO);
+        assert_eq!(other, Err(JournalError::TaskOfAnotherRow { row: RowNumber(1) }));
+        assert!(matches!(store.open(&row("dog")).unwrap(), Opened::Submit(_)));
+    });
+}
+
+#[test]
+fn what_another_journal_paid_counts_in_budgets_and_tells_the_price() {
+    over_every_store(|store| {
+        let (before, after) = (scope(store), scope(store));
+        let rows =
+            standings_elsewhere().iter().map(|(name, _)| row(name).identity).collect::<Vec<_>>();
+        store.add_to_scope(before, &rows).unwrap();
+        for (name, standing) in standings_elsewhere() {
+            let earlier = if name == "done" { usd("0.50") } else { Decimal::ZERO };
+            store.import(&row(name), &standing, earlier).unwrap();
+        }
+        store.add_to_scope(after, &rows).unwrap();
+        for scope in [before, after] {
+            let found = state(store, scope);
+            assert_eq!((found.paid, found.abandoned), (usd("0.55"), 2));
+        }
+        // The next one reserves the highest cost of one task, not that of several together.
+        let limit = [budget(after, "0.64", None)];
+        let (_held, answer) = intend(store, "new", &limit);
+        assert_eq!((answer, state(store, after).live), (Admission::Admitted, 1));
+        let limit = [budget(scope(store), "0.02", None)];
+        assert!(exceeded(&intend(store, "dear", &limit).1));
     });
 }

@@ -226,6 +226,19 @@ impl JournalStore for MemoryStore {
         Ok(())
     }
 
+    fn import(
+        &self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        self.table().import(row, standing, earlier)
+    }
+
+    fn id(&self) -> Result<Option<String>, JournalError> {
+        Ok(None)
+    }
+
     fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
         let table = self.table();
         let index = match row {
@@ -490,6 +503,73 @@ impl Table {
         index
     }
 
+    /// Takes in a row as another store knows it; whether it did.
+    fn import(
+        &mut self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        let known = self.by_identity.get(&row.identity).copied();
+        let is_known = known.is_some_and(|index| {
+            let stored = &self.rows[index];
+            stored.state != State::Released || stored.claim.is_some()
+        });
+        if is_known || matches!(standing, Standing::Released { .. }) {
+            return Ok(false);
+        }
+        let task = standing.task();
+        if let Some(other) = task.and_then(|task| self.find_task(&row.origin, task)) {
+            return Err(JournalError::TaskOfAnotherRow { row: RowNumber(other as u64 + 1) });
+        }
+        let at = standing.submitted().unwrap_or(self.now);
+        let index = known.unwrap_or_else(|| self.insert(row.clone(), at));
+        self.rows[index].row = row.clone();
+        if let Some(task) = task {
+            self.import_earlier(index, task, at, earlier);
+            self.rows[index].give_task(task, at);
+            if let Some(end) = RowEnd::of_standing(standing) {
+                // No run has this number: runs are counted from 1.
+                let claim = Claim { number: 0, row: row.clone(), renews: None };
+                self.take_end(&claim, &end);
+            }
+        }
+        let stored = &mut self.rows[index];
+        match standing {
+            Standing::Intent { attempts } => stored.doubt(attempts, ITS_OWNER_IS_ELSEWHERE),
+            Standing::Doubtful { attempts, trouble } => stored.doubt(attempts, trouble),
+            Standing::Completed { finished, pictures, .. } => {
+                if let Some(task) = stored.tasks.last_mut() {
+                    (task.finished, task.pictures) = (Some(*finished), pictures.clone());
+                }
+            }
+            Standing::Failed { finished, .. } => {
+                if let Some(task) = stored.tasks.last_mut() {
+                    task.finished = Some(*finished);
+                }
+            }
+            Standing::Created { .. } | Standing::Released { .. } => {}
+        }
+        self.note_reservation(index);
+        Ok(true)
+    }
+
+    /// Books what the tasks before an imported one cost, as one task that failed.
+    fn import_earlier(&mut self, index: usize, task: &TaskId, at: Time, cost: Decimal) {
+        let identity = self.rows[index].row.identity;
+        let id = Identity::of_task(&self.rows[index].row.origin, task).to_string().parse();
+        // An identity's digits are an id.
+        let Some(id) = id.ok().filter(|_| !cost.is_zero()) else { return };
+        self.rows[index].give_task(&id, at);
+        if let Some(earlier) = self.rows[index].tasks.last_mut() {
+            (earlier.finished, earlier.cost) = (Some(at), Some(cost));
+        }
+        // It may be the sum of several, so it says nothing of the price.
+        for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
+            scope.paid += cost;
+        }
+    }
+
     /// A task exists, so it is kept whatever became of the row meanwhile.
     fn create(
         &mut self,
@@ -716,6 +796,12 @@ impl StoredRow {
         }
     }
 
+    /// A submission elsewhere may have made a task.
+    fn doubt(&mut self, attempts: &[Attempt], trouble: &str) {
+        attempts.clone_into(&mut self.attempts);
+        (self.state, self.reason) = (State::Doubtful, trouble.to_owned());
+    }
+
     /// Nothing was made of what was open.
     fn unmake(&mut self, reason: &str) {
         self.attempts.clear();
@@ -932,3 +1018,6 @@ fn price_kind(row: &Row) -> PriceKind {
 fn no_such_scope() -> JournalError {
     JournalError::Unreadable("it has no such scope".to_owned())
 }
+
+const ITS_OWNER_IS_ELSEWHERE: &str =
+    "its submission left by another journal, and its answer is not known here";

@@ -153,6 +153,16 @@ impl Standing {
         }
     }
 
+    /// When its task was submitted, where there is one.
+    pub fn submitted(&self) -> Option<Time> {
+        match self {
+            Self::Created { submitted, .. }
+            | Self::Completed { submitted, .. }
+            | Self::Failed { submitted, .. } => Some(*submitted),
+            Self::Intent { .. } | Self::Doubtful { .. } | Self::Released { .. } => None,
+        }
+    }
+
     /// What it cost, in USD, as far as that is known.
     pub fn cost(&self) -> Option<Decimal> {
         match self {

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use super::budget::{Budget, ScopeNumber, ScopeState};
 use super::error::JournalError;
 use super::identity::Identity;
-use super::record::{Record, RowNumber, SavedContent};
+use super::record::{Record, RowNumber, SavedContent, Standing};
 use super::row::Row;
 use super::signed;
 use crate::code::ServiceCode;
@@ -56,6 +56,59 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// [`JournalError::WrongStanding`] unless it is doubtful; [`JournalError::TaskOfAnotherRow`].
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError>;
+
+    /// Takes in a row as another journal knows it, so that it is followed here and not paid again;
+    /// whether it was taken in. A row that this store knows stays as it is, unless it is released and
+    /// nobody has it in hand. An intent is taken in as doubtful: its owner is another store's. A
+    /// released row is not taken in, since there is nothing to know of it.
+    ///
+    /// `earlier` is what its tasks before the current one cost, in USD. Their ids are not known, so
+    /// they are kept as one failed task. All costs count in the scopes of the row.
+    ///
+    /// What was taken in is durable after the next [`flush`](Self::flush).
+    ///
+    /// ```
+    /// use effects_core::{
+    ///     BaseUrl, JournalStore, MemoryStore, Opened, RowDraft, RowPhoto, Size, Standing, Template, Time,
+    /// };
+    /// use rust_decimal::Decimal;
+    ///
+    /// let row = RowDraft {
+    ///     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
+    ///     template: Template::GlassBall,
+    ///     size: Size::DEFAULT,
+    ///     photo: RowPhoto::Url("https://example.com/cat.jpg".parse()?),
+    ///     key: None,
+    ///     tag: None,
+    ///     target: None,
+    /// }
+    /// .row(0)?;
+    /// let task = "d758n65e878c73cmdg20".parse()?;
+    /// let standing = Standing::Created { task, submitted: Time::from_millis(1_764_000_000_000) };
+    /// let store = MemoryStore::new();
+    /// assert!(store.import(&row, &standing, Decimal::ZERO)?);
+    /// assert!(!store.import(&row, &standing, Decimal::ZERO)?);
+    /// assert!(matches!(store.open(&row)?, Opened::Watch(..)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::TaskOfAnotherRow`]; when it cannot be written.
+    fn import(
+        &self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError>;
+
+    /// The id of the journal, by which its file is told from another at the same path, and a copy is
+    /// known; `None` for a store that is gone with its process.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn id(&self) -> Result<Option<String>, JournalError>;
 
     /// What is known of a row, without taking it in hand; `None` if it is not begun.
     ///
@@ -219,6 +272,24 @@ impl RowEnd {
             | Outcome::StillRunning(_)
             | Outcome::Detached(_)
             | Outcome::Broken(_) => Self::LetGo,
+        }
+    }
+
+    /// What a run came to whose row stands so; `None` where its task has no verdict.
+    pub fn of_standing(standing: &Standing) -> Option<Self> {
+        match standing {
+            Standing::Completed { task, cost, pictures, .. } => Some(Self::Completed {
+                task: task.clone(),
+                cost: *cost,
+                pictures: pictures.iter().map(|picture| picture.url.clone()).collect(),
+            }),
+            Standing::Failed { task, code, message, cost, .. } => Some(Self::Failed {
+                task: task.clone(),
+                code: code.clone(),
+                message: message.clone(),
+                cost: *cost,
+            }),
+            _ => None,
         }
     }
 
