@@ -1,5 +1,6 @@
 //! Where errands are handed in: the side of the keeper's thread that everybody shares.
 
+use std::path::Path;
 use std::process;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -87,6 +88,13 @@ impl Counter {
     pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
         let (promise, keep) = promise();
         self.order(Order::Shrink(keep))?;
+        promise.wait().unwrap_or_else(|| Err(self.gone()))
+    }
+
+    /// Writes a whole copy to a file that is not there yet.
+    pub(crate) fn backup(&self, target: &Path) -> Result<(), JournalError> {
+        let (promise, keep) = promise();
+        self.order(Order::Backup(target.to_owned(), keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{self, Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
 }
 
 fn connect(path: &Path) -> Result<Connection, Refusal> {
-    if path == Path::new(IN_MEMORY) {
+    if in_file(path).is_none() {
         return Ok(Connection::open_in_memory()?);
     }
     // A file's name is never read as a URI: it may hold anything.
@@ -72,10 +72,10 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
 }
 
 /// An empty file that only its owner may read and write, gone when it is dropped.
-struct Model(PathBuf);
+pub(crate) struct Model(pub(crate) PathBuf);
 
 impl Model {
-    fn beside(path: &Path) -> io::Result<Self> {
+    pub(crate) fn beside(path: &Path) -> io::Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{:016x}", random_number()?));
         let model = path.with_file_name(name);
@@ -113,6 +113,64 @@ impl fmt::Display for Encoded<'_> {
             _ => write!(f, "%{byte:02X}"),
         })
     }
+}
+
+/// The path, if it is that of a file.
+pub(crate) fn in_file(path: &Path) -> Option<&Path> {
+    (path != Path::new(IN_MEMORY)).then_some(path)
+}
+
+/// Which file a path leads to: the device, and the file's number on it.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct FileNumber(u64, u64);
+
+impl FileNumber {
+    /// The file at this path; `None` where there is none, or where the system gives files no number.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().and_then(|found| Self::found(&found))
+    }
+
+    #[cfg(unix)]
+    fn found(found: &fs::Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Some(Self(found.dev(), found.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn found(_found: &fs::Metadata) -> Option<Self> {
+        None
+    }
+}
+
+/// Whether the file that was opened at this path is still there; why not, in words.
+pub(crate) fn check(path: &Path, opened: Option<&FileNumber>) -> Result<(), String> {
+    let what = match fs::metadata(path) {
+        Ok(found) => match (FileNumber::found(&found), opened) {
+            (Some(found), Some(opened)) if found != *opened => "replaced by another file",
+            _ => return Ok(()),
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            "deleted or moved"
+        }
+        // Where it cannot be looked at, the database itself tells whether it can be written.
+        Err(_) => return Ok(()),
+    };
+    Err(format!("{} was {what} while it was open", path.display()))
+}
+
+/// Whether a path is the database's own, or that of a file beside it that belongs to it.
+pub(crate) fn is_part_of(database: &Path, path: &Path) -> bool {
+    let Some(name) = database.file_name() else { return false };
+    let folder = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()
+    };
+    folder(database) == folder(path)
+        && ["", "-wal", "-shm", "-journal", "-spill"].iter().any(|ending| {
+            let mut name = name.to_owned();
+            name.push(ending);
+            path.file_name() == Some(&name)
+        })
 }
 
 /// Makes a connection ready for use.

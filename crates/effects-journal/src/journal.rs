@@ -77,6 +77,32 @@ impl SqliteJournal {
         self.counters.read()
     }
 
+    /// Writes a whole copy of the journal to `target`, a file for this user alone, while other
+    /// processes may write the journal. Once this returns, the copy is on the disk. The copy is the
+    /// same journal, with the same [`id`](JournalStore::id). (A plain copy of the file misses what
+    /// is still in the log beside it, `journal.db-wal`.)
+    ///
+    /// ```
+    /// use effects_journal::SqliteJournal;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let journal = SqliteJournal::open(folder.path().join("journal.db"))?;
+    /// journal.backup(folder.path().join("copy.db"))?;
+    /// // What is there is never replaced.
+    /// assert!(journal.backup(folder.path().join("copy.db")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Unwritable`] when `target` exists, is a file of the journal itself, or cannot
+    /// be written.
+    pub fn backup(&self, target: impl AsRef<Path>) -> Result<(), JournalError> {
+        // Ids that are beside the journal belong into the copy.
+        self.counter.take_spilled()?;
+        self.counter.backup(target.as_ref())
+    }
+
     /// Forgets the bulky parts of rows finished at least `age` ago: the names of their submissions,
     /// reasons, and links to pictures that were downloaded. What was paid for, when, and where it
     /// went is never forgotten. Then gives room back to the file system if that is worth while.
@@ -292,11 +318,16 @@ impl JournalBuilder {
         let owner = Owner::new(self.process).map_err(|error| unwritable(&error))?;
         let database = file::open(&path)?;
         let counters = Arc::<Counters>::default();
-        let in_file = (path != Path::new(file::IN_MEMORY)).then_some(path.as_path());
-        let (spill, id) = (Arc::new(Spill::beside(in_file)), owner.id);
+        // Whatever the process's folder will be later.
+        let whole = match file::in_file(&path) {
+            Some(path) => Some(std::path::absolute(path).map_err(|error| unwritable(&error))?),
+            None => None,
+        };
+        let (spill, id) = (Arc::new(Spill::beside(whole.as_deref())), owner.id);
         let mut keeper = Keeper {
             database,
-            path: path.clone(),
+            file: whole.as_deref().and_then(file::FileNumber::of),
+            path: whole,
             away: false,
             owner,
             spill: Arc::clone(&spill),

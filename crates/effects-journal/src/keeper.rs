@@ -11,10 +11,11 @@ use std::time::Duration;
 use effects_core::{JournalError, Time};
 use rusqlite::{Connection, params};
 
+use crate::backup;
 use crate::compact;
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
-use crate::file;
+use crate::file::{self, FileNumber};
 use crate::promise::{Keep, Promise, promise};
 use crate::spill::{Spill, Spilled};
 use crate::steps;
@@ -46,6 +47,8 @@ pub(crate) enum Order {
     Errand(Box<dyn Errand>),
     /// To give room back to the file system, which happens outside of any.
     Shrink(Keep<Result<bool, JournalError>>),
+    /// To write a whole copy to this file, which happens outside of any as well.
+    Backup(PathBuf, Keep<Result<(), JournalError>>),
     /// To empty the spill file, in a transaction of its own.
     TakeSpilled(Keep<Result<(), JournalError>>),
     /// To close the file for a while.
@@ -143,7 +146,10 @@ impl Counters {
 /// The thread's own.
 pub(crate) struct Keeper {
     pub(crate) database: Connection,
-    pub(crate) path: PathBuf,
+    /// Where it is; `None` for a journal in memory.
+    pub(crate) path: Option<PathBuf>,
+    /// The file that was opened there; `None` where files have no number.
+    pub(crate) file: Option<FileNumber>,
     /// Whether the file is closed, to be opened with the next errand.
     pub(crate) away: bool,
     pub(crate) owner: Owner,
@@ -168,11 +174,13 @@ impl Keeper {
             };
             let (mut group, mut aside) = (Vec::new(), Vec::new());
             let (mut shrinking, mut emptying) = (Vec::new(), Vec::new());
+            let mut copying = Vec::new();
             let mut last = false;
             for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
                 match order {
                     Order::Errand(errand) => group.push(errand),
                     Order::Shrink(keep) => shrinking.push(keep),
+                    Order::Backup(target, keep) => copying.push((target, keep)),
                     Order::TakeSpilled(keep) => emptying.push(keep),
                     Order::Away(away) => aside.push(away),
                     Order::Close => last = true,
@@ -184,6 +192,9 @@ impl Keeper {
             }
             for keep in emptying {
                 keep.keep(self.take_spilled(file::PATIENCE));
+            }
+            for (target, keep) in copying {
+                keep.keep(self.backup(&target));
             }
             for away in aside {
                 self.step_aside(away);
@@ -238,7 +249,7 @@ impl Keeper {
     /// Closes the file until it is told that it may open it again.
     fn step_aside(&mut self, Away { closed, until }: Away) {
         // One in memory is nowhere else: a fork cannot open it.
-        if !self.away && self.path != Path::new(file::IN_MEMORY) {
+        if !self.away && self.path.is_some() {
             let Ok(nothing) = Connection::open_in_memory() else { return };
             drop(std::mem::replace(&mut self.database, nothing));
             self.away = true;
@@ -250,11 +261,34 @@ impl Keeper {
 
     /// Opens the file again, if it was closed.
     fn back(&mut self) -> Result<(), JournalError> {
-        if self.away {
-            self.database = file::open(&self.path)?;
+        if let Some(path) = self.path.as_deref().filter(|_| self.away) {
+            // One that vanished meanwhile would be made anew, and know of nothing.
+            self.check_file()?;
+            self.database = file::open(path)?;
             (self.away, self.synced) = (false, false);
         }
         Ok(())
+    }
+
+    /// Whether the database's file is still the one at its path: one that was deleted or replaced
+    /// takes what is written, and no later run reads it.
+    fn check_file(&self) -> Result<(), JournalError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        file::check(path, self.file.as_ref()).map_err(JournalError::Unwritable)
+    }
+
+    /// Writes a whole copy to a file that is not there yet.
+    fn backup(&mut self, target: &Path) -> Result<(), JournalError> {
+        self.back()?;
+        self.check_file()?;
+        let fails = |error: &dyn std::fmt::Display| {
+            JournalError::Unwritable(format!("{}: {error}", target.display()))
+        };
+        let path = self.path.as_deref();
+        if path.is_some_and(|path| file::is_part_of(path, target)) {
+            return Err(fails(&"it is a file of the journal itself"));
+        }
+        backup::write(&self.database, target).map_err(|error| fails(&error))
     }
 
     fn shrink(&mut self) -> Result<bool, JournalError> {
@@ -263,7 +297,7 @@ impl Keeper {
     }
 
     /// Does a group in one transaction; whether it wrote.
-    fn serve(&mut self, mut group: Vec<Box<dyn Errand>>) -> bool {
+    fn serve(&mut self, group: Vec<Box<dyn Errand>>) -> bool {
         let due = (self.now)() >= self.renew_at;
         let needs = group.iter().map(|errand| errand.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
@@ -274,6 +308,21 @@ impl Keeper {
             let _ = self.take_spilled(Duration::ZERO);
         }
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
+        if needs > Needs::Reading
+            && let Err(gone) = self.check_file()
+        {
+            // What it holds can still be read.
+            let (reading, writing) =
+                group.into_iter().partition::<Vec<_>, _>(|errand| errand.needs() == Needs::Reading);
+            for errand in writing {
+                errand.tell(Err(gone.clone()));
+            }
+            return !reading.is_empty() && self.serve_group(Needs::Reading, false, reading);
+        }
+        self.serve_group(needs, due, group)
+    }
+
+    fn serve_group(&mut self, needs: Needs, due: bool, mut group: Vec<Box<dyn Errand>>) -> bool {
         let done = self.back().and_then(|()| {
             self.transact(needs, due, &mut group).map_err(|error| {
                 if needs == Needs::Reading {

@@ -9,6 +9,8 @@
 //! * **A full disk costs no id.** The id of a task that the database does not take goes to a file
 //!   beside it, `journal.db-spill`, where room for it is reserved before a submission may leave; the
 //!   write fails all the same, and the next opening puts the id into its row.
+//! * **A file that vanished takes no entry.** Where the database was deleted or replaced while it was
+//!   open, the next write fails, and so nothing more is sent.
 //! * **Nothing is paid twice.** An intent is inserted under a unique identity, by one process alone;
 //!   whoever comes second is told [`Taken`](effects_core::JournalError::Taken) before anything was
 //!   sent.
@@ -40,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backup;
 mod books;
 mod budget;
 mod compact;
