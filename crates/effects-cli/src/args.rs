@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use effects_core::{BaseUrl, Uploads};
 
 use crate::commands::{
-    batch, check, completions, cost, emulator, resolve, resume, run, sampler, status, submit,
-    tasks, templates, wait,
+    batch, check, completions, cost, emulator, journal, resolve, resume, run, sampler, status,
+    submit, tasks, templates, wait,
 };
 use crate::values::Poll;
 
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Resume(resume::Arguments),
     /// Tell the journal what became of a doubtful row
     Resolve(resolve::Arguments),
+    /// Copy the journal, or make one again from a folder's manifest.jsonl
+    Journal(journal::Arguments),
     /// Add up what tasks cost
     Cost(cost::Arguments),
     /// Check a request against every rule, without a network

@@ -41,7 +41,30 @@ impl JournalChoice {
         if plan && !path.exists() {
             return Ok(None);
         }
-        self.open(&path).map(Some)
+        Ok(Some(Arc::new(self.open(&path)?)))
+    }
+
+    /// The journal that is there, to be copied, and where it is.
+    pub(crate) fn to_be_copied(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
+        let path = self.path()?;
+        if !path.exists() {
+            let why =
+                format!("there is no journal {}: --journal names another one", path.display());
+            return Err(Error::new(ErrorKind::Misconfigured, why).into());
+        }
+        let store = self.open(&path)?;
+        Ok((path, store))
+    }
+
+    /// The journal that rows are taken into, made if it is not there, and where it is.
+    pub(crate) fn to_be_rebuilt(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
+        let path = self.path()?;
+        let store = self.open(&path)?;
+        Ok((path, store))
+    }
+
+    fn path(&self) -> Result<PathBuf, Failure> {
+        self.journal.clone().map_or_else(default_path, Ok)
     }
 
     /// Where the journal of a batch is; nowhere if it needs none.
@@ -57,13 +80,13 @@ impl JournalChoice {
     /// person is warned and the run goes on: its id is printed in any case.
     pub(crate) fn for_run(&self, place: &Place) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
         if let Some(path) = &self.journal {
-            return self.open(path).map(Some);
+            return Ok(Some(Arc::new(self.open(path)?)));
         }
         if matches!(place, Place::Inside) {
             return Ok(None);
         }
         match default_path().and_then(|path| self.open(&path)) {
-            Ok(store) => Ok(Some(store)),
+            Ok(store) => Ok(Some(Arc::new(store))),
             Err(failure) => {
                 state::warn_once(&format!("this task is not journaled: {failure}"));
                 Ok(None)
@@ -88,10 +111,10 @@ impl JournalChoice {
             output.note(&format!("nothing is journaled yet ({})", path.display()));
             return Ok(None);
         }
-        self.open(&path).map(Some)
+        Ok(Some(Arc::new(self.open(&path)?)))
     }
 
-    fn open(&self, path: &Path) -> Result<Arc<dyn JournalStore>, Failure> {
+    fn open(&self, path: &Path) -> Result<SqliteJournal, Failure> {
         if self.journal.is_none()
             && let Some(folder) = path.parent()
         {
@@ -101,9 +124,7 @@ impl JournalChoice {
         }
         let hint = "; --journal names another one";
         let opened = SqliteJournal::open(path);
-        let store =
-            opened.map_err(|error| unusable(&format!("{}: {error}{hint}", path.display())))?;
-        Ok(Arc::new(store))
+        opened.map_err(|error| unusable(&format!("{}: {error}{hint}", path.display())))
     }
 }
 
@@ -208,6 +229,7 @@ pub(crate) fn failure(error: &JournalError) -> Failure {
         JournalError::NoSuchRow(_)
         | JournalError::WrongStanding { .. }
         | JournalError::TaskOfAnotherRow { .. }
+        | JournalError::NotCopied { .. }
         | JournalError::KeyReused { .. } => ErrorKind::Misconfigured,
         _ => ErrorKind::Journal,
     };

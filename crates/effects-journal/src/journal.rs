@@ -95,8 +95,8 @@ impl SqliteJournal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Unwritable`] when `target` exists, is a file of the journal itself, or cannot
-    /// be written.
+    /// [`JournalError::NotCopied`] when `target` exists, is a file of the journal itself, or cannot be
+    /// written; [`JournalError::Unwritable`] when the journal's own file vanished.
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<(), JournalError> {
         // Ids that are beside the journal belong into the copy.
         self.counter.take_spilled()?;

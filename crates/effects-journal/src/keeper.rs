@@ -281,14 +281,13 @@ impl Keeper {
     fn backup(&mut self, target: &Path) -> Result<(), JournalError> {
         self.back()?;
         self.check_file()?;
-        let fails = |error: &dyn std::fmt::Display| {
-            JournalError::Unwritable(format!("{}: {error}", target.display()))
-        };
+        let fails = |reason: String| JournalError::NotCopied { target: target.to_owned(), reason };
         let path = self.path.as_deref();
         if path.is_some_and(|path| file::is_part_of(path, target)) {
-            return Err(fails(&"it is a file of the journal itself"));
+            let why = "it is a file of the journal itself: name a file that is not there";
+            return Err(fails(why.to_owned()));
         }
-        backup::write(&self.database, target).map_err(|error| fails(&error))
+        backup::write(&self.database, target).map_err(|error| fails(error.to_string()))
     }
 
     fn shrink(&mut self) -> Result<bool, JournalError> {

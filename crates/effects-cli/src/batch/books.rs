@@ -1,8 +1,9 @@
 //! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use effects_core::{Error, Identity, JournalError, Record, RowName};
+use effects_core::{Error, Identity, JournalError, JournalStore, Record, RowName};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -25,6 +26,8 @@ use crate::typed::line_to_run_again;
 pub(super) struct Books<'a> {
     batch: &'a Batch<'a>,
     results: Results,
+    /// The journal, if there is one.
+    store: Option<Arc<dyn JournalStore>>,
     /// Lines on stderr about single rows.
     said: u64,
     pilots: Vec<sheet::Pilot>,
@@ -61,10 +64,15 @@ struct BatchObject<'a> {
 }
 
 impl<'a> Books<'a> {
-    pub(super) fn begin(batch: &'a Batch<'a>) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        batch: &'a Batch<'a>,
+        store: Option<Arc<dyn JournalStore>>,
+    ) -> Result<Self, Failure> {
         let common = batch.common;
-        let results = Results::begin(&common.out, &common.origin, batch.journal)?;
-        Ok(Self { batch, results, said: 0, pilots: Vec::new() })
+        let id = store.as_ref().map_or(Ok(None), |store| store.id());
+        let id = id.map_err(|error| journal::failure(&error))?;
+        let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
+        Ok(Self { batch, results, store, said: 0, pilots: Vec::new() })
     }
 
     /// Notes what became of a row, and prints it.
@@ -182,7 +190,8 @@ impl<'a> Books<'a> {
             })
         };
         let sheet = sure(sheet::put(self.pilots, &common.out.join(SHEET)));
-        let manifest = sure(self.results.finish().map(|path| Some(path.display().to_string())));
+        let manifest = self.results.finish(self.store.as_deref());
+        let manifest = sure(manifest.map(|path| Some(path.display().to_string())));
         let exit_code = tally.exit_code();
         let resume = (exit_code != 0).then(line_to_run_again);
         let object = BatchObject {

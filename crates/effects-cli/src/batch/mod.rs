@@ -12,6 +12,7 @@
 mod books;
 mod budget;
 mod course;
+mod earlier_line;
 mod ends;
 mod item;
 mod live;
@@ -33,6 +34,7 @@ mod work;
 
 pub(crate) use budget::Ledgers;
 pub(crate) use course::{Course, Wake};
+pub(crate) use earlier_line::{EarlierLine, Text, earlier_lines};
 pub(crate) use item::Item;
 pub(crate) use live::Live;
 pub(crate) use machine::{attend, start, widths};

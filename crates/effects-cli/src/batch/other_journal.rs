@@ -1,97 +1,230 @@
 //! Rows that the folder's own manifest has as paid for and the journal does not know: another journal
-//! was used for them, and this one would pay for them again.
+//! was used for them. The batch takes them into its journal, so that their tasks are followed and
+//! not paid for again, and stops before anything is sent where it cannot.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io;
 use std::path::Path;
 
-use effects_core::{Error, ErrorKind, Identity, JournalStore, RowName};
+use effects_client::WallClock;
+use effects_core::{Error, ErrorKind, Identity, JournalStore, Row, RowName, Standing, TaskId};
+use rust_decimal::Decimal;
 
+use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
-use super::results::{Asked, EarlierLine};
+use super::report::Status;
+use super::results::Asked;
 use super::rows::{Checker, Counted};
 use super::work::Batch;
 use crate::failure::Failure;
 use crate::journal;
 
+/// Lines of the folder's manifest that are paid for, or may be, and that the journal does not know.
+#[derive(Default)]
+struct Unknown {
+    by_identity: HashMap<Identity, EarlierLine>,
+    /// Those of the first edition, which did not write what a row is known by.
+    by_asked: HashMap<Asked, EarlierLine>,
+}
+
+/// What there is to do for the rows of this batch that are among them.
+#[derive(Default)]
+struct Found {
+    to_import: Vec<(Row, Standing, Decimal)>,
+    /// How many rows cannot be taken in, and whether a rebuilt journal would know them as doubtful.
+    unmatched: u64,
+    may_be_rebuilt: bool,
+    /// The journals that know them, and their ids.
+    journals: BTreeSet<String>,
+    ids: BTreeSet<String>,
+}
+
 impl Batch<'_> {
-    /// Refuses to pay for rows that another journal has paid for at this gateway.
-    pub(super) fn check_journal(&self, store: Option<&dyn JournalStore>) -> Result<(), Failure> {
+    /// Takes the rows of this batch into a store that the folder's manifest has as paid for at this
+    /// gateway and the journal, which is `known` if it is there, does not know.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be taken in: there is no task's id, or nothing that tells which row it
+    /// is. Then nothing is taken in.
+    pub(super) fn import_from_folder(
+        &self,
+        known: Option<&dyn JournalStore>,
+        into: &dyn JournalStore,
+    ) -> Result<(), Failure> {
         let manifest = self.common.out.join(RESULTS);
         let Some(own) = self.journal.filter(|_| !self.options.pay_again) else { return Ok(()) };
-        let unknown = self.unknown_to(store, &manifest)?;
-        let (mut count, mut journals) = (0_u64, BTreeSet::new());
-        for row in self.rows_like(&unknown)? {
-            if let Some(written_by) = unknown.get(&row) {
-                count += 1;
-                journals.extend(written_by.journal.clone());
-            }
+        let unknown = self.unknown_to(known, &manifest)?;
+        let found = self.rows_among(unknown, known)?;
+        if found.unmatched > 0 {
+            return Err(self.refusal(&found, known, own, &manifest)?);
         }
-        if count == 0 {
-            return Ok(());
+        for (row, standing, earlier) in &found.to_import {
+            into.import(row, standing, *earlier).map_err(|error| journal::failure(&error))?;
         }
-        let (rows, them) = match count {
-            1 => ("1 row is".to_owned(), "it"),
-            count => (format!("{count} rows are"), "them"),
+        let rows = match found.to_import.len() {
+            0 => return Ok(()),
+            1 => "1 row was".to_owned(),
+            count => format!("{count} rows were"),
         };
-        let journals: Vec<String> = journals.into_iter().collect();
-        let way_out = if journals.is_empty() || journals == [own.to_string_lossy()] {
-            "it was deleted or replaced since; give the one that does".to_owned()
+        let journals: Vec<&str> = found.journals.iter().map(String::as_str).collect();
+        let journals = if journals == [own.to_string_lossy()] {
+            "the journal that was there before".to_owned()
         } else {
-            format!("{} does; give that one", journals.join(" or "))
+            format!("the journal {}", journals.join(" and "))
         };
-        let message = format!(
-            "{rows} paid for already, says {}, and the journal {} does not know {them}: {way_out} \
-             with --journal, or pay once more with --pay-again; nothing was sent",
+        self.output.note(&format!(
+            "{rows} paid for with {journals}, says {}; the journal {} takes in what is known of them, \
+             and nothing is paid for them again",
             manifest.display(),
             own.display()
-        );
-        Err(Error::new(ErrorKind::Misconfigured, message).into())
+        ));
+        Ok(())
     }
 
-    /// The paid rows of the folder's manifest, at this gateway, that the journal does not know.
+    /// The paid lines of the folder's manifest, at this gateway, that the journal does not know.
     fn unknown_to(
         &self,
         store: Option<&dyn JournalStore>,
         manifest: &Path,
-    ) -> Result<HashMap<Identity, EarlierLine>, Failure> {
+    ) -> Result<Unknown, Failure> {
+        let unreadable = |error: io::Error| {
+            // What it lists would be paid for again.
+            let why =
+                format!("{} cannot be read, so nothing was sent: {error}", manifest.display());
+            Failure::from(Error::new(ErrorKind::Misconfigured, why))
+        };
         let origin = self.common.origin.to_string();
-        let mut unknown = HashMap::new();
-        let Ok(file) = File::open(manifest) else { return Ok(unknown) };
-        for line in BufReader::new(file).lines().map_while(Result::ok) {
+        let (mut unknown, mut before) = (Unknown::default(), HashMap::new());
+        for text in earlier_lines(manifest).map_err(unreadable)? {
             // What is no line of a row says nothing of one.
-            let Ok(line) = serde_json::from_str::<EarlierLine>(&line) else { continue };
-            let here = line.origin.as_ref() == Some(&origin);
-            let Some(identity) = line.identity().filter(|_| here && line.may_be_paid()) else {
+            let Some(line) = text.map_err(unreadable)?.line else { continue };
+            if line.origin.as_ref().is_some_and(|there| *there != origin) {
                 continue;
-            };
-            let name = RowName::Identity(identity);
-            let known = store.map(|store| store.look(&name)).transpose();
-            if known.map_err(|error| journal::failure(&error))?.flatten().is_none() {
-                unknown.insert(identity, line);
+            }
+            if let Some(identity) = line.identity() {
+                if line.may_be_paid() && !is_known(store, identity, &line)? {
+                    unknown.by_identity.insert(identity, line);
+                }
+            } else if line.status != Status::Invalid {
+                let asked = Asked::of(&line.told()).counted(&mut before);
+                if line.may_be_paid() && !self.knows_task_of(store, &line)? {
+                    unknown.by_asked.insert(asked, line);
+                }
             }
         }
         Ok(unknown)
     }
 
-    /// The rows of this batch that ask for what one of these asked for. Only their photos are read.
-    fn rows_like(&self, lines: &HashMap<Identity, EarlierLine>) -> Result<Vec<Identity>, Failure> {
-        let mut rows = Vec::new();
-        if lines.is_empty() {
-            return Ok(rows);
+    /// Whether the journal knows the task of a line.
+    fn knows_task_of(
+        &self,
+        store: Option<&dyn JournalStore>,
+        line: &EarlierLine,
+    ) -> Result<bool, Failure> {
+        let task = line.task_id.as_ref().and_then(|id| id.parse::<TaskId>().ok());
+        let (Some(store), Some(task)) = (store, task) else { return Ok(false) };
+        let name = RowName::Task(self.common.origin.clone(), task);
+        let known = store.look(&name).map_err(|error| journal::failure(&error))?;
+        Ok(known.is_some())
+    }
+
+    /// The rows of this batch that are among these. Their photos are read: a row is known by their
+    /// content, whatever their names are by now.
+    fn rows_among(
+        &self,
+        mut unknown: Unknown,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Found, Failure> {
+        let (mut found, now) = (Found::default(), WallClock::new().now());
+        if unknown.by_identity.is_empty() && unknown.by_asked.is_empty() {
+            return Ok(found);
         }
-        let wanted: Vec<u64> = lines.values().map(|line| Asked::of(&line.told()).hash()).collect();
         let (mut checker, mut counted) = (Checker::new(self.common), Counted::default());
         for line in self.manifest.lines(self.common.template.is_some())? {
             // What is wrong with a row is told elsewhere.
-            let Ok(found) = checker.check(line?) else { continue };
-            if wanted.contains(&Asked::of(&found.told).hash())
-                && let Ok((row, _)) = counted.row(self.common, &found)
-            {
-                rows.push(row.identity);
+            let Ok(wanted) = checker.check(line?) else { continue };
+            let Ok((row, _)) = counted.row(self.common, &wanted) else { continue };
+            let named = unknown.by_identity.remove(&row.identity);
+            let line = match named {
+                Some(line) => line,
+                None => match unknown.by_asked.remove(&Asked::of(&wanted.told)) {
+                    Some(line) if !is_known(store, row.identity, &line)? => line,
+                    _ => continue,
+                },
+            };
+            found.journals.extend(line.journal.clone());
+            found.ids.extend(line.journal_id.clone());
+            let is_named = line.identity().is_some();
+            let is_anothers = self.knows_task_of(store, &line)?;
+            let standing = line.standing(now).filter(|standing| standing.task().is_some());
+            match standing {
+                Some(standing) if is_named && !is_anothers => {
+                    found.to_import.push((row, standing, line.earlier_cost()));
+                }
+                _ => {
+                    found.unmatched += 1;
+                    found.may_be_rebuilt |= is_named;
+                }
             }
         }
-        Ok(rows)
+        Ok(found)
     }
+
+    /// Why the batch stops, and what there is to choose from.
+    fn refusal(
+        &self,
+        found: &Found,
+        known: Option<&dyn JournalStore>,
+        own: &Path,
+        manifest: &Path,
+    ) -> Result<Failure, Failure> {
+        let (rows, them) = match found.unmatched {
+            1 => ("1 row is".to_owned(), "it"),
+            count => (format!("{count} rows are"), "them"),
+        };
+        let id =
+            known.map_or(Ok(None), JournalStore::id).map_err(|error| journal::failure(&error))?;
+        let journals: Vec<&str> = found.journals.iter().map(String::as_str).collect();
+        let way_out = if journals.is_empty() {
+            "no journal is named there; give the one that does".to_owned()
+        } else if id.is_some_and(|id| found.ids.contains(&id)) {
+            "it is an older copy of the one that does; give that one".to_owned()
+        } else if journals == [own.to_string_lossy()] {
+            "it was deleted or replaced since; give the one that does".to_owned()
+        } else {
+            format!("{} does; give that one", journals.join(" or "))
+        };
+        let (shown, journal) = (manifest.display(), own.display());
+        let rebuild = if found.may_be_rebuilt {
+            format!(
+                ", take {them} in as doubtful with `effects journal rebuild --from {shown} --journal \
+                 {journal}`,"
+            )
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{rows} paid for already, or may be, says {shown}, without what it takes to follow {them}, \
+             and the journal {journal} does not know {them}: {way_out} with --journal{rebuild} or pay \
+             once more with --pay-again; nothing was sent",
+        );
+        Ok(Error::new(ErrorKind::Misconfigured, message).into())
+    }
+}
+
+/// Whether the journal knows the row of a line. A row that it has released is one that it may submit,
+/// so that a task of it by another journal is news. A doubt is none: a person has settled it here.
+fn is_known(
+    store: Option<&dyn JournalStore>,
+    identity: Identity,
+    line: &EarlierLine,
+) -> Result<bool, Failure> {
+    let Some(store) = store else { return Ok(false) };
+    let failed = |error| journal::failure(&error);
+    let known = store.look(&RowName::Identity(identity)).map_err(failed)?;
+    let Some(record) = known else { return Ok(false) };
+    let is_released =
+        record.holder.is_none() && matches!(record.standing, Standing::Released { .. });
+    Ok(!is_released || line.task_id.is_none() || line.journal_id == store.id().map_err(failed)?)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use effects_core::JournalStore;
+use effects_core::{JournalStore, MemoryStore};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -50,8 +50,10 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         each: Option<Duration>,
     ) -> CommandResult {
-        self.check_journal(store)?;
-        let question = Question { store, retry_failed: self.options.retry_failed };
+        let imported = MemoryStore::new();
+        self.import_from_folder(store, &imported)?;
+        let retry_failed = self.options.retry_failed;
+        let question = Question { store, imported: Some(&imported), retry_failed };
         let mut bad = Vec::new();
         let note = |report: Report| bad.push((report.json(), report.line()));
         let survey = survey(self.manifest, self.common, Some(&question), u64::MAX, note)?;
@@ -66,7 +68,10 @@ impl Batch<'_> {
             }
         }
         let standings = &survey.standings;
-        let (paid, price) = (standings.submit + standings.renew, self.price(store)?);
+        let (paid, price) = (
+            standings.submit + standings.renew,
+            self.price(store)?.max(self.price(Some(&imported))?),
+        );
         let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
             schema: "effects.plan.v1",

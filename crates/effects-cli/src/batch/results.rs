@@ -1,15 +1,20 @@
-//! The folder's own manifest: a line for each row with what became of it, in the manifest's order.
+//! The folder's own manifest, `manifest.jsonl`: a line for each row with what became of it, in the
+//! manifest's order, and then the lines of earlier orders.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use effects_client::{Landing, Sink, random_name};
-use effects_core::{Error, ErrorKind, Identity, Origin, Size};
-use serde::Deserialize;
+use effects_core::{
+    Error, ErrorKind, Identity, JournalError, JournalStore, Origin, RowName, Size, TaskId, Time,
+};
+use rust_decimal::Decimal;
+use serde::Serialize;
 
+use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::names::RESULTS;
 use super::report::{Report, Status};
 use super::rows::Told;
@@ -19,56 +24,52 @@ use crate::naming;
 pub(crate) struct Results {
     target: PathBuf,
     scratch: BufWriter<File>,
-    /// Where each row's line is, by the row's place, and how long it is; 0 if there is none.
-    places: Vec<(u64, u32)>,
+    /// What is noted of each row, by the row's place.
+    rows: Vec<Option<Noted>>,
     end: u64,
-    /// Rows whose line has no task, by their places: what they ask for.
-    without_task: HashMap<usize, Asked>,
-    /// What every line ends with: the gateway, and the journal.
-    ending: String,
+    origin: String,
+    journal: Option<String>,
+    journal_id: Option<String>,
+}
+
+/// The last line of a row.
+struct Noted {
+    /// Where the line is in the scratch file, and how long.
+    start: u64,
+    length: u32,
+    asked: Asked,
+    identity: Option<Identity>,
+    task: Option<TaskId>,
+    status: Status,
+    /// The task's id, where the file had it and the line does not.
+    known_task: Option<String>,
+    /// An earlier run knows more of the row than this one, which did not come to it.
+    is_told_by_earlier: bool,
 }
 
 /// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
-/// the manifest that an earlier run left.
+/// the manifest that an earlier run left, where its identity is not there.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Asked(u64, u32);
 
-/// A line of the manifest that an earlier run left.
-#[derive(Debug, Deserialize)]
-pub(crate) struct EarlierLine {
-    template: Option<String>,
-    image: Option<String>,
-    width: Option<u32>,
-    height: Option<u32>,
-    key: Option<String>,
-    identity: Option<String>,
-    task_id: Option<String>,
-    status: Status,
-    /// The gateway, and the journal that was used.
-    pub(crate) origin: Option<String>,
-    pub(crate) journal: Option<String>,
+/// What every line of the manifest has beside the row's object.
+#[derive(Serialize)]
+struct Ending<'a> {
+    origin: &'a str,
+    journal: Option<&'a str>,
+    journal_id: Option<&'a str>,
+    #[serde(flatten)]
+    of_row: Option<EndingOfRow>,
 }
 
-impl EarlierLine {
-    /// Whether it has a task, or may have one.
-    pub(crate) fn may_be_paid(&self) -> bool {
-        self.task_id.is_some() || self.status == Status::Doubtful
-    }
-
-    /// By what the journal knew the row.
-    pub(crate) fn identity(&self) -> Option<Identity> {
-        let digits = self.identity.as_deref()?.as_bytes();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes = digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
-        Some(Identity::from_bytes(bytes.try_into().ok()?))
-    }
-
-    /// What is told of the row.
-    pub(crate) fn told(&self) -> Told {
-        let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
-        let size = Size { width: self.width, height: self.height };
-        Told { template, image, key, size, ..Told::default() }
-    }
+/// What a journal needs of a row that may be paid for, beside the row's object.
+#[derive(Serialize)]
+struct EndingOfRow {
+    photo_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submitted_ms: Option<Time>,
+    #[serde(skip_serializing_if = "Decimal::is_zero")]
+    earlier_cost: Decimal,
 }
 
 impl Results {
@@ -77,6 +78,7 @@ impl Results {
         folder: &Path,
         origin: &Origin,
         journal: Option<&Path>,
+        journal_id: Option<String>,
     ) -> Result<Self, Error> {
         let target = folder.join(RESULTS);
         let fail = |error: &io::Error| unwritable(&target, error);
@@ -91,104 +93,222 @@ impl Results {
         // Nobody else opens it, so it needs no name, and is gone with this process whatever
         // happens. (Where a file in use keeps its name, it goes at the end.)
         let _ = fs::remove_file(&path);
-        let scratch = BufWriter::new(file);
-        let journal = journal.map(|path| path.to_string_lossy());
-        let ending = serde_json::json!({"origin": origin.to_string(), "journal": journal});
-        let ending = ending.to_string().replacen('{', ",", 1);
-        let (places, end, without_task) = (Vec::new(), 0, HashMap::new());
-        Ok(Self { target, scratch, places, end, without_task, ending })
+        let (scratch, origin) = (BufWriter::new(file), origin.to_string());
+        let journal = journal.map(|path| path.to_string_lossy().into_owned());
+        Ok(Self { target, scratch, rows: Vec::new(), end: 0, origin, journal, journal_id })
     }
 
     /// Notes what became of a row; a later word on the same row counts.
     pub(crate) fn add(&mut self, report: &Report, line: &str) -> Result<(), Error> {
         let index = report.told.index;
-        if report.task.is_none() && report.status != Status::Invalid {
-            self.without_task.insert(index, Asked::of(&report.told));
-        } else {
-            self.without_task.remove(&index);
-        }
-        if self.places.len() <= index {
-            self.places.resize(index + 1, (0, 0));
+        if self.rows.len() <= index {
+            self.rows.resize_with(index + 1, || None);
         }
         let length = u32::try_from(line.len()).unwrap_or(u32::MAX);
-        self.places[index] = (self.end, length);
-        self.end += u64::from(length);
-        let written = self.scratch.write_all(line.as_bytes());
-        written.map_err(|error| unwritable(&self.target, &error))
+        self.rows[index] = Some(Noted {
+            start: self.end,
+            length,
+            asked: Asked::of(&report.told),
+            identity: report.told.identity,
+            task: report.task.clone(),
+            status: report.status,
+            known_task: None,
+            is_told_by_earlier: false,
+        });
+        self.write(line.as_bytes())
     }
 
     /// Whether something was noted of a row.
     pub(crate) fn has(&self, index: usize) -> bool {
-        self.places.get(index).is_some_and(|(_, length)| *length > 0)
+        self.rows.get(index).is_some_and(Option::is_some)
     }
 
-    /// Puts the manifest in its place, whole. An id that it had of a row before is not lost with it.
-    pub(crate) fn finish(self) -> Result<PathBuf, Error> {
-        let fail = |error: &io::Error| unwritable(&self.target, error);
-        let known = earlier_ids(&self.target, self.without_task.values());
-        let mut file = self.scratch.into_inner().map_err(|error| fail(error.error()))?;
-        let mut landing = Landing::begin(&self.target)?;
-        let mut line = Vec::new();
-        for (index, (start, length)) in self.places.iter().enumerate() {
-            if *length == 0 {
-                continue;
-            }
-            line.resize(*length as usize, 0);
-            file.seek(SeekFrom::Start(*start))
+    /// Puts the manifest in its place, whole: the lines of this run, completed by what the journal
+    /// knows, and then those of other rows that were there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written; what was there stays then. When the journal cannot be read;
+    /// then it is in its place all the same.
+    pub(crate) fn finish(mut self, store: Option<&dyn JournalStore>) -> Result<PathBuf, Error> {
+        let _lock = lock(&self.target);
+        let own_end = self.end;
+        self.merge()?;
+        let Self { target, scratch, rows, origin, journal, journal_id, .. } = self;
+        let fail = |error: io::Error| unwritable(&target, &error);
+        let mut file = scratch.into_inner().map_err(|error| fail(error.into_error()))?;
+        let mut landing = Landing::begin(&target)?;
+        let (mut line, mut unread) = (Vec::new(), None);
+        for noted in rows.iter().flatten().filter(|noted| !noted.is_told_by_earlier) {
+            line.resize(noted.length as usize, 0);
+            file.seek(SeekFrom::Start(noted.start))
                 .and_then(|_| file.read_exact(&mut line))
-                .map_err(|error| fail(&error))?;
-            if let Some(id) = self.without_task.get(&index).and_then(|asked| known.get(asked)) {
+                .map_err(fail)?;
+            if let Some(id) = &noted.known_task {
                 line = with_task(&line, id);
             }
             if line.pop_if(|last| *last == b'}').is_some() {
-                line.extend_from_slice(self.ending.as_bytes());
+                let of_row = noted.ending(store).unwrap_or_else(|error| {
+                    unread.get_or_insert(error);
+                    None
+                });
+                let (journal, journal_id) = (journal.as_deref(), journal_id.as_deref());
+                line.extend(Ending { origin: &origin, journal, journal_id, of_row }.text());
             }
             line.push(b'\n');
             landing.write(&line)?;
         }
-        landing.finish()
+        file.seek(SeekFrom::Start(own_end)).map_err(fail)?;
+        let mut page = vec![0; COPIED_AT_ONCE];
+        loop {
+            match file.read(&mut page).map_err(fail)? {
+                0 => break,
+                read => landing.write(&page[..read])?,
+            }
+        }
+        let written = landing.finish()?;
+        unread.map_or(Ok(written), |error| Err(Error::new(ErrorKind::Journal, error.to_string())))
+    }
+
+    /// Decides what becomes of each line that the file has: it is kept, after those of this run, or
+    /// replaced by one of them. What is no line of a row is kept.
+    fn merge(&mut self) -> Result<(), Error> {
+        let target = self.target.clone();
+        let fail = |error: io::Error| unwritable(&target, &error);
+        let (places, mut before) = (Places::of(&self.rows), HashMap::new());
+        for text in earlier_lines(&target).map_err(fail)? {
+            let Text { mut text, line, .. } = text.map_err(fail)?;
+            if line.is_none_or(|line| self.keeps(&line, &places, &mut before)) {
+                text.push(b'\n');
+                self.write(&text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a line that the file has is kept. A task's id that only it knows goes to the line of
+    /// this run that replaces it. `before` counts equal rows.
+    fn keeps(
+        &mut self,
+        line: &EarlierLine,
+        places: &Places,
+        before: &mut HashMap<u64, u32>,
+    ) -> bool {
+        let (identity, is_first_edition) = (line.identity(), line.origin.is_none());
+        if !is_first_edition && line.origin.as_ref() != Some(&self.origin) {
+            // Without a journal the gateway ended with its command, and its tasks with it.
+            return identity.is_some() || line.task_id.is_some() && line.journal.is_some();
+        }
+        let asked = Asked::of(&line.told());
+        if line.status == Status::Invalid {
+            // Nothing was sent for it, and it may be corrected since.
+            return is_first_edition && !places.invalid.contains(&asked.0);
+        }
+        let asked = asked.counted(before);
+        let named = identity.and_then(|identity| places.identities.get(&identity));
+        let place = named.or_else(|| places.asked.get(&asked)).copied();
+        let noted = place.and_then(|place| self.rows[place].as_mut());
+        match noted {
+            None => !is_first_edition || !places.has_task_of(line),
+            // Another row, which asks for the same: its photo has another content, say.
+            Some(noted) if named.is_none() && identity.is_some() && noted.identity.is_some() => {
+                true
+            }
+            // This run did not come to the row, nor to reading its photo.
+            Some(noted) if named.is_none() && identity.is_some() => {
+                let tells_more = line.may_be_paid() && noted.task.is_none();
+                noted.is_told_by_earlier |= tells_more;
+                tells_more
+            }
+            Some(noted) if noted.task.is_none() => {
+                noted.known_task = line.task_id.clone().or(noted.known_task.take());
+                false
+            }
+            // The first edition did not tell equal rows from each other: no task of it is lost.
+            Some(_) => is_first_edition && line.task_id.is_some() && !places.has_task_of(line),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.end += bytes.len() as u64;
+        self.scratch.write_all(bytes).map_err(|error| unwritable(&self.target, &error))
+    }
+}
+
+impl Noted {
+    /// What a journal that does not know the row needs to take it in, where it may be paid for.
+    fn ending(
+        &self,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<EndingOfRow>, JournalError> {
+        let has_task = self.task.is_some() || self.known_task.is_some();
+        let may_be_paid = has_task || self.status == Status::Doubtful;
+        let (Some(store), Some(identity), true) = (store, self.identity, may_be_paid) else {
+            return Ok(None);
+        };
+        let record = store.look(&RowName::Identity(identity))?;
+        Ok(record.map(|record| EndingOfRow {
+            photo_hash: record.row.likeness.to_string(),
+            submitted_ms: record.standing.submitted(),
+            earlier_cost: record.paid - record.standing.cost().unwrap_or_default(),
+        }))
+    }
+}
+
+impl Ending<'_> {
+    /// The object's fields, without the brace that begins it.
+    fn text(&self) -> Vec<u8> {
+        // Texts and numbers can always be written.
+        serde_json::to_string(self).unwrap_or_default().replacen('{', ",", 1).into_bytes()
+    }
+}
+
+/// Where the rows of this run are, by what a line may know them by.
+struct Places {
+    identities: HashMap<Identity, usize>,
+    asked: HashMap<Asked, usize>,
+    tasks: HashSet<String>,
+    /// What the rows ask for that cannot be sent.
+    invalid: HashSet<u64>,
+}
+
+impl Places {
+    fn of(rows: &[Option<Noted>]) -> Self {
+        let (identities, asked) = (HashMap::new(), HashMap::new());
+        let (tasks, invalid) = (HashSet::new(), HashSet::new());
+        let mut places = Self { identities, asked, tasks, invalid };
+        for (place, noted) in rows.iter().enumerate() {
+            let Some(noted) = noted else { continue };
+            places.tasks.extend(noted.task.as_ref().map(ToString::to_string));
+            if noted.status == Status::Invalid {
+                places.invalid.insert(noted.asked.0);
+                continue;
+            }
+            places.asked.insert(noted.asked, place);
+            places.identities.extend(noted.identity.map(|identity| (identity, place)));
+        }
+        places
+    }
+
+    /// Whether the task of a line is one of this run.
+    fn has_task_of(&self, line: &EarlierLine) -> bool {
+        line.task_id.as_ref().is_some_and(|id| self.tasks.contains(id))
     }
 }
 
 impl Asked {
-    /// What it asks for alone.
-    pub(crate) fn hash(self) -> u64 {
-        self.0
-    }
-
     pub(crate) fn of(told: &Told) -> Self {
         let (key, template, image) = (&told.key, &told.template, &told.image);
         let Size { width, height } = told.size;
         Self(naming::hash(&format!("{:?}", (key, template, image, width, height))), told.before)
     }
-}
 
-/// The ids of tasks that the manifest of an earlier run has of these rows.
-fn earlier_ids<'a>(
-    manifest: &Path,
-    wanted: impl Iterator<Item = &'a Asked>,
-) -> HashMap<Asked, String> {
-    // Equal rows before one that is wanted are counted as well.
-    let wanted: HashSet<u64> = wanted.map(|Asked(hash, _)| *hash).collect();
-    let mut known = HashMap::new();
-    let file = File::open(manifest).ok().filter(|_| !wanted.is_empty());
-    let Some(file) = file else { return known };
-    let mut before = HashMap::<u64, u32>::new();
-    for line in BufReader::new(file).lines().map_while(Result::ok) {
-        // Whatever else is in the file, this is looked for alone.
-        let Ok(line) = serde_json::from_str::<EarlierLine>(&line) else { continue };
-        let mut asked = Asked::of(&line.told());
-        if line.status == Status::Invalid || !wanted.contains(&asked.0) {
-            continue;
-        }
-        let count = before.entry(asked.0).or_default();
-        asked.1 = *count;
+    /// The same, for the next of equal rows; `before` counts them.
+    pub(crate) fn counted(self, before: &mut HashMap<u64, u32>) -> Self {
+        let count = before.entry(self.0).or_default();
         *count += 1;
-        if let Some(id) = line.task_id {
-            known.insert(asked, id);
-        }
+        Self(self.0, *count - 1)
     }
-    known
 }
 
 /// A line that names no task, naming this one.
@@ -197,6 +317,21 @@ fn with_task(line: &[u8], id: &str) -> Vec<u8> {
     let id = serde_json::Value::from(id);
     // Within a text a quote is escaped, so this is the field.
     text.replacen(r#""task_id":null"#, &format!(r#""task_id":{id}"#), 1).into_bytes()
+}
+
+/// Keeps other batches from the file until this is dropped: each of two that merge at once would lose
+/// the other's lines. Where a folder takes no lock, they may.
+#[cfg(unix)]
+fn lock(target: &Path) -> Option<File> {
+    let folder = File::open(target.parent()?).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
+/// Elsewhere a folder is no file.
+#[cfg(not(unix))]
+fn lock(_target: &Path) -> Option<File> {
+    None
 }
 
 /// Takes away what downloads left behind that were killed in the middle: files under way, an hour
@@ -229,6 +364,7 @@ fn unwritable(target: &Path, error: &io::Error) -> Error {
 }
 
 const STALE: Duration = Duration::from_secs(3600);
+const COPIED_AT_ONCE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -258,7 +394,7 @@ mod tests {
 
     fn begin(folder: &Path) -> Results {
         let origin = "http://127.0.0.1:9".to_owned().try_into().unwrap();
-        Results::begin(folder, &origin, Some(Path::new("journal.db"))).unwrap()
+        Results::begin(folder, &origin, Some(Path::new("journal.db")), Some("id".into())).unwrap()
     }
 
     #[test]
@@ -270,7 +406,7 @@ mod tests {
             results.add(&Report::new(told, Status::NotSubmitted), line).unwrap();
         }
         assert!(results.has(0) && !results.has(1) && !results.has(9));
-        let path = results.finish().unwrap();
+        let path = results.finish(None).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "first\nthird, later\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
@@ -291,14 +427,14 @@ mod tests {
                 report.task = task.map(|id| id.parse().unwrap());
                 results.add(&report, &report.json()).unwrap();
             }
-            let text = fs::read_to_string(results.finish().unwrap()).unwrap();
+            let text = fs::read_to_string(results.finish(None).unwrap()).unwrap();
             text.lines()
                 .map(|line| {
                     let line: serde_json::Value = serde_json::from_str(line).unwrap();
                     assert_eq!(line["image"], "a \"task_id\":null.png");
                     assert_eq!(
-                        (&line["origin"], &line["journal"]),
-                        (&"http://127.0.0.1:9".into(), &"journal.db".into())
+                        (&line["origin"], &line["journal"], &line["journal_id"]),
+                        (&"http://127.0.0.1:9".into(), &"journal.db".into(), &"id".into())
                     );
                     line["task_id"].as_str().map(str::to_owned)
                 })

@@ -60,6 +60,8 @@ pub(crate) struct Standings {
 /// What the journal is asked.
 pub(crate) struct Question<'a> {
     pub(crate) store: Option<&'a dyn JournalStore>,
+    /// What the journal would take in before anything is sent: for a plan, which writes nothing.
+    pub(crate) imported: Option<&'a dyn JournalStore>,
     pub(crate) retry_failed: u32,
 }
 
@@ -135,8 +137,13 @@ fn ask(
     let fails =
         |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
     standings.identities.push(row.identity);
-    let known = question.store.map(|store| store.look(&RowName::Identity(row.identity)));
-    let Some(record) = known.transpose().map_err(fails)?.flatten() else {
+    // What would be taken in is known before a row that was released.
+    let mut known = None;
+    for store in [question.imported, question.store].into_iter().flatten() {
+        let found = store.look(&RowName::Identity(row.identity)).map_err(fails)?;
+        known = known.or(found.map(|record| (store, record)));
+    }
+    let Some((store, record)) = known else {
         standings.submit += 1;
         return Ok(());
     };
@@ -164,8 +171,7 @@ fn ask(
         }
         Standing::Failed { .. } => &mut standings.failed,
         Standing::Completed { .. } => {
-            let there = question.store.map(|store| placement::all_there(store, &record));
-            let there = there.transpose().map_err(fails)?.flatten();
+            let there = placement::all_there(store, &record).map_err(fails)?;
             let folder = wanted.target.parent();
             if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {
                 &mut standings.kept

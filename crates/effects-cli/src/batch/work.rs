@@ -101,11 +101,13 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
-        self.check_journal(store.as_deref())?;
+        if let Some(store) = store.as_deref() {
+            self.import_from_folder(Some(store), store)?;
+        }
         make_folder(&self.common.out)?;
         sweep(&self.common.out);
         let mut tally = Tally::new();
-        let mut books = Books::begin(self)?;
+        let mut books = Books::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {
             tally.add(&report);
             books.note(&report, &live)
@@ -203,7 +205,8 @@ impl Batch<'_> {
     ) -> Result<Survey, Failure> {
         live.doing("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
-        let question = Question { store, retry_failed: self.options.retry_failed };
+        let retry_failed = self.options.retry_failed;
+        let question = Question { store, imported: None, retry_failed };
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
         let most = self.options.pilot.unwrap_or(u64::MAX);
         let mut broken = None;

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod emulator;
+pub(crate) mod journal;
 pub(crate) mod resolve;
 pub(crate) mod resume;
 pub(crate) mod run;
@@ -43,6 +44,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Tasks(arguments) => tasks::tasks(&arguments, &output),
         Command::Resume(arguments) => resume::resume(&global, &arguments, &output),
         Command::Resolve(arguments) => resolve::resolve(&global, &arguments, &output),
+        Command::Journal(arguments) => journal::journal(&arguments, &output),
         Command::Cost(arguments) => cost::cost(&arguments, &output),
         Command::Check(arguments) => check::check(&global, &arguments, &output),
         Command::Templates(arguments) => templates::templates(&arguments, &output),

@@ -1,9 +1,12 @@
 //! Single runs and their journal: in every first one at once, and what it does not take is told.
 
+use std::fs;
+
 use effects_journal::SqliteJournal;
+use effects_testkit::http::Response;
 use rusqlite::Connection;
 
-use crate::world::{IMAGE, Ran, World};
+use crate::world::{CREATE, IMAGE, KEY, PATIENCE, Ran, Started, World, on_word};
 
 /// The standings and tasks of all rows.
 fn rows(world: &World) -> Vec<(String, String)> {
@@ -42,6 +45,45 @@ fn a_task_whose_id_the_journal_does_not_take_is_a_failure_with_the_id_and_in_it_
         database.execute_batch("DROP TRIGGER full").unwrap();
         let created = ("created".to_owned(), "task-1".to_owned());
         assert_eq!(rows(&world), [created.clone(), created]);
+    }
+}
+
+/// The journal is deleted, or another file is moved to its place, while the service answers.
+#[cfg(unix)]
+#[test]
+fn a_task_that_is_made_while_the_journal_vanishes_is_a_failure_with_its_id() {
+    for (command, is_replaced) in [("submit", false), ("submit", true), ("run", false)] {
+        let world = World::new();
+        let (answer, word) = std::sync::mpsc::channel();
+        let created = r#"{"id":"task-1","status":"in_progress","model":"spark_img_effects"}"#;
+        world.server.on("POST", CREATE, [on_word(word, Response::json(created))]);
+        let run = Started::new(world.command(&[command, "glass_ball", IMAGE, "--json"]));
+        let begun = std::time::Instant::now();
+        while world.submissions() == 0 {
+            assert!(begun.elapsed() < PATIENCE);
+            std::thread::yield_now();
+        }
+        let path = world.state.path().join("journal.db");
+        for entry in fs::read_dir(world.state.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        if is_replaced {
+            drop(SqliteJournal::open(&path).unwrap());
+        }
+        answer.send(()).unwrap();
+        let ran = run.end().exits(1);
+        let object = ran.object();
+        let named = (object["kind"].as_str(), object["task_id"].as_str());
+        assert_eq!(named, (Some("journal"), Some("task-1")), "{object}");
+        let message = object["message"].as_str().unwrap();
+        let what =
+            if is_replaced { "was replaced by another file" } else { "was deleted or moved" };
+        for said in [what, path.to_str().unwrap(), "the id of task task-1 is kept in"] {
+            assert!(message.contains(said), "{said:?} is missing: {message}");
+        }
+        let spilled = fs::read_to_string(path.with_file_name("journal.db-spill")).unwrap();
+        assert!(spilled.contains("task-1") && !spilled.contains(KEY), "{spilled}");
+        assert!(object["resume"].as_str().unwrap().contains("effects wait task-1"), "{object}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes wrong with a journal.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::record::RowNumber;
 
@@ -18,6 +19,13 @@ pub enum JournalError {
         found: u32,
         /// The newest format this version knows.
         known: u32,
+    },
+    /// No copy of it could be written; nothing was changed.
+    NotCopied {
+        /// Where the copy was to be.
+        target: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The row is in other hands, or was settled by them: this run must not submit it.
     Taken {
@@ -71,6 +79,9 @@ impl fmt::Display for JournalError {
                 "the journal has format {found}, written by a newer version; this one knows \
                  formats up to {known}: use the newer version, or another journal"
             ),
+            Self::NotCopied { target, reason } => {
+                write!(f, "the journal could not be copied to {}: {reason}", target.display())
+            }
             Self::Taken { row } => write!(
                 f,
                 "row {row} of the journal is in the hands of another run, so this one sent nothing"

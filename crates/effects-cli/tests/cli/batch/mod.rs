@@ -1,6 +1,7 @@
 //! Batches and their journal, against the emulator.
 
 mod costs;
+mod folder_manifest;
 mod journal;
 mod journals;
 mod manifest;
@@ -11,6 +12,7 @@ mod outputs;
 mod photos;
 mod plan;
 mod proxy;
+mod rebuilt;
 #[cfg(unix)]
 mod recovery;
 pub(crate) mod site;

@@ -1,0 +1,200 @@
+//! What an earlier run left in the folder's `manifest.jsonl`: its lines, and what each says that a
+//! journal can take in.
+//!
+//! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
+//! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of
+//! them.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use effects_core::{
+    Attempt, ErrorKind, Identity, Origin, PictureRecord, Row, ServiceCode, Size, Standing, TaskId,
+    Template, Time, Usage,
+};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use super::report::Status;
+use super::rows::Told;
+
+/// A line of the manifest that an earlier run left.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EarlierLine {
+    template: Option<String>,
+    image: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    key: Option<String>,
+    tag: Option<String>,
+    identity: Option<String>,
+    /// Of the photo's content, or of its URL: [`Row::likeness`].
+    photo_hash: Option<String>,
+    pub(crate) task_id: Option<String>,
+    pub(crate) status: Status,
+    #[serde(default)]
+    paths: Vec<PathBuf>,
+    /// What all its tasks cost, in USD.
+    cost: Option<Decimal>,
+    /// What those before the last one cost.
+    earlier_cost: Option<Decimal>,
+    /// When its task was submitted, in milliseconds since the epoch.
+    submitted_ms: Option<Time>,
+    error: Option<EarlierError>,
+    /// The gateway. The first edition did not write it, nor what tells a row and a journal from others.
+    pub(crate) origin: Option<String>,
+    /// The journal that was used, and its id.
+    pub(crate) journal: Option<String>,
+    pub(crate) journal_id: Option<String>,
+}
+
+/// Why such a row had no picture.
+#[derive(Debug, Deserialize)]
+struct EarlierError {
+    kind: String,
+    message: String,
+    code: Option<ServiceCode>,
+    request_id: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+impl EarlierLine {
+    /// Whether it has a task, or may have one.
+    pub(crate) fn may_be_paid(&self) -> bool {
+        self.task_id.is_some() || self.status == Status::Doubtful
+    }
+
+    /// By what the journal knew the row.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        digest(self.identity.as_deref()?)
+    }
+
+    /// What is told of the row.
+    pub(crate) fn told(&self) -> Told {
+        let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
+        Told { template, image, key, size: self.size(), ..Told::default() }
+    }
+
+    /// What its tasks before the last one cost, in USD.
+    pub(crate) fn earlier_cost(&self) -> Decimal {
+        self.earlier_cost.filter(believed).unwrap_or_default()
+    }
+
+    /// How the row stands, for a journal that does not know it; `None` where it has no task and no
+    /// doubt, or no task's id that can be one. What the line does not tell of times happened `now`.
+    pub(crate) fn standing(&self, now: Time) -> Option<Standing> {
+        let submitted = self.submitted_ms.unwrap_or(now);
+        let Some(task) = &self.task_id else {
+            let doubtful = self.status == Status::Doubtful;
+            return doubtful.then(|| self.doubt(submitted));
+        };
+        let task: TaskId = task.parse().ok()?;
+        let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
+        let failed = ErrorKind::TaskFailed.name();
+        Some(match (self.status, &self.error) {
+            (Status::Completed | Status::NotDownloaded, _) => {
+                let pictures = self.pictures();
+                Standing::Completed { task, submitted, finished: now, cost, pictures }
+            }
+            (Status::Failed, Some(error)) if error.kind == failed => {
+                let (code, message) = (error.code.clone(), error.message.clone());
+                Standing::Failed { task, submitted, finished: now, code, message, cost }
+            }
+            // A look at the task tells more, and costs nothing.
+            _ => Standing::Created { task, submitted },
+        })
+    }
+
+    /// The row, as far as the line tells of it, or what is missing: the field and its rule. Its
+    /// picture is wanted where it was, else in this folder.
+    pub(crate) fn row(&self, folder: &Path) -> Result<Row, String> {
+        let missing = |field: &str| {
+            format!("it has no usable `{field}`: an earlier version of this program wrote the line")
+        };
+        let origin = self.origin.clone().and_then(|origin| Origin::try_from(origin).ok());
+        let id = self.template.as_deref().ok_or_else(|| missing("template"))?;
+        let template = id.parse().or_else(|_| Template::unlisted(id));
+        let photo_hash = self.photo_hash.as_deref().and_then(digest);
+        Ok(Row {
+            identity: self.identity().ok_or_else(|| missing("identity"))?,
+            origin: origin.ok_or_else(|| missing("origin"))?,
+            template: template.map_err(|_| format!("template {id:?} cannot be one"))?,
+            size: self.size(),
+            image: self.image.clone().ok_or_else(|| missing("image"))?,
+            likeness: photo_hash.ok_or_else(|| missing("photo_hash"))?,
+            key: self.key.clone(),
+            tag: self.tag.clone(),
+            target: Some(self.paths.first().cloned().unwrap_or_else(|| folder.to_owned())),
+        })
+    }
+
+    fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+
+    fn doubt(&self, at: Time) -> Standing {
+        let error = self.error.as_ref();
+        let text = |of: fn(&EarlierError) -> &Option<String>| {
+            error.and_then(|error| of(error).clone()).unwrap_or_default()
+        };
+        // One attempt at least, since it may be billed and so counts in budgets.
+        let attempt = Attempt {
+            request_id: text(|error| &error.request_id),
+            idempotency_key: text(|error| &error.idempotency_key),
+            at,
+        };
+        let trouble = "the answer to its submission was lost, says the folder's manifest";
+        Standing::Doubtful { attempts: vec![attempt], trouble: trouble.to_owned() }
+    }
+
+    fn pictures(&self) -> Vec<PictureRecord> {
+        let picture = |path| PictureRecord { url: String::new(), path, content: None };
+        match self.status {
+            Status::Completed if !self.paths.is_empty() => {
+                self.paths.iter().cloned().map(|path| picture(Some(path))).collect()
+            }
+            // Not saved: a look at the task tells how many there are.
+            _ => vec![picture(None)],
+        }
+    }
+}
+
+/// A line of the file, whatever it is, without its end.
+pub(crate) struct Text {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    pub(crate) text: Vec<u8>,
+    /// What it says of a row; `None` for what is no line of one.
+    pub(crate) line: Option<EarlierLine>,
+}
+
+/// The lines of the folder's manifest; none where there is no such file. Empty ones are left out.
+pub(crate) fn earlier_lines(
+    manifest: &Path,
+) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
+    let file = match File::open(manifest) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        file => Some(file?),
+    };
+    let lines = file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+    let is_empty = |text: &[u8]| text.iter().all(u8::is_ascii_whitespace);
+    let lines = lines.zip(1..).map(|(text, number)| {
+        let text = text?;
+        let line = serde_json::from_slice(&text).ok();
+        Ok(Text { number, text, line })
+    });
+    Ok(lines.filter(move |line| line.as_ref().map_or(true, |line| !is_empty(&line.text))))
+}
+
+/// A cost that can be one of a task, or of a few.
+fn believed(cost: &Decimal) -> bool {
+    (Decimal::ZERO..=Usage::MOST_COST).contains(cost)
+}
+
+/// A hash out of its 64 hexadecimal digits.
+fn digest(digits: &str) -> Option<Identity> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
+    Some(Identity::from_bytes(bytes.try_into().ok()?))
+}

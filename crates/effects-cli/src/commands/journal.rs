@@ -1,0 +1,220 @@
+//! `effects journal`: a whole copy of the journal, and a journal made again of a folder's
+//! `manifest.jsonl`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use effects_client::WallClock;
+use effects_core::{Error, ErrorKind, JournalError, JournalStore, Row, Standing};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{EarlierLine, Text, earlier_lines};
+use crate::commands::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::journal::{JournalChoice, failure};
+use crate::output::Output;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: JournalCommand,
+}
+
+#[derive(Subcommand)]
+enum JournalCommand {
+    /// Copy the journal to a file, whole, while other commands may write it
+    Backup(BackupArguments),
+    /// Take the rows of a folder's manifest.jsonl into the journal
+    Rebuild(RebuildArguments),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects journal backup journal-copy.db
+  effects journal backup copy.db --journal run.db
+
+The newest rows of a journal that is in use are in a second file beside it (journal.db-wal). A plain copy
+of the .db file alone loses them; this copy has them, and is on the disk once the command returns.")]
+struct BackupArguments {
+    /// The copy, which must not be there
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects journal rebuild --from pictures/manifest.jsonl
+  effects journal rebuild --from pictures/manifest.jsonl --journal new.db
+
+For a journal that was lost: the next batch then waits for the tasks that the manifest lists, downloads
+their pictures, counts their costs in its budget, and pays for none of them again. Rows that the journal
+knows stay as they are. Rows of unknown outcome become doubtful; `effects resolve` settles them.
+
+It exits 2 where a row that is paid for cannot be taken in; the others are taken in all the same.")]
+struct RebuildArguments {
+    /// The manifest.jsonl of a folder of pictures
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+#[derive(Serialize)]
+struct BackupObject<'a> {
+    schema: &'static str,
+    journal: &'a Path,
+    file: &'a Path,
+}
+
+#[derive(Serialize)]
+struct RebuildObject<'a> {
+    schema: &'static str,
+    journal: &'a Path,
+    from: &'a Path,
+    /// Lines of the manifest.
+    rows: u64,
+    /// Of them, those that the journal knows from now on.
+    imported: u64,
+    /// Those that it knew.
+    known: u64,
+    /// Those that nothing was paid for.
+    unpaid: u64,
+    /// Those that are paid for, and cannot be taken in.
+    unusable: u64,
+}
+
+pub(crate) fn journal(arguments: &Arguments, output: &Output) -> CommandResult {
+    match &arguments.command {
+        JournalCommand::Backup(arguments) => backup(arguments, output),
+        JournalCommand::Rebuild(arguments) => rebuild(arguments, output),
+    }
+}
+
+fn backup(arguments: &BackupArguments, output: &Output) -> CommandResult {
+    let (path, store) = arguments.journal.to_be_copied()?;
+    let file = &arguments.file;
+    store.backup(file).map_err(|error| failure(&error))?;
+    let object = BackupObject { schema: "effects.backup.v1", journal: &path, file };
+    let said = format!("the journal {} is copied to {}", path.display(), file.display());
+    output.result(&object, &[said])?;
+    Ok(Done::Well)
+}
+
+fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
+    let from = &arguments.from;
+    // All of it is read before a journal is made or written.
+    let lines = read(from)?;
+    let (path, store) = arguments.journal.to_be_rebuilt()?;
+    let whole = std::path::absolute(from).map_err(Failure::system)?;
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    let (schema, rows) = ("effects.rebuild.v1", lines.len() as u64);
+    let (imported, known, unpaid, unusable) = (0, 0, 0, 0);
+    let mut object =
+        RebuildObject { schema, journal: &path, from, rows, imported, known, unpaid, unusable };
+    for (number, line) in lines {
+        if !line.may_be_paid() {
+            object.unpaid += 1;
+            continue;
+        }
+        let taken = match importable(&line, folder) {
+            Ok((row, standing, earlier)) => match store.import(&row, &standing, earlier) {
+                Err(error @ JournalError::TaskOfAnotherRow { .. }) => Err(error.to_string()),
+                taken => Ok(taken.map_err(|error| failure(&error))?),
+            },
+            Err(why) => Err(why),
+        };
+        match taken {
+            Ok(true) => object.imported += 1,
+            Ok(false) => object.known += 1,
+            Err(why) => {
+                object.unusable += 1;
+                output.urge(&format!("error: {}", unusable_row(from, number, &line, &why)));
+            }
+        }
+    }
+    store.flush().map_err(|error| failure(&error))?;
+    output.result(&object, &[object.words()])?;
+    Ok(if object.unusable == 0 { Done::Well } else { Done::Bad(ErrorKind::InvalidRequest) })
+}
+
+impl RebuildObject<'_> {
+    fn words(&self) -> String {
+        let rows = if self.rows == 1 { "1 row" } else { &format!("{} rows", self.rows) };
+        let mut words =
+            format!("{rows}: the journal {} took in {}", self.journal.display(), self.imported);
+        for (count, what) in [
+            (self.known, "it knew already"),
+            (self.unpaid, "nothing was paid for"),
+            (self.unusable, "cannot be taken in"),
+        ] {
+            if count > 0 {
+                words.push_str(&format!(", {count} {what}"));
+            }
+        }
+        words
+    }
+}
+
+/// What a journal takes in of a line that is paid for, or why it cannot.
+fn importable(line: &EarlierLine, folder: &Path) -> Result<(Row, Standing, Decimal), String> {
+    let row = line.row(folder)?;
+    let standing = line.standing(WallClock::new().now());
+    let standing = standing.ok_or_else(|| "its `task_id` cannot be one".to_owned())?;
+    Ok((row, standing, line.earlier_cost()))
+}
+
+fn unusable_row(from: &Path, number: usize, line: &EarlierLine, why: &str) -> String {
+    let task = line.task_id.as_ref().map(|id| format!(" (task {id})")).unwrap_or_default();
+    format!(
+        "--from {}, line {number}{task}: {why}; the journal does not know this row, and its task can \
+         still be followed with `effects wait`",
+        from.display()
+    )
+}
+
+/// The lines of a folder's manifest, with their numbers. What is none is refused as a whole.
+fn read(from: &Path) -> Result<Vec<(usize, EarlierLine)>, Failure> {
+    let refuse = |why: String| -> Failure {
+        let why = format!("--from {}{why}; nothing was written", from.display());
+        Error::new(ErrorKind::Misconfigured, why).into()
+    };
+    if !from.exists() {
+        return Err(refuse(": there is no such file".to_owned()));
+    }
+    let unreadable = |error: std::io::Error| refuse(format!(" cannot be read: {error}"));
+    let mut lines = Vec::new();
+    for text in earlier_lines(from).map_err(unreadable)? {
+        let Text { number, text, line } = text.map_err(unreadable)?;
+        let schema = serde_json::from_slice::<Schema>(&text).ok().and_then(|it| it.schema);
+        match (schema.as_deref(), line) {
+            (Some(ROW), Some(line)) => lines.push((number, line)),
+            (Some(ROW), None) => {
+                return Err(refuse(format!(", line {number} has fields that no row has")));
+            }
+            (schema, _) => {
+                let found = schema.map_or("no JSON object with a `schema`".to_owned(), |schema| {
+                    format!("of the schema {schema:?}")
+                });
+                return Err(refuse(format!(
+                    ", line {number} is {found}, not {ROW:?}: give the manifest.jsonl that `effects \
+                     batch` left in the folder of --out"
+                )));
+            }
+        }
+    }
+    if lines.is_empty() { Err(refuse(" has no line".to_owned())) } else { Ok(lines) }
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: Option<String>,
+}
+
+const ROW: &str = "effects.row.v1";

@@ -1,0 +1,209 @@
+//! `effects journal`: a journal made again of the folder's manifest, and a whole copy of one.
+
+use std::fs;
+
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use serde_json::{Value, json};
+
+use super::site::{Site, count, objects, told};
+use crate::world::Ran;
+
+const NEW: [&str; 2] = ["--journal", "new.db"];
+
+/// `effects journal rebuild --from out/manifest.jsonl --journal new.db --json`.
+fn rebuild(site: &Site) -> Ran {
+    let line = ["journal", "rebuild", "--from", "out/manifest.jsonl", "--json"];
+    site.run(&[&line[..], &NEW].concat())
+}
+
+/// What a rebuild says of its lines.
+fn counts(ran: &Ran) -> [u64; 5] {
+    let object = objects(&ran.stdout).pop().unwrap();
+    assert_eq!(object["schema"], "effects.rebuild.v1", "{ran:?}");
+    ["rows", "imported", "known", "unpaid", "unusable"].map(|name| object[name].as_u64().unwrap())
+}
+
+/// The folder's manifest, with each line changed.
+fn change(site: &Site, change: impl Fn(&mut Value)) {
+    let changed = site.results().into_iter().map(|mut line| {
+        change(&mut line);
+        line.to_string() + "\n"
+    });
+    let changed: String = changed.collect();
+    fs::write(site.path("out/manifest.jsonl"), changed).unwrap();
+}
+
+#[test]
+fn rebuilding_twice_adds_nothing_and_the_costs_count_in_budgets() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).batch("rows.csv", &[]).exits(0);
+    assert_eq!(counts(&rebuild(&site).exits(0)), [3, 3, 0, 0, 0]);
+    assert_eq!(counts(&rebuild(&site).exits(0)), [3, 0, 3, 0, 0]);
+    let cost = |journal: &[&str]| {
+        objects(&site.run(&[&["cost", "--json", "--by", "day"], journal].concat()).stdout)
+    };
+    assert_eq!(cost(&NEW), cost(&[]));
+    // Three are paid for; the budget has room for one more.
+    let spent = site.emulator.spent();
+    let each = spent / rust_decimal::Decimal::from(3);
+    site.rows("rows.csv", 5);
+    let budget = (spent + each).to_string();
+    let line = [&NEW[..], &["--json", "--budget", &budget]].concat();
+    let (rows, batch) = told(&site.batch("rows.csv", &line).exits(6));
+    assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (4, 1), "{batch}");
+    assert_eq!(site.accepted_once(), 4);
+}
+
+#[test]
+fn tasks_that_run_failed_or_have_no_picture_yet_are_rebuilt_as_they_stand() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1);
+    let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
+    let site = Site::with(FaultPlan::none().with(failing).with(broken));
+    site.rows("rows.csv", 3).batch("rows.csv", &["--in-flight", "1"]);
+    let before = site.results();
+    assert_eq!((count(&before, "failed"), count(&before, "not_downloaded")), (1, 1), "{before:?}");
+    site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl", NEW[0], NEW[1]]).exits(0);
+    // Without --retry-failed nothing is paid, and the failed row is left so, with its reason.
+    let (rows, _) = told(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(4));
+    assert_eq!((count(&rows, "failed"), count(&rows, "completed")), (1, 2));
+    let failed = rows.iter().find(|row| row["status"] == "failed").unwrap();
+    assert_eq!(failed["error"]["code"], "3009095");
+    assert_eq!(site.accepted_once(), 3);
+    let again = [&NEW[..], &["--json", "--retry-failed", "1"]].concat();
+    let (rows, _) = told(&site.batch("rows.csv", &again).exits(0));
+    assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (3, 4));
+}
+
+#[test]
+fn a_row_that_was_paid_for_twice_is_so_in_the_rebuilt_journal() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
+    let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
+    let plan = FaultPlan::none().with(failing).with(broken);
+    let site = Site::billing(plan, |_| json!({"cost": "0.50", "discount": 1}));
+    site.rows("rows.csv", 1);
+    site.batch("rows.csv", &["--retry-failed", "1"]).exits(7);
+    assert_eq!(site.results()[0]["cost"], "1.00");
+    rebuild(&site).exits(0);
+    // The last task is looked at once more for its picture, and the first still counts.
+    let (rows, _) = told(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(0));
+    assert_eq!((&rows[0]["cost"], &rows[0]["status"]), (&json!("1.00"), &json!("completed")));
+    let cost = objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout);
+    assert_eq!((&cost[0]["cost"], &cost[0]["highest"]), (&json!("1.00"), &json!("0.50")));
+}
+
+#[test]
+fn a_manifest_that_is_none_is_refused_whole_and_makes_no_journal() {
+    let site = Site::new();
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    let good = fs::read_to_string(site.path("out/manifest.jsonl")).unwrap();
+    let odd = good.replace(r#""status":"completed""#, r#""status":"painted""#);
+    for (text, why) in [
+        (String::new(), "has no line"),
+        ("template,image\nglass_ball,cat.png\n".to_owned(), "line 1 is no JSON object"),
+        (format!("{good}\n{{\"id\": 7}}\n"), "line 3 is no JSON object with a `schema`"),
+        (format!("{good}[]\n"), "line 2 is no JSON object"),
+        (format!("{good}{{\"schema\":\"other.v1\"}}\n"), "of the schema \"other.v1\""),
+        (format!("{good}{odd}"), "line 2 has fields that no row has"),
+    ] {
+        site.write("out/manifest.jsonl", text);
+        let ran = rebuild(&site).exits(2);
+        let object = ran.object();
+        let message = object["message"].as_str().unwrap();
+        for said in [why, "out/manifest.jsonl", "nothing was written"] {
+            assert!(message.contains(said), "{said:?} is missing: {message}");
+        }
+        assert!(!site.path("new.db").exists());
+    }
+    for (from, why) in [("no-such.jsonl", "there is no such file"), ("out", "cannot be read")] {
+        let ran = site.run(&["journal", "rebuild", "--from", from, NEW[0], NEW[1]]).exits(2);
+        assert!(ran.stderr.contains(why) && ran.stderr.contains(from), "{ran:?}");
+    }
+    assert!(!site.path("new.db").exists());
+}
+
+#[test]
+fn lines_that_do_not_tell_which_row_they_are_of_are_told_and_the_others_are_taken_in() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).batch("rows.csv", &[]).exits(0);
+    change(&site, |line| match line["line"].as_u64() {
+        // As the first edition wrote it.
+        Some(2) => ["identity", "origin", "journal", "journal_id", "photo_hash"]
+            .iter()
+            .for_each(|name| drop(line.as_object_mut().unwrap().remove(*name))),
+        Some(3) => line["task_id"] = "two words".into(),
+        _ => {}
+    });
+    let ran = rebuild(&site).exits(2);
+    assert_eq!(counts(&ran), [3, 1, 0, 0, 2]);
+    for said in ["line 1 (task ", "`identity`", "line 2 (task two words)", "`task_id`"] {
+        assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+    }
+    // A task is one row's alone.
+    site.batch("rows.csv", &[]).exits(0);
+    let id = site.results()[2]["task_id"].clone();
+    change(&site, |line| line["task_id"] = id.clone());
+    let ran = rebuild(&site).exits(2);
+    assert_eq!(counts(&ran), [3, 0, 1, 0, 2]);
+    assert!(ran.stderr.contains("row 1 of the journal already"), "{ran:?}");
+}
+
+#[test]
+fn a_manifest_of_another_gateway_is_taken_in_as_that_gateways() {
+    let (other, site) = (Site::new(), Site::new());
+    other.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
+    let from = other.path("out/manifest.jsonl");
+    let line = ["journal", "rebuild", "--from", from.to_str().unwrap(), NEW[0], NEW[1]];
+    site.run(&line).exits(0);
+    site.rows("rows.csv", 2).batch("rows.csv", &NEW).exits(0);
+    assert_eq!((other.accepted_once(), site.accepted_once()), (2, 2));
+    let cost = objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout);
+    assert_eq!(cost.len(), 2, "each gateway's is apart: {cost:?}");
+}
+
+#[test]
+fn a_key_names_its_photo_in_the_rebuilt_journal_too() {
+    let site = Site::new();
+    let head = "template,image,key\n";
+    site.photo("cat.png", 1).write("rows.csv", format!("{head}glass_ball,cat.png,cat\n"));
+    site.batch("rows.csv", &[]).exits(0);
+    rebuild(&site).exits(0);
+    site.batch("rows.csv", &NEW).exits(0);
+    site.photo("cat.png", 2);
+    let ran = site.batch("rows.csv", &NEW).exits(2);
+    assert!(ran.stderr.contains("with another image"), "{ran:?}");
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn a_backup_replaces_nothing_and_says_why() {
+    let site = Site::new();
+    let journal = site.state.path().join("journal.db");
+    let none = site.run(&["journal", "backup", "copy.db"]).exits(2);
+    assert!(none.stderr.contains("there is no journal"), "{none:?}");
+    assert!(!journal.exists() && !site.path("copy.db").exists());
+    let named = site.run(&["journal", "backup", "copy.db", NEW[0], NEW[1]]).exits(2);
+    assert!(named.stderr.contains("new.db") && !site.path("new.db").exists(), "{named:?}");
+
+    site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
+    let own = journal.to_str().unwrap();
+    for (file, why) in [
+        (own, "a file of the journal itself"),
+        (&format!("{own}-wal"), "a file of the journal itself"),
+        ("rows.csv", "exists already"),
+        ("no/folder/copy.db", "No such file"),
+    ] {
+        let ran = site.run(&["journal", "backup", file, "--json"]).exits(2);
+        let message = ran.object()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(why) && message.contains(file), "{message}");
+    }
+    assert_eq!(objects(&site.run(&["tasks", "--json"]).exits(0).stdout).len(), 2);
+    assert_eq!(fs::read_to_string(site.path("rows.csv")).unwrap().lines().count(), 3);
+    let ran = site.run(&["journal", "backup", "copy.db", "--json"]).exits(0);
+    assert_eq!(
+        ran.object(),
+        json!({"schema": "effects.backup.v1", "journal": own, "file": "copy.db"})
+    );
+    // The copy is as good as the journal.
+    site.batch("rows.csv", &["--journal", "copy.db"]).exits(0);
+    assert_eq!(site.accepted_once(), 2);
+}
