@@ -231,7 +231,7 @@ impl JournalStore for SqliteJournal {
         earlier: Decimal,
     ) -> Result<bool, JournalError> {
         let (row, standing) = (row.clone(), standing.clone());
-        // Not synced by itself: whoever tells of it still has it, and the next flush makes sure.
+        // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
         self.counter.ask(Needs::Writing, move |desk| steps::import(desk, &row, &standing, earlier))
     }
 
@@ -328,6 +328,7 @@ impl JournalBuilder {
             database,
             file: whole.as_deref().and_then(file::FileNumber::of),
             path: whole,
+            kept_tasks: None,
             away: false,
             owner,
             spill: Arc::clone(&spill),

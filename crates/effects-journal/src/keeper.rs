@@ -150,6 +150,8 @@ pub(crate) struct Keeper {
     pub(crate) path: Option<PathBuf>,
     /// The file that was opened there; `None` where files have no number.
     pub(crate) file: Option<FileNumber>,
+    /// What was said of the tasks under way, once the file vanished.
+    pub(crate) kept_tasks: Option<String>,
     /// Whether the file is closed, to be opened with the next errand.
     pub(crate) away: bool,
     pub(crate) owner: Owner,
@@ -261,10 +263,10 @@ impl Keeper {
 
     /// Opens the file again, if it was closed.
     fn back(&mut self) -> Result<(), JournalError> {
-        if let Some(path) = self.path.as_deref().filter(|_| self.away) {
+        if let Some(path) = self.path.clone().filter(|_| self.away) {
             // One that vanished meanwhile would be made anew, and know of nothing.
             self.check_file()?;
-            self.database = file::open(path)?;
+            self.database = file::open(&path)?;
             (self.away, self.synced) = (false, false);
         }
         Ok(())
@@ -272,9 +274,37 @@ impl Keeper {
 
     /// Whether the database's file is still the one at its path: one that was deleted or replaced
     /// takes what is written, and no later run reads it.
-    fn check_file(&self) -> Result<(), JournalError> {
+    fn check_file(&mut self) -> Result<(), JournalError> {
         let Some(path) = &self.path else { return Ok(()) };
-        file::check(path, self.file.as_ref()).map_err(JournalError::Unwritable)
+        let Err(why) = file::check(path, self.file.as_ref()) else { return Ok(()) };
+        let kept = self.kept_tasks.take().unwrap_or_else(|| self.keep_tasks());
+        let why = format!("{why}{kept}");
+        self.kept_tasks = Some(kept);
+        Err(JournalError::Unwritable(why))
+    }
+
+    /// Keeps the ids of the tasks under way beside the database, which no later run reads; says so.
+    fn keep_tasks(&self) -> String {
+        if self.away {
+            // What was deleted while it was closed can be read no more.
+            return String::new();
+        }
+        let held = match self.desk(steps::held_tasks) {
+            Ok(held) if held.is_empty() => return String::new(),
+            Ok(held) => held,
+            Err(error) => {
+                let error = error.into_error(true);
+                return format!("; nor could the ids of the tasks under way be read ({error})");
+            }
+        };
+        let ids: Vec<&str> = held.iter().map(|spilled| spilled.task_id.as_str()).collect();
+        let (ids, path) = (ids.join(", "), self.spill.path().display());
+        match held.iter().try_for_each(|spilled| self.spill.add(spilled)) {
+            Ok(()) => format!("; the ids of the tasks under way ({ids}) are kept in {path}"),
+            Err(error) => format!(
+                "; nor could the ids of the tasks under way ({ids}) be kept in {path}: {error}"
+            ),
+        }
     }
 
     /// Writes a whole copy to a file that is not there yet.

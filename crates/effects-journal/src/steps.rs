@@ -207,7 +207,7 @@ pub(crate) fn import(
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     match standing {
         Standing::Intent { attempts } => {
-            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?
+            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
         Standing::Doubtful { attempts, trouble } => import_doubt(desk, &line, attempts, trouble)?,
         other => {
@@ -379,6 +379,24 @@ pub(crate) fn take_in(desk: &Desk<'_>, spilled: &Spilled) -> Result<bool, Fail> 
     // Where its row was given away meanwhile, it has one of its own.
     let _kept = create(desk, *owner, &claim, task_id, request_id.as_deref(), *at)?;
     Ok(true)
+}
+
+/// The tasks that this owner follows, as the spill file keeps them.
+pub(crate) fn held_tasks(desk: &Desk<'_>) -> Result<Vec<Spilled>, Fail> {
+    let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
+    let mut query = desk.database.prepare_cached(sql)?;
+    let held = query.query_map([desk.me.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let held: Vec<(u64, i64)> = held.collect::<Result<_, _>>()?;
+    let mut tasks = Vec::new();
+    for (number, claim) in held {
+        let record = rows::get(desk, RowNumber(number))?;
+        if let Standing::Created { task, submitted } = record.standing {
+            let (identity, owner) = (record.row.identity, desk.me.id);
+            let (task_id, request_id, at) = (task, None, submitted);
+            tasks.push(Spilled { identity, owner, claim, task_id, request_id, at });
+        }
+    }
+    Ok(tasks)
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.

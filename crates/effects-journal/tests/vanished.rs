@@ -69,6 +69,36 @@ fn an_end_that_the_deleted_file_takes_no_more_is_told_at_the_next_flush() {
     is_told(journal.flush(), "was deleted");
 }
 
+/// Its id was on the disk before, and is not any more.
+#[test]
+fn the_ids_of_tasks_under_way_are_kept_beside_the_deleted_file_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).unwrap();
+    let held = ["t1", "t2"].map(|task| {
+        let open = submit(&journal, &row(task));
+        Journal::write(&*open, &intent(0)).unwrap();
+        Journal::write(&*open, &created(task)).unwrap();
+        open
+    });
+    delete(&path);
+    for _ in 0..2 {
+        is_told(journal.flush(), "the ids of the tasks under way (t1, t2) are kept in");
+    }
+    let spilled = fs::read_to_string(path.with_file_name("journal.db-spill")).unwrap();
+    let spilled: Vec<&str> = spilled.lines().filter(|line| !line.is_empty()).collect();
+    assert!(spilled[0].contains("\"t1\"") && spilled[1].contains("\"t2\""), "{spilled:?}");
+    assert_eq!(spilled.len(), 2);
+    // Where there is no place beside it either, they are told all the same.
+    let journal = SqliteJournal::open(&path).unwrap();
+    drop(held);
+    let open = submit(&journal, &row("t3"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    Journal::write(&*open, &created("t3")).unwrap();
+    fs::remove_dir_all(folder.path()).unwrap();
+    is_told(journal.flush(), "nor could the ids of the tasks under way (t3) be kept");
+}
+
 #[test]
 fn a_file_that_was_deleted_while_it_was_closed_for_a_fork_is_not_made_anew() {
     let folder = tempfile::tempdir().unwrap();

@@ -22,6 +22,8 @@
 //!   gone, or says itself that the outcome is unknown; then a person alone can
 //!   [`resolve`](JournalStore::resolve) it.
 //! * A created row whose owner is gone can be taken over: following a task costs nothing.
+//! * A row that another journal knows is taken in as it stands there
+//!   ([`import`](JournalStore::import)), so that it is followed and not paid again.
 //! * A verdict is a fact about a task, whoever saw it.
 //! * No credentials are in it, and no query of a URL that could be a permission.
 

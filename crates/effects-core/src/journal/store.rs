@@ -59,7 +59,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
 
     /// Takes in a row as another journal knows it, so that it is followed here and not paid again;
     /// whether it was taken in. A row that this store knows stays as it is, unless it is released and
-    /// nobody has it in hand. An intent is taken in as doubtful: its owner is another store's. A
+    /// no run has it in hand. An intent is taken in as doubtful: its owner is another store's. A
     /// released row is not taken in, since there is nothing to know of it.
     ///
     /// `earlier` is what its tasks before the current one cost, in USD. Their ids are not known, so
