@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use effects_core::{
     Attempt, ErrorKind, Identity, Origin, PictureRecord, Row, ServiceCode, Size, Standing, TaskId,
@@ -106,8 +106,8 @@ impl EarlierLine {
         })
     }
 
-    /// The row, as far as the line tells of it, or what is missing: the field and its rule. Its
-    /// picture is wanted where it was, else in this folder.
+    /// The row, as far as the line tells of it, or what is missing: the field and its rule. The
+    /// manifest is in this folder.
     pub(crate) fn row(&self, folder: &Path) -> Result<Row, String> {
         let missing = |field: &str| {
             format!("it has no usable `{field}`: an earlier version of this program wrote the line")
@@ -125,8 +125,17 @@ impl EarlierLine {
             likeness: photo_hash.ok_or_else(|| missing("photo_hash"))?,
             key: self.key.clone(),
             tag: self.tag.clone(),
-            target: Some(self.paths.first().cloned().unwrap_or_else(|| folder.to_owned())),
+            target: Some(self.target(folder)),
         })
+    }
+
+    /// Where its picture is wanted: where it was, unless that is outside of the folder, which may have
+    /// been moved since.
+    fn target(&self, folder: &Path) -> PathBuf {
+        let is_within = |path: &&PathBuf| {
+            path.starts_with(folder) && !path.components().any(|part| part == Component::ParentDir)
+        };
+        self.paths.first().filter(is_within).map_or_else(|| folder.to_owned(), PathBuf::clone)
     }
 
     fn size(&self) -> Size {

@@ -29,7 +29,7 @@ fn the_same_line_with_another_journal_pays_for_nothing_again() {
 }
 
 #[test]
-fn a_row_that_may_be_paid_for_and_whose_task_nobody_knows_stops_another_journal() {
+fn a_row_of_unknown_outcome_stops_another_journal_before_anything_is_sent() {
     let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
     let site = Site::with(FaultPlan::none().with(lost));
     site.rows("rows.csv", 3).batch("rows.csv", &["--in-flight", "1"]).exits(8);

@@ -161,6 +161,22 @@ fn a_manifest_of_another_gateway_is_taken_in_as_that_gateways() {
 }
 
 #[test]
+fn a_picture_of_a_folder_that_was_moved_is_fetched_into_it_by_resume() {
+    let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
+    let site = Site::with(FaultPlan::none().with(broken));
+    site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(7);
+    fs::rename(site.path("out"), site.path("moved")).unwrap();
+    let line = ["journal", "rebuild", "--from", "moved/manifest.jsonl", NEW[0], NEW[1]];
+    site.run(&line).exits(0);
+    site.run(&["resume", "--poll", "0.05", NEW[0], NEW[1]]).exits(0);
+    let pictures = fs::read_dir(site.path("moved")).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "png")
+    });
+    assert_eq!((pictures.count(), site.path("out").exists()), (2, false));
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
 fn a_key_names_its_photo_in_the_rebuilt_journal_too() {
     let site = Site::new();
     let head = "template,image,key\n";
