@@ -122,6 +122,7 @@ pub(crate) fn in_file(path: &Path) -> Option<&Path> {
 
 /// Which file a path leads to: the device, and the file's number on it.
 #[derive(Debug, Eq, PartialEq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "elsewhere files have no number to be told by"))]
 pub(crate) struct FileNumber(u64, u64);
 
 impl FileNumber {
