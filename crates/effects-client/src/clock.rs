@@ -71,9 +71,9 @@ impl Stopper {
         self.0.submitting.store(submitting, Ordering::SeqCst);
     }
 
-    /// Why the batch holds its submissions back; `None` as long as the gateway answers them.
+    /// Why the batch holds its submissions back; `None` as long as they reach the gateway and it answers them.
     pub fn outage(&self) -> Option<Outage> {
-        *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.outage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes why submissions are held back. For clients.

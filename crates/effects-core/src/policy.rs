@@ -46,7 +46,8 @@ pub struct Policy {
     pub gateway: Option<BaseUrl>,
     /// How many submissions in a row may be of unknown outcome before a batch pauses for half a
     /// minute and then sends one as a probe; if its outcome is unknown too, the batch submits
-    /// nothing more. At least 1.
+    /// nothing more. As many in a row that could not leave this machine make it try one at a time.
+    /// At least 1.
     pub unknown_in_a_row: u32,
 }
 

@@ -151,9 +151,9 @@ impl Driver {
                 self.batch.detach(now);
             }
             let outage = self.batch.outage();
-            if outage != self.outage {
-                self.outage = outage;
-                self.stopper.set_outage(outage);
+            if outage != self.outage.as_ref() {
+                self.outage = outage.cloned();
+                self.stopper.set_outage(self.outage.clone());
             }
             if let Some(wished) = self.queue.wish() {
                 // The thread that draws ends only after the last job.

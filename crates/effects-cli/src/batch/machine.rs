@@ -149,9 +149,9 @@ struct Outages(Option<Outage>);
 impl Outages {
     /// The outage, if it is to be told.
     fn next(&mut self, now: Option<Outage>) -> Option<Outage> {
-        let kind = |outage: Outage| (discriminant(&outage.failure), outage.is_final);
-        let before = std::mem::replace(&mut self.0, now);
-        now.filter(|outage| before.map(kind) != Some(kind(*outage)))
+        let kind = |outage: &Outage| (discriminant(&outage.failure), outage.is_final);
+        let before = std::mem::replace(&mut self.0, now.clone());
+        now.filter(|outage| before.as_ref().map(kind) != Some(kind(outage)))
     }
 }
 

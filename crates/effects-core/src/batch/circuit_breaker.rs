@@ -2,8 +2,8 @@
 //!
 //! A submission of unknown outcome may be billed, and a person has to find out what became of it. So
 //! after a few in a row none leaves for a while; then one goes as a probe. If its outcome is unknown
-//! too, nothing more is submitted. A gateway that refuses every submission for now is probed as
-//! well, with pauses that grow, until a whole wait has passed.
+//! too, nothing more is submitted. A gateway that refuses every submission for now, or that none
+//! reaches, is probed as well, with pauses that grow, until a whole wait has passed.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::run::AttemptEnd;
 use crate::time::Time;
 
 /// Why a batch holds its submissions back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outage {
     /// What went wrong.
     pub failure: OutageFailure,
@@ -23,19 +23,26 @@ pub struct Outage {
 }
 
 /// What goes wrong with every submission.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum OutageFailure {
     /// The outcomes of so many in a row are unknown.
     Unknown(u32),
     /// The gateway has been refusing each for now, for this long.
     Throttled(Duration),
+    /// None leaves this machine: no connection, or a proxy that makes none.
+    NotSent {
+        /// For how long.
+        time: Duration,
+        /// Why the last one did not.
+        reason: String,
+    },
 }
 
 impl Outage {
     /// The kind of error that a submission held back for good ends with.
     pub fn kind(&self) -> ErrorKind {
         match self.failure {
-            OutageFailure::Unknown(_) => ErrorKind::Transport,
+            OutageFailure::Unknown(_) | OutageFailure::NotSent { .. } => ErrorKind::Transport,
             OutageFailure::Throttled(_) => ErrorKind::RateLimited,
         }
     }
@@ -44,7 +51,7 @@ impl Outage {
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pause = PAUSE.as_secs();
-        match (self.failure, self.is_final) {
+        match (&self.failure, self.is_final) {
             (OutageFailure::Unknown(count), false) => write!(
                 f,
                 "the outcomes of {count} submissions in a row are unknown: none leaves for {pause} s, \
@@ -64,6 +71,16 @@ impl fmt::Display for Outage {
                 "the gateway has refused every submission for now, for {} s: nothing more is submitted",
                 time.as_secs()
             ),
+            (OutageFailure::NotSent { reason, .. }, false) => write!(
+                f,
+                "no submission leaves this machine ({reason}): one at a time is tried, with pauses that \
+                 grow"
+            ),
+            (OutageFailure::NotSent { time, reason }, true) => write!(
+                f,
+                "no submission has left this machine for {} s ({reason}): nothing more is submitted",
+                time.as_secs()
+            ),
         }
     }
 }
@@ -71,11 +88,13 @@ impl fmt::Display for Outage {
 /// Decides whether a submission may leave, by what became of those before it.
 #[derive(Clone, Debug)]
 pub(super) struct CircuitBreaker {
-    /// Attempts of unknown outcome, and pauses for refusals, since the last answer that was neither.
+    /// Attempts of unknown outcome, attempts in a row that were not sent, and pauses for them or for
+    /// refusals, since the last answer for good.
     unknown: u32,
+    not_sent: u32,
     pauses: u32,
-    /// When the first of those refusals came.
-    refused_since: Time,
+    /// When the first of those pauses began.
+    paused_since: Time,
     /// No submission leaves before this time.
     until: Time,
     /// The attempt that is out, or was last, is a probe.
@@ -84,7 +103,7 @@ pub(super) struct CircuitBreaker {
 }
 
 /// Whether a submission may leave.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Permission {
     /// It may.
     Granted,
@@ -96,20 +115,28 @@ pub(super) enum Permission {
 
 impl CircuitBreaker {
     pub(super) fn new(now: Time) -> Self {
-        Self { unknown: 0, pauses: 0, refused_since: now, until: now, probing: false, outage: None }
+        Self {
+            unknown: 0,
+            not_sent: 0,
+            pauses: 0,
+            paused_since: now,
+            until: now,
+            probing: false,
+            outage: None,
+        }
     }
 
     /// What is wrong, if something is.
-    pub(super) fn outage(&self) -> Option<Outage> {
-        self.outage
+    pub(super) fn outage(&self) -> Option<&Outage> {
+        self.outage.as_ref()
     }
 
     /// Whether a submission may leave while `posting` others are out; the one that is let through
     /// while something is wrong is the probe.
     pub(super) fn pass(&mut self, posting: u32, now: Time) -> Permission {
-        match self.outage {
+        match &self.outage {
             None => Permission::Granted,
-            Some(outage) if outage.is_final => Permission::Never(outage),
+            Some(outage) if outage.is_final => Permission::Never(outage.clone()),
             Some(_) if now < self.until => Permission::Later(self.until),
             Some(_) if posting > 0 => Permission::Later(Time::MAX),
             Some(_) => {
@@ -121,26 +148,37 @@ impl CircuitBreaker {
 
     /// When a submission that waits may leave, if time alone keeps it.
     pub(super) fn until(&self, now: Time) -> Option<Time> {
-        let held = self.outage.is_some_and(|outage| !outage.is_final) && now < self.until;
+        let held = self.outage.as_ref().is_some_and(|outage| !outage.is_final) && now < self.until;
         held.then_some(self.until)
     }
 
     /// An attempt to submit ended so; attempts count in the order of their ends.
     pub(super) fn note(&mut self, end: AttemptEnd, policy: &Policy, now: Time) {
-        if self.outage.is_some_and(|outage| outage.is_final) {
+        if self.outage.as_ref().is_some_and(|outage| outage.is_final) {
             return;
         }
+        let most = policy.unknown_in_a_row.max(1);
         match end {
             AttemptEnd::Answered => *self = Self::new(now),
-            // It says nothing of the gateway.
-            AttemptEnd::NotSent => {}
-            AttemptEnd::Unknown => self.note_unknown(policy.unknown_in_a_row.max(1), now),
-            AttemptEnd::RefusedForNow => self.note_refused(policy.wait_timeout, now),
+            AttemptEnd::NotTried => {}
+            AttemptEnd::Unknown => self.note_unknown(most, now),
+            AttemptEnd::RefusedForNow => {
+                (self.unknown, self.not_sent) = (0, 0);
+                self.pause(OutageFailure::Throttled, policy.wait_timeout, now);
+            }
+            // A single one says nothing of the gateway.
+            AttemptEnd::NotSent { reason } => {
+                self.not_sent = self.not_sent.saturating_add(1);
+                if self.not_sent >= most {
+                    let failure = |time| OutageFailure::NotSent { time, reason };
+                    self.pause(failure, policy.wait_timeout, now);
+                }
+            }
         }
     }
 
     fn note_unknown(&mut self, most: u32, now: Time) {
-        self.pauses = 0;
+        (self.pauses, self.not_sent) = (0, 0);
         self.unknown = self.unknown.saturating_add(1);
         let failed_probe = std::mem::take(&mut self.probing) && self.unknown > most;
         if failed_probe || self.unknown >= most {
@@ -152,26 +190,30 @@ impl CircuitBreaker {
         }
     }
 
-    fn note_refused(&mut self, wait: Duration, now: Time) {
-        self.unknown = 0;
+    /// Lets one at a time leave, after a pause; none at all once this has lasted for a whole wait.
+    fn pause(
+        &mut self,
+        failure: impl FnOnce(Duration) -> OutageFailure,
+        wait: Duration,
+        now: Time,
+    ) {
         if self.pauses == 0 {
-            self.refused_since = now;
+            self.paused_since = now;
         }
-        let time = now.since(self.refused_since);
-        // The answers to attempts that had left before the pause tell nothing new.
+        let time = now.since(self.paused_since);
+        // The ends of attempts that had begun before the pause tell nothing new.
         if self.pauses == 0 || self.probing {
             self.pauses = self.pauses.saturating_add(1);
             let pause = FIRST_PAUSE.saturating_mul(1 << (self.pauses - 1).min(16));
             self.until = now + pause.min(LONGEST_PAUSE);
         }
         self.probing = false;
-        let failure = OutageFailure::Throttled(time);
-        self.outage = Some(Outage { failure, is_final: time >= wait });
+        self.outage = Some(Outage { failure: failure(time), is_final: time >= wait });
     }
 }
 
 /// How long nothing leaves after too many unknown outcomes in a row.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long nothing leaves after a refusal for now, the first time and at most.
+/// How long nothing leaves after a refusal for now, or where nothing can: the first time and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

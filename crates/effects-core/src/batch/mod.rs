@@ -324,8 +324,8 @@ impl Batch {
         self.kinds.pacer()
     }
 
-    /// Why it holds submissions back; `None` as long as the gateway answers them.
-    pub fn outage(&self) -> Option<Outage> {
+    /// Why it holds submissions back; `None` as long as they reach the gateway and it answers them.
+    pub fn outage(&self) -> Option<&Outage> {
         self.breaker.outage()
     }
 

@@ -103,7 +103,7 @@ impl Batch {
                 Some(index) => index,
                 None => match self.breaker.pass(self.posting, self.now) {
                     Permission::Later(_) => return None,
-                    Permission::Never(outage) => return self.refuse_all(outage),
+                    Permission::Never(outage) => return self.refuse_all(&outage),
                     Permission::Granted => match next(&mut self.turns.retries, &self.slots) {
                         Some(again) => again,
                         None => match self.admit()? {
@@ -122,7 +122,7 @@ impl Batch {
 
     /// Ends the next run that waits to submit and never will. One with an attempt of unknown outcome
     /// ends as such, at its next step.
-    fn refuse_all(&mut self, outage: Outage) -> Option<BatchStep> {
+    fn refuse_all(&mut self, outage: &Outage) -> Option<BatchStep> {
         loop {
             let waiting = next(&mut self.turns.retries, &self.slots);
             let index = waiting.or_else(|| next(&mut self.turns.fresh, &self.slots))?;

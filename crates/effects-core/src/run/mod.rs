@@ -317,8 +317,13 @@ impl Run {
             State::Waiting(_) | State::Taken => AttemptEnd::Answered,
             State::Done(done) => match &done.outcome {
                 Outcome::Unknown(_) => AttemptEnd::Unknown,
+                // No budget, or no leave to send.
+                Outcome::Refused(refused) if refused.attempts == 0 => AttemptEnd::NotTried,
+                Outcome::Refused(refused) if refused.kind == ErrorKind::BudgetExceeded => {
+                    AttemptEnd::NotTried
+                }
                 Outcome::Refused(refused) => AttemptEnd::of_refusal(&refused.trouble),
-                Outcome::Detached(detached) if detached.task_id.is_none() => AttemptEnd::NotSent,
+                Outcome::Detached(detached) if detached.task_id.is_none() => AttemptEnd::NotTried,
                 _ => AttemptEnd::Answered,
             },
         }
@@ -337,14 +342,16 @@ impl Run {
 }
 
 /// How an attempt to submit ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum AttemptEnd {
     /// The gateway answered for good: with a task, or that there will be none.
     Answered,
     /// The gateway refused it for now.
     RefusedForNow,
-    /// It never left.
-    NotSent,
+    /// It was not to leave: there is no budget for it, or the caller stopped it.
+    NotTried,
+    /// It could not leave this machine.
+    NotSent { reason: String },
     /// It may have made a task.
     Unknown,
 }
@@ -353,7 +360,7 @@ impl AttemptEnd {
     /// The end of an attempt that made no task.
     fn of_refusal(trouble: &Trouble) -> Self {
         match trouble {
-            Trouble::NotSent { .. } => Self::NotSent,
+            Trouble::NotSent { reason } => Self::NotSent { reason: reason.clone() },
             trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
             _ => Self::Answered,
         }

@@ -84,7 +84,7 @@ impl Submitting {
             Phase::Intend
             | Phase::Ready { .. }
             | Phase::Out { .. }
-            | Phase::Unaffordable { .. } => AttemptEnd::NotSent,
+            | Phase::Unaffordable { .. } => AttemptEnd::NotTried,
         }
     }
 

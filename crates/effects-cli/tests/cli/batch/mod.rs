@@ -1,6 +1,8 @@
 //! Batches and their journal, against the emulator.
 
 mod costs;
+#[cfg(unix)]
+mod counted;
 mod folder_manifest;
 mod journal;
 mod journals;

@@ -42,7 +42,7 @@ fn after_three_unknown_in_a_row_none_leaves_for_half_a_minute_and_then_one_does(
     let start = world.now();
     world.until(start + seconds(5));
     let outage = world.batch.outage().unwrap();
-    assert_eq!((outage.failure, outage.is_final), (OutageFailure::Unknown(3), false));
+    assert_eq!((&outage.failure, outage.is_final), (&OutageFailure::Unknown(3), false));
     assert_eq!(world.service.submissions(), 3);
     world.finish();
     assert_eq!((world.count(unknown), world.count(completed)), (3, 6));
@@ -151,4 +151,33 @@ fn runs_that_were_begun_at_once_are_not_held_back() {
     world.finish();
     assert_eq!((world.count(unknown), world.count(completed)), (6, 3));
     assert!(world.now().since(now) < seconds(30));
+}
+
+#[test]
+fn submissions_that_cannot_leave_are_tried_one_at_a_time_until_one_does() {
+    let mut world = world(60, vec![Fate::NotSent; 8]);
+    world.until(world.now() + seconds(10));
+    let outage = world.batch.outage().unwrap();
+    assert!(matches!(outage.failure, OutageFailure::NotSent { .. }) && !outage.is_final);
+    assert!(outage.to_string().starts_with("no submission leaves this machine ("), "{outage}");
+    world.finish();
+    assert_eq!((world.count(completed), world.batch.outage()), (60, None));
+    let gaps = gaps(&world.submissions());
+    for (gap, least) in gaps[2..].iter().zip([1, 2, 4, 8, 16]) {
+        assert!(*gap >= least, "{gaps:?}");
+    }
+}
+
+#[test]
+fn a_gateway_that_none_reaches_for_a_whole_wait_ends_the_batch_and_not_each_row() {
+    let mut world = World::new(60, Widths::default(), Life::of_polls(0));
+    world.service.on_submit(vec![Fate::NotSent; 9_999]);
+    let start = world.now();
+    world.finish();
+    assert_eq!((refused_as(&world, ErrorKind::Transport), world.count(unknown)), (60, 0));
+    let took = world.now().since(start);
+    assert!(took >= seconds(600) && took < seconds(700), "{took:?}");
+    assert!(world.submissions().len() < 40, "{}", world.submissions().len());
+    let outage = world.batch.outage().unwrap();
+    assert!(matches!(outage.failure, OutageFailure::NotSent { .. }) && outage.is_final);
 }
