@@ -1,5 +1,6 @@
 //! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::live::Live;
 use super::names::SHEET;
 use super::placement;
 use super::report::{Report, Status};
-use super::results::Results;
+use super::results::{Asked, Results};
 use super::rows::{Checker, Unread};
 use super::sheet;
 use super::tally::Tally;
@@ -134,6 +135,13 @@ impl<'a> Books<'a> {
         let (mut checker, mut unread) = (Checker::new(self.batch.common), Unread::default());
         let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
         let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
+        let mut earlier = HashMap::new();
+        if left > 0 {
+            match self.results.earlier_identities() {
+                Ok(identities) => earlier = identities,
+                Err(error) => whole = Err(error.into()),
+            }
+        }
         while left > 0 {
             let Some(line) = lines.next() else { break };
             let (mut told, identity) = match checker.check(line?) {
@@ -148,7 +156,9 @@ impl<'a> Books<'a> {
             }
             left -= 1;
             let untold = course.untold(told.index);
-            told.identity = untold.or(identity);
+            // Photos are not read any more: what they were when an earlier run read them will do.
+            let before = || earlier.get(&Asked::of(&told)).copied();
+            told.identity = untold.or(identity).or_else(before);
             let record = match known(course, told.identity) {
                 Ok(record) => record,
                 Err(error) => {

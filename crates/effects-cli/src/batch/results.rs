@@ -123,6 +123,28 @@ impl Results {
         self.rows.get(index).is_some_and(Option::is_some)
     }
 
+    /// By what the journal knew the rows that the file tells of, by what they ask for: this tells
+    /// which row it is without its photo being read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(crate) fn earlier_identities(&self) -> Result<HashMap<Asked, Identity>, Error> {
+        let fail = |error: io::Error| {
+            let (path, kind) = (self.target.display(), ErrorKind::Download);
+            Error::new(kind, format!("{path} cannot be read: {error}"))
+        };
+        let (mut identities, mut before) = (HashMap::new(), HashMap::new());
+        for text in earlier_lines(&self.target).map_err(fail)? {
+            let Some(line) = text.map_err(fail)?.line else { continue };
+            if line.origin.as_ref() == Some(&self.origin) && line.status != Status::Invalid {
+                let asked = Asked::of(&line.told()).counted(&mut before);
+                identities.extend(line.identity().map(|identity| (asked, identity)));
+            }
+        }
+        Ok(identities)
+    }
+
     /// Puts the manifest in its place, whole: the lines of this run, completed by what the journal
     /// knows, and then those of other rows that were there.
     ///
