@@ -1,14 +1,16 @@
 """What the package costs beside other clients: ``python python/bench/bench.py``.
 
-It prints four tables of ratios, each measured side by side in one run:
+It prints tables of ratios, each measured side by side in one run:
 
 - CPU time for one run (a create and three looks at ``poll=0.0001``), best of five interleaved rounds;
+- the same through each face of the package, sixteen runs at once, before the server that is written for
+  speed and before an ordinary one (``ordinary_server.py``, on aiohttp), beside a loop on aiohttp;
 - resident bytes for each of ten thousand tasks under way;
 - the time an import adds to a bare Python;
 - with ``--wheel FILE``, the size of the wheel and of its parts.
 
-It needs the package, ``requirements.txt`` beside it, and ``rustc`` for the server, which is a process
-of its own, so that none of its work is in the figures. ``--only`` chooses tables, ``--rounds`` and
+It needs the package, ``requirements.txt`` beside it, and ``rustc`` for the fast server. Each server is a
+process of its own, so that none of its work is in the figures. ``--only`` chooses tables, ``--rounds`` and
 ``--runs`` how long it takes.
 """
 
@@ -19,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import contenders
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONTENDERS = HERE / "contenders.py"
@@ -38,6 +42,10 @@ CPU_GOALS = [
     ("effects", "requests", 1 / 10),
     ("effects", "seaart-sdk", 1 / 10),
 ]
+FACE_RUNS = 2000
+# Of each face to `run` of its client, and of each async face to aiohttp.
+FACE_GOAL = 1.15
+ORDINARY_GOAL = 1 / 2.5
 MEMORY = ["aiohttp", "effects-async", "effects-as-completed"]
 MEMORY_GOALS = [("effects-async", "aiohttp", 1 / 4), ("effects-as-completed", "aiohttp", 1 / 8)]
 IMPORTS = ["spark_effects", "httpx", "aiohttp", "requests"]
@@ -47,7 +55,7 @@ TASKS = 10_000
 
 def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    tables = ["cpu", "memory", "import"]
+    tables = ["cpu", "faces", "memory", "import"]
     options.add_argument("--only", nargs="+", choices=tables, default=tables, help="the tables to make")
     options.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
     options.add_argument("--runs", type=float, default=1.0, help="a factor for the runs of a round")
@@ -58,6 +66,10 @@ def main():
         server = built_server(folder)
         if "cpu" in chosen.only:
             cpu_table(server, chosen.rounds, chosen.runs)
+        if "faces" in chosen.only:
+            fast, ordinary = [server, "3"], [sys.executable, HERE / "ordinary_server.py", "3"]
+            for name, command in [("a server written for speed", fast), ("an ordinary server", ordinary)]:
+                faces_table(name, command, chosen.rounds, chosen.runs)
         if "memory" in chosen.only:
             memory_table(server, chosen.tasks)
         if "import" in chosen.only:
@@ -74,10 +86,10 @@ def built_server(folder):
 
 
 class Server:
-    """The server, in a process of its own, for the length of a ``with`` block."""
+    """A server, in a process of its own, for the length of a ``with`` block."""
 
-    def __init__(self, program, looks):
-        self.process = subprocess.Popen([program, str(looks)], stdout=subprocess.PIPE, text=True)
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.base_url = self.process.stdout.readline().strip()
 
     def __enter__(self):
@@ -100,7 +112,7 @@ def measured(what, name, server, count):
 
 def cpu_table(program, rounds, factor):
     figures = {name: [] for name in CPU}
-    with Server(program, looks=3) as server:
+    with Server([program, "3"]) as server:
         for _ in range(rounds):
             for name, runs in CPU.items():
                 figures[name].append(measured("cpu", name, server, max(int(runs * factor), 50)))
@@ -112,13 +124,34 @@ def cpu_table(program, rounds, factor):
     ratios(best, CPU_GOALS)
 
 
+def faces_table(what, command, rounds, factor):
+    runs = max(int(FACE_RUNS * factor), 100)
+    figures = {name: [] for name in [*contenders.FACES, "aiohttp"]}
+    with Server(command) as server:
+        for _ in range(rounds):
+            for name in figures:
+                figures[name].append(measured("cpu", name, server, runs))
+    best = {name: min(values) for name, values in figures.items()}
+    print(f"\nCPU time for one run through each face, best of {rounds} interleaved rounds, {what}\n")
+    print("| face | µs a run | to `run` | to aiohttp | |\n|---|---:|---:|---:|---|")
+    for name, figure in best.items():
+        client = name.partition(" ")[0]
+        to_run = figure / best.get(f"{client} run", figure)
+        is_reached = to_run <= FACE_GOAL
+        if client == "async":
+            is_reached = is_reached and figure / best["aiohttp"] <= ORDINARY_GOAL
+        verdict = "" if name == "aiohttp" else "reached" if is_reached else "missed"
+        print(f"| {name} | {figure:,.0f} | {to_run:.2f} | 1/{best['aiohttp'] / figure:.1f} | {verdict} |")
+    print(f"\ngoals: at most {FACE_GOAL} of `run`, async at most 1/{1 / ORDINARY_GOAL:.1f} of aiohttp")
+
+
 def memory_table(program, tasks):
     """From a client that has done nothing yet, and beyond a first task: what a client needs once, its
     code that runs for the first time and its connections, is in the former only."""
     figures = {"memory": {}, "memory-more": {}}
     for what, best in figures.items():
         for name in MEMORY:
-            with Server(program, looks=2**62) as server:
+            with Server([program, str(2**62)]) as server:
                 best[name] = measured(what, name, server, tasks)
     print(f"\nResident bytes for each of {tasks:,} tasks under way\n")
     print("| client | bytes a task | beyond a first |\n|---|---:|---:|")

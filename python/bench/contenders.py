@@ -1,7 +1,8 @@
 """The same work by different clients, each measured in a process of its own.
 
 ``python contenders.py cpu NAME BASE_URL RUNS`` prints the CPU time of this process for one run, which
-is a create and three looks, in microseconds. ``python contenders.py memory NAME BASE_URL TASKS`` prints
+is a create and three looks, in microseconds. ``cpu`` takes a face of this package too, by a name of
+``FACES``, with ``IN_FLIGHT_OF_FACES`` runs at once. ``python contenders.py memory NAME BASE_URL TASKS`` prints
 the resident bytes that each of so many tasks takes while all of them are under way, what a client needs
 once included; ``memory-more`` those of each beyond a first one.
 
@@ -16,6 +17,7 @@ import os
 import resource
 import socket
 import sys
+import threading
 import time
 import urllib.parse
 
@@ -30,6 +32,7 @@ HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
 PATH = "/model/v1/generation"
 POLL = 0.0001
 IN_FLIGHT = 50
+IN_FLIGHT_OF_FACES = 16
 # Long enough for all of them to be created within one wait.
 SLOW_POLL = 20.0
 
@@ -40,15 +43,15 @@ WIDE = {"submissions": 100, "polls_per_second": 1000}
 # -- asynchronous: so many runs at once on one event loop
 
 
-async def spread(runs, one):
-    """Makes so many runs of `one`, IN_FLIGHT at a time."""
+async def spread(runs, one, in_flight=IN_FLIGHT):
+    """Makes so many runs of `one`, so many at a time."""
     numbers = iter(range(runs))
 
     async def worker():
         for _ in numbers:
             await one()
 
-    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
 
 
 async def effects_async(base, poll):
@@ -173,6 +176,103 @@ ASYNCHRONOUS = {"effects-async": effects_async, "aiohttp": aiohttp_client, "http
 BLOCKING = {"effects": effects_blocking, "requests": requests_client, "seaart-sdk": seaart_sdk}
 
 
+# -- the faces of this package: the same runs through each, at the same number in flight
+
+
+def async_face(style):
+    """A function that makes so many runs through one face of the async client."""
+
+    async def make(base):
+        from spark_effects import AsyncClient
+
+        client = AsyncClient(base_url=base, api_key=KEY, poll=POLL)
+
+        async def by_run():
+            return (await client.run(TEMPLATE, PHOTO, fetch=False)).url
+
+        async def by_wait():
+            task = await client.submit(TEMPLATE, PHOTO)
+            return (await client.wait(task, fetch=False)).url
+
+        async def by_events():
+            async for event in client.events(TEMPLATE, PHOTO, fetch=False):
+                last = event
+            return last
+
+        def jobs(runs):
+            return ((TEMPLATE, PHOTO) for _ in range(runs))
+
+        options = {"in_flight": IN_FLIGHT_OF_FACES, "fetch": False, **WIDE}
+
+        async def every(runs):
+            if style == "as_completed":
+                async for _ in client.as_completed(jobs(runs), **options):
+                    pass
+            elif style == "map":
+                async for _ in client.map(jobs(runs), **options):
+                    pass
+            else:
+                one = {"run": by_run, "submit+wait": by_wait, "events": by_events}[style]
+                await spread(runs, one, IN_FLIGHT_OF_FACES)
+
+        return every
+
+    return make
+
+
+def blocking_face(style):
+    """A function that makes so many runs through one face of the blocking client: on threads, where
+    a call is one run."""
+
+    def make(base):
+        from spark_effects import Client
+
+        client = Client(base_url=base, api_key=KEY, poll=POLL)
+
+        def by_run():
+            return client.run(TEMPLATE, PHOTO, fetch=False).url
+
+        def by_wait():
+            return client.wait(client.submit(TEMPLATE, PHOTO), fetch=False).url
+
+        def by_events():
+            for _ in client.events(TEMPLATE, PHOTO, fetch=False):
+                pass
+
+        def jobs(runs):
+            return ((TEMPLATE, PHOTO) for _ in range(runs))
+
+        options = {"in_flight": IN_FLIGHT_OF_FACES, "fetch": False, **WIDE}
+
+        def every(runs):
+            if style == "as_completed":
+                return sum(1 for _ in client.as_completed(jobs(runs), **options))
+            if style == "map":
+                return sum(1 for _ in client.map(jobs(runs), **options))
+            one = {"run": by_run, "submit+wait": by_wait, "events": by_events}[style]
+            numbers = iter(range(runs))
+
+            def worker():
+                for _ in numbers:
+                    one()
+
+            threads = [threading.Thread(target=worker) for _ in range(IN_FLIGHT_OF_FACES)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        return every
+
+    return make
+
+
+STYLES = ["run", "submit+wait", "events", "as_completed", "map"]
+ASYNC_FACES = {f"async {style}": async_face(style) for style in STYLES}
+BLOCKING_FACES = {f"blocking {style}": blocking_face(style) for style in STYLES}
+FACES = [*ASYNC_FACES, *BLOCKING_FACES]
+
+
 # -- measuring
 
 
@@ -201,8 +301,26 @@ def cpu(name, base, runs):
             one()
         return cpu_seconds() - before
 
+    async def asynchronous_face(make):
+        every = await make(base)
+        await every(max(runs // 10, IN_FLIGHT_OF_FACES))
+        before = cpu_seconds()
+        await every(runs)
+        return cpu_seconds() - before
+
+    def face(make):
+        every = make(base)
+        every(max(runs // 10, IN_FLIGHT_OF_FACES))
+        before = cpu_seconds()
+        every(runs)
+        return cpu_seconds() - before
+
     if name in ASYNCHRONOUS:
         spent = asyncio.run(asynchronous(ASYNCHRONOUS[name]))
+    elif name in ASYNC_FACES:
+        spent = asyncio.run(asynchronous_face(ASYNC_FACES[name]))
+    elif name in BLOCKING_FACES:
+        spent = face(BLOCKING_FACES[name])
     else:
         spent = blocking(BLOCKING[name])
     return spent / runs * 1e6
