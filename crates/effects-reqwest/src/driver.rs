@@ -34,7 +34,7 @@ pub(crate) trait Crowd: Send + 'static {
     /// A run is over.
     fn end(&mut self, known: Self::Known, result: Result<Effect, Error>, client: &Client);
     /// Called before every step.
-    fn before_step(&mut self) {}
+    fn before_step(&mut self, _batch: &Batch) {}
 }
 
 /// What comes back to the driver. Thousands may come at once, so each is small.
@@ -115,7 +115,7 @@ impl<C: Crowd> Driver<C> {
             while let Ok(arrival) = self.arrivals.try_recv() {
                 self.take(arrival);
             }
-            self.crowd.before_step();
+            self.crowd.before_step(&self.driving.batch);
             let now = self.driving.now();
             match self.driving.batch.step(now) {
                 BatchStep::Record(run, entry) => self.write(run, entry),

@@ -4,13 +4,14 @@
 //! photo to upload, a file to read) holds up no poll; and only as far as ends are read: neither a
 //! long list of jobs nor a slow reader of ends takes memory.
 
+use std::mem::{Discriminant, discriminant};
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use effects_client::{Backlog, Begin, Ended, Queue, draw, too_late};
-use effects_core::{AsyncClock, Batch, Effect, Error, Widths};
+use effects_client::{Backlog, Begin, Ended, Queue, draw, telemetry, too_late};
+use effects_core::{AsyncClock, Batch, Effect, Error, Outage, OutageFailure, Widths};
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -39,7 +40,7 @@ impl RunMany {
         let (wish, wishes) = mpsc::channel();
         let queue = Queue::default();
         let backlog = queue.backlog().clone();
-        let drawn = Drawn { tell, wish, queue, detached: false };
+        let drawn = Drawn { tell, wish, queue, detached: false, outage: None };
         let now = client.shared().clock.now();
         let batch = Batch::new(client.shared_policy(), widths, now);
         let (driver, words) = Driver::new(client, batch, drawn);
@@ -105,6 +106,8 @@ struct Drawn {
     wish: mpsc::Sender<u32>,
     queue: Queue,
     detached: bool,
+    /// Why submissions are held back, as it was last seen, and whether for good.
+    outage: Option<(Discriminant<OutageFailure>, bool)>,
 }
 
 impl Drawn {
@@ -116,6 +119,17 @@ impl Drawn {
         }
         if let Err((index, error)) = driving.begin(*job, index, Begin::InTurn) {
             self.tell(index, Err(error));
+        }
+    }
+
+    /// Warns of an outage once, however often its count changes.
+    fn warn_of(&mut self, outage: Option<&Outage>) {
+        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
+        let before = std::mem::replace(&mut self.outage, kind);
+        if let Some(outage) = outage
+            && before != kind
+        {
+            telemetry::warn(&outage.to_string());
         }
     }
 
@@ -146,7 +160,8 @@ impl Crowd for Drawn {
         self.queue.make_room(room);
     }
 
-    fn before_step(&mut self) {
+    fn before_step(&mut self, batch: &Batch) {
+        self.warn_of(batch.outage());
         if let Some(wish) = self.queue.wish() {
             // The thread that draws ends only after the last job.
             let _ = self.wish.send(wish);
