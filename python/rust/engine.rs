@@ -142,7 +142,7 @@ impl Engine {
         let funds = match purse {
             // The journal may know what one costs.
             Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
-            Some(purse) => match purse.lend(limit, price)? {
+            Some(purse) => match purse.lend(limit, price, None)? {
                 Some(lent) => Funds::Lent(lent),
                 None => Funds::Later(purse, limit, price),
             },

@@ -371,7 +371,7 @@ impl Funds {
             Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
             Self::Lent(lent) => lent,
             Self::Later(purse, most, price) => loop {
-                if let Some(lent) = purse.lend(most, price.or(known))? {
+                if let Some(lent) = purse.lend(most, price, known)? {
                     break lent;
                 }
                 purse.find_price(client).await?;

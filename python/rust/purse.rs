@@ -173,7 +173,7 @@ impl Purse {
     }
 
     /// Sets everything that is left aside for many jobs, or `most` of it; `price` is what one costs at
-    /// most, as far as is known from elsewhere. `None` where a task that runs has to tell it first:
+    /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has to tell it first:
     /// [`find_price`](Self::find_price), and try again.
     pub fn lend(
         self: &Arc<Self>,
@@ -184,7 +184,8 @@ impl Purse {
         if state.unreadable && price.is_none() {
             return Err(state.cost_unreadable());
         }
-        state.price = state.price.max(price);
+        known: Option<Decimal>,
+        state.price = state.price.max(price.or(known));
         match state.price {
             None if state.doubtful > 0 => return Err(state.unknown()),
             None if !state.tasks.is_empty() => return Ok(None),
@@ -194,9 +195,12 @@ impl Purse {
         let amount = most.map_or(left, |most| most.min(left));
         state.lent += amount;
         drop(state);
-        Ok(Some(Lent::of(self, amount)))
+        Ok(Some(Lent::of(self, amount, price)))
     }
 
+        // Too little for one more is nothing: the first job would find its price out by paying it.
+        let is_enough = state.price.is_none_or(|price| price <= amount);
+        let amount = if is_enough { amount } else { Decimal::ZERO };
     /// Waits until a task that runs has told what one costs, or none is left that could.
     pub async fn find_price(&self, client: &Client) -> Result<(), Error> {
         while let Some(task) = self.teller() {

@@ -135,11 +135,13 @@ impl AsyncJournal for Tap {
 pub struct Lent {
     purse: Arc<Purse>,
     amount: Decimal,
+    /// What one costs at most by the caller's word: what the service does not say is counted as that.
+    price: Option<Decimal>,
 }
 
 impl Lent {
-    pub(crate) fn of(purse: &Arc<Purse>, amount: Decimal) -> Self {
-        Self { purse: Arc::clone(purse), amount }
+    pub(crate) fn of(purse: &Arc<Purse>, amount: Decimal, price: Option<Decimal>) -> Self {
+        Self { purse: Arc::clone(purse), amount, price }
     }
 
     /// What is held.
@@ -147,9 +149,9 @@ impl Lent {
         self.amount
     }
 
-    /// What one costs at most, if that is known.
+    /// What one costs at most, if the caller said it. What was seen of others is not these jobs' price.
     pub fn price(&self) -> Option<Decimal> {
-        self.purse.price()
+        self.price
     }
 
     /// A job ended; `submitted`, if it was one to pay for.
@@ -165,8 +167,10 @@ impl Lent {
             return;
         }
         let unknown = matches!(result, Err(error) if error.kind() == ErrorKind::OutcomeUnknown);
-        let mut amount = self.amount;
+        let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
+        let (mut amount, is_priced) = (self.amount, self.price.is_some());
         self.purse.change(|money| {
+            money.unreadable |= unreadable && !is_priced;
             let price = money.price.unwrap_or_default();
             let part = match (cost(result, money.price), task) {
                 (Some(cost), _) => {

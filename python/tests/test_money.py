@@ -1,6 +1,8 @@
 """What a client may spend: settled by whoever sees the end of a task, and once."""
 
 import asyncio
+import http.server
+import json
 import pickle
 import threading
 import time
@@ -323,3 +325,106 @@ def test_a_fork_has_what_is_left_and_counts_for_itself(emulator):
     assert [is_broke(client), is_broke(client)] == [False, True]
     assert task.wait()
     assert in_a_fork(lambda: is_broke(client))
+
+
+class Bills(http.server.BaseHTTPRequestHandler):
+    """A gateway whose tasks are completed at once, and whose bills say what `usage` says."""
+
+    usage = {}
+    made = 0
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        kind = type(self)
+        kind.made += 1
+        self.answer(f"task-{kind.made}", "pending")
+
+    def do_GET(self):
+        self.answer(self.path.rsplit("/", 1)[1], "completed")
+
+    def answer(self, task, status):
+        pictures = [{"content": [{"url": f"http://{self.headers['Host']}/out.png"}]}]
+        usage = {"usage": self.usage} if self.usage is not None else {}
+        body = json.dumps({"id": task, "status": status, "output": pictures, **usage}).encode()
+        if status == "pending":
+            body = json.dumps({"id": task, "status": status}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def bills():
+    Bills.made = 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bills) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+UNREADABLE = [None, {}, {"cost": None}, {"cost": ""}, {"cost": "0.02 USD"}, {"cost": "-0.02"}, {"cost": 7e28}]
+
+
+@pytest.mark.parametrize("usage", UNREADABLE)
+@pytest.mark.parametrize("end", ["run", "wait", "status", "map"])
+def test_after_a_task_whose_cost_cannot_be_read_a_client_s_budget_refuses_the_rest(bills, usage, end):
+    Bills.usage = usage
+    client = spark_effects.Client(api_key="a-key-of-a-test", base_url=bills, poll=0.005, budget="0.05")
+    if end == "run":
+        effect = client.run("glass_ball", URL, fetch=False)
+        assert effect.usage.cost is None
+    elif end == "map":
+        ends = list(client.map(jobs(8), fetch=False, **QUICK))
+        assert [result.ok for result in ends].count(True) == 1
+        refused = [result.error for result in ends if not result.ok]
+        assert all(isinstance(error, spark_effects.BudgetExceeded) for error in refused)
+    else:
+        task = client.submit("glass_ball", URL)
+        task.status() if end == "status" else task.wait(fetch=False)
+    assert Bills.made == 1
+    with pytest.raises(spark_effects.BudgetExceeded, match="price=") as caught:
+        client.run("glass_ball", URL)
+    assert "did not say what a completed task cost" in str(caught.value)
+    with pytest.raises(spark_effects.BudgetExceeded):
+        client.submit("glass_ball", URL)
+    assert Bills.made == 1
+    # With a price the caller keeps the budget.
+    assert [result.ok for result in client.map(jobs(3), price="0.02", fetch=False, **QUICK)].count(True) == 2
+
+
+@pytest.mark.parametrize("usage", UNREADABLE)
+def test_an_async_client_s_budget_refuses_the_rest_as_well(bills, usage):
+    Bills.usage = usage
+    client = spark_effects.AsyncClient(api_key="a-key-of-a-test", base_url=bills, poll=0.005, budget="0.05")
+
+    async def main():
+        runs = (client.run("glass_ball", URL, fetch=False) for _ in range(8))
+        return await asyncio.gather(*runs, return_exceptions=True)
+
+    ends = asyncio.run(main())
+    refused = [end for end in ends if isinstance(end, spark_effects.BudgetExceeded)]
+    assert (len(refused), Bills.made) == (7, 1)
+
+
+def test_a_price_that_was_seen_does_not_stand_for_a_cost_that_cannot_be_read(bills):
+    Bills.usage = {"cost": "0.02"}
+    client = spark_effects.Client(api_key="a-key-of-a-test", base_url=bills, poll=0.005, budget="1.00")
+    client.run("glass_ball", URL, fetch=False)
+    Bills.usage = {}
+    ends = list(client.map(jobs(8), fetch=False, **QUICK))
+    assert ([result.ok for result in ends].count(True), Bills.made) == (1, 2)
+    assert all(isinstance(result.error, spark_effects.BudgetExceeded) for result in ends if not result.ok)
+    assert is_broke(client)
+    assert Bills.made == 2
+
+
+def test_too_little_for_one_more_picture_buys_none(emulator):
+    client = primed(emulator, "0.02")
+    assert not any(result.ok for result in client.map(jobs(2), **QUICK))
+    assert is_broke(client)
+    assert emulator.counts["accepted"] == 1
