@@ -7,6 +7,8 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::warnings;
+
 /// Does it without the interpreter's lock. A signal ends the waiting and not the work.
 pub fn aside<T, F>(py: Python<'_>, work: F) -> PyResult<T>
 where
@@ -26,8 +28,8 @@ where
         .ok_or_else(|| PyRuntimeError::new_err("a thread of the package panicked: see stderr"))
 }
 
-/// Waits without the interpreter's lock for what another thread tells next, and answers signals on the
-/// way; `None` where nothing comes any more. The receiver comes back with it.
+/// Waits without the interpreter's lock for what another thread tells next, and answers signals and
+/// logs warnings on the way; `None` where nothing comes any more. The receiver comes back with it.
 pub fn received<T: Send>(
     py: Python<'_>,
     mut told: Receiver<T>,
@@ -40,7 +42,10 @@ pub fn received<T: Send>(
         });
         match received {
             Ok(received) => return Ok((told, Some(received))),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Timeout) => {
+                warnings::log(py);
+                py.check_signals()?;
+            }
             Err(RecvTimeoutError::Disconnected) => return Ok((told, None)),
         }
     }

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use effects_client::{Found, Job, Ledger, OpenRow, Work};
 use effects_core::{
-    AsyncJournal, BaseUrl, EffectRequest, Error, ErrorKind, Occurrences, Row, Template,
+    AsyncJournal, BaseUrl, Cause, Detached, EffectRequest, Error, ErrorKind, Occurrences, Row,
+    Template,
 };
 use effects_reqwest::Client;
 use pyo3::prelude::*;
@@ -27,7 +28,6 @@ use crate::journal;
 use crate::many::{Open, RowEnd, Shared, attend, made, no_task};
 use crate::note::Note;
 use crate::operation::given_up;
-use crate::operation_warnings::{Warnings, telling};
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
 
@@ -211,8 +211,7 @@ impl Drawer {
                 self.runtime.spawn(async move {
                     let begun = Instant::now();
                     let result = attend(&client, &ledger, &row).await;
-                    let made = made(&client, result, fetch, template, begun);
-                    end(&tell, given, telling(Some(Warnings::Rows(tell.clone())), made).await);
+                    end(&tell, given, made(&client, result, fetch, template, begun).await);
                 });
                 Ok(None)
             }
@@ -305,10 +304,23 @@ impl Iterator for Jobs {
 }
 
 impl Jobs {
-    /// Waits for a row's upload, and notes what is known of its job from here on; `None` where the upload
-    /// failed, and that is told.
+    /// Waits for room and for a row's upload, and notes what is known of its job from here on; `None`
+    /// where it was stopped or the upload failed, and that is told.
     fn begin(&mut self, drawn: Drawn) -> Option<Job<Journal>> {
         let Drawn { given, work, known, template, begun } = drawn;
+        // The permit comes back when the row's result is taken. Where all of it was stopped, it begins no
+        // more.
+        let Ok(permit) = self.runtime.block_on(self.shared.begins.acquire()) else {
+            let task_id = match &work {
+                Ready::Now(job) => job.work.task_id().cloned(),
+                Ready::After(_) => None,
+            };
+            let stopped = Error::from(Cause::Detached(Detached { task_id }));
+            let base = &self.shared.base;
+            let stopped = stopped.with_resume_line(|task| base.resume_line(task));
+            end(&self.tell, given, Err(stopped));
+            return None;
+        };
         let job = match work {
             Ready::Now(job) => *job,
             Ready::After(mut upload) => {
@@ -330,10 +342,14 @@ impl Jobs {
         let base = Arc::clone(&self.shared.base);
         let note = match &job.work {
             Work::Submit(_) => Note::new(base),
-            Work::Watch { task, .. } => Note::about(base, task.clone()),
+            // One that was given as a task: the caller has its id.
+            Work::Watch { task, .. } if known.is_none() => Note::silent(base, task.clone()),
+            Work::Watch { task, .. } => Note::about(base, task.clone(), Arc::default()),
         };
         let journal = note.journal(job.journal);
         let submitted = matches!(job.work, Work::Submit(_));
+        permit.forget();
+        self.shared.begin(given.row, &note);
         let Given { row, job: object } = given;
         let open = Open { row, job: object, note, known, submitted, template, begun };
         self.shared.open().insert(self.begun, open);

@@ -10,6 +10,7 @@ use pyo3::types::PyIterator;
 
 use crate::aside::aside;
 use crate::handle::{Handle, now, time};
+use crate::journal::{Slot, TaskRows};
 use crate::many::{Funds, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
@@ -18,7 +19,7 @@ use crate::purse::Purse;
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
-use crate::value::{Submitted, Value, fetch_picture, task_id, warn};
+use crate::value::{Submitted, Value, fetch_picture, task_id};
 use crate::watch::Events;
 use crate::{failure, journal, runtime, warnings};
 
@@ -114,10 +115,27 @@ impl Engine {
     fn single(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Single> {
         let client = self.client_with(py, policy)?;
         let order = wish.check().map_err(|error| failure::exception(py, &error))?;
-        let slot = self.setup.journal.as_deref().map(|path| journal::slot(py, path));
+        let slot = self.slot(py);
         let origin = self.base.origin().clone();
         let (note, purse) = (Note::new(Arc::clone(&self.base)), self.purse(py));
         Ok(Single { client, order, note, slot, origin, purse })
+    }
+
+    /// Where the client's journal is, if it has one.
+    fn slot(&self, py: Python<'_>) -> Option<Arc<Slot>> {
+        self.setup.journal.as_deref().map(|path| journal::slot(py, path))
+    }
+
+    /// A task to be followed, with what is told of its end.
+    fn followed(
+        &self,
+        py: Python<'_>,
+        handle: &Handle,
+        policy: &NativePolicy,
+    ) -> PyResult<Followed> {
+        let client = self.client_with(py, policy)?;
+        let rows = self.slot(py).map(|slot| TaskRows::new(slot, self.base.origin().clone()));
+        Ok(Followed { task: handle.at(&client), client, purse: self.purse(py), rows })
     }
 
     /// The batch that runs under this policy join.
@@ -133,7 +151,6 @@ impl Engine {
         plain: &PlainMany,
         policy: &NativePolicy,
     ) -> Result<Plan, Error> {
-        let client = self.client(py)?.with_policy(policy.0.clone());
         let path = plain.journal.clone().or_else(|| self.setup.journal.clone());
         let slot = path.map(|path| journal::slot(py, &path));
         let price = plain.price.as_deref().map(money).transpose()?;
@@ -148,10 +165,12 @@ impl Engine {
             },
             None => Funds::Own(limit, price),
         };
+        let policy = Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.0).clone() };
+        let client = self.client(py)?.with_policy(policy);
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
-        Ok(Plan { client, base, widths, funds, slot, fetch, ordered })
+        Ok(Plan { client, base, widths, ahead: plain.ahead, funds, slot, fetch, ordered })
     }
 
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
@@ -249,9 +268,12 @@ impl Engine {
             let client = single.client.clone();
             let Ready { request, journal, stakes } = single.ready().await?;
             let result = client.with_journal(journal).submit(request).await;
-            // A task just submitted has not told its cost, and no verdict: it is let go of.
+            // A task that is not over when it is made has told neither its cost nor its end: it is let
+            // go of.
             let end = match &result {
-                Ok(handle) => Err(Error::new(ErrorKind::WaitTimeout, "").about(handle.id())),
+                Ok(handle) => handle.known_end().unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::WaitTimeout, "").about(handle.id()))
+                }),
                 Err(error) => Err(error.clone()),
             };
             let settled = stakes.settle(&end);
@@ -288,7 +310,7 @@ impl Engine {
         if let Some(submitted) = submitted {
             handle = handle.submitted_at(submitted);
         }
-        Ok(Handle::of_this_process(handle, template, submitted))
+        Ok(Handle::of_this_process(handle, template, submitted).named())
     }
 
     /// One look at a task.
@@ -298,15 +320,20 @@ impl Engine {
         handle: &Handle,
         policy: &NativePolicy,
     ) -> PyResult<Operation> {
-        let task = handle.at(&self.client_with(py, policy)?);
-        let note = Note::about(Arc::clone(&self.base), task.id().clone());
-        let purse = self.purse(py);
+        let Followed { client, task, purse, rows } = self.followed(py, handle, policy)?;
+        let note = Note::silent(Arc::clone(&self.base), task.id().clone());
         Ok(Operation::new(Some(note), async move {
-            let task = task.status().await?;
-            if let Some(purse) = purse {
-                purse.looked(&task);
+            let look = task.status().await?;
+            if let Some(outcome) = look.outcome(task.id(), Some(client.base_url())) {
+                let end = outcome.into_result();
+                if let Some(purse) = purse {
+                    purse.saw(task.id(), &end);
+                }
+                if let Some(rows) = rows {
+                    rows.settle(task.id(), &end).await;
+                }
             }
-            Ok(Value::Task(Box::new(task)))
+            Ok(Value::Task(Box::new(look)))
         }))
     }
 
@@ -318,22 +345,18 @@ impl Engine {
         policy: &NativePolicy,
         fetch: bool,
     ) -> PyResult<Operation> {
-        let client = self.client_with(py, policy)?;
+        let followed = self.followed(py, handle, policy)?;
         let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
-        let (task, purse) = (handle.at(&client), self.purse(py));
-        let note = Note::about(Arc::clone(&self.base), task.id().clone());
+        let note = handle.note(&self.base);
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
-        let errand = Errand::Follow(Box::new(Followed { client, task, purse }));
+        let errand = Errand::Follow(Box::new(followed));
         Ok(Operation::joining(Launch { errand, note, template, batch, fetch }))
     }
 
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
-        let client = self.client_with(py, policy)?;
-        let task = handle.at(&client);
-        let note = Note::about(Arc::clone(&self.base), task.id().clone());
-        let (purse, template) = (self.purse(py), handle.template.clone());
-        Ok(Events::new(task.events(), client, purse, template, note))
+        let followed = self.followed(py, handle, policy)?;
+        Ok(Events::new(followed, handle.template.clone(), handle.note(&self.base)))
     }
 
     /// Downloads a picture, into a file if a path is given.
@@ -346,10 +369,12 @@ impl Engine {
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
-        let note = Note::about(Arc::clone(&self.base), picture.task_id.clone());
+        let note = Note::silent(Arc::clone(&self.base), picture.task_id.clone());
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
-                Some(path) => Value::Path(client.download_with(&picture, path, warn).await?),
+                Some(path) => {
+                    Value::Path(client.download_with(&picture, path, warnings::tell).await?)
+                }
                 None => Value::Bytes(fetch_picture(&client, &picture).await?),
             })
         }))
@@ -377,6 +402,8 @@ impl Engine {
 struct PlainMany {
     rows: Py<PyIterator>,
     widths: (u32, u32, f64),
+    ahead: u32,
+    unknown_in_a_row: u32,
     budget: Option<String>,
     price: Option<String>,
     journal: Option<PathBuf>,

@@ -1,10 +1,13 @@
 //! A task by its id, as Python holds it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_core::Time;
+use effects_core::{BaseUrl, Time};
 use effects_reqwest::{Client, TaskHandle};
 use pyo3::prelude::*;
+
+use crate::note::Note;
 
 /// A task by its id, which remembers its end once somebody saw it.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -13,6 +16,8 @@ pub struct Handle {
     handle: Mutex<(u32, TaskHandle)>,
     pub template: Option<String>,
     submitted: Option<Time>,
+    /// Its id was logged for a caller who stopped waiting for it.
+    logged: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -21,7 +26,20 @@ impl Handle {
         template: Option<String>,
         submitted: Option<Time>,
     ) -> Self {
-        Self { handle: Mutex::new((std::process::id(), handle)), template, submitted }
+        let handle = Mutex::new((std::process::id(), handle));
+        Self { handle, template, submitted, logged: Arc::default() }
+    }
+
+    /// The same, of a task that the caller gave the id of: it needs no logging.
+    pub fn named(self) -> Self {
+        self.logged.store(true, Ordering::SeqCst);
+        self
+    }
+
+    /// What is known of it, for a run that follows it.
+    pub fn note(&self, base: &Arc<BaseUrl>) -> Arc<Note> {
+        let held = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        Note::about(Arc::clone(base), held.1.id().clone(), Arc::clone(&self.logged))
     }
 
     /// The task, looked at by this client.

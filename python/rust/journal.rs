@@ -8,8 +8,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::{Ledger, OpenRow};
-use effects_core::{Error, ErrorKind, JournalError, JournalStore, Record, RowDraft, Standing};
+use effects_client::{Found, Ledger, OpenRow, telemetry};
+use effects_core::{
+    Cause, Effect, Error, ErrorKind, JournalError, JournalStore, Origin, Record, RowDraft,
+    Standing, TaskId,
+};
 use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
@@ -83,6 +86,63 @@ impl Slot {
         let opened = Arc::new(opened.map_err(|error| failed(&error))?);
         *journal = Arc::downgrade(&opened);
         Ok(Ledger::new(opened))
+    }
+}
+
+/// The rows of a client's journal, known by their tasks: how the client saw a task end is recorded in
+/// its row, which the submission or another process has left open.
+#[derive(Clone, Debug)]
+pub struct TaskRows {
+    slot: Arc<Slot>,
+    origin: Origin,
+}
+
+impl TaskRows {
+    pub fn new(slot: Arc<Slot>, origin: Origin) -> Self {
+        Self { slot, origin }
+    }
+
+    /// The ledger over the journal, as [`Slot::open`] gives it.
+    pub async fn ledger(&self) -> Result<Ledger, Error> {
+        self.slot.open().await
+    }
+
+    /// The gateway whose tasks these are.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Records how a task ended, if `end` is its end and the journal has it without one. What goes
+    /// wrong is a warning: the end is worth more than its record, and any later look records it.
+    pub async fn settle(&self, task: &TaskId, end: &Result<Effect, Error>) {
+        let over = match end {
+            Ok(_) => true,
+            Err(error) => matches!(error.cause(), Cause::Failed(_)),
+        };
+        // Nothing is known of any task where there is no journal yet.
+        if !over || !self.slot.path.exists() {
+            return;
+        }
+        if let Err(error) = self.record(task.clone(), end.clone()).await {
+            warn_unrecorded(task, &error);
+        }
+    }
+
+    async fn record(&self, task: TaskId, end: Result<Effect, Error>) -> Result<(), Error> {
+        let ledger = self.ledger().await?;
+        // Never closed.
+        let _turn = self.slot.turns.acquire().await;
+        let origin = self.origin.clone();
+        let recorded = tokio::task::spawn_blocking(move || {
+            // Held elsewhere, it is settled there: that run sees the same end.
+            if let Some(Found::Watch(open)) = ledger.follow(&origin, &task)? {
+                open.settle(&end)?;
+                ledger.store().flush()?;
+            }
+            Ok(())
+        });
+        let given_up = |_| Err(JournalError::Unwritable("it was given up".to_owned()));
+        recorded.await.unwrap_or_else(given_up).map_err(|error| failed(&error))
     }
 }
 
@@ -176,6 +236,12 @@ pub fn failed(error: &JournalError) -> Error {
         _ => ErrorKind::Journal,
     };
     Error::new(kind, error.to_string())
+}
+
+/// Warns that the journal did not take the end of a task. The caller has the end, and any later look
+/// records it.
+pub fn warn_unrecorded(task: &TaskId, error: &Error) {
+    telemetry::warn(&format!("the journal did not take the end of task {task}: {error}"));
 }
 
 /// What a doubtful row is to whoever wants its picture.

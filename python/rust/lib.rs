@@ -25,7 +25,6 @@ mod mailbox;
 mod many;
 mod note;
 mod operation;
-mod operation_warnings;
 mod photo;
 mod policy;
 mod purse;
@@ -69,6 +68,8 @@ mod _native {
     use super::operation::Operation;
     #[pymodule_export]
     use super::policy::NativePolicy;
+    #[pymodule_export]
+    use super::warnings::warn;
     #[pymodule_export]
     use super::watch::Events;
 

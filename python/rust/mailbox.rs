@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use effects_core::Error;
 use pyo3::prelude::*;
 
-use crate::failure;
 use crate::value::Value;
-use crate::{operation_warnings, warnings};
+use crate::{failure, runtime, warnings};
 
 /// The box of one event loop.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -23,14 +22,8 @@ pub struct Mailbox {
     reader: UnixStream,
 }
 
-/// What arrives.
-#[derive(Debug)]
-enum Arrived {
-    /// A result, and the future that waits for it.
-    Result(Py<PyAny>, Result<Value, Error>),
-    /// To be logged.
-    Warning(String),
-}
+/// A result, and the future that waits for it.
+type Arrived = (Py<PyAny>, Result<Value, Error>);
 
 /// The side of the runtime's thread.
 #[derive(Debug)]
@@ -42,35 +35,36 @@ pub struct Shared {
 impl Shared {
     /// Puts a result into the box, with the future that waits for it.
     pub fn put(&self, future: Py<PyAny>, result: Result<Value, Error>) {
-        self.arrive(Arrived::Result(future, result));
-    }
-
-    /// Puts a warning into the box.
-    pub fn warn(&self, text: String) {
-        self.arrive(Arrived::Warning(text));
-    }
-
-    fn arrive(&self, what: Arrived) {
         let was_empty = {
             let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-            arrived.push(what);
+            arrived.push((future, result));
             arrived.len() == 1
         };
         if was_empty {
-            // A full pipe has bytes enough to wake the loop; a closed one has no loop to wake.
-            let _ = (&self.writer).write(&[1]);
+            self.wake();
         }
+    }
+
+    /// Wakes the loop.
+    pub fn wake(&self) {
+        // A full pipe has bytes enough to wake the loop; a closed one has no loop to wake.
+        let _ = (&self.writer).write(&[1]);
     }
 }
 
 #[pymethods]
 impl Mailbox {
     #[new]
-    fn new() -> PyResult<Self> {
+    fn new(py: Python<'_>) -> PyResult<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         let shared = Arc::new(Shared { arrived: Mutex::default(), writer });
+        // The runtime, whose warnings wake the loop, is there from here on.
+        runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
+        if let Some(warnings) = runtime::warnings(py) {
+            warnings.wake(&shared);
+        }
         Ok(Self { shared, reader })
     }
 
@@ -98,17 +92,8 @@ impl Mailbox {
         };
         warnings::log(py);
         let mut letters = Vec::with_capacity(arrived.len());
-        for arrived in arrived {
-            let (future, result) = match arrived {
-                Arrived::Result(future, result) => (future.into_bound(py), result),
-                Arrived::Warning(text) => {
-                    // A handler that raises must not keep the results from their futures.
-                    if let Err(error) = operation_warnings::log(py, &text) {
-                        error.write_unraisable(py, None);
-                    }
-                    continue;
-                }
-            };
+        for (future, result) in arrived {
+            let future = future.into_bound(py);
             letters.push(match result.map(|value| value.into_python(py)) {
                 Ok(Ok(value)) => (future, Some(value), None),
                 Ok(Err(error)) => {

@@ -1,7 +1,8 @@
 //! Many rows at once: drawn from a Python iterator as room comes, ended in any order.
 //!
-//! A permit for each row that is drawn and not yet taken bounds memory, however slow whoever takes
-//! them is.
+//! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
+//! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid
+//! ahead of the reader.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use effects_client::{Ending, Found, Ledger, OpenRow};
 use effects_core::{
-    BaseUrl, Effect, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Row, SpendBy,
-    TaskId, Template, Widths, printable,
+    BaseUrl, Effect, Error, ErrorKind, MemoryStore, Occurrences, Origin, Row, SpendBy, TaskId,
+    Template, Widths, printable,
 };
 use effects_reqwest::{Client, RunMany};
 use futures_util::future::{Either, select};
@@ -26,13 +27,13 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::drawer::{Drawer, Journal};
-use crate::journal::{self, Slot};
+use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
-use crate::operation_warnings::{Warnings, telling};
 use crate::purse::Purse;
 use crate::stake::Lent;
-use crate::value::{Made, Value, warn};
+use crate::value::{Made, Value, task_id};
+use crate::{failure, warnings};
 
 /// What many rows have in common.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Plan {
     pub client: Client,
     pub base: Arc<BaseUrl>,
     pub widths: Widths,
+    /// Results that may wait for their reader beside the tasks in flight.
+    pub ahead: u32,
     pub funds: Funds,
     pub slot: Option<Arc<Slot>>,
     pub fetch: bool,
@@ -63,8 +66,6 @@ pub enum Funds {
 pub enum RowEnd {
     /// Its number, what Python gave for it, and its effect or what went wrong.
     Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
-    /// Something odd, to be logged; no row ends with it.
-    Warning(String),
     /// The iterator raised: no more rows come.
     Broken(PyErr),
     /// All of it could not be begun, or the journal not be written to its end.
@@ -92,11 +93,18 @@ struct Ends {
 pub struct Shared {
     pub base: Arc<BaseUrl>,
     journal: Option<PathBuf>,
+    /// One for each row that may be drawn before others are taken.
     pub permits: Semaphore,
+    /// One for each job that may begin before others are taken.
+    pub begins: Semaphore,
     pub stopped: AtomicBool,
+    /// No caller takes a result any more.
+    abandoned: AtomicBool,
     stop: Notify,
     /// Rows in the batch, by the numbers of their jobs.
     open: Mutex<HashMap<usize, Open>>,
+    /// What is known of the jobs whose results were not taken, by the numbers of their rows.
+    untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
 }
 
 /// A row in the batch.
@@ -116,14 +124,18 @@ impl Many {
     /// Begins; rows are drawn from `rows`, which gives plain dicts.
     pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
         let (tell, arrivals) = unbounded_channel();
-        let room = plan.widths.tasks as usize + SPARE;
+        let (tasks, ahead) = (plan.widths.tasks as usize, plan.ahead as usize);
+        let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared {
             base: plan.base.clone(),
             journal: plan.slot.as_ref().map(|slot| slot.path().to_owned()),
-            permits: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
+            permits: permits(tasks.saturating_add(ahead.max(SPARE))),
+            begins: permits(tasks.saturating_add(ahead)),
             stopped: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             stop: Notify::new(),
             open: Mutex::default(),
+            untaken: Mutex::default(),
         });
         let uploads = plan.widths.submissions.max(1) as usize;
         let drawer = Drawer {
@@ -161,12 +173,7 @@ impl Many {
         }
         let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
         Ok(Operation::new(None, async move {
-            let end = loop {
-                match ends.lock().await.next().await {
-                    Some(RowEnd::Warning(text)) => warn(Event::Warning { message: text }),
-                    end => break end,
-                }
-            };
+            let end = ends.lock().await.next().await;
             if matches!(end, Some(RowEnd::Ended(..))) {
                 shared.permits.add_permits(1);
             }
@@ -177,6 +184,25 @@ impl Many {
         }))
     }
 
+    /// The caller has the result of this row: there is room for another job.
+    fn taken(&self, row: usize) {
+        if self.shared.untaken().remove(&row).is_some() {
+            self.shared.begins.add_permits(1);
+        }
+    }
+
+    /// Results that were taken and then lost to the caller: the ids of their tasks are logged.
+    fn lost(&self, py: Python<'_>, tasks: Vec<String>) -> PyResult<()> {
+        for task in tasks {
+            let task = task_id(&task).map_err(|error| failure::exception(py, &error))?;
+            let note = Note::about(Arc::clone(&self.shared.base), task, Arc::default());
+            if let Some(text) = note.unlogged() {
+                warnings::warn(py, &text);
+            }
+        }
+        Ok(())
+    }
+
     /// Stops the watching. What was not submitted is not; what is under way goes on.
     fn stop(&self) {
         if !self.is_elsewhere() {
@@ -184,13 +210,16 @@ impl Many {
         }
     }
 
-    /// What whoever stops waiting should know. From here on, ids that come are told on stderr.
-    fn hint(&self) -> Option<String> {
+    /// Stops the watching for good: no result is taken any more. The ids of the tasks whose results are
+    /// lost to their caller are logged, now or as they come. Returns what the caller should know.
+    fn leave(&self, py: Python<'_>) -> Option<String> {
         if self.is_elsewhere() {
             return None;
         }
-        // Before the hint: an id that came in between would be told by neither.
         self.shared.abandon();
+        if let Some(text) = self.shared.unlogged() {
+            warnings::warn(py, &text);
+        }
         Some(self.shared.hint())
     }
 }
@@ -201,14 +230,14 @@ impl std::fmt::Debug for Many {
     }
 }
 
-/// Nobody takes the ends any more.
+/// No caller takes the ends any more.
 impl Drop for Many {
     fn drop(&mut self) {
         if self.is_elsewhere() {
             // A parent's is let go of without being told.
             std::mem::forget((Arc::clone(&self.shared), Arc::clone(&self.ends)));
         } else {
-            self.shared.stop();
+            self.shared.abandon();
         }
     }
 }
@@ -246,38 +275,65 @@ impl Shared {
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.permits.close();
+        self.begins.close();
         self.stop.notify_one();
-        self.abandon();
     }
 
-    /// Nobody waits any more.
+    /// Stops, and no caller waits any more.
     fn abandon(&self) {
-        for open in self.open().values() {
-            open.note.abandon();
+        self.stop();
+        self.abandoned.store(true, Ordering::SeqCst);
+        for note in self.untaken().values() {
+            note.abandon();
         }
     }
 
     fn hint(&self) -> String {
-        let open = self.open();
-        let mut hints: Vec<String> = open.values().filter_map(|open| open.note.goes_on()).collect();
-        drop(open);
-        hints.sort_unstable();
+        let hints: Vec<String> =
+            self.untaken().values().filter_map(|note| note.goes_on()).collect();
         let more = hints.len().saturating_sub(MOST_HINTS);
-        hints.truncate(MOST_HINTS);
+        let mut hints: Vec<String> = hints.into_iter().take(MOST_HINTS).collect();
         if more > 0 {
             hints.push(format!("and {more} more"));
         }
         if hints.is_empty() {
             hints.push("nothing that was submitted is still running".to_owned());
         }
-        if let Some(journal) = &self.journal {
-            let path = journal.display();
-            let hint = format!(
-                "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
-            );
-            hints.push(printable(&hint).into_owned());
-        }
+        hints.extend(self.journal_hint());
         hints.join("\n")
+    }
+
+    /// What to log of the tasks whose results no caller takes: each of them, since nothing else may have
+    /// their ids.
+    fn unlogged(&self) -> Option<String> {
+        let mut texts: Vec<String> =
+            self.untaken().values().filter_map(|note| note.unlogged()).collect();
+        if texts.is_empty() {
+            return None;
+        }
+        texts.extend(self.journal_hint());
+        Some(texts.join("\n"))
+    }
+
+    fn journal_hint(&self) -> Option<String> {
+        let path = self.journal.as_ref()?.display();
+        let hint = format!(
+            "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
+        );
+        Some(printable(&hint).into_owned())
+    }
+
+    /// A job begins: what is known of it, until its result is taken.
+    pub fn begin(&self, row: usize, note: &Arc<Note>) {
+        self.untaken().insert(row, Arc::clone(note));
+        // All before it were abandoned already.
+        if self.abandoned.load(Ordering::SeqCst) {
+            note.abandon();
+        }
+    }
+
+    fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Note>>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
@@ -293,12 +349,13 @@ async fn finish_all(
     tell: UnboundedSender<RowEnd>,
 ) {
     let Plan { client, base, widths, funds, slot, fetch, .. } = plan;
+    let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
-        let (ledger, known) = match slot {
-            Some(slot) => opened(&slot, base.origin().clone()).await?,
+        let (ledger, known) = match &rows {
+            Some(rows) => opened(rows).await?,
             None => (None, None),
         };
-        let (lent, budget) = funds.ready(&client, known).await?;
+        let (lent, budget) = funds.ready(&client, rows.as_ref(), known).await?;
         let Some((limit, price)) = budget else { return Ok((ledger, None, lent)) };
         let with_budget = move |ledger: Ledger| {
             ledger.with_budget(limit, price).map_err(|error| journal::failed(&error))
@@ -336,13 +393,16 @@ async fn finish_all(
             lent.settle(open.submitted, &ended.result);
         }
         let (client, tell) = (client.clone(), tell.clone());
-        let ledger = ledger.clone();
+        let (ledger, rows) = (ledger.clone(), rows.clone());
         finishing.spawn(async move {
+            if let (Some(rows), None, Some(task)) = (&rows, &open.known, open.note.task()) {
+                // A task that was given as one: the journal may have its row all the same.
+                rows.settle(&task, &ended.result).await;
+            }
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
-            let made = made(&client, result, fetch, open.template, open.begun);
-            let end = telling(Some(Warnings::Rows(tell.clone())), made).await;
-            // Nobody takes it any more, but the journal has it.
-            let _ = tell.send(RowEnd::Ended(open.row, open.job, end));
+            let made = made(&client, result, fetch, open.template, open.begun).await;
+            // A reader who has left takes it no more; its id is logged.
+            let _ = tell.send(RowEnd::Ended(open.row, open.job, made));
         });
         while finishing.len() >= MOST_DOWNLOADS {
             finishing.join_next().await;
@@ -365,6 +425,7 @@ impl Funds {
     async fn ready(
         self,
         client: &Client,
+        rows: Option<&TaskRows>,
         known: Option<Decimal>,
     ) -> Result<(Option<Lent>, Option<(Decimal, Option<Decimal>)>), Error> {
         let lent = match self {
@@ -374,7 +435,7 @@ impl Funds {
                 if let Some(lent) = purse.lend(most, price, known)? {
                     break lent;
                 }
-                purse.find_price(client).await?;
+                purse.find_price(client, rows).await?;
             },
         };
         let budget = (lent.amount(), lent.price());
@@ -408,8 +469,15 @@ async fn settled(
     match known.settle(&result) {
         Ok(Ending::Told) => result,
         Ok(Ending::Taken) => attend(client, ledger, row).await,
-        // An effect that was paid for is worth more than the word that it was.
-        Err(error) => result.and(Err(journal::failed(&error))),
+        Err(error) => {
+            let error = journal::failed(&error);
+            if let Ok(effect) = &result {
+                // An effect that was paid for is worth more than the word that it was.
+                journal::warn_unrecorded(&effect.task_id, &error);
+                return result;
+            }
+            Err(error)
+        }
     }
 }
 
@@ -473,9 +541,9 @@ pub fn no_task() -> Error {
 }
 
 /// The ledger of a journal, and what it says that a picture costs at this origin.
-async fn opened(slot: &Slot, origin: Origin) -> Result<(Option<Ledger>, Option<Decimal>), Error> {
-    let ledger = slot.open().await?;
-    let asked = ledger.clone();
+async fn opened(rows: &TaskRows) -> Result<(Option<Ledger>, Option<Decimal>), Error> {
+    let ledger = rows.ledger().await?;
+    let (asked, origin) = (ledger.clone(), rows.origin().clone());
     let known = tokio::task::spawn_blocking(move || highest(&asked, &origin)).await;
     let given_up = |_| Err(Error::new(ErrorKind::Journal, "its costs were not read"));
     Ok((Some(ledger), known.unwrap_or_else(given_up)?))
@@ -488,11 +556,11 @@ fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
     Ok(spends.into_iter().filter_map(|spend| spend.highest).max())
 }
 
-/// Rows drawn beyond those in flight, so that one that is slow to come holds up no other.
+/// Rows drawn beyond those in flight at least, so that one that is slow to come holds up no other.
 const SPARE: usize = 64;
 /// Pictures fetched at once.
 const MOST_DOWNLOADS: usize = 32;
-/// Tasks named to whoever stops waiting.
+/// Tasks named in the note of an exception.
 const MOST_HINTS: usize = 20;
 /// Between two looks at a row in other hands.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);

@@ -1,6 +1,5 @@
-//! What is known of a submission while it is on its way, for whoever stops waiting for it.
+//! What is known of a run's submission and task ([`Note`]), for the caller who stops waiting for it.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use effects_core::{
 };
 use pyo3::prelude::*;
 
+use crate::warnings;
+
 /// Submissions of this process whose answers are still to come.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
@@ -19,8 +20,10 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 pub struct Note {
     base: Arc<BaseUrl>,
     known: Mutex<Known>,
-    /// Nobody waits any more: the task's id is told on stderr when it comes.
+    /// No caller waits any more: the task's id is logged when it comes.
     abandoned: AtomicBool,
+    /// The task's id was logged: once is enough for every run that follows the same handle.
+    logged: Arc<AtomicBool>,
 }
 
 /// Thousands are kept while their tasks run, so what is short-lived lies apart.
@@ -39,22 +42,50 @@ struct Posting {
 
 impl Note {
     pub fn new(base: Arc<BaseUrl>) -> Arc<Self> {
-        Arc::new(Self { base, known: Mutex::default(), abandoned: AtomicBool::new(false) })
+        Self::with(base, None, Arc::default())
     }
 
-    /// About a task that is there already.
-    pub fn about(base: Arc<BaseUrl>, task: TaskId) -> Arc<Self> {
-        let note = Self::new(base);
-        note.know().task = Some(task);
-        note
+    /// About a task that is there already; `logged` says whether its id was logged.
+    pub fn about(base: Arc<BaseUrl>, task: TaskId, logged: Arc<AtomicBool>) -> Arc<Self> {
+        Self::with(base, Some(task), logged)
     }
 
-    /// Nobody waits any more.
+    /// About a task that the caller needs no word of: nothing is lost with the result.
+    pub fn silent(base: Arc<BaseUrl>, task: TaskId) -> Arc<Self> {
+        Self::with(base, Some(task), Arc::new(AtomicBool::new(true)))
+    }
+
+    fn with(base: Arc<BaseUrl>, task: Option<TaskId>, logged: Arc<AtomicBool>) -> Arc<Self> {
+        let known = Mutex::new(Known { posting: None, task });
+        Arc::new(Self { base, known, abandoned: AtomicBool::new(false), logged })
+    }
+
+    /// No caller waits any more.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
     }
 
-    /// Whether nobody waits any more.
+    /// The task, once there is one.
+    pub fn task(&self) -> Option<TaskId> {
+        self.know().task.clone()
+    }
+
+    /// What to log of a task whose result no caller gets; `None` where there is no task yet, or its id
+    /// was logged before.
+    pub fn unlogged(&self) -> Option<String> {
+        let task = self.task()?;
+        (!self.logged.swap(true, Ordering::SeqCst)).then(|| self.left_behind(&task))
+    }
+
+    fn left_behind(&self, task: &TaskId) -> String {
+        let line = self.base.resume_line(task);
+        let text = format!(
+            "task {task} was submitted, and its result reached no caller; resume with: {line}"
+        );
+        printable(&text).into_owned()
+    }
+
+    /// Whether no caller waits any more.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
     }
@@ -65,7 +96,7 @@ impl Note {
         if let Some(Posting { request_id }) = known.posting.as_deref()
             && self.is_abandoned()
         {
-            say(&format!(
+            warnings::log_apart(&format!(
                 "the submission with X-Request-Id {request_id} got no answer that tells its fate: its \
                  task may exist and may be billed"
             ));
@@ -84,7 +115,7 @@ impl Note {
         }
     }
 
-    /// What whoever stops waiting should know.
+    /// What the caller who stops waiting should know.
     pub fn hint(&self) -> String {
         let known = self.know();
         match (&known.task, known.posting.as_deref()) {
@@ -94,13 +125,13 @@ impl Note {
             }
             (None, Some(Posting { request_id })) => format!(
                 "a submission is under way (X-Request-Id {request_id}) and runs to its answer; \
-                 the id of its task is then told on stderr"
+                 the id of its task is then logged"
             ),
             (None, None) => "nothing was submitted; nothing is billed".to_owned(),
         }
     }
 
-    /// What goes on though nobody waits; `None` if nothing was submitted.
+    /// What goes on though no caller waits; `None` if nothing was submitted.
     pub fn goes_on(&self) -> Option<String> {
         let known = self.know();
         let something = known.task.is_some() || known.posting.is_some();
@@ -119,12 +150,13 @@ impl Note {
             }
             Fact::Created { task_id, .. } => {
                 // A second task does not make the first one less the run's own.
+                let is_second = known.task.is_some();
                 known.task.get_or_insert_with(|| task_id.clone());
-                settle(&mut known);
-                if self.abandoned.load(Ordering::SeqCst) {
-                    let line = self.base.resume_line(task_id);
-                    say(&format!("task {task_id} was submitted and goes on; resume with: {line}"));
+                if self.is_abandoned() && (!self.logged.swap(true, Ordering::SeqCst) || is_second) {
+                    warnings::log_apart(&self.left_behind(task_id));
                 }
+                // Last, so that the process's end waits for the log.
+                settle(&mut known);
             }
             _ => settle(&mut known),
         }
@@ -133,11 +165,6 @@ impl Note {
     fn know(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// One write, so that words do not mix; where stderr is gone nobody listens.
-fn say(line: &str) {
-    let _ = std::io::stderr().write_all(format!("{}\n", printable(line)).as_bytes());
 }
 
 fn settle(known: &mut Known) {
@@ -190,19 +217,24 @@ pub fn submissions_under_way() -> usize {
     UNDER_WAY.load(Ordering::SeqCst)
 }
 
-/// Waits until every submission has its answer, for so many seconds at most. Ctrl-C ends it.
+/// Waits until every submission has its answer, for so many seconds at most, and logs what came of
+/// them. Ctrl-C ends it.
 #[pyfunction]
 pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     let begun = Instant::now();
-    while submissions_under_way() > 0 && begun.elapsed().as_secs_f64() < seconds {
+    while (submissions_under_way() > 0 || warnings::is_logging())
+        && begun.elapsed().as_secs_f64() < seconds
+    {
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
         py.check_signals()?;
     }
+    warnings::log(py);
     Ok(())
 }
 
 /// Forgets the submissions of a parent process: their answers come there.
 #[pyfunction]
 pub fn forget_submissions() {
+    warnings::forget();
     UNDER_WAY.store(0, Ordering::SeqCst);
 }

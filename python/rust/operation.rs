@@ -13,7 +13,6 @@ use crate::aside::received;
 use crate::failure;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
-use crate::operation_warnings::{self, Warnings, telling};
 use crate::runtime;
 use crate::single::{Joined, Launch};
 use crate::value::Value;
@@ -69,8 +68,7 @@ impl Operation {
             State::Made(work) => match *work {
                 Work::Alone(work) => {
                     let task = runtime.spawn(async move {
-                        let result = telling(address.warnings(), work).await;
-                        address.deliver(result);
+                        address.deliver(work.await);
                     });
                     State::Started(task.abort_handle())
                 }
@@ -95,19 +93,11 @@ impl Operation {
 impl Operation {
     /// Does it, without the interpreter's lock, and answers signals on the way.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (tell, mut told) = channel();
+        let (tell, told) = channel();
         self.send_to(py, Address::Thread(Some(tell)))?;
-        let result = loop {
-            let word;
-            (told, word) = received(py, told)?;
-            match word {
-                Some(Word::Warning(text)) => operation_warnings::log(py, &text)?,
-                Some(Word::Result(result)) => break *result,
-                None => break Err(given_up()),
-            }
-        };
+        let (_, result) = received(py, told)?;
         warnings::log(py);
-        match result {
+        match result.unwrap_or_else(|| Err(given_up())) {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),
         }
@@ -118,10 +108,15 @@ impl Operation {
         self.send_to(py, Address::Box(Some((mailbox.shared(), future))))
     }
 
-    /// Stops the watching. A submission under way runs to its answer.
-    fn cancel(&self) {
+    /// Stops the watching, and logs the id of a task whose result is lost to its caller. A submission
+    /// under way runs to its answer, and logs its own.
+    fn cancel(&self, py: Python<'_>) {
         if let Some(note) = &self.note {
+            // First, so that an id that comes just now is logged once.
             note.abandon();
+            if let Some(text) = note.unlogged() {
+                warnings::warn(py, &text);
+            }
         }
         match std::mem::replace(&mut *self.state(), State::Over) {
             State::Started(task) => task.abort(),
@@ -130,7 +125,7 @@ impl Operation {
         }
     }
 
-    /// What whoever stops waiting should know; `None` where nothing is at stake.
+    /// What the caller who stops waiting should know; `None` where nothing is at stake.
     fn hint(&self) -> Option<String> {
         self.note.as_ref().map(|note| note.hint())
     }
@@ -142,17 +137,9 @@ impl std::fmt::Debug for Operation {
     }
 }
 
-/// What a thread that waits is told.
-#[derive(Debug)]
-pub(crate) enum Word {
-    /// To be logged; the result is still to come.
-    Warning(String),
-    Result(Box<Result<Value, Error>>),
-}
-
 /// Where a result goes. Dropped half-way, it says so itself.
 pub(crate) enum Address {
-    Thread(Option<Sender<Word>>),
+    Thread(Option<Sender<Result<Value, Error>>>),
     Box(Option<(Arc<Shared>, Py<PyAny>)>),
 }
 
@@ -162,23 +149,13 @@ impl Address {
             Self::Thread(tell) => {
                 if let Some(tell) = tell.take() {
                     // A reader that left wants none.
-                    let _ = tell.send(Word::Result(Box::new(result)));
+                    let _ = tell.send(result);
                 }
             }
             Self::Box(place) => {
                 if let Some((mailbox, future)) = place.take() {
                     mailbox.put(future, result);
                 }
-            }
-        }
-    }
-
-    /// Where warnings go that come before the result.
-    pub fn warnings(&self) -> Option<Warnings> {
-        match self {
-            Self::Thread(tell) => tell.clone().map(Warnings::Thread),
-            Self::Box(place) => {
-                place.as_ref().map(|(mailbox, _)| Warnings::Mailbox(Arc::clone(mailbox)))
             }
         }
     }

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use effects_core::{Cause, Effect, Error, ErrorKind, Status, Task, TaskId};
+use effects_core::{Cause, Effect, Error, ErrorKind, TaskId};
 use effects_reqwest::Client;
 use futures_util::future::{Either, select};
 use rust_decimal::Decimal;
 use tokio::sync::Notify;
 
+use crate::journal::TaskRows;
 use crate::stake::{Lent, Reserved};
 
 /// The money of one client, in USD.
@@ -160,31 +161,35 @@ impl Purse {
 
     /// Reserves for one submission. While no price is known, one runs until its cost is seen; `client`
     /// looks for that where nobody else may be looking.
-    pub async fn reserve(self: &Arc<Self>, client: &Client) -> Result<Arc<Reserved>, Error> {
+    pub async fn reserve(
+        self: &Arc<Self>,
+        client: &Client,
+        rows: Option<&TaskRows>,
+    ) -> Result<Arc<Reserved>, Error> {
         loop {
             let changed = self.changed.notified();
             let admission = self.state().admit()?;
             match admission {
                 Admission::Granted => return Ok(Reserved::of(self)),
                 Admission::NotYet => changed.await,
-                Admission::After(task) => self.find_out(client, &task).await?,
+                Admission::After(task) => self.find_out(client, rows, &task).await?,
             }
         }
     }
 
     /// Sets everything that is left aside for many jobs, or `most` of it; `price` is what one costs at
-    /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has to tell it first:
-    /// [`find_price`](Self::find_price), and try again.
+    /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
+    /// to tell it first: [`find_price`](Self::find_price), and try again.
     pub fn lend(
         self: &Arc<Self>,
         most: Option<Decimal>,
         price: Option<Decimal>,
+        known: Option<Decimal>,
     ) -> Result<Option<Lent>, Error> {
         let mut state = self.state();
         if state.unreadable && price.is_none() {
             return Err(state.cost_unreadable());
         }
-        known: Option<Decimal>,
         state.price = state.price.max(price.or(known));
         match state.price {
             None if state.doubtful > 0 => return Err(state.unknown()),
@@ -193,18 +198,18 @@ impl Purse {
         }
         let left = state.left().max(Decimal::ZERO);
         let amount = most.map_or(left, |most| most.min(left));
+        // Too little for one more is nothing: the first job would find its price out by paying it.
+        let is_enough = state.price.is_none_or(|price| price <= amount);
+        let amount = if is_enough { amount } else { Decimal::ZERO };
         state.lent += amount;
         drop(state);
         Ok(Some(Lent::of(self, amount, price)))
     }
 
-        // Too little for one more is nothing: the first job would find its price out by paying it.
-        let is_enough = state.price.is_none_or(|price| price <= amount);
-        let amount = if is_enough { amount } else { Decimal::ZERO };
     /// Waits until a task that runs has told what one costs, or none is left that could.
-    pub async fn find_price(&self, client: &Client) -> Result<(), Error> {
+    pub async fn find_price(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         while let Some(task) = self.teller() {
-            self.find_out(client, &task).await?;
+            self.find_out(client, rows, &task).await?;
         }
         Ok(())
     }
@@ -213,8 +218,14 @@ impl Purse {
         self.state().teller()
     }
 
-    /// Follows a task of this purse until somebody has seen its end.
-    async fn find_out(&self, client: &Client, task: &TaskId) -> Result<(), Error> {
+    /// Follows a task of this purse until its end was seen, here or by another run; what is seen here,
+    /// `rows` records.
+    async fn find_out(
+        &self,
+        client: &Client,
+        rows: Option<&TaskRows>,
+        task: &TaskId,
+    ) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         loop {
             let changed = std::pin::pin!(self.changed.notified());
@@ -225,6 +236,9 @@ impl Purse {
             let wait = std::pin::pin!(followed.wait());
             if let Either::Left((result, _)) = select(wait, changed).await {
                 self.saw(task, &result);
+                if let Some(rows) = rows {
+                    rows.settle(task, &result).await;
+                }
                 if self.state().tasks.contains(task) {
                     return Err(untold(task, &result));
                 }
@@ -244,18 +258,6 @@ impl Purse {
             let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
             self.ended(task, cost, unreadable);
         }
-    }
-
-    /// Somebody looked at a task. If it is one of this purse and over, it is settled.
-    pub fn looked(&self, task: &Task) {
-        let expected = match &task.status {
-            Some(Status::Completed) => self.price().unwrap_or_default(),
-            Some(status) if status.is_final() => Decimal::ZERO,
-            _ => return,
-        };
-        let cost = task.usage.as_ref().and_then(|usage| usage.cost);
-        let unreadable = cost.is_none() && task.status == Some(Status::Completed);
-        self.ended(&task.id, cost.unwrap_or(expected), unreadable);
     }
 
     fn ended(&self, task: &TaskId, cost: Decimal, unreadable: bool) {

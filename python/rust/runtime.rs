@@ -19,7 +19,7 @@ static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 struct Runtime {
     process: u32,
     handle: Handle,
-    warnings: Waiting,
+    warnings: Arc<Waiting>,
 }
 
 /// The runtime of this process, started with the first call.
@@ -31,7 +31,7 @@ pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
     {
         return Ok(handle.clone());
     }
-    let warnings = Waiting::default();
+    let warnings = Arc::<Waiting>::default();
     let handle = start(Arc::clone(&warnings))?;
     // A parent's handle, if there was one, leads to a thread that is not here.
     std::mem::forget(runtime.replace(Runtime { process, handle: handle.clone(), warnings }));
@@ -39,13 +39,13 @@ pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
 }
 
 /// The warnings of this process's runtime that wait to be logged.
-pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Waiting> {
+pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<Waiting>> {
     let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = runtime.as_ref().filter(|runtime| runtime.process == std::process::id())?;
     Some(Arc::clone(&runtime.warnings))
 }
 
-fn start(warnings: Waiting) -> Result<Handle, Error> {
+fn start(warnings: Arc<Waiting>) -> Result<Handle, Error> {
     let wrong = |why: String| {
         Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {why}"))
     };

@@ -8,15 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use effects_client::{Job, Ledger, OpenRow, Work};
-use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, Template};
+use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, TaskId, Template};
 use effects_reqwest::{Client, OpenBatch, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::journal::{self, Slot};
+use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::Address;
-use crate::operation_warnings::telling;
 use crate::purse::Purse;
 use crate::stake::Reserved;
 use crate::submission::Order;
@@ -44,6 +43,7 @@ pub(crate) struct Followed {
     pub client: Client,
     pub task: TaskHandle,
     pub purse: Option<Arc<Purse>>,
+    pub rows: Option<TaskRows>,
 }
 
 /// Who has to know how a run ends: the budget, the journal, and whoever has the task.
@@ -62,7 +62,8 @@ impl Single {
         let loaded = self.order.load_aside().await?;
         let mut stakes = Stakes::default();
         if let Some(purse) = &self.purse {
-            stakes.reserved = Some(purse.reserve(&self.client).await?);
+            let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));
+            stakes.reserved = Some(purse.reserve(&self.client, rows.as_ref()).await?);
         }
         if let Some(slot) = self.slot {
             let ledger = slot.open().await?;
@@ -91,6 +92,12 @@ impl Single {
 }
 
 impl Stakes {
+    /// Where the end of a task that was submitted before is to be recorded, which may take a while.
+    fn rows(&self) -> Option<(TaskRows, TaskId)> {
+        let Followed { task, rows, .. } = self.followed.as_ref()?;
+        Some((rows.clone()?, task.id().clone()))
+    }
+
     /// Tells how the run ended.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
         let Self { reserved, row, ledger: _open, followed } = self;
@@ -112,8 +119,12 @@ impl Stakes {
     /// The result, once the budget and the journal know it.
     fn settled(self, result: Result<Effect, Error>) -> Result<Effect, Error> {
         let settled = self.settle(&result);
-        // An effect that was paid for is worth more than the word that it was.
-        if result.is_ok() { result } else { settled.and(result) }
+        if let (Err(error), Ok(effect)) = (&settled, &result) {
+            // An effect that was paid for is worth more than the word that it was.
+            journal::warn_unrecorded(&effect.task_id, error);
+            return result;
+        }
+        settled.and(result)
     }
 }
 
@@ -234,26 +245,27 @@ impl Waiter for Runner {
         self.note.settle();
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((mut address, stakes)) = end else { return };
+        let rows = stakes.as_ref().and_then(|stakes| stakes.rows());
         let result = match stakes {
             Some(stakes) => stakes.settled(result),
             None => result,
         };
         let template = self.template.as_ref().map(|template| template.id().to_owned());
-        let begun = self.begun;
-        match result {
-            Ok(effect) if self.fetch && !self.note.is_abandoned() => {
-                let client = client.clone();
-                tokio::spawn(async move {
-                    let fetched = Made::fetched(&client, effect, true, template, begun);
-                    let made = telling(address.warnings(), fetched).await;
-                    address.deliver(made.map(Value::Effect));
-                });
-            }
-            Ok(effect) => {
-                let made = Made::new(effect, Vec::new(), template, begun);
-                address.deliver(Ok(Value::Effect(made)));
-            }
-            Err(error) => address.deliver(Err(error)),
+        let (begun, fetch) = (self.begun, self.fetch && !self.note.is_abandoned());
+        if rows.is_none() && (!fetch || result.is_err()) {
+            let made = result.map(|effect| Made::new(effect, Vec::new(), template, begun));
+            return address.deliver(made.map(Value::Effect));
         }
+        let client = client.clone();
+        tokio::spawn(async move {
+            if let Some((rows, task)) = rows {
+                rows.settle(&task, &result).await;
+            }
+            let made = match result {
+                Ok(effect) => Made::fetched(&client, effect, fetch, template, begun).await,
+                Err(error) => Err(error),
+            };
+            address.deliver(made.map(Value::Effect));
+        });
     }
 }

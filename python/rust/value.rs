@@ -7,7 +7,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
 use effects_reqwest::{Client, TaskHandle};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use rust_decimal::Decimal;
@@ -15,7 +14,7 @@ use rust_decimal::Decimal;
 use crate::failure;
 use crate::handle::Handle;
 use crate::many::RowEnd;
-use crate::operation_warnings;
+use crate::warnings;
 
 /// What an operation comes to.
 #[derive(Debug)]
@@ -78,16 +77,9 @@ impl Made {
     }
 }
 
-/// A picture's bytes; its warnings go to the thread or the loop that waits.
+/// A picture's bytes; what happens on the way is logged.
 pub(crate) async fn fetch_picture(client: &Client, picture: &Picture) -> Result<Bytes, Error> {
-    client.fetch_with(picture, warn).await
-}
-
-/// Passes an event of a download on to the thread or the loop that waits.
-pub(crate) fn warn(event: Event) {
-    if let Some(warnings) = operation_warnings::here() {
-        warnings.tell(&event);
-    }
+    client.fetch_with(picture, warnings::tell).await
 }
 
 /// A task just submitted.
@@ -130,8 +122,6 @@ fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
         Some(RowEnd::Broken(error)) => return Err(error),
-        // `Many::next` passes these on.
-        Some(RowEnd::Warning(text)) => return Err(PyRuntimeError::new_err(text)),
         Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
         Some(RowEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
         Some(RowEnd::Ended(number, job, Err(error))) => {

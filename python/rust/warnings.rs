@@ -1,33 +1,68 @@
 //! Warnings, as records of Python's `logging` under the name `spark_effects`.
 //!
-//! The clients warn through `tracing`. On the runtime's thread, which never asks for the interpreter's
-//! lock, a warning waits for the next result to be delivered; elsewhere it is logged at once.
+//! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
+//! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a
+//! result, and is logged before that result is given; elsewhere it is logged at once. What is said to
+//! a caller who has left, no result follows: it is logged from a thread of its own.
 
 use std::cell::OnceCell;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::thread;
 
 use effects_client::telemetry::WARNINGS;
+use effects_core::printable;
 use pyo3::prelude::*;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::mailbox;
 use crate::runtime;
 
 /// The warnings of one process that wait to be logged: a child of `fork()` has its own.
-pub type Waiting = Arc<Mutex<Vec<String>>>;
+#[derive(Debug, Default)]
+pub struct Waiting {
+    texts: Mutex<Vec<String>>,
+    /// The event loops to be woken for them.
+    loops: Mutex<Vec<Weak<mailbox::Shared>>>,
+}
+
+impl Waiting {
+    /// Wakes this event loop for warnings, too.
+    pub fn wake(&self, mailbox: &Arc<mailbox::Shared>) {
+        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        loops.retain(|mailbox| mailbox.strong_count() > 0);
+        loops.push(Arc::downgrade(mailbox));
+    }
+
+    fn push(&self, text: String) {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        // A thread that waits for a result looks by itself.
+        let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        loops.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.texts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 thread_local! {
     /// Those of the runtime whose thread this is.
-    static WAITING: OnceCell<Waiting> = const { OnceCell::new() };
+    static WAITING: OnceCell<Arc<Waiting>> = const { OnceCell::new() };
 }
 
+/// Texts that threads of their own are about to log.
+static APART: AtomicUsize = AtomicUsize::new(0);
+
 /// Lets warnings of this thread, the runtime's, wait here.
-pub fn wait_in(waiting: Waiting) {
+pub fn wait_in(waiting: Arc<Waiting>) {
     // A thread is one runtime's.
     WAITING.with(|cell| drop(cell.set(waiting)));
 }
@@ -42,14 +77,71 @@ pub fn listen() {
     });
 }
 
+/// Passes on an event of a download.
+pub fn tell(event: effects_core::Event) {
+    // A warning is told to `tracing` where it comes up.
+    if !matches!(event, effects_core::Event::Warning { .. }) {
+        pass_on(event.to_string());
+    }
+}
+
+fn pass_on(text: String) {
+    let waits = WAITING.with(|cell| cell.get().map(Arc::clone));
+    match waits {
+        Some(waiting) => waiting.push(text),
+        // None where the interpreter is about to end.
+        None => drop(Python::try_attach(|py| warn(py, &text))),
+    }
+}
+
 /// Logs what waits.
 pub fn log(py: Python<'_>) {
     let Some(waiting) = runtime::warnings(py) else { return };
-    let texts = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
-    texts.iter().for_each(|text| log_one(py, text));
+    waiting.take().iter().for_each(|text| warn(py, text));
 }
 
-fn log_one(py: Python<'_>, text: &str) {
+/// Logs a text that must not be lost and that no result follows. The calling thread need not have the
+/// interpreter's lock, and does not wait for it.
+pub fn log_apart(text: &str) {
+    let text = printable(text).into_owned();
+    APART.fetch_add(1, Ordering::SeqCst);
+    let words = text.clone();
+    let logging = thread::Builder::new().name("spark-effects-log".to_owned()).spawn(move || {
+        if Python::try_attach(|py| warn(py, &words)).is_none() {
+            say(&words);
+        }
+        done_apart();
+    });
+    if logging.is_err() {
+        say(&text);
+        done_apart();
+    }
+}
+
+fn done_apart() {
+    // None are left to count where a fork made this process forget its parent's.
+    let _ = APART.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+}
+
+/// Whether a thread is about to log.
+pub fn is_logging() -> bool {
+    APART.load(Ordering::SeqCst) > 0
+}
+
+/// Forgets the threads of a parent process.
+pub fn forget() {
+    APART.store(0, Ordering::SeqCst);
+}
+
+/// Where there is no interpreter to log by: one write, so that words do not mix; where stderr is gone
+/// too, nothing can be said.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Logs one warning. Without a handler, Python shows it on stderr.
+#[pyfunction]
+pub fn warn(py: Python<'_>, text: &str) {
     let logged = py
         .import("logging")
         .and_then(|logging| logging.call_method1("getLogger", ("spark_effects",)))
@@ -64,7 +156,7 @@ fn log_one(py: Python<'_>, text: &str) {
 struct Logged;
 
 impl<S: Subscriber> Layer<S> for Logged {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         event.record(&mut LogMessage);
     }
 }
@@ -73,18 +165,8 @@ struct LogMessage;
 
 impl Visit for LogMessage {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() != "message" {
-            return;
-        }
-        let text = format!("{value:?}");
-        let waits = WAITING.with(|cell| {
-            let waiting = cell.get()?;
-            waiting.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
-            Some(())
-        });
-        if waits.is_none() {
-            // None where the interpreter is about to end.
-            let _logged = Python::try_attach(|py| log_one(py, &text));
+        if field.name() == "message" {
+            pass_on(format!("{value:?}"));
         }
     }
 }

@@ -9,9 +9,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
+use crate::journal::TaskRows;
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
+use crate::single::Followed;
 use crate::value::{Made, Value};
 
 /// The events of a task, one operation each, and how it ended.
@@ -29,20 +31,18 @@ pub struct Events {
 struct Follow {
     watch: Option<Watch>,
     purse: Option<Arc<Purse>>,
+    rows: Option<TaskRows>,
     begun: Instant,
     end: Option<Result<Effect, Error>>,
 }
 
 impl Events {
-    /// The events of a watch, whose pictures `client` fetches and whose end `purse` is told.
-    pub fn new(
-        watch: Watch,
-        client: Client,
-        purse: Option<Arc<Purse>>,
-        template: Option<String>,
-        note: Arc<Note>,
-    ) -> Self {
-        let follow = Follow { watch: Some(watch), purse, begun: Instant::now(), end: None };
+    /// The events of a task, whose pictures its client fetches and whose end its budget and its journal
+    /// are told.
+    pub(crate) fn new(followed: Followed, template: Option<String>, note: Arc<Note>) -> Self {
+        let Followed { client, task, purse, rows } = followed;
+        let watch = Some(task.events());
+        let follow = Follow { watch, purse, rows, begun: Instant::now(), end: None };
         let process = std::process::id();
         Self { process, follow: Arc::new(Mutex::new(follow)), client, template, note }
     }
@@ -91,11 +91,14 @@ impl Follow {
         {
             let task = watch.task_id().cloned();
             // The last event has passed, so this waits for nothing.
-            let end = watch.finish().await;
-            if let (Some(purse), Some(task)) = (&self.purse, task) {
-                purse.saw(&task, &end);
+            let end = self.end.insert(watch.finish().await);
+            if let (Some(purse), Some(task)) = (&self.purse, &task) {
+                purse.saw(task, end);
             }
-            self.end = Some(end);
+            if let (Some(rows), Some(task)) = (&self.rows, &task) {
+                // Last: the reader may leave meanwhile, and the end stays where it is.
+                rows.settle(task, end).await;
+            }
         }
         event
     }

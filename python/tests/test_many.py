@@ -93,6 +93,14 @@ def test_what_is_no_job_is_a_result_with_an_error_too(client, emulator):
         ("in_flight", "x"),
         ("in_flight", 1.5),
         ("in_flight", 2**40),
+        ("ahead", -1),
+        ("ahead", "x"),
+        ("ahead", 1.5),
+        ("ahead", True),
+        ("ahead", 2**40),
+        ("unknown_in_a_row", 0),
+        ("unknown_in_a_row", None),
+        ("unknown_in_a_row", 2.5),
         ("submissions", 0),
         ("polls_per_second", 0),
         ("polls_per_second", "x"),
@@ -145,6 +153,110 @@ def test_jobs_are_drawn_as_room_comes(client):
         next(results)
     assert len(drawn) <= 30 + 4 + 64 + 1
     results.stop()
+
+
+def accepted(emulator, count):
+    """Waits for so many tasks, and then for as long as others would have come in."""
+    until = time.monotonic() + 30
+    while emulator.counts["accepted"] < count and time.monotonic() < until:
+        time.sleep(0.005)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        assert emulator.counts["accepted"] <= count
+        time.sleep(0.01)
+    return emulator.counts["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"in_flight": 1}, 1),
+        ({"in_flight": 1, "ahead": 0}, 1),
+        ({"in_flight": 1, "ahead": 2}, 3),
+        ({"in_flight": 4}, 7),
+        ({"in_flight": 4, "ahead": 0}, 4),
+        ({"in_flight": 2, "ahead": 100}, 102),
+    ],
+)
+@pytest.mark.parametrize("method", ["map", "as_completed"])
+def test_a_slow_reader_who_leaves_has_paid_for_no_more_than_may_wait(
+    client, async_client, emulator, method, options, most
+):
+    for result in getattr(client, method)(jobs(200), fetch=False, **options, **QUICK):
+        assert result.ok
+        assert accepted(emulator, 1 + most) == 1 + most
+        break
+    assert accepted(emulator, 1 + most) == 1 + most
+    emulator.reset()
+
+    async def main():
+        async for result in getattr(async_client, method)(jobs(200), fetch=False, **options, **QUICK):
+            assert result.ok
+            assert accepted(emulator, 1 + most) == 1 + most
+            break
+
+    asyncio.run(main())
+    assert accepted(emulator, 1 + most) == 1 + most
+
+
+def test_whatever_may_wait_every_result_comes(client, emulator, tmp_path):
+    """Also where one slow task is before others, where rows are known, and where some are no jobs."""
+    emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 0.3}]})
+    given = [*jobs(30), ("glas_ball", URL), *jobs(40)]
+    for ahead in (0, 1, 1000):
+        for in_flight in (1, 5):
+            options = {"in_flight": in_flight, "ahead": ahead, "journal": tmp_path / "run.db", **QUICK}
+            results = list(client.map(given, fetch=False, **options))
+            assert [result.index for result in results] == list(range(71))
+            assert [result.index for result in results if not result.ok] == [30]
+    assert emulator.counts["accepted"] == 70
+
+
+def test_what_is_left_of_a_stopped_map_is_told_and_not_submitted(client, emulator):
+    results = client.map(jobs(20), in_flight=1, fetch=False, **QUICK)
+    assert next(results).ok
+    assert accepted(emulator, 2) == 2
+    results.stop()
+    left = list(results)
+    assert left
+    assert all(result.ok or isinstance(result.error, spark_effects.EffectsError) for result in left)
+    assert emulator.counts["accepted"] == 2
+
+
+BAD_GATEWAY = {"on": "create", "kind": "status", "status": 502, "body": {"raw": "<html>502</html>"}}
+
+
+def test_many_unknown_outcomes_in_a_row_hold_the_others_back_and_are_warned_of(client, emulator, caplog):
+    emulator.follow({"fault": [BAD_GATEWAY]})
+    results = client.as_completed(jobs(12), submissions=1, in_flight=1, **QUICK)
+    found = []
+    reader = threading.Thread(target=lambda: found.extend(results))
+    reader.start()
+    until = time.monotonic() + 30
+    while not caplog.records and time.monotonic() < until:
+        time.sleep(0.005)
+    results.stop()
+    reader.join()
+    (text,) = [record.getMessage() for record in caplog.records if record.name == "spark_effects"]
+    assert "the outcomes of 3 submissions in a row are unknown: none leaves for 30 s" in text
+    assert emulator.counts["creates_seen"] == 3
+    unknown = [result for result in found if isinstance(result.error, spark_effects.OutcomeUnknown)]
+    assert len(unknown) == 3
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_how_many_unknown_outcomes_in_a_row_are_too_many_is_an_option(
+    client, async_client, emulator, caplog, awaits
+):
+    emulator.follow({"fault": [{**BAD_GATEWAY, "first": 9}]})
+    options = {"in_flight": 4, "unknown_in_a_row": 10, **QUICK}
+    if awaits:
+        results = asyncio.run(async_client.map(jobs(12), **options).all())
+    else:
+        results = list(client.map(jobs(12), **options))
+    unknown = [result for result in results if isinstance(result.error, spark_effects.OutcomeUnknown)]
+    assert (len(unknown), sum(result.ok for result in results)) == (9, 3)
+    assert not [record for record in caplog.records if record.name == "spark_effects"]
 
 
 def test_what_was_stopped_tells_its_task(client, emulator):

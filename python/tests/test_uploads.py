@@ -1,8 +1,10 @@
 """Photos of many jobs: uploaded side by side, in order, and no further ahead than is asked for."""
 
+import asyncio
 import itertools
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -10,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 
 import pytest
 from conftest import PHOTO
@@ -183,3 +186,72 @@ def test_ctrl_c_is_answered_while_photos_are_uploaded(emulator, tmp_path, photos
     assert answered - sent < 5, "the uploads hang for a minute"
     child.wait(timeout=30)
     assert emulator.counts["accepted"] == 0
+
+
+def uploaded(emulator):
+    """The photos that were submitted, in their order: what a gateway would fetch."""
+    creates = [json.loads(seen.body) for seen in emulator.requests if seen.endpoint == "create"]
+    urls = [re.search(r"http://[^\"]+", json.dumps(body))[0] for body in creates]
+    return [urllib.request.urlopen(url).read() for url in urls]
+
+
+def test_a_photo_that_is_replaced_while_it_waits_is_uploaded_as_it_was_hashed(
+    emulator, client, photos, tmp_path
+):
+    journal, changed = tmp_path / "run.db", photos[2]
+    before = [photo.read_bytes() for photo in photos[:3]]
+    # The first upload holds up the others, which are drawn and hashed meanwhile.
+    emulator.script("upload", {"kind": "slow", "seconds": 1})
+
+    def jobs():
+        for photo in photos[:3]:
+            yield ("glass_ball", photo)
+        # All three are read by now.
+        changed.write_bytes(photos[3].read_bytes())
+
+    assert all(result.ok for result in client.map(jobs(), submissions=1, journal=journal, **QUICK))
+    assert uploaded(emulator) == before
+
+    # Each row is known by the photo that was sent: with that back in its place nothing is paid again.
+    changed.write_bytes(before[2])
+    again = client.map([("glass_ball", photo) for photo in photos[:3]], journal=journal, **QUICK)
+    assert all(result.ok for result in again)
+    assert emulator.counts["accepted"] == 3
+
+
+CALLS = {
+    "run": lambda client, photo: client.run("glass_ball", photo),
+    "submit": lambda client, photo: client.submit("glass_ball", photo).wait(),
+    "upload": lambda client, photo: client.run("glass_ball", client.upload(photo)),
+    "map": lambda client, photo: next(client.map([("glass_ball", photo)], **QUICK)).unwrap(),
+    "job": lambda client, photo: next(client.map([spark_effects.Job("glass_ball", photo, key="a")])).unwrap(),
+}
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_photo_is_read_once(emulator, tmp_path, photos, call, awaits):
+    """Under a budget and with a journal, too. A pipe can be read once, and once alone."""
+    pipe, content = tmp_path / "pipe", photos[0].read_bytes()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    options = {"poll": 0.005, "journal": tmp_path / "run.db", "budget": "1"}
+    if awaits:
+        client = emulator.async_client(**options)
+
+        async def main():
+            if call in ("map", "job"):
+                (result,) = await client.map([("glass_ball", pipe)], **QUICK).all()
+                return result.unwrap()
+            if call == "submit":
+                return await (await client.submit("glass_ball", pipe)).wait()
+            photo = await client.upload(pipe) if call == "upload" else pipe
+            return await client.run("glass_ball", photo)
+
+        effect = asyncio.run(main())
+    else:
+        effect = CALLS[call](emulator.client(**options), pipe)
+    writer.join()
+    assert effect.task_id
+    assert uploaded(emulator) == [content]

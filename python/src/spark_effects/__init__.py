@@ -19,7 +19,6 @@ from ._many import live as _live
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
-from ._wait import say as _say
 from .errors import (
     AuthError,
     BudgetExceeded,
@@ -83,14 +82,14 @@ __version__ = _native.__version__
 
 def _finish():
     for results in list(_live):
-        results.stop()
+        results._leave()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
     try:
         _native.wait_for_submissions(60.0)
     except KeyboardInterrupt:
         left = _native.submissions_under_way()
         word = "1 submission" if left == 1 else f"{left} submissions"
-        _say(f"{word} left without an answer: the task may exist and may be billed")
+        _native.warn(f"{word} left without an answer: the task may exist and may be billed")
 
 
 _atexit.register(_finish)

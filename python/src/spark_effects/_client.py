@@ -143,7 +143,9 @@ class Client(_ClientBase):
             ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
             from then on counts for itself: over many processes, give each its share, or submit in one.
         journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
-            shows it.
+            shows it. The first call of this client that sees a task end records the end and the cost:
+            `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also of a task that another process
+            submitted with the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
@@ -179,6 +181,10 @@ class AsyncClient(_ClientBase):
 
     The options and errors are those of `Client`. It needs asyncio (uvloop, and anyio on asyncio, are
     fine); trio is not supported.
+
+    A cancelled call stops watching its task, which goes on and is paid for: its id and the line that
+    resumes it are a warning of the logger ``"spark_effects"``, which Python prints on stderr where no
+    handler is set. So it is with a task whose result came too late for its caller.
     """
 
     __slots__ = ()

@@ -74,6 +74,7 @@ class Client(_ClientBase):
         jobs: Iterable[AnyJob],
         *,
         in_flight: int = 16,
+        ahead: int | None = None,
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
@@ -82,12 +83,14 @@ class Client(_ClientBase):
         progress: bool = False,
         submissions: int | None = None,
         polls_per_second: float | None = None,
+        unknown_in_a_row: int = 3,
     ) -> Results: ...
     def as_completed(
         self,
         jobs: Iterable[AnyJob],
         *,
         in_flight: int = 16,
+        ahead: int | None = None,
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
@@ -96,6 +99,7 @@ class Client(_ClientBase):
         progress: bool = False,
         submissions: int | None = None,
         polls_per_second: float | None = None,
+        unknown_in_a_row: int = 3,
     ) -> Results: ...
 
 class AsyncClient(_ClientBase):
@@ -128,6 +132,7 @@ class AsyncClient(_ClientBase):
         jobs: Iterable[AnyJob],
         *,
         in_flight: int = 16,
+        ahead: int | None = None,
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
@@ -136,12 +141,14 @@ class AsyncClient(_ClientBase):
         progress: bool = False,
         submissions: int | None = None,
         polls_per_second: float | None = None,
+        unknown_in_a_row: int = 3,
     ) -> AsyncResults: ...
     def as_completed(
         self,
         jobs: Iterable[AnyJob],
         *,
         in_flight: int = 16,
+        ahead: int | None = None,
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
@@ -150,4 +157,5 @@ class AsyncClient(_ClientBase):
         progress: bool = False,
         submissions: int | None = None,
         polls_per_second: float | None = None,
+        unknown_in_a_row: int = 3,
     ) -> AsyncResults: ...

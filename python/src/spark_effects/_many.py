@@ -90,11 +90,12 @@ live = weakref.WeakSet()
 
 
 class _ResultsBase:
-    __slots__ = ("__weakref__", "_many", "_meter")
+    __slots__ = ("__weakref__", "_many", "_meter", "_over")
 
     def __init__(self, many, meter):
         self._many = many
         self._meter = meter
+        self._over = False
         live.add(self)
 
     def stop(self):
@@ -109,9 +110,11 @@ class _ResultsBase:
 
     def _made(self, facts):
         if facts is None:
+            self._over = True
             self._close()
             return None
         index, job, effect, error = facts
+        self._many.taken(index)
         result = Result(index, job, effect and Effect(*effect, photo=_photo(job)), error)
         if self._meter is not None:
             self._meter.count(result)
@@ -122,16 +125,31 @@ class _ResultsBase:
             self._meter.close()
             self._meter = None
 
-    def _left(self, error):
+    def _leave(self):
+        """Stops the watching, since no result is taken any more; returns what the caller should know."""
         self._close()
-        # Once it is stopped, the rows are over, and nothing is said of their tasks.
-        hint = self._many.hint()
-        self._many.stop()
-        annotate(error, hint)
+        return None if self._over else self._many.leave()
+
+    def _lost(self, results):
+        """Tells the tasks of results that were taken and reach no caller."""
+        tasks = [result.effect.task_id if result.ok else result.error.task_id for result in results]
+        self._many.lost([task for task in tasks if task is not None])
+
+    def _left(self, error):
+        annotate(error, self._leave())
+
+    def __del__(self):
+        # One that could not be made has nothing to leave.
+        if hasattr(self, "_over"):
+            self._leave()
 
 
 class Results(_ResultsBase):
-    """The results of many jobs, as an iterator. `stop`, or letting go of it, stops the watching."""
+    """The results of many jobs, as an iterator. `stop`, or letting go of it, stops the watching.
+
+    Tasks that were paid for and whose results were not taken are then named in a warning of the logger
+    ``"spark_effects"``, which Python prints on stderr where no handler is set.
+    """
 
     __slots__ = ()
 
@@ -152,12 +170,24 @@ class Results(_ResultsBase):
 
     def all(self):
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
-        return ResultList(self)
+        found = ResultList()
+        try:
+            # Not `extend`: what came before an error is told.
+            for result in self:
+                found.append(result)
+        except BaseException:
+            self._lost(found)
+            raise
+        return found
 
 
 class AsyncResults(_ResultsBase):
     """The results of many jobs, as an async iterator. `stop`, a cancellation, or letting go of it, stops the
-    watching."""
+    watching.
+
+    Tasks that were paid for and whose results were not taken are then named in a warning of the logger
+    ``"spark_effects"``, which Python prints on stderr where no handler is set.
+    """
 
     __slots__ = ()
 
@@ -178,7 +208,14 @@ class AsyncResults(_ResultsBase):
 
     async def all(self):
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
-        return ResultList([result async for result in self])
+        found = ResultList()
+        try:
+            async for result in self:
+                found.append(result)
+        except BaseException:
+            self._lost(found)
+            raise
+        return found
 
 
 def start(
@@ -187,6 +224,7 @@ def start(
     *,
     ordered,
     in_flight,
+    ahead,
     budget,
     price,
     journal,
@@ -195,6 +233,7 @@ def start(
     progress,
     submissions,
     polls_per_second,
+    unknown_in_a_row,
 ):
     """Begins many jobs; returns what the results are made of."""
     if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
@@ -202,6 +241,7 @@ def start(
     if isinstance(jobs, (str, bytes, dict, Job)) or jobs is None:
         raise TypeError(f"jobs is {type(jobs).__name__!r}: give a list of jobs, or another iterable")
     in_flight = whole("in_flight", in_flight, 1, _MOST)
+    ahead = in_flight - 1 if ahead is None else whole("ahead", ahead, 0, _MOST)
     submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
     polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
     progress = switch("progress", progress)
@@ -209,6 +249,8 @@ def start(
         {
             "rows": map(_row, jobs),
             "widths": (submissions, in_flight, polls),
+            "ahead": ahead,
+            "unknown_in_a_row": whole("unknown_in_a_row", unknown_in_a_row, 1, _MOST),
             "budget": money("budget", budget),
             "price": money("price", price),
             "journal": place("journal", journal),

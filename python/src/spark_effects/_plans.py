@@ -183,6 +183,7 @@ def many(ordered):
         jobs,
         *,
         in_flight=16,
+        ahead=None,
         budget=None,
         price=None,
         journal=None,
@@ -191,6 +192,7 @@ def many(ordered):
         progress=False,
         submissions=None,
         polls_per_second=None,
+        unknown_in_a_row=3,
     ):
         from ._many import start
 
@@ -200,6 +202,7 @@ def many(ordered):
                 jobs,
                 ordered=ordered,
                 in_flight=in_flight,
+                ahead=ahead,
                 budget=budget,
                 price=price,
                 journal=journal,
@@ -208,6 +211,7 @@ def many(ordered):
                 progress=progress,
                 submissions=submissions,
                 polls_per_second=polls_per_second,
+                unknown_in_a_row=unknown_in_a_row,
             )
         )
 
@@ -228,6 +232,11 @@ def many(ordered):
                 from a thread of its own, as room comes, and so many more as there are `submissions`: the
                 photos of those are uploaded side by side meanwhile, each once.
             in_flight: tasks in flight at once.
+            ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
+                left out. A job is submitted only while the tasks in flight and the results not yet taken
+                are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
+                many paid for and unused. With ``ahead=0`` each result holds its place until it is taken:
+                a slow reader, or one slow task before others in `map`, then holds up the submitting.
             budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
                 of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
                 earlier calls paid for jobs the journal knows is not paid again and does not count.
@@ -239,6 +248,9 @@ def many(ordered):
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
             polls_per_second: looks a second, over all tasks; 20 when left out.
+            unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
+                submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
+                left end with a `TransportError`, unsent.
 
         Raises:
             InvalidRequest: an option cannot be used.

@@ -1,13 +1,12 @@
 """The two ways to wait for an operation, and how one definition of a method serves both clients."""
 
-import contextlib
 import functools
 import sys
 import types
 
 from .errors import EffectsError
 
-__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "named", "plain", "say"]
+__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "named", "plain"]
 
 
 def blocking(plan):
@@ -105,24 +104,14 @@ def left(operation, future):
 
 
 def annotate(error, hint):
-    """Adds a hint to an exception; where those take none, says it on stderr."""
+    """Adds a hint to an exception."""
     if hint is None:
         return
     if hasattr(error, "add_note"):
         error.add_note(hint)
         return
-    # Python 3.10 shows no notes; whoever looks finds them where later ones keep them.
+    # Python 3.10 shows no notes: there they are where later versions keep them.
     error.__notes__ = [*getattr(error, "__notes__", ()), hint]
-    if isinstance(error, KeyboardInterrupt):
-        say(hint)
-
-
-def say(words):
-    """Says something on stderr, if there is one to say it on."""
-    # `print` with no file would say it on stdout.
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            print(words, file=sys.stderr, flush=True)
 
 
 def named(owner):
