@@ -26,7 +26,7 @@ def jobs(count):
 
 
 def test_map_keeps_the_order_and_as_completed_does_not_wait(emulator, client):
-    emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 0.3}]})
+    emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 1.5}]})
     # One submission at a time, so that the slow task is the first job's.
     results = list(client.map(jobs(20), submissions=1, **QUICK))
     assert [result.index for result in results] == list(range(20))
