@@ -1,6 +1,7 @@
 //! Photos and pixels for the tests.
 
 #![allow(dead_code, reason = "an example uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test or an example that cannot go on fails")]
 
 use std::io::Cursor;
 
