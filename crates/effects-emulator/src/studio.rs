@@ -58,14 +58,15 @@ impl Studio {
         let limits = &options.limits;
         let shelf_size = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
+        let photos = limits.renders.max(1) + PHOTOS_AHEAD;
         Self {
             painter,
-            fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time),
+            fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time, photos),
             places: Arc::new(Semaphore::new(limits.queue)),
             shelf: Arc::new(Semaphore::new(shelf_size)),
             shelf_size,
-            fetched: Semaphore::new(limits.renders.max(1) + PHOTOS_AHEAD),
-            local: Semaphore::new(limits.renders.max(1) + PHOTOS_AHEAD),
+            fetched: Semaphore::new(photos),
+            local: Semaphore::new(photos),
             easels: Arc::new(Semaphore::new(limits.renders.max(1))),
             unfinished: Mutex::default(),
             finished: Notify::new(),

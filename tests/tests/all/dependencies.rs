@@ -1,4 +1,5 @@
-//! What stands in the dependency trees, and what must not: a core that pulls in a runtime is none.
+//! What stands in the dependency trees, and what must not: a core that pulls in a runtime is none. And
+//! how what is shipped is built.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -32,6 +33,14 @@ fn the_blocking_client_has_no_runtime_and_no_client_has_a_database() {
     }
 }
 
+/// A second one would make the first build of the command longer, with nothing that it does better.
+#[test]
+fn the_command_has_one_http_client() {
+    let tree = tree("effects-cli");
+    assert!(tree.contains("ureq"));
+    none_of(&tree, "effects-cli", &["reqwest", "h2", "hyper-rustls", "tokio-rustls"]);
+}
+
 #[test]
 fn the_journal_is_the_core_and_a_database() {
     let tree = tree("effects-journal");
@@ -42,6 +51,24 @@ fn the_journal_is_the_core_and_a_database() {
     none_of(&tree, "effects-journal", &unwanted.collect::<Vec<_>>());
     let ours: Vec<&String> = tree.iter().filter(|name| name.starts_with("effects-")).collect();
     assert_eq!(ours, ["effects-core", "effects-journal"]);
+}
+
+#[test]
+fn what_is_shipped_is_optimised_as_a_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let profile = &manifest["profile"];
+    let level = |profile: &toml::Value| profile["opt-level"].as_integer();
+    assert_eq!(level(&profile["dist"]), Some(3));
+    let levels = |name: &str| -> Vec<(String, Option<i64>)> {
+        let packages = profile[name]["package"].as_table().unwrap();
+        packages.iter().map(|(package, set)| (package.clone(), level(set))).collect()
+    };
+    let shipped = levels("dist");
+    for (package, _) in levels("release").into_iter().filter(|(_, level)| *level != Some(3)) {
+        assert!(shipped.contains(&(package.clone(), Some(3))), "{package}: not in profile.dist");
+    }
 }
 
 fn none_of(tree: &BTreeSet<String>, name: &str, unwanted: &[&str]) {

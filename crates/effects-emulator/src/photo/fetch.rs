@@ -1,131 +1,254 @@
 //! Fetching a photo over HTTP, within limits of time, bytes and reach.
+//!
+//! [`Fetcher`] resolves names and follows redirects itself, since each address has to be within reach.
+//! It makes every exchange with ureq, which blocks, on a thread of its own: the runtime's threads are
+//! for paintings and files, and an emulator that stops does not wait for a host that does not answer.
 
-use std::error::Error as _;
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use http::Uri;
 use http::header::LOCATION;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Response, redirect};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+use ureq::config::Config;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+};
+use ureq::{Agent, Body};
 use url::{Host, Url};
 
 use super::PhotoError;
 use super::address::Reach;
 
-/// Fetches photos. Its HTTP client is made when the first photo is remote.
+/// Fetches photos.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    client: OnceLock<Result<Client, String>>,
     resolver: CheckedResolver,
+    tls: SharedTls,
+    /// The threads that exchanges may have.
+    threads: Arc<Semaphore>,
     most_bytes: usize,
     longest: Duration,
 }
 
 impl Fetcher {
-    pub(crate) fn new(reach: Reach, most_bytes: usize, longest: Duration) -> Self {
-        let resolver = CheckedResolver::new(reach, addresses_of);
-        Self { client: OnceLock::new(), resolver, most_bytes, longest }
+    /// A fetcher that makes at most so many exchanges at once.
+    pub(crate) fn new(reach: Reach, most_bytes: usize, longest: Duration, at_once: usize) -> Self {
+        Self {
+            resolver: CheckedResolver::new(reach, addresses_of),
+            tls: SharedTls::default(),
+            threads: Arc::new(Semaphore::new(at_once)),
+            most_bytes,
+            longest,
+        }
     }
 
     /// The bytes behind a URL.
     pub(crate) async fn fetch(&self, url: &Url) -> Result<Bytes, PhotoError> {
         let host = url.host_str().unwrap_or("no host").to_owned();
-        let told = |why: &str| {
-            PhotoError::NotFetched(format!("image_input1 could not be fetched from {host}: {why}"))
+        let fetched = tokio::time::timeout(self.longest, self.follow(url.clone())).await;
+        let error = match fetched {
+            Ok(Ok(photo)) => return Ok(photo),
+            Ok(Err(FetchError::Failed(why))) => why,
+            Ok(Err(FetchError::TimedOut)) | Err(_) => {
+                format!("no answer within {:?}", self.longest)
+            }
         };
-        match tokio::time::timeout(self.longest, self.follow(url.clone())).await {
-            Ok(Ok(photo)) => Ok(photo),
-            Ok(Err(why)) => Err(told(&why)),
-            Err(_) => Err(told(&format!("no answer within {:?}", self.longest))),
-        }
+        Err(PhotoError::NotFetched(format!(
+            "image_input1 could not be fetched from {host}: {error}"
+        )))
     }
 
     /// Follows redirects itself, since each hop has to be within reach.
-    async fn follow(&self, mut url: Url) -> Result<Bytes, String> {
+    async fn follow(&self, mut url: Url) -> Result<Bytes, FetchError> {
+        let begun = Instant::now();
         for _ in 0..=MOST_REDIRECTS {
-            self.check(&url)?;
-            let sent = self.client()?.get(url.clone()).send().await;
-            let answer = sent.map_err(|error| innermost(&error))?;
-            if !answer.status().is_redirection() {
-                return self.read(answer).await;
+            let addresses = self.addresses(&url).await?;
+            let thread = self.threads.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let left = self.longest.saturating_sub(begun.elapsed());
+            match self.exchange(&url, addresses, left, thread).await? {
+                Answer::Photo(photo) => return Ok(photo),
+                Answer::Redirect(target) => {
+                    let nowhere = |error| format!("a redirect to nowhere: {error}");
+                    url = url.join(&target).map_err(nowhere)?;
+                }
             }
-            let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-            let target = target.ok_or("a redirect without a readable Location")?;
-            url = url.join(target).map_err(|error| format!("a redirect to nowhere: {error}"))?;
         }
-        Err(format!("more than {MOST_REDIRECTS} redirects"))
+        Err(format!("more than {MOST_REDIRECTS} redirects").into())
     }
 
-    /// An address in the URL itself never meets the resolver, so it is checked here.
-    fn check(&self, url: &Url) -> Result<(), String> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("a redirect to a {}: URL", url.scheme()));
-        }
-        let address = match url.host() {
-            Some(Host::Ipv4(address)) => IpAddr::V4(address),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address),
-            Some(Host::Domain(_)) => return Ok(()),
-            None => return Err("the URL has no host".to_owned()),
+    /// The addresses to connect to, all of them within reach.
+    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
+        let port = match url.scheme() {
+            "http" | "https" => url.port_or_known_default().unwrap_or_default(),
+            other => return Err(format!("a redirect to a {other}: URL").into()),
         };
-        if self.resolver.reach.allows(address) {
-            Ok(())
-        } else {
-            Err(out_of_reach(&address.to_string()))
-        }
+        let addresses = match url.host() {
+            Some(Host::Domain(name)) => self.resolver.resolve(name).await?,
+            Some(Host::Ipv4(address)) => self.resolver.within_reach(&[address.into()], address)?,
+            Some(Host::Ipv6(address)) => self.resolver.within_reach(&[address.into()], address)?,
+            None => return Err("the URL has no host".to_owned().into()),
+        };
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    async fn read(&self, answer: Response) -> Result<Bytes, String> {
-        if !answer.status().is_success() {
-            return Err(format!("it answered HTTP {}", answer.status().as_u16()));
-        }
-        let too_large = || format!("it is larger than {} bytes", self.most_bytes);
-        if answer.content_length().is_some_and(|length| length > self.most_bytes as u64) {
-            return Err(too_large());
-        }
-        let mut photo = BytesMut::new();
-        let mut chunks = answer.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| innermost(&error))?;
-            if photo.len() + chunk.len() > self.most_bytes {
-                return Err(too_large());
-            }
-            photo.extend_from_slice(&chunk);
-        }
-        Ok(photo.freeze())
+    /// Makes one exchange. Its connection is closed when this future is dropped, which ends its thread.
+    async fn exchange(
+        &self,
+        url: &Url,
+        addresses: Vec<SocketAddr>,
+        left: Duration,
+        thread: OwnedSemaphorePermit,
+    ) -> Result<Answer, FetchError> {
+        let uri: Uri = url.as_str().parse().map_err(io::Error::other)?;
+        let agent = Abandonable(self.agent(addresses, left));
+        let (inner, most_bytes) = (agent.0.clone(), self.most_bytes);
+        let (answer, answered) = oneshot::channel();
+        std::thread::Builder::new().name("effects-fetch".to_owned()).spawn(move || {
+            let _thread = thread;
+            // A receiver that is gone has given the photo up.
+            let _ = answer.send(get(&inner, uri, most_bytes));
+        })?;
+        answered.await.map_err(io::Error::other)?
     }
 
-    fn client(&self) -> Result<&Client, String> {
-        self.client.get_or_init(|| build(&self.resolver)).as_ref().map_err(Clone::clone)
+    fn agent(&self, addresses: Vec<SocketAddr>, left: Duration) -> Agent {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let config = Config::builder()
+            // A proxy would do the resolving, and with it the choice of the address.
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            // A photo is compressed as it is.
+            .accept_encoding("")
+            .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .timeout_global(Some(left))
+            .max_idle_connections(0)
+            .build();
+        let connector = ().chain(TcpConnector::default()).chain(self.tls.clone());
+        Agent::with_parts(config, connector, CheckedAddresses(addresses))
     }
 }
 
-/// Where no certificate authorities are installed the client is built without any: http works as
-/// ever, and https fails when it is tried, with its own words.
-fn build(resolver: &CheckedResolver) -> Result<Client, String> {
-    // If somebody has chosen a provider of cryptography before, theirs is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        Client::builder()
-            .redirect(redirect::Policy::none())
-            // A proxy would do the resolving, and with it the choice of the address.
-            .no_proxy()
-            // A photo is compressed as it is; a small answer must not unfold into a large one.
-            .no_gzip()
-            .dns_resolver(Arc::new(resolver.clone()))
-            .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
-    };
-    let built = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-    built.map_err(|error| format!("no HTTP client: {}", innermost(&error)))
+/// Makes an exchange and reads its answer, in a thread that it may block.
+fn get(agent: &Agent, uri: Uri, most_bytes: usize) -> Result<Answer, FetchError> {
+    let answer = agent.get(uri).call()?;
+    let status = answer.status();
+    if status.is_redirection() {
+        let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let target = target.ok_or_else(|| "a redirect without a readable Location".to_owned())?;
+        return Ok(Answer::Redirect(target.to_owned()));
+    }
+    if !status.is_success() {
+        return Err(format!("it answered HTTP {}", status.as_u16()).into());
+    }
+    read(answer.into_body(), most_bytes).map(Answer::Photo)
+}
+
+/// A server may compress what was not to be compressed, so the limit holds for what is unfolded.
+fn read(body: Body, most_bytes: usize) -> Result<Bytes, FetchError> {
+    let too_large = || format!("it is larger than {most_bytes} bytes").into();
+    if body.content_length().is_some_and(|length| length > most_bytes as u64) {
+        return Err(too_large());
+    }
+    let mut photo = Vec::new();
+    body.into_reader().take(most_bytes as u64 + 1).read_to_end(&mut photo)?;
+    if photo.len() > most_bytes { Err(too_large()) } else { Ok(photo.into()) }
+}
+
+/// What an exchange leads to.
+enum Answer {
+    Photo(Bytes),
+    Redirect(String),
+}
+
+/// Why a photo was not fetched.
+#[derive(Debug)]
+enum FetchError {
+    TimedOut,
+    Failed(String),
+}
+
+impl From<String> for FetchError {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<io::Error> for FetchError {
+    fn from(error: io::Error) -> Self {
+        ureq::Error::from(error).into()
+    }
+}
+
+impl From<ureq::Error> for FetchError {
+    fn from(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => Self::TimedOut,
+            ureq::Error::Io(error) => Self::Failed(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The agent of one exchange, whose connection is closed when this is dropped.
+struct Abandonable(Agent);
+
+impl Drop for Abandonable {
+    fn drop(&mut self) {
+        self.0.clone().shutdown();
+    }
+}
+
+/// The TLS settings of all exchanges. They are made when the first photo is behind https: where no
+/// certificate authorities are installed, http works as ever, and https fails with its own words.
+#[derive(Clone, Debug, Default)]
+struct SharedTls(Arc<RustlsConnector>);
+
+impl<In: Transport> Connector<In> for SharedTls {
+    type Out = <RustlsConnector as Connector<In>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        self.0.connect(details, chained)
+    }
+}
+
+/// The addresses that were checked are the ones that are connected to.
+#[derive(Debug)]
+struct CheckedAddresses(Vec<SocketAddr>);
+
+impl Resolver for CheckedAddresses {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        // More than there is room for are not tried.
+        for address in self.0.iter().take(MOST_ADDRESSES) {
+            addresses.push(*address);
+        }
+        Ok(addresses)
+    }
 }
 
 /// Resolves names to addresses within reach alone.
 ///
-/// The system's lookup blocks a thread for as long as it takes, whoever has lost patience with it
+/// The system's lookup blocks a thread for as long as it takes, even when its fetch has timed out
 /// meanwhile. So at most [`LOOKUPS`] are under way at once, and further names wait for one of them.
 #[derive(Clone, Debug)]
 struct CheckedResolver {
@@ -135,57 +258,49 @@ struct CheckedResolver {
 }
 
 /// The addresses of a name.
-type Lookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
+type Lookup = fn(&str) -> io::Result<Vec<IpAddr>>;
 
 /// By the system's resolver.
-fn addresses_of(name: &str) -> io::Result<Vec<SocketAddr>> {
-    Ok((name, 0).to_socket_addrs()?.collect())
+fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 impl CheckedResolver {
     fn new(reach: Reach, lookup: Lookup) -> Self {
         Self { reach, lookups: Arc::new(Semaphore::new(LOOKUPS)), lookup }
     }
-}
 
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let Self { reach, lookups, lookup } = self.clone();
-        Box::pin(async move {
-            let place = lookups.acquire_owned().await?;
-            let asked = name.as_str().to_owned();
-            let found = tokio::task::spawn_blocking(move || {
-                let _place = place;
-                lookup(&asked)
-            });
-            let found = found.await??;
-            let within: Vec<SocketAddr> =
-                found.into_iter().filter(|address| reach.allows(address.ip())).collect();
-            if within.is_empty() {
-                return Err(out_of_reach(name.as_str()).into());
-            }
-            Ok(Box::new(within.into_iter()) as Addrs)
-        })
+    /// The addresses of a name within reach.
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+        let place = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (asked, lookup) = (name.to_owned(), self.lookup);
+        let found = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            lookup(&asked)
+        });
+        self.within_reach(&found.await.map_err(io::Error::other)??, name)
     }
-}
 
-fn out_of_reach(what: &str) -> String {
-    format!("{what} is in a network this emulator does not fetch from")
-}
-
-/// The cause behind an error of the HTTP client, whose own words would repeat the whole URL.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = match error.source() {
-        Some(source) => source,
-        None => return "the exchange failed".to_owned(),
-    };
-    while let Some(source) = cause.source() {
-        cause = source;
+    /// Those of the addresses that are within reach, if there are any.
+    fn within_reach(
+        &self,
+        found: &[IpAddr],
+        host: impl Display,
+    ) -> Result<Vec<IpAddr>, FetchError> {
+        let within = found.iter().copied().filter(|address| self.reach.allows(*address));
+        let within: Vec<IpAddr> = within.collect();
+        if within.is_empty() {
+            let words = format!("{host} is in a network this emulator does not fetch from");
+            return Err(words.into());
+        }
+        Ok(within)
     }
-    cause.to_string()
 }
 
 const MOST_REDIRECTS: usize = 5;
+
+/// As many as ureq takes.
+const MOST_ADDRESSES: usize = 16;
 
 /// Names that are looked up at once. Each may hold a thread for as long as the system's resolver
 /// waits for servers that do not answer.
@@ -199,16 +314,13 @@ mod tests {
     /// something else a moment later is checked again then.
     #[tokio::test]
     async fn names_resolve_to_addresses_within_reach_alone() {
-        let resolve = async |reach| {
-            let found = CheckedResolver::new(reach, addresses_of)
-                .resolve("localhost".parse().unwrap())
-                .await;
-            found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
-        };
+        let resolve =
+            async |reach| CheckedResolver::new(reach, addresses_of).resolve("localhost").await;
         let local = resolve(Reach { loopback: true, private: false }).await.unwrap();
         assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback), "{local:?}");
         let error = resolve(Reach { loopback: false, private: true }).await.unwrap_err();
-        assert!(error.to_string().contains("does not fetch from"), "{error}");
+        let FetchError::Failed(why) = error else { panic!("{error:?}") };
+        assert!(why.contains("does not fetch from"), "{why}");
     }
 
     /// A resolver whose servers do not answer is waited for by threads that nobody can call back.
@@ -224,8 +336,11 @@ mod tests {
         let silence = SILENCE.lock().unwrap();
         let resolver = CheckedResolver::new(Reach { loopback: true, private: true }, stuck);
         runtime.block_on(async {
-            let name = || "photos.example".parse().unwrap();
-            let asked: Vec<_> = (0..100).map(|_| tokio::spawn(resolver.resolve(name()))).collect();
+            let ask = || {
+                let resolver = resolver.clone();
+                tokio::spawn(async move { resolver.resolve("photos.example").await })
+            };
+            let asked: Vec<_> = (0..100).map(|_| ask()).collect();
             while resolver.lookups.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }

@@ -225,6 +225,48 @@ fn a_fetch_has_an_end_in_bytes_and_in_time() {
 }
 
 #[test]
+fn a_photo_that_was_compressed_on_the_way_is_measured_as_it_unfolds() {
+    let compressed = |bytes: usize| {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        coder.write_all(&vec![0; bytes]).unwrap();
+        let body = coder.finish().unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length:";
+        [format!("{head} {}\r\n\r\n", body.len()).as_bytes(), &body].concat()
+    };
+    let emulator = with_limits(|limits| limits.photo_bytes = 50_000).start().unwrap();
+    for (bytes, code, why) in [
+        (50_000, "3009096", "is not a PNG, JPEG or WebP photo"),
+        (50_001, "3009097", "larger than 50000 bytes"),
+        (20_000_000, "3009097", "larger than 50000 bytes"),
+    ] {
+        let (port, _) = serve(compressed(bytes));
+        let image = format!("http://127.0.0.1:{port}/p.png");
+        let task = finish(&emulator, &create(&emulator, &params(&image)));
+        let error = &task["error"];
+        let message = error["error_message"].as_str().unwrap();
+        assert!(error["code"] == code && message.contains(why), "{bytes} {error}");
+    }
+}
+
+#[test]
+fn a_fetch_that_hangs_is_given_up_when_the_emulator_stops() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let builder = with_limits(|limits| {
+        limits.fetch_time = Duration::from_secs(3600);
+        limits.stop_time = Duration::from_secs(3600);
+    });
+    let emulator = builder.start().unwrap();
+    let url = format!("http://{}/p.png", silent.local_addr().unwrap());
+    create(&emulator, &params(&url));
+    let (mut stream, _) = silent.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    emulator.stop();
+    let mut request = String::new();
+    stream.read_to_string(&mut request).unwrap();
+    assert!(request.is_empty() || request.starts_with("GET /p.png HTTP/1.1\r\n"), "{request}");
+}
+
+#[test]
 fn an_emulator_for_others_fetches_nothing_from_its_own_machine() {
     let everywhere = |options: &mut effects_emulator::Options| {
         options.host = Ipv4Addr::UNSPECIFIED.into();
