@@ -3,11 +3,12 @@
     python python/release.py --out dist                # needs: pip install 'maturin>=1.9,<2'
     python python/release.py --check dist/WHEEL        # looks only
 
-`pip install ./python` builds the same code; but rustc writes the paths of the libraries' sources into
-what it builds, for its messages, and maturin writes the workspace's into the list of parts (the SBOM).
-On the machine they were built on they are at home. Here the first are replaced on the way
-(``--remap-path-prefix``, in a target folder of its own, since other flags build everything anew), the
-second in the finished wheel, and then every file of it is searched for what is left.
+`pip install ./python` builds the same code, but quickly; this builds it with the profile ``dist``, which
+optimises all of it. rustc writes the paths of the libraries' sources into what it builds, for its
+messages, and maturin writes the workspace's into the list of parts (the SBOM). On the machine they were
+built on they are at home. Here the first are replaced on the way (``--remap-path-prefix``, in a target
+folder of its own, since other flags build everything anew), the second in the finished wheel, and then
+every file of it is searched for what is left.
 """
 
 import argparse
@@ -55,7 +56,8 @@ def built(out, extra):
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*filter(None, flags.split("\x1f")), *remapped]),
         "CARGO_TARGET_DIR": str(ROOT / "target" / "shipped"),
     }
-    command = [sys.executable, "-m", "maturin", "build", "--locked", "--out", str(out.resolve()), *extra]
+    command = [sys.executable, "-m", "maturin", "build", "--profile", "dist", "--locked"]
+    command += ["--out", str(out.resolve()), *extra]
     for wheel in out.glob("*.whl"):
         wheel.unlink()
     subprocess.run(command, check=True, cwd=ROOT / "python", env=environment)
