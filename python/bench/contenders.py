@@ -2,9 +2,9 @@
 
 ``python contenders.py cpu NAME BASE_URL RUNS`` prints the CPU time of this process for one run, which
 is a create and three looks, in microseconds. ``cpu`` takes a face of this package too, by a name of
-``FACES``, with ``IN_FLIGHT_OF_FACES`` runs at once. ``python contenders.py memory NAME BASE_URL TASKS`` prints
-the resident bytes that each of so many tasks takes while all of them are under way, what a client needs
-once included; ``memory-more`` those of each beyond a first one.
+``FACES``, with ``IN_FLIGHT_OF_FACES`` runs at once. ``python contenders.py memory NAME BASE_URL TASKS``
+prints the resident bytes that each of so many tasks takes while all of them are under way, what a client
+needs once included; ``memory-more`` those of each beyond a first one.
 
 The loops are what a careful user of each library writes: send, check the status, read the answer as
 values, wait, look again. They do less than the clients of this package do: no identifiers, no retries,
@@ -245,10 +245,10 @@ def blocking_face(style):
         options = {"in_flight": IN_FLIGHT_OF_FACES, "fetch": False, **WIDE}
 
         def every(runs):
-            if style == "as_completed":
-                return sum(1 for _ in client.as_completed(jobs(runs), **options))
-            if style == "map":
-                return sum(1 for _ in client.map(jobs(runs), **options))
+            if style in ("as_completed", "map"):
+                many = getattr(client, style)
+                assert sum(1 for _ in many(jobs(runs), **options)) == runs
+                return
             one = {"run": by_run, "submit+wait": by_wait, "events": by_events}[style]
             numbers = iter(range(runs))
 
