@@ -192,12 +192,13 @@ def async_face(style):
 
         async def by_wait():
             task = await client.submit(TEMPLATE, PHOTO)
-            return (await client.wait(task, fetch=False)).url
+            return (await task.wait(fetch=False)).url
 
         async def by_events():
-            async for event in client.events(TEMPLATE, PHOTO, fetch=False):
-                last = event
-            return last
+            events = (await client.submit(TEMPLATE, PHOTO)).events()
+            async for _ in events:
+                pass
+            return (await events.finish(fetch=False)).url
 
         def jobs(runs):
             return ((TEMPLATE, PHOTO) for _ in range(runs))
@@ -233,11 +234,13 @@ def blocking_face(style):
             return client.run(TEMPLATE, PHOTO, fetch=False).url
 
         def by_wait():
-            return client.wait(client.submit(TEMPLATE, PHOTO), fetch=False).url
+            return client.submit(TEMPLATE, PHOTO).wait(fetch=False).url
 
         def by_events():
-            for _ in client.events(TEMPLATE, PHOTO, fetch=False):
+            events = client.submit(TEMPLATE, PHOTO).events()
+            for _ in events:
                 pass
+            return events.finish(fetch=False).url
 
         def jobs(runs):
             return ((TEMPLATE, PHOTO) for _ in range(runs))
