@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::ServiceCode;
-use crate::effect::Effect;
-use crate::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+use crate::model::request::{InvalidRequest, Violation};
 use crate::printable::Escaping;
-use crate::request::{InvalidRequest, Violation};
+use crate::run::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
 use crate::task_id::TaskId;
-use crate::trouble::{Rejection, Trouble};
+use crate::wire::code::ServiceCode;
+use crate::wire::effect::Effect;
+use crate::wire::trouble::{Rejection, Trouble};
 
 /// What kind of thing went wrong: the row of [`ErrorKind::TABLE`] it stands in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

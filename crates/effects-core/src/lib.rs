@@ -127,87 +127,63 @@
 //! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`], [`JournalStore`] |
 //! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
 
-mod answer;
-mod api_key;
 mod backoff;
 mod batch;
-mod call;
-mod code;
-mod download;
-mod drive;
-mod effect;
-mod endpoint;
-mod entry;
+mod driver;
 mod error;
-mod event;
-mod format;
+mod gateway;
 mod journal;
-mod origin;
-mod outcome;
+mod model;
 pub mod pace;
-mod policy;
 mod printable;
-mod raw;
-mod reference;
-mod repair;
-mod request;
-mod retry;
-mod retry_after;
 mod run;
 mod seed;
-mod size;
-mod task;
 mod task_id;
-mod template;
 mod time;
-mod transport;
-mod trouble;
-mod upload;
+mod transfer;
 mod wire;
 
-pub use api_key::{ApiKey, InvalidApiKey};
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStep, Outage, OutageFailure, RunId, Widths};
-pub use call::{Answer, Call, CallId, CallResult, Exchange};
-pub use code::{Fault, ServiceCode};
-pub use download::{Download, DownloadStep, Receiver};
-pub use drive::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
-pub use effect::{Effect, Picture, Usage};
-pub use endpoint::Endpoint;
-pub use entry::{Entry, EntryId, Fact};
+pub use driver::transport::{
+    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, NoJournal, Transport,
+};
+pub use driver::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
-pub use event::Event;
-pub use format::ImageFormat;
+pub use gateway::api_key::{ApiKey, InvalidApiKey};
+pub use gateway::call::{Answer, Call, CallId, CallResult, Exchange};
+pub use gateway::endpoint::Endpoint;
+pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use journal::{
     Admission, Attempt, Budget, Filter, Holder, Holding, Identity, JournalError, JournalStore,
     KnownPrices, MemoryStore, Occurrences, Opened, OverBudget, PictureRecord, Record, Resolution,
     Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, RowPhoto, SavedContent, ScopeNumber,
     ScopeState, SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
 };
-pub use origin::{BaseUrl, InvalidBaseUrl, Origin};
-pub use outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+pub use model::MODEL;
+pub use model::reference::{InvalidReference, Reference};
+pub use model::request::{Checked, Draft, DraftImage, EffectRequest, InvalidRequest, Violation};
+pub use model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
+pub use model::template::{Group, Template, UnknownTemplate, UnlistedTemplate};
 pub use pace::Pace;
-pub use policy::{Policy, Repeat};
 pub use printable::printable;
-pub use raw::RawJson;
-pub use reference::{InvalidReference, Reference};
-pub use request::{Checked, Draft, DraftImage, EffectRequest, InvalidRequest, Violation};
-pub use retry::Retries;
+pub use run::entry::{Entry, EntryId, Fact};
+pub use run::event::Event;
+pub use run::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+pub use run::policy::{Policy, Repeat};
 pub use run::{Run, Saved, Step, Why};
 pub use seed::Seed;
-pub use size::{DEFAULT_SIDE, SIDE_RANGE, Size};
-pub use task::{ServiceError, Status, Task};
 pub use task_id::{InvalidTaskId, TaskId};
-pub use template::{Group, Template, UnknownTemplate, UnlistedTemplate};
 pub use time::{Time, Timeline};
-pub use transport::{
-    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, NoJournal, Transport,
-};
-pub use trouble::{Rejection, Trouble};
-pub use upload::{
+pub use transfer::download::{Download, DownloadStep, Receiver};
+pub use transfer::format::ImageFormat;
+pub use transfer::retry::Retries;
+pub use transfer::upload::{
     Photo, Uploader, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
     storage_request, upload_error,
 };
-
-/// The value of `model` in every request: the service's page, section "Parameters".
-pub const MODEL: &str = "spark_img_effects";
+pub use wire::code::{Fault, ServiceCode};
+pub use wire::effect::{Effect, Picture, Usage};
+pub use wire::raw::RawJson;
+pub use wire::task::{ServiceError, Status, Task};
+pub use wire::trouble::{Rejection, Trouble};

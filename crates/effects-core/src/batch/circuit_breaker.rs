@@ -9,8 +9,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::ErrorKind;
-use crate::policy::Policy;
 use crate::run::AttemptEnd;
+use crate::run::policy::Policy;
 use crate::time::Time;
 
 /// Why a batch holds its submissions back.

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::Batch;
 use super::slots::RunId;
-use crate::outcome::Outcome;
+use crate::run::outcome::Outcome;
 use crate::task_id::TaskId;
 
 /// Who leads and who follows.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::template::Template;
 use crate::pace::{Curve, Observation, Pace, Pacer};
-use crate::template::Template;
 use crate::time::Time;
 
 /// Curves by template, near at hand: a pacer is shared and behind a lock, which a look every

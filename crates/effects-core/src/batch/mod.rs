@@ -23,20 +23,20 @@ use std::sync::Arc;
 use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, CallId, CallResult, Reply};
-use crate::entry::{Entry, EntryId};
 use crate::error::ErrorKind;
-use crate::event::Event;
+use crate::gateway::call::{Call, CallId, CallResult, Reply};
+use crate::gateway::retry_after::retry_after;
 use crate::journal::Admission;
-use crate::outcome::{Detached, Outcome};
+use crate::model::request::EffectRequest;
+use crate::model::template::Template;
 use crate::pace::Pacer;
-use crate::policy::Policy;
-use crate::request::EffectRequest;
-use crate::retry_after::retry_after;
+use crate::run::entry::{Entry, EntryId};
+use crate::run::event::Event;
+use crate::run::outcome::{Detached, Outcome};
+use crate::run::policy::Policy;
 use crate::run::{Run, Step, Want};
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
-use crate::template::Template;
 use crate::time::Time;
 
 use circuit_breaker::CircuitBreaker;

@@ -12,10 +12,10 @@ use super::circuit_breaker::{Outage, Permission};
 use super::slots::{Slots, Ticket};
 use super::{Batch, BatchStep};
 use crate::error::ErrorKind;
-use crate::outcome::{Outcome, Refused};
 use crate::run::Run;
+use crate::run::outcome::{Outcome, Refused};
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::trouble::Trouble;
 
 /// Runs that wait for leave.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::row::RowDraft;
-use crate::origin::Origin;
+use crate::gateway::origin::Origin;
 use crate::task_id::TaskId;
 
 /// By what a row is known again when its batch is run again: a hash that nothing can be read from.

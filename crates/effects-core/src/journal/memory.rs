@@ -21,13 +21,13 @@ use super::row::Row;
 use super::store::{
     Filter, JournalStore, Opened, Resolution, RowEnd, RowJournal, RowName, Spend, SpendBy, Which,
 };
-use crate::code::ServiceCode;
-use crate::entry::{Entry, Fact};
-use crate::origin::Origin;
-use crate::size::Size;
+use crate::driver::transport::{AsyncJournal, Journal};
+use crate::gateway::origin::Origin;
+use crate::model::size::Size;
+use crate::run::entry::{Entry, Fact};
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::transport::{AsyncJournal, Journal};
+use crate::wire::code::ServiceCode;
 
 /// Keeps rows in memory. Clones are the same store.
 ///

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use super::signed;
-use crate::code::ServiceCode;
-use crate::effect::{Effect, Picture, Usage};
-use crate::raw::RawJson;
 use crate::task_id::TaskId;
 use crate::time::Time;
+use crate::wire::code::ServiceCode;
+use crate::wire::effect::{Effect, Picture, Usage};
+use crate::wire::raw::RawJson;
 
 /// A row's number in its journal: what a person calls it by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use super::identity::Identity;
 use super::signed;
-use crate::origin::Origin;
-use crate::reference::Reference;
-use crate::size::Size;
-use crate::template::Template;
-use crate::upload::Photo;
+use crate::gateway::origin::Origin;
+use crate::model::reference::Reference;
+use crate::model::size::Size;
+use crate::model::template::Template;
+use crate::transfer::upload::Photo;
 
 /// A picture somebody wants, on its way to a [`Row`].
 ///

@@ -12,13 +12,13 @@ use super::identity::Identity;
 use super::record::{Record, RowNumber, SavedContent, Standing};
 use super::row::Row;
 use super::signed;
-use crate::code::ServiceCode;
-use crate::effect::Effect;
+use crate::driver::transport::{AsyncJournal, Journal};
 use crate::error::{Cause, Error, ErrorKind};
-use crate::origin::Origin;
-use crate::outcome::{Failed, Outcome, Unknown};
+use crate::gateway::origin::Origin;
+use crate::run::outcome::{Failed, Outcome, Unknown};
 use crate::task_id::TaskId;
-use crate::transport::{AsyncJournal, Journal};
+use crate::wire::code::ServiceCode;
+use crate::wire::effect::Effect;
 
 /// Keeps rows: durably, and for several processes at once.
 ///

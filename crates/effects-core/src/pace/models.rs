@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use super::pacer::Pacer;
-use crate::origin::Origin;
-use crate::template::Template;
+use crate::gateway::origin::Origin;
+use crate::model::template::Template;
 
 /// Histories by origin and template: what a program keeps from one process to the next.
 ///

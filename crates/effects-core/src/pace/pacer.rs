@@ -10,7 +10,7 @@ use super::history::History;
 use super::learned::{Learned, enough_is_new};
 use super::models::Kinds;
 use super::observation::Observation;
-use crate::template::Template;
+use crate::model::template::Template;
 use crate::time::Time;
 
 /// Hands out curves for the templates of one origin, and learns. Cloning shares.

@@ -1,7 +1,7 @@
 //! Values that may be missing, in the room of those that are not: a hundred thousand runs wait in
 //! one process, and each weighs what its fields do.
 
-use crate::template::Template;
+use crate::model::template::Template;
 use crate::time::Time;
 
 /// An `Option<Time>`: the end of time stands for none.

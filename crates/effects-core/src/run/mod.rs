@@ -11,6 +11,10 @@
 
 mod aside;
 mod compact;
+pub(crate) mod entry;
+pub(crate) mod event;
+pub(crate) mod outcome;
+pub(crate) mod policy;
 mod saved;
 mod seldom;
 mod submit;
@@ -21,22 +25,22 @@ mod written;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Submission, kind_of};
-use crate::call::{Call, CallId, CallResult};
-use crate::entry::{Entry, EntryId, Fact};
 use crate::error::ErrorKind;
-use crate::event::Event;
+use crate::gateway::call::{Call, CallId, CallResult};
 use crate::journal::Admission;
-use crate::outcome::{Detached, Outcome, Unknown};
+use crate::model::request::EffectRequest;
+use crate::model::template::Template;
 use crate::pace::{Curve, Observation};
-use crate::policy::Policy;
-use crate::request::EffectRequest;
+use crate::run::entry::{Entry, EntryId, Fact};
+use crate::run::event::Event;
+use crate::run::outcome::{Detached, Outcome, Unknown};
+use crate::run::policy::Policy;
 use crate::seed::{Dice, Seed};
-use crate::task::Task;
 use crate::task_id::TaskId;
-use crate::template::Template;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::answer::{Submission, kind_of};
+use crate::wire::task::Task;
+use crate::wire::trouble::Trouble;
 
 use aside::Aside;
 use compact::MaybeTime;

@@ -9,10 +9,10 @@ use super::aside::Aside;
 use super::compact::MaybeTime;
 use super::written::{SavedSubmitting, SavedWaiting};
 use super::{Core, Run, State};
-use crate::call::CallId;
-use crate::entry::Entry;
-use crate::outcome::Outcome;
-use crate::policy::Policy;
+use crate::gateway::call::CallId;
+use crate::run::entry::Entry;
+use crate::run::outcome::Outcome;
+use crate::run::policy::Policy;
 use crate::seed::Dice;
 use crate::time::Time;
 

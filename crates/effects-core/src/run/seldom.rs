@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::wait::Waiting;
+use crate::model::template::Template;
 use crate::pace::Progress;
-use crate::task::Status;
-use crate::template::Template;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::task::Status;
+use crate::wire::trouble::Trouble;
 
 /// What most tasks have nothing of: on the heap, and only while there is something.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,19 +12,19 @@
 use std::time::Duration;
 
 use super::{AttemptEnd, Core, State, Step, Want, Why};
-use crate::answer::{Submission, kind_of, lost};
-use crate::call::{Call, CallId, CallResult, Exchange};
-use crate::entry::Fact;
 use crate::error::ErrorKind;
-use crate::event::Event;
+use crate::gateway::call::{Call, CallId, CallResult, Exchange};
 use crate::journal::Admission;
-use crate::outcome::{Outcome, Refused, Unknown};
-use crate::policy::Repeat;
-use crate::request::EffectRequest;
+use crate::model::request::EffectRequest;
+use crate::model::template::Template;
+use crate::run::entry::Fact;
+use crate::run::event::Event;
+use crate::run::outcome::{Outcome, Refused, Unknown};
+use crate::run::policy::Repeat;
 use crate::seed::Uuid;
-use crate::template::Template;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::answer::{Submission, kind_of, lost};
+use crate::wire::trouble::Trouble;
 
 /// A submission without an answer that names a task.
 ///

@@ -1,11 +1,11 @@
 //! What ends a wait: the service's last word on a task.
 
 use super::Core;
-use crate::effect::Usage;
-use crate::event::Event;
-use crate::outcome::Outcome;
-use crate::task::Task;
+use crate::run::event::Event;
+use crate::run::outcome::Outcome;
 use crate::task_id::TaskId;
+use crate::wire::effect::Usage;
+use crate::wire::task::Task;
 
 /// The end the service's answer spells, if it does.
 pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {

@@ -17,19 +17,19 @@ use super::compact::{Listed, MaybeShare, MaybeTime};
 use super::seldom::{Missing, Report, Seldom, Shown};
 use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
-use crate::answer::{Look, kind_of, lost};
-use crate::call::{Call, CallId, Exchange, Reply};
 use crate::error::ErrorKind;
-use crate::event::Event;
-use crate::outcome::{Broken, Detached, Outcome, StillRunning};
+use crate::gateway::call::{Call, CallId, Exchange, Reply};
+use crate::model::template::Template;
 use crate::pace::{Curve, Moment, Observation};
-use crate::policy::Policy;
-use crate::retry;
-use crate::task::{Status, Task};
+use crate::run::event::Event;
+use crate::run::outcome::{Broken, Detached, Outcome, StillRunning};
+use crate::run::policy::Policy;
 use crate::task_id::TaskId;
-use crate::template::Template;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::transfer::retry;
+use crate::wire::answer::{Look, kind_of, lost};
+use crate::wire::task::{Status, Task};
+use crate::wire::trouble::Trouble;
 
 /// A task without a verdict.
 #[derive(Clone, Debug)]

@@ -7,16 +7,16 @@ use super::seldom::{Missing, Report};
 use super::submit::{self, Submitting};
 use super::wait::{self, Reason, Waiting};
 use super::{Core, State};
-use crate::answer::lost;
-use crate::call::CallId;
-use crate::outcome::Unknown;
-use crate::request::EffectRequest;
+use crate::gateway::call::CallId;
+use crate::model::request::EffectRequest;
+use crate::model::template::Template;
+use crate::run::outcome::Unknown;
 use crate::seed::Uuid;
-use crate::task::Status;
 use crate::task_id::TaskId;
-use crate::template::Template;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::answer::lost;
+use crate::wire::task::Status;
+use crate::wire::trouble::Trouble;
 
 /// [`Submitting`], saved.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

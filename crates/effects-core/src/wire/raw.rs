@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api_key::ApiKey;
+use crate::gateway::api_key::ApiKey;
 
 /// A piece of JSON, kept letter for letter: unknown fields, the order of keys, the digits of
 /// numbers. Where it repeated the API key, `[key]` stands in its place.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::answer::kind_of;
 use crate::error::ErrorKind;
-use crate::policy::Policy;
+use crate::run::policy::Policy;
 use crate::seed::{Dice, Seed};
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::wire::answer::kind_of;
+use crate::wire::trouble::Trouble;
 
 /// How often and how long to repeat an exchange that may be made any number of times.
 #[derive(Clone, Debug)]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::ServiceCode;
-use crate::effect::{Effect, Picture, Usage};
 use crate::error::ErrorKind;
-use crate::origin::BaseUrl;
-use crate::outcome::{Failed, Outcome};
-use crate::raw::RawJson;
+use crate::gateway::origin::BaseUrl;
+use crate::run::outcome::{Failed, Outcome};
 use crate::task_id::TaskId;
 use crate::time::Time;
+use crate::wire::code::ServiceCode;
+use crate::wire::effect::{Effect, Picture, Usage};
+use crate::wire::raw::RawJson;
 
 /// A task as the service showed it.
 ///

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::EffectRequest;
+use crate::model::request::EffectRequest;
 use crate::task_id::TaskId;
 use crate::time::Time;
 

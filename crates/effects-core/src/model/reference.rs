@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::origin::broken_rule;
+use crate::gateway::origin::broken_rule;
 
 /// The URL of the input picture (`image_input1`).
 ///

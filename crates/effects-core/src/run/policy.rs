@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
-use crate::origin::BaseUrl;
+use crate::gateway::origin::BaseUrl;
 use crate::pace::Pace;
 
 /// How a run behaves: plain data, compared, saved and sent like any other.

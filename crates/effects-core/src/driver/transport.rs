@@ -4,9 +4,9 @@
 
 use async_trait::async_trait;
 
-use crate::call::{Call, CallResult};
-use crate::entry::Entry;
+use crate::gateway::call::{Call, CallResult};
 use crate::journal::{Admission, JournalError, RowEnd};
+use crate::run::entry::Entry;
 use crate::time::Time;
 
 /// Makes exchanges, blocking the thread.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::ServiceError;
+use crate::wire::task::ServiceError;
 
 /// What went wrong with one exchange, as an event, an outcome or an error tells it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

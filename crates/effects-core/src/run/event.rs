@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::pace::Eta;
 use crate::printable::Escaping;
-use crate::task::Status;
 use crate::task_id::TaskId;
-use crate::trouble::Trouble;
+use crate::wire::task::Status;
+use crate::wire::trouble::Trouble;
 
 /// Something to tell whoever watches a run. More may come with time, so a match needs an arm for
 /// the rest; nothing here has to be acted on.

@@ -14,15 +14,15 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use url::Url;
 
-use crate::answer::{lost, not_sent, rejected};
-use crate::call::{AnswerBody, CallResult, Reply};
-use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Problem};
-use crate::format::ImageFormat;
-use crate::origin::{BaseUrl, Origin, broken_rule};
-use crate::reference::Reference;
-use crate::trouble::Trouble;
-use crate::wire::uploaded_url;
+use crate::gateway::call::{AnswerBody, CallResult, Reply};
+use crate::gateway::endpoint::Endpoint;
+use crate::gateway::origin::{BaseUrl, Origin, broken_rule};
+use crate::model::reference::Reference;
+use crate::transfer::format::ImageFormat;
+use crate::wire::answer::{lost, not_sent, rejected};
+use crate::wire::body::uploaded_url;
+use crate::wire::trouble::Trouble;
 
 /// A photo in memory, known to be one.
 #[derive(Clone, Eq, PartialEq)]
@@ -330,8 +330,8 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::api_key::ApiKey;
-    use crate::call::Answer;
+    use crate::gateway::api_key::ApiKey;
+    use crate::gateway::call::Answer;
 
     fn photo(name: &str) -> Result<Photo, Error> {
         Photo::new(Bytes::from_static(b"\x89PNG\r\n\x1a\n rest"), name)

@@ -5,10 +5,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use url::{ParseError, Url};
 
-use crate::origin::BaseUrl;
-use crate::raw::RawJson;
-use crate::task::ServiceError;
+use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
+use crate::wire::raw::RawJson;
+use crate::wire::task::ServiceError;
 
 /// A finished task: its pictures and its bill.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

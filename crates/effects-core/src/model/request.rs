@@ -5,10 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::code::ServiceCode;
-use crate::reference::{InvalidReference, Reference};
-use crate::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
-use crate::template::{Template, UnknownTemplate};
+use crate::model::reference::{InvalidReference, Reference};
+use crate::model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
+use crate::model::template::{Template, UnknownTemplate};
+use crate::wire::code::ServiceCode;
 
 /// One picture to make: reference, template, size. Nothing invalid can be one.
 ///
@@ -100,7 +100,7 @@ impl EffectRequest {
             template_id: self.template.id(),
             size: self.size,
         };
-        let body = Body { model: crate::MODEL, input: [Input { params }] };
+        let body = Body { model: super::MODEL, input: [Input { params }] };
         // Writing strings and integers into memory cannot fail.
         Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
     }

@@ -16,14 +16,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::api_key::ApiKey;
-use crate::call::AnswerBody;
-use crate::code::ServiceCode;
-use crate::effect::{Picture, Usage, read_decimal};
-use crate::raw::RawJson;
-use crate::task::{ServiceError, Status, Task};
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::call::AnswerBody;
 use crate::task_id::TaskId;
 use crate::time::{Time, parse_iso};
+use crate::wire::code::ServiceCode;
+use crate::wire::effect::{Picture, Usage, read_decimal};
+use crate::wire::raw::RawJson;
+use crate::wire::task::{ServiceError, Status, Task};
 
 /// An answer of the service, as far as its body could be read.
 pub(crate) struct Body<'a> {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::api_key::ApiKey;
-use crate::retry_after::{answered_at, retry_after};
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::effect::{Effect, Usage};
 use crate::error::ErrorKind;
-use crate::origin::shell_word;
-use crate::raw::RawJson;
-use crate::task::{ServiceError, Status};
+use crate::gateway::origin::shell_word;
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::trouble::Trouble;
-use crate::wire::sent_output;
+use crate::wire::body::sent_output;
+use crate::wire::effect::{Effect, Usage};
+use crate::wire::raw::RawJson;
+use crate::wire::task::{ServiceError, Status};
+use crate::wire::trouble::Trouble;
 
 /// How a run ends. [`into_result`](Self::into_result) makes an effect or an error of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -9,18 +9,18 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
-use crate::answer::rejected;
-use crate::api_key::ApiKey;
-use crate::call::AnswerBody;
-use crate::effect::Picture;
 use crate::error::{Error, ErrorKind, Problem};
-use crate::event::Event;
-use crate::format::ImageFormat;
-use crate::policy::Policy;
-use crate::retry::Retries;
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::call::AnswerBody;
+use crate::run::event::Event;
+use crate::run::policy::Policy;
 use crate::seed::Seed;
 use crate::time::Time;
-use crate::trouble::Trouble;
+use crate::transfer::format::ImageFormat;
+use crate::transfer::retry::Retries;
+use crate::wire::answer::rejected;
+use crate::wire::effect::Picture;
+use crate::wire::trouble::Trouble;
 
 /// One picture's download: which attempt comes when, and what is accepted.
 ///

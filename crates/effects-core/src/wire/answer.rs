@@ -8,16 +8,16 @@ use std::fmt;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::call::{AnswerBody, CallResult, Reply};
 use crate::error::{Cause, Error, ErrorKind};
-use crate::origin::BaseUrl;
-use crate::outcome::Broken;
-use crate::repair::repair;
-use crate::retry_after::retry_after;
-use crate::task::{ServiceError, Task};
+use crate::gateway::call::{AnswerBody, CallResult, Reply};
+use crate::gateway::origin::BaseUrl;
+use crate::gateway::retry_after::retry_after;
+use crate::run::outcome::Broken;
 use crate::task_id::TaskId;
-use crate::trouble::{Rejection, Trouble};
-use crate::wire::{Body, error_of, excerpt, location_of, request_id_of};
+use crate::wire::body::{Body, error_of, excerpt, location_of, request_id_of};
+use crate::wire::repair::repair;
+use crate::wire::task::{ServiceError, Task};
+use crate::wire::trouble::{Rejection, Trouble};
 
 /// What the answer to a submission means.
 ///

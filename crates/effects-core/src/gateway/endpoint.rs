@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request};
 
-use crate::api_key::ApiKey;
-use crate::call::{Answer, Call, CallResult, Exchange};
-use crate::origin::BaseUrl;
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::call::{Answer, Call, CallResult, Exchange};
+use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
 /// A gateway and the key to it. A transport owns one; runs, calls and everything saved never see
@@ -142,7 +142,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::call::CallId;
+    use crate::gateway::call::CallId;
     use crate::time::Time;
 
     fn endpoint(base: &str) -> Endpoint {

@@ -1,10 +1,12 @@
 //! The two driver loops. They differ in `send` and `sleep` alone.
 
-use crate::event::Event;
+pub(crate) mod transport;
+
+use self::transport::{AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, Transport};
 use crate::journal::{JournalError, RowEnd};
-use crate::outcome::Outcome;
+use crate::run::event::Event;
+use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};
-use crate::transport::{AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, Transport};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,13 @@
+//! From the bytes of an answer to types: the answer tables, the task, its pictures and its bill.
+//!
+//! A run reads the answer to its submission with [`answer::Submission`], and to each poll with
+//! [`answer::Look`].
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod code;
+pub(crate) mod effect;
+pub(crate) mod raw;
+pub(crate) mod repair;
+pub(crate) mod task;
+pub(crate) mod trouble;
