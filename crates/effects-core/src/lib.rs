@@ -131,6 +131,7 @@ mod backoff;
 mod batch;
 mod driver;
 mod error;
+mod error_kind;
 mod gateway;
 mod journal;
 mod model;
@@ -145,19 +146,18 @@ mod wire;
 
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStep, Outage, OutageFailure, RunId, Widths};
-pub use driver::transport::{
-    AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, NoJournal, Transport,
-};
+pub use driver::transport::{AsyncClock, AsyncTransport, Clock, Transport};
 pub use driver::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
-pub use error::{Cause, Error, ErrorKind, ErrorRow, Problem};
+pub use error::{Cause, Error, Problem};
+pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};
 pub use gateway::call::{Answer, Call, CallId, CallResult, Exchange};
 pub use gateway::endpoint::Endpoint;
 pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use journal::{
-    Admission, Attempt, Budget, Filter, Holder, Holding, Identity, JournalError, JournalStore,
-    KnownPrices, MemoryStore, Occurrences, Opened, OverBudget, PictureRecord, Record, Resolution,
-    Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber, RowPhoto, SavedContent, ScopeNumber,
+    AsyncJournal, Attempt, Budget, Filter, Holder, Holding, Identity, Journal, JournalError,
+    JournalStore, KnownPrices, MemoryStore, NoJournal, Occurrences, Opened, PictureRecord, Record,
+    Resolution, Row, RowDraft, RowEnd, RowJournal, RowName, RowPhoto, SavedContent, ScopeNumber,
     ScopeState, SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
 };
 pub use model::MODEL;
@@ -167,9 +167,10 @@ pub use model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
 pub use model::template::{Group, Template, UnknownTemplate, UnlistedTemplate};
 pub use pace::Pace;
 pub use printable::printable;
+pub use run::admission::{Admission, OverBudget, RowNumber};
 pub use run::entry::{Entry, EntryId, Fact};
 pub use run::event::Event;
-pub use run::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+pub use run::outcome::{Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown};
 pub use run::policy::{Policy, Repeat};
 pub use run::{Run, Saved, Step, Why};
 pub use seed::Seed;
@@ -183,7 +184,8 @@ pub use transfer::upload::{
     storage_request, upload_error,
 };
 pub use wire::code::{Fault, ServiceCode};
-pub use wire::effect::{Effect, Picture, Usage};
+pub use wire::picture::Picture;
 pub use wire::raw::RawJson;
 pub use wire::task::{ServiceError, Status, Task};
 pub use wire::trouble::{Rejection, Trouble};
+pub use wire::usage::Usage;

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::run::AttemptEnd;
 use crate::run::policy::Policy;
 use crate::time::Time;

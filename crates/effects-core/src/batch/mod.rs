@@ -23,13 +23,13 @@ use std::sync::Arc;
 use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Reply};
 use crate::gateway::retry_after::retry_after;
-use crate::journal::Admission;
 use crate::model::request::EffectRequest;
 use crate::model::template::Template;
 use crate::pace::Pacer;
+use crate::run::admission::Admission;
 use crate::run::entry::{Entry, EntryId};
 use crate::run::event::Event;
 use crate::run::outcome::{Detached, Outcome};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::circuit_breaker::{Outage, Permission};
 use super::slots::{Slots, Ticket};
 use super::{Batch, BatchStep};
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::run::Run;
 use crate::run::outcome::{Outcome, Refused};
 use crate::time::Time;

@@ -2,8 +2,9 @@
 
 pub(crate) mod transport;
 
-use self::transport::{AsyncClock, AsyncJournal, AsyncTransport, Clock, Journal, Transport};
-use crate::journal::{JournalError, RowEnd};
+use self::transport::{AsyncClock, AsyncTransport, Clock, Transport};
+use crate::journal::JournalError;
+use crate::journal::{AsyncJournal, Journal, RowEnd};
 use crate::run::event::Event;
 use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};

@@ -6,11 +6,9 @@
 //! only when the answer is [`Admission::Admitted`]. So two runs, two processes or two hosts over
 //! one store never spend more than one budget together.
 
-use std::fmt;
-
 use rust_decimal::Decimal;
 
-use super::record::RowNumber;
+use crate::run::admission::{Admission, OverBudget, RowNumber};
 
 /// A scope's number in its store: a set of rows whose costs are counted together.
 ///
@@ -29,80 +27,6 @@ pub struct Budget {
     /// from the costs it sees.
     pub price: Option<Decimal>,
 }
-
-/// What a journal answers to an entry.
-///
-/// Only an [`Intent`](crate::Fact::Intent) of a row with a [`Budget`] is ever answered with anything
-/// but `Admitted`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Admission {
-    /// The entry is durable; for an intent, its price is reserved.
-    Admitted,
-    /// The intent was not written: it may fit once a row that is under way has told its cost. Ask
-    /// again later.
-    Wait {
-        /// A row under way, held by a live process.
-        row: RowNumber,
-    },
-    /// The intent was not written and would not fit later either. Nothing was sent.
-    OverBudget(OverBudget),
-}
-
-/// Why a submission does not fit into a budget.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum OverBudget {
-    /// Its price is more than what is left.
-    Exceeded {
-        /// The budget, in USD.
-        limit: Decimal,
-        /// What the scope's rows have paid, in USD.
-        paid: Decimal,
-        /// What is reserved for rows without an end, in USD.
-        reserved: Decimal,
-        /// What this submission would reserve, in USD.
-        price: Decimal,
-    },
-    /// What a picture costs is not known, and rows without an end may have used the budget up.
-    PriceUnknown {
-        /// How many such rows there are: doubtful ones, and tasks that no process follows.
-        open: u64,
-    },
-    /// A completed task has no readable cost, so the budget cannot be kept without a price.
-    CostUnreadable {
-        /// The first row whose cost is not known.
-        row: RowNumber,
-    },
-}
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exceeded { limit, paid, reserved, price } => {
-                write!(
-                    f,
-                    "the budget of {limit} USD would be exceeded: {paid} USD are paid, {reserved} \
-                     USD are reserved for tasks without an end, and a picture costs {price} USD"
-                )
-            }
-            Self::PriceUnknown { open } => {
-                let tasks = if *open == 1 { "1 task" } else { &format!("{open} tasks") };
-                write!(
-                    f,
-                    "what a picture costs is not known, and {tasks} without an end may have used \
-                     the budget up: say what one picture costs at most ({PRICE_OPTION})"
-                )
-            }
-            Self::CostUnreadable { row } => write!(
-                f,
-                "the service did not say what row {row} of the journal cost, so the budget cannot \
-                 be kept: say what one picture costs at most ({PRICE_OPTION})"
-            ),
-        }
-    }
-}
-
-/// How the command and the Python package name the price.
-const PRICE_OPTION: &str = "--price, or price= in Python";
 
 /// What a store knows of prices at the row's gateway, in USD.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

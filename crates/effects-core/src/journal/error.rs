@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::record::RowNumber;
+use crate::run::admission::RowNumber;
 
 /// The journal could not do what was asked of it. A driver that gets one sends nothing more.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,11 +1,9 @@
 //! By what a row is known again.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::row::RowDraft;
 use crate::gateway::origin::Origin;
 use crate::task_id::TaskId;
 
@@ -65,20 +63,5 @@ impl fmt::Display for Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
-    }
-}
-
-/// Counts how often the same row came in a manifest, so that two equal rows are two pictures, and
-/// the same two when the manifest is run again, in whatever order.
-#[derive(Clone, Debug, Default)]
-pub struct Occurrences(HashMap<Identity, u32>);
-
-impl Occurrences {
-    /// How often an equal row came before this one.
-    pub fn count(&mut self, draft: &RowDraft) -> u32 {
-        let count = self.0.entry(draft.likeness()).or_default();
-        let before = *count;
-        *count += 1;
-        before
     }
 }

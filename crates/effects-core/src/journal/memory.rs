@@ -12,18 +12,21 @@ use async_trait::async_trait;
 use rust_decimal::Decimal;
 
 use super::budget::{
-    Admission, Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
+    Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
 };
 use super::error::JournalError;
 use super::identity::Identity;
-use super::record::{Attempt, Holder, PictureRecord, Record, RowNumber, SavedContent, Standing};
+use super::record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
 use super::row::Row;
+use super::row_end::RowEnd;
+use super::run_journal::{AsyncJournal, Journal};
 use super::store::{
-    Filter, JournalStore, Opened, Resolution, RowEnd, RowJournal, RowName, Spend, SpendBy, Which,
+    Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };
-use crate::driver::transport::{AsyncJournal, Journal};
 use crate::gateway::origin::Origin;
 use crate::model::size::Size;
+use crate::run::admission::Admission;
+use crate::run::admission::RowNumber;
 use crate::run::entry::{Entry, Fact};
 use crate::task_id::TaskId;
 use crate::time::Time;

@@ -33,18 +33,19 @@ mod identity;
 mod memory;
 mod record;
 mod row;
+mod row_end;
+mod run_journal;
 mod signed;
 mod store;
 
-pub use budget::{
-    Admission, Budget, Holding, KnownPrices, OverBudget, ScopeNumber, ScopeState, admit,
-    reservation_price,
-};
+pub use budget::{Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price};
 pub use error::JournalError;
-pub use identity::{Identity, Occurrences};
+pub use identity::Identity;
 pub use memory::MemoryStore;
-pub use record::{Attempt, Holder, PictureRecord, Record, RowNumber, SavedContent, Standing};
-pub use row::{Row, RowDraft, RowPhoto, SignedUrl};
+pub use record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
+pub use row::{Occurrences, Row, RowDraft, RowPhoto, SignedUrl};
+pub use row_end::RowEnd;
+pub use run_journal::{AsyncJournal, Journal, NoJournal};
 pub use store::{
-    Filter, JournalStore, Opened, Resolution, RowEnd, RowJournal, RowName, Spend, SpendBy, Which,
+    Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };

@@ -2,36 +2,20 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use super::signed;
+use crate::run::admission::RowNumber;
+use crate::run::outcome::Effect;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::code::ServiceCode;
-use crate::wire::effect::{Effect, Picture, Usage};
+use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
-
-/// A row's number in its journal: what a person calls it by.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RowNumber(pub u64);
-
-impl fmt::Display for RowNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for RowNumber {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
-}
+use crate::wire::usage::Usage;
 
 /// What the journal knows of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,5 +1,6 @@
 //! One row: a picture somebody wants, with the identity it is known by.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -87,7 +88,7 @@ impl RowPhoto {
 
 impl RowDraft {
     /// The row, known by its key; else by origin, template, size, photo, and how often an equal row
-    /// came before it in its manifest ([`Occurrences`](super::Occurrences) counts).
+    /// came before it in its manifest ([`Occurrences`] counts).
     ///
     /// # Errors
     ///
@@ -209,5 +210,20 @@ impl SignedUrl {
     /// The parameter of the query that looks like a signature.
     pub fn parameter(&self) -> &str {
         &self.parameter
+    }
+}
+
+/// Counts how often the same row came in a manifest, so that two equal rows are two pictures, and
+/// the same two when the manifest is run again, in whatever order.
+#[derive(Clone, Debug, Default)]
+pub struct Occurrences(HashMap<Identity, u32>);
+
+impl Occurrences {
+    /// How often an equal row came before this one.
+    pub fn count(&mut self, draft: &RowDraft) -> u32 {
+        let count = self.0.entry(draft.likeness()).or_default();
+        let before = *count;
+        *count += 1;
+        before
     }
 }

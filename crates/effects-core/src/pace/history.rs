@@ -1,12 +1,13 @@
 //! What has been seen of the durations of one kind of task.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::observation::Observation;
 use super::scale;
+use crate::model::template::Template;
 
 /// What is known of how long the tasks of one origin and template take.
 ///
@@ -39,6 +40,9 @@ pub(super) struct Span {
     from: u16,
     to: u16,
 }
+
+/// Histories by template, at one origin. `None` stands for tasks whose template is not known.
+pub type Kinds = BTreeMap<Option<Template>, History>;
 
 impl History {
     /// Nothing seen yet.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::History;
+use super::history::{History, Kinds};
 use super::pacer::Pacer;
 use crate::gateway::origin::Origin;
 use crate::model::template::Template;
@@ -39,9 +39,6 @@ use crate::model::template::Template;
 pub struct Models {
     origins: BTreeMap<Origin, Kinds>,
 }
-
-/// Histories by template, at one origin. `None` stands for tasks whose template is not known.
-pub type Kinds = BTreeMap<Option<Template>, History>;
 
 impl Models {
     /// Nothing known.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Pace;
 use super::curve::Curve;
-use super::history::History;
-use super::learned::{Learned, enough_is_new};
-use super::models::Kinds;
+use super::history::{History, Kinds};
+use super::learned::Learned;
+use super::model::enough_is_new;
 use super::observation::Observation;
 use crate::model::template::Template;
 use crate::time::Time;

@@ -1,9 +1,9 @@
 //! What a run has to say or to remember now and then, beside what it always knows.
 
+use super::entry::{Entry, EntryId};
+use super::event::Event;
+use super::outcome::Unknown;
 use crate::gateway::call::CallId;
-use crate::run::entry::{Entry, EntryId};
-use crate::run::event::Event;
-use crate::run::outcome::Unknown;
 
 /// Kept on the heap, and only while there is something in it: a run that waits has nothing.
 #[derive(Clone, Debug, Default)]

@@ -9,6 +9,7 @@
 //! `seldom.rs`), what may be missing takes no more room for that (`compact.rs`), and what follows
 //! from the policy is not kept. The saved form knows nothing of it (`written.rs`).
 
+pub(crate) mod admission;
 mod aside;
 mod compact;
 pub(crate) mod entry;
@@ -25,16 +26,16 @@ mod written;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use self::admission::Admission;
+use self::entry::{Entry, EntryId, Fact};
+use self::event::Event;
+use self::outcome::{Detached, Outcome, Unknown};
+use self::policy::Policy;
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult};
-use crate::journal::Admission;
 use crate::model::request::EffectRequest;
 use crate::model::template::Template;
 use crate::pace::{Curve, Observation};
-use crate::run::entry::{Entry, EntryId, Fact};
-use crate::run::event::Event;
-use crate::run::outcome::{Detached, Outcome, Unknown};
-use crate::run::policy::Policy;
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;

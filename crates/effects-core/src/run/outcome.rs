@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::gateway::origin::shell_word;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::body::sent_output;
-use crate::wire::effect::{Effect, Usage};
+use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
 use crate::wire::task::{ServiceError, Status};
 use crate::wire::trouble::Trouble;
+use crate::wire::usage::Usage;
 
 /// How a run ends. [`into_result`](Self::into_result) makes an effect or an error of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -52,6 +53,24 @@ impl Outcome {
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Completed(_) | Self::Failed(_))
     }
+}
+
+/// A finished task: its pictures and its bill.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Effect {
+    /// The task that made it.
+    pub task_id: TaskId,
+    /// The pictures; never empty, usually one.
+    pub pictures: Vec<Picture>,
+    /// What it cost, as far as the service said.
+    pub usage: Usage,
+    /// The service's own notes on the task.
+    pub metadata: Option<RawJson>,
+    /// An error the service reported beside a usable picture.
+    pub warning: Option<ServiceError>,
+    /// The whole answer, as the service wrote it.
+    pub raw: RawJson,
 }
 
 /// No task was made.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::gateway::origin::BaseUrl;
 use crate::pace::Pace;
+use crate::seed::Dice;
 
 /// How a run behaves: plain data, compared, saved and sent like any other.
 ///
@@ -49,6 +50,20 @@ pub struct Policy {
     /// nothing more. As many in a row that could not leave this machine make it try one at a time.
     /// At least 1.
     pub unknown_in_a_row: u32,
+}
+
+impl Policy {
+    /// The wait before the next attempt: our own back-off, or what the service asked for if that is
+    /// longer, up to what is believed.
+    pub(crate) fn retry_delay(
+        &self,
+        failures: u32,
+        asked: Option<Duration>,
+        dice: &mut Dice,
+    ) -> Duration {
+        let own = self.retry.draw(failures, dice);
+        own.max(asked.unwrap_or_default().min(self.retry_after_most))
+    }
 }
 
 impl Default for Policy {

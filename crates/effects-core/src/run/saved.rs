@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::aside::Aside;
 use super::compact::MaybeTime;
+use super::entry::Entry;
+use super::outcome::Outcome;
+use super::policy::Policy;
 use super::written::{SavedSubmitting, SavedWaiting};
 use super::{Core, Run, State};
 use crate::gateway::call::CallId;
-use crate::run::entry::Entry;
-use crate::run::outcome::Outcome;
-use crate::run::policy::Policy;
 use crate::seed::Dice;
 use crate::time::Time;
 

@@ -11,16 +11,16 @@
 
 use std::time::Duration;
 
+use super::admission::Admission;
+use super::entry::Fact;
+use super::event::Event;
+use super::outcome::{Outcome, Refused, Unknown};
+use super::policy::Repeat;
 use super::{AttemptEnd, Core, State, Step, Want, Why};
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Exchange};
-use crate::journal::Admission;
 use crate::model::request::EffectRequest;
 use crate::model::template::Template;
-use crate::run::entry::Fact;
-use crate::run::event::Event;
-use crate::run::outcome::{Outcome, Refused, Unknown};
-use crate::run::policy::Repeat;
 use crate::seed::Uuid;
 use crate::time::Time;
 use crate::wire::answer::{Submission, kind_of, lost};

@@ -1,11 +1,14 @@
 //! What ends a wait: the service's last word on a task.
 
 use super::Core;
-use crate::run::event::Event;
-use crate::run::outcome::Outcome;
+use super::event::Event;
+use super::outcome::{Effect, Failed, Outcome};
+use crate::error_kind::ErrorKind;
+use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
-use crate::wire::effect::Usage;
-use crate::wire::task::Task;
+use crate::wire::picture::Picture;
+use crate::wire::task::{Status, Task};
+use crate::wire::usage::Usage;
 
 /// The end the service's answer spells, if it does.
 pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {
@@ -25,4 +28,52 @@ pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outco
         core.tell(Event::Warning { message });
     }
     Some(outcome)
+}
+
+impl Task {
+    /// The end that it shows of the task that was asked for by this `id`, if it shows one: its effect,
+    /// or how it failed. A link to a picture that is not whole is resolved against `gateway`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # fn example(task: &effects_core::Task) {
+    /// if let Some(outcome) = task.outcome(&task.id, None) {
+    ///     println!("{:?}", outcome.into_result());
+    /// }
+    /// # }
+    /// ```
+    pub fn outcome(&self, id: &TaskId, gateway: Option<&BaseUrl>) -> Option<Outcome> {
+        let pictures: Vec<Picture> =
+            self.pictures.iter().filter_map(|picture| picture.clone().at(gateway)).collect();
+        let has_picture = !pictures.is_empty();
+        let completed = match &self.status {
+            Some(status) if !status.is_final() => return None,
+            // Without a word, a picture speaks for itself.
+            None if !has_picture => return None,
+            status => !matches!(status, Some(Status::Failed | Status::Cancelled)),
+        };
+        if completed && has_picture {
+            return Some(Outcome::Completed(Box::new(Effect {
+                task_id: id.clone(),
+                pictures,
+                usage: self.usage.clone().unwrap_or_default(),
+                metadata: self.metadata.clone(),
+                warning: self.error.clone(),
+                raw: self.raw.clone(),
+            })));
+        }
+        let kind = if completed && self.error.is_none() {
+            ErrorKind::NoPicture
+        } else {
+            ErrorKind::TaskFailed
+        };
+        Some(Outcome::Failed(Failed {
+            task_id: id.clone(),
+            kind,
+            error: self.error.clone(),
+            usage: self.usage.clone(),
+            raw: self.raw.clone(),
+        }))
+    }
 }

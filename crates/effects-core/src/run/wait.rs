@@ -14,19 +14,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::compact::{Listed, MaybeShare, MaybeTime};
+use super::event::Event;
+use super::outcome::{Broken, Detached, Outcome, StillRunning};
+use super::policy::Policy;
 use super::seldom::{Missing, Report, Seldom, Shown};
 use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, Exchange, Reply};
 use crate::model::template::Template;
 use crate::pace::{Curve, Moment, Observation};
-use crate::run::event::Event;
-use crate::run::outcome::{Broken, Detached, Outcome, StillRunning};
-use crate::run::policy::Policy;
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::transfer::retry;
 use crate::wire::answer::{Look, kind_of, lost};
 use crate::wire::task::{Status, Task};
 use crate::wire::trouble::Trouble;
@@ -364,7 +363,7 @@ impl Waiting {
 
 impl Core {
     pub(super) fn retry_delay(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
-        retry::delay(&self.policy, failures, asked, &mut self.dice)
+        self.policy.retry_delay(failures, asked, &mut self.dice)
     }
 }
 

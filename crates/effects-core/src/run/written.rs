@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::compact::{MaybeShare, MaybeTime};
+use super::outcome::Unknown;
 use super::seldom::{Missing, Report};
 use super::submit::{self, Submitting};
 use super::wait::{self, Reason, Waiting};
@@ -10,7 +11,6 @@ use super::{Core, State};
 use crate::gateway::call::CallId;
 use crate::model::request::EffectRequest;
 use crate::model::template::Template;
-use crate::run::outcome::Unknown;
 use crate::seed::Uuid;
 use crate::task_id::TaskId;
 use crate::time::Time;

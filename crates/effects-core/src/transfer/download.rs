@@ -9,7 +9,8 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
-use crate::error::{Error, ErrorKind, Problem};
+use crate::error::{Error, Problem};
+use crate::error_kind::ErrorKind;
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::AnswerBody;
 use crate::run::event::Event;
@@ -19,7 +20,7 @@ use crate::time::Time;
 use crate::transfer::format::ImageFormat;
 use crate::transfer::retry::Retries;
 use crate::wire::answer::rejected;
-use crate::wire::effect::Picture;
+use crate::wire::picture::Picture;
 use crate::wire::trouble::Trouble;
 
 /// One picture's download: which attempt comes when, and what is accepted.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use crate::error_kind::ErrorKind;
 use crate::run::policy::Policy;
 use crate::seed::{Dice, Seed};
 use crate::time::Time;
@@ -39,7 +39,7 @@ impl Retries {
             return None;
         }
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
-        let until = now + delay(&self.policy, self.failures, asked, &mut self.dice);
+        let until = now + self.policy.retry_delay(self.failures, asked, &mut self.dice);
         self.failures = self.failures.saturating_add(1);
         (until < self.deadline).then_some(until)
     }
@@ -48,18 +48,6 @@ impl Retries {
     pub fn failures(&self) -> u32 {
         self.failures
     }
-}
-
-/// The wait before the next attempt: our own back-off, or what the service asked for if that is
-/// longer, up to what is believed.
-pub(crate) fn delay(
-    policy: &Policy,
-    failures: u32,
-    asked: Option<Duration>,
-    dice: &mut Dice,
-) -> Duration {
-    let own = policy.retry.draw(failures, dice);
-    own.max(asked.unwrap_or_default().min(policy.retry_after_most))
 }
 
 fn can_pass(trouble: &Trouble) -> bool {

@@ -14,7 +14,8 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Problem};
+use crate::error::{Error, Problem};
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{AnswerBody, CallResult, Reply};
 use crate::gateway::endpoint::Endpoint;
 use crate::gateway::origin::{BaseUrl, Origin, broken_rule};

@@ -8,11 +8,9 @@ use std::fmt;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::error::{Cause, Error, ErrorKind};
+use crate::error_kind::ErrorKind;
 use crate::gateway::call::{AnswerBody, CallResult, Reply};
-use crate::gateway::origin::BaseUrl;
 use crate::gateway::retry_after::retry_after;
-use crate::run::outcome::Broken;
 use crate::task_id::TaskId;
 use crate::wire::body::{Body, error_of, excerpt, location_of, request_id_of};
 use crate::wire::repair::repair;
@@ -308,28 +306,6 @@ impl Look {
             // Whatever it wants, it is not an answer about the task.
             _ => Self::Refused(ErrorKind::UnreadableAnswer, trouble),
         }
-    }
-}
-
-impl Task {
-    /// Reads the answer of a gateway to one look at a task, outside any run.
-    ///
-    /// # Errors
-    ///
-    /// What this one answer says: the task is not found, the look is refused, the service cannot be
-    /// reached or understood. A run looks again after most of that.
-    pub fn read(task: &TaskId, gateway: &BaseUrl, result: &CallResult) -> Result<Self, Error> {
-        let (kind, trouble) = match Look::read(task, result.as_reply()) {
-            Look::Seen(task) => {
-                let pictures = task.pictures.into_iter();
-                let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();
-                return Ok(Self { pictures, ..*task });
-            }
-            Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
-            Look::Barred(kind, trouble) | Look::Refused(kind, trouble) => (kind, trouble),
-            Look::Again(trouble) => (kind_of(&trouble), trouble),
-        };
-        Err(Cause::Broken(Broken { task_id: task.clone(), kind, trouble }).into())
     }
 }
 

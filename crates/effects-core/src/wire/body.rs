@@ -21,9 +21,10 @@ use crate::gateway::call::AnswerBody;
 use crate::task_id::TaskId;
 use crate::time::{Time, parse_iso};
 use crate::wire::code::ServiceCode;
-use crate::wire::effect::{Picture, Usage, read_decimal};
+use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
 use crate::wire::task::{ServiceError, Status, Task};
+use crate::wire::usage::{Usage, read_decimal};
 
 /// An answer of the service, as far as its body could be read.
 pub(crate) struct Body<'a> {

@@ -6,8 +6,9 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod code;
-pub(crate) mod effect;
+pub(crate) mod picture;
 pub(crate) mod raw;
 pub(crate) mod repair;
 pub(crate) mod task;
 pub(crate) mod trouble;
+pub(crate) mod usage;

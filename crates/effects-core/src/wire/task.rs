@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorKind;
-use crate::gateway::origin::BaseUrl;
-use crate::run::outcome::{Failed, Outcome};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::code::ServiceCode;
-use crate::wire::effect::{Effect, Picture, Usage};
+use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
+use crate::wire::usage::Usage;
 
 /// A task as the service showed it.
 ///
@@ -59,52 +57,6 @@ impl Task {
             metadata: None,
             raw: RawJson::empty(),
         }
-    }
-
-    /// The end that it shows of the task that was asked for by this `id`, if it shows one: its effect,
-    /// or how it failed. A link to a picture that is not whole is resolved against `gateway`.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # fn example(task: &effects_core::Task) {
-    /// if let Some(outcome) = task.outcome(&task.id, None) {
-    ///     println!("{:?}", outcome.into_result());
-    /// }
-    /// # }
-    /// ```
-    pub fn outcome(&self, id: &TaskId, gateway: Option<&BaseUrl>) -> Option<Outcome> {
-        let pictures: Vec<Picture> =
-            self.pictures.iter().filter_map(|picture| picture.clone().at(gateway)).collect();
-        let has_picture = !pictures.is_empty();
-        let completed = match &self.status {
-            Some(status) if !status.is_final() => return None,
-            // Without a word, a picture speaks for itself.
-            None if !has_picture => return None,
-            status => !matches!(status, Some(Status::Failed | Status::Cancelled)),
-        };
-        if completed && has_picture {
-            return Some(Outcome::Completed(Box::new(Effect {
-                task_id: id.clone(),
-                pictures,
-                usage: self.usage.clone().unwrap_or_default(),
-                metadata: self.metadata.clone(),
-                warning: self.error.clone(),
-                raw: self.raw.clone(),
-            })));
-        }
-        let kind = if completed && self.error.is_none() {
-            ErrorKind::NoPicture
-        } else {
-            ErrorKind::TaskFailed
-        };
-        Some(Outcome::Failed(Failed {
-            task_id: id.clone(),
-            kind,
-            error: self.error.clone(),
-            usage: self.usage.clone(),
-            raw: self.raw.clone(),
-        }))
     }
 }
 

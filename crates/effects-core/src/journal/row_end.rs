@@ -1,0 +1,120 @@
+//! What a run came to, as its row keeps it: [`RowEnd`].
+
+use rust_decimal::Decimal;
+
+use super::record::Standing;
+use super::signed;
+use crate::error::{Cause, Error};
+use crate::error_kind::ErrorKind;
+use crate::run::outcome::{Effect, Failed, Outcome, Unknown};
+use crate::task_id::TaskId;
+use crate::wire::code::ServiceCode;
+
+/// What a run of a row came to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RowEnd {
+    /// The task is done.
+    Completed {
+        /// The task.
+        task: TaskId,
+        /// What it cost, in USD.
+        cost: Option<Decimal>,
+        /// The URLs of its pictures, as people may see them.
+        pictures: Vec<String>,
+    },
+    /// The task is over and has no picture.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// The service's code.
+        code: Option<ServiceCode>,
+        /// The reason.
+        message: String,
+        /// What it cost, in USD.
+        cost: Option<Decimal>,
+    },
+    /// A submission's answer is lost.
+    Unknown {
+        /// What is known of it.
+        trouble: String,
+    },
+    /// Nobody watches any more: a task goes on, and what was released stays so.
+    LetGo,
+}
+
+impl RowEnd {
+    /// What a client's result says of the row.
+    pub fn of(result: &Result<Effect, Error>) -> Self {
+        let error = match result {
+            Ok(effect) => return Self::completed(effect),
+            Err(error) => error,
+        };
+        match error.cause() {
+            Cause::Failed(failed) => Self::failed(failed),
+            Cause::Unknown(unknown) => Self::unknown(unknown),
+            Cause::Problem(problem) if problem.kind == ErrorKind::OutcomeUnknown => {
+                Self::Unknown { trouble: problem.message.clone() }
+            }
+            _ => Self::LetGo,
+        }
+    }
+
+    /// What the end of a run says of the row.
+    pub fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Completed(effect) => Self::completed(effect),
+            Outcome::Failed(failed) => Self::failed(failed),
+            Outcome::Unknown(unknown) => Self::unknown(unknown),
+            Outcome::Refused(_)
+            | Outcome::StillRunning(_)
+            | Outcome::Detached(_)
+            | Outcome::Broken(_) => Self::LetGo,
+        }
+    }
+
+    /// What a run came to whose row stands so; `None` where its task has no verdict.
+    pub fn of_standing(standing: &Standing) -> Option<Self> {
+        match standing {
+            Standing::Completed { task, cost, pictures, .. } => Some(Self::Completed {
+                task: task.clone(),
+                cost: *cost,
+                pictures: pictures.iter().map(|picture| picture.url.clone()).collect(),
+            }),
+            Standing::Failed { task, code, message, cost, .. } => Some(Self::Failed {
+                task: task.clone(),
+                code: code.clone(),
+                message: message.clone(),
+                cost: *cost,
+            }),
+            _ => None,
+        }
+    }
+
+    fn failed(failed: &Failed) -> Self {
+        Self::Failed {
+            task: failed.task_id.clone(),
+            code: failed.error.as_ref().and_then(|error| error.code.clone()),
+            message: failed.error.as_ref().map_or_else(
+                || failed.to_string(),
+                |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
+            ),
+            cost: failed.usage.as_ref().and_then(|usage| usage.cost),
+        }
+    }
+
+    fn unknown(unknown: &Unknown) -> Self {
+        Self::Unknown { trouble: unknown.trouble.to_string() }
+    }
+
+    fn completed(effect: &Effect) -> Self {
+        let pictures = effect.pictures.iter().map(|picture| signed::shown(&picture.url));
+        Self::Completed {
+            task: effect.task_id.clone(),
+            cost: effect.usage.cost,
+            pictures: pictures.collect(),
+        }
+    }
+}
+
+/// The service's words are kept up to here.
+const MOST_OF_A_MESSAGE: usize = 500;

@@ -1,0 +1,51 @@
+//! The bill of a task.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// What a task cost.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// "Total cost in USD" (the service's page), exact to the digit, from 0 to
+    /// [`MOST_COST`](Self::MOST_COST); `None` if it was not said, or cannot be read.
+    pub cost: Option<Decimal>,
+    /// What the service sent for a cost that cannot be read as one, shortened; `cost` is `None` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable_cost: Option<String>,
+    /// "Discount amount" (the service's page). Its clients' tests read like a factor with 1 for
+    /// none; nobody has shown which it is.
+    pub discount: Option<Decimal>,
+}
+
+impl Usage {
+    /// The highest cost of one task that is believed, in USD. A picture costs cents: what lies beyond
+    /// is a mistake, and no sum of what is believed overflows.
+    pub const MOST_COST: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
+
+    /// Reads the cost of one task, in USD: a decimal number, perhaps with an exponent, from 0 to
+    /// [`MOST_COST`](Self::MOST_COST). `None` for everything else: a text that is no such cost is
+    /// never counted.
+    ///
+    /// ```
+    /// use effects_core::Usage;
+    ///
+    /// assert_eq!(Usage::read_cost("3e-2"), Usage::read_cost("0.03"));
+    /// assert_eq!(Usage::read_cost("-0.03"), None);
+    /// assert_eq!(Usage::read_cost("0.03 USD"), None);
+    /// ```
+    pub fn read_cost(text: &str) -> Option<Decimal> {
+        let mut cost = read_decimal(text)?;
+        if cost.is_zero() {
+            // Zero has a sign, too.
+            cost.set_sign_positive(true);
+        }
+        (Decimal::ZERO..=Self::MOST_COST).contains(&cost).then_some(cost)
+    }
+}
+
+/// A number as JSON or a text writes it, exact to the digit.
+pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    Decimal::from_str_exact(text).ok().or_else(|| Decimal::from_scientific(text).ok())
+}
