@@ -117,12 +117,14 @@ const FILE_NAME: &str = "pace.json";
 mod tests {
     use std::time::Duration;
 
-    use effects_core::pace::Observation;
+    use effects_core::pace::{Label, Observation};
     use effects_core::{BaseUrl, Template};
 
     use super::*;
 
-    const BALL: Option<&Template> = Some(&Template::GlassBall);
+    fn ball() -> Option<Label> {
+        Some(Template::GlassBall.into())
+    }
 
     fn origin(url: &str) -> Origin {
         BaseUrl::parse(url, true).unwrap().origin().clone()
@@ -130,7 +132,7 @@ mod tests {
 
     fn learn(pacer: &Pacer) {
         let (last_running, first_ended) = (None, Duration::from_secs(9));
-        pacer.learn(BALL, Observation::Ended { last_running, first_ended });
+        pacer.learn(ball().as_ref(), Observation::Ended { last_running, first_ended });
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
             file.keep(&home, pacer).unwrap();
         }
         let kept = file.load().unwrap();
-        assert_eq!(kept.at(&home).unwrap()[&BALL.cloned()].len(), 6);
+        assert_eq!(kept.at(&home).unwrap()[&ball()].len(), 6);
         let names: Vec<_> = fs::read_dir(place.path().join("state")).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing is left beside it");
     }

@@ -34,7 +34,7 @@ impl PacedRun {
         let run = match work {
             Work::Submit(request) => Run::submit(request, shared, seed, now),
             Work::Watch { task, template, submitted } => {
-                let run = Run::attach(task, template, shared, seed, now);
+                let run = Run::attach(task, template.map(Into::into), shared, seed, now);
                 match submitted {
                     Some(submitted) => run.submitted_at(submitted),
                     None => run,
@@ -46,7 +46,7 @@ impl PacedRun {
 
     /// Lets the next look go by all that is known by now: to be called before driving on.
     pub fn refresh(&mut self, now: Time) {
-        let curve = self.pacer.curve(self.run.template(), &self.policy.pace, now);
+        let curve = self.pacer.curve(self.run.label(), &self.policy.pace, now);
         self.run.pace_by(curve);
     }
 }
@@ -68,7 +68,7 @@ impl DerefMut for PacedRun {
 impl Drop for PacedRun {
     fn drop(&mut self) {
         if let Some(observation) = self.run.observation() {
-            self.pacer.learn(self.run.template(), observation);
+            self.pacer.learn(self.run.label(), observation);
         }
     }
 }

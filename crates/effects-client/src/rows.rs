@@ -66,7 +66,7 @@ impl<K, J> Rows<K, J> {
             }
             Work::Watch { task, template, submitted } => {
                 let span = telemetry::task_span(template.as_ref(), Some(&task));
-                (batch.attach(task, template, submitted, seed, now), span)
+                (batch.attach(task, template.map(Into::into), submitted, seed, now), span)
             }
         };
         let span = (!span.is_disabled()).then(|| Box::new(span));

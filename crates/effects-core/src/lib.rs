@@ -172,6 +172,7 @@ pub use run::entry::{Entry, EntryId, Fact};
 pub use run::event::Event;
 pub use run::outcome::{Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown};
 pub use run::policy::{Policy, Repeat};
+pub use run::submission::Submission;
 pub use run::{Run, Saved, Step, Why};
 pub use seed::Seed;
 pub use task_id::{InvalidTaskId, TaskId};

@@ -335,9 +335,9 @@ impl World {
             Opened::Watch(record, inner) => {
                 if let Standing::Created { task, submitted } = record.standing {
                     process.room -= 1;
-                    let template = Some(Template::GlassBall);
+                    let label = Some(Template::GlassBall.into());
                     let seed = self.seed();
-                    let run = process.batch.attach(task, template, Some(submitted), seed, self.now);
+                    let run = process.batch.attach(task, label, Some(submitted), seed, self.now);
                     process.runs.insert(run, (row, self.lease(inner)));
                 }
             }

@@ -192,7 +192,7 @@ fn every_job_ends_once_under_its_own_number() {
         assert!(counts.by_body.values().all(|paid| *paid == 1));
         // An intent and an id for each, and something learnt for the next.
         assert_eq!(notes.facts().len(), 120);
-        assert!(!client.pacer().histories()[&Some(Template::GlassBall)].is_empty());
+        assert!(!client.pacer().histories()[&Some(Template::GlassBall.into())].is_empty());
     }
 }
 

@@ -10,8 +10,8 @@
 //! (`following.rs`).
 
 mod circuit_breaker;
+mod curves;
 mod following;
-mod kinds;
 mod slots;
 mod throttle;
 mod timers;
@@ -26,14 +26,13 @@ use serde::{Deserialize, Serialize};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Reply};
 use crate::gateway::retry_after::retry_after;
-use crate::model::request::EffectRequest;
-use crate::model::template::Template;
-use crate::pace::Pacer;
+use crate::pace::{Label, Pacer};
 use crate::run::admission::Admission;
 use crate::run::entry::{Entry, EntryId};
 use crate::run::event::Event;
 use crate::run::outcome::{Detached, Outcome};
 use crate::run::policy::Policy;
+use crate::run::submission::Submission;
 use crate::run::{Run, Step, Want};
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
@@ -41,8 +40,8 @@ use crate::time::Time;
 
 use circuit_breaker::CircuitBreaker;
 pub use circuit_breaker::{Outage, OutageFailure};
+use curves::Curves;
 use following::Following;
-use kinds::Kinds;
 pub use slots::RunId;
 use slots::{Slots, Ticket};
 use throttle::Throttle;
@@ -76,7 +75,7 @@ pub struct Batch {
     now: Time,
     throttle: Throttle,
     breaker: CircuitBreaker,
-    kinds: Kinds,
+    curves: Curves,
     slots: Slots,
     timers: Timers,
     /// Runs to look after, in order.
@@ -144,7 +143,7 @@ impl Batch {
             now,
             throttle: Throttle::new(now),
             breaker: CircuitBreaker::new(now),
-            kinds: Kinds::new(Pacer::new()),
+            curves: Curves::new(Pacer::new()),
             slots: Slots::default(),
             timers: Timers::default(),
             ready: VecDeque::new(),
@@ -163,7 +162,7 @@ impl Batch {
     /// The same batch, paced by what this pacer knows and teaching it.
     #[must_use]
     pub fn with_pacer(mut self, pacer: Pacer) -> Self {
-        self.kinds.go_by(pacer);
+        self.curves.go_by(pacer);
         self
     }
 
@@ -171,9 +170,9 @@ impl Batch {
     ///
     /// A driver draws each run's seed anew: one that the batch kept would be copied when its process
     /// is forked, and two processes would submit under the same names.
-    pub fn submit(&mut self, request: EffectRequest, seed: Seed, now: Time) -> RunId {
+    pub fn submit(&mut self, submission: impl Into<Submission>, seed: Seed, now: Time) -> RunId {
         self.lots.stir(seed);
-        self.add(Run::submit(request, Arc::clone(&self.policy), seed, now))
+        self.add(Run::submit(submission, Arc::clone(&self.policy), seed, now))
     }
 
     /// Adds a run that submits a request and whose wait begins now: it asks for no place among the
@@ -196,9 +195,14 @@ impl Batch {
     /// assert!(matches!(batch.step(now), BatchStep::Record(..)));
     /// # Ok::<(), effects_core::InvalidRequest>(())
     /// ```
-    pub fn submit_at_once(&mut self, request: EffectRequest, seed: Seed, now: Time) -> RunId {
+    pub fn submit_at_once(
+        &mut self,
+        submission: impl Into<Submission>,
+        seed: Seed,
+        now: Time,
+    ) -> RunId {
         self.lots.stir(seed);
-        let mut run = Run::submit(request, Arc::clone(&self.policy), seed, now);
+        let mut run = Run::submit(submission, Arc::clone(&self.policy), seed, now);
         run.begin(now);
         let id = self.add(run);
         self.slots.slot(id.index).at_once = true;
@@ -211,14 +215,14 @@ impl Batch {
     pub fn attach(
         &mut self,
         task: TaskId,
-        template: Option<Template>,
+        label: Option<Label>,
         submitted: Option<Time>,
         seed: Seed,
         now: Time,
     ) -> RunId {
         self.lots.stir(seed);
         let (policy, followed) = (Arc::clone(&self.policy), task.clone());
-        let mut run = Run::attach(task, template, policy, seed, now);
+        let mut run = Run::attach(task, label, policy, seed, now);
         if let Some(submitted) = submitted {
             run = run.submitted_at(submitted);
         }
@@ -265,7 +269,7 @@ impl Batch {
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);
         if let Some(run) = &mut slot.run {
-            let curve = self.kinds.curve(slot.kind, &self.policy.pace, self.now);
+            let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
             run.reply_paced(self.now, call, result, curve);
         }
         self.note_posting(index);
@@ -321,7 +325,7 @@ impl Batch {
 
     /// What it knows of how long tasks take.
     pub fn pacer(&self) -> &Pacer {
-        self.kinds.pacer()
+        self.curves.pacer()
     }
 
     /// Why it holds submissions back; `None` as long as they reach the gateway and it answers them.
@@ -342,7 +346,7 @@ impl Batch {
     fn add(&mut self, run: Run) -> RunId {
         self.live += 1;
         self.asked = false;
-        let kind = self.kinds.of(run.template(), &self.policy.pace, self.now);
+        let kind = self.curves.of(run.label(), &self.policy.pace, self.now);
         let id = self.slots.add(run, kind);
         let ticket = self.slots.ticket(id.index);
         self.ready.push_back(ticket);
@@ -474,7 +478,7 @@ impl Batch {
         }
         let waited = slot.run.as_ref().is_some_and(|run| self.now >= run.deadline());
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
-            self.kinds.learn(slot.kind, observation);
+            self.curves.learn(slot.kind, observation);
         }
         self.slots.remove(index);
         self.hand_on(id, &outcome, waited);

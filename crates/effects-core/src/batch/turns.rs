@@ -246,7 +246,7 @@ impl Batch {
     /// The chance that a run's task has ended since it was last seen running.
     fn chance(&mut self, index: u32) -> f64 {
         let kind = self.slots.slot(index).kind;
-        let curve = self.kinds.curve(kind, &self.policy.pace, self.now);
+        let curve = self.curves.curve(kind, &self.policy.pace, self.now);
         self.slots.run(index).map_or(0.0, |run| run.chance(self.now, curve))
     }
 }

@@ -1,13 +1,18 @@
 //! What is asked of the service, valid by construction.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::reference::{InvalidReference, Reference};
 use crate::model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
 use crate::model::template::{Template, UnknownTemplate};
+use crate::pace::Label;
+use crate::run::submission::Submission;
 use crate::wire::code::ServiceCode;
 
 /// One picture to make: reference, template, size. Nothing invalid can be one.
@@ -79,30 +84,86 @@ impl EffectRequest {
     /// The JSON body of the submission, written strictly: the four documented parameters in the
     /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given.
     pub fn body(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            model: &'a str,
-            input: [Input<'a>; 1],
-        }
-        #[derive(Serialize)]
-        struct Input<'a> {
-            params: Params<'a>,
-        }
-        #[derive(Serialize)]
-        struct Params<'a> {
-            image_input1: &'a str,
-            template_id: &'a str,
-            #[serde(flatten)]
-            size: Size,
-        }
         let params = Params {
-            image_input1: self.reference.as_str(),
-            template_id: self.template.id(),
+            image_input1: self.reference.as_str().into(),
+            template_id: self.template.id().into(),
             size: self.size,
         };
-        let body = Body { model: super::MODEL, input: [Input { params }] };
+        let body = Body { model: super::MODEL.into(), input: [Input { params }] };
         // Writing strings and integers into memory cannot fail.
         Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    }
+
+    /// The request that has this body, if one has.
+    fn of_body(body: &[u8]) -> Option<Self> {
+        let Body { input: [Input { params }], .. } = serde_json::from_slice(body).ok()?;
+        let draft = Draft {
+            image: DraftImage::Url(params.image_input1.into()),
+            template_id: Some(params.template_id.into()),
+            width: params.size.width.map(i64::from),
+            height: params.size.height.map(i64::from),
+            allow_unlisted: true,
+        };
+        Self::try_from(draft).ok().filter(|request| request.body() == body)
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Body<'a> {
+    model: Cow<'a, str>,
+    input: [Input<'a>; 1],
+}
+
+#[derive(Deserialize, Serialize)]
+struct Input<'a> {
+    params: Params<'a>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Params<'a> {
+    image_input1: Cow<'a, str>,
+    template_id: Cow<'a, str>,
+    #[serde(flatten)]
+    size: Size,
+}
+
+impl From<EffectRequest> for Submission {
+    fn from(request: EffectRequest) -> Self {
+        Self { body: request.body(), label: request.template.into() }
+    }
+}
+
+/// A submission as it is saved: this model's as its request, which is checked again when it is read;
+/// another's as it is.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum SavedSubmission {
+    Other { body: String, label: Label },
+    Request(Draft),
+}
+
+impl Serialize for Submission {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = EffectRequest::of_body(&self.body);
+        let saved = match request.filter(|request| self.label == Label::from(&request.template)) {
+            Some(request) => SavedSubmission::Request(request.into()),
+            None => {
+                let body = str::from_utf8(&self.body).map_err(S::Error::custom)?.to_owned();
+                SavedSubmission::Other { body, label: self.label.clone() }
+            }
+        };
+        saved.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Submission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match SavedSubmission::deserialize(deserializer)? {
+            SavedSubmission::Other { body, label } => Ok(Self { body: body.into(), label }),
+            SavedSubmission::Request(draft) => {
+                EffectRequest::try_from(draft).map(Self::from).map_err(D::Error::custom)
+            }
+        }
     }
 }
 

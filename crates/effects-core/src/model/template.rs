@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pace::{InvalidLabel, Label};
+
 /// One of the looks of the service.
 ///
 /// Parsed from its exact id with [`Template::from_str`]; an id the catalogue does not list is only
@@ -120,11 +122,8 @@ impl Template {
         if let Some(listed) = Self::listed(id) {
             return Ok(listed);
         }
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        if id.is_empty() || id.len() > 128 || id.chars().any(odd) {
-            return Err(UnknownTemplate::new(id));
-        }
-        Ok(Self::Unlisted(UnlistedTemplate(Arc::new(id.to_owned()))))
+        let label = id.parse().map_err(|_: InvalidLabel| UnknownTemplate::new(id))?;
+        Ok(Self::Unlisted(UnlistedTemplate(Arc::new(label))))
     }
 
     /// The id on the wire (`template_id`), letter for letter.
@@ -304,6 +303,22 @@ impl From<Template> for String {
     }
 }
 
+/// The durations of a template's tasks are learnt together.
+impl From<&Template> for Label {
+    fn from(template: &Template) -> Self {
+        match template {
+            Template::Unlisted(unlisted) => unlisted.0.as_ref().clone(),
+            listed => Self::from_static(listed.row().id),
+        }
+    }
+}
+
+impl From<Template> for Label {
+    fn from(template: Template) -> Self {
+        Self::from(&template)
+    }
+}
+
 /// Reading back what was saved: an id that was unlisted then is unlisted now.
 impl TryFrom<String> for Template {
     type Error = UnknownTemplate;
@@ -317,13 +332,13 @@ impl TryFrom<String> for Template {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnlistedTemplate(
     /// One word: every template takes as much room as this one.
-    Arc<String>,
+    Arc<Label>,
 );
 
 impl UnlistedTemplate {
     /// The id on the wire.
     pub fn id(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::label::Label;
 use super::observation::Observation;
 use super::scale;
-use crate::model::template::Template;
 
-/// What is known of how long the tasks of one origin and template take.
+/// What is known of how long the tasks of one origin and label take.
 ///
 /// A client never sees a duration, only two looks round it: the last that saw the task running and
 /// the first that saw it ended. The history keeps the newest 256 such pairs, one
@@ -41,8 +41,8 @@ pub(super) struct Span {
     to: u16,
 }
 
-/// Histories by template, at one origin. `None` stands for tasks whose template is not known.
-pub type Kinds = BTreeMap<Option<Template>, History>;
+/// Histories by label, at one origin. `None` stands for tasks whose label is not known.
+pub type Histories = BTreeMap<Option<Label>, History>;
 
 impl History {
     /// Nothing seen yet.

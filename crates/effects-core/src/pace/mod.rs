@@ -4,6 +4,7 @@ mod curve;
 mod fit;
 mod forecast;
 mod history;
+mod label;
 mod learned;
 mod model;
 mod models;
@@ -21,7 +22,8 @@ use crate::backoff::Backoff;
 use crate::seed::Dice;
 
 pub use curve::{Curve, Eta};
-pub use history::{History, Kinds};
+pub use history::{Histories, History};
+pub use label::{InvalidLabel, Label};
 pub use learned::Learned;
 pub use model::Model;
 pub use models::Models;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{History, Kinds};
+use super::history::{Histories, History};
+use super::label::{InvalidLabel, Label};
 use super::pacer::Pacer;
 use crate::gateway::origin::Origin;
-use crate::model::template::Template;
 
-/// Histories by origin and template: what a program keeps from one process to the next.
+/// Histories by origin and label: what a program keeps from one process to the next.
 ///
 /// Durations at one gateway say nothing about another, least of all those at a gateway on this
 /// machine, so each origin is learnt by itself and [`without_loopback`](Self::without_loopback)
@@ -26,7 +26,7 @@ use crate::model::template::Template;
 /// // A client paces by what is known at its origin, and learns.
 /// let pacer = models.pacer(base.origin());
 /// let (last_running, first_ended) = (Some(Duration::from_secs(9)), Duration::from_secs(12));
-/// pacer.learn(Some(&Template::GlassBall), Observation::Ended { last_running, first_ended });
+/// pacer.learn(Some(&Template::GlassBall.into()), Observation::Ended { last_running, first_ended });
 ///
 /// // What it learnt is added, once, to what is kept.
 /// models.add(base.origin(), &pacer.take_news());
@@ -37,7 +37,7 @@ use crate::model::template::Template;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Models {
-    origins: BTreeMap<Origin, Kinds>,
+    origins: BTreeMap<Origin, Histories>,
 }
 
 impl Models {
@@ -47,7 +47,7 @@ impl Models {
     }
 
     /// What is known at an origin.
-    pub fn at(&self, origin: &Origin) -> Option<&Kinds> {
+    pub fn at(&self, origin: &Origin) -> Option<&Histories> {
         self.origins.get(origin)
     }
 
@@ -57,7 +57,7 @@ impl Models {
     }
 
     /// Adds what was learnt at an origin after all that is here: see [`History::append`].
-    pub fn add(&mut self, origin: &Origin, news: &Kinds) {
+    pub fn add(&mut self, origin: &Origin, news: &Histories) {
         if news.values().all(History::is_empty) {
             return;
         }
@@ -91,8 +91,8 @@ impl Models {
     }
 }
 
-/// The written form: version 1; histories by origin, then by template's id, which is empty for
-/// tasks of an unknown template.
+/// The written form: version 1; histories by origin, then by label, which is empty for tasks
+/// whose label is not known.
 #[derive(Deserialize, Serialize)]
 struct Written {
     version: u32,
@@ -101,8 +101,8 @@ struct Written {
 
 impl From<Models> for Written {
     fn from(models: Models) -> Self {
-        let id = |kind: Option<Template>| kind.map_or(String::new(), |kind| kind.id().to_owned());
-        let write = |kinds: Kinds| kinds.into_iter().map(|(kind, it)| (id(kind), it)).collect();
+        let id = |label: Option<Label>| label.map_or(String::new(), String::from);
+        let write = |kinds: Histories| kinds.into_iter().map(|(kind, it)| (id(kind), it)).collect();
         let origins = models.origins.into_iter().map(|(origin, kinds)| (origin, write(kinds)));
         Self { version: VERSION, origins: origins.collect() }
     }
@@ -121,9 +121,9 @@ impl TryFrom<Written> for Models {
         }
         let kind = |id: String| match id.as_str() {
             "" => Ok(None),
-            id => Template::unlisted(id).map(Some).map_err(|error| error.to_string()),
+            id => id.parse().map(Some).map_err(|error: InvalidLabel| error.to_string()),
         };
-        let read = |kinds: BTreeMap<String, History>| -> Result<Kinds, String> {
+        let read = |kinds: BTreeMap<String, History>| -> Result<Histories, String> {
             kinds.into_iter().map(|(id, history)| Ok((kind(id)?, history))).collect()
         };
         let origins = origins.into_iter().map(|(origin, kinds)| Ok((origin, read(kinds)?)));

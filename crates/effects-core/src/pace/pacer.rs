@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::Pace;
 use super::curve::Curve;
-use super::history::{History, Kinds};
+use super::history::{Histories, History};
+use super::label::Label;
 use super::learned::Learned;
 use super::model::enough_is_new;
 use super::observation::Observation;
-use crate::model::template::Template;
 use crate::time::Time;
 
-/// Hands out curves for the templates of one origin, and learns. Cloning shares.
+/// Hands out curves for the labels of one origin, and learns. Cloning shares.
 ///
 /// A run is paced by a curve; whoever drives runs asks for one before each look and tells what
 /// the run saw when it is over or left:
@@ -29,23 +29,23 @@ use crate::time::Time;
 ///     .paced_by(pacer.curve(None, &policy.pace, now));
 /// // … drive it, then:
 /// if let Some(observation) = run.observation() {
-///     pacer.learn(run.template(), observation);
+///     pacer.learn(run.label(), observation);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A template without a history of its own begins from nothing. A task of unknown template is paced
-/// by what all templates of the origin show together.
+/// A label without a history of its own begins from nothing. A task of unknown label is paced by what
+/// all labels of the origin show together.
 #[derive(Clone, Debug, Default)]
 pub struct Pacer(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    kinds: BTreeMap<Option<Template>, Kind>,
-    news: Kinds,
+    kinds: BTreeMap<Option<Label>, Kind>,
+    news: Histories,
 }
 
-/// What is known of one template.
+/// What is known of one label.
 #[derive(Debug, Default)]
 struct Kind {
     history: History,
@@ -71,32 +71,32 @@ impl Pacer {
     }
 
     /// A pacer that knows what these histories say.
-    pub fn knowing(histories: Kinds) -> Self {
+    pub fn knowing(histories: Histories) -> Self {
         let kind = |history| Kind { history, ..Kind::default() };
         let kinds = histories.into_iter().map(|(key, history)| (key, kind(history)));
-        let known = Known { kinds: kinds.collect(), news: Kinds::new() };
+        let known = Known { kinds: kinds.collect(), news: Histories::new() };
         Self(Arc::new(Mutex::new(known)))
     }
 
-    /// The curve for a template under a pace; under one that is not learned, the default settings
+    /// The curve for a label under a pace; under one that is not learned, the default settings
     /// tell what to expect.
     ///
-    /// It is made again where enough is new to matter, but for each template at most twice a second
+    /// It is made again where enough is new to matter, but for each label at most twice a second
     /// at first and every two seconds once it is well known, however many tasks end meanwhile.
-    pub fn curve(&self, template: Option<&Template>, pace: &Pace, now: Time) -> Arc<Curve> {
+    pub fn curve(&self, label: Option<&Label>, pace: &Pace, now: Time) -> Arc<Curve> {
         let settings = match pace {
             Pace::Learned(settings) => *settings,
             _ => Learned::default(),
         };
-        self.lock().curve(template, settings, now)
+        self.lock().curve(label, settings, now)
     }
 
-    /// Learns what a run saw of a template's duration.
-    pub fn learn(&self, template: Option<&Template>, observation: Observation) {
+    /// Learns what a run saw of the duration of a task with this label.
+    pub fn learn(&self, label: Option<&Label>, observation: Observation) {
         let mut known = self.lock();
-        let kind = template.cloned();
+        let kind = label.cloned();
         known.news.entry(kind.clone()).or_default().learn(observation);
-        // What tasks of unknown template show is shown for all together.
+        // What tasks of unknown label show is shown for all together.
         if let Some(all) = known.kinds.get_mut(&None).filter(|_| kind.is_some()) {
             all.learnt += 1;
         }
@@ -105,15 +105,15 @@ impl Pacer {
         kind.learnt += 1;
     }
 
-    /// What is known, by template.
-    pub fn histories(&self) -> Kinds {
+    /// What is known, by label.
+    pub fn histories(&self) -> Histories {
         let known = self.lock();
         let seen = known.kinds.iter().filter(|(_, kind)| !kind.history.is_empty());
         seen.map(|(key, kind)| (key.clone(), kind.history.clone())).collect()
     }
 
     /// What was learnt since this was last asked: what to add to what is kept.
-    pub fn take_news(&self) -> Kinds {
+    pub fn take_news(&self) -> Histories {
         std::mem::take(&mut self.lock().news)
     }
 
@@ -124,22 +124,22 @@ impl Pacer {
 }
 
 impl Known {
-    fn curve(&mut self, template: Option<&Template>, settings: Learned, now: Time) -> Arc<Curve> {
-        let key = template.cloned();
+    fn curve(&mut self, label: Option<&Label>, settings: Learned, now: Time) -> Arc<Curve> {
+        let key = label.cloned();
         let kind = self.kinds.entry(key).or_default();
         if let Some(made) = kind.curves.iter().find(|made| made.settings == settings)
             && !made.is_stale(kind, now)
         {
             return Arc::clone(&made.curve);
         }
-        let curve = match template {
+        let curve = match label {
             Some(_) => kind.history.curve(&settings),
             None => {
                 let all = self.kinds.values().map(|kind| &kind.history);
                 History::blend(all).curve(&settings)
             }
         };
-        let kind = self.kinds.entry(template.cloned()).or_default();
+        let kind = self.kinds.entry(label.cloned()).or_default();
         let made = Made { settings, curve: Arc::new(curve), at: now, learnt: kind.learnt };
         kind.keep(made)
     }
@@ -171,7 +171,7 @@ impl Made {
 /// A curve younger than this is not made again.
 const LEAST_AGE: Duration = Duration::from_millis(500);
 
-/// From so many observations on a template is well known.
+/// From so many observations on a label is well known.
 const WELL_KNOWN: usize = 128;
 
 /// For how many settings curves are kept at once. A client has one, and a few for single calls.

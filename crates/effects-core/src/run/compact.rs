@@ -1,7 +1,6 @@
 //! Values that may be missing, in the room of those that are not: a hundred thousand runs wait in
 //! one process, and each weighs what its fields do.
 
-use crate::model::template::Template;
 use crate::time::Time;
 
 /// An `Option<Time>`: the end of time stands for none.
@@ -40,25 +39,6 @@ impl From<Option<f64>> for MaybeShare {
     }
 }
 
-/// A listed template, by its place in the catalogue; or none of them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listed(u8);
-
-impl Listed {
-    pub(super) fn get(self) -> Option<&'static Template> {
-        CATALOGUE.get(usize::from(self.0))
-    }
-}
-
-impl From<Option<&Template>> for Listed {
-    fn from(template: Option<&Template>) -> Self {
-        let place = CATALOGUE.iter().position(|listed| Some(listed) == template);
-        Self(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX))
-    }
-}
-
-static CATALOGUE: [Template; 30] = Template::ALL;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,13 +50,6 @@ mod tests {
         }
         for share in [None, Some(0.0), Some(0.4), Some(1.0)] {
             assert_eq!(MaybeShare::from(share).get(), share);
-        }
-        for template in &Template::ALL {
-            assert_eq!(Listed::from(Some(template)).get(), Some(template));
-        }
-        let unlisted = Template::unlisted("moon_base").unwrap();
-        for template in [None, Some(&unlisted)] {
-            assert_eq!(Listed::from(template).get(), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::request::EffectRequest;
+use super::submission::Submission;
 use crate::task_id::TaskId;
 use crate::time::Time;
 
@@ -28,7 +28,7 @@ pub enum Fact {
     /// A submission is about to leave. Until one of the other facts follows, its fate is unknown.
     Intent {
         /// What is asked for.
-        request: Box<EffectRequest>,
+        request: Submission,
         /// How many attempts were made before this one.
         attempt: u32,
         /// The `X-Request-Id` of this attempt.

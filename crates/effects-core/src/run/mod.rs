@@ -18,6 +18,7 @@ pub(crate) mod outcome;
 pub(crate) mod policy;
 mod saved;
 mod seldom;
+pub(crate) mod submission;
 mod submit;
 mod verdict;
 mod wait;
@@ -33,19 +34,18 @@ use self::outcome::{Detached, Outcome, Unknown};
 use self::policy::Policy;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult};
-use crate::model::request::EffectRequest;
-use crate::model::template::Template;
-use crate::pace::{Curve, Observation};
+use crate::pace::{Curve, Label, Observation};
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::wire::answer::{Submission, kind_of};
+use crate::wire::answer::{SubmissionAnswer, kind_of};
 use crate::wire::task::Task;
 use crate::wire::trouble::Trouble;
 
 use aside::Aside;
 use compact::MaybeTime;
 pub use saved::Saved;
+use submission::Submission;
 use submit::Submitting;
 use wait::Waiting;
 
@@ -99,25 +99,30 @@ pub enum Why {
 
 impl Run {
     /// A run that submits a request and follows its task.
-    pub fn submit(request: EffectRequest, policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
+    pub fn submit(
+        submission: impl Into<Submission>,
+        policy: Arc<Policy>,
+        seed: Seed,
+        now: Time,
+    ) -> Self {
         let mut core = Core::new(policy, seed, now);
-        let state = State::Submitting(Submitting::new(request, &mut core));
+        let state = State::Submitting(Submitting::new(submission.into(), &mut core));
         Self { core, state }
     }
 
     /// A run that follows a task submitted before, by whomever.
     ///
-    /// Its template is of use to the pace alone. It counts as submitted now: see
+    /// Its label is of use to the pace alone. It counts as submitted now: see
     /// [`submitted_at`](Self::submitted_at).
     pub fn attach(
         task: TaskId,
-        template: Option<Template>,
+        label: Option<Label>,
         policy: Arc<Policy>,
         seed: Seed,
         now: Time,
     ) -> Self {
         let core = Core::new(policy, seed, now);
-        let state = State::Waiting(Waiting::attached(task, template, &core));
+        let state = State::Waiting(Waiting::attached(task, label, &core));
         Self { core, state }
     }
 
@@ -238,12 +243,12 @@ impl Run {
         self.state.task_id()
     }
 
-    /// The template of its task, as far as it is known.
-    pub fn template(&self) -> Option<&Template> {
+    /// The label of its task, as far as it is known.
+    pub fn label(&self) -> Option<&Label> {
         match &self.state {
-            State::Submitting(submitting) => Some(submitting.template()),
-            State::Waiting(waiting) => waiting.template(),
-            State::Done(done) => done.template.as_ref(),
+            State::Submitting(submitting) => Some(submitting.label()),
+            State::Waiting(waiting) => waiting.label.as_ref(),
+            State::Done(done) => done.label.as_ref(),
             State::Taken => None,
         }
     }
@@ -487,7 +492,7 @@ enum State {
 #[derive(Clone, Debug)]
 struct Done {
     outcome: Outcome,
-    template: Option<Template>,
+    label: Option<Label>,
     observation: Option<Observation>,
 }
 
@@ -497,17 +502,17 @@ impl State {
     }
 
     fn done(outcome: Outcome) -> Self {
-        Self::Done(Box::new(Done { outcome, template: None, observation: None }))
+        Self::Done(Box::new(Done { outcome, label: None, observation: None }))
     }
 
     fn detached(task_id: Option<TaskId>) -> Self {
         Self::done(Outcome::Detached(Detached { task_id }))
     }
 
-    /// The template is kept, for the day the answer comes after all.
-    fn unknown(unknown: Unknown, template: Option<Template>) -> Self {
+    /// The label is kept, for the day the answer comes after all.
+    fn unknown(unknown: Unknown, label: Option<Label>) -> Self {
         let outcome = Outcome::Unknown(unknown);
-        Self::Done(Box::new(Done { outcome, template, observation: None }))
+        Self::Done(Box::new(Done { outcome, label, observation: None }))
     }
 
     /// What to hand out as long as nothing changes; `None` when it is time for a transition.
@@ -543,22 +548,22 @@ impl State {
     /// The answer to a submission that was booked as lost: an id in it is worth money.
     fn late_reply(self, call: CallId, result: &CallResult, core: &mut Core) -> Self {
         let asked = result.as_reply().retry_after();
-        let Submission::Created(task, warning) = Submission::read(result) else {
+        let SubmissionAnswer::Created(task, warning) = SubmissionAnswer::read(result) else {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
         core.aside.settle(call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
-                Self::created(&task, None, warning, done.template, asked, core)
+                Self::created(&task, None, warning, done.label, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
                 if submitting.is_out() {
                     core.aside.doubt_call(core.last_call());
                 }
-                let template = submitting.template().clone();
-                Self::created(&task, None, warning, Some(template), asked, core)
+                let label = submitting.label().clone();
+                Self::created(&task, None, warning, Some(label), asked, core)
             }
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
@@ -575,7 +580,7 @@ impl State {
         task: &Task,
         request_id: Option<String>,
         warning: Option<String>,
-        template: Option<Template>,
+        label: Option<Label>,
         asked: Option<Duration>,
         core: &mut Core,
     ) -> Self {
@@ -586,6 +591,6 @@ impl State {
         if let Some(message) = warning {
             core.tell(Event::Warning { message });
         }
-        Waiting::created(task, template, core).seen(task, asked, core)
+        Waiting::created(task, label, core).seen(task, asked, core)
     }
 }

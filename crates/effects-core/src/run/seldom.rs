@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::wait::Waiting;
-use crate::model::template::Template;
 use crate::pace::Progress;
 use crate::time::Time;
 use crate::wire::task::Status;
@@ -15,8 +14,6 @@ use crate::wire::trouble::Trouble;
 /// What most tasks have nothing of: on the heap, and only while there is something.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Seldom {
-    /// Its template, where that is not listed.
-    pub(super) template: Option<Template>,
     /// Its status, where that is [`Shown::Other`].
     status: Option<Status>,
     /// The unknown status word that was told of.
@@ -69,10 +66,6 @@ impl From<Report> for Progress {
 }
 
 impl Waiting {
-    pub(super) fn template(&self) -> Option<&Template> {
-        self.template.get().or_else(|| self.seldom.as_ref()?.template.as_ref())
-    }
-
     /// What the task was last seen as.
     pub(super) fn status(&self) -> Option<Status> {
         match self.status {

@@ -16,14 +16,14 @@ use super::entry::Fact;
 use super::event::Event;
 use super::outcome::{Outcome, Refused, Unknown};
 use super::policy::Repeat;
+use super::submission::Submission;
 use super::{AttemptEnd, Core, State, Step, Want, Why};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Exchange};
-use crate::model::request::EffectRequest;
-use crate::model::template::Template;
+use crate::pace::Label;
 use crate::seed::Uuid;
 use crate::time::Time;
-use crate::wire::answer::{Submission, kind_of, lost};
+use crate::wire::answer::{SubmissionAnswer, kind_of, lost};
 use crate::wire::trouble::Trouble;
 
 /// A submission without an answer that names a task.
@@ -32,7 +32,7 @@ use crate::wire::trouble::Trouble;
 /// can say that nothing is billed.
 #[derive(Clone, Debug)]
 pub(super) struct Submitting {
-    pub(super) request: EffectRequest,
+    pub(super) submission: Submission,
     pub(super) idempotency_key: Uuid,
     /// Attempts handed out so far.
     pub(super) attempts: u32,
@@ -55,13 +55,18 @@ pub(super) enum Phase {
 }
 
 impl Submitting {
-    pub(super) fn new(request: EffectRequest, core: &mut Core) -> Self {
-        let salt = hash(request.body().into_iter().chain(core.now.as_millis().to_le_bytes()));
-        Self { request, idempotency_key: core.dice.uuid(salt), attempts: 0, phase: Phase::Intend }
+    pub(super) fn new(submission: Submission, core: &mut Core) -> Self {
+        let salt = hash(submission.body.iter().copied().chain(core.now.as_millis().to_le_bytes()));
+        Self {
+            submission,
+            idempotency_key: core.dice.uuid(salt),
+            attempts: 0,
+            phase: Phase::Intend,
+        }
     }
 
-    pub(super) fn template(&self) -> &Template {
-        self.request.template()
+    pub(super) fn label(&self) -> &Label {
+        &self.submission.label
     }
 
     /// Whether an attempt is out.
@@ -144,7 +149,7 @@ impl Submitting {
             }
             Phase::Out { .. } => {
                 let trouble = lost("no answer within the request timeout");
-                (self.answered(Submission::Unknown(trouble), None, core), None)
+                (self.answered(SubmissionAnswer::Unknown(trouble), None, core), None)
             }
             Phase::Intend | Phase::Holding { .. } | Phase::Unaffordable { .. }
                 if core.detaching =>
@@ -174,7 +179,7 @@ impl Submitting {
 
     pub(super) fn reply(self, result: &CallResult, core: &mut Core) -> State {
         let asked = result.as_reply().retry_after();
-        self.answered(Submission::read(result), asked, core)
+        self.answered(SubmissionAnswer::read(result), asked, core)
     }
 
     /// What the journal answered to the last entry: where an intent was not written, since it does not
@@ -213,7 +218,7 @@ impl Submitting {
         let idempotency_key = self.idempotency_key.to_string();
         let request_id = core.dice.uuid(hash(idempotency_key.bytes()));
         core.record(Fact::Intent {
-            request: Box::new(self.request.clone()),
+            request: self.submission.clone(),
             attempt: self.attempts,
             request_id: request_id.to_string(),
             idempotency_key,
@@ -232,7 +237,7 @@ impl Submitting {
         self.attempts += 1;
         self.phase = Phase::Out { sent_at: core.now, request_id };
         let exchange = Exchange::Submit {
-            body: self.request.body(),
+            body: self.submission.body.clone(),
             request_id: request_id.to_string(),
             idempotency_key: self.idempotency_key.to_string(),
         };
@@ -240,22 +245,27 @@ impl Submitting {
         Call { id: core.call(), exchange, timeout, limit: limit(core.now, core) }
     }
 
-    fn answered(mut self, answer: Submission, asked: Option<Duration>, core: &mut Core) -> State {
+    fn answered(
+        mut self,
+        answer: SubmissionAnswer,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> State {
         let repeat = core.policy.repeat;
         match answer {
-            Submission::Created(task, warning) => {
-                let template = self.template().clone();
+            SubmissionAnswer::Created(task, warning) => {
+                let label = self.label().clone();
                 let request_id = match &self.phase {
                     Phase::Out { request_id, .. } => Some(request_id.to_string()),
                     _ => None,
                 };
-                State::created(&task, request_id, warning, Some(template), asked, core)
+                State::created(&task, request_id, warning, Some(label), asked, core)
             }
-            Submission::Refused(kind, trouble) => {
+            SubmissionAnswer::Refused(kind, trouble) => {
                 Self::release(trouble.to_string(), core);
                 self.refused(kind, trouble, core)
             }
-            Submission::Later(kind, trouble) => {
+            SubmissionAnswer::Later(kind, trouble) => {
                 Self::release(trouble.to_string(), core);
                 if repeat == Repeat::Never {
                     return self.refused(kind, trouble, core);
@@ -263,13 +273,13 @@ impl Submitting {
                 self.hold(kind == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
             }
-            Submission::Unknown(trouble) => {
+            SubmissionAnswer::Unknown(trouble) => {
                 let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
                 core.aside.doubt_call(core.last_call());
                 if repeat != Repeat::Always || core.detaching || core.now >= core.deadline() {
-                    return State::unknown(unknown, Some(self.template().clone()));
+                    return State::unknown(unknown, Some(self.label().clone()));
                 }
                 core.aside.set_doubt(unknown);
                 self.hold(kind_of(&trouble) == ErrorKind::RateLimited, trouble, core);
@@ -296,7 +306,7 @@ impl Submitting {
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
     fn refused(self, kind: ErrorKind, trouble: Trouble, core: &mut Core) -> State {
         match core.aside.take_doubt() {
-            Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
+            Some(unknown) => State::unknown(unknown, Some(self.label().clone())),
             None => {
                 State::done(Outcome::Refused(Refused { kind, trouble, attempts: self.attempts }))
             }
@@ -305,7 +315,7 @@ impl Submitting {
 
     fn left(self, core: &mut Core) -> State {
         match core.aside.take_doubt() {
-            Some(unknown) => State::unknown(unknown, Some(self.request.template().clone())),
+            Some(unknown) => State::unknown(unknown, Some(self.label().clone())),
             None => State::detached(None),
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::compact::{Listed, MaybeShare, MaybeTime};
+use super::compact::{MaybeShare, MaybeTime};
 use super::event::Event;
 use super::outcome::{Broken, Detached, Outcome, StillRunning};
 use super::policy::Policy;
@@ -22,8 +22,7 @@ use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, Exchange, Reply};
-use crate::model::template::Template;
-use crate::pace::{Curve, Moment, Observation};
+use crate::pace::{Curve, Label, Moment, Observation};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{Look, kind_of, lost};
@@ -34,7 +33,7 @@ use crate::wire::trouble::Trouble;
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) task: TaskId,
-    pub(super) template: Listed,
+    pub(super) label: Option<Label>,
     /// When the task was submitted, and whether that is known; until then, when it was attached.
     pub(super) submitted: Time,
     pub(super) submitted_known: bool,
@@ -83,10 +82,10 @@ impl From<Reason> for Why {
 
 impl Waiting {
     /// A task somebody submitted before: the first look is due at once.
-    pub(super) fn attached(task: TaskId, template: Option<Template>, core: &Core) -> Self {
-        let mut attached = Self {
+    pub(super) fn attached(task: TaskId, label: Option<Label>, core: &Core) -> Self {
+        Self {
             task,
-            template: Listed::from(template.as_ref()),
+            label,
             submitted: core.now,
             submitted_known: false,
             grace_until: core.now + core.policy.not_found_grace,
@@ -99,16 +98,12 @@ impl Waiting {
             seen: false,
             phase: Phase::Due { at: core.now, why: Reason::Pace },
             seldom: None,
-        };
-        if attached.template.get().is_none() && template.is_some() {
-            attached.set_seldom(|seldom| seldom.template = template);
         }
-        attached
     }
 
     /// A task just submitted.
-    pub(super) fn created(task: &Task, template: Option<Template>, core: &Core) -> Self {
-        let mut created = Self::attached(task.id.clone(), template, core);
+    pub(super) fn created(task: &Task, label: Option<Label>, core: &Core) -> Self {
+        let mut created = Self::attached(task.id.clone(), label, core);
         (created.seen, created.submitted_known) = (true, true);
         created
     }
@@ -299,8 +294,8 @@ impl Waiting {
     }
 
     fn done_with(self, outcome: Outcome, observation: Option<Observation>) -> State {
-        let template = self.template().cloned();
-        State::Done(Box::new(Done { outcome, template, observation }))
+        let label = self.label.clone();
+        State::Done(Box::new(Done { outcome, label, observation }))
     }
 
     fn look(&mut self, core: &mut Core) -> Call {

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::compact::{MaybeShare, MaybeTime};
 use super::outcome::Unknown;
 use super::seldom::{Missing, Report};
+use super::submission::Submission;
 use super::submit::{self, Submitting};
 use super::wait::{self, Reason, Waiting};
 use super::{Core, State};
 use crate::gateway::call::CallId;
-use crate::model::request::EffectRequest;
-use crate::model::template::Template;
+use crate::pace::Label;
 use crate::seed::Uuid;
 use crate::task_id::TaskId;
 use crate::time::Time;
@@ -21,7 +21,7 @@ use crate::wire::trouble::Trouble;
 /// [`Submitting`], saved.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct SavedSubmitting {
-    request: EffectRequest,
+    request: Submission,
     idempotency_key: Uuid,
     attempts: u32,
     /// The latest attempt of unknown fate.
@@ -66,7 +66,7 @@ impl SavedSubmitting {
             }
         };
         Self {
-            request: submitting.request.clone(),
+            request: submitting.submission.clone(),
             idempotency_key: submitting.idempotency_key,
             attempts: submitting.attempts,
             doubt: core.aside.doubt().cloned(),
@@ -88,15 +88,15 @@ impl SavedSubmitting {
                 (submit::Phase::Holding { until, throttled, trouble: Box::new(trouble) }, None)
             }
         };
-        let Self { request, idempotency_key, attempts, .. } = self;
-        let submitting = Submitting { request, idempotency_key, attempts, phase };
+        let Self { request: submission, idempotency_key, attempts, .. } = self;
+        let submitting = Submitting { submission, idempotency_key, attempts, phase };
         let trouble = lost("the process ended before an answer came");
         match (submitting.doubt_of_flight(trouble), out) {
             (Some(unknown), Some(call)) => {
                 core.aside.doubt_call(call);
                 // What is known of an earlier attempt matters no more than it would have.
                 let _earlier = core.aside.take_doubt();
-                State::unknown(unknown, Some(submitting.template().clone()))
+                State::unknown(unknown, Some(submitting.label().clone()))
             }
             _ => State::Submitting(submitting),
         }
@@ -107,7 +107,7 @@ impl SavedSubmitting {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct SavedWaiting {
     task: TaskId,
-    template: Option<Template>,
+    template: Option<Label>,
     submitted: Time,
     #[serde(rename = "submitted_here")]
     submitted_known: bool,
@@ -156,7 +156,7 @@ impl SavedWaiting {
         };
         Self {
             task: waiting.task.clone(),
-            template: waiting.template().cloned(),
+            template: waiting.label.clone(),
             submitted: waiting.submitted,
             submitted_known: waiting.submitted_known,
             grace_until: waiting.grace_until,

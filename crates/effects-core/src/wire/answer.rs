@@ -47,7 +47,7 @@ use crate::wire::trouble::{Rejection, Trouble};
 /// be read as JSON is repaired first. Where a redirect or an answer without an id points is shown;
 /// nothing is sent there.
 #[derive(Debug)]
-pub(crate) enum Submission {
+pub(crate) enum SubmissionAnswer {
     /// There is a task, and what to warn of if the answer did not simply say so.
     Created(Box<Task>, Option<String>),
     /// There is none, and asking again would not help.
@@ -97,7 +97,7 @@ const LATER_INSIDE: [&str; 2] = ["425", "429"];
 /// here: on the service's page it is the error of a task.
 const OVERLOADED: [&str; 4] = ["RATE_LIMIT_EXCEEDED", "1002", "425", "429"];
 
-impl Submission {
+impl SubmissionAnswer {
     pub(crate) fn read(result: &CallResult) -> Self {
         let (status, headers, body) = match result.as_reply() {
             Reply::NotSent(reason) => return Self::Later(ErrorKind::Transport, not_sent(reason)),

@@ -1,6 +1,6 @@
 //! From the bytes of an answer to types: the answer tables, the task, its pictures and its bill.
 //!
-//! A run reads the answer to its submission with [`answer::Submission`], and to each poll with
+//! A run reads the answer to its submission with [`answer::SubmissionAnswer`], and to each poll with
 //! [`answer::Look`].
 
 pub(crate) mod answer;

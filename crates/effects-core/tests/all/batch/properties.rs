@@ -134,8 +134,8 @@ proptest! {
                 Act::Submit => books.runs.push(batch.submit(request(1), Seed::from(1), now)),
                 Act::Attach(task) => {
                     let task = format!("task-{task}").parse().unwrap();
-                    let (template, seed) = (Some(Template::GlassBall), Seed::from(1));
-                    books.runs.push(batch.attach(task, template, None, seed, now));
+                    let (label, seed) = (Some(Template::GlassBall.into()), Seed::from(1));
+                    books.runs.push(batch.attach(task, label, None, seed, now));
                 }
                 Act::Answer(back, odd) => {
                     let index = books.calls.len().checked_sub(back + 1);

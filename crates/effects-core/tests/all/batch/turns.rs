@@ -17,7 +17,7 @@ fn knows_twelve_seconds() -> Pacer {
     for millis in (9_000..15_000).step_by(60) {
         let end = Duration::from_millis(millis);
         let seen = Observation::Ended { last_running: Some(end), first_ended: end };
-        pacer.learn(Some(&Template::GlassBall), seen);
+        pacer.learn(Some(&Template::GlassBall.into()), seen);
     }
     pacer
 }

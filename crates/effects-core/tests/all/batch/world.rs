@@ -142,8 +142,8 @@ impl World {
     pub(crate) fn attach(&mut self, id: &str, age: Duration, life: Life) -> RunId {
         let made = self.now() - age;
         let task = self.service.add_task(id, made, life);
-        let (template, seed) = (Some(Template::GlassBall), self.seed());
-        self.batch.attach(task, template, Some(made), seed, self.clock.time())
+        let (label, seed) = (Some(Template::GlassBall.into()), self.seed());
+        self.batch.attach(task, label, Some(made), seed, self.clock.time())
     }
 
     /// One step; `false` when the batch is empty.

@@ -188,7 +188,7 @@ fn a_run_that_saw_the_end_says_between_which_looks_it_came() {
     assert!(scene.completes());
     let (last_running, first_ended) = (Some(seconds(6)), seconds(9));
     assert_eq!(scene.run.observation(), Some(Observation::Ended { last_running, first_ended }));
-    assert_eq!(scene.run.template(), Some(&Template::GlassBall));
+    assert_eq!(scene.run.label(), Some(&Template::GlassBall.into()));
 
     let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(2)));
     assert!(scene.completes());
@@ -294,13 +294,13 @@ fn runs_that_share_a_pacer_learn_from_each_other() {
     for (nth, duration) in durations.iter().enumerate() {
         let service = world.service().life(Life::lasting(Duration::from_secs_f64(*duration)));
         let (begin, polls) = (world.now(), service.polls());
-        let curve = |now| pacer.curve(Some(&Template::GlassBall), &policy.pace, now);
+        let curve = |now| pacer.curve(Some(&Template::GlassBall.into()), &policy.pace, now);
         let seed = Seed::from(nth as u64);
         let mut run = Run::submit(request(), policy.clone(), seed, begin).paced_by(curve(begin));
         while world.step(&mut run).is_none() {
             run.pace_by(curve(world.now()));
         }
-        pacer.learn(run.template(), run.observation().unwrap());
+        pacer.learn(run.label(), run.observation().unwrap());
         if nth >= 60 {
             let polls = (service.polls() - polls) as f64;
             total += Score { polls, delay: world.now().since(begin).as_secs_f64() - duration };

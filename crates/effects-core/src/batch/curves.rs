@@ -1,30 +1,29 @@
-//! The curves a batch goes by: one for each template, asked for anew now and then.
+//! The curves that a batch goes by: one for each label, asked for again after a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::template::Template;
-use crate::pace::{Curve, Observation, Pace, Pacer};
+use crate::pace::{Curve, Label, Observation, Pace, Pacer};
 use crate::time::Time;
 
-/// Curves by template, near at hand: a pacer is shared and behind a lock, which a look every
+/// Curves by label, near at hand: a pacer is shared and behind a lock, which a look every
 /// microsecond should not have to take.
 #[derive(Debug)]
-pub(super) struct Kinds {
+pub(super) struct Curves {
     pacer: Pacer,
     kinds: Vec<Kind>,
-    known: HashMap<Option<Template>, u32>,
+    known: HashMap<Option<Label>, u32>,
 }
 
 #[derive(Debug)]
 struct Kind {
-    template: Option<Template>,
+    label: Option<Label>,
     curve: Arc<Curve>,
     asked: Time,
 }
 
-impl Kinds {
+impl Curves {
     pub(super) fn new(pacer: Pacer) -> Self {
         Self { pacer, kinds: Vec::new(), known: HashMap::new() }
     }
@@ -41,19 +40,19 @@ impl Kinds {
 
     /// Learns what a run of this kind saw.
     pub(super) fn learn(&self, kind: u32, observation: Observation) {
-        self.pacer.learn(self.kinds[kind as usize].template.as_ref(), observation);
+        self.pacer.learn(self.kinds[kind as usize].label.as_ref(), observation);
     }
 
-    /// The number of a template.
-    pub(super) fn of(&mut self, template: Option<&Template>, pace: &Pace, now: Time) -> u32 {
-        let template = template.cloned();
-        if let Some(&kind) = self.known.get(&template) {
+    /// The number of a label.
+    pub(super) fn of(&mut self, label: Option<&Label>, pace: &Pace, now: Time) -> u32 {
+        let label = label.cloned();
+        if let Some(&kind) = self.known.get(&label) {
             return kind;
         }
-        let curve = self.pacer.curve(template.as_ref(), pace, now);
+        let curve = self.pacer.curve(label.as_ref(), pace, now);
         let kind = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
-        self.kinds.push(Kind { template: template.clone(), curve, asked: now });
-        self.known.insert(template, kind);
+        self.kinds.push(Kind { label: label.clone(), curve, asked: now });
+        self.known.insert(label, kind);
         kind
     }
 
@@ -61,7 +60,7 @@ impl Kinds {
     pub(super) fn curve(&mut self, kind: u32, pace: &Pace, now: Time) -> &Arc<Curve> {
         let kind = &mut self.kinds[kind as usize];
         if now.since(kind.asked) >= REFRESH_EVERY {
-            kind.curve = self.pacer.curve(kind.template.as_ref(), pace, now);
+            kind.curve = self.pacer.curve(kind.label.as_ref(), pace, now);
             kind.asked = now;
         }
         &kind.curve
