@@ -25,7 +25,7 @@ pub(super) struct Ticket {
     number: u32,
 }
 
-/// A run and where it stands: one piece of memory, which no other run's shares a line with.
+/// A run and where it stands, which no other run's shares a line of memory with.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Slot {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_four_lines_of_memory() {
-        assert!(size_of::<Slot>() <= 4 * 64, "{}", size_of::<Slot>());
+    fn a_slot_is_three_lines_of_memory() {
+        assert!(size_of::<Slot>() <= 3 * 64, "{}", size_of::<Slot>());
     }
 }

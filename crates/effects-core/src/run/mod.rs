@@ -3,27 +3,19 @@
 //! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
 //! recorded or told. The states are an owned enum; each transition consumes one and returns the
 //! next, and each holds only what it knows: `submit.rs` up to the task's id, `wait.rs` from there.
-//!
-//! A run that waits is one piece of memory of a few cache lines, since a batch holds a hundred
-//! thousand: what is there now and then lies on the heap as long as it is there (`aside.rs`,
-//! `seldom.rs`), what may be missing takes no more room for that (`compact.rs`), and what follows
-//! from the policy is not kept. The saved form knows nothing of it (`written.rs`).
 
 pub(crate) mod admission;
-mod aside;
-mod compact;
 pub(crate) mod entry;
 pub(crate) mod event;
 pub(crate) mod outcome;
 pub(crate) mod policy;
 mod saved;
-mod seldom;
 pub(crate) mod submission;
 mod submit;
 mod verdict;
 mod wait;
-mod written;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +34,6 @@ use crate::wire::answer::{SubmissionAnswer, kind_of};
 use crate::wire::task::Task;
 use crate::wire::trouble::Trouble;
 
-use aside::Aside;
-use compact::MaybeTime;
 pub use saved::Saved;
 use submission::Submission;
 use submit::Submitting;
@@ -106,7 +96,7 @@ impl Run {
         now: Time,
     ) -> Self {
         let mut core = Core::new(policy, seed, now);
-        let state = State::Submitting(Submitting::new(submission.into(), &mut core));
+        let state = State::Submitting(Box::new(Submitting::new(submission.into(), &mut core)));
         Self { core, state }
     }
 
@@ -122,7 +112,7 @@ impl Run {
         now: Time,
     ) -> Self {
         let core = Core::new(policy, seed, now);
-        let state = State::Waiting(Waiting::attached(task, label, &core));
+        let state = State::Waiting(Box::new(Waiting::attached(task, label, &core)));
         Self { core, state }
     }
 
@@ -182,13 +172,13 @@ impl Run {
     pub fn reply(&mut self, now: Time, call: CallId, result: &CallResult) {
         self.core.tell_time(now);
         self.state = match self.state.take() {
-            State::Submitting(submitting) if submitting.awaits(call, &self.core) => {
+            State::Submitting(submitting) if submitting.awaits(call) => {
                 submitting.reply(result, &mut self.core)
             }
-            State::Waiting(waiting) if waiting.awaits(call, &self.core) => {
+            State::Waiting(waiting) if waiting.awaits(call) => {
                 waiting.reply(result.as_reply(), &mut self.core)
             }
-            state if self.core.aside.doubts().contains(&call) => {
+            state if self.core.lost_calls.contains(&call) => {
                 state.late_reply(call, result, &mut self.core)
             }
             state => state,
@@ -204,7 +194,7 @@ impl Run {
     /// run asks again after a while, or ends as refused. An id that is not awaited is ignored.
     pub fn admission(&mut self, now: Time, entry: EntryId, admission: &Admission) {
         self.core.tell_time(now);
-        if !self.core.aside.recorded(entry) {
+        if !self.core.recorded(entry) {
             return;
         }
         self.state = match self.state.take() {
@@ -228,7 +218,7 @@ impl Run {
     /// Hands an entry out again whose writing was interrupted, by a journal that failed or by the
     /// end of the future that waited for it. The drivers do so whenever they take up a run.
     pub fn record_again(&mut self) {
-        self.core.aside.set_recording(false);
+        self.core.recording = false;
     }
 
     /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
@@ -283,10 +273,10 @@ impl Run {
     /// What it would do if it were stepped now.
     pub(crate) fn want(&self, now: Time) -> Want {
         let core = &self.core;
-        if core.aside.is_recording() {
+        if core.recording {
             return Want::Sleep(Time::MAX);
         }
-        if core.aside.speaks() || core.detaching {
+        if !core.entries_to_record.is_empty() || !core.events.is_empty() || core.detaching {
             return Want::Step;
         }
         match &self.state {
@@ -317,7 +307,7 @@ impl Run {
 
     /// Whether an attempt to submit may have made a task that is not known of.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        self.core.aside.doubt().is_some()
+        matches!(&self.state, State::Submitting(submitting) if submitting.doubt.is_some())
     }
 
     /// How the attempt to submit ended that was under way a moment ago.
@@ -400,14 +390,18 @@ struct Core {
     /// The latest time anybody said.
     now: Time,
     /// When the run took its first step.
-    started: MaybeTime,
-    /// How many were handed out; each is named by its number. No call follows one that is out, so
-    /// that is the last.
+    started: Option<Time>,
+    /// How many were handed out; each is named by its number.
     calls: u32,
     entries: u32,
     detaching: bool,
-    /// What is to be recorded, told or remembered.
-    aside: Aside,
+    /// What is to be recorded before anything else, in order, and whether the first was handed out.
+    entries_to_record: VecDeque<Entry>,
+    recording: bool,
+    /// What is to be told, in order.
+    events: VecDeque<Event>,
+    /// The submissions booked as lost.
+    lost_calls: Vec<CallId>,
     /// What is known of how long tasks of its kind take.
     curve: Option<Arc<Curve>>,
 }
@@ -418,11 +412,14 @@ impl Core {
             policy,
             dice: seed.dice(),
             now,
-            started: MaybeTime::NONE,
+            started: None,
             calls: 0,
             entries: 0,
             detaching: false,
-            aside: Aside::default(),
+            entries_to_record: VecDeque::new(),
+            recording: false,
+            events: VecDeque::new(),
+            lost_calls: Vec::new(),
             curve: None,
         }
     }
@@ -434,54 +431,70 @@ impl Core {
 
     /// The wait begins now, if it has not.
     fn begin(&mut self) {
-        self.started = self.started.get().or(Some(self.now)).into();
+        self.started.get_or_insert(self.now);
     }
 
     /// What comes before any state has its say: first the entry, then the events.
     fn pending(&mut self) -> Option<Step> {
         self.begin();
-        if self.aside.is_recording() {
+        if self.recording {
             return Some(Step::Sleep { until: Time::MAX, why: Why::Recording });
         }
-        if let Some(entry) = self.aside.entry().cloned() {
-            self.aside.set_recording(true);
+        if let Some(entry) = self.entries_to_record.front().cloned() {
+            self.recording = true;
             return Some(Step::Record(entry));
         }
-        self.aside.next_event().map(Step::Notify)
+        pop(&mut self.events).map(Step::Notify)
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
     fn deadline(&self) -> Time {
-        self.started.get().unwrap_or(self.now) + self.policy.wait_timeout
+        self.started.unwrap_or(self.now) + self.policy.wait_timeout
     }
 
     fn call(&mut self) -> CallId {
         self.calls += 1;
-        self.last_call()
-    }
-
-    /// The call that was handed out last.
-    const fn last_call(&self) -> CallId {
         CallId(self.calls)
     }
 
     fn record(&mut self, fact: Fact) {
         self.entries += 1;
-        self.aside.record(Entry { id: EntryId(self.entries), at: self.now, fact });
+        self.entries_to_record.push_back(Entry { id: EntryId(self.entries), at: self.now, fact });
+    }
+
+    /// The entry that was handed out is answered; whether it was this one.
+    fn recorded(&mut self, entry: EntryId) -> bool {
+        let first = self.entries_to_record.front();
+        let awaited = self.recording && first.is_some_and(|first| first.id == entry);
+        if awaited {
+            self.recording = false;
+            pop(&mut self.entries_to_record);
+        }
+        awaited
     }
 
     fn tell(&mut self, event: Event) {
-        self.aside.tell(event);
+        self.events.push_back(event);
     }
 }
 
-/// Where the run is. The two it is long in lie in place: a run that waits is one piece of memory.
+/// Takes the first out. An empty queue keeps no memory: a hundred thousand runs wait with nothing in
+/// theirs.
+fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if queue.is_empty() {
+        *queue = VecDeque::new();
+    }
+    first
+}
+
+/// Where the run is. Each state lies on the heap: a transition moves a pointer.
 #[derive(Clone, Debug)]
 enum State {
     /// There is no task yet.
-    Submitting(Submitting),
+    Submitting(Box<Submitting>),
     /// There is a task.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     /// It is over.
     Done(Box<Done>),
     /// Only while a transition is under way.
@@ -552,16 +565,14 @@ impl State {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
-        core.aside.settle(call);
+        core.lost_calls.retain(|lost| *lost != call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
                 Self::created(&task, None, warning, done.label, asked, core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
-                if submitting.is_out() {
-                    core.aside.doubt_call(core.last_call());
-                }
+                core.lost_calls.extend(submitting.call_out());
                 let label = submitting.label().clone();
                 Self::created(&task, None, warning, Some(label), asked, core)
             }
@@ -584,13 +595,23 @@ impl State {
         asked: Option<Duration>,
         core: &mut Core,
     ) -> Self {
-        // Whatever became of earlier attempts, this run has its task.
-        let _earlier = core.aside.take_doubt();
         core.record(Fact::Created { task_id: task.id.clone(), request_id });
         core.tell(Event::Submitted { task_id: task.id.clone() });
         if let Some(message) = warning {
             core.tell(Event::Warning { message });
         }
-        Waiting::created(task, label, core).seen(task, asked, core)
+        Box::new(Waiting::created(task, label, core)).seen(task, asked, core)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch holds a hundred thousand: of one that waits, nothing else is on the heap but its texts.
+    #[test]
+    fn a_run_that_waits_is_small() {
+        let size = size_of::<Run>() + size_of::<Waiting>();
+        assert!(size <= 512, "{} + {}", size_of::<Run>(), size_of::<Waiting>());
     }
 }

@@ -1,16 +1,16 @@
 //! A run as data.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::aside::Aside;
-use super::compact::MaybeTime;
 use super::entry::Entry;
 use super::outcome::Outcome;
 use super::policy::Policy;
-use super::written::{SavedSubmitting, SavedWaiting};
+use super::submit::Submitting;
+use super::wait::Waiting;
 use super::{Core, Run, State};
 use crate::gateway::call::CallId;
 use crate::seed::Dice;
@@ -55,8 +55,8 @@ pub struct Saved {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum SavedState {
-    Submitting(Box<SavedSubmitting>),
-    Waiting(Box<SavedWaiting>),
+    Submitting(Box<Submitting>),
+    Waiting(Box<Waiting>),
     Done(Box<Outcome>),
 }
 
@@ -64,12 +64,8 @@ impl Saved {
     pub(super) fn of(run: &Run) -> Self {
         let core = &run.core;
         let state = match &run.state {
-            State::Submitting(submitting) => {
-                SavedState::Submitting(Box::new(SavedSubmitting::of(submitting, core)))
-            }
-            State::Waiting(waiting) => {
-                SavedState::Waiting(Box::new(SavedWaiting::of(waiting, core)))
-            }
+            State::Submitting(submitting) => SavedState::Submitting(Box::new(submitting.saved())),
+            State::Waiting(waiting) => SavedState::Waiting(waiting.clone()),
             State::Done(done) => SavedState::Done(Box::new(done.outcome.clone())),
             State::Taken => unreachable!("a transition returns a state"),
         };
@@ -77,38 +73,37 @@ impl Saved {
             version: VERSION,
             dice: core.dice,
             now: core.now,
-            started: core.started.get(),
+            started: core.started,
             calls: core.calls,
             entries: core.entries,
-            record: core.aside.entry().cloned().map(Box::new),
-            more_records: core.aside.more_entries().to_vec(),
+            record: core.entries_to_record.front().cloned().map(Box::new),
+            more_records: core.entries_to_record.iter().skip(1).cloned().collect(),
             detaching: core.detaching,
-            doubts: core.aside.doubts().to_vec(),
+            doubts: core.lost_calls.clone(),
             state,
         }
     }
 
     pub(super) fn into_run(self, policy: Arc<Policy>, now: Time) -> Run {
-        let Self { dice, started, calls, entries, record, detaching, doubts, .. } = self;
-        let more_records = self.more_records;
-        let doubt = match &self.state {
-            SavedState::Submitting(submitting) => submitting.doubt.clone(),
-            SavedState::Waiting(_) | SavedState::Done(_) => None,
-        };
+        let entries = self.record.map(|entry| *entry).into_iter().chain(self.more_records);
         let mut core = Core {
             policy,
-            dice,
+            dice: self.dice,
             now: self.now.max(now),
-            started: MaybeTime::from(started),
-            calls,
-            entries,
-            detaching,
-            aside: Aside::restored(record.map(|entry| *entry), more_records, doubts, doubt),
+            started: self.started,
+            calls: self.calls,
+            entries: self.entries,
+            detaching: self.detaching,
+            entries_to_record: entries.collect(),
+            // The process that was writing the entry is gone: it is handed out again.
+            recording: false,
+            events: VecDeque::new(),
+            lost_calls: self.doubts,
             curve: None,
         };
         let state = match self.state {
             SavedState::Submitting(submitting) => submitting.restored(&mut core),
-            SavedState::Waiting(waiting) => State::Waiting(waiting.restored(&core)),
+            SavedState::Waiting(waiting) => waiting.restored(core.now),
             SavedState::Done(outcome) => State::done(*outcome),
         };
         Run { core, state }

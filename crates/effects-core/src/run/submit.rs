@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::admission::Admission;
 use super::entry::Fact;
 use super::event::Event;
@@ -26,52 +28,87 @@ use crate::time::Time;
 use crate::wire::answer::{SubmissionAnswer, kind_of, lost};
 use crate::wire::trouble::Trouble;
 
-/// A submission without an answer that names a task.
+/// A submission without an answer that names a task. Its names and their order are those of version 1
+/// of the saved format.
 ///
-/// As long as one of its attempts is of unknown fate (`Aside::doubt`), no refusal of a later attempt
-/// can say that nothing is billed.
-#[derive(Clone, Debug)]
+/// As long as one of its attempts is of unknown fate, no refusal of a later attempt can say that
+/// nothing is billed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct Submitting {
-    pub(super) submission: Submission,
-    pub(super) idempotency_key: Uuid,
+    #[serde(rename = "request")]
+    submission: Submission,
+    idempotency_key: Uuid,
     /// Attempts handed out so far.
-    pub(super) attempts: u32,
-    pub(super) phase: Phase,
+    attempts: u32,
+    /// The latest attempt of unknown fate.
+    pub(super) doubt: Option<Unknown>,
+    phase: Phase,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Phase {
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+enum Phase {
     /// An attempt is to be made, once its intent is recorded.
     Intend,
     /// The intent is recorded, or about to be; the submission may leave. `since` is when it became
     /// durable, or else was made.
-    Ready { request_id: Uuid, since: Time },
-    /// The submission left: the last call that did.
-    Out { sent_at: Time, request_id: Uuid },
+    Ready {
+        request_id: Uuid,
+        /// Where an older release left it out, the intent is recorded anew.
+        #[serde(default)]
+        since: Time,
+    },
+    /// The submission left.
+    Out { call: CallId, limit: Time, sent_at: Time, request_id: Uuid },
     /// Nothing was made of it; another attempt follows.
     Holding { until: Time, throttled: bool, trouble: Box<Trouble> },
-    /// The intent did not fit into the budget yet; it is recorded anew then.
+    /// The intent did not fit into the budget yet; it is recorded anew then. A restored run asks at
+    /// once.
+    #[serde(skip)]
     Unaffordable { until: Time },
 }
 
 impl Submitting {
     pub(super) fn new(submission: Submission, core: &mut Core) -> Self {
         let salt = hash(submission.body.iter().copied().chain(core.now.as_millis().to_le_bytes()));
-        Self {
-            submission,
-            idempotency_key: core.dice.uuid(salt),
-            attempts: 0,
-            phase: Phase::Intend,
-        }
+        let idempotency_key = core.dice.uuid(salt);
+        Self { submission, idempotency_key, attempts: 0, doubt: None, phase: Phase::Intend }
     }
 
     pub(super) fn label(&self) -> &Label {
         &self.submission.label
     }
 
+    /// What is saved of it.
+    pub(super) fn saved(&self) -> Self {
+        let mut saved = self.clone();
+        if saved.is_unaffordable() {
+            saved.phase = Phase::Intend;
+        }
+        saved
+    }
+
+    /// The state it is restored in: nobody knows what became of a submission in flight.
+    pub(super) fn restored(self: Box<Self>, core: &mut Core) -> State {
+        match self.doubt_of_flight(lost("the process ended before an answer came")) {
+            Some(unknown) => {
+                core.lost_calls.extend(self.call_out());
+                State::unknown(unknown, Some(self.submission.label))
+            }
+            None => State::Submitting(self),
+        }
+    }
+
+    /// The call of the attempt that is out.
+    pub(super) fn call_out(&self) -> Option<CallId> {
+        match self.phase {
+            Phase::Out { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+
     /// Whether an attempt is out.
     pub(super) fn is_out(&self) -> bool {
-        matches!(self.phase, Phase::Out { .. })
+        self.call_out().is_some()
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -97,10 +134,8 @@ impl Submitting {
         match &self.phase {
             Phase::Intend => Want::Submit,
             Phase::Ready { .. } => Want::Step,
-            Phase::Out { sent_at, .. } => {
-                let limit = limit(*sent_at, core);
-                if now < limit { Want::Sleep(limit) } else { Want::Step }
-            }
+            Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
+            Phase::Out { .. } => Want::Step,
             Phase::Holding { .. } if now >= core.deadline() => Want::Step,
             Phase::Holding { until, .. } if now >= *until => Want::Submit,
             Phase::Holding { until, .. } => Want::Sleep((*until).min(core.deadline())),
@@ -111,8 +146,8 @@ impl Submitting {
         }
     }
 
-    pub(super) fn awaits(&self, id: CallId, core: &Core) -> bool {
-        self.is_out() && id == core.last_call()
+    pub(super) fn awaits(&self, id: CallId) -> bool {
+        self.call_out() == Some(id)
     }
 
     /// The sleep it is in, unless it is over. An attempt that is out is awaited whoever leaves.
@@ -130,16 +165,16 @@ impl Submitting {
         }
     }
 
-    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
+    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         match self.phase {
             Phase::Ready { .. } if core.detaching => {
-                Self::release("stopped before it left".to_owned(), core);
-                (self.left(core), None)
+                self.release("stopped before it left".to_owned(), core);
+                (self.left(), None)
             }
             // The process slept. Its lease on the row may have ended meanwhile, so that another process
             // takes the intent for doubtful: it is recorded anew before anything leaves.
             Phase::Ready { since, .. } if core.now > since + SEND_WITHIN => {
-                Self::release("it was not sent in time".to_owned(), core);
+                self.release("it was not sent in time".to_owned(), core);
                 self.phase = Phase::Intend;
                 (State::Submitting(self), None)
             }
@@ -154,7 +189,7 @@ impl Submitting {
             Phase::Intend | Phase::Holding { .. } | Phase::Unaffordable { .. }
                 if core.detaching =>
             {
-                (self.left(core), None)
+                (self.left(), None)
             }
             Phase::Intend => {
                 self.intend(core);
@@ -163,12 +198,12 @@ impl Submitting {
             Phase::Holding { ref trouble, throttled, .. } if core.now >= core.deadline() => {
                 let trouble = (**trouble).clone();
                 let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
-                (self.refused(kind, trouble, core), None)
+                (self.refused(kind, trouble), None)
             }
             // Another attempt would cost too much, and what is under way did not turn out cheaper.
             Phase::Unaffordable { .. } if self.attempts > 0 && core.now >= core.deadline() => {
                 let trouble = Trouble::NotSent { reason: "the budget is reserved".to_owned() };
-                (self.refused(ErrorKind::BudgetExceeded, trouble, core), None)
+                (self.refused(ErrorKind::BudgetExceeded, trouble), None)
             }
             Phase::Holding { .. } | Phase::Unaffordable { .. } => {
                 self.phase = Phase::Intend;
@@ -177,18 +212,22 @@ impl Submitting {
         }
     }
 
-    pub(super) fn reply(self, result: &CallResult, core: &mut Core) -> State {
+    pub(super) fn reply(self: Box<Self>, result: &CallResult, core: &mut Core) -> State {
         let asked = result.as_reply().retry_after();
         self.answered(SubmissionAnswer::read(result), asked, core)
     }
 
     /// What the journal answered to the last entry: where an intent was not written, since it does not
     /// fit into a budget, nothing leaves.
-    pub(super) fn answered_by_journal(mut self, admission: &Admission, core: &mut Core) -> State {
+    pub(super) fn answered_by_journal(
+        mut self: Box<Self>,
+        admission: &Admission,
+        core: &mut Core,
+    ) -> State {
         match admission {
             Admission::OverBudget(why) => {
                 let trouble = Trouble::NotSent { reason: why.to_string() };
-                self.refused(ErrorKind::BudgetExceeded, trouble, core)
+                self.refused(ErrorKind::BudgetExceeded, trouble)
             }
             Admission::Wait { .. } => {
                 self.ask_budget_again(core.now + BUDGET_PAUSE, core);
@@ -205,7 +244,7 @@ impl Submitting {
     pub(super) fn ask_budget_again(&mut self, at: Time, core: &mut Core) {
         self.phase = Phase::Unaffordable { until: at };
         if self.attempts == 0 {
-            core.started = Some(at).into();
+            core.started = Some(at);
         }
     }
 
@@ -235,18 +274,19 @@ impl Submitting {
 
     fn send(&mut self, request_id: Uuid, core: &mut Core) -> Call {
         self.attempts += 1;
-        self.phase = Phase::Out { sent_at: core.now, request_id };
+        let (call, sent_at, timeout) = (core.call(), core.now, core.policy.request_timeout);
+        let limit = sent_at + timeout;
+        self.phase = Phase::Out { call, limit, sent_at, request_id };
         let exchange = Exchange::Submit {
             body: self.submission.body.clone(),
             request_id: request_id.to_string(),
             idempotency_key: self.idempotency_key.to_string(),
         };
-        let timeout = core.policy.request_timeout;
-        Call { id: core.call(), exchange, timeout, limit: limit(core.now, core) }
+        Call { id: call, exchange, timeout, limit }
     }
 
     fn answered(
-        mut self,
+        mut self: Box<Self>,
         answer: SubmissionAnswer,
         asked: Option<Duration>,
         core: &mut Core,
@@ -262,13 +302,13 @@ impl Submitting {
                 State::created(&task, request_id, warning, Some(label), asked, core)
             }
             SubmissionAnswer::Refused(kind, trouble) => {
-                Self::release(trouble.to_string(), core);
-                self.refused(kind, trouble, core)
+                self.release(trouble.to_string(), core);
+                self.refused(kind, trouble)
             }
             SubmissionAnswer::Later(kind, trouble) => {
-                Self::release(trouble.to_string(), core);
+                self.release(trouble.to_string(), core);
                 if repeat == Repeat::Never {
-                    return self.refused(kind, trouble, core);
+                    return self.refused(kind, trouble);
                 }
                 self.hold(kind == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
@@ -277,11 +317,11 @@ impl Submitting {
                 let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
-                core.aside.doubt_call(core.last_call());
+                core.lost_calls.extend(self.call_out());
                 if repeat != Repeat::Always || core.detaching || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.label().clone()));
                 }
-                core.aside.set_doubt(unknown);
+                self.doubt = Some(unknown);
                 self.hold(kind_of(&trouble) == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
             }
@@ -289,8 +329,8 @@ impl Submitting {
     }
 
     /// Says that nothing is billed; but as long as one attempt is in doubt, something may be.
-    fn release(reason: String, core: &mut Core) {
-        if core.aside.doubt().is_none() {
+    fn release(&self, reason: String, core: &mut Core) {
+        if self.doubt.is_none() {
             core.record(Fact::Released { reason });
         }
     }
@@ -304,25 +344,25 @@ impl Submitting {
     }
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
-    fn refused(self, kind: ErrorKind, trouble: Trouble, core: &mut Core) -> State {
-        match core.aside.take_doubt() {
-            Some(unknown) => State::unknown(unknown, Some(self.label().clone())),
+    fn refused(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
+        match self.doubt {
+            Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
             None => {
                 State::done(Outcome::Refused(Refused { kind, trouble, attempts: self.attempts }))
             }
         }
     }
 
-    fn left(self, core: &mut Core) -> State {
-        match core.aside.take_doubt() {
-            Some(unknown) => State::unknown(unknown, Some(self.label().clone())),
+    fn left(self: Box<Self>) -> State {
+        match self.doubt {
+            Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
             None => State::detached(None),
         }
     }
 
     /// What is known of the attempt that is out, if its answer names no task.
     pub(super) fn doubt_of_flight(&self, trouble: Trouble) -> Option<Unknown> {
-        let Phase::Out { sent_at, request_id } = &self.phase else {
+        let Phase::Out { sent_at, request_id, .. } = &self.phase else {
             return None;
         };
         Some(Unknown {
@@ -332,11 +372,6 @@ impl Submitting {
             trouble,
         })
     }
-}
-
-/// When the answer to an attempt that left then must have come.
-pub(super) fn limit(sent_at: Time, core: &Core) -> Time {
-    sent_at + core.policy.request_timeout
 }
 
 /// How long after it became durable an intent may be acted on: well within the lease of a journal's

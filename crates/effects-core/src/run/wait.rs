@@ -13,58 +13,76 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::compact::{MaybeShare, MaybeTime};
 use super::event::Event;
 use super::outcome::{Broken, Detached, Outcome, StillRunning};
 use super::policy::Policy;
-use super::seldom::{Missing, Report, Seldom, Shown};
 use super::verdict::verdict;
 use super::{Core, Done, State, Step, Want, Why};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, Exchange, Reply};
-use crate::pace::{Curve, Label, Moment, Observation};
+use crate::pace::{Curve, Label, Moment, Observation, Progress};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{Look, kind_of, lost};
 use crate::wire::task::{Status, Task};
 use crate::wire::trouble::Trouble;
 
-/// A task without a verdict.
-#[derive(Clone, Debug)]
+/// A task without a verdict. Its names and their order are those of version 1 of the saved format.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct Waiting {
-    pub(super) task: TaskId,
+    task: TaskId,
+    #[serde(rename = "template")]
     pub(super) label: Option<Label>,
     /// When the task was submitted, and whether that is known; until then, when it was attached.
-    pub(super) submitted: Time,
-    pub(super) submitted_known: bool,
+    submitted: Time,
+    #[serde(rename = "submitted_here")]
+    submitted_known: bool,
     /// Until when the service may not know the task yet.
-    pub(super) grace_until: Time,
+    grace_until: Time,
     /// Looks that saw the task running, and looks that went wrong since the last of them.
-    pub(super) looks: u32,
-    pub(super) failures: u32,
+    looks: u32,
+    failures: u32,
     /// When the latest look left that saw it running.
-    pub(super) running: MaybeTime,
-    pub(super) status: Shown,
-    pub(super) progress: MaybeShare,
+    #[serde(default)]
+    running: Option<Time>,
+    /// What the task was last seen as.
+    status: Option<Status>,
+    progress: Option<f64>,
     /// The last two reports of progress, the older one first.
-    pub(super) reports: [Report; 2],
-    /// Whether anybody ever saw the task: the answer to the submission counts.
-    pub(super) seen: bool,
-    pub(super) phase: Phase,
-    pub(super) seldom: Option<Box<Seldom>>,
+    #[serde(default)]
+    reports: [Option<Report>; 2],
+    /// The unknown status word that was told of.
+    told: Option<Status>,
+    /// Whether the task was ever seen: the answer to the submission counts.
+    seen: bool,
+    /// What went wrong with the latest look.
+    trouble: Option<Trouble>,
+    /// The looks that did not find the task, since it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing>,
+    /// The statuses of refused looks that were told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<u16>,
+    phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Phase {
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+enum Phase {
     /// A look is due at this time.
     Due { at: Time, why: Reason },
-    /// A look is out since then: the last call that left.
-    Out { sent: Time },
+    /// A look is out; `last` says that it was made at the end of the wait.
+    Out {
+        call: CallId,
+        #[serde(default)]
+        sent: Time,
+        limit: Time,
+        last: bool,
+    },
 }
 
 /// [`Why`], as far as it can be saved.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) enum Reason {
+enum Reason {
     Pace,
     Retry,
     Throttle,
@@ -80,8 +98,36 @@ impl From<Reason> for Why {
     }
 }
 
+/// Looks that did not find the task.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct Missing {
+    /// When the first of them was answered.
+    since: Time,
+    looks: u32,
+}
+
+/// A [`Progress`], as it is saved.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct Report {
+    age_millis: u32,
+    done: f32,
+}
+
+impl Report {
+    fn new(age: Duration, done: f64) -> Self {
+        Self { age_millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX), done: done as f32 }
+    }
+}
+
+impl From<Report> for Progress {
+    fn from(report: Report) -> Self {
+        let age = Duration::from_millis(report.age_millis.into());
+        Self { age, done: report.done.into() }
+    }
+}
+
 impl Waiting {
-    /// A task somebody submitted before: the first look is due at once.
+    /// A task submitted before: the first look is due at once.
     pub(super) fn attached(task: TaskId, label: Option<Label>, core: &Core) -> Self {
         Self {
             task,
@@ -91,13 +137,16 @@ impl Waiting {
             grace_until: core.now + core.policy.not_found_grace,
             looks: 0,
             failures: 0,
-            running: MaybeTime::NONE,
-            status: Shown::Nothing,
-            progress: MaybeShare::NONE,
-            reports: [Report::NONE; 2],
+            running: None,
+            status: None,
+            progress: None,
+            reports: [None; 2],
+            told: None,
             seen: false,
+            trouble: None,
+            missing: None,
+            refused: Vec::new(),
             phase: Phase::Due { at: core.now, why: Reason::Pace },
-            seldom: None,
         }
     }
 
@@ -106,6 +155,14 @@ impl Waiting {
         let mut created = Self::attached(task.id.clone(), label, core);
         (created.seen, created.submitted_known) = (true, true);
         created
+    }
+
+    /// The state it is restored in: a look in flight is made again.
+    pub(super) fn restored(mut self: Box<Self>, now: Time) -> State {
+        if let Phase::Out { .. } = self.phase {
+            self.phase = Phase::Due { at: now, why: Reason::Pace };
+        }
+        State::Waiting(self)
     }
 
     pub(super) fn submitted_at(&mut self, submitted: Time, policy: &Policy) {
@@ -119,31 +176,29 @@ impl Waiting {
 
     /// What there is to learn if nobody looks any more.
     pub(super) fn observation(&self) -> Option<Observation> {
-        let running = self.running.get().filter(|_| self.submitted_known)?;
+        let running = self.running.filter(|_| self.submitted_known)?;
         Some(Observation::Running { age: running.since(self.submitted) })
     }
 
     /// The chance that the task has ended since it was last seen running.
     pub(super) fn chance(&self, now: Time, curve: &Curve) -> f64 {
-        let running = self.running.get().map_or(Duration::ZERO, |sent| sent.since(self.submitted));
+        let running = self.running.map_or(Duration::ZERO, |sent| sent.since(self.submitted));
         curve.chance(running, now.since(self.submitted))
     }
 
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         let deadline = core.deadline();
         match self.phase {
-            Phase::Out { sent } => {
-                let limit = limit(sent, core);
-                if now < limit { Want::Sleep(limit) } else { Want::Step }
-            }
+            Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
+            Phase::Out { .. } => Want::Step,
             Phase::Due { .. } if now >= deadline => Want::LastPoll,
             Phase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             Phase::Due { .. } => Want::Poll,
         }
     }
 
-    pub(super) fn awaits(&self, id: CallId, core: &Core) -> bool {
-        matches!(self.phase, Phase::Out { .. }) && id == core.last_call()
+    pub(super) fn awaits(&self, id: CallId) -> bool {
+        matches!(self.phase, Phase::Out { call, .. } if call == id)
     }
 
     /// The sleep it is in, unless it is over.
@@ -158,7 +213,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
+    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.detaching {
             let task_id = Some(self.task.clone());
@@ -175,7 +230,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn reply(mut self, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
         let asked = reply.retry_after();
         match Look::read(&self.task, reply) {
             Look::Seen(task) => {
@@ -184,7 +239,8 @@ impl Waiting {
             }
             Look::Again(trouble) => self.again(trouble, true, core),
             Look::Refused(_, trouble) => {
-                let first = trouble.status().is_none_or(|status| self.set_refused(status));
+                let first = trouble.status().is_none_or(|status| !self.refused.contains(&status));
+                self.refused.extend(trouble.status().filter(|_| first));
                 self.again(trouble, first, core)
             }
             Look::NotFound(trouble) => {
@@ -200,9 +256,8 @@ impl Waiting {
     /// Counts one more look that did not find the task; whether they were enough, over a time long
     /// enough, to believe that there is none.
     fn is_gone(&mut self, now: Time) -> bool {
-        let missing = self.missing().unwrap_or(Missing { since: now, looks: 0 });
-        let missing = Missing { looks: missing.looks.saturating_add(1), ..missing };
-        self.set_missing(Some(missing));
+        let missing = self.missing.get_or_insert(Missing { since: now, looks: 0 });
+        missing.looks = missing.looks.saturating_add(1);
         missing.looks >= LOOKS_OF_A_MISSING_TASK
             && now.since(missing.since) >= SPAN_OF_A_MISSING_TASK
     }
@@ -218,38 +273,43 @@ impl Waiting {
 
     /// The task was seen: the verdict, or when to look again, but not before the time the service
     /// `asked` for.
-    pub(super) fn seen(mut self, task: &Task, asked: Option<Duration>, core: &mut Core) -> State {
+    pub(super) fn seen(
+        mut self: Box<Self>,
+        task: &Task,
+        asked: Option<Duration>,
+        core: &mut Core,
+    ) -> State {
         if let Some(outcome) = verdict(&self.task, task, core) {
             return self.ended(outcome, core.now);
         }
         if let Some(word @ Status::Unknown(_)) = &task.status
-            && self.told() != Some(word)
+            && self.told.as_ref() != Some(word)
         {
-            self.set_told(Some(word.clone()));
+            self.told = Some(word.clone());
             core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
         }
         let age = core.now.since(self.submitted);
         self.seen = true;
-        self.set_status(task.status.clone());
-        self.progress = task.progress.or(self.progress.get()).into();
+        self.status.clone_from(&task.status);
+        self.progress = task.progress.or(self.progress);
         self.failures = 0;
-        self.set_trouble(None);
-        self.set_missing(None);
-        if let Phase::Out { sent } = self.phase {
+        self.trouble = None;
+        self.missing = None;
+        if let Phase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
-            self.running = Some(sent).into();
+            self.running = Some(sent);
             if let Some(done) = task.progress {
-                self.reports = [self.reports[1], Report::new(age, done)];
+                self.reports = [self.reports[1], Some(Report::new(age, done))];
             }
             core.tell(Event::Running {
                 task_id: self.task.clone(),
                 status: task.status.clone(),
-                progress: self.progress.get(),
+                progress: self.progress,
                 age,
                 eta: core.curve.as_ref().and_then(|curve| curve.eta(age)),
             });
         }
-        if self.is_last(core) {
+        if self.is_last() {
             return self.over(core);
         }
         let (wait, why) = self.next_look(age, asked, core);
@@ -264,7 +324,7 @@ impl Waiting {
         asked: Option<Duration>,
         core: &mut Core,
     ) -> (Duration, Reason) {
-        let reports = match self.reports() {
+        let reports = match self.reports {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
             _ => &[],
         };
@@ -277,9 +337,9 @@ impl Waiting {
     }
 
     /// A look, or the answer to the submission, showed the end.
-    fn ended(self, outcome: Outcome, now: Time) -> State {
+    fn ended(self: Box<Self>, outcome: Outcome, now: Time) -> State {
         let first_ended = now.since(self.submitted);
-        let last_running = self.running.get().map(|sent| sent.since(self.submitted));
+        let last_running = self.running.map(|sent| sent.since(self.submitted));
         // The first look at a task that ran unwatched says next to nothing.
         let watched = self.seen && matches!(self.phase, Phase::Out { .. });
         let observation = (watched && self.submitted_known)
@@ -288,33 +348,33 @@ impl Waiting {
     }
 
     /// The watch is over, the task is not as far as is known.
-    fn done(self, outcome: Outcome) -> State {
+    fn done(self: Box<Self>, outcome: Outcome) -> State {
         let observation = self.observation();
         self.done_with(outcome, observation)
     }
 
-    fn done_with(self, outcome: Outcome, observation: Option<Observation>) -> State {
-        let label = self.label.clone();
+    fn done_with(self: Box<Self>, outcome: Outcome, observation: Option<Observation>) -> State {
+        let label = self.label;
         State::Done(Box::new(Done { outcome, label, observation }))
     }
 
     fn look(&mut self, core: &mut Core) -> Call {
-        self.phase = Phase::Out { sent: core.now };
-        let limit = limit(core.now, core);
+        let (call, sent, limit) = (core.call(), core.now, limit(core.now, core));
+        self.phase = Phase::Out { call, sent, limit, last: sent >= core.deadline() };
         let exchange = Exchange::Poll { task: self.task.clone() };
-        Call { id: core.call(), exchange, timeout: limit.since(core.now), limit }
+        Call { id: call, exchange, timeout: limit.since(sent), limit }
     }
 
     /// Whether the look that is out was made at the end of the wait.
-    fn is_last(&self, core: &Core) -> bool {
-        matches!(self.phase, Phase::Out { sent } if is_last(sent, core))
+    fn is_last(&self) -> bool {
+        matches!(self.phase, Phase::Out { last: true, .. })
     }
 
     /// A look went wrong in a way that can pass; whether to tell it.
-    fn again(mut self, trouble: Trouble, tell: bool, core: &mut Core) -> State {
-        let last = self.is_last(core);
+    fn again(mut self: Box<Self>, trouble: Trouble, tell: bool, core: &mut Core) -> State {
+        let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
-        self.set_trouble(Some(trouble.clone()));
+        self.trouble = Some(trouble.clone());
         if last {
             return self.over(core);
         }
@@ -332,8 +392,8 @@ impl Waiting {
 
     /// The wait is over. Of a task that was seen, or whose submission is on record, it can be said
     /// that it is still running.
-    fn over(self, core: &Core) -> State {
-        let trouble = self.trouble().cloned();
+    fn over(self: Box<Self>, core: &Core) -> State {
+        let trouble = self.trouble.clone();
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen && !self.submitted_known => {
@@ -341,16 +401,16 @@ impl Waiting {
             }
             trouble => Outcome::StillRunning(StillRunning {
                 task_id,
-                status: self.status(),
-                progress: self.progress.get(),
-                waited: core.now.since(core.started.get().unwrap_or(core.now)),
+                status: self.status.clone(),
+                progress: self.progress,
+                waited: core.now.since(core.started.unwrap_or(core.now)),
                 trouble,
             }),
         };
         self.done(outcome)
     }
 
-    fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
         let task_id = self.task.clone();
         self.done(Outcome::Broken(Broken { task_id, kind, trouble }))
     }
@@ -371,7 +431,7 @@ const SPAN_OF_A_MISSING_TASK: Duration = Duration::from_secs(60);
 /// last look, made at the end of the wait, has a request's time of its own and ends in time,
 /// also where a driver notices limits a little late. Whoever slept through all of that still
 /// gets a whole last look.
-pub(super) fn limit(sent: Time, core: &Core) -> Time {
+fn limit(sent: Time, core: &Core) -> Time {
     let timeout = core.policy.request_timeout;
     let (deadline, end) = (core.deadline(), core.deadline() + timeout);
     match sent {
@@ -379,9 +439,4 @@ pub(super) fn limit(sent: Time, core: &Core) -> Time {
         sent if sent < end => end,
         sent => sent + timeout,
     }
-}
-
-/// Whether a look that left then was made at the end of the wait.
-pub(super) fn is_last(sent: Time, core: &Core) -> bool {
-    sent >= core.deadline()
 }

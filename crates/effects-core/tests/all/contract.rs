@@ -407,13 +407,10 @@ fn a_driver_that_is_told_to_stop_detaches() {
 }
 
 #[test]
-fn a_run_is_small_and_crosses_threads() {
+fn a_run_crosses_threads() {
     fn crosses<T: Send + Sync + std::panic::UnwindSafe + 'static>() {}
     crosses::<Run>();
     crosses::<Step>();
-    // A batch holds a hundred thousand, and one that waits is this and nothing more: no part of it
-    // is on the heap.
-    assert!(size_of::<Run>() <= 200, "{}", size_of::<Run>());
 }
 
 fn through_json(run: &Run) -> Saved {
