@@ -1,7 +1,7 @@
 //! What stands in the dependency trees, and what must not: a core that pulls in a runtime is none. And
 //! how what is shipped is built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +71,88 @@ fn what_is_shipped_is_optimised_as_a_whole() {
     }
 }
 
+#[test]
+fn the_files_of_the_core_import_downwards_and_never_in_a_circle() {
+    let mut imports = imports_of_the_core();
+    let room = |file: &str| {
+        let room = file.split("::").next().unwrap_or_default().to_owned();
+        let place = ORDER_OF_THE_CORE.iter().position(|rooms| rooms.contains(&room.as_str()));
+        place.unwrap_or_else(|| panic!("where does {room} stand in ORDER_OF_THE_CORE?"))
+    };
+    for (file, imported) in &imports {
+        let above: Vec<&String> = imported.iter().filter(|it| room(it) > room(file)).collect();
+        assert!(above.is_empty(), "{file} imports what stands above it: {above:?}");
+    }
+    // Whatever imports nothing that is left cannot be in a circle.
+    while let Some(free) = imports.iter().find(|(_, imported)| imported.is_empty()) {
+        let free = free.0.clone();
+        imports.remove(&free);
+        imports.values_mut().for_each(|imported| imported.retain(|it| *it != free));
+    }
+    assert!(imports.is_empty(), "these import each other, or what does: {imports:#?}");
+}
+
+/// What each file of the core imports of the others, by module. What a file declares (`mod`) or hands
+/// on (`pub use`) does not count, nor what parent and child import of each other.
+fn imports_of_the_core() -> BTreeMap<String, BTreeSet<String>> {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("crates/effects-core/src");
+    let mut files = BTreeMap::new();
+    read_modules(&root, "", &mut files);
+    let is_family = |one: &str, other: &str| one.starts_with(&format!("{other}::")) || one == other;
+    let mut imports = BTreeMap::new();
+    for (file, text) in &files {
+        let found = paths(file, text).map(|path| {
+            let modules = (1..=path.len()).rev().map(|length| path[..length].join("::"));
+            let module = modules.into_iter().find(|module| files.contains_key(module));
+            // The root hands on names of every room, so that a path through it would hide where it leads.
+            module.unwrap_or_else(|| panic!("{file} imports {path:?} through the root"))
+        });
+        let others = found.filter(|it| !is_family(it, file) && !is_family(file, it));
+        imports.insert(file.clone(), others.collect());
+    }
+    assert!(imports.len() > 50, "{imports:?}");
+    imports
+}
+
+/// The modules below a folder, without their comments and tests.
+fn read_modules(folder: &Path, name: &str, files: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let module = if name.is_empty() { stem.to_owned() } else { format!("{name}::{stem}") };
+        if path.is_dir() {
+            read_modules(&path, &module, files);
+        } else if module != "lib" {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+            let code = code.filter(|line| !line.trim_start().starts_with("//"));
+            let module = if stem == "mod" { name.to_owned() } else { module };
+            files.insert(module, code.collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+/// The paths in a module that begin with `crate` or `super`, from the root on.
+fn paths(module: &str, text: &str) -> impl Iterator<Item = Vec<String>> {
+    let statements = text.split(';').filter(|it| !it.trim_start().starts_with("pub use "));
+    let words =
+        statements.flat_map(|it| it.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c)));
+    let paths = words.filter(|word| word.starts_with("crate::") || word.starts_with("super::"));
+    paths.map(|word| {
+        let mut parts = word.split("::").filter(|part| !part.is_empty()).peekable();
+        let mut path: Vec<&str> = match parts.next_if_eq(&"crate") {
+            Some(_) => Vec::new(),
+            None => module.split("::").collect(),
+        };
+        while parts.next_if_eq(&"super").is_some() {
+            path.pop();
+        }
+        path.extend(parts);
+        path.into_iter().map(str::to_owned).collect()
+    })
+}
+
 fn none_of(tree: &BTreeSet<String>, name: &str, unwanted: &[&str]) {
     let found: Vec<&&str> = unwanted.iter().filter(|unwanted| tree.contains(**unwanted)).collect();
     assert!(
@@ -124,3 +206,19 @@ const NOT_IN_THE_CORE: [&str; 20] = [
 ];
 
 const SQLITE: [&str; 3] = ["rusqlite", "libsqlite3-sys", "sqlx"];
+
+/// The rooms of the core, and its files outside of them, from the lowest on: each imports from its own
+/// line and those before it. So what follows a task (`wire`, `pace`, `run`, `batch`) knows no model.
+const ORDER_OF_THE_CORE: [&[&str]; 11] = [
+    &["time", "seed", "backoff", "printable", "task_id", "error_kind"],
+    &["gateway"],
+    &["wire"],
+    &["pace"],
+    &["run"],
+    &["batch"],
+    &["model"],
+    &["error"],
+    &["transfer"],
+    &["journal"],
+    &["driver"],
+];

@@ -2,12 +2,12 @@
 
 pub(crate) mod transport;
 
-use self::transport::{AsyncClock, AsyncTransport, Clock, Transport};
-use crate::journal::JournalError;
-use crate::journal::{AsyncJournal, Journal, RowEnd};
+use crate::journal::{AsyncJournal, Journal, JournalError, RowEnd};
 use crate::run::event::Event;
 use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};
+
+use transport::{AsyncClock, AsyncTransport, Clock, Transport};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,11 +19,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::admission::Admission;
-use self::entry::{Entry, EntryId, Fact};
-use self::event::Event;
-use self::outcome::{Detached, Outcome, Unknown};
-use self::policy::Policy;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult};
 use crate::pace::{Curve, Label, Observation};
@@ -34,6 +29,11 @@ use crate::wire::answer::{SubmissionAnswer, kind_of};
 use crate::wire::task::Task;
 use crate::wire::trouble::Trouble;
 
+use admission::Admission;
+use entry::{Entry, EntryId, Fact};
+use event::Event;
+use outcome::{Detached, Outcome, Unknown};
+use policy::Policy;
 pub use saved::Saved;
 use submission::Submission;
 use submit::Submitting;
