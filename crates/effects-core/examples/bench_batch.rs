@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Answer, Batch, BatchStep, EffectRequest, Exchange, Pace, Policy, RunId, Seed, TaskId, Template,
+    Answer, Batch, BatchStep, CallKind, EffectRequest, Pace, Policy, RunId, Seed, TaskId, Template,
     Time, Widths,
 };
 use effects_testkit::result_of;
@@ -114,15 +114,15 @@ impl World {
                 2
             }
             BatchStep::Send(run, call) => {
-                match &call.exchange {
-                    Exchange::Submit { .. } => self.submitted(),
-                    Exchange::Poll { task } => self.looked_at(task),
+                match &call.kind {
+                    CallKind::Submit { .. } => self.submitted(),
+                    CallKind::Poll { task } => self.looked_at(task),
                 }
                 self.reply(run, call.id);
                 2
             }
             BatchStep::Notify(..) | BatchStep::Done(..) => 1,
-            BatchStep::Hungry(room) => {
+            BatchStep::WantRuns(room) => {
                 for _ in 0..room {
                     self.seeds += 1;
                     self.batch.submit(request(), Seed::from(self.seeds), self.now);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::{
-    Answer, CallResult, EffectRequest, Exchange, Outcome, Pace, Policy, Run, Seed, Step, Template,
+    Answer, CallKind, CallResult, EffectRequest, Outcome, Pace, Policy, Run, Seed, Step, Template,
     Time,
 };
 use effects_testkit::result_of;
@@ -59,10 +59,10 @@ fn runs(policy: &Arc<Policy>, count: u64) -> f64 {
             match run.step(now) {
                 Step::Record(entry) => run.recorded(entry.id),
                 Step::Send(call) => {
-                    let body = match call.exchange {
-                        Exchange::Submit { .. } => SUBMITTED,
-                        Exchange::Poll { .. } if looks < 12 => RUNNING,
-                        Exchange::Poll { .. } => COMPLETED,
+                    let body = match call.kind {
+                        CallKind::Submit { .. } => SUBMITTED,
+                        CallKind::Poll { .. } if looks < 12 => RUNNING,
+                        CallKind::Poll { .. } => COMPLETED,
                     };
                     looks += 1;
                     run.reply(now, call.id, &answered(body));

@@ -33,7 +33,7 @@ pub enum ErrorKind {
     RateLimited,
     /// The service could not be reached, or broke down.
     Transport,
-    /// The service answers with what nobody can read.
+    /// The answer of the service cannot be read.
     UnreadableAnswer,
     /// A photo could not be uploaded; nothing was submitted.
     Upload,

@@ -61,7 +61,7 @@
 //! use std::time::Duration;
 //!
 //! use effects_core::{
-//!     Answer, ApiKey, BaseUrl, Call, EffectRequest, Endpoint, Exchange, Outcome, Pace, Policy, Run,
+//!     Answer, ApiKey, BaseUrl, Call, CallKind, EffectRequest, Endpoint, Outcome, Pace, Policy, Run,
 //!     Seed, Step, Template, Time,
 //! };
 //! use http::{HeaderMap, StatusCode};
@@ -96,13 +96,13 @@
 //! assert_eq!(polls, 4);
 //!
 //! fn play_the_service(call: &Call, polls: &mut u32) -> &'static [u8] {
-//!     match &call.exchange {
-//!         Exchange::Submit { .. } => br#"{"id":"d758n65e","status":"in_progress"}"#,
-//!         Exchange::Poll { .. } if *polls < 3 => {
+//!     match &call.kind {
+//!         CallKind::Submit { .. } => br#"{"id":"d758n65e","status":"in_progress"}"#,
+//!         CallKind::Poll { .. } if *polls < 3 => {
 //!             *polls += 1;
 //!             br#"{"id":"d758n65e","status":"in_progress","progress":0.5}"#
 //!         }
-//!         Exchange::Poll { .. } => {
+//!         CallKind::Poll { .. } => {
 //!             *polls += 1;
 //!             br#"{"id":"d758n65e","status":"completed","usage":{"cost":"0.03"},
 //!                  "output":[{"content":[{"type":"image","url":"https://example.com/ball.png"}]}]}"#
@@ -126,6 +126,22 @@
 //! | where the key lives | [`Endpoint`], and nowhere else |
 //! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`], [`JournalStore`] |
 //! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
+//!
+//! # The rooms
+//!
+//! Each folder of the sources imports from those above it alone, and no two files import each other.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `gateway` | the seam to HTTP: origin, key, calls and the requests they become |
+//! | `wire` | from the bytes of an answer to types: task, pictures, usage, codes |
+//! | `pace` | when to look next, from the durations seen |
+//! | `run` | one task: submit, wait, verdict |
+//! | `batch` | many runs: limits, queues, throttle, timers, shared polls |
+//! | `model` | `spark_img_effects`: templates, sizes, the request. What is above knows no model |
+//! | `transfer` | photos in, pictures out |
+//! | `journal` | rows, budgets, and the contract of a store |
+//! | `driver` | the blocking loop and the async loop |
 
 mod backoff;
 mod batch;
@@ -151,7 +167,7 @@ pub use driver::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use error::{Cause, Error, Problem};
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};
-pub use gateway::call::{Answer, Call, CallId, CallResult, Exchange};
+pub use gateway::call::{Answer, Call, CallId, CallKind, CallResult};
 pub use gateway::endpoint::Endpoint;
 pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use journal::{
@@ -173,7 +189,7 @@ pub use run::event::Event;
 pub use run::outcome::{Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown};
 pub use run::policy::{Policy, Repeat};
 pub use run::submission::Submission;
-pub use run::{Run, Saved, Step, Why};
+pub use run::{Run, Saved, SleepReason, Step};
 pub use seed::Seed;
 pub use task_id::{InvalidTaskId, TaskId};
 pub use time::{Time, Timeline};

@@ -120,7 +120,7 @@ impl<C: Crowd> Driver<C> {
             match self.driving.batch.step(now) {
                 BatchStep::Record(run, entry) => self.write(run, entry),
                 BatchStep::Send(run, call) => self.send(run, call),
-                BatchStep::Hungry(room) => self.crowd.make_room(room),
+                BatchStep::WantRuns(room) => self.crowd.make_room(room),
                 BatchStep::Sleep(until) => {
                     let wait = until.since(self.driving.now()).min(LONGEST_SLEEP);
                     if let Ok(Some(arrival)) =

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use effects_core::{Answer, AsyncTransport, Call, CallResult, Exchange, TaskId, Time, Transport};
+use effects_core::{Answer, AsyncTransport, Call, CallKind, CallResult, TaskId, Time, Transport};
 
 use crate::clock::VirtualClock;
 use crate::fate::Fate;
@@ -247,8 +247,8 @@ impl State {
 
     /// The service's own part.
     fn serve(&mut self, now: Time, call: &Call) -> Response {
-        match &call.exchange {
-            Exchange::Submit { .. } => {
+        match &call.kind {
+            CallKind::Submit { .. } => {
                 self.tasks_made += 1;
                 let id = format!("d758n65e878c73{:06}", self.tasks_made);
                 let task = Living::new(id, now, self.life.clone());
@@ -256,7 +256,7 @@ impl State {
                 self.tasks.push(task);
                 answer
             }
-            Exchange::Poll { task } => {
+            CallKind::Poll { task } => {
                 let found = self.tasks.iter_mut().find(|living| living.id == task.as_str());
                 match found.filter(|living| living.is_known(now)) {
                     Some(living) => Response::json(living.look(now)),

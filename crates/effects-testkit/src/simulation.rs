@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use effects_core::{
-    Admission, Answer, AsyncJournal, BaseUrl, Batch, BatchStep, Budget, Call, CallId,
-    EffectRequest, Entry, Exchange, Fact, Journal, JournalError, JournalStore, MemoryStore, Opened,
-    Pace, Policy, Row, RowDraft, RowEnd, RowJournal, RowName, RowPhoto, RunId, Seed, Size,
-    Standing, Template, Time, Widths,
+    Admission, Answer, AsyncJournal, BaseUrl, Batch, BatchStep, Budget, Call, CallId, CallKind,
+    EffectRequest, Entry, Fact, Journal, JournalError, JournalStore, MemoryStore, Opened, Pace,
+    Policy, Row, RowDraft, RowEnd, RowJournal, RowName, RowPhoto, RunId, Seed, Size, Standing,
+    Template, Time, Widths,
 };
 use http::{HeaderMap, StatusCode};
 use rust_decimal::Decimal;
@@ -275,7 +275,7 @@ impl World {
         match process.batch.step(self.now) {
             BatchStep::Record(run, entry) => self.record(chosen, &mut process, run, &entry),
             BatchStep::Send(run, call) => self.send(chosen, &mut process, run, &call),
-            BatchStep::Hungry(room) => process.room = room,
+            BatchStep::WantRuns(room) => process.room = room,
             BatchStep::Sleep(until) => {
                 let arrival = process.answers.keys().next().map_or(Time::MAX, |(at, _)| *at);
                 let is_hungry = process.room > 0 && !process.rows.is_empty();
@@ -374,8 +374,8 @@ impl World {
     fn send(&mut self, chosen: usize, process: &mut Process, run: RunId, call: &Call) {
         let Some(&(row, _)) = process.runs.get(&run) else { return };
         let luck = self.chance.below(100);
-        let (answer, fate) = match &call.exchange {
-            Exchange::Submit { .. } => match luck {
+        let (answer, fate) = match &call.kind {
+            CallKind::Submit { .. } => match luck {
                 0..6 => (Answer::NotSent("refused".to_owned()), "does not leave"),
                 6..12 => (Answer::Lost("reset".to_owned()), "is lost"),
                 12..18 => (json(429, "{}".to_owned()), "is throttled"),
@@ -393,8 +393,8 @@ impl World {
                     (json(200, body), "is accepted")
                 }
             },
-            Exchange::Poll { .. } if luck < 15 => (Answer::Lost("reset".to_owned()), "is lost"),
-            Exchange::Poll { task } => (self.look(task.as_str()), "is answered"),
+            CallKind::Poll { .. } if luck < 15 => (Answer::Lost("reset".to_owned()), "is lost"),
+            CallKind::Poll { task } => (self.look(task.as_str()), "is answered"),
         };
         self.note(format!("process {chosen}: row {row}'s call {fate}"));
         self.sent += 1;

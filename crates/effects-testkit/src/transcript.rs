@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use effects_core::{Answer, Call, CallId, Entry, Event, Outcome, Time, Why};
+use effects_core::{Answer, Call, CallId, Entry, Event, Outcome, SleepReason, Time};
 
 /// What happened to a run in a [`World`](crate::World), in order. It prints as one line each.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum Note {
         /// Until when.
         until: Time,
         /// Why.
-        why: Why,
+        why: SleepReason,
     },
     /// The run told something.
     Told(Event),
@@ -88,7 +88,7 @@ impl Transcript {
     }
 
     /// How long the run slept each time, and why.
-    pub fn sleeps(&self) -> impl Iterator<Item = (Duration, Why)> {
+    pub fn sleeps(&self) -> impl Iterator<Item = (Duration, SleepReason)> {
         self.lines.iter().filter_map(|(at, note)| match note {
             Note::Slept { until, why } => Some((until.since(*at), *why)),
             _ => None,

@@ -173,7 +173,7 @@ impl Driver {
                     self.stopper.set_submitting(self.batch.posting() > 0);
                     self.give(Errand::Exchange(run, call, span));
                 }
-                BatchStep::Hungry(room) => self.queue.make_room(room),
+                BatchStep::WantRuns(room) => self.queue.make_room(room),
                 BatchStep::Sleep(until) => {
                     self.wait(until.since(self.now()).min(LONGEST_SLEEP));
                 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Proxy, Settings};
 use effects_core::{
-    Answer, AsyncTransport, Call, EffectRequest, Error, Exchange, Policy, Run, Seed, Step,
+    Answer, AsyncTransport, Call, CallKind, EffectRequest, Error, Policy, Run, Seed, Step,
     Template, Time, Transport,
 };
 use effects_reqwest::ReqwestTransport;
@@ -161,7 +161,7 @@ fn submission(body_bytes: usize, timeout: Duration) -> Call {
             step => panic!("a run that begins does not submit but {step:?}"),
         }
     };
-    if let Exchange::Submit { body, .. } = &mut call.exchange {
+    if let CallKind::Submit { body, .. } = &mut call.kind {
         *body = Bytes::from(vec![b' '; body_bytes]);
     }
     call

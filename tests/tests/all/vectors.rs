@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use effects_core::{
     Answer, ApiKey, BaseUrl, Call, Draft, DraftImage, Effect, EffectRequest, Endpoint, Error,
-    Event, InvalidRequest, Outcome, Policy, RawJson, Run, Seed, ServiceCode, ServiceError, Step,
-    Template, Time, Trouble, Usage, Why,
+    Event, InvalidRequest, Outcome, Policy, RawJson, Run, Seed, ServiceCode, ServiceError,
+    SleepReason, Step, Template, Time, Trouble, Usage,
 };
 use effects_testkit::result_of;
 use effects_tests::vectors::{
@@ -227,19 +227,19 @@ fn read(mut run: Run, answer: &Answer) -> Seen {
             Step::Notify(event) => told.push(event),
             Step::Done(outcome) => return Seen::of(outcome, body),
             Step::Sleep { why, .. } => return going_on(&run, &call, why, &told),
-            Step::Send(_) => return going_on(&run, &call, Why::Pace, &told),
+            Step::Send(_) => return going_on(&run, &call, SleepReason::Pace, &told),
         }
     }
 }
 
-fn going_on(run: &Run, call: &Call, why: Why, told: &[Event]) -> Seen {
+fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> Seen {
     let task_id = json!(run.task_id().map(ToString::to_string));
     let again = told.iter().find_map(|event| match event {
         Event::Retrying { trouble, .. } => Some(trouble),
         _ => None,
     });
     if let Some(trouble) = again {
-        assert!(matches!(why, Why::Retry | Why::Throttle), "{why:?}");
+        assert!(matches!(why, SleepReason::Retry | SleepReason::Throttle), "{why:?}");
         let is = if call.is_submission() { "later" } else { "again" };
         return Seen::new(is).with("task_id", task_id).with_rejection(trouble);
     }

@@ -1,21 +1,21 @@
 //! Many runs on one thread: the contract of [`Run`], one floor up.
 //!
-//! A batch owns its runs, one heap of timers, the widths, the throttle everybody shares and the curves
+//! A batch owns its runs, one heap of timers, the widths, the throttle that all share, and the curves
 //! they are paced by. A run still decides for itself what it wants; the batch decides
 //! when it may. So a run is asked what it wants *before* it is stepped, and a call is only taken
 //! from it when it can leave at once: its time limit then starts when it does.
 //!
 //! A run is in one place at a time: `ready` to be asked, asleep until its timer rings, or in a queue
-//! for leave to submit (`turns.rs`) or to look. Two runs of one task share its looks
-//! (`following.rs`).
+//! for leave to submit (`queues.rs`) or to look. Two runs of one task share its looks
+//! (`shared_polls.rs`).
 
 mod circuit_breaker;
 mod curves;
-mod following;
+mod queues;
+mod shared_polls;
 mod slots;
 mod throttle;
 mod timers;
-mod turns;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,19 +41,19 @@ use crate::time::Time;
 use circuit_breaker::CircuitBreaker;
 pub use circuit_breaker::{Outage, OutageFailure};
 use curves::Curves;
-use following::Following;
+use queues::Queues;
+use shared_polls::SharedPolls;
 pub use slots::RunId;
 use slots::{Slots, Ticket};
 use throttle::Throttle;
 use timers::Timers;
-use turns::Turns;
 
 /// Drives many runs at once.
 ///
 /// Three tasks in a row that are completed without a picture end what it pays for: rows that are not
 /// submitted yet are then refused, once nothing is under way that may bring a picture after all.
 ///
-/// The driver steps it as it would a run. [`BatchStep::Hungry`] asks for more rows, so that a
+/// The driver steps it as it would a run. [`BatchStep::WantRuns`] asks for more rows, so that a
 /// manifest is never read whole; [`feed_no_more`](Self::feed_no_more) says that there are none.
 ///
 /// ```
@@ -62,7 +62,7 @@ use turns::Turns;
 ///
 /// let now = Time::from_millis(0);
 /// let mut batch = Batch::new(Arc::new(Policy::default()), Widths::default(), now);
-/// assert_eq!(batch.step(now), BatchStep::Hungry(16));
+/// assert_eq!(batch.step(now), BatchStep::WantRuns(16));
 /// batch.feed_no_more();
 /// assert_eq!(batch.step(now), BatchStep::Empty);
 /// ```
@@ -80,8 +80,8 @@ pub struct Batch {
     timers: Timers,
     /// Runs to look after, in order.
     ready: VecDeque<Ticket>,
-    turns: Turns,
-    following: Following,
+    queues: Queues,
+    shared_polls: SharedPolls,
     /// Runs that exist; of them, those with a submission or a task under way; of those, those with
     /// a submission in flight.
     live: u32,
@@ -122,7 +122,7 @@ pub enum BatchStep {
     /// Make this exchange, then call [`Batch::reply`].
     Send(RunId, Call),
     /// There is room for this many more runs: add some, or say that there are no more.
-    Hungry(u32),
+    WantRuns(u32),
     /// Nothing to do before this time, unless an answer or a row comes.
     Sleep(Time),
     /// Tell whoever watches.
@@ -147,8 +147,8 @@ impl Batch {
             slots: Slots::default(),
             timers: Timers::default(),
             ready: VecDeque::new(),
-            turns: Turns::default(),
-            following: Following::default(),
+            queues: Queues::default(),
+            shared_polls: SharedPolls::default(),
             live: 0,
             active: 0,
             posting: 0,
@@ -380,7 +380,7 @@ impl Batch {
 
     /// Does what a run wants, or puts it where it waits for leave to do it.
     fn look_after(&mut self, index: u32) -> Option<BatchStep> {
-        if let Some(outcome) = self.following.take_verdict(self.slots.id(index)) {
+        if let Some(outcome) = self.shared_polls.take_verdict(self.slots.id(index)) {
             return Some(self.finish(index, outcome));
         }
         let run = self.slots.run(index)?;
@@ -501,7 +501,7 @@ impl Batch {
         let room = self.width_of_tasks().saturating_sub(self.live);
         if !self.fed && !self.asked && room > 0 {
             self.asked = true;
-            return BatchStep::Hungry(room);
+            return BatchStep::WantRuns(room);
         }
         if self.fed && self.live == 0 {
             return BatchStep::Empty;

@@ -24,7 +24,7 @@ pub struct Call {
     /// Its name within the run.
     pub id: CallId,
     /// What to send.
-    pub exchange: Exchange,
+    pub kind: CallKind,
     /// How long it may take, from the first byte to the last.
     pub timeout: Duration,
     /// When that time is over: past it, the run books the call as lost by itself.
@@ -34,18 +34,18 @@ pub struct Call {
 impl Call {
     /// A look at a task outside any run; [`Task::read`](crate::Task::read) reads its answer.
     pub fn look(task: TaskId, timeout: Duration, now: Time) -> Self {
-        Self { id: CallId(0), exchange: Exchange::Poll { task }, timeout, limit: now + timeout }
+        Self { id: CallId(0), kind: CallKind::Poll { task }, timeout, limit: now + timeout }
     }
 
     /// Whether it submits: a request that costs money and must never be dropped on the way.
     pub fn is_submission(&self) -> bool {
-        matches!(self.exchange, Exchange::Submit { .. })
+        matches!(self.kind, CallKind::Submit { .. })
     }
 }
 
 /// What a [`Call`] sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Exchange {
+pub enum CallKind {
     /// `POST /model/v1/generation`: makes a task, and costs.
     Submit {
         /// The JSON body.

@@ -5,7 +5,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT}
 use http::{Method, Request};
 
 use crate::gateway::api_key::ApiKey;
-use crate::gateway::call::{Answer, Call, CallResult, Exchange};
+use crate::gateway::call::{Answer, Call, CallKind, CallResult};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
@@ -47,8 +47,8 @@ impl Endpoint {
 
     /// The request for a call, authorised. Send it as it is and follow no redirect with it.
     pub fn request(&self, call: &Call) -> Request<Bytes> {
-        match &call.exchange {
-            Exchange::Submit { body, request_id, idempotency_key } => {
+        match &call.kind {
+            CallKind::Submit { body, request_id, idempotency_key } => {
                 let mut request = self.authorised(Method::POST, GENERATION, body.clone());
                 let headers = request.headers_mut();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -62,7 +62,7 @@ impl Endpoint {
                 }
                 request
             }
-            Exchange::Poll { task } => {
+            CallKind::Poll { task } => {
                 let path = format!("{GENERATION}/task/{}", path_segment(task.as_str()));
                 self.authorised(Method::GET, &path, Bytes::new())
             }
@@ -149,19 +149,19 @@ mod tests {
         Endpoint::new(BaseUrl::parse(base, true).unwrap(), ApiKey::new(" test-key\n").unwrap())
     }
 
-    fn call(exchange: Exchange) -> Call {
-        Call { id: CallId(1), exchange, timeout: Duration::ZERO, limit: Time::MAX }
+    fn call(kind: CallKind) -> Call {
+        Call { id: CallId(1), kind, timeout: Duration::ZERO, limit: Time::MAX }
     }
 
     #[test]
     fn calls_become_requests_below_the_base_url() {
-        let poll = call(Exchange::Poll { task: "a/b c".parse().unwrap_or("a%b".parse().unwrap()) });
+        let poll = call(CallKind::Poll { task: "a/b c".parse().unwrap_or("a%b".parse().unwrap()) });
         let request = endpoint("https://example.com/proxy/").request(&poll);
         let expected = "https://example.com/proxy/model/v1/generation/task/a%25b";
         assert_eq!(request.uri().to_string(), expected);
         assert_eq!(request.headers()["authorization"], "Bearer test-key");
 
-        let submit = call(Exchange::Submit {
+        let submit = call(CallKind::Submit {
             body: Bytes::from_static(b"{}"),
             request_id: "one".to_owned(),
             idempotency_key: "two".to_owned(),

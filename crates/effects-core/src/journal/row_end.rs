@@ -38,7 +38,7 @@ pub enum RowEnd {
         /// What is known of it.
         trouble: String,
     },
-    /// Nobody watches any more: a task goes on, and what was released stays so.
+    /// The run is no longer watched: a task goes on, and what was released stays so.
     LetGo,
 }
 

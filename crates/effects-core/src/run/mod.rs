@@ -58,7 +58,7 @@ pub enum Step {
         /// Until when.
         until: Time,
         /// Why.
-        why: Why,
+        why: SleepReason,
     },
     /// Tell whoever watches.
     Notify(Event),
@@ -72,7 +72,7 @@ pub enum Step {
 /// Why a run sleeps.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum SleepReason {
     /// A call is out; its time limit ends the sleep.
     InFlight,
     /// The task is running, and the pace says when to look.
@@ -438,7 +438,7 @@ impl Core {
     fn pending(&mut self) -> Option<Step> {
         self.begin();
         if self.recording {
-            return Some(Step::Sleep { until: Time::MAX, why: Why::Recording });
+            return Some(Step::Sleep { until: Time::MAX, why: SleepReason::Recording });
         }
         if let Some(entry) = self.entries_to_record.front().cloned() {
             self.recording = true;

@@ -19,9 +19,9 @@ use super::event::Event;
 use super::outcome::{Outcome, Refused, Unknown};
 use super::policy::Repeat;
 use super::submission::Submission;
-use super::{AttemptEnd, Core, State, Step, Want, Why};
+use super::{AttemptEnd, Core, SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
-use crate::gateway::call::{Call, CallId, CallResult, Exchange};
+use crate::gateway::call::{Call, CallId, CallKind, CallResult};
 use crate::pace::Label;
 use crate::seed::Uuid;
 use crate::time::Time;
@@ -87,7 +87,7 @@ impl Submitting {
         saved
     }
 
-    /// The state it is restored in: nobody knows what became of a submission in flight.
+    /// The state it is restored in: what became of a submission in flight is unknown.
     pub(super) fn restored(self: Box<Self>, core: &mut Core) -> State {
         match self.doubt_of_flight(lost("the process ended before an answer came")) {
             Some(unknown) => {
@@ -153,11 +153,11 @@ impl Submitting {
     /// The sleep it is in, unless it is over. An attempt that is out is awaited whoever leaves.
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
-            Phase::Out { .. } => Why::InFlight,
+            Phase::Out { .. } => SleepReason::InFlight,
             _ if core.detaching => return None,
-            Phase::Holding { throttled: true, .. } => Why::Throttle,
-            Phase::Unaffordable { .. } => Why::Budget,
-            _ => Why::Retry,
+            Phase::Holding { throttled: true, .. } => SleepReason::Throttle,
+            Phase::Unaffordable { .. } => SleepReason::Budget,
+            _ => SleepReason::Retry,
         };
         match self.want(core.now, core) {
             Want::Sleep(until) => Some(Step::Sleep { until, why }),
@@ -277,12 +277,12 @@ impl Submitting {
         let (call, sent_at, timeout) = (core.call(), core.now, core.policy.request_timeout);
         let limit = sent_at + timeout;
         self.phase = Phase::Out { call, limit, sent_at, request_id };
-        let exchange = Exchange::Submit {
+        let kind = CallKind::Submit {
             body: self.submission.body.clone(),
             request_id: request_id.to_string(),
             idempotency_key: self.idempotency_key.to_string(),
         };
-        Call { id: call, exchange, timeout, limit }
+        Call { id: call, kind, timeout, limit }
     }
 
     fn answered(

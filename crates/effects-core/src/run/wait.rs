@@ -17,9 +17,9 @@ use super::event::Event;
 use super::outcome::{Broken, Detached, Outcome, StillRunning};
 use super::policy::Policy;
 use super::verdict::verdict;
-use super::{Core, Done, State, Step, Want, Why};
+use super::{Core, Done, SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
-use crate::gateway::call::{Call, CallId, Exchange, Reply};
+use crate::gateway::call::{Call, CallId, CallKind, Reply};
 use crate::pace::{Curve, Label, Moment, Observation, Progress};
 use crate::task_id::TaskId;
 use crate::time::Time;
@@ -80,7 +80,7 @@ enum Phase {
     },
 }
 
-/// [`Why`], as far as it can be saved.
+/// [`SleepReason`], as far as it can be saved.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 enum Reason {
     Pace,
@@ -88,7 +88,7 @@ enum Reason {
     Throttle,
 }
 
-impl From<Reason> for Why {
+impl From<Reason> for SleepReason {
     fn from(reason: Reason) -> Self {
         match reason {
             Reason::Pace => Self::Pace,
@@ -204,7 +204,7 @@ impl Waiting {
     /// The sleep it is in, unless it is over.
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
-            Phase::Out { .. } => Why::InFlight,
+            Phase::Out { .. } => SleepReason::InFlight,
             Phase::Due { why, .. } => why.into(),
         };
         match self.want(core.now, core) {
@@ -361,8 +361,8 @@ impl Waiting {
     fn look(&mut self, core: &mut Core) -> Call {
         let (call, sent, limit) = (core.call(), core.now, limit(core.now, core));
         self.phase = Phase::Out { call, sent, limit, last: sent >= core.deadline() };
-        let exchange = Exchange::Poll { task: self.task.clone() };
-        Call { id: call, exchange, timeout: limit.since(sent), limit }
+        let kind = CallKind::Poll { task: self.task.clone() };
+        Call { id: call, kind, timeout: limit.since(sent), limit }
     }
 
     /// Whether the look that is out was made at the end of the wait.

@@ -14,7 +14,7 @@ pub struct Usage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable_cost: Option<String>,
     /// "Discount amount" (the service's page). Its clients' tests read like a factor with 1 for
-    /// none; nobody has shown which it is.
+    /// none; which it is, is not known.
     pub discount: Option<Decimal>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::common::{Scene, policy, repeating, seconds};
 use effects_core::{
     Admission, Answer, Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome,
-    Repeat, Run, Saved, Step, Submission, Time, Told, Why, drive, drive_on,
+    Repeat, Run, Saved, SleepReason, Step, Submission, Time, Told, drive, drive_on,
 };
 use effects_testkit::{Fate, Life, Note, Response, result_of};
 
@@ -45,7 +45,7 @@ fn nothing_comes_until_an_entry_is_recorded() {
         for _ in 0..50 {
             scene.world.clock().advance(seconds(1));
             let step = scene.run.step(scene.world.now());
-            assert_eq!(step, Step::Sleep { until: Time::MAX, why: Why::Recording });
+            assert_eq!(step, Step::Sleep { until: Time::MAX, why: SleepReason::Recording });
         }
         entry
     };
@@ -57,7 +57,7 @@ fn nothing_comes_until_an_entry_is_recorded() {
     let created = waited(&mut scene);
     scene.run.recorded(intent.id);
     let step = scene.run.step(scene.world.now());
-    assert!(matches!(step, Step::Sleep { why: Why::Recording, .. }));
+    assert!(matches!(step, Step::Sleep { why: SleepReason::Recording, .. }));
     scene.run.recorded(created.id);
     assert!(matches!(scene.run.step(scene.world.now()), Step::Notify(Event::Submitted { .. })));
 }
@@ -108,7 +108,7 @@ fn a_call_that_is_out_is_booked_as_lost_at_its_limit() {
     let mut scene = Scene::submitting(policy());
     let call = scene.until_sent();
     let until = call.limit;
-    assert_eq!(scene.next(), Step::Sleep { until, why: Why::InFlight });
+    assert_eq!(scene.next(), Step::Sleep { until, why: SleepReason::InFlight });
     assert_eq!(until, scene.world.now() + policy().request_timeout);
     scene.world.clock().jump_to(until);
     let Step::Done(Outcome::Unknown(unknown)) = scene.next() else { panic!() };
@@ -144,7 +144,7 @@ fn leaving_is_possible_in_every_state() {
         assert_eq!(released.count(), steps, "an intent on record is closed");
     }
     let mut scene = Scene::submitting(policy()).submits(vec![Fate::NotSent; 99]);
-    while !scene.world.transcript().sleeps().any(|(_, why)| why == Why::Retry) {
+    while !scene.world.transcript().sleeps().any(|(_, why)| why == SleepReason::Retry) {
         scene.world.step(&mut scene.run);
     }
     scene.run.detach(scene.world.now());
@@ -177,7 +177,7 @@ fn whoever_leaves_during_the_submission_still_learns_the_id() {
     let call = scene.until_sent();
     assert!(scene.run.is_submitting());
     scene.run.detach(scene.world.now());
-    assert!(matches!(scene.next(), Step::Sleep { why: Why::InFlight, .. }));
+    assert!(matches!(scene.next(), Step::Sleep { why: SleepReason::InFlight, .. }));
     scene.answer(&call, 200, r#"{"id":"t-1"}"#);
     let step = scene.run.step(scene.world.now());
     assert!(
@@ -221,7 +221,7 @@ fn a_submission_saved_in_flight_is_unknown_and_never_sent_again() {
         scene.run = Run::restore(saved, scene.policy.clone(), scene.world.now());
         let outcome = scene.outcome();
         let Outcome::Unknown(unknown) = &outcome else { panic!("{outcome:?}") };
-        let effects_core::Exchange::Submit { request_id, .. } = &call.exchange else { panic!() };
+        let effects_core::CallKind::Submit { request_id, .. } = &call.kind else { panic!() };
         assert_eq!(&unknown.request_id, request_id);
         scene.world.clock().advance(seconds(86_400));
         assert_eq!(scene.outcome(), outcome);
@@ -238,7 +238,7 @@ fn a_look_saved_in_flight_is_made_again() {
     let saved = through_json(&scene.run);
     scene.run = Run::restore(saved, scene.policy.clone(), scene.world.now());
     let again = scene.until_sent();
-    assert_eq!(again.exchange, look.exchange);
+    assert_eq!(again.kind, look.kind);
     assert_ne!(again.id, look.id);
 }
 
@@ -294,7 +294,7 @@ fn a_submission_of_another_model_is_sent_and_saved_as_it_is() {
     assert_eq!(saved, scene.run.save());
     scene.run = Run::restore(saved, scene.policy.clone(), scene.world.now());
     let call = scene.until_sent();
-    let effects_core::Exchange::Submit { body: sent, .. } = &call.exchange else { panic!() };
+    let effects_core::CallKind::Submit { body: sent, .. } = &call.kind else { panic!() };
     assert_eq!(sent, body);
     assert_eq!(scene.run.label().unwrap().as_str(), "other_model");
 }
@@ -345,11 +345,11 @@ fn two_runs_that_were_given_the_same_seed_have_names_of_their_own() {
         let request =
             effects_core::EffectRequest::new(effects_core::Template::MyWorld, url).unwrap();
         scene.run = Run::submit(request, scene.policy.clone(), 7.into(), scene.world.now());
-        match scene.until_sent().exchange {
-            effects_core::Exchange::Submit { request_id, idempotency_key, .. } => {
+        match scene.until_sent().kind {
+            effects_core::CallKind::Submit { request_id, idempotency_key, .. } => {
                 (request_id, idempotency_key)
             }
-            effects_core::Exchange::Poll { .. } => panic!(),
+            effects_core::CallKind::Poll { .. } => panic!(),
         }
     };
     let (one, other) = (names("https://example.com/1.jpg"), names("https://example.com/2.jpg"));

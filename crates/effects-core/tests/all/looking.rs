@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
 use effects_core::{
-    Backoff, BaseUrl, ErrorKind, Event, Exchange, Outcome, Pace, Policy, Run, Seed, Status, Step,
-    Time, Why,
+    Backoff, BaseUrl, CallKind, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, SleepReason,
+    Status, Step, Time,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 
@@ -221,7 +221,7 @@ fn what_was_missed_and_what_was_told_is_kept_when_a_run_is_saved() {
         }
         let now = scene.world.now();
         // As a process does that ends between two looks.
-        if let Step::Sleep { why: Why::Retry, .. } = scene.run.clone().step(now) {
+        if let Step::Sleep { why: SleepReason::Retry, .. } = scene.run.clone().step(now) {
             let saved = serde_json::to_string(&scene.run.save()).unwrap();
             let saved = serde_json::from_str(&saved).unwrap();
             scene.run = Run::restore(saved, Arc::clone(&scene.policy), now);
@@ -657,14 +657,14 @@ fn a_task_is_as_old_as_is_known_best() {
 fn the_pace_spaces_the_looks() {
     let mut scene = Scene::attached(policy(), Life::of_polls(3));
     assert!(scene.completes());
-    let waits: Vec<(Duration, Why)> =
+    let waits: Vec<(Duration, SleepReason)> =
         scene.world.transcript().sleeps().filter(|(wait, _)| !wait.is_zero()).collect();
-    assert_eq!(waits, [(seconds(3), Why::Pace); 3]);
+    assert_eq!(waits, [(seconds(3), SleepReason::Pace); 3]);
 
     let growing = Policy { pace: Pace::backoff(seconds(1), seconds(5)), ..policy() };
     let mut scene = Scene::attached(growing, Life::of_polls(20));
     assert!(scene.completes());
-    let paced = scene.world.transcript().sleeps().filter(|(_, why)| *why == Why::Pace);
+    let paced = scene.world.transcript().sleeps().filter(|(_, why)| *why == SleepReason::Pace);
     let waits: Vec<f64> = paced.map(|(wait, _)| wait.as_secs_f64()).collect();
     assert!(waits.iter().all(|wait| (0.9..=5.0).contains(wait)), "{waits:?}");
     assert!(waits.last() > Some(&4.4), "{waits:?}");
@@ -731,7 +731,7 @@ fn looks_ask_for_the_task_and_nothing_else() {
     let mut scene = attached(Life::of_polls(1));
     assert!(scene.completes());
     for (_, call) in scene.world.transcript().calls() {
-        let Exchange::Poll { task } = &call.exchange else { panic!("{call:?}") };
+        let CallKind::Poll { task } = &call.kind else { panic!("{call:?}") };
         assert_eq!(task.as_str(), TASK);
     }
 }

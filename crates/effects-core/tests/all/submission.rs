@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{Scene, policy, repeating, request, seconds};
 use effects_core::{
-    Backoff, ErrorKind, Event, Exchange, Fact, Outcome, Policy, Repeat, Step, Trouble, Why,
+    Backoff, CallKind, ErrorKind, Event, Fact, Outcome, Policy, Repeat, SleepReason, Step, Trouble,
 };
 use effects_testkit::{Fate, Life, Response};
 
@@ -468,7 +468,7 @@ fn unknown_keeps_what_support_needs() {
     let mut scene = Scene::submitting(policy()).submits([Fate::LostAfter]);
     let Outcome::Unknown(unknown) = scene.outcome() else { panic!() };
     let (sent_at, call) = scene.world.transcript().calls().next().unwrap();
-    let Exchange::Submit { request_id, idempotency_key, .. } = &call.exchange else { panic!() };
+    let CallKind::Submit { request_id, idempotency_key, .. } = &call.kind else { panic!() };
     assert_eq!((&unknown.request_id, &unknown.idempotency_key), (request_id, idempotency_key));
     assert_eq!(unknown.sent_at, sent_at);
     let error = Outcome::Unknown(unknown.clone()).into_result().unwrap_err();
@@ -493,11 +493,11 @@ fn each_attempt_is_named_anew_and_the_submission_stays_the_same() {
         .world
         .transcript()
         .calls()
-        .filter_map(|(_, call)| match &call.exchange {
-            Exchange::Submit { request_id, idempotency_key, .. } => {
+        .filter_map(|(_, call)| match &call.kind {
+            CallKind::Submit { request_id, idempotency_key, .. } => {
                 Some((request_id.clone(), idempotency_key.clone()))
             }
-            Exchange::Poll { .. } => None,
+            CallKind::Poll { .. } => None,
         })
         .collect();
     let [one, two, three] = &names[..] else { panic!("{names:?}") };
@@ -591,9 +591,9 @@ fn waits_double_from_half_a_second_to_eight_and_no_retry_after_shortens_them() {
 #[test]
 fn a_throttle_is_told_from_other_trouble() {
     for (answer, why) in [
-        (Response::new(429).into(), Why::Throttle),
-        (overloaded().into(), Why::Throttle),
-        (Fate::NotSent, Why::Retry),
+        (Response::new(429).into(), SleepReason::Throttle),
+        (overloaded().into(), SleepReason::Throttle),
+        (Fate::NotSent, SleepReason::Retry),
     ] {
         let mut scene = Scene::submitting(policy()).submits([answer]);
         assert!(scene.completes());
@@ -726,7 +726,7 @@ fn a_late_answer_while_the_next_attempt_waits_is_taken_in_its_place() {
     let mut scene = Scene::submitting(repeating(Repeat::Always));
     let lost = scene.until_sent();
     scene.run.reply(scene.world.now(), lost.id, &crate::common::lost());
-    assert!(matches!(scene.next(), Step::Sleep { why: Why::Retry, .. }));
+    assert!(matches!(scene.next(), Step::Sleep { why: SleepReason::Retry, .. }));
     scene.answer(&lost, 200, r#"{"id":"t-1","status":"in_progress"}"#);
     assert_eq!(scene.run.task_id().unwrap().as_str(), "t-1");
     assert!(!scene.until_sent().is_submission());

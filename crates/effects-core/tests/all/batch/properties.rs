@@ -125,7 +125,7 @@ proptest! {
                     BatchStep::Record(run, entry) => books.entries.push((run, entry.id)),
                     BatchStep::Done(run, _) => books.done(run),
                     BatchStep::Notify(run, _) => prop_assert!(!books.over.contains(&run)),
-                    BatchStep::Hungry(room) => {
+                    BatchStep::WantRuns(room) => {
                         prop_assert!(room > 0 && room <= widths.tasks.max(1) - batch.live());
                     }
                     BatchStep::Sleep(_) => {}
@@ -245,7 +245,7 @@ fn every_run_ends(
                     flying.push((now + takes, run, call.id, odd));
                 }
             }
-            BatchStep::Hungry(room) => {
+            BatchStep::WantRuns(room) => {
                 for _ in 0..room {
                     match jobs.next() {
                         Some(None) => {

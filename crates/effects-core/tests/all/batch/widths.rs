@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use effects_core::{Answer, Exchange, Outcome, Seed, Time, Widths};
+use effects_core::{Answer, CallKind, Outcome, Seed, Time, Widths};
 use effects_testkit::{Faults, Life, Response, result_of};
 
 use super::world::{World, completed, request};
@@ -36,9 +36,9 @@ fn with_faults_each_row_ends_once_and_pays_at_most_once() {
         .service
         .attempts()
         .into_iter()
-        .filter_map(|attempt| match attempt.call.exchange {
-            Exchange::Submit { request_id, .. } => Some(request_id),
-            Exchange::Poll { .. } => None,
+        .filter_map(|attempt| match attempt.call.kind {
+            CallKind::Submit { request_id, .. } => Some(request_id),
+            CallKind::Poll { .. } => None,
         })
         .collect();
     let sent = keys.len();

@@ -165,7 +165,7 @@ impl World {
                 self.flying.push(Reverse((now + after, self.sent)));
                 self.answers.insert(self.sent, (run, call.id, submission, answer));
             }
-            BatchStep::Hungry(count) => {
+            BatchStep::WantRuns(count) => {
                 self.asked_for.push(count);
                 for _ in 0..count.min(self.rows) {
                     self.submit(self.rows, now);
@@ -250,9 +250,9 @@ impl World {
     /// When each poll left, and which task it asked for.
     pub(crate) fn polls(&self) -> Vec<(Time, String)> {
         let attempts = self.service.attempts().into_iter();
-        let polls = attempts.filter_map(|attempt| match attempt.call.exchange {
-            effects_core::Exchange::Poll { task } => Some((attempt.at, task.to_string())),
-            effects_core::Exchange::Submit { .. } => None,
+        let polls = attempts.filter_map(|attempt| match attempt.call.kind {
+            effects_core::CallKind::Poll { task } => Some((attempt.at, task.to_string())),
+            effects_core::CallKind::Submit { .. } => None,
         });
         polls.collect()
     }

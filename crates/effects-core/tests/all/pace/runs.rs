@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::pace::{Curve, History, Learned, Observation, Pacer};
-use effects_core::{Event, Outcome, Pace, Policy, Run, Saved, Seed, Template, Time, Why};
+use effects_core::{Event, Outcome, Pace, Policy, Run, Saved, Seed, SleepReason, Template, Time};
 use effects_testkit::{Life, Response, World};
 
 use super::world::{Dice, Score};
@@ -26,7 +26,10 @@ fn curve_of(typical: f64) -> Arc<Curve> {
 
 fn waits(scene: &Scene) -> Vec<f64> {
     let sleeps = scene.world.transcript().sleeps();
-    sleeps.filter(|(_, why)| *why == Why::Pace).map(|(wait, _)| wait.as_secs_f64()).collect()
+    sleeps
+        .filter(|(_, why)| *why == SleepReason::Pace)
+        .map(|(wait, _)| wait.as_secs_f64())
+        .collect()
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn what_the_service_asks_for_wins_over_every_pace_up_to_the_cap_and_shortens_non
         let mut sleeps = scene.world.transcript().sleeps().filter(|(wait, _)| !wait.is_zero());
         let (wait, why) = sleeps.next().unwrap();
         assert!((least..=most).contains(&wait.as_secs_f64()), "{asked}: {wait:?}");
-        assert_eq!(why == Why::Throttle, least >= 10.0);
+        assert_eq!(why == SleepReason::Throttle, least >= 10.0);
     }
     // Beside the answer to a submission too.
     let created = Response::json(r#"{"id":"t-1","status":"in_progress"}"#).retry_after(20);
@@ -163,7 +166,7 @@ fn what_the_service_asks_for_wins_over_every_pace_up_to_the_cap_and_shortens_non
     scene.world.service().add_task("t-1", scene.world.now(), Life::of_polls(0));
     assert!(scene.completes());
     let first = scene.world.transcript().sleeps().find(|(wait, _)| !wait.is_zero());
-    assert_eq!(first, Some((seconds(20), Why::Throttle)));
+    assert_eq!(first, Some((seconds(20), SleepReason::Throttle)));
 }
 
 #[test]

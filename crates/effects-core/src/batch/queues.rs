@@ -1,4 +1,4 @@
-//! Whose turn it is: submissions by width and circuit breaker, looks by their rate.
+//! The queues of runs that wait to submit or to poll: which goes next, within the limits.
 //!
 //! Nothing here may keep a run beyond its wait. One that begun and waits for leave has its timer at
 //! the end of its wait; then a submission is given up, and a look becomes the last one. Last looks go
@@ -19,7 +19,7 @@ use crate::wire::trouble::Trouble;
 
 /// Runs that wait for leave.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Queues {
     /// To submit although the circuit breaker holds others back: a caller waits for each.
     at_once: VecDeque<Ticket>,
     /// To submit again: they have room, so nobody who has none stands in their way.
@@ -40,7 +40,7 @@ impl Batch {
         if !self.slots.slot(index).active {
             // Its wait has not begun.
             self.timers.clear(index);
-            self.turns.fresh.push_back(ticket);
+            self.queues.fresh.push_back(ticket);
             return None;
         }
         // One whose wait has no length may still leave in its first moment.
@@ -50,9 +50,9 @@ impl Batch {
         }
         self.timers.set(index, deadline.max(self.now + TICK));
         if self.slots.slot(index).at_once {
-            self.turns.at_once.push_back(ticket);
+            self.queues.at_once.push_back(ticket);
         } else {
-            self.turns.retries.push_back(ticket);
+            self.queues.retries.push_back(ticket);
         }
         None
     }
@@ -67,7 +67,7 @@ impl Batch {
     }
 
     pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
-        let free = self.turns.looks.is_empty() && self.turns.last_looks.is_empty();
+        let free = self.queues.looks.is_empty() && self.queues.last_looks.is_empty();
         if free && self.looks_left().is_ok_and(|left| left >= f64::from(self.live)) {
             // Nobody else is kept from looking by it, whoever else may be due.
             self.throttle.spend_poll();
@@ -75,7 +75,7 @@ impl Batch {
         }
         let ticket = self.slots.ticket(index);
         self.timers.set(index, deadline);
-        self.turns.looks.push(ticket);
+        self.queues.looks.push(ticket);
         None
     }
 
@@ -89,7 +89,7 @@ impl Batch {
         self.set_leader(index, None);
         let ticket = self.slots.ticket(index);
         self.timers.set(index, latest);
-        self.turns.last_looks.push_back(ticket);
+        self.queues.last_looks.push_back(ticket);
         None
     }
 
@@ -99,12 +99,12 @@ impl Batch {
             return None;
         }
         while self.posting < self.throttle.width(self.widths.submissions, self.now) {
-            let index = match next(&mut self.turns.at_once, &self.slots) {
+            let index = match next(&mut self.queues.at_once, &self.slots) {
                 Some(index) => index,
                 None => match self.breaker.pass(self.posting, self.now) {
                     Permission::Later(_) => return None,
                     Permission::Never(outage) => return self.refuse_all(&outage),
-                    Permission::Granted => match next(&mut self.turns.retries, &self.slots) {
+                    Permission::Granted => match next(&mut self.queues.retries, &self.slots) {
                         Some(again) => again,
                         None => match self.admit()? {
                             Ok(index) => index,
@@ -124,8 +124,8 @@ impl Batch {
     /// ends as such, at its next step.
     fn refuse_all(&mut self, outage: &Outage) -> Option<BatchStep> {
         loop {
-            let waiting = next(&mut self.turns.retries, &self.slots);
-            let index = waiting.or_else(|| next(&mut self.turns.fresh, &self.slots))?;
+            let waiting = next(&mut self.queues.retries, &self.slots);
+            let index = waiting.or_else(|| next(&mut self.queues.fresh, &self.slots))?;
             if self.slots.run(index).is_some_and(Run::is_in_doubt) {
                 self.let_go(index);
                 continue;
@@ -138,20 +138,20 @@ impl Batch {
 
     /// Lets the look leave that is likeliest to see an end.
     pub(super) fn start_poll(&mut self) -> Option<BatchStep> {
-        self.turns.look_at = None;
+        self.queues.look_at = None;
         loop {
             // Asked before anybody is chosen; none may be left who still waits.
-            if self.turns.last_looks.is_empty() && self.turns.looks.is_empty() {
+            if self.queues.last_looks.is_empty() && self.queues.looks.is_empty() {
                 return None;
             }
             let left = match self.looks_left() {
                 Ok(left) => left,
                 Err(until) => {
-                    self.turns.look_at = Some(until);
+                    self.queues.look_at = Some(until);
                     return None;
                 }
             };
-            let last = next(&mut self.turns.last_looks, &self.slots);
+            let last = next(&mut self.queues.last_looks, &self.slots);
             let index = last.or_else(|| self.likeliest(left))?;
             self.throttle.spend_poll();
             if let Some(step) = self.step_run(index) {
@@ -162,11 +162,11 @@ impl Batch {
 
     /// When somebody may have a turn who waits for time alone.
     pub(super) fn next_turn(&self) -> Option<Time> {
-        let rows = !self.turns.retries.is_empty() || !self.turns.fresh.is_empty();
-        let waiting = rows || !self.turns.at_once.is_empty();
+        let rows = !self.queues.retries.is_empty() || !self.queues.fresh.is_empty();
+        let waiting = rows || !self.queues.at_once.is_empty();
         let pause = Some(self.throttle.until()).filter(|until| waiting && self.now < *until);
         let outage = self.breaker.until(self.now).filter(|_| rows);
-        match (pause.max(outage), self.turns.look_at) {
+        match (pause.max(outage), self.queues.look_at) {
             (Some(pause), Some(look)) => Some(pause.min(look)),
             (pause, look) => pause.or(look),
         }
@@ -177,12 +177,12 @@ impl Batch {
         if self.active >= self.width_of_tasks() {
             return None;
         }
-        let index = next(&mut self.turns.fresh, &self.slots)?;
+        let index = next(&mut self.queues.fresh, &self.slots)?;
         if self.pictureless >= MOST_PICTURELESS {
             // What is under way may bring a picture after all.
             if self.active > 0 {
                 let ticket = self.slots.ticket(index);
-                self.turns.fresh.push_front(ticket);
+                self.queues.fresh.push_front(ticket);
                 return None;
             }
             let reason = format!(
@@ -212,16 +212,16 @@ impl Batch {
     /// Takes the run out that is likeliest to have ended since its last look. Of very many, it is
     /// the likeliest of some drawn by lot: asking all would cost more than it finds.
     fn likeliest(&mut self, left: f64) -> Option<u32> {
-        let plenty = left >= self.turns.looks.len() as f64;
-        if plenty || self.turns.looks.len() <= DRAWS {
-            self.turns.looks.retain(|ticket| self.slots.holds(*ticket));
+        let plenty = left >= self.queues.looks.len() as f64;
+        if plenty || self.queues.looks.len() <= DRAWS {
+            self.queues.looks.retain(|ticket| self.slots.holds(*ticket));
         }
-        let count = self.turns.looks.len();
+        let count = self.queues.looks.len();
         let mut best: Option<(f64, usize)> = None;
         let mut stale = 0;
         for nth in 0..count.min(if plenty { 1 } else { DRAWS }) {
             let place = if count <= DRAWS { nth } else { self.draw(count) };
-            let ticket = self.turns.looks[place];
+            let ticket = self.queues.looks[place];
             if !self.slots.holds(ticket) {
                 stale += 1;
                 continue;
@@ -231,9 +231,9 @@ impl Batch {
                 best = Some((chance, place));
             }
         }
-        let chosen = best.map(|(_, place)| self.turns.looks.swap_remove(place).index);
+        let chosen = best.map(|(_, place)| self.queues.looks.swap_remove(place).index);
         if stale > DRAWS / 4 {
-            self.turns.looks.retain(|ticket| self.slots.holds(*ticket));
+            self.queues.looks.retain(|ticket| self.slots.holds(*ticket));
             return chosen.or_else(|| self.likeliest(left));
         }
         chosen

@@ -1,4 +1,4 @@
-//! Two runs of one task share its looks: one leads, the other waits for what that one sees.
+//! Deduplicates polling: runs that follow one task share one poller, their leader.
 //!
 //! A follower is a whole run of its own. It keeps its own wait, and where its leader leaves without a
 //! verdict it leads.
@@ -13,7 +13,7 @@ use crate::task_id::TaskId;
 
 /// Who leads and who follows.
 #[derive(Debug, Default)]
-pub(super) struct Following {
+pub(super) struct SharedPolls {
     /// Which run looks at a task, by the hash of the task's id: a hundred thousand ids need not be
     /// kept twice, nor hashed.
     leaders: HashMap<u64, RunId, BuildHasherDefault<Hashed>>,
@@ -25,7 +25,7 @@ pub(super) struct Following {
     verdicts: HashMap<RunId, Box<Outcome>>,
 }
 
-impl Following {
+impl SharedPolls {
     /// What the leader of a run saw, to be told once.
     pub(super) fn take_verdict(&mut self, id: RunId) -> Option<Outcome> {
         if self.verdicts.is_empty() {
@@ -38,8 +38,8 @@ impl Following {
 impl Batch {
     /// Lets a run follow whoever looks at its task already; else it leads. Whether it follows.
     pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
-        let (id, key) = (self.slots.id(index), self.following.hashes.hash_one(task));
-        let leader = self.following.leaders.get(&key).copied();
+        let (id, key) = (self.slots.id(index), self.shared_polls.hashes.hash_one(task));
+        let leader = self.shared_polls.leaders.get(&key).copied();
         // Two ids may have one hash: the two then look each for itself.
         let leads = |leader: &RunId| {
             let run = self.slots.find(*leader).and_then(|leader| self.slots.run(leader));
@@ -48,8 +48,8 @@ impl Batch {
         let leader = leader.filter(leads);
         self.set_leader(index, leader);
         match leader {
-            Some(leader) => self.following.followers.entry(leader).or_default().push(id),
-            None => drop(self.following.leaders.insert(key, id)),
+            Some(leader) => self.shared_polls.followers.entry(leader).or_default().push(id),
+            None => drop(self.shared_polls.leaders.insert(key, id)),
         }
         leader.is_some()
     }
@@ -57,40 +57,40 @@ impl Batch {
     /// A run has left: those that followed it end as it did, or one of them leads. `waited` says
     /// whether its own wait was over.
     pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome, waited: bool) {
-        self.following.take_verdict(leader);
+        self.shared_polls.take_verdict(leader);
         let Some(task) = outcome.task_id() else { return };
-        let key = self.following.hashes.hash_one(task);
-        if self.following.leaders.get(&key) == Some(&leader) {
-            self.following.leaders.remove(&key);
+        let key = self.shared_polls.hashes.hash_one(task);
+        if self.shared_polls.leaders.get(&key) == Some(&leader) {
+            self.shared_polls.leaders.remove(&key);
         }
-        let followers = match self.following.followers.is_empty() {
+        let followers = match self.shared_polls.followers.is_empty() {
             true => None,
-            false => self.following.followers.remove(&leader),
+            false => self.shared_polls.followers.remove(&leader),
         };
         let mut followers = followers.into_iter().flatten();
         // What ended one wait ends no other; what the service said of the task is said of all. A run
         // that breaks at the end of its wait only says that it never saw the task.
         let said = outcome.is_verdict() || (matches!(outcome, Outcome::Broken(_)) && !waited);
         if !said && let Some(next) = followers.by_ref().find(|id| self.follows(*id, leader)) {
-            self.following.leaders.insert(key, next);
+            self.shared_polls.leaders.insert(key, next);
             self.lead(next, None);
             self.activate(next.index);
             let rest: Vec<RunId> = followers.filter(|id| self.follows(*id, leader)).collect();
             rest.iter().for_each(|id| self.lead(*id, Some(next)));
             if !rest.is_empty() {
-                self.following.followers.insert(next, rest);
+                self.shared_polls.followers.insert(next, rest);
             }
             return;
         }
         for id in followers.filter(|id| self.follows(*id, leader)).collect::<Vec<_>>() {
-            self.following.verdicts.insert(id, Box::new(outcome.clone()));
+            self.shared_polls.verdicts.insert(id, Box::new(outcome.clone()));
             self.lead(id, None);
         }
     }
 
     fn follows(&self, id: RunId, leader: RunId) -> bool {
         let index = self.slots.find(id).filter(|index| self.slots.follows(*index));
-        index.is_some_and(|index| self.following.followed.get(&index) == Some(&leader))
+        index.is_some_and(|index| self.shared_polls.followed.get(&index) == Some(&leader))
     }
 
     fn lead(&mut self, id: RunId, leader: Option<RunId>) {
@@ -102,8 +102,8 @@ impl Batch {
     pub(super) fn set_leader(&mut self, index: u32, leader: Option<RunId>) {
         let followed = std::mem::replace(&mut self.slots.slot(index).follows, leader.is_some());
         match leader {
-            Some(leader) => drop(self.following.followed.insert(index, leader)),
-            None if followed => drop(self.following.followed.remove(&index)),
+            Some(leader) => drop(self.shared_polls.followed.insert(index, leader)),
+            None if followed => drop(self.shared_polls.followed.remove(&index)),
             None => {}
         }
     }
