@@ -158,7 +158,7 @@ impl<'a> Books<'a> {
             let untold = course.untold(told.index);
             // Photos are not read any more: what they were when an earlier run read them will do.
             let before = || earlier.get(&Asked::of(&told)).copied();
-            told.identity = untold.or(identity).or_else(before);
+            told.identity = untold.map(|untold| untold.identity).or(identity).or_else(before);
             let record = match known(course, told.identity) {
                 Ok(record) => record,
                 Err(error) => {
@@ -168,7 +168,11 @@ impl<'a> Books<'a> {
             };
             let is_known = record.is_some();
             let report = match record {
-                Some((record, pictures)) => Report::left(told, &record, pictures),
+                Some((record, pictures)) => {
+                    let report = Report::left(told, &record, pictures);
+                    let how = untold.and_then(|untold| untold.how).or(report.how);
+                    Report { how, ..report }
+                }
                 None => Report::new(told, Status::NotSubmitted),
             };
             tally.add(&report);
@@ -254,6 +258,9 @@ impl BatchObject<'_> {
             }
         }
         words.push_str(&format!("; {} USD spent", self.spent));
+        if self.cost != self.spent {
+            words.push_str(&format!(", {} USD for these rows in all", self.cost));
+        }
         match self.unpriced {
             0 => {}
             1 => words.push_str(", and the cost of 1 picture could not be read"),

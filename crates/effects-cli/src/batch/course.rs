@@ -15,7 +15,7 @@ use super::budget::Ledgers;
 use super::item::{InHand, Item};
 use super::names::Claims;
 use super::queue::Queue;
-use super::report::Report;
+use super::report::{How, Report};
 use super::work::Options;
 
 /// A job and the row it is for.
@@ -62,11 +62,20 @@ struct State {
     broke: Vec<(Option<(Template, Size)>, Error)>,
     /// Photos that are being uploaded.
     uploading: HashSet<PathBuf>,
-    /// Rows that were begun and nothing was told of, by their place among the rows: by what the
-    /// journal knows them.
-    untold: HashMap<usize, Identity>,
+    /// Rows that were begun and nothing was told of, by their place among the rows: what is
+    /// known of them.
+    untold: HashMap<usize, Untold>,
     /// The highest cost told that is more than the user's price.
     dearest: Option<Decimal>,
+}
+
+/// A row that was begun and nothing was told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Untold {
+    /// By what the journal knows it.
+    pub(crate) identity: Identity,
+    /// How it is gone on with, once that is known.
+    pub(crate) how: Option<How>,
 }
 
 /// What the attending thread is told.
@@ -146,7 +155,8 @@ impl Course {
         let mut state = self.lock();
         state.undecided += 1;
         if let Some(row) = item.row() {
-            state.untold.insert(item.told.index, row.identity);
+            let untold = Untold { identity: row.identity, how: None };
+            state.untold.insert(item.told.index, untold);
         }
         drop(state);
         let begun = !self.is_halted() && self.rows.push(item);
@@ -162,7 +172,7 @@ impl Course {
     }
 
     /// By what the journal knows a row that was begun and nothing was told of.
-    pub(crate) fn untold(&self, index: usize) -> Option<Identity> {
+    pub(crate) fn untold(&self, index: usize) -> Option<Untold> {
         self.lock().untold.get(&index).copied()
     }
 
@@ -286,6 +296,9 @@ impl Course {
         let mut state = self.lock();
         let index = state.drawn;
         state.drawn += 1;
+        if let Some(untold) = state.untold.get_mut(&in_hand.item.told.index) {
+            untold.how = Some(in_hand.how);
+        }
         state.in_hand.insert(index, in_hand);
         Some(job)
     }

@@ -176,7 +176,8 @@ fn interrupt(course: &Course, stopper: &Stopper, live: &Live) -> Duration {
 fn not_fetched(course: &Course, in_hand: InHand, effect: &Effect) -> Report {
     let number = in_hand.number(course);
     let InHand { item, how, .. } = in_hand;
-    let mut report = Report::new(item.told, Status::NotDownloaded).numbered(number).by(how);
+    let report = Report::new(item.told, Status::NotDownloaded).billed(&effect.usage);
+    let mut report = report.numbered(number).by(how);
     report.task = Some(effect.task_id.clone());
     let why = "interrupted before its picture was downloaded; it is paid for and still there";
     report.error = Some(RowError::plain(ErrorKind::Detached, why.to_owned()));

@@ -27,6 +27,7 @@ mod queue;
 mod report;
 mod results;
 mod rows;
+mod running_mark;
 mod sheet;
 mod survey;
 mod tally;

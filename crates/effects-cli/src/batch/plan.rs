@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::live::span;
 use super::report::Report;
+use super::running_mark;
 use super::survey::{Question, Standings, survey};
 use super::work::Batch;
 use crate::commands::{CommandResult, Done};
@@ -50,6 +51,7 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         each: Option<Duration>,
     ) -> CommandResult {
+        running_mark::check(self, store)?;
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;

@@ -236,8 +236,8 @@ impl Results {
             Some(noted) if named.is_none() && identity.is_some() && noted.identity.is_some() => {
                 true
             }
-            // This run did not come to the row, nor to reading its photo.
-            Some(noted) if named.is_none() && identity.is_some() => {
+            // This run did not come to the row, nor to reading its photo; or it sent nothing for it.
+            Some(noted) if identity.is_some() && (named.is_none() || noted.is_unsent()) => {
                 let tells_more = line.may_be_paid() && noted.task.is_none();
                 noted.is_told_by_earlier |= tells_more;
                 tells_more
@@ -258,6 +258,11 @@ impl Results {
 }
 
 impl Noted {
+    /// Whether this run submitted nothing for the row and knows no task of it.
+    fn is_unsent(&self) -> bool {
+        self.task.is_none() && matches!(self.status, Status::Refused | Status::NotSubmitted)
+    }
+
     /// What a journal that does not know the row needs to take it in, where it may be paid for.
     fn ending(
         &self,

@@ -19,6 +19,7 @@ use super::manifest::Manifest;
 use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
+use super::running_mark::{self, RunningMark};
 use super::survey::{Question, Survey, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
@@ -101,11 +102,14 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
+        running_mark::check(self, store.as_deref())?;
         if let Some(store) = store.as_deref() {
             self.import_from_folder(Some(store), store)?;
         }
         make_folder(&self.common.out)?;
         sweep(&self.common.out);
+        // Until the folder's manifest tells of these rows.
+        let _mark = RunningMark::begin(self, store.as_deref())?;
         let mut tally = Tally::new();
         let mut books = Books::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {
@@ -144,7 +148,7 @@ impl Batch<'_> {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
-        match self.over_budget_after_all(&course) {
+        match self.over_budget_after_all(&course, tally.spent) {
             Ok(None) => {}
             Ok(Some(over)) => {
                 tally.note(ErrorKind::BudgetExceeded.exit_code());
@@ -159,18 +163,24 @@ impl Batch<'_> {
     }
 
     /// What to say where the rows cost more than the budget after all: a price rose while tasks were
-    /// under way, or `--price` was too low.
-    fn over_budget_after_all(&self, course: &Course) -> Result<Option<String>, Failure> {
+    /// under way, `--price` was too low, or they had cost more before this run, which `spent` so much.
+    fn over_budget_after_all(
+        &self,
+        course: &Course,
+        spent: Decimal,
+    ) -> Result<Option<String>, Failure> {
         let ledgers = Ledgers { journal: course.ledger.clone(), memory: course.memory.clone() };
         let (Some(limit), Some(scope)) = (self.options.budget, ledgers.scope()?) else {
             return Ok(None);
         };
-        Ok((scope.paid > limit).then(|| {
-            format!(
-                "these rows cost {} USD, more than the budget of {limit} USD: the price rose while \
-                 tasks were under way, or --price was too low",
-                scope.paid
-            )
+        let why = if spent.is_zero() {
+            "so much was paid for them before, and nothing was submitted"
+        } else {
+            "the price rose while tasks were under way, or --price was too low"
+        };
+        let paid = scope.paid;
+        Ok((paid > limit).then(|| {
+            format!("these rows cost {paid} USD, more than the budget of {limit} USD: {why}")
         }))
     }
 

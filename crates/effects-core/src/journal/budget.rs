@@ -94,7 +94,8 @@ impl ScopeState {
 
 /// The price at which an intent reserves, in USD; `None` while no cost is known.
 ///
-/// A price that the caller gave counts until a higher cost is seen. Otherwise it is the highest cost
+/// A price that the caller gave counts until a higher cost is seen, in this scope or, for the same
+/// template and size, earlier. Otherwise it is the highest cost
 /// seen of the same template and size, or of any where that is not known.
 pub fn reservation_price(
     given: Option<Decimal>,
@@ -102,7 +103,7 @@ pub fn reservation_price(
     known: KnownPrices,
 ) -> Option<Decimal> {
     match given {
-        Some(given) => Some(scope.highest_seen.map_or(given, |seen| seen.max(given))),
+        Some(given) => scope.highest_seen.max(known.same).max(Some(given)),
         None => known.same.or(known.any),
     }
 }

@@ -164,3 +164,13 @@ fn a_row_this_run_did_not_come_to_keeps_what_the_folder_knows_of_it() {
         assert_eq!(same[0]["path"], known["path"]);
     }
 }
+
+/// A row that is refused for a file in its way was not paid again, and what it cost stays known.
+#[test]
+fn what_a_paid_row_cost_stays_where_a_later_run_sends_nothing_for_it() {
+    let site = Site::new();
+    site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
+    let before = site.results();
+    site.batch("rows.csv", &["--journal", "other.db", "--pay-again"]).exits(2);
+    assert_eq!((site.results(), site.accepted_once()), (before, 2));
+}

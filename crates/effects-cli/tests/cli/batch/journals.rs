@@ -245,3 +245,82 @@ fn an_id_that_the_folders_manifest_knows_is_never_replaced_by_none() {
         assert!(results.iter().all(|row| row["task_id"].is_string()), "{results:?}");
     }
 }
+
+#[cfg(unix)]
+mod of_a_batch_without_an_end {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::world::{PATIENCE, Ran, Started};
+
+    const LINE: [&str; 8] =
+        ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--journal", "first.db"];
+
+    fn submitting(rows: usize) -> (Site, Started) {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        let site = Site::with(FaultPlan::none().with(slow));
+        site.rows("rows.csv", rows);
+        let run = Started::new(site.command(&LINE));
+        wait_until(|| site.emulator.counts().accepted == rows as u64);
+        (site, run)
+    }
+
+    fn wait_until(mut done: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < PATIENCE, "it does nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn refused(site: &Site, what: &str) {
+        for more in [&[][..], &["--plan"]] {
+            let ran = site.batch("rows.csv", &[&["--journal", "second.db"][..], more].concat());
+            let ran: Ran = ran.exits(2);
+            for said in [what, "first.db", "second.db", "--pay-again", "nothing was sent"] {
+                assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+            }
+        }
+    }
+
+    fn marks(site: &Site) -> usize {
+        let names = fs::read_dir(site.path("out")).unwrap();
+        names
+            .filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().ends_with(".running"))
+            .count()
+    }
+
+    #[test]
+    fn one_that_runs_keeps_another_journal_from_its_folder() {
+        let (site, run) = submitting(3);
+        refused(&site, "is running in");
+        run.signal("INT");
+        run.end().exits(130);
+        assert_eq!((site.accepted_once(), marks(&site)), (3, 0));
+    }
+
+    #[test]
+    fn one_that_was_killed_keeps_another_journal_from_its_folder() {
+        let (site, run) = submitting(3);
+        run.signal("KILL");
+        run.end();
+        refused(&site, "was broken off in");
+        // Its own journal goes on.
+        let seen = site.emulator.requests().len();
+        let run = Started::new(site.command(&LINE));
+        wait_until(|| site.emulator.requests().len() > seen);
+        run.signal("INT");
+        run.end().exits(130);
+        assert_eq!((site.accepted_once(), marks(&site)), (3, 0));
+    }
+
+    #[test]
+    fn a_person_may_pay_once_more_for_what_a_killed_one_has_paid_for() {
+        let (site, run) = submitting(2);
+        run.signal("KILL");
+        run.end();
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        site.batch("rows.csv", &["--journal", "second.db", "--pay-again"]).exits(0);
+        assert_eq!((site.emulator.counts().accepted, marks(&site)), (4, 0));
+    }
+}

@@ -292,6 +292,27 @@ mod interrupted {
     }
 
     #[test]
+    fn what_an_interrupted_run_has_spent_is_told_whether_or_not_its_pictures_were_fetched() {
+        let hangs = Fault::Hang { when: effects_emulator::Moment::Before, seconds: 3600.0 };
+        let site = Site::with(FaultPlan::none().with(FaultRule::on(Endpoint::File, hangs)));
+        site.rows("rows.csv", 3);
+        let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
+        let mut run = Started::new(site.command(&line));
+        let downloads = || {
+            let seen = site.emulator.requests();
+            seen.iter().filter(|seen| seen.endpoint == Endpoint::File).count()
+        };
+        wait_until("downloading", || downloads() == 3);
+        run.signal("INT");
+        run.says("interrupt again to leave at once");
+        run.signal("INT");
+        let (rows, batch) = told(&run.end().exits(130));
+        assert_eq!((batch["spent"].as_str(), batch["cost"].as_str()), (Some("0.09"), Some("0.09")));
+        assert_eq!(count(&rows, "not_downloaded"), 3);
+        assert!(rows.iter().all(|row| row["how"] == "submitted"), "{rows:?}");
+    }
+
+    #[test]
     fn a_hang_up_is_an_interruption_unless_it_is_ignored() {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
         let site = Site::with(FaultPlan::none().with(slow));

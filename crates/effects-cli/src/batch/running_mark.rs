@@ -1,0 +1,154 @@
+//! A file in a batch's folder that says which journal the batch there writes: [`RunningMark`].
+//!
+//! The folder's `manifest.jsonl` is written at a batch's end. Until then, and after a kill, only this
+//! mark tells a batch with another journal that rows may be paid for that its journal does not know.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use effects_client::random_name;
+use effects_core::{Error, ErrorKind, JournalStore};
+use serde::{Deserialize, Serialize};
+
+use super::names::RESULTS;
+use super::work::Batch;
+use crate::failure::Failure;
+use crate::journal;
+
+/// The mark of a batch that runs; dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct RunningMark {
+    path: PathBuf,
+    /// Locked as long as the process lives: a mark that takes a lock was left by a kill.
+    _locked: File,
+}
+
+/// What is in the file.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Mark {
+    origin: String,
+    journal: String,
+    journal_id: Option<String>,
+}
+
+impl RunningMark {
+    /// Marks the folder, which must be there; `None` where nothing is journaled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`], and when the folder cannot be read or written.
+    pub(super) fn begin(
+        batch: &Batch<'_>,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(own) = Mark::of(batch, store)? else { return Ok(None) };
+        let out = &batch.common.out;
+        let put = || -> io::Result<Self> {
+            let name = random_name()?;
+            let part = out.join(format!(".{RESULTS}.{name}.part"));
+            let path = out.join(format!(".{RESULTS}.{name}{ENDING}"));
+            let mut file = File::create_new(&part)?;
+            file.write_all(serde_json::to_string(&own)?.as_bytes())?;
+            // Where a file system has no locks, no mark is taken for a left one.
+            let _ = file.lock();
+            fs::rename(&part, &path)?;
+            Ok(Self { path, _locked: file })
+        };
+        let mark = put().map_err(|error| unusable(out, &error))?;
+        refuse(batch, &own, Some(&mark.path))?;
+        Ok(Some(mark))
+    }
+}
+
+impl Drop for RunningMark {
+    fn drop(&mut self) {
+        // A mark that stays says what is true: this journal was used here.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Mark {
+    fn of(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<Option<Self>, Failure> {
+        let Some(path) = batch.journal else { return Ok(None) };
+        let id = store.map_or(Ok(None), JournalStore::id);
+        Ok(Some(Self {
+            origin: batch.common.origin.to_string(),
+            journal: path.to_string_lossy().into_owned(),
+            journal_id: id.map_err(|error| journal::failure(&error))?,
+        }))
+    }
+}
+
+/// Whether a batch with another journal runs in the folder, or was killed there.
+///
+/// # Errors
+///
+/// When one does or was: what it has paid for would be paid for again.
+pub(super) fn check(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<(), Failure> {
+    match Mark::of(batch, store)? {
+        Some(own) => refuse(batch, &own, None),
+        None => Ok(()),
+    }
+}
+
+/// The same; marks that a kill left are taken away where `except`, the mark of this batch, says as
+/// much as they do.
+fn refuse(batch: &Batch<'_>, own: &Mark, except: Option<&Path>) -> Result<(), Failure> {
+    let out = &batch.common.out;
+    let fail = |error: &io::Error| unusable(out, error);
+    let entries = match fs::read_dir(out) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| fail(&error))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| fail(&error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
+        if !is_mark || except == Some(&path) {
+            continue;
+        }
+        // A batch that ends meanwhile takes its mark away.
+        let Ok(text) = fs::read(&path) else { continue };
+        let Ok(mark) = serde_json::from_slice::<Mark>(&text) else { continue };
+        let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let is_ours = match (&mark.journal_id, &own.journal_id) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            _ => mark.journal == own.journal,
+        };
+        if mark.origin != own.origin {
+            continue;
+        }
+        if !is_ours && !batch.options.pay_again {
+            return Err(refusal(&mark, own, out, is_left));
+        }
+        if is_left && except.is_some() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
+}
+
+fn refusal(mark: &Mark, own: &Mark, out: &Path, is_left: bool) -> Failure {
+    let (folder, theirs, ours) = (out.display(), &mark.journal, &own.journal);
+    let what = if is_left { "was broken off" } else { "is running" };
+    let way_out = match (mark.journal == own.journal, is_left) {
+        (true, _) => {
+            "that file was deleted or replaced since: give a backup of it with --journal".to_owned()
+        }
+        (false, true) => format!("go on with --journal {theirs}"),
+        (false, false) => format!("wait for its end, or use --journal {theirs} as well"),
+    };
+    let message = format!(
+        "a batch with the journal {theirs} {what} in {folder}, and what it has paid for is not in the \
+         journal {ours}: {way_out}; or pay once more with --pay-again; nothing was sent"
+    );
+    Error::new(ErrorKind::Misconfigured, message).into()
+}
+
+fn unusable(out: &Path, error: &io::Error) -> Failure {
+    let message = format!("--out {} cannot be used, so nothing was sent: {error}", out.display());
+    Error::new(ErrorKind::Misconfigured, message).into()
+}
+
+const ENDING: &str = ".running";
