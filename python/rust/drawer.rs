@@ -28,6 +28,7 @@ use crate::journal;
 use crate::many::{Open, RowEnd, Shared, attend, made, no_task};
 use crate::note::Note;
 use crate::operation::given_up;
+use crate::stake::Counted;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
 
@@ -57,6 +58,8 @@ pub struct Drawer {
     pub ledger: Option<Ledger>,
     /// Over memory, for a budget without a journal.
     pub memory: Option<Ledger>,
+    /// Whether the attempts of submissions are counted, for the client's budget.
+    pub counts: bool,
     pub rows: Py<PyIterator>,
     pub fetch: bool,
     pub tell: UnboundedSender<RowEnd>,
@@ -102,10 +105,10 @@ impl Drawer {
     pub fn start(self, ahead: usize) -> Jobs {
         let (shared, runtime, tell) =
             (Arc::clone(&self.shared), self.runtime.clone(), self.tell.clone());
-        let memory = self.memory.clone();
+        let (memory, counts) = (self.memory.clone(), self.counts);
         let (hand, rows) = sync_channel(ahead);
         thread::spawn(move || self.draw_all(&hand));
-        Jobs { shared, runtime, memory, tell, rows, begun: 0 }
+        Jobs { shared, runtime, memory, counts, tell, rows, begun: 0 }
     }
 
     /// Draws until there are no more rows, or nobody wants more.
@@ -278,6 +281,7 @@ pub struct Jobs {
     shared: Arc<Shared>,
     runtime: Handle,
     memory: Option<Ledger>,
+    counts: bool,
     tell: UnboundedSender<RowEnd>,
     rows: Receiver<PyResult<Drawn>>,
     begun: usize,
@@ -346,12 +350,17 @@ impl Jobs {
             Work::Watch { task, .. } if known.is_none() => Note::silent(base, task.clone()),
             Work::Watch { task, .. } => Note::about(base, task.clone(), Arc::default()),
         };
-        let journal = note.journal(job.journal);
-        let submitted = matches!(job.work, Work::Submit(_));
+        let is_submitted = matches!(job.work, Work::Submit(_));
+        let counted = (is_submitted && self.counts).then(Arc::<Counted>::default);
+        let journal = match &counted {
+            Some(counted) => Some(counted.journal(job.journal)),
+            None => job.journal,
+        };
+        let journal = note.journal(journal);
         permit.forget();
         self.shared.begin(given.row, &note);
         let Given { row, job: object } = given;
-        let open = Open { row, job: object, note, known, submitted, template, begun };
+        let open = Open { row, job: object, note, known, counted, template, begun };
         self.shared.open().insert(self.begun, open);
         self.begun += 1;
         Some(Job { work: job.work, journal: Some(journal) })

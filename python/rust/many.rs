@@ -31,7 +31,7 @@ use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::Purse;
-use crate::stake::Lent;
+use crate::stake::{Counted, Lent};
 use crate::value::{Made, Value, task_id};
 use crate::{failure, warnings};
 
@@ -114,8 +114,8 @@ pub struct Open {
     pub note: Arc<Note>,
     /// Apart, since it is large and most have none.
     pub known: Option<Box<(OpenRow, Row)>>,
-    /// Whether it is submitted, and paid for.
-    pub submitted: bool,
+    /// Its attempts, where it is submitted within the client's budget.
+    pub counted: Option<Arc<Counted>>,
     pub template: Option<Template>,
     pub begun: Instant,
 }
@@ -144,6 +144,7 @@ impl Many {
             client: plan.client.clone(),
             ledger: None,
             memory: None,
+            counts: false,
             rows,
             fetch: plan.fetch,
             tell: tell.clone(),
@@ -380,6 +381,7 @@ async fn finish_all(
     };
     drawer.ledger.clone_from(&ledger);
     drawer.memory = memory;
+    drawer.counts = lent.is_some();
     let ahead = widths.submissions as usize;
     let mut many = client.run_many(drawer.start(ahead), widths);
     if shared.stopped.load(Ordering::SeqCst) {
@@ -390,7 +392,7 @@ async fn finish_all(
         let Some(open) = shared.open().remove(&ended.index) else { continue };
         open.note.settle();
         if let Some(lent) = &mut lent {
-            lent.settle(open.submitted, &ended.result);
+            lent.settle(open.counted.as_deref(), &ended.result);
         }
         let (client, tell) = (client.clone(), tell.clone());
         let (ledger, rows) = (ledger.clone(), rows.clone());

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use effects_core::{Cause, Effect, Error, ErrorKind, TaskId};
+use effects_core::{Cause, Effect, Error, ErrorKind, OverBudget, TaskId};
 use effects_reqwest::Client;
 use futures_util::future::{Either, select};
 use rust_decimal::Decimal;
@@ -32,9 +32,11 @@ pub struct Money {
     pub limit: Decimal,
     pub spent: Decimal,
     pub price: Option<Decimal>,
-    /// Submissions on their way.
+    /// What one costs at most by the caller's word: what the service does not say counts as that.
+    pub given: Option<Decimal>,
+    /// Attempts of submissions on their way.
     pub under_way: u32,
-    /// Submissions whose cost may never be known.
+    /// Attempts of submissions whose cost may never be known.
     pub doubtful: u32,
     /// A completed task did not tell its cost, so that what is spent is not known.
     pub unreadable: bool,
@@ -55,11 +57,13 @@ enum Admission {
 }
 
 impl Money {
-    pub fn of(limit: Decimal) -> Self {
+    /// A budget of which nothing is spent, and what one picture costs at most, where the caller says so.
+    pub fn of(limit: Decimal, given: Option<Decimal>) -> Self {
         Self {
             limit,
             spent: Decimal::ZERO,
-            price: None,
+            price: given,
+            given,
             under_way: 0,
             doubtful: 0,
             unreadable: false,
@@ -70,11 +74,31 @@ impl Money {
 
     /// What may still be reserved.
     fn left(&self) -> Decimal {
+        let gone = self.spent.saturating_add(self.lent).saturating_add(self.reserved());
+        self.limit.saturating_sub(gone)
+    }
+
+    /// What is reserved for attempts and tasks whose cost is not known yet.
+    fn reserved(&self) -> Decimal {
         let open = Decimal::from(self.under_way) + Decimal::from(self.doubtful);
         let open = open + Decimal::from(self.tasks.len());
-        let open = open.saturating_mul(self.price.unwrap_or_default());
-        let gone = self.spent.saturating_add(self.lent).saturating_add(open);
-        self.limit.saturating_sub(gone)
+        open.saturating_mul(self.price.unwrap_or_default())
+    }
+
+    /// Reserves for one more attempt of a submission whose earlier ones may have made a task each; or
+    /// says why it may not leave. While no price is known, what they cost cannot be told.
+    fn admit_repeat(&mut self) -> Result<(), OverBudget> {
+        let Some(price) = self.price.filter(|_| !self.unreadable) else {
+            let open = self.under_way + self.doubtful;
+            return Err(OverBudget::PriceUnknown { open: open.into() });
+        };
+        if price > self.left() {
+            let reserved = self.reserved().saturating_add(self.lent);
+            let (limit, paid) = (self.limit, self.spent);
+            return Err(OverBudget::Exceeded { limit, paid, reserved, price });
+        }
+        self.under_way += 1;
+        Ok(())
     }
 
     fn admit(&mut self) -> Result<Admission, Error> {
@@ -125,7 +149,7 @@ impl Money {
         let limit = self.limit;
         let message = format!(
             "the service did not say what a completed task cost, so the client's budget of {limit} \
-             USD cannot be kept; nothing was sent: go on with map(budget=…, price=…)"
+             USD cannot be kept; nothing was sent: go on with map(budget=…, price=…), or with a client that has a price="
         );
         Error::new(ErrorKind::BudgetExceeded, message)
     }
@@ -177,6 +201,11 @@ impl Purse {
         }
     }
 
+    /// Reserves for one more attempt of a submission, without a wait.
+    pub fn reserve_repeat(&self) -> Result<(), OverBudget> {
+        self.state().admit_repeat()
+    }
+
     /// Sets everything that is left aside for many jobs, or `most` of it; `price` is what one costs at
     /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
     /// to tell it first: [`find_price`](Self::find_price), and try again.
@@ -187,6 +216,7 @@ impl Purse {
         known: Option<Decimal>,
     ) -> Result<Option<Lent>, Error> {
         let mut state = self.state();
+        let price = price.or(state.given);
         if state.unreadable && price.is_none() {
             return Err(state.cost_unreadable());
         }
@@ -263,7 +293,7 @@ impl Purse {
     fn ended(&self, task: &TaskId, cost: Decimal, unreadable: bool) {
         self.change(|state| {
             if state.tasks.remove(task) {
-                state.unreadable |= unreadable;
+                state.unreadable |= unreadable && state.given.is_none();
                 state.spend(cost);
             }
         });
@@ -281,7 +311,7 @@ impl Purse {
             Err(TryLockError::Poisoned(state)) => state.into_inner().apart(),
             // The thread that was at it is not here and never lets go of it; what it was about to
             // write is not known, and no money is better than another's.
-            Err(TryLockError::WouldBlock) => Money::of(Decimal::ZERO),
+            Err(TryLockError::WouldBlock) => Money::of(Decimal::ZERO, None),
         }
     }
 

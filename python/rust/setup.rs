@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     pub proxy: Option<String>,
     pub ca_bundle: Option<PathBuf>,
     pub budget: Option<String>,
+    pub price: Option<String>,
     /// What is left of the budget of the client that this one is a copy of.
     pub money: Option<PlainMoney>,
     pub journal: Option<PathBuf>,
@@ -63,9 +64,10 @@ impl Setup {
 
     /// The money it may spend, if it has a budget.
     pub fn purse(&self) -> Result<Option<Arc<Purse>>, Error> {
-        let kept = self.money.as_ref().map(read_money).transpose()?;
-        let fresh = || self.budget.as_deref().map(|text| money(text).map(Money::of)).transpose();
-        Ok(kept.map_or_else(fresh, |kept| Ok(Some(kept)))?.map(Purse::of))
+        let given = self.price.as_deref().map(money).transpose()?;
+        let kept = self.money.as_ref().map(|plain| read_money(plain, given)).transpose()?;
+        let limit = self.budget.as_deref().map(money).transpose()?;
+        Ok(kept.or(limit.map(|limit| Money::of(limit, given))).map(Purse::of))
     }
 }
 
@@ -96,6 +98,7 @@ pub(crate) fn plain_money(money: &Money) -> PlainMoney {
 
 fn read_money(
     (limit, spent, price, doubtful, tasks, unreadable): &PlainMoney,
+    given: Option<Decimal>,
 ) -> Result<Money, Error> {
     Ok(Money {
         spent: money(spent)?,
@@ -103,6 +106,6 @@ fn read_money(
         doubtful: *doubtful,
         unreadable: *unreadable,
         tasks: tasks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
-        ..Money::of(money(limit)?)
+        ..Money::of(money(limit)?, given)
     })
 }

@@ -1,37 +1,72 @@
 //! What is held of a client's money: for one submission, or for many jobs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use effects_core::{
-    Admission, AsyncJournal, Effect, Entry, Error, ErrorKind, Fact, JournalError, RowEnd, TaskId,
+    Admission, AsyncJournal, Effect, Entry, Error, ErrorKind, Fact, JournalError, OverBudget,
+    RowEnd, TaskId,
 };
 use rust_decimal::Decimal;
 
 use crate::purse::{Purse, cost};
 
-/// What one submission holds. It follows what the journal is told, so that it is settled rightly also
-/// where nobody waits any more: given up before anything left, it is given back; after that it is held
-/// until the task is known, which holds it from then on.
+/// The attempts of one submission that may have made a task each, and the tasks that it is known to have
+/// made: what the entries of its journal say.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    /// Those of unknown outcome, by their `X-Request-Id`.
+    open: BTreeSet<String>,
+    tasks: BTreeSet<TaskId>,
+}
+
+impl Attempts {
+    /// Takes note of an entry that the journal has.
+    fn note(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Intent { request_id, .. } => drop(self.open.insert(request_id.clone())),
+            Fact::Created { task_id, request_id } => {
+                self.made(task_id, request_id.as_deref());
+            }
+            Fact::Released { .. } => self.open.clear(),
+            _ => {}
+        }
+    }
+
+    /// A task is known. Says whether it is new, so that one attempt is in doubt no more: the one that
+    /// made it where that is known. Which one is left does not matter: they hold the same.
+    fn made(&mut self, task: &TaskId, request_id: Option<&str>) -> bool {
+        let is_new = self.tasks.insert(task.clone());
+        if is_new && !request_id.is_some_and(|id| self.open.remove(id)) {
+            self.open.pop_last();
+        }
+        is_new
+    }
+}
+
+/// What one submission holds of a client's budget: one picture's price for each attempt that may have
+/// made a task. It follows what the journal is told, so that it is settled rightly also where nobody
+/// waits any more: given up before anything left, it is given back; after that each attempt is held
+/// until its task is known, which holds it from then on.
 #[derive(Debug)]
 pub struct Reserved {
     purse: Arc<Purse>,
-    fate: Mutex<Fate>,
+    held: Mutex<Held>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
-    /// Nothing has left, or what left made no task.
-    Here,
-    /// A submission may have made a task.
-    Left,
-    /// The purse knows.
-    Over,
+#[derive(Debug)]
+struct Held {
+    attempts: Attempts,
+    /// How many attempts of this submission the budget counts as under way; none once it is over, when
+    /// those in `attempts` are counted as doubtful.
+    under_way: u32,
 }
 
 impl Reserved {
     pub(crate) fn of(purse: &Arc<Purse>) -> Arc<Self> {
-        Arc::new(Self { purse: Arc::clone(purse), fate: Mutex::new(Fate::Here) })
+        let held = Held { attempts: Attempts::default(), under_way: 1 };
+        Arc::new(Self { purse: Arc::clone(purse), held: Mutex::new(held) })
     }
 
     /// The journal of its run: what is written to it passes through here.
@@ -44,58 +79,86 @@ impl Reserved {
 
     /// Tells how the run ended.
     pub fn settle(&self, result: &Result<Effect, Error>) {
-        let task = match result {
-            Ok(effect) => Some(&effect.task_id),
-            Err(error) => error.task_id(),
-        };
-        match (task, result) {
+        match (task_of(result), result) {
             (Some(task), _) => {
-                self.entrust(task);
+                self.entrust(task, None);
                 self.purse.saw(task, result);
             }
-            (None, Err(error)) if error.kind() == ErrorKind::OutcomeUnknown => self.end(Fate::Left),
-            // Nothing was made.
-            _ => self.end(Fate::Here),
+            (None, result) => self.end(is_unknown(result)),
         }
     }
 
-    /// From here on the task holds it.
-    fn entrust(&self, task: &TaskId) {
-        if std::mem::replace(&mut *self.fate(), Fate::Over) != Fate::Over {
+    /// Reserves for the attempt of this intent, unless what is held reaches for it.
+    fn admit(&self, request_id: &str) -> Result<(), OverBudget> {
+        let mut held = self.held();
+        let open = &held.attempts.open;
+        let attempts = open.len() + usize::from(!open.contains(request_id));
+        if attempts > held.under_way as usize {
+            self.purse.reserve_repeat()?;
+            held.under_way += 1;
+        }
+        Ok(())
+    }
+
+    /// From here on the task holds what the attempt did that made it; the other attempts are in doubt.
+    fn entrust(&self, task: &TaskId, request_id: Option<&str>) {
+        let mut held = self.held();
+        let before = held.attempts.open.len();
+        if held.attempts.made(task, request_id) {
+            let found = before - held.attempts.open.len();
+            let was_over = held.under_way == 0;
+            let leaving = std::mem::take(&mut held.under_way);
+            let doubtful = count(held.attempts.open.len());
             self.purse.change(|money| {
-                money.under_way -= 1;
+                money.under_way -= leaving;
+                if was_over {
+                    money.doubtful -= count(found);
+                } else {
+                    money.doubtful += doubtful;
+                }
                 money.tasks.insert(task.clone());
             });
         }
     }
 
-    fn end(&self, as_it: Fate) {
-        if std::mem::replace(&mut *self.fate(), Fate::Over) != Fate::Over {
+    /// Without a task: what is in doubt stays reserved, and the rest is given back.
+    fn end(&self, is_unknown: bool) {
+        let mut held = self.held();
+        if held.under_way > 0 {
+            let leaving = std::mem::take(&mut held.under_way);
+            let doubtful = count(held.attempts.open.len()).max(u32::from(is_unknown));
             self.purse.change(|money| {
-                money.under_way -= 1;
-                money.doubtful += u32::from(as_it == Fate::Left);
+                money.under_way -= leaving;
+                money.doubtful += doubtful;
             });
         }
     }
 
-    fn becomes(&self, fate: Fate) {
-        let mut now = self.fate();
-        if *now != Fate::Over {
-            *now = fate;
-        }
-    }
-
-    fn fate(&self) -> std::sync::MutexGuard<'_, Fate> {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Nobody is left who could tell.
 impl Drop for Reserved {
     fn drop(&mut self) {
-        let fate = *self.fate();
-        self.end(fate);
+        self.end(false);
     }
+}
+
+fn count(attempts: usize) -> u32 {
+    u32::try_from(attempts).unwrap_or(u32::MAX)
+}
+
+fn task_of(result: &Result<Effect, Error>) -> Option<&TaskId> {
+    match result {
+        Ok(effect) => Some(&effect.task_id),
+        Err(error) => error.task_id(),
+    }
+}
+
+fn is_unknown(result: &Result<Effect, Error>) -> bool {
+    matches!(result, Err(error) if error.kind() == ErrorKind::OutcomeUnknown)
 }
 
 /// A journal that a reservation listens to.
@@ -107,9 +170,17 @@ struct Tap {
 #[async_trait]
 impl AsyncJournal for Tap {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        if let Fact::Created { task_id, .. } = &entry.fact {
+        match &entry.fact {
+            Fact::Intent { request_id, .. } => {
+                if let Err(why) = self.reserved.admit(request_id) {
+                    return Ok(Admission::OverBudget(why));
+                }
+            }
             // Known, whether or not the journal can be written.
-            self.reserved.entrust(task_id);
+            Fact::Created { task_id, request_id } => {
+                self.reserved.entrust(task_id, request_id.as_deref());
+            }
+            _ => {}
         }
         if let Some(inner) = &self.inner {
             let admission = inner.write(entry).await?;
@@ -117,12 +188,52 @@ impl AsyncJournal for Tap {
                 return Ok(admission);
             }
         }
-        match &entry.fact {
-            Fact::Intent { .. } => self.reserved.becomes(Fate::Left),
-            Fact::Released { .. } => self.reserved.becomes(Fate::Here),
-            _ => {}
-        }
+        self.reserved.held().attempts.note(&entry.fact);
         Ok(Admission::Admitted)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.inner.as_ref().map_or(Ok(()), |inner| inner.ended(end))
+    }
+}
+
+/// The attempts of one of many jobs, which a [`Lent`] keeps a reservation for once the job has ended.
+#[derive(Debug, Default)]
+pub struct Counted(Mutex<Attempts>);
+
+impl Counted {
+    /// The journal of the job's run: what is written to it passes through here.
+    pub fn journal(
+        self: &Arc<Self>,
+        inner: Option<Arc<dyn AsyncJournal>>,
+    ) -> Arc<dyn AsyncJournal> {
+        Arc::new(CountedJournal { counted: Arc::clone(self), inner })
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A journal whose attempts are counted.
+struct CountedJournal {
+    counted: Arc<Counted>,
+    inner: Option<Arc<dyn AsyncJournal>>,
+}
+
+#[async_trait]
+impl AsyncJournal for CountedJournal {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        let written = match &self.inner {
+            Some(inner) => inner.write(entry).await,
+            None => Ok(Admission::Admitted),
+        };
+        // A task is known, whether or not the journal can be written.
+        if matches!(written, Ok(Admission::Admitted)) || matches!(entry.fact, Fact::Created { .. })
+        {
+            self.counted.attempts().note(&entry.fact);
+        }
+        written
     }
 
     fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
@@ -154,41 +265,38 @@ impl Lent {
         self.price
     }
 
-    /// A job ended; `submitted`, if it was one to pay for.
-    pub fn settle(&mut self, submitted: bool, result: &Result<Effect, Error>) {
-        let task = match result {
-            Ok(effect) => Some(&effect.task_id),
-            Err(error) => error.task_id(),
-        };
-        if !submitted {
+    /// A job ended; `counted`, if it was one to pay for. Its attempts of unknown outcome and its other
+    /// tasks keep what they hold.
+    pub fn settle(&mut self, counted: Option<&Counted>, result: &Result<Effect, Error>) {
+        let task = task_of(result);
+        let Some(counted) = counted else {
             if let Some(task) = task {
                 self.purse.saw(task, result);
             }
             return;
+        };
+        let mut attempts = counted.attempts();
+        if let Some(task) = task {
+            attempts.made(task, None);
         }
-        let unknown = matches!(result, Err(error) if error.kind() == ErrorKind::OutcomeUnknown);
+        let doubtful =
+            count(attempts.open.len()).max(u32::from(task.is_none() && is_unknown(result)));
         let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
         let (mut amount, is_priced) = (self.amount, self.price.is_some());
         self.purse.change(|money| {
             money.unreadable |= unreadable && !is_priced;
-            let price = money.price.unwrap_or_default();
-            let part = match (cost(result, money.price), task) {
-                (Some(cost), _) => {
-                    money.spend(cost);
-                    cost
-                }
-                (None, Some(task)) => {
-                    money.tasks.insert(task.clone());
-                    price
-                }
-                (None, None) if unknown => {
-                    money.doubtful += 1;
-                    price
-                }
-                // Nothing was made.
-                (None, None) => Decimal::ZERO,
-            };
-            let part = part.min(amount);
+            let cost = cost(result, money.price);
+            // Its own task holds nothing once its cost is known.
+            let held = attempts.tasks.iter().filter(|held| cost.is_none() || task != Some(*held));
+            let held: Vec<TaskId> = held.cloned().collect();
+            let open = Decimal::from(doubtful) + Decimal::from(held.len());
+            money.doubtful += doubtful;
+            money.tasks.extend(held);
+            if let Some(cost) = cost {
+                money.spend(cost);
+            }
+            let part = open.saturating_mul(money.price.unwrap_or_default());
+            let part = part.saturating_add(cost.unwrap_or_default()).min(amount);
             money.lent -= part;
             amount -= part;
         });

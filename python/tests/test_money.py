@@ -428,3 +428,133 @@ def test_too_little_for_one_more_picture_buys_none(emulator):
     assert not any(result.ok for result in client.map(jobs(2), **QUICK))
     assert is_broke(client)
     assert emulator.counts["accepted"] == 1
+
+
+LOST = {"kind": "reset", "when": "after"}
+SOON = Policy(poll=0.005, repeat="always", retry=spark_effects.Backoff(first=0.01))
+# A budget of 0.10 USD reaches for three creates, whatever became of their answers.
+THREE = "0.10"
+
+
+def budgeted(emulator, price, kind="client"):
+    """A client that repeats what is lost, and whose first task tells the price unless it is given."""
+    return getattr(emulator, kind)(poll=0.005, budget=THREE, price=price, repeat="always")
+
+
+def accepted_and_ends(emulator, ends):
+    told = (spark_effects.BudgetExceeded, spark_effects.OutcomeUnknown)
+    assert all(not isinstance(end, Exception) or isinstance(end, told) for end in ends)
+    assert emulator.counts["creates_seen"] <= 3
+    assert emulator.counts["accepted"] == emulator.counts["creates_seen"]
+    return emulator.counts["accepted"]
+
+
+def caught(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except spark_effects.EffectsError as error:
+        return error
+
+
+@pytest.mark.parametrize("price", [None, "0.03"])
+@pytest.mark.parametrize("lost", [1, 2, 10])
+@pytest.mark.parametrize("way", ["submit", "run"])
+def test_every_attempt_of_unknown_outcome_counts_in_a_client_s_budget(emulator, way, lost, price):
+    client = budgeted(emulator, price)
+    emulator.script("create", None, *[LOST] * lost)
+    ends = [caught(getattr(client, way), *job, policy=SOON) for job in jobs(6)]
+    assert accepted_and_ends(emulator, ends) == 3
+    assert is_broke(client)
+    assert is_broke(pickle.loads(pickle.dumps(client)))
+
+
+@pytest.mark.parametrize("price", [None, "0.03"])
+@pytest.mark.parametrize("lost", [1, 2, 10])
+def test_every_attempt_of_unknown_outcome_counts_in_an_async_client_s_budget(emulator, lost, price):
+    client = budgeted(emulator, price, "async_client")
+    emulator.script("create", None, *[LOST] * lost)
+
+    async def main():
+        return await asyncio.gather(
+            *(client.submit(*job, policy=SOON) for job in jobs(6)), return_exceptions=True
+        )
+
+    assert accepted_and_ends(emulator, asyncio.run(main())) == 3
+
+
+@pytest.mark.parametrize("price", [None, "0.03"])
+@pytest.mark.parametrize("lost", [1, 2, 10])
+def test_attempts_of_unknown_outcome_in_a_map_count_in_the_client_s_budget(emulator, lost, price):
+    client = budgeted(emulator, price)
+    emulator.script("create", None, *[LOST] * lost)
+    # One job for each call: what a call has done, the client has to keep.
+    ends = [result.error or result for job in jobs(6) for result in client.map([job], policy=SOON, **QUICK)]
+    assert accepted_and_ends(emulator, ends) == 3
+    assert is_broke(client)
+
+
+def test_a_repeat_beyond_the_budget_is_refused_and_says_what_may_exist(emulator):
+    client = budgeted(emulator, "0.06")
+    emulator.script("create", *[LOST] * 5)
+    with pytest.raises(spark_effects.OutcomeUnknown) as error:
+        client.submit("glass_ball", URL)
+    (create,) = [one for one in emulator.requests if one.endpoint == "create"]
+    headers = {name.lower(): value for name, value in create.headers}
+    assert error.value.request_id == headers["x-request-id"]
+    assert error.value.request_id in str(error.value)
+    assert emulator.counts["creates_seen"] == 1
+
+
+def test_without_a_price_an_attempt_of_unknown_outcome_is_not_repeated(emulator):
+    client = budgeted(emulator, None)
+    emulator.script("create", LOST)
+    with pytest.raises(spark_effects.OutcomeUnknown):
+        client.submit("glass_ball", URL)
+    with pytest.raises(spark_effects.BudgetExceeded, match="is not known"):
+        client.submit("glass_ball", URL)
+    assert emulator.counts["creates_seen"] == 1
+
+
+def test_an_attempt_that_was_refused_for_now_costs_nothing(emulator):
+    client = budgeted(emulator, ONE)
+    emulator.script("create", *[{"kind": "status", "status": 429}] * 2)
+    assert client.run("glass_ball", URL, policy=SOON)
+    assert client.submit("glass_ball", URL)
+    assert client.submit("glass_ball", URL)
+    assert is_broke(client)
+
+
+@pytest.mark.parametrize("way", ["submit", "run", "map"])
+def test_the_second_task_of_a_repeated_submission_counts(emulator, way):
+    client = emulator.client(budget=TWO, price=ONE)
+    emulator.script("create", {"kind": "slow", "seconds": 0.5})
+    policy = SOON.replace(request_timeout=0.1)
+    if way == "map":
+        assert [result.ok for result in client.map(jobs(1), policy=policy, **QUICK)] == [True]
+    else:
+        assert getattr(client, way)("glass_ball", URL, policy=policy)
+    assert is_broke(client)
+    while emulator.counts["accepted"] < 2:
+        time.sleep(0.01)
+    assert is_broke(client)
+    assert emulator.counts["creates_seen"] == 2
+
+
+@pytest.mark.parametrize("kind", ["client", "async_client"])
+def test_a_client_s_price_needs_a_budget(emulator, kind):
+    with pytest.raises(spark_effects.InvalidRequest, match=r"price.*budget"):
+        getattr(emulator, kind)(price="0.03")
+
+
+@pytest.mark.parametrize("usage", UNREADABLE)
+def test_with_a_client_s_price_a_cost_that_cannot_be_read_counts_as_that(bills, usage):
+    Bills.usage = usage
+    client = spark_effects.Client(
+        api_key="a-key-of-a-test", base_url=bills, poll=0.005, budget="0.05", price="0.02"
+    )
+    copy = pickle.loads(pickle.dumps(client))
+    assert copy == client
+    assert client.run("glass_ball", URL, fetch=False)
+    assert [result.ok for result in client.map(jobs(3), fetch=False, **QUICK)].count(True) == 1
+    assert is_broke(client)
+    assert [is_broke(copy) for _ in range(3)] == [False, False, True]

@@ -7,7 +7,7 @@ from . import _native
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, money, place, positive, switch, text
+from ._values import Policy, money, place, positive, refused, switch, text
 from ._wait import awaiting, blocking, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -33,6 +33,7 @@ class _ClientBase:
         repeat="safe",
         uploads=None,
         budget=None,
+        price=None,
         journal=None,
         proxy=None,
         ca_bundle=None,
@@ -47,6 +48,9 @@ class _ClientBase:
             request_timeout=request_timeout,
             repeat=repeat,
         )
+        price = money("price", price)
+        if price is not None and budget is None:
+            raise refused("price", price, "it is for a budget: give budget= as well, or leave it out")
         journal = place("journal", journal)
         setup = {
             "api_key": text("api_key", api_key, secret=True),
@@ -57,6 +61,7 @@ class _ClientBase:
             "proxy": text("proxy", proxy),
             "ca_bundle": place("ca_bundle", ca_bundle),
             "budget": money("budget", budget),
+            "price": price,
             "journal": journal and os.path.abspath(journal),
         }
         self._engine = _native.Engine({**setup, "money": None})
@@ -142,6 +147,10 @@ class Client(_ClientBase):
             back. While no cost was seen, one task runs until it tells. A pickled copy, and a child of
             ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
             from then on counts for itself: over many processes, give each its share, or submit in one.
+            Each attempt of unknown outcome stays reserved: with ``repeat="always"`` another one leaves only
+            while the budget reaches for it and the price is known.
+        price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
+            service does not say counts as that.
         journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
             shows it. The first call of this client that sees a task end records the end and the cost:
             `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also of a task that another process

@@ -24,6 +24,7 @@ class _ClientBase:
         repeat: Repeat = "safe",
         uploads: str | None = None,
         budget: Money | None = None,
+        price: Money | None = None,
         journal: str | PathLike[str] | None = None,
         proxy: str | None = None,
         ca_bundle: str | PathLike[str] | None = None,
