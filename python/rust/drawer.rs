@@ -360,7 +360,7 @@ impl Jobs {
         permit.forget();
         self.shared.begin(given.row, &note);
         let Given { row, job: object } = given;
-        let open = Open { row, job: object, note, known, counted, template, begun };
+        let open = Open { row, job: object, note, known, is_submitted, counted, template, begun };
         self.shared.open().insert(self.begun, open);
         self.begun += 1;
         Some(Job { work: job.work, journal: Some(journal) })

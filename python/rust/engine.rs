@@ -11,11 +11,11 @@ use pyo3::types::PyIterator;
 use crate::aside::aside;
 use crate::handle::{Handle, now, time};
 use crate::journal::{Slot, TaskRows};
-use crate::many::{Funds, Many, Plan};
+use crate::many::{Funds, Given, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::NativePolicy;
-use crate::purse::Purse;
+use crate::purse::{GivenPrice, Purse};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
@@ -170,7 +170,8 @@ impl Engine {
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
-        Ok(Plan { client, base, widths, ahead: plain.ahead, funds, slot, fetch, ordered })
+        let (ahead, given) = (plain.ahead, Given { budget: limit, price: GivenPrice::of(price) });
+        Ok(Plan { client, base, widths, ahead, funds, given, slot, fetch, ordered })
     }
 
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {

@@ -30,7 +30,7 @@ use crate::drawer::{Drawer, Journal};
 use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
-use crate::purse::Purse;
+use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER, cost};
 use crate::stake::{Counted, Lent};
 use crate::value::{Made, Value, task_id};
 use crate::{failure, warnings};
@@ -44,6 +44,7 @@ pub struct Plan {
     /// Results that may wait for their reader beside the tasks in flight.
     pub ahead: u32,
     pub funds: Funds,
+    pub given: Given,
     pub slot: Option<Arc<Slot>>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
@@ -59,6 +60,13 @@ pub enum Funds {
     Lent(Lent),
     /// The same, at most so much, once it is known what one costs, unless the last says it.
     Later(Arc<Purse>, Option<Decimal>, Option<Decimal>),
+}
+
+/// What the call itself was given for its money. A client warns of its own budget and price.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    pub budget: Option<Decimal>,
+    pub price: GivenPrice,
 }
 
 /// How a row ended.
@@ -114,6 +122,8 @@ pub struct Open {
     pub note: Arc<Note>,
     /// Apart, since it is large and most have none.
     pub known: Option<Box<(OpenRow, Row)>>,
+    /// Whether this call submits it, so that its cost counts here.
+    pub is_submitted: bool,
     /// Its attempts, where it is submitted within the client's budget.
     pub counted: Option<Arc<Counted>>,
     pub template: Option<Template>,
@@ -349,7 +359,7 @@ async fn finish_all(
     mut drawer: Drawer,
     tell: UnboundedSender<RowEnd>,
 ) {
-    let Plan { client, base, widths, funds, slot, fetch, .. } = plan;
+    let Plan { client, base, widths, funds, mut given, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
         let (ledger, known) = match &rows {
@@ -380,7 +390,9 @@ async fn finish_all(
         Either::Right(_) => return,
     };
     drawer.ledger.clone_from(&ledger);
-    drawer.memory = memory;
+    drawer.memory.clone_from(&memory);
+    let is_budgeted =
+        ledger.as_ref().or(memory.as_ref()).is_some_and(|of| !of.budgets().is_empty());
     drawer.counts = lent.is_some();
     let ahead = widths.submissions as usize;
     let mut many = client.run_many(drawer.start(ahead), widths);
@@ -393,6 +405,13 @@ async fn finish_all(
         open.note.settle();
         if let Some(lent) = &mut lent {
             lent.settle(open.counted.as_deref(), &ended.result);
+        }
+        if open.is_submitted
+            && let Some(cost) = cost(&ended.result, None)
+            && let Some(price) = given.price.exceeded_by(cost)
+        {
+            let then = if is_budgeted { format!(": {REPRICED}") } else { String::new() };
+            warnings::pass_on(format!("a picture cost {cost} USD, more than price={price}{then}"));
         }
         let (client, tell) = (client.clone(), tell.clone());
         let (ledger, rows) = (ledger.clone(), rows.clone());
@@ -412,6 +431,15 @@ async fn finish_all(
     }
     while finishing.join_next().await.is_some() {}
     drop(lent);
+    if let (Some(limit), Some(of)) = (given.budget, ledger.clone().or(memory)) {
+        match paid(of).await {
+            Ok(paid) if paid > limit => warnings::pass_on(format!(
+                "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
+            )),
+            Ok(_) => {}
+            Err(error) => drop(tell.send(RowEnd::Wrong(error))),
+        }
+    }
     if let Some(ledger) = ledger {
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
@@ -443,6 +471,16 @@ impl Funds {
         let budget = (lent.amount(), lent.price());
         Ok((Some(lent), Some(budget)))
     }
+}
+
+/// What the jobs of a ledger's budget have cost, in USD.
+async fn paid(ledger: Ledger) -> Result<Decimal, Error> {
+    let Some(scope) = ledger.budgets().first().map(|budget| budget.scope) else {
+        return Ok(Decimal::ZERO);
+    };
+    let asked = tokio::task::spawn_blocking(move || ledger.store().scope(scope)).await;
+    let state = asked.map_err(|_| given_up())?.map_err(|error| journal::failed(&error))?;
+    Ok(state.paid)
 }
 
 /// The next end of the batch; a stop comes between.

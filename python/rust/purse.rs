@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::journal::TaskRows;
 use crate::stake::{Lent, Reserved};
+use crate::warnings;
 
 /// The money of one client, in USD.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Money {
     pub spent: Decimal,
     pub price: Option<Decimal>,
     /// What one costs at most by the caller's word: what the service does not say counts as that.
-    pub given: Option<Decimal>,
+    pub given: GivenPrice,
     /// Attempts of submissions on their way.
     pub under_way: u32,
     /// Attempts of submissions whose cost may never be known.
@@ -44,6 +45,30 @@ pub struct Money {
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
     pub lent: Decimal,
+    /// How much of what is spent was told of, as more than the limit.
+    pub over_told: Decimal,
+    /// What to log, once the money is let go of.
+    pub warnings: Vec<String>,
+}
+
+/// What one picture costs at most by the caller's word, and the highest cost told that is more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GivenPrice {
+    pub price: Option<Decimal>,
+    told: Option<Decimal>,
+}
+
+impl GivenPrice {
+    pub fn of(price: Option<Decimal>) -> Self {
+        Self { price, told: None }
+    }
+
+    /// The price, where a picture cost more than that and than every cost told before.
+    pub fn exceeded_by(&mut self, cost: Decimal) -> Option<Decimal> {
+        let price = self.price.filter(|price| cost > *price && Some(cost) > self.told)?;
+        self.told = Some(cost);
+        Some(price)
+    }
 }
 
 /// Whether a submission may leave.
@@ -63,12 +88,14 @@ impl Money {
             limit,
             spent: Decimal::ZERO,
             price: given,
-            given,
+            given: GivenPrice::of(given),
             under_way: 0,
             doubtful: 0,
             unreadable: false,
             tasks: BTreeSet::new(),
             lent: Decimal::ZERO,
+            over_told: Decimal::ZERO,
+            warnings: Vec::new(),
         }
     }
 
@@ -132,6 +159,23 @@ impl Money {
         self.spent = self.spent.saturating_add(cost);
         if cost > self.price.unwrap_or_default() {
             self.price = Some(cost);
+        }
+        if let Some(price) = self.given.exceeded_by(cost) {
+            self.warnings.push(format!(
+                "a picture cost {cost} USD, more than the client's price={price}: {REPRICED}"
+            ));
+        }
+    }
+
+    /// Warns where more is spent than the budget, by what was told before.
+    pub fn check_limit(&mut self) {
+        let (spent, limit) = (self.spent, self.limit);
+        if spent > limit.max(self.over_told) {
+            self.over_told = spent;
+            self.warnings.push(format!(
+                "this client's pictures cost {spent} USD, more than its budget of {limit} USD: \
+                 {WHY_OVER}"
+            ));
         }
     }
 
@@ -216,7 +260,7 @@ impl Purse {
         known: Option<Decimal>,
     ) -> Result<Option<Lent>, Error> {
         let mut state = self.state();
-        let price = price.or(state.given);
+        let price = price.or(state.given.price);
         if state.unreadable && price.is_none() {
             return Err(state.cost_unreadable());
         }
@@ -293,8 +337,9 @@ impl Purse {
     fn ended(&self, task: &TaskId, cost: Decimal, unreadable: bool) {
         self.change(|state| {
             if state.tasks.remove(task) {
-                state.unreadable |= unreadable && state.given.is_none();
+                state.unreadable |= unreadable && state.given.price.is_none();
                 state.spend(cost);
+                state.check_limit();
             }
         });
     }
@@ -316,8 +361,12 @@ impl Purse {
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Money)) {
-        change(&mut self.state());
+        let mut state = self.state();
+        change(&mut state);
+        let warnings = std::mem::take(&mut state.warnings);
+        drop(state);
         self.changed.notify_waiters();
+        warnings.into_iter().for_each(warnings::pass_on);
     }
 
     fn state(&self) -> MutexGuard<'_, Money> {
@@ -347,3 +396,8 @@ fn untold(task: &TaskId, result: &Result<Effect, Error>) -> Error {
     );
     Error::new(ErrorKind::BudgetExceeded, message)
 }
+
+/// What follows from a cost above the given price.
+pub const REPRICED: &str = "from now on so much is reserved for each";
+/// How more can be spent than a budget.
+pub const WHY_OVER: &str = "the price rose while tasks were under way, or price= was too low";

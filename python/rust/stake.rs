@@ -307,6 +307,9 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let amount = self.amount;
-        self.purse.change(|money| money.lent -= amount);
+        self.purse.change(|money| {
+            money.lent -= amount;
+            money.check_limit();
+        });
     }
 }

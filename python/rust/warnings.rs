@@ -85,7 +85,8 @@ pub fn tell(event: effects_core::Event) {
     }
 }
 
-fn pass_on(text: String) {
+/// Logs a text before the next result is given, or at once on a thread that is not the runtime's.
+pub fn pass_on(text: String) {
     let waits = WAITING.with(|cell| cell.get().map(Arc::clone));
     match waits {
         Some(waiting) => waiting.push(text),

@@ -331,6 +331,8 @@ class Bills(http.server.BaseHTTPRequestHandler):
     """A gateway whose tasks are completed at once, and whose bills say what `usage` says."""
 
     usage = {}
+    # Those of single tasks.
+    usages = {}
     made = 0
 
     def do_POST(self):
@@ -344,7 +346,8 @@ class Bills(http.server.BaseHTTPRequestHandler):
 
     def answer(self, task, status):
         pictures = [{"content": [{"url": f"http://{self.headers['Host']}/out.png"}]}]
-        usage = {"usage": self.usage} if self.usage is not None else {}
+        usage = self.usages.get(task, self.usage)
+        usage = {"usage": usage} if usage is not None else {}
         body = json.dumps({"id": task, "status": status, "output": pictures, **usage}).encode()
         if status == "pending":
             body = json.dumps({"id": task, "status": status}).encode()
@@ -360,7 +363,7 @@ class Bills(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bills():
-    Bills.made = 0
+    Bills.made, Bills.usages = 0, {}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bills) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -558,3 +561,84 @@ def test_with_a_client_s_price_a_cost_that_cannot_be_read_counts_as_that(bills, 
     assert [result.ok for result in client.map(jobs(3), fetch=False, **QUICK)].count(True) == 1
     assert is_broke(client)
     assert [is_broke(copy) for _ in range(3)] == [False, False, True]
+
+
+def warned(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "spark_effects"]
+
+
+DEARER = "a picture cost 0.03 USD, more than price=0.01: from now on so much is reserved for each"
+OVER = "these jobs cost 0.12 USD, more than the budget of 0.10 USD: "
+
+
+@pytest.mark.parametrize("way", ["map", "as_completed"])
+@pytest.mark.parametrize("kept", [None, "run.db"])
+def test_many_that_cost_more_than_their_price_and_budget_say_so(emulator, caplog, tmp_path, way, kept):
+    client = emulator.client(poll=0.005)
+    kept = kept and tmp_path / kept
+    # Four are under way before the first cost is seen.
+    emulator.script("create", *[{"kind": "take", "seconds": 1}] * 4)
+    many = getattr(client, way)(jobs(8), budget="0.10", price="0.01", journal=kept, in_flight=4, **QUICK)
+    # A refused one comes first where the order does not matter: it fetches no picture.
+    first = next(many)
+    assert warned(caplog) == [DEARER]
+    assert [result.ok for result in (first, *many)].count(True) == 4
+    assert emulator.counts["accepted"] == 4
+    first, last = warned(caplog)
+    assert first == DEARER
+    assert last.startswith(OVER)
+
+
+def test_many_of_an_async_client_that_cost_more_than_their_price_and_budget_say_so(emulator, caplog):
+    client = emulator.async_client(poll=0.005)
+    emulator.script("create", *[{"kind": "take", "seconds": 1}] * 4)
+
+    async def main():
+        many = client.as_completed(jobs(8), budget="0.10", price="0.01", in_flight=4, **QUICK)
+        return [result.ok async for result in many]
+
+    assert asyncio.run(main()).count(True) == 4
+    first, last = warned(caplog)
+    assert first == DEARER
+    assert last.startswith(OVER)
+
+
+def test_each_higher_cost_is_told_once_and_a_price_that_holds_is_not(bills, caplog):
+    client = spark_effects.Client(api_key="a-key-of-a-test", base_url=bills, poll=0.005)
+    for cost in ("0.02", "0.01"):
+        Bills.usage = {"cost": cost}
+        list(client.map(jobs(3), budget="1.00", price="0.02", fetch=False, in_flight=1, **QUICK))
+    assert warned(caplog) == []
+    costs = ("0.05", "0.03", "0.05", "0.06")
+    Bills.usages = {f"task-{Bills.made + n}": {"cost": cost} for n, cost in enumerate(costs, 1)}
+    list(client.map(jobs(4), budget="1.00", price="0.02", fetch=False, in_flight=1, **QUICK))
+    told = "a picture cost {} USD, more than price=0.02: from now on so much is reserved for each"
+    assert warned(caplog) == [told.format("0.05"), told.format("0.06")]
+    # Without a budget nothing is reserved.
+    caplog.clear()
+    Bills.usage = {"cost": "0.06"}
+    list(client.map(jobs(1), price="0.02", fetch=False, **QUICK))
+    assert warned(caplog) == ["a picture cost 0.06 USD, more than price=0.02"]
+
+
+CLIENT_DEARER = (
+    "a picture cost 0.03 USD, more than the client's price=0.01: from now on so much is reserved for each"
+)
+CLIENT_OVER = "this client's pictures cost 0.12 USD, more than its budget of 0.10 USD: "
+
+
+@pytest.mark.parametrize("way", ["wait", "map"])
+def test_a_client_whose_pictures_cost_more_than_its_price_and_budget_says_so(emulator, caplog, way):
+    client = emulator.client(poll=0.005, budget="0.10", price="0.01")
+    emulator.script("create", *[{"kind": "take", "seconds": 1}] * 4)
+    if way == "map":
+        assert [result.ok for result in client.map(jobs(8), in_flight=4, **QUICK)].count(True) == 4
+    else:
+        tasks = [client.submit(*job) for job in jobs(4)]
+        for task in tasks:
+            task.wait(fetch=False)
+    first, last = warned(caplog)
+    assert first == CLIENT_DEARER
+    assert last.startswith(CLIENT_OVER)
+    assert is_broke(client)
+    assert emulator.counts["accepted"] == 4

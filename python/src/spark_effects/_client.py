@@ -150,7 +150,8 @@ class Client(_ClientBase):
             Each attempt of unknown outcome stays reserved: with ``repeat="always"`` another one leaves only
             while the budget reaches for it and the price is known.
         price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
-            service does not say counts as that.
+            service does not say counts as that; a higher one, and a budget that is exceeded by it, are
+            warnings of the logger ``"spark_effects"``.
         journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
             shows it. The first call of this client that sees a task end records the end and the cost:
             `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also of a task that another process

@@ -240,7 +240,9 @@ def many(ordered):
             budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
                 of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
                 earlier calls paid for jobs the journal knows is not paid again and does not count.
-            price: what one picture costs at most, in USD, if it is known.
+            price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
+                warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
+                each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes; the client's own when
                 left out.
             policy: how the runs behave, instead of the client's own policy.
