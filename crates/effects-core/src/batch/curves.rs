@@ -1,4 +1,5 @@
-//! The curves that a batch goes by: one for each label, asked for again after a while.
+//! The learnt curves of task durations that a batch polls by, one for each label: copies, fetched from
+//! the shared pacer again when they are old.
 
 use std::collections::HashMap;
 use std::sync::Arc;

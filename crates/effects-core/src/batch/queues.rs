@@ -1,9 +1,8 @@
 //! The queues of runs that wait to submit or to poll: which goes next, within the limits.
 //!
-//! Nothing here may keep a run beyond its wait. One that begun and waits for leave has its timer at
-//! the end of its wait; then a submission is given up, and a look becomes the last one. Last looks go
-//! before all others, and when half a request's time has passed after the wait they go without
-//! leave: their answer still comes in time.
+//! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
+//! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; half a
+//! request's time-out after the wait they go whatever the limits, so that their answers come in time.
 
 use std::collections::VecDeque;
 use std::time::Duration;

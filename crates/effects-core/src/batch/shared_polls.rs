@@ -1,7 +1,7 @@
 //! Deduplicates polling: runs that follow one task share one poller, their leader.
 //!
-//! A follower is a whole run of its own. It keeps its own wait, and where its leader leaves without a
-//! verdict it leads.
+//! A follower is a complete run with its own wait. When the leader stops before the task has ended, since
+//! its wait is over or it was cancelled, the next follower becomes the leader.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};

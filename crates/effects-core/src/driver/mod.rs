@@ -1,4 +1,6 @@
-//! The two driver loops. They differ in `send` and `sleep` alone.
+//! The two loops that carry out what a run decides, [`drive`] and [`drive_on`]: they write to the
+//! journal, send a request through a transport, or sleep. `effects-ureq` and embedders use the blocking
+//! one, and the async one is for any runtime; they differ only in how they send and sleep.
 
 pub(crate) mod transport;
 

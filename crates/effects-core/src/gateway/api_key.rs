@@ -1,7 +1,7 @@
 //! The key of an account, and the search for it in what a gateway says.
 //!
 //! A gateway may repeat the key in an answer: in an error's words, a redirect, a task's metadata. The
-//! core decodes an answer first and takes the key out of the texts it keeps afterwards (`wire.rs`),
+//! core decodes an answer first and takes the key out of the texts it keeps afterwards (`wire/body.rs`),
 //! so no decision is made on a text that was changed.
 
 use std::borrow::Cow;

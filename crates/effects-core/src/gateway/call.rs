@@ -1,7 +1,7 @@
-//! One exchange with the service, and what became of it.
+//! One request to the service and its result.
 //!
-//! A [`Call`] goes out, an HTTP stack says an [`Answer`], and an [`Endpoint`](crate::Endpoint) makes
-//! the [`CallResult`] of it that a [`Run`](crate::Run) takes.
+//! A [`Call`] is what a run wants sent, and an [`Answer`] the HTTP response that a transport returns. An
+//! [`Endpoint`](crate::Endpoint) makes the [`CallResult`] of it that a [`Run`](crate::Run) takes.
 
 use std::fmt;
 use std::time::Duration;

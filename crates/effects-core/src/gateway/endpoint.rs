@@ -1,4 +1,5 @@
-//! Where credentials live: the one place that turns a [`Call`] into an HTTP request.
+//! Makes an HTTP request of a [`Call`], with the key, and takes the key out of the answer: [`Endpoint`].
+//! No other place has credentials.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};

@@ -1,4 +1,5 @@
-//! The seam to HTTP: where the gateway is, what a call asks of it, and the key that authorises it.
+//! How the core meets HTTP: the address of the web API, the requests that are made to it, and the key
+//! that authorises them. The web API is the service's gateway, or an emulator of it.
 //!
 //! [`Endpoint`](endpoint::Endpoint) makes an HTTP request of a [`Call`](call::Call), and takes the key
 //! out of what is kept of the answer. A transport owns one.

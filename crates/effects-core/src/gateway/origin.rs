@@ -1,4 +1,5 @@
-//! Which gateway: the base URL, and the origin under which everything of it is kept apart.
+//! Which gateway: the base URL, and its origin (scheme, host and port). Journal rows, prices and learnt
+//! durations of different origins are kept apart.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -94,8 +94,7 @@ impl ScopeState {
 
 /// The price at which an intent reserves, in USD; `None` while no cost is known.
 ///
-/// A price that the caller gave counts until a higher cost is seen, in this scope or, for the same
-/// template and size, earlier. Otherwise it is the highest cost
+/// A price that the caller gave counts until a higher cost is seen. Otherwise it is the highest cost
 /// seen of the same template and size, or of any where that is not known.
 pub fn reservation_price(
     given: Option<Decimal>,
@@ -103,7 +102,7 @@ pub fn reservation_price(
     known: KnownPrices,
 ) -> Option<Decimal> {
     match given {
-        Some(given) => scope.highest_seen.max(known.same).max(Some(given)),
+        Some(given) => Some(scope.highest_seen.map_or(given, |seen| seen.max(given))),
         None => known.same.or(known.any),
     }
 }
@@ -111,8 +110,9 @@ pub fn reservation_price(
 /// Decides whether an intent fits into a budget. `tasks` is how many tasks its row would then hold
 /// a reservation for: one, and one more for each earlier attempt whose outcome is unknown.
 ///
-/// Without a given price, tasks under way grow with the costs seen, to at most twice as many and
-/// one: a price that has risen since it was learnt is noticed before it costs much.
+/// Without a given price, or with one below what was seen of the same template and size, tasks under
+/// way grow with the costs seen, to at most twice as many and one: a price that is higher than
+/// believed is noticed before it costs much.
 ///
 /// ```
 /// use effects_core::{Admission, Budget, KnownPrices, ScopeNumber, ScopeState, admit};
@@ -138,7 +138,8 @@ pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64
     let needed = price.checked_mul(Decimal::from(tasks));
     let needed = needed.and_then(|price| price.checked_add(reserved)?.checked_add(scope.paid));
     let fits = needed.is_some_and(|needed| needed <= budget.limit);
-    let has_turn = budget.price.is_some() || scope.live <= 2 * scope.costs_seen;
+    let is_believed = budget.price.is_some_and(|given| known.same.is_none_or(|same| given >= same));
+    let has_turn = is_believed || scope.live <= 2 * scope.costs_seen;
     match scope.first_live {
         // What is under way may turn out cheaper than what is reserved for it.
         Some(row) if !fits || !has_turn => Admission::Wait { row },
@@ -229,6 +230,16 @@ mod tests {
             }
             assert_eq!(admitted, 2 * seen + 1);
         }
+    }
+
+    #[test]
+    fn below_a_price_that_was_seen_a_given_one_has_to_show_first() {
+        let limit = budget("100", Some("0.01"));
+        let mut scope = ScopeState::default();
+        scope.add(RowNumber(1), Holding::Live, 1, Some(usd("0.01")));
+        let wait = Admission::Wait { row: RowNumber(1) };
+        assert_eq!(admit(&limit, &scope, known("0.03"), 1), wait);
+        assert_eq!(admit(&limit, &scope, known("0.01"), 1), Admission::Admitted);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What a run came to, as its row keeps it: [`RowEnd`].
+//! How a run ended, in the form that a journal keeps in the run's row: [`RowEnd`]. It is the part of an
+//! [`Outcome`] that is stored: state, cost, pictures, error.
 
 use rust_decimal::Decimal;
 

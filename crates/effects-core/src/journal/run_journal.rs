@@ -1,4 +1,6 @@
-//! The journal of one run, as its driver sees it: [`Journal`].
+//! What a driver asks of a journal for the one run that it drives: [`Journal`], and [`AsyncJournal`].
+//! Both write an entry and say whether the run may go on; a [`RowJournal`](crate::RowJournal) does it
+//! over a store.
 
 use async_trait::async_trait;
 

@@ -1,7 +1,7 @@
 //! The model `spark_img_effects`: its templates, its sizes, and the request that it takes.
 //!
-//! [`EffectRequest`](request::EffectRequest) is one picture to make. This is the only room that knows
-//! the model; another model of the same gateway is a second room like this one.
+//! [`EffectRequest`](request::EffectRequest) is one picture to make. This is the only module that knows
+//! the model; support for another model of the same gateway is a second module beside it.
 
 pub(crate) mod reference;
 pub(crate) mod request;

@@ -1,4 +1,5 @@
-//! What durations are learnt by: [`Label`].
+//! Which tasks are expected to take equally long: those of one [`Label`], for this model a template's
+//! id. The durations of finished tasks are collected by gateway and label, to poll at the right times.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! One history that learns by itself: [`Model`].
+//! A history of durations with the curve that is learnt from it: [`Model`]. It predicts how long a task
+//! will take, for a program that polls by itself; the pacer of a client has one for each label.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What a journal answers to an entry: [`Admission`].
+//! The journal's answer to a record of a run: [`Admission`]. It says whether the record is written, and
+//! for a submission whether the budget reaches: yes, not yet, or no.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,5 @@
-//! What must be durable before a run goes on.
+//! A record for the journal: [`Entry`]. A run stops at each one (it is about to submit, it has a task's
+//! id, or a submission made no task) until the journal has written it to disk.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! How a run ends.
+//! How a run ends, with all that is known of it: [`Outcome`]. A journal keeps a part of it.
 
 use std::fmt;
 use std::time::Duration;

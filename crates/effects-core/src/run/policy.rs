@@ -1,4 +1,5 @@
-//! What a run may do, as plain data.
+//! The settings of a run: how often it polls, how long it waits, and whether a submission of unknown
+//! outcome is repeated ([`Repeat`]). The clients fill them in: [`Policy`].
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What a run submits: [`Submission`].
+//! The body of a create request and the label of its task: [`Submission`]. It is all that a run knows of
+//! what it pays for, so that runs of any model of the gateway are alike.
 
 use bytes::Bytes;
 

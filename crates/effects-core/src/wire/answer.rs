@@ -1,4 +1,5 @@
-//! What an answer means: the two total tables, one for submissions and one for looks.
+//! What an answer means: two tables with a line for every possible answer, one for submissions and one
+//! for looks (polls).
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

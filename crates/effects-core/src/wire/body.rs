@@ -1,4 +1,5 @@
-//! The wire, read tolerantly: every variant of WIRE.md section 9.1 decodes.
+//! The JSON body of an answer, read tolerantly: [`Body`]. Every variant that was seen of the gateway and
+//! its clients decodes.
 //!
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is

@@ -1,4 +1,5 @@
-//! A picture of a task: a link, made whole.
+//! One picture of a task: its URL, made absolute against the gateway's address where the service gave
+//! only a path.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! JSON kept as the service wrote it.
+//! A piece of the service's JSON kept as text, with its digits and their order, for fields that this
+//! crate does not read: [`RawJson`].
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
-//! Almost JSON, made JSON: so that the id of a paid task is not lost to a fault of form.
+//! Makes JSON of an answer that is almost JSON, so that the id of a paid task is not lost to a fault of
+//! form.
 //!
-//! [`repair`] is for answers that `wire.rs` cannot read. It keeps every member that is whole and
-//! gives up the rest: a number that is none becomes `null`, what was cut ends where it was cut.
+//! [`repair`] is for answers that [`Body`](super::body::Body) cannot read. It keeps every complete member
+//! and drops the rest: `NaN` becomes `null`, and a text that was cut ends where it was cut.
 
 /// The object that a body begins with, as JSON; `None` where it begins with something else.
 ///

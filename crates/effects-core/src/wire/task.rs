@@ -1,4 +1,5 @@
-//! The service's object: what one look at a task shows, read tolerantly.
+//! The task as the service describes it in one answer: [`Task`], with its status, pictures, bill and error,
+//! read tolerantly.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! What went wrong with one exchange.
+//! Why one request made no task or showed none: it was not sent, its answer was lost, or the answer says
+//! so. Events, outcomes and errors show a [`Trouble`].
 
 use std::fmt;
 use std::time::Duration;

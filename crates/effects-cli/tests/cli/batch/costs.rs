@@ -239,19 +239,15 @@ fn a_price_that_rose_between_two_runs_costs_no_more_than_what_was_in_flight() {
     assert!(paid > usd("2.90"), "{paid}: {ran:?}");
 }
 
-/// The journal has seen what such a picture costs: a lower word of the user's does not count.
+/// The journal has seen what such a picture costs: a lower word of the user's has to show first.
 #[test]
-fn a_price_below_what_was_paid_before_is_not_believed() {
-    let site = Site::new();
-    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
-    site.write(
-        "more.csv",
-        "template,image\n".to_owned()
-            + &(10..30)
-                .map(|row| format!("glass_ball,https://example.com/{row}.jpg\n"))
-                .collect::<String>(),
-    );
+fn with_a_price_below_what_was_paid_before_one_row_goes_first() {
+    let row = |row| format!("glass_ball,https://example.com/{row}.jpg\n");
+    let more = (10..30).map(row).collect::<String>();
     for price in ["0", "0.001"] {
+        let site = Site::new();
+        site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+        site.write("more.csv", format!("template,image\n{more}"));
         let line = ["--json", "--budget", "0.07", "--price", price];
         let (_, batch) = told(&site.batch("more.csv", &line).exits(6));
         assert_eq!((site.accepted_once(), batch["cost"].as_str()), (3, Some("0.06")), "{batch}");
