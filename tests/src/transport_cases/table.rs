@@ -35,9 +35,11 @@ fn without_a_connection() -> Vec<TransportCase> {
             // A label longer than 63 bytes: known to be none without asking anybody.
             Network::at(format!("https://{}.test", "x".repeat(64)))
         }),
-        case("the connection is refused", NotSent, || Network::at(format!("http://{}", unused()))),
+        case("the connection is refused", NotSent, || {
+            Network::at(format!("http://{}", unused_address()))
+        }),
         case("the connection for TLS is refused", NotSent, || {
-            Network::at(format!("https://{}", unused()))
+            Network::at(format!("https://{}", unused_address()))
         }),
     ]
 }
@@ -72,10 +74,10 @@ fn behind_a_proxy() -> Vec<TransportCase> {
         ("the proxy opens a tunnel and drops it", || {
             Behaviour::Raw("HTTP/1.1 200 OK\r\n\r\n".into())
         }),
-        ("the proxy opens a tunnel to nobody", || Behaviour::Tunnel(unused())),
+        ("the proxy opens a tunnel to nobody", || Behaviour::Tunnel(unused_address())),
     ];
     let mut cases = vec![case("the proxy refuses connections", NotSent, || {
-        let proxy = Proxy::Url(format!("http://{}", unused()));
+        let proxy = Proxy::Url(format!("http://{}", unused_address()));
         Network { proxy, ..Network::at("https://gateway.example.com".to_owned()) }
     })];
     for (name, behaviour) in refusals {
@@ -431,10 +433,6 @@ fn server(behaviour: Behaviour) -> ScriptedServer {
     let server = ScriptedServer::start().expect("loopback has a port to give");
     server.otherwise(behaviour);
     server
-}
-
-fn unused() -> SocketAddr {
-    unused_address().expect("loopback has a port to give")
 }
 
 /// Of an exchange. What hangs hangs as long; everything else is over long before.

@@ -130,7 +130,7 @@ fn a_wait_that_ends_exits_5_with_the_line_that_resumes() {
 #[test]
 fn an_unreachable_service_exits_7() {
     let world = World::new();
-    let nowhere = format!("http://{}", unused_address().unwrap());
+    let nowhere = format!("http://{}", unused_address());
     let arguments = [&RUN[..], &["--base-url", &nowhere, "--wait-timeout", "1"]].concat();
     let ran = ends(&world, &arguments, ErrorKind::Transport);
     assert!(ran.stderr.contains("submitting again"), "{ran:?}");

@@ -142,14 +142,16 @@ impl Drop for ScriptedServer {
     }
 }
 
-/// An address on this machine where nobody listens: connections to it are refused.
+/// An address on this machine where no program listens: connections to it are refused.
 ///
-/// # Errors
-///
-/// Whatever keeps this machine from listening on its loopback address.
-pub fn unused_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Its port is the system's to give to none: one that was free a moment ago may be the next test's
+/// server, which would get the requests that this test means to fail.
+pub fn unused_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, TCPMUX))
 }
+
+/// Below the ports that the system gives out, and served by no program of today.
+const TCPMUX: u16 = 1;
 
 /// What the connections share.
 #[derive(Debug, Default)]
