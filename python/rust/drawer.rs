@@ -25,10 +25,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::journal;
-use crate::many::{Open, RowEnd, Shared, attend, made, no_task};
+use crate::many::{JobEnd, Open, Shared, attend, made, no_task};
 use crate::note::Note;
 use crate::operation::given_up;
-use crate::stake::Counted;
+use crate::stake::JobAttempts;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
 
@@ -62,7 +62,7 @@ pub struct Drawer {
     pub counts: bool,
     pub rows: Py<PyIterator>,
     pub fetch: bool,
-    pub tell: UnboundedSender<RowEnd>,
+    pub tell: UnboundedSender<JobEnd>,
     /// Uploads under way at once.
     pub uploads: Arc<Semaphore>,
     pub occurrences: Occurrences,
@@ -255,9 +255,9 @@ impl Drawer {
 type Prepared = (Ready, Option<(OpenRow, Row)>, Option<Template>);
 
 /// Tells a row's end that has no job.
-fn end(tell: &UnboundedSender<RowEnd>, given: Given, result: Result<Box<Made>, Error>) {
+fn end(tell: &UnboundedSender<JobEnd>, given: Given, result: Result<Box<Made>, Error>) {
     // Whoever takes the ends is told, or is gone.
-    let _ = tell.send(RowEnd::Ended(given.row, given.job, result));
+    let _ = tell.send(JobEnd::Ended(given.row, given.job, result));
 }
 
 fn submit(
@@ -282,7 +282,7 @@ pub struct Jobs {
     runtime: Handle,
     memory: Option<Ledger>,
     counts: bool,
-    tell: UnboundedSender<RowEnd>,
+    tell: UnboundedSender<JobEnd>,
     rows: Receiver<PyResult<Drawn>>,
     begun: usize,
 }
@@ -296,7 +296,7 @@ impl Iterator for Jobs {
                 Ok(drawn) => drawn,
                 Err(broken) => {
                     // Whoever takes the ends is told, or is gone.
-                    let _ = self.tell.send(RowEnd::Broken(broken));
+                    let _ = self.tell.send(JobEnd::Broken(broken));
                     return None;
                 }
             };
@@ -351,7 +351,7 @@ impl Jobs {
             Work::Watch { task, .. } => Note::about(base, task.clone(), Arc::default()),
         };
         let is_submitted = matches!(job.work, Work::Submit(_));
-        let counted = (is_submitted && self.counts).then(Arc::<Counted>::default);
+        let counted = (is_submitted && self.counts).then(Arc::<JobAttempts>::default);
         let journal = match &counted {
             Some(counted) => Some(counted.journal(job.journal)),
             None => job.journal,

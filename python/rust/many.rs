@@ -31,7 +31,7 @@ use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER, cost};
-use crate::stake::{Counted, Lent};
+use crate::stake::{JobAttempts, Lent};
 use crate::value::{Made, Value, task_id};
 use crate::{failure, warnings};
 
@@ -71,7 +71,7 @@ pub struct Given {
 
 /// How a row ended.
 #[derive(Debug)]
-pub enum RowEnd {
+pub enum JobEnd {
     /// Its number, what Python gave for it, and its effect or what went wrong.
     Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
     /// The iterator raised: no more rows come.
@@ -90,9 +90,9 @@ pub struct Many {
 }
 
 struct Ends {
-    arrivals: UnboundedReceiver<RowEnd>,
+    arrivals: UnboundedReceiver<JobEnd>,
     /// Ends that came before their turn, where the order matters.
-    early: BTreeMap<usize, RowEnd>,
+    early: BTreeMap<usize, JobEnd>,
     next: usize,
     ordered: bool,
 }
@@ -125,7 +125,7 @@ pub struct Open {
     /// Whether this call submits it, so that its cost counts here.
     pub is_submitted: bool,
     /// Its attempts, where it is submitted within the client's budget.
-    pub counted: Option<Arc<Counted>>,
+    pub counted: Option<Arc<JobAttempts>>,
     pub template: Option<Template>,
     pub begun: Instant,
 }
@@ -185,11 +185,11 @@ impl Many {
         let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
         Ok(Operation::new(None, async move {
             let end = ends.lock().await.next().await;
-            if matches!(end, Some(RowEnd::Ended(..))) {
+            if matches!(end, Some(JobEnd::Ended(..))) {
                 shared.permits.add_permits(1);
             }
             match end {
-                Some(RowEnd::Wrong(error)) => Err(error),
+                Some(JobEnd::Wrong(error)) => Err(error),
                 end => Ok(Value::Row(end.map(Box::new))),
             }
         }))
@@ -254,7 +254,7 @@ impl Drop for Many {
 }
 
 impl Ends {
-    async fn next(&mut self) -> Option<RowEnd> {
+    async fn next(&mut self) -> Option<JobEnd> {
         if !self.ordered {
             return self.arrivals.recv().await;
         }
@@ -264,12 +264,12 @@ impl Ends {
                 return Some(end);
             }
             match self.arrivals.recv().await {
-                Some(RowEnd::Ended(row, job, result)) => {
-                    self.early.insert(row, RowEnd::Ended(row, job, result));
+                Some(JobEnd::Ended(row, job, result)) => {
+                    self.early.insert(row, JobEnd::Ended(row, job, result));
                 }
                 // What came before its turn is still told.
-                Some(RowEnd::Broken(error)) => {
-                    self.early.insert(usize::MAX, RowEnd::Broken(error));
+                Some(JobEnd::Broken(error)) => {
+                    self.early.insert(usize::MAX, JobEnd::Broken(error));
                 }
                 Some(other) => return Some(other),
                 None => {
@@ -357,7 +357,7 @@ async fn finish_all(
     shared: Arc<Shared>,
     plan: Plan,
     mut drawer: Drawer,
-    tell: UnboundedSender<RowEnd>,
+    tell: UnboundedSender<JobEnd>,
 ) {
     let Plan { client, base, widths, funds, mut given, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
@@ -385,7 +385,7 @@ async fn finish_all(
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
     let (ledger, memory, mut lent) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return drop(tell.send(RowEnd::Wrong(error))),
+        Either::Left((Err(error), _)) => return drop(tell.send(JobEnd::Wrong(error))),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
@@ -423,7 +423,7 @@ async fn finish_all(
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
             let made = made(&client, result, fetch, open.template, open.begun).await;
             // A reader who has left takes it no more; its id is logged.
-            let _ = tell.send(RowEnd::Ended(open.row, open.job, made));
+            let _ = tell.send(JobEnd::Ended(open.row, open.job, made));
         });
         while finishing.len() >= MOST_DOWNLOADS {
             finishing.join_next().await;
@@ -437,14 +437,14 @@ async fn finish_all(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
             )),
             Ok(_) => {}
-            Err(error) => drop(tell.send(RowEnd::Wrong(error))),
+            Err(error) => drop(tell.send(JobEnd::Wrong(error))),
         }
     }
     if let Some(ledger) = ledger {
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
         if let Ok(Err(error)) = flushed {
-            let _ = tell.send(RowEnd::Wrong(error));
+            let _ = tell.send(JobEnd::Wrong(error));
         }
     }
 }

@@ -46,9 +46,9 @@ impl Attempts {
 }
 
 /// What one submission holds of a client's budget: one picture's price for each attempt that may have
-/// made a task. It follows what the journal is told, so that it is settled rightly also where nobody
-/// waits any more: given up before anything left, it is given back; after that each attempt is held
-/// until its task is known, which holds it from then on.
+/// made a task. It follows the entries of the run's journal, so that it is settled also after the
+/// caller has left. Dropped before an attempt leaves, it refunds; after that each attempt counts as
+/// possibly spent until its task is known, and then the task owns the reservation.
 #[derive(Debug)]
 pub struct Reserved {
     purse: Arc<Purse>,
@@ -74,7 +74,7 @@ impl Reserved {
         self: &Arc<Self>,
         inner: Option<Arc<dyn AsyncJournal>>,
     ) -> Arc<dyn AsyncJournal> {
-        Arc::new(Tap { reserved: Arc::clone(self), inner })
+        Arc::new(ReservingJournal { reserved: Arc::clone(self), inner })
     }
 
     /// Tells how the run ended.
@@ -139,7 +139,7 @@ impl Reserved {
     }
 }
 
-/// Nobody is left who could tell.
+/// The run is gone, so that no end of it will come.
 impl Drop for Reserved {
     fn drop(&mut self) {
         self.end(false);
@@ -161,14 +161,14 @@ fn is_unknown(result: &Result<Effect, Error>) -> bool {
     matches!(result, Err(error) if error.kind() == ErrorKind::OutcomeUnknown)
 }
 
-/// A journal that a reservation listens to.
-struct Tap {
+/// The journal of a run that reserves for each intent, and passes each entry on.
+struct ReservingJournal {
     reserved: Arc<Reserved>,
     inner: Option<Arc<dyn AsyncJournal>>,
 }
 
 #[async_trait]
-impl AsyncJournal for Tap {
+impl AsyncJournal for ReservingJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         match &entry.fact {
             Fact::Intent { request_id, .. } => {
@@ -199,15 +199,15 @@ impl AsyncJournal for Tap {
 
 /// The attempts of one of many jobs, which a [`Lent`] keeps a reservation for once the job has ended.
 #[derive(Debug, Default)]
-pub struct Counted(Mutex<Attempts>);
+pub struct JobAttempts(Mutex<Attempts>);
 
-impl Counted {
+impl JobAttempts {
     /// The journal of the job's run: what is written to it passes through here.
     pub fn journal(
         self: &Arc<Self>,
         inner: Option<Arc<dyn AsyncJournal>>,
     ) -> Arc<dyn AsyncJournal> {
-        Arc::new(CountedJournal { counted: Arc::clone(self), inner })
+        Arc::new(AttemptsJournal { counted: Arc::clone(self), inner })
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -215,14 +215,14 @@ impl Counted {
     }
 }
 
-/// A journal whose attempts are counted.
-struct CountedJournal {
-    counted: Arc<Counted>,
+/// The journal of a run that notes the attempts, and passes each entry on.
+struct AttemptsJournal {
+    counted: Arc<JobAttempts>,
     inner: Option<Arc<dyn AsyncJournal>>,
 }
 
 #[async_trait]
-impl AsyncJournal for CountedJournal {
+impl AsyncJournal for AttemptsJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let written = match &self.inner {
             Some(inner) => inner.write(entry).await,
@@ -267,7 +267,7 @@ impl Lent {
 
     /// A job ended; `counted`, if it was one to pay for. Its attempts of unknown outcome and its other
     /// tasks keep what they hold.
-    pub fn settle(&mut self, counted: Option<&Counted>, result: &Result<Effect, Error>) {
+    pub fn settle(&mut self, counted: Option<&JobAttempts>, result: &Result<Effect, Error>) {
         let task = task_of(result);
         let Some(counted) = counted else {
             if let Some(task) = task {

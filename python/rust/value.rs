@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 
 use crate::failure;
 use crate::handle::Handle;
-use crate::many::RowEnd;
+use crate::many::JobEnd;
 use crate::warnings;
 
 /// What an operation comes to.
@@ -34,7 +34,7 @@ pub enum Value {
     /// A URL.
     Text(String),
     /// How a row of many ended, or the end of them.
-    Row(Option<Box<RowEnd>>),
+    Row(Option<Box<JobEnd>>),
 }
 
 /// An effect and what is known of how it was made.
@@ -118,13 +118,13 @@ impl Value {
 }
 
 /// The row's number, its job, its effect, what went wrong: one of the latter two is `None`.
-fn row(py: Python<'_>, end: Option<Box<RowEnd>>) -> PyResult<Bound<'_, PyAny>> {
+fn row(py: Python<'_>, end: Option<Box<JobEnd>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
-        Some(RowEnd::Broken(error)) => return Err(error),
-        Some(RowEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
-        Some(RowEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
-        Some(RowEnd::Ended(number, job, Err(error))) => {
+        Some(JobEnd::Broken(error)) => return Err(error),
+        Some(JobEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
+        Some(JobEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
+        Some(JobEnd::Ended(number, job, Err(error))) => {
             (number, job, None, Some(failure::told(py, &error)?))
         }
     };

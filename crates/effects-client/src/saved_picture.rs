@@ -1,5 +1,6 @@
-//! Whether the file of a picture is still the one that was saved: [`PictureState`]. The command line
-//! and [`Ledger`](crate::Ledger) ask it before they fetch a picture again.
+//! Whether the file of a picture is still the one that was saved: [`PictureState`]. The command line,
+//! and the journal as a client opens it ([`Ledger`](crate::Ledger)), ask it before they fetch a picture
+//! again.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! A whole copy of the database in another file, made while others write.
+//! A whole copy of the journal's database in another file, made while other processes write it.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ pub(crate) fn write(database: &Connection, target: &Path) -> Result<(), io::Erro
     if fs::symlink_metadata(target).is_ok() {
         return Err(exists());
     }
-    // A name of its own until it is whole; it goes away whatever happens.
+    // A name of its own until it is whole; dropped, it is removed.
     let part = Model::beside(target)?;
     let path = part.0.to_str().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "SQLite takes no path that is not UTF-8")

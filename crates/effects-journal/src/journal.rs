@@ -318,7 +318,7 @@ impl JournalBuilder {
         let owner = Owner::new(self.process).map_err(|error| unwritable(&error))?;
         let database = file::open(&path)?;
         let counters = Arc::<Counters>::default();
-        // Whatever the process's folder will be later.
+        // The process may change its working folder later.
         let whole = match file::in_file(&path) {
             Some(path) => Some(std::path::absolute(path).map_err(|error| unwritable(&error))?),
             None => None,

@@ -169,7 +169,7 @@ impl EarlierLine {
     }
 }
 
-/// A line of the file, whatever it is, without its end.
+/// A line of the file, of a row or not, without its line break.
 pub(crate) struct Text {
     /// Counted from 1.
     pub(crate) number: usize,

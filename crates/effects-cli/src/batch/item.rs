@@ -79,7 +79,7 @@ impl Item {
     /// Whether a picture that was saved at `path` is where the row wants the one that goes to `place`.
     pub(crate) fn is_in_place(&self, path: &Path, place: &Path, task: &TaskId) -> bool {
         match &self.source {
-            // A name that was made for it once stays, whatever name would be made today.
+            // The name that an earlier run made stays, also where another would be made today.
             Source::Manifest(wanted, _) if !wanted.is_named => path.parent() == place.parent(),
             _ => naming::is_at_or_beside(path, place, task),
         }

@@ -130,7 +130,7 @@ impl Batch<'_> {
     }
 
     /// The rows of this batch that are among these. Their photos are read: a row is known by their
-    /// content, whatever their names are by now.
+    /// content, also after they were renamed.
     fn rows_among(
         &self,
         mut unknown: Unknown,

@@ -1,5 +1,6 @@
-//! Where the picture of a row goes and where it is already, by what the journal recorded: the rows of
-//! two manifests share a folder, and no file of one is taken for a picture of the other.
+//! Which file a row's picture is saved to, and whether it is there already, by what the journal
+//! recorded: [`choose`] and [`saved`]. Two input manifests may use one folder, and no file of one is
+//! taken for a picture of the other.
 
 use std::path::{Path, PathBuf};
 

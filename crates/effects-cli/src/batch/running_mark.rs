@@ -24,9 +24,9 @@ pub(super) struct RunningMark {
     _locked: File,
 }
 
-/// What is in the file.
+/// What is in the file: the journal that a batch at this gateway writes.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
-struct Mark {
+struct JournalInUse {
     origin: String,
     journal: String,
     journal_id: Option<String>,
@@ -42,7 +42,7 @@ impl RunningMark {
         batch: &Batch<'_>,
         store: Option<&dyn JournalStore>,
     ) -> Result<Option<Self>, Failure> {
-        let Some(own) = Mark::of(batch, store)? else { return Ok(None) };
+        let Some(own) = JournalInUse::of(batch, store)? else { return Ok(None) };
         let out = &batch.common.out;
         let put = || -> io::Result<Self> {
             let name = random_name()?;
@@ -68,7 +68,7 @@ impl Drop for RunningMark {
     }
 }
 
-impl Mark {
+impl JournalInUse {
     fn of(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<Option<Self>, Failure> {
         let Some(path) = batch.journal else { return Ok(None) };
         let id = store.map_or(Ok(None), JournalStore::id);
@@ -86,15 +86,15 @@ impl Mark {
 ///
 /// When one does or was: what it has paid for would be paid for again.
 pub(super) fn check(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<(), Failure> {
-    match Mark::of(batch, store)? {
+    match JournalInUse::of(batch, store)? {
         Some(own) => refuse(batch, &own, None),
         None => Ok(()),
     }
 }
 
-/// The same; marks that a kill left are taken away where `except`, the mark of this batch, says as
-/// much as they do.
-fn refuse(batch: &Batch<'_>, own: &Mark, except: Option<&Path>) -> Result<(), Failure> {
+/// Refuses where a mark names another journal. With the mark of this batch, `own_mark`, in place, those
+/// that a kill left are removed: it says as much as they do.
+fn refuse(batch: &Batch<'_>, own: &JournalInUse, own_mark: Option<&Path>) -> Result<(), Failure> {
     let out = &batch.common.out;
     let fail = |error: &io::Error| unusable(out, error);
     let entries = match fs::read_dir(out) {
@@ -105,12 +105,12 @@ fn refuse(batch: &Batch<'_>, own: &Mark, except: Option<&Path>) -> Result<(), Fa
         let path = entry.map_err(|error| fail(&error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
-        if !is_mark || except == Some(&path) {
+        if !is_mark || own_mark == Some(&path) {
             continue;
         }
         // A batch that ends meanwhile takes its mark away.
         let Ok(text) = fs::read(&path) else { continue };
-        let Ok(mark) = serde_json::from_slice::<Mark>(&text) else { continue };
+        let Ok(mark) = serde_json::from_slice::<JournalInUse>(&text) else { continue };
         let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
         let is_ours = match (&mark.journal_id, &own.journal_id) {
             (Some(theirs), Some(ours)) => theirs == ours,
@@ -122,14 +122,14 @@ fn refuse(batch: &Batch<'_>, own: &Mark, except: Option<&Path>) -> Result<(), Fa
         if !is_ours && !batch.options.pay_again {
             return Err(refusal(&mark, own, out, is_left));
         }
-        if is_left && except.is_some() {
+        if is_left && own_mark.is_some() {
             let _ = fs::remove_file(&path);
         }
     }
     Ok(())
 }
 
-fn refusal(mark: &Mark, own: &Mark, out: &Path, is_left: bool) -> Failure {
+fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -> Failure {
     let (folder, theirs, ours) = (out.display(), &mark.journal, &own.journal);
     let what = if is_left { "was broken off" } else { "is running" };
     let way_out = match (mark.journal == own.journal, is_left) {

@@ -1,5 +1,5 @@
-//! `effects journal`: a whole copy of the journal, and a journal made again of a folder's
-//! `manifest.jsonl`.
+//! `effects journal backup`, a whole copy of the journal, and `effects journal rebuild`, a journal made
+//! from a folder's `manifest.jsonl`.
 
 use std::path::{Path, PathBuf};
 
