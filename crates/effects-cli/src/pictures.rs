@@ -159,9 +159,13 @@ pub(crate) fn save(
 }
 
 fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let _nobody_leaves = desk.landing();
+    let nobody_leaves = desk.landing();
     let mut landing = Landing::begin(path)?;
     landing.write(bytes)?;
+    if landing.is_through() {
+        // A pipe without a reader would keep everybody here, and no file would be left half made.
+        drop(nobody_leaves);
+    }
     landing.finish().map(drop)
 }
 

@@ -58,6 +58,13 @@ impl Landing {
         Ok(Self { output, target: target.to_owned() })
     }
 
+    /// Whether the bytes go through to what is no regular file, which may make
+    /// [`finish`](Self::finish) wait: a pipe for its reader.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        matches!(self.output, Output::Through { .. })
+    }
+
     /// Moves the file to its place, once it is on the disk.
     ///
     /// # Errors

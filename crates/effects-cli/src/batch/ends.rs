@@ -84,8 +84,12 @@ fn end(course: &Course, in_hand: InHand, result: Result<Effect, Error>) {
     if ends_all(&error) {
         course.halt();
     }
-    let number = in_hand.number(course);
-    course.report(report.numbered(number).by(in_hand.how).after(in_hand.item.earlier));
+    let mut report = report.numbered(in_hand.number(course)).after(in_hand.item.earlier);
+    // What the budget refused never left.
+    if error.kind() != ErrorKind::BudgetExceeded {
+        report = report.by(in_hand.how);
+    }
+    course.report(report);
 }
 
 /// Whether a failed row may have a new paid task. Where there is a journal, it has the last word
@@ -196,6 +200,9 @@ fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error
         if has_them || !may_replace {
             return Ok(has_them);
         }
+    }
+    if placement::is_special(place) {
+        return Ok(false);
     }
     let is_new = fs::metadata(place).is_err();
     let mut landing = Landing::begin(place)?;

@@ -72,6 +72,12 @@ pub(super) fn choose(course: &Course, item: &mut Item) -> Result<(), JournalErro
     Ok(())
 }
 
+/// Whether something stands there that is neither a file nor a folder: a device or a pipe, say, which
+/// keeps no picture and may never be opened.
+pub(super) fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
 /// The pictures of a completed row, each if it is where the row wants it: kept, unless a changed one
 /// is to be replaced.
 pub(super) fn saved(

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::live::span;
 use super::report::Report;
-use super::running_mark;
+use super::running_mark::JournalInUse;
 use super::survey::{Question, Standings, survey};
 use super::work::Batch;
 use crate::commands::{CommandResult, Done};
@@ -51,7 +51,9 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         each: Option<Duration>,
     ) -> CommandResult {
-        running_mark::check(self, store)?;
+        if let Some(in_use) = JournalInUse::of(self, store)? {
+            in_use.check(self)?;
+        }
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;

@@ -218,6 +218,13 @@ fn no_place(course: &Course, target: &Path) -> Option<Problem> {
     if target.is_dir() {
         return None;
     }
+    if placement::is_special(target) {
+        return Some(Problem::option(format!(
+            "{} is no regular file, so it keeps no picture: move it, or give the row an `out` of its \
+             own; nothing was sent",
+            target.display()
+        )));
+    }
     match make_folder(target) {
         // That it is no row's photo was found when the manifest was read.
         Ok(()) => pictures::unwritable(target, &InputFile::of(None)),

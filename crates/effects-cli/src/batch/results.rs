@@ -12,7 +12,7 @@ use effects_core::{
     Error, ErrorKind, Identity, JournalError, JournalStore, Origin, RowName, Size, TaskId, Time,
 };
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::names::RESULTS;
@@ -49,7 +49,7 @@ struct Noted {
 
 /// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
 /// the manifest that an earlier run left, where its identity is not there.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub(crate) struct Asked(u64, u32);
 
 /// What every line of the manifest has beside the row's object.

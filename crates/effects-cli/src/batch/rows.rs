@@ -12,6 +12,7 @@ use effects_core::{
 
 use super::manifest::{Cells, Line};
 use super::names::{self, Claim, Claims, RESULTS, SHEET};
+use super::placement;
 use crate::image::is_url;
 use crate::naming;
 use crate::problem::{self, Problem};
@@ -323,6 +324,12 @@ fn peek(path: &Path) -> Result<(), Error> {
         let message = format!("photo {} {why}", path.display());
         Err(Error::new(ErrorKind::UnusablePhoto, message))
     };
+    if placement::is_special(path) {
+        return fail(
+            "is no regular file, and a batch reads a photo more than once: save it as a file"
+                .to_owned(),
+        );
+    }
     let mut start = Vec::new();
     let found = File::open(path).and_then(|file| {
         let found = file.metadata()?;

@@ -1,8 +1,12 @@
-//! A file in a batch's folder that says which journal the batch there writes: [`RunningMark`].
+//! A file in a batch's folder that says which rows the batch there does, and with which journal:
+//! [`RunningMark`].
 //!
 //! The folder's `manifest.jsonl` is written at a batch's end. Until then, and after a kill, only this
 //! mark tells a batch with another journal that rows may be paid for that its journal does not know.
+//! The rows are named before their photos are read, by what their lines ask for: a photo that was
+//! renamed since is not recognised here.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +16,8 @@ use effects_core::{Error, ErrorKind, JournalStore};
 use serde::{Deserialize, Serialize};
 
 use super::names::RESULTS;
+use super::results::Asked;
+use super::rows::Checker;
 use super::work::Batch;
 use crate::failure::Failure;
 use crate::journal;
@@ -24,40 +30,37 @@ pub(super) struct RunningMark {
     _locked: File,
 }
 
-/// What is in the file: the journal that a batch at this gateway writes.
-#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
-struct JournalInUse {
+/// What is in the file: the journal that a batch at this gateway writes, and its rows.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct JournalInUse {
     origin: String,
     journal: String,
     journal_id: Option<String>,
+    rows: HashSet<Asked>,
 }
 
 impl RunningMark {
-    /// Marks the folder, which must be there; `None` where nothing is journaled.
+    /// Marks the folder, which must be there.
     ///
     /// # Errors
     ///
-    /// Those of [`check`], and when the folder cannot be read or written.
-    pub(super) fn begin(
-        batch: &Batch<'_>,
-        store: Option<&dyn JournalStore>,
-    ) -> Result<Option<Self>, Failure> {
-        let Some(own) = JournalInUse::of(batch, store)? else { return Ok(None) };
+    /// Those of [`JournalInUse::check`], and when the folder cannot be read or written.
+    pub(super) fn begin(batch: &Batch<'_>, own: &JournalInUse) -> Result<Self, Failure> {
         let out = &batch.common.out;
         let put = || -> io::Result<Self> {
             let name = random_name()?;
             let part = out.join(format!(".{RESULTS}.{name}.part"));
             let path = out.join(format!(".{RESULTS}.{name}{ENDING}"));
             let mut file = File::create_new(&part)?;
-            file.write_all(serde_json::to_string(&own)?.as_bytes())?;
+            file.write_all(serde_json::to_string(own)?.as_bytes())?;
             // Where a file system has no locks, no mark is taken for a left one.
             let _ = file.lock();
             fs::rename(&part, &path)?;
             Ok(Self { path, _locked: file })
         };
         let mark = put().map_err(|error| unusable(out, &error))?;
-        refuse(batch, &own, Some(&mark.path))?;
-        Ok(Some(mark))
+        own.refuse_others(batch, Some(&mark.path))?;
+        Ok(mark)
     }
 }
 
@@ -69,68 +72,84 @@ impl Drop for RunningMark {
 }
 
 impl JournalInUse {
-    fn of(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<Option<Self>, Failure> {
+    /// What a batch would write into its mark; `None` where nothing is journaled.
+    ///
+    /// # Errors
+    ///
+    /// When the journal or the manifest cannot be read.
+    pub(super) fn of(
+        batch: &Batch<'_>,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<Self>, Failure> {
         let Some(path) = batch.journal else { return Ok(None) };
         let id = store.map_or(Ok(None), JournalStore::id);
+        let mut checker = Checker::new(batch.common);
+        let mut rows = HashSet::new();
+        for line in batch.manifest.lines(batch.common.template.is_some())? {
+            // What is wrong with a row is told elsewhere.
+            rows.extend(checker.check(line?).ok().map(|wanted| Asked::of(&wanted.told)));
+        }
         Ok(Some(Self {
             origin: batch.common.origin.to_string(),
             journal: path.to_string_lossy().into_owned(),
             journal_id: id.map_err(|error| journal::failure(&error))?,
+            rows,
         }))
     }
-}
 
-/// Whether a batch with another journal runs in the folder, or was killed there.
-///
-/// # Errors
-///
-/// When one does or was: what it has paid for would be paid for again.
-pub(super) fn check(batch: &Batch<'_>, store: Option<&dyn JournalStore>) -> Result<(), Failure> {
-    match JournalInUse::of(batch, store)? {
-        Some(own) => refuse(batch, &own, None),
-        None => Ok(()),
+    /// Whether a batch with another journal does some of these rows in the folder, or was killed there.
+    ///
+    /// # Errors
+    ///
+    /// When one does or was: what it has paid for would be paid for again.
+    pub(super) fn check(&self, batch: &Batch<'_>) -> Result<(), Failure> {
+        self.refuse_others(batch, None)
     }
-}
 
-/// Refuses where a mark names another journal. With the mark of this batch, `own_mark`, in place, those
-/// that a kill left are removed: it says as much as they do.
-fn refuse(batch: &Batch<'_>, own: &JournalInUse, own_mark: Option<&Path>) -> Result<(), Failure> {
-    let out = &batch.common.out;
-    let fail = |error: &io::Error| unusable(out, error);
-    let entries = match fs::read_dir(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(|error| fail(&error))?,
-    };
-    for entry in entries {
-        let path = entry.map_err(|error| fail(&error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
-        if !is_mark || own_mark == Some(&path) {
-            continue;
-        }
-        // A batch that ends meanwhile takes its mark away.
-        let Ok(text) = fs::read(&path) else { continue };
-        let Ok(mark) = serde_json::from_slice::<JournalInUse>(&text) else { continue };
-        let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        let is_ours = match (&mark.journal_id, &own.journal_id) {
-            (Some(theirs), Some(ours)) => theirs == ours,
-            _ => mark.journal == own.journal,
+    /// Refuses where a mark names another journal for some of these rows. With the mark of this batch,
+    /// `own_mark`, in place, those that a kill left are removed where it says as much as they do.
+    fn refuse_others(&self, batch: &Batch<'_>, own_mark: Option<&Path>) -> Result<(), Failure> {
+        let out = &batch.common.out;
+        let fail = |error: &io::Error| unusable(out, error);
+        let entries = match fs::read_dir(out) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|error| fail(&error))?,
         };
-        if mark.origin != own.origin {
-            continue;
+        for entry in entries {
+            let path = entry.map_err(|error| fail(&error))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
+            if !is_mark || own_mark == Some(&path) {
+                continue;
+            }
+            // A batch that ends meanwhile takes its mark away.
+            let Ok(text) = fs::read(&path) else { continue };
+            let Ok(mark) = serde_json::from_slice::<Self>(&text) else { continue };
+            if mark.origin != self.origin || mark.rows.is_disjoint(&self.rows) {
+                continue;
+            }
+            let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            if !self.is_of_one_journal_with(&mark) && !batch.options.pay_again {
+                return Err(refusal(&mark, self, out, is_left));
+            }
+            if is_left && own_mark.is_some() && mark.rows.is_subset(&self.rows) {
+                let _ = fs::remove_file(&path);
+            }
         }
-        if !is_ours && !batch.options.pay_again {
-            return Err(refusal(&mark, own, out, is_left));
-        }
-        if is_left && own_mark.is_some() {
-            let _ = fs::remove_file(&path);
+        Ok(())
+    }
+
+    fn is_of_one_journal_with(&self, other: &Self) -> bool {
+        match (&self.journal_id, &other.journal_id) {
+            (Some(own), Some(others)) => own == others,
+            _ => self.journal == other.journal,
         }
     }
-    Ok(())
 }
 
 fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -> Failure {
     let (folder, theirs, ours) = (out.display(), &mark.journal, &own.journal);
+    let count = mark.rows.intersection(&own.rows).count();
     let what = if is_left { "was broken off" } else { "is running" };
     let way_out = match (mark.journal == own.journal, is_left) {
         (true, _) => {
@@ -140,8 +159,9 @@ fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -
         (false, false) => format!("wait for its end, or use --journal {theirs} as well"),
     };
     let message = format!(
-        "a batch with the journal {theirs} {what} in {folder}, and what it has paid for is not in the \
-         journal {ours}: {way_out}; or pay once more with --pay-again; nothing was sent"
+        "a batch with the journal {theirs} {what} in {folder}, which does {count} of these rows too, and \
+         what it has paid for is not in the journal {ours}: {way_out}; or pay once more with \
+         --pay-again; nothing was sent"
     );
     Error::new(ErrorKind::Misconfigured, message).into()
 }

@@ -19,7 +19,7 @@ use super::manifest::Manifest;
 use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
-use super::running_mark::{self, RunningMark};
+use super::running_mark::{JournalInUse, RunningMark};
 use super::survey::{Question, Survey, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
@@ -102,14 +102,18 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
-        running_mark::check(self, store.as_deref())?;
+        let in_use = JournalInUse::of(self, store.as_deref())?;
+        if let Some(in_use) = &in_use {
+            in_use.check(self)?;
+        }
         if let Some(store) = store.as_deref() {
             self.import_from_folder(Some(store), store)?;
         }
         make_folder(&self.common.out)?;
         sweep(&self.common.out);
         // Until the folder's manifest tells of these rows.
-        let _mark = RunningMark::begin(self, store.as_deref())?;
+        let mark = in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use));
+        let _mark = mark.transpose()?;
         let mut tally = Tally::new();
         let mut books = Books::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {

@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: no paid task is lost.
 
+use std::process::Command;
 use std::sync::mpsc;
 
 use effects_testkit::http::{Behaviour, Response};
@@ -121,6 +122,17 @@ fn a_download_under_way_leaves_nothing_behind() {
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
     assert!(world.names().is_empty());
+}
+
+#[test]
+fn a_pipe_that_has_no_reader_keeps_nobody() {
+    let world = World::with_service();
+    assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
+    let run = start(&world, &[&RUN[..], &["-o", "pipe"]].concat());
+    world.server.wait_for_requests(3, PATIENCE);
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
 }
 
 #[test]

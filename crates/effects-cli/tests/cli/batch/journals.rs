@@ -248,6 +248,7 @@ fn an_id_that_the_folders_manifest_knows_is_never_replaced_by_none() {
 
 #[cfg(unix)]
 mod of_a_batch_without_an_end {
+    use std::collections::HashSet;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -261,8 +262,16 @@ mod of_a_batch_without_an_end {
         let site = Site::with(FaultPlan::none().with(slow));
         site.rows("rows.csv", rows);
         let run = Started::new(site.command(&LINE));
-        wait_until(|| site.emulator.counts().accepted == rows as u64);
+        // A task is looked at once its id is in the journal.
+        wait_until(|| looked_at(&site) == rows);
         (site, run)
+    }
+
+    /// How many tasks were looked at.
+    fn looked_at(site: &Site) -> usize {
+        let requests = site.emulator.requests();
+        let looks = requests.iter().filter(|seen| seen.endpoint == Endpoint::Task);
+        looks.map(|seen| &seen.path).collect::<HashSet<_>>().len()
     }
 
     fn wait_until(mut done: impl FnMut() -> bool) {
@@ -312,6 +321,32 @@ mod of_a_batch_without_an_end {
         run.signal("INT");
         run.end().exits(130);
         assert_eq!((site.accepted_once(), marks(&site)), (3, 0));
+    }
+
+    #[test]
+    fn other_rows_have_another_journal_beside_one_that_runs_and_after_a_kill() {
+        let (site, run) = submitting(2);
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        let others = |name: &str, photo: &str| {
+            site.write(
+                name,
+                format!("template,image\nglass_ball,https://example.com/{photo}.jpg\n"),
+            );
+            site.batch(name, &["--journal", "second.db", "--json"]).exits(0);
+        };
+        others("beside.csv", "beside");
+        run.signal("KILL");
+        run.end();
+        others("after.csv", "after");
+        assert_eq!((site.accepted_once(), marks(&site)), (4, 1));
+        // Nor does the first journal's own batch of other rows take the mark of these away.
+        site.write("more.csv", "template,image\nglass_ball,https://example.com/more.jpg\n");
+        site.batch("more.csv", &["--journal", "first.db"]).exits(0);
+        assert_eq!((site.accepted_once(), marks(&site)), (5, 1));
+        site.write("all.csv", "template,image\nglass_ball,https://example.com/1.jpg\n");
+        let ran = site.batch("all.csv", &["--journal", "second.db"]).exits(2);
+        assert!(ran.stderr.contains("1 of these rows"), "{ran:?}");
+        assert_eq!(site.accepted_once(), 5);
     }
 
     #[test]

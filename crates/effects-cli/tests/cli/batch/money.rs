@@ -98,6 +98,7 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
     assert_eq!(batch["spent"], "0.30");
     let refused: Vec<&Value> = rows.iter().filter(|row| row["status"] == "refused").collect();
     assert!(refused.iter().all(|row| row["error"]["kind"] == "budget_exceeded"));
+    assert!(refused.iter().all(|row| row["how"].is_null()));
     assert!(refused.iter().all(|row| row["image"].is_string() && row["line"].is_number()));
 
     // The same line again has nothing left to spend.

@@ -366,6 +366,42 @@ fn each_file_beside_stays_and_a_paid_picture_is_saved_all_the_same() {
     assert_eq!(site.accepted_once(), 1);
 }
 
+/// A pipe may never have a reader, and keeps nothing.
+#[cfg(unix)]
+#[test]
+fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
+    let site = Site::new();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(site.path(name)).status();
+        assert!(made.unwrap().success());
+    };
+    let orders = order(&site, "first", &["cat.png", "dog.png"]);
+    fs::create_dir(site.path("out")).unwrap();
+    pipe("out/cat.png");
+    for more in [&[][..], &["--overwrite"]] {
+        let line = [&["--json"][..], more].concat();
+        let (rows, _) = told(&site.batch(&orders, &line).exits(2));
+        let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
+        let why = refused["error"]["message"].as_str().unwrap();
+        assert!(why.contains("cat.png is no regular file") && why.contains("nothing was sent"));
+        assert!(refused["how"].is_null(), "{refused}");
+        assert_eq!((count(&rows, "completed"), site.accepted_once()), (1, 1), "{rows:?}");
+    }
+    // A paid row's picture goes beside it.
+    fs::remove_file(site.path("out/dog.png")).unwrap();
+    pipe("out/dog.png");
+    let (rows, _) = told(&site.batch(&orders, &["--json"]).exits(2));
+    let path = rows.iter().find_map(|row| row["path"].as_str()).unwrap();
+    assert!(path.ends_with(".png") && fs::metadata(path).unwrap().is_file(), "{path}");
+
+    pipe("photo.jpg");
+    site.write("photos.csv", "template,image\nglass_ball,photo.jpg\n");
+    let (rows, _) = told(&site.batch("photos.csv", &["--json"]).exits(2));
+    assert_eq!((count(&rows, "invalid"), site.accepted_once()), (1, 1));
+    let why = rows[0]["error"]["message"].as_str().unwrap();
+    assert!(why.contains("photo.jpg is no regular file"), "{why}");
+}
+
 #[test]
 fn a_name_that_the_file_system_refuses_is_found_before_anything_is_paid() {
     let site = Site::new();
