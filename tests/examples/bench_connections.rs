@@ -1,7 +1,7 @@
 //! What it costs to send each submission on a connection of its own: `cargo run --release -p
 //! effects-tests --example bench_connections`.
 //!
-//! Each client's transport, which makes a connection for each submission, is set against the same HTTP
+//! Each client's own exchange, which makes a connection for each submission, is set against the same HTTP
 //! library keeping its connection, over plain HTTP and over TLS. A submission's cost is the CPU time of
 //! the one thread that makes it; the server is another process. Rounds are interleaved, so that
 //! whatever the machine does in between happens to all, and a ratio is the median of the rounds'
@@ -19,11 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Settings};
 use effects_core::{
-    Answer, AsyncTransport, Call, EffectRequest, Endpoint, Policy, Run, Seed, Step, Template, Time,
-    Transport,
+    Answer, AsyncExchange, Call, EffectRequest, Endpoint, Exchange, Policy, Run, Seed, Step,
+    Template, Time,
 };
-use effects_reqwest::ReqwestTransport;
-use effects_ureq::UreqTransport;
+use effects_reqwest::ReqwestExchange;
+use effects_ureq::UreqExchange;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,23 +44,23 @@ fn main() -> Result<()> {
         let server = Server::start(protocol)?;
         let settings = settings(&server.base_url)?;
         let (call, runtime) = (submission()?, runtime()?);
-        let (own, kept) = (ReqwestTransport::new(&settings)?, reqwest_by_hand()?);
+        let (own, kept) = (ReqwestExchange::new(&settings)?, reqwest_by_hand()?);
         let request = || settings.endpoint.request(&call);
         compare(
             &format!("async client, {protocol}"),
             rounds,
-            &[&|| status(runtime.block_on(own.send(&call)).answer()), &|| {
+            &[&|| status(&runtime.block_on(own.exchange(request(), call.timeout))), &|| {
                 runtime.block_on(kept_by_reqwest(&kept, &settings.endpoint, &call))
             }],
         )?;
         if protocol == HTTP2 {
             continue;
         }
-        let (own, kept) = (UreqTransport::new(&settings)?, ureq_by_hand()?);
+        let (own, kept) = (UreqExchange::new(&settings)?, ureq_by_hand()?);
         compare(
             &format!("blocking client, {protocol}"),
             rounds,
-            &[&|| status(own.send(&call).answer()), &|| {
+            &[&|| status(&own.exchange(request(), call.timeout)), &|| {
                 Ok(kept.run(request().map(Vec::from))?.body_mut().read_to_vec().map(drop)?)
             }],
         )?;
@@ -124,7 +124,7 @@ fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// The settings of a client, which a transport is made of.
+/// The settings of a client, which its exchanges are made with.
 struct TakenSettings(Settings);
 
 impl BuildClient for TakenSettings {

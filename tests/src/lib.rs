@@ -2,34 +2,34 @@
 //!
 //! A [`Scenario`] sets a misbehaving server up, says what is asked, and says how it must end. A
 //! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over
-//! any client that is given a face later. A [`TransportCase`] does the same for what a transport alone
+//! any client that is given a face later. An [`ExchangeCase`] does the same for what an HTTP stack alone
 //! must say of a request. [`Capture`] listens to everything that is logged,
 //! [`Notes`] is a journal, and a [`Gate`] holds an answer back. [`vectors`] reads the wire's vectors.
 
 mod asynchronous;
 mod blocking;
 mod capture;
+mod exchange_cases;
 mod face;
 mod notes;
 mod python;
 mod scenario;
 pub mod scenarios;
 mod suite;
-mod transport_cases;
 pub mod vectors;
 mod world;
 
 pub use asynchronous::Async;
 pub use blocking::Blocking;
 pub use capture::{Capture, SpanSeen};
+pub use exchange_cases::{
+    ExchangeCase, ExchangeUnderTest, Expected, Reqwest, Ureq, exchange_cases,
+};
 pub use face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
 pub use notes::{Gate, Notes};
 pub use python::Python;
 pub use scenario::{Scenario, Witness, setup, setup_at};
 pub use suite::{check_all, faces, unplayed};
-pub use transport_cases::{
-    Expected, Reqwest, TransportCase, TransportUnderTest, Ureq, transport_cases,
-};
 pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
 
 /// The README's snippets compile.

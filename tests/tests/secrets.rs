@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use effects_client::{BuildClient, Settings};
 use effects_core::{
-    AsyncTransport, Call, CallResult, EffectRequest, Error, Journal, Run, Seed, Step, Template,
-    Time, Transport,
+    Call, CallResult, EffectRequest, Error, Gateway, Journal, Run, Seed, Step, Template, Time,
 };
-use effects_reqwest::ReqwestTransport;
+use effects_reqwest::ReqwestExchange;
 use effects_testkit::http::Response;
 use effects_tests::scenarios::{create, echoes, looks, uploads};
 use effects_tests::{
     Blocking, Capture, KEY, Notes, PHOTO_URL, Style, World, check_all, faces, setup,
 };
-use effects_ureq::UreqTransport;
+use effects_ureq::UreqExchange;
 
 #[test]
 fn the_key_is_nowhere() {
@@ -67,7 +66,7 @@ fn dumped(capture: &Capture) -> String {
     capture.lines().iter().filter_map(row).collect()
 }
 
-/// Drives a run by hand over both transports, saving it at every step.
+/// Drives a run by hand over both HTTP clients, saving it at every step.
 fn saved_runs_hold_no_key() {
     let world = World::new().unwrap();
     let echo = || Response::json(format!(r#"{{"id":"t","status":"{KEY}","x":"{KEY}"}}"#));
@@ -77,11 +76,13 @@ fn saved_runs_hold_no_key() {
         world.gateway.on("GET", "/model/v1/generation/task/t", [echo(), done()]);
     }
     let settings = setup(&world).builder::<Kept>().unwrap().build().unwrap().0;
-    let blocking = UreqTransport::new(&settings).unwrap();
-    drive(|call| blocking.send(call));
+    let blocking = UreqExchange::new(&settings).unwrap();
+    let blocking = Gateway::new(settings.endpoint.clone(), blocking);
+    drive(|call| blocking.call(call));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let asynchronous = ReqwestTransport::new(&settings).unwrap();
-    drive(|call| runtime.block_on(asynchronous.send(call)));
+    let asynchronous = ReqwestExchange::new(&settings).unwrap();
+    let asynchronous = Gateway::new(settings.endpoint, asynchronous);
+    drive(|call| runtime.block_on(asynchronous.call_async(call)));
 }
 
 fn drive(send: impl Fn(&Call) -> CallResult) {
@@ -115,7 +116,7 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
     assert!(!notes.json().contains(KEY));
 }
 
-/// The settings a builder makes, for the transports alone.
+/// The settings a builder makes, for the HTTP clients alone.
 struct Kept(Settings);
 
 impl BuildClient for Kept {

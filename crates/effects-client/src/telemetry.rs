@@ -7,7 +7,9 @@
 //! What a person should read comes under the target [`WARNINGS`], so that a program shows it whatever
 //! it does with the rest.
 
-use effects_core::{Call, Error, Event, Picture, TaskId, Template};
+use bytes::Bytes;
+use effects_core::{Error, Event, Picture, TaskId, Template};
+use http::{Method, Request};
 use tracing::{Span, field};
 
 /// The target of warnings: what is odd about a setting or an answer, in a sentence for a person.
@@ -35,10 +37,16 @@ pub fn wait_span(task: &Span) -> Span {
     tracing::debug_span!(parent: task, "wait")
 }
 
-/// The span of one exchange, inside the current one: `submit`, inside a task, or `poll`, inside its
-/// wait.
-pub fn exchange_span(call: &Call) -> Span {
-    if call.is_submission() { tracing::debug_span!("submit") } else { tracing::debug_span!("poll") }
+/// The span of one exchange, inside the current one: `submit`, inside a task, `poll`, inside its
+/// wait, or `upload`.
+pub fn exchange_span(request: &Request<Bytes>) -> Span {
+    if request.method() == Method::GET {
+        tracing::debug_span!("poll")
+    } else if request.headers().contains_key("idempotency-key") {
+        tracing::debug_span!("submit")
+    } else {
+        tracing::debug_span!("upload")
+    }
 }
 
 /// The span of one download, inside one of its task: the run that made the picture is over, and may

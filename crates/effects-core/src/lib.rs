@@ -112,8 +112,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A real driver is [`drive`] with a [`Transport`] and a [`Clock`], or [`drive_on_async`] with their
-//! async twins: another HTTP stack is one small `impl`.
+//! A real driver is [`drive`] with an [`Exchange`] and a [`Clock`], or [`drive_on_async`] with their
+//! async twins: another HTTP stack is one method.
 //!
 //! # Where to look
 //!
@@ -162,13 +162,14 @@ mod wire;
 
 pub use backoff::Backoff;
 pub use batch::{Batch, BatchStep, Outage, OutageFailure, RunId, Widths};
-pub use driver::transport::{AsyncClock, AsyncTransport, Clock, Transport};
+pub use driver::clock::{AsyncClock, Clock};
 pub use driver::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use error::{Cause, Error, Problem};
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};
-pub use gateway::call::{Answer, Call, CallId, CallKind, CallResult};
+pub use gateway::call::{Answer, Call, CallId, CallKind, CallResult, FreshConnection};
 pub use gateway::endpoint::Endpoint;
+pub use gateway::exchange::{AsyncExchange, Exchange, Gateway};
 pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
 pub use journal::{
     AsyncJournal, Attempt, Budget, Filter, Holder, Holding, Identity, Journal, JournalError,

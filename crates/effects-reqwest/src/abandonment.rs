@@ -1,9 +1,9 @@
 //! The moment from which nobody waits for a run that goes on by itself.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use effects_core::{AsyncClock, Time};
 use futures_util::future::select;
 use tokio::sync::Notify;
@@ -31,18 +31,22 @@ impl Abandonment {
 
 /// A clock whose sleep ends when nobody waits any more: a run that is between two attempts has
 /// nothing left to do then.
-pub(crate) struct AbandonableClock<'a> {
-    pub(crate) clock: &'a TokioClock,
-    pub(crate) abandonment: &'a Abandonment,
+pub(crate) struct AbandonableClock {
+    pub(crate) clock: TokioClock,
+    pub(crate) abandonment: Arc<Abandonment>,
 }
 
-#[async_trait]
-impl AsyncClock for AbandonableClock<'_> {
+impl AsyncClock for AbandonableClock {
+    type Sleeping<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
     fn now(&self) -> Time {
         self.clock.now()
     }
 
-    async fn sleep_until(&self, until: Time) {
-        select(self.clock.sleep_until(until), pin!(self.abandonment.comes.notified())).await;
+    fn sleep_until(&self, until: Time) -> Self::Sleeping<'_> {
+        let (sleep, comes) = (self.clock.sleep_until(until), self.abandonment.comes.notified());
+        Box::pin(async move {
+            select(pin!(sleep), pin!(comes)).await;
+        })
     }
 }

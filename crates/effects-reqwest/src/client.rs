@@ -7,16 +7,16 @@ use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, Work};
 use effects_core::pace::Pacer;
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, Event, NoJournal, Photo, Picture, Policy,
+    AsyncJournal, Effect, EffectRequest, Error, Event, Gateway, NoJournal, Photo, Picture, Policy,
     Reference, TaskId, Time, Widths,
 };
 
 use crate::clock::TokioClock;
+use crate::exchange::ReqwestExchange;
 use crate::open_batch::OpenBatch;
 use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
-use crate::transport::ReqwestTransport;
 use crate::uploads::Uploads;
 use crate::watch::Watch;
 
@@ -31,7 +31,7 @@ pub struct Client {
 }
 
 pub(crate) struct Shared {
-    pub(crate) transport: ReqwestTransport,
+    pub(crate) gateway: Gateway<ReqwestExchange>,
     pub(crate) clock: TokioClock,
     pub(crate) settings: Settings,
     pub(crate) uploads: Uploads,
@@ -256,14 +256,14 @@ impl Client {
     }
 
     pub(crate) fn with_resume_line(&self, error: Error) -> Error {
-        error.with_resume_line(|task| self.shared.transport.endpoint().resume_line(task))
+        error.with_resume_line(|task| self.shared.gateway.resume_line(task))
     }
 }
 
 impl BuildClient for Client {
     fn from_settings(settings: Settings) -> Result<Self, Error> {
         let shared = Shared {
-            transport: ReqwestTransport::new(&settings)?,
+            gateway: Gateway::new(settings.endpoint.clone(), ReqwestExchange::new(&settings)?),
             clock: TokioClock::default(),
             uploads: Uploads::default(),
             settings: settings.clone(),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use effects_client::WallClock;
 use effects_core::{AsyncClock, Time};
+use tokio::time::Sleep;
 
 /// The machine's clock, slept on with tokio's timer.
 #[derive(Clone, Debug, Default)]
@@ -20,15 +20,16 @@ impl TokioClock {
     }
 }
 
-#[async_trait]
 impl AsyncClock for TokioClock {
+    type Sleeping<'a> = Sleep;
+
     fn now(&self) -> Time {
         self.0.now()
     }
 
-    async fn sleep_until(&self, until: Time) {
+    fn sleep_until(&self, until: Time) -> Sleep {
         // The timer stands still while a laptop sleeps; the wall clock does not.
-        tokio::time::sleep(until.since(self.now()).min(LONGEST_SLEEP)).await;
+        tokio::time::sleep(until.since(self.now()).min(LONGEST_SLEEP))
     }
 }
 

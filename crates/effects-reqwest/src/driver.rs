@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use effects_client::{Begin, Job, Rows, telemetry, unrecorded};
 use effects_core::{
-    Admission, AsyncClock, AsyncJournal, AsyncTransport, Batch, BatchStep, Call, CallId,
-    CallResult, Effect, Entry, Error, JournalError, Outcome, RowEnd, RunId, Time,
+    Admission, AsyncClock, AsyncJournal, Batch, BatchStep, Call, CallId, CallResult, Effect, Entry,
+    Error, JournalError, Outcome, RowEnd, RunId, Time,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -165,7 +165,7 @@ impl<C: Crowd> Driver<C> {
         let span = self.driving.rows.span(run);
         let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
         let exchange = async move {
-            let result = client.shared().transport.send(&call).await;
+            let result = client.shared().gateway.call_async(&call).await;
             let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
         tokio::spawn(exchange.instrument(span));

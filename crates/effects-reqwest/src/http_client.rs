@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use effects_client::{Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
-use http::{Method, Request};
+use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
+use http::Request;
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -109,7 +109,7 @@ impl HttpClient {
     }
 
     async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
-        if request.method() != Method::GET {
+        if request.extensions().get::<FreshConnection>().is_some() {
             return self.submit.exchange(request, limit).await;
         }
         let mut request = match reqwest::Request::try_from(request) {

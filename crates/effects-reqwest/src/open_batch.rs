@@ -66,7 +66,7 @@ struct Shared {
 
 impl OpenBatch {
     pub(crate) fn start(client: &Client) -> Self {
-        // More would wait in the transport, where the time limits of their exchanges already run.
+        // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
         let now = client.shared().clock.now();

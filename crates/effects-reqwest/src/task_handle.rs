@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_client::{Job, Work, fresh_seed};
 use effects_core::{
-    AsyncClock, AsyncJournal, AsyncTransport, Call, Cause, Effect, Error, Outcome, Retries, Task,
-    TaskId, Template, Time,
+    AsyncClock, AsyncJournal, Call, Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template,
+    Time,
 };
 
 use crate::client::Client;
@@ -58,7 +58,7 @@ impl TaskHandle {
             Retries::new(policy, fresh_seed()?, clock.now()).within(timeout, clock.now());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
-            let result = shared.transport.send(&call).await;
+            let result = shared.gateway.call_async(&call).await;
             let error = match Task::read(&self.id, self.client.base_url(), &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,

@@ -16,7 +16,7 @@ use crate::client::Client;
 
 pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     let shared = client.shared();
-    let (settings, endpoint) = (&shared.settings, shared.transport.endpoint());
+    let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     let _alone = shared.uploads.alone_with(photo).await;
     if let Some(reference) = shared.uploads.made.get(photo, shared.clock.now()) {
         return Ok(reference);
@@ -59,7 +59,7 @@ async fn repeat<T>(
     let clock = &shared.clock;
     let mut retries = Retries::new(policy, fresh_seed()?, clock.now());
     loop {
-        let result = shared.transport.exchange(request.clone(), policy.request_timeout).await;
+        let result = shared.gateway.exchange_async(request.clone(), policy.request_timeout).await;
         let trouble = match read(&result) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
@@ -183,7 +183,7 @@ async fn attempt(
     target: &mut Target,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
-    let http = client.shared().transport.http();
+    let http = client.shared().gateway.stack().http();
     let mut fetch = http.open(&picture.url, client.policy()).await.map_err(Hitch::Trouble)?;
     let response = &fetch.response;
     let mut receiver = download

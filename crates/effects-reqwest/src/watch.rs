@@ -191,12 +191,13 @@ impl Watch {
         let abandonment = Arc::clone(&self.abandonment);
         let leg = async move {
             let (shared, abandoned) = (client.shared(), || abandonment.has_come());
-            let clock = AbandonableClock { clock: &shared.clock, abandonment: &abandonment };
-            let (transport, journal) = (&shared.transport, client.journal());
+            let abandonment = Arc::clone(&abandonment);
+            let clock = AbandonableClock { clock: shared.clock.clone(), abandonment };
+            let (gateway, journal) = (&shared.gateway, client.journal());
             loop {
                 run.refresh(shared.clock.now());
                 let told =
-                    drive_on_async_until(&mut run, transport, &clock, journal, abandoned).await;
+                    drive_on_async_until(&mut run, gateway, &clock, journal, abandoned).await;
                 if let Ok(Told::Event(event)) = &told {
                     telemetry::tell(&span, event);
                     if abandoned() {
@@ -255,7 +256,7 @@ impl Drop for Watch {
         if let Driving::Away(leg) = &self.driving {
             leg.abort();
         }
-        let line = self.client.shared().transport.endpoint().resume_line(task);
+        let line = self.client.shared().gateway.resume_line(task);
         self.span.in_scope(|| {
             tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
         });

@@ -1,17 +1,19 @@
 //! The service, played from a script on a virtual clock.
 
 use std::collections::VecDeque;
+use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use effects_core::{Answer, AsyncTransport, Call, CallKind, CallResult, TaskId, Time, Transport};
+use bytes::Bytes;
+use effects_core::{Answer, AsyncExchange, Call, CallKind, Exchange, Gateway, TaskId, Time};
+use http::{Method, Request};
 
 use crate::clock::VirtualClock;
 use crate::fate::Fate;
 use crate::faults::Faults;
 use crate::life::{Life, Living};
-use crate::response::{Response, result_of};
+use crate::response::{Response, endpoint};
 
 /// A service without a network: it keeps tasks, counts what they cost, and lets exchanges go wrong
 /// as the script says. Clones are the same service.
@@ -19,7 +21,7 @@ use crate::response::{Response, result_of};
 /// Each exchange takes its [`Fate`] from the script of its kind; when that is used up, from the
 /// [`Faults`]; without any, it is served.
 ///
-/// It is a [`Transport`] and an [`AsyncTransport`] on its clock: an exchange takes its time there,
+/// It is an [`Exchange`] and an [`AsyncExchange`] on its clock: an exchange takes its time there,
 /// and one that takes longer than its limit is lost at the limit.
 ///
 /// ```
@@ -35,7 +37,7 @@ use crate::response::{Response, result_of};
 /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
 /// let policy = Arc::new(Policy::default());
 /// let mut run = Run::submit(request, policy, Seed::from(1), clock.time());
-/// let outcome = drive(&mut run, &service, &clock, &NoJournal, |event| println!("{event}"))?;
+/// let outcome = drive(&mut run, &service.gateway(), &clock, &NoJournal, |event| println!("{event}"))?;
 ///
 /// assert!(matches!(outcome, Outcome::Completed(_)));
 /// assert_eq!(service.submissions(), 2);
@@ -177,15 +179,20 @@ impl Service {
         Delivery { after: delivery.after + latency, ..delivery }
     }
 
-    fn exchange(&self, call: &Call) -> CallResult {
+    /// The service as a driver reaches it.
+    pub fn gateway(&self) -> Gateway<Self> {
+        Gateway::new(endpoint().clone(), self.clone())
+    }
+
+    fn answer(&self, call: &Call) -> Answer {
         let sent = self.clock.time();
         let Delivery { after, answer } = self.take(sent, call);
         if after > call.timeout {
             self.clock.jump_to(sent + call.timeout);
-            return result_of(Answer::Lost(format!("no answer within {:?}", call.timeout)));
+            return Answer::Lost(format!("no answer within {:?}", call.timeout));
         }
         self.clock.jump_to(sent + after);
-        result_of(answer)
+        answer
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -194,16 +201,31 @@ impl Service {
     }
 }
 
-impl Transport for Service {
-    fn send(&self, call: &Call) -> CallResult {
-        self.exchange(call)
+impl Exchange for Service {
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        let header = |name| {
+            let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let now = self.clock.time();
+        if *request.method() == Method::POST {
+            let (request_id, idempotency_key) = (header("x-request-id"), header("idempotency-key"));
+            let kind = CallKind::Submit { body: request.into_body(), request_id, idempotency_key };
+            return self.answer(&Call::of(kind, limit, now));
+        }
+        let id = request.uri().path().rsplit('/').next().unwrap_or_default();
+        match id.parse() {
+            Ok(task) => self.answer(&Call::look(task, limit, now)),
+            Err(_) => Response::json(r#"{"message":"task not found"}"#).status(404).to_answer(),
+        }
     }
 }
 
-#[async_trait]
-impl AsyncTransport for Service {
-    async fn send(&self, call: &Call) -> CallResult {
-        self.exchange(call)
+impl AsyncExchange for Service {
+    type Exchanging<'a> = Ready<Answer>;
+
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Ready<Answer> {
+        ready(Exchange::exchange(self, request, limit))
     }
 }
 

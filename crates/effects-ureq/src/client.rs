@@ -9,14 +9,14 @@ use effects_client::{
 };
 use effects_core::pace::Pacer;
 use effects_core::{
-    Effect, EffectRequest, Error, Event, Journal, NoJournal, Photo, Picture, Policy, Reference,
-    TaskId, Time, Widths,
+    Effect, EffectRequest, Error, Event, Gateway, Journal, NoJournal, Photo, Picture, Policy,
+    Reference, TaskId, Time, Widths,
 };
 
+use crate::exchange::UreqExchange;
 use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer;
-use crate::transport::UreqTransport;
 use crate::watch::Watch;
 
 /// A blocking client. Cloning it is cheap and shares its connections.
@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 pub(crate) struct Shared {
-    pub(crate) transport: UreqTransport,
+    pub(crate) gateway: Gateway<UreqExchange>,
     pub(crate) clock: Arc<WallClock>,
     pub(crate) settings: Settings,
     pub(crate) uploads: UploadCache,
@@ -235,14 +235,14 @@ impl Client {
     }
 
     pub(crate) fn with_resume_line(&self, error: Error) -> Error {
-        error.with_resume_line(|task| self.shared.transport.endpoint().resume_line(task))
+        error.with_resume_line(|task| self.shared.gateway.resume_line(task))
     }
 }
 
 impl BuildClient for Client {
     fn from_settings(settings: Settings) -> Result<Self, Error> {
         let shared = Shared {
-            transport: UreqTransport::new(&settings)?,
+            gateway: Gateway::new(settings.endpoint.clone(), UreqExchange::new(&settings)?),
             clock: Arc::new(WallClock::new()),
             uploads: UploadCache::default(),
             settings: settings.clone(),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{CaBundle, Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, Policy, Trouble};
+use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -86,7 +86,8 @@ impl HttpClient {
 
     /// Makes an exchange that carries the key, or a presigned permission.
     pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
-        let agents = if request.method() == http::Method::GET { &self.poll } else { &self.submit };
+        let is_fresh = request.extensions().get::<FreshConnection>().is_some();
+        let agents = if is_fresh { &self.submit } else { &self.poll };
         let agent = agents.of(request.uri());
         let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).map(|response| {

@@ -18,17 +18,17 @@
 
 mod client;
 mod connection;
+mod exchange;
 mod http_client;
 mod run_many;
 mod task_handle;
 mod transfer;
-mod transport;
 mod watch;
 
 pub use client::Client;
 pub use effects_client::{ClientBuilder, Ended, Job, Proxy, Stopper, Work, read_photo};
 pub use effects_core::*;
+pub use exchange::UreqExchange;
 pub use run_many::RunMany;
 pub use task_handle::TaskHandle;
-pub use transport::UreqTransport;
 pub use watch::Watch;

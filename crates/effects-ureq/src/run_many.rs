@@ -15,7 +15,7 @@ use effects_client::{
 };
 use effects_core::{
     Admission, Batch, BatchStep, Call, CallId, CallResult, Effect, Entry, Error, Journal,
-    JournalError, Outage, Outcome, RowEnd, RunId, Time, Transport, Widths,
+    JournalError, Outage, Outcome, RowEnd, RunId, Time, Widths,
 };
 use tracing::Span;
 
@@ -284,7 +284,7 @@ fn work(client: &Client, errands: &Mutex<Receiver<Errand>>, arrive: &mpsc::Sende
             Err(_) => return,
             Ok(Errand::Exchange(run, call, span)) => {
                 let _entered = span.enter();
-                Arrival::Answered(run, call.id, client.shared().transport.send(&call))
+                Arrival::Answered(run, call.id, client.shared().gateway.call(&call))
             }
             Ok(Errand::Write(run, entry, journal)) => {
                 let journal = journal.as_deref().unwrap_or_else(|| client.journal());

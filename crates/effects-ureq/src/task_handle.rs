@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_client::fresh_seed;
-use effects_core::{
-    Call, Clock, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time, Transport,
-};
+use effects_core::{Call, Clock, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
 
 use crate::client::Client;
 use crate::watch::Watch;
@@ -58,7 +56,7 @@ impl TaskHandle {
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
-            let result = shared.transport.send(&call);
+            let result = shared.gateway.call(&call);
             let error = match Task::read(&self.id, self.client.base_url(), &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,

@@ -14,7 +14,7 @@ use crate::http_client::read_chunks;
 
 pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     let shared = client.shared();
-    let (settings, endpoint) = (&shared.settings, shared.transport.endpoint());
+    let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
         return Ok(reference);
     }
@@ -50,7 +50,7 @@ fn repeat<T>(
     let mut retries = Retries::new(client.policy(), fresh_seed()?, clock.now());
     loop {
         let timeout = client.policy().request_timeout;
-        let trouble = match read(&shared.transport.exchange(request.clone(), timeout)) {
+        let trouble = match read(&shared.gateway.exchange(request.clone(), timeout)) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
         };
@@ -103,7 +103,7 @@ fn attempt(
     sink: &mut dyn Sink,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
-    let http = client.shared().transport.http();
+    let http = client.shared().gateway.stack().http();
     let response = http.open(&picture.url, client.policy()).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
     let mut receiver =

@@ -1,13 +1,18 @@
 //! A run being driven, event by event.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use effects_client::{PacedRun, StoppableClock, Stopper, Work, telemetry};
 use effects_core::{
-    Call, CallResult, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId,
-    Template, Time, Told, Transport, drive_on,
+    Answer, Effect, EffectRequest, Error, ErrorKind, Event, Exchange, Outcome, Problem, TaskId,
+    Template, Time, Told, drive_on,
 };
+use http::{Method, Request};
 use tracing::Span;
 
 use crate::client::Client;
+use crate::exchange::UreqExchange;
 use crate::task_handle::TaskHandle;
 
 /// A run being driven: an iterator of its events, then its outcome. Nothing happens before it is
@@ -152,12 +157,14 @@ impl Watch {
             Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&self.span)).clone(),
         };
         let _entered = span.enter();
-        let transport = Noted { client: &self.client, stopper: &self.stopper };
+        let gateway = &self.client.shared().gateway;
+        let noted = Noted { exchange: gateway.stack(), stopper: &self.stopper };
+        let gateway = gateway.over(noted);
         let journal = self.client.journal();
         let (now, stopper) = (self.client.shared().clock.now(), &self.stopper);
         let run = self.driving.run(&self.client, now)?;
         run.refresh(now);
-        let told = drive_on(run, &transport, &self.clock, journal, || stopper.is_stopped());
+        let told = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
@@ -196,17 +203,17 @@ impl Iterator for Watch {
     }
 }
 
-/// The client's transport, noting when a submission is in flight.
+/// The client's exchanges, noting when a submission is in flight.
 struct Noted<'a> {
-    client: &'a Client,
+    exchange: &'a UreqExchange,
     stopper: &'a Stopper,
 }
 
-impl Transport for Noted<'_> {
-    fn send(&self, call: &Call) -> CallResult {
-        if call.is_submission() {
+impl Exchange for Noted<'_> {
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        if request.method() == Method::POST {
             self.stopper.set_submitting(true);
         }
-        self.client.shared().transport.send(call)
+        self.exchange.exchange(request, limit)
     }
 }

@@ -1,15 +1,16 @@
 //! The two loops that carry out what a run decides, [`drive`] and [`drive_on`]: they write to the
-//! journal, send a request through a transport, or sleep. `effects-ureq` and embedders use the blocking
-//! one, and the async one is for any runtime; they differ only in how they send and sleep.
+//! journal, make an exchange with the gateway, or sleep. `effects-ureq` and embedders use the blocking one,
+//! and the async one is for any runtime; they differ only in how they send and sleep.
 
-pub(crate) mod transport;
+pub(crate) mod clock;
 
+use crate::gateway::exchange::{AsyncExchange, Exchange, Gateway};
 use crate::journal::{AsyncJournal, Journal, JournalError, RowEnd};
 use crate::run::event::Event;
 use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};
 
-use transport::{AsyncClock, AsyncTransport, Clock, Transport};
+use clock::{AsyncClock, Clock};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,13 +31,13 @@ pub enum Told {
 /// run may be driven on once it can.
 pub fn drive(
     run: &mut Run,
-    transport: &dyn Transport,
+    gateway: &Gateway<impl Exchange>,
     clock: &dyn Clock,
     journal: &dyn Journal,
     mut tell: impl FnMut(Event),
 ) -> Result<Outcome, JournalError> {
     loop {
-        match drive_on(run, transport, clock, journal, || false)? {
+        match drive_on(run, gateway, clock, journal, || false)? {
             Told::Event(event) => tell(event),
             Told::Done(outcome) => return Ok(outcome),
         }
@@ -54,7 +55,7 @@ pub fn drive(
 /// run may be driven on once it can.
 pub fn drive_on(
     run: &mut Run,
-    transport: &dyn Transport,
+    gateway: &Gateway<impl Exchange>,
     clock: &dyn Clock,
     journal: &dyn Journal,
     stop: impl Fn() -> bool,
@@ -70,7 +71,7 @@ pub fn drive_on(
                 run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
-                let result = transport.send(&call);
+                let result = gateway.call(&call);
                 run.reply(clock.now(), call.id, &result);
             }
             Step::Sleep { until, .. } => clock.sleep_until(until),
@@ -96,11 +97,11 @@ pub fn drive_on(
 /// run may be driven on once it can.
 pub async fn drive_on_async(
     run: &mut Run,
-    transport: &dyn AsyncTransport,
-    clock: &dyn AsyncClock,
+    gateway: &Gateway<impl AsyncExchange>,
+    clock: &impl AsyncClock,
     journal: &dyn AsyncJournal,
 ) -> Result<Told, JournalError> {
-    drive_on_async_until(run, transport, clock, journal, || false).await
+    drive_on_async_until(run, gateway, clock, journal, || false).await
 }
 
 /// [`drive_on_async`], asking `stop` before each step like [`drive_on`]: its yes detaches the run.
@@ -112,10 +113,10 @@ pub async fn drive_on_async(
 /// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
 pub async fn drive_on_async_until(
     run: &mut Run,
-    transport: &dyn AsyncTransport,
-    clock: &dyn AsyncClock,
+    gateway: &Gateway<impl AsyncExchange>,
+    clock: &impl AsyncClock,
     journal: &dyn AsyncJournal,
-    stop: impl Fn() -> bool + Send,
+    stop: impl Fn() -> bool,
 ) -> Result<Told, JournalError> {
     run.record_again();
     loop {
@@ -128,7 +129,7 @@ pub async fn drive_on_async_until(
                 run.admission(clock.now(), entry.id, &admission);
             }
             Step::Send(call) => {
-                let result = transport.send(&call).await;
+                let result = gateway.call_async(&call).await;
                 run.reply(clock.now(), call.id, &result);
             }
             Step::Sleep { until, .. } => clock.sleep_until(until).await,

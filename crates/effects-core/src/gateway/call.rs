@@ -1,6 +1,6 @@
 //! One request to the service and its result.
 //!
-//! A [`Call`] is what a run wants sent, and an [`Answer`] the HTTP response that a transport returns. An
+//! A [`Call`] is what a run wants sent, and an [`Answer`] what an HTTP stack says of its exchange. An
 //! [`Endpoint`](crate::Endpoint) makes the [`CallResult`] of it that a [`Run`](crate::Run) takes.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::gateway::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
 
-/// An exchange to make: hand it to a transport and answer with its [`CallResult`] under its
+/// An exchange to make: give it to a [`Gateway`](crate::Gateway) and answer with its [`CallResult`] under its
 /// [`id`](Self::id).
 ///
 /// It holds no credentials: an [`Endpoint`](crate::Endpoint) adds them.
@@ -34,7 +34,12 @@ pub struct Call {
 impl Call {
     /// A look at a task outside any run; [`Task::read`](crate::Task::read) reads its answer.
     pub fn look(task: TaskId, timeout: Duration, now: Time) -> Self {
-        Self { id: CallId(0), kind: CallKind::Poll { task }, timeout, limit: now + timeout }
+        Self::of(CallKind::Poll { task }, timeout, now)
+    }
+
+    /// A call outside any run.
+    pub fn of(kind: CallKind, timeout: Duration, now: Time) -> Self {
+        Self { id: CallId(0), kind, timeout, limit: now + timeout }
     }
 
     /// Whether it submits: a request that costs money and must never be dropped on the way.
@@ -72,6 +77,12 @@ impl fmt::Display for CallId {
         write!(f, "call {}", self.0)
     }
 }
+
+/// An extension of a request that must leave on a connection of its own: one that was kept may be
+/// closed by the gateway at that very moment, and then nobody knows what became of a request that
+/// costs money.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FreshConnection;
 
 /// What an HTTP stack says of an exchange, as it came.
 ///
@@ -125,7 +136,7 @@ impl fmt::Debug for Answer {
 /// What became of a [`Call`]: an [`Answer`] on its way into the core.
 ///
 /// An [`Endpoint`](crate::Endpoint) makes it, and nothing else does, so the core knows the key that
-/// it takes out of every text it keeps of an answer. A transport returns it.
+/// it takes out of every text it keeps of an answer.
 #[derive(Clone, Debug)]
 pub struct CallResult {
     answer: Answer,
@@ -137,7 +148,7 @@ impl CallResult {
         Self { answer, key }
     }
 
-    /// The answer as it came, with the key where the gateway repeats it: for the tests of a transport.
+    /// The answer as it came, with the key where the gateway repeats it: for the tests of an HTTP stack.
     pub fn answer(&self) -> &Answer {
         &self.answer
     }

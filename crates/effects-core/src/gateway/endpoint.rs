@@ -6,11 +6,11 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT}
 use http::{Method, Request};
 
 use crate::gateway::api_key::ApiKey;
-use crate::gateway::call::{Answer, Call, CallKind, CallResult};
+use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
-/// A gateway and the key to it. A transport owns one; runs, calls and everything saved never see
+/// Where a gateway is, and the key to it. A [`Gateway`](crate::Gateway) has one; runs, calls and everything saved never see
 /// the key.
 ///
 /// ```
@@ -73,6 +73,9 @@ impl Endpoint {
     /// An authorised request for a path below the base URL.
     pub(crate) fn authorised(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);
+        if method != Method::GET {
+            request.extensions_mut().insert(FreshConnection);
+        }
         *request.method_mut() = method;
         // The base was a URI when it was read, and the path is made of what needs no encoding.
         *request.uri_mut() = format!("{}{path}", self.base).parse().unwrap_or_default();
@@ -83,7 +86,8 @@ impl Endpoint {
         request
     }
 
-    /// What became of a call, from what an HTTP stack says of it: the only way into the core.
+    /// What became of a call, from what an HTTP stack says of it: the only way into the core. A
+    /// [`Gateway`](crate::Gateway) asks for it; so does whoever has an event loop of their own.
     ///
     /// The core decodes an answer as it came. Of every text it keeps of it (in an outcome, an
     /// event, an error, a saved run, a task's `raw`) it then takes out what repeats the key. A

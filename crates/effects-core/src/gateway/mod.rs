@@ -2,10 +2,11 @@
 //! that authorises them. The web API is the service's gateway, or an emulator of it.
 //!
 //! [`Endpoint`](endpoint::Endpoint) makes an HTTP request of a [`Call`](call::Call), and takes the key
-//! out of what is kept of the answer. A transport owns one.
+//! out of what is kept of the answer. [`Exchange`](exchange::Exchange) is what another HTTP stack brings.
 
 pub(crate) mod api_key;
 pub(crate) mod call;
 pub(crate) mod endpoint;
+pub(crate) mod exchange;
 pub(crate) mod origin;
 pub(crate) mod retry_after;

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::error::{Error, Problem};
 use crate::error_kind::ErrorKind;
-use crate::gateway::call::{AnswerBody, CallResult, Reply};
+use crate::gateway::call::{AnswerBody, CallResult, FreshConnection, Reply};
 use crate::gateway::endpoint::Endpoint;
 use crate::gateway::origin::{BaseUrl, Origin, broken_rule};
 use crate::model::reference::Reference;
@@ -242,6 +242,7 @@ pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Err
     let mut request = Request::new(photo.bytes.clone());
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = uri;
+    request.extensions_mut().insert(FreshConnection);
     let kind = HeaderValue::from_static(photo.format.media_type());
     request.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(request)

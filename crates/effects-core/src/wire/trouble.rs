@@ -14,12 +14,12 @@ use crate::wire::task::ServiceError;
 pub enum Trouble {
     /// It provably never left this machine.
     NotSent {
-        /// Why, in the transport's words.
+        /// Why, in the HTTP stack's words.
         reason: String,
     },
     /// It may have arrived; no answer came.
     Lost {
-        /// Why, in the transport's words.
+        /// Why, in the HTTP stack's words.
         reason: String,
     },
     /// The service answered, but not with a task.

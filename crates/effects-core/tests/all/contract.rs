@@ -378,11 +378,12 @@ fn a_journal_that_fails_sends_nothing_and_can_be_tried_again() {
     let service = scene.world.service();
     let journal = Failing(Mutex::new((2, Vec::new())));
     for _ in 0..2 {
-        let error = drive(&mut scene.run, &service, service.clock(), &journal, |_| {});
+        let error = drive(&mut scene.run, &service.gateway(), service.clock(), &journal, |_| {});
         assert_eq!(error, Err(JournalError::Unwritable("disk full".to_owned())));
         assert_eq!(service.submissions(), 0);
     }
-    let outcome = drive(&mut scene.run, &service, service.clock(), &journal, |_| {}).unwrap();
+    let outcome =
+        drive(&mut scene.run, &service.gateway(), service.clock(), &journal, |_| {}).unwrap();
     assert!(matches!(outcome, Outcome::Completed(_)));
     assert_eq!(journal.0.lock().unwrap().1.len(), 2);
 }
@@ -391,13 +392,14 @@ fn a_journal_that_fails_sends_nothing_and_can_be_tried_again() {
 fn a_driver_that_is_told_to_stop_detaches() {
     let mut scene = Scene::submitting(policy()).life(Life::endless());
     let service = scene.world.service();
+    let gateway = service.gateway();
     let asked = Cell::new(0);
     let stop = || {
         asked.set(asked.get() + 1);
         asked.get() > 20
     };
     let outcome = loop {
-        let told = drive_on(&mut scene.run, &service, service.clock(), &NoJournal, stop).unwrap();
+        let told = drive_on(&mut scene.run, &gateway, service.clock(), &NoJournal, stop).unwrap();
         if let Told::Done(outcome) = told {
             break outcome;
         }

@@ -40,12 +40,13 @@ fn both_drivers_and_the_world_see_the_same_service() {
 
     let blocking = service();
     let clock = blocking.clock();
-    let outcome = drive(&mut run(clock), &blocking, clock, &NoJournal, |_| {}).unwrap();
+    let outcome = drive(&mut run(clock), &blocking.gateway(), clock, &NoJournal, |_| {}).unwrap();
 
     let waiting = service();
+    let gateway = waiting.gateway();
     let mut followed = run(waiting.clock());
     let same = loop {
-        let told = drive_on_async(&mut followed, &waiting, waiting.clock(), &NoJournal);
+        let told = drive_on_async(&mut followed, &gateway, waiting.clock(), &NoJournal);
         if let Told::Done(outcome) = ready(told).unwrap() {
             break outcome;
         }

@@ -1,9 +1,9 @@
-//! What a transport must say of a request after everything that a network can do to it: never sent,
+//! What an HTTP stack must say of a request after everything that a network can do to it: never sent,
 //! lost, or answered. The difference is money, so every HTTP client passes one list.
 //!
-//! A [`TransportCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
-//! a proxy) and names what a submission to it must come to. [`transport_cases`] is the list; a client
-//! joins by implementing [`TransportUnderTest`].
+//! A [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
+//! a proxy) and names what a submission to it must come to. [`exchange_cases`] is the list; a client
+//! joins by implementing [`ExchangeUnderTest`].
 
 mod http2_frames;
 mod table;
@@ -18,19 +18,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Proxy, Settings};
 use effects_core::{
-    Answer, AsyncTransport, Call, CallKind, EffectRequest, Error, Policy, Run, Seed, Step,
-    Template, Time, Transport,
+    Answer, AsyncExchange, Call, CallKind, EffectRequest, Error, Exchange, Policy, Run, Seed, Step,
+    Template, Time,
 };
-use effects_reqwest::ReqwestTransport;
-use effects_ureq::UreqTransport;
+use effects_reqwest::ReqwestExchange;
+use effects_ureq::UreqExchange;
 
 use crate::world::{KEY, PHOTO_URL};
 
-pub use table::transport_cases;
+pub use table::exchange_cases;
 
-/// One thing that can happen to a submission, and what a transport must say of it.
+/// One thing that can happen to a submission, and what an HTTP stack must say of it.
 #[must_use]
-pub struct TransportCase {
+pub struct ExchangeCase {
     name: &'static str,
     expected: Expected,
     network: Box<dyn Fn() -> Network>,
@@ -38,7 +38,7 @@ pub struct TransportCase {
     needs_http2: bool,
 }
 
-/// What a transport must say of a request.
+/// What an HTTP stack must say of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expected {
     /// Nothing of it left this machine, or the gateway provably did nothing with it.
@@ -65,42 +65,42 @@ struct Network {
 }
 
 /// A client whose exchanges are examined.
-pub trait TransportUnderTest {
+pub trait ExchangeUnderTest {
     /// Its name in reports.
     fn name(&self) -> &'static str;
 
     /// Whether it offers HTTP/2 to a gateway behind TLS.
     fn offers_http2(&self) -> bool;
 
-    /// Makes one exchange with a transport of these settings.
+    /// Makes one exchange with these settings.
     ///
     /// # Errors
     ///
-    /// Whatever keeps a transport from being made of the settings.
+    /// Whatever keeps an HTTP stack from being set up so.
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error>;
 }
 
-impl TransportCase {
+impl ExchangeCase {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether this transport can play it.
-    pub fn suits(&self, transport: &dyn TransportUnderTest) -> bool {
-        transport.offers_http2() || !self.needs_http2
+    /// Whether this client can play it.
+    pub fn suits(&self, client: &dyn ExchangeUnderTest) -> bool {
+        client.offers_http2() || !self.needs_http2
     }
 
-    /// Sends a submission into the case's network; says what was wrong with what the transport said.
+    /// Sends a submission into the case's network; says what was wrong with what the client said.
     ///
     /// # Errors
     ///
-    /// What the transport said, if it is not what the case expects.
-    pub fn check(&self, transport: &dyn TransportUnderTest) -> Result<(), String> {
+    /// What the client said, if it is not what the case expects.
+    pub fn check(&self, client: &dyn ExchangeUnderTest) -> Result<(), String> {
         let network = (self.network)();
         let settings = network.settings().map_err(|error| error.to_string())?;
         let call = submission(self.body_bytes, network.limit);
-        let answer = transport.exchange(settings, &call).map_err(|error| error.to_string())?;
+        let answer = client.exchange(settings, &call).map_err(|error| error.to_string())?;
         let said = match &answer {
             Answer::NotSent(_) => Expected::NotSent,
             Answer::Lost(_) | Answer::BrokenOff { .. } => Expected::Lost,
@@ -120,9 +120,9 @@ impl TransportCase {
     }
 }
 
-impl fmt::Debug for TransportCase {
+impl fmt::Debug for ExchangeCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TransportCase").field(&self.name).finish()
+        f.debug_tuple("ExchangeCase").field(&self.name).finish()
     }
 }
 
@@ -175,7 +175,7 @@ fn certificate(name: &str) -> PathBuf {
 #[derive(Clone, Copy, Debug)]
 pub struct Ureq;
 
-impl TransportUnderTest for Ureq {
+impl ExchangeUnderTest for Ureq {
     fn name(&self) -> &'static str {
         "ureq"
     }
@@ -185,7 +185,7 @@ impl TransportUnderTest for Ureq {
     }
 
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
-        Ok(UreqTransport::new(&settings)?.send(call).answer().clone())
+        Ok(UreqExchange::new(&settings)?.exchange(settings.endpoint.request(call), call.timeout))
     }
 }
 
@@ -193,7 +193,7 @@ impl TransportUnderTest for Ureq {
 #[derive(Clone, Copy, Debug)]
 pub struct Reqwest;
 
-impl TransportUnderTest for Reqwest {
+impl ExchangeUnderTest for Reqwest {
     fn name(&self) -> &'static str {
         "reqwest"
     }
@@ -203,9 +203,10 @@ impl TransportUnderTest for Reqwest {
     }
 
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error> {
-        let transport = ReqwestTransport::new(&settings)?;
+        let exchange = ReqwestExchange::new(&settings)?;
+        let request = settings.endpoint.request(call);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("the machine has a runtime to give");
-        Ok(runtime.block_on(transport.send(call)).answer().clone())
+        Ok(runtime.block_on(exchange.exchange(request, call.timeout)))
     }
 }

@@ -1,4 +1,4 @@
-//! The list: what happens to a submission, and what a transport must say of it.
+//! The list: what happens to a submission, and what an HTTP stack must say of it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,12 +13,12 @@ use super::http2_frames::{
     ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM,
 };
 use super::tls_server::{TlsStream, listen, listen_tls, read_request, write_answer};
-use super::{Expected, Network, TransportCase, http2_frames};
+use super::{ExchangeCase, Expected, Network, http2_frames};
 use crate::world::KEY;
 use Expected::{Answered, Lost, NotSent};
 
 /// Everything that can happen to a submission.
-pub fn transport_cases() -> Vec<TransportCase> {
+pub fn exchange_cases() -> Vec<ExchangeCase> {
     let mut all = without_a_connection();
     all.extend(without_a_tls_session());
     all.extend(behind_a_proxy());
@@ -29,7 +29,7 @@ pub fn transport_cases() -> Vec<TransportCase> {
 }
 
 /// No name, no address that answers.
-fn without_a_connection() -> Vec<TransportCase> {
+fn without_a_connection() -> Vec<ExchangeCase> {
     vec![
         case("the host's name is none", NotSent, || {
             // A label longer than 63 bytes: known to be none without asking anybody.
@@ -45,7 +45,7 @@ fn without_a_connection() -> Vec<TransportCase> {
 }
 
 /// A connection, and no TLS session on it.
-fn without_a_tls_session() -> Vec<TransportCase> {
+fn without_a_tls_session() -> Vec<ExchangeCase> {
     let mut cases = vec![case("the certificate is a stranger's", NotSent, || Network {
         trusts: false,
         ..Network::tls(&[], answers)
@@ -62,7 +62,7 @@ fn without_a_tls_session() -> Vec<TransportCase> {
 type MakeBehaviour = fn() -> Behaviour;
 
 /// A proxy that a tunnel is asked of.
-fn behind_a_proxy() -> Vec<TransportCase> {
+fn behind_a_proxy() -> Vec<ExchangeCase> {
     let refusals: [(&'static str, MakeBehaviour); 9] = [
         ("the proxy asks for a password", || Response::new(407).into()),
         ("the proxy forbids the tunnel", || Response::new(403).into()),
@@ -104,7 +104,7 @@ fn behind_a_proxy() -> Vec<TransportCase> {
 }
 
 /// A request that was sent to its end.
-fn after_the_request() -> Vec<TransportCase> {
+fn after_the_request() -> Vec<ExchangeCase> {
     let answer = || Response::json(r#"{"id":"t"}"#);
     vec![
         case("the gateway answers", Answered(200), move || Network::plain(answer().into())),
@@ -136,7 +136,7 @@ fn after_the_request() -> Vec<TransportCase> {
 }
 
 /// A request that could not be sent to its end: an answer that came is an answer.
-fn before_the_end_of_the_request() -> Vec<TransportCase> {
+fn before_the_end_of_the_request() -> Vec<ExchangeCase> {
     let too_large = || Response::new(413).header("Connection", "close").body("too large");
     let no_key = || Response::new(401).header("Connection", "close").body(r#"{"error":"who?"}"#);
     let early = |response: Response, body_bytes, end| {
@@ -205,7 +205,7 @@ fn before_the_end_of_the_request() -> Vec<TransportCase> {
 }
 
 /// What HTTP/2 says of a request's fate (RFC 9113, sections 6.8 and 8.7).
-fn over_http2() -> Vec<TransportCase> {
+fn over_http2() -> Vec<ExchangeCase> {
     let after = |act: fn(&mut TlsStream, u32) -> io::Result<()>| {
         move || {
             Network::tls(&["h2"], move |stream| {
@@ -294,7 +294,7 @@ fn over_http2() -> Vec<TransportCase> {
         })
         .long(),
     ];
-    cases.into_iter().map(|case| TransportCase { needs_http2: true, ..case }).collect()
+    cases.into_iter().map(|case| ExchangeCase { needs_http2: true, ..case }).collect()
 }
 
 type Handshake = fn(TcpStream) -> io::Result<()>;
@@ -349,12 +349,12 @@ fn case(
     name: &'static str,
     expected: Expected,
     network: impl Fn() -> Network + 'static,
-) -> TransportCase {
+) -> ExchangeCase {
     let network = Box::new(network);
-    TransportCase { name, expected, network, body_bytes: 300, needs_http2: false }
+    ExchangeCase { name, expected, network, body_bytes: 300, needs_http2: false }
 }
 
-impl TransportCase {
+impl ExchangeCase {
     /// With a request longer than all buffers on its way.
     fn long(self) -> Self {
         Self { body_bytes: 16_000_000, ..self }

@@ -1,10 +1,10 @@
-//! Every case of the transports over both HTTP clients.
+//! Every case of an exchange over both HTTP clients.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use effects_tests::{Reqwest, TransportUnderTest, Ureq, transport_cases};
+use effects_tests::{ExchangeUnderTest, Reqwest, Ureq, exchange_cases};
 
 #[test]
 fn the_blocking_client_says_truthfully_what_became_of_a_request() {
@@ -18,15 +18,15 @@ fn the_async_client_says_truthfully_what_became_of_a_request() {
 
 #[test]
 fn every_case_has_a_name_of_its_own() {
-    let cases = transport_cases();
-    let mut names: Vec<&str> = cases.iter().map(effects_tests::TransportCase::name).collect();
+    let cases = exchange_cases();
+    let mut names: Vec<&str> = cases.iter().map(effects_tests::ExchangeCase::name).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), cases.len());
 }
 
-/// Plays every case that suits the transport, several at once, since the slow ones only wait.
-fn check_all(transport: &(dyn TransportUnderTest + Sync)) {
+/// Plays every case that suits the client, several at once, since the slow ones only wait.
+fn check_all(client: &(dyn ExchangeUnderTest + Sync)) {
     const PLAYERS: usize = 6;
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
@@ -34,12 +34,12 @@ fn check_all(transport: &(dyn TransportUnderTest + Sync)) {
         for _ in 0..PLAYERS {
             scope.spawn(|| {
                 while let Some(case) =
-                    transport_cases().into_iter().nth(next.fetch_add(1, Ordering::SeqCst))
+                    exchange_cases().into_iter().nth(next.fetch_add(1, Ordering::SeqCst))
                 {
-                    if !case.suits(transport) {
+                    if !case.suits(client) {
                         continue;
                     }
-                    if let Err(why) = case.check(transport) {
+                    if let Err(why) = case.check(client) {
                         wrong.lock().expect("no player panics").push((case.name().to_owned(), why));
                     }
                 }
@@ -47,5 +47,5 @@ fn check_all(transport: &(dyn TransportUnderTest + Sync)) {
         }
     });
     let wrong = wrong.into_inner().expect("no player panics");
-    assert!(wrong.is_empty(), "{}: {} cases: {wrong:#?}", transport.name(), wrong.len());
+    assert!(wrong.is_empty(), "{}: {} cases: {wrong:#?}", client.name(), wrong.len());
 }

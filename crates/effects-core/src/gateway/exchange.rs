@@ -1,0 +1,125 @@
+//! The seam to HTTP: [`Exchange`], its async twin [`AsyncExchange`], and the [`Gateway`] over either.
+//!
+//! Another HTTP stack is one method. The gateway authorises a request before the stack gets it, and
+//! takes the key out of what is kept of its answer, so that neither can be forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+
+use crate::gateway::call::{Answer, Call, CallResult};
+use crate::gateway::endpoint::Endpoint;
+use crate::task_id::TaskId;
+
+/// Makes HTTP exchanges, blocking the thread.
+///
+/// It sends the request as it is, answers within `limit`, follows no redirect, repeats nothing, and
+/// says truthfully whether the request can have left this machine: in doubt, it has. A request with
+/// [`FreshConnection`](crate::FreshConnection) among its extensions leaves on a connection that carried none before.
+pub trait Exchange {
+    /// Makes one exchange.
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer;
+}
+
+/// Makes HTTP exchanges without blocking; otherwise like [`Exchange`].
+///
+/// The future is whatever the stack has: one that is `Send` makes the drivers' futures `Send`, and in
+/// a single-threaded program it need not be.
+pub trait AsyncExchange {
+    /// An exchange under way.
+    type Exchanging<'a>: Future<Output = Answer> + 'a
+    where
+        Self: 'a;
+
+    /// Makes one exchange.
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_>;
+}
+
+impl<X: Exchange + ?Sized> Exchange for &X {
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        (**self).exchange(request, limit)
+    }
+}
+
+/// A gateway as a driver reaches it: where it is, with its key, and the HTTP stack.
+///
+/// ```
+/// use std::time::Duration;
+/// use effects_core::{Answer, ApiKey, BaseUrl, Call, Endpoint, Exchange, Gateway, Task, Time};
+/// use http::{HeaderMap, Request, StatusCode};
+///
+/// struct Canned;
+///
+/// impl Exchange for Canned {
+///     fn exchange(&self, request: Request<bytes::Bytes>, _limit: Duration) -> Answer {
+///         assert_eq!(request.headers()["authorization"], "Bearer key-of-the-account");
+///         let body = br#"{"id":"t-1","status":"in_progress"}"#.as_slice().into();
+///         Answer::Answered { status: StatusCode::OK, headers: HeaderMap::new(), body }
+///     }
+/// }
+///
+/// let endpoint = Endpoint::new(BaseUrl::parse(BaseUrl::DEFAULT, false)?, ApiKey::new("key-of-the-account")?);
+/// let gateway = Gateway::new(endpoint, Canned);
+/// let look = Call::look("t-1".parse()?, Duration::from_secs(10), Time::from_millis(0));
+/// let task = Task::read(&"t-1".parse()?, gateway.endpoint().base(), &gateway.call(&look))?;
+/// assert_eq!(task.status.unwrap().to_string(), "in_progress");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gateway<X> {
+    endpoint: Arc<Endpoint>,
+    exchange: X,
+}
+
+impl<X> Gateway<X> {
+    /// The gateway at this endpoint, over this HTTP stack.
+    pub fn new(endpoint: Endpoint, exchange: X) -> Self {
+        Self { endpoint: Arc::new(endpoint), exchange }
+    }
+
+    /// The same gateway over another stack.
+    pub fn over<Y>(&self, exchange: Y) -> Gateway<Y> {
+        Gateway { endpoint: Arc::clone(&self.endpoint), exchange }
+    }
+
+    /// Where it is, and its key.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The HTTP stack.
+    pub fn stack(&self) -> &X {
+        &self.exchange
+    }
+
+    /// The command line that resumes watching a task there.
+    pub fn resume_line(&self, task: &TaskId) -> String {
+        self.endpoint.resume_line(task)
+    }
+}
+
+impl<X: Exchange> Gateway<X> {
+    /// Makes the exchange of a call.
+    pub fn call(&self, call: &Call) -> CallResult {
+        self.exchange(self.endpoint.request(call), call.timeout)
+    }
+
+    /// Makes an exchange of no run: an upload's.
+    pub fn exchange(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
+        self.endpoint.result(self.exchange.exchange(request, limit))
+    }
+}
+
+impl<X: AsyncExchange> Gateway<X> {
+    /// Makes the exchange of a call, without blocking.
+    pub async fn call_async(&self, call: &Call) -> CallResult {
+        self.exchange_async(self.endpoint.request(call), call.timeout).await
+    }
+
+    /// Makes an exchange of no run, without blocking: an upload's.
+    pub async fn exchange_async(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
+        self.endpoint.result(self.exchange.exchange(request, limit).await)
+    }
+}
