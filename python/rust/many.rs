@@ -319,11 +319,12 @@ impl Shared {
     fn unlogged(&self) -> Option<String> {
         let mut texts: Vec<String> =
             self.untaken().values().filter_map(|note| note.unlogged()).collect();
-        if texts.is_empty() {
+        // Of those that are not answered yet, each id is logged when it comes.
+        if texts.is_empty() && !self.untaken().values().any(|note| note.is_under_way()) {
             return None;
         }
         texts.extend(self.journal_hint());
-        Some(texts.join("\n"))
+        (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
     fn journal_hint(&self) -> Option<String> {

@@ -70,6 +70,11 @@ impl Note {
         self.know().task.clone()
     }
 
+    /// Whether a submission has left that is not answered yet.
+    pub fn is_under_way(&self) -> bool {
+        self.know().posting.is_some()
+    }
+
     /// What to log of a task whose result no caller gets; `None` where there is no task yet, or its id
     /// was logged before.
     pub fn unlogged(&self) -> Option<String> {

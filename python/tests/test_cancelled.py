@@ -285,8 +285,10 @@ def test_a_handler_of_logging_gets_the_ids_and_stderr_does_not(emulator, slow):
     check(emulator, out, tasks)
 
 
-def test_with_a_journal_the_way_on_is_told_too(emulator, tmp_path):
-    emulator.follow({"fault": [{"on": "create", "kind": "finished"}]})
+@pytest.mark.parametrize("slow", [False, True])
+def test_with_a_journal_the_way_on_is_told_too(emulator, tmp_path, slow):
+    late = [{"on": "create", "nth": n, "kind": "slow", "seconds": 1} for n in (2, 3)]
+    emulator.follow({"fault": [*(late if slow else ()), {"on": "create", "kind": "finished"}]})
     journal = tmp_path / "run.db"
     body = f"""
         for result in Client(**options).map(JOBS, in_flight=3, journal={str(journal)!r}):

@@ -1,9 +1,14 @@
 //! One row of many.
 
+use std::sync::Arc;
+
+use effects_core::pace::Pacer;
 use effects_core::{
-    Effect, EffectRequest, Entry, Error, ErrorKind, Fact, JournalError, Problem, TaskId, Template,
-    Time,
+    Effect, EffectRequest, Entry, Error, ErrorKind, Fact, JournalError, Policy, Problem, Run,
+    TaskId, Template, Time,
 };
+
+use crate::random::fresh_seed;
 
 /// One thing to do among many: a request to submit, or a task to follow. `journal` is where its
 /// entries go, `J` being the client's kind of journal.
@@ -32,6 +37,26 @@ pub enum Work {
 }
 
 impl Work {
+    /// Begins it: a run that shares this pacer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fresh_seed`].
+    pub fn begin(self, pacer: &Pacer, policy: Arc<Policy>, now: Time) -> Result<Run, Error> {
+        let seed = fresh_seed()?;
+        let run = match self {
+            Self::Submit(request) => Run::submit(request, policy, seed, now),
+            Self::Watch { task, template, submitted } => {
+                let run = Run::attach(task, template.map(Into::into), policy, seed, now);
+                match submitted {
+                    Some(submitted) => run.submitted_at(submitted),
+                    None => run,
+                }
+            }
+        };
+        Ok(run.paced_by(pacer))
+    }
+
     /// The task, if there is one already.
     pub fn task_id(&self) -> Option<&TaskId> {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! [`effects_core`] performs no I/O and a client crate should be about HTTP, so what both clients
 //! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
-//! clock ([`WallClock`]), a run under its client's pace ([`PacedRun`]), photos and landing files
+//! clock ([`WallClock`]), photos and landing files
 //! ([`read_photo`], [`Landing`], [`FileId`]), the uploader's programs and cache ([`run_uploader`],
 //! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
 //! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), whether a picture is still the one
@@ -17,7 +17,6 @@ mod job;
 mod landing;
 mod ledger;
 mod pace_file;
-mod paced_run;
 mod program;
 mod queue;
 mod random;
@@ -37,7 +36,6 @@ pub use job::{Ended, Job, Work, unrecorded};
 pub use landing::{Landing, Sink, read_photo, write_file};
 pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
 pub use pace_file::{PaceFile, PaceFileError};
-pub use paced_run::PacedRun;
 pub use program::{PresignedUrls, run_presigner, run_uploader};
 pub use queue::{Queue, draw, too_late};
 pub use random::{fresh_seed, random_name};

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, PacedRun, Settings, Work};
+use effects_client::{BuildClient, ClientBuilder, Job, Settings, Work};
 use effects_core::pace::Pacer;
 use effects_core::{
     AsyncJournal, Effect, EffectRequest, Error, Event, Gateway, NoJournal, Photo, Picture, Policy,
-    Reference, TaskId, Time, Widths,
+    Reference, Run, TaskId, Time, Widths,
 };
 
 use crate::clock::TokioClock;
@@ -238,8 +238,8 @@ impl Client {
     }
 
     /// A run under this client's policy and pace.
-    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<PacedRun, Error> {
-        PacedRun::begin(work, self.pacer().clone(), self.shared_policy(), now)
+    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
+        work.begin(self.pacer(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use effects_client::{PacedRun, Work, telemetry};
+use effects_client::{Work, telemetry};
 use effects_core::{
-    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, TaskId, Template,
-    Time, Told, drive_on_async_until,
+    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
+    Template, Time, Told, drive_on_async_until,
 };
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument, Span};
@@ -41,7 +41,7 @@ enum Driving {
     /// Not begun: with its seed a run draws the names of its submission, and no two processes may
     /// share them, so that it begins in the one that drives it.
     Before(Box<Work>),
-    Here(Box<PacedRun>),
+    Here(Box<Run>),
     /// In a tokio task that survives whoever waits for it.
     Away(JoinHandle<Leg>),
     /// Over, or between the two.
@@ -49,7 +49,7 @@ enum Driving {
 }
 
 /// A stretch of driving that is over: the run, and what it came to.
-type Leg = (Box<PacedRun>, Result<Told, Error>);
+type Leg = (Box<Run>, Result<Told, Error>);
 
 impl Watch {
     pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
@@ -182,7 +182,7 @@ impl Watch {
 
     /// Drives up to the next event, and on to the end if nobody is left to hear it: then a
     /// submission under way is waited for, recorded and told, and none follows.
-    fn leg(&mut self, mut run: Box<PacedRun>) -> impl Future<Output = Leg> + Send + use<> {
+    fn leg(&mut self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
         let (client, span) = (self.client.clone(), self.span.clone());
         let inside = match &self.task {
             None => span.clone(),
@@ -195,7 +195,6 @@ impl Watch {
             let clock = AbandonableClock { clock: shared.clock.clone(), abandonment };
             let (gateway, journal) = (&shared.gateway, client.journal());
             loop {
-                run.refresh(shared.clock.now());
                 let told =
                     drive_on_async_until(&mut run, gateway, &clock, journal, abandoned).await;
                 if let Ok(Told::Event(event)) = &told {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use effects_client::{
-    BuildClient, ClientBuilder, Job, Landing, PacedRun, Settings, UploadCache, WallClock, Work,
+    BuildClient, ClientBuilder, Job, Landing, Settings, UploadCache, WallClock, Work,
 };
 use effects_core::pace::Pacer;
 use effects_core::{
     Effect, EffectRequest, Error, Event, Gateway, Journal, NoJournal, Photo, Picture, Policy,
-    Reference, TaskId, Time, Widths,
+    Reference, Run, TaskId, Time, Widths,
 };
 
 use crate::exchange::UreqExchange;
@@ -217,8 +217,8 @@ impl Client {
     }
 
     /// A run under this client's policy and pace.
-    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<PacedRun, Error> {
-        PacedRun::begin(work, self.pacer().clone(), self.shared_policy(), now)
+    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
+        work.begin(self.pacer(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{PacedRun, StoppableClock, Stopper, Work, telemetry};
+use effects_client::{StoppableClock, Stopper, Work, telemetry};
 use effects_core::{
-    Answer, Effect, EffectRequest, Error, ErrorKind, Event, Exchange, Outcome, Problem, TaskId,
-    Template, Time, Told, drive_on,
+    Answer, Effect, EffectRequest, Error, ErrorKind, Event, Exchange, Outcome, Problem, Run,
+    TaskId, Template, Time, Told, drive_on,
 };
 use http::{Method, Request};
 use tracing::Span;
@@ -52,7 +52,7 @@ enum Driving {
     /// It begins when it is first driven, in whichever process that is: with its seed it draws the
     /// names of its submission, which no two processes may share.
     Before(Work),
-    Begun(Box<PacedRun>),
+    Begun(Box<Run>),
 }
 
 impl Driving {
@@ -64,7 +64,7 @@ impl Driving {
     }
 
     /// The run, begun if it was not.
-    fn run(&mut self, client: &Client, now: Time) -> Result<&mut PacedRun, Error> {
+    fn run(&mut self, client: &Client, now: Time) -> Result<&mut Run, Error> {
         if let Self::Before(work) = self {
             *self = Self::Begun(Box::new(client.begin(work.clone(), now)?));
         }
@@ -163,7 +163,6 @@ impl Watch {
         let journal = self.client.journal();
         let (now, stopper) = (self.client.shared().clock.now(), &self.stopper);
         let run = self.driving.run(&self.client, now)?;
-        run.refresh(now);
         let told = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
         self.stopper.set_submitting(false);
         told.map_err(|error| {

@@ -15,8 +15,8 @@ use crate::time::Time;
 
 /// Hands out curves for the labels of one origin, and learns. Cloning shares.
 ///
-/// A run is paced by a curve; whoever drives runs asks for one before each look and tells what
-/// the run saw when it is over or left:
+/// A run that is [paced by it](crate::Run::paced_by) asks for one before each look, and teaches it
+/// what it saw when it is over or dropped:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -25,12 +25,7 @@ use crate::time::Time;
 ///
 /// let (pacer, policy) = (Pacer::new(), Arc::new(Policy::default()));
 /// let now = Time::from_millis(0);
-/// let mut run = Run::attach("task".parse()?, None, policy.clone(), Seed::from(1), now)
-///     .paced_by(pacer.curve(None, &policy.pace, now));
-/// // … drive it, then:
-/// if let Some(observation) = run.observation() {
-///     pacer.learn(run.label(), observation);
-/// }
+/// let run = Run::attach("task".parse()?, None, policy, Seed::from(1), now).paced_by(&pacer);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult};
-use crate::pace::{Curve, Label, Observation};
+use crate::pace::{Curve, Label, Observation, Pacer};
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;
@@ -40,7 +40,10 @@ use submit::Submitting;
 use wait::Waiting;
 
 /// Follows one task from submission to outcome; the crate's front page has the contract.
-#[derive(Clone, Debug)]
+///
+/// A clone goes by what its [pacer](Self::paced_by) knew when it was made, and teaches it nothing: one
+/// task is learnt from once.
+#[derive(Debug)]
 pub struct Run {
     core: Core,
     state: State,
@@ -125,17 +128,13 @@ impl Run {
         self
     }
 
-    /// Gives it the curve its pace goes by, and what it may say of the end: see
-    /// [`Pacer`](crate::pace::Pacer). A run without one knows what an empty history does.
+    /// Gives it the pacer it shares with others: each look goes by what that knows by then, and it
+    /// learns what the run saw once that is over or dropped. A run without one knows what an empty
+    /// history does.
     #[must_use]
-    pub fn paced_by(mut self, curve: Arc<Curve>) -> Self {
-        self.pace_by(curve);
+    pub fn paced_by(mut self, pacer: &Pacer) -> Self {
+        self.core.pacer = Some(pacer.clone());
         self
-    }
-
-    /// Gives it a curve that knows more than the one it had; the next look it decides on goes by it.
-    pub fn pace_by(&mut self, curve: Arc<Curve>) {
-        self.core.curve = Some(curve);
     }
 
     /// A run as it was saved.
@@ -157,6 +156,9 @@ impl Run {
         loop {
             let known = self.core.pending().or_else(|| self.state.rest(&self.core));
             if let Some(step) = known {
+                if let Step::Done(_) = step {
+                    self.teach();
+                }
                 return step;
             }
             let (state, step) = self.state.take().step(&mut self.core);
@@ -256,6 +258,15 @@ impl Run {
         }
     }
 
+    /// Lets the pacer learn from it, once.
+    fn teach(&mut self) {
+        if let Some(observation) = self.observation()
+            && let Some(pacer) = self.core.pacer.take()
+        {
+            pacer.learn(self.label(), observation);
+        }
+    }
+
     /// [`reply`](Self::reply), going by this curve.
     pub(crate) fn reply_paced(
         &mut self,
@@ -341,6 +352,21 @@ impl Run {
     }
 }
 
+impl Clone for Run {
+    fn clone(&self) -> Self {
+        let (mut core, state) = (self.core.clone(), self.state.clone());
+        core.curve = core.curve(self.label());
+        core.pacer = None;
+        Self { core, state }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.teach();
+    }
+}
+
 /// How an attempt to submit ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum AttemptEnd {
@@ -402,7 +428,8 @@ struct Core {
     events: VecDeque<Event>,
     /// The submissions booked as lost.
     lost_calls: Vec<CallId>,
-    /// What is known of how long tasks of its kind take.
+    /// What knows how long tasks of its kind take, and else what was known of that.
+    pacer: Option<Pacer>,
     curve: Option<Arc<Curve>>,
 }
 
@@ -420,8 +447,16 @@ impl Core {
             recording: false,
             events: VecDeque::new(),
             lost_calls: Vec::new(),
+            pacer: None,
             curve: None,
         }
+    }
+
+    /// What is known by now of how long tasks with this label take.
+    fn curve(&self, label: Option<&Label>) -> Option<Arc<Curve>> {
+        let pacer = self.pacer.as_ref();
+        let known = pacer.map(|pacer| pacer.curve(label, &self.policy.pace, self.now));
+        known.or_else(|| self.curve.clone())
     }
 
     /// Time never runs back, whatever a driver's clock does.

@@ -99,6 +99,7 @@ impl Saved {
             recording: false,
             events: VecDeque::new(),
             lost_calls: self.doubts,
+            pacer: None,
             curve: None,
         };
         let state = match self.state {

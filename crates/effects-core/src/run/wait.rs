@@ -306,7 +306,7 @@ impl Waiting {
                 status: task.status.clone(),
                 progress: self.progress,
                 age,
-                eta: core.curve.as_ref().and_then(|curve| curve.eta(age)),
+                eta: core.curve(self.label.as_ref()).and_then(|curve| curve.eta(age)),
             });
         }
         if self.is_last() {
@@ -328,7 +328,8 @@ impl Waiting {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
             _ => &[],
         };
-        let moment = Moment { looks: self.looks, age, reports, curve: core.curve.as_deref() };
+        let curve = core.curve(self.label.as_ref());
+        let moment = Moment { looks: self.looks, age, reports, curve: curve.as_deref() };
         let pace = core.policy.pace.next(&moment, &mut core.dice);
         match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
             Some(asked) if asked > pace => (asked, Reason::Throttle),

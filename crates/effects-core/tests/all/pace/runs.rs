@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::pace::{Curve, History, Learned, Observation, Pacer};
+use effects_core::pace::{History, Learned, Observation, Pacer};
 use effects_core::{Event, Outcome, Pace, Policy, Run, Saved, Seed, SleepReason, Template, Time};
 use effects_testkit::{Life, Response, World};
 
@@ -15,13 +15,14 @@ fn learned() -> Policy {
 }
 
 /// What tasks that take this long, give or take a tenth, teach.
-fn curve_of(typical: f64) -> Arc<Curve> {
+fn pacer_of(typical: f64) -> Pacer {
     let (mut history, mut dice) = (History::new(), Dice(30));
     for _ in 0..100 {
         let end = Duration::from_secs_f64(typical * dice.factor(0.1));
         history.observe(Some(end), end);
     }
-    Arc::new(history.curve(&Learned::default()))
+    let ball = Some(Template::GlassBall.into());
+    Pacer::knowing([(ball, history)].into())
 }
 
 fn waits(scene: &Scene) -> Vec<f64> {
@@ -54,7 +55,7 @@ fn a_policy_says_it_as_data() {
 #[test]
 fn a_run_goes_by_its_curve_and_tells_what_to_expect() {
     let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(14)));
-    scene.run = scene.run.paced_by(curve_of(12.0));
+    scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
     // No look before a task can have ended, the most of them around its end.
     let waits = waits(&scene);
@@ -69,7 +70,7 @@ fn a_run_goes_by_its_curve_and_tells_what_to_expect() {
 #[test]
 fn a_fixed_pace_stays_fixed_and_tells_what_to_expect_all_the_same() {
     let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(14)));
-    scene.run = scene.run.paced_by(curve_of(12.0));
+    scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
     assert_eq!(waits(&scene), [3.0; 5]);
     let first = scene.world.transcript().events().find_map(|event| match event {
@@ -80,15 +81,20 @@ fn a_fixed_pace_stays_fixed_and_tells_what_to_expect_all_the_same() {
 }
 
 #[test]
-fn a_newer_curve_counts_from_the_next_look_on() {
+fn what_its_pacer_learns_counts_from_the_next_look_on() {
     let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(60)));
+    let pacer = Pacer::new();
+    scene.run = scene.run.paced_by(&pacer);
     while scene.world.service().polls() < 1 {
         scene.world.step(&mut scene.run);
     }
-    scene.run.pace_by(curve_of(60.0));
+    for first_ended in [seconds(59), seconds(60), seconds(61)].repeat(30) {
+        let seen = Observation::Ended { last_running: Some(first_ended), first_ended };
+        pacer.learn(Some(&Template::GlassBall.into()), seen);
+    }
     assert!(scene.completes());
     let waits = waits(&scene);
-    assert!(waits[0] < 3.4 && waits[1] > 40.0, "{waits:?}");
+    assert!(waits[0] < 3.4 && waits[1] > 15.0, "{waits:?}");
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn an_attached_run_is_as_old_as_the_service_says_by_the_services_own_clock() {
         format!(r#"{{"status":"in_progress","created_at":{}}}"#, created.as_millis() / 1_000);
     let mut scene = Scene::attached(learned(), Life::of_polls(0))
         .polls([Response::json(running).header("Date", at)]);
-    scene.run = scene.run.paced_by(curve_of(12.0));
+    scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
     let age = scene.world.transcript().events().find_map(|event| match event {
         Event::Running { age, .. } => Some(*age),
@@ -131,7 +137,7 @@ fn progress_that_moves_plausibly_sharpens_the_looks() {
             let running = Response::json(r#"{"status":"in_progress"}"#);
             scene = scene.polls(vec![running; 12]);
         }
-        scene.run = scene.run.paced_by(curve_of(30.0));
+        scene.run = scene.run.paced_by(&pacer_of(30.0));
         assert!(scene.completes());
         (scene.world.service().polls(), scene.world.transcript().elapsed())
     };
@@ -174,10 +180,10 @@ fn floor_and_ceiling_of_the_settings_hold() {
     let (floor, ceiling) = (seconds(5), seconds(6));
     let settings = Learned { floor, ceiling, ..Learned::default() };
     let policy = Policy { pace: Pace::Learned(settings), ..learned() };
-    for curve in [None, Some(Pacer::new().curve(None, &policy.pace, Time::from_millis(0)))] {
+    for pacer in [None, Some(Pacer::new())] {
         let mut scene = Scene::submitting(policy.clone()).life(Life::lasting(seconds(60)));
-        if let Some(curve) = curve {
-            scene.run.pace_by(curve);
+        if let Some(pacer) = pacer {
+            scene.run = scene.run.paced_by(&pacer);
         }
         assert!(scene.completes());
         assert!(waits(&scene).iter().all(|wait| (5.0..=6.0).contains(wait)), "{:?}", waits(&scene));
@@ -284,6 +290,31 @@ fn a_run_saved_before_the_pace_was_learned_is_restored() {
     }
 }
 
+#[test]
+fn a_task_is_learnt_from_once_when_its_run_is_over_or_dropped() {
+    let learnt = |pacer: &Pacer| -> usize { pacer.histories().values().map(History::len).sum() };
+    let pacer = Pacer::new();
+    let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(7)));
+    scene.run = scene.run.paced_by(&pacer);
+    let mut copy = scene.run.clone();
+    assert!(scene.completes());
+    assert_eq!(learnt(&pacer), 1);
+    let mut world = World::new();
+    assert!(matches!(world.drive(&mut copy), Outcome::Completed(_)));
+    drop((scene, copy));
+    assert_eq!(learnt(&pacer), 1);
+
+    let mut scene = Scene::submitting(learned()).life(Life::endless());
+    scene.run = scene.run.paced_by(&pacer);
+    while scene.world.service().polls() < 2 {
+        scene.world.step(&mut scene.run);
+    }
+    scene.world.step(&mut scene.run);
+    assert_eq!(learnt(&pacer), 1);
+    drop(scene);
+    assert_eq!(learnt(&pacer), 2);
+}
+
 /// The whole of it, through runs and a pacer, closed loop from nothing: no more polls than every
 /// three seconds would make, and the news much sooner.
 #[test]
@@ -297,13 +328,9 @@ fn runs_that_share_a_pacer_learn_from_each_other() {
     for (nth, duration) in durations.iter().enumerate() {
         let service = world.service().life(Life::lasting(Duration::from_secs_f64(*duration)));
         let (begin, polls) = (world.now(), service.polls());
-        let curve = |now| pacer.curve(Some(&Template::GlassBall.into()), &policy.pace, now);
         let seed = Seed::from(nth as u64);
-        let mut run = Run::submit(request(), policy.clone(), seed, begin).paced_by(curve(begin));
-        while world.step(&mut run).is_none() {
-            run.pace_by(curve(world.now()));
-        }
-        pacer.learn(run.label(), run.observation().unwrap());
+        let mut run = Run::submit(request(), policy.clone(), seed, begin).paced_by(&pacer);
+        while world.step(&mut run).is_none() {}
         if nth >= 60 {
             let polls = (service.polls() - polls) as f64;
             total += Score { polls, delay: world.now().since(begin).as_secs_f64() - duration };
