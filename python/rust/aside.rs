@@ -34,6 +34,9 @@ pub fn received<T: Send>(
     py: Python<'_>,
     mut told: Receiver<T>,
 ) -> PyResult<(Receiver<T>, Option<T>)> {
+    if let Ok(received) = told.try_recv() {
+        return Ok((told, Some(received)));
+    }
     loop {
         let received;
         (told, received) = py.detach(move || {

@@ -21,13 +21,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::journal;
 use crate::many::{JobEnd, Open, Shared, attend, made, no_task};
 use crate::note::Note;
 use crate::operation::given_up;
+use crate::result_queue::ResultSender;
 use crate::stake::JobAttempts;
 use crate::submission::{Loaded, Wish};
 use crate::value::{Made, task_id};
@@ -62,11 +62,13 @@ pub struct Drawer {
     pub counts: bool,
     pub rows: Py<PyIterator>,
     pub fetch: bool,
-    pub tell: UnboundedSender<JobEnd>,
+    pub results: ResultSender,
     /// Uploads under way at once.
     pub uploads: Arc<Semaphore>,
     pub occurrences: Occurrences,
     pub drawn: usize,
+    /// Rows it may draw before it waits for permits again.
+    pub permitted: u32,
 }
 
 /// A row's number, and what Python gave for it.
@@ -103,12 +105,12 @@ impl Drop for Upload {
 impl Drawer {
     /// Draws on a thread of its own, `ahead` rows before their turn at most; what it gives are the jobs.
     pub fn start(self, ahead: usize) -> Jobs {
-        let (shared, runtime, tell) =
-            (Arc::clone(&self.shared), self.runtime.clone(), self.tell.clone());
+        let (shared, runtime, results) =
+            (Arc::clone(&self.shared), self.runtime.clone(), self.results.clone());
         let (memory, counts) = (self.memory.clone(), self.counts);
         let (hand, rows) = sync_channel(ahead);
         thread::spawn(move || self.draw_all(&hand));
-        Jobs { shared, runtime, memory, counts, tell, rows, begun: 0 }
+        Jobs { shared, runtime, memory, counts, results, rows, begun: 0 }
     }
 
     /// Draws until there are no more rows, or nobody wants more.
@@ -132,8 +134,13 @@ impl Drawer {
 
     /// The next row; what the iterator raises, if it does.
     fn next_row(&mut self) -> Option<PyResult<PlainRow>> {
-        // The permit comes back when the row's end is taken.
-        self.runtime.block_on(self.shared.permits.acquire()).ok()?.forget();
+        // A permit comes back when its row's end is taken. They are waited for by the group, so that
+        // this thread does not wake for each row.
+        if self.permitted == 0 {
+            self.runtime.block_on(self.shared.permits.acquire_many(GROUP)).ok()?.forget();
+            self.permitted = GROUP;
+        }
+        self.permitted -= 1;
         let drawn = Python::try_attach(|py| {
             let next = self.rows.bind(py).clone().next();
             next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
@@ -147,7 +154,7 @@ impl Drawer {
         let mut given = Some(Given { row: self.drawn, job });
         self.drawn += 1;
         if let Some(trouble) = trouble {
-            end(&self.tell, given?, Err(Error::new(ErrorKind::InvalidRequest, trouble)));
+            end(&self.results, given?, Err(Error::new(ErrorKind::InvalidRequest, trouble)));
             return None;
         }
         let begun = Instant::now();
@@ -157,7 +164,7 @@ impl Drawer {
             }
             Ok(None) => None,
             Err(error) => {
-                end(&self.tell, given?, Err(error));
+                end(&self.results, given?, Err(error));
                 None
             }
         }
@@ -200,7 +207,7 @@ impl Drawer {
                     && let Some(made) = open.record().and_then(journal::made)
                 {
                     if let Some(given) = given.take() {
-                        end(&self.tell, given, Ok(Box::new(made)));
+                        end(&self.results, given, Ok(Box::new(made)));
                     }
                     return Ok(None);
                 }
@@ -210,11 +217,12 @@ impl Drawer {
             Found::Doubtful(record) => Err(journal::doubtful(&record)),
             Found::Elsewhere(_) => {
                 let Some(given) = given.take() else { return Ok(None) };
-                let (client, tell, fetch) = (self.client.clone(), self.tell.clone(), self.fetch);
+                let (client, results, fetch) =
+                    (self.client.clone(), self.results.clone(), self.fetch);
                 self.runtime.spawn(async move {
                     let begun = Instant::now();
                     let result = attend(&client, &ledger, &row).await;
-                    end(&tell, given, made(&client, result, fetch, template, begun).await);
+                    end(&results, given, made(&client, result, fetch, template, begun).await);
                 });
                 Ok(None)
             }
@@ -255,9 +263,8 @@ impl Drawer {
 type Prepared = (Ready, Option<(OpenRow, Row)>, Option<Template>);
 
 /// Tells a row's end that has no job.
-fn end(tell: &UnboundedSender<JobEnd>, given: Given, result: Result<Box<Made>, Error>) {
-    // Whoever takes the ends is told, or is gone.
-    let _ = tell.send(JobEnd::Ended(given.row, given.job, result));
+fn end(results: &ResultSender, given: Given, result: Result<Box<Made>, Error>) {
+    results.send(JobEnd::Ended(given.row, given.job, result));
 }
 
 fn submit(
@@ -282,7 +289,7 @@ pub struct Jobs {
     runtime: Handle,
     memory: Option<Ledger>,
     counts: bool,
-    tell: UnboundedSender<JobEnd>,
+    results: ResultSender,
     rows: Receiver<PyResult<Drawn>>,
     begun: usize,
 }
@@ -295,8 +302,7 @@ impl Iterator for Jobs {
             let drawn = match self.rows.recv().ok()? {
                 Ok(drawn) => drawn,
                 Err(broken) => {
-                    // Whoever takes the ends is told, or is gone.
-                    let _ = self.tell.send(JobEnd::Broken(broken));
+                    self.results.send(JobEnd::Broken(broken));
                     return None;
                 }
             };
@@ -314,7 +320,10 @@ impl Jobs {
         let Drawn { given, work, known, template, begun } = drawn;
         // The permit comes back when the row's result is taken. Where all of it was stopped, it begins no
         // more.
-        let Ok(permit) = self.runtime.block_on(self.shared.begins.acquire()) else {
+        let begins = &self.shared.begins;
+        let permit = begins.try_acquire();
+        let permit = permit.or_else(|_| self.runtime.block_on(begins.acquire()));
+        let Ok(permit) = permit else {
             let task_id = match &work {
                 Ready::Now(job) => job.work.task_id().cloned(),
                 Ready::After(_) => None,
@@ -322,7 +331,7 @@ impl Jobs {
             let stopped = Error::from(Cause::Detached(Detached { task_id }));
             let base = &self.shared.base;
             let stopped = stopped.with_resume_line(|task| base.resume_line(task));
-            end(&self.tell, given, Err(stopped));
+            end(&self.results, given, Err(stopped));
             return None;
         };
         let job = match work {
@@ -337,7 +346,7 @@ impl Jobs {
                 match job {
                     Ok(job) => job,
                     Err(error) => {
-                        end(&self.tell, given, Err(error));
+                        end(&self.results, given, Err(error));
                         return None;
                     }
                 }
@@ -366,3 +375,6 @@ impl Jobs {
         Some(Job { work: job.work, journal: Some(journal) })
     }
 }
+
+/// Rows for which the thread that draws waits together.
+pub const GROUP: u32 = 16;

@@ -28,6 +28,7 @@ mod operation;
 mod photo;
 mod policy;
 mod purse;
+mod result_queue;
 mod runtime;
 mod setup;
 mod single;

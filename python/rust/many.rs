@@ -16,23 +16,24 @@ use effects_core::{
     Template, Widths, printable,
 };
 use effects_reqwest::{Client, RunMany};
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use rust_decimal::Decimal;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::drawer::{Drawer, Journal};
+use crate::drawer::{self, Drawer, Journal};
 use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
 use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER, cost};
+use crate::result_queue::{ResultQueue, ResultSender};
 use crate::stake::{JobAttempts, Lent};
-use crate::value::{Made, Value, task_id};
+use crate::value::{Made, task_id};
 use crate::{failure, warnings};
 
 /// What many rows have in common.
@@ -86,15 +87,7 @@ pub struct Many {
     /// The process that began it: a fork has the memory, and not the thread that fills it.
     process: u32,
     shared: Arc<Shared>,
-    ends: Arc<tokio::sync::Mutex<Ends>>,
-}
-
-struct Ends {
-    arrivals: UnboundedReceiver<JobEnd>,
-    /// Ends that came before their turn, where the order matters.
-    early: BTreeMap<usize, JobEnd>,
-    next: usize,
-    ordered: bool,
+    results: Arc<ResultQueue>,
 }
 
 /// What the parts of many rows share.
@@ -133,13 +126,15 @@ pub struct Open {
 impl Many {
     /// Begins; rows are drawn from `rows`, which gives plain dicts.
     pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
-        let (tell, arrivals) = unbounded_channel();
         let (tasks, ahead) = (plan.widths.tasks as usize, plan.ahead as usize);
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared {
             base: plan.base.clone(),
             journal: plan.slot.as_ref().map(|slot| slot.path().to_owned()),
-            permits: permits(tasks.saturating_add(ahead.max(SPARE))),
+            // As many as may begin are drawn, also while the drawer waits for a group.
+            permits: permits(
+                tasks.saturating_add(ahead.saturating_add(drawer::GROUP as usize).max(SPARE)),
+            ),
             begins: permits(tasks.saturating_add(ahead)),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -147,6 +142,7 @@ impl Many {
             open: Mutex::default(),
             untaken: Mutex::default(),
         });
+        let (results, sender) = ResultQueue::new(Arc::clone(&shared), plan.ordered);
         let uploads = plan.widths.submissions.max(1) as usize;
         let drawer = Drawer {
             shared: Arc::clone(&shared),
@@ -157,15 +153,14 @@ impl Many {
             counts: false,
             rows,
             fetch: plan.fetch,
-            tell: tell.clone(),
+            results: sender.clone(),
             uploads: Arc::new(Semaphore::new(uploads)),
             occurrences: Occurrences::default(),
             drawn: 0,
+            permitted: 0,
         };
-        let ordered = plan.ordered;
-        runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, tell));
-        let ends = Ends { arrivals, early: BTreeMap::new(), next: 0, ordered };
-        Self { process: std::process::id(), shared, ends: Arc::new(tokio::sync::Mutex::new(ends)) }
+        runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, sender));
+        Self { process: std::process::id(), shared, results }
     }
 
     fn is_elsewhere(&self) -> bool {
@@ -182,17 +177,8 @@ impl Many {
                 "these results come to the process that began the jobs; begin jobs of its own here",
             ));
         }
-        let (ends, shared) = (Arc::clone(&self.ends), Arc::clone(&self.shared));
-        Ok(Operation::new(None, async move {
-            let end = ends.lock().await.next().await;
-            if matches!(end, Some(JobEnd::Ended(..))) {
-                shared.permits.add_permits(1);
-            }
-            match end {
-                Some(JobEnd::Wrong(error)) => Err(error),
-                end => Ok(Value::Row(end.map(Box::new))),
-            }
-        }))
+        let results = Arc::clone(&self.results);
+        Ok(Operation::reading(None, results))
     }
 
     /// The caller has the result of this row: there is room for another job.
@@ -246,38 +232,10 @@ impl Drop for Many {
     fn drop(&mut self) {
         if self.is_elsewhere() {
             // A parent's is let go of without being told.
-            std::mem::forget((Arc::clone(&self.shared), Arc::clone(&self.ends)));
+            std::mem::forget((Arc::clone(&self.shared), Arc::clone(&self.results)));
         } else {
             self.shared.abandon();
-        }
-    }
-}
-
-impl Ends {
-    async fn next(&mut self) -> Option<JobEnd> {
-        if !self.ordered {
-            return self.arrivals.recv().await;
-        }
-        loop {
-            if let Some(end) = self.early.remove(&self.next) {
-                self.next += 1;
-                return Some(end);
-            }
-            match self.arrivals.recv().await {
-                Some(JobEnd::Ended(row, job, result)) => {
-                    self.early.insert(row, JobEnd::Ended(row, job, result));
-                }
-                // What came before its turn is still told.
-                Some(JobEnd::Broken(error)) => {
-                    self.early.insert(usize::MAX, JobEnd::Broken(error));
-                }
-                Some(other) => return Some(other),
-                None => {
-                    let (row, end) = self.early.pop_first()?;
-                    self.next = row.saturating_add(1);
-                    return Some(end);
-                }
-            }
+            self.results.abandon();
         }
     }
 }
@@ -354,12 +312,7 @@ impl Shared {
 }
 
 /// Drives the batch, settles what ends and tells it.
-async fn finish_all(
-    shared: Arc<Shared>,
-    plan: Plan,
-    mut drawer: Drawer,
-    tell: UnboundedSender<JobEnd>,
-) {
+async fn finish_all(shared: Arc<Shared>, plan: Plan, mut drawer: Drawer, results: ResultSender) {
     let Plan { client, base, widths, funds, mut given, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
@@ -386,7 +339,7 @@ async fn finish_all(
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
     let (ledger, memory, mut lent) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return drop(tell.send(JobEnd::Wrong(error))),
+        Either::Left((Err(error), _)) => return results.send(JobEnd::Wrong(error)),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
@@ -414,9 +367,9 @@ async fn finish_all(
             let then = if is_budgeted { format!(": {REPRICED}") } else { String::new() };
             warnings::pass_on(format!("a picture cost {cost} USD, more than price={price}{then}"));
         }
-        let (client, tell) = (client.clone(), tell.clone());
+        let (client, results) = (client.clone(), results.clone());
         let (ledger, rows) = (ledger.clone(), rows.clone());
-        finishing.spawn(async move {
+        let mut last = Box::pin(async move {
             if let (Some(rows), None, Some(task)) = (&rows, &open.known, open.note.task()) {
                 // A task that was given as one: the journal may have its row all the same.
                 rows.settle(&task, &ended.result).await;
@@ -424,8 +377,12 @@ async fn finish_all(
             let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
             let made = made(&client, result, fetch, open.template, open.begun).await;
             // A reader who has left takes it no more; its id is logged.
-            let _ = tell.send(JobEnd::Ended(open.row, open.job, made));
+            results.send(JobEnd::Ended(open.row, open.job, made));
         });
+        // Most have nothing left to wait for.
+        if (&mut last).now_or_never().is_none() {
+            finishing.spawn(last);
+        }
         while finishing.len() >= MOST_DOWNLOADS {
             finishing.join_next().await;
         }
@@ -438,14 +395,14 @@ async fn finish_all(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
             )),
             Ok(_) => {}
-            Err(error) => drop(tell.send(JobEnd::Wrong(error))),
+            Err(error) => results.send(JobEnd::Wrong(error)),
         }
     }
     if let Some(ledger) = ledger {
         let store = Arc::clone(ledger.store());
         let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
         if let Ok(Err(error)) = flushed {
-            let _ = tell.send(JobEnd::Wrong(error));
+            results.send(JobEnd::Wrong(error));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::aside::received;
@@ -24,7 +25,21 @@ enum Work {
     Alone(Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>),
     /// A run among others.
     Joining(Launch),
+    /// The next value of a source.
+    Reading(Arc<dyn Source>),
 }
+
+/// Where operations read values from, one each.
+pub(crate) trait Source: Send + Sync {
+    /// The next value goes to `address`, at once where it is there.
+    fn read(&self, runtime: &Handle, address: Address) -> Reader;
+    /// This reader waits no more; a value that comes now is the next reader's.
+    fn leave(&self, reader: Reader);
+}
+
+/// Names a reader within its source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Reader(pub u64);
 
 /// One thing a client does. Nothing happens before it is waited for or started.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -38,6 +53,7 @@ enum State {
     Made(Box<Work>),
     Started(AbortHandle),
     Joined(Joined),
+    Reading(Box<(Arc<dyn Source>, Reader)>),
     Over,
 }
 
@@ -54,6 +70,11 @@ impl Operation {
     /// A run that joins the others of its client.
     pub(crate) fn joining(launch: Launch) -> Self {
         Self::made(Some(Arc::clone(&launch.note)), Work::Joining(launch))
+    }
+
+    /// Reads the next value of a source.
+    pub(crate) fn reading(note: Option<Arc<Note>>, source: Arc<dyn Source>) -> Self {
+        Self::made(note, Work::Reading(source))
     }
 
     fn made(note: Option<Arc<Note>>, work: Work) -> Self {
@@ -73,6 +94,10 @@ impl Operation {
                     State::Started(task.abort_handle())
                 }
                 Work::Joining(launch) => State::Joined(launch.begin(&runtime, address)),
+                Work::Reading(source) => {
+                    let reader = source.read(&runtime, address);
+                    State::Reading(Box::new((source, reader)))
+                }
             },
             other => {
                 *state = other;
@@ -121,6 +146,7 @@ impl Operation {
         match std::mem::replace(&mut *self.state(), State::Over) {
             State::Started(task) => task.abort(),
             State::Joined(joined) => joined.leave(),
+            State::Reading(reading) => reading.0.leave(reading.1),
             State::Made(_) | State::Over => {}
         }
     }
@@ -161,7 +187,7 @@ impl Address {
     }
 
     /// Nothing is to be delivered.
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Self::Box(None);
     }
 }

@@ -199,6 +199,59 @@ def test_a_slow_reader_who_leaves_has_paid_for_no_more_than_may_wait(
     assert accepted(emulator, 1 + most) == 1 + most
 
 
+@pytest.mark.parametrize("method", ["map", "as_completed"])
+def test_several_readers_get_each_result_once_and_the_end_each(client, async_client, emulator, method):
+    def all_of(results, found):
+        found += results
+
+    results, found = getattr(client, method)(jobs(60), fetch=False, **QUICK), []
+    readers = [threading.Thread(target=all_of, args=(results, found)) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(30)
+    assert sorted(result.index for result in found) == list(range(60))
+
+    async def main():
+        results = getattr(async_client, method)(jobs(60), fetch=False, **QUICK)
+
+        async def indexes():
+            return [result.index async for result in results]
+
+        return await asyncio.gather(*(indexes() for _ in range(4)))
+
+    found = asyncio.run(asyncio.wait_for(main(), 30))
+    assert sorted(index for indexes in found for index in indexes) == list(range(60))
+    # Each reader's own come in the order of the jobs.
+    assert method == "as_completed" or all(indexes == sorted(indexes) for indexes in found)
+
+
+def test_a_loop_does_other_things_between_two_results(async_client):
+    """Also where a reader holds up its loop, so that the next results are there when it asks."""
+
+    async def main():
+        turns = 0
+
+        async def turn():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        turning = asyncio.create_task(turn())
+        results = async_client.as_completed(jobs(10), fetch=False, **QUICK)
+        before = []
+        async for _ in results:
+            time.sleep(0.03)
+            before.append(turns)
+        turning.cancel()
+        return before
+
+    before = asyncio.run(asyncio.wait_for(main(), 30))
+    assert len(before) == 10
+    assert before == sorted(set(before))
+
+
 def test_whatever_may_wait_every_result_comes(client, emulator, tmp_path):
     """Also where one slow task is before others, where rows are known, and where some are no jobs."""
     emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 0.3}]})

@@ -1,0 +1,159 @@
+//! The results of many jobs on their way into Python: [`ResultQueue`] hands each to the operation that
+//! waits for it.
+//!
+//! A waiting reader is an [`Address`] in the queue: reading takes no future and does not wake the
+//! runtime's thread. A result that arrived before its reader is handed over at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use effects_core::Error;
+use tokio::runtime::Handle;
+
+use crate::many::{JobEnd, Shared};
+use crate::operation::{Address, Reader, Source};
+use crate::value::Value;
+
+/// Results, and the readers who wait for them.
+pub(crate) struct ResultQueue {
+    /// The process that fills it: in a fork, its lock may be held for ever.
+    process: u32,
+    shared: Arc<Shared>,
+    ordered: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Results whose turn it is.
+    results: VecDeque<JobEnd>,
+    /// Results that came before their turn, where the order matters.
+    early: BTreeMap<usize, JobEnd>,
+    /// The row whose turn is next, where the order matters.
+    next: usize,
+    /// Readers who wait, in order; none while there are results.
+    readers: VecDeque<(Reader, Address)>,
+    last_reader: u64,
+    /// No sender is left.
+    is_closed: bool,
+    /// No reader comes any more.
+    is_abandoned: bool,
+}
+
+/// Puts results into a queue. The queue is closed once every clone of it is gone.
+#[derive(Clone)]
+pub(crate) struct ResultSender(Arc<Closer>);
+
+struct Closer(Arc<ResultQueue>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl ResultSender {
+    pub(crate) fn send(&self, end: JobEnd) {
+        self.0.0.put(end);
+    }
+}
+
+impl ResultQueue {
+    pub(crate) fn new(shared: Arc<Shared>, ordered: bool) -> (Arc<Self>, ResultSender) {
+        let state = Mutex::default();
+        let queue = Arc::new(Self { process: std::process::id(), shared, ordered, state });
+        let sender = ResultSender(Arc::new(Closer(Arc::clone(&queue))));
+        (queue, sender)
+    }
+
+    /// No reader comes any more: results are dropped from here on.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        state.is_abandoned = true;
+        let dropped = (std::mem::take(&mut state.results), std::mem::take(&mut state.early));
+        drop(state);
+        // They hold objects of Python, whose ends may come back here.
+        drop(dropped);
+    }
+
+    fn put(&self, end: JobEnd) {
+        let mut state = self.state();
+        if state.is_abandoned {
+            drop(state);
+            return;
+        }
+        match end {
+            JobEnd::Ended(row, ..) if self.ordered => {
+                let State { early, next, results, .. } = &mut *state;
+                early.insert(row, end);
+                while let Some(end) = early.remove(next) {
+                    *next += 1;
+                    results.push_back(end);
+                }
+            }
+            // What came before its turn is still told.
+            JobEnd::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
+            end => state.results.push_back(end),
+        }
+        self.hand_over(&mut state);
+    }
+
+    /// Nothing is to come that others wait for.
+    fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let early = std::mem::take(&mut state.early);
+        state.results.extend(early.into_values());
+        self.hand_over(&mut state);
+    }
+
+    fn hand_over(&self, state: &mut State) {
+        while !state.readers.is_empty() {
+            let end = state.results.pop_front();
+            if end.is_none() && !state.is_closed {
+                return;
+            }
+            let Some((_, mut address)) = state.readers.pop_front() else { return };
+            address.deliver(self.taken(end));
+        }
+    }
+
+    /// A result, or the end of them, as a reader gets it.
+    fn taken(&self, end: Option<JobEnd>) -> Result<Value, Error> {
+        if matches!(end, Some(JobEnd::Ended(..))) {
+            self.shared.permits.add_permits(1);
+        }
+        match end {
+            Some(JobEnd::Wrong(error)) => Err(error),
+            end => Ok(Value::Row(end.map(Box::new))),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for ResultQueue {
+    fn read(&self, _runtime: &Handle, address: Address) -> Reader {
+        let mut state = self.state();
+        state.last_reader += 1;
+        let reader = Reader(state.last_reader);
+        state.readers.push_back((reader, address));
+        self.hand_over(&mut state);
+        reader
+    }
+
+    fn leave(&self, reader: Reader) {
+        if self.process != std::process::id() {
+            return;
+        }
+        let mut state = self.state();
+        let place = state.readers.iter().position(|(waiting, _)| *waiting == reader);
+        let left = place.and_then(|place| state.readers.remove(place));
+        drop(state);
+        if let Some((_, mut address)) = left {
+            address.forget();
+        }
+    }
+}
