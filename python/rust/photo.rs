@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 /// The input picture.
 #[derive(Clone, Debug, FromPyObject)]
 pub enum Image {
+    /// A URL. First, since most are one, and trying another shape costs an exception.
+    #[pyo3(transparent)]
+    Url(String),
     /// Pixels, row by row: width, height, 3 or 4 bytes each.
     #[pyo3(transparent)]
     Pixels((u32, u32, Vec<u8>)),
@@ -19,9 +22,6 @@ pub enum Image {
     /// A path, marked as one.
     #[pyo3(transparent)]
     Path((PathBuf,)),
-    /// A URL.
-    #[pyo3(transparent)]
-    Url(String),
 }
 
 impl Image {

@@ -286,7 +286,11 @@ def _row(job):
 
 def _photo(job):
     """The file that the photo of a job came from, if it is known."""
-    return job._photo if hasattr(job, "_handle") else photo_path(_job(job).image)
+    if hasattr(job, "_handle"):
+        return job._photo
+    if isinstance(job, (dict, Job)):
+        return photo_path(job["image"] if isinstance(job, dict) else job.image)
+    return photo_path(job[1])
 
 
 def _job(job):
