@@ -27,6 +27,8 @@ enum Work {
     Joining(Launch),
     /// The next value of a source.
     Reading(Arc<dyn Source>),
+    /// Nothing: what it comes to is known.
+    Known(Result<Value, Error>),
 }
 
 /// Where operations read values from, one each.
@@ -77,6 +79,11 @@ impl Operation {
         Self::made(note, Work::Reading(source))
     }
 
+    /// What is known already.
+    pub(crate) fn known(note: Option<Arc<Note>>, result: Result<Value, Error>) -> Self {
+        Self::made(note, Work::Known(result))
+    }
+
     fn made(note: Option<Arc<Note>>, work: Work) -> Self {
         Self { state: Mutex::new(State::Made(Box::new(work))), note }
     }
@@ -94,6 +101,10 @@ impl Operation {
                     State::Started(task.abort_handle())
                 }
                 Work::Joining(launch) => State::Joined(launch.begin(&runtime, address)),
+                Work::Known(result) => {
+                    address.deliver(result);
+                    State::Over
+                }
                 Work::Reading(source) => {
                     let reader = source.read(&runtime, address);
                     State::Reading(Box::new((source, reader)))

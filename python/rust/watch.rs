@@ -1,18 +1,24 @@
-//! A task followed event by event.
+//! A task followed event by event: [`Events`], which Python reads one operation each.
+//!
+//! A follower on the runtime's thread looks at the task and hands each event to the reader who waits for
+//! it, so that a reader who keeps up wakes that thread for none. It begins with the first read, and is one
+//! event ahead of its reader at most: then it looks no more until that one is read.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use effects_core::{Effect, Error, Event};
-use effects_reqwest::{Client, Watch};
+use effects_reqwest::Client;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use tokio::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
-use crate::journal::TaskRows;
 use crate::note::Note;
-use crate::operation::{Operation, given_up};
-use crate::purse::Purse;
+use crate::operation::{Address, Operation, Reader, Source, given_up};
 use crate::single::Followed;
 use crate::value::{Made, Value};
 
@@ -21,30 +27,61 @@ use crate::value::{Made, Value};
 pub struct Events {
     /// The process that began it: a fork has the memory, and not the thread that follows.
     process: u32,
-    follow: Arc<Mutex<Follow>>,
+    stream: Arc<Stream>,
     client: Client,
     template: Option<String>,
     note: Arc<Note>,
+    begun: Instant,
 }
 
-/// A watch, until it is over.
-struct Follow {
-    watch: Option<Watch>,
-    purse: Option<Arc<Purse>>,
-    rows: Option<TaskRows>,
-    begun: Instant,
+/// What readers of the events share. Once it is dropped, the follower stops.
+struct Stream(Arc<Shared>);
+
+/// What readers share with the follower.
+struct Shared {
+    process: u32,
+    state: Mutex<State>,
+    /// The event that waited for its reader was taken.
+    taken: Notify,
+    ended: Notify,
+}
+
+struct State {
+    follower: Follower,
+    /// An event that waits for its reader.
+    event: Option<Event>,
+    /// Readers who wait, in order; none while there is an event or the end.
+    readers: VecDeque<(Reader, Address)>,
+    last_reader: u64,
+    /// Those who wait for the end alone: the events pass.
+    draining: usize,
     end: Option<Result<Effect, Error>>,
+}
+
+enum Follower {
+    /// Nothing was read yet.
+    Before(Box<Followed>),
+    Under(AbortHandle),
+    /// The end is known.
+    Over,
 }
 
 impl Events {
     /// The events of a task, whose pictures its client fetches and whose end its budget and its journal
     /// are told.
     pub(crate) fn new(followed: Followed, template: Option<String>, note: Arc<Note>) -> Self {
-        let Followed { client, task, purse, rows } = followed;
-        let watch = Some(task.events());
-        let follow = Follow { watch, purse, rows, begun: Instant::now(), end: None };
-        let process = std::process::id();
-        Self { process, follow: Arc::new(Mutex::new(follow)), client, template, note }
+        let (process, client) = (std::process::id(), followed.client.clone());
+        let state = Mutex::new(State {
+            follower: Follower::Before(Box::new(followed)),
+            event: None,
+            readers: VecDeque::new(),
+            last_reader: 0,
+            draining: 0,
+            end: None,
+        });
+        let shared = Shared { process, state, taken: Notify::new(), ended: Notify::new() };
+        let stream = Arc::new(Stream(Arc::new(shared)));
+        Self { process, stream, client, template, note, begun: Instant::now() }
     }
 
     fn here(&self) -> PyResult<()> {
@@ -62,51 +99,175 @@ impl Events {
     /// The next event, `None` at the end.
     fn next(&self) -> PyResult<Operation> {
         self.here()?;
-        let follow = Arc::clone(&self.follow);
-        Ok(Operation::new(Some(Arc::clone(&self.note)), async move {
-            Ok(Value::Event(follow.lock().await.next().await.map(Box::new)))
-        }))
+        let stream = Arc::clone(&self.stream);
+        Ok(Operation::reading(Some(Arc::clone(&self.note)), stream))
     }
 
     /// What the following came to, once it is over; with `fetch`, the pictures' bytes as well.
     fn finish(&self, fetch: bool) -> PyResult<Operation> {
         self.here()?;
-        let (follow, client) = (Arc::clone(&self.follow), self.client.clone());
-        let template = self.template.clone();
-        Ok(Operation::new(Some(Arc::clone(&self.note)), async move {
-            let mut follow = follow.lock().await;
-            let effect = follow.end().await?;
-            let begun = follow.begun;
-            drop(follow);
+        let (template, begun) = (self.template.clone(), self.begun);
+        let known = self.stream.0.state().end.clone();
+        let note = Some(Arc::clone(&self.note));
+        match known {
+            Some(Err(error)) => return Ok(Operation::known(note, Err(error))),
+            Some(Ok(effect)) if !fetch => {
+                let made = Made::new(effect, Vec::new(), template, begun);
+                return Ok(Operation::known(note, Ok(Value::Effect(made))));
+            }
+            Some(Ok(_)) | None => {}
+        }
+        let (stream, client) = (Arc::clone(&self.stream), self.client.clone());
+        Ok(Operation::new(note, async move {
+            let effect = stream.end().await?;
             Made::fetched(&client, effect, fetch, template, begun).await.map(Value::Effect)
         }))
     }
 }
 
-impl Follow {
-    async fn next(&mut self) -> Option<Event> {
-        let event = self.watch.as_mut()?.next().await;
-        if event.is_none()
-            && let Some(watch) = self.watch.take()
-        {
-            let task = watch.task_id().cloned();
-            // The last event has passed, so this waits for nothing.
-            let end = self.end.insert(watch.finish().await);
-            if let (Some(purse), Some(task)) = (&self.purse, &task) {
-                purse.saw(task, end);
+impl Stream {
+    /// How it ended. The events on the way there pass, unless this future is dropped before.
+    async fn end(&self) -> Result<Effect, Error> {
+        let _draining = Draining::begin(&self.0);
+        self.0.begin(&mut self.0.state(), &Handle::current());
+        loop {
+            let mut ended = pin!(self.0.ended.notified());
+            ended.as_mut().enable();
+            if let Some(end) = self.0.state().end.clone() {
+                return end;
             }
-            if let (Some(rows), Some(task)) = (&self.rows, &task) {
-                // Last: the reader may leave meanwhile, and the end stays where it is.
-                rows.settle(task, end).await;
-            }
+            ended.await;
         }
-        event
+    }
+}
+
+impl Source for Stream {
+    fn read(&self, runtime: &Handle, mut address: Address) -> Reader {
+        let mut state = self.0.state();
+        self.0.begin(&mut state, runtime);
+        state.last_reader += 1;
+        let reader = Reader(state.last_reader);
+        if let Some(event) = state.event.take() {
+            self.0.taken.notify_one();
+            address.deliver(Ok(Value::Event(Some(Box::new(event)))));
+        } else if state.end.is_some() {
+            address.deliver(Ok(Value::Event(None)));
+        } else {
+            state.readers.push_back((reader, address));
+        }
+        reader
     }
 
-    /// How it ended. Whoever stops waiting for it leaves it where it is.
-    async fn end(&mut self) -> Result<Effect, Error> {
-        while self.next().await.is_some() {}
-        self.end.clone().unwrap_or_else(|| Err(given_up()))
+    fn leave(&self, reader: Reader) {
+        if self.0.process != std::process::id() {
+            return;
+        }
+        let mut state = self.0.state();
+        let place = state.readers.iter().position(|(waiting, _)| *waiting == reader);
+        let left = place.and_then(|place| state.readers.remove(place));
+        drop(state);
+        if let Some((_, mut address)) = left {
+            address.forget();
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // One that knows the end has it recorded first.
+        if let Follower::Under(follower) = &self.0.state().follower {
+            follower.abort();
+        }
+    }
+}
+
+impl Shared {
+    /// Begins to follow, if that was not begun.
+    fn begin(self: &Arc<Self>, state: &mut State, runtime: &Handle) {
+        state.follower = match std::mem::replace(&mut state.follower, Follower::Over) {
+            Follower::Before(followed) => {
+                let following = Following { shared: Arc::clone(self), end: None };
+                Follower::Under(runtime.spawn(following.follow(*followed)).abort_handle())
+            }
+            begun => begun,
+        };
+    }
+
+    /// Hands an event to its reader, and waits until there is one.
+    async fn tell(&self, event: Event) {
+        {
+            let mut state = self.state();
+            if state.draining > 0 {
+                return;
+            }
+            if let Some((_, mut address)) = state.readers.pop_front() {
+                return address.deliver(Ok(Value::Event(Some(Box::new(event)))));
+            }
+            state.event = Some(event);
+        }
+        while self.state().event.is_some() {
+            self.taken.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The follower's side. Dropped without an end, it says so itself.
+struct Following {
+    shared: Arc<Shared>,
+    end: Option<Result<Effect, Error>>,
+}
+
+impl Following {
+    async fn follow(mut self, followed: Followed) {
+        let Followed { task, purse, rows, .. } = followed;
+        let mut watch = task.events();
+        while let Some(event) = watch.next().await {
+            self.shared.tell(event).await;
+        }
+        // The last event has passed, so this waits for nothing.
+        let end = self.end.insert(watch.finish().await);
+        self.shared.state().follower = Follower::Over;
+        if let Some(purse) = &purse {
+            purse.saw(task.id(), end);
+        }
+        if let Some(rows) = &rows {
+            rows.settle(task.id(), end).await;
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.end = Some(self.end.take().unwrap_or_else(|| Err(given_up())));
+        for (_, mut address) in std::mem::take(&mut state.readers) {
+            address.deliver(Ok(Value::Event(None)));
+        }
+        drop(state);
+        self.shared.ended.notify_waiters();
+    }
+}
+
+/// As long as it is there, events pass unread.
+struct Draining<'a>(&'a Shared);
+
+impl<'a> Draining<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let mut state = shared.state();
+        state.draining += 1;
+        state.event = None;
+        shared.taken.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Draining<'_> {
+    fn drop(&mut self) {
+        self.0.state().draining -= 1;
     }
 }
 
@@ -114,7 +275,7 @@ impl Follow {
 impl Drop for Events {
     fn drop(&mut self) {
         if self.process != std::process::id() {
-            std::mem::forget((Arc::clone(&self.follow), self.client.clone()));
+            std::mem::forget((Arc::clone(&self.stream), self.client.clone()));
         }
     }
 }

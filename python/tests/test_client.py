@@ -2,8 +2,11 @@
 
 import asyncio
 import datetime
+import gc
 import io
 import json
+import threading
+import time
 from decimal import Decimal
 
 import pytest
@@ -158,6 +161,67 @@ def test_events_know_what_ended_them(client, emulator, async_client):
         return await events.finish()
 
     assert asyncio.run(awaited()).bytes() == effect.bytes()
+
+
+def looks(emulator):
+    return sum(request.method == "GET" for request in emulator.requests)
+
+
+def looks_that_stay(emulator):
+    """How many looks there were once no more come for a while."""
+    seen, since = looks(emulator), time.monotonic()
+    until = since + 30
+    while time.monotonic() - since < 0.5:
+        assert time.monotonic() < until, "it is looked at without end"
+        time.sleep(0.01)
+        if looks(emulator) != seen:
+            seen, since = looks(emulator), time.monotonic()
+    return seen
+
+
+def test_a_task_is_looked_at_one_event_ahead_of_its_reader_and_not_once_he_left(emulator):
+    client = emulator.client(poll=0.005)
+    emulator.script("create", {"kind": "take", "seconds": 3600})
+    events = client.submit("glass_ball", URL).events()
+    assert looks_that_stay(emulator) == 0, "nothing was read"
+    for read in range(1, 4):
+        assert next(events).kind == "running"
+        assert looks_that_stay(emulator) == read + 1
+    del events
+    gc.collect()
+    assert looks_that_stay(emulator) == 4
+
+
+def test_several_readers_get_each_event_once_and_the_end_each(client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 0.3})
+    events, found = client.submit("glass_ball", URL).events(), []
+    readers = [threading.Thread(target=lambda: found.extend(events)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(30)
+    assert not any(reader.is_alive() for reader in readers)
+    assert len(found) == looks(emulator) - 1, "the last look showed the end"
+    assert events.finish(fetch=False).pictures
+
+
+def test_a_reader_of_events_who_stops_waiting_loses_none(emulator, async_client):
+    async def main():
+        emulator.script("create", {"kind": "take", "seconds": 3600})
+        task = await async_client.submit("glass_ball", URL)
+        events = task.events(policy=Policy(poll=1))
+        assert (await anext(events)).kind == "running"
+        for _ in range(3):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(events), 0.01)
+        assert (await anext(events)).kind == "running"
+        assert looks(emulator) == 2
+        # The events pass only as long as the end is waited for.
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(events.finish(), 0.1)
+        assert (await anext(events)).kind == "running"
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_a_task_is_picked_up_by_its_id(client):

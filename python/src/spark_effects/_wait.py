@@ -8,6 +8,9 @@ from .errors import EffectsError
 
 __all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "named", "plain"]
 
+# asyncio takes long to import, and the blocking client has no use for it.
+_loop = None
+
 
 def blocking(plan):
     """Makes a method of the blocking client out of a plan.
@@ -88,10 +91,11 @@ async def awaited(operation):
 
 def started(operation):
     """Starts an operation for the running loop; returns the future its result arrives in."""
-    # asyncio takes long to import, and the blocking client has no use for it.
-    from ._loop import started
-
-    return started(operation)
+    global _loop
+    # Kept, since an import statement takes nearly as long as all else about a result.
+    if _loop is None:
+        from . import _loop
+    return _loop.started(operation)
 
 
 def left(operation, future):
