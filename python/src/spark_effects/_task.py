@@ -84,6 +84,8 @@ class Task(_TaskBase):
     def events(self, *, policy=None):
         """Follows the task event by event, to its end or the end of the wait; then call `finish` of it.
 
+        It looks one event ahead of its reader at most, and not before the first is asked for.
+
         The result also holds for `wait`, if the task has ended: the end is not asked for twice.
         """
         return Events(self, self._follow(policy))
@@ -106,6 +108,8 @@ class AsyncTask(_TaskBase):
     @plain
     def events(self, *, policy=None):
         """Follows the task event by event, to its end or the end of the wait; then await `finish` of it.
+
+        It looks one event ahead of its reader at most, and not before the first is asked for.
 
         The result also holds for `wait`, if the task has ended: the end is not asked for twice.
         """
