@@ -14,11 +14,21 @@
 //! key, a mark of the same length takes its place before ureq reads it, and once the answer is whole,
 //! [`Under::restore`] puts back what stood there: the core decodes what the gateway said. An answer
 //! that repeats the key in two pieces, each read apart, is logged as it came.
+//!
+//! Names are resolved here, too: [`GatewayConnector`] asks for a host's addresses where it connects.
+//! ureq by itself asks before it looks for a kept connection, so that each look at a task would ask a
+//! name server, and make a thread to do so.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
 
 use effects_core::{Answer, ApiKey};
+use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use memchr::memchr_iter;
+use ureq::config::Config;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
@@ -119,19 +129,76 @@ impl Drop for Under {
     }
 }
 
-/// Makes connections, and knows which of them lead to the gateway.
+/// The resolver to give an agent whose connector is a [`GatewayConnector`]: it finds no address, since
+/// the connector asks its own when it needs one.
 #[derive(Debug)]
-pub(crate) struct GatewayConnector<C>(C);
+pub(crate) struct ResolvedByConnector;
 
-impl GatewayConnector<()> {
-    /// As [`ureq::unversioned::transport::DefaultConnector`] makes them, with both layers.
-    pub(crate) fn with_defaults() -> GatewayConnector<impl Connector> {
-        let chain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
-        GatewayConnector(chain.chain(KeepReadable).chain(RustlsConnector::default()))
+impl Resolver for ResolvedByConnector {
+    fn resolve(
+        &self,
+        _uri: &Uri,
+        _config: &Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
     }
 }
 
-impl<C: Connector> Connector for GatewayConnector<C> {
+/// Makes connections, and knows which of them lead to the gateway.
+#[derive(Debug)]
+pub(crate) struct GatewayConnector<C, R> {
+    connector: C,
+    resolver: R,
+}
+
+impl GatewayConnector<(), DefaultResolver> {
+    /// As [`ureq::unversioned::transport::DefaultConnector`] makes them, with both layers.
+    pub(crate) fn with_defaults() -> impl Connector {
+        with_resolver(DefaultResolver::default())
+    }
+}
+
+fn with_resolver<R: Resolver>(resolver: R) -> GatewayConnector<impl Connector, R> {
+    let chain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+    let connector = chain.chain(KeepReadable).chain(RustlsConnector::default());
+    GatewayConnector { connector, resolver }
+}
+
+impl<C, R: Resolver> GatewayConnector<C, R> {
+    /// What ureq says of a connection to make to the gateway, with the gateway's addresses unless a
+    /// proxy finds them. The time this takes counts as the connection's.
+    fn with_addresses<'a>(
+        &'a self,
+        details: &'a ConnectionDetails<'a>,
+        is_proxied: bool,
+    ) -> Result<ConnectionDetails<'a>, ureq::Error> {
+        let begun = Instant::now();
+        let addrs = if is_proxied {
+            self.resolver.empty()
+        } else {
+            self.resolver.resolve(details.uri, details.config, details.timeout)?
+        };
+        let after = match details.timeout.after {
+            Duration::Exact(limit) => Duration::Exact(limit.saturating_sub(begun.elapsed())),
+            Duration::NotHappening => Duration::NotHappening,
+        };
+        Ok(ConnectionDetails {
+            uri: details.uri,
+            addrs,
+            config: details.config,
+            request_level: details.request_level,
+            resolver: &self.resolver,
+            now: (details.current_time)(),
+            timeout: NextTimeout { after, ..details.timeout },
+            current_time: Arc::clone(&details.current_time),
+            run_connector: Arc::clone(&details.run_connector),
+            register_shutdown: Arc::clone(&details.register_shutdown),
+        })
+    }
+}
+
+impl<C: Connector, R: Resolver> Connector for GatewayConnector<C, R> {
     type Out = Box<dyn Transport>;
 
     fn connect(
@@ -146,10 +213,13 @@ impl<C: Connector> Connector for GatewayConnector<C> {
         }
         let is_gateways =
             EXCHANGE.with_borrow_mut(|exchange| !std::mem::replace(&mut exchange.connecting, true));
-        let connected = self.0.connect(details, None);
         if !is_gateways {
-            return Ok(connected?.map(|transport| Box::new(transport) as Self::Out));
+            let connected = self.connector.connect(details, None)?;
+            return Ok(connected.map(|transport| Box::new(transport) as Self::Out));
         }
+        let connected = self
+            .with_addresses(details, proxy.is_some())
+            .and_then(|details| self.connector.connect(&details, None));
         EXCHANGE.with_borrow_mut(|exchange| exchange.connecting = false);
         Ok(connected?.map(|transport| Box::new(GatewayConnection(transport)) as Self::Out))
     }
@@ -268,15 +338,17 @@ fn with_time_to_read(left: Duration) -> Duration {
 
 /// A value of this length that is no secret.
 fn stand_in(length: usize) -> HeaderValue {
-    let text: String = STAND_IN.chars().cycle().take(length).collect();
-    let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(STAND_IN));
+    let text = STAND_IN.repeat(length / STAND_IN.len() + 1);
+    let mut value =
+        HeaderValue::from_str(&text[..length]).unwrap_or(HeaderValue::from_static(STAND_IN));
     value.set_sensitive(true);
     value
 }
 
 /// Puts the value in the stand-in's place, if the head is here.
 fn put_in(head: &mut [u8], value: &HeaderValue) -> bool {
-    let Some(at) = find(head, HEADER).map(|at| at + HEADER.len()) else {
+    let header = memchr_iter(HEADER[0], head).find(|at| head[*at..].starts_with(HEADER));
+    let Some(at) = header.map(|at| at + HEADER.len()) else {
         return false;
     };
     let stands = head.get_mut(at..at + value.len());
@@ -346,12 +418,6 @@ fn unmark(text: &[u8], marked: &[Vec<u8>]) -> Vec<u8> {
     plain
 }
 
-fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    let first = *pattern.first()?;
-    let last = text.len().checked_sub(pattern.len())?;
-    (0..=last).find(|&at| text[at] == first && text[at..].starts_with(pattern))
-}
-
 pub(crate) const NO_SOCKS: &str = "only proxies that speak HTTP can be used, none that speak SOCKS";
 const HEADER: &[u8] = b"\r\nauthorization: ";
 const STAND_IN: &str = "the-key-comes-later-";
@@ -363,6 +429,10 @@ const MARK_DIGITS: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use ureq::unversioned::transport::LazyBuffers;
 
     use super::*;
@@ -380,6 +450,55 @@ mod tests {
         assert_eq!(head, b"GET / HTTP/1.1\r\nauthorization: Bearer abc\r\n\r\n");
         assert!(!put_in(&mut head, &value), "it is there already");
         assert!(!put_in(&mut b"no head at all".to_vec(), &value));
+    }
+
+    /// Knows one name, and counts how often it is asked.
+    #[derive(Debug)]
+    struct Counting(Arc<AtomicUsize>, SocketAddr);
+
+    impl Resolver for Counting {
+        fn resolve(
+            &self,
+            uri: &Uri,
+            _config: &Config,
+            _timeout: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            assert_eq!(uri.host(), Some("gateway.example"));
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let mut addresses = self.empty();
+            addresses.push(self.1);
+            Ok(addresses)
+        }
+    }
+
+    #[test]
+    fn a_name_is_resolved_for_a_new_connection_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            // Two exchanges on one connection, then one on another.
+            for exchanges in [2, 1] {
+                let (stream, _) = listener.accept().unwrap();
+                let mut lines = BufReader::new(&stream).lines();
+                for _ in 0..exchanges {
+                    while lines.next().unwrap().unwrap() != "" {}
+                    (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+                }
+            }
+        });
+        let asked = Arc::new(AtomicUsize::new(0));
+        let connector = with_resolver(Counting(Arc::clone(&asked), address));
+        let config = Config::builder().proxy(None).build();
+        let agent = ureq::Agent::with_parts(config, connector, ResolvedByConnector);
+        let url = format!("http://gateway.example:{}/", address.port());
+        for asked_by_then in [1, 1, 2] {
+            let under = begin(None);
+            let mut answer = agent.get(&url).call().unwrap();
+            assert_eq!(answer.body_mut().read_to_string().unwrap(), "{}");
+            assert!(under.has_left());
+            assert_eq!(asked.load(Ordering::SeqCst), asked_by_then);
+        }
+        server.join().unwrap();
     }
 
     #[test]

@@ -17,14 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{CaBundle, Proxy, Settings};
 use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
+use http::uri::Authority;
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
-use crate::connection::{self, GatewayConnector, NO_SOCKS};
+use crate::connection::{self, GatewayConnector, NO_SOCKS, ResolvedByConnector};
 
 /// The agents of a client, one for each kind of exchange.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ pub(crate) struct HttpClient {
     submit: ByPlace,
     poll: ByPlace,
     transfer: ByPlace,
+    /// Nearly every exchange goes there, so that its place is found out once.
+    gateway: Option<Authority>,
+    is_gateway_here: bool,
     /// The time limit of the agents; another costs a copy of their settings.
     timeout: Duration,
 }
@@ -44,8 +47,8 @@ struct ByPlace {
 }
 
 impl ByPlace {
-    fn of(&self, uri: &Uri) -> &Agent {
-        if is_here(uri) { &self.here } else { &self.there }
+    fn at(&self, is_here: bool) -> &Agent {
+        if is_here { &self.here } else { &self.there }
     }
 }
 
@@ -76,10 +79,17 @@ impl HttpClient {
                     .max_idle_connections(idle)
             })
         };
+        let gateway = settings.endpoint.base();
         Ok(Self {
             submit: keyed(0),
             poll: keyed(IDLE_CONNECTIONS),
             transfer: by_place(&|config| config.max_redirects(5)),
+            gateway: gateway
+                .to_string()
+                .parse::<Uri>()
+                .ok()
+                .and_then(|uri| uri.into_parts().authority),
+            is_gateway_here: gateway.origin().is_loopback(),
             timeout,
         })
     }
@@ -88,7 +98,7 @@ impl HttpClient {
     pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
         let is_fresh = request.extensions().get::<FreshConnection>().is_some();
         let agents = if is_fresh { &self.submit } else { &self.poll };
-        let agent = agents.of(request.uri());
+        let agent = agents.at(self.is_here(request.uri()));
         let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();
@@ -115,7 +125,7 @@ impl HttpClient {
             return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
         };
         let quiet = Some(policy.request_timeout);
-        let request = self.transfer.of(&uri).get(uri).config();
+        let request = self.transfer.at(self.is_here(&uri)).get(uri).config();
         let request = request
             .timeout_recv_response(quiet)
             .timeout_per_read(quiet)
@@ -126,6 +136,13 @@ impl HttpClient {
             let reason = under.reason(&error);
             if under.has_left() { Trouble::Lost { reason } } else { Trouble::NotSent { reason } }
         })
+    }
+
+    fn is_here(&self, uri: &Uri) -> bool {
+        match &self.gateway {
+            Some(gateway) if uri.authority() == Some(gateway) => self.is_gateway_here,
+            _ => is_here(uri),
+        }
     }
 
     fn send(
@@ -180,7 +197,7 @@ fn is_here(uri: &Uri) -> bool {
 
 fn agent(config: ConfigBuilder<AgentScope>) -> Agent {
     let connector = GatewayConnector::with_defaults();
-    Agent::with_parts(config.build(), connector, DefaultResolver::default())
+    Agent::with_parts(config.build(), connector, ResolvedByConnector)
 }
 
 fn proxy(proxy: &Proxy, here: bool) -> Result<Option<ureq::Proxy>, Error> {

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
+use memchr::{memchr_iter, memchr3};
 
 /// The key of an account. It prints as dots. Cloning it allocates nothing.
 #[derive(Clone, Eq, PartialEq)]
@@ -79,6 +80,12 @@ impl ApiKey {
         let key = self.0.as_bytes();
         if key.len() < Self::SHORTEST_SEARCHED {
             return None;
+        }
+        if memchr3(b'\\', b'%', b'&', text).is_none() {
+            // Nothing is escaped: the usual case, for which there is a faster search.
+            return memchr_iter(key[0], text)
+                .find(|start| text[*start..].starts_with(key))
+                .map(|start| start..start + key.len());
         }
         (0..text.len()).find_map(|start| {
             let could_begin = text[start] == key[0] || matches!(text[start], b'\\' | b'%' | b'&');
