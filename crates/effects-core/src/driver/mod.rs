@@ -61,20 +61,27 @@ pub fn drive_on(
     stop: impl Fn() -> bool,
 ) -> Result<Told, JournalError> {
     run.record_again();
+    // Only what waits takes time, and reading a clock does.
+    let mut now = clock.now();
     loop {
         if stop() {
-            run.detach(clock.now());
+            run.detach(now);
         }
-        match run.step(clock.now()) {
+        match run.step(now) {
             Step::Record(entry) => {
                 let admission = journal.write(&entry)?;
-                run.admission(clock.now(), entry.id, &admission);
+                now = clock.now();
+                run.admission(now, entry.id, &admission);
             }
             Step::Send(call) => {
                 let result = gateway.call(&call);
-                run.reply(clock.now(), call.id, &result);
+                now = clock.now();
+                run.reply(now, call.id, &result);
             }
-            Step::Sleep { until, .. } => clock.sleep_until(until),
+            Step::Sleep { until, .. } => {
+                clock.sleep_until(until);
+                now = clock.now();
+            }
             Step::Notify(event) => return Ok(Told::Event(event)),
             Step::Done(outcome) => {
                 journal.ended(&RowEnd::of_outcome(&outcome))?;
@@ -119,20 +126,27 @@ pub async fn drive_on_async_until(
     stop: impl Fn() -> bool,
 ) -> Result<Told, JournalError> {
     run.record_again();
+    // Only what waits takes time, and reading a clock does.
+    let mut now = clock.now();
     loop {
         if stop() {
-            run.detach(clock.now());
+            run.detach(now);
         }
-        match run.step(clock.now()) {
+        match run.step(now) {
             Step::Record(entry) => {
                 let admission = journal.write(&entry).await?;
-                run.admission(clock.now(), entry.id, &admission);
+                now = clock.now();
+                run.admission(now, entry.id, &admission);
             }
             Step::Send(call) => {
                 let result = gateway.call_async(&call).await;
-                run.reply(clock.now(), call.id, &result);
+                now = clock.now();
+                run.reply(now, call.id, &result);
             }
-            Step::Sleep { until, .. } => clock.sleep_until(until).await,
+            Step::Sleep { until, .. } => {
+                clock.sleep_until(until).await;
+                now = clock.now();
+            }
             Step::Notify(event) => return Ok(Told::Event(event)),
             Step::Done(outcome) => {
                 journal.ended(&RowEnd::of_outcome(&outcome))?;

@@ -1,9 +1,11 @@
 //! Makes an HTTP request of a [`Call`], with the key, and takes the key out of the answer: [`Endpoint`].
 //! No other place has credentials.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
@@ -26,13 +28,19 @@ use crate::task_id::TaskId;
 pub struct Endpoint {
     base: BaseUrl,
     key: ApiKey,
+    /// The base URL and the key as requests carry them, read and written once.
+    uri: Uri,
+    authorization: HeaderValue,
     user_agent: HeaderValue,
 }
 
 impl Endpoint {
     /// The gateway at `base`, with its key.
     pub fn new(base: BaseUrl, key: ApiKey) -> Self {
-        Self { base, key, user_agent: HeaderValue::from_static(USER_AGENT_VALUE) }
+        // The base was a URI when it was read.
+        let (uri, authorization) = (base.to_string().parse().unwrap_or_default(), key.header());
+        let user_agent = HeaderValue::from_static(USER_AGENT_VALUE);
+        Self { base, key, uri, authorization, user_agent }
     }
 
     /// The same, under another `User-Agent`.
@@ -64,7 +72,7 @@ impl Endpoint {
                 request
             }
             CallKind::Poll { task } => {
-                let path = format!("{GENERATION}/task/{}", path_segment(task.as_str()));
+                let path = [GENERATION, "/task/", &path_segment(task.as_str())].concat();
                 self.authorised(Method::GET, &path, Bytes::new())
             }
         }
@@ -77,10 +85,12 @@ impl Endpoint {
             request.extensions_mut().insert(FreshConnection);
         }
         *request.method_mut() = method;
-        // The base was a URI when it was read, and the path is made of what needs no encoding.
-        *request.uri_mut() = format!("{}{path}", self.base).parse().unwrap_or_default();
+        // The path is made of what needs no encoding.
+        let mut uri = self.uri.clone().into_parts();
+        uri.path_and_query = [self.base.path(), path].concat().try_into().ok();
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.key.header());
+        headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, self.user_agent.clone());
         request
@@ -127,16 +137,20 @@ impl Endpoint {
 }
 
 /// Everything but letters, digits and `-._~` percent-encoded (RFC 3986, section 2.3).
-fn path_segment(text: &str) -> String {
+fn path_segment(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(is_plain) {
+        return text.into();
+    }
     let mut segment = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if is_plain(byte) {
             segment.push(char::from(byte));
         } else {
             segment.push_str(&format!("%{byte:02X}"));
         }
     }
-    segment
+    segment.into()
 }
 
 const GENERATION: &str = "/model/v1/generation";

@@ -121,6 +121,11 @@ impl BaseUrl {
 }
 
 impl BaseUrl {
+    /// Its path, without a slash at its end: empty for the root.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// A link of the gateway's, made whole.
     pub(crate) fn join(&self, link: &str) -> Option<Url> {
         Url::parse(&format!("{self}/")).and_then(|base| base.join(link)).ok()

@@ -44,11 +44,13 @@ impl Task {
     /// # }
     /// ```
     pub fn outcome(&self, id: &TaskId, gateway: Option<&BaseUrl>) -> Option<Outcome> {
+        if self.status.as_ref().is_some_and(|status| !status.is_final()) {
+            return None;
+        }
         let pictures: Vec<Picture> =
             self.pictures.iter().filter_map(|picture| picture.clone().at(gateway)).collect();
         let has_picture = !pictures.is_empty();
         let completed = match &self.status {
-            Some(status) if !status.is_final() => return None,
             // Without a word, a picture speaks for itself.
             None if !has_picture => return None,
             status => !matches!(status, Some(Status::Failed | Status::Cancelled)),

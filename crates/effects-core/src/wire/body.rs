@@ -504,6 +504,8 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     let json = raw.get();
     match json.as_bytes().first()? {
+        // Without an escape a text is what stands between its quotes.
+        b'"' if !json.contains('\\') => Some(Cow::Borrowed(json.trim_matches('"'))),
         b'"' => serde_json::from_str(json).ok().map(|Text(text)| text),
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(json)),
