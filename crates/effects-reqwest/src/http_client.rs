@@ -5,17 +5,19 @@
 //! left. Looks at tasks and downloads share reqwest's connections, over HTTP/2 one for all; everything
 //! else leaves on a connection of its own, [without reqwest](crate::submission).
 
+use std::collections::VecDeque;
 use std::error::Error as StdError;
-use std::pin::pin;
+use std::fmt::Display;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use effects_client::{Proxy, Settings};
 use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
-use http::Request;
+use http::{Request, Uri};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 
 use crate::connector::Connector;
 use crate::submission::Submitter;
@@ -26,6 +28,7 @@ use crate::tls;
 pub(crate) struct HttpClient {
     submit: Submitter,
     poll: ByPlace,
+    gateway: KnownGateway,
     transfer: ByPlace,
     room: Room,
 }
@@ -35,20 +38,102 @@ pub(crate) struct HttpClient {
 /// A process may open so many files only; and a connection takes as much memory as fifty waiting
 /// runs, so that none is made to a gateway that answers at once: few exchanges are enough there, and
 /// each that lasts longer makes room for another.
+///
+/// Only an exchange that waits for a place sets a timer.
 #[derive(Debug)]
 struct Room {
     all: Semaphore,
-    young: Semaphore,
+    /// Held by the exchange whose turn it is to begin.
+    entrance: Mutex<()>,
+    young: std::sync::Mutex<Young>,
+    /// A young exchange ended.
+    ended: Notify,
+}
+
+/// The exchanges that began a short while ago.
+#[derive(Debug)]
+struct Young {
+    begun: VecDeque<(u64, Instant)>,
+    /// How many ever began; each is named by its number.
+    count: u64,
+}
+
+/// An exchange's place, until it is dropped.
+struct Place<'a> {
+    room: &'a Room,
+    number: u64,
+    _among_all: SemaphorePermit<'a>,
 }
 
 impl Room {
     const fn new() -> Self {
-        Self { all: Semaphore::const_new(MOST_AT_ONCE), young: Semaphore::const_new(MOST_YOUNG) }
+        Self {
+            all: Semaphore::const_new(MOST_AT_ONCE),
+            entrance: Mutex::const_new(()),
+            young: std::sync::Mutex::new(Young { begun: VecDeque::new(), count: 0 }),
+            ended: Notify::const_new(),
+        }
+    }
+
+    /// A place, if there is one and no other exchange waits for it.
+    fn try_enter(&self, now: Instant) -> Option<Place<'_>> {
+        let _among_all = self.all.try_acquire().ok()?;
+        let _first = self.entrance.try_lock().ok()?;
+        let number = self.young().begin(now).ok()?;
+        Some(Place { room: self, number, _among_all })
     }
 
     /// Waits for a place among all, and for one among the young.
-    async fn enter(&self) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
-        Some((self.all.acquire().await.ok()?, self.young.acquire().await.ok()?))
+    async fn enter(&self) -> Option<Place<'_>> {
+        let _among_all = self.all.acquire().await.ok()?;
+        let _first = self.entrance.lock().await;
+        loop {
+            let begun = self.young().begin(Instant::now());
+            match begun {
+                Ok(number) => return Some(Place { room: self, number, _among_all }),
+                Err(wait) => {
+                    // Whether one ended or the oldest is young no more, there is room.
+                    let _ = tokio::time::timeout(wait, self.ended.notified()).await;
+                }
+            }
+        }
+    }
+
+    fn young(&self) -> MutexGuard<'_, Young> {
+        // Nothing in here is left half-done.
+        self.young.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Young {
+    /// The number of an exchange that begins now; or, where there are too many, the time until the
+    /// oldest is young no more.
+    fn begin(&mut self, now: Instant) -> Result<u64, Duration> {
+        let age = |begun: Instant| now.saturating_duration_since(begun);
+        while self.begun.pop_front_if(|(_, begun)| age(*begun) >= YOUTH).is_some() {}
+        match self.begun.front() {
+            Some((_, oldest)) if self.begun.len() >= MOST_YOUNG => Err(YOUTH - age(*oldest)),
+            _ => {
+                self.count += 1;
+                self.begun.push_back((self.count, now));
+                Ok(self.count)
+            }
+        }
+    }
+
+    /// Whether an exchange that ends was young.
+    fn end(&mut self, number: u64) -> bool {
+        let before = self.begun.len();
+        self.begun.retain(|(young, _)| *young != number);
+        self.begun.len() < before
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.room.young().end(self.number) {
+            self.room.ended.notify_one();
+        }
     }
 }
 
@@ -61,7 +146,44 @@ struct ByPlace {
 
 impl ByPlace {
     fn of(&self, url: &Url) -> &reqwest::Client {
-        if url.host_str().is_some_and(is_here) { &self.here } else { &self.there }
+        self.at(url.host_str().is_some_and(is_here))
+    }
+
+    fn at(&self, is_here: bool) -> &reqwest::Client {
+        if is_here { &self.here } else { &self.there }
+    }
+}
+
+/// The gateway, to which nearly every exchange goes: its URL and its place are found out once.
+#[derive(Debug)]
+struct KnownGateway {
+    uri: Uri,
+    url: Url,
+    is_here: bool,
+}
+
+impl KnownGateway {
+    fn of(base: &BaseUrl) -> Result<Self, Error> {
+        let unusable = |error: &dyn Display| {
+            Error::new(ErrorKind::Misconfigured, format!("{base} is no URL: {error}"))
+        };
+        let text = base.to_string();
+        Ok(Self {
+            uri: text.parse().map_err(|error: http::uri::InvalidUri| unusable(&error))?,
+            url: text.parse().map_err(|error| unusable(&error))?,
+            is_here: base.origin().is_loopback(),
+        })
+    }
+
+    /// The URL of a place at the gateway; `None` for any other place.
+    fn url_of(&self, uri: &Uri) -> Option<Url> {
+        if uri.scheme() != self.uri.scheme() || uri.authority() != self.uri.authority() {
+            return None;
+        }
+        let mut url = self.url.clone();
+        url.set_path(uri.path());
+        url.set_query(uri.query());
+        Some(url)
     }
 }
 
@@ -84,40 +206,50 @@ impl HttpClient {
         Ok(Self {
             submit: Submitter::new(Connector::new(settings, &tls)?),
             poll: ByPlace { here: poll(true)?, there: poll(false)? },
+            gateway: KnownGateway::of(settings.endpoint.base())?,
             transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
             room: Room::new(),
         })
+    }
+
+    /// Where a request goes that needs no fresh connection, and by which client.
+    fn target(&self, uri: &Uri) -> Result<(&reqwest::Client, Url), impl Display> {
+        if let Some(url) = self.gateway.url_of(uri) {
+            return Ok((self.poll.at(self.gateway.is_here), url));
+        }
+        uri.to_string().parse::<Url>().map(|url| (self.poll.of(&url), url))
     }
 
     /// Makes an exchange that carries the key, or a presigned permission.
     pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
         // Waiting for room is part of the exchange's time; until then nothing has left.
         let begun = Instant::now();
-        let Ok(Some((_place, young))) = tokio::time::timeout(timeout, self.room.enter()).await
-        else {
+        if let Some(_place) = self.room.try_enter(begun) {
+            return self.exchange_in(timeout, request).await;
+        }
+        let Ok(Some(_place)) = tokio::time::timeout(timeout, self.room.enter()).await else {
             let reason = format!("too many other exchanges were under way for {timeout:?}");
             return Answer::NotSent(reason);
         };
-        let mut exchange = pin!(self.exchange_in(timeout.saturating_sub(begun.elapsed()), request));
-        match tokio::time::timeout(YOUTH, &mut exchange).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                drop(young);
-                exchange.await
-            }
-        }
+        self.exchange_in(timeout.saturating_sub(begun.elapsed()), request).await
     }
 
     async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
         if request.extensions().get::<FreshConnection>().is_some() {
-            return self.submit.exchange(request, limit).await;
+            // What a submission holds while it is under way is large, and a look should not carry
+            // the room for it.
+            return Box::pin(self.submit.exchange(request, limit)).await;
         }
-        let mut request = match reqwest::Request::try_from(request) {
-            Ok(request) => request,
-            Err(error) => return Answer::NotSent(words(&error)),
+        let (parts, body) = request.into_parts();
+        let (client, url) = match self.target(&parts.uri) {
+            Ok(target) => target,
+            Err(error) => return Answer::NotSent(error.to_string()),
         };
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        *request.body_mut() = (!body.is_empty()).then(|| body.into());
         *request.timeout_mut() = Some(limit);
-        let mut response = match self.poll.of(request.url()).execute(request).await {
+        let mut response = match client.execute(request).await {
             Ok(response) => response,
             Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
             Err(error) => return Answer::Lost(words(&error)),
@@ -252,3 +384,61 @@ const YOUTH: Duration = Duration::from_millis(10);
 
 /// No answer about a task is longer.
 pub(crate) const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_young_exchange_keeps_others_out_until_it_ends_or_is_young_no_more() {
+        let mut young = Young { begun: VecDeque::new(), count: 0 };
+        let start = Instant::now();
+        let late = start + YOUTH / 2;
+        assert_eq!(young.begin(start), Ok(1));
+        for number in 2..=MOST_YOUNG as u64 {
+            assert_eq!(young.begin(late), Ok(number));
+        }
+        assert_eq!(young.begin(late), Err(YOUTH / 2), "until the oldest is young no more");
+        assert!(young.end(2), "its place is free");
+        assert!(!young.end(2), "it ended before");
+        let next = MOST_YOUNG as u64 + 1;
+        assert_eq!(young.begin(late), Ok(next));
+        assert_eq!(young.begin(late), Err(YOUTH / 2));
+        assert_eq!(young.begin(start + YOUTH), Ok(next + 1), "the oldest is young no more");
+        assert!(!young.end(1), "its place was taken");
+        assert_eq!(young.begin(start + YOUTH), Err(YOUTH / 2));
+    }
+
+    #[test]
+    fn an_exchange_that_waits_begins_when_a_young_one_ends_and_before_any_newcomer() {
+        let room = Room::new();
+        // Far in the future, so that none of them grows old while the test runs.
+        let now = Instant::now() + Duration::from_secs(3_600);
+        let mut places: Vec<_> = (0..MOST_YOUNG).map(|_| room.try_enter(now).unwrap()).collect();
+        assert!(room.try_enter(now).is_none());
+        let mut waiting = Box::pin(room.enter());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let begun = runtime.block_on(async { (&mut waiting).now_or_never() });
+        assert!(begun.is_none());
+        drop(places.pop());
+        assert!(room.try_enter(now).is_none(), "the one that waits comes first");
+        assert!(runtime.block_on(waiting).is_some());
+    }
+
+    #[test]
+    fn a_url_at_the_gateway_is_what_its_text_reads_as() {
+        for base in ["https://cloud.vtrix.ai", "http://127.0.0.1:8080/proxy", "http://[::1]"] {
+            let gateway = KnownGateway::of(&BaseUrl::parse(base, true).unwrap()).unwrap();
+            for path in ["/model/v1/generation/task/a%25b", "/a?b=c", "/"] {
+                let text = format!("{base}{path}");
+                let url = gateway.url_of(&text.parse().unwrap()).unwrap();
+                assert_eq!(url, text.parse().unwrap());
+            }
+            for elsewhere in ["https://example.com/", "ftp://[::1]/", "http://127.0.0.1:8081/"] {
+                assert_eq!(gateway.url_of(&elsewhere.parse().unwrap()), None, "{elsewhere}");
+            }
+        }
+    }
+}

@@ -51,6 +51,15 @@ enum Driving {
 /// A stretch of driving that is over: the run, and what it came to.
 type Leg = (Box<Run>, Result<Told, Error>);
 
+/// How far a leg goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LegEnd {
+    /// To the next event, or to the outcome.
+    Event,
+    /// To the outcome, past all events: `tracing` alone is told of them.
+    Outcome,
+}
+
 impl Watch {
     pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
         let template = request.template().clone();
@@ -93,7 +102,7 @@ impl Watch {
         self.begin();
         self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) => {
-                let leg = self.leg(run);
+                let leg = self.leg(run, LegEnd::Event);
                 Driving::Away(tokio::spawn(leg))
             }
             driving => driving,
@@ -111,9 +120,7 @@ impl Watch {
     ///
     /// Every outcome but a completed task, and a journal that cannot be written.
     pub async fn finish(mut self) -> Result<Effect, Error> {
-        while self.end.is_none() {
-            self.drive_on().await;
-        }
+        self.drive_to_end().await;
         let outcome = self.end.take().unwrap_or_else(|| Err(lost_leg(None)))?;
         outcome.into_result().map_err(|error| self.client.with_resume_line(error))
     }
@@ -136,9 +143,7 @@ impl Watch {
         if let Driving::Here(run) = &mut self.driving {
             run.detach(now);
         }
-        while self.end.is_none() {
-            self.drive_on().await;
-        }
+        self.drive_to_end().await;
         match self.end.take() {
             // The journal did not take the id: the caller must not take it for recorded.
             Some(Err(error)) => return Err(error),
@@ -164,13 +169,19 @@ impl Watch {
         };
     }
 
-    /// One stretch further. A look costs nothing and may be dropped with the future, so it needs no
-    /// task of its own; a submission does.
+    async fn drive_to_end(&mut self) {
+        while self.end.is_none() {
+            self.drive_on().await;
+        }
+    }
+
+    /// One stretch further, whose events nobody waits for. A look costs nothing and may be dropped
+    /// with the future, so it needs no task of its own; a submission does.
     async fn drive_on(&mut self) {
         self.begin();
         match std::mem::replace(&mut self.driving, Driving::Gone) {
             Driving::Here(run) if self.task.is_some() => {
-                let leg = self.leg(run).await;
+                let leg = self.leg(run, LegEnd::Outcome).await;
                 self.arrive(Ok(leg));
             }
             driving => {
@@ -180,9 +191,9 @@ impl Watch {
         }
     }
 
-    /// Drives up to the next event, and on to the end if nobody is left to hear it: then a
-    /// submission under way is waited for, recorded and told, and none follows.
-    fn leg(&mut self, mut run: Box<Run>) -> impl Future<Output = Leg> + Send + use<> {
+    /// Drives up to the next event, or to the outcome; also to the outcome if the watch is dropped
+    /// meanwhile: then a submission under way is waited for, recorded and told, and none follows.
+    fn leg(&mut self, mut run: Box<Run>, end: LegEnd) -> impl Future<Output = Leg> + Send + use<> {
         let (client, span) = (self.client.clone(), self.span.clone());
         let inside = match &self.task {
             None => span.clone(),
@@ -199,7 +210,7 @@ impl Watch {
                     drive_on_async_until(&mut run, gateway, &clock, journal, abandoned).await;
                 if let Ok(Told::Event(event)) = &told {
                     telemetry::tell(&span, event);
-                    if abandoned() {
+                    if end == LegEnd::Outcome || abandoned() {
                         continue;
                     }
                 }
