@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use effects_client::fresh_seed;
 use effects_core::{
     Answer, ApiKey, AsyncClock, AsyncExchange, BaseUrl, EffectRequest, Endpoint, Gateway,
@@ -19,6 +19,7 @@ use effects_core::{
 use effects_emulator::Emulator;
 use effects_reqwest::TokioClock;
 use http::Request;
+use http::response::Parts;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -36,15 +37,20 @@ impl AsyncExchange for Hyper {
                 Err(error) if error.is_connect() => return Answer::NotSent(error.to_string()),
                 Err(error) => return Answer::Lost(error.to_string()),
             };
-            let (parts, body) = response.into_parts();
-            match body.collect().await {
-                Ok(body) => Answer::Answered {
-                    status: parts.status,
-                    headers: parts.headers,
-                    body: body.to_bytes(),
-                },
-                Err(error) => Answer::Lost(error.to_string()),
+            let (Parts { status, headers, .. }, mut body) = response.into_parts();
+            let mut bytes = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    // Trailers hold nothing.
+                    Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    // What came of it may hold the id of a task.
+                    Err(error) => {
+                        let (body, reason) = (bytes.freeze(), error.to_string());
+                        return Answer::BrokenOff { status, headers, body, reason };
+                    }
+                }
             }
+            Answer::Answered { status, headers, body: bytes.freeze() }
         };
         Box::pin(async move {
             let limited = tokio::time::timeout(limit, exchange);
@@ -58,7 +64,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Emulator::start()?;
     let base = BaseUrl::parse(emulator.base_url(), false)?;
     let endpoint = Endpoint::new(base, ApiKey::new(emulator.api_key())?);
-    let gateway = Gateway::new(endpoint, Hyper(Client::builder(TokioExecutor::new()).build_http()));
+    // No connection is kept, so each submission leaves on a fresh one.
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+    let gateway = Gateway::new(endpoint, Hyper(client));
     let clock = TokioClock::default();
 
     let request = EffectRequest::new(Template::GlassBall, PHOTO)?.sized(Size::new(512, 512))?;

@@ -269,6 +269,9 @@ impl Engine {
             let client = single.client.clone();
             let Ready { request, journal, stakes } = single.ready().await?;
             let result = client.with_journal(journal).submit(request).await;
+            // The handle would keep the row's journal open, and with that the letting go of the row under
+            // way: a wait that opens the journal anew would find the row in other hands.
+            let result = result.map(|handle| handle.through(&client));
             // A task that is not over when it is made has told neither its cost nor its end: it is let
             // go of.
             let end = match &result {

@@ -1,4 +1,5 @@
-//! One thing a client does, made once and waited for in one of two ways.
+//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. A
+//! [`Source`] gives values to operations one by one; an [`Address`] is where a result goes.
 
 use std::future::Future;
 use std::pin::Pin;

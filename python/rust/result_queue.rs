@@ -1,5 +1,5 @@
-//! The results of many jobs on their way into Python: [`ResultQueue`] hands each to the operation that
-//! waits for it.
+//! [`ResultQueue`]: the results of many jobs on their way to their Python readers, in the order of the jobs
+//! if that was asked for. Each that is taken lets another job begin.
 //!
 //! A waiting reader is an [`Address`] in the queue: reading takes no future and does not wake the
 //! runtime's thread. A result that arrived before its reader is handed over at once.

@@ -1,4 +1,4 @@
-//! A task followed event by event: [`Events`], which Python reads one operation each.
+//! [`Events`]: Python's iterator over the events of one task; `finish` gives the effect at its end.
 //!
 //! A follower on the runtime's thread looks at the task and hands each event to the reader who waits for
 //! it, so that a reader who keeps up wakes that thread for none. It begins with the first read, and is one

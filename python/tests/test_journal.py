@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 
@@ -90,6 +91,17 @@ def test_the_end_of_a_submitted_task_is_in_the_journal(emulator, tmp_path, kind,
     assert standing(journal)[1:] == [(failed, "failed", None)]
     (cost,) = command("cost", "--journal", journal, "--json")
     assert cost["cost"] == "0.03"
+
+
+def test_a_submission_has_let_go_of_its_row_when_the_caller_has_the_task(emulator, tmp_path):
+    """Else a wait right after it takes the row for another's, and leaves its end to that."""
+    journal = tmp_path / "run.db"
+    client = emulator.client(journal=journal)
+    for count in range(1, 21):
+        task = client.submit("glass_ball", URL)
+        with contextlib.closing(sqlite3.connect(journal)) as database:
+            owners = database.execute("SELECT owner FROM rows WHERE state = 'created'").fetchall()
+        assert owners == [(None,)] * count, task
 
 
 @pytest.mark.parametrize("kind", [BLOCKING, AWAITED])

@@ -2,7 +2,7 @@
 //! effects-tests --example bench_connections`.
 //!
 //! Each client's own exchange, which makes a connection for each submission, is set against the same HTTP
-//! library keeping its connection, over plain HTTP and over TLS. A submission's cost is the CPU time of
+//! library keeping its connection, over plain HTTP, over TLS, and for the async client over HTTP/2. A submission's cost is the CPU time of
 //! the one thread that makes it; the server is another process. Rounds are interleaved, so that
 //! whatever the machine does in between happens to all, and a ratio is the median of the rounds'
 //! ratios. The round trips that a connection costs beside are the network's: one for TCP, one for TLS.

@@ -1,4 +1,5 @@
-//! The moment from which nobody waits for a run that goes on by itself.
+//! [`Abandonment`]: set when the caller drops a run whose submission is under way. [`AbandonableClock`]
+//! ends the run's sleep then.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;

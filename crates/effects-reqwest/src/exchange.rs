@@ -1,4 +1,4 @@
-//! The core's [`AsyncExchange`] over reqwest.
+//! [`ReqwestExchange`]: this crate's HTTP client as the core's [`AsyncExchange`].
 
 use std::pin::Pin;
 use std::sync::Arc;

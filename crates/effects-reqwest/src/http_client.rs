@@ -1,4 +1,5 @@
-//! reqwest, set up so that it does what a paid API needs and nothing by itself.
+//! [`HttpClient`]: reqwest, set up for a paid API. It sends looks at tasks, submissions, uploads and
+//! downloads, and bounds how many exchanges are under way at once ([`Room`]).
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

@@ -1,5 +1,6 @@
-//! Connections that know what has become of a request: whether it began to leave, and whether it could
-//! be sent to its end. [`GatewayConnector`] makes them for ureq's agents.
+//! Notes of the exchange under way in a thread whether its request began to leave, and whether it could
+//! be sent to its end. Keeps the key out of ureq's log, and asks for a host's addresses only where it
+//! connects. [`GatewayConnector`] does all of it, for ureq's agents.
 //!
 //! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
 //! whole, so that its first byte is the request's: a proxy's CONNECT and the TLS handshake have passed

@@ -1,4 +1,4 @@
-//! The core's [`Exchange`] over ureq.
+//! [`UreqExchange`]: this crate's HTTP client as the core's [`Exchange`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! What an HTTP stack must say of a request after everything that a network can do to it: never sent,
-//! lost, or answered. The difference is money, so every HTTP client passes one list.
+//! Whether an HTTP client says truthfully what became of a submission (not sent, lost, or answered), for
+//! each thing that a network can do to it. The difference is money, so every client passes one list; the
+//! cases of HTTP/2 are for those that offer it.
 //!
-//! A [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
+//! An [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
 //! a proxy) and names what a submission to it must come to. [`exchange_cases`] is the list; a client
 //! joins by implementing [`ExchangeUnderTest`].
 

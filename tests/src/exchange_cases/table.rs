@@ -1,4 +1,4 @@
-//! The list: what happens to a submission, and what an HTTP stack must say of it.
+//! The list of exchange cases, and the servers and proxies that each one needs.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! Every case of an exchange over both HTTP clients.
+//! The exchange cases over the blocking and the async client; those of HTTP/2 over the async one.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

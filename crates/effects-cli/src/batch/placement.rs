@@ -1,5 +1,5 @@
-//! Which file a row's picture is saved to, and whether it is there already, by what the journal
-//! recorded: [`choose`] and [`saved`]. Two input manifests may use one folder, and no file of one is
+//! Which file a row's picture is saved to ([`choose`]), and whether it is there already, by what the
+//! journal recorded ([`saved`], [`all_there`]), perhaps in a folder that was moved ([`moved`]). Two input manifests may use one folder, and no file of one is
 //! taken for a picture of the other.
 
 use std::path::{Path, PathBuf};

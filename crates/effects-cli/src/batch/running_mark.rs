@@ -1,5 +1,5 @@
-//! A file in a batch's folder that says which rows the batch there does, and with which journal:
-//! [`RunningMark`].
+//! A file in the output folder that names a running batch's rows and journal: [`RunningMark`]. A batch of
+//! some of the same rows with another journal is refused: [`JournalInUse::check`].
 //!
 //! The folder's `manifest.jsonl` is written at a batch's end. Until then, and after a kill, only this
 //! mark tells a batch with another journal that rows may be paid for that its journal does not know.

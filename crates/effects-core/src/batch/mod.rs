@@ -270,9 +270,22 @@ impl Batch {
         let slot = self.slots.slot(index);
         if let Some(run) = &mut slot.run {
             let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
-            run.reply_paced(self.now, call, result, curve);
+            run.paced(curve, |run| run.reply(self.now, call, result));
         }
         self.note_posting(index);
+        self.make_ready(index);
+    }
+
+    /// Takes a state of a run's task that came by itself: see [`Run::observed`]. A handle of a run that
+    /// is over is ignored.
+    pub fn observed(&mut self, now: Time, id: RunId, pushed: &CallResult) {
+        self.now = self.now.max(now);
+        let Some(index) = self.slots.find(id) else { return };
+        let slot = self.slots.slot(index);
+        if let Some(run) = &mut slot.run {
+            let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
+            run.paced(curve, |run| run.observed(now, pushed));
+        }
         self.make_ready(index);
     }
 

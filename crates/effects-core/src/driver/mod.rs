@@ -1,6 +1,6 @@
-//! The two loops that carry out what a run decides, [`drive`] and [`drive_on`]: they write to the
-//! journal, make an exchange with the gateway, or sleep. `effects-ureq` and embedders use the blocking one,
-//! and the async one is for any runtime; they differ only in how they send and sleep.
+//! Loops that carry out what a [`Run`] asks for: they write to the journal, make an exchange with the
+//! gateway, or sleep. [`drive`] and [`drive_on`] block the thread; [`drive_on_async`] and
+//! [`drive_on_async_until`] are for any async runtime. [`Told`] is what they come back with.
 
 pub(crate) mod clock;
 

@@ -1,7 +1,6 @@
-//! One request to the service and its result.
-//!
-//! A [`Call`] is what a run wants sent, and an [`Answer`] what an HTTP stack says of its exchange. An
-//! [`Endpoint`](crate::Endpoint) makes the [`CallResult`] of it that a [`Run`](crate::Run) takes.
+//! [`Call`]: a submission or a look at a task, before it becomes an HTTP request. [`Answer`] is what the
+//! HTTP stack reports of it, and [`CallResult`] that report together with the key, for a
+//! [`Run`](crate::Run) to read.
 
 use std::fmt;
 use std::time::Duration;
@@ -111,7 +110,8 @@ pub enum Answer {
         /// Why no more came.
         reason: String,
     },
-    /// It provably never left this machine: no name, no connection, no TLS session.
+    /// It provably made no task: it never left this machine (no name, no connection, no TLS session), or
+    /// the gateway said in HTTP/2 that it had not begun to process it.
     NotSent(String),
     /// It may have arrived: whatever went wrong after the first byte.
     Lost(String),

@@ -1,11 +1,12 @@
-//! Makes an HTTP request of a [`Call`], with the key, and takes the key out of the answer: [`Endpoint`].
-//! No other place has credentials.
+//! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the key,
+//! and hands the answer on as it came, together with the key, so that the core can take that out of
+//! every text it keeps.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
@@ -128,6 +129,12 @@ impl Endpoint {
             Answer::Lost(reason) => Answer::Lost(clean(reason)),
         };
         CallResult::new(answer, self.key.clone())
+    }
+
+    /// A task's JSON that came by itself, for [`Run::observed`](crate::Run::observed).
+    pub fn pushed(&self, body: Bytes) -> CallResult {
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        self.result(Answer::Answered { status, headers, body })
     }
 
     /// The command line that resumes watching a task at this gateway.

@@ -1,6 +1,7 @@
-//! The seam to HTTP: [`Exchange`], its async twin [`AsyncExchange`], and the [`Gateway`] over either.
+//! The way to an HTTP library: [`Exchange`] sends one request and reports its answer, blocking, and
+//! [`AsyncExchange`] does so without blocking. [`Gateway`] joins one of them with the gateway's URL and key.
 //!
-//! Another HTTP stack is one method. The gateway authorises a request before the stack gets it, and
+//! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.
 
 use std::sync::Arc;
@@ -70,18 +71,18 @@ impl<X: Exchange + ?Sized> Exchange for &X {
 #[derive(Clone, Debug)]
 pub struct Gateway<X> {
     endpoint: Arc<Endpoint>,
-    exchange: X,
+    stack: X,
 }
 
 impl<X> Gateway<X> {
     /// The gateway at this endpoint, over this HTTP stack.
-    pub fn new(endpoint: Endpoint, exchange: X) -> Self {
-        Self { endpoint: Arc::new(endpoint), exchange }
+    pub fn new(endpoint: Endpoint, stack: X) -> Self {
+        Self { endpoint: Arc::new(endpoint), stack }
     }
 
     /// The same gateway over another stack.
-    pub fn over<Y>(&self, exchange: Y) -> Gateway<Y> {
-        Gateway { endpoint: Arc::clone(&self.endpoint), exchange }
+    pub fn over<Y>(&self, stack: Y) -> Gateway<Y> {
+        Gateway { endpoint: Arc::clone(&self.endpoint), stack }
     }
 
     /// Where it is, and its key.
@@ -91,7 +92,7 @@ impl<X> Gateway<X> {
 
     /// The HTTP stack.
     pub fn stack(&self) -> &X {
-        &self.exchange
+        &self.stack
     }
 
     /// The command line that resumes watching a task there.
@@ -108,7 +109,7 @@ impl<X: Exchange> Gateway<X> {
 
     /// Makes an exchange of no run: an upload's.
     pub fn exchange(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
-        self.endpoint.result(self.exchange.exchange(request, limit))
+        self.endpoint.result(self.stack.exchange(request, limit))
     }
 }
 
@@ -120,6 +121,6 @@ impl<X: AsyncExchange> Gateway<X> {
 
     /// Makes an exchange of no run, without blocking: an upload's.
     pub async fn exchange_async(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
-        self.endpoint.result(self.exchange.exchange(request, limit).await)
+        self.endpoint.result(self.stack.exchange(request, limit).await)
     }
 }

@@ -187,6 +187,31 @@ impl Run {
         };
     }
 
+    /// Takes a state of its task that came by itself, by a push of the service or from whoever else looks
+    /// at the task: [`Endpoint::pushed`](crate::Endpoint::pushed) makes it of a task's JSON. What cannot be
+    /// read, what is another task's, and what comes before the run has a task changes nothing: looks go
+    /// on all the same.
+    ///
+    /// ```
+    /// use effects_core::{ApiKey, BaseUrl, Endpoint, Outcome, Run, Seed, Step, Time};
+    ///
+    /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+    /// let endpoint = Endpoint::new(base, ApiKey::new("key-of-the-account")?);
+    /// let now = Time::from_millis(1_764_000_000_000);
+    /// let mut run = Run::attach("t-1".parse()?, None, Default::default(), Seed::from(1), now);
+    /// let body = br#"{"id":"t-1","status":"failed","error":"no face"}"#.as_slice();
+    /// run.observed(now, &endpoint.pushed(body.into()));
+    /// assert!(matches!(run.step(now), Step::Done(Outcome::Failed(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn observed(&mut self, now: Time, pushed: &CallResult) {
+        self.core.tell_time(now);
+        self.state = match self.state.take() {
+            State::Waiting(waiting) => waiting.observed(pushed.as_reply(), &mut self.core),
+            state => state,
+        };
+    }
+
     /// Confirms that an entry is durable. An id that is not awaited is ignored.
     pub fn recorded(&mut self, entry: EntryId) {
         self.admission(self.core.now, entry, &Admission::Admitted);
@@ -267,16 +292,10 @@ impl Run {
         }
     }
 
-    /// [`reply`](Self::reply), going by this curve.
-    pub(crate) fn reply_paced(
-        &mut self,
-        now: Time,
-        call: CallId,
-        result: &CallResult,
-        curve: &Arc<Curve>,
-    ) {
+    /// Lets it take something in, going by this curve.
+    pub(crate) fn paced(&mut self, curve: &Arc<Curve>, take_in: impl FnOnce(&mut Self)) {
         self.core.curve = Some(Arc::clone(curve));
-        self.reply(now, call, result);
+        take_in(self);
         // A hundred thousand runs hold no curves that only their past knows.
         self.core.curve = None;
     }

@@ -23,7 +23,7 @@ use crate::gateway::call::{Call, CallId, CallKind, Reply};
 use crate::pace::{Curve, Label, Moment, Observation, Progress};
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::wire::answer::{Look, kind_of, lost};
+use crate::wire::answer::{Look, kind_of, lost, read_pushed};
 use crate::wire::task::{Status, Task};
 use crate::wire::trouble::Trouble;
 
@@ -253,6 +253,20 @@ impl Waiting {
         }
     }
 
+    /// A state of the task that came by itself: as a look that left and was answered now. One that is
+    /// out goes on.
+    pub(super) fn observed(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+        let Some(task) = read_pushed(&self.task, reply) else { return State::Waiting(self) };
+        let before = self.phase;
+        self.look(core);
+        self.date(&task, reply, core.now);
+        let mut state = self.seen(&task, None, core);
+        if let (State::Waiting(waiting), Phase::Out { .. }) = (&mut state, before) {
+            waiting.phase = before;
+        }
+        state
+    }
+
     /// Counts one more look that did not find the task; whether they were enough, over a time long
     /// enough, to believe that there is none.
     fn is_gone(&mut self, now: Time) -> bool {
@@ -295,6 +309,7 @@ impl Waiting {
         self.failures = 0;
         self.trouble = None;
         self.missing = None;
+        let curve = core.curve(self.label.as_ref());
         if let Phase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
             self.running = Some(sent);
@@ -306,13 +321,13 @@ impl Waiting {
                 status: task.status.clone(),
                 progress: self.progress,
                 age,
-                eta: core.curve(self.label.as_ref()).and_then(|curve| curve.eta(age)),
+                eta: curve.as_ref().and_then(|curve| curve.eta(age)),
             });
         }
         if self.is_last() {
             return self.over(core);
         }
-        let (wait, why) = self.next_look(age, asked, core);
+        let (wait, why) = self.next_look(age, asked, curve.as_deref(), core);
         self.phase = Phase::Due { at: core.now + wait, why };
         State::Waiting(self)
     }
@@ -322,14 +337,14 @@ impl Waiting {
         &self,
         age: Duration,
         asked: Option<Duration>,
+        curve: Option<&Curve>,
         core: &mut Core,
     ) -> (Duration, Reason) {
         let reports = match self.reports {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
             _ => &[],
         };
-        let curve = core.curve(self.label.as_ref());
-        let moment = Moment { looks: self.looks, age, reports, curve: curve.as_deref() };
+        let moment = Moment { looks: self.looks, age, reports, curve };
         let pace = core.policy.pace.next(&moment, &mut core.dice);
         match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
             Some(asked) if asked > pace => (asked, Reason::Throttle),

@@ -310,6 +310,16 @@ impl Look {
     }
 }
 
+/// The state of this task that came by itself; `None` where it is of another task, or of none.
+pub(crate) fn read_pushed(task: &TaskId, pushed: Reply<'_>) -> Option<Task> {
+    let Reply::Answer { body, .. } = pushed else { return None };
+    let read = Body::read(body)?;
+    if read.id().is_some_and(|id| id != *task) {
+        return None;
+    }
+    read.task(Some(task))
+}
+
 /// What an exchange that went wrong for good tells about the whole run, when the wait ends with it.
 pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
     match trouble {

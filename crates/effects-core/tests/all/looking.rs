@@ -47,6 +47,53 @@ fn whatever_can_pass_is_looked_past() {
     assert!(scene.completes(), "{}", scene.world.transcript());
 }
 
+/// What the service would push.
+fn pushed(body: &str) -> effects_core::CallResult {
+    result_of(Response::json(body.to_owned()).to_answer())
+}
+
+#[test]
+fn a_state_that_comes_by_itself_counts_as_a_look() {
+    let mut scene = attached(Life::endless());
+    let start = scene.world.now();
+    let Step::Send(call) = scene.run.step(start) else { panic!() };
+    // While that look is out: what is no state of this task changes nothing.
+    for other in ["<html>", r#"{"id":"another","status":"failed"}"#, r#"{"message":"busy"}"#] {
+        scene.run.observed(start, &pushed(other));
+        assert!(matches!(scene.run.step(start), Step::Sleep { why: SleepReason::InFlight, .. }));
+    }
+    let now = start + seconds(2);
+    scene.run.observed(now, &pushed(RUNNING));
+    assert!(matches!(scene.run.step(now), Step::Notify(Event::Running { .. })));
+    // The look is awaited still, and its answer is taken.
+    assert!(matches!(scene.run.step(now), Step::Sleep { why: SleepReason::InFlight, .. }));
+    scene.run.reply(now, call.id, &pushed(RUNNING));
+    assert!(matches!(scene.run.step(now), Step::Notify(Event::Running { .. })));
+    // Between two looks a push puts the next one off, and one with the end is the end.
+    let Step::Sleep { until: first, .. } = scene.run.step(now) else { panic!() };
+    let now = now + seconds(2);
+    scene.run.observed(now, &pushed(RUNNING));
+    assert!(matches!(scene.run.step(now), Step::Notify(Event::Running { .. })));
+    let Step::Sleep { until, .. } = scene.run.step(now) else { panic!() };
+    assert_eq!(until, first + seconds(2));
+    scene.run.observed(now, &pushed(COMPLETED));
+    let Step::Done(Outcome::Completed(effect)) = scene.run.step(now) else { panic!() };
+    assert_eq!(effect.task_id.as_str(), TASK);
+}
+
+#[test]
+fn a_state_that_comes_by_itself_submits_and_repeats_nothing() {
+    let mut scene = Scene::submitting(policy());
+    let now = scene.world.now();
+    let Step::Record(intent) = scene.run.step(now) else { panic!() };
+    scene.run.observed(now, &pushed(COMPLETED));
+    scene.run.recorded(intent.id);
+    let Step::Send(call) = scene.run.step(now) else { panic!() };
+    assert!(call.is_submission());
+    scene.run.observed(now, &pushed(COMPLETED));
+    assert!(matches!(scene.run.step(now), Step::Sleep { .. }));
+}
+
 #[test]
 fn what_the_gateway_itself_bars_ends_it_at_once_and_keeps_the_id() {
     use ErrorKind::{Forbidden, KeyRefused, OutOfCredit};

@@ -11,6 +11,25 @@ use effects_testkit::{Life, Response, result_of};
 use super::world::{World, completed, policy, seconds};
 
 #[test]
+fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
+    let mut world = World::new(0, Widths::default(), Life::endless());
+    let runs = [(); 3].map(|()| world.attach("pushed", seconds(1), Life::endless()));
+    let other = world.attach("other", seconds(1), Life::endless());
+    world.batch.feed_no_more();
+    world.until(world.now() + seconds(10));
+    let failed = r#"{"id":"pushed","status":"failed","error":"no face"}"#;
+    let pushed = effects_testkit::result_of(Response::json(failed).to_answer());
+    world.batch.observed(world.now(), runs[0], &pushed);
+    world.batch.observed(world.now(), other, &pushed);
+    let polls = world.polls().len();
+    let soon = world.now() + seconds(1);
+    world.until(soon);
+    assert!(runs.iter().all(|run| matches!(world.outcome(*run), Outcome::Failed(_))));
+    assert!(world.polls().len() <= polls + 1, "the other task's alone");
+    assert_eq!(world.batch.live(), 1);
+}
+
+#[test]
 fn two_who_wait_for_one_task_share_its_polls() {
     let mut world = World::new(0, Widths::default(), Life::of_polls(0));
     let now = world.clock.time();
