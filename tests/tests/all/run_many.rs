@@ -380,3 +380,25 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         }
     }
 }
+
+/// The HTTP client tells of the answer's end at the very moment at which the batch's patience ends.
+#[test]
+fn an_id_that_came_before_its_answer_timed_out_is_kept() {
+    for kind in KINDS {
+        let world = World::new().unwrap();
+        let half = |row: u32| {
+            let answer = Response::json(format!(r#"{{"id":"t-{row}","status":"in_progress"}}"#));
+            Behaviour::HangAfter { response: answer, body_bytes: 14 }
+        };
+        world.creates((0..20).map(half));
+        let done = world.completed();
+        world.gateway.on("GET", "/model/v1/generation/task/*", vec![done; 20]);
+        let mut setup = setup(&world);
+        setup.policy.request_timeout = Duration::from_secs(1);
+        let client = Client::new(kind, &setup, &Notes::default());
+        let ends = client.run_many((0..20).map(plan), widths(20));
+        for ended in ends {
+            assert!(ended.result.is_ok(), "{kind:?}: {:?}", ended.result);
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod timers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -433,7 +434,10 @@ impl Batch {
                 Some(BatchStep::Record(id, entry))
             }
             Step::Send(call) => {
-                self.timers.set(index, call.limit);
+                // What came of an answer that breaks off at the limit may hold the id of a paid task: it
+                // is waited for a moment longer than it may take.
+                let grace = if call.is_submission() { ANSWER_GRACE } else { Duration::ZERO };
+                self.timers.set(index, call.limit + grace);
                 Some(BatchStep::Send(id, call))
             }
             Step::Notify(event) => {
@@ -528,8 +532,11 @@ impl Batch {
     }
 }
 
+/// How much longer than its limit the answer to a submission is waited for.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
 /// Whether an answer says "later" to everybody, and how much later.
-fn refused_for_now(status: u16, headers: &HeaderMap) -> Option<Option<std::time::Duration>> {
+fn refused_for_now(status: u16, headers: &HeaderMap) -> Option<Option<Duration>> {
     if status != 429 && status != 503 {
         return None;
     }
