@@ -146,6 +146,9 @@ impl Batch<'_> {
             let Ok(wanted) = checker.check(line?) else { continue };
             let Ok((row, _)) = counted.row(self.common, &wanted) else { continue };
             let named = unknown.by_identity.remove(&row.identity);
+            if let Some(differs) = named.as_ref().and_then(|line| line.differs_from(&row)) {
+                return Err(self.key_of_another_row(&row, differs));
+            }
             let line = match named {
                 Some(line) => line,
                 None => match unknown.by_asked.remove(&Asked::of(&wanted.told)) {
@@ -169,6 +172,20 @@ impl Batch<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Why the batch stops: its row would be taken for another one, of the same key, and so would its
+    /// picture.
+    fn key_of_another_row(&self, row: &Row, differs: &str) -> Failure {
+        let (key, manifest) =
+            (row.key.as_deref().unwrap_or_default(), self.common.out.join(RESULTS));
+        let message = format!(
+            "key {key:?} is in {} already, for a row with another {differs} that another journal has paid \
+             for: a key names one row of a folder, so give these rows other keys, or a folder of their \
+             own with --out, or insist with --pay-again; nothing was sent",
+            manifest.display()
+        );
+        Error::new(ErrorKind::Misconfigured, message).into()
     }
 
     /// Why the batch stops, and what there is to choose from.

@@ -51,6 +51,7 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         each: Option<Duration>,
     ) -> CommandResult {
+        self.check_folder()?;
         if let Some(in_use) = JournalInUse::of(self, store)? {
             in_use.check(self)?;
         }

@@ -226,12 +226,22 @@ impl Results {
             // Nothing was sent for it, and it may be corrected since.
             return is_first_edition && !places.invalid.contains(&asked.0);
         }
+        let bare = asked.0;
         let asked = asked.counted(before);
         let named = identity.and_then(|identity| places.identities.get(&identity));
         let place = named.or_else(|| places.asked.get(&asked)).copied();
         let noted = place.and_then(|place| self.rows[place].as_mut());
         match noted {
             None => !is_first_edition || !places.has_task_of(line),
+            // A row of the same key in another order: its task is not this row's.
+            Some(noted)
+                if named.is_some()
+                    && noted.asked.0 != bare
+                    && line.task_id.is_some()
+                    && !places.has_task_of(line) =>
+            {
+                true
+            }
             // Another row, which asks for the same: its photo has another content, say.
             Some(noted) if named.is_none() && identity.is_some() && noted.identity.is_some() => {
                 true

@@ -119,7 +119,7 @@ impl JournalInUse {
             let path = entry.map_err(|error| fail(&error))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
-            if !is_mark || own_mark == Some(&path) {
+            if !is_mark || !path.is_file() || own_mark == Some(&path) {
                 continue;
             }
             // A batch that ends meanwhile takes its mark away.

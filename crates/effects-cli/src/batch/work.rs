@@ -16,6 +16,8 @@ use super::item::{Item, Source};
 use super::live::Live;
 use super::machine::{Attended, attend, start, widths};
 use super::manifest::Manifest;
+use super::names::{RESULTS, SHEET};
+use super::placement;
 use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
@@ -102,6 +104,7 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
+        self.check_folder()?;
         let in_use = JournalInUse::of(self, store.as_deref())?;
         if let Some(in_use) = &in_use {
             in_use.check(self)?;
@@ -164,6 +167,22 @@ impl Batch<'_> {
             }
         }
         books.close(&mut tally, rows, trouble)
+    }
+
+    /// Whether the batch's own files in the folder can be written, as far as their names tell: a pipe
+    /// would hold it up for ever.
+    pub(super) fn check_folder(&self) -> Result<(), Failure> {
+        for name in [RESULTS, SHEET] {
+            let path = self.common.out.join(name);
+            if placement::is_special(&path) {
+                let why = format!(
+                    "{} is no regular file: move it, or give another folder with --out; nothing was sent",
+                    path.display()
+                );
+                return Err(Error::new(ErrorKind::Misconfigured, why).into());
+            }
+        }
+        Ok(())
     }
 
     /// What to say where the rows cost more than the budget after all: a price rose while tasks were

@@ -54,6 +54,10 @@ impl Manifest {
             return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
         }
         let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if !found.is_dir() && !found.is_file() {
+            let why = "it is no regular file, and a manifest is read twice: save it as one";
+            return Err(unusable(path, why));
+        }
         let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
         Ok(Self { path: path.to_owned(), form })
     }

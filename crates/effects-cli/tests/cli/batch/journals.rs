@@ -1,5 +1,6 @@
 //! Another journal than the one the rows are in, and what the folder's own manifest keeps of ids.
 
+use std::collections::HashSet;
 use std::fs;
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
@@ -246,9 +247,38 @@ fn an_id_that_the_folders_manifest_knows_is_never_replaced_by_none() {
     }
 }
 
+/// Two orders number their rows alike, and each has a journal of its own.
+#[test]
+fn a_row_of_the_same_key_in_another_order_is_not_taken_for_it() {
+    let site = Site::new();
+    for photo in ["red", "blue"] {
+        let row = format!("glass_ball,https://example.com/{photo}.jpg,K\n");
+        site.write(&format!("{photo}.csv"), format!("template,image,key\n{row}"));
+    }
+    site.batch("red.csv", &["--journal", "first.db"]).exits(0);
+    for more in [&[][..], &["--plan"]] {
+        let line = [&["--journal", "second.db"][..], more].concat();
+        let ran = site.batch("blue.csv", &line).exits(2);
+        for said in ["key \"K\"", "another image", "--out", "--pay-again", "nothing was sent"] {
+            assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+        }
+    }
+    assert_eq!(site.accepted_once(), 1);
+    let line = ["--journal", "second.db", "--pay-again", "--overwrite"];
+    site.batch("blue.csv", &line).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 2);
+    // Each order's line stays, whichever runs again.
+    for (order, journal) in [("red.csv", "first.db"), ("blue.csv", "second.db")] {
+        site.batch(order, &["--journal", journal]).exits(0);
+        let tasks: HashSet<String> =
+            site.results().iter().map(|row| row["task_id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!((tasks.len(), site.results().len()), (2, 2), "{:?}", site.results());
+    }
+    assert_eq!(site.emulator.counts().accepted, 2);
+}
+
 #[cfg(unix)]
 mod of_a_batch_without_an_end {
-    use std::collections::HashSet;
     use std::time::{Duration, Instant};
 
     use super::*;

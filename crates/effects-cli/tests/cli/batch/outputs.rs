@@ -394,6 +394,20 @@ fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
     let path = rows.iter().find_map(|row| row["path"].as_str()).unwrap();
     assert!(path.ends_with(".png") && fs::metadata(path).unwrap().is_file(), "{path}");
 
+    // What the batch itself reads and writes is no pipe either.
+    pipe("rows.csv");
+    for (manifest, own) in [("rows.csv", None), (&*orders, Some("manifest.jsonl"))] {
+        if let Some(own) = own {
+            fs::remove_file(site.path("out").join(own)).unwrap();
+            pipe(&format!("out/{own}"));
+        }
+        for more in [&["--plan"][..], &["--pilot", "1"]] {
+            let ran = site.batch(manifest, more).exits(2);
+            assert!(ran.stderr.contains("is no regular file"), "{ran:?}");
+        }
+    }
+    fs::remove_file(site.path("out/manifest.jsonl")).unwrap();
+
     pipe("photo.jpg");
     site.write("photos.csv", "template,image\nglass_ball,photo.jpg\n");
     let (rows, _) = told(&site.batch("photos.csv", &["--json"]).exits(2));
