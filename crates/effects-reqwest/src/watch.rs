@@ -175,7 +175,7 @@ impl Watch {
         }
     }
 
-    /// One stretch further, whose events nobody waits for. A look costs nothing and may be dropped
+    /// One stretch further, whose events have no reader. A look costs nothing and may be dropped
     /// with the future, so it needs no task of its own; a submission does.
     async fn drive_on(&mut self) {
         self.begin();

@@ -125,7 +125,7 @@ fn a_download_under_way_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_pipe_that_has_no_reader_keeps_nobody() {
+fn a_run_leaves_a_pipe_that_has_no_reader() {
     let world = World::with_service();
     assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
     let run = start(&world, &[&RUN[..], &["-o", "pipe"]].concat());

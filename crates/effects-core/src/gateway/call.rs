@@ -78,7 +78,7 @@ impl fmt::Display for CallId {
 }
 
 /// An extension of a request that must leave on a connection of its own: one that was kept may be
-/// closed by the gateway at that very moment, and then nobody knows what became of a request that
+/// closed by the gateway at that very moment, and then it is unknown what became of a request that
 /// costs money.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshConnection;

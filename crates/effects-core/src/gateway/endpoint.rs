@@ -98,7 +98,7 @@ impl Endpoint {
     }
 
     /// What became of a call, from what an HTTP stack says of it: the only way into the core. A
-    /// [`Gateway`](crate::Gateway) asks for it; so does whoever has an event loop of their own.
+    /// [`Gateway`](crate::Gateway) asks for it; so does a program with an event loop of its own.
     ///
     /// The core decodes an answer as it came. Of every text it keeps of it (in an outcome, an
     /// event, an error, a saved run, a task's `raw`) it then takes out what repeats the key. A

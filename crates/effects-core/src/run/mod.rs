@@ -187,8 +187,8 @@ impl Run {
         };
     }
 
-    /// Takes a state of its task that came by itself, by a push of the service or from whoever else looks
-    /// at the task: [`Endpoint::pushed`](crate::Endpoint::pushed) makes it of a task's JSON. What cannot be
+    /// Takes a state of its task that came by itself, by a push of the service or from a look that another
+    /// program made: [`Endpoint::pushed`](crate::Endpoint::pushed) makes it of a task's JSON. What cannot be
     /// read, what is another task's, and what comes before the run has a task changes nothing: looks go
     /// on all the same.
     ///
