@@ -19,8 +19,8 @@
 //!   goal is not for it.
 //!
 //! An exchange's cost is the CPU time of the one thread that makes it; the server is another process.
-//! In each round every side has a turn of one task, so that whatever the machine does besides happens
-//! to all, and a ratio is the median of the rounds' ratios; the middle half of them is in brackets. On a
+//! In each round every side has a turn of one task, so that other work of the machine slows all
+//! alike, and a ratio is the median of the rounds' ratios; the middle half of them is in brackets. On a
 //! busy machine the ratios repeat to a hundredth where both processes stay on one core: put
 //! `taskset -c 1` before the built program.
 //!

@@ -163,7 +163,7 @@ fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut landing = Landing::begin(path)?;
     landing.write(bytes)?;
     if landing.is_through() {
-        // A pipe without a reader would keep everybody here, and no file would be left half made.
+        // A pipe without a reader would keep the command here, and no file would be left half made.
         drop(nobody_leaves);
     }
     landing.finish().map(drop)

@@ -39,7 +39,7 @@ use ureq::{Proxy, ProxyProtocol};
 
 /// What is known of the exchange that this thread makes.
 #[derive(Default)]
-struct Exchange {
+struct ExchangeNotes {
     /// Whether a connection is being made. ureq connects to a proxy by calling the whole connector
     /// again while it connects to the gateway.
     connecting: bool,
@@ -55,7 +55,7 @@ struct Exchange {
 }
 
 thread_local! {
-    static EXCHANGE: RefCell<Exchange> = RefCell::default();
+    static EXCHANGE: RefCell<ExchangeNotes> = RefCell::default();
 }
 
 /// Begins an exchange in this thread. It ends when the guard is dropped, with the answer's last
@@ -67,7 +67,7 @@ pub(crate) fn begin(headers: Option<&mut HeaderMap>) -> Under {
         let key = header.as_bytes().rsplit(|byte| *byte == b' ').next()?;
         ApiKey::new(String::from_utf8(key.to_vec()).ok()?).ok()
     });
-    EXCHANGE.set(Exchange { header, key, ..Exchange::default() });
+    EXCHANGE.set(ExchangeNotes { header, key, ..ExchangeNotes::default() });
     Under
 }
 

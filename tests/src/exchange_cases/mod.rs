@@ -77,7 +77,7 @@ pub trait ExchangeUnderTest {
     ///
     /// # Errors
     ///
-    /// Whatever keeps an HTTP stack from being set up so.
+    /// Why an HTTP stack cannot be set up so.
     fn exchange(&self, settings: Settings, call: &Call) -> Result<Answer, Error>;
 }
 

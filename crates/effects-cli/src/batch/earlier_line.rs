@@ -70,19 +70,6 @@ impl EarlierLine {
         digest(self.identity.as_deref()?)
     }
 
-    /// What it asks for otherwise than a row that the journal would know by the same key: `template`,
-    /// `size` or `image`, as far as the line tells.
-    pub(crate) fn differs_from(&self, row: &Row) -> Option<&'static str> {
-        let photo = self.photo_hash.as_deref().and_then(digest);
-        if self.template.as_deref().is_some_and(|id| id != row.template.id()) {
-            Some("template")
-        } else if self.size().to_string() != row.size.to_string() {
-            Some("size")
-        } else {
-            photo.is_some_and(|photo| photo != row.likeness).then_some("image")
-        }
-    }
-
     /// What is told of the row.
     pub(crate) fn told(&self) -> Told {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());

@@ -146,7 +146,8 @@ impl Batch<'_> {
             let Ok(wanted) = checker.check(line?) else { continue };
             let Ok((row, _)) = counted.row(self.common, &wanted) else { continue };
             let named = unknown.by_identity.remove(&row.identity);
-            if let Some(differs) = named.as_ref().and_then(|line| line.differs_from(&row)) {
+            let before = named.as_ref().and_then(|line| line.row(&self.common.out).ok());
+            if let Some(differs) = before.and_then(|before| row.differs_from(&before)) {
                 return Err(self.key_of_another_row(&row, differs));
             }
             let line = match named {

@@ -10,7 +10,7 @@ pub trait Clock {
     fn sleep_until(&self, until: Time);
 }
 
-/// Tells the time and waits, without blocking. Its future is whatever the runtime has: see
+/// Tells the time and waits, without blocking. Its future is of the runtime's own type: see
 /// [`AsyncExchange`](crate::AsyncExchange).
 pub trait AsyncClock {
     /// A sleep under way.

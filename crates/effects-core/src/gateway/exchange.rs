@@ -26,7 +26,7 @@ pub trait Exchange {
 
 /// Makes HTTP exchanges without blocking; otherwise like [`Exchange`].
 ///
-/// The future is whatever the stack has: one that is `Send` makes the drivers' futures `Send`, and in
+/// The future is of the stack's own type: one that is `Send` makes the drivers' futures `Send`, and in
 /// a single-threaded program it need not be.
 pub trait AsyncExchange {
     /// An exchange under way.
