@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use effects_client::FileId;
+use effects_client::file_names::Names;
 
 use crate::image::is_url;
-use crate::naming::Names;
 
 /// The file of a photo; none where the photo is a URL or comes through a pipe.
 #[derive(Clone, Debug, Default)]

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use effects_client::{Found, Ledger, OpenRow, make_private_dir, state_dir};
+use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
 use effects_core::{
     Cause, Effect, Error, ErrorKind, Filter, Journal, JournalError, JournalStore, Origin, RowDraft,
     RowNumber, Standing, TaskId, Time, Which,
 };
+use effects_jobs::{Found, OpenRow};
 use effects_journal::SqliteJournal;
 
 use crate::commands::tasks::each;
@@ -181,7 +182,7 @@ impl Kept {
 
     /// Tells how the run ended.
     pub(crate) fn settle(&self, result: &Result<Effect, Error>) {
-        self.sure(self.row.settle(result).map(drop));
+        self.sure(self.row.settle(result));
     }
 
     /// The failure that a run of this row ended with. Where its outcome is unknown, it names the row,
@@ -212,7 +213,7 @@ impl Kept {
 
     /// Tells where a picture is.
     pub(crate) fn landed(&self, index: usize, path: &Path) {
-        self.sure(self.row.landed(index, path));
+        self.sure(record_picture(&self.row, index, path));
     }
 
     /// The run is over and its picture is there: that the journal missed it is worth a warning.

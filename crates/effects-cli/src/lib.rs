@@ -17,7 +17,6 @@ mod input_file;
 mod journal;
 mod live_line;
 mod logging;
-mod naming;
 mod output;
 mod pictures;
 mod problem;

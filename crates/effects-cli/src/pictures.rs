@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use effects_client::file_names::Names;
 use effects_client::{FileId, Landing, Sink};
 use effects_core::{
     Effect, Error, ErrorKind, Event, ImageFormat, Picture, RawJson, ServiceError, TaskId, Template,
@@ -14,7 +15,6 @@ use crate::attend::Desk;
 use crate::gateway::Place;
 use crate::input_file::InputFile;
 use crate::journal::Kept;
-use crate::naming::Names;
 use crate::problem::Problem;
 
 /// What a finished task yields.

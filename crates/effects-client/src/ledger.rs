@@ -1,43 +1,36 @@
 //! Rows of a journal on their way through a client: what the command line and the Python package
 //! share.
 //!
-//! A [`Ledger`] opens a row and says what there is to do for it; the [`OpenRow`] makes the job of
-//! it, and is told how the job ended and where its pictures landed.
+//! A [`Ledger`] opens a row and says what there is to do for it; the [`OpenRow`] is the journal of its
+//! run, and is told how the run ended and where its pictures landed.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use effects_client::{Ending, Found, Job, Ledger};
-//! # use effects_core::{Effect, EffectRequest, Error, Journal, JournalError, Row};
-//! # type Run = fn(Job<Arc<dyn Journal>>) -> Result<Effect, Error>;
-//! # fn example(ledger: &Ledger, row: &Row, request: EffectRequest, run: Run) -> Result<(), JournalError> {
-//! let (open, job) = match ledger.open(row)? {
-//!     Found::Submit(open) => { let job = open.submit(request); (open, job) }
-//!     Found::Watch(open) => { let job = open.watch(); (open, job.expect("it has a task")) }
+//! # use effects_client::Ledger;
+//! # use effects_core::{Effect, Error, Journal, JournalError, Row};
+//! # use effects_jobs::Found;
+//! # type Run = fn(Arc<dyn Journal>) -> Result<Effect, Error>;
+//! # fn example(ledger: &Ledger, row: &Row, submit: Run, watch: Run) -> Result<(), JournalError> {
+//! let (open, result) = match ledger.open(row)? {
+//!     Found::Submit(open) => { let result = submit(open.journal()); (open, result) }
+//!     Found::Watch(open) => { let result = watch(open.journal()); (open, result) }
 //!     Found::Settled(_) | Found::Doubtful(_) | Found::Elsewhere(_) => return Ok(()),
 //! };
-//! let result = run(job);
-//! if open.settle(&result)? == Ending::Told && result.is_ok() {
-//!     // … download …
-//!     open.landed(0, "ball.png".as_ref())?;
-//! }
+//! open.settle(&result)?;
 //! ledger.store().flush()
 //! # }
 //! ```
 
-use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use effects_core::{
-    AsyncJournal, Budget, Effect, EffectRequest, Error, Journal, JournalError, JournalStore,
-    Opened, Origin, PictureRecord, Record, Row, RowDraft, RowEnd, RowJournal, RowName, RowNumber,
-    RowPhoto, Standing, TaskId, Time,
+    Budget, EffectRequest, JournalError, JournalStore, Opened, Origin, Record, Row, RowDraft,
+    RowJournal, RowName, RowNumber, RowPhoto, TaskId,
 };
-
+use effects_jobs::{Found, OpenRow};
 use rust_decimal::Decimal;
 
-use crate::job::{Job, Work};
 use crate::random::random_bytes;
-use crate::saved_picture::{PictureState, saved_content};
 
 /// Opens the rows of a journal for a client.
 #[derive(Clone, Debug)]
@@ -45,32 +38,6 @@ pub struct Ledger {
     store: Arc<dyn JournalStore>,
     retry_failed: u32,
     budgets: Vec<Budget>,
-}
-
-/// What there is to do for a row.
-#[derive(Debug)]
-pub enum Found {
-    /// Submit it: nothing is paid for it. Or, with [`Ledger::retrying_failed`], it is paid anew.
-    Submit(OpenRow),
-    /// Follow its task, which costs nothing: it has no verdict yet, or its pictures are not where
-    /// they belong.
-    Watch(OpenRow),
-    /// Nothing: it has its verdict, and its pictures are where they belong.
-    Settled(OpenRow),
-    /// A person has to find out what became of it.
-    Doubtful(Record),
-    /// Somebody else has it in hand.
-    Elsewhere(Record),
-}
-
-/// How a run left its row.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// The journal was told.
-    Told,
-    /// Another run was faster, and this one sent nothing: open the row again to see where it
-    /// stands.
-    Taken,
 }
 
 impl Ledger {
@@ -113,7 +80,7 @@ impl Ledger {
     /// A row in hand that is to be submitted: its submissions have to fit into the budgets.
     fn charged(&self, journal: Arc<dyn RowJournal>, record: Option<Record>) -> OpenRow {
         journal.charge_to(&self.budgets);
-        OpenRow { journal, record }
+        OpenRow::new(journal, record)
     }
 
     /// The store.
@@ -129,7 +96,7 @@ impl Ledger {
     pub fn open(&self, row: &Row) -> Result<Found, JournalError> {
         match self.store.open(row)? {
             Opened::Submit(journal) => Ok(Found::Submit(self.charged(journal, None))),
-            other => self.found(other, row.target.as_deref()),
+            other => self.found(other),
         }
     }
 
@@ -139,12 +106,7 @@ impl Ledger {
     ///
     /// Those of [`JournalStore::take`].
     pub fn resume(&self, row: RowNumber) -> Result<Found, JournalError> {
-        let opened = self.store.take(row)?;
-        let target = match &opened {
-            Opened::Watch(record, _) | Opened::Finished(record, _) => record.row.target.clone(),
-            _ => None,
-        };
-        Self::new(Arc::clone(&self.store)).found(opened, target.as_deref())
+        Self::new(Arc::clone(&self.store)).found(self.store.take(row)?)
     }
 
     /// Takes the row of a task in hand, to follow it; `None` where the journal knows no such task.
@@ -195,140 +157,19 @@ impl Ledger {
         })
     }
 
-    fn found(&self, opened: Opened, target: Option<&Path>) -> Result<Found, JournalError> {
+    fn found(&self, opened: Opened) -> Result<Found, JournalError> {
         Ok(match opened {
             Opened::Submit(journal) => Found::Submit(self.charged(journal, None)),
-            Opened::Watch(record, journal) => {
-                Found::Watch(OpenRow { journal, record: Some(record) })
-            }
+            Opened::Watch(record, journal) => Found::Watch(OpenRow::new(journal, Some(record))),
             Opened::Finished(record, journal) => {
                 if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
                     let journal = self.store.renew(record.number)?;
                     return Ok(Found::Submit(self.charged(journal, Some(record))));
                 }
-                let there = match &record.standing {
-                    Standing::Completed { pictures, .. } => {
-                        self.are_there(record.number, pictures, target)?
-                    }
-                    _ => true,
-                };
-                let open = OpenRow { journal, record: Some(record) };
-                if there { Found::Settled(open) } else { Found::Watch(open) }
+                Found::Settled(OpenRow::new(journal, Some(record)))
             }
             Opened::Doubtful(record) => Found::Doubtful(record),
             Opened::Elsewhere(record) => Found::Elsewhere(record),
         })
     }
-
-    /// Whether every picture is where it belongs: at the target or beside it, else where it was put;
-    /// and where it was never wanted on the disk, nowhere. A changed one is the user's, and stays.
-    fn are_there(
-        &self,
-        row: RowNumber,
-        pictures: &[PictureRecord],
-        target: Option<&Path>,
-    ) -> Result<bool, JournalError> {
-        let target = target.map(whole);
-        for picture in pictures {
-            let is_in_place = match (&picture.path, &target) {
-                (None, None) => continue,
-                (None, Some(_)) => false,
-                (Some(_), None) => true,
-                (Some(path), Some(target)) => {
-                    path.starts_with(target) || path.parent() == target.parent()
-                }
-            };
-            if !is_in_place || PictureState::of(&*self.store, row, picture)? == PictureState::Gone {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// A row in hand. Clones are the same row; dropping the last lets go of it.
-#[derive(Clone, Debug)]
-pub struct OpenRow {
-    journal: Arc<dyn RowJournal>,
-    record: Option<Record>,
-}
-
-impl OpenRow {
-    /// What was known of it when it was opened; `None` if nothing, or nothing that still counts.
-    pub fn record(&self) -> Option<&Record> {
-        self.record.as_ref()
-    }
-
-    /// The job of submitting it: for [`Found::Submit`] alone.
-    pub fn submit<J: JobJournal>(&self, request: EffectRequest) -> Job<J> {
-        Job { work: Work::Submit(request), journal: Some(self.journal()) }
-    }
-
-    /// The job of following its task, if it has one.
-    pub fn watch<J: JobJournal>(&self) -> Option<Job<J>> {
-        let record = self.record()?;
-        let task = record.standing.task()?.clone();
-        let template = Some(record.row.template.clone());
-        let work = Work::Watch { task, template, submitted: self.submitted() };
-        Some(Job { work, journal: Some(self.journal()) })
-    }
-
-    /// When its task was submitted, if it has one: for whoever follows it without
-    /// [`watch`](Self::watch). A task whose submission is on record exists, whatever a look says.
-    pub fn submitted(&self) -> Option<Time> {
-        self.record()?.standing.submitted()
-    }
-
-    /// The journal of its run, for a client's `with_journal`.
-    pub fn journal<J: JobJournal>(&self) -> J {
-        J::of(Arc::clone(&self.journal))
-    }
-
-    /// Tells how the run of its job ended. It returns at once;
-    /// [`flush`](JournalStore::flush) makes sure of it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RowJournal::settle`].
-    pub fn settle(&self, result: &Result<Effect, Error>) -> Result<Ending, JournalError> {
-        if self.journal.is_taken() {
-            return Ok(Ending::Taken);
-        }
-        self.journal.settle(&RowEnd::of(result))?;
-        Ok(Ending::Told)
-    }
-
-    /// Tells that a picture is in this file; `index` is its place in the effect. The file is read, so
-    /// that [`PictureState`] knows it again.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RowJournal::landed`].
-    pub fn landed(&self, index: usize, path: &Path) -> Result<(), JournalError> {
-        self.journal.landed(index, &whole(path), saved_content(path))
-    }
-}
-
-/// A client's kind of journal, as a row in hand can be one.
-pub trait JobJournal {
-    /// The row as a journal of this kind.
-    fn of(row: Arc<dyn RowJournal>) -> Self;
-}
-
-impl JobJournal for Arc<dyn Journal> {
-    fn of(row: Arc<dyn RowJournal>) -> Self {
-        row
-    }
-}
-
-impl JobJournal for Arc<dyn AsyncJournal> {
-    fn of(row: Arc<dyn RowJournal>) -> Self {
-        row
-    }
-}
-
-/// The path from the root: a journal is read from other folders too.
-fn whole(path: &Path) -> PathBuf {
-    // Fails only for an empty path, or where there is no current folder.
-    absolute(path).unwrap_or_else(|_| path.to_owned())
 }

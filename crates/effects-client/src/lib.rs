@@ -13,14 +13,15 @@ mod backlog;
 mod builder;
 mod clock;
 mod file_id;
-mod job;
+pub mod file_names;
+mod jobs;
 mod landing;
 mod ledger;
 mod pace_file;
 mod program;
 mod queue;
 mod random;
-mod rows;
+mod run;
 mod saved_picture;
 mod state;
 pub mod telemetry;
@@ -32,14 +33,17 @@ pub use builder::{
 };
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
-pub use job::{Ended, Job, Work, unrecorded};
+pub use jobs::{
+    Claim, Claims, Job, JobContext, JobNotice, JobOptions, JobResult, Jobs, JobsHandle,
+    PhotoSource, RunJobs, Save, SaveFiles, TrackedJob,
+};
 pub use landing::{Landing, Sink, read_photo, write_file};
-pub use ledger::{Ending, Found, JobJournal, Ledger, OpenRow};
+pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use program::{PresignedUrls, run_presigner, run_uploader};
-pub use queue::{Queue, draw, too_late};
+pub use queue::{Queue, draw};
 pub use random::{fresh_seed, random_name};
-pub use rows::{Begin, Rows};
-pub use saved_picture::{PictureState, is_picture};
+pub use run::begin_run;
+pub use saved_picture::{PictureState, is_picture, record_picture};
 pub use state::{make_private_dir, state_dir};
 pub use upload_cache::UploadCache;

@@ -1,9 +1,6 @@
 //! Jobs that are drawn one after the other, as room comes and as ends are read.
 
-use effects_core::{Cause, Detached, Error};
-
 use crate::backlog::Backlog;
-use crate::job::Job;
 
 /// How many jobs have been drawn, and how many more may be.
 #[derive(Debug, Default)]
@@ -46,21 +43,16 @@ impl Queue {
     }
 }
 
-/// The end of a job that came too late to be begun.
-pub fn too_late<J>(job: &Job<J>) -> Error {
-    Cause::Detached(Detached { task_id: job.work.task_id().cloned() }).into()
-}
-
 /// Draws as many jobs as are wished for, each time they are, and sends them: `None` after the last.
 /// It returns after that, or when nobody wishes or takes any more.
-pub fn draw<J>(
-    mut jobs: impl Iterator<Item = Job<J>>,
+pub fn draw<T>(
+    mut jobs: impl Iterator<Item = T>,
     wishes: impl IntoIterator<Item = u32>,
-    mut send: impl FnMut(Option<Box<Job<J>>>) -> bool,
+    mut send: impl FnMut(Option<T>) -> bool,
 ) {
     for wished in wishes {
         for _ in 0..wished {
-            let job = jobs.next().map(Box::new);
+            let job = jobs.next();
             let last = job.is_none();
             if !send(job) || last {
                 return;

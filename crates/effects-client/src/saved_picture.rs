@@ -4,12 +4,13 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::UNIX_EPOCH;
 
 use effects_core::{
     JournalError, JournalStore, PictureRecord, RowName, RowNumber, SavedContent, Time,
 };
+use effects_jobs::OpenRow;
 use sha2::{Digest, Sha256};
 
 /// What stands where a picture of a row was saved.
@@ -21,7 +22,7 @@ pub enum PictureState {
     Kept,
     /// The picture of this row, and the journal does not know its file so: an earlier version saved
     /// it, or its time differs although its bytes are the same. Tell the journal with
-    /// [`OpenRow::landed`](crate::OpenRow::landed).
+    /// [`record_picture`].
     Unrecorded,
     /// Another content than was saved: a person changed the picture.
     Changed,
@@ -72,6 +73,18 @@ impl PictureState {
     }
 }
 
+/// Tells a row's journal that a picture is in this file; `index` is its place in the effect. The file is
+/// read, so that [`PictureState`] knows it again.
+///
+/// # Errors
+///
+/// Those of [`OpenRow::landed`].
+pub fn record_picture(row: &OpenRow, index: usize, path: &Path) -> Result<(), JournalError> {
+    // A journal is read from other folders too. Fails only for an empty path, or without a current folder.
+    let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
+    row.landed(index, &whole, saved_content(path))
+}
+
 /// Whether a picture may be in this file: an empty one has none.
 pub fn is_picture(path: &Path) -> bool {
     picture_at(path).is_some()
@@ -79,7 +92,7 @@ pub fn is_picture(path: &Path) -> bool {
 
 /// What is in the file of a picture, for the journal; `None` where that cannot be read again: a
 /// device or a pipe.
-pub(crate) fn saved_content(path: &Path) -> Option<SavedContent> {
+fn saved_content(path: &Path) -> Option<SavedContent> {
     let found = picture_at(path)?;
     // A file that cannot be read is adopted by its next reader, as one that an earlier version saved.
     let digest = digest(path).ok()?;

@@ -8,7 +8,7 @@
 //! it does with the rest.
 
 use bytes::Bytes;
-use effects_core::{Error, Event, Picture, TaskId, Template};
+use effects_core::{Event, Picture, TaskId, Template};
 use http::{Method, Request};
 use tracing::{Span, field};
 
@@ -59,7 +59,7 @@ pub fn download_span(picture: &Picture) -> Span {
 }
 
 /// Tells that a journal did not take an entry of a run: nobody may be left who waits for its end.
-pub fn tell_unrecorded(span: &Span, error: &Error) {
+pub fn tell_unrecorded(span: &Span, error: &impl std::fmt::Display) {
     span.in_scope(|| tracing::error!("{error}"));
 }
 

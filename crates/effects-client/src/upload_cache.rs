@@ -1,7 +1,7 @@
 //! Uploads made already, by what was uploaded.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use effects_core::{Photo, Reference, Time};
@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 ///
 /// Nobody promises how long an uploaded photo stays, so an entry is believed for an hour.
 #[derive(Debug, Default)]
-pub struct UploadCache(Mutex<HashMap<[u8; 32], (Reference, Time)>>);
+pub struct UploadCache {
+    known: Mutex<HashMap<[u8; 32], (Reference, Time)>>,
+    under_way: Mutex<HashSet<[u8; 32]>>,
+    changed: Condvar,
+}
 
 impl UploadCache {
     /// What a photo is known by: the SHA-256 of its content.
@@ -22,14 +26,20 @@ impl UploadCache {
 
     /// Where the photo was put, if that was not long ago.
     pub fn get(&self, photo: &Photo, now: Time) -> Option<Reference> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (reference, since) = cache.get(&Self::key(photo))?;
         (now.since(*since) < BELIEVED).then(|| reference.clone())
     }
 
+    /// Does this while no other thread does it for the same photo: the second one finds it uploaded.
+    pub fn alone_with<T>(&self, photo: &Photo, act: impl FnOnce() -> T) -> T {
+        let _turn = Turn::of(self, Self::key(photo));
+        act()
+    }
+
     /// Remembers where the photo was put.
     pub fn insert(&self, photo: &Photo, reference: Reference, now: Time) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MOST {
             cache.retain(|_, (_, since)| now.since(*since) < BELIEVED);
         }
@@ -37,6 +47,28 @@ impl UploadCache {
         if cache.len() < MOST {
             cache.insert(Self::key(photo), (reference, now));
         }
+    }
+}
+
+/// A thread's turn to upload a photo, until it is dropped.
+struct Turn<'a> {
+    cache: &'a UploadCache,
+    key: [u8; 32],
+}
+
+impl<'a> Turn<'a> {
+    fn of(cache: &'a UploadCache, key: [u8; 32]) -> Self {
+        let under_way = cache.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = cache.changed.wait_while(under_way, |under_way| under_way.contains(&key));
+        waited.unwrap_or_else(PoisonError::into_inner).insert(key);
+        Self { cache, key }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.cache.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.cache.changed.notify_all();
     }
 }
 

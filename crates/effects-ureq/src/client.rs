@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use effects_client::{
-    BuildClient, ClientBuilder, Job, Landing, Settings, UploadCache, WallClock, Work,
+    BuildClient, ClientBuilder, Jobs, Landing, Settings, UploadCache, WallClock, begin_run,
 };
 use effects_core::pace::Pacer;
 use effects_core::{
     Effect, EffectRequest, Error, Event, Gateway, Journal, NoJournal, Photo, Picture, Policy,
-    Reference, Run, TaskId, Time, Widths,
+    Reference, Run, TaskId, Time,
 };
+use effects_jobs::Work;
 
 use crate::exchange::UreqExchange;
-use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer;
 use crate::watch::Watch;
@@ -114,25 +114,20 @@ impl Client {
         Watch::submit(self, request)
     }
 
-    /// Does many jobs at once: requests to submit, or ids of tasks to follow. They are drawn as
-    /// room comes, and their ends come as they do, in no order.
+    /// Does many jobs at once, from the photo to the file: say how, then [`run`](Jobs::run) them.
     ///
     /// ```no_run
-    /// # use effects_ureq::{Client, EffectRequest, Template, Widths};
+    /// # use effects_ureq::{Client, Job, Template};
     /// # let client = Client::from_env()?;
-    /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
-    /// let requests: Result<Vec<_>, _> =
-    ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
-    /// for ended in client.run_many(requests?, Widths::default()) {
-    ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
+    /// let photos = ["cat.jpg", "dog.jpg"];
+    /// let jobs = photos.map(|path| Job::photo(Template::GlassBall, path));
+    /// for result in client.jobs().in_flight(16).save_to("pictures").run(jobs)? {
+    ///     println!("{result}");
     /// }
     /// # Ok::<(), effects_ureq::Error>(())
     /// ```
-    pub fn run_many<I>(&self, jobs: I, widths: Widths) -> RunMany
-    where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn Journal>>> + 'static>,
-    {
-        RunMany::start(self, jobs.into_iter().map(Into::into), widths)
+    pub fn jobs(&self) -> Jobs<Self> {
+        Jobs::of(self.clone())
     }
 
     /// A task submitted before, by whomever.
@@ -218,7 +213,7 @@ impl Client {
 
     /// A run under this client's policy and pace.
     pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
-        work.begin(self.pacer(), self.shared_policy(), now)
+        begin_run(work, self.pacer(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

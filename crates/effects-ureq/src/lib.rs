@@ -20,15 +20,19 @@ mod client;
 mod connection;
 mod exchange;
 mod http_client;
-mod run_many;
+mod jobs;
 mod task_handle;
 mod transfer;
 mod watch;
 
 pub use client::Client;
-pub use effects_client::{ClientBuilder, Ended, Job, Proxy, Stopper, Work, read_photo};
+pub use effects_client::{
+    ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
+    SaveFiles, Stopper, read_photo,
+};
 pub use effects_core::*;
+pub use effects_jobs::{JobLimits, JobOutcome, Method, Work};
 pub use exchange::UreqExchange;
-pub use run_many::RunMany;
+pub use jobs::JobResults;
 pub use task_handle::TaskHandle;
 pub use watch::Watch;

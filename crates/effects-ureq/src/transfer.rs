@@ -13,6 +13,10 @@ use crate::client::Client;
 use crate::http_client::read_chunks;
 
 pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
+    client.shared().uploads.alone_with(photo, || upload_once(client, photo))
+}
+
+fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     let shared = client.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{StoppableClock, Stopper, Work, telemetry};
+use effects_client::{StoppableClock, Stopper, telemetry};
 use effects_core::{
     Answer, Effect, EffectRequest, Error, ErrorKind, Event, Exchange, Outcome, Problem, Run,
     TaskId, Template, Time, Told, drive_on,
 };
+use effects_jobs::Work;
 use http::{Method, Request};
 use tracing::Span;
 

@@ -8,13 +8,13 @@ use effects_core::{Error, Identity, JournalError, JournalStore, Record, RowName}
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::course::Course;
 use super::live::Live;
 use super::names::SHEET;
 use super::placement;
-use super::report::{Report, Status};
+use super::report::{How, Report, Status};
 use super::results::{Asked, Results};
 use super::rows::{Checker, Unread};
+use super::session::Session;
 use super::sheet;
 use super::tally::Tally;
 use super::work::Batch;
@@ -129,7 +129,7 @@ impl<'a> Books<'a> {
         &mut self,
         tally: &mut Tally,
         rows: u64,
-        course: &Course,
+        session: &Session,
         live: &Live,
     ) -> Result<(), Failure> {
         let (mut checker, mut unread) = (Checker::new(self.batch.common), Unread::default());
@@ -155,11 +155,11 @@ impl<'a> Books<'a> {
                 continue;
             }
             left -= 1;
-            let untold = course.untold(told.index);
+            let untold = session.untold(told.index);
             // Photos are not read any more: what they were when an earlier run read them will do.
             let before = || earlier.get(&Asked::of(&told)).copied();
             told.identity = untold.map(|untold| untold.identity).or(identity).or_else(before);
-            let record = match known(course, told.identity) {
+            let record = match known(session, told.identity) {
                 Ok(record) => record,
                 Err(error) => {
                     whole = whole.and(Err(journal::failure(&error)));
@@ -170,7 +170,8 @@ impl<'a> Books<'a> {
             let report = match record {
                 Some((record, pictures)) => {
                     let report = Report::left(told, &record, pictures);
-                    let how = untold.and_then(|untold| untold.how).or(report.how);
+                    let how = untold.and_then(|untold| untold.method).map(How::from);
+                    let how = how.or(report.how);
                     Report { how, ..report }
                 }
                 None => Report::new(told, Status::NotSubmitted),
@@ -281,8 +282,8 @@ impl BatchObject<'_> {
 /// What the journal has of a row, and its pictures if all of them are there.
 type Known = (Record, Option<Vec<PathBuf>>);
 
-fn known(course: &Course, identity: Option<Identity>) -> Result<Option<Known>, JournalError> {
-    let (Some(identity), Some(ledger)) = (identity, &course.ledger) else { return Ok(None) };
+fn known(session: &Session, identity: Option<Identity>) -> Result<Option<Known>, JournalError> {
+    let (Some(identity), Some(ledger)) = (identity, &session.ledger) else { return Ok(None) };
     let store = &**ledger.store();
     let Some(record) = store.look(&RowName::Identity(identity))? else { return Ok(None) };
     let pictures = placement::all_there(store, &record)?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use effects_client::{Found, Ledger};
+use effects_client::Ledger;
 use effects_core::{
-    Error, ErrorKind, Identity, Journal, JournalError, JournalStore, MemoryStore, Origin,
-    OverBudget, RowNumber, ScopeState, SpendBy,
+    Error, ErrorKind, Identity, Journal, JournalError, JournalStore, Origin, OverBudget, RowNumber,
+    ScopeState, SpendBy,
 };
+use effects_jobs::Found;
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
@@ -15,70 +16,37 @@ use super::work::Batch;
 use crate::failure::Failure;
 use crate::journal;
 
-/// The ledgers that a batch opens its rows with.
-#[derive(Debug)]
-pub(crate) struct Ledgers {
-    /// Over the journal, where there is one.
-    pub(crate) journal: Option<Ledger>,
-    /// Over memory, for a budget without a journal.
-    pub(crate) memory: Option<Ledger>,
-}
-
-impl Ledgers {
-    /// What the rows have paid, and what is reserved for them; none without a budget.
-    pub(crate) fn scope(&self) -> Result<Option<ScopeState>, Failure> {
-        let Some(ledger) = self.journal.as_ref().or(self.memory.as_ref()) else { return Ok(None) };
-        let Some(budget) = ledger.budgets().first() else { return Ok(None) };
-        ledger.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
-    }
-}
-
 impl Batch<'_> {
-    /// The ledgers, whose submissions have to fit into the budget, if there is one. What earlier runs
-    /// paid for these rows counts.
-    pub(super) fn ledgers(
+    /// The ledger over the journal, whose submissions have to fit into the budget, if there is one. What
+    /// earlier runs paid for these rows counts.
+    pub(super) fn ledger(
         &self,
         client: &Client,
         store: Option<Arc<dyn JournalStore>>,
         rows: &[Identity],
         created: &[RowNumber],
         live: &Live,
-    ) -> Result<Ledgers, Failure> {
+    ) -> Result<Option<Ledger>, Failure> {
         let failed = |error: JournalError| journal::failure(&error);
-        let retrying = |ledger: Ledger| ledger.retrying_failed(self.options.retry_failed);
-        let journal = store.map(|store| retrying(Ledger::new(store)));
-        let Some(limit) = self.options.budget else {
-            return Ok(Ledgers { journal, memory: None });
-        };
-        let budgeted = |ledger: Ledger| {
-            let ledger = ledger.with_budget(limit, self.options.price).map_err(failed)?;
-            for page in rows.chunks(ROWS_AT_ONCE) {
-                let scope = ledger.budgets()[0].scope;
-                ledger.store().add_to_scope(scope, page).map_err(failed)?;
-            }
-            Ok::<_, Failure>(ledger)
-        };
-        let Some(journal) = journal else {
-            let memory = budgeted(Ledger::new(Arc::new(MemoryStore::new())))?;
-            return Ok(Ledgers { journal: None, memory: Some(memory) });
-        };
-        if self.options.price.is_none() {
-            let store = &**journal.store();
-            if highest_cost(store, &self.common.origin)?.is_none() {
-                find_price(client, &journal, created, live)?;
-            }
+        let Some(ledger) = store.map(Ledger::new) else { return Ok(None) };
+        let Some(limit) = self.options.budget else { return Ok(Some(ledger)) };
+        if self.options.price.is_none()
+            && highest_cost(&**ledger.store(), &self.common.origin)?.is_none()
+        {
+            find_price(client, &ledger, created, live)?;
         }
-        let ledgers = Ledgers { journal: Some(budgeted(journal)?), memory: None };
-        self.refuse_what_cannot_be_counted(&ledgers)?;
-        Ok(ledgers)
+        let ledger = ledger.with_budget(limit, self.options.price).map_err(failed)?;
+        for page in rows.chunks(ROWS_AT_ONCE) {
+            ledger.store().add_to_scope(ledger.budgets()[0].scope, page).map_err(failed)?;
+        }
+        self.refuse_what_cannot_be_counted(&ledger)?;
+        Ok(Some(ledger))
     }
 
     /// Refuses a budget that is lost before anything is sent: no price is known, and earlier runs left
     /// tasks whose cost may never be.
-    fn refuse_what_cannot_be_counted(&self, ledgers: &Ledgers) -> Result<(), Failure> {
-        let (None, Some(ledger), Some(scope)) =
-            (self.options.price, &ledgers.journal, ledgers.scope()?)
-        else {
+    fn refuse_what_cannot_be_counted(&self, ledger: &Ledger) -> Result<(), Failure> {
+        let (None, Some(scope)) = (self.options.price, scope(Some(ledger))?) else {
             return Ok(());
         };
         let why = match scope.unreadable {
@@ -105,6 +73,13 @@ impl Batch<'_> {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// What the rows have paid, and what is reserved for them; none without a budget.
+pub(super) fn scope(ledger: Option<&Ledger>) -> Result<Option<ScopeState>, Failure> {
+    let Some(ledger) = ledger else { return Ok(None) };
+    let Some(budget) = ledger.budgets().first() else { return Ok(None) };
+    ledger.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
 }
 
 /// Follows tasks of earlier runs until one of them tells what it cost. That costs nothing.

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use effects_client::JobResult;
 use effects_core::{
     Attempt, Cause, Error, ErrorKind, Failed, Record, RowNumber, ServiceCode, Standing, TaskId,
     Usage,
 };
+use effects_jobs::{JobOutcome, Method};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,16 @@ pub(crate) enum How {
     Submitted,
     /// By a task of an earlier run, or of another process.
     Resumed,
+}
+
+impl From<Method> for How {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Kept => Self::Kept,
+            Method::Submitted => Self::Submitted,
+            Method::Resumed => Self::Resumed,
+        }
+    }
 }
 
 /// Why a row has no picture.
@@ -144,6 +156,59 @@ impl Report {
             Cause::Failed(Failed { usage: Some(usage), .. }) => report.billed(usage),
             _ => report,
         }
+    }
+
+    /// What came of a row's job; `None` for one that was not begun, of which the manifest tells.
+    pub(crate) fn of_result(told: Told, result: JobResult) -> Option<Self> {
+        let JobResult { outcome, method, earlier_cost, row, record, files, mut warnings, .. } =
+            result;
+        let mut report = match outcome {
+            JobOutcome::Completed(effect) => {
+                let mut report = Self::new(told, Status::Completed).billed(&effect.usage);
+                report.task = Some(effect.task_id);
+                report
+            }
+            JobOutcome::NotFetched(effect, error) => {
+                let mut report = Self::new(told, Status::NotDownloaded).billed(&effect.usage);
+                report.task = Some(effect.task_id);
+                report.error = Some(RowError::of(&error));
+                report
+            }
+            JobOutcome::Kept => {
+                let mut report = Self::new(told, Status::Completed);
+                report.task = record.as_ref().and_then(|it| it.standing.task().cloned());
+                report.cost = record.as_ref().and_then(|it| it.standing.cost());
+                report
+            }
+            JobOutcome::Recorded(record) => {
+                let mut report = Self::of_record(told, &record);
+                if let Standing::Failed { .. } = &record.standing {
+                    let how = method.map(How::from);
+                    (report.how, report.is_counted) = (how, how.is_some());
+                }
+                return Some(report);
+            }
+            JobOutcome::Failed(error) => Self::of_error(told, &error),
+            JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
+                let problems = vec![Problem::row(Some("key"), error.to_string())];
+                return Some(Self::of_bad(Bad { told: told.into(), problems }));
+            }
+            JobOutcome::Refused(error) => {
+                let refused = Self::refused(told, error.kind(), error.to_string());
+                return Some(refused.after(earlier_cost));
+            }
+            JobOutcome::NotReady(error) => {
+                let mut report = Self::of_error(told, &error);
+                if report.status != Status::Invalid {
+                    report.status = Status::NotSubmitted;
+                }
+                report.error = Some(RowError::of(&error));
+                return Some(report.after(earlier_cost));
+            }
+            JobOutcome::NotBegun => return None,
+        };
+        (report.how, report.paths, report.warning) = (method.map(How::from), files, warnings.pop());
+        Some(report.numbered(row).after(earlier_cost))
     }
 
     /// A row that cannot be sent.
@@ -261,12 +326,6 @@ impl Report {
     #[must_use]
     pub(crate) fn billed(self, usage: &Usage) -> Self {
         Self { cost: usage.cost, unreadable_cost: usage.unreadable_cost.clone(), ..self }
-    }
-
-    /// The same report, of a row that was gone on with so.
-    #[must_use]
-    pub(crate) fn by(self, how: How) -> Self {
-        Self { how: Some(how), ..self }
     }
 
     /// The same report, of a row whose tasks before the last one cost this, in USD.

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use effects_client::{Landing, Sink, random_name};
+use effects_client::{Landing, Sink, file_names, random_name};
 use effects_core::{
     Error, ErrorKind, Identity, JournalError, JournalStore, Origin, RowName, Size, TaskId, Time,
 };
@@ -18,7 +18,6 @@ use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::names::RESULTS;
 use super::report::{Report, Status};
 use super::rows::Told;
-use crate::naming;
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
 pub(crate) struct Results {
@@ -337,7 +336,7 @@ impl Asked {
     pub(crate) fn of(told: &Told) -> Self {
         let (key, template, image) = (&told.key, &told.template, &told.image);
         let Size { width, height } = told.size;
-        Self(naming::hash(&format!("{:?}", (key, template, image, width, height))), told.before)
+        Self(file_names::hash(&format!("{:?}", (key, template, image, width, height))), told.before)
     }
 
     /// The same, for the next of equal rows; `before` counts them.

@@ -5,16 +5,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use effects_client::{Claim, Claims, Job, PhotoSource, file_names};
 use effects_core::{
     Checked, Draft, DraftImage, Error, ErrorKind, Identity, ImageFormat, Occurrences, Origin,
-    Photo, Row, RowDraft, RowNumber, RowPhoto, Size, Uploads,
+    Photo, Record, Row, RowDraft, RowNumber, RowPhoto, Size, Uploads,
 };
 
 use super::manifest::{Cells, Line};
-use super::names::{self, Claim, Claims, RESULTS, SHEET};
+use super::names::{self, RESULTS, SHEET};
 use super::placement;
 use crate::image::is_url;
-use crate::naming;
 use crate::problem::{self, Problem};
 use crate::request::whole_number;
 
@@ -29,6 +29,26 @@ pub(crate) struct Wanted {
     pub(crate) target: PathBuf,
     /// Whether the row itself names that place; otherwise another one may do.
     pub(crate) is_named: bool,
+}
+
+impl Wanted {
+    /// What is told of the row, and its job; with its row of the journal, where there is one.
+    pub(crate) fn into_job(self, row: Option<Row>) -> (Told, Job) {
+        let Self { mut told, checked, photo, target, is_named } = self;
+        told.identity = row.as_ref().map(|row| row.identity);
+        let job = Job::of(checked, photo.map(PhotoSource::File));
+        let job = match is_named {
+            true => job.saved_to(target),
+            false => job.saved_as_before_or_to(target),
+        };
+        let claim = Claim { index: told.index, line: told.line.unwrap_or_default() };
+        let job = job.claimed_as(claim);
+        let job = match row {
+            Some(row) => job.known_as(row),
+            None => job,
+        };
+        (told, job)
+    }
 }
 
 /// A row that cannot be sent.
@@ -58,6 +78,22 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// Of a row the journal tells of, which is the row of this place among them.
+    pub(crate) fn of_record(index: usize, record: &Record) -> Self {
+        let row = &record.row;
+        Self {
+            index,
+            line: None,
+            key: row.key.clone(),
+            template: Some(row.template.id().to_owned()),
+            image: Some(row.image.clone()),
+            size: row.size,
+            tag: row.tag.clone(),
+            before: 0,
+            identity: Some(row.identity),
+        }
+    }
+
     /// What a person finds the row by: its line, else its number in the journal.
     pub(crate) fn place(&self, row: Option<RowNumber>) -> String {
         match (self.line, row) {
@@ -204,8 +240,8 @@ impl<'a> Checker<'a> {
         let before = self.before(given, &checked);
         let is_named = name.is_some();
         let name = name.unwrap_or_else(|| match &told.key {
-            Some(key) => names::of_key(key),
-            None => names::of_row(given, &checked.template, checked.size, before),
+            Some(key) => file_names::of_key(key),
+            None => file_names::of_row(given, &checked.template, checked.size, before),
         });
         let target = self.common.out.join(name);
         let mut told = told.clone();
@@ -257,7 +293,7 @@ impl<'a> Checker<'a> {
     fn before(&mut self, image: &str, checked: &Checked) -> u32 {
         let Checked { template, size, .. } = checked;
         let count =
-            self.seen.entry(naming::hash(&format!("{image}\n{template}\n{size}"))).or_default();
+            self.seen.entry(file_names::hash(&format!("{image}\n{template}\n{size}"))).or_default();
         *count += 1;
         *count - 1
     }
@@ -273,7 +309,7 @@ impl<'a> Checker<'a> {
             && wanted.told.key.is_some()
             && let Some(identity) = self.common.identity(wanted, &mut Occurrences::default())
         {
-            let own = naming::of_identity(&wanted.target, &identity);
+            let own = file_names::of_identity(&wanted.target, &identity);
             if self.claims.picture(&own, claim).is_ok() {
                 wanted.target = own;
                 return Ok(());

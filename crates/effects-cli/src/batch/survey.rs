@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use effects_client::Claims;
 use effects_core::{
     Error, ErrorKind, Identity, JournalError, JournalStore, RowName, RowNumber, Standing,
 };
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
-use super::names::{Claims, RESULTS, SHEET};
+use super::names::{RESULTS, SHEET};
 use super::placement;
 use super::report::Report;
 use super::rows::{Bad, Checker, Common, Counted, Told};

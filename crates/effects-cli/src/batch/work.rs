@@ -3,18 +3,17 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use clap::Args;
+use effects_client::{Ledger, Save, SaveFiles};
 use effects_core::{Error, ErrorKind, JournalStore, Policy};
 use rust_decimal::Decimal;
 
+use super::attend::{Attended, attend};
 use super::books::Books;
-use super::budget::Ledgers;
-use super::course::{Course, Wake};
-use super::item::{Item, Source};
+use super::budget;
 use super::live::Live;
-use super::machine::{Attended, attend, start, widths};
 use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
 use super::placement;
@@ -22,6 +21,7 @@ use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
 use super::running_mark::{JournalInUse, RunningMark};
+use super::session::{Beginner, Session, Wake};
 use super::survey::{Question, Survey, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
@@ -134,28 +134,38 @@ impl Batch<'_> {
         let gateway = open()?;
         let standings = &survey.standings;
         let (rows_known, created) = (&standings.identities, &standings.created);
-        let ledgers = self.ledgers(&gateway.client, store, rows_known, created, &live)?;
+        let ledger = self.ledger(&gateway.client, store, rows_known, created, &live)?;
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
-        let in_flight = self.options.in_flight;
-        let course = Course::new(gateway.client.clone(), ledgers, survey.claims, in_flight, tell);
-        let course = Arc::new(course.with_options(self.options));
-        let widths = widths(self.options.in_flight, self.common.origin.is_loopback());
-        let source = self.source(survey.good, survey.refused);
-        let stopper = start(&course, widths, source);
-        let attended = attend(&course, &stopper, &woken, &live, rows, tally, |report| {
-            books.note(report, &live)
-        });
+        let files = SaveFiles {
+            folder: Some(self.common.out.clone()),
+            overwrite: self.options.overwrite,
+            claims: Arc::new(Mutex::new(survey.claims)),
+        };
+        let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
+        let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
+        if let (None, Some(limit)) = (&ledger, self.options.budget) {
+            jobs = jobs.budget(limit);
+            if let Some(price) = self.options.price {
+                jobs = jobs.price(price);
+            }
+        }
+        let session = Arc::new(Session::new(ledger, self.options.price, tell));
+        let source = self.source(session.ledger.is_some(), survey.good, survey.refused);
+        let (handle, context) = session.start(jobs, source)?;
+        let most_wait = gateway.client.policy().request_timeout;
+        let hear = |report: &Report| books.note(report, &live);
+        let attended = attend(&session, &handle, most_wait, &woken, &live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {
-            books.say_how_it_was_left(left_submitting, course.ledger.is_some());
+            books.say_how_it_was_left(left_submitting, session.ledger.is_some());
         }
-        if let Err(failure) = books.note_the_rest(&mut tally, rows, &course, &live) {
+        if let Err(failure) = books.note_the_rest(&mut tally, rows, &session, &live) {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
-        match self.over_budget_after_all(&course, tally.spent) {
+        match self.over_budget_after_all(context.budgeted(), tally.spent) {
             Ok(None) => {}
             Ok(Some(over)) => {
                 tally.note(ErrorKind::BudgetExceeded.exit_code());
@@ -189,11 +199,10 @@ impl Batch<'_> {
     /// under way, `--price` was too low, or they had cost more before this run, which `spent` so much.
     fn over_budget_after_all(
         &self,
-        course: &Course,
+        ledger: Option<&Ledger>,
         spent: Decimal,
     ) -> Result<Option<String>, Failure> {
-        let ledgers = Ledgers { journal: course.ledger.clone(), memory: course.memory.clone() };
-        let (Some(limit), Some(scope)) = (self.options.budget, ledgers.scope()?) else {
+        let (Some(limit), Some(scope)) = (self.options.budget, budget::scope(ledger)?) else {
             return Ok(None);
         };
         let why = if spent.is_zero() {
@@ -260,38 +269,37 @@ impl Batch<'_> {
     /// What begins the rows, on a thread of its own.
     fn source(
         &self,
+        is_journaled: bool,
         mut most: u64,
         refused: HashSet<usize>,
-    ) -> impl FnOnce(&Course) -> Result<(), Error> + Send + 'static {
+    ) -> impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, common) = (self.manifest.clone(), self.common.clone());
-        move |course| {
+        move |beginner| {
             let (mut checker, mut counted) = (Checker::new(&common), Counted::default());
             for line in manifest.lines(common.template.is_some())? {
-                if most == 0 || course.is_halted() {
+                if most == 0 {
                     break;
                 }
                 // Bad rows were told of at the first look.
                 let Ok(wanted) = checker.check(line?) else { continue };
-                let mut told = wanted.told.clone();
-                let row = course.ledger.as_ref().map(|_| counted.row(&common, &wanted));
+                let index = wanted.told.index;
+                let row = is_journaled.then(|| counted.row(&common, &wanted));
                 let row = match row.transpose() {
-                    Ok(row) => row.map(|(row, _)| Box::new(row)),
-                    Err(_) if refused.contains(&told.index) => continue,
+                    Ok(row) => row.map(|(row, _)| row),
+                    Err(_) if refused.contains(&index) => continue,
                     Err(problem) => {
-                        course.tell_of(Report::of_bad(Bad {
-                            told: told.into(),
-                            problems: vec![problem],
-                        }));
+                        let (told, problems) = (wanted.told.into(), vec![problem]);
+                        beginner.tell_of(Report::of_bad(Bad { told, problems }));
                         continue;
                     }
                 };
                 // Told of at the first look as well; it counted, so that equal rows stay the same.
-                if refused.contains(&told.index) {
+                if refused.contains(&index) {
                     continue;
                 }
                 most -= 1;
-                told.identity = row.as_ref().map(|row| row.identity);
-                if !course.begin(Item::new(told, Source::Manifest(Box::new(wanted), row))) {
+                let (told, job) = wanted.into_job(row);
+                if !beginner.begin(told, None, job) {
                     break;
                 }
             }

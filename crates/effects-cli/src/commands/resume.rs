@@ -4,11 +4,11 @@
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::Ledger;
+use effects_client::{Job, Ledger, Save, SaveFiles};
 use effects_core::{Error, ErrorKind, Filter, Origin, Which};
 
 use crate::args::Global;
-use crate::batch::{self, Course, Item, Live, Report, Status, Tally, Wake};
+use crate::batch::{self, Live, Report, Session, Status, Tally, Told, Wake};
 use crate::commands::tasks::each;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
@@ -49,23 +49,23 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
     signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
-    let claims = batch::Claims::default();
-    let ledger = Ledger::new(Arc::clone(&store));
-    let ledgers = batch::Ledgers { journal: Some(ledger), memory: None };
-    let course = Course::new(gateway.client.clone(), ledgers, claims, IN_FLIGHT, tell);
-    let course = Arc::new(course);
-    let widths = batch::widths(IN_FLIGHT, origin.is_loopback());
-    let stopper = batch::start(&course, widths, move |course| {
+    let session = Session::new(Some(Ledger::new(Arc::clone(&store))), None, tell);
+    let session = Arc::new(session);
+    let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
+    let (handle, _) = session.start(jobs, move |beginner| {
         let mut index = 0;
         let begun = each(&*store, unfinished(&origin), |record| {
+            let told = Told::of_record(index, record);
             index += 1;
-            Ok(course.begin(Item::of_record(index, record.clone())))
+            Ok(beginner.begin(told, Some(record.number), Job::resume(record)))
         });
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
-    });
+    })?;
     let live = Live::new(output);
     let hear = |report: &Report| hear(report, &live, output);
-    let attended = batch::attend(&course, &stopper, &woken, &live, rows, Tally::new(), hear);
+    let most_wait = gateway.client.policy().request_timeout;
+    let attended =
+        batch::attend(&session, &handle, most_wait, &woken, &live, rows, Tally::new(), hear);
     if attended.interrupted {
         let line = line_to_run_again();
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use effects_client::file_names::Names;
 use effects_core::{EffectRequest, JournalStore, Policy, TaskId};
 
 use crate::args::Global;
@@ -15,7 +16,6 @@ use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
 use crate::input_file::InputFile;
 use crate::journal::{JournalChoice, Kept};
-use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::request::{self, Ready, RequestArguments};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use effects_client::file_names::Names;
 use effects_client::{Landing, Sink};
 use effects_core::{Error, ErrorKind};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::image::Image;
 use crate::input_file::InputFile;
-use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures;
 use crate::problem::Problems;

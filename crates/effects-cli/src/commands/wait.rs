@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use effects_client::file_names::Names;
 use effects_core::{Policy, TaskId};
 
 use crate::args::Global;
@@ -14,7 +15,6 @@ use crate::flight::Standing;
 use crate::gateway::{self, Gateway, Place};
 use crate::input_file::InputFile;
 use crate::journal::{self, Kept};
-use crate::naming::Names;
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::problem::Problems;

@@ -141,7 +141,7 @@ impl RowDraft {
             RowPhoto::Url(url) => {
                 Identity::hashed("effects url 1", &[signed::bare(url.as_str()).as_bytes()])
             }
-            RowPhoto::Content { digest, .. } => Identity::hashed("effects file 1", &[digest]),
+            RowPhoto::Content { digest, .. } => Row::likeness_of_content(*digest),
         };
         Row {
             identity,
@@ -183,6 +183,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// The [`likeness`](Self::likeness) of a photo on this machine whose bytes have this SHA-256.
+    pub fn likeness_of_content(digest: [u8; 32]) -> Identity {
+        Identity::hashed("effects file 1", &[&digest])
+    }
+
     /// What this row asks for otherwise than `other`, which has the same key: `template`, `size` or
     /// `image`; `None` if nothing.
     pub fn differs_from(&self, other: &Self) -> Option<&'static str> {

@@ -3,15 +3,15 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use effects_core::{Identity, TaskId, Template};
+use effects_core::{Identity, Size, TaskId, Template};
 
 /// Where the pictures of a task are saved.
 #[derive(Clone, Debug)]
-pub(crate) struct Names(PathBuf);
+pub struct Names(PathBuf);
 
 impl Names {
     /// At this path.
-    pub(crate) fn chosen(path: PathBuf) -> Self {
+    pub fn chosen(path: PathBuf) -> Self {
         Self(path)
     }
 
@@ -20,7 +20,7 @@ impl Names {
     ///
     /// Both names come from outside: what could act in a path becomes `_`, and a name that had to
     /// be changed or cut ends in a hash, so that no two tasks share a file.
-    pub(crate) fn default_for(template: Option<&Template>, task: &TaskId) -> Self {
+    pub fn default_for(template: Option<&Template>, task: &TaskId) -> Self {
         let task = harmless(task.as_str());
         Self(PathBuf::from(match template {
             Some(template) => format!("{}-{task}.png", harmless(template.id())),
@@ -30,7 +30,7 @@ impl Names {
 
     /// The path of the picture with this index: the first has the name itself, a second one ends
     /// in `-2`.
-    pub(crate) fn path(&self, index: usize) -> PathBuf {
+    pub fn path(&self, index: usize) -> PathBuf {
         if index == 0 {
             return self.0.clone();
         }
@@ -43,19 +43,38 @@ impl Names {
     }
 }
 
+/// The name for the picture of a job with a key: the key.
+pub fn of_key(key: &str) -> PathBuf {
+    format!("{}.png", harmless(key)).into()
+}
+
+/// The name for the picture of a job without one, which stays its own however the jobs are sorted:
+/// `PHOTO-TEMPLATE-HASH.png`, the hash being over what the job asks for and how often an equal one
+/// came before it.
+pub fn of_row(image: &str, template: &Template, size: Size, before: u32) -> PathBuf {
+    let path = image.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("photo");
+    let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
+    let stem = if stem.is_empty() { "photo" } else { stem };
+    let stem: String = plain(stem).chars().take(LONGEST_STEM).collect();
+    let template = harmless(template.id());
+    let hash = hash(&format!("{image}\n{template}\n{size}\n{before}"));
+    format!("{stem}-{template}-{:012x}.png", hash & HASH_MASK).into()
+}
+
 /// The name beside another for the picture of this task: `cat-TASKID.png` beside `cat.png`.
-pub(crate) fn beside(path: &Path, task: &TaskId) -> PathBuf {
+pub fn beside(path: &Path, task: &TaskId) -> PathBuf {
     with_word(path, &harmless(task.as_str()))
 }
 
 /// The name beside another for the picture of this row: `cat-IDENTITY.png` beside `cat.png`, with the
 /// first digits of the row's identity.
-pub(crate) fn of_identity(path: &Path, identity: &Identity) -> PathBuf {
+pub fn of_identity(path: &Path, identity: &Identity) -> PathBuf {
     with_word(path, &identity.to_string()[..IDENTITY_DIGITS])
 }
 
 /// Whether a path is another, or one beside it for the picture of this task.
-pub(crate) fn is_at_or_beside(path: &Path, place: &Path, task: &TaskId) -> bool {
+pub fn is_at_or_beside(path: &Path, place: &Path, task: &TaskId) -> bool {
     let beside = beside(place, task);
     let stem = |path: &Path| path.file_stem().unwrap_or_default().as_encoded_bytes().to_vec();
     path == place || path.parent() == beside.parent() && stem(path).starts_with(&stem(&beside))
@@ -70,7 +89,7 @@ fn with_word(path: &Path, word: &str) -> PathBuf {
 
 /// A text as part of a file's name: itself if it can be one, else made plain, with a hash of what
 /// it was.
-pub(crate) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let mut name = plain(text);
     if name != text {
         let hash = hash(text);
@@ -81,7 +100,7 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// A text with everything replaced that could act in a path, and cut.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     text.chars()
         .enumerate()
@@ -92,11 +111,15 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// FNV-1a: the same in every version, since names are made of it.
-pub(crate) fn hash(text: &str) -> u64 {
+pub fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+const LONGEST_STEM: usize = 60;
+/// 12 hexadecimal digits.
+const HASH_MASK: u64 = 0xffff_ffff_ffff;
 
 /// Enough that rows of one name differ: about four billion identities begin differently.
 const IDENTITY_DIGITS: usize = 8;
@@ -140,5 +163,25 @@ mod tests {
         assert_eq!(names.path(0), Path::new("out/ball.png"));
         assert_eq!(names.path(1), Path::new("out/ball-2.png"));
         assert_eq!(Names::chosen("ball".into()).path(2), Path::new("ball-3"));
+    }
+
+    #[test]
+    fn default_names_are_plain_and_differ_with_all_that_is_asked_for() {
+        let name = |image: &str, before| {
+            let path = of_row(image, &Template::GlassBall, Size::DEFAULT, before);
+            path.to_str().unwrap().to_owned()
+        };
+        let plain = name("https://example.com/a/cat.jpg?x=1", 0);
+        assert!(plain.starts_with("cat-glass_ball-") && plain.ends_with(".png"), "{plain}");
+        assert_eq!(plain.len(), "cat-glass_ball-.png".len() + 12);
+        assert_eq!(plain, name("https://example.com/a/cat.jpg?x=1", 0));
+        assert_ne!(plain, name("https://example.com/b/cat.jpg?x=1", 0));
+        assert_ne!(plain, name("https://example.com/a/cat.jpg?x=1", 1));
+        for odd in ["../../etc/passwd", "-o", ".x", "https://example.com/", "ü/ö?.png"] {
+            let name = name(odd, 0);
+            assert!(!name.contains(['/', '\\', '?']) && !name.starts_with(['.', '-']), "{name}");
+        }
+        assert_ne!(of_key("a/b"), of_key("a_b"));
+        assert_eq!(of_key("cat"), Path::new("cat.png"));
     }
 }

@@ -1,0 +1,143 @@
+//! The thread that attends to a batch: it alone prints, counts, and hears Ctrl-C.
+
+use std::mem::discriminant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use effects_client::JobsHandle;
+use effects_core::{ErrorKind, Outage};
+
+use super::books::{MOST_SAID, NEXT_SAID};
+use super::live::Live;
+use super::report::Report;
+use super::session::{Session, Wake};
+use super::tally::Tally;
+use crate::failure::Failure;
+
+/// What the attending thread came back with.
+pub(crate) struct Attended {
+    pub(crate) tally: Tally,
+    /// A signal interrupted it.
+    pub(crate) interrupted: bool,
+    /// Submissions were on their way when it was left.
+    pub(crate) left_submitting: bool,
+    /// What ended it that is no row's: a journal or an output that cannot be written.
+    pub(crate) trouble: Option<String>,
+}
+
+/// Attends to a batch until it is over or left; `hear` is told what became of each row.
+pub(crate) fn attend(
+    session: &Session,
+    handle: &JobsHandle,
+    most_wait: Duration,
+    woken: &Receiver<Wake>,
+    live: &Live,
+    rows: u64,
+    mut tally: Tally,
+    mut hear: impl FnMut(&Report) -> Result<(), Failure>,
+) -> Attended {
+    let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
+    let mut odd = 0_u64;
+    let (mut outages, mut is_halt_told) = (Outages::default(), false);
+    loop {
+        live.show(&tally, handle.running() as usize, rows);
+        if let Some(outage) = outages.next(handle.outage()) {
+            live.urge(&format!("warning: {outage}"));
+            if outage.is_final {
+                trouble.get_or_insert_with(|| outage.to_string());
+            }
+        }
+        let received = woken.recv_timeout(TICK);
+        let halted_by = handle.halted_by().filter(|error| {
+            // Other reasons are told of each row.
+            matches!(error.kind(), ErrorKind::Journal | ErrorKind::Download)
+        });
+        if let Some(error) = halted_by
+            && !std::mem::replace(&mut is_halt_told, true)
+        {
+            fail(&mut tally, &mut trouble, live, error.exit_code(), error.to_string());
+        }
+        let wake = match received {
+            Err(RecvTimeoutError::Timeout) if leaving.is_some_and(|end| Instant::now() > end) => {
+                left_submitting = handle.is_submitting();
+                break;
+            }
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(wake) => wake,
+        };
+        match wake {
+            Wake::Report(report) => {
+                tally.add(&report);
+                session.was_told(report.told.index);
+                if let Err(failure) = hear(&report)
+                    && trouble.is_none()
+                {
+                    handle.halt();
+                    fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
+                }
+            }
+            Wake::FailedOnce { line, why, cost } => {
+                tally.spend(cost.unwrap_or_default());
+                let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                live.note(&format!("{line}{why}; submitted anew"));
+            }
+            Wake::Odd(text) => {
+                odd += 1;
+                match odd {
+                    ..=MOST_SAID => live.note(&text),
+                    NEXT_SAID => live.note("more pictures are odd, or downloaded repeatedly"),
+                    _ => {}
+                }
+            }
+            Wake::Note(text) => live.urge(&text),
+            Wake::Fatal(code, why) => fail(&mut tally, &mut trouble, live, code, why),
+            Wake::Signal if leaving.is_some() => {
+                left_submitting = handle.is_submitting();
+                break;
+            }
+            Wake::Signal => {
+                handle.stop();
+                live.urge(&format!(
+                    "interrupted: nothing more is submitted; waiting for the answers that are on their \
+                     way (at most {} s), so that no paid task is lost; interrupt again to leave at once",
+                    most_wait.as_secs()
+                ));
+                // The machine books a lost answer itself, at the end of that time.
+                leaving = Some(Instant::now() + most_wait + Duration::from_secs(2));
+            }
+            Wake::Over => break,
+        }
+    }
+    live.clear();
+    let interrupted = leaving.is_some();
+    if interrupted {
+        tally.note(ErrorKind::Detached.exit_code());
+    }
+    Attended { tally, interrupted, left_submitting, trouble }
+}
+
+/// Something ends the batch that is no row's: it is told once.
+fn fail(tally: &mut Tally, trouble: &mut Option<String>, live: &Live, code: u8, why: String) {
+    tally.note(code);
+    if trouble.is_none() {
+        live.urge(&format!("error: {why}"));
+    }
+    trouble.get_or_insert(why);
+}
+
+/// Which outages of the gateway were told: each once, however often its count changes.
+#[derive(Default)]
+struct Outages(Option<Outage>);
+
+impl Outages {
+    /// The outage, if it is to be told.
+    fn next(&mut self, now: Option<Outage>) -> Option<Outage> {
+        let kind = |outage: &Outage| (discriminant(&outage.failure), outage.is_final);
+        let before = std::mem::replace(&mut self.0, now.clone());
+        now.filter(|outage| before.as_ref().map(kind) != Some(kind(outage)))
+    }
+}
+
+/// How often the live line is drawn when nothing happens.
+const TICK: Duration = Duration::from_millis(200);

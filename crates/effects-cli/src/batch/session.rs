@@ -1,0 +1,206 @@
+//! What the threads of a batch share: the rows that were begun, and what the attending thread is told
+//! ([`Wake`]).
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Sender, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, Ledger};
+use effects_core::{Error, Identity, RowNumber};
+use effects_jobs::Method;
+use effects_ureq::Client;
+use rust_decimal::Decimal;
+
+use super::report::Report;
+use super::rows::Told;
+
+/// What the threads of a batch share.
+pub(crate) struct Session {
+    /// Over the journal, where there is one.
+    pub(crate) ledger: Option<Ledger>,
+    /// What a picture costs at most, as the user says.
+    price: Option<Decimal>,
+    state: Mutex<State>,
+    tell: Sender<Wake>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many jobs were begun.
+    jobs: usize,
+    /// The rows of jobs that have no result yet, by the jobs' places.
+    rows: HashMap<usize, BegunRow>,
+    /// Rows that were begun and nothing was told of, by their place among the rows.
+    untold: HashMap<usize, Untold>,
+    /// The highest cost told that is more than the user's price.
+    dearest: Option<Decimal>,
+}
+
+/// A row that was begun.
+#[derive(Clone, Debug)]
+struct BegunRow {
+    told: Told,
+    number: Option<RowNumber>,
+}
+
+/// A row that was begun and nothing was told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Untold {
+    /// By what the journal knows it.
+    pub(crate) identity: Identity,
+    /// How it is gone on with, once that is known.
+    pub(crate) method: Option<Method>,
+}
+
+/// What the attending thread is told.
+pub(crate) enum Wake {
+    /// What became of a row.
+    Report(Box<Report>),
+    /// A row's task failed, and there will be another; what the first one cost.
+    FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
+    /// Something about a download that is repeated, or a picture that is kept although it is odd.
+    Odd(String),
+    /// Something a person must know that ends nothing.
+    Note(String),
+    /// What ends the batch: the exit code and why.
+    Fatal(u8, String),
+    /// Ctrl-C, SIGTERM or SIGHUP.
+    Signal,
+    /// Everything is over.
+    Over,
+}
+
+/// Takes rows that are begun, one after the other, and sends them on their way.
+pub(crate) struct Beginner<'a> {
+    session: &'a Session,
+    jobs: SyncSender<Job>,
+}
+
+impl Session {
+    pub(crate) fn new(ledger: Option<Ledger>, price: Option<Decimal>, tell: Sender<Wake>) -> Self {
+        Self { ledger, price, state: Mutex::default(), tell }
+    }
+
+    /// Starts everything: rows are begun by `source`, on a thread of its own.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        jobs: Jobs<Client>,
+        source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(JobsHandle, Arc<JobContext>), Error> {
+        let (send, receive) = sync_channel(READ_AHEAD);
+        let (told, ledger) = (Arc::clone(self), self.ledger.clone());
+        let jobs = jobs.on_notice(move |notice| told.note(notice));
+        let jobs = match ledger {
+            Some(ledger) => jobs.ledger(ledger),
+            None => jobs,
+        };
+        let results = jobs.run(receive)?;
+        let (handle, context) = (results.handle(), Arc::clone(results.context()));
+        let (reader, halted) = (Arc::clone(self), handle.clone());
+        thread::spawn(move || {
+            let beginner = Beginner { session: &reader, jobs: send };
+            if let Err(error) = source(&beginner) {
+                halted.halt();
+                reader.tell(Wake::Fatal(error.exit_code(), error.to_string()));
+            }
+        });
+        let taker = Arc::clone(self);
+        thread::spawn(move || {
+            results.for_each(|result| taker.end(result));
+            taker.tell(Wake::Over);
+        });
+        Ok((handle, context))
+    }
+
+    /// Tells the attending thread.
+    pub(crate) fn tell(&self, wake: Wake) {
+        // The receiver is gone only once the process is about to end.
+        let _ = self.tell.send(wake);
+    }
+
+    /// What became of a row was told to the user.
+    pub(crate) fn was_told(&self, index: usize) {
+        self.lock().untold.remove(&index);
+    }
+
+    /// A row that was begun and nothing was told of.
+    pub(crate) fn untold(&self, index: usize) -> Option<Untold> {
+        self.lock().untold.get(&index).copied()
+    }
+
+    fn end(&self, result: JobResult) {
+        let Some(BegunRow { told, .. }) = self.lock().rows.remove(&result.index) else { return };
+        let Some(report) = Report::of_result(told, result) else { return };
+        self.check_price(report.cost);
+        self.tell(Wake::Report(Box::new(report)));
+    }
+
+    fn note(&self, notice: JobNotice) {
+        let of = |index: usize| self.lock().rows.get(&index).cloned();
+        match notice {
+            JobNotice::Begun { index, method } => {
+                let Some(row) = of(index) else { return };
+                if let Some(untold) = self.lock().untold.get_mut(&row.told.index) {
+                    untold.method = Some(method);
+                }
+            }
+            JobNotice::Renewing { index, error } => {
+                let Some(row) = of(index) else { return };
+                let line = row.told.line;
+                let cost = Report::of_error(row.told, &error).cost;
+                self.check_price(cost);
+                self.tell(Wake::FailedOnce { line, why: error.to_string(), cost });
+            }
+            JobNotice::Event { index, is_download: true, event } => {
+                let Some(row) = of(index) else { return };
+                self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
+            }
+            JobNotice::Event { .. } => {}
+            JobNotice::Kept { index, warning } => {
+                let Some(row) = of(index) else { return };
+                let place = row.told.place(row.number);
+                self.tell(Wake::Odd(format!("{place}: warning: {warning}")));
+            }
+        }
+    }
+
+    /// A picture cost this: more than the user said is told, at once.
+    fn check_price(&self, cost: Option<Decimal>) {
+        let (Some(price), Some(cost)) = (self.price, cost) else { return };
+        if cost <= price || Some(cost) <= self.lock().dearest.replace(cost) {
+            return;
+        }
+        self.tell(Wake::Note(format!(
+            "warning: a picture cost {cost} USD, more than --price {price}: from now on so much is \
+             reserved for each"
+        )));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Beginner<'_> {
+    /// Begins a row. Whether it goes on: nothing more is begun where it does not.
+    pub(crate) fn begin(&self, told: Told, number: Option<RowNumber>, job: Job) -> bool {
+        let mut state = self.session.lock();
+        let index = state.jobs;
+        state.jobs += 1;
+        if let Some(identity) = told.identity {
+            state.untold.insert(told.index, Untold { identity, method: None });
+        }
+        state.rows.insert(index, BegunRow { told, number });
+        drop(state);
+        self.jobs.send(job).is_ok()
+    }
+
+    /// Tells what became of a row that is not begun.
+    pub(crate) fn tell_of(&self, report: Report) {
+        self.session.tell(Wake::Report(Box::new(report)));
+    }
+}
+
+/// Rows read ahead, their photos not.
+const READ_AHEAD: usize = 64;

@@ -1,0 +1,536 @@
+//! What jobs need of this machine: [`JobContext`] opens their rows, reads their photos and saves their
+//! pictures. It blocks, so a driver calls it on a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use effects_core::{
+    Effect, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Photo, Picture, Record,
+    RowDraft, RowName, RowPhoto, Standing, Template,
+};
+use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
+use sha2::{Digest, Sha256};
+use tracing::Span;
+
+use super::claims::{Claim, Claims};
+use super::job::{Ask, Job, PhotoSource};
+use super::options::{JobOptions, Save, SaveFiles};
+use super::placement;
+use super::result::JobResult;
+use crate::file_names;
+use crate::landing::read_photo;
+use crate::ledger::Ledger;
+use crate::saved_picture::record_picture;
+
+/// What jobs share of this machine.
+pub struct JobContext {
+    origin: Origin,
+    /// Over the journal, where there is one.
+    ledger: Option<Ledger>,
+    /// Over memory, for a budget where nothing is journaled.
+    memory: Option<Ledger>,
+    save: Save,
+    counted: Mutex<Counted>,
+    on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
+}
+
+/// Jobs that came, counted in their order.
+#[derive(Debug, Default)]
+struct Counted {
+    jobs: usize,
+    occurrences: Occurrences,
+}
+
+/// Something that happens to a job on its way.
+#[derive(Clone, Debug)]
+pub enum JobNotice {
+    /// Its run begins.
+    Begun {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How its picture will be come by.
+        method: Method,
+    },
+    /// Its task failed, and it is paid for anew.
+    Renewing {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How the task failed.
+        error: Error,
+    },
+    /// An event of its run, or of the download of its picture.
+    Event {
+        /// The job's place among the jobs.
+        index: usize,
+        /// Whether it is the download's.
+        is_download: bool,
+        /// The event.
+        event: Event,
+    },
+    /// A picture is kept although it was changed since it was saved.
+    Kept {
+        /// The job's place among the jobs.
+        index: usize,
+        /// What to say of it.
+        warning: String,
+    },
+}
+
+/// A job on its way.
+#[derive(Debug)]
+pub struct TrackedJob {
+    /// Its place among the jobs, from 0.
+    pub index: usize,
+    /// What was asked for.
+    pub job: Job,
+    /// The span of its task, where it is watched.
+    pub span: Option<Box<Span>>,
+    /// Its template, once it is known.
+    pub(super) template: Option<Template>,
+    /// Where its picture goes, once that is known.
+    pub(super) target: Option<PathBuf>,
+    files: Vec<PathBuf>,
+    pictures: Vec<Bytes>,
+    warnings: Vec<String>,
+    /// What is wrong with the job itself.
+    wrong: Option<PrepareError>,
+}
+
+impl JobContext {
+    /// What jobs under these options share, of a client of this gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Journal`] when the budget cannot be opened.
+    pub fn new(options: &JobOptions, origin: &Origin) -> Result<Self, Error> {
+        let retry_failed = options.limits(origin).retry_failed;
+        let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
+        let journal = options.ledger.clone().or(journal);
+        let budgeted = |ledger: Ledger| match options.budget {
+            None => Ok(ledger),
+            Some(limit) => ledger
+                .with_budget(limit, options.price)
+                .map_err(|error| Error::new(ErrorKind::Journal, error.to_string())),
+        };
+        let (ledger, memory) = match journal {
+            Some(ledger) => (Some(budgeted(ledger.retrying_failed(retry_failed))?), None),
+            None if options.budget.is_some() => {
+                (None, Some(budgeted(Ledger::new(Arc::new(MemoryStore::new())))?))
+            }
+            None => (None, None),
+        };
+        Ok(Self {
+            origin: origin.clone(),
+            ledger,
+            memory,
+            save: options.save.clone().rooted(),
+            counted: Mutex::default(),
+            on_notice: options.on_notice.clone(),
+        })
+    }
+
+    /// The next job, counted: called in the order of the jobs, since equal ones are told apart by it. A
+    /// photo in a file is read where the journal has to know it again.
+    pub fn track(&self, job: Job) -> TrackedJob {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = counted.jobs;
+        counted.jobs += 1;
+        let mut tracked = TrackedJob {
+            index,
+            template: job.template().cloned(),
+            target: job.target.clone(),
+            job,
+            span: None,
+            files: Vec::new(),
+            pictures: Vec::new(),
+            warnings: Vec::new(),
+            wrong: None,
+        };
+        if let Err(wrong) = self.identify(&mut tracked, &mut counted.occurrences) {
+            tracked.wrong = Some(wrong);
+        }
+        tracked
+    }
+
+    /// The job's row and file, as far as they are known before it is opened.
+    fn identify(
+        &self,
+        tracked: &mut TrackedJob,
+        equal: &mut Occurrences,
+    ) -> Result<(), PrepareError> {
+        let Ask::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
+        let mut before = 0;
+        if self.ledger.is_some() && tracked.job.row.is_none() {
+            let photo = match (&checked.reference, photo) {
+                (Some(url), _) => RowPhoto::Url(url.clone()),
+                (None, Some(source)) => {
+                    let shown = tracked.job.image();
+                    RowPhoto::content(&source.read().map_err(PrepareError::Failed)?, shown)
+                }
+                (None, None) => return Ok(()),
+            };
+            let draft = RowDraft {
+                origin: self.origin.clone(),
+                template: checked.template.clone(),
+                size: checked.size,
+                photo,
+                key: tracked.job.key.clone(),
+                tag: tracked.job.tag.clone(),
+                target: None,
+            };
+            before = equal.count(&draft);
+            let row = draft.row(before).map_err(|signed| {
+                let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
+                PrepareError::Refused(error)
+            })?;
+            tracked.job.row = Some(Box::new(row));
+        }
+        let Save::Files(files) = &self.save else { return Ok(()) };
+        if tracked.job.claim.is_none() {
+            let name = tracked.target.take().unwrap_or_else(|| match &tracked.job.key {
+                Some(key) => file_names::of_key(key),
+                None => {
+                    let image = tracked.job.image();
+                    file_names::of_row(&image, &checked.template, checked.size, before)
+                }
+            });
+            let folder = files.folder.clone().unwrap_or_default();
+            tracked.target = Some(folder.join(name));
+            self.claim(files, tracked)?;
+        }
+        if let Some(row) = &mut tracked.job.row {
+            row.target.clone_from(&tracked.target);
+        }
+        Ok(())
+    }
+
+    fn claim(&self, files: &SaveFiles, tracked: &mut TrackedJob) -> Result<(), PrepareError> {
+        let (index, line) = (tracked.index, tracked.index as u64 + 1);
+        let claim = Claim { index, line };
+        let mut claims = files.claims();
+        if let Some(photo) = tracked.job.photo_path() {
+            claims.photo(photo, line);
+        }
+        let Some(target) = &tracked.target else { return Ok(()) };
+        let refused =
+            |why: String| Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
+        if let Err(other) = claims.picture(target, claim) {
+            return refused(format!(
+                "its picture \"{}\" is that of job {} too: give one a file of its own; nothing was sent",
+                target.display(),
+                other.line
+            ));
+        }
+        if claims.is_photo(target) {
+            return refused(format!(
+                "its picture would replace the photo \"{}\": give it another file; nothing was sent",
+                target.display()
+            ));
+        }
+        tracked.job.claim = Some(claim);
+        Ok(())
+    }
+
+    /// What a machine is given of a job: its work, and whether it is opened first.
+    pub fn plan(&self, tracked: &TrackedJob) -> (Work, bool) {
+        let work = tracked.job.work();
+        let has_row = tracked.job.row.is_some() && self.ledger.is_some();
+        let counts = self.memory.is_some() && work.submits();
+        let is_placed = matches!(self.save, Save::Files(_)) && work.submits();
+        let opens =
+            has_row || counts || is_placed || tracked.wrong.is_some() || work == Work::Resume;
+        (work, opens)
+    }
+
+    /// Whether the pictures of jobs are fetched.
+    pub fn fetches(&self) -> bool {
+        !matches!(self.save, Save::Nothing)
+    }
+
+    /// The ledger over the journal, where there is one.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// The ledger whose budgets jobs have to fit into, if any do.
+    pub fn budgeted(&self) -> Option<&Ledger> {
+        self.ledger.as_ref().or(self.memory.as_ref()).filter(|ledger| !ledger.budgets().is_empty())
+    }
+
+    /// Opens a job's row and looks for its pictures; `None` where nothing is journaled.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be gone on with: nothing was sent.
+    pub fn open(&self, job: &mut TrackedJob) -> Result<Option<Found>, PrepareError> {
+        if let Some(wrong) = job.wrong.take() {
+            return Err(wrong);
+        }
+        let files = self.files();
+        let found = match (&job.job.ask, &self.ledger, &self.memory) {
+            (Ask::Row { number, .. }, Some(ledger), _) => {
+                let found = ledger.resume(*number).map_err(PrepareError::Journal)?;
+                if let Found::Watch(open) | Found::Settled(open) = &found
+                    && let Some(record) = open.record()
+                {
+                    job.template = Some(record.row.template.clone());
+                    job.target.clone_from(&record.row.target);
+                }
+                Some(found)
+            }
+            (Ask::Row { .. }, None, _) => {
+                let why = "a row can be gone on with by its journal alone";
+                return Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
+            }
+            (_, Some(ledger), _) if job.job.row.is_some() => {
+                if let Some(files) = files {
+                    placement::choose(files, ledger, job).map_err(PrepareError::Journal)?;
+                }
+                let row = job.job.row.as_deref();
+                row.map(|row| ledger.open(row)).transpose().map_err(PrepareError::Journal)?
+            }
+            (Ask::Picture(checked, _), None, Some(memory)) => {
+                let row = RowDraft {
+                    origin: self.origin.clone(),
+                    template: checked.template.clone(),
+                    size: checked.size,
+                    photo: RowPhoto::Content { digest: [0; 32], shown: job.job.image() },
+                    key: None,
+                    tag: None,
+                    target: None,
+                };
+                Some(Found::Submit(memory.begin(row).map_err(PrepareError::Journal)?))
+            }
+            _ => None,
+        };
+        match found {
+            Some(Found::Settled(open)) => self.settled(job, open).map(Some),
+            None | Some(Found::Submit(_)) if job.job.work().submits() => self.placed(job, found),
+            other => Ok(other),
+        }
+    }
+
+    /// A row with a verdict: there is nothing to do if its pictures are where they belong.
+    fn settled(&self, job: &mut TrackedJob, open: OpenRow) -> Result<Found, PrepareError> {
+        let Some(record) = open.record() else { return Ok(Found::Settled(open)) };
+        if !matches!(record.standing, Standing::Completed { .. }) {
+            return Ok(Found::Settled(open));
+        }
+        let (Save::Files(files), Some(ledger)) = (&self.save, &self.ledger) else {
+            let is_enough =
+                matches!(self.save, Save::Nothing) && record.standing.effect().is_some();
+            return Ok(if is_enough { Found::Settled(open) } else { Found::Watch(open) });
+        };
+        let kept = placement::kept(files, ledger, job, record).map_err(PrepareError::Journal)?;
+        let Some(kept) = kept else { return Ok(Found::Watch(open)) };
+        for (index, picture) in kept.into_iter().enumerate() {
+            self.keep(job, Some(&open), index, picture);
+        }
+        Ok(Found::Settled(open))
+    }
+
+    /// A job to be submitted: its picture has a place, or it is refused before it is paid for.
+    fn placed(
+        &self,
+        job: &TrackedJob,
+        found: Option<Found>,
+    ) -> Result<Option<Found>, PrepareError> {
+        let (Some(files), Some(target)) = (self.files(), &job.target) else { return Ok(found) };
+        let Err(error) = placement::check(files, target) else { return Ok(found) };
+        match self.begun_by_another(job).map_err(PrepareError::Journal)? {
+            // Another process was faster, and what is in the way is its picture of this job.
+            Some(record) => Ok(Some(Found::Elsewhere(record))),
+            None => Err(PrepareError::Refused(error)),
+        }
+    }
+
+    /// The job's record, if by now the journal has a submission or a task of it.
+    fn begun_by_another(
+        &self,
+        job: &TrackedJob,
+    ) -> Result<Option<Record>, effects_core::JournalError> {
+        let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(None) };
+        let known = ledger.store().look(&RowName::Identity(row.identity))?;
+        Ok(known.filter(|record| {
+            !matches!(record.standing, Standing::Released { .. } | Standing::Failed { .. })
+        }))
+    }
+
+    /// Reads the photo of a job.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is not the one that the job's row is known by.
+    pub fn photo(&self, job: &TrackedJob) -> Result<Photo, PrepareError> {
+        let Ask::Picture(_, Some(source)) = &job.job.ask else {
+            let why = "the job has neither a URL nor a photo";
+            return Err(PrepareError::Failed(Error::new(ErrorKind::InvalidRequest, why)));
+        };
+        let photo = source.read().map_err(PrepareError::Failed)?;
+        let is_changed = job.job.row.as_ref().is_some_and(|row| {
+            let digest = Sha256::digest(photo.bytes()).into();
+            row.likeness != effects_core::Row::likeness_of_content(digest)
+        });
+        if is_changed {
+            let why = format!(
+                "photo {} changed since the row was read: nothing was sent; run the same line again, \
+                 and the row is the one of the new photo",
+                job.job.image()
+            );
+            return Err(PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why)));
+        }
+        Ok(photo)
+    }
+
+    /// Whether a picture of a finished task is where it belongs already; `index` is its place.
+    pub fn has_picture(
+        &self,
+        job: &mut TrackedJob,
+        row: Option<&OpenRow>,
+        effect: &Effect,
+        index: usize,
+    ) -> bool {
+        let (Some(files), Some(ledger)) = (self.files(), &self.ledger) else { return false };
+        let Some(record) = row.and_then(OpenRow::record) else { return false };
+        if record.standing.task() != Some(&effect.task_id) {
+            return false;
+        }
+        // A journal that cannot be read costs no more than a download.
+        let kept = placement::kept_at(files, ledger, job, record, index).ok().flatten();
+        let has = kept.is_some();
+        if let Some(picture) = kept {
+            self.keep(job, row, index, picture);
+        }
+        has
+    }
+
+    /// Saves a picture that was fetched; `index` is its place among its task's.
+    ///
+    /// # Errors
+    ///
+    /// When this machine does not take it.
+    pub fn save(
+        &self,
+        job: &mut TrackedJob,
+        row: Option<&OpenRow>,
+        index: usize,
+        picture: &Picture,
+        bytes: Bytes,
+    ) -> Result<(), FetchError> {
+        let Save::Files(files) = &self.save else {
+            job.pictures.push(bytes);
+            return Ok(());
+        };
+        let path = placement::save(files, job, index, &picture.task_id, &bytes)
+            .map_err(|error| FetchError { error, is_local: true })?;
+        if let Some(row) = row {
+            // Not lost where that fails: the journal's next flush tells, and the picture is found again.
+            let _ = record_picture(row, index, &path);
+        }
+        job.files.push(path);
+        Ok(())
+    }
+
+    fn keep(
+        &self,
+        job: &mut TrackedJob,
+        row: Option<&OpenRow>,
+        index: usize,
+        picture: placement::KeptPicture,
+    ) {
+        if let Some(row) = row
+            && picture.is_unrecorded()
+        {
+            // Not lost where that fails: it is found again the same way.
+            let _ = record_picture(row, index, &picture.path);
+        }
+        if let Some(warning) = picture.warning() {
+            self.tell(JobNotice::Kept { index: job.index, warning: warning.clone() });
+            job.warnings.push(warning);
+        }
+        job.files.push(picture.path);
+    }
+
+    /// Tells the caller an event of a download.
+    pub fn tell_download(&self, job: &mut TrackedJob, event: Event) {
+        if let Event::Warning { message } = &event {
+            job.warnings.push(message.clone());
+        }
+        self.tell(JobNotice::Event { index: job.index, is_download: true, event });
+    }
+
+    /// Tells the caller what happens to a job.
+    pub fn tell(&self, notice: JobNotice) {
+        if let Some(on_notice) = &self.on_notice {
+            on_notice(notice);
+        }
+    }
+
+    /// What came of a job; its row is let go of.
+    pub fn result(&self, job: TrackedJob, end: JobEnd) -> JobResult {
+        let TrackedJob { index, job, files, pictures, warnings, .. } = job;
+        let JobEnd { outcome, method, earlier_cost, row } = end;
+        let record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
+        let known = record.as_ref().map(|record| record.number);
+        let number = known.or_else(|| {
+            // A row that was begun by this run got its number with its intent.
+            let (ledger, row) = (self.ledger.as_ref()?, job.row.as_ref()?);
+            let found = ledger.store().look(&RowName::Identity(row.identity));
+            found.ok().flatten().map(|record| record.number)
+        });
+        JobResult {
+            index,
+            job,
+            outcome,
+            method,
+            earlier_cost,
+            row: number,
+            record,
+            files,
+            pictures,
+            warnings,
+        }
+    }
+
+    /// Makes sure that the journal has everything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Journal`] when it has not.
+    pub fn flush(&self) -> Result<(), Error> {
+        let flushed = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.store().flush());
+        flushed.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))
+    }
+
+    fn files(&self) -> Option<&SaveFiles> {
+        match &self.save {
+            Save::Files(files) => Some(files),
+            Save::Nothing | Save::Bytes => None,
+        }
+    }
+}
+
+impl PhotoSource {
+    fn read(&self) -> Result<Photo, Error> {
+        match self {
+            Self::File(path) => read_photo(path),
+            Self::Photo(photo) => Ok(photo.clone()),
+        }
+    }
+}
+
+impl SaveFiles {
+    pub(super) fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for JobContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobContext")
+            .field("ledger", &self.ledger)
+            .field("save", &self.save)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! What stops jobs from another thread, and says how they stand: [`JobsHandle`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use effects_core::{Error, Outage};
+use effects_jobs::JobMachine;
+
+/// Stops jobs from another thread, a signal handler's for example, and says how they stand. Clones are
+/// of the same jobs.
+#[derive(Clone, Debug, Default)]
+pub struct JobsHandle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_stopped: AtomicBool,
+    is_halted: AtomicBool,
+    status: Mutex<Status>,
+}
+
+/// How jobs stand, as their driver last said.
+#[derive(Clone, Debug, Default)]
+struct Status {
+    running: u32,
+    submitting: u32,
+    outage: Option<Outage>,
+    halted_by: Option<Error>,
+}
+
+impl JobsHandle {
+    /// Stops: nothing more is begun, submitted or fetched. A submission in flight is still awaited, and
+    /// each job that was begun still has its result.
+    pub fn stop(&self) {
+        self.0.is_stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Begins nothing more; what runs goes on to its end.
+    pub fn halt(&self) {
+        self.0.is_halted.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether they were told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.0.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing more is begun.
+    pub fn is_halted(&self) -> bool {
+        self.0.is_halted.load(Ordering::SeqCst) || self.is_stopped()
+    }
+
+    /// Whether a submission is in flight: the moment not to leave.
+    pub fn is_submitting(&self) -> bool {
+        self.status().submitting > 0
+    }
+
+    /// How many jobs are submitted or followed right now.
+    pub fn running(&self) -> u32 {
+        self.status().running
+    }
+
+    /// Why submissions are held back; `None` as long as they reach the gateway and it answers them.
+    pub fn outage(&self) -> Option<Outage> {
+        self.status().outage.clone()
+    }
+
+    /// Why nothing more is begun, where an error that would be every job's is the reason.
+    pub fn halted_by(&self) -> Option<Error> {
+        self.status().halted_by.clone()
+    }
+
+    /// Publishes how a machine stands. For drivers.
+    pub fn publish<K>(&self, machine: &JobMachine<K>) {
+        let mut status = self.status();
+        (status.running, status.submitting) = (machine.running(), machine.posting());
+        if status.outage.as_ref() != machine.outage() {
+            status.outage = machine.outage().cloned();
+        }
+        if machine.is_halted() {
+            self.0.is_halted.store(true, Ordering::SeqCst);
+            if status.halted_by.is_none() {
+                status.halted_by = machine.halted_by().cloned();
+            }
+        }
+    }
+
+    /// Publishes what went wrong at the end. For drivers.
+    pub fn fail(&self, error: Error) {
+        self.status().halted_by.get_or_insert(error);
+    }
+
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

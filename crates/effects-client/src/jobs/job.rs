@@ -1,0 +1,227 @@
+//! A picture that a caller wants: [`Job`].
+
+use std::path::{Path, PathBuf};
+
+use effects_core::{
+    Checked, EffectRequest, InvalidRequest, Photo, Record, Row, RowNumber, Size, TaskId, Template,
+    Time,
+};
+use effects_jobs::Work;
+
+use super::claims::Claim;
+
+/// A picture that a caller wants: template, size, photo, and optionally a key, a tag and a file.
+///
+/// ```
+/// use effects_client::Job;
+/// use effects_core::{Size, Template};
+///
+/// let job = Job::url(Template::GlassBall, "https://example.com/cat.jpg")?
+///     .sized(Size::new(1024, 768))?
+///     .with_key("cat")
+///     .with_tag("spring")
+///     .saved_to("cat.png");
+/// assert_eq!(job.key(), Some("cat"));
+/// assert!(Job::photo(Template::GlassBall, "cat.jpg").sized(Size::new(1, 1)).is_err());
+/// # Ok::<(), effects_core::InvalidRequest>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub(super) ask: Ask,
+    pub(super) key: Option<String>,
+    pub(super) tag: Option<String>,
+    pub(super) target: Option<PathBuf>,
+    /// Whether the caller chose that name; otherwise another one may do.
+    pub(super) is_named: bool,
+    pub(super) row: Option<Box<Row>>,
+    pub(super) claim: Option<Claim>,
+}
+
+/// What a job asks for.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// A picture of this photo, where the request has no URL.
+    Picture(Checked, Option<PhotoSource>),
+    /// A task submitted before.
+    Task { task: TaskId, template: Option<Template>, submitted: Option<Time> },
+    /// A row of the journal, which is never submitted.
+    Row { number: RowNumber, image: String },
+}
+
+/// A photo on this machine.
+#[derive(Clone, Debug)]
+pub enum PhotoSource {
+    /// A file, read when its turn comes.
+    File(PathBuf),
+    /// Bytes in memory.
+    Photo(Photo),
+}
+
+impl Job {
+    /// A job for a photo that the service fetches.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] when `url` is none that the service could fetch.
+    pub fn url(template: Template, url: &str) -> Result<Self, InvalidRequest> {
+        EffectRequest::new(template, url).map(Self::from)
+    }
+
+    /// A job for a photo in a file, which is read and uploaded when its turn comes.
+    pub fn photo(template: Template, path: impl Into<PathBuf>) -> Self {
+        let checked = Checked { reference: None, template, size: Size::DEFAULT };
+        Self::of(checked, Some(PhotoSource::File(path.into())))
+    }
+
+    /// A job for a checked request, whose photo is here where it has no URL.
+    pub fn of(checked: Checked, photo: Option<PhotoSource>) -> Self {
+        Self::asking(Ask::Picture(checked, photo))
+    }
+
+    /// A job that goes on with a row of the journal: nothing is submitted for it.
+    pub fn resume(record: &Record) -> Self {
+        Self::asking(Ask::Row { number: record.number, image: record.row.image.clone() })
+    }
+
+    fn asking(ask: Ask) -> Self {
+        Self { ask, key: None, tag: None, target: None, is_named: false, row: None, claim: None }
+    }
+
+    /// The same job for a picture of this size.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] when a side is out of range; both sides are named.
+    pub fn sized(mut self, size: Size) -> Result<Self, InvalidRequest> {
+        if let Ask::Picture(checked, _) = &mut self.ask {
+            // The rule is the request's: any URL and template will do to ask it.
+            EffectRequest::new(Template::GlassBall, "https://example.com/a.jpg")?.sized(size)?;
+            checked.size = size;
+        }
+        Ok(self)
+    }
+
+    /// The same job under a name of the caller's own, by which the journal knows it again.
+    #[must_use]
+    pub fn with_key(self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+
+    /// The same job with a word to add costs up by.
+    #[must_use]
+    pub fn with_tag(self, tag: impl Into<String>) -> Self {
+        Self { tag: Some(tag.into()), ..self }
+    }
+
+    /// The same job, whose picture is wanted in this file: a relative path starts from the folder that
+    /// pictures are saved to.
+    #[must_use]
+    pub fn saved_to(self, file: impl Into<PathBuf>) -> Self {
+        Self { target: Some(file.into()), is_named: true, ..self }
+    }
+
+    /// The same job, whose picture goes to this file unless an earlier run gave it another name.
+    #[must_use]
+    pub fn saved_as_before_or_to(self, file: impl Into<PathBuf>) -> Self {
+        Self { target: Some(file.into()), is_named: false, ..self }
+    }
+
+    /// The same job as this row of the journal: for a caller who has read the photo already.
+    #[must_use]
+    pub fn known_as(self, row: Row) -> Self {
+        Self { row: Some(Box::new(row)), ..self }
+    }
+
+    /// The same job, whose file was claimed already.
+    #[must_use]
+    pub fn claimed_as(self, claim: Claim) -> Self {
+        Self { claim: Some(claim), ..self }
+    }
+
+    /// The caller's own name for it.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The word to add costs up by.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The file on this machine that its photo is read from.
+    pub fn photo_path(&self) -> Option<&Path> {
+        match &self.ask {
+            Ask::Picture(_, Some(PhotoSource::File(path))) => Some(path),
+            Ask::Row { image, .. } if !is_url(image) => Some(Path::new(image)),
+            _ => None,
+        }
+    }
+
+    /// Its template, where it is known.
+    pub fn template(&self) -> Option<&Template> {
+        match &self.ask {
+            Ask::Picture(checked, _) => Some(&checked.template),
+            Ask::Task { template, .. } => template.as_ref(),
+            Ask::Row { .. } => None,
+        }
+    }
+
+    /// Its photo, as people may be shown it: a path, a URL, or a name.
+    pub fn image(&self) -> String {
+        match &self.ask {
+            Ask::Picture(_, Some(PhotoSource::File(path))) => path.to_string_lossy().into_owned(),
+            Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.name().to_owned(),
+            Ask::Picture(checked, None) => {
+                checked.reference.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default()
+            }
+            Ask::Task { task, .. } => task.to_string(),
+            Ask::Row { image, .. } => image.clone(),
+        }
+    }
+
+    /// What it asks of the gateway.
+    pub(super) fn work(&self) -> Work {
+        match &self.ask {
+            Ask::Picture(checked, _) => match &checked.reference {
+                Some(url) => Work::Submit(checked.clone().with_reference(url.clone())),
+                None => Work::Upload(checked.clone()),
+            },
+            Ask::Task { task, template, submitted } => {
+                let (task, template) = (task.clone(), template.clone());
+                Work::Watch { task, template, submitted: *submitted }
+            }
+            Ask::Row { .. } => Work::Resume,
+        }
+    }
+}
+
+impl From<EffectRequest> for Job {
+    fn from(request: EffectRequest) -> Self {
+        let reference = Some(request.reference().clone());
+        let (template, size) = (request.template().clone(), request.size());
+        Self::of(Checked { reference, template, size }, None)
+    }
+}
+
+impl From<TaskId> for Job {
+    fn from(task: TaskId) -> Self {
+        Self::asking(Ask::Task { task, template: None, submitted: None })
+    }
+}
+
+impl From<Work> for Job {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Submit(request) => request.into(),
+            Work::Upload(checked) => Self::of(checked, None),
+            Work::Watch { task, template, submitted } => {
+                Self::asking(Ask::Task { task, template, submitted })
+            }
+            Work::Resume => Self::asking(Ask::Row { number: RowNumber(0), image: String::new() }),
+        }
+    }
+}
+
+fn is_url(image: &str) -> bool {
+    image.contains("://")
+}

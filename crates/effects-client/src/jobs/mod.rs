@@ -1,0 +1,23 @@
+//! Jobs with what they need of this machine: their rows, photos and files.
+//!
+//! A [`Job`] is what a caller asks for, a [`TrackedJob`] the same on its way through a
+//! [`JobMachine`](effects_jobs::JobMachine), and a [`JobResult`] what came of it. Both clients hand the
+//! machine's steps to one [`JobContext`], which opens rows, reads photos and saves pictures; it blocks, so
+//! it is called off the thread that drives.
+
+mod builder;
+mod claims;
+mod context;
+mod handle;
+mod job;
+mod options;
+mod placement;
+mod result;
+
+pub use builder::{Jobs, RunJobs};
+pub use claims::{Claim, Claims};
+pub use context::{JobContext, JobNotice, TrackedJob};
+pub use handle::JobsHandle;
+pub use job::{Job, PhotoSource};
+pub use options::{JobOptions, Save, SaveFiles};
+pub use result::JobResult;

@@ -1,0 +1,98 @@
+//! How jobs are done: [`JobOptions`], which both clients' `jobs()` are made of.
+
+use std::path::{PathBuf, absolute};
+use std::sync::{Arc, Mutex};
+
+use effects_core::{JournalStore, Origin};
+use effects_jobs::JobLimits;
+use rust_decimal::Decimal;
+
+use super::claims::Claims;
+use super::context::JobNotice;
+use crate::ledger::Ledger;
+
+/// How jobs are done.
+#[derive(Clone, Default)]
+pub struct JobOptions {
+    /// Where their rows are, if they are journaled.
+    pub store: Option<Arc<dyn JournalStore>>,
+    /// Rows as a caller opened them, with budgets of its own, instead.
+    pub ledger: Option<Ledger>,
+    /// The most that they may cost together, in USD.
+    pub budget: Option<Decimal>,
+    /// What one picture costs at most, in USD.
+    pub price: Option<Decimal>,
+    /// How many tasks are in flight at once; 16 where it is not said.
+    pub in_flight: Option<u32>,
+    /// How much is done at once in detail, instead.
+    pub limits: Option<JobLimits>,
+    /// How many new paid tasks a job may have whose task failed with 3009095 to 3009099.
+    pub retry_failed: u32,
+    /// What becomes of their pictures.
+    pub save: Save,
+    /// Who is told what happens on the way.
+    pub on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
+}
+
+/// What becomes of the pictures of jobs.
+#[derive(Clone, Debug, Default)]
+pub enum Save {
+    /// They stay where the service has them.
+    #[default]
+    Nothing,
+    /// They are fetched into memory.
+    Bytes,
+    /// They are saved to files.
+    Files(SaveFiles),
+}
+
+/// How pictures are saved to files.
+#[derive(Clone, Debug, Default)]
+pub struct SaveFiles {
+    /// The folder for jobs that name none; without one, the current folder.
+    pub folder: Option<PathBuf>,
+    /// Whether files are replaced that stand in a picture's way and are no picture of its job.
+    pub overwrite: bool,
+    /// Files that jobs want or read.
+    pub claims: Arc<Mutex<Claims>>,
+}
+
+impl Save {
+    /// The same with its folder from the root: the journal is read from other folders too.
+    pub(super) fn rooted(mut self) -> Self {
+        if let Self::Files(SaveFiles { folder: Some(folder), .. }) = &mut self
+            && let Ok(whole) = absolute(&*folder)
+        {
+            *folder = whole;
+        }
+        self
+    }
+}
+
+impl JobOptions {
+    /// The limits, for jobs of this gateway: one on this machine is asked as often as there is something
+    /// to ask.
+    pub fn limits(&self, origin: &Origin) -> JobLimits {
+        let in_flight = self.in_flight.unwrap_or(DEFAULT_IN_FLIGHT);
+        let mut limits = self.limits.unwrap_or_else(|| JobLimits::of_tasks(in_flight));
+        if origin.is_loopback() && self.limits.is_none() {
+            limits.widths.polls_per_second = LOOPBACK_POLLS;
+        }
+        limits.retry_failed = limits.retry_failed.max(self.retry_failed);
+        limits
+    }
+}
+
+impl std::fmt::Debug for JobOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobOptions")
+            .field("store", &self.store)
+            .field("budget", &self.budget)
+            .field("limits", &self.limits)
+            .field("save", &self.save)
+            .finish_non_exhaustive()
+    }
+}
+
+const DEFAULT_IN_FLIGHT: u32 = 16;
+const LOOPBACK_POLLS: f64 = 2_000.0;

@@ -1,0 +1,287 @@
+//! Which file a job's picture is saved to ([`choose`], [`check`], [`save`]), and whether it is there
+//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. Two orders may use
+//! one folder, and no file of one is taken for a picture of the other.
+
+use std::path::{Path, PathBuf};
+use std::{fs, iter};
+
+use effects_core::{
+    Error, ErrorKind, JournalError, PictureRecord, Record, RowName, Standing, TaskId,
+};
+
+use super::context::TrackedJob;
+use super::job::Ask;
+use super::options::SaveFiles;
+use crate::file_id::FileId;
+use crate::file_names::{self, Names};
+use crate::landing::{Landing, Sink};
+use crate::ledger::Ledger;
+use crate::saved_picture::{PictureState, is_picture};
+
+/// A picture that is where the job wants it.
+#[derive(Debug)]
+pub(super) struct KeptPicture {
+    pub(super) path: PathBuf,
+    state: PictureState,
+}
+
+impl KeptPicture {
+    /// What to say of a picture that is not the one that was saved.
+    pub(super) fn warning(&self) -> Option<String> {
+        (self.state == PictureState::Changed).then(|| {
+            format!(
+                "{} was changed since it was saved: it is kept as it is; --overwrite fetches it again",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Whether the journal does not know its file yet.
+    pub(super) fn is_unrecorded(&self) -> bool {
+        self.state == PictureState::Unrecorded
+    }
+}
+
+/// Chooses where the picture of a job goes whose name the caller left open: where an earlier run wanted
+/// it, else at the name that is made of its photo or key; with a piece of the row's identity where that is
+/// the picture of another row.
+pub(super) fn choose(
+    files: &SaveFiles,
+    ledger: &Ledger,
+    job: &mut TrackedJob,
+) -> Result<(), JournalError> {
+    let (false, Some(target), Some(row)) = (job.job.is_named, &mut job.target, &mut job.job.row)
+    else {
+        return Ok(());
+    };
+    let store = &**ledger.store();
+    let record = store.look(&RowName::Identity(row.identity))?;
+    let folder = target.parent().unwrap_or(Path::new(""));
+    let before = record.and_then(|record| record.row.target);
+    // In another folder it has the same name.
+    let before = before.and_then(|before| match before.starts_with(folder) {
+        true => Some(before),
+        false => Some(folder.join(before.file_name()?)),
+    });
+    let claim = job.job.claim;
+    let is_free = |path: &PathBuf| {
+        claim.is_none_or(|claim| !files.claims().has_for_another(path, claim.index))
+    };
+    if let Some(before) = before.filter(is_free) {
+        *target = before;
+    }
+    if !files.overwrite && is_picture(target) {
+        let owner = store.look(&RowName::Picture(target.clone()))?;
+        if owner.is_some_and(|owner| owner.row.identity != row.identity) {
+            *target = file_names::of_identity(target, &row.identity);
+        }
+    }
+    row.target = Some(target.clone());
+    Ok(())
+}
+
+/// Whether a picture could be saved to this file, found out before it is paid for.
+pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
+    let name = target.display();
+    let refused = |why: String| Err(Error::new(ErrorKind::Misconfigured, why));
+    if !files.overwrite && is_picture(target) {
+        return refused(format!(
+            "{name} is there already and is no picture of this row: move it, give the row an `out` of \
+             its own, or replace it with --overwrite; nothing was sent"
+        ));
+    }
+    if target.is_dir() {
+        return Ok(());
+    }
+    if is_special(target) {
+        return refused(format!(
+            "{name} is no regular file, so it keeps no picture: move it, or give the row an `out` of \
+             its own; nothing was sent"
+        ));
+    }
+    let stdout = FileId::of_stdout();
+    if stdout.is_some() && FileId::of(target) == stdout {
+        return refused(format!(
+            "{name} is what stdout is written to: give the picture another file"
+        ));
+    }
+    make_folder(target)
+        .and_then(|()| Landing::begin(target).map(drop))
+        .or_else(|error| refused(error.to_string()))
+}
+
+/// Whether something stands there that is neither a file nor a folder: a device or a pipe, say, which
+/// keeps no picture and may never be opened.
+pub(super) fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// The pictures of a completed row, if all of them are where the job wants them, or the folder they were
+/// saved to was moved there.
+pub(super) fn kept(
+    files: &SaveFiles,
+    ledger: &Ledger,
+    job: &TrackedJob,
+    record: &Record,
+) -> Result<Option<Vec<KeptPicture>>, JournalError> {
+    let Standing::Completed { task, pictures, .. } = &record.standing else { return Ok(None) };
+    let mut kept = Vec::new();
+    for index in 0..pictures.len() {
+        match kept_at(files, ledger, job, record, index)? {
+            Some(picture) => kept.push(picture),
+            None => return moved(files, ledger, job, record, task, pictures),
+        }
+    }
+    Ok(Some(kept))
+}
+
+/// A picture of a completed row, if it is where the job wants it: kept, unless a changed one is to be
+/// replaced.
+pub(super) fn kept_at(
+    files: &SaveFiles,
+    ledger: &Ledger,
+    job: &TrackedJob,
+    record: &Record,
+    index: usize,
+) -> Result<Option<KeptPicture>, JournalError> {
+    let Standing::Completed { task, pictures, .. } = &record.standing else { return Ok(None) };
+    let Some(picture) = pictures.get(index) else { return Ok(None) };
+    let place = place(files, job, index, task);
+    let Some(path) = picture.path.clone().filter(|path| is_in_place(job, path, &place, task))
+    else {
+        return Ok(None);
+    };
+    let state = PictureState::of(&**ledger.store(), record.number, picture)?;
+    let is_kept = match state {
+        PictureState::Gone => false,
+        PictureState::Changed => !files.overwrite,
+        PictureState::Kept | PictureState::Unrecorded => true,
+    };
+    Ok(is_kept.then_some(KeptPicture { path, state }))
+}
+
+/// The pictures of a completed row, if the folder they were saved to was moved to where they belong
+/// now: `None` unless all of them were.
+fn moved(
+    files: &SaveFiles,
+    ledger: &Ledger,
+    job: &TrackedJob,
+    record: &Record,
+    task: &TaskId,
+    pictures: &[PictureRecord],
+) -> Result<Option<Vec<KeptPicture>>, JournalError> {
+    let is_gone = |picture: &PictureRecord| picture.path.as_ref().is_some_and(|it| !it.exists());
+    if !pictures.iter().all(is_gone) {
+        return Ok(None);
+    }
+    let mut moved = Vec::new();
+    for (index, picture) in pictures.iter().enumerate() {
+        let place = place(files, job, index, task);
+        // The name it was saved under, else the one it would have now.
+        let name = picture.path.as_ref().and_then(|path| path.file_name());
+        let named = name.map(|name| place.with_file_name(name));
+        let named = named.filter(|path| is_in_place(job, path, &place, task));
+        let found = named.into_iter().chain([place]).find(|path| is_picture(path));
+        let Some(path) = found else { return Ok(None) };
+        let there = PictureRecord { path: Some(path.clone()), ..picture.clone() };
+        match PictureState::of(&**ledger.store(), record.number, &there)? {
+            // Nothing says that it is the picture of this row.
+            PictureState::Gone | PictureState::Changed => return Ok(None),
+            PictureState::Kept | PictureState::Unrecorded => {
+                moved.push(KeptPicture { path, state: PictureState::Unrecorded });
+            }
+        }
+    }
+    Ok(Some(moved))
+}
+
+/// Whether a picture that was saved at `path` is where the job wants the one that goes to `place`.
+fn is_in_place(job: &TrackedJob, path: &Path, place: &Path, task: &TaskId) -> bool {
+    // The name that an earlier run made stays, also where another would be made today.
+    let is_open = !job.job.is_named && matches!(job.job.ask, Ask::Picture(..));
+    match is_open {
+        true => path.parent() == place.parent(),
+        false => file_names::is_at_or_beside(path, place, task),
+    }
+}
+
+/// Where the picture of this index goes; `task` names it where the job does not.
+fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &TaskId) -> PathBuf {
+    let names = Names::default_for(job.template.as_ref(), task);
+    let path = match &job.target {
+        Some(folder) if folder.is_dir() => folder.join(names.path(index)),
+        Some(file) => Names::chosen(file.clone()).path(index),
+        None => files.folder.clone().unwrap_or_default().join(names.path(index)),
+    };
+    let is_taken = match job.job.claim {
+        // A second picture whose usual name is another job's; a first one's own was claimed.
+        Some(_) => index > 0 && files.claims().has(&path),
+        None => {
+            let photo = job.job.photo_path().and_then(FileId::of);
+            photo.is_some() && FileId::of(&path) == photo
+        }
+    };
+    if is_taken {
+        let hash = file_names::hash(&path.to_string_lossy());
+        return path.with_extension(format!("{hash:016x}.png"));
+    }
+    path
+}
+
+/// Saves a picture to where it belongs. A file in its way stays, unless the caller said otherwise: the
+/// picture is paid for, so it is saved beside it, unless it is that very file.
+pub(super) fn save(
+    files: &SaveFiles,
+    job: &TrackedJob,
+    index: usize,
+    task: &TaskId,
+    bytes: &[u8],
+) -> Result<PathBuf, Error> {
+    let path = place(files, job, index, task);
+    make_folder(&path)?;
+    let beside = Names::chosen(file_names::beside(&path, task));
+    let places = iter::once(path).chain((0..).map(|number| beside.path(number)));
+    for place in places {
+        let is_anothers =
+            job.job.claim.is_some_and(|claim| files.claims().has_for_another(&place, claim.index));
+        if place_at(&place, bytes, files.overwrite && !is_anothers)? {
+            return Ok(place);
+        }
+    }
+    let why = format!("picture of task {task}: every name for it is taken");
+    Err(Error::new(ErrorKind::Download, why))
+}
+
+/// Whether these bytes are in this file now: it had them before, or it is written. A picture that is
+/// there is replaced only if it may be.
+fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error> {
+    let has_them = || fs::read(place).is_ok_and(|there| there == bytes);
+    if is_picture(place) {
+        let has_them = has_them();
+        if has_them || !may_replace {
+            return Ok(has_them);
+        }
+    }
+    if is_special(place) {
+        return Ok(false);
+    }
+    let is_new = fs::metadata(place).is_err();
+    let mut landing = Landing::begin(place)?;
+    landing.write(bytes)?;
+    if !is_new {
+        return landing.finish().map(|_| true);
+    }
+    // What another process puts there meanwhile is not replaced, and may be this very picture.
+    Ok(landing.finish_new()?.is_some() || has_them())
+}
+
+/// Makes the folder of a file.
+fn make_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(|error| {
+        Error::new(ErrorKind::Download, format!("{} cannot be made: {error}", folder.display()))
+    })
+}

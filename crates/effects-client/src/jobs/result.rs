@@ -1,0 +1,151 @@
+//! What came of a job: [`JobResult`].
+
+use std::fmt;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use effects_core::{Effect, Error, ErrorKind, Record, RowNumber, Standing, TaskId};
+use effects_jobs::{JobOutcome, Method};
+use rust_decimal::Decimal;
+
+use super::job::Job;
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct JobResult {
+    /// Its place among the jobs, from 0.
+    pub index: usize,
+    /// The job.
+    pub job: Job,
+    /// What came of it.
+    pub outcome: JobOutcome,
+    /// How its picture was come by, where it came that far.
+    pub method: Option<Method>,
+    /// What its tasks before the last one cost, in USD.
+    pub earlier_cost: Decimal,
+    /// Its row in the journal, where there is one.
+    pub row: Option<RowNumber>,
+    /// What the journal knew of it when it was opened.
+    pub record: Option<Box<Record>>,
+    /// The files that its pictures are in.
+    pub files: Vec<PathBuf>,
+    /// Its pictures, where they were fetched into memory.
+    pub pictures: Vec<Bytes>,
+    /// What is odd about its pictures.
+    pub warnings: Vec<String>,
+}
+
+impl JobResult {
+    /// The finished task, or why there is none with a picture.
+    ///
+    /// # Errors
+    ///
+    /// Those of a run; [`ErrorKind::Download`] where the picture is paid for and could not be saved;
+    /// [`ErrorKind::OutcomeUnknown`], [`ErrorKind::TaskFailed`] or [`ErrorKind::WaitTimeout`] for what the
+    /// journal says of a job that is not gone on with; [`ErrorKind::Detached`] for one that was not begun.
+    pub fn into_result(self) -> Result<Effect, Error> {
+        match self.outcome {
+            JobOutcome::Completed(effect) => Ok(*effect),
+            JobOutcome::Kept => {
+                let effect = self.record.as_ref().and_then(|record| record.standing.effect());
+                effect.ok_or_else(|| {
+                    let why = "its picture is where it belongs, and its link is not kept";
+                    Error::new(ErrorKind::Download, why)
+                })
+            }
+            JobOutcome::Recorded(record) => Err(recorded(&record)),
+            JobOutcome::NotFetched(_, error)
+            | JobOutcome::Failed(error)
+            | JobOutcome::Refused(error)
+            | JobOutcome::NotReady(error) => Err(error),
+            JobOutcome::NotBegun => {
+                Err(Error::new(ErrorKind::Detached, "not begun; nothing was sent for it"))
+            }
+        }
+    }
+
+    /// The error of a job without a picture, or with one that could not be saved.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.outcome {
+            JobOutcome::NotFetched(_, error)
+            | JobOutcome::Failed(error)
+            | JobOutcome::Refused(error)
+            | JobOutcome::NotReady(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether its picture is made, and is where it belongs.
+    pub fn is_completed(&self) -> bool {
+        matches!(self.outcome, JobOutcome::Completed(_) | JobOutcome::Kept)
+    }
+
+    /// Its task, where there is one.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        match &self.outcome {
+            JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => {
+                Some(&effect.task_id)
+            }
+            JobOutcome::Kept => self.record.as_ref()?.standing.task(),
+            JobOutcome::Recorded(record) => record.standing.task(),
+            _ => self.error()?.task_id(),
+        }
+    }
+
+    /// What all its tasks cost, in USD, as far as the service said; `None` if nothing is known.
+    pub fn cost(&self) -> Option<Decimal> {
+        let last = match &self.outcome {
+            JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => effect.usage.cost,
+            JobOutcome::Kept => self.record.as_ref().and_then(|record| record.standing.cost()),
+            JobOutcome::Recorded(record) => record.standing.cost(),
+            _ => None,
+        };
+        match last {
+            None if self.earlier_cost.is_zero() => None,
+            last => Some(self.earlier_cost + last.unwrap_or_default()),
+        }
+    }
+}
+
+/// `cat.jpg: out/cat.png (0.03 USD)`, or why there is no picture.
+impl fmt::Display for JobResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.job.image())?;
+        match (&self.outcome, self.files.first(), self.error()) {
+            (JobOutcome::Recorded(record), ..) => write!(f, "{}", recorded(record))?,
+            (JobOutcome::NotBegun, ..) => f.write_str("not begun; nothing was sent for it")?,
+            (_, _, Some(error)) => write!(f, "{error}")?,
+            (_, Some(file), None) => write!(f, "{}", file.display())?,
+            (_, None, None) => f.write_str("completed")?,
+        }
+        match self.cost() {
+            Some(cost) => write!(f, " ({cost} USD)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why the journal's record of a job is not gone on with.
+fn recorded(record: &Record) -> Error {
+    let number = record.number;
+    let error = match &record.standing {
+        Standing::Failed { message, .. } => Error::new(ErrorKind::TaskFailed, message.clone()),
+        Standing::Doubtful { trouble, .. } => {
+            let why = format!(
+                "the outcome of an earlier submission is unknown ({trouble}): the task may exist and may \
+                 be billed; find out, then `effects resolve {number} --task ID` or `--not-billed`"
+            );
+            Error::new(ErrorKind::OutcomeUnknown, why)
+        }
+        standing => {
+            let holder =
+                record.holder.as_ref().map_or("another run".to_owned(), ToString::to_string);
+            let why = format!("row {number} is {} and in the hands of {holder}", standing.name());
+            Error::new(ErrorKind::WaitTimeout, why)
+        }
+    };
+    match record.standing.task() {
+        Some(task) => error.about(task),
+        None => error,
+    }
+}

@@ -1,0 +1,31 @@
+//! Paid pictures from the photo to the file, many at once, without I/O.
+//!
+//! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of one
+//! [`Batch`](effects_core::Batch) and the rows of a journal. It reads no clock, no file and no socket: a
+//! driver steps it, does what each [`JobStep`] says, and tells the machine what came of it. Both clients
+//! drive it behind `client.jobs()`, and so does the simulated world of the tests.
+//!
+//! ```text
+//! queued -> Open -> Upload -> Begin -> the run (Record, Send) -> Settle -> Fetch -> Done
+//!            |  \                        |          |                |
+//!            |   +-> Found::Watch -------+          |                +-> failed: Open once more, paid anew
+//!            +-> nothing to do, or a person's turn -+-> Done         |
+//!            +-> held by another process: Open again, every second   +-> taken by another process: Open again
+//! ```
+//!
+//! What must never happen is decided here once for all faces: nothing more is paid for when an error would
+//! be every job's ([`ends_all`]), when a budget is used up, or when what is paid for cannot be saved.
+
+mod end;
+mod halt;
+mod limits;
+mod machine;
+mod row;
+mod work;
+
+pub use end::{JobEnd, JobOutcome, Method};
+pub use halt::ends_all;
+pub use limits::JobLimits;
+pub use machine::{FetchError, JobId, JobMachine, JobStep, PrepareError};
+pub use row::{Found, JobJournal, OpenRow};
+pub use work::Work;

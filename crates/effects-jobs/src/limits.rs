@@ -1,0 +1,50 @@
+//! How much a job machine does at once: [`JobLimits`].
+
+use effects_core::Widths;
+
+/// How much is done at once.
+///
+/// ```
+/// use effects_jobs::JobLimits;
+///
+/// assert_eq!(JobLimits::of_tasks(16).widths.submissions, 4);
+/// assert_eq!(JobLimits::of_tasks(1_000).widths.submissions, 12);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JobLimits {
+    /// Submissions and tasks in flight, and polls a second.
+    pub widths: Widths,
+    /// Jobs that are made ready (opened, their photos uploaded) before there is room to submit them.
+    pub ahead: u32,
+    /// Jobs that are opened or whose photos are uploaded at once.
+    pub uploads: u32,
+    /// Pictures that are fetched at once.
+    pub downloads: u32,
+    /// Finished jobs whose pictures wait to be fetched before no more jobs are asked for.
+    pub unfetched: u32,
+    /// How many new paid tasks a job may have whose task failed with 3009095 to 3009099.
+    pub retry_failed: u32,
+}
+
+impl JobLimits {
+    /// Limits for so many tasks in flight: a quarter as many submissions (at most 12), a poll a second for
+    /// each task (at least 20), and enough made ready that no place stays empty.
+    pub fn of_tasks(in_flight: u32) -> Self {
+        let widths = Widths {
+            submissions: (in_flight / 4).clamp(1, MOST_SUBMISSIONS),
+            tasks: in_flight,
+            polls_per_second: f64::from(in_flight).max(20.0),
+        };
+        Self { ahead: in_flight.clamp(4, 64), ..Self::from(widths) }
+    }
+}
+
+impl From<Widths> for JobLimits {
+    /// These widths, with no job made ready before there is room for it.
+    fn from(widths: Widths) -> Self {
+        Self { widths, ahead: 0, uploads: 4, downloads: 8, unfetched: 256, retry_failed: 0 }
+    }
+}
+
+/// Enough for any gateway that answers within a second.
+const MOST_SUBMISSIONS: u32 = 12;

@@ -1,0 +1,845 @@
+//! [`JobMachine`]: takes jobs from the photo to the file, many at once, over one [`Batch`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use effects_core::pace::Pacer;
+use effects_core::{
+    Admission, Batch, BatchStep, Call, CallId, CallResult, Cause, Effect, Entry, Error, ErrorKind,
+    Event, Fact, JournalError, Outage, Outcome, Policy, Problem, Record, Reference, RowEnd, RunId,
+    Seed, ServiceCode, Standing, Time,
+};
+use rust_decimal::Decimal;
+
+use crate::end::{JobEnd, JobOutcome, Method};
+use crate::halt::{Refusals, ends_all};
+use crate::limits::JobLimits;
+use crate::row::{Found, OpenRow};
+use crate::work::Work;
+
+/// A job of a machine, by its place.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct JobId(u32);
+
+/// What to do next. `K` is what the driver knows of a job: it comes along with a step that needs it, and
+/// goes back with the reply.
+#[derive(Debug)]
+pub enum JobStep<K> {
+    /// There is room for this many more jobs: [`add`](JobMachine::add) some, or say that there are
+    /// [`no more`](JobMachine::no_more_jobs).
+    WantJobs(u32),
+    /// Open the job's row in the journal and look for its pictures, then call
+    /// [`opened`](JobMachine::opened).
+    Open(JobId, K),
+    /// Upload the job's photo, then call [`uploaded`](JobMachine::uploaded).
+    Upload(JobId, K),
+    /// Draw a seed and call [`begin`](JobMachine::begin) at once.
+    Begin(JobId),
+    /// Make this durable, then call [`recorded`](JobMachine::recorded).
+    Record(RunId, Entry),
+    /// Make this exchange, then call [`reply`](JobMachine::reply).
+    Send(RunId, Call),
+    /// Tell the journal how the job's run ended, then call [`settled`](JobMachine::settled) at once.
+    Settle(JobId, RowEnd),
+    /// Fetch the pictures, then call [`fetched`](JobMachine::fetched).
+    Fetch(JobId, K, Box<Effect>),
+    /// Tell the caller, who watches.
+    Notify(RunId, Event),
+    /// Tell the caller: the job's task failed, and it is paid for anew.
+    Renewing(JobId, Error),
+    /// The job is over, and its handle with it.
+    Done(K, JobEnd),
+    /// Nothing to do before this time, unless a reply or a job comes.
+    Sleep(Time),
+    /// Every job is over, and no more are to come.
+    Empty,
+}
+
+/// Why a job could not be made ready.
+#[derive(Clone, Debug)]
+pub enum PrepareError {
+    /// The journal could not be read: nothing more is begun.
+    Journal(JournalError),
+    /// The job is refused for a reason of its own: nothing was sent.
+    Refused(Error),
+    /// Something failed that is not the job's fault.
+    Failed(Error),
+}
+
+/// Why pictures could not be fetched.
+#[derive(Clone, Debug)]
+pub struct FetchError {
+    /// What went wrong.
+    pub error: Error,
+    /// Whether this machine took no more, so that no exchange failed: what is paid for now could not be
+    /// saved either.
+    pub is_local: bool,
+}
+
+/// Takes jobs to their ends, many at once.
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{EffectRequest, Policy, Seed, Template, Time};
+/// use effects_jobs::{JobLimits, JobMachine, JobStep};
+///
+/// let now = Time::from_millis(0);
+/// let mut jobs = JobMachine::new(Arc::new(Policy::default()), JobLimits::of_tasks(1), now);
+/// assert!(matches!(jobs.step(now), JobStep::WantJobs(5)));
+/// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
+/// jobs.add(request.into(), false, "the cat");
+/// jobs.no_more_jobs();
+/// let JobStep::Begin(job) = jobs.step(now) else { panic!("it is ready") };
+/// jobs.begin(job, Ok(Seed::from(7)), now);
+/// // The intent is written before the request leaves.
+/// assert!(matches!(jobs.step(now), JobStep::Record(..)));
+/// # Ok::<(), effects_core::InvalidRequest>(())
+/// ```
+#[derive(Debug)]
+pub struct JobMachine<K> {
+    batch: Batch,
+    limits: JobLimits,
+    /// How long a job waits for another process that has its row.
+    patience: Duration,
+    now: Time,
+    slots: Vec<Option<Slot<K>>>,
+    free: Vec<u32>,
+    live: u32,
+    /// The jobs of the runs, by the runs' places.
+    runs: Vec<Option<(RunId, JobId)>>,
+    to_open: VecDeque<JobId>,
+    to_upload: VecDeque<JobId>,
+    /// Ready, and waiting for room in the batch.
+    ready: VecDeque<JobId>,
+    to_fetch: VecDeque<(JobId, Box<Effect>)>,
+    /// Their rows are held by other processes.
+    waiting: Vec<JobId>,
+    open_again_at: Time,
+    renewing: VecDeque<(JobId, Error)>,
+    over: VecDeque<(K, JobEnd)>,
+    /// Jobs that are being opened or whose photos are being uploaded.
+    preparing: u32,
+    fetching: u32,
+    /// Room in the batch, and jobs that were asked for when last asked.
+    room: u32,
+    asked_for: u32,
+    refusals: Refusals,
+    is_halted: bool,
+    halted_by: Option<Error>,
+    no_more: bool,
+}
+
+#[derive(Debug)]
+struct Slot<K> {
+    /// `None` while the driver has it.
+    known: Option<K>,
+    run: Option<RunId>,
+    /// The end of its run, until the journal was told.
+    outcome: Option<Box<Outcome>>,
+    /// `None` for a job of which nothing but its run matters.
+    plan: Option<Box<Plan>>,
+}
+
+/// What a job needs beside its run.
+#[derive(Debug)]
+struct Plan {
+    work: Work,
+    opens: bool,
+    row: Option<OpenRow>,
+    method: Option<Method>,
+    earlier_cost: Decimal,
+    /// New paid tasks that were made for it by this machine.
+    renewals: u32,
+    waiting_since: Option<Time>,
+}
+
+impl<K> JobMachine<K> {
+    /// A machine without jobs, and without knowledge of how long tasks take.
+    pub fn new(policy: Arc<Policy>, limits: impl Into<JobLimits>, now: Time) -> Self {
+        let limits = limits.into();
+        Self {
+            patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER),
+            batch: Batch::new(policy, limits.widths, now),
+            limits,
+            now,
+            slots: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            runs: Vec::new(),
+            to_open: VecDeque::new(),
+            to_upload: VecDeque::new(),
+            ready: VecDeque::new(),
+            to_fetch: VecDeque::new(),
+            waiting: Vec::new(),
+            open_again_at: now,
+            renewing: VecDeque::new(),
+            over: VecDeque::new(),
+            preparing: 0,
+            fetching: 0,
+            room: 0,
+            asked_for: 0,
+            refusals: Refusals::default(),
+            is_halted: false,
+            halted_by: None,
+            no_more: false,
+        }
+    }
+
+    /// The same machine, paced by what this pacer knows and teaching it.
+    #[must_use]
+    pub fn with_pacer(self, pacer: Pacer) -> Self {
+        Self { batch: self.batch.with_pacer(pacer), ..self }
+    }
+
+    /// Adds a job. One that `opens` is opened in a journal first; its driver fetches its pictures if it is
+    /// asked to.
+    pub fn add(&mut self, work: Work, opens: bool, known: K) -> JobId {
+        let plan = Plan {
+            work,
+            opens,
+            row: None,
+            method: None,
+            earlier_cost: Decimal::ZERO,
+            renewals: 0,
+            waiting_since: None,
+        };
+        self.asked_for = self.asked_for.saturating_sub(1);
+        let id = self.insert(known, Some(Box::new(plan)));
+        self.prepare(id);
+        id
+    }
+
+    /// Adds a job whose wait begins now: the caller waits for it already, so it asks for no place among
+    /// the tasks.
+    pub fn add_at_once(&mut self, work: Work, known: K, seed: Seed, now: Time) -> JobId {
+        self.now = self.now.max(now);
+        let id = self.insert(known, None);
+        match work {
+            Work::Submit(request) => {
+                let run = self.batch.submit_at_once(request, seed, self.now);
+                self.runs_as(id, run);
+            }
+            Work::Watch { task, template, submitted } => {
+                let label = template.map(Into::into);
+                let run = self.batch.attach(task, label, submitted, seed, self.now);
+                self.runs_as(id, run);
+            }
+            // It would have to be made ready first.
+            Work::Upload(_) | Work::Resume => self.end(id, JobOutcome::NotBegun),
+        }
+        id
+    }
+
+    /// Says that no more jobs will be added.
+    pub fn no_more_jobs(&mut self) {
+        self.no_more = true;
+    }
+
+    /// What to do next. Safe at any moment, any number of times.
+    pub fn step(&mut self, now: Time) -> JobStep<K> {
+        self.now = self.now.max(now);
+        if !self.waiting.is_empty() && self.now >= self.open_again_at {
+            self.to_open.extend(self.waiting.drain(..));
+        }
+        loop {
+            if let Some(step) = self.next_of_jobs() {
+                return step;
+            }
+            match self.batch.step(self.now) {
+                BatchStep::Record(run, entry) => return JobStep::Record(run, entry),
+                BatchStep::Send(run, call) => return JobStep::Send(run, call),
+                BatchStep::Notify(run, event) => return JobStep::Notify(run, event),
+                BatchStep::WantRuns(room) => self.room = room,
+                BatchStep::Done(run, outcome) => {
+                    if let Some(step) = self.run_ended(run, outcome) {
+                        return step;
+                    }
+                }
+                BatchStep::Sleep(until) => return self.rest(until),
+                BatchStep::Empty => return self.rest(Time::MAX),
+            }
+        }
+    }
+
+    /// What opening a job's row found; `None` where nothing is journaled.
+    pub fn opened(
+        &mut self,
+        now: Time,
+        id: JobId,
+        known: K,
+        found: Result<Option<Found>, PrepareError>,
+    ) {
+        if !self.is_back(now, id, known) {
+            return;
+        }
+        match found {
+            Ok(None) => self.submit(id, None),
+            Ok(Some(Found::Submit(row))) => {
+                let paid = row.record().map_or(Decimal::ZERO, |record| record.paid);
+                self.submit(id, Some((row, paid)));
+            }
+            Ok(Some(Found::Watch(row))) => {
+                if let Some(plan) = self.plan(id) {
+                    plan.earlier_cost = earlier_cost(&row);
+                    plan.method = Some(Method::Resumed);
+                    plan.row = Some(row);
+                }
+                self.ready.push_back(id);
+            }
+            Ok(Some(Found::Settled(row))) => {
+                let record = row.record().cloned();
+                let plan = self.plan(id);
+                let outcome = match record {
+                    Some(Record { standing: Standing::Completed { .. }, .. }) => {
+                        if let Some(plan) = plan {
+                            plan.method = Some(Method::Kept);
+                            plan.earlier_cost = earlier_cost(&row);
+                            plan.row = Some(row);
+                        }
+                        JobOutcome::Kept
+                    }
+                    Some(record) => JobOutcome::Recorded(Box::new(record)),
+                    None => JobOutcome::NotBegun,
+                };
+                self.end(id, outcome);
+            }
+            Ok(Some(Found::Doubtful(record))) => {
+                self.end(id, JobOutcome::Recorded(Box::new(record)));
+            }
+            Ok(Some(Found::Elsewhere(record))) => self.held_elsewhere(id, record),
+            Err(error) => self.not_ready(id, error),
+        }
+    }
+
+    /// Where a job's photo was put.
+    pub fn uploaded(
+        &mut self,
+        now: Time,
+        id: JobId,
+        known: K,
+        uploaded: Result<Reference, PrepareError>,
+    ) {
+        if !self.is_back(now, id, known) {
+            return;
+        }
+        match uploaded {
+            Ok(reference) => {
+                if let Some(plan) = self.plan(id)
+                    && let Work::Upload(checked) = &plan.work
+                {
+                    plan.work = Work::Submit(checked.clone().with_reference(reference));
+                }
+                self.ready.push_back(id);
+            }
+            Err(error) => self.not_ready(id, error),
+        }
+    }
+
+    /// Begins a job's run with this seed, drawn anew; or ends the job where none could be drawn.
+    pub fn begin(&mut self, id: JobId, seed: Result<Seed, Error>, now: Time) {
+        self.now = self.now.max(now);
+        let Some(plan) = self.plan(id) else { return };
+        let seed = match seed {
+            Ok(seed) => seed,
+            Err(error) => return self.end(id, JobOutcome::NotReady(error)),
+        };
+        let watched = plan.row.as_ref().and_then(|row| {
+            let record = row.record()?;
+            let task = record.standing.task().filter(|_| plan.method == Some(Method::Resumed))?;
+            let (template, submitted) = (record.row.template.clone(), row.submitted());
+            Some(Work::Watch { task: task.clone(), template: Some(template), submitted })
+        });
+        let run = match watched.unwrap_or_else(|| plan.work.clone()) {
+            Work::Submit(request) => {
+                plan.method = Some(Method::Submitted);
+                self.batch.submit(request, seed, self.now)
+            }
+            Work::Watch { task, template, submitted } => {
+                plan.method = Some(Method::Resumed);
+                self.batch.attach(task, template.map(Into::into), submitted, seed, self.now)
+            }
+            Work::Upload(_) | Work::Resume => return self.end(id, JobOutcome::NotBegun),
+        };
+        self.room = self.room.saturating_sub(1);
+        self.runs_as(id, run);
+    }
+
+    /// What the journal answered to an entry. Where it did not take it, nothing more is sent for the run.
+    pub fn recorded(
+        &mut self,
+        now: Time,
+        run: RunId,
+        entry: &Entry,
+        written: Result<Admission, JournalError>,
+    ) {
+        self.now = self.now.max(now);
+        let error = match written {
+            Ok(admission) => return self.batch.admission(self.now, run, entry.id, &admission),
+            Err(error) => error,
+        };
+        self.batch.give_up(run);
+        let Some(id) = self.take_run(run) else { return };
+        if matches!(error, JournalError::Taken { .. }) && self.plan(id).is_some_and(|it| it.opens) {
+            // Another process was faster: sooner or later it is known what became of the row.
+            return self.wait_for_row(id);
+        }
+        self.run_failed(id, unrecorded(&error, entry));
+    }
+
+    /// What became of a call. A run or a call that is not awaited is ignored.
+    pub fn reply(&mut self, now: Time, run: RunId, call: CallId, result: &CallResult) {
+        self.now = self.now.max(now);
+        self.batch.reply(self.now, run, call, result);
+    }
+
+    /// Takes a state of a run's task that came by itself.
+    pub fn observed(&mut self, now: Time, run: RunId, pushed: &CallResult) {
+        self.now = self.now.max(now);
+        self.batch.observed(self.now, run, pushed);
+    }
+
+    /// Whether the journal took the end of a job's run.
+    pub fn settled(&mut self, id: JobId, settled: Result<(), JournalError>, fetches: bool) {
+        let outcome = self.slot(id).and_then(|slot| slot.outcome.take());
+        let Some(outcome) = outcome else { return };
+        if let Err(error) = settled
+            && self.plan(id).is_some_and(|plan| plan.row.is_some())
+        {
+            // The job has its outcome all the same, and the journal's next flush fails.
+            self.halt(Some(Error::new(ErrorKind::Journal, error.to_string())));
+        }
+        match outcome.into_result() {
+            Ok(effect) if fetches => self.to_fetch.push_back((id, Box::new(effect))),
+            Ok(effect) => self.end(id, JobOutcome::Completed(Box::new(effect))),
+            Err(error) => self.run_failed(id, error),
+        }
+    }
+
+    /// Whether a job's pictures were fetched.
+    pub fn fetched(
+        &mut self,
+        now: Time,
+        id: JobId,
+        known: K,
+        effect: Box<Effect>,
+        fetched: Result<(), FetchError>,
+    ) {
+        self.now = self.now.max(now);
+        self.fetching -= 1;
+        if let Some(slot) = self.slot(id) {
+            slot.known = Some(known);
+        }
+        match fetched {
+            Ok(()) => self.end(id, JobOutcome::Completed(effect)),
+            Err(FetchError { error, is_local }) => {
+                if is_local && self.plan(id).is_some_and(|plan| plan.work.submits()) {
+                    let why = format!(
+                        "a picture that is paid for cannot be saved, so nothing more is submitted; it \
+                         is fetched by the same line once there is a place for it: {}",
+                        Error::from(error.cause().clone())
+                    );
+                    self.halt(Some(Error::new(ErrorKind::Download, why)));
+                }
+                self.end(id, JobOutcome::NotFetched(effect, error));
+            }
+        }
+    }
+
+    /// Begins nothing more: jobs without a run end, and what runs goes on. The first reason is kept.
+    pub fn halt(&mut self, why: Option<Error>) {
+        if !self.is_halted {
+            self.halted_by = why;
+        }
+        self.is_halted = true;
+        let queues = [&mut self.to_open, &mut self.to_upload, &mut self.ready];
+        let mut unbegun: Vec<JobId> =
+            queues.into_iter().flat_map(|queue| queue.drain(..)).collect();
+        unbegun.append(&mut self.waiting);
+        for id in unbegun {
+            self.end(id, JobOutcome::NotBegun);
+        }
+    }
+
+    /// Stops: nothing more is begun, submitted or fetched; a submission in flight is awaited.
+    pub fn stop(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        self.halt(None);
+        self.batch.detach(self.now);
+        for (id, effect) in std::mem::take(&mut self.to_fetch) {
+            let why =
+                "interrupted before its picture was downloaded; it is paid for and still there";
+            let error = Error::new(ErrorKind::Detached, why).about(&effect.task_id);
+            self.end(id, JobOutcome::NotFetched(effect, error));
+        }
+    }
+
+    /// Stops watching the runs of jobs of which this holds: what of them has not left does not leave, a
+    /// submission in flight is awaited.
+    pub fn detach_those(&mut self, now: Time, which: impl Fn(&K) -> bool) {
+        self.now = self.now.max(now);
+        for slot in self.slots.iter().flatten() {
+            if let (Some(run), Some(known)) = (slot.run, &slot.known)
+                && which(known)
+            {
+                self.batch.detach_run(run, self.now);
+            }
+        }
+    }
+
+    /// What the driver knows of the job of a run.
+    pub fn known(&self, run: RunId) -> Option<&K> {
+        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        self.known_of(id).filter(|_| known == run)
+    }
+
+    /// What the driver knows of a job, unless a step that is not replied to has it.
+    pub fn known_of(&self, id: JobId) -> Option<&K> {
+        self.slots.get(id.0 as usize)?.as_ref()?.known.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn known_of_mut(&mut self, id: JobId) -> Option<&mut K> {
+        self.slot(id)?.known.as_mut()
+    }
+
+    /// The row of a run's job, where there is a journal.
+    pub fn row(&self, run: RunId) -> Option<&OpenRow> {
+        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        self.row_of(id).filter(|_| known == run)
+    }
+
+    /// A job's row, where there is a journal.
+    pub fn row_of(&self, id: JobId) -> Option<&OpenRow> {
+        self.slots.get(id.0 as usize)?.as_ref()?.plan.as_ref()?.row.as_ref()
+    }
+
+    /// What a job asks for.
+    pub fn work(&self, id: JobId) -> Option<&Work> {
+        Some(&self.slots.get(id.0 as usize)?.as_ref()?.plan.as_ref()?.work)
+    }
+
+    /// How a job is gone on with, once that is known.
+    pub fn method(&self, id: JobId) -> Option<Method> {
+        self.slots.get(id.0 as usize)?.as_ref()?.plan.as_ref()?.method
+    }
+
+    /// Whether nothing more is begun.
+    pub fn is_halted(&self) -> bool {
+        self.is_halted
+    }
+
+    /// Why nothing more is begun, where an error is the reason.
+    pub fn halted_by(&self) -> Option<&Error> {
+        self.halted_by.as_ref()
+    }
+
+    /// Why submissions are held back; `None` as long as they reach the gateway and it answers them.
+    pub fn outage(&self) -> Option<&Outage> {
+        self.batch.outage()
+    }
+
+    /// How many jobs it has that are not over.
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// How many of its jobs have a run.
+    pub fn running(&self) -> u32 {
+        self.batch.live()
+    }
+
+    /// How many submissions are in flight: the moment not to leave.
+    pub fn posting(&self) -> u32 {
+        self.batch.posting()
+    }
+
+    fn next_of_jobs(&mut self) -> Option<JobStep<K>> {
+        if let Some((known, end)) = self.over.pop_front() {
+            return Some(JobStep::Done(known, end));
+        }
+        if let Some((id, error)) = self.renewing.pop_front() {
+            return Some(JobStep::Renewing(id, error));
+        }
+        if self.room > 0
+            && let Some(id) = self.ready.pop_front()
+        {
+            return Some(JobStep::Begin(id));
+        }
+        if self.fetching < self.limits.downloads
+            && let Some((id, effect)) = self.to_fetch.pop_front()
+            && let Some(known) = self.hand_out(id)
+        {
+            self.fetching += 1;
+            return Some(JobStep::Fetch(id, known, effect));
+        }
+        if self.preparing < self.limits.uploads {
+            // Those nearest to their submission first.
+            if let Some(id) = self.to_upload.pop_front()
+                && let Some(known) = self.hand_out(id)
+            {
+                self.preparing += 1;
+                return Some(JobStep::Upload(id, known));
+            }
+            if let Some(id) = self.to_open.pop_front()
+                && let Some(known) = self.hand_out(id)
+            {
+                self.preparing += 1;
+                return Some(JobStep::Open(id, known));
+            }
+        }
+        let wanted = self.wanted();
+        let is_news = std::mem::replace(&mut self.asked_for, wanted) != wanted;
+        (is_news && wanted > 0).then_some(JobStep::WantJobs(wanted))
+    }
+
+    /// How many more jobs there is room for.
+    fn wanted(&self) -> u32 {
+        if self.no_more || self.is_halted || self.to_fetch.len() > self.limits.unfetched as usize {
+            return 0;
+        }
+        let waiting = self.to_open.len() + self.to_upload.len() + self.ready.len();
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(self.preparing);
+        self.room.saturating_add(self.limits.ahead).saturating_sub(waiting)
+    }
+
+    fn rest(&self, until: Time) -> JobStep<K> {
+        if self.no_more && self.live == 0 {
+            return JobStep::Empty;
+        }
+        let again = if self.waiting.is_empty() { Time::MAX } else { self.open_again_at };
+        JobStep::Sleep(until.min(again))
+    }
+
+    fn insert(&mut self, known: K, plan: Option<Box<Plan>>) -> JobId {
+        self.live += 1;
+        let slot = Slot { known: Some(known), run: None, outcome: None, plan };
+        if let Some(index) = self.free.pop() {
+            self.slots[index as usize] = Some(slot);
+            return JobId(index);
+        }
+        self.slots.push(Some(slot));
+        // Slots are far fewer than a u32 can count: each takes memory.
+        JobId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Puts a job where its next step is.
+    fn prepare(&mut self, id: JobId) {
+        if self.is_halted {
+            return self.end(id, JobOutcome::NotBegun);
+        }
+        let Some(plan) = self.plan(id) else { return };
+        match plan.work {
+            _ if plan.opens => self.to_open.push_back(id),
+            Work::Upload(_) => self.to_upload.push_back(id),
+            _ => self.ready.push_back(id),
+        }
+    }
+
+    /// A job's next paid task, unless it would be refused as one before it was.
+    fn submit(&mut self, id: JobId, row: Option<(OpenRow, Decimal)>) {
+        let Some(plan) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(plan) = plan.plan.as_mut() else { return };
+        if let Some((row, paid)) = row {
+            (plan.row, plan.earlier_cost) = (Some(row), paid);
+        }
+        let refused = self.refusals.of(&plan.work).cloned();
+        match &plan.work {
+            _ if refused.is_some() => {
+                if let Some(error) = refused {
+                    self.end(id, JobOutcome::Failed(error));
+                }
+            }
+            Work::Upload(_) => self.to_upload.push_back(id),
+            Work::Submit(_) | Work::Watch { .. } => self.ready.push_back(id),
+            // What has no task is never submitted by this.
+            Work::Resume => self.end(id, JobOutcome::NotBegun),
+        }
+    }
+
+    /// Another process has the row: it is looked at again for as long as a run would be watched.
+    fn held_elsewhere(&mut self, id: JobId, record: Record) {
+        let (now, patience) = (self.now, self.patience);
+        let waits = self.plan(id).is_some_and(|plan| {
+            let is_patient = plan.waiting_since.is_none_or(|since| now.since(since) <= patience);
+            plan.work.submits() && is_patient
+        });
+        if waits {
+            self.wait_for_row(id);
+        } else {
+            self.end(id, JobOutcome::Recorded(Box::new(record)));
+        }
+    }
+
+    fn wait_for_row(&mut self, id: JobId) {
+        if self.is_halted {
+            return self.end(id, JobOutcome::NotBegun);
+        }
+        let now = self.now;
+        let Some(plan) = self.plan(id) else { return };
+        plan.waiting_since.get_or_insert(now);
+        plan.row = None;
+        if self.waiting.is_empty() {
+            self.open_again_at = now + OPEN_AGAIN_AFTER;
+        }
+        self.waiting.push(id);
+    }
+
+    fn not_ready(&mut self, id: JobId, error: PrepareError) {
+        let outcome = match error {
+            PrepareError::Journal(error @ JournalError::KeyReused { .. }) => {
+                JobOutcome::Refused(Error::new(ErrorKind::InvalidRequest, error.to_string()))
+            }
+            PrepareError::Journal(error) => {
+                self.halt(Some(Error::new(ErrorKind::Journal, error.to_string())));
+                JobOutcome::NotBegun
+            }
+            PrepareError::Refused(error) => JobOutcome::Refused(error),
+            PrepareError::Failed(error) => {
+                if ends_all(&error) {
+                    self.halt(Some(error.clone()));
+                }
+                JobOutcome::NotReady(error)
+            }
+        };
+        self.end(id, outcome);
+    }
+
+    fn runs_as(&mut self, id: JobId, run: RunId) {
+        if let Some(slot) = self.slot(id) {
+            slot.run = Some(run);
+        }
+        let place = run.place();
+        if self.runs.len() <= place {
+            self.runs.resize(place + 1, None);
+        }
+        self.runs[place] = Some((run, id));
+    }
+
+    fn take_run(&mut self, run: RunId) -> Option<JobId> {
+        let place = self.runs.get_mut(run.place())?;
+        let (_, id) = place.take_if(|(known, _)| *known == run)?;
+        self.slot(id)?.run = None;
+        Some(id)
+    }
+
+    fn run_ended(&mut self, run: RunId, outcome: Outcome) -> Option<JobStep<K>> {
+        let id = self.take_run(run)?;
+        if self.outage().is_some_and(|outage| outage.is_final) {
+            self.halt(None);
+        }
+        let end = RowEnd::of_outcome(&outcome);
+        self.slot(id)?.outcome = Some(Box::new(outcome));
+        Some(JobStep::Settle(id, end))
+    }
+
+    fn run_failed(&mut self, id: JobId, error: Error) {
+        if self.may_renew(id, &error) {
+            return self.renew(id, error);
+        }
+        let priced_by = self.plan(id).and_then(|plan| plan.work.priced_by());
+        self.refusals.note(priced_by, &error);
+        if ends_all(&error) && self.plan(id).is_some() {
+            self.halt(Some(error.clone()));
+        }
+        if error.kind() == ErrorKind::BudgetExceeded
+            && let Some(plan) = self.plan(id)
+        {
+            // It never left.
+            plan.method = None;
+        }
+        self.end(id, JobOutcome::Failed(error));
+    }
+
+    /// Whether a failed job may have a new paid task. Where there is a journal, it has the last word when
+    /// the row is opened again.
+    fn may_renew(&mut self, id: JobId, error: &Error) -> bool {
+        let Cause::Failed(failed) = error.cause() else { return false };
+        let most = self.limits.retry_failed;
+        if most == 0 || self.is_halted {
+            return false;
+        }
+        let code = failed.error.as_ref().and_then(|error| error.code.as_ref());
+        code.is_some_and(ServiceCode::may_pass)
+            && self.plan(id).is_some_and(|plan| plan.work.submits() && plan.renewals < most)
+    }
+
+    fn renew(&mut self, id: JobId, error: Error) {
+        if let Some(plan) = self.plan(id) {
+            plan.renewals += 1;
+            plan.earlier_cost += cost_of_failed(&error).unwrap_or_default();
+            // Let go of, so that it can be opened again.
+            plan.row = None;
+            // Where there is a journal, opening the row tells how it is gone on with.
+            self.prepare(id);
+        }
+        self.renewing.push_back((id, error));
+    }
+
+    fn end(&mut self, id: JobId, outcome: JobOutcome) {
+        let Some(Slot { known, plan, .. }) =
+            self.slots.get_mut(id.0 as usize).and_then(Option::take)
+        else {
+            return;
+        };
+        self.live -= 1;
+        self.free.push(id.0);
+        let (method, earlier_cost, row) = match plan {
+            Some(plan) => (plan.method, plan.earlier_cost, plan.row),
+            None => (None, Decimal::ZERO, None),
+        };
+        // A job ends while the driver has nothing of it.
+        if let Some(known) = known {
+            self.over.push_back((known, JobEnd { outcome, method, earlier_cost, row }));
+        }
+    }
+
+    /// Takes back what a step handed out. Whether the job goes on: where nothing more is begun, it is over.
+    fn is_back(&mut self, now: Time, id: JobId, known: K) -> bool {
+        self.now = self.now.max(now);
+        self.preparing -= 1;
+        if let Some(slot) = self.slot(id) {
+            slot.known = Some(known);
+        }
+        if self.is_halted {
+            self.end(id, JobOutcome::NotBegun);
+        }
+        !self.is_halted
+    }
+
+    fn hand_out(&mut self, id: JobId) -> Option<K> {
+        self.slot(id)?.known.take()
+    }
+
+    fn slot(&mut self, id: JobId) -> Option<&mut Slot<K>> {
+        self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    fn plan(&mut self, id: JobId) -> Option<&mut Plan> {
+        self.slot(id)?.plan.as_deref_mut()
+    }
+}
+
+/// What the tasks of a row cost before the one it goes on with.
+fn earlier_cost(row: &OpenRow) -> Decimal {
+    row.record()
+        .map_or(Decimal::ZERO, |record| record.paid - record.standing.cost().unwrap_or_default())
+}
+
+fn cost_of_failed(error: &Error) -> Option<Decimal> {
+    let Cause::Failed(failed) = error.cause() else { return None };
+    failed.usage.as_ref()?.cost
+}
+
+/// The error of a run whose entry the journal did not take, with the task the entry names.
+fn unrecorded(error: &JournalError, entry: &Entry) -> Error {
+    let task_id = match &entry.fact {
+        Fact::Created { task_id, .. } => Some(task_id.clone()),
+        _ => None,
+    };
+    let (kind, message) = (ErrorKind::Journal, error.to_string());
+    Problem { kind, message, task_id, trouble: None }.into()
+}
+
+/// How soon a row is opened again that another process has in hand.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(1);

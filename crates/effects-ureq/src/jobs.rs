@@ -1,0 +1,450 @@
+//! Many jobs at once, on a few threads.
+//!
+//! One thread drives a [`JobMachine`] and makes no exchange itself; a few workers make them, and others
+//! open rows, upload photos and fetch pictures. Jobs are drawn as room comes, on a thread of their own, so
+//! that one that takes long to come holds up no poll; and only as far as results are read: neither a long
+//! list of jobs nor a slow reader of results takes memory.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use effects_client::{
+    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, Queue, RunJobs,
+    TrackedJob, draw, fresh_seed, telemetry,
+};
+use effects_core::{
+    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError, Reference,
+    RunId, Time, Widths,
+};
+use effects_jobs::{FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError};
+use tracing::Span;
+
+use crate::client::Client;
+
+/// The results of jobs, as they come. Made by [`Client::jobs`].
+///
+/// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight is awaited.
+#[derive(Debug)]
+pub struct JobResults {
+    ends: Receiver<(Box<TrackedJob>, JobEnd)>,
+    backlog: Backlog,
+    arrive: Sender<Arrival>,
+    context: Arc<JobContext>,
+    handle: JobsHandle,
+    driver: Option<JoinHandle<()>>,
+}
+
+impl RunJobs for Client {
+    type Results = JobResults;
+
+    fn run_jobs<I>(&self, options: JobOptions, jobs: I) -> Result<JobResults, Error>
+    where
+        I: Iterator<Item = Job> + Send + 'static,
+    {
+        let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
+        let (tell, ends) = channel();
+        let handle = JobsHandle::default();
+        let driver = Driver::new(self, &options, Arc::clone(&context), handle.clone(), tell);
+        let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
+        let driver = Some(thread::spawn(move || driver.run(jobs)));
+        Ok(JobResults { ends, backlog, arrive, context, handle, driver })
+    }
+}
+
+impl JobResults {
+    /// What stops the jobs from another thread, and says how they stand.
+    pub fn handle(&self) -> JobsHandle {
+        self.handle.clone()
+    }
+
+    /// Why jobs were not begun, or the journal not written to its end; known once the last result was
+    /// read.
+    pub fn halted_by(&self) -> Option<Error> {
+        self.handle.halted_by()
+    }
+
+    /// What the jobs share of this machine: their budget's state, for example.
+    pub fn context(&self) -> &Arc<JobContext> {
+        &self.context
+    }
+}
+
+impl Iterator for JobResults {
+    type Item = JobResult;
+
+    fn next(&mut self) -> Option<JobResult> {
+        let (job, end) = self.ends.recv().ok()?;
+        if self.backlog.read() {
+            // The driver is gone where nothing is left to draw.
+            let _ = self.arrive.send(Arrival::Room);
+        }
+        Some(self.context.result(*job, end))
+    }
+}
+
+impl Drop for JobResults {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(driver) = self.driver.take() {
+            // A panic there has been told on its own thread.
+            let _ = driver.join();
+        }
+    }
+}
+
+/// What a worker does for the driver. Journals are written there too: writes that wait for the disk
+/// side by side are committed together.
+enum Errand {
+    Exchange(RunId, Call, Span),
+    Write(RunId, Entry, Option<OpenRow>),
+    Open(JobId, Box<TrackedJob>),
+    Upload(JobId, Box<TrackedJob>),
+    Fetch(JobId, Box<TrackedJob>, Box<Effect>, Option<OpenRow>),
+}
+
+/// What a worker brings back.
+enum Arrival {
+    Answered(RunId, CallId, CallResult),
+    Written(RunId, Entry, Result<Admission, JournalError>),
+    Opened(JobId, Box<TrackedJob>, Result<Option<Found>, PrepareError>),
+    Uploaded(JobId, Box<TrackedJob>, Result<Reference, PrepareError>),
+    Fetched(JobId, Box<TrackedJob>, Box<Effect>, Result<(), FetchError>),
+    /// The next job; `None` after the last.
+    Drawn(Option<Box<TrackedJob>>),
+    /// The reader of results has caught up.
+    Room,
+}
+
+struct Driver {
+    client: Client,
+    context: Arc<JobContext>,
+    machine: JobMachine<Box<TrackedJob>>,
+    handle: JobsHandle,
+    is_stopped: bool,
+    tell: Sender<(Box<TrackedJob>, JobEnd)>,
+    queue: Queue,
+    exchanges: Workers,
+    transfers: Workers,
+    arrive: Sender<Arrival>,
+    arrivals: Receiver<Arrival>,
+}
+
+impl Driver {
+    fn new(
+        client: &Client,
+        options: &JobOptions,
+        context: Arc<JobContext>,
+        handle: JobsHandle,
+        tell: Sender<(Box<TrackedJob>, JobEnd)>,
+    ) -> Self {
+        let (arrive, arrivals) = channel();
+        let limits = options.limits(client.base_url().origin());
+        let now = client.shared().clock.now();
+        let machine = JobMachine::new(client.shared_policy(), limits, now);
+        let transfers = (limits.uploads + limits.downloads) as usize;
+        let hands =
+            Hands { client: client.clone(), context: Arc::clone(&context), arrive: arrive.clone() };
+        Self {
+            client: client.clone(),
+            context,
+            machine: machine.with_pacer(client.pacer().clone()),
+            handle,
+            is_stopped: false,
+            tell,
+            queue: Queue::default(),
+            exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.widths)),
+            transfers: Workers::new(hands, transfers),
+            arrive,
+            arrivals,
+        }
+    }
+
+    fn run(mut self, jobs: impl Iterator<Item = Job> + Send + 'static) {
+        let (wish, wishes) = channel();
+        let (arrive, context) = (self.arrive.clone(), Arc::clone(&self.context));
+        thread::spawn(move || {
+            let tracked = jobs.map(|job| Box::new(context.track(job)));
+            draw(tracked, wishes, |job| arrive.send(Arrival::Drawn(job)).is_ok());
+        });
+        loop {
+            self.take_arrivals();
+            let now = self.now();
+            if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
+                self.machine.no_more_jobs();
+                self.machine.stop(now);
+            } else if self.handle.is_halted() && !self.machine.is_halted() {
+                self.machine.halt(None);
+            }
+            if self.machine.is_halted() {
+                self.machine.no_more_jobs();
+            }
+            if let Some(wished) = self.queue.wish().filter(|wished| *wished > 0) {
+                // The thread that draws ends only after the last job.
+                let _ = wish.send(wished);
+            }
+            if self.exchanges.are_busy() {
+                self.wait(LONGEST_SLEEP);
+                continue;
+            }
+            let step = self.machine.step(now);
+            self.handle.publish(&self.machine);
+            match step {
+                JobStep::WantJobs(room) => self.queue.make_room(room),
+                JobStep::Open(id, job) => self.transfers.give(Errand::Open(id, job)),
+                JobStep::Upload(id, job) => self.transfers.give(Errand::Upload(id, job)),
+                JobStep::Begin(id) => self.begin(id, now),
+                JobStep::Record(run, entry) => {
+                    let row = self.machine.row(run).cloned();
+                    self.exchanges.give(Errand::Write(run, entry, row));
+                }
+                JobStep::Send(run, call) => {
+                    self.exchanges.give(Errand::Exchange(run, call, self.span(run)));
+                }
+                JobStep::Notify(run, event) => {
+                    telemetry::tell(&self.span(run), &event);
+                    if let Some(job) = self.machine.known(run) {
+                        let (index, is_download) = (job.index, false);
+                        self.context.tell(JobNotice::Event { index, is_download, event });
+                    }
+                }
+                JobStep::Renewing(id, error) => {
+                    if let Some(job) = self.machine.known_of(id) {
+                        self.context.tell(JobNotice::Renewing { index: job.index, error });
+                    }
+                }
+                JobStep::Settle(id, end) => {
+                    let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
+                    let journal = journal.as_deref().unwrap_or_else(|| self.client.journal());
+                    let settled = journal.ended(&end);
+                    if let Err(error) = &settled {
+                        // The run has its outcome all the same, and the journal's next flush fails.
+                        tracing::warn!("the end of a run could not be recorded: {error}");
+                    }
+                    self.machine.settled(id, settled, self.context.fetches());
+                }
+                JobStep::Fetch(id, job, effect) => {
+                    let row = self.machine.row_of(id).cloned();
+                    self.transfers.give(Errand::Fetch(id, job, effect, row));
+                }
+                JobStep::Done(job, end) => self.end(job, end),
+                JobStep::Sleep(until) => self.wait(until.since(self.now()).min(LONGEST_SLEEP)),
+                JobStep::Empty => break,
+            }
+        }
+        if let Err(error) = self.context.flush() {
+            self.handle.fail(error);
+        }
+    }
+
+    fn begin(&mut self, id: JobId, now: Time) {
+        let span = self.machine.work(id).map(|work| {
+            let task = self.machine.row_of(id).and_then(OpenRow::task).or(work.task_id());
+            telemetry::task_span(work.template(), task)
+        });
+        if let Some(job) = self.machine.known_of_mut(id) {
+            job.span = span.filter(|span| !span.is_disabled()).map(Box::new);
+        }
+        self.machine.begin(id, fresh_seed(), now);
+        if let (Some(job), Some(method)) = (self.machine.known_of(id), self.machine.method(id)) {
+            self.context.tell(JobNotice::Begun { index: job.index, method });
+        }
+    }
+
+    fn span(&self, run: RunId) -> Span {
+        let span = self.machine.known(run).and_then(|job| job.span.as_deref());
+        span.map_or_else(Span::none, Clone::clone)
+    }
+
+    fn end(&self, job: Box<TrackedJob>, mut end: JobEnd) {
+        end.outcome = end.outcome.map_error(|error| self.client.with_resume_line(error));
+        self.queue.backlog().told();
+        // Where the results are read no more, what is in flight is still awaited.
+        let _ = self.tell.send((job, end));
+    }
+
+    /// Every answer that is there is told before the machine looks at its time limits: an answer that
+    /// waited for the driver is not late.
+    fn take_arrivals(&mut self) {
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            self.arrive(arrival);
+        }
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        match self.arrivals.recv_timeout(wait) {
+            Ok(arrival) => self.arrive(arrival),
+            // The workers hold the other end as long as the driver lives.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let now = self.now();
+        match arrival {
+            Arrival::Answered(run, call, result) => {
+                self.exchanges.came_back();
+                self.machine.reply(now, run, call, &result);
+            }
+            Arrival::Written(run, entry, written) => {
+                self.exchanges.came_back();
+                if let Err(error) = &written {
+                    telemetry::tell_unrecorded(&self.span(run), error);
+                }
+                self.machine.recorded(now, run, &entry, written);
+            }
+            Arrival::Opened(id, job, found) => {
+                self.transfers.came_back();
+                self.machine.opened(now, id, job, found);
+            }
+            Arrival::Uploaded(id, job, uploaded) => {
+                self.transfers.came_back();
+                self.machine.uploaded(now, id, job, uploaded);
+            }
+            Arrival::Fetched(id, job, effect, fetched) => {
+                self.transfers.came_back();
+                self.machine.fetched(now, id, job, effect, fetched);
+            }
+            Arrival::Drawn(Some(job)) => {
+                self.queue.came();
+                let (work, opens) = self.context.plan(&job);
+                self.machine.add(work, opens, job);
+            }
+            Arrival::Drawn(None) => self.machine.no_more_jobs(),
+            // The next wish is granted.
+            Arrival::Room => {}
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.client.shared().clock.now()
+    }
+}
+
+/// Threads that do errands, one after the other each, begun as they are needed; they end with the driver.
+struct Workers {
+    hands: Hands,
+    errands: Sender<Errand>,
+    queue: Arc<Mutex<Receiver<Errand>>>,
+    threads: usize,
+    most: usize,
+    /// Errands under way.
+    out: usize,
+}
+
+impl Workers {
+    fn new(hands: Hands, most: usize) -> Self {
+        let (errands, queue) = channel();
+        Self { hands, errands, queue: Arc::new(Mutex::new(queue)), threads: 0, most, out: 0 }
+    }
+
+    /// Whether the next errand would wait for a worker: a call must not, since its time runs.
+    fn are_busy(&self) -> bool {
+        self.out >= self.most
+    }
+
+    fn give(&mut self, errand: Errand) {
+        self.out += 1;
+        if self.out > self.threads && self.threads < self.most {
+            self.threads += 1;
+            let (hands, queue) = (self.hands.clone(), Arc::clone(&self.queue));
+            thread::spawn(move || {
+                loop {
+                    let errand = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(errand) = errand else { return };
+                    if hands.arrive.send(hands.run(errand)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        // The workers end only after the driver.
+        let _ = self.errands.send(errand);
+    }
+
+    fn came_back(&mut self) {
+        self.out -= 1;
+    }
+}
+
+/// What a worker needs.
+#[derive(Clone)]
+struct Hands {
+    client: Client,
+    context: Arc<JobContext>,
+    arrive: Sender<Arrival>,
+}
+
+impl Hands {
+    fn run(&self, errand: Errand) -> Arrival {
+        match errand {
+            Errand::Exchange(run, call, span) => {
+                let _entered = span.enter();
+                Arrival::Answered(run, call.id, self.client.shared().gateway.call(&call))
+            }
+            Errand::Write(run, entry, row) => {
+                let journal = row.as_ref().map(OpenRow::journal::<Arc<dyn Journal>>);
+                let journal = journal.as_deref().unwrap_or_else(|| self.client.journal());
+                let written = journal.write(&entry);
+                Arrival::Written(run, entry, written)
+            }
+            Errand::Open(id, mut job) => {
+                let found = self.context.open(&mut job);
+                Arrival::Opened(id, job, found)
+            }
+            Errand::Upload(id, job) => {
+                let uploaded = self
+                    .context
+                    .photo(&job)
+                    .and_then(|photo| self.client.upload(&photo).map_err(PrepareError::Failed));
+                Arrival::Uploaded(id, job, uploaded)
+            }
+            Errand::Fetch(id, mut job, effect, row) => {
+                let fetched = self.fetch(&mut job, &effect, row.as_ref());
+                Arrival::Fetched(id, job, effect, fetched)
+            }
+        }
+    }
+
+    /// Fetches the pictures that are not where they belong; those that can be, where one cannot.
+    fn fetch(
+        &self,
+        job: &mut TrackedJob,
+        effect: &Effect,
+        row: Option<&OpenRow>,
+    ) -> Result<(), FetchError> {
+        let mut fetched = Ok(());
+        for (index, picture) in effect.pictures.iter().enumerate() {
+            if self.context.has_picture(job, row, effect, index) {
+                continue;
+            }
+            let bytes = self.client.fetch_with(picture, |event| {
+                self.context.tell_download(job, event);
+            });
+            let saved = match bytes {
+                Ok(bytes) => self.context.save(job, row, index, picture, bytes),
+                Err(error) => Err(FetchError { error, is_local: false }),
+            };
+            if let Err(FetchError { error, is_local }) = saved {
+                let error = self.client.resumable(error, &picture.task_id);
+                fetched = Err(FetchError { error, is_local });
+            }
+        }
+        fetched
+    }
+}
+
+/// Exchanges in flight at once, a thread each: as many as these widths make where an exchange takes a
+/// tenth of a second.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+fn exchanges_at_once(widths: &Widths) -> usize {
+    let polls = (widths.polls_per_second * 0.1) as usize;
+    let submissions = usize::try_from(widths.submissions).unwrap_or(usize::MAX);
+    polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MOST_WORKERS)
+}
+
+const FEWEST_WORKERS: usize = 4;
+const MOST_WORKERS: usize = 64;
+/// A stop is noticed after this at the latest.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
