@@ -86,8 +86,8 @@ fn blocking(tasks: u32, url: &str, key: &str) -> Result<()> {
     let gauge = Gauge::default();
     let client = client.with_journal(Arc::new(gauge.clone()));
     let figures = Figures::begin(&gauge)?;
-    for ended in client.run_many(requests(tasks), widths(tasks)) {
-        gauge.ended(ended.result?.pictures.len())?;
+    for ended in client.jobs().limits(widths(tasks)).run(requests(tasks))? {
+        gauge.ended(ended.into_result()?.pictures.len())?;
     }
     figures.print(tasks)
 }
@@ -99,9 +99,9 @@ fn asynchronous(tasks: u32, url: &str, key: &str) -> Result<()> {
         let gauge = Gauge::default();
         let client = client.with_journal(Arc::new(gauge.clone()));
         let figures = Figures::begin(&gauge)?;
-        let mut many = client.run_many(requests(tasks), widths(tasks));
+        let mut many = client.jobs().limits(widths(tasks)).run(requests(tasks))?;
         while let Some(ended) = many.next().await {
-            gauge.ended(ended.result?.pictures.len())?;
+            gauge.ended(ended.into_result()?.pictures.len())?;
         }
         figures.print(tasks)
     })

@@ -59,14 +59,14 @@ async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usiz
         })
         .collect::<std::result::Result<_, _>>()?;
     let widths = Widths { submissions: 256, tasks, polls_per_second: 50_000.0 };
-    let mut many = client.run_many(requests, widths);
+    let mut many = client.jobs().limits(widths).run(requests)?;
     let mut every = tokio::time::interval(Duration::from_secs(1));
     let (mut ended, mut most) = (0, 0);
     loop {
         tokio::select! {
             end = many.next() => {
                 let Some(end) = end else { break };
-                if end.result?.pictures.is_empty() {
+                if end.into_result()?.pictures.is_empty() {
                     return Err("a row without a picture".into());
                 }
                 ended += 1;

@@ -34,8 +34,8 @@ pub use builder::{
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
 pub use jobs::{
-    Claim, Claims, Job, JobContext, JobNotice, JobOptions, JobResult, Jobs, JobsHandle,
-    PhotoSource, RunJobs, Save, SaveFiles, TrackedJob,
+    Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
+    JobsHandle, PhotoSource, RunJobs, Save, SaveFiles, TrackedJob,
 };
 pub use landing::{Landing, Sink, read_photo, write_file};
 pub use ledger::Ledger;

@@ -37,7 +37,7 @@
 //!     target: Some("out".into()),
 //! }
 //! .row(0)?;
-//! // Give the row to a client's `with_journal`, or to a job of `run_many`.
+//! // Give the row to a client's `with_journal`, or the journal to its `jobs()`.
 //! assert!(matches!(journal.open(&row)?, Opened::Submit(_row)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, Settings, Work};
+use effects_client::{BuildClient, ClientBuilder, Jobs, Settings, begin_run};
 use effects_core::pace::Pacer;
 use effects_core::{
     AsyncJournal, Effect, EffectRequest, Error, Event, Gateway, NoJournal, Photo, Picture, Policy,
-    Reference, Run, TaskId, Time, Widths,
+    Reference, Run, TaskId, Time,
 };
+use effects_jobs::Work;
 
 use crate::clock::TokioClock;
 use crate::exchange::ReqwestExchange;
 use crate::open_batch::OpenBatch;
-use crate::run_many::RunMany;
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
 use crate::uploads::Uploads;
@@ -117,28 +117,24 @@ impl Client {
         Watch::submit(self, request)
     }
 
-    /// Does many jobs at once: requests to submit, or ids of tasks to follow. They are drawn as
-    /// room comes, and their ends come as they do, in no order. Needs a tokio runtime to be called.
+    /// Does many jobs at once, from the photo to the file: say how, then [`run`](Jobs::run) them, which
+    /// needs a tokio runtime.
     ///
     /// ```no_run
-    /// # use effects_reqwest::{Client, EffectRequest, Template, Widths};
+    /// # use effects_reqwest::{Client, Job, Template};
     /// # async fn example() -> Result<(), effects_reqwest::Error> {
     /// # let client = Client::from_env()?;
-    /// let photos = ["https://example.com/cat.jpg", "https://example.com/dog.jpg"];
-    /// let requests: Result<Vec<_>, _> =
-    ///     photos.iter().map(|url| EffectRequest::new(Template::GlassBall, url)).collect();
-    /// let mut ends = client.run_many(requests?, Widths::default());
-    /// while let Some(ended) = ends.next().await {
-    ///     println!("{}: {:?}", photos[ended.index], ended.result.map(|effect| effect.task_id));
+    /// let photos = ["cat.jpg", "dog.jpg"];
+    /// let jobs = photos.map(|path| Job::photo(Template::GlassBall, path));
+    /// let mut results = client.jobs().in_flight(16).save_to("pictures").run(jobs)?;
+    /// while let Some(result) = results.next().await {
+    ///     println!("{result}");
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn run_many<I>(&self, jobs: I, widths: Widths) -> RunMany
-    where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Job<Arc<dyn AsyncJournal>>> + 'static>,
-    {
-        RunMany::start(self, jobs.into_iter().map(Into::into), widths)
+    pub fn jobs(&self) -> Jobs<Self> {
+        Jobs::of(self.clone())
     }
 
     /// A batch that stays open, for runs that come one by one and are waited for one by one. Needs
@@ -239,7 +235,7 @@ impl Client {
 
     /// A run under this client's policy and pace.
     pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
-        work.begin(self.pacer(), self.shared_policy(), now)
+        begin_run(work, self.pacer(), self.shared_policy(), now)
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {

@@ -23,7 +23,7 @@
 //! Dropping a future of this crate stops the watching and loses nothing: a submission under way
 //! runs in a task of its own to its answer, and the id in it reaches the journal and the log.
 //!
-//! Many at once: [`Client::run_many`] draws jobs from a list as room comes; an [`OpenBatch`] takes
+//! Many at once: [`Client::jobs`] draws jobs from a list as room comes; an [`OpenBatch`] takes
 //! runs that come by themselves, ten thousand of which wait in a few megabytes.
 //!
 //! Every name of [`effects_core`] in these signatures is exported here too.
@@ -35,9 +35,9 @@ mod connector;
 mod driver;
 mod exchange;
 mod http_client;
+mod jobs;
 mod kept_readable;
 mod open_batch;
-mod run_many;
 mod submission;
 mod task_handle;
 mod tls;
@@ -47,10 +47,14 @@ mod watch;
 
 pub use client::Client;
 pub use clock::TokioClock;
-pub use effects_client::{ClientBuilder, Ended, Job, Proxy, Work, read_photo};
+pub use effects_client::{
+    ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
+    SaveFiles, read_photo,
+};
 pub use effects_core::*;
+pub use effects_jobs::{JobLimits, JobOutcome, Method, Work};
 pub use exchange::ReqwestExchange;
+pub use jobs::JobResults;
 pub use open_batch::{OpenBatch, Waiter};
-pub use run_many::RunMany;
 pub use task_handle::TaskHandle;
 pub use watch::Watch;

@@ -8,13 +8,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_client::{Begin, Job};
-use effects_core::{AsyncClock, AsyncJournal, Batch, Effect, Error, ErrorKind, Widths};
+use effects_core::{AsyncJournal, Effect, Error, ErrorKind, Widths};
+use effects_jobs::{JobEnd, JobOutcome, Work};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
-use crate::driver::{Arrival, AsyncJob, Crowd, Driver, Driving};
+use crate::driver::{Arrival, Crowd, Driver, Driving, Known, WaitedFor};
 use crate::http_client::MOST_AT_ONCE;
 
 /// A batch that stays open for runs that come one by one. Made by [`Client::open_batch`].
@@ -69,10 +69,9 @@ impl OpenBatch {
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
-        let now = client.shared().clock.now();
-        let batch = Batch::new(client.shared_policy(), widths, now);
         let shared = Arc::<Shared>::default();
-        let (driver, words) = Driver::new(client, batch, Newcomers { shared: Arc::clone(&shared) });
+        let crowd = Newcomers { shared: Arc::clone(&shared) };
+        let (driver, words) = Driver::new(client, client.shared_policy(), widths.into(), crowd);
         tokio::spawn(driver.run());
         Self { words, shared }
     }
@@ -84,9 +83,9 @@ impl OpenBatch {
     /// # Errors
     ///
     /// Those of [`Client::run`].
-    pub async fn run(&self, job: impl Into<Job<Arc<dyn AsyncJournal>>>) -> Result<Effect, Error> {
+    pub async fn run(&self, work: impl Into<Work>) -> Result<Effect, Error> {
         let (ear, end) = oneshot::channel();
-        self.add(job, Arc::new(Ear(Mutex::new(Some(ear)))));
+        self.add(work, None, Arc::new(Ear(Mutex::new(Some(ear)))));
         let mut hearing = Hearing { batch: self, end: Some(end) };
         let Some(end) = &mut hearing.end else { return Err(given_up()) };
         let heard = end.await;
@@ -95,12 +94,17 @@ impl OpenBatch {
     }
 
     /// Adds a run, with whoever is told its end: for callers that have no future each. Its wait
-    /// begins now.
+    /// begins now. Its entries go to `journal`, else to the client's.
     ///
     /// Where the runtime is shut down, the waiter is dropped without having been told.
-    pub fn add(&self, job: impl Into<Job<Arc<dyn AsyncJournal>>>, waiter: Arc<dyn Waiter>) {
+    pub fn add(
+        &self,
+        work: impl Into<Work>,
+        journal: Option<Arc<dyn AsyncJournal>>,
+        waiter: Arc<dyn Waiter>,
+    ) {
         self.shared.runs.fetch_add(1, Ordering::SeqCst);
-        let word = Word::Begin(Box::new(job.into()), waiter);
+        let word = Word::Begin(Box::new((work.into(), WaitedFor { waiter, journal, span: None })));
         if self.words.send(Arrival::Word(word)).is_err() {
             self.shared.runs.fetch_sub(1, Ordering::SeqCst);
         }
@@ -171,7 +175,7 @@ fn given_up() -> Error {
 
 /// What the driver is told.
 enum Word {
-    Begin(Box<AsyncJob>, Arc<dyn Waiter>),
+    Begin(Box<(Work, WaitedFor)>),
     Left,
     NoMore,
 }
@@ -181,31 +185,52 @@ struct Newcomers {
     shared: Arc<Shared>,
 }
 
+impl Newcomers {
+    fn finish(&self, waiter: &dyn Waiter, result: Result<Effect, Error>, client: &Client) {
+        self.shared.runs.fetch_sub(1, Ordering::SeqCst);
+        waiter.tell(result, client);
+    }
+}
+
 impl Crowd for Newcomers {
     type Word = Word;
-    type Known = Arc<dyn Waiter>;
 
-    fn hear(&mut self, word: Word, driving: &mut Driving<Self::Known>) {
+    fn hear(&mut self, word: Word, driving: &mut Driving) {
         match word {
-            Word::Begin(job, waiter) => {
-                if let Err((waiter, error)) = driving.begin(*job, waiter, Begin::AtOnce) {
-                    self.end(waiter, Err(error), driving.client());
+            Word::Begin(begun) => {
+                let (work, run) = *begun;
+                if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
+                    self.finish(&*run.waiter, Err(error), &driving.client);
                 }
             }
             Word::Left => {
                 self.shared.somebody_left.store(false, Ordering::SeqCst);
-                driving.detach_those(|waiter| waiter.has_left());
+                let now = driving.now();
+                driving.machine.detach_those(now, |known| match known {
+                    Known::Run(run) => run.waiter.has_left(),
+                    Known::Job(_) => false,
+                });
             }
-            Word::NoMore => driving.batch.feed_no_more(),
+            Word::NoMore => driving.machine.no_more_jobs(),
         }
     }
 
     /// They come when they come.
     fn make_room(&mut self, _room: u32) {}
 
-    fn end(&mut self, waiter: Self::Known, result: Result<Effect, Error>, client: &Client) {
-        self.shared.runs.fetch_sub(1, Ordering::SeqCst);
-        waiter.tell(result, client);
+    fn before_step(&mut self, _driving: &mut Driving) {}
+
+    fn end(&mut self, known: Known, end: JobEnd, client: &Client) {
+        let Known::Run(run) = known else { return };
+        let result = match end.outcome {
+            JobOutcome::Completed(effect) => Ok(*effect),
+            JobOutcome::Failed(error) => Err(error),
+            // What has to be made ready first is no run.
+            _ => {
+                Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
+            }
+        };
+        self.finish(&*run.waiter, result, client);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_client::{Job, Work, fresh_seed};
+use effects_client::fresh_seed;
 use effects_core::{
-    AsyncClock, AsyncJournal, Call, Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template,
-    Time,
+    AsyncClock, Call, Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time,
 };
+use effects_jobs::Work;
 
 use crate::client::Client;
 use crate::watch::Watch;
@@ -91,12 +91,11 @@ impl TaskHandle {
         self.verdict().map(Outcome::into_result)
     }
 
-    /// The job of following it, for an [`OpenBatch`](crate::OpenBatch) or
-    /// [`Client::run_many`]; its end is told with [`saw_end`](Self::saw_end).
-    pub fn job(&self) -> Job<Arc<dyn AsyncJournal>> {
+    /// The work of following it, for an [`OpenBatch`](crate::OpenBatch); its end is told with
+    /// [`saw_end`](Self::saw_end).
+    pub fn work(&self) -> Work {
         let (task, template) = (self.id.clone(), self.template.clone());
-        let work = Work::Watch { task, template, submitted: self.submitted };
-        Job { work, journal: None }
+        Work::Watch { task, template, submitted: self.submitted }
     }
 
     /// Remembers how a run that followed the task ended, if that was the task's end.

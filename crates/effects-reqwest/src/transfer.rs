@@ -1,14 +1,18 @@
 //! Photos in, pictures out: the core's rules, driven over reqwest.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{Landing, Sink, fresh_seed, run_presigner, run_uploader, telemetry};
-use effects_core::{
-    AsyncClock, CallResult, Download, DownloadStep, Error, ErrorKind, Event, Photo, Picture,
-    Receiver, Reference, Retries, Trouble, Uploads, presigned_request, read_presigned_answer,
-    read_storage_answer, storage_request, upload_error,
+use effects_client::{
+    JobContext, Landing, Sink, TrackedJob, fresh_seed, run_presigner, run_uploader, telemetry,
 };
+use effects_core::{
+    AsyncClock, CallResult, Download, DownloadStep, Effect, Error, ErrorKind, Event, Photo,
+    Picture, Receiver, Reference, Retries, Trouble, Uploads, presigned_request,
+    read_presigned_answer, read_storage_answer, storage_request, upload_error,
+};
+use effects_jobs::{FetchError, OpenRow};
 use http::Request;
 use tracing::Instrument;
 
@@ -69,6 +73,64 @@ async fn repeat<T>(
         };
         clock.sleep_fully(until).await;
     }
+}
+
+/// Fetches the pictures of a job that are not where they belong; those that can be, where one cannot.
+/// `None` where the runtime is shut down.
+pub(crate) async fn fetch_job(
+    client: &Client,
+    context: &Arc<JobContext>,
+    mut job: Box<TrackedJob>,
+    effect: &Effect,
+    row: Option<OpenRow>,
+) -> Option<(Box<TrackedJob>, Result<(), FetchError>)> {
+    let mut fetched = Ok(());
+    for (index, picture) in effect.pictures.iter().enumerate() {
+        let (shared, kept, task) = (Arc::clone(context), row.clone(), effect.task_id.clone());
+        let looked =
+            blocking(context, job, move |job| shared.has_picture(job, kept.as_ref(), &task, index));
+        let has_it;
+        (job, has_it) = looked.await?;
+        if has_it {
+            continue;
+        }
+        let bytes =
+            client.fetch_with(picture, |event| context.tell_download(&mut job, event)).await;
+        let saved = match bytes {
+            Ok(bytes) => {
+                let (shared, row, picture) = (Arc::clone(context), row.clone(), picture.clone());
+                let saving = blocking(context, job, move |job| {
+                    shared.save(job, row.as_ref(), index, &picture, bytes)
+                });
+                let saved;
+                (job, saved) = saving.await?;
+                saved
+            }
+            Err(error) => Err(FetchError { error, is_local: false }),
+        };
+        if let Err(FetchError { error, is_local }) = saved {
+            fetched =
+                Err(FetchError { error: client.resumable(error, &picture.task_id), is_local });
+        }
+    }
+    Some((job, fetched))
+}
+
+/// Does this with a job off the runtime where files are touched.
+async fn blocking<T: Send + 'static>(
+    context: &JobContext,
+    mut job: Box<TrackedJob>,
+    act: impl FnOnce(&mut TrackedJob) -> T + Send + 'static,
+) -> Option<(Box<TrackedJob>, T)> {
+    if !context.saves_files() {
+        let done = act(&mut job);
+        return Some((job, done));
+    }
+    let acting = tokio::task::spawn_blocking(move || {
+        let done = act(&mut job);
+        (job, done)
+    });
+    acting.await.ok()
 }
 
 /// Where a picture's bytes go. Files are written off the runtime: disks block.

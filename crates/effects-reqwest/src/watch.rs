@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use effects_client::{Work, telemetry};
+use effects_client::telemetry;
 use effects_core::{
     AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
     Template, Time, Told, drive_on_async_until,
 };
+use effects_jobs::Work;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument, Span};
 

@@ -416,7 +416,7 @@ impl Hands {
     ) -> Result<(), FetchError> {
         let mut fetched = Ok(());
         for (index, picture) in effect.pictures.iter().enumerate() {
-            if self.context.has_picture(job, row, effect, index) {
+            if self.context.has_picture(job, row, &effect.task_id, index) {
                 continue;
             }
             let bytes = self.client.fetch_with(picture, |event| {

@@ -307,8 +307,8 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.run_many(first.chain(second), Widths::default());
-    assert!(ends.next().await.unwrap().result.is_ok());
+    let mut ends = client.jobs().limits(Widths::default()).run(first.chain(second)).unwrap();
+    assert!(ends.next().await.unwrap().is_completed());
     over.send(()).unwrap();
     assert!(ends.next().await.is_none());
 }
@@ -325,15 +325,15 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.run_many(jobs, Widths::default());
+    let mut ends = client.jobs().limits(Widths::default()).run(jobs).unwrap();
     let saw = Arc::clone(&world);
     aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
     ends.stop();
     stopped.send(()).unwrap();
     let late = ends.next().await.unwrap();
-    assert_eq!((late.index, late.result.unwrap_err().kind()), (1, ErrorKind::Detached));
+    assert_eq!((late.index, late.into_result().unwrap_err().kind()), (1, ErrorKind::Detached));
     let lost = ends.next().await.unwrap();
-    assert_eq!(lost.result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(lost.into_result().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert!(ends.next().await.is_none());
     assert_eq!(count(&world, "POST"), 1);
 }

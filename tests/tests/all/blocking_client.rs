@@ -267,8 +267,8 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.run_many(first.chain(second), Widths::default());
-    assert!(ends.next().unwrap().result.is_ok());
+    let mut ends = client.jobs().limits(Widths::default()).run(first.chain(second)).unwrap();
+    assert!(ends.next().unwrap().is_completed());
     over.send(()).unwrap();
     assert!(ends.next().is_none());
 }
@@ -285,16 +285,17 @@ fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.run_many(jobs, Widths::default());
+    let mut ends = client.jobs().limits(Widths::default()).run(jobs).unwrap();
     world.gateway.wait_for_requests(1, Duration::from_secs(30));
-    ends.stopper().stop();
+    ends.handle().stop();
     // The submission in flight keeps the batch until its time is over.
     stopped.send(()).unwrap();
     let late = ends.next().unwrap();
-    let error = late.result.unwrap_err();
-    assert_eq!((late.index, error.kind()), (1, ErrorKind::Detached));
+    let index = late.index;
+    let error = late.into_result().unwrap_err();
+    assert_eq!((index, error.kind()), (1, ErrorKind::Detached));
     assert!(error.to_string().contains("nothing is billed"), "{error}");
-    assert_eq!(ends.next().unwrap().result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(ends.next().unwrap().into_result().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert!(ends.next().is_none());
     assert_eq!(count(&world, "POST"), 1);
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Ended, Ending, Found, Job, JobJournal, Ledger, OpenRow};
+use effects_client::{Job, JobResult, Ledger, Save, SaveFiles};
 use effects_core::{
     BaseUrl, EffectRequest, Filter, JournalStore, Pace, Row, RowDraft, RowPhoto, Size, SpendBy,
     Standing, Template, Which, Widths,
@@ -14,6 +14,7 @@ use effects_core::{
 use effects_emulator::{
     Counts, Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Moment, Pictures,
 };
+use effects_jobs::{Found, JobOutcome, Method};
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
 
@@ -22,13 +23,6 @@ struct World {
     emulator: Emulator,
     folder: tempfile::TempDir,
     rows: Vec<(Row, EffectRequest)>,
-}
-
-/// The rows that were opened to be run, with their jobs, and how the others stood.
-struct Opened<J> {
-    jobs: Vec<Job<J>>,
-    open: Vec<(usize, OpenRow)>,
-    stood: BTreeMap<&'static str, usize>,
 }
 
 impl World {
@@ -80,77 +74,45 @@ impl World {
             .unwrap()
     }
 
-    fn open<J: JobJournal>(&self, ledger: &Ledger) -> Opened<J> {
-        let mut opened = Opened { jobs: Vec::new(), open: Vec::new(), stood: BTreeMap::new() };
-        for (number, (row, request)) in self.rows.iter().enumerate() {
-            let found = ledger.open(row).unwrap();
-            let stood = match found {
-                Found::Submit(open) => {
-                    opened.jobs.push(open.submit(request.clone()));
-                    opened.open.push((number, open));
-                    "submitted"
-                }
-                Found::Watch(open) => {
-                    opened.jobs.push(open.watch().unwrap());
-                    opened.open.push((number, open));
-                    "watched"
-                }
-                Found::Settled(_) => "settled",
-                Found::Doubtful(_) => "doubtful",
-                Found::Elsewhere(_) => "elsewhere",
-            };
-            *opened.stood.entry(stood).or_default() += 1;
-        }
-        opened
+    fn jobs(&self) -> Vec<Job> {
+        let job = |(row, request): &(Row, EffectRequest)| {
+            let target = row.target.clone().unwrap();
+            Job::from(request.clone()).known_as(row.clone()).saved_to(target)
+        };
+        self.rows.iter().map(job).collect()
     }
 
-    /// What whoever drives a batch does with each end.
-    fn take(&self, open: &[(usize, OpenRow)], ended: &Ended) -> Ending {
-        let (number, open) = &open[ended.index];
-        let ending = open.settle(&ended.result).unwrap();
-        if ended.result.is_ok() {
-            let path = self.rows[*number].0.target.clone().unwrap();
-            std::fs::write(&path, "picture").unwrap();
-            open.landed(0, &path).unwrap();
-        }
-        ending
-    }
-
-    /// Runs the batch with the blocking client, up to so many ends; how the rows stood before.
-    fn run(&self, ledger: &Ledger, most: usize, stop: Stop) -> BTreeMap<&'static str, usize> {
-        let Opened { jobs, open, stood } = self.open(ledger);
-        let mut running = self.blocking().run_many(jobs, Widths::default());
-        for _ in 0..most {
-            let Some(ended) = running.next() else { break };
-            self.take(&open, &ended);
-        }
+    /// Runs the batch with the blocking client, up to so many results; how the rows came out.
+    fn run(&self, ledger: &Ledger, retry: u32, most: usize, stop: Stop) -> Ways {
+        let jobs = self.blocking().jobs().limits(Widths::default()).retry_failed(retry);
+        let jobs = jobs.ledger(ledger.clone()).save(Save::Files(SaveFiles::default()));
+        let mut running = jobs.run(self.jobs()).unwrap();
+        let mut ways = Ways::new();
+        running.by_ref().take(most).for_each(|result| count(&mut ways, &result));
         if stop == Stop::InOrder {
-            running.stopper().stop();
-            for ended in running.by_ref() {
-                self.take(&open, &ended);
-            }
+            running.handle().stop();
+            running.by_ref().for_each(|result| count(&mut ways, &result));
         }
         drop(running);
-        drop(open);
         ledger.store().flush().unwrap();
-        stood
+        ways
     }
 
     /// The same with the async client, stopped in order.
-    async fn run_async(&self, ledger: &Ledger, most: usize) -> BTreeMap<&'static str, usize> {
-        let Opened { jobs, open, stood } = self.open(ledger);
+    async fn run_async(&self, ledger: &Ledger, most: usize) -> Ways {
         let client = self.asynchronous();
-        let mut running = client.run_many(jobs, Widths::default());
+        let jobs = client.jobs().limits(Widths::default()).ledger(ledger.clone());
+        let mut running = jobs.save(Save::Files(SaveFiles::default())).run(self.jobs()).unwrap();
+        let mut ways = Ways::new();
         let mut ends = 0;
-        while let Some(ended) = running.next().await {
-            self.take(&open, &ended);
+        while let Some(result) = running.next().await {
+            count(&mut ways, &result);
             ends += 1;
             if ends == most {
                 running.stop();
             }
         }
-        ledger.store().flush().unwrap();
-        stood
+        ways
     }
 
     fn counts(&self) -> Counts {
@@ -208,6 +170,20 @@ impl World {
     }
 }
 
+/// How many rows came out how.
+type Ways = BTreeMap<&'static str, usize>;
+
+fn count(ways: &mut Ways, result: &JobResult) {
+    let way = match (&result.outcome, result.method) {
+        (JobOutcome::Kept, _) => "kept",
+        (JobOutcome::Recorded(record), _) => record.standing.name(),
+        (_, Some(Method::Submitted)) => "submitted",
+        (_, Some(Method::Resumed)) => "resumed",
+        _ => "not begun",
+    };
+    *ways.entry(way).or_default() += 1;
+}
+
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Stop {
     InOrder,
@@ -234,7 +210,7 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     let world = World::new(120, faults());
     for (most, stop) in [(25, Stop::InOrder), (25, Stop::Dropped), (usize::MAX, Stop::InOrder)] {
         let ledger = Ledger::new(world.journal());
-        world.run(&ledger, most, stop);
+        world.run(&ledger, 0, most, stop);
         world.check(&**ledger.store());
     }
     let ledger = Ledger::new(world.journal());
@@ -242,8 +218,8 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     let seen = world.counts().creates_seen;
 
     // Nothing is left to do, and nothing is done.
-    let stood = world.run(&ledger, usize::MAX, Stop::InOrder);
-    assert_eq!(stood.keys().copied().collect::<Vec<_>>(), ["doubtful", "settled"]);
+    let stood = world.run(&ledger, 0, usize::MAX, Stop::InOrder);
+    assert_eq!(stood.keys().copied().collect::<Vec<_>>(), ["doubtful", "failed", "kept"]);
     assert_eq!(world.counts().creates_seen, seen);
 
     // A picture that is lost is fetched again, and not paid again.
@@ -255,8 +231,8 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     });
     let missing: PathBuf = missing.unwrap();
     std::fs::remove_file(&missing).unwrap();
-    let stood = world.run(&ledger, usize::MAX, Stop::InOrder);
-    assert_eq!(stood["watched"], 1);
+    let stood = world.run(&ledger, 0, usize::MAX, Stop::InOrder);
+    assert_eq!(stood["resumed"], 1);
     assert!(missing.is_file());
     world.check_the_end(&**ledger.store());
     assert_eq!(world.counts().creates_seen, seen);
@@ -269,8 +245,7 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     let before = failed(&**ledger.store());
     assert!(!before.is_empty());
     world.emulator.follow(FaultPlan::none()).unwrap();
-    let retrying = ledger.clone().retrying_failed(1);
-    let stood = world.run(&retrying, usize::MAX, Stop::InOrder);
+    let stood = world.run(&ledger, 1, usize::MAX, Stop::InOrder);
     assert_eq!(stood["submitted"], before.len());
     assert!(failed(&**ledger.store()).is_empty());
     for ((row, _), accepted) in world.rows.iter().zip(world.accepted()) {
@@ -291,39 +266,26 @@ async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left(
     world.check_the_end(&**ledger.store());
     let world = Arc::new(world);
     let (moved, blocking) = (Arc::clone(&world), ledger.clone());
-    let run = move || moved.run(&blocking, usize::MAX, Stop::InOrder);
+    let run = move || moved.run(&blocking, 0, usize::MAX, Stop::InOrder);
     let stood = tokio::task::spawn_blocking(run).await.unwrap();
-    assert!(!stood.contains_key("submitted") && !stood.contains_key("watched"), "{stood:?}");
+    assert!(!stood.contains_key("submitted") && !stood.contains_key("resumed"), "{stood:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_is_told() {
+async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_finds_it() {
     let world = Arc::new(World::new(60, FaultPlan::none()));
     // Two openings of one file are two owners, as two processes are.
     let (first, second) = (Ledger::new(world.journal()), Ledger::new(world.journal()));
-    let blocking = world.open::<Arc<dyn effects_core::Journal>>(&first);
-    let asynchronous = world.open::<Arc<dyn effects_core::AsyncJournal>>(&second);
-    // Both were told to submit all of it.
-    assert_eq!((blocking.stood["submitted"], asynchronous.stood["submitted"]), (60, 60));
-
-    let moved = Arc::clone(&world);
-    let other = tokio::task::spawn_blocking(move || {
-        let client = moved.blocking();
-        let running = client.run_many(blocking.jobs, Widths::default());
-        let endings = running.map(|ended| (moved.take(&blocking.open, &ended), ended.result));
-        endings.collect::<Vec<_>>()
-    });
-    let client = world.asynchronous();
-    let mut running = client.run_many(asynchronous.jobs, Widths::default());
-    let mut endings = Vec::new();
-    while let Some(ended) = running.next().await {
-        endings.push((world.take(&asynchronous.open, &ended), ended.result));
+    let (moved, ledger) = (Arc::clone(&world), first.clone());
+    let other =
+        tokio::task::spawn_blocking(move || moved.run(&ledger, 0, usize::MAX, Stop::InOrder));
+    let mut ways = world.run_async(&second, usize::MAX).await;
+    for (way, rows) in other.await.unwrap() {
+        *ways.entry(way).or_default() += rows;
     }
-    endings.extend(other.await.unwrap());
-
-    let taken = endings.iter().filter(|(ending, _)| *ending == Ending::Taken).count();
-    let effects = endings.iter().filter(|(_, result)| result.is_ok()).count();
-    assert_eq!((endings.len(), taken, effects), (120, 60, 60));
+    // Each row is submitted by one of them; the other one waits for it and finds its picture.
+    assert_eq!(ways.values().sum::<usize>(), 120, "{ways:?}");
+    assert_eq!(ways["submitted"], 60, "{ways:?}");
     assert_eq!(world.counts().creates_seen, 60);
     first.store().flush().unwrap();
     second.store().flush().unwrap();

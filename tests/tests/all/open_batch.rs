@@ -8,7 +8,7 @@ use effects_core::{
     AsyncJournal, Cause, Effect, EffectRequest, Error, ErrorKind, Fact, TaskId, Template,
 };
 use effects_emulator::{Emulator, Latency, Pictures};
-use effects_reqwest::{Client, Job, Waiter, Work};
+use effects_reqwest::{Client, Waiter};
 use effects_tests::{Notes, setup_at};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
@@ -71,7 +71,7 @@ async fn each_run_ends_once_for_whoever_waits_for_it() {
     let mut ends = Vec::new();
     for row in 0..300 {
         let (asker, end) = asker();
-        batch.add(request(row), asker);
+        batch.add(request(row), None, asker);
         ends.push(end);
     }
     assert_eq!(batch.runs(), 300);
@@ -93,10 +93,9 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
     let (notes, mut creations) = watched_notes();
     let (leaver, left) = asker();
     let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
-    let job = Job { work: Work::Submit(request(0)), journal: Some(journal) };
-    batch.add(job, Arc::clone(&leaver) as Arc<dyn Waiter>);
+    batch.add(request(0), Some(journal), Arc::clone(&leaver) as Arc<dyn Waiter>);
     let (stayer, stays) = asker();
-    batch.add(request(1), stayer);
+    batch.add(request(1), None, stayer);
     let task = creations.recv().await.unwrap();
     leaver.left.store(true, Ordering::SeqCst);
     batch.look_who_left();
@@ -111,16 +110,13 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
 #[tokio::test]
 async fn a_dropped_future_stops_its_run_and_no_other() {
     let emulator = slow_emulator();
-    let batch = client(&emulator).open_batch();
     let (notes, mut creations) = watched_notes();
-    let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
-    let dropped = batch.run(Job { work: Work::Submit(request(0)), journal: Some(journal) });
-    let stays = batch.run(request(1));
+    let batch = client(&emulator).with_journal(Arc::new(notes)).open_batch();
     tokio::select! {
-        _ = dropped => panic!("its task takes longer than that"),
+        _ = batch.run(request(0)) => panic!("its task takes longer than that"),
         created = creations.recv() => drop(created.unwrap()),
     }
-    let effect = stays.await.unwrap();
+    let effect = batch.run(request(1)).await.unwrap();
     let tasks = emulator.tasks();
     assert_eq!(tasks.len(), 2);
     let looks = |id: &str| {
@@ -137,7 +133,7 @@ async fn what_the_journal_does_not_take_is_not_sent() {
     let batch = client(&emulator).open_batch();
     let (asker, end) = asker();
     let journal: Arc<dyn AsyncJournal> = Arc::new(Notes::failing_after(0));
-    batch.add(Job { work: Work::Submit(request(0)), journal: Some(journal) }, asker);
+    batch.add(request(0), Some(journal), asker);
     let error = end.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Journal);
     assert!(emulator.tasks().is_empty());

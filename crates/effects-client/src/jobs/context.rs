@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{
-    Effect, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Photo, Picture, Record,
-    RowDraft, RowName, RowPhoto, Standing, Template,
+    AsyncJournal, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Photo, Picture,
+    Record, RowDraft, RowName, RowPhoto, Standing, TaskId, Template,
 };
 use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
 use sha2::{Digest, Sha256};
@@ -33,6 +33,7 @@ pub struct JobContext {
     save: Save,
     counted: Mutex<Counted>,
     on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
+    journals: Option<Arc<dyn JobJournals>>,
 }
 
 /// Jobs that came, counted in their order.
@@ -40,6 +41,13 @@ pub struct JobContext {
 struct Counted {
     jobs: usize,
     occurrences: Occurrences,
+}
+
+/// Hears what is written of the runs of jobs, for a caller that has to know their submissions and tasks
+/// before their results come.
+pub trait JobJournals: Send + Sync {
+    /// The journal of a job's run, which passes entries on to `inner`.
+    fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal>;
 }
 
 /// Something that happens to a job on its way.
@@ -78,7 +86,6 @@ pub enum JobNotice {
 }
 
 /// A job on its way.
-#[derive(Debug)]
 pub struct TrackedJob {
     /// Its place among the jobs, from 0.
     pub index: usize,
@@ -86,6 +93,8 @@ pub struct TrackedJob {
     pub job: Job,
     /// The span of its task, where it is watched.
     pub span: Option<Box<Span>>,
+    /// Where the entries of its run go, in the async client.
+    pub journal: Option<Arc<dyn AsyncJournal>>,
     /// Its template, once it is known.
     pub(super) template: Option<Template>,
     /// Where its picture goes, once that is known.
@@ -127,6 +136,7 @@ impl JobContext {
             save: options.save.clone().rooted(),
             counted: Mutex::default(),
             on_notice: options.on_notice.clone(),
+            journals: options.journals.clone(),
         })
     }
 
@@ -142,6 +152,7 @@ impl JobContext {
             target: job.target.clone(),
             job,
             span: None,
+            journal: None,
             files: Vec::new(),
             pictures: Vec::new(),
             warnings: Vec::new(),
@@ -388,12 +399,12 @@ impl JobContext {
         &self,
         job: &mut TrackedJob,
         row: Option<&OpenRow>,
-        effect: &Effect,
+        task: &TaskId,
         index: usize,
     ) -> bool {
         let (Some(files), Some(ledger)) = (self.files(), &self.ledger) else { return false };
         let Some(record) = row.and_then(OpenRow::record) else { return false };
-        if record.standing.task() != Some(&effect.task_id) {
+        if record.standing.task() != Some(task) {
             return false;
         }
         // A journal that cannot be read costs no more than a download.
@@ -467,6 +478,29 @@ impl JobContext {
         }
     }
 
+    /// Whether pictures are saved to files.
+    pub fn saves_files(&self) -> bool {
+        self.files().is_some()
+    }
+
+    /// The journal of a job's run, where the caller hears of its entries; `row` is its row's.
+    pub fn journal_of(
+        &self,
+        job: &TrackedJob,
+        row: Option<Arc<dyn AsyncJournal>>,
+    ) -> Option<Arc<dyn AsyncJournal>> {
+        match &self.journals {
+            Some(journals) => Some(journals.journal(job.index, row)),
+            None => row,
+        }
+    }
+
+    /// Whether [`result`](Self::result) has to ask the journal for the number of the job's row.
+    pub fn must_look_up(&self, job: &TrackedJob, end: &JobEnd) -> bool {
+        let is_known = end.row.as_ref().and_then(OpenRow::record).is_some();
+        self.ledger.is_some() && job.job.row.is_some() && !is_known
+    }
+
     /// What came of a job; its row is let go of.
     pub fn result(&self, job: TrackedJob, end: JobEnd) -> JobResult {
         let TrackedJob { index, job, files, pictures, warnings, .. } = job;
@@ -523,6 +557,15 @@ impl PhotoSource {
 impl SaveFiles {
     pub(super) fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for TrackedJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrackedJob")
+            .field("index", &self.index)
+            .field("job", &self.job)
+            .finish_non_exhaustive()
     }
 }
 

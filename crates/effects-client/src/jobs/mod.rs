@@ -16,7 +16,7 @@ mod result;
 
 pub use builder::{Jobs, RunJobs};
 pub use claims::{Claim, Claims};
-pub use context::{JobContext, JobNotice, TrackedJob};
+pub use context::{JobContext, JobJournals, JobNotice, TrackedJob};
 pub use handle::JobsHandle;
 pub use job::{Job, PhotoSource};
 pub use options::{JobOptions, Save, SaveFiles};

@@ -8,7 +8,7 @@ use effects_jobs::JobLimits;
 use rust_decimal::Decimal;
 
 use super::claims::Claims;
-use super::context::JobNotice;
+use super::context::{JobJournals, JobNotice};
 use crate::ledger::Ledger;
 
 /// How jobs are done.
@@ -32,6 +32,8 @@ pub struct JobOptions {
     pub save: Save,
     /// Who is told what happens on the way.
     pub on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
+    /// Who hears what is written of their runs, in the async client.
+    pub journals: Option<Arc<dyn JobJournals>>,
 }
 
 /// What becomes of the pictures of jobs.

@@ -58,9 +58,7 @@ impl JobResult {
             | JobOutcome::Failed(error)
             | JobOutcome::Refused(error)
             | JobOutcome::NotReady(error) => Err(error),
-            JobOutcome::NotBegun => {
-                Err(Error::new(ErrorKind::Detached, "not begun; nothing was sent for it"))
-            }
+            JobOutcome::NotBegun => Err(Error::new(ErrorKind::Detached, NOT_BEGUN)),
         }
     }
 
@@ -113,7 +111,7 @@ impl fmt::Display for JobResult {
         write!(f, "{}: ", self.job.image())?;
         match (&self.outcome, self.files.first(), self.error()) {
             (JobOutcome::Recorded(record), ..) => write!(f, "{}", recorded(record))?,
-            (JobOutcome::NotBegun, ..) => f.write_str("not begun; nothing was sent for it")?,
+            (JobOutcome::NotBegun, ..) => f.write_str(NOT_BEGUN)?,
             (_, _, Some(error)) => write!(f, "{error}")?,
             (_, Some(file), None) => write!(f, "{}", file.display())?,
             (_, None, None) => f.write_str("completed")?,
@@ -124,6 +122,8 @@ impl fmt::Display for JobResult {
         }
     }
 }
+
+const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is billed";
 
 /// Why the journal's record of a job is not gone on with.
 fn recorded(record: &Record) -> Error {

@@ -5,20 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use effects_client::{Ended, Job, Ledger, Work};
-use effects_core::{
-    AsyncJournal, BaseUrl, EffectRequest, ErrorKind, Journal, MemoryStore, TaskId, Template, Widths,
-};
+use effects_client::{Job, JobJournals, JobOptions, JobResult, RunJobs};
+use effects_core::{AsyncJournal, EffectRequest, Error, ErrorKind, TaskId, Template, Widths};
 use effects_emulator::{Emulator, Latency, Pictures};
+use effects_jobs::Work;
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
 use futures_util::StreamExt;
-
-/// A job for either client.
-struct Plan {
-    work: Work,
-    journal: Option<Notes>,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -34,10 +27,10 @@ enum Client {
     Async(effects_reqwest::Client, tokio::runtime::Runtime),
 }
 
-/// What `run_many` of either client gives.
+/// The results of either client.
 enum Many<'a> {
-    Blocking(effects_ureq::RunMany),
-    Async(effects_reqwest::RunMany, &'a tokio::runtime::Runtime),
+    Blocking(effects_ureq::JobResults),
+    Async(effects_reqwest::JobResults, &'a tokio::runtime::Runtime),
 }
 
 impl Client {
@@ -56,47 +49,23 @@ impl Client {
         }
     }
 
-    fn run_many<I>(&self, plans: I, widths: Widths) -> Many<'_>
+    fn run<I>(&self, jobs: I, widths: Widths) -> Many<'_>
     where
-        I: Iterator<Item = Plan> + Send + 'static,
+        I: Iterator<Item = Job> + Send + 'static,
     {
-        match self {
-            Self::Blocking(client) => {
-                let journal = |notes: Notes| Arc::new(notes) as Arc<dyn Journal>;
-                let jobs = plans.map(move |Plan { work, journal: own }| Job {
-                    work,
-                    journal: own.map(journal),
-                });
-                Many::Blocking(client.run_many(jobs, widths))
-            }
-            Self::Async(client, runtime) => {
-                let journal = |notes: Notes| Arc::new(notes) as Arc<dyn AsyncJournal>;
-                let jobs = plans.map(move |Plan { work, journal: own }| Job {
-                    work,
-                    journal: own.map(journal),
-                });
-                let _inside = runtime.enter();
-                Many::Async(client.run_many(jobs, widths), runtime)
-            }
-        }
+        let limits = Some(widths.into());
+        self.run_with(JobOptions { limits, ..JobOptions::default() }, jobs)
     }
 
-    /// Runs so many requests, whose cost counts in the ledger's budgets.
-    fn run_within(&self, rows: u32, ledger: &Ledger) -> Vec<Ended> {
-        let origin = BaseUrl::parse("http://127.0.0.1:9", true).unwrap().origin().clone();
-        let rows = (0..rows)
-            .map(request)
-            .map(|request| (ledger.begin_request(&origin, &request).unwrap(), request));
+    fn run_with<I>(&self, options: JobOptions, jobs: I) -> Many<'_>
+    where
+        I: Iterator<Item = Job> + Send + 'static,
+    {
         match self {
-            Self::Blocking(client) => {
-                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
-                client.run_many::<Vec<Job<Arc<dyn Journal>>>>(jobs, widths(8)).collect()
-            }
+            Self::Blocking(client) => Many::Blocking(client.run_jobs(options, jobs).unwrap()),
             Self::Async(client, runtime) => {
-                let jobs: Vec<_> = rows.map(|(open, request)| open.submit(request)).collect();
                 let _inside = runtime.enter();
-                let many = client.run_many::<Vec<Job<Arc<dyn AsyncJournal>>>>(jobs, widths(8));
-                Many::Async(many, runtime).collect()
+                Many::Async(client.run_jobs(options, jobs).unwrap(), runtime)
             }
         }
     }
@@ -124,16 +93,16 @@ impl Client {
 impl Many<'_> {
     fn stop(&self) {
         match self {
-            Self::Blocking(many) => many.stopper().stop(),
+            Self::Blocking(many) => many.handle().stop(),
             Self::Async(many, _) => many.stop(),
         }
     }
 }
 
 impl Iterator for Many<'_> {
-    type Item = Ended;
+    type Item = JobResult;
 
-    fn next(&mut self) -> Option<Ended> {
+    fn next(&mut self) -> Option<JobResult> {
         match self {
             Self::Blocking(many) => many.next(),
             Self::Async(many, runtime) => runtime.block_on(many.next()),
@@ -146,14 +115,13 @@ fn request(row: u32) -> EffectRequest {
     EffectRequest::new(Template::GlassBall, photo.as_str()).unwrap()
 }
 
-fn plan(row: u32) -> Plan {
-    Plan { work: Work::Submit(request(row)), journal: None }
+fn plan(row: u32) -> Job {
+    request(row).into()
 }
 
-fn watch(task: &str) -> Plan {
+fn watch(task: &str) -> Job {
     let task: TaskId = task.parse().unwrap();
-    let work = Work::Watch { task, template: Some(Template::GlassBall), submitted: None };
-    Plan { work, journal: None }
+    Work::Watch { task, template: Some(Template::GlassBall), submitted: None }.into()
 }
 
 fn emulator(latency: u64) -> (Emulator, Setup) {
@@ -165,6 +133,10 @@ fn emulator(latency: u64) -> (Emulator, Setup) {
 
 fn widths(tasks: u32) -> Widths {
     Widths { submissions: 8, tasks, polls_per_second: 10_000.0 }
+}
+
+fn error_of(result: &JobResult) -> &Error {
+    result.error().unwrap_or_else(|| panic!("{result:?}"))
 }
 
 /// Waits for something that comes of itself.
@@ -182,11 +154,13 @@ fn every_job_ends_once_under_its_own_number() {
         let (emulator, setup) = emulator(20);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let ends: Vec<Ended> = client.run_many((0..60).map(plan), widths(16)).collect();
+        let ends: Vec<JobResult> = client.run((0..60).map(plan), widths(16)).collect();
         let numbers: BTreeSet<usize> = ends.iter().map(|ended| ended.index).collect();
         assert_eq!((ends.len(), numbers), (60, (0..60).collect()), "{kind:?}");
-        let tasks: BTreeSet<String> =
-            ends.into_iter().map(|ended| ended.result.unwrap().task_id.to_string()).collect();
+        let tasks: BTreeSet<String> = ends
+            .into_iter()
+            .map(|ended| ended.into_result().unwrap().task_id.to_string())
+            .collect();
         let counts = emulator.counts();
         assert_eq!((tasks.len(), counts.accepted), (60, 60));
         assert!(counts.by_body.values().all(|paid| *paid == 1));
@@ -202,9 +176,9 @@ fn a_stream_is_a_stream() {
     let Client::Async(client, runtime) = Client::new(Kind::Async, &setup, &Notes::default()) else {
         unreachable!("asked for")
     };
-    let ended: Vec<Ended> = runtime.block_on(async {
+    let ended: Vec<JobResult> = runtime.block_on(async {
         let requests: Vec<EffectRequest> = (0..200).map(request).collect();
-        client.run_many(requests, widths(16)).collect().await
+        client.jobs().limits(widths(16)).run(requests).unwrap().collect().await
     });
     assert_eq!(ended.len(), 200);
 }
@@ -225,7 +199,7 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
             counter.fetch_add(1, Ordering::SeqCst);
             plan(row)
         });
-        let mut many = client.run_many(endless, widths(TASKS as u32));
+        let mut many = client.run(endless, widths(TASKS as u32));
         for read in 0..100 {
             if read == 10 {
                 // Nobody reads, and everything that was begun still comes to its end: each task's id
@@ -238,7 +212,7 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
             }
             let drawn = drawn.load(Ordering::SeqCst);
             assert!(drawn <= read + FULL + TASKS, "{kind:?}: {drawn} drawn, {read} read");
-            assert!(many.next().unwrap().result.is_ok());
+            assert!(many.next().unwrap().is_completed());
         }
         assert!(emulator.counts().accepted >= 140);
     }
@@ -250,8 +224,8 @@ fn dropping_it_submits_nothing_more_and_loses_no_id() {
         let (emulator, setup) = emulator(0);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let mut many = client.run_many((0..).map(plan), widths(8));
-        (0..20).for_each(|_| assert!(many.next().unwrap().result.is_ok()));
+        let mut many = client.run((0..).map(plan), widths(8));
+        (0..20).for_each(|_| assert!(many.next().unwrap().is_completed()));
         drop(many);
         let count = |what: &str| notes.facts().iter().filter(|fact| fact.starts_with(what)).count();
         // What was on its way has arrived, or never left.
@@ -272,13 +246,13 @@ fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
         let (emulator, setup) = emulator(3_600_000);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let many = client.run_many((0..).map(plan), widths(8));
+        let many = client.run((0..).map(plan), widths(8));
         until("eight tasks", || emulator.counts().accepted == 8);
         until("eight ids", || notes.facts().len() == 16);
         many.stop();
-        let ends: Vec<Ended> = many.collect();
+        let ends: Vec<JobResult> = many.collect();
         let known = ends.iter().filter(|ended| {
-            let error = ended.result.as_ref().unwrap_err();
+            let error = error_of(ended);
             assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
             error.task_id().is_some()
         });
@@ -292,16 +266,18 @@ fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
         let client = Client::new(kind, &setup, &Notes::failing_after(11));
-        let ends: Vec<Ended> = client.run_many((0..30).map(plan), widths(4)).collect();
-        assert_eq!(ends.len(), 30, "{kind:?}");
-        let failed = ends.iter().filter_map(|ended| ended.result.as_ref().err());
+        let ends: Vec<JobResult> = client.run((0..30).map(plan), widths(4)).collect();
+        // A journal that takes nothing more would refuse every other job too: they are not begun.
+        assert!(ends.len() < 30, "{kind:?}");
+        let failed = ends.iter().filter_map(JobResult::error);
         let failed: Vec<_> = failed.inspect(|e| assert_eq!(e.kind(), ErrorKind::Journal)).collect();
         // Eleven entries: at least one of them an id, and no submission without its intent.
         let accepted = emulator.counts().accepted as usize;
         assert!((1..11).contains(&accepted), "{accepted}");
         // A task whose id could not be kept is named all the same.
         let named = failed.iter().filter(|error| error.task_id().is_some()).count();
-        assert_eq!(30 - failed.len() + named, accepted, "{kind:?}");
+        let completed = ends.iter().filter(|ended| ended.is_completed()).count();
+        assert_eq!(completed + named, accepted, "{kind:?}");
     }
 }
 
@@ -312,10 +288,10 @@ fn two_jobs_that_watch_one_task_share_its_looks() {
         world.looks([world.running(), world.running(), world.completed()]);
         let client = Client::new(kind, &setup(&world), &Notes::default());
         let plans = [watch(TASK), watch(TASK)];
-        let ends: Vec<Ended> = client.run_many(plans.into_iter(), widths(4)).collect();
+        let ends: Vec<JobResult> = client.run(plans.into_iter(), widths(4)).collect();
         assert_eq!(ends.len(), 2);
         for ended in ends {
-            assert_eq!(ended.result.unwrap().task_id.as_str(), TASK, "{kind:?}");
+            assert_eq!(ended.into_result().unwrap().task_id.as_str(), TASK, "{kind:?}");
         }
         assert_eq!(world.gateway.requests().len(), 3, "{kind:?}");
     }
@@ -329,10 +305,11 @@ fn what_exceeds_the_budget_is_refused_unsent() {
         for (limit, price, paid) in [("0.10", Some("0.03"), 3), ("0.07", None, 2)] {
             let before = emulator.counts().accepted;
             let price = price.map(|price| price.parse().unwrap());
-            let ledger = Ledger::new(Arc::new(MemoryStore::new()));
-            let ledger = ledger.with_budget(limit.parse().unwrap(), price).unwrap();
-            let ends = client.run_within(10, &ledger);
-            let refused = ends.into_iter().filter_map(|ended| ended.result.err());
+            let budget = Some(limit.parse().unwrap());
+            let limits = Some(widths(8).into());
+            let options = JobOptions { budget, price, limits, ..JobOptions::default() };
+            let ends: Vec<_> = client.run_with(options, (0..10).map(plan)).collect();
+            let refused = ends.iter().filter_map(JobResult::error);
             let refused = refused.inspect(|e| assert_eq!(e.kind(), ErrorKind::BudgetExceeded));
             assert_eq!(refused.count(), 10 - paid, "{kind:?}");
             assert_eq!(emulator.counts().accepted - before, paid as u64);
@@ -340,18 +317,29 @@ fn what_exceeds_the_budget_is_refused_unsent() {
     }
 }
 
+/// Hears of the entries of every third job.
+struct EveryThird {
+    heard: Notes,
+    others: Notes,
+}
+
+impl JobJournals for EveryThird {
+    fn journal(&self, index: usize, _row: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal> {
+        Arc::new(if index % 3 == 0 { self.heard.clone() } else { self.others.clone() })
+    }
+}
+
 #[test]
 fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
-    for kind in KINDS {
-        let (_emulator, setup) = emulator(0);
-        let (shared, own) = (Notes::default(), Notes::default());
-        let client = Client::new(kind, &setup, &shared);
-        let mine = own.clone();
-        let plans = (0..6)
-            .map(move |row| Plan { journal: (row % 3 == 0).then(|| mine.clone()), ..plan(row) });
-        assert_eq!(client.run_many(plans, widths(2)).count(), 6);
-        assert_eq!((own.facts().len(), shared.facts().len()), (4, 8), "{kind:?}");
-    }
+    let (_emulator, setup) = emulator(0);
+    let (heard, others) = (Notes::default(), Notes::default());
+    let client = Client::new(Kind::Async, &setup, &Notes::default());
+    let journals = EveryThird { heard: heard.clone(), others: others.clone() };
+    let limits = Some(widths(2).into());
+    let options =
+        JobOptions { limits, journals: Some(Arc::new(journals)), ..JobOptions::default() };
+    assert_eq!(client.run_with(options, (0..6).map(plan)).count(), 6);
+    assert_eq!((heard.facts().len(), others.facts().len()), (4, 8));
 }
 
 /// More exchanges at once than the blocking client has workers: none waits with its time running
@@ -374,9 +362,9 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         setup.policy.request_timeout = Duration::from_secs(1);
         let client = Client::new(kind, &setup, &Notes::default());
         let wide = Widths { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
-        let ends = client.run_many((0..100).map(plan), wide);
+        let ends = client.run((0..100).map(plan), wide);
         for ended in ends {
-            assert!(ended.result.is_ok(), "{kind:?}: {:?}", ended.result);
+            assert!(ended.is_completed(), "{kind:?}: {ended:?}");
         }
     }
 }
@@ -396,9 +384,9 @@ fn an_id_that_came_before_its_answer_timed_out_is_kept() {
         let mut setup = setup(&world);
         setup.policy.request_timeout = Duration::from_secs(1);
         let client = Client::new(kind, &setup, &Notes::default());
-        let ends = client.run_many((0..20).map(plan), widths(20));
+        let ends = client.run((0..20).map(plan), widths(20));
         for ended in ends {
-            assert!(ended.result.is_ok(), "{kind:?}: {:?}", ended.result);
+            assert!(ended.is_completed(), "{kind:?}: {ended:?}");
         }
     }
 }

@@ -1,0 +1,237 @@
+//! Many jobs at once, in one tokio task.
+//!
+//! Jobs are drawn as room comes, on a thread of its own, so that one that takes long to come (a
+//! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a
+//! long list of jobs nor a slow reader of results takes memory.
+
+use std::mem::{Discriminant, discriminant};
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
+use std::thread;
+
+use effects_client::{
+    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, Queue, RunJobs,
+    TrackedJob, draw, telemetry,
+};
+use effects_core::{Error, Outage, OutageFailure};
+use effects_jobs::JobEnd;
+use futures_util::Stream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::client::Client;
+use crate::driver::{Arrival, Crowd, Driver, Driving, Known, News};
+
+/// The results of jobs, as they come: a [`Stream`]. Made by [`Client::jobs`].
+///
+/// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight runs in its
+/// task to its answer.
+#[derive(Debug)]
+pub struct JobResults {
+    results: UnboundedReceiver<JobResult>,
+    backlog: Backlog,
+    words: Words,
+    handle: JobsHandle,
+    context: Arc<JobContext>,
+}
+
+type Words = UnboundedSender<Arrival<Word>>;
+
+impl RunJobs for Client {
+    type Results = JobResults;
+
+    /// Needs a tokio runtime to be called.
+    fn run_jobs<I>(&self, options: JobOptions, jobs: I) -> Result<JobResults, Error>
+    where
+        I: Iterator<Item = Job> + Send + 'static,
+    {
+        let origin = self.base_url().origin();
+        let context = Arc::new(JobContext::new(&options, origin)?);
+        let (tell, results) = unbounded_channel();
+        let (wish, wishes) = mpsc::channel();
+        let (queue, handle) = (Queue::default(), JobsHandle::default());
+        let backlog = queue.backlog().clone();
+        let drawn = Drawn {
+            tell,
+            wish,
+            queue,
+            is_stopped: false,
+            outage: None,
+            context: Arc::clone(&context),
+            handle: handle.clone(),
+        };
+        let limits = options.limits(origin);
+        let (driver, words) = Driver::new(self, self.shared_policy(), limits, drawn);
+        let (drawer, shared) = (words.clone(), Arc::clone(&context));
+        thread::spawn(move || {
+            let tracked = jobs.map(|job| Box::new(shared.track(job)));
+            draw(tracked, wishes, |job| drawer.send(Arrival::Word(Word::Drawn(job))).is_ok());
+        });
+        tokio::spawn(async move {
+            // The crowd keeps the results open until the journal has everything.
+            let crowd = driver.run().await;
+            let flushed = tokio::task::spawn_blocking(move || {
+                if let Err(error) = crowd.context.flush() {
+                    crowd.handle.fail(error);
+                }
+            });
+            // It is gone only where the runtime is shut down.
+            let _ = flushed.await;
+        });
+        Ok(JobResults { results, backlog, words, handle, context })
+    }
+}
+
+impl JobResults {
+    /// The next result; `None` when every job has ended.
+    pub async fn next(&mut self) -> Option<JobResult> {
+        let result = self.results.recv().await;
+        self.was_read(result.as_ref());
+        result
+    }
+
+    /// Stops the jobs: the results still to come tell what was known of each.
+    pub fn stop(&self) {
+        self.handle.stop();
+        // The driver is gone only when everything has ended.
+        let _ = self.words.send(Arrival::Word(Word::Room));
+    }
+
+    /// What stops the jobs from elsewhere, and says how they stand.
+    pub fn handle(&self) -> JobsHandle {
+        self.handle.clone()
+    }
+
+    /// Why jobs were not begun, or the journal not written to its end; known once the last result was
+    /// read.
+    pub fn halted_by(&self) -> Option<Error> {
+        self.handle.halted_by()
+    }
+
+    /// What the jobs share of this machine: their budget's state, for example.
+    pub fn context(&self) -> &Arc<JobContext> {
+        &self.context
+    }
+
+    fn was_read(&self, result: Option<&JobResult>) {
+        if result.is_some() && self.backlog.read() {
+            // The driver is gone where nothing is left to draw.
+            let _ = self.words.send(Arrival::Word(Word::Room));
+        }
+    }
+}
+
+impl Stream for JobResults {
+    type Item = JobResult;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<JobResult>> {
+        let polled = self.results.poll_recv(context);
+        if let Poll::Ready(result) = &polled {
+            self.was_read(result.as_ref());
+        }
+        polled
+    }
+}
+
+impl Drop for JobResults {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the driver is told.
+pub(crate) enum Word {
+    /// The next job; `None` after the last.
+    Drawn(Option<Box<TrackedJob>>),
+    /// The reader of results has caught up, or stops.
+    Room,
+}
+
+/// Jobs that are drawn one after the other, each known by its place.
+struct Drawn {
+    tell: UnboundedSender<JobResult>,
+    wish: mpsc::Sender<u32>,
+    queue: Queue,
+    is_stopped: bool,
+    /// Why submissions are held back, as it was last seen, and whether for good.
+    outage: Option<(Discriminant<OutageFailure>, bool)>,
+    context: Arc<JobContext>,
+    handle: JobsHandle,
+}
+
+impl Drawn {
+    /// Warns of an outage once, however often its count changes.
+    fn warn_of(&mut self, outage: Option<&Outage>) {
+        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
+        let before = std::mem::replace(&mut self.outage, kind);
+        if let Some(outage) = outage
+            && before != kind
+        {
+            telemetry::warn(&outage.to_string());
+        }
+    }
+}
+
+impl Crowd for Drawn {
+    type Word = Word;
+
+    fn hear(&mut self, word: Word, driving: &mut Driving) {
+        match word {
+            Word::Drawn(Some(job)) => {
+                self.queue.came();
+                let (work, opens) = self.context.plan(&job);
+                driving.machine.add(work, opens, Known::Job(job));
+            }
+            Word::Drawn(None) => driving.machine.no_more_jobs(),
+            // The next wish is granted.
+            Word::Room => {}
+        }
+    }
+
+    fn make_room(&mut self, room: u32) {
+        self.queue.make_room(room);
+    }
+
+    fn before_step(&mut self, driving: &mut Driving) {
+        if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
+            driving.machine.stop(driving.now());
+        } else if self.handle.is_halted() && !driving.machine.is_halted() {
+            driving.machine.halt(None);
+        }
+        if driving.machine.is_halted() {
+            driving.machine.no_more_jobs();
+        }
+        self.handle.publish(&driving.machine);
+        self.warn_of(driving.machine.outage());
+        if let Some(wish) = self.queue.wish().filter(|wish| *wish > 0) {
+            // The thread that draws ends only after the last job.
+            let _ = self.wish.send(wish);
+        }
+    }
+
+    fn end(&mut self, known: Known, end: JobEnd, _client: &Client) {
+        let Known::Job(job) = known else { return };
+        self.queue.backlog().told();
+        let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
+        if context.must_look_up(&job, &end) {
+            tokio::task::spawn_blocking(move || tell.send(context.result(*job, end)));
+        } else {
+            // Where the results are read no more, what is in flight is still awaited.
+            let _ = tell.send(context.result(*job, end));
+        }
+    }
+
+    fn tell(&mut self, known: &Known, news: News) {
+        let Known::Job(job) = known else { return };
+        let index = job.index;
+        self.context.tell(match news {
+            News::Event(event) => JobNotice::Event { index, is_download: false, event },
+            News::Renewing(error) => JobNotice::Renewing { index, error },
+            News::Begun(method) => JobNotice::Begun { index, method },
+        });
+    }
+
+    fn context(&self) -> Option<&Arc<JobContext>> {
+        Some(&self.context)
+    }
+}
