@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::{Found, Ledger, OpenRow, telemetry};
+use effects_client::{Ledger, telemetry};
 use effects_core::{
-    Cause, Effect, Error, ErrorKind, JournalError, JournalStore, Origin, Record, RowDraft,
-    Standing, TaskId,
+    Cause, Effect, Error, ErrorKind, JournalError, Origin, Record, RowDraft, Standing, TaskId,
 };
+use effects_jobs::{Found, OpenRow};
 use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
@@ -258,6 +258,16 @@ pub fn doubtful(record: &Record) -> Error {
     Error::new(ErrorKind::OutcomeUnknown, message)
 }
 
+/// What a row is that another run has in hand to the end of the wait.
+pub fn held(record: &Record) -> Error {
+    let holder = record.holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default();
+    let message = format!(
+        "row {} of the journal is still in other hands{holder}; the wait is over",
+        record.number
+    );
+    Error::new(ErrorKind::WaitTimeout, message)
+}
+
 /// What a row that failed before is: the verdict, without another look.
 pub fn verdict(record: &Record) -> Option<Error> {
     let Standing::Failed { task, message, code, .. } = &record.standing else { return None };
@@ -275,11 +285,6 @@ pub fn made(record: &Record) -> Option<Made> {
         template: Some(record.row.template.id().to_owned()),
         elapsed: finished.since(*submitted).as_secs_f64(),
     })
-}
-
-/// Makes sure of everything that was told to the journal. It blocks.
-pub fn flush(store: &Arc<dyn JournalStore>) -> Result<(), Error> {
-    store.flush().map_err(|error| failed(&error))
 }
 
 const ROWS_AT_ONCE: usize = 64;

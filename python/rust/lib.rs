@@ -14,7 +14,6 @@
 mod aside;
 mod catalogue;
 mod command;
-mod drawer;
 mod emulator;
 mod engine;
 mod failure;
@@ -29,6 +28,7 @@ mod photo;
 mod policy;
 mod purse;
 mod result_queue;
+mod row_source;
 mod runtime;
 mod setup;
 mod single;

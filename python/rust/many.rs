@@ -5,19 +5,19 @@
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid
 //! ahead of the reader.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use effects_client::{Ending, Found, Ledger, OpenRow};
+use effects_client::{JobJournals, JobNotice, JobOptions, JobResult, Ledger, RunJobs, Save};
 use effects_core::{
-    BaseUrl, Effect, Error, ErrorKind, MemoryStore, Occurrences, Origin, Row, SpendBy, TaskId,
-    Template, Widths, printable,
+    AsyncJournal, BaseUrl, Cause, Detached, Effect, Error, ErrorKind, NoJournal, Occurrences,
+    Origin, SpendBy, Standing, Template, Widths, printable,
 };
-use effects_reqwest::{Client, RunMany};
-use futures_util::FutureExt;
+use effects_jobs::{JobLimits, JobOutcome, Method};
+use effects_reqwest::{Client, JobResults};
 use futures_util::future::{Either, select};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -27,12 +27,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::drawer::{self, Drawer, Journal};
 use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::operation::{Operation, given_up};
-use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER, cost};
+use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER};
 use crate::result_queue::{ResultQueue, ResultSender};
+use crate::row_source::{self, RowSource};
 use crate::stake::{JobAttempts, Lent};
 use crate::value::{Made, task_id};
 use crate::{failure, warnings};
@@ -99,6 +99,8 @@ pub struct Shared {
     pub permits: Semaphore,
     /// One for each job that may begin before others are taken.
     pub begins: Semaphore,
+    /// Rows that hold one of those.
+    permitted: Mutex<HashSet<usize>>,
     pub stopped: AtomicBool,
     /// No caller takes a result any more.
     abandoned: AtomicBool,
@@ -109,16 +111,12 @@ pub struct Shared {
     untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
 }
 
-/// A row in the batch.
+/// A row that became a job.
 pub struct Open {
     pub row: usize,
     pub job: Py<PyAny>,
     pub note: Arc<Note>,
-    /// Apart, since it is large and most have none.
-    pub known: Option<Box<(OpenRow, Row)>>,
-    /// Whether this call submits it, so that its cost counts here.
-    pub is_submitted: bool,
-    /// Its attempts, where it is submitted within the client's budget.
+    /// Its attempts, where it may be submitted within the client's budget.
     pub counted: Option<Arc<JobAttempts>>,
     pub template: Option<Template>,
     pub begun: Instant,
@@ -132,11 +130,12 @@ impl Many {
         let shared = Arc::new(Shared {
             base: plan.base.clone(),
             journal: plan.slot.as_ref().map(|slot| slot.path().to_owned()),
-            // As many as may begin are drawn, also while the drawer waits for a group.
+            // As many as may begin are drawn, also while the source waits for a group.
             permits: permits(
-                tasks.saturating_add(ahead.saturating_add(drawer::GROUP as usize).max(SPARE)),
+                tasks.saturating_add(ahead.saturating_add(row_source::GROUP as usize).max(SPARE)),
             ),
             begins: permits(tasks.saturating_add(ahead)),
+            permitted: Mutex::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             stop: Notify::new(),
@@ -144,23 +143,19 @@ impl Many {
             untaken: Mutex::default(),
         });
         let (results, sender) = ResultQueue::new(Arc::clone(&shared), plan.ordered);
-        let uploads = plan.widths.submissions.max(1) as usize;
-        let drawer = Drawer {
+        let source = RowSource {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
-            client: plan.client.clone(),
-            ledger: None,
-            memory: None,
+            is_journaled: plan.slot.is_some(),
             counts: false,
             rows,
-            fetch: plan.fetch,
             results: sender.clone(),
-            uploads: Arc::new(Semaphore::new(uploads)),
             occurrences: Occurrences::default(),
             drawn: 0,
+            begun: 0,
             permitted: 0,
         };
-        runtime.spawn(finish_all(Arc::clone(&shared), plan, drawer, sender));
+        runtime.spawn(finish_all(Arc::clone(&shared), plan, source, sender));
         Self { process: std::process::id(), shared, results }
     }
 
@@ -184,7 +179,8 @@ impl Many {
 
     /// The caller has the result of this row: there is room for another job.
     fn taken(&self, row: usize) {
-        if self.shared.untaken().remove(&row).is_some() {
+        self.shared.untaken().remove(&row);
+        if self.shared.permitted().remove(&row) {
             self.shared.begins.add_permits(1);
         }
     }
@@ -303,8 +299,22 @@ impl Shared {
         }
     }
 
+    /// A row holds a permit to begin until its result is taken.
+    pub fn permit(&self, row: usize) {
+        self.permitted().insert(row);
+    }
+
+    fn permitted(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.permitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Note>>> {
         self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a job, and what is known of it.
+    fn noted(&self, index: usize) -> Option<(usize, Arc<Note>)> {
+        self.open().get(&index).map(|open| (open.row, Arc::clone(&open.note)))
     }
 
     pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
@@ -312,9 +322,9 @@ impl Shared {
     }
 }
 
-/// Drives the batch, settles what ends and tells it.
-async fn finish_all(shared: Arc<Shared>, plan: Plan, mut drawer: Drawer, results: ResultSender) {
-    let Plan { client, base, widths, funds, mut given, slot, fetch, .. } = plan;
+/// Does the jobs, settles what ends with the client's budget, and tells it.
+async fn finish_all(shared: Arc<Shared>, plan: Plan, mut source: RowSource, results: ResultSender) {
+    let Plan { client, base, widths, funds, given, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
         let (ledger, known) = match &rows {
@@ -322,75 +332,83 @@ async fn finish_all(shared: Arc<Shared>, plan: Plan, mut drawer: Drawer, results
             None => (None, None),
         };
         let (lent, budget) = funds.ready(&client, rows.as_ref(), known).await?;
-        let Some((limit, price)) = budget else { return Ok((ledger, None, lent)) };
-        let with_budget = move |ledger: Ledger| {
-            ledger.with_budget(limit, price).map_err(|error| journal::failed(&error))
-        };
-        Ok::<_, Error>(match ledger {
-            Some(ledger) => {
-                let budgeted = tokio::task::spawn_blocking(move || with_budget(ledger)).await;
-                (Some(budgeted.map_err(|_| given_up())??), None, lent)
-            }
-            None => {
-                let memory = Ledger::new(Arc::new(MemoryStore::new()));
-                (None, Some(with_budget(memory)?), lent)
-            }
-        })
+        Ok::<_, Error>((ledger, lent, budget))
     };
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
-    let (ledger, memory, mut lent) = match select(begun, stop).await {
+    let (ledger, mut lent, budget) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
         Either::Left((Err(error), _)) => return results.send(JobEnd::Wrong(error)),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
-    drawer.ledger.clone_from(&ledger);
-    drawer.memory.clone_from(&memory);
-    let is_budgeted =
-        ledger.as_ref().or(memory.as_ref()).is_some_and(|of| !of.budgets().is_empty());
-    drawer.counts = lent.is_some();
-    let ahead = widths.submissions as usize;
-    let mut many = client.run_many(drawer.start(ahead), widths);
+    source.counts = lent.is_some();
+    let limits = JobLimits {
+        ahead: widths.submissions,
+        uploads: widths.submissions.max(1),
+        downloads: MOST_DOWNLOADS,
+        keeps_going: true,
+        ..JobLimits::from(widths)
+    };
+    let observer = Arc::new(Observer {
+        shared: Arc::clone(&shared),
+        price: Mutex::new(given.price),
+        is_budgeted: budget.is_some(),
+    });
+    let told = Arc::clone(&observer);
+    let options = JobOptions {
+        budget: budget.map(|(limit, _)| limit),
+        price: budget.and_then(|(_, price)| price),
+        limits: Some(limits),
+        save: if fetch { Save::Bytes } else { Save::Nothing },
+        on_notice: Some(Arc::new(move |notice| told.hear(notice))),
+        journals: Some(observer),
+        ledger,
+        ..JobOptions::default()
+    };
+    // Opening the budget's scope may wait for the disk.
+    let (doing, entered) = (client.clone(), Handle::current());
+    let begun = tokio::task::spawn_blocking(move || {
+        let _inside = entered.enter();
+        doing.run_jobs(options, source)
+    });
+    let mut jobs = match begun.await.unwrap_or_else(|_| Err(given_up())) {
+        Ok(jobs) => jobs,
+        Err(error) => return results.send(JobEnd::Wrong(error)),
+    };
     if shared.stopped.load(Ordering::SeqCst) {
-        many.stop();
+        jobs.stop();
     }
-    let mut finishing = JoinSet::new();
-    while let Some(ended) = next(&mut many, &shared).await {
-        let Some(open) = shared.open().remove(&ended.index) else { continue };
+    let mut settling = JoinSet::new();
+    while let Some(result) = next(&mut jobs, &shared).await {
+        let Some(open) = shared.open().remove(&result.index) else { continue };
         open.note.settle();
+        if matches!(result.outcome, JobOutcome::NotBegun) {
+            // All of it was stopped before its turn.
+            continue;
+        }
+        let is_submitted = result.method == Some(Method::Submitted);
+        let ended = ended(&result);
         if let Some(lent) = &mut lent {
-            lent.settle(open.counted.as_deref(), &ended.result);
+            lent.settle(open.counted.as_deref().filter(|_| is_submitted), &ended);
         }
-        if open.is_submitted
-            && let Some(cost) = cost(&ended.result, None)
-            && let Some(price) = given.price.exceeded_by(cost)
-        {
-            let then = if is_budgeted { format!(": {REPRICED}") } else { String::new() };
-            warnings::pass_on(format!("a picture cost {cost} USD, more than price={price}{then}"));
-        }
-        let (client, results) = (client.clone(), results.clone());
-        let (ledger, rows) = (ledger.clone(), rows.clone());
-        let mut last = Box::pin(async move {
-            if let (Some(rows), None, Some(task)) = (&rows, &open.known, open.note.task()) {
-                // A task that was given as one: the journal may have its row all the same.
-                rows.settle(&task, &ended.result).await;
-            }
-            let result = settled(&client, ledger.as_ref(), &open, ended.result).await;
-            let made = made(&client, result, fetch, open.template, open.begun).await;
-            // A reader who has left takes it no more; its id is logged.
-            results.send(JobEnd::Ended(open.row, open.job, made));
+        let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
+        let made = made(result, open.template, open.begun);
+        let end = JobEnd::Ended(open.row, open.job, made);
+        // A reader who has left takes it no more; its id is logged.
+        let (Some(rows), Some(task)) = (&rows, given_task) else {
+            results.send(end);
+            continue;
+        };
+        // A task that was given as one: the journal may have its row all the same.
+        let (rows, results) = (rows.clone(), results.clone());
+        settling.spawn(async move {
+            rows.settle(&task, &ended).await;
+            results.send(end);
         });
-        // Most have nothing left to wait for.
-        if (&mut last).now_or_never().is_none() {
-            finishing.spawn(last);
-        }
-        while finishing.len() >= MOST_DOWNLOADS {
-            finishing.join_next().await;
-        }
     }
-    while finishing.join_next().await.is_some() {}
+    while settling.join_next().await.is_some() {}
     drop(lent);
-    if let (Some(limit), Some(of)) = (given.budget, ledger.clone().or(memory)) {
+    if let (Some(limit), Some(of)) = (given.budget, jobs.context().budgeted().cloned()) {
         match paid(of).await {
             Ok(paid) if paid > limit => warnings::pass_on(format!(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
@@ -399,12 +417,58 @@ async fn finish_all(shared: Arc<Shared>, plan: Plan, mut drawer: Drawer, results
             Err(error) => results.send(JobEnd::Wrong(error)),
         }
     }
-    if let Some(ledger) = ledger {
-        let store = Arc::clone(ledger.store());
-        let flushed = tokio::task::spawn_blocking(move || journal::flush(&store)).await;
-        if let Ok(Err(error)) = flushed {
-            results.send(JobEnd::Wrong(error));
+    if let Some(error) = jobs.halted_by()
+        && error.kind() == ErrorKind::Journal
+    {
+        results.send(JobEnd::Wrong(error));
+    }
+}
+
+/// Hears of the jobs before their results come: what is submitted for them, and their tasks.
+struct Observer {
+    shared: Arc<Shared>,
+    /// What one costs at most by the caller's word.
+    price: Mutex<GivenPrice>,
+    is_budgeted: bool,
+}
+
+impl Observer {
+    fn hear(&self, notice: JobNotice) {
+        match notice {
+            JobNotice::Begun { index, method, task } => {
+                let Some((row, note)) = self.shared.noted(index) else { return };
+                if let (Method::Resumed, Some(task)) = (method, task) {
+                    note.is_about(task);
+                }
+                self.shared.begin(row, &note);
+            }
+            JobNotice::Event { is_download: true, event, .. } => warnings::tell(event),
+            JobNotice::Billed { method: Method::Submitted, cost, .. } => {
+                let mut price = self.price.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(price) = price.exceeded_by(cost) {
+                    let then =
+                        if self.is_budgeted { format!(": {REPRICED}") } else { String::new() };
+                    let what = "a picture cost";
+                    warnings::pass_on(format!("{what} {cost} USD, more than price={price}{then}"));
+                }
+            }
+            JobNotice::Event { .. }
+            | JobNotice::Billed { .. }
+            | JobNotice::Renewing { .. }
+            | JobNotice::Kept { .. } => {}
         }
+    }
+}
+
+impl JobJournals for Observer {
+    fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal> {
+        let open = self.shared.open();
+        let Some(open) = open.get(&index) else { return inner.unwrap_or(Arc::new(NoJournal)) };
+        let inner = match &open.counted {
+            Some(counted) => Some(counted.journal(inner)),
+            None => inner,
+        };
+        open.note.journal(inner)
     }
 }
 
@@ -442,101 +506,53 @@ async fn paid(ledger: Ledger) -> Result<Decimal, Error> {
     Ok(state.paid)
 }
 
-/// The next end of the batch; a stop comes between.
-async fn next(many: &mut RunMany, shared: &Shared) -> Option<effects_client::Ended> {
+/// The next result; a stop comes between.
+async fn next(jobs: &mut JobResults, shared: &Shared) -> Option<JobResult> {
     loop {
         {
             let stop = std::pin::pin!(shared.stop.notified());
-            let ended = std::pin::pin!(many.next());
-            if let Either::Left((ended, _)) = select(ended, stop).await {
-                return ended;
-            }
-        }
-        many.stop();
-    }
-}
-
-/// The result, once the journal knows it.
-async fn settled(
-    client: &Client,
-    ledger: Option<&Ledger>,
-    open: &Open,
-    result: Result<Effect, Error>,
-) -> Result<Effect, Error> {
-    let (Some(ledger), Some(known)) = (ledger, &open.known) else { return result };
-    let (known, row) = &**known;
-    match known.settle(&result) {
-        Ok(Ending::Told) => result,
-        Ok(Ending::Taken) => attend(client, ledger, row).await,
-        Err(error) => {
-            let error = journal::failed(&error);
-            if let Ok(effect) = &result {
-                // An effect that was paid for is worth more than the word that it was.
-                journal::warn_unrecorded(&effect.task_id, &error);
+            let result = std::pin::pin!(jobs.next());
+            if let Either::Left((result, _)) = select(result, stop).await {
                 return result;
             }
-            Err(error)
+        }
+        jobs.stop();
+    }
+}
+
+/// What a job's last task came to, for the client's budget.
+fn ended(result: &JobResult) -> Result<Effect, Error> {
+    match &result.outcome {
+        JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => Ok((**effect).clone()),
+        JobOutcome::Failed(error) | JobOutcome::Refused(error) | JobOutcome::NotReady(error) => {
+            Err(error.clone())
+        }
+        JobOutcome::Kept | JobOutcome::Recorded(_) | JobOutcome::NotBegun => {
+            Err(Cause::Detached(Detached { task_id: None }).into())
         }
     }
 }
 
-/// Waits for a row that is in other hands: until they let go of it, or it is settled.
-pub async fn attend(client: &Client, ledger: &Ledger, row: &Row) -> Result<Effect, Error> {
-    let begun = Instant::now();
-    loop {
-        let (ledger, again) = (ledger.clone(), row.clone());
-        let found = tokio::task::spawn_blocking(move || ledger.open(&again)).await;
-        let found = found.unwrap_or_else(|_| {
-            Err(effects_core::JournalError::Unreadable("it was given up half-way".to_owned()))
-        });
-        match found.map_err(|error| journal::failed(&error))? {
-            Found::Watch(open) | Found::Settled(open) => {
-                if let Some(error) = open.record().and_then(journal::verdict) {
-                    return Err(error);
-                }
-                let task = open.record().and_then(|record| record.standing.task().cloned());
-                let Some(task) = task else { return Err(no_task()) };
-                return follow(client, &open, task).await;
-            }
-            Found::Doubtful(record) => return Err(journal::doubtful(&record)),
-            Found::Elsewhere(record) if begun.elapsed() > client.policy().wait_timeout => {
-                let holder = record.holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
-                let message = format!(
-                    "row {} of the journal is still in other hands{holder}; the wait is over",
-                    record.number
-                );
-                return Err(Error::new(ErrorKind::WaitTimeout, message));
-            }
-            Found::Elsewhere(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
-            Found::Submit(_) => {
-                let message = "another process had this row in hand and let go of it before \
-                    anything was paid for: run the same jobs again";
-                return Err(Error::new(ErrorKind::Journal, message));
-            }
-        }
-    }
-}
-
-async fn follow(client: &Client, open: &OpenRow, task: TaskId) -> Result<Effect, Error> {
-    let result = client.with_journal(open.journal::<Journal>()).task(task).wait().await;
-    open.settle(&result).map_err(|error| journal::failed(&error))?;
-    result
-}
-
-/// The effect of a row, with its pictures if they are wanted.
-pub async fn made(
-    client: &Client,
-    result: Result<Effect, Error>,
-    fetch: bool,
-    template: Option<Template>,
-    begun: Instant,
-) -> Result<Box<Made>, Error> {
+/// What Python is told of a result: the effect of a row, with its pictures if they were wanted.
+fn made(result: JobResult, template: Option<Template>, begun: Instant) -> Result<Box<Made>, Error> {
     let template = template.map(|template| template.id().to_owned());
-    Made::fetched(client, result?, fetch, template, begun).await
-}
-
-pub fn no_task() -> Error {
-    Error::new(ErrorKind::Journal, "the journal's row has no task to follow")
+    match &result.outcome {
+        JobOutcome::Kept => {
+            if let Some(made) = result.record.as_deref().and_then(journal::made) {
+                return Ok(Box::new(made));
+            }
+        }
+        JobOutcome::Recorded(record) => {
+            return Err(journal::verdict(record).unwrap_or_else(|| match record.standing {
+                Standing::Doubtful { .. } => journal::doubtful(record),
+                _ => journal::held(record),
+            }));
+        }
+        _ => {}
+    }
+    let mut result = result;
+    let pictures = std::mem::take(&mut result.pictures);
+    result.into_result().map(|effect| Made::new(effect, pictures, template, begun))
 }
 
 /// The ledger of a journal, and what it says that a picture costs at this origin.
@@ -558,8 +574,6 @@ fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
 /// Rows drawn beyond those in flight at least, so that one that is slow to come holds up no other.
 const SPARE: usize = 64;
 /// Pictures fetched at once.
-const MOST_DOWNLOADS: usize = 32;
+const MOST_DOWNLOADS: u32 = 32;
 /// Tasks named in the note of an exception.
 const MOST_HINTS: usize = 20;
-/// Between two looks at a row in other hands.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);

@@ -65,6 +65,11 @@ impl Note {
         self.abandoned.store(true, Ordering::SeqCst);
     }
 
+    /// It follows this task, which an earlier run or another process submitted.
+    pub fn is_about(&self, task: TaskId) {
+        self.know().task.get_or_insert(task);
+    }
+
     /// The task, once there is one.
     pub fn task(&self) -> Option<TaskId> {
         self.know().task.clone()

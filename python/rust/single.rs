@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use effects_client::{Job, Ledger, OpenRow, Work};
+use effects_client::Ledger;
 use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, TaskId, Template};
+use effects_jobs::OpenRow;
 use effects_reqwest::{Client, OpenBatch, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -111,7 +112,7 @@ impl Stakes {
             reserved.settle(end);
         }
         match row {
-            Some(row) => row.settle(end).map(drop).map_err(|error| journal::failed(&error)),
+            Some(row) => row.settle(end).map_err(|error| journal::failed(&error)),
             None => Ok(()),
         }
     }
@@ -168,7 +169,7 @@ impl Launch {
             Errand::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
-                    Ok(request) => batch.add(submission(request, journal), runner(address, None)),
+                    Ok(request) => batch.add(request, Some(journal), runner(address, None)),
                     Err(error) => address.deliver(Err(error)),
                 }
                 Joined::Among(batch)
@@ -179,7 +180,7 @@ impl Launch {
                     match single.ready().await {
                         Ok(Ready { request, journal, stakes }) => {
                             let runner = runner(address, Some(Box::new(stakes)));
-                            joining.add(submission(request, journal), runner);
+                            joining.add(request, Some(journal), runner);
                         }
                         Err(error) => address.deliver(Err(error)),
                     }
@@ -187,7 +188,7 @@ impl Launch {
                 Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), batch)))
             }
             Errand::Follow(followed) => {
-                let (job, known) = (followed.task.job(), followed.task.known_end());
+                let (work, known) = (followed.task.work(), followed.task.known_end());
                 let client = followed.client.clone();
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
                 let runner = runner(address, Some(Box::new(stakes)));
@@ -196,19 +197,12 @@ impl Launch {
                         let _inside = runtime.enter();
                         runner.tell(end, &client);
                     }
-                    None => batch.add(job, runner),
+                    None => batch.add(work, None, runner),
                 }
                 Joined::Among(batch)
             }
         }
     }
-}
-
-fn submission(
-    request: EffectRequest,
-    journal: Arc<dyn AsyncJournal>,
-) -> Job<Arc<dyn AsyncJournal>> {
-    Job { work: Work::Submit(request), journal: Some(journal) }
 }
 
 impl Joined {

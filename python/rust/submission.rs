@@ -1,5 +1,6 @@
 //! What is asked for: checked at once, before anything leaves.
 
+use effects_client::{Job, PhotoSource};
 use effects_core::{
     Checked, Draft, EffectRequest, Error, ErrorKind, Origin, Photo, RowDraft, RowPhoto, Template,
 };
@@ -85,9 +86,9 @@ impl Order {
 }
 
 impl Loaded {
-    /// Whether its photo is still to be uploaded.
-    pub fn is_local(&self) -> bool {
-        self.photo.is_some()
+    /// The job, whose photo is kept: a pipe could not be read again.
+    pub fn into_job(self) -> Job {
+        Job::of(self.checked, self.photo.map(PhotoSource::Photo))
     }
 
     /// The request, once a local photo is where the service can fetch it.

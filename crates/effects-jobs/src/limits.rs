@@ -24,6 +24,9 @@ pub struct JobLimits {
     pub unfetched: u32,
     /// How many new paid tasks a job may have whose task failed with 3009095 to 3009099.
     pub retry_failed: u32,
+    /// Whether jobs are still begun after an error that would be every other job's too: each then has its
+    /// own.
+    pub keeps_going: bool,
 }
 
 impl JobLimits {
@@ -42,7 +45,15 @@ impl JobLimits {
 impl From<Widths> for JobLimits {
     /// These widths, with no job made ready before there is room for it.
     fn from(widths: Widths) -> Self {
-        Self { widths, ahead: 0, uploads: 4, downloads: 8, unfetched: 256, retry_failed: 0 }
+        Self {
+            widths,
+            ahead: 0,
+            uploads: 4,
+            downloads: 8,
+            unfetched: 256,
+            retry_failed: 0,
+            keeps_going: false,
+        }
     }
 }
 

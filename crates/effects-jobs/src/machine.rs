@@ -8,7 +8,7 @@ use effects_core::pace::Pacer;
 use effects_core::{
     Admission, Batch, BatchStep, Call, CallId, CallResult, Cause, Effect, Entry, Error, ErrorKind,
     Event, Fact, JournalError, Outage, Outcome, Policy, Problem, Record, Reference, RowEnd, RunId,
-    Seed, ServiceCode, Standing, Time,
+    Seed, ServiceCode, Standing, TaskId, Time,
 };
 use rust_decimal::Decimal;
 
@@ -407,7 +407,7 @@ impl<K> JobMachine<K> {
             && self.plan(id).is_some_and(|plan| plan.row.is_some())
         {
             // The job has its outcome all the same, and the journal's next flush fails.
-            self.halt(Some(Error::new(ErrorKind::Journal, error.to_string())));
+            self.halt_by(Error::new(ErrorKind::Journal, error.to_string()));
         }
         match outcome.into_result() {
             Ok(effect) if fetches => self.to_fetch.push_back((id, Box::new(effect))),
@@ -439,7 +439,7 @@ impl<K> JobMachine<K> {
                          is fetched by the same line once there is a place for it: {}",
                         Error::from(error.cause().clone())
                     );
-                    self.halt(Some(Error::new(ErrorKind::Download, why)));
+                    self.halt_by(Error::new(ErrorKind::Download, why));
                 }
                 self.end(id, JobOutcome::NotFetched(effect, error));
             }
@@ -517,6 +517,13 @@ impl<K> JobMachine<K> {
     /// What a job asks for.
     pub fn work(&self, id: JobId) -> Option<&Work> {
         Some(&self.slots.get(id.0 as usize)?.as_ref()?.plan.as_ref()?.work)
+    }
+
+    /// The task that a job follows, if it has one already.
+    pub fn task_of(&self, id: JobId) -> Option<&TaskId> {
+        let row = self.row_of(id).and_then(OpenRow::task);
+        let follows = self.method(id) == Some(Method::Resumed);
+        row.filter(|_| follows).or_else(|| self.work(id)?.task_id())
     }
 
     /// How a job is gone on with, once that is known.
@@ -623,6 +630,13 @@ impl<K> JobMachine<K> {
         JobId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// Begins nothing more for this reason, which would be every other job's.
+    fn halt_by(&mut self, error: Error) {
+        if !self.limits.keeps_going {
+            self.halt(Some(error));
+        }
+    }
+
     /// Puts a job where its next step is.
     fn prepare(&mut self, id: JobId) {
         if self.is_halted {
@@ -691,13 +705,14 @@ impl<K> JobMachine<K> {
                 JobOutcome::Refused(Error::new(ErrorKind::InvalidRequest, error.to_string()))
             }
             PrepareError::Journal(error) => {
-                self.halt(Some(Error::new(ErrorKind::Journal, error.to_string())));
-                JobOutcome::NotBegun
+                let error = Error::new(ErrorKind::Journal, error.to_string());
+                self.halt_by(error.clone());
+                JobOutcome::NotReady(error)
             }
             PrepareError::Refused(error) => JobOutcome::Refused(error),
             PrepareError::Failed(error) => {
                 if ends_all(&error) {
-                    self.halt(Some(error.clone()));
+                    self.halt_by(error.clone());
                 }
                 JobOutcome::NotReady(error)
             }
@@ -725,7 +740,7 @@ impl<K> JobMachine<K> {
 
     fn run_ended(&mut self, run: RunId, outcome: Outcome) -> Option<JobStep<K>> {
         let id = self.take_run(run)?;
-        if self.outage().is_some_and(|outage| outage.is_final) {
+        if !self.limits.keeps_going && self.outage().is_some_and(|outage| outage.is_final) {
             self.halt(None);
         }
         let end = RowEnd::of_outcome(&outcome);
@@ -740,7 +755,7 @@ impl<K> JobMachine<K> {
         let priced_by = self.plan(id).and_then(|plan| plan.work.priced_by());
         self.refusals.note(priced_by, &error);
         if ends_all(&error) && self.plan(id).is_some() {
-            self.halt(Some(error.clone()));
+            self.halt_by(error.clone());
         }
         if error.kind() == ErrorKind::BudgetExceeded
             && let Some(plan) = self.plan(id)

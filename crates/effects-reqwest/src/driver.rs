@@ -10,10 +10,11 @@ use std::time::Duration;
 use effects_client::{JobContext, TrackedJob, fresh_seed, telemetry};
 use effects_core::{
     Admission, AsyncClock, AsyncJournal, Call, CallId, CallResult, Effect, Entry, Error, Event,
-    JournalError, Policy, Reference, RunId, Time,
+    JournalError, Policy, Reference, RunId, TaskId, Time,
 };
 use effects_jobs::{
-    FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, OpenRow, PrepareError, Work,
+    FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, Method, OpenRow,
+    PrepareError, Work,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -48,7 +49,7 @@ pub(crate) trait Crowd: Send + 'static {
 pub(crate) enum News {
     Event(Event),
     Renewing(Error),
-    Begun(effects_jobs::Method),
+    Begun(Method, Option<TaskId>),
 }
 
 /// What a driver knows of a job. Thousands wait at once, so it is small.
@@ -207,6 +208,11 @@ impl<C: Crowd> Driver<C> {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
                     }
+                    if let (Some(Known::Job(job)), Some(context)) =
+                        (self.driving.machine.known_of(id), self.crowd.context())
+                    {
+                        context.tell_cost(job.index, self.driving.machine.method(id), &end);
+                    }
                     let fetches = self.crowd.context().is_some_and(|context| context.fetches());
                     self.driving.machine.settled(id, settled, fetches);
                 }
@@ -229,19 +235,18 @@ impl<C: Crowd> Driver<C> {
 
     fn begin(&mut self, id: JobId, now: Time) {
         let machine = &mut self.driving.machine;
-        let span = machine.work(id).map(|work| {
-            let task = machine.row_of(id).and_then(OpenRow::task).or(work.task_id());
-            telemetry::task_span(work.template(), task)
-        });
+        let task = machine.task_of(id).cloned();
+        let template = machine.work(id).and_then(Work::template);
+        let span = telemetry::task_span(template, task.as_ref());
         let row: Option<Arc<dyn AsyncJournal>> = machine.row_of(id).map(OpenRow::journal);
         let context = self.crowd.context().cloned();
         if let Some(Known::Job(job)) = machine.known_of_mut(id) {
-            job.span = span.and_then(watched);
+            job.span = watched(span);
             job.journal = context.and_then(|context| context.journal_of(job, row));
         }
         machine.begin(id, fresh_seed(), now);
         if let (Some(known), Some(method)) = (machine.known_of(id), machine.method(id)) {
-            self.crowd.tell(known, News::Begun(method));
+            self.crowd.tell(known, News::Begun(method, task));
         }
     }
 

@@ -227,7 +227,7 @@ impl Crowd for Drawn {
         self.context.tell(match news {
             News::Event(event) => JobNotice::Event { index, is_download: false, event },
             News::Renewing(error) => JobNotice::Renewing { index, error },
-            News::Begun(method) => JobNotice::Begun { index, method },
+            News::Begun(method, task) => JobNotice::Begun { index, method, task },
         });
     }
 

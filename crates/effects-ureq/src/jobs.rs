@@ -18,7 +18,9 @@ use effects_core::{
     Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError, Reference,
     RunId, Time, Widths,
 };
-use effects_jobs::{FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError};
+use effects_jobs::{
+    FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
+};
 use tracing::Span;
 
 use crate::client::Client;
@@ -218,6 +220,9 @@ impl Driver {
                     let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
                     let journal = journal.as_deref().unwrap_or_else(|| self.client.journal());
                     let settled = journal.ended(&end);
+                    if let Some(job) = self.machine.known_of(id) {
+                        self.context.tell_cost(job.index, self.machine.method(id), &end);
+                    }
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
@@ -239,16 +244,15 @@ impl Driver {
     }
 
     fn begin(&mut self, id: JobId, now: Time) {
-        let span = self.machine.work(id).map(|work| {
-            let task = self.machine.row_of(id).and_then(OpenRow::task).or(work.task_id());
-            telemetry::task_span(work.template(), task)
-        });
+        let task = self.machine.task_of(id).cloned();
+        let template = self.machine.work(id).and_then(Work::template);
+        let span = telemetry::task_span(template, task.as_ref());
         if let Some(job) = self.machine.known_of_mut(id) {
-            job.span = span.filter(|span| !span.is_disabled()).map(Box::new);
+            job.span = (!span.is_disabled()).then(|| Box::new(span));
         }
         self.machine.begin(id, fresh_seed(), now);
         if let (Some(job), Some(method)) = (self.machine.known_of(id), self.machine.method(id)) {
-            self.context.tell(JobNotice::Begun { index: job.index, method });
+            self.context.tell(JobNotice::Begun { index: job.index, method, task });
         }
     }
 

@@ -132,14 +132,13 @@ impl Session {
     fn end(&self, result: JobResult) {
         let Some(BegunRow { told, .. }) = self.lock().rows.remove(&result.index) else { return };
         let Some(report) = Report::of_result(told, result) else { return };
-        self.check_price(report.cost);
         self.tell(Wake::Report(Box::new(report)));
     }
 
     fn note(&self, notice: JobNotice) {
         let of = |index: usize| self.lock().rows.get(&index).cloned();
         match notice {
-            JobNotice::Begun { index, method } => {
+            JobNotice::Begun { index, method, .. } => {
                 let Some(row) = of(index) else { return };
                 if let Some(untold) = self.lock().untold.get_mut(&row.told.index) {
                     untold.method = Some(method);
@@ -149,13 +148,13 @@ impl Session {
                 let Some(row) = of(index) else { return };
                 let line = row.told.line;
                 let cost = Report::of_error(row.told, &error).cost;
-                self.check_price(cost);
                 self.tell(Wake::FailedOnce { line, why: error.to_string(), cost });
             }
             JobNotice::Event { index, is_download: true, event } => {
                 let Some(row) = of(index) else { return };
                 self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
             }
+            JobNotice::Billed { cost, .. } => self.check_price(cost),
             JobNotice::Event { .. } => {}
             JobNotice::Kept { index, warning } => {
                 let Some(row) = of(index) else { return };
@@ -166,8 +165,8 @@ impl Session {
     }
 
     /// A picture cost this: more than the user said is told, at once.
-    fn check_price(&self, cost: Option<Decimal>) {
-        let (Some(price), Some(cost)) = (self.price, cost) else { return };
+    fn check_price(&self, cost: Decimal) {
+        let Some(price) = self.price else { return };
         if cost <= price || Some(cost) <= self.lock().dearest.replace(cost) {
             return;
         }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use effects_core::{
     AsyncJournal, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Photo, Picture,
-    Record, RowDraft, RowName, RowPhoto, Standing, TaskId, Template,
+    Record, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId, Template,
 };
 use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
+use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use tracing::Span;
 
@@ -59,6 +60,8 @@ pub enum JobNotice {
         index: usize,
         /// How its picture will be come by.
         method: Method,
+        /// Its task, if it has one already.
+        task: Option<TaskId>,
     },
     /// Its task failed, and it is paid for anew.
     Renewing {
@@ -75,6 +78,15 @@ pub enum JobNotice {
         is_download: bool,
         /// The event.
         event: Event,
+    },
+    /// Its task ended and says what it cost.
+    Billed {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How the task was come by.
+        method: Method,
+        /// What it cost, in USD.
+        cost: Decimal,
     },
     /// A picture is kept although it was changed since it was saved.
     Kept {
@@ -471,6 +483,14 @@ impl JobContext {
         self.tell(JobNotice::Event { index: job.index, is_download: true, event });
     }
 
+    /// Tells the caller what a job's task cost, as far as its end says.
+    pub fn tell_cost(&self, index: usize, method: Option<Method>, end: &RowEnd) {
+        let (RowEnd::Completed { cost, .. } | RowEnd::Failed { cost, .. }) = end else { return };
+        if let (Some(method), Some(cost)) = (method, *cost) {
+            self.tell(JobNotice::Billed { index, method, cost });
+        }
+    }
+
     /// Tells the caller what happens to a job.
     pub fn tell(&self, notice: JobNotice) {
         if let Some(on_notice) = &self.on_notice {
@@ -548,6 +568,14 @@ impl JobContext {
 impl PhotoSource {
     fn read(&self) -> Result<Photo, Error> {
         match self {
+            Self::File(path) if placement::is_special(path) => {
+                let why = format!(
+                    "photo {} is no regular file, and a job reads its photo more than once: save it as a \
+                     file",
+                    path.display()
+                );
+                Err(Error::new(ErrorKind::UnusablePhoto, why))
+            }
             Self::File(path) => read_photo(path),
             Self::Photo(photo) => Ok(photo.clone()),
         }

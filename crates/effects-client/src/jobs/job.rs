@@ -180,7 +180,7 @@ impl Job {
     }
 
     /// What it asks of the gateway.
-    pub(super) fn work(&self) -> Work {
+    pub fn work(&self) -> Work {
         match &self.ask {
             Ask::Picture(checked, _) => match &checked.reference {
                 Some(url) => Work::Submit(checked.clone().with_reference(url.clone())),

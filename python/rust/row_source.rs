@@ -1,0 +1,155 @@
+//! [`RowSource`]: the jobs of rows out of a Python iterator, drawn as the client asks for them.
+//!
+//! The thread that draws alone asks for the interpreter's lock. Rows that cannot be jobs have their ends
+//! told here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use effects_client::Job;
+use effects_core::{Error, ErrorKind, Occurrences};
+use effects_jobs::Work;
+use pyo3::prelude::*;
+use pyo3::types::PyIterator;
+use tokio::runtime::Handle;
+
+use crate::many::{JobEnd, Open, Shared};
+use crate::note::Note;
+use crate::result_queue::ResultSender;
+use crate::stake::JobAttempts;
+use crate::submission::Wish;
+use crate::value::task_id;
+
+/// A row as Python says it: something to ask for, or a task to follow.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct PlainRow {
+    /// What Python gave, to be given back with its end.
+    job: Py<PyAny>,
+    wish: Option<Wish>,
+    task: Option<String>,
+    key: Option<String>,
+    tag: Option<String>,
+    /// What keeps it from being asked for.
+    trouble: Option<String>,
+}
+
+/// Draws rows and makes jobs of them.
+pub struct RowSource {
+    pub shared: Arc<Shared>,
+    pub runtime: Handle,
+    /// Whether there is a journal, which knows a row by its photo's content.
+    pub is_journaled: bool,
+    /// Whether the attempts of submissions are counted, for the client's budget.
+    pub counts: bool,
+    pub rows: Py<PyIterator>,
+    pub results: ResultSender,
+    pub occurrences: Occurrences,
+    /// Rows that were drawn, and those of them that became jobs.
+    pub drawn: usize,
+    pub begun: usize,
+    /// Rows it may draw before it waits for permits again.
+    pub permitted: u32,
+}
+
+impl Iterator for RowSource {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        loop {
+            let row = match self.next_row()? {
+                Ok(row) => row,
+                Err(broken) => {
+                    self.results.send(JobEnd::Broken(broken));
+                    return None;
+                }
+            };
+            let PlainRow { job, wish, task, key, tag, trouble } = row;
+            let (number, begun) = (self.drawn, Instant::now());
+            self.drawn += 1;
+            let made = match trouble {
+                Some(trouble) => Err(Error::new(ErrorKind::InvalidRequest, trouble)),
+                None => self.job(wish, task, key, tag),
+            };
+            match made {
+                Ok(made) => {
+                    let note = self.begin(number, &made)?;
+                    let template = made.template().cloned();
+                    let counts = self.counts && note.task().is_none();
+                    let counted = counts.then(Arc::<JobAttempts>::default);
+                    let open = Open { row: number, job, note, counted, template, begun };
+                    self.shared.open().insert(self.begun, open);
+                    self.begun += 1;
+                    return Some(made);
+                }
+                Err(error) => self.results.send(JobEnd::Ended(number, job, Err(error))),
+            }
+        }
+    }
+}
+
+impl RowSource {
+    /// The next row; what the iterator raises, if it does.
+    fn next_row(&mut self) -> Option<PyResult<PlainRow>> {
+        // A permit comes back when its row's end is taken. They are waited for by the group, so that
+        // this thread does not wake for each row.
+        if self.permitted == 0 {
+            self.runtime.block_on(self.shared.permits.acquire_many(GROUP)).ok()?.forget();
+            self.permitted = GROUP;
+        }
+        self.permitted -= 1;
+        let drawn = Python::try_attach(|py| {
+            let next = self.rows.bind(py).clone().next();
+            next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
+        });
+        drawn.flatten().filter(|row| row.is_err() || !self.shared.stopped.load(Ordering::SeqCst))
+    }
+
+    /// The job of a row, its photo read.
+    fn job(
+        &mut self,
+        wish: Option<Wish>,
+        task: Option<String>,
+        key: Option<String>,
+        tag: Option<String>,
+    ) -> Result<Job, Error> {
+        if let Some(task) = task {
+            return Ok(Job::from(task_id(&task)?));
+        }
+        let Some(wish) = wish else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
+        };
+        let loaded = wish.check()?.load()?;
+        if !self.is_journaled {
+            return Ok(loaded.into_job());
+        }
+        let draft = loaded.row(self.shared.base.origin(), key, tag)?;
+        let occurrence = self.occurrences.count(&draft);
+        let invalid = |error: effects_core::SignedUrl| {
+            Error::new(ErrorKind::InvalidRequest, error.to_string())
+        };
+        let row = draft.row(occurrence).map_err(invalid)?;
+        Ok(loaded.into_job().known_as(row))
+    }
+
+    /// Waits until another job may begin before the results of others are taken; what is known of it from
+    /// here on. `None` where all of it was stopped.
+    fn begin(&self, row: usize, job: &Job) -> Option<Arc<Note>> {
+        // The permit comes back when the row's result is taken.
+        let begins = &self.shared.begins;
+        let permit = begins.try_acquire();
+        let permit = permit.or_else(|_| self.runtime.block_on(begins.acquire())).ok()?;
+        permit.forget();
+        self.shared.permit(row);
+        let base = Arc::clone(&self.shared.base);
+        Some(match job.work() {
+            // The caller has its id.
+            Work::Watch { task, .. } => Note::silent(base, task),
+            _ => Note::new(base),
+        })
+    }
+}
+
+/// Rows for which the thread that draws waits together.
+pub const GROUP: u32 = 16;
