@@ -214,7 +214,9 @@ impl Crowd for Drawn {
         self.queue.backlog().told();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
         if context.must_look_up(&job, &end) {
-            tokio::task::spawn_blocking(move || tell.send(context.result(*job, end)));
+            tokio::task::spawn_blocking(move || {
+                let _ = tell.send(context.result(*job, end));
+            });
         } else {
             // Where the results are read no more, what is in flight is still awaited.
             let _ = tell.send(context.result(*job, end));

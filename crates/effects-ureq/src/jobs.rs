@@ -110,7 +110,7 @@ enum Errand {
 enum Arrival {
     Answered(RunId, CallId, CallResult),
     Written(RunId, Entry, Result<Admission, JournalError>),
-    Opened(JobId, Box<TrackedJob>, Result<Option<Found>, PrepareError>),
+    Opened(JobId, Box<TrackedJob>, Box<Result<Option<Found>, PrepareError>>),
     Uploaded(JobId, Box<TrackedJob>, Result<Reference, PrepareError>),
     Fetched(JobId, Box<TrackedJob>, Box<Effect>, Result<(), FetchError>),
     /// The next job; `None` after the last.
@@ -300,7 +300,7 @@ impl Driver {
             }
             Arrival::Opened(id, job, found) => {
                 self.transfers.came_back();
-                self.machine.opened(now, id, job, found);
+                self.machine.opened(now, id, job, *found);
             }
             Arrival::Uploaded(id, job, uploaded) => {
                 self.transfers.came_back();
@@ -394,7 +394,7 @@ impl Hands {
                 Arrival::Written(run, entry, written)
             }
             Errand::Open(id, mut job) => {
-                let found = self.context.open(&mut job);
+                let found = Box::new(self.context.open(&mut job));
                 Arrival::Opened(id, job, found)
             }
             Errand::Upload(id, job) => {

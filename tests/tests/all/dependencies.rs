@@ -18,9 +18,9 @@ fn the_core_has_no_runtime_socket_tls_clock_dice_or_logger() {
 }
 
 #[test]
-fn the_test_kit_adds_nothing_to_the_core() {
+fn the_job_floor_and_the_test_kit_add_nothing_to_the_core() {
     let mut expected = tree("effects-core");
-    expected.insert("effects-testkit".to_owned());
+    expected.extend(["effects-jobs", "effects-testkit"].map(str::to_owned));
     assert_eq!(tree("effects-testkit"), expected);
 }
 

@@ -325,7 +325,7 @@ struct EveryThird {
 
 impl JobJournals for EveryThird {
     fn journal(&self, index: usize, _row: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal> {
-        Arc::new(if index % 3 == 0 { self.heard.clone() } else { self.others.clone() })
+        Arc::new(if index.is_multiple_of(3) { self.heard.clone() } else { self.others.clone() })
     }
 }
 

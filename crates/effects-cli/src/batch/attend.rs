@@ -4,13 +4,12 @@ use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use effects_client::JobsHandle;
 use effects_core::{ErrorKind, Outage};
 
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::live::Live;
 use super::report::Report;
-use super::session::{Session, Wake};
+use super::session::{Started, Wake};
 use super::tally::Tally;
 use crate::failure::Failure;
 
@@ -27,8 +26,7 @@ pub(crate) struct Attended {
 
 /// Attends to a batch until it is over or left; `hear` is told what became of each row.
 pub(crate) fn attend(
-    session: &Session,
-    handle: &JobsHandle,
+    Started { session, handle, .. }: &Started,
     most_wait: Duration,
     woken: &Receiver<Wake>,
     live: &Live,

@@ -53,6 +53,13 @@ pub(crate) struct Untold {
     pub(crate) method: Option<Method>,
 }
 
+/// A batch under way.
+pub(crate) struct Started {
+    pub(crate) session: Arc<Session>,
+    pub(crate) handle: JobsHandle,
+    pub(crate) context: Arc<JobContext>,
+}
+
 /// What the attending thread is told.
 pub(crate) enum Wake {
     /// What became of a row.
@@ -87,7 +94,7 @@ impl Session {
         self: &Arc<Self>,
         jobs: Jobs<Client>,
         source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<(JobsHandle, Arc<JobContext>), Error> {
+    ) -> Result<Started, Error> {
         let (send, receive) = sync_channel(READ_AHEAD);
         let (told, ledger) = (Arc::clone(self), self.ledger.clone());
         let jobs = jobs.on_notice(move |notice| told.note(notice));
@@ -97,7 +104,8 @@ impl Session {
         };
         let results = jobs.run(receive)?;
         let (handle, context) = (results.handle(), Arc::clone(results.context()));
-        let (reader, halted) = (Arc::clone(self), handle.clone());
+        let started = Started { session: Arc::clone(self), handle: handle.clone(), context };
+        let (reader, halted) = (Arc::clone(self), handle);
         thread::spawn(move || {
             let beginner = Beginner { session: &reader, jobs: send };
             if let Err(error) = source(&beginner) {
@@ -110,7 +118,7 @@ impl Session {
             results.for_each(|result| taker.end(result));
             taker.tell(Wake::Over);
         });
-        Ok((handle, context))
+        Ok(started)
     }
 
     /// Tells the attending thread.

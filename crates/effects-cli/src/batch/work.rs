@@ -153,10 +153,10 @@ impl Batch<'_> {
         }
         let session = Arc::new(Session::new(ledger, self.options.price, tell));
         let source = self.source(session.ledger.is_some(), survey.good, survey.refused);
-        let (handle, context) = session.start(jobs, source)?;
+        let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
         let hear = |report: &Report| books.note(report, &live);
-        let attended = attend(&session, &handle, most_wait, &woken, &live, rows, tally, hear);
+        let attended = attend(&started, most_wait, &woken, &live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {
             books.say_how_it_was_left(left_submitting, session.ledger.is_some());
@@ -165,7 +165,7 @@ impl Batch<'_> {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
-        match self.over_budget_after_all(context.budgeted(), tally.spent) {
+        match self.over_budget_after_all(started.context.budgeted(), tally.spent) {
             Ok(None) => {}
             Ok(Some(over)) => {
                 tally.note(ErrorKind::BudgetExceeded.exit_code());

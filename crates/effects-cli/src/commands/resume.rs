@@ -52,7 +52,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let session = Session::new(Some(Ledger::new(Arc::clone(&store))), None, tell);
     let session = Arc::new(session);
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
-    let (handle, _) = session.start(jobs, move |beginner| {
+    let started = session.start(jobs, move |beginner| {
         let mut index = 0;
         let begun = each(&*store, unfinished(&origin), |record| {
             let told = Told::of_record(index, record);
@@ -64,8 +64,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let live = Live::new(output);
     let hear = |report: &Report| hear(report, &live, output);
     let most_wait = gateway.client.policy().request_timeout;
-    let attended =
-        batch::attend(&session, &handle, most_wait, &woken, &live, rows, Tally::new(), hear);
+    let attended = batch::attend(&started, most_wait, &woken, &live, rows, Tally::new(), hear);
     if attended.interrupted {
         let line = line_to_run_again();
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));

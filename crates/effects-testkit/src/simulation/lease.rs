@@ -1,0 +1,131 @@
+//! A row in the hands of a simulated job: its store's row, broken by a [`Mutation`] where one is asked for.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use effects_core::{
+    Admission, AsyncJournal, Budget, Entry, Fact, Journal, JournalError, RowEnd, RowJournal,
+    SavedContent,
+};
+use rust_decimal::Decimal;
+
+use super::Mutation;
+
+/// A row in the hands of a simulated job.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// `None` once its owner passes for gone, or for a row that was never its own.
+    inner: Mutex<Option<Arc<dyn RowJournal>>>,
+    mutation: Option<Mutation>,
+}
+
+impl Lease {
+    pub(super) fn new(inner: Arc<dyn RowJournal>, mutation: Option<Mutation>) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::new(Some(inner)), mutation })
+    }
+
+    /// A row that another process has in hand.
+    pub(super) fn stolen() -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), mutation: None })
+    }
+
+    /// Another process takes its owner for gone.
+    pub(super) fn is_let_go(&self) {
+        if let Some(inner) = self.inner() {
+            // Memory takes it.
+            let _ = inner.settle(&RowEnd::LetGo);
+        }
+    }
+
+    fn inner(&self) -> Option<Arc<dyn RowJournal>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn unbudgeted(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
+        inner.charge_to(&[]);
+        Journal::write(&*inner, entry)
+    }
+}
+
+impl Journal for Lease {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
+        match (self.mutation, &entry.fact) {
+            (Some(Mutation::SkipIntent), Fact::Intent { .. })
+            | (Some(Mutation::SkipCreated), Fact::Created { .. }) => Ok(Admission::Admitted),
+            (Some(Mutation::IgnoreWait), Fact::Intent { .. }) => {
+                match Journal::write(&*inner, entry)? {
+                    Admission::Wait { .. } => self.unbudgeted(entry),
+                    answer => Ok(answer),
+                }
+            }
+            (Some(Mutation::IgnoreOverBudget), Fact::Intent { .. }) => {
+                match Journal::write(&*inner, entry)? {
+                    Admission::OverBudget(_) => self.unbudgeted(entry),
+                    answer => Ok(answer),
+                }
+            }
+            _ => Journal::write(&*inner, entry),
+        }
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.settle(end)
+    }
+}
+
+#[async_trait]
+impl AsyncJournal for Lease {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        Journal::write(self, entry)
+    }
+}
+
+impl RowJournal for Lease {
+    fn charge_to(&self, budgets: &[Budget]) {
+        if let Some(inner) = self.inner() {
+            inner.charge_to(budgets);
+        }
+    }
+
+    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+        let Some(inner) = self.inner() else { return Ok(()) };
+        let mut end = end.clone();
+        match (self.mutation, &mut end) {
+            (Some(Mutation::ReleaseDoubtful), RowEnd::Unknown { .. }) => {
+                let fact = Fact::Released { reason: "nothing was made".to_owned() };
+                let released: Entry = serde_json::from_value(serde_json::json!({
+                    "id": 0, "at": 0, "fact": fact
+                }))
+                .expect("an entry");
+                Journal::write(&*inner, &released)?;
+                end = RowEnd::LetGo;
+            }
+            (Some(Mutation::ForgetCost), RowEnd::Completed { cost, .. }) => {
+                *cost = Some(Decimal::ZERO);
+            }
+            // Whoever adds both up has it twice.
+            (Some(Mutation::SettleTwice), RowEnd::Completed { cost: Some(cost), .. }) => {
+                *cost += *cost;
+            }
+            (Some(Mutation::DropRenewedBill), RowEnd::Failed { cost, .. }) => *cost = None,
+            _ => {}
+        }
+        inner.settle(&end)
+    }
+
+    fn landed(
+        &self,
+        index: usize,
+        path: &Path,
+        content: Option<SavedContent>,
+    ) -> Result<(), JournalError> {
+        self.inner().map_or(Ok(()), |inner| inner.landed(index, path, content))
+    }
+
+    fn is_taken(&self) -> bool {
+        self.inner().is_some_and(|inner| inner.is_taken())
+    }
+}

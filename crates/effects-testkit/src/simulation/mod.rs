@@ -1,0 +1,141 @@
+//! A simulated world for paid work: several processes do the same jobs over one journal and one budget,
+//! crash, sleep, and are started again, against a service that loses requests and answers.
+//!
+//! A seed is a schedule: [`Simulation::run`] plays it on virtual time and checks after every step, by the
+//! *service's* own books, that no row was paid twice, that no task is lost, that no budget is exceeded and
+//! that no picture is recorded that is not on the disk. The same seed always plays the same. A
+//! [`Mutation`] breaks the world on purpose, to show that the checks would notice.
+//!
+//! ```
+//! use effects_testkit::simulation::Simulation;
+//!
+//! let report = Simulation::new(7).run().expect("every invariant holds");
+//! assert!(report.accepted > 0);
+//! ```
+
+mod disk;
+mod lease;
+mod service;
+mod world;
+
+use std::fmt;
+
+use world::World;
+
+/// One schedule of a simulated world.
+#[derive(Debug)]
+pub struct Simulation {
+    seed: u64,
+    mutation: Option<Mutation>,
+}
+
+/// A way to break the world on purpose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mutation {
+    /// An intent is said to be durable and is not.
+    SkipIntent,
+    /// A task's id is said to be durable and is not.
+    SkipCreated,
+    /// A submission of unknown outcome is booked as one that made nothing.
+    ReleaseDoubtful,
+    /// Submissions are charged to no budget.
+    ForgetReservation,
+    /// A submission that should wait for its budget leaves.
+    IgnoreWait,
+    /// A submission that is over the budget leaves.
+    IgnoreOverBudget,
+    /// A task that was billed is booked as free.
+    ForgetCost,
+    /// A finished task is booked twice.
+    SettleTwice,
+    /// A row whose submission another process has under way is submitted here as well.
+    TakeOverIntent,
+    /// The bill of a failed task that is paid for anew is dropped.
+    DropRenewedBill,
+    /// A picture is recorded before it is on the disk.
+    RecordBeforeSync,
+    /// A process that is there is taken for gone.
+    IgnoreLease,
+    /// A process that is started again passes for the one that crashed.
+    ReuseOwner,
+    /// A picture is saved to the file of another row.
+    SaveToWrongFile,
+    /// A clock stands still while its process sleeps, so that an old intent is sent.
+    SleeperSendsLate,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::SkipIntent,
+        Self::SkipCreated,
+        Self::ReleaseDoubtful,
+        Self::ForgetReservation,
+        Self::IgnoreWait,
+        Self::IgnoreOverBudget,
+        Self::ForgetCost,
+        Self::SettleTwice,
+        Self::TakeOverIntent,
+        Self::DropRenewedBill,
+        Self::RecordBeforeSync,
+        Self::IgnoreLease,
+        Self::ReuseOwner,
+        Self::SaveToWrongFile,
+        Self::SleeperSendsLate,
+    ];
+}
+
+/// What a schedule came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// Steps taken.
+    pub steps: u64,
+    /// Tasks the service made.
+    pub accepted: u64,
+    /// Processes that crashed.
+    pub crashes: u64,
+    /// Pictures on the disk at the end.
+    pub pictures: u64,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The seed that plays it again.
+    pub seed: u64,
+    /// What did not hold.
+    pub what: String,
+    /// What happened before, the latest last.
+    pub transcript: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {}", self.seed, self.what)?;
+        self.transcript.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+impl std::error::Error for Violation {}
+
+impl Simulation {
+    /// The schedule of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, mutation: None }
+    }
+
+    /// The same schedule in a broken world.
+    #[must_use]
+    pub fn broken_by(self, mutation: Mutation) -> Self {
+        Self { mutation: Some(mutation), ..self }
+    }
+
+    /// Plays the schedule to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`], at the first step after which an invariant does not hold.
+    pub fn run(self) -> Result<Report, Violation> {
+        World::new(self.seed, self.mutation).play()
+    }
+}

@@ -1,0 +1,113 @@
+//! The simulated service: its books of tasks, and what it answers.
+
+use std::time::Duration;
+
+use effects_core::{Answer, Time};
+use http::{HeaderMap, StatusCode};
+
+use crate::faults::Chance;
+
+/// The tasks of the service, by its own books.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    pub(super) tasks: Vec<Task>,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) row: usize,
+    pub(super) ends: Time,
+    pub(super) end: TaskEnd,
+    /// It was looked at, so its id must be durable.
+    pub(super) is_polled: bool,
+    /// Its end was shown.
+    pub(super) is_seen: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum TaskEnd {
+    Completed,
+    /// Completed, and the answer does not say what it cost.
+    CompletedWithoutCost,
+    /// Failed, which a new task may do better, and free.
+    Failed,
+    /// The same, and billed.
+    FailedAndBilled,
+}
+
+impl Task {
+    /// Whether it is billed, or may be before its end is known.
+    pub(super) fn is_billed(&self, now: Time) -> bool {
+        self.end != TaskEnd::Failed || now < self.ends
+    }
+}
+
+impl Service {
+    /// Makes a task.
+    pub(super) fn accept(&mut self, row: usize, now: Time, chance: &mut Chance) -> usize {
+        let lasts = Duration::from_secs(1 + chance.below(20));
+        let end = match chance.below(20) {
+            0 | 1 => TaskEnd::Failed,
+            2 | 3 => TaskEnd::FailedAndBilled,
+            4 => TaskEnd::CompletedWithoutCost,
+            _ => TaskEnd::Completed,
+        };
+        let task = Task { row, ends: now + lasts, end, is_polled: false, is_seen: false };
+        self.tasks.push(task);
+        self.tasks.len() - 1
+    }
+
+    /// The answer to a create: whatever becomes of it, the books know.
+    pub(super) fn create(
+        &mut self,
+        row: usize,
+        now: Time,
+        chance: &mut Chance,
+    ) -> (Answer, &'static str) {
+        match chance.below(100) {
+            0..6 => (Answer::NotSent("refused".to_owned()), "does not leave"),
+            6..12 => (Answer::Lost("reset".to_owned()), "is lost"),
+            12..18 => (json(429, "{}".to_owned()), "is throttled"),
+            18..26 => {
+                self.accept(row, now, chance);
+                (Answer::Lost("reset".to_owned()), "is accepted, its answer lost")
+            }
+            26..30 => {
+                self.accept(row, now, chance);
+                (json(502, "{}".to_owned()), "is accepted, a proxy answers 502")
+            }
+            _ => {
+                let id = self.accept(row, now, chance);
+                let body = format!(r#"{{"id":"task-{id}","status":"in_progress"}}"#);
+                (json(200, body), "is accepted")
+            }
+        }
+    }
+
+    /// The answer to a look.
+    pub(super) fn look(&mut self, id: &str, now: Time) -> Answer {
+        let number = id.strip_prefix("task-").and_then(|number| number.parse::<usize>().ok());
+        let Some(task) = number.and_then(|number| self.tasks.get_mut(number)) else {
+            return json(404, "{}".to_owned());
+        };
+        task.is_polled = true;
+        task.is_seen |= now >= task.ends;
+        let picture = r#""output":[{"content":[{"type":"image","url":"https://x/y.png"}]}]"#;
+        let failed = r#""status":"failed","error":{"code":"3009095"}"#;
+        let rest = match task.end {
+            _ if now < task.ends => r#""status":"in_progress""#.to_owned(),
+            TaskEnd::Completed => {
+                format!(r#""status":"completed",{picture},"usage":{{"cost":"0.03"}}"#)
+            }
+            TaskEnd::CompletedWithoutCost => format!(r#""status":"completed",{picture}"#),
+            TaskEnd::Failed => failed.to_owned(),
+            TaskEnd::FailedAndBilled => format!(r#"{failed},"usage":{{"cost":"0.03"}}"#),
+        };
+        json(200, format!(r#"{{"id":"{id}",{rest}}}"#))
+    }
+}
+
+fn json(status: u16, body: String) -> Answer {
+    let status = StatusCode::from_u16(status).expect("a status");
+    Answer::Answered { status, headers: HeaderMap::new(), body: body.into() }
+}

@@ -1,0 +1,633 @@
+//! The simulated world: its processes, what happens to them, and what must always be true.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use effects_core::{
+    Answer, BaseUrl, Budget, Call, CallId, CallKind, Checked, Effect, Entry, Error, ErrorKind,
+    Fact, JournalStore, MemoryStore, Opened, Pace, Policy, Record, Resolution, Row, RowDraft,
+    RowName, RowPhoto, RunId, Seed, Size, Standing, TaskId, Template, Time, Widths,
+};
+use effects_jobs::{
+    FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, OpenRow, PrepareError, Work,
+};
+use rust_decimal::Decimal;
+
+use super::disk::Disk;
+use super::lease::Lease;
+use super::service::{Service, TaskEnd};
+use super::{Mutation, Report, Violation};
+use crate::faults::Chance;
+use crate::response::result_of;
+
+pub(super) struct World {
+    seed: u64,
+    chance: Chance,
+    mutation: Option<Mutation>,
+    now: Time,
+    store: MemoryStore,
+    rows: Vec<Row>,
+    /// Rows whose photos have to be uploaded.
+    is_local: Vec<bool>,
+    retry_failed: u32,
+    /// The limit and the price that is given, in USD.
+    budget: Option<(Decimal, Option<Decimal>)>,
+    service: Service,
+    disk: Disk,
+    processes: Vec<Option<Process>>,
+    /// What crashed processes hold for ever, where the world is broken so.
+    leaked: Vec<Arc<dyn effects_core::RowJournal>>,
+    happenings: u64,
+    steps: u64,
+    crashes: u64,
+    passes: u32,
+    /// Something happened since the last check.
+    has_news: bool,
+    transcript: Vec<String>,
+}
+
+/// A process that does all jobs, as the same command given again does.
+struct Process {
+    machine: JobMachine<usize>,
+    budget: Option<Budget>,
+    leases: Vec<(usize, Weak<Lease>)>,
+    /// What is on its way, by when it arrives.
+    coming: BTreeMap<(Time, u64), Happening>,
+    rows: VecDeque<usize>,
+    wakes: Time,
+    /// Its computer sleeps until then.
+    sleeps_until: Option<Time>,
+    /// How far its clock is behind.
+    lag: Duration,
+    is_over: bool,
+}
+
+enum Happening {
+    Answer(RunId, CallId, Answer, Option<usize>),
+    Uploaded(JobId, usize, bool),
+    /// The picture is written; it is recorded a moment later.
+    Written(JobId, usize, Box<Effect>),
+    Saved(JobId, usize, Box<Effect>),
+    NotFetched(JobId, usize, Box<Effect>),
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut chance = Chance(seed);
+        let rows: Vec<Row> = (0..=chance.below(7)).map(row).collect();
+        let is_local = rows.iter().map(|_| chance.below(3) == 0).collect();
+        let price = Decimal::new(3, 2);
+        let affordable = Decimal::from(1 + chance.below(6));
+        let budget = (chance.below(4) > 0)
+            .then(|| (price * affordable, (chance.below(2) == 0).then_some(price)));
+        let processes = (0..=chance.below(2)).map(|_| None).collect();
+        Self {
+            seed,
+            mutation,
+            now: START,
+            store: MemoryStore::new(),
+            rows,
+            is_local,
+            retry_failed: u32::from(chance.below(2) == 0),
+            budget,
+            service: Service::default(),
+            disk: Disk::default(),
+            processes,
+            leaked: Vec::new(),
+            happenings: 0,
+            steps: 0,
+            crashes: 0,
+            passes: 0,
+            has_news: false,
+            transcript: Vec::new(),
+            chance,
+        }
+    }
+
+    pub(super) fn play(mut self) -> Result<Report, Violation> {
+        for _ in 0..MOST_STEPS {
+            self.steps += 1;
+            let chosen = self.below(self.processes.len());
+            match &self.processes[chosen] {
+                None => self.start(chosen),
+                Some(_) if self.crashes < MOST_CRASHES && self.chance.below(120) == 0 => {
+                    self.crash(chosen);
+                }
+                Some(_) => self.step(chosen),
+            }
+            if self.chance.below(100) == 0 {
+                self.resolve_a_doubt();
+            }
+            if std::mem::take(&mut self.has_news) {
+                self.check()?;
+            }
+            if self.processes.iter().all(|it| it.as_ref().is_some_and(|it| it.is_over)) {
+                // The user runs the same again, until nothing is left to do.
+                if self.passes < MOST_PASSES && self.is_unfinished() {
+                    self.passes += 1;
+                    self.note("the same is run again");
+                    self.processes.iter_mut().for_each(|process| *process = None);
+                    continue;
+                }
+                self.check_end()?;
+                let (steps, crashes) = (self.steps, self.crashes);
+                let accepted = self.service.tasks.len() as u64;
+                return Ok(Report { steps, accepted, crashes, pictures: self.disk.pictures() });
+            }
+        }
+        Err(self.violation("it does not end".to_owned()))
+    }
+
+    fn start(&mut self, chosen: usize) {
+        self.note(format!("process {chosen} starts"));
+        let policy = Policy {
+            pace: Pace::fixed(Duration::from_secs(3)),
+            wait_timeout: Duration::from_secs(90),
+            ..Policy::default()
+        };
+        let widths = Widths { submissions: 2, tasks: 3, polls_per_second: 1e6 };
+        let limits = JobLimits {
+            ahead: 1,
+            uploads: 2,
+            retry_failed: self.retry_failed,
+            ..JobLimits::from(widths)
+        };
+        let budget = self.budget.map(|(limit, price)| {
+            let scope = self.store.open_scope(Some("the rows")).expect("memory takes it");
+            let identities: Vec<_> = self.rows.iter().map(|row| row.identity).collect();
+            self.store.add_to_scope(scope, &identities).expect("memory takes it");
+            Budget { scope, limit, price }
+        });
+        self.processes[chosen] = Some(Process {
+            machine: JobMachine::new(Arc::new(policy), limits, self.now),
+            budget,
+            leases: Vec::new(),
+            coming: BTreeMap::new(),
+            rows: (0..self.rows.len()).collect(),
+            wakes: self.now,
+            sleeps_until: None,
+            lag: Duration::ZERO,
+            is_over: false,
+        });
+    }
+
+    fn crash(&mut self, chosen: usize) {
+        self.note(format!("process {chosen} crashes"));
+        self.crashes += 1;
+        self.disk.crash();
+        let Some(process) = self.processes[chosen].take() else { return };
+        if self.mutation == Some(Mutation::ReuseOwner) {
+            let held = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
+            self.leaked.extend(held.map(|lease| lease as Arc<dyn effects_core::RowJournal>));
+        }
+    }
+
+    /// One step of a process; where all wait, time passes.
+    fn step(&mut self, chosen: usize) {
+        let Some(mut process) = self.processes[chosen].take() else { return };
+        if process.sleeps_until.is_some_and(|until| until > self.now) {
+            process.wakes = process.sleeps_until.unwrap_or(self.now);
+        } else {
+            process.sleeps_until = None;
+            process.wakes = self.now;
+            self.deliver(chosen, &mut process);
+            self.do_step(chosen, &mut process);
+        }
+        self.processes[chosen] = Some(process);
+        let awake = self.processes.iter().flatten().any(|it| !it.is_over && it.wakes <= self.now);
+        if !awake && self.processes.iter().all(Option::is_some) {
+            let running = self.processes.iter().flatten().filter(|it| !it.is_over);
+            if let Some(next) = running.map(|it| it.wakes).min().filter(|at| *at < Time::MAX) {
+                self.now = next;
+            }
+        }
+    }
+
+    fn do_step(&mut self, chosen: usize, process: &mut Process) {
+        let now = self.clock(process);
+        match process.machine.step(now) {
+            JobStep::WantJobs(room) => {
+                for _ in 0..room {
+                    let Some(row) = process.rows.pop_front() else { break };
+                    process.machine.add(self.work(row), true, row);
+                }
+                if process.rows.is_empty() {
+                    process.machine.no_more_jobs();
+                }
+            }
+            JobStep::Open(id, row) => {
+                let found = self.open(chosen, process, row);
+                process.machine.opened(now, id, row, Ok(Some(found)));
+            }
+            JobStep::Upload(id, row) => {
+                let fails = self.chance.below(20) == 0;
+                self.comes(process, Happening::Uploaded(id, row, !fails));
+            }
+            JobStep::Begin(id) => {
+                // As a process draws one from its operating system.
+                let seed = Seed::from(self.chance.next());
+                process.machine.begin(id, Ok(seed), now);
+            }
+            JobStep::Record(run, entry) => self.record(chosen, process, run, &entry),
+            JobStep::Send(run, call) => self.send(chosen, process, run, &call),
+            JobStep::Settle(id, end) => {
+                let row = process.machine.row_of(id).cloned();
+                let journal: Option<Arc<dyn effects_core::Journal>> = row.map(|row| row.journal());
+                let settled = journal.map_or(Ok(()), |journal| journal.ended(&end));
+                self.note(format!("process {chosen}: a run ends: {end:?}"));
+                process.machine.settled(id, settled, true);
+            }
+            JobStep::Renewing(..) => self.note(format!("process {chosen} pays for a row anew")),
+            JobStep::Fetch(id, row, effect) => {
+                let happening = match self.chance.below(10) {
+                    0 => Happening::NotFetched(id, row, effect),
+                    _ => Happening::Written(id, row, effect),
+                };
+                self.comes(process, happening);
+            }
+            JobStep::Notify(..) => {}
+            JobStep::Done(row, JobEnd { outcome, .. }) => {
+                self.note(format!("process {chosen}: row {row} is over: {outcome:?}"));
+            }
+            JobStep::Sleep(until) => {
+                let arrival = process.coming.keys().next().map_or(Time::MAX, |(at, _)| *at);
+                process.wakes = (until + process.lag).min(arrival);
+            }
+            JobStep::Empty => process.is_over = true,
+        }
+    }
+
+    fn work(&self, row: usize) -> Work {
+        let checked =
+            Checked { reference: None, template: Template::GlassBall, size: Size::DEFAULT };
+        if self.is_local[row] {
+            return Work::Upload(checked);
+        }
+        Work::Submit(checked.with_reference(photo(row as u64).parse().expect("a URL")))
+    }
+
+    /// What a process takes the time for.
+    fn clock(&self, process: &Process) -> Time {
+        Time::from_millis(self.now.as_millis() - process.lag.as_millis() as u64)
+    }
+
+    /// Something comes to a process after a while.
+    fn comes(&mut self, process: &mut Process, happening: Happening) {
+        self.happenings += 1;
+        let after = Duration::from_millis(20 + self.chance.below(2_000));
+        process.coming.insert((self.now + after, self.happenings), happening);
+    }
+
+    fn deliver(&mut self, chosen: usize, process: &mut Process) {
+        let now = self.clock(process);
+        while let Some(first) = process.coming.first_entry()
+            && first.key().0 <= self.now
+        {
+            match first.remove() {
+                Happening::Answer(run, call, answer, _) => {
+                    process.machine.reply(now, run, call, &result_of(answer));
+                }
+                Happening::Uploaded(id, row, is_well) => {
+                    let uploaded = match is_well {
+                        true => Ok(photo(row as u64).parse().expect("a URL")),
+                        false => {
+                            let error = Error::new(ErrorKind::Upload, "the upload failed");
+                            Err(PrepareError::Failed(error))
+                        }
+                    };
+                    process.machine.uploaded(now, id, row, uploaded);
+                }
+                Happening::Written(id, row, effect) => {
+                    let path = self.file_of(row);
+                    self.disk.write(&path, effect.task_id.as_str());
+                    if self.mutation == Some(Mutation::RecordBeforeSync) {
+                        self.land(process, id, row);
+                    } else {
+                        self.disk.sync(&path);
+                    }
+                    self.note(format!("process {chosen}: the picture of row {row} is written"));
+                    self.comes(process, Happening::Saved(id, row, effect));
+                }
+                Happening::Saved(id, row, effect) => {
+                    self.disk.sync(&self.file_of(row));
+                    self.land(process, id, row);
+                    self.note(format!("process {chosen}: the picture of row {row} is saved"));
+                    process.machine.fetched(now, id, row, effect, Ok(()));
+                }
+                Happening::NotFetched(id, row, effect) => {
+                    let error = Error::new(ErrorKind::Download, "the download failed");
+                    let failed = Err(FetchError { error, is_local: false });
+                    process.machine.fetched(now, id, row, effect, failed);
+                }
+            }
+        }
+    }
+
+    fn land(&self, process: &Process, id: JobId, row: usize) {
+        if let Some(open) = process.machine.row_of(id) {
+            open.landed(0, &self.file_of(row), None).expect("memory takes it");
+        }
+    }
+
+    /// The file that a process saves a row's picture to.
+    fn file_of(&self, row: usize) -> PathBuf {
+        match self.mutation {
+            Some(Mutation::SaveToWrongFile) => file(row / 2 * 2),
+            _ => file(row),
+        }
+    }
+
+    /// Opens a row; what there is to do for it.
+    fn open(&mut self, chosen: usize, process: &mut Process, row: usize) -> Found {
+        let opened = self.store.open(&self.rows[row]).expect("memory opens it");
+        let found = self.found(process, row, opened);
+        self.note(format!("process {chosen} opens row {row}: {}", name_of(&found)));
+        found
+    }
+
+    fn found(&mut self, process: &mut Process, row: usize, opened: Opened) -> Found {
+        let mut lease = |inner: Arc<dyn effects_core::RowJournal>, record: Option<Record>| {
+            let lease = Lease::new(inner, self.mutation);
+            process.leases.push((row, Arc::downgrade(&lease)));
+            OpenRow::new(lease, record)
+        };
+        let charged = |inner: &Arc<dyn effects_core::RowJournal>| {
+            if self.mutation != Some(Mutation::ForgetReservation)
+                && let Some(budget) = &process.budget
+            {
+                inner.charge_to(std::slice::from_ref(budget));
+            }
+        };
+        match opened {
+            Opened::Submit(inner) => {
+                charged(&inner);
+                Found::Submit(lease(inner, None))
+            }
+            Opened::Watch(record, inner) => Found::Watch(lease(inner, Some(record))),
+            Opened::Finished(record, inner) => {
+                if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
+                    let inner = self.store.renew(record.number).expect("it may be renewed");
+                    charged(&inner);
+                    return Found::Submit(lease(inner, Some(record)));
+                }
+                let is_saved = picture_of(&record).is_none_or(|(task, path)| {
+                    path.is_some_and(|path| self.disk.task_in(path) == Some(task.as_str()))
+                });
+                match is_saved {
+                    true => Found::Settled(lease(inner, Some(record))),
+                    false => Found::Watch(lease(inner, Some(record))),
+                }
+            }
+            Opened::Doubtful(record) => Found::Doubtful(record),
+            Opened::Elsewhere(record) => {
+                if let Standing::Intent { .. } = record.standing {
+                    match self.mutation {
+                        Some(Mutation::TakeOverIntent) => {
+                            return Found::Submit(OpenRow::new(Lease::stolen(), None));
+                        }
+                        Some(Mutation::IgnoreLease) => self.take_for_gone(row),
+                        _ => {}
+                    }
+                }
+                Found::Elsewhere(record)
+            }
+        }
+    }
+
+    /// Every owner of a row passes for gone.
+    fn take_for_gone(&self, row: usize) {
+        for process in self.processes.iter().flatten() {
+            let held = process.leases.iter().filter(|(of, _)| *of == row);
+            held.filter_map(|(_, lease)| lease.upgrade()).for_each(|lease| lease.is_let_go());
+        }
+    }
+
+    fn record(&mut self, chosen: usize, process: &mut Process, run: RunId, entry: &Entry) {
+        let Some(&row) = process.machine.known(run) else { return };
+        let journal: Option<Arc<dyn effects_core::Journal>> =
+            process.machine.row(run).map(OpenRow::journal);
+        let answer = journal.map_or(Ok(effects_core::Admission::Admitted), |it| it.write(entry));
+        self.note(format!("process {chosen}: row {row} records {:?}: {answer:?}", entry.fact));
+        let is_intent = matches!(entry.fact, Fact::Intent { .. }) && answer.is_ok();
+        let now = self.clock(process);
+        process.machine.recorded(now, run, entry, answer);
+        if is_intent && self.chance.below(40) == 0 {
+            self.fall_asleep(chosen, process);
+        }
+    }
+
+    /// The computer of a process sleeps, with an intent that is not sent.
+    fn fall_asleep(&mut self, chosen: usize, process: &mut Process) {
+        let asleep = Duration::from_secs(5 + self.chance.below(60));
+        self.note(format!("process {chosen} sleeps for {} s", asleep.as_secs()));
+        process.sleeps_until = Some(self.now + asleep);
+        process.wakes = self.now + asleep;
+        if self.mutation == Some(Mutation::SleeperSendsLate) {
+            process.lag += asleep;
+        }
+        if asleep > LEASE {
+            // Whoever asks meanwhile takes it for gone.
+            let leases = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
+            leases.for_each(|lease| lease.is_let_go());
+        }
+    }
+
+    fn send(&mut self, chosen: usize, process: &mut Process, run: RunId, call: &Call) {
+        let Some(&row) = process.machine.known(run) else { return };
+        let (answer, fate, submits) = match &call.kind {
+            CallKind::Submit { .. } => {
+                let (answer, fate) = self.service.create(row, self.now, &mut self.chance);
+                (answer, fate, Some(row))
+            }
+            CallKind::Poll { .. } if self.chance.below(100) < 15 => {
+                (Answer::Lost("reset".to_owned()), "is lost", None)
+            }
+            CallKind::Poll { task } => {
+                (self.service.look(task.as_str(), self.now), "is answered", None)
+            }
+        };
+        self.note(format!("process {chosen}: row {row}'s call {fate}"));
+        self.comes(process, Happening::Answer(run, call.id, answer, submits));
+    }
+
+    /// A person finds out what became of a doubtful row, by the service's own books.
+    fn resolve_a_doubt(&mut self) {
+        let doubtful = (0..self.rows.len()).find_map(|row| {
+            let record = self.record_of(row)?;
+            matches!(record.standing, Standing::Doubtful { .. }).then_some((row, record))
+        });
+        let Some((row, record)) = doubtful else { return };
+        let unknown = self
+            .service
+            .tasks
+            .iter()
+            .enumerate()
+            .find(|(number, task)| task.row == row && self.row_of_task(*number).is_none());
+        let found = match unknown {
+            Some((number, _)) => Resolution::Task(task_id(number)),
+            None => Resolution::NotBilled,
+        };
+        let resolved = self.store.resolve(record.number, &found);
+        self.note(format!("a person resolves row {row}: {found:?}: {resolved:?}"));
+    }
+
+    fn record_of(&self, row: usize) -> Option<Record> {
+        self.store.look(&RowName::Identity(self.rows[row].identity)).ok().flatten()
+    }
+
+    fn row_of_task(&self, number: usize) -> Option<Record> {
+        let name = RowName::Task(self.rows[0].origin.clone(), task_id(number));
+        self.store.look(&name).ok().flatten()
+    }
+
+    /// Whether another run may come further: a row without a verdict, or without its picture.
+    fn is_unfinished(&self) -> bool {
+        (0..self.rows.len()).filter_map(|row| self.record_of(row)).any(|record| {
+            let has_picture = picture_of(&record).is_none_or(|(_, path)| path.is_some());
+            matches!(record.standing, Standing::Created { .. } | Standing::Intent { .. })
+                || !has_picture
+        })
+    }
+
+    /// What must be true after every step.
+    fn check(&self) -> Result<(), Violation> {
+        let fail = |what: String| Err(self.violation(what));
+        let mut before: Vec<Option<&super::service::Task>> = vec![None; self.rows.len()];
+        for (number, task) in self.service.tasks.iter().enumerate() {
+            if let Some(earlier) = before[task.row].replace(task) {
+                let failed = matches!(earlier.end, TaskEnd::Failed | TaskEnd::FailedAndBilled);
+                if !(failed && earlier.is_seen && self.retry_failed > 0) {
+                    return fail(format!("row {} was paid twice", task.row));
+                }
+            }
+            if self.row_of_task(number).is_some() {
+                continue;
+            }
+            let standing = self.record_of(task.row).map(|record| record.standing);
+            let may_be_known =
+                matches!(standing, Some(Standing::Intent { .. } | Standing::Doubtful { .. }));
+            if task.is_polled || !may_be_known {
+                return fail(format!("task {number} of row {} is lost: {standing:?}", task.row));
+            }
+        }
+        for row in 0..self.rows.len() {
+            let Some(record) = self.record_of(row) else { continue };
+            if let Some((task, Some(path))) = picture_of(&record)
+                && self.disk.task_in(path) != Some(task.as_str())
+            {
+                let there = self.disk.task_in(path);
+                return fail(format!("the picture of row {row} is not there, but {there:?}"));
+            }
+            if matches!(record.standing, Standing::Doubtful { .. }) && self.is_submitting(row) {
+                return fail(format!("row {row} is in doubt, and its answer is on its way"));
+            }
+        }
+        let Some((limit, _)) = self.budget else { return Ok(()) };
+        let billed = self.service.tasks.iter().filter(|task| task.is_billed(self.now)).count();
+        let cost = Decimal::from(billed as u64) * Decimal::new(3, 2);
+        if cost > limit {
+            return fail(format!("{cost} USD are billed, and the budget is {limit}"));
+        }
+        Ok(())
+    }
+
+    /// Whether a process that has not slept awaits the answer to a submission of a row.
+    fn is_submitting(&self, row: usize) -> bool {
+        let is_of = |it: &Happening| matches!(it, Happening::Answer(.., Some(of)) if *of == row);
+        let awake = self.processes.iter().flatten().filter(|it| it.sleeps_until.is_none());
+        awake.flat_map(|process| process.coming.values()).any(is_of)
+    }
+
+    /// What must be true at the end, too: every row is over, and what the store says was paid is what the
+    /// service billed.
+    fn check_end(&self) -> Result<(), Violation> {
+        for row in 0..self.rows.len() {
+            let standing = self.record_of(row).map(|record| record.standing);
+            if let Some(Standing::Intent { .. } | Standing::Created { .. }) = standing {
+                return Err(
+                    self.violation(format!("row {row} is held by no process: {standing:?}"))
+                );
+            }
+        }
+        let Some(scope) = self.processes.iter().flatten().find_map(|it| it.budget.as_ref()) else {
+            return Ok(());
+        };
+        let state = self.store.scope(scope.scope).expect("memory knows it");
+        let price = Decimal::new(3, 2);
+        let known = state.paid + state.reserved + price * Decimal::from(state.unpriced);
+        let billed = self.service.tasks.iter().filter(|it| it.end != TaskEnd::Failed).count();
+        let billed = price * Decimal::from(billed as u64);
+        if known < billed || state.paid > billed {
+            let what =
+                format!("{billed} USD are billed, and the store knows of {known}: {state:?}");
+            return Err(self.violation(what));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: impl fmt::Display) {
+        let at = self.now.since(START);
+        self.has_news = true;
+        self.transcript.push(format!("{:>8.3} s  {line}", at.as_secs_f64()));
+    }
+
+    fn violation(&self, what: String) -> Violation {
+        Violation { seed: self.seed, what, transcript: self.transcript.clone() }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.chance.below(bound as u64)).unwrap_or_default()
+    }
+}
+
+/// The task of a completed row, and the file of its picture where it was saved.
+fn picture_of(record: &Record) -> Option<(&TaskId, Option<&PathBuf>)> {
+    let Standing::Completed { task, pictures, .. } = &record.standing else { return None };
+    Some((task, pictures.first().and_then(|picture| picture.path.as_ref())))
+}
+
+fn row(number: u64) -> Row {
+    let draft = RowDraft {
+        origin: BaseUrl::parse(BaseUrl::DEFAULT, false).expect("a base URL").origin().clone(),
+        template: Template::GlassBall,
+        size: Size::DEFAULT,
+        photo: RowPhoto::Url(photo(number).parse().expect("a URL")),
+        key: None,
+        tag: None,
+        target: None,
+    };
+    draft.row(0).expect("a row")
+}
+
+fn photo(row: u64) -> String {
+    format!("https://example.com/{row}.jpg")
+}
+
+fn file(row: usize) -> PathBuf {
+    format!("/pictures/{row}.png").into()
+}
+
+fn task_id(number: usize) -> TaskId {
+    format!("task-{number}").parse().expect("a task id")
+}
+
+fn name_of(found: &Found) -> &'static str {
+    match found {
+        Found::Submit(_) => "to be submitted",
+        Found::Watch(..) => "to be followed",
+        Found::Settled(..) => "finished",
+        Found::Doubtful(_) => "doubtful",
+        Found::Elsewhere(_) => "held by another run",
+    }
+}
+
+const START: Time = Time::from_millis(1_764_000_000_000);
+const MOST_STEPS: u64 = 200_000;
+const MOST_CRASHES: u64 = 4;
+/// How often the same is run again at most.
+const MOST_PASSES: u32 = 3;
+/// After so long without a word its owner passes for gone.
+const LEASE: Duration = Duration::from_secs(30);

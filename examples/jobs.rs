@@ -1,0 +1,48 @@
+//! A hundred pictures with a journal and a budget: `cargo run --example jobs`.
+//!
+//! Killed at any moment and started again over the same folder, it pays for no picture twice:
+//! `cargo run --example jobs -- FOLDER`. It runs against a gateway on this machine, so it needs no key and
+//! costs nothing. Against the service it is `Client::from_env()?` instead.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use effects_emulator::{Emulator, Latency, Pictures};
+use effects_journal::SqliteJournal;
+use effects_ureq::{Client, Job, Template};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join(format!("effects-jobs-{}", std::process::id())),
+        PathBuf::from,
+    );
+    std::fs::create_dir_all(&folder)?;
+    let gateway = Emulator::builder()
+        .pictures(Pictures::Stub)
+        .latency(Latency::fixed(Duration::from_millis(20)))
+        .start()?;
+    let client =
+        Client::builder().base_url(gateway.base_url()).api_key(gateway.api_key()).build()?;
+
+    let jobs = (0..100).map(|number| {
+        let url = format!("https://photos.example.com/{number}.jpg");
+        Job::url(Template::GlassBall, &url).map(|job| job.with_key(format!("photo-{number}")))
+    });
+    let results = client
+        .jobs()
+        .journal(SqliteJournal::open(folder.join("run.db"))?)
+        .budget("2.40".parse()?) // USD: enough for eighty of them
+        .in_flight(16)
+        .save_to(folder.join("pictures"))
+        .run(jobs.collect::<Result<Vec<_>, _>>()?)?;
+
+    let (mut saved, mut refused) = (0, 0);
+    for result in results {
+        println!("{result}");
+        if result.is_completed() { saved += 1 } else { refused += 1 }
+    }
+    println!("{saved} pictures, {refused} jobs that the budget did not reach");
+    assert_eq!((saved, refused), (80, 20));
+    Ok(())
+}
