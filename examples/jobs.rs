@@ -1,11 +1,10 @@
 //! A hundred pictures with a journal and a budget: `cargo run --example jobs`.
 //!
-//! Killed at any moment and started again over the same folder, it pays for no picture twice:
-//! `cargo run --example jobs -- FOLDER`. It runs against a gateway on this machine, so it needs no key and
-//! costs nothing. Against the service it is `Client::from_env()?` instead.
+//! It runs against a gateway on this machine, so it needs no key and costs nothing. Against the service it
+//! is `Client::from_env()?` instead, and killed at any moment and started again it pays for no picture
+//! twice: see `folder.rs`.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use effects_emulator::{Emulator, Latency, Pictures};
@@ -13,10 +12,7 @@ use effects_journal::SqliteJournal;
 use effects_ureq::{Client, Job, Template};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).map_or_else(
-        || std::env::temp_dir().join(format!("effects-jobs-{}", std::process::id())),
-        PathBuf::from,
-    );
+    let folder = std::env::temp_dir().join(format!("effects-jobs-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let gateway = Emulator::builder()
         .pictures(Pictures::Stub)
@@ -43,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if result.is_completed() { saved += 1 } else { refused += 1 }
     }
     println!("{saved} pictures, {refused} jobs that the budget did not reach");
+    std::fs::remove_dir_all(&folder)?;
     assert_eq!((saved, refused), (80, 20));
     Ok(())
 }

@@ -13,6 +13,7 @@ mod exchanges;
 mod faults;
 mod jobs;
 mod journaled;
+mod killed;
 mod open_batch;
 mod proxies;
 mod python;

@@ -61,9 +61,18 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// The most that they may cost together, in USD: what would exceed it is refused unsent. Until a
-    /// picture's price is known, one task runs alone and tells it.
+    /// picture's price is known, one task runs alone and tells it. What earlier runs paid for a job counts
+    /// from when the job is opened; name a [`scope`](Self::scope) for a budget that runs share from their
+    /// beginning.
     pub fn budget(mut self, limit: Decimal) -> Self {
         self.options.budget = Some(limit);
+        self
+    }
+
+    /// The budget is one with that of all jobs in this scope of the journal: of earlier runs, and of
+    /// processes that run at the same time.
+    pub fn scope(mut self, name: impl Into<String>) -> Self {
+        self.options.scope = Some(name.into());
         self
     }
 

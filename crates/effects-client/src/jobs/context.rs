@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{
-    AsyncJournal, Error, ErrorKind, Event, MemoryStore, Occurrences, Origin, Photo, Picture,
-    Record, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId, Template,
+    AsyncJournal, Budget, Error, ErrorKind, Event, JournalError, MemoryStore, Occurrences, Origin,
+    Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId, Template,
 };
 use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
 use rust_decimal::Decimal;
@@ -31,6 +31,9 @@ pub struct JobContext {
     ledger: Option<Ledger>,
     /// Over memory, for a budget where nothing is journaled.
     memory: Option<Ledger>,
+    /// Whether what earlier runs paid for a job counts in its budget: a caller with a ledger of its own
+    /// has said which rows do.
+    registers: bool,
     save: Save,
     counted: Mutex<Counted>,
     on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
@@ -129,10 +132,13 @@ impl JobContext {
         let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
         let journal = options.ledger.clone().or(journal);
         let budgeted = |ledger: Ledger| match options.budget {
-            None => Ok(ledger),
-            Some(limit) => ledger
-                .with_budget(limit, options.price)
-                .map_err(|error| Error::new(ErrorKind::Journal, error.to_string())),
+            None => Ok::<_, Error>(ledger),
+            Some(limit) => {
+                let scope = ledger.store().open_scope(options.scope.as_deref());
+                let scope =
+                    scope.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
+                Ok(ledger.within(Budget { scope, limit, price: options.price }))
+            }
         };
         let (ledger, memory) = match journal {
             Some(ledger) => (Some(budgeted(ledger.retrying_failed(retry_failed))?), None),
@@ -145,6 +151,7 @@ impl JobContext {
             origin: origin.clone(),
             ledger,
             memory,
+            registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
             counted: Mutex::default(),
             on_notice: options.on_notice.clone(),
@@ -311,7 +318,8 @@ impl JobContext {
                     placement::choose(files, ledger, job).map_err(PrepareError::Journal)?;
                 }
                 let row = job.job.row.as_deref();
-                row.map(|row| ledger.open(row)).transpose().map_err(PrepareError::Journal)?
+                let found = row.map(|row| self.open_row(ledger, row)).transpose();
+                found.map_err(PrepareError::Journal)?
             }
             (Ask::Picture(checked, _), None, Some(memory)) => {
                 let row = RowDraft {
@@ -332,6 +340,16 @@ impl JobContext {
             None | Some(Found::Submit(_)) if job.job.work().submits() => self.placed(job, found),
             other => Ok(other),
         }
+    }
+
+    fn open_row(&self, ledger: &Ledger, row: &Row) -> Result<Found, JournalError> {
+        let found = ledger.open(row)?;
+        if self.registers && !matches!(&found, Found::Submit(open) if open.record().is_none()) {
+            for budget in ledger.budgets() {
+                ledger.store().add_to_scope(budget.scope, &[row.identity])?;
+            }
+        }
+        Ok(found)
     }
 
     /// A row with a verdict: there is nothing to do if its pictures are where they belong.
@@ -369,10 +387,7 @@ impl JobContext {
     }
 
     /// The job's record, if by now the journal has a submission or a task of it.
-    fn begun_by_another(
-        &self,
-        job: &TrackedJob,
-    ) -> Result<Option<Record>, effects_core::JournalError> {
+    fn begun_by_another(&self, job: &TrackedJob) -> Result<Option<Record>, JournalError> {
         let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(None) };
         let known = ledger.store().look(&RowName::Identity(row.identity))?;
         Ok(known.filter(|record| {
@@ -393,7 +408,7 @@ impl JobContext {
         let photo = source.read().map_err(PrepareError::Failed)?;
         let is_changed = job.job.row.as_ref().is_some_and(|row| {
             let digest = Sha256::digest(photo.bytes()).into();
-            row.likeness != effects_core::Row::likeness_of_content(digest)
+            row.likeness != Row::likeness_of_content(digest)
         });
         if is_changed {
             let why = format!(

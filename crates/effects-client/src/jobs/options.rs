@@ -20,6 +20,8 @@ pub struct JobOptions {
     pub ledger: Option<Ledger>,
     /// The most that they may cost together, in USD.
     pub budget: Option<Decimal>,
+    /// The name of the scope that the budget is for, which other runs and processes share over one journal.
+    pub scope: Option<String>,
     /// What one picture costs at most, in USD.
     pub price: Option<Decimal>,
     /// How many tasks are in flight at once; 16 where it is not said.

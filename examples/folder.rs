@@ -1,0 +1,27 @@
+//! Every photo of a folder in a glass ball, paid once: `folder PHOTOS OUT BUDGET`.
+//!
+//! Killed at any moment and started again, it goes on where it was, within the same budget. The key comes
+//! from `EFFECTS_API_KEY`, the gateway from `EFFECTS_BASE_URL`.
+
+use std::error::Error;
+use std::{env, fs};
+
+use effects_journal::SqliteJournal;
+use effects_ureq::{Client, Job, Template};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [photos, out, budget] = &arguments[..] else {
+        return Err("folder PHOTOS OUT BUDGET".into());
+    };
+    fs::create_dir_all(out)?;
+    let entries = fs::read_dir(photos)?.collect::<Result<Vec<_>, _>>()?;
+    let jobs = entries.into_iter().map(|photo| Job::photo(Template::GlassBall, photo.path()));
+    let journal = SqliteJournal::open(format!("{out}/run.db"))?;
+    let jobs_of_client = Client::from_env()?.jobs().journal(journal);
+    let results = jobs_of_client.scope("folder").budget(budget.parse()?).save_to(out).run(jobs)?;
+    for result in results {
+        println!("{result}");
+    }
+    Ok(())
+}
