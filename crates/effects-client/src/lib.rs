@@ -1,13 +1,12 @@
 //! What the Effects clients share beside an HTTP library.
 //!
-//! [`effects_core`] performs no I/O and a client crate should be about HTTP, so what both clients
-//! need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
-//! clock ([`WallClock`]), photos and landing files
-//! ([`read_photo`], [`Landing`], [`FileId`]), the uploader's programs and cache ([`run_uploader`],
-//! [`UploadCache`]), the folder of this user's state ([`state_dir`]), what is kept there of durations
-//! ([`PaceFile`]), rows of a journal on their way through a client ([`Ledger`]), whether a picture is still the one
-//! that was saved ([`PictureState`]), what a driver of a
-//! batch knows of its runs ([`Rows`]) and of jobs still to come ([`Queue`]), spans ([`telemetry`]). It knows no HTTP library and no async runtime.
+//! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
+//! clients need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
+//! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
+//! journal ([`Ledger`]), files that appear whole ([`Landing`]), whether a picture is still the one that was
+//! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
+//! ([`UploadCache`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
+//! spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod backlog;
 mod builder;

@@ -73,7 +73,7 @@ fn what_is_shipped_is_optimised_as_a_whole() {
 
 #[test]
 fn the_files_of_the_core_import_downwards_and_never_in_a_circle() {
-    let mut imports = imports_of_the_core();
+    let imports = imports_of_the_core();
     let room = |file: &str| {
         let room = file.split("::").next().unwrap_or_default().to_owned();
         let place = ORDER_OF_THE_CORE.iter().position(|rooms| rooms.contains(&room.as_str()));
@@ -83,22 +83,45 @@ fn the_files_of_the_core_import_downwards_and_never_in_a_circle() {
         let above: Vec<&String> = imported.iter().filter(|it| room(it) > room(file)).collect();
         assert!(above.is_empty(), "{file} imports what stands above it: {above:?}");
     }
-    // Whatever imports nothing that is left cannot be in a circle.
+    let circle = circle_of(imports);
+    assert!(circle.is_empty(), "these import each other, or what does: {circle:#?}");
+}
+
+/// In these crates no two files import each other, not even by way of others.
+#[test]
+fn no_two_files_import_each_other() {
+    for name in ["effects-jobs", "effects-client"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let circle = circle_of(imports_of(&root.join("crates").join(name).join("src")));
+        assert!(circle.is_empty(), "{name}: these import each other, or what does: {circle:#?}");
+    }
+}
+
+/// What is left of files where those that import nothing of what is left are taken away.
+fn circle_of(
+    mut imports: BTreeMap<String, BTreeSet<String>>,
+) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) = imports.iter().find(|(_, imported)| imported.is_empty()) {
         let free = free.0.clone();
         imports.remove(&free);
         imports.values_mut().for_each(|imported| imported.retain(|it| *it != free));
     }
-    assert!(imports.is_empty(), "these import each other, or what does: {imports:#?}");
+    imports
 }
 
 /// What each file of the core imports of the others, by module. What a file declares (`mod`) or hands
 /// on (`pub use`) does not count, nor what parent and child import of each other.
 fn imports_of_the_core() -> BTreeMap<String, BTreeSet<String>> {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("crates/effects-core/src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let imports = imports_of(&root.join("crates/effects-core/src"));
+    assert!(imports.len() > 50, "{imports:?}");
+    imports
+}
+
+/// The same of the crate whose sources are in this folder.
+fn imports_of(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut files = BTreeMap::new();
-    read_modules(&root, "", &mut files);
+    read_modules(root, "", &mut files);
     let is_family = |one: &str, other: &str| one.starts_with(&format!("{other}::")) || one == other;
     let mut imports = BTreeMap::new();
     for (file, text) in &files {
@@ -111,7 +134,6 @@ fn imports_of_the_core() -> BTreeMap<String, BTreeSet<String>> {
         let others = found.filter(|it| !is_family(it, file) && !is_family(file, it));
         imports.insert(file.clone(), others.collect());
     }
-    assert!(imports.len() > 50, "{imports:?}");
     imports
 }
 

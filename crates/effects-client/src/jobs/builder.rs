@@ -7,8 +7,8 @@ use effects_core::{Error, JournalStore};
 use effects_jobs::JobLimits;
 use rust_decimal::Decimal;
 
-use super::context::JobNotice;
 use super::job::Job;
+use super::notice::JobNotice;
 use super::options::{JobOptions, Save, SaveFiles};
 use crate::ledger::Ledger;
 

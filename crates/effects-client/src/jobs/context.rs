@@ -1,24 +1,23 @@
 //! What jobs need of this machine: [`JobContext`] opens their rows, reads their photos and saves their
 //! pictures. It blocks, so a driver calls it on a thread of its own.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{
     AsyncJournal, Budget, Error, ErrorKind, Event, JournalError, MemoryStore, Occurrences, Origin,
-    Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId, Template,
+    Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId,
 };
 use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
-use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
-use tracing::Span;
 
 use super::claims::{Claim, Claims};
 use super::job::{Ask, Job, PhotoSource};
+use super::notice::{JobJournals, JobNotice};
 use super::options::{JobOptions, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
+use super::tracked::TrackedJob;
 use crate::file_names;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
@@ -45,80 +44,6 @@ pub struct JobContext {
 struct Counted {
     jobs: usize,
     occurrences: Occurrences,
-}
-
-/// Hears what is written of the runs of jobs, for a caller that has to know their submissions and tasks
-/// before their results come.
-pub trait JobJournals: Send + Sync {
-    /// The journal of a job's run, which passes entries on to `inner`.
-    fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal>;
-}
-
-/// Something that happens to a job on its way.
-#[derive(Clone, Debug)]
-pub enum JobNotice {
-    /// Its run begins.
-    Begun {
-        /// The job's place among the jobs.
-        index: usize,
-        /// How its picture will be come by.
-        method: Method,
-        /// Its task, if it has one already.
-        task: Option<TaskId>,
-    },
-    /// Its task failed, and it is paid for anew.
-    Renewing {
-        /// The job's place among the jobs.
-        index: usize,
-        /// How the task failed.
-        error: Error,
-    },
-    /// An event of its run, or of the download of its picture.
-    Event {
-        /// The job's place among the jobs.
-        index: usize,
-        /// Whether it is the download's.
-        is_download: bool,
-        /// The event.
-        event: Event,
-    },
-    /// Its task ended and says what it cost.
-    Billed {
-        /// The job's place among the jobs.
-        index: usize,
-        /// How the task was come by.
-        method: Method,
-        /// What it cost, in USD.
-        cost: Decimal,
-    },
-    /// A picture is kept although it was changed since it was saved.
-    Kept {
-        /// The job's place among the jobs.
-        index: usize,
-        /// What to say of it.
-        warning: String,
-    },
-}
-
-/// A job on its way.
-pub struct TrackedJob {
-    /// Its place among the jobs, from 0.
-    pub index: usize,
-    /// What was asked for.
-    pub job: Job,
-    /// The span of its task, where it is watched.
-    pub span: Option<Box<Span>>,
-    /// Where the entries of its run go, in the async client.
-    pub journal: Option<Arc<dyn AsyncJournal>>,
-    /// Its template, once it is known.
-    pub(super) template: Option<Template>,
-    /// Where its picture goes, once that is known.
-    pub(super) target: Option<PathBuf>,
-    files: Vec<PathBuf>,
-    pictures: Vec<Bytes>,
-    warnings: Vec<String>,
-    /// What is wrong with the job itself.
-    wrong: Option<PrepareError>,
 }
 
 impl JobContext {
@@ -600,15 +525,6 @@ impl PhotoSource {
 impl SaveFiles {
     pub(super) fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for TrackedJob {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrackedJob")
-            .field("index", &self.index)
-            .field("job", &self.job)
-            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use effects_jobs::JobLimits;
 use rust_decimal::Decimal;
 
 use super::claims::Claims;
-use super::context::{JobJournals, JobNotice};
+use super::notice::{JobJournals, JobNotice};
 use crate::ledger::Ledger;
 
 /// How jobs are done.

@@ -9,9 +9,9 @@ use effects_core::{
     Error, ErrorKind, JournalError, PictureRecord, Record, RowName, Standing, TaskId,
 };
 
-use super::context::TrackedJob;
 use super::job::Ask;
 use super::options::SaveFiles;
+use super::tracked::TrackedJob;
 use crate::file_id::FileId;
 use crate::file_names::{self, Names};
 use crate::landing::{Landing, Sink};

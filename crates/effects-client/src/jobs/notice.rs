@@ -1,0 +1,61 @@
+//! What a caller hears of jobs before their results come: [`JobNotice`], and [`JobJournals`] for what is
+//! written of their runs.
+
+use std::sync::Arc;
+
+use effects_core::{AsyncJournal, Error, Event, TaskId};
+use effects_jobs::Method;
+use rust_decimal::Decimal;
+
+/// Something that happens to a job on its way.
+#[derive(Clone, Debug)]
+pub enum JobNotice {
+    /// Its run begins.
+    Begun {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How its picture will be come by.
+        method: Method,
+        /// Its task, if it has one already.
+        task: Option<TaskId>,
+    },
+    /// Its task failed, and it is paid for anew.
+    Renewing {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How the task failed.
+        error: Error,
+    },
+    /// An event of its run, or of the download of its picture.
+    Event {
+        /// The job's place among the jobs.
+        index: usize,
+        /// Whether it is the download's.
+        is_download: bool,
+        /// The event.
+        event: Event,
+    },
+    /// Its task ended and says what it cost.
+    Billed {
+        /// The job's place among the jobs.
+        index: usize,
+        /// How the task was come by.
+        method: Method,
+        /// What it cost, in USD.
+        cost: Decimal,
+    },
+    /// A picture is kept although it was changed since it was saved.
+    Kept {
+        /// The job's place among the jobs.
+        index: usize,
+        /// What to say of it.
+        warning: String,
+    },
+}
+
+/// Hears what is written of the runs of jobs, for a caller that has to know their submissions and tasks
+/// before their results come.
+pub trait JobJournals: Send + Sync {
+    /// The journal of a job's run, which passes entries on to `inner`.
+    fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal>;
+}
