@@ -11,11 +11,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use effects_core::Template;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
+use http_body_util::{BodyExt, Collected};
 use serde_json::Value;
 
 use crate::body::{self, Load};
@@ -24,7 +26,7 @@ use crate::faults::{Cut, Fault, answer_instead, spoil};
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::keys::{self, Bearer};
-use crate::record::{Arrival, Entry};
+use crate::seen_request::{Arrival, Entry, TaskOfAnswer};
 use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
@@ -81,21 +83,38 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
         let (at, endpoint) = (gateway.clock.now(), *endpoint);
         let body = read.as_ref().map_or(&[][..], |load| &load.body);
         let is_authorized = !is_refused;
-        gateway.record.arrived(&parts, body, Arrival { at, endpoint, is_keyless, is_authorized })
+        let arrival = Arrival { at, endpoint, is_keyless, is_authorized };
+        let entry = gateway.record.arrived(&parts, body, arrival);
+        if let Some(task) = task_in_path(gateway, endpoint, parts.uri.path()) {
+            entry.concerns(task);
+        }
+        gateway.changes.request(entry.number);
+        entry
     });
     let (response, fault) = match read {
         _ if is_refused => (Refusal::unauthorized().into_response(), None),
-        Ok(load) => exchange(gate, &bearer, entry.as_deref(), parts, load, handler).await,
+        Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, handler).await,
         Err(refusal) => (refusal.into_response(), None),
     };
-    let response = word(gateway, response, asked);
-    let mut response = match &fault {
-        Some(fault) => Box::pin(spoil(gateway, fault, response)).await,
-        None => response,
-    };
-    if let Some(entry) = entry {
-        let went_out = response.extensions().get::<Cut>().is_none();
-        entry.answered(went_out.then(|| response.status()));
+    let mut response = word(gateway, response, asked);
+    let mut body = None;
+    if entry.is_some() {
+        (response, body) = body_in_memory(response).await;
+    }
+    if let Some(fault) = &fault {
+        response = Box::pin(spoil(gateway, fault, response)).await;
+        if entry.is_some() {
+            let spoilt;
+            (response, spoilt) = body_in_memory(response).await;
+            body = spoilt.or(body);
+        }
+    }
+    if let Some(entry) = &entry {
+        match response.extensions().get::<Cut>() {
+            Some(_) => entry.unanswered(),
+            None => entry.answered(&response, &body.unwrap_or_default()),
+        }
+        gateway.changes.request(entry.number);
     }
     if is_keyless || is_unread {
         response.extensions_mut().insert(Mark { is_keyless, is_unread });
@@ -118,7 +137,7 @@ fn bearer(gate: &Gate, headers: &HeaderMap) -> Bearer {
 async fn exchange<F: Future<Output = Response> + Send + 'static>(
     gate: &Gate,
     bearer: &Bearer,
-    entry: Option<&Entry>,
+    entry: Option<&Arc<Entry>>,
     mut parts: Parts,
     load: Load,
     handler: impl FnOnce(Request) -> F + Send + 'static,
@@ -128,7 +147,8 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
         return (refusal.into_response(), None);
     }
     let template = || template_of(gateway, *endpoint, &parts, &load.body);
-    let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
+    let key = || keys::presented(&parts.headers).unwrap_or_default();
+    let fault = gateway.faults.decide(*endpoint, key, bearer.fault(), template);
     if let Some(fault) = &fault {
         // Told before it happens: a client that loses its patience ends this exchange then.
         if let Some(entry) = entry {
@@ -141,8 +161,8 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
         }
         parts.extensions.insert(Met(Some(fault.clone())));
     }
-    let response = if endpoint.creates() {
-        Box::pin(create(Arc::clone(gateway), parts, load, handler)).await
+    let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
+        Box::pin(create(Arc::clone(gateway), Arc::clone(entry), parts, load, handler)).await
     } else {
         let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
@@ -155,21 +175,36 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
 /// may be accepted, and what is accepted counts.
 async fn create<F: Future<Output = Response> + Send + 'static>(
     gateway: Arc<Gateway>,
+    entry: Arc<Entry>,
     parts: Parts,
     load: Load,
     handler: impl FnOnce(Request) -> F + Send + 'static,
 ) -> Response {
     let created = tokio::spawn(async move {
         let Load { body, memory: _memory } = load;
-        let (headers, counted) = (parts.headers.clone(), body.clone());
+        let headers = parts.headers.clone();
         let response = handler(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
-            gateway.record.accepted(&headers, &counted);
+            gateway.record.accepted(&headers, &entry);
+        }
+        if let Some(TaskOfAnswer(task)) = response.extensions().get() {
+            entry.concerns(task);
         }
         response
     });
     // It ends early only if it breaks down or the runtime is let go of: no answer is the honest one.
     created.await.unwrap_or_else(|_| Cut::Close.into_response())
+}
+
+/// An answer as it is, and its body unless that comes little by little.
+async fn body_in_memory(response: Response) -> (Response, Option<Bytes>) {
+    if response.body().size_hint().exact().is_none() {
+        return (response, None);
+    }
+    let (parts, body) = response.into_parts();
+    // Bodies of the gateway's own making are in memory and cannot fail.
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    (Response::from_parts(parts, Body::from(body.clone())), Some(body))
 }
 
 /// The refusal of a key that asks too often. The control API and what needs no key have no rate.
@@ -194,11 +229,17 @@ fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> O
             named(serde_json::from_slice::<Value>(body).ok()?.get("template_id")?)
         }
         _ => {
-            let mut segments = parts.uri.path().split('/');
-            let task = |id: &str| gateway.tasks.with(id, |task| task.template.clone());
-            segments.find_map(|segment| task(segment).flatten())
+            let id = task_in_path(gateway, on, parts.uri.path())?;
+            gateway.tasks.with(id, |task| task.template.clone()).flatten()
         }
     }
+}
+
+/// The id of the task that a path names, if there is such a task.
+fn task_in_path<'a>(gateway: &Gateway, on: Endpoint, path: &'a str) -> Option<&'a str> {
+    let names_a_task = on.looks() || on == Endpoint::QueueCancel;
+    let mut segments = path.split('/').filter(|_| names_a_task);
+    segments.find(|segment| gateway.tasks.with(segment, |_| ()).is_some())
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both

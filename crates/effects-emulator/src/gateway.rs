@@ -9,17 +9,20 @@ use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::body::BodyMemory;
+use crate::changes::Changes;
 use crate::clock::{Clock, ClockIsReal, millis};
-use crate::faults::Faults;
+use crate::faults::{FaultPlan, Faults};
 use crate::ids;
 use crate::keys::Keys;
 use crate::life;
 use crate::options::Options;
 use crate::painter::Painter;
-use crate::record::{Record, SeenRequest};
+use crate::record::Record;
+use crate::seen_request::SeenRequest;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::Task;
@@ -40,6 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) purse: Purse,
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
+    pub(crate) changes: Changes,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -75,6 +79,7 @@ impl Gateway {
             purse: Purse::new(restored.spent),
             store,
             bodies: BodyMemory::new(options.limits.body_bytes),
+            changes: Changes::new(),
             address,
             origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),
@@ -151,21 +156,33 @@ impl Gateway {
     pub(crate) async fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
         let now = self.clock.advance(by)?;
         self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        self.changes.other();
         self.sweep();
         self.studio.easels_clear(|_, due| due <= now).await;
         Ok(now)
     }
 
-    /// Forgets every task, file and request, what was spent and what was scripted. The plan of
-    /// faults begins anew; the clock goes on.
-    pub(crate) fn reset(&self) {
+    /// Begins anew: forgets every task, file and request, what was spent and what was scripted,
+    /// follows the plan it was started with, and has a virtual clock show the machine's time.
+    pub(crate) fn reset(&self, keep: &[Keep]) {
         self.tasks.clear();
         self.vault.clear();
-        self.faults.reset();
+        let plan = if keep.contains(&Keep::Plan) {
+            FaultPlan::clone(&self.faults.plan())
+        } else {
+            self.options.faults.clone()
+        };
+        self.faults.unscript();
+        self.faults.follow(plan);
         self.record.clear();
         self.purse.empty();
         self.accepted.store(0, Ordering::Relaxed);
         self.write(|| Entry::Cleared);
+        if !keep.contains(&Keep::Clock) {
+            let now = self.clock.restart();
+            self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        }
+        self.changes.reset();
     }
 
     /// Lets go of files that are too old.
@@ -183,9 +200,9 @@ impl Gateway {
         }
     }
 
-    /// The requests after a number, oldest first, at most so many, the key redacted.
-    pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
-        self.record.requests(after, most, self.keys.own())
+    /// The requests after a number, oldest first, the key redacted.
+    pub(crate) fn requests(&self, after: u64) -> Vec<SeenRequest> {
+        self.record.entries(after).iter().map(|entry| entry.seen(self.keys.own())).collect()
     }
 
     /// Waits until the emulator is told to stop.
@@ -199,6 +216,17 @@ impl Gateway {
         // Whoever could say it being gone says it too.
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
+}
+
+/// What a reset leaves as it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Keep {
+    /// The plan of faults that is followed now, which begins anew.
+    Plan,
+    /// What a virtual clock shows.
+    Clock,
 }
 
 /// What was spent, and what is promised to tasks that may yet fail.

@@ -176,6 +176,7 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         safe(gateway).await;
         tell(gateway, id, stage, paid)
     };
+    gateway.changes.task(id);
     // A task that was cancelled or forgotten meanwhile has no use for its picture.
     if let Some(file) = file.filter(|_| !told) {
         gateway.vault.remove(&file);
@@ -210,16 +211,22 @@ async fn safe(gateway: &Gateway) {
     }
 }
 
-/// Takes a running task back; false if it has ended. The promise of its price ends with its work,
-/// and what was paid for a picture that nobody has seen is paid back.
+/// Takes a running task back at its client's wish; false if it has ended.
 pub(crate) async fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
+    let failure = Failure::new(CANCELLED.into(), "the task was cancelled");
+    end_early(gateway, id, failure).await
+}
+
+/// Ends a running task with a failure; false if it has ended, `None` if there is none of this id. The
+/// promise of its price ends with its work, and what was paid for a picture that was not seen is paid
+/// back.
+pub(crate) async fn end_early(gateway: &Gateway, id: &str, failure: Failure) -> Option<bool> {
     let now = gateway.clock.now();
     let unseen = gateway.tasks.with(id, |task| {
         if !matches!(task.standing(now), Standing::Running(_)) {
             return None;
         }
-        let stage = Stage::Failed(Failure::new(CANCELLED.into(), "the task was cancelled"));
-        let unseen = match std::mem::replace(&mut task.stage, stage) {
+        let unseen = match std::mem::replace(&mut task.stage, Stage::Failed(failure)) {
             Stage::Painted(picture) => Some(picture.file),
             _ => None,
         };
@@ -236,7 +243,26 @@ pub(crate) async fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
         gateway.write(|| Entry::Gone(vec![file]));
     }
     safe(gateway).await;
+    gateway.changes.task(id);
     Some(true)
+}
+
+/// Makes a running task due now, and waits for its painting.
+pub(crate) async fn finish(gateway: &Gateway, id: &str) {
+    let now = gateway.clock.now();
+    gateway.tasks.with(id, |task| {
+        if task.due > now {
+            task.due = now;
+            // The end of one that is still to be painted is written when it comes.
+            if task.is_settled() {
+                let (id, task, paid) = (id.to_owned(), task.clone(), Decimal::ZERO);
+                gateway.write(|| Entry::Settled { id, task, paid });
+            }
+        }
+    });
+    gateway.studio.easels_clear(|other, _| other == id).await;
+    safe(gateway).await;
+    gateway.changes.task(id);
 }
 
 fn new_id(surface: Surface) -> String {
@@ -285,6 +311,7 @@ async fn remember(
         store.settle().await.map_err(no_disk)?;
     }
     forget(gateway, gateway.tasks.insert(id, task, gateway.clock.now()));
+    gateway.changes.task(id);
     Ok(())
 }
 

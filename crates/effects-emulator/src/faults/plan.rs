@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
+use crate::listed;
 
 /// What goes wrong, and when.
 ///
@@ -267,7 +268,11 @@ impl std::error::Error for BadPlan {}
 #[derive(Clone, Deserialize, Serialize)]
 struct Row {
     on: Endpoint,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "listed::template",
+        skip_serializing_if = "Option::is_none"
+    )]
     template: Option<Template>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chance: Option<f64>,
@@ -341,6 +346,7 @@ mod tests {
             (rule("on = \"tsak\"\nkind = \"garbage\""), "tsak"),
             (rule("on = \"task\"\nkind = \"gargbage\""), "gargbage"),
             (rule("on = \"task\"\nkind = \"garbage\"\nchanse = 0.5"), "chanse"),
+            (rule("on = \"create\"\nkind = \"no-url\"\ntemplate = \"glas_ball\""), "glass_ball"),
             ("sede = 7".to_owned(), "sede"),
             ("[rate_limit]\nrequests = 0".to_owned(), "rate_limit"),
         ];

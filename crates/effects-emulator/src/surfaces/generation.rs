@@ -15,6 +15,7 @@ use crate::faults::Fault;
 use crate::gate::Met;
 use crate::gateway::Gateway;
 use crate::life;
+use crate::surfaces::about;
 use crate::task::Surface;
 use crate::wire::create::{Create, Params};
 use crate::wire::refusal::Refusal;
@@ -51,10 +52,11 @@ pub(crate) async fn create(
         let tell =
             |task: &_, telling: task::Telling<'_>| task::told(&accepted.id, task, telling, None);
         if let Some(told) = gateway.look(&accepted.id, &headers, tell) {
-            return Ok(json(told));
+            return Ok(about(&accepted.id, json(told)));
         }
     }
-    Ok(json(task::created(&accepted.id, accepted.created)))
+    let created = json(task::created(&accepted.id, accepted.created));
+    Ok(about(&accepted.id, created))
 }
 
 /// Whether a request is one of the many of `GET /model/v1/generation/task/{id}`, which are answered

@@ -24,6 +24,7 @@ use crate::control;
 use crate::endpoint::Endpoint;
 use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
+use crate::seen_request::TaskOfAnswer;
 use crate::wire::refusal::Refusal;
 
 /// All surfaces, each path behind its gate.
@@ -74,19 +75,35 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         )
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
-        .route("/_emulator", at(Endpoint::Control, get(control::about)))
-        .route("/_emulator/", at(Endpoint::Control, get(control::about)))
-        .route("/_emulator/requests", at(Endpoint::Control, get(control::requests)))
-        .route("/_emulator/tasks", at(Endpoint::Control, get(control::tasks)))
-        .route("/_emulator/counts", at(Endpoint::Control, get(control::counts)))
-        .route("/_emulator/next", at(Endpoint::Control, post(control::next)))
-        .route("/_emulator/faults", at(Endpoint::Control, get(control::plan).put(control::follow)))
-        .route("/_emulator/clock/advance", at(Endpoint::Control, post(control::advance)))
-        .route("/_emulator/reset", at(Endpoint::Control, post(control::reset)))
+        .merge(control(&at))
         .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
         // The gate has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(gateway))
+}
+
+/// The control API.
+fn control(
+    at: &dyn Fn(Endpoint, MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>>,
+) -> Router<Arc<Gateway>> {
+    let at = |handler| at(Endpoint::Control, handler);
+    let next = get(control::faults::scripted)
+        .post(control::faults::next)
+        .delete(control::faults::unscript);
+    Router::new()
+        .route("/_emulator", at(get(control::about)))
+        .route("/_emulator/", at(get(control::about)))
+        .route("/_emulator/requests", at(get(control::requests::requests)))
+        .route("/_emulator/verify", at(post(control::verify)))
+        .route("/_emulator/tasks", at(get(control::tasks::tasks)))
+        .route("/_emulator/tasks/{id}", at(get(control::tasks::task)))
+        .route("/_emulator/tasks/{id}/finish", at(post(control::tasks::finish)))
+        .route("/_emulator/tasks/{id}/fail", at(post(control::tasks::fail)))
+        .route("/_emulator/counts", at(get(control::counts)))
+        .route("/_emulator/next", at(next))
+        .route("/_emulator/faults", at(get(control::faults::plan).put(control::faults::follow)))
+        .route("/_emulator/clock/advance", at(post(control::clock::advance)))
+        .route("/_emulator/reset", at(post(control::reset)))
 }
 
 /// Every other path, behind a gate like all of them.
@@ -99,6 +116,12 @@ fn nothing(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
 /// be escaped.
 fn segment(uri: &Uri, place: usize) -> &str {
     uri.path().split('/').nth(place).unwrap_or_default()
+}
+
+/// Notes the task that an answer is about.
+fn about(id: &str, mut answer: Response) -> Response {
+    answer.extensions_mut().insert(TaskOfAnswer(id.into()));
+    answer
 }
 
 /// A look that brings a body it has no need of.

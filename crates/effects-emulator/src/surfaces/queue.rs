@@ -17,7 +17,7 @@ use crate::faults::ErrorBody;
 use crate::gate::Met;
 use crate::gateway::Gateway;
 use crate::life;
-use crate::surfaces::segment;
+use crate::surfaces::{about, segment};
 use crate::task::Surface;
 use crate::wire::create::{Params, object};
 use crate::wire::queue;
@@ -30,7 +30,7 @@ pub(crate) async fn submit(
     met: Option<Extension<Met>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     check_model(&uri)?;
     let params = object(&body)?;
     drop(body);
@@ -42,14 +42,15 @@ pub(crate) async fn submit(
     let accepted = life::accept(&gateway, Surface::Queue, checked, fault).await?;
     let base =
         format!("{}/model/v1/queue/{MODEL}/requests/{}", gateway.origin_for(&headers), accepted.id);
-    Ok(Json(json!({
+    let answer = Json(json!({
         "request_id": accepted.id,
         "status": "IN_QUEUE",
         "queue_position": 0,
         "status_url": format!("{base}/status"),
         "response_url": format!("{base}/response"),
         "cancel_url": format!("{base}/cancel"),
-    })))
+    }));
+    Ok(about(&accepted.id, answer.into_response()))
 }
 
 /// `GET /model/v1/queue/{model}/requests/{id}/status`

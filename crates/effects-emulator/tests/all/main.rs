@@ -13,3 +13,4 @@ mod queue;
 mod restart;
 mod rows;
 mod strangers;
+mod verification;

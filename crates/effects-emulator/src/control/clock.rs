@@ -1,0 +1,52 @@
+//! `POST /_emulator/clock/advance`: moves a virtual clock on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::read;
+use crate::gateway::Gateway;
+use crate::wire::refusal::Refusal;
+
+/// `POST /_emulator/clock/advance`
+pub(crate) async fn advance(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let by = match read(&body)? {
+        Advance { seconds: Some(seconds), to: None } => Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Refusal::bad_request("seconds: it is no span of time"))?,
+        Advance { seconds: None, to: Some(to) } => {
+            let now = gateway.clock.now();
+            let past = || {
+                let words = format!("to: {to} is over: the clock shows {now} and never runs back");
+                Refusal::bad_request(words)
+            };
+            Duration::from_millis(to.checked_sub(now).ok_or_else(past)?)
+        }
+        _ => {
+            let words = "say one of `seconds`, a span, and `to`, milliseconds since the epoch";
+            return Err(Refusal::bad_request(words));
+        }
+    };
+    let now = gateway.advance(by).await;
+    let real = |error| Refusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
+    Ok(Json(json!({"now": now.map_err(real)?})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    /// By how long.
+    #[serde(default)]
+    seconds: Option<f64>,
+    /// Until when, in milliseconds since the epoch.
+    #[serde(default)]
+    to: Option<u64>,
+}

@@ -1,0 +1,81 @@
+//! What goes wrong: `/_emulator/next` scripts the next requests, `/_emulator/faults` is the plan.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use effects_core::Template;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::read;
+use crate::endpoint::Endpoint;
+use crate::faults::{Fault, FaultPlan, Script};
+use crate::gateway::Gateway;
+use crate::listed;
+use crate::wire::refusal::Refusal;
+
+/// `POST /_emulator/next`
+pub(crate) async fn next(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let Next { on, template, key, faults } = read(&body)?;
+    let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
+    let faults = faults
+        .collect::<Result<_, _>>()
+        .map_err(|why| Refusal::bad_request(format!("faults: {why}")))?;
+    let script = Script { on, template, key, faults };
+    gateway.faults.script(script).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    gateway.changes.other();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /_emulator/next`
+pub(crate) async fn scripted(State(gateway): State<Arc<Gateway>>) -> Json<Vec<Script>> {
+    Json(gateway.faults.scripts(gateway.keys.own()))
+}
+
+/// `DELETE /_emulator/next`
+pub(crate) async fn unscript(State(gateway): State<Arc<Gateway>>) -> StatusCode {
+    gateway.faults.unscript();
+    gateway.changes.other();
+    StatusCode::NO_CONTENT
+}
+
+/// `GET /_emulator/faults`
+pub(crate) async fn plan(State(gateway): State<Arc<Gateway>>) -> Json<FaultPlan> {
+    Json(FaultPlan::clone(&gateway.faults.plan()))
+}
+
+/// `PUT /_emulator/faults`
+pub(crate) async fn follow(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let plan: FaultPlan = read(&body)?;
+    plan.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
+    gateway.faults.follow(plan);
+    gateway.changes.other();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Next {
+    #[serde(default = "create")]
+    on: Endpoint,
+    /// Requests about this template alone.
+    #[serde(default, deserialize_with = "listed::template")]
+    template: Option<Template>,
+    /// Requests with this key alone.
+    #[serde(default)]
+    key: Option<String>,
+    faults: Vec<Option<Map<String, Value>>>,
+}
+
+fn create() -> Endpoint {
+    Endpoint::Create
+}

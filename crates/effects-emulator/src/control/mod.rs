@@ -1,0 +1,79 @@
+//! The control API under `/_emulator/`: what was seen, what is known, what comes next, what time it
+//! is.
+//!
+//! It needs the emulator's own key, like everything that changes anything: pages of a browser on
+//! this machine can reach loopback too.
+
+pub(crate) mod clock;
+pub(crate) mod faults;
+pub(crate) mod requests;
+pub(crate) mod tasks;
+mod verify;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use bytes::Bytes;
+use effects_core::MODEL;
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::clock::ClockKind;
+use crate::gateway::{Gateway, Keep};
+use crate::record::Counts;
+use crate::wire::refusal::Refusal;
+use crate::wire::task::STAND_IN;
+
+pub(crate) use verify::verify;
+
+/// `GET /_emulator/`
+pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
+    Json(json!({
+        "name": "effects-emulator",
+        "version": env!("CARGO_PKG_VERSION"),
+        "about": STAND_IN,
+        "model": MODEL,
+        "now": gateway.clock.now(),
+        "clock": if gateway.options.clock == ClockKind::Virtual { "virtual" } else { "real" },
+        "tasks": gateway.tasks.count(),
+        "spent": gateway.purse.spent().to_string(),
+        "price": gateway.cost(),
+        "balance": gateway.faults.plan().balance.map(|balance| balance.to_string()),
+    }))
+}
+
+/// `GET /_emulator/counts`
+pub(crate) async fn counts(State(gateway): State<Arc<Gateway>>) -> Json<Counts> {
+    Json(gateway.record.counts())
+}
+
+/// `POST /_emulator/reset`
+pub(crate) async fn reset(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let Reset { keep } = if body.is_empty() { Reset::default() } else { read(&body)? };
+    gateway.reset(&keep);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    /// What stays as it is.
+    #[serde(default)]
+    keep: Vec<Keep>,
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+}
+
+/// The query of a list. A misspelt filter is refused: it would show what was not asked for.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+    let wrong = |error| Refusal::bad_request(format!("the query: {error}"));
+    Query::try_from_uri(uri).map(|Query(query)| query).map_err(wrong)
+}

@@ -1,0 +1,117 @@
+//! `/_emulator/tasks`: the tasks accepted, one of them, and its end on demand.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use effects_core::{ServiceCode, Template};
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+
+use super::{query, read};
+use crate::gateway::Gateway;
+use crate::life;
+use crate::listed;
+use crate::seen::{self, SeenTask};
+use crate::task::Failure;
+use crate::wire::refusal::Refusal;
+
+/// `GET /_emulator/tasks`
+pub(crate) async fn tasks(
+    State(gateway): State<Arc<Gateway>>,
+    uri: Uri,
+) -> Result<Json<Vec<SeenTask>>, Refusal> {
+    let TasksQuery { limit, status, template, since } = query(&uri)?;
+    let wanted = |task: &SeenTask| {
+        let of_template = |wanted: &Template| task.template_id.as_deref() == Some(wanted.id());
+        status.is_none_or(|status| task.status == status.word())
+            && template.as_ref().is_none_or(of_template)
+            && since.is_none_or(|since| task.created >= since)
+    };
+    let tasks = seen::tasks(&gateway).into_iter().filter(wanted);
+    Ok(Json(tasks.take(limit.unwrap_or(MOST_TASKS)).collect()))
+}
+
+/// `GET /_emulator/tasks/{id}`
+pub(crate) async fn task(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<SeenTask>, Refusal> {
+    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+}
+
+/// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and tells what it has come to.
+pub(crate) async fn finish(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<SeenTask>, Refusal> {
+    life::finish(&gateway, &id).await;
+    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+}
+
+/// `POST /_emulator/tasks/{id}/fail`: ends a running task with a failure.
+pub(crate) async fn fail(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<SeenTask>, Refusal> {
+    let Fail { code, message } = if body.is_empty() { Fail::default() } else { read(&body)? };
+    let code = code.unwrap_or(ServiceCode::Generation);
+    let message = message.or_else(|| code.meaning().map(str::to_owned));
+    let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
+    match life::end_early(&gateway, &id, failure).await {
+        Some(true) => seen::task(&gateway, &id).map(Json).ok_or_else(unknown),
+        Some(false) => {
+            let words = "the task has ended already: its end was seen and cannot become another";
+            Err(Refusal::new(StatusCode::CONFLICT, "CONFLICT", words))
+        }
+        None => Err(unknown()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TasksQuery {
+    limit: Option<usize>,
+    status: Option<TaskStatus>,
+    #[serde(default, deserialize_with = "listed::template")]
+    template: Option<Template>,
+    /// Tasks accepted at this time or later, in milliseconds since the epoch.
+    since: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TaskStatus {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl TaskStatus {
+    fn word(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fail {
+    /// 3009095 if it is left out.
+    #[serde(default)]
+    code: Option<ServiceCode>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+fn unknown() -> Refusal {
+    Refusal::not_found("there is no task of this id")
+}
+
+/// Tasks that are listed unless the query says how many.
+const MOST_TASKS: usize = 1_000;
