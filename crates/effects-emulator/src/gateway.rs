@@ -68,24 +68,12 @@ impl Gateway {
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
             store.write(Entry::Note(store::API_KEY, key.clone()));
         }
+        let studio = Studio::new(&options, address, painter);
         let gateway = Self {
-            keys: Keys::new(key, address.ip().is_loopback()),
             clock: Clock::start(options.clock, restored.clock),
-            tasks: Tasks::new(options.limits.tasks),
-            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
-            studio: Studio::new(&options, address, painter),
-            faults: Faults::new(options.faults.clone(), options.seed),
-            record: Record::new(options.limits.requests),
             purse: Purse::new(restored.spent),
             store,
-            bodies: BodyMemory::new(options.limits.body_bytes),
-            changes: Changes::new(),
-            address,
-            origin: format!("http://{}", reached_at(address)),
-            cost: options.price.to_string(),
-            accepted: AtomicU64::new(0),
-            stop,
-            options,
+            ..Self::empty(options, key, address, studio, stop)
         };
         let now = gateway.clock.now();
         let gone = gateway.vault.restore(restored.files, now)?;
@@ -100,6 +88,43 @@ impl Gateway {
             life::restore(&gateway, restored);
         }
         Ok((gateway, unfinished))
+    }
+
+    /// An emulator of this name beside this one, at the same address: it shares the painter, and
+    /// nothing that a test could see.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        let studio = self.studio.beside(&self.options, self.address);
+        let key = format!("{}.{name}", self.keys.own());
+        Self::empty(self.options.clone(), key, self.address, studio, self.stop.clone())
+    }
+
+    /// A gateway that has seen nothing and keeps nothing across restarts.
+    fn empty(
+        options: Options,
+        key: String,
+        address: SocketAddr,
+        studio: Studio,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            keys: Keys::new(key, address.ip().is_loopback()),
+            clock: Clock::start(options.clock, 0),
+            tasks: Tasks::new(options.limits.tasks),
+            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
+            studio,
+            faults: Faults::new(options.faults.clone(), options.seed),
+            record: Record::new(options.limits.requests),
+            purse: Purse::new(Decimal::ZERO),
+            store: None,
+            bodies: BodyMemory::new(options.limits.body_bytes),
+            changes: Changes::new(),
+            address,
+            origin: format!("http://{}", reached_at(address)),
+            cost: options.price.to_string(),
+            accepted: AtomicU64::new(0),
+            stop,
+            options,
+        }
     }
 
     /// Scheme, host and port it is reached at from this machine.

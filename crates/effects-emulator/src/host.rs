@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use crate::gateway::Gateway;
 use crate::photo::LOOKUPS;
 use crate::store::RestoredTask;
-use crate::surfaces::Surfaces;
 use crate::vault::FILES_AT_ONCE;
+use crate::worlds::Worlds;
 use crate::{life, server};
 
 /// What the thread begins with.
@@ -73,8 +73,8 @@ impl Host {
                 swept.sweep();
             }
         });
-        let surfaces = Surfaces::new(&gateway);
-        server::serve(listener, surfaces, &gateway.options.limits, self.stopped).await;
+        let worlds = Worlds::new(&gateway);
+        server::serve(listener, worlds, &gateway.options.limits, self.stopped).await;
     }
 }
 

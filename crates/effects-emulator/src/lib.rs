@@ -103,6 +103,7 @@ mod task;
 mod tasks;
 mod vault;
 mod wire;
+mod worlds;
 
 pub use clock::{ClockIsReal, ClockKind};
 pub use emulator::{Emulator, EmulatorBuilder, StartError};

@@ -51,6 +51,10 @@ pub struct Options {
     /// Whether photos may be fetched from private networks; loopback may whenever the emulator
     /// itself listens on loopback.
     pub allow_private: bool,
+    /// Whether `KEY.NAME` opens a world of its own, with tasks, files, requests, spend, scripts, plan
+    /// and clock that no other key sees: for tests that share an emulator and run beside each other.
+    /// It keeps nothing in a [`data_dir`](Self::data_dir).
+    pub isolate_keys: bool,
     /// What a picture costs, in USD.
     pub price: Decimal,
     /// What all dice are thrown from: latencies, and faults whose plan has no seed of its own.
@@ -74,6 +78,7 @@ impl Default for Options {
             validation: Validation::Task,
             placeholder: false,
             allow_private: false,
+            isolate_keys: false,
             price: Decimal::new(3, 2),
             seed: 0,
             limits: Limits::default(),
@@ -92,6 +97,10 @@ impl Options {
         }
         if self.price.is_sign_negative() {
             return Err(BadOption::new("price", &self.price.to_string(), "it is not below 0"));
+        }
+        if self.isolate_keys && self.data_dir.is_some() {
+            let rule = "the worlds of isolated keys are kept in memory: leave `data_dir` out";
+            return Err(BadOption::new("isolate_keys", "true", rule));
         }
         Ok(())
     }

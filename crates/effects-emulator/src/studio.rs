@@ -55,6 +55,22 @@ pub(crate) struct Place {
 
 impl Studio {
     pub(crate) fn new(options: &Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
+        let easels = Arc::new(Semaphore::new(options.limits.renders.max(1)));
+        Self::at_easels(options, address, painter, easels)
+    }
+
+    /// Another studio with a queue of its own, which shares the painter and the cores with this one.
+    pub(crate) fn beside(&self, options: &Options, address: SocketAddr) -> Self {
+        let (painter, easels) = (Arc::clone(&self.painter), Arc::clone(&self.easels));
+        Self::at_easels(options, address, painter, easels)
+    }
+
+    fn at_easels(
+        options: &Options,
+        address: SocketAddr,
+        painter: Arc<dyn Painter>,
+        easels: Arc<Semaphore>,
+    ) -> Self {
         let limits = &options.limits;
         let shelf_size = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
@@ -67,7 +83,7 @@ impl Studio {
             shelf_size,
             fetched: Semaphore::new(photos),
             local: Semaphore::new(photos),
-            easels: Arc::new(Semaphore::new(limits.renders.max(1))),
+            easels,
             unfinished: Mutex::default(),
             finished: Notify::new(),
         }

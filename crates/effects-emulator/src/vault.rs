@@ -146,6 +146,11 @@ impl Vault {
         gone
     }
 
+    /// Whether there is a file of this name, expired or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.lock().files.contains_key(name)
+    }
+
     /// A file by its name, unless it has expired.
     pub(crate) async fn get(&self, name: &str, now: u64) -> Option<Bytes> {
         let bytes = {

@@ -75,6 +75,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_private: bool,
 
+    /// Give each key KEY.NAME a world of its own, for tests that run beside each other
+    ///
+    /// Tasks, files, requests, spend, scripts, plan and clock of one key are seen by no other. It
+    /// does not go with --data-dir.
+    #[arg(long, conflicts_with = "data_dir")]
+    isolate_keys: bool,
+
     /// What a picture costs
     #[arg(long, value_name = "USD")]
     price: Option<Decimal>,
@@ -122,6 +129,7 @@ impl Arguments {
         options.validation = self.validation.unwrap_or(options.validation);
         options.placeholder = self.placeholder;
         options.allow_private = self.allow_private;
+        options.isolate_keys = self.isolate_keys;
         options.price = self.price.unwrap_or(options.price);
         options.seed = self.seed.unwrap_or(options.seed);
         Ok(options)

@@ -325,3 +325,62 @@ fn a_virtual_clock_is_set_to_an_instant_that_is_not_over() {
         assert_eq!(answer.status, 400, "{wrong}");
     }
 }
+
+/// An emulator as a key of its own sees it.
+struct World<'a>(&'a Emulator, &'static str);
+
+impl Site for World<'_> {
+    fn address(&self) -> std::net::SocketAddr {
+        Emulator::address(self.0)
+    }
+
+    fn key(&self) -> String {
+        format!("{}.{}", self.0.api_key(), self.1)
+    }
+}
+
+#[test]
+fn tests_that_share_an_emulator_have_a_world_for_each_key() {
+    let builder = echoing().clock(ClockKind::Virtual).latency("10s".parse().unwrap());
+    let emulator = builder.options(|options| options.isolate_keys = true).start().unwrap();
+    let (one, other) = (World(&emulator, "test-1"), World(&emulator, "test-2"));
+    let photo = upload(&one, PHOTO);
+    let id = create(&one, &json!({"image_input1": photo, "template_id": "glass_ball"}));
+    let list = |site: &World<'_>, what: &str| {
+        let answer = get(site, &format!("/_emulator/{what}")).json();
+        answer.as_array().unwrap().len()
+    };
+    assert_eq!((list(&one, "tasks"), list(&other, "tasks")), (1, 0));
+    assert_eq!((list(&one, "requests"), list(&other, "requests")), (2, 0));
+    assert_eq!((emulator.tasks().len(), emulator.requests().len()), (0, 0));
+    assert_eq!(get(&other, &format!("{CREATE}/task/{id}")).status, 404);
+
+    // Scripts, plans, clocks and resets are each world's own.
+    let script = json!({"faults": [{"kind": "status", "status": 418}]});
+    post(&other, "/_emulator/next", &script);
+    post(&one, "/_emulator/clock/advance", &json!({"seconds": 10}));
+    let now = |site: &World<'_>| get(site, "/_emulator/").json()["now"].as_u64().unwrap();
+    assert!(now(&one) >= now(&other) + 5_000);
+    post(&other, "/_emulator/reset", &json!({}));
+    let task = look(&one, &id);
+    assert_eq!(task["status"], "completed");
+    // A picture is fetched without a key.
+    let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
+    assert_eq!(send(&emulator, "GET", path(&emulator, url), &[], b"").body, PHOTO);
+
+    let refused = |key: String| {
+        let headers = [("Authorization", key.as_str())];
+        send(&emulator, "GET", "/_emulator/tasks", &headers, b"").status
+    };
+    let own = emulator.api_key();
+    assert_eq!(refused(format!("Bearer {own}.")), 401);
+    assert_eq!(refused(format!("Bearer {own}.a b")), 401);
+    assert_eq!(refused(format!("Bearer {}.test-1", &own[..own.len() - 1])), 401);
+    let alone = Emulator::start().unwrap();
+    assert_eq!(get(&World(&alone, "test-1"), "/_emulator/tasks").status, 401);
+    // What is kept in a folder is one emulator's.
+    let folder = tempfile::tempdir().unwrap();
+    let both = Emulator::builder().data_dir(folder.path());
+    let error = both.options(|options| options.isolate_keys = true).start().unwrap_err();
+    assert!(error.to_string().contains("isolate_keys"), "{error}");
+}
