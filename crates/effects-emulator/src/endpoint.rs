@@ -27,6 +27,8 @@ pub enum Endpoint {
     Catalogue,
     /// `/_emulator/…`: never recorded, never faulty.
     Control,
+    /// `/` and `/page/…`: the page for a browser; never recorded, never faulty.
+    Page,
     /// Every other path.
     Other,
 }
@@ -35,7 +37,13 @@ impl Endpoint {
     /// Whether it answers without a key: pictures are for browsers too, and part of the official
     /// clients ask for the catalogue without one.
     pub(crate) fn is_public(self) -> bool {
-        matches!(self, Self::File | Self::Catalogue | Self::Other)
+        matches!(self, Self::File | Self::Catalogue | Self::Page | Self::Other)
+    }
+
+    /// Whether it is the emulator's own and no part of the service: it is not recorded, meets no
+    /// fault and has no rate.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, Self::Control | Self::Page)
     }
 
     /// Whether it may carry a photo, and so a large body.

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use effects_core::Template;
-use http::header::CONNECTION;
+use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
@@ -27,6 +27,7 @@ use crate::gateway::Gateway;
 use crate::ids;
 use crate::keys::{self, Bearer};
 use crate::seen_request::{Arrival, Entry, TaskOfAnswer};
+use crate::session::Pass;
 use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
@@ -65,7 +66,7 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
     let Gate { gateway, endpoint } = gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
-    let bearer = bearer(gate, &parts.headers);
+    let (bearer, is_foreign) = bearer(gate, &parts.headers);
     let is_keyless = matches!(bearer, Bearer::Nobody);
     let is_refused = is_keyless && !endpoint.is_public();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
@@ -79,7 +80,7 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
         let is_unread = read.is_err();
         (read, is_unread)
     };
-    let entry = (*endpoint != Endpoint::Control).then(|| {
+    let entry = (!endpoint.is_own()).then(|| {
         let (at, endpoint) = (gateway.clock.now(), *endpoint);
         let body = read.as_ref().map_or(&[][..], |load| &load.body);
         let is_authorized = !is_refused;
@@ -92,6 +93,7 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
         entry
     });
     let (response, fault) = match read {
+        _ if is_foreign => (Refusal::foreign().into_response(), None),
         _ if is_refused => (Refusal::unauthorized().into_response(), None),
         Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, handler).await,
         Err(refusal) => (refusal.into_response(), None),
@@ -125,11 +127,19 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
     response
 }
 
-/// Whose key came with a request; of the keys that choose an outcome none opens the control API.
-fn bearer(gate: &Gate, headers: &HeaderMap) -> Bearer {
+/// Whose key came with a request, and whether its cookie came from another site's page. Of the keys
+/// that choose an outcome none opens the control API; the cookie of the page stands for the key.
+fn bearer(gate: &Gate, headers: &HeaderMap) -> (Bearer, bool) {
     match gate.gateway.keys.bearer(headers) {
-        Bearer::Test(_) if gate.endpoint == Endpoint::Control => Bearer::Nobody,
-        bearer => bearer,
+        Bearer::Test(_) if gate.endpoint == Endpoint::Control => (Bearer::Nobody, false),
+        Bearer::Nobody if !headers.contains_key(AUTHORIZATION) => {
+            match gate.gateway.session.pass(headers) {
+                Pass::Own => (Bearer::Own, false),
+                Pass::None => (Bearer::Nobody, false),
+                Pass::Foreign => (Bearer::Nobody, !gate.endpoint.is_public()),
+            }
+        }
+        bearer => (bearer, false),
     }
 }
 
@@ -210,7 +220,7 @@ async fn body_in_memory(response: Response) -> (Response, Option<Bytes>) {
 /// The refusal of a key that asks too often. The control API and what needs no key have no rate.
 fn rate_limited(gate: &Gate, headers: &HeaderMap) -> Option<Refusal> {
     let Gate { gateway, endpoint } = gate;
-    if endpoint.is_public() || *endpoint == Endpoint::Control {
+    if endpoint.is_public() || endpoint.is_own() {
         return None;
     }
     let key = || keys::presented(headers).unwrap_or_default();

@@ -23,6 +23,7 @@ use crate::options::Options;
 use crate::painter::Painter;
 use crate::record::Record;
 use crate::seen_request::SeenRequest;
+use crate::session::Session;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::Task;
@@ -44,6 +45,7 @@ pub(crate) struct Gateway {
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
     pub(crate) changes: Changes,
+    pub(crate) session: Session,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -118,6 +120,7 @@ impl Gateway {
             store: None,
             bodies: BodyMemory::new(options.limits.body_bytes),
             changes: Changes::new(),
+            session: Session::new(address.port(), address.ip().is_loopback(), None),
             address,
             origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),
@@ -227,7 +230,18 @@ impl Gateway {
 
     /// The requests after a number, oldest first, the key redacted.
     pub(crate) fn requests(&self, after: u64) -> Vec<SeenRequest> {
-        self.record.entries(after).iter().map(|entry| entry.seen(self.keys.own())).collect()
+        self.requests_where(after, |_| true)
+    }
+
+    /// The same, of some numbers alone.
+    pub(crate) fn requests_where(
+        &self,
+        after: u64,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Vec<SeenRequest> {
+        let entries = self.record.entries(after);
+        let wanted = entries.iter().filter(|entry| wanted(entry.number));
+        wanted.map(|entry| entry.seen(self.keys.own())).collect()
     }
 
     /// Waits until the emulator is told to stop.

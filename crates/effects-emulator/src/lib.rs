@@ -29,7 +29,8 @@
 //! | catalogue | `GET /api/v1/skill/models`, `…/models/{id}/spec`, `…/model-contracts/{id}` (no key) |
 //! | storage | `POST /api/v1/storage/files`, a form with a field `file` |
 //! | files | `GET /files/{name}`: pictures and uploads (no key, names nobody can guess) |
-//! | control | `/_emulator/…`: requests, tasks, counts, next, faults, clock/advance, reset |
+//! | page | `GET /`: for a person with a browser; its own files alone, live by server-sent events |
+//! | control | `/_emulator/…`: requests, verify, tasks, counts, next, faults, clock, events, reset |
 //!
 //! The control API takes and gives JSON:
 //!
@@ -95,6 +96,7 @@ mod seen;
 mod seen_request;
 mod serve;
 mod server;
+mod session;
 mod socket;
 mod store;
 mod studio;

@@ -166,6 +166,7 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         let wanted = !task.is_settled();
         gateway.purse.settle(price, if wanted { paid } else { Decimal::ZERO });
         if wanted {
+            task.settled = Some(gateway.clock.now());
             let task = Task { stage: stage.clone(), ..task.clone() };
             gateway.write(|| Entry::Settled { id: id.to_owned(), task, paid });
         }
@@ -230,7 +231,7 @@ pub(crate) async fn end_early(gateway: &Gateway, id: &str, failure: Failure) -> 
             Stage::Painted(picture) => Some(picture.file),
             _ => None,
         };
-        task.due = now;
+        (task.due, task.settled) = (now, Some(now));
         let paid = if unseen.is_some() { gateway.options.price } else { Decimal::ZERO };
         gateway.purse.pay_back(paid);
         let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
@@ -289,7 +290,8 @@ fn new_task(
     };
     let fault = fault.map(Box::new);
     let stage = Stage::Queued;
-    Task { surface, template, width, height, created, due, stage, fault, looks: 0 }
+    let (settled, looks) = (None, 0);
+    Task { surface, template, width, height, created, due, stage, settled, fault, looks }
 }
 
 fn told_to_fail(fault: Option<&Fault>) -> Option<Failure> {

@@ -24,6 +24,8 @@ pub struct SeenTask {
     pub created: u64,
     /// The earliest time it may be seen finished.
     pub due: u64,
+    /// When it was finished.
+    pub finished: Option<u64>,
     /// `in_progress`, `completed` or `failed`.
     pub status: &'static str,
     /// How often it was looked at.
@@ -56,18 +58,26 @@ pub(crate) fn tasks(gateway: &Gateway) -> Vec<SeenTask> {
     let mut known = Vec::with_capacity(gateway.tasks.count());
     gateway.tasks.for_each(|id, task| known.push((task.created, id.to_owned())));
     known.sort_unstable_by(|one, other| other.cmp(one));
-    let mut requests = gateway.record.numbers_by_task();
-    let mut seen = |id: String| {
-        let requests = requests.remove(&id).unwrap_or_default();
-        gateway.tasks.with(&id, |task| seen_task(gateway, &id, task, requests))
-    };
-    known.into_iter().filter_map(|(_, id)| seen(id)).collect()
+    some(gateway, known.iter().map(|(_, id)| id.as_str()))
 }
 
 /// The task of this id.
 pub(crate) fn task(gateway: &Gateway, id: &str) -> Option<SeenTask> {
-    let requests = gateway.record.numbers_by_task().remove(id).unwrap_or_default();
-    gateway.tasks.with(id, |task| seen_task(gateway, id, task, requests))
+    some(gateway, [id].into_iter()).pop()
+}
+
+/// The tasks of these ids, as far as there are such.
+pub(crate) fn some<'a>(gateway: &Gateway, ids: impl Iterator<Item = &'a str>) -> Vec<SeenTask> {
+    let mut ids = ids.peekable();
+    if ids.peek().is_none() {
+        return Vec::new();
+    }
+    let mut requests = gateway.record.numbers_by_task();
+    let seen = |id: &str| {
+        let requests = requests.remove(id).unwrap_or_default();
+        gateway.tasks.with(id, |task| seen_task(gateway, id, task, requests))
+    };
+    ids.filter_map(seen).collect()
 }
 
 fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> SeenTask {
@@ -79,6 +89,7 @@ fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> Se
         height: task.height,
         created: task.created,
         due: task.due,
+        finished: task.finished(gateway.clock.now()),
         status: "in_progress",
         looks: task.looks,
         fault: task.fault.as_deref().cloned(),

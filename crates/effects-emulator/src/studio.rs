@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use effects_core::{ServiceCode, Template};
+use effects_core::{SIDE_RANGE, ServiceCode, Template};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
@@ -120,6 +120,25 @@ impl Studio {
             }
             finished.await;
         }
+    }
+
+    /// Paints a photo at the smallest size there is and makes something of the picture, apart from all
+    /// tasks, once there is a painter free.
+    pub(crate) async fn sketch(
+        &self,
+        photo: Bytes,
+        template: Template,
+        make: fn(&[u8]) -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String> {
+        let easel = self.easels.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let painter = Arc::clone(&self.painter);
+        let side = *SIDE_RANGE.start();
+        let painting = tokio::task::spawn_blocking(move || {
+            let _easel = easel;
+            let picture = painter.paint(&photo, &template, side, side);
+            make(&picture.map_err(|error| error.to_string())?)
+        });
+        painting.await.map_err(|_| "the painter broke down".to_owned())?
     }
 
     /// Notes a job that somebody will be set to work on.

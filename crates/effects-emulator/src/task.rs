@@ -22,6 +22,9 @@ pub(crate) struct Task {
     /// The earliest time it may be seen finished.
     pub(crate) due: u64,
     pub(crate) stage: Stage,
+    /// When the work on it ended, seen or not; it is not known of tasks of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<u64>,
     /// What goes wrong with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<Box<Fault>>,
@@ -108,6 +111,16 @@ impl Task {
         }
     }
 
+    /// Whether a look at this time sees it running.
+    pub(crate) fn is_running(&self, now: u64) -> bool {
+        matches!(self.standing(now), Standing::Running(_))
+    }
+
+    /// When it was finished to its clients, if a look at this time sees it finished.
+    pub(crate) fn finished(&self, now: u64) -> Option<u64> {
+        (!self.is_running(now)).then(|| self.settled.unwrap_or(0).max(self.due))
+    }
+
     /// Progress follows the time that is known to be needed; without any, the stages of the work.
     fn progress(&self, stage: &Stage, now: u64) -> f64 {
         if self.due <= self.created {
@@ -151,6 +164,7 @@ mod tests {
             created: 1_000,
             due: 3_000,
             stage: Stage::Queued,
+            settled: None,
             fault: None,
             looks: 0,
         };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use clap::Args;
 use effects_core::{Error, ErrorKind};
@@ -21,6 +22,7 @@ use crate::output::{Output, say};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  effects emulator --open
   effects emulator --port 8600 --api-key any-key
   effects emulator --latency lognormal:12s:0.5 --dialect sdk
   effects emulator --json | head -1 | jq -r .base_url
@@ -82,6 +84,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "data_dir")]
     isolate_keys: bool,
 
+    /// Open the emulator's page in the browser
+    #[arg(long)]
+    open: bool,
+
     /// What a picture costs
     #[arg(long, value_name = "USD")]
     price: Option<Decimal>,
@@ -100,6 +106,7 @@ struct EmulatorObject<'a> {
 }
 
 pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let opens = arguments.open;
     let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()))?;
     let mut printed = Ok(());
     serve(options, |emulator| {
@@ -107,6 +114,9 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
             say(&format!("warning: {warning}"));
         }
         printed = announce(emulator, output);
+        if opens {
+            open_page(emulator.base_url());
+        }
     })
     .map_err(|error| gateway::cannot_start(&error))?;
     printed.map(|()| Done::Well)
@@ -146,8 +156,28 @@ fn announce(emulator: &Emulator, output: &Output) -> Result<(), Failure> {
         format!("export EFFECTS_API_KEY={api_key}"),
     ];
     output.result(&object, &lines)?;
+    output.note(&format!("its page: {base_url}/"));
     output.note("the emulator runs until Ctrl-C");
     Ok(())
+}
+
+/// Opens the page with the program that this system has for it. Where there is none the page is a
+/// link to follow by hand.
+fn open_page(base_url: &str) {
+    let (program, first): (&str, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        ("cmd", &["/C", "start", ""])
+    } else {
+        ("xdg-open", &[])
+    };
+    let page = format!("{base_url}/");
+    let mut command = Command::new(program);
+    command.args(first).arg(&page);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        say(&format!("warning: cannot open the page ({program}: {error}); open {page} yourself"));
+    }
 }
 
 fn read_plan(path: &Path) -> Result<FaultPlan, Error> {

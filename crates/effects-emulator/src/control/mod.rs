@@ -5,7 +5,9 @@
 //! this machine can reach loopback too.
 
 pub(crate) mod clock;
+pub(crate) mod events;
 pub(crate) mod faults;
+pub(crate) mod looks;
 pub(crate) mod requests;
 pub(crate) mod tasks;
 mod verify;
@@ -31,7 +33,12 @@ pub(crate) use verify::verify;
 
 /// `GET /_emulator/`
 pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    Json(json!({
+    Json(summary(&gateway))
+}
+
+/// What an emulator is and what it has done.
+fn summary(gateway: &Gateway) -> Value {
+    json!({
         "name": "effects-emulator",
         "version": env!("CARGO_PKG_VERSION"),
         "about": STAND_IN,
@@ -42,7 +49,7 @@ pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
         "spent": gateway.purse.spent().to_string(),
         "price": gateway.cost(),
         "balance": gateway.faults.plan().balance.map(|balance| balance.to_string()),
-    }))
+    })
 }
 
 /// `GET /_emulator/counts`

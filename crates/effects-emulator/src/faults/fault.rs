@@ -256,13 +256,13 @@ impl Fault {
     /// Says why this fault cannot happen at an endpoint, or what is wrong with its numbers.
     pub(crate) fn objection(&self, on: Endpoint) -> Option<String> {
         let fits = match self.concern() {
-            Concern::Exchange => on != Endpoint::Control,
+            Concern::Exchange => !on.is_own(),
             Concern::Task => on.creates(),
             Concern::Look => on.looks(),
         };
         if !fits {
             let places = match self.concern() {
-                Concern::Exchange => "any endpoint but the control API",
+                Concern::Exchange => "any endpoint but the control API and the page",
                 Concern::Task => "`create` or `queue-submit`",
                 Concern::Look => "`task`, `queue-status` or `queue-response`",
             };

@@ -3,6 +3,7 @@
 mod catalogue;
 mod files;
 mod generation;
+mod page;
 mod queue;
 mod storage;
 
@@ -75,6 +76,8 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         )
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
+        .route("/", at(Endpoint::Page, get(page::index)))
+        .route("/page/{name}", at(Endpoint::Page, get(page::file)))
         .merge(control(&at))
         .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
         // The gate has its own limits, by endpoint.
@@ -93,6 +96,10 @@ fn control(
     Router::new()
         .route("/_emulator", at(get(control::about)))
         .route("/_emulator/", at(get(control::about)))
+        .route("/_emulator/session", at(post(page::session)))
+        .route("/_emulator/events", at(get(control::events::events)))
+        .route("/_emulator/looks", at(get(control::looks::looks)))
+        .route("/_emulator/looks/{template}", at(get(control::looks::look)))
         .route("/_emulator/requests", at(get(control::requests::requests)))
         .route("/_emulator/verify", at(post(control::verify)))
         .route("/_emulator/tasks", at(get(control::tasks::tasks)))

@@ -51,6 +51,13 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 
+    /// A page of another site has made a browser send the cookie of the emulator's page.
+    pub(crate) fn foreign() -> Self {
+        let message = "this request comes from another site's page (see its Origin and Host): \
+                       the cookie of the emulator's page is good for that page alone";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }

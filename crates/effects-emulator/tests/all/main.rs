@@ -8,6 +8,7 @@ mod faults;
 mod generation;
 mod limits;
 mod official_clients;
+mod page;
 mod properties;
 mod queue;
 mod restart;

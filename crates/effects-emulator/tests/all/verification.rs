@@ -114,7 +114,7 @@ fn tasks_carry_their_requests_their_picture_and_their_cost() {
         let tasks = list(&emulator, query);
         tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(ids("tasks?template=my_world"), [other.clone()]);
+    assert_eq!(ids("tasks?template=my_world"), std::slice::from_ref(&other));
     assert_eq!(ids("tasks?status=in_progress").len(), 0);
     assert_eq!(ids("tasks?status=completed").len(), 2);
     assert_eq!(ids("tasks?limit=1").len(), 1);
