@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An endpoint of the gateway.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -23,11 +23,14 @@ pub enum Endpoint {
     File,
     /// `POST /api/v1/storage/files`
     Upload,
-    /// `GET /api/v1/skill/…`: models, their specs and contracts.
+    /// `GET /api/v1/skill/…`, `GET /model/v1/models/skill/…`: models, their specs and contracts.
     Catalogue,
+    /// `GET /api/v1/user/balance`, `POST /model/v1/generation/precharge`: money.
+    Account,
     /// `/_emulator/…`: never recorded, never faulty.
     Control,
-    /// `/` and `/page/…`: the page for a browser; never recorded, never faulty.
+    /// `/` and `/page/…`, the page for a browser; `/openapi.json` and `/healthz`: never recorded,
+    /// never faulty.
     Page,
     /// Every other path.
     Other,

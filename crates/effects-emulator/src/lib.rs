@@ -30,6 +30,8 @@
 //! | storage | `POST /api/v1/storage/files`, a form with a field `file` |
 //! | files | `GET /files/{name}`: pictures and uploads (no key, names nobody can guess) |
 //! | page | `GET /`: for a person with a browser; its own files alone, live by server-sent events |
+//! | account | `GET /api/v1/user/balance`, `POST /model/v1/generation/precharge` |
+//! | description | `GET /openapi.json`: all of this as OpenAPI 3.1; `GET /healthz` (no key) |
 //! | control | `/_emulator/…`: requests, verify, tasks, counts, next, faults, clock, events, reset |
 //!
 //! The control API takes and gives JSON:
@@ -86,6 +88,7 @@ mod kind;
 mod latency;
 mod life;
 mod listed;
+mod openapi;
 mod options;
 mod painter;
 mod photo;
@@ -115,6 +118,7 @@ pub use faults::{
 };
 pub use gateway::Keep;
 pub use latency::{Latency, Spread};
+pub use openapi::openapi;
 pub use options::{BadOption, Dialect, Limits, Options, Pictures, Validation};
 pub use painter::{PaintFailure, Painter};
 pub use record::Counts;

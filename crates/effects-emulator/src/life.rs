@@ -14,7 +14,7 @@ use crate::faults::{ErrorBody, Fault};
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::options::{Pictures, Validation};
-use crate::painter::STUB;
+use crate::painter::{STUB, STUB_SIDES};
 use crate::store::{Entry, RestoredTask};
 use crate::studio::{self, Job, Place};
 use crate::task::{Failure, Picture, Stage, Standing, Surface, Task};
@@ -106,7 +106,8 @@ async fn accept_valid(
 /// Accepts a task that has its constant picture from the start.
 async fn accept_painted(gateway: &Gateway, id: &str, task: Task) -> Result<(), Refusal> {
     let kept = keep(gateway, Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
-    let stage = Stage::Painted(Picture { file: kept.name, size: kept.size });
+    let stage =
+        Stage::Painted(Picture { file: kept.name, size: kept.size, sides: Some(STUB_SIDES) });
     remember(gateway, id, Task { stage, ..task }, None, gateway.options.price).await
 }
 
@@ -142,7 +143,9 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         Ok(png) => {
             let size = png.len() as u64;
             match keep(gateway, png).await {
-                Ok(Change { kept, .. }) => Stage::Painted(Picture { file: kept.name, size }),
+                Ok(Change { kept, .. }) => {
+                    Stage::Painted(Picture { file: kept.name, size, sides: None })
+                }
                 Err(error) => Stage::Failed(Failure::new(
                     ServiceCode::Generation,
                     format!("Internal generation error: the picture cannot be kept: {error}"),
@@ -360,3 +363,6 @@ pub(crate) fn no_disk(why: impl std::fmt::Display) -> Refusal {
 
 /// The code of a task its own client has cancelled.
 pub(crate) const CANCELLED: &str = "CANCELED";
+
+/// The same for clients that read numbers alone: HTTP's number for a client that has gone away.
+pub(crate) const CANCELLED_NUMBER: i64 = 499;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::seen_request::{Arrival, Entry, digest, name_of_digest};
 
 /// What was accepted, so that a test can assert that each thing was paid once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct Counts {
     /// Creates accepted, on any surface.

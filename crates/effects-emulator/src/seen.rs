@@ -7,7 +7,7 @@ use crate::task::{Standing, Task};
 use crate::wire::task::link;
 
 /// A task the emulator has accepted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenTask {
     /// Its id.
@@ -44,7 +44,7 @@ pub struct SeenTask {
 }
 
 /// Why a task failed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenFailure {
     /// The service's code.

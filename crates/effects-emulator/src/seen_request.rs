@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::endpoint::Endpoint;
 
 /// A request the emulator has seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenRequest {
     /// Its number, from 1 in the order of arrival.
@@ -33,6 +33,7 @@ pub struct SeenRequest {
     /// Its path, with the query; the emulator's key is redacted wherever it stands.
     pub path: String,
     /// Its headers in order, 8 KiB of them at most; keys are redacted.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Vec<(String, String)>,
     /// The first 4 KiB of its body, as text; empty without an accepted key, since the body is not
     /// read then.
@@ -55,10 +56,11 @@ pub struct SeenRequest {
 }
 
 /// The answer to a request, beside its status.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenAnswer {
     /// Its headers in order, 8 KiB of them at most.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Vec<(String, String)>,
     /// The first 4 KiB of its body, as text; empty for a picture. Of a body that a fault has
     /// truncated or slowed down it is the whole body's beginning.

@@ -30,8 +30,16 @@ pub(crate) struct Studio {
     fetched: Semaphore,
     local: Semaphore,
     easels: Arc<Semaphore>,
-    unfinished: Mutex<HashMap<Box<str>, u64>>,
+    unfinished: Mutex<Unfinished>,
     finished: Notify,
+}
+
+/// Jobs that are to be worked on, or are.
+#[derive(Default)]
+struct Unfinished {
+    /// By the task's id: when it is due, and its place in the order of arrival while it waits.
+    jobs: HashMap<Box<str>, (u64, Option<u64>)>,
+    arrived: u64,
 }
 
 /// What there is to paint.
@@ -115,7 +123,7 @@ impl Studio {
             let mut finished = std::pin::pin!(self.finished.notified());
             // Listening comes before looking, so that no end in between is missed.
             finished.as_mut().enable();
-            if !self.unfinished().iter().any(|(id, due)| matters(id, *due)) {
+            if !self.unfinished().jobs.iter().any(|(id, (due, _))| matters(id, *due)) {
                 return;
             }
             finished.await;
@@ -143,16 +151,33 @@ impl Studio {
 
     /// Notes a job that somebody will be set to work on.
     pub(crate) fn expect(&self, id: &str, due: u64) {
-        self.unfinished().insert(id.into(), due);
+        let mut unfinished = self.unfinished();
+        unfinished.arrived += 1;
+        let place = unfinished.arrived;
+        unfinished.jobs.insert(id.into(), (due, Some(place)));
     }
 
     /// Strikes a job off the list of those to be worked on.
     pub(crate) fn done(&self, id: &str) {
-        self.unfinished().remove(id);
+        self.unfinished().jobs.remove(id);
         self.finished.notify_waiters();
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, HashMap<Box<str>, u64>> {
+    /// How many jobs wait before this one; 0 for one that waits no longer.
+    pub(crate) fn position(&self, id: &str) -> usize {
+        let unfinished = self.unfinished();
+        let Some((_, Some(own))) = unfinished.jobs.get(id) else { return 0 };
+        unfinished.jobs.values().filter(|(_, place)| place.is_some_and(|at| at < *own)).count()
+    }
+
+    /// Notes that a job waits no longer.
+    fn begun(&self, id: &str) {
+        if let Some((_, place)) = self.unfinished().jobs.get_mut(id) {
+            *place = None;
+        }
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,6 +259,7 @@ async fn memory<'a>(
         let wanted = !task.is_settled();
         if wanted {
             task.stage = Stage::Painting;
+            gateway.studio.begun(&job.id);
         }
         wanted
     });

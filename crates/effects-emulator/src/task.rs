@@ -71,6 +71,9 @@ pub(crate) struct Picture {
     pub(crate) file: Box<str>,
     /// Its bytes.
     pub(crate) size: u64,
+    /// Its width and height, where they are not those that its task asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sides: Option<(u32, u32)>,
 }
 
 /// Why a task failed.
@@ -172,7 +175,7 @@ mod tests {
             matches!(task.standing(2_000), Standing::Running(share) if (share - 0.5).abs() < 0.01)
         );
         assert!(matches!(task.standing(9_000), Standing::Running(share) if share < 1.0));
-        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1 });
+        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1, sides: None });
         assert!(matches!(task.standing(2_999), Standing::Running(_)));
         assert!(matches!(task.standing(3_000), Standing::Completed(_)));
         task.stage = Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));

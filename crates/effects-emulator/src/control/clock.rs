@@ -7,18 +7,20 @@ use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::read;
 use crate::gateway::Gateway;
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/clock/advance`
+#[utoipa::path(post, path = "/_emulator/clock/advance", tag = "control", request_body = Advance,
+    responses((status = 200, body = Advanced)))]
 pub(crate) async fn advance(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Advanced>, Refusal> {
     let by = match read(&body)? {
         Advance { seconds: Some(seconds), to: None } => Duration::try_from_secs_f64(seconds)
             .map_err(|_| Refusal::bad_request("seconds: it is no span of time"))?,
@@ -37,12 +39,20 @@ pub(crate) async fn advance(
     };
     let now = gateway.advance(by).await;
     let real = |error| Refusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
-    Ok(Json(json!({"now": now.map_err(real)?})))
+    Ok(Json(Advanced { now: now.map_err(real)? }))
 }
 
-#[derive(Deserialize)]
+/// What a clock shows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Advanced {
+    /// Milliseconds since the epoch.
+    now: u64,
+}
+
+/// How far a clock moves: one of the two.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Advance {
+pub(crate) struct Advance {
     /// By how long.
     #[serde(default)]
     seconds: Option<f64>,

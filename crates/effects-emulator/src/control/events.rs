@@ -16,11 +16,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::summary;
+use super::Summary;
 use crate::changes::Change;
 use crate::gateway::Gateway;
 use crate::seen::{self, SeenTask};
@@ -66,7 +65,7 @@ struct Event {
     reset: bool,
     requests: Vec<SeenRequest>,
     tasks: Vec<SeenTask>,
-    about: Value,
+    about: Summary,
 }
 
 impl Watcher {
@@ -146,7 +145,7 @@ impl Watcher {
             reset: gathered.reset,
             requests,
             tasks,
-            about: summary(&self.gateway),
+            about: Summary::of(&self.gateway),
         };
         // Plain structs of texts and numbers always have a JSON form.
         let event = serde_json::to_string(&event).expect("an event is plain data");

@@ -9,6 +9,7 @@ use effects_core::Template;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::read;
 use crate::endpoint::Endpoint;
@@ -18,6 +19,8 @@ use crate::listed;
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/next`
+#[utoipa::path(post, path = "/_emulator/next", tag = "control", request_body = Next,
+    responses((status = 204, description = "It is scripted")))]
 pub(crate) async fn next(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
@@ -34,11 +37,15 @@ pub(crate) async fn next(
 }
 
 /// `GET /_emulator/next`
+#[utoipa::path(get, path = "/_emulator/next", tag = "control",
+    responses((status = 200, body = Vec<Script>)))]
 pub(crate) async fn scripted(State(gateway): State<Arc<Gateway>>) -> Json<Vec<Script>> {
     Json(gateway.faults.scripts(gateway.keys.own()))
 }
 
 /// `DELETE /_emulator/next`
+#[utoipa::path(delete, path = "/_emulator/next", tag = "control",
+    responses((status = 204, description = "Nothing is scripted")))]
 pub(crate) async fn unscript(State(gateway): State<Arc<Gateway>>) -> StatusCode {
     gateway.faults.unscript();
     gateway.changes.other();
@@ -46,11 +53,15 @@ pub(crate) async fn unscript(State(gateway): State<Arc<Gateway>>) -> StatusCode 
 }
 
 /// `GET /_emulator/faults`
+#[utoipa::path(get, path = "/_emulator/faults", tag = "control",
+    responses((status = 200, body = FaultPlan)))]
 pub(crate) async fn plan(State(gateway): State<Arc<Gateway>>) -> Json<FaultPlan> {
     Json(FaultPlan::clone(&gateway.faults.plan()))
 }
 
 /// `PUT /_emulator/faults`
+#[utoipa::path(put, path = "/_emulator/faults", tag = "control", request_body = FaultPlan,
+    responses((status = 204, description = "It is followed")))]
 pub(crate) async fn follow(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
@@ -62,17 +73,21 @@ pub(crate) async fn follow(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// What the next requests of an endpoint meet.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Next {
+pub(crate) struct Next {
     #[serde(default = "create")]
     on: Endpoint,
     /// Requests about this template alone.
     #[serde(default, deserialize_with = "listed::template")]
+    #[schema(value_type = Option<String>)]
     template: Option<Template>,
     /// Requests with this key alone.
     #[serde(default)]
     key: Option<String>,
+    /// First to last; null is nothing amiss.
+    #[schema(value_type = Vec<Option<Fault>>)]
     faults: Vec<Option<Map<String, Value>>>,
 }
 

@@ -11,8 +11,8 @@ use effects_core::{DEFAULT_SIDE, SIDE_RANGE, Template};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use image::ImageFormat;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::query;
 use crate::gateway::Gateway;
@@ -21,14 +21,31 @@ use crate::task::Failure;
 use crate::wire::refusal::Refusal;
 
 /// `GET /_emulator/looks`
-pub(crate) async fn looks() -> Json<Value> {
-    let look = |template: &Template| json!({"id": template.id(), "title": template.title()});
-    Json(json!({
-        "templates": Template::ALL.iter().map(look).collect::<Vec<_>>(),
-        "least_side": SIDE_RANGE.start(),
-        "most_side": SIDE_RANGE.end(),
-        "default_side": DEFAULT_SIDE,
-    }))
+#[utoipa::path(get, path = "/_emulator/looks", tag = "control",
+    responses((status = 200, body = Looks)))]
+pub(crate) async fn looks() -> Json<Looks> {
+    let look = |template: &'static Template| Look { id: template.id(), title: template.title() };
+    Json(Looks {
+        templates: Template::ALL.iter().map(look).collect(),
+        least_side: *SIDE_RANGE.start(),
+        most_side: *SIDE_RANGE.end(),
+        default_side: DEFAULT_SIDE,
+    })
+}
+
+/// The templates, and the sizes that there are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Looks {
+    templates: Vec<Look>,
+    least_side: u32,
+    most_side: u32,
+    default_side: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Look {
+    id: &'static str,
+    title: &'static str,
 }
 
 /// `GET /_emulator/looks/{template}?photo=NAME`: an uploaded photo through a template, small. It is

@@ -10,7 +10,7 @@ pub(crate) mod faults;
 pub(crate) mod looks;
 pub(crate) mod requests;
 pub(crate) mod tasks;
-mod verify;
+pub(crate) mod verify;
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use axum::extract::{Query, State};
 use bytes::Bytes;
 use effects_core::MODEL;
 use http::{StatusCode, Uri};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::clock::ClockKind;
 use crate::gateway::{Gateway, Keep};
@@ -29,35 +29,59 @@ use crate::record::Counts;
 use crate::wire::refusal::Refusal;
 use crate::wire::task::STAND_IN;
 
-pub(crate) use verify::verify;
-
 /// `GET /_emulator/`
-pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    Json(summary(&gateway))
+#[utoipa::path(get, path = "/_emulator/", tag = "control", responses((status = 200, body = Summary)))]
+pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Summary> {
+    Json(Summary::of(&gateway))
 }
 
 /// What an emulator is and what it has done.
-fn summary(gateway: &Gateway) -> Value {
-    json!({
-        "name": "effects-emulator",
-        "version": env!("CARGO_PKG_VERSION"),
-        "about": STAND_IN,
-        "model": MODEL,
-        "now": gateway.clock.now(),
-        "clock": if gateway.options.clock == ClockKind::Virtual { "virtual" } else { "real" },
-        "tasks": gateway.tasks.count(),
-        "spent": gateway.purse.spent().to_string(),
-        "price": gateway.cost(),
-        "balance": gateway.faults.plan().balance.map(|balance| balance.to_string()),
-    })
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Summary {
+    name: &'static str,
+    version: &'static str,
+    about: &'static str,
+    model: &'static str,
+    /// Milliseconds since the epoch.
+    now: u64,
+    /// `real` or `virtual`.
+    clock: &'static str,
+    /// How many tasks are remembered.
+    tasks: usize,
+    spent: String,
+    price: String,
+    /// What can be spent; null without a limit.
+    balance: Option<String>,
+}
+
+impl Summary {
+    fn of(gateway: &Gateway) -> Self {
+        let is_virtual = gateway.options.clock == ClockKind::Virtual;
+        Self {
+            name: "effects-emulator",
+            version: env!("CARGO_PKG_VERSION"),
+            about: STAND_IN,
+            model: MODEL,
+            now: gateway.clock.now(),
+            clock: if is_virtual { "virtual" } else { "real" },
+            tasks: gateway.tasks.count(),
+            spent: gateway.purse.spent().to_string(),
+            price: gateway.cost().to_owned(),
+            balance: gateway.faults.plan().balance.map(|balance| balance.to_string()),
+        }
+    }
 }
 
 /// `GET /_emulator/counts`
+#[utoipa::path(get, path = "/_emulator/counts", tag = "control",
+    responses((status = 200, body = Counts)))]
 pub(crate) async fn counts(State(gateway): State<Arc<Gateway>>) -> Json<Counts> {
     Json(gateway.record.counts())
 }
 
 /// `POST /_emulator/reset`
+#[utoipa::path(post, path = "/_emulator/reset", tag = "control", request_body = Option<Reset>,
+    responses((status = 204, description = "All is forgotten")))]
 pub(crate) async fn reset(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
@@ -67,9 +91,9 @@ pub(crate) async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reset {
+pub(crate) struct Reset {
     /// What stays as it is.
     #[serde(default)]
     keep: Vec<Keep>,

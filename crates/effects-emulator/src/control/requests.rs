@@ -7,6 +7,7 @@ use axum::extract::State;
 use effects_core::Template;
 use http::Uri;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::query;
 use super::verify::RequestMatch;
@@ -17,6 +18,8 @@ use crate::seen_request::SeenRequest;
 use crate::wire::refusal::Refusal;
 
 /// `GET /_emulator/requests`
+#[utoipa::path(get, path = "/_emulator/requests", tag = "control", params(RequestsQuery),
+    responses((status = 200, body = Vec<SeenRequest>)))]
 pub(crate) async fn requests(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
@@ -29,15 +32,17 @@ pub(crate) async fn requests(
     Ok(Json(seen.take(limit.unwrap_or(usize::MAX)).collect()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct RequestsQuery {
+pub(crate) struct RequestsQuery {
     /// Requests of higher numbers alone.
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
     task: Option<String>,
     #[serde(default, deserialize_with = "listed::template")]
+    #[param(value_type = Option<String>)]
     template: Option<Template>,
     endpoint: Option<Endpoint>,
     status: Option<u16>,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use effects_core::{ServiceCode, Template};
 use http::{StatusCode, Uri};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{query, read};
 use crate::gateway::Gateway;
@@ -18,6 +19,8 @@ use crate::task::Failure;
 use crate::wire::refusal::Refusal;
 
 /// `GET /_emulator/tasks`
+#[utoipa::path(get, path = "/_emulator/tasks", tag = "control", params(TasksQuery),
+    responses((status = 200, body = Vec<SeenTask>)))]
 pub(crate) async fn tasks(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
@@ -34,6 +37,8 @@ pub(crate) async fn tasks(
 }
 
 /// `GET /_emulator/tasks/{id}`
+#[utoipa::path(get, path = "/_emulator/tasks/{id}", tag = "control", params(("id" = String, Path)),
+    responses((status = 200, body = SeenTask)))]
 pub(crate) async fn task(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -42,6 +47,8 @@ pub(crate) async fn task(
 }
 
 /// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and tells what it has come to.
+#[utoipa::path(post, path = "/_emulator/tasks/{id}/finish", tag = "control",
+    params(("id" = String, Path)), responses((status = 200, body = SeenTask)))]
 pub(crate) async fn finish(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -51,6 +58,9 @@ pub(crate) async fn finish(
 }
 
 /// `POST /_emulator/tasks/{id}/fail`: ends a running task with a failure.
+#[utoipa::path(post, path = "/_emulator/tasks/{id}/fail", tag = "control",
+    params(("id" = String, Path)), request_body = Option<Fail>,
+    responses((status = 200, body = SeenTask)))]
 pub(crate) async fn fail(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
@@ -70,20 +80,22 @@ pub(crate) async fn fail(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct TasksQuery {
+pub(crate) struct TasksQuery {
     limit: Option<usize>,
     status: Option<TaskStatus>,
     #[serde(default, deserialize_with = "listed::template")]
+    #[param(value_type = Option<String>)]
     template: Option<Template>,
     /// Tasks accepted at this time or later, in milliseconds since the epoch.
     since: Option<u64>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum TaskStatus {
+pub(crate) enum TaskStatus {
     InProgress,
     Completed,
     Failed,
@@ -99,11 +111,13 @@ impl TaskStatus {
     }
 }
 
-#[derive(Default, Deserialize)]
+/// How a task fails.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Fail {
+pub(crate) struct Fail {
     /// 3009095 if it is left out.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     code: Option<ServiceCode>,
     #[serde(default)]
     message: Option<String>,

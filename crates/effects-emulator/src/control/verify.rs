@@ -12,6 +12,7 @@ use bytes::Bytes;
 use effects_core::Template;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::read;
 use crate::endpoint::Endpoint;
@@ -21,6 +22,8 @@ use crate::seen_request::{MOST_BODY, SeenRequest};
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/verify`
+#[utoipa::path(post, path = "/_emulator/verify", tag = "control", request_body = Verify,
+    responses((status = 200, body = Verdict)))]
 pub(crate) async fn verify(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
@@ -60,7 +63,7 @@ pub(crate) async fn verify(
 }
 
 /// Which requests are meant: those for which all holds that is given.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RequestMatch {
     pub(crate) endpoint: Option<Endpoint>,
@@ -71,6 +74,7 @@ pub(crate) struct RequestMatch {
     pub(crate) task: Option<String>,
     /// The template of that task.
     #[serde(deserialize_with = "listed::template")]
+    #[schema(value_type = Option<String>)]
     pub(crate) template: Option<Template>,
     pub(crate) status: Option<u16>,
     /// The kind of fault that it met.
@@ -182,16 +186,17 @@ impl RequestMatch {
 }
 
 /// What a request is not like.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Difference {
     field: String,
     wanted: Value,
     found: Value,
 }
 
-#[derive(Deserialize)]
+/// How often requests of a kind should have come.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Verify {
+pub(crate) struct Verify {
     #[serde(rename = "match", default)]
     matching: RequestMatch,
     /// Exactly so many.
@@ -201,7 +206,7 @@ struct Verify {
 }
 
 /// Whether as many came as should have, and which.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Verdict {
     verified: bool,
     message: String,
@@ -213,8 +218,8 @@ pub(crate) struct Verdict {
     near: Vec<Near>,
 }
 
-#[derive(Debug, Serialize)]
-struct Near {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Near {
     request: SeenRequest,
     differs: Vec<Difference>,
 }

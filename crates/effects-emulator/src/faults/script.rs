@@ -21,16 +21,18 @@ use crate::endpoint::Endpoint;
 /// assert_eq!(emulator.scripted().len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct Script {
     /// The endpoint.
     pub on: Endpoint,
     /// Requests about this template alone; about any when `None`.
+    #[schema(value_type = Option<String>)]
     pub template: Option<Template>,
     /// Requests with this API key alone; with any when `None`.
     pub key: Option<String>,
     /// The faults, first to last; `None` is nothing amiss.
+    #[schema(value_type = Vec<Option<Fault>>)]
     pub faults: VecDeque<Option<Fault>>,
 }
 

@@ -22,6 +22,9 @@ use crate::wire::refusal::Refusal;
 use crate::wire::task;
 
 /// `POST /model/v1/generation`
+#[utoipa::path(post, path = "/model/v1/generation", tag = "generation",
+    request_body = crate::wire::create::CreateRequest,
+    responses((status = 200, body = task::TaskAnswer<'_>)))]
 pub(crate) async fn create(
     State(gateway): State<Arc<Gateway>>,
     met: Option<Extension<Met>>,

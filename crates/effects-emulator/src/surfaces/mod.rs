@@ -1,11 +1,13 @@
 //! The surfaces of the gateway, each in the form its clients know.
 
-mod catalogue;
-mod files;
-mod generation;
+pub(crate) mod account;
+pub(crate) mod catalogue;
+pub(crate) mod files;
+pub(crate) mod generation;
 mod page;
-mod queue;
-mod storage;
+pub(crate) mod queue;
+pub(crate) mod skills;
+pub(crate) mod storage;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::control;
 use crate::endpoint::Endpoint;
 use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
+use crate::openapi;
 use crate::seen_request::TaskOfAnswer;
 use crate::wire::refusal::Refusal;
 
@@ -68,6 +71,12 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
         .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
         .route(&queue("/requests/{id}/cancel"), at(Endpoint::QueueCancel, put(queue::cancel)))
+        .route(&queue("/sync"), at(Endpoint::Other, post(queue::sync)))
+        .route(&queue("/requests/{id}/status/stream"), at(Endpoint::Other, get(queue::stream)))
+        .route("/model/v1/generation/precharge", at(Endpoint::Account, post(account::precharge)))
+        .route("/api/v1/user/balance", at(Endpoint::Account, get(account::balance)))
+        .route("/model/v1/models/skill/search", at(Endpoint::Catalogue, get(skills::search)))
+        .route("/model/v1/models/skill/{model}", at(Endpoint::Catalogue, get(skills::skill)))
         .route("/api/v1/skill/models", at(Endpoint::Catalogue, get(catalogue::models)))
         .route("/api/v1/skill/models/{id}/spec", at(Endpoint::Catalogue, get(catalogue::spec)))
         .route(
@@ -77,6 +86,8 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
         .route("/", at(Endpoint::Page, get(page::index)))
+        .route("/openapi.json", at(Endpoint::Page, get(openapi::document)))
+        .route("/healthz", at(Endpoint::Page, get(openapi::health)))
         .route("/page/{name}", at(Endpoint::Page, get(page::file)))
         .merge(control(&at))
         .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
@@ -101,7 +112,7 @@ fn control(
         .route("/_emulator/looks", at(get(control::looks::looks)))
         .route("/_emulator/looks/{template}", at(get(control::looks::look)))
         .route("/_emulator/requests", at(get(control::requests::requests)))
-        .route("/_emulator/verify", at(post(control::verify)))
+        .route("/_emulator/verify", at(post(control::verify::verify)))
         .route("/_emulator/tasks", at(get(control::tasks::tasks)))
         .route("/_emulator/tasks/{id}", at(get(control::tasks::task)))
         .route("/_emulator/tasks/{id}/finish", at(post(control::tasks::finish)))
@@ -132,7 +143,9 @@ fn about(id: &str, mut answer: Response) -> Response {
 }
 
 /// A look that brings a body it has no need of.
-async fn look(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+#[utoipa::path(get, path = "/model/v1/generation/task/{id}", tag = "generation",
+    params(("id" = String, Path)), responses((status = 200, body = crate::wire::task::TaskAnswer<'_>)))]
+pub(crate) async fn look(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
     generation::look(&gateway, &request)
 }
 
