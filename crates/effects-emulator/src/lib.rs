@@ -107,6 +107,7 @@ mod surfaces;
 mod task;
 mod tasks;
 mod vault;
+mod whole;
 mod wire;
 mod worlds;
 

@@ -22,19 +22,15 @@ pub(crate) async fn advance(
     body: Bytes,
 ) -> Result<Json<Advanced>, Refusal> {
     let by = match read(&body)? {
-        Advance { seconds: Some(seconds), to: None } => Duration::try_from_secs_f64(seconds)
+        Advance::Seconds(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|_| Refusal::bad_request("seconds: it is no span of time"))?,
-        Advance { seconds: None, to: Some(to) } => {
+        Advance::To(to) => {
             let now = gateway.clock.now();
             let past = || {
                 let words = format!("to: {to} is over: the clock shows {now} and never runs back");
                 Refusal::bad_request(words)
             };
             Duration::from_millis(to.checked_sub(now).ok_or_else(past)?)
-        }
-        _ => {
-            let words = "say one of `seconds`, a span, and `to`, milliseconds since the epoch";
-            return Err(Refusal::bad_request(words));
         }
     };
     let now = gateway.advance(by).await;
@@ -49,14 +45,12 @@ pub(crate) struct Advanced {
     now: u64,
 }
 
-/// How far a clock moves: one of the two.
+/// How far a clock moves.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Advance {
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Advance {
     /// By how long.
-    #[serde(default)]
-    seconds: Option<f64>,
+    Seconds(f64),
     /// Until when, in milliseconds since the epoch.
-    #[serde(default)]
-    to: Option<u64>,
+    To(u64),
 }

@@ -15,7 +15,7 @@ use super::read;
 use crate::endpoint::Endpoint;
 use crate::faults::{Fault, FaultPlan, Script};
 use crate::gateway::Gateway;
-use crate::listed;
+use crate::listed::{self, TemplateId};
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/next`
@@ -81,7 +81,7 @@ pub(crate) struct Next {
     on: Endpoint,
     /// Requests about this template alone.
     #[serde(default, deserialize_with = "listed::template")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<TemplateId>)]
     template: Option<Template>,
     /// Requests with this key alone.
     #[serde(default)]

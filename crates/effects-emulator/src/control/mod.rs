@@ -86,7 +86,7 @@ pub(crate) async fn reset(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let Reset { keep } = if body.is_empty() { Reset::default() } else { read(&body)? };
+    let Reset { keep } = read_optional(&body)?;
     gateway.reset(&keep);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -100,7 +100,17 @@ pub(crate) struct Reset {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // A list would be taken for the object's values in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::bad_request("the body: a list, and no object"));
+    }
     serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+}
+
+/// A body that may be left out.
+fn read_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refusal> {
+    let read = if body.is_empty() { None } else { read(body)? };
+    Ok(read.unwrap_or_default())
 }
 
 /// The query of a list. A misspelt filter is refused: it would show what was not asked for.

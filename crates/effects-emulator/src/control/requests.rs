@@ -13,7 +13,7 @@ use super::query;
 use super::verify::RequestMatch;
 use crate::endpoint::Endpoint;
 use crate::gateway::Gateway;
-use crate::listed;
+use crate::listed::{self, TemplateId};
 use crate::seen_request::SeenRequest;
 use crate::wire::refusal::Refusal;
 
@@ -42,9 +42,10 @@ pub(crate) struct RequestsQuery {
     limit: Option<usize>,
     task: Option<String>,
     #[serde(default, deserialize_with = "listed::template")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<TemplateId>)]
     template: Option<Template>,
     endpoint: Option<Endpoint>,
+    #[param(minimum = 100, maximum = 599)]
     status: Option<u16>,
     since: Option<u64>,
 }

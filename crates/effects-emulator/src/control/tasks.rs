@@ -10,10 +10,10 @@ use http::{StatusCode, Uri};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{query, read};
+use super::{query, read_optional};
 use crate::gateway::Gateway;
 use crate::life;
-use crate::listed;
+use crate::listed::{self, TemplateId};
 use crate::seen::{self, SeenTask};
 use crate::task::Failure;
 use crate::wire::refusal::Refusal;
@@ -66,7 +66,7 @@ pub(crate) async fn fail(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<SeenTask>, Refusal> {
-    let Fail { code, message } = if body.is_empty() { Fail::default() } else { read(&body)? };
+    let Fail { code, message } = read_optional(&body)?;
     let code = code.unwrap_or(ServiceCode::Generation);
     let message = message.or_else(|| code.meaning().map(str::to_owned));
     let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
@@ -87,7 +87,7 @@ pub(crate) struct TasksQuery {
     limit: Option<usize>,
     status: Option<TaskStatus>,
     #[serde(default, deserialize_with = "listed::template")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<TemplateId>)]
     template: Option<Template>,
     /// Tasks accepted at this time or later, in milliseconds since the epoch.
     since: Option<u64>,

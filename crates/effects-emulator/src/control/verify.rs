@@ -17,8 +17,9 @@ use utoipa::ToSchema;
 use super::read;
 use crate::endpoint::Endpoint;
 use crate::gateway::Gateway;
-use crate::listed;
+use crate::listed::{self, TemplateId};
 use crate::seen_request::{MOST_BODY, SeenRequest};
+use crate::whole;
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/verify`
@@ -30,13 +31,12 @@ pub(crate) async fn verify(
 ) -> Result<Json<Verdict>, Refusal> {
     let Verify { matching, count, at_least, at_most } = read(&body)?;
     let (least, most) = match (count, at_least, at_most) {
-        (Some(count), None, None) => (count, count),
         (None, None, None) => (1, usize::MAX),
-        (None, least, most) => (least.unwrap_or(0), most.unwrap_or(usize::MAX)),
-        _ => {
-            let words = "say `count`, or `at_least` and `at_most`, not both";
-            return Err(Refusal::bad_request(words));
-        }
+        // All that is said has to hold.
+        (count, least, most) => (
+            count.max(least).unwrap_or(0),
+            count.into_iter().chain(most).min().unwrap_or(usize::MAX),
+        ),
     };
     let (mut matched, mut near) = (Vec::new(), Vec::new());
     for request in gateway.requests(0) {
@@ -74,13 +74,16 @@ pub(crate) struct RequestMatch {
     pub(crate) task: Option<String>,
     /// The template of that task.
     #[serde(deserialize_with = "listed::template")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<TemplateId>)]
     pub(crate) template: Option<Template>,
+    #[serde(deserialize_with = "whole::number")]
+    #[schema(minimum = 100, maximum = 599)]
     pub(crate) status: Option<u16>,
     /// The kind of fault that it met.
     pub(crate) fault: Option<String>,
     pub(crate) authorized: Option<bool>,
     /// When it came at the earliest, in milliseconds since the epoch.
+    #[serde(deserialize_with = "whole::number")]
     pub(crate) since: Option<u64>,
     pub(crate) body_hash: Option<String>,
     /// Headers that it has; `*` stands for any text.
@@ -200,8 +203,11 @@ pub(crate) struct Verify {
     #[serde(rename = "match", default)]
     matching: RequestMatch,
     /// Exactly so many.
+    #[serde(default, deserialize_with = "whole::number")]
     count: Option<usize>,
+    #[serde(default, deserialize_with = "whole::number")]
     at_least: Option<usize>,
+    #[serde(default, deserialize_with = "whole::number")]
     at_most: Option<usize>,
 }
 

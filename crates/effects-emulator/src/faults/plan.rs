@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
-use crate::listed;
+use crate::listed::{self, TemplateId};
 
 /// What goes wrong, and when.
 ///
@@ -276,7 +276,7 @@ pub(crate) struct Row {
         deserialize_with = "listed::template",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<TemplateId>)]
     template: Option<Template>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chance: Option<f64>,

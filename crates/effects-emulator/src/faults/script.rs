@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
+use crate::listed::TemplateId;
 
 /// What the next requests of an endpoint meet, one after the other; in JSON, the body of
 /// `POST /_emulator/next`.
@@ -27,7 +28,7 @@ pub struct Script {
     /// The endpoint.
     pub on: Endpoint,
     /// Requests about this template alone; about any when `None`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<TemplateId>)]
     pub template: Option<Template>,
     /// Requests with this API key alone; with any when `None`.
     pub key: Option<String>,

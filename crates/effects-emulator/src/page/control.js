@@ -27,7 +27,7 @@ const FAULTS = [
 ];
 
 const ENDPOINTS = {
-  any: ["create", "task", "queue-submit", "queue-status", "queue-response", "queue-cancel", "file", "upload", "catalogue", "other"],
+  any: ["create", "task", "queue-submit", "queue-status", "queue-response", "queue-cancel", "file", "upload", "catalogue", "account", "other"],
   task: ["create", "queue-submit"],
   look: ["task", "queue-status", "queue-response"],
 };

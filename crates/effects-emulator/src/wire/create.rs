@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::refusal::Refusal;
+use crate::listed::TemplateId;
 use crate::task::Failure;
 
 /// A create whose envelope could be read; its parameters are not checked yet.
@@ -56,7 +57,7 @@ pub(crate) struct CreateInput {
 pub(crate) struct CreateParams {
     /// A URL, a data URL or base64 of the photo.
     image_input1: String,
-    /// One of the thirty templates.
+    #[schema(value_type = TemplateId)]
     template_id: String,
     #[schema(minimum = 512, maximum = 2048, default = 1328)]
     width: Option<u32>,

@@ -13,5 +13,6 @@ mod properties;
 mod queue;
 mod restart;
 mod rows;
+mod schemathesis;
 mod strangers;
 mod verification;

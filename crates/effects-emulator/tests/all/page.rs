@@ -2,7 +2,7 @@
 //! browser, everything a person does with it.
 //!
 //! The test in a browser is ignored unless asked for; `.ci/run` sets Chromium and the packages of
-//! `tests/page/package.json` up and runs `cargo test -p effects-emulator --test all -- --ignored page`.
+//! `tests/page/package.json` up and runs `cargo test -p effects-emulator --test all -- --ignored page_in_a_browser`.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
