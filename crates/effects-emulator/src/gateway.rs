@@ -8,6 +8,7 @@ use std::time::Duration;
 use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
+use http::uri::Authority;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -120,7 +121,7 @@ impl Gateway {
             store: None,
             bodies: BodyMemory::new(options.limits.body_bytes),
             changes: Changes::new(),
-            session: Session::new(address.port(), address.ip().is_loopback(), None),
+            session: Session::new(address, public_host(options.public_url.as_deref())),
             address,
             origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),
@@ -144,13 +145,16 @@ impl Gateway {
         &self.cost
     }
 
-    /// Scheme, host and port for links in an answer. A gateway that listens on all addresses
-    /// cannot know which of them a client sees; the client's own `Host` says.
+    /// Scheme, host and port for links in an answer: those that it was started with, or the host
+    /// that the request was sent to, which is right behind a forwarded port as well.
     pub(crate) fn origin_for(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.options.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host {
-            Some(host) if self.address.ip().is_unspecified() => format!("http://{host}"),
-            _ => self.origin.clone(),
+        match host.filter(|host| host.parse::<Authority>().is_ok_and(|at| !at.host().is_empty())) {
+            Some(host) => format!("http://{host}"),
+            None => self.origin.clone(),
         }
     }
 
@@ -167,13 +171,7 @@ impl Gateway {
         headers: &HeaderMap,
         tell: impl FnOnce(&Task, Telling<'_>) -> R,
     ) -> Option<R> {
-        let own;
-        let origin = if self.address.ip().is_unspecified() {
-            own = self.origin_for(headers);
-            &own
-        } else {
-            &self.origin
-        };
+        let origin = &*self.origin_for(headers);
         let (now, dialect, cost) = (self.clock.now(), self.options.dialect, &*self.cost);
         let telling = Telling { now, dialect, origin, cost };
         self.tasks.with(id, |task| task.look().then(|| tell(task, telling))).flatten()
@@ -312,6 +310,12 @@ impl Purse {
     fn with<R>(&self, work: impl FnOnce(&mut (Decimal, Decimal)) -> R) -> R {
         work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Host and port of a URL, as browsers write them into `Host`.
+fn public_host(url: Option<&str>) -> Option<String> {
+    let url = url::Url::parse(url?).ok()?;
+    Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
 }
 
 /// Where a server on this machine is reached that listens at this address.

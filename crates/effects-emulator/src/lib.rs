@@ -76,6 +76,7 @@ mod body;
 mod changes;
 mod clock;
 mod control;
+mod cors;
 mod emulator;
 mod endpoint;
 mod faults;

@@ -121,7 +121,7 @@ async fn converse(
             // It was given up at this moment, and ends without having heard the request.
             return std::future::pending().await;
         };
-        let response = worlds.of(&request).answer(request).await;
+        let response = worlds.answer(request).await;
         heard.mark(response.extensions().get::<Mark>().copied().unwrap_or_default());
         if let Some(cut) = response.extensions().get::<Cut>() {
             // The conversation ends when it hears of it, and this future with it.

@@ -5,6 +5,8 @@
 //! all of its ports. It counts only if the request was made by a page of this very origin: another
 //! site's page can reach loopback too, under this machine's address or under a name of its own.
 
+use std::net::SocketAddr;
+
 use http::header::{COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq;
@@ -35,8 +37,9 @@ pub(crate) enum Pass {
 }
 
 impl Session {
-    pub(crate) fn new(port: u16, is_local: bool, public_host: Option<String>) -> Self {
-        let name = format!("effects-emulator-{port}");
+    pub(crate) fn new(address: SocketAddr, public_host: Option<String>) -> Self {
+        let name = format!("effects-emulator-{}", address.port());
+        let is_local = address.ip().is_loopback();
         Self { name, token: ids::fresh(32), is_local, public_host }
     }
 
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_cookie_counts_only_from_the_emulators_own_page() {
-        let session = Session::new(8600, true, Some("demo.example".to_owned()));
+        let session = Session::new(([127, 0, 0, 1], 8600).into(), Some("demo.example".to_owned()));
         let cookie = session.cookie();
         let cookie = cookie.to_str().unwrap();
         assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");

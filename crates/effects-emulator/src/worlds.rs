@@ -7,9 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::response::Response;
 use http::Request;
+use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
 
+use crate::cors;
 use crate::gateway::Gateway;
 use crate::keys;
 use crate::surfaces::Surfaces;
@@ -41,8 +44,20 @@ impl Worlds {
         Self { main, gateway: Arc::clone(gateway), beside: Arc::default() }
     }
 
+    /// The answer to a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let origin = cors::allowed(&self.gateway.options.cors, request.headers());
+        let Some(origin) = origin else { return self.of(&request).answer(request).await };
+        if let Some(answer) = cors::preflight(&request, &origin) {
+            return answer;
+        }
+        let mut answer = self.of(&request).answer(request).await;
+        cors::allow_origin(&mut answer, &origin);
+        answer
+    }
+
     /// The surfaces that a request is for.
-    pub(crate) fn of<B>(&self, request: &Request<B>) -> Surfaces {
+    fn of<B>(&self, request: &Request<B>) -> Surfaces {
         if !self.gateway.options.isolate_keys {
             return self.main.clone();
         }

@@ -77,6 +77,16 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_private: bool,
 
+    /// Where clients reach it, for the links in its answers: behind a proxy, say
+    ///
+    /// Without it links have the host that a request was sent to, so forwarded ports need nothing.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Let pages of this origin ask it from a browser, http://localhost:3000 say; * for all
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<String>,
+
     /// Give each key KEY.NAME a world of its own, for tests that run beside each other
     ///
     /// Tasks, files, requests, spend, scripts, plan and clock of one key are seen by no other. It
@@ -139,6 +149,8 @@ impl Arguments {
         options.validation = self.validation.unwrap_or(options.validation);
         options.placeholder = self.placeholder;
         options.allow_private = self.allow_private;
+        options.public_url = self.public_url;
+        options.cors = self.cors;
         options.isolate_keys = self.isolate_keys;
         options.price = self.price.unwrap_or(options.price);
         options.seed = self.seed.unwrap_or(options.seed);
@@ -176,7 +188,7 @@ fn open_page(base_url: &str) {
     command.args(first).arg(&page);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Err(error) = command.spawn() {
-        say(&format!("warning: cannot open the page ({program}: {error}); open {page} yourself"));
+        say(&format!("warning: cannot open {page} ({program}: {error}): open it yourself"));
     }
 }
 

@@ -11,6 +11,7 @@ mod official_clients;
 mod page;
 mod properties;
 mod queue;
+mod reached;
 mod restart;
 mod rows;
 mod schemathesis;
