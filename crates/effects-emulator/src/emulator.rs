@@ -139,7 +139,7 @@ impl Emulator {
 
     /// What its pictures have cost, in USD.
     pub fn spent(&self) -> Decimal {
-        self.gateway.purse.spent()
+        self.gateway.spending.spent()
     }
 
     /// Begins anew: forgets every task, file and request, what was spent and what was scripted,

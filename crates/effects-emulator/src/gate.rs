@@ -52,17 +52,10 @@ pub(crate) struct Mark {
     pub(crate) is_unread: bool,
 }
 
-/// The gate as a layer of a router.
+/// The gate as a layer of a router: lets a request through to its handler, and its answer back to the
+/// client.
 pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    pass(&gate, request, |request| next.run(request)).await
-}
-
-/// Lets a request through to its handler and its answer back to the client.
-pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
-    gate: &Gate,
-    request: Request,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
-) -> Response {
+    let gate = &gate;
     let Gate { gateway, endpoint } = gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
@@ -95,7 +88,7 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
     let (response, fault) = match read {
         _ if is_foreign => (Refusal::foreign().into_response(), None),
         _ if is_refused => (Refusal::unauthorized().into_response(), None),
-        Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, handler).await,
+        Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };
     let mut response = word(gateway, response, asked);
@@ -144,13 +137,13 @@ fn bearer(gate: &Gate, headers: &HeaderMap) -> (Bearer, bool) {
 }
 
 /// The answer, and the fault that may spoil it yet.
-async fn exchange<F: Future<Output = Response> + Send + 'static>(
+async fn exchange(
     gate: &Gate,
     bearer: &Bearer,
     entry: Option<&Arc<Entry>>,
     mut parts: Parts,
     load: Load,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
+    next: Next,
 ) -> (Response, Option<Fault>) {
     let Gate { gateway, endpoint } = gate;
     if let Some(refusal) = rate_limited(gate, &parts.headers) {
@@ -172,28 +165,28 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
         parts.extensions.insert(Met(Some(fault.clone())));
     }
     let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
-        Box::pin(create(Arc::clone(gateway), Arc::clone(entry), parts, load, handler)).await
+        Box::pin(create(Arc::clone(gateway), Arc::clone(entry), parts, load, next)).await
     } else {
         let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
-        handler(Request::from_parts(parts, body)).await
+        next.run(Request::from_parts(parts, body)).await
     };
     (response, fault)
 }
 
 /// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
 /// may be accepted, and what is accepted counts.
-async fn create<F: Future<Output = Response> + Send + 'static>(
+async fn create(
     gateway: Arc<Gateway>,
     entry: Arc<Entry>,
     parts: Parts,
     load: Load,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
+    next: Next,
 ) -> Response {
     let created = tokio::spawn(async move {
         let Load { body, memory: _memory } = load;
         let headers = parts.headers.clone();
-        let response = handler(Request::from_parts(parts, Body::from(body))).await;
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
             gateway.record.accepted(&headers, &entry);
         }

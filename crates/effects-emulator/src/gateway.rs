@@ -1,8 +1,8 @@
 //! All that the endpoints share.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use effects_core::Template;
@@ -19,12 +19,13 @@ use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::{FaultPlan, Faults};
 use crate::ids;
 use crate::keys::Keys;
-use crate::life;
+use crate::lifecycle;
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::record::Record;
 use crate::seen_request::SeenRequest;
 use crate::session::Session;
+use crate::spending::Spending;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::Task;
@@ -42,7 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) studio: Studio,
     pub(crate) faults: Faults,
     pub(crate) record: Record,
-    pub(crate) purse: Purse,
+    pub(crate) spending: Spending,
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
     pub(crate) changes: Changes,
@@ -74,7 +75,7 @@ impl Gateway {
         let studio = Studio::new(&options, address, painter);
         let gateway = Self {
             clock: Clock::start(options.clock, restored.clock),
-            purse: Purse::new(restored.spent),
+            spending: Spending::new(restored.spent, options.price),
             store,
             ..Self::empty(options, key, address, studio, stop)
         };
@@ -84,11 +85,11 @@ impl Gateway {
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
-            life::forget(&gateway, gateway.tasks.insert(&id, task, now));
+            lifecycle::forget(&gateway, gateway.tasks.insert(&id, task, now));
         }
         // Each is there from the first request on, whenever its work begins again.
         for restored in &unfinished {
-            life::restore(&gateway, restored);
+            lifecycle::restore(&gateway, restored);
         }
         Ok((gateway, unfinished))
     }
@@ -117,7 +118,7 @@ impl Gateway {
             studio,
             faults: Faults::new(options.faults.clone(), options.seed),
             record: Record::new(options.limits.requests),
-            purse: Purse::new(Decimal::ZERO),
+            spending: Spending::new(Decimal::ZERO, options.price),
             store: None,
             bodies: BodyMemory::new(options.limits.body_bytes),
             changes: Changes::new(),
@@ -201,7 +202,7 @@ impl Gateway {
         self.faults.unscript();
         self.faults.follow(plan);
         self.record.clear();
-        self.purse.empty();
+        self.spending.clear();
         self.accepted.store(0, Ordering::Relaxed);
         self.write(|| Entry::Cleared);
         if !keep.contains(&Keep::Clock) {
@@ -264,52 +265,6 @@ pub enum Keep {
     Plan,
     /// What a virtual clock shows.
     Clock,
-}
-
-/// What was spent, and what is promised to tasks that may yet fail.
-#[derive(Debug)]
-pub(crate) struct Purse {
-    inner: Mutex<(Decimal, Decimal)>,
-}
-
-impl Purse {
-    fn new(spent: Decimal) -> Self {
-        Self { inner: Mutex::new((spent, Decimal::ZERO)) }
-    }
-
-    /// Promises a price, unless that would go beyond the balance.
-    pub(crate) fn promise(&self, price: Decimal, balance: Option<Decimal>) -> bool {
-        self.with(|(spent, promised)| {
-            let enough = balance.is_none_or(|balance| *spent + *promised + price <= balance);
-            *promised += if enough { price } else { Decimal::ZERO };
-            enough
-        })
-    }
-
-    /// Ends a promise of this price, with as much of it paid.
-    pub(crate) fn settle(&self, price: Decimal, paid: Decimal) {
-        self.with(|(spent, promised)| {
-            *promised = (*promised - price).max(Decimal::ZERO);
-            *spent += paid;
-        });
-    }
-
-    /// Pays back what was paid for nothing.
-    pub(crate) fn pay_back(&self, paid: Decimal) {
-        self.with(|(spent, _)| *spent = (*spent - paid).max(Decimal::ZERO));
-    }
-
-    pub(crate) fn spent(&self) -> Decimal {
-        self.with(|(spent, _)| *spent)
-    }
-
-    fn empty(&self) {
-        self.with(|purse| *purse = (Decimal::ZERO, Decimal::ZERO));
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut (Decimal, Decimal)) -> R) -> R {
-        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Host and port of a URL, as browsers write them into `Host`.

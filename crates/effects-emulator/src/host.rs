@@ -14,7 +14,7 @@ use crate::photo::LOOKUPS;
 use crate::store::RestoredTask;
 use crate::vault::FILES_AT_ONCE;
 use crate::worlds::Worlds;
-use crate::{life, server};
+use crate::{lifecycle, server};
 
 /// What the thread begins with.
 pub(crate) struct Host {
@@ -63,7 +63,7 @@ impl Host {
         let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
         tokio::spawn(async move {
             for task in unfinished {
-                life::resume(&again, task).await;
+                lifecycle::resume(&again, task).await;
             }
         });
         let swept = Arc::clone(&gateway);

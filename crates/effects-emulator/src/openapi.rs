@@ -84,7 +84,7 @@ const KEYLESS: [&str; 4] = ["/api/v1/skill/", "/model/v1/models/", "/files/", "/
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(
-        surfaces::generation::create, surfaces::look,
+        surfaces::generation::create, surfaces::generation::look,
         surfaces::queue::submit, surfaces::queue::status, surfaces::queue::response,
         surfaces::queue::cancel,
         surfaces::catalogue::models, surfaces::catalogue::spec, surfaces::catalogue::contract,

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::photo::{self, Fetcher, PhotoError, Reach, Reference};
@@ -189,7 +189,7 @@ pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
     tokio::spawn(async move {
         let id = job.id.clone();
         let result = work(&gateway, job).await;
-        life::settle(&gateway, &id, result).await;
+        lifecycle::settle(&gateway, &id, result).await;
         gateway.studio.done(&id);
         drop(place);
     });
@@ -264,7 +264,7 @@ async fn memory<'a>(
         wanted
     });
     if wanted != Some(true) {
-        return Err(Failure::new(life::CANCELLED.into(), "nobody wants it any more"));
+        return Err(Failure::new(lifecycle::CANCELLED.into(), "nobody wants it any more"));
     }
     Ok(held)
 }

@@ -65,7 +65,7 @@ impl Summary {
             now: gateway.clock.now(),
             clock: if is_virtual { "virtual" } else { "real" },
             tasks: gateway.tasks.count(),
-            spent: gateway.purse.spent().to_string(),
+            spent: gateway.spending.spent().to_string(),
             price: gateway.cost().to_owned(),
             balance: gateway.faults.plan().balance.map(|balance| balance.to_string()),
         }

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{query, read_optional};
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::listed::{self, TemplateId};
 use crate::seen::{self, SeenTask};
 use crate::task::Failure;
@@ -53,7 +53,7 @@ pub(crate) async fn finish(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Result<Json<SeenTask>, Refusal> {
-    life::finish(&gateway, &id).await;
+    lifecycle::finish(&gateway, &id).await;
     seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn fail(
     let code = code.unwrap_or(ServiceCode::Generation);
     let message = message.or_else(|| code.meaning().map(str::to_owned));
     let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
-    match life::end_early(&gateway, &id, failure).await {
+    match lifecycle::end_early(&gateway, &id, failure).await {
         Some(true) => seen::task(&gateway, &id).map(Json).ok_or_else(unknown),
         Some(false) => {
             let words = "the task has ended already: its end was seen and cannot become another";

@@ -21,7 +21,7 @@ use crate::wire::refusal::Refusal;
     responses((status = 200, body = BalanceAnswer)))]
 pub(crate) async fn balance(State(gateway): State<Arc<Gateway>>) -> Json<BalanceAnswer> {
     let limit = gateway.faults.plan().balance.unwrap_or(WITHOUT_LIMIT);
-    let left = (limit - gateway.purse.spent()).max(Decimal::ZERO);
+    let left = (limit - gateway.spending.spent()).max(Decimal::ZERO);
     let data = Balance { balance: format!("{left:.2}"), currency: CURRENCY };
     Json(BalanceAnswer { status: OK, data })
 }

@@ -9,17 +9,15 @@ pub(crate) mod queue;
 pub(crate) mod skills;
 pub(crate) mod storage;
 
-use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post, put};
 use http::Uri;
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
@@ -35,23 +33,15 @@ use crate::wire::refusal::Refusal;
 #[derive(Clone)]
 pub(crate) struct Surfaces {
     router: Router,
-    /// The gate of looks at tasks, which come ten for every other request and pass by the router.
-    looks: Arc<Gate>,
 }
 
 impl Surfaces {
     pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
-        let looks = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Task };
-        Self { router: router(gateway), looks: Arc::new(looks) }
+        Self { router: router(gateway) }
     }
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
-        if generation::is_look(request.method(), request.uri()) && request.body().is_end_stream() {
-            let gateway = Arc::clone(&self.looks.gateway);
-            let look = move |request: Request| ready(generation::look(&gateway, &request));
-            return gate::pass(&self.looks, request.map(|_| Body::empty()), look).await;
-        }
         let answer = Box::pin(self.router.clone().call(request.map(Body::new)));
         answer.await.unwrap_or_else(|never| match never {})
     }
@@ -66,7 +56,7 @@ fn router(gateway: &Arc<Gateway>) -> Router {
     let generation = "/model/v1/generation";
     Router::new()
         .route(generation, at(Endpoint::Create, post(generation::create)))
-        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(look)))
+        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(generation::look)))
         .route(&queue(""), at(Endpoint::QueueSubmit, post(queue::submit)))
         .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
         .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
@@ -140,13 +130,6 @@ fn segment(uri: &Uri, place: usize) -> &str {
 fn about(id: &str, mut answer: Response) -> Response {
     answer.extensions_mut().insert(TaskOfAnswer(id.into()));
     answer
-}
-
-/// A look that brings a body it has no need of.
-#[utoipa::path(get, path = "/model/v1/generation/task/{id}", tag = "generation",
-    params(("id" = String, Path)), responses((status = 200, body = crate::wire::task::TaskAnswer<'_>)))]
-pub(crate) async fn look(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    generation::look(&gateway, &request)
 }
 
 async fn nowhere() -> Refusal {

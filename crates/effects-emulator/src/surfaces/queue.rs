@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use crate::faults::ErrorBody;
 use crate::gate::Met;
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::surfaces::{about, segment};
 use crate::task::Surface;
 use crate::wire::create::{Params, object};
@@ -42,7 +42,7 @@ pub(crate) async fn submit(
     }
     let fault = met.and_then(|Extension(met)| met.0);
     let checked = Params::check(params);
-    let accepted = life::accept(&gateway, Surface::Queue, checked, fault).await?;
+    let accepted = lifecycle::accept(&gateway, Surface::Queue, checked, fault).await?;
     let base =
         format!("{}/model/v1/queue/{MODEL}/requests/{}", gateway.origin_for(&headers), accepted.id);
     let answer = Json(QueueSubmitted {
@@ -110,7 +110,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Refusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let (status, word) = match life::cancel(&gateway, id).await {
+    let (status, word) = match lifecycle::cancel(&gateway, id).await {
         Some(true) => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
         Some(false) => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
         None => (StatusCode::NOT_FOUND, "NOT_FOUND"),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::wire::refusal::Refusal;
 
 /// `POST /api/v1/storage/files`: a form with a field `file`.
@@ -38,9 +38,9 @@ pub(crate) async fn upload(
             let words = format!("file: it is larger than {most} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
-        let kept = life::keep(&gateway, photo).await.map_err(life::no_disk)?.kept;
+        let kept = lifecycle::keep(&gateway, photo).await.map_err(lifecycle::no_disk)?.kept;
         if let Some(store) = &gateway.store {
-            store.settle().await.map_err(life::no_disk)?;
+            store.settle().await.map_err(lifecycle::no_disk)?;
         }
         let url = format!("{origin}/files/{}", kept.name);
         return Ok(Json(Uploaded { data: UploadedData { url: url.clone() }, url }));

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::task::{STAND_IN, Telling, link, told_size};
 use crate::faults::Fault;
-use crate::life::CANCELLED;
+use crate::lifecycle::CANCELLED;
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Stage, Standing, Task};
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::clock::millis;
 use crate::faults::Fault;
-use crate::life::{CANCELLED, CANCELLED_NUMBER};
+use crate::lifecycle::{CANCELLED, CANCELLED_NUMBER};
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Standing, Task};
 

@@ -15,6 +15,7 @@ use crate::gateway::Gateway;
 use crate::ids;
 use crate::options::{Pictures, Validation};
 use crate::painter::{STUB, STUB_SIDES};
+use crate::spending::Movement;
 use crate::store::{Entry, RestoredTask};
 use crate::studio::{self, Job, Place};
 use crate::task::{Failure, Picture, Stage, Standing, Surface, Task};
@@ -80,22 +81,20 @@ async fn accept_valid(
         Pictures::Stub => None,
         Pictures::Painted => Some(gateway.studio.take_place(image.len())?),
     };
-    let price = gateway.options.price;
-    if !gateway.purse.promise(price, gateway.faults.plan().balance) {
-        return Err(no_credit());
-    }
+    let balance = gateway.faults.plan().balance;
+    gateway.spending.book(Movement::Reserve(balance)).ok_or_else(no_credit)?;
     // Its duration is drawn now, and not before: a create that is refused draws none.
     let (id, task) = new_task(fault);
     let created = task.created;
     let Some(place) = place else {
         let accepted = accept_painted(gateway, &id, task).await;
-        gateway.purse.settle(price, if accepted.is_ok() { price } else { Decimal::ZERO });
+        gateway.spending.book(if accepted.is_ok() { Movement::Pay } else { Movement::Release });
         return accepted.map(|()| Accepted { id, created });
     };
     let (sides, due) = (task.painted_sides(), task.due);
     let reference = gateway.store.is_some().then(|| image.clone());
     if let Err(refusal) = remember(gateway, &id, task, reference, Decimal::ZERO).await {
-        gateway.purse.settle(price, Decimal::ZERO);
+        gateway.spending.book(Movement::Release);
         return Err(refusal);
     }
     let job = Job { id: id.clone().into(), image, template, sides, due };
@@ -116,8 +115,8 @@ pub(crate) fn restore(gateway: &Gateway, restored: &RestoredTask) {
     let task = Task { stage: Stage::Queued, ..restored.task.clone() };
     gateway.studio.expect(&restored.id, task.due);
     forget(gateway, gateway.tasks.insert(&restored.id, task, gateway.clock.now()));
-    // What was promised is promised still, whatever the balance is now.
-    gateway.purse.promise(gateway.options.price, None);
+    // What was reserved is reserved still, whatever the balance is now.
+    gateway.spending.book(Movement::Reserve(None));
 }
 
 /// Starts the work on such a task again.
@@ -159,15 +158,16 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
     if matches!(stage, Stage::Failed(_)) && gateway.is_stopping() {
         return;
     }
-    let (file, paid) = match &stage {
-        Stage::Painted(picture) => (Some(picture.file.clone()), gateway.options.price),
-        _ => (None, Decimal::ZERO),
+    let file = match &stage {
+        Stage::Painted(picture) => Some(picture.file.clone()),
+        _ => None,
     };
-    let price = gateway.options.price;
     // The task is held meanwhile, so that a reset comes before all of this or after it.
     let known = gateway.tasks.with(id, |task| {
         let wanted = !task.is_settled();
-        gateway.purse.settle(price, if wanted { paid } else { Decimal::ZERO });
+        let is_paid = wanted && file.is_some();
+        let movement = if is_paid { Movement::Pay } else { Movement::Release };
+        let paid = gateway.spending.book(movement).unwrap_or_default();
         if wanted {
             task.settled = Some(gateway.clock.now());
             let task = Task { stage: stage.clone(), ..task.clone() };
@@ -178,7 +178,7 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
     let told = known == Some(true) && {
         // What is told must be safe before: after a kill nobody may find less than they saw.
         safe(gateway).await;
-        tell(gateway, id, stage, paid)
+        tell(gateway, id, stage)
     };
     gateway.changes.task(id);
     // A task that was cancelled or forgotten meanwhile has no use for its picture.
@@ -190,19 +190,19 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
 
 /// Lets the end of a task be seen; false if it has come to another meanwhile, and what was paid is
 /// paid back.
-fn tell(gateway: &Gateway, id: &str, stage: Stage, paid: Decimal) -> bool {
+fn tell(gateway: &Gateway, id: &str, stage: Stage) -> bool {
     let told = gateway.tasks.with(id, |task| {
         let wanted = !task.is_settled();
         if wanted {
             task.stage = stage;
-        } else {
-            gateway.purse.pay_back(paid);
-            let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+        } else if matches!(stage, Stage::Painted(_)) {
+            let paid = gateway.spending.book(Movement::Refund).unwrap_or_default();
+            let (id, task) = (id.to_owned(), task.clone());
             gateway.write(|| Entry::Settled { id, task, paid });
         }
         wanted
     });
-    // The reset that has forgotten it has emptied the purse as well.
+    // The reset that has forgotten it has forgotten what was spent as well.
     told == Some(true)
 }
 
@@ -235,9 +235,8 @@ pub(crate) async fn end_early(gateway: &Gateway, id: &str, failure: Failure) -> 
             _ => None,
         };
         (task.due, task.settled) = (now, Some(now));
-        let paid = if unseen.is_some() { gateway.options.price } else { Decimal::ZERO };
-        gateway.purse.pay_back(paid);
-        let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+        let refund = unseen.as_ref().and_then(|_| gateway.spending.book(Movement::Refund));
+        let (id, task, paid) = (id.to_owned(), task.clone(), refund.unwrap_or_default());
         gateway.write(|| Entry::Settled { id, task, paid });
         Some(unseen)
     })?;
