@@ -80,7 +80,7 @@ pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next
         let arrival = Arrival { at, endpoint, is_keyless, is_authorized };
         let entry = gateway.record.arrived(&parts, body, arrival);
         if let Some(task) = task_in_path(gateway, endpoint, parts.uri.path()) {
-            entry.concerns(task);
+            entry.concerns(&task);
         }
         gateway.changes.request(entry.number);
         entry
@@ -233,16 +233,19 @@ fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> O
         }
         _ => {
             let id = task_in_path(gateway, on, parts.uri.path())?;
-            gateway.tasks.with(id, |task| task.template.clone()).flatten()
+            gateway.tasks.with(&id, |task| task.template.clone()).flatten()
         }
     }
 }
 
-/// The id of the task that a path names, if there is such a task.
-fn task_in_path<'a>(gateway: &Gateway, on: Endpoint, path: &'a str) -> Option<&'a str> {
+/// The id of the task that a path names, itself or its picture, if there is such a task.
+fn task_in_path(gateway: &Gateway, on: Endpoint, path: &str) -> Option<Box<str>> {
+    if on == Endpoint::File {
+        return gateway.vault.task_of(path.strip_prefix("/files/")?);
+    }
     let names_a_task = on.looks() || on == Endpoint::QueueCancel;
     let mut segments = path.split('/').filter(|_| names_a_task);
-    segments.find(|segment| gateway.tasks.with(segment, |_| ()).is_some())
+    segments.find(|segment| gateway.tasks.with(segment, |_| ()).is_some()).map(Into::into)
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both

@@ -28,7 +28,7 @@ use crate::session::Session;
 use crate::spending::Spending;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
-use crate::task::Task;
+use crate::task::{Stage, Task};
 use crate::tasks::Tasks;
 use crate::vault::Vault;
 use crate::wire::task::Telling;
@@ -85,6 +85,9 @@ impl Gateway {
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
+            if let Stage::Painted(picture) = &task.stage {
+                gateway.vault.belongs(&picture.file, &id);
+            }
             lifecycle::forget(&gateway, gateway.tasks.insert(&id, task, now));
         }
         // Each is there from the first request on, whenever its work begins again.

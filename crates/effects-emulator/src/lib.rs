@@ -43,6 +43,7 @@
 //! | `POST /_emulator/verify` | counts requests: `{"match": {"endpoint": "create", "template": "glass_ball"}, "count": 1}`; lists those that matched and those that nearly did |
 //! | `GET /_emulator/tasks` | lists tasks, newest first; `?status=`, `template=`, `since=`, `limit=` |
 //! | `GET /_emulator/tasks/{id}` | shows one, with its picture, its cost and the numbers of its requests |
+//! | `GET /_emulator/tasks/{id}/picture` | its picture, which is no request of a client's |
 //! | `POST /_emulator/tasks/{id}/finish` | makes a running task due now |
 //! | `POST /_emulator/tasks/{id}/fail` | ends a running task: `{"code": "3009095", "message": "…"}` |
 //! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |

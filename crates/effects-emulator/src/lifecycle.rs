@@ -105,6 +105,7 @@ async fn accept_valid(
 /// Accepts a task that has its constant picture from the start.
 async fn accept_painted(gateway: &Gateway, id: &str, task: Task) -> Result<(), Refusal> {
     let kept = keep(gateway, Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
+    gateway.vault.belongs(&kept.name, id);
     let stage =
         Stage::Painted(Picture { file: kept.name, size: kept.size, sides: Some(STUB_SIDES) });
     remember(gateway, id, Task { stage, ..task }, None, gateway.options.price).await
@@ -143,6 +144,7 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
             let size = png.len() as u64;
             match keep(gateway, png).await {
                 Ok(Change { kept, .. }) => {
+                    gateway.vault.belongs(&kept.name, id);
                     Stage::Painted(Picture { file: kept.name, size, sides: None })
                 }
                 Err(error) => Stage::Failed(Failure::new(

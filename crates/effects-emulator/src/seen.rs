@@ -38,8 +38,8 @@ pub struct SeenTask {
     pub picture: Option<String>,
     /// What it has cost, in USD, once it is completed.
     pub cost: Option<String>,
-    /// The numbers of the requests that created it, looked at it or cancelled it, oldest first, as
-    /// far as they are remembered.
+    /// The numbers of the requests that created it, looked at it, cancelled it or asked for its
+    /// picture, oldest first, as far as they are remembered.
     pub requests: Vec<u64>,
 }
 

@@ -43,7 +43,8 @@ pub struct SeenRequest {
     /// The first half of the SHA-256 of its whole body in hex, the name that
     /// [`Counts::by_body`](crate::Counts::by_body) has for it; `None` for an empty body.
     pub body_hash: Option<String>,
-    /// The id of the task that it created, looked at or cancelled; `None` if there was none.
+    /// The id of the task that it created, looked at or cancelled, or whose picture it asked for;
+    /// `None` if there was none.
     pub task: Option<String>,
     /// The status it was answered with; `None` if no answer went out, or none yet.
     pub status: Option<u16>,

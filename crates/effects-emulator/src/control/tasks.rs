@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use effects_core::{ServiceCode, Template};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::lifecycle;
 use crate::listed::{self, TemplateId};
 use crate::seen::{self, SeenTask};
-use crate::task::Failure;
+use crate::task::{Failure, Standing};
 use crate::wire::refusal::Refusal;
 
 /// `GET /_emulator/tasks`
@@ -44,6 +46,30 @@ pub(crate) async fn task(
     Path(id): Path<String>,
 ) -> Result<Json<SeenTask>, Refusal> {
     seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+}
+
+/// `GET /_emulator/tasks/{id}/picture`: its picture, without a request that a client could have made.
+#[utoipa::path(get, path = "/_emulator/tasks/{id}/picture", tag = "control",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The picture", content_type = "image/png")))]
+pub(crate) async fn picture(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let now = gateway.clock.now();
+    let file = gateway.tasks.with(&id, |task| match task.standing(now) {
+        Standing::Completed(picture) => Some(picture.file.clone()),
+        _ => None,
+    });
+    let file = file.ok_or_else(unknown)?;
+    let picture = match file {
+        Some(file) => gateway.vault.get(&file, now).await,
+        None => None,
+    };
+    let picture =
+        picture.ok_or_else(|| Refusal::not_found("the task has no picture, or no longer"))?;
+    Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "private, max-age=3600")], picture)
+        .into_response())
 }
 
 /// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and tells what it has come to.

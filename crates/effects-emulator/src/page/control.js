@@ -132,6 +132,23 @@ function planPanel() {
     }
   });
 
+  const script = h("textarea", { id: "script", rows: 3, spellcheck: "false" },
+    '[{"kind": "reset", "when": "after"}, null, {"kind": "no-url"}]');
+  const scripting = h("form", {},
+    field("The next outcomes, as a JSON list", script, "first to last, on the endpoint chosen above; null is nothing amiss"),
+    h("button", {}, "Script them"));
+  scripting.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    failure.textContent = "";
+    try {
+      await control("POST", "next", { on: on.value, faults: JSON.parse(script.value) });
+      announce(`The next outcomes on ${on.value} are scripted.`);
+      refresh();
+    } catch (error) {
+      failure.textContent = error.message;
+    }
+  });
+
   async function refresh() {
     try {
       const [plan, scripts] = await Promise.all([control("GET", "faults"), control("GET", "next")]);
@@ -166,7 +183,8 @@ function planPanel() {
   });
   return {
     element: h("div", {},
-      h("section", { class: "card" }, h("h2", {}, "Faults"), form, h("h3", {}, "Armed"), armed),
+      h("section", { class: "card" }, h("h2", {}, "Faults"), form,
+        h("details", {}, h("summary", {}, "Script several outcomes"), scripting), h("h3", {}, "Armed"), armed),
       h("section", { class: "card" }, h("h2", {}, "Limits"), limits.element)),
     refresh,
   };

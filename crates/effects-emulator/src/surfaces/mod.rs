@@ -105,6 +105,7 @@ fn control(
         .route("/_emulator/verify", at(post(control::verify::verify)))
         .route("/_emulator/tasks", at(get(control::tasks::tasks)))
         .route("/_emulator/tasks/{id}", at(get(control::tasks::task)))
+        .route("/_emulator/tasks/{id}/picture", at(get(control::tasks::picture)))
         .route("/_emulator/tasks/{id}/finish", at(post(control::tasks::finish)))
         .route("/_emulator/tasks/{id}/fail", at(post(control::tasks::fail)))
         .route("/_emulator/counts", at(get(control::counts)))

@@ -63,6 +63,7 @@ fn requests_carry_their_task_their_body_hash_and_their_answer() {
     let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
     let picture = get(&emulator, path(&emulator, url));
     let seen = list(&emulator, "requests?endpoint=file");
+    assert_eq!(seen[0]["task"], id);
     assert_eq!(seen[0]["answer"]["body"], "");
     assert_eq!(seen[0]["answer"]["body_bytes"], picture.body.len());
     // The key stands in no answer either.
@@ -107,8 +108,14 @@ fn tasks_carry_their_requests_their_picture_and_their_cost() {
     let task = get(&emulator, &format!("/_emulator/tasks/{id}")).json();
     assert_eq!(task["cost"], "0.03");
     let url = task["picture"].as_str().unwrap();
-    assert_eq!(get(&emulator, path(&emulator, url)).status, 200);
-    assert_eq!(get(&emulator, "/_emulator/tasks/none").status, 404);
+    let picture = get(&emulator, path(&emulator, url));
+    assert_eq!(picture.status, 200);
+    let seen = emulator.requests().len();
+    let shown = get(&emulator, &format!("/_emulator/tasks/{id}/picture"));
+    assert_eq!((shown.body, emulator.requests().len()), (picture.body, seen));
+    for none in ["none", "none/picture"] {
+        assert_eq!(get(&emulator, &format!("/_emulator/tasks/{none}")).status, 404);
+    }
 
     let ids = |query: &str| {
         let tasks = list(&emulator, query);

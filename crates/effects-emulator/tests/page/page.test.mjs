@@ -133,6 +133,22 @@ test("a fault that is armed is what the next run meets, and it is shown", async 
   });
 });
 
+test("several outcomes are scripted, listed and forgotten", async () => {
+  await withPage(VIRTUAL, {}, async (page) => {
+    await view(page, "Control");
+    await page.getByText("Script several outcomes").click();
+    await page.getByRole("button", { name: "Script them" }).click();
+    await page.getByText("reset, nothing amiss, no-url").waitFor();
+    await page.getByRole("button", { name: "Forget what is scripted" }).click();
+    await page.getByText("Nothing is armed.").waitFor();
+    await page.getByLabel("Meets").selectOption("always");
+    await page.getByLabel("Its fields, as JSON").fill('{"status": 503}');
+    await page.getByRole("button", { name: "Arm it" }).click();
+    await page.getByRole("button", { name: "Disarm fault 1" }).click();
+    await page.getByText("Nothing is armed.").waitFor();
+  });
+});
+
 test("a task waits for the virtual clock, and its life is shown as it goes on", async () => {
   await withPage(VIRTUAL, {}, async (page) => {
     await page.locator(".preview[src]").waitFor();
@@ -181,6 +197,7 @@ test("a thousand tasks stand in the gallery without lag", async () => {
     await view(page, "Tasks");
     await page.getByText("1000 of 1000 tasks").waitFor();
     await page.locator(".gallery a").first().waitFor();
+    await page.waitForFunction(() => document.querySelector(".gallery img")?.naturalWidth > 0);
     const opened = Date.now() - begun;
     assert.ok(opened < 2000, `${opened} ms to open`);
     const filtered = await page.evaluate(async () => {
