@@ -32,7 +32,7 @@ fn links_have_the_host_that_a_request_was_sent_to() {
     }
     // What is no host is not taken for one.
     assert!(link(&emulator, "a/b").starts_with(emulator.base_url()));
-    // A reference to an upload is known by whatever name it was given out.
+    // An upload is known by each name that it may have been given out under.
     let painting = echoing().start().unwrap();
     let photo = upload(&painting, PHOTO).replace("127.0.0.1", "forwarded.example");
     let params = json!({"image_input1": photo, "template_id": "glass_ball"});

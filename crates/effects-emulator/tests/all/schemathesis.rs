@@ -29,6 +29,6 @@ fn schemathesis_finds_nothing_on_the_stateless_parts() {
     assert!(said.contains("Tested"), "{said}");
 }
 
-/// What gives the same answer whatever was asked before.
+/// What answers alike, no matter what was asked before.
 const STATELESS: &str =
     "^/(api/v1/skill/|model/v1/models/|healthz|_emulator/(requests|tasks|verify|counts|looks|)$)";

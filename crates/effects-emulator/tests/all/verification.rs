@@ -88,7 +88,7 @@ fn an_answer_that_a_fault_has_changed_is_recorded_as_it_went_out() {
     assert!(body(2).contains("Service Unavailable"), "{}", body(2));
     assert_eq!((seen[2].status, &seen[2].task), (Some(503), &None));
     assert_eq!((seen[3].status, &seen[3].answer), (None, &None));
-    // Accepted, and told to nobody: the record knows the task all the same.
+    // Accepted, and told to no client: the record knows the task all the same.
     let tasks = emulator.tasks();
     assert_eq!(tasks.len(), 3);
     let lost = tasks.iter().find(|task| Some(&task.id) == seen[3].task.as_ref());
