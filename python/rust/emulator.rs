@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_emulator::{ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Options};
+use effects_emulator::{
+    ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Keep, Options,
+};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -139,9 +141,11 @@ impl Gateway {
         self.with(|emulator| emulator.spent().to_string())
     }
 
-    /// Forgets everything but its address, its key and its plan of faults.
-    fn reset(&self) -> PyResult<()> {
-        self.with(Emulator::reset)
+    /// Forgets everything but its address, its key and what is to be kept, a JSON list.
+    fn reset(&self, keep: &str) -> PyResult<()> {
+        let keep: Vec<Keep> = serde_json::from_str(keep)
+            .map_err(|error| PyValueError::new_err(format!("keep: {error}")))?;
+        self.with(|emulator| emulator.reset_but(&keep))
     }
 
     /// Stops it; again is no error.

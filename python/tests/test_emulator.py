@@ -7,7 +7,7 @@ import pytest
 from conftest import URL
 
 import spark_effects
-from spark_effects import AsyncClient, Client, Emulator, Pace, Policy
+from spark_effects import AsyncClient, Client, Emulator, Pace, Policy, TaskFailed
 
 
 def test_time_moves_when_it_is_told_to():
@@ -31,8 +31,22 @@ def test_the_record_shows_requests_without_the_key(emulator, client):
     assert picture.endpoint == "file"
     assert emulator.counts["accepted"] == 1
     assert str(emulator.spent) == "0.03"
+    assert create.task == look.task is not None
+    assert emulator.counts["by_body"] == {create.body_hash: 1}
+    assert look.task in look.answer["body"]
     emulator.reset()
     assert emulator.requests == []
+
+
+def test_a_reset_begins_the_plan_anew_unless_it_is_to_be_kept(emulator, client):
+    emulator.follow({"fault": [{"on": "create", "kind": "fail", "code": "3009095"}]})
+    emulator.reset(keep="plan")
+    with pytest.raises(TaskFailed):
+        client.run("glass_ball", URL)
+    emulator.reset()
+    client.run("glass_ball", URL)
+    with pytest.raises(ValueError, match="keep"):
+        emulator.reset(keep=["tasks"])
 
 
 def test_scripts_and_plans_are_checked(emulator):

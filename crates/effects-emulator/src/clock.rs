@@ -29,7 +29,8 @@ impl FromStr for ClockKind {
     }
 }
 
-/// The emulator's clock, in milliseconds since the epoch. It never runs back.
+/// The emulator's clock, in milliseconds since the epoch. It never runs back, except that a reset
+/// has a virtual one begin anew.
 #[derive(Debug)]
 pub(crate) struct Clock {
     kind: ClockKind,
@@ -42,8 +43,7 @@ impl Clock {
     /// A clock that starts now, or at `not_before` if that is later: a virtual clock whose state
     /// was kept goes on from where it stood.
     pub(crate) fn start(kind: ClockKind, not_before: u64) -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = millis(wall).max(not_before);
+        let millis = wall().max(not_before);
         Self { kind, anchor: Instant::now(), millis: AtomicU64::new(millis) }
     }
 
@@ -53,6 +53,14 @@ impl Clock {
             ClockKind::Real => stood + millis(self.anchor.elapsed()),
             ClockKind::Virtual => stood,
         }
+    }
+
+    /// Has a virtual clock show the machine's time, as at its start, and tells the time.
+    pub(crate) fn restart(&self) -> u64 {
+        if self.kind == ClockKind::Virtual {
+            self.millis.store(wall(), Ordering::Relaxed);
+        }
+        self.now()
     }
 
     /// Moves a virtual clock on and tells the new time.
@@ -75,6 +83,11 @@ impl Clock {
     "the clock is real and moves by itself; start the emulator with a virtual clock to move it"
 )]
 pub struct ClockIsReal;
+
+/// The machine's time.
+fn wall() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
 
 /// Whole milliseconds of a span, the end of time for a longer one.
 pub(crate) fn millis(span: Duration) -> u64 {

@@ -14,15 +14,16 @@ use tokio::sync::watch;
 
 use crate::clock::{ClockIsReal, ClockKind};
 use crate::endpoint::Endpoint;
-use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED};
-use crate::gateway::Gateway;
+use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED, Script};
+use crate::gateway::{Gateway, Keep};
 use crate::host::Host;
 use crate::latency::Latency;
 use crate::options::{BadOption, Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::private;
-use crate::record::{Counts, SeenRequest};
+use crate::record::Counts;
 use crate::seen::{self, SeenTask};
+use crate::seen_request::SeenRequest;
 use crate::store::{self, StoreError};
 
 /// A gateway on this machine, running until it is dropped.
@@ -106,8 +107,8 @@ impl Emulator {
         faults: impl IntoIterator<Item = Option<Fault>>,
     ) -> Result<(), BadPlan> {
         // One more than can be is refused; without an end there would be none to the waiting either.
-        let faults = faults.into_iter().take(MOST_SCRIPTED + 1).collect();
-        self.gateway.faults.script(on, faults)
+        let faults = faults.into_iter().take(MOST_SCRIPTED + 1);
+        self.gateway.faults.script(Script::on(on, faults))
     }
 
     /// Follows another plan of faults from its beginning.
@@ -123,12 +124,12 @@ impl Emulator {
 
     /// Every request seen, oldest first, the key redacted.
     pub fn requests(&self) -> Vec<SeenRequest> {
-        self.gateway.requests(0, usize::MAX)
+        self.gateway.requests(0)
     }
 
     /// Every task accepted, newest first.
     pub fn tasks(&self) -> Vec<SeenTask> {
-        seen::tasks(&self.gateway, usize::MAX)
+        seen::tasks(&self.gateway)
     }
 
     /// How often each create was accepted.
@@ -138,13 +139,41 @@ impl Emulator {
 
     /// What its pictures have cost, in USD.
     pub fn spent(&self) -> Decimal {
-        self.gateway.purse.spent()
+        self.gateway.spending.spent()
     }
 
-    /// Forgets every task, file and request, what was spent and what was scripted. The plan of
-    /// faults begins anew; the clock goes on.
+    /// Begins anew: forgets every task, file and request, what was spent and what was scripted,
+    /// follows the plan of faults it was started with, and has a virtual clock show the machine's
+    /// time again. Its address and its key stay.
     pub fn reset(&self) {
-        self.gateway.reset();
+        self.gateway.reset(&[]);
+    }
+
+    /// The same, but keeps what is named.
+    ///
+    /// ```
+    /// use effects_emulator::{Emulator, Keep};
+    ///
+    /// let emulator = Emulator::start()?;
+    /// emulator.reset_but(&[Keep::Plan, Keep::Clock]);
+    /// # Ok::<(), effects_emulator::StartError>(())
+    /// ```
+    pub fn reset_but(&self, keep: &[Keep]) {
+        self.gateway.reset(keep);
+    }
+
+    /// What is scripted and was not met by a request yet: a test can assert that there is none.
+    pub fn scripted(&self) -> Vec<Script> {
+        self.gateway.faults.scripts(self.api_key())
+    }
+
+    /// Scripts requests of one template or key: [`next`](Self::next) with more to choose by.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPlan`], as [`next`](Self::next).
+    pub fn script(&self, script: Script) -> Result<(), BadPlan> {
+        self.gateway.faults.script(script)
     }
 
     /// What whoever started it should know: that it can be reached from other machines, say.

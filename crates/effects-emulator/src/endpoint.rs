@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An endpoint of the gateway.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -23,10 +23,15 @@ pub enum Endpoint {
     File,
     /// `POST /api/v1/storage/files`
     Upload,
-    /// `GET /api/v1/skill/…`: models, their specs and contracts.
+    /// `GET /api/v1/skill/…`, `GET /model/v1/models/skill/…`: models, their specs and contracts.
     Catalogue,
+    /// `GET /api/v1/user/balance`, `POST /model/v1/generation/precharge`: money.
+    Account,
     /// `/_emulator/…`: never recorded, never faulty.
     Control,
+    /// `/` and `/page/…`, the page for a browser; `/openapi.json` and `/healthz`: never recorded,
+    /// never faulty.
+    Page,
     /// Every other path.
     Other,
 }
@@ -35,7 +40,13 @@ impl Endpoint {
     /// Whether it answers without a key: pictures are for browsers too, and part of the official
     /// clients ask for the catalogue without one.
     pub(crate) fn is_public(self) -> bool {
-        matches!(self, Self::File | Self::Catalogue | Self::Other)
+        matches!(self, Self::File | Self::Catalogue | Self::Page | Self::Other)
+    }
+
+    /// Whether it is the emulator's own and no part of the service: it is not recorded, meets no
+    /// fault and has no rate.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, Self::Control | Self::Page)
     }
 
     /// Whether it may carry a photo, and so a large body.

@@ -11,11 +11,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use effects_core::Template;
-use http::header::CONNECTION;
+use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
+use http_body_util::{BodyExt, Collected};
 use serde_json::Value;
 
 use crate::body::{self, Load};
@@ -24,7 +26,8 @@ use crate::faults::{Cut, Fault, answer_instead, spoil};
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::keys::{self, Bearer};
-use crate::record::{Arrival, Entry};
+use crate::seen_request::{Arrival, Entry, TaskOfAnswer};
+use crate::session::Pass;
 use crate::wire::create::Create;
 use crate::wire::refusal::Refusal;
 
@@ -49,21 +52,14 @@ pub(crate) struct Mark {
     pub(crate) is_unread: bool,
 }
 
-/// The gate as a layer of a router.
+/// The gate as a layer of a router: lets a request through to its handler, and its answer back to the
+/// client.
 pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    pass(&gate, request, |request| next.run(request)).await
-}
-
-/// Lets a request through to its handler and its answer back to the client.
-pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
-    gate: &Gate,
-    request: Request,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
-) -> Response {
+    let gate = &gate;
     let Gate { gateway, endpoint } = gate;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
-    let bearer = bearer(gate, &parts.headers);
+    let (bearer, is_foreign) = bearer(gate, &parts.headers);
     let is_keyless = matches!(bearer, Bearer::Nobody);
     let is_refused = is_keyless && !endpoint.is_public();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
@@ -77,25 +73,43 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
         let is_unread = read.is_err();
         (read, is_unread)
     };
-    let entry = (*endpoint != Endpoint::Control).then(|| {
+    let entry = (!endpoint.is_own()).then(|| {
         let (at, endpoint) = (gateway.clock.now(), *endpoint);
         let body = read.as_ref().map_or(&[][..], |load| &load.body);
         let is_authorized = !is_refused;
-        gateway.record.arrived(&parts, body, Arrival { at, endpoint, is_keyless, is_authorized })
+        let arrival = Arrival { at, endpoint, is_keyless, is_authorized };
+        let entry = gateway.record.arrived(&parts, body, arrival);
+        if let Some(task) = task_in_path(gateway, endpoint, parts.uri.path()) {
+            entry.concerns(&task);
+        }
+        gateway.changes.request(entry.number);
+        entry
     });
     let (response, fault) = match read {
+        _ if is_foreign => (Refusal::foreign().into_response(), None),
         _ if is_refused => (Refusal::unauthorized().into_response(), None),
-        Ok(load) => exchange(gate, &bearer, entry.as_deref(), parts, load, handler).await,
+        Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };
-    let response = word(gateway, response, asked);
-    let mut response = match &fault {
-        Some(fault) => Box::pin(spoil(gateway, fault, response)).await,
-        None => response,
-    };
-    if let Some(entry) = entry {
-        let went_out = response.extensions().get::<Cut>().is_none();
-        entry.answered(went_out.then(|| response.status()));
+    let mut response = word(gateway, response, asked);
+    let mut body = None;
+    if entry.is_some() {
+        (response, body) = body_in_memory(response).await;
+    }
+    if let Some(fault) = &fault {
+        response = Box::pin(spoil(gateway, fault, response)).await;
+        if entry.is_some() {
+            let spoilt;
+            (response, spoilt) = body_in_memory(response).await;
+            body = spoilt.or(body);
+        }
+    }
+    if let Some(entry) = &entry {
+        match response.extensions().get::<Cut>() {
+            Some(_) => entry.unanswered(),
+            None => entry.answered(&response, &body.unwrap_or_default()),
+        }
+        gateway.changes.request(entry.number);
     }
     if is_keyless || is_unread {
         response.extensions_mut().insert(Mark { is_keyless, is_unread });
@@ -106,29 +120,38 @@ pub(crate) async fn pass<F: Future<Output = Response> + Send + 'static>(
     response
 }
 
-/// Whose key came with a request; of the keys that choose an outcome none opens the control API.
-fn bearer(gate: &Gate, headers: &HeaderMap) -> Bearer {
+/// Whose key came with a request, and whether its cookie came from another site's page. Of the keys
+/// that choose an outcome none opens the control API; the cookie of the page stands for the key.
+fn bearer(gate: &Gate, headers: &HeaderMap) -> (Bearer, bool) {
     match gate.gateway.keys.bearer(headers) {
-        Bearer::Test(_) if gate.endpoint == Endpoint::Control => Bearer::Nobody,
-        bearer => bearer,
+        Bearer::Test(_) if gate.endpoint == Endpoint::Control => (Bearer::Nobody, false),
+        Bearer::Nobody if !headers.contains_key(AUTHORIZATION) => {
+            match gate.gateway.session.pass(headers) {
+                Pass::Own => (Bearer::Own, false),
+                Pass::None => (Bearer::Nobody, false),
+                Pass::Foreign => (Bearer::Nobody, !gate.endpoint.is_public()),
+            }
+        }
+        bearer => (bearer, false),
     }
 }
 
 /// The answer, and the fault that may spoil it yet.
-async fn exchange<F: Future<Output = Response> + Send + 'static>(
+async fn exchange(
     gate: &Gate,
     bearer: &Bearer,
-    entry: Option<&Entry>,
+    entry: Option<&Arc<Entry>>,
     mut parts: Parts,
     load: Load,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
+    next: Next,
 ) -> (Response, Option<Fault>) {
     let Gate { gateway, endpoint } = gate;
     if let Some(refusal) = rate_limited(gate, &parts.headers) {
         return (refusal.into_response(), None);
     }
     let template = || template_of(gateway, *endpoint, &parts, &load.body);
-    let fault = gateway.faults.decide(*endpoint, bearer.fault(), template);
+    let key = || keys::presented(&parts.headers).unwrap_or_default();
+    let fault = gateway.faults.decide(*endpoint, key, bearer.fault(), template);
     if let Some(fault) = &fault {
         // Told before it happens: a client that loses its patience ends this exchange then.
         if let Some(entry) = entry {
@@ -141,30 +164,34 @@ async fn exchange<F: Future<Output = Response> + Send + 'static>(
         }
         parts.extensions.insert(Met(Some(fault.clone())));
     }
-    let response = if endpoint.creates() {
-        Box::pin(create(Arc::clone(gateway), parts, load, handler)).await
+    let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
+        Box::pin(create(Arc::clone(gateway), Arc::clone(entry), parts, load, next)).await
     } else {
         let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
-        handler(Request::from_parts(parts, body)).await
+        next.run(Request::from_parts(parts, body)).await
     };
     (response, fault)
 }
 
 /// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
 /// may be accepted, and what is accepted counts.
-async fn create<F: Future<Output = Response> + Send + 'static>(
+async fn create(
     gateway: Arc<Gateway>,
+    entry: Arc<Entry>,
     parts: Parts,
     load: Load,
-    handler: impl FnOnce(Request) -> F + Send + 'static,
+    next: Next,
 ) -> Response {
     let created = tokio::spawn(async move {
         let Load { body, memory: _memory } = load;
-        let (headers, counted) = (parts.headers.clone(), body.clone());
-        let response = handler(Request::from_parts(parts, Body::from(body))).await;
+        let headers = parts.headers.clone();
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
-            gateway.record.accepted(&headers, &counted);
+            gateway.record.accepted(&headers, &entry);
+        }
+        if let Some(TaskOfAnswer(task)) = response.extensions().get() {
+            entry.concerns(task);
         }
         response
     });
@@ -172,10 +199,21 @@ async fn create<F: Future<Output = Response> + Send + 'static>(
     created.await.unwrap_or_else(|_| Cut::Close.into_response())
 }
 
+/// An answer as it is, and its body unless that comes little by little.
+async fn body_in_memory(response: Response) -> (Response, Option<Bytes>) {
+    if response.body().size_hint().exact().is_none() {
+        return (response, None);
+    }
+    let (parts, body) = response.into_parts();
+    // Bodies of the gateway's own making are in memory and cannot fail.
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    (Response::from_parts(parts, Body::from(body.clone())), Some(body))
+}
+
 /// The refusal of a key that asks too often. The control API and what needs no key have no rate.
 fn rate_limited(gate: &Gate, headers: &HeaderMap) -> Option<Refusal> {
     let Gate { gateway, endpoint } = gate;
-    if endpoint.is_public() || *endpoint == Endpoint::Control {
+    if endpoint.is_public() || endpoint.is_own() {
         return None;
     }
     let key = || keys::presented(headers).unwrap_or_default();
@@ -194,11 +232,20 @@ fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> O
             named(serde_json::from_slice::<Value>(body).ok()?.get("template_id")?)
         }
         _ => {
-            let mut segments = parts.uri.path().split('/');
-            let task = |id: &str| gateway.tasks.with(id, |task| task.template.clone());
-            segments.find_map(|segment| task(segment).flatten())
+            let id = task_in_path(gateway, on, parts.uri.path())?;
+            gateway.tasks.with(&id, |task| task.template.clone()).flatten()
         }
     }
+}
+
+/// The id of the task that a path names, itself or its picture, if there is such a task.
+fn task_in_path(gateway: &Gateway, on: Endpoint, path: &str) -> Option<Box<str>> {
+    if on == Endpoint::File {
+        return gateway.vault.task_of(path.strip_prefix("/files/")?);
+    }
+    let names_a_task = on.looks() || on == Endpoint::QueueCancel;
+    let mut segments = path.split('/').filter(|_| names_a_task);
+    segments.find(|segment| gateway.tasks.with(segment, |_| ()).is_some()).map(Into::into)
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both

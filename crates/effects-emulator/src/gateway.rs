@@ -1,28 +1,34 @@
 //! All that the endpoints share.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
+use http::uri::Authority;
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::body::BodyMemory;
+use crate::changes::Changes;
 use crate::clock::{Clock, ClockIsReal, millis};
-use crate::faults::Faults;
+use crate::faults::{FaultPlan, Faults};
 use crate::ids;
 use crate::keys::Keys;
-use crate::life;
+use crate::lifecycle;
 use crate::options::Options;
 use crate::painter::Painter;
-use crate::record::{Record, SeenRequest};
+use crate::record::Record;
+use crate::seen_request::SeenRequest;
+use crate::session::Session;
+use crate::spending::Spending;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
-use crate::task::Task;
+use crate::task::{Stage, Task};
 use crate::tasks::Tasks;
 use crate::vault::Vault;
 use crate::wire::task::Telling;
@@ -37,9 +43,11 @@ pub(crate) struct Gateway {
     pub(crate) studio: Studio,
     pub(crate) faults: Faults,
     pub(crate) record: Record,
-    pub(crate) purse: Purse,
+    pub(crate) spending: Spending,
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
+    pub(crate) changes: Changes,
+    pub(crate) session: Session,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -64,23 +72,12 @@ impl Gateway {
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
             store.write(Entry::Note(store::API_KEY, key.clone()));
         }
+        let studio = Studio::new(&options, address, painter);
         let gateway = Self {
-            keys: Keys::new(key, address.ip().is_loopback()),
             clock: Clock::start(options.clock, restored.clock),
-            tasks: Tasks::new(options.limits.tasks),
-            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
-            studio: Studio::new(&options, address, painter),
-            faults: Faults::new(options.faults.clone(), options.seed),
-            record: Record::new(options.limits.requests),
-            purse: Purse::new(restored.spent),
+            spending: Spending::new(restored.spent, options.price),
             store,
-            bodies: BodyMemory::new(options.limits.body_bytes),
-            address,
-            origin: format!("http://{}", reached_at(address)),
-            cost: options.price.to_string(),
-            accepted: AtomicU64::new(0),
-            stop,
-            options,
+            ..Self::empty(options, key, address, studio, stop)
         };
         let now = gateway.clock.now();
         let gone = gateway.vault.restore(restored.files, now)?;
@@ -88,13 +85,54 @@ impl Gateway {
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
-            life::forget(&gateway, gateway.tasks.insert(&id, task, now));
+            if let Stage::Painted(picture) = &task.stage {
+                gateway.vault.belongs(&picture.file, &id);
+            }
+            lifecycle::forget(&gateway, gateway.tasks.insert(&id, task, now));
         }
         // Each is there from the first request on, whenever its work begins again.
         for restored in &unfinished {
-            life::restore(&gateway, restored);
+            lifecycle::restore(&gateway, restored);
         }
         Ok((gateway, unfinished))
+    }
+
+    /// An emulator of this name beside this one, at the same address: it shares the painter, and
+    /// nothing that a test could see.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        let studio = self.studio.beside(&self.options, self.address);
+        let key = format!("{}.{name}", self.keys.own());
+        Self::empty(self.options.clone(), key, self.address, studio, self.stop.clone())
+    }
+
+    /// A gateway that has seen nothing and keeps nothing across restarts.
+    fn empty(
+        options: Options,
+        key: String,
+        address: SocketAddr,
+        studio: Studio,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            keys: Keys::new(key, address.ip().is_loopback()),
+            clock: Clock::start(options.clock, 0),
+            tasks: Tasks::new(options.limits.tasks),
+            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
+            studio,
+            faults: Faults::new(options.faults.clone(), options.seed),
+            record: Record::new(options.limits.requests),
+            spending: Spending::new(Decimal::ZERO, options.price),
+            store: None,
+            bodies: BodyMemory::new(options.limits.body_bytes),
+            changes: Changes::new(),
+            session: Session::new(address, public_host(options.public_url.as_deref())),
+            address,
+            origin: format!("http://{}", reached_at(address)),
+            cost: options.price.to_string(),
+            accepted: AtomicU64::new(0),
+            stop,
+            options,
+        }
     }
 
     /// Scheme, host and port it is reached at from this machine.
@@ -111,13 +149,16 @@ impl Gateway {
         &self.cost
     }
 
-    /// Scheme, host and port for links in an answer. A gateway that listens on all addresses
-    /// cannot know which of them a client sees; the client's own `Host` says.
+    /// Scheme, host and port for links in an answer: those that it was started with, or the host
+    /// that the request was sent to, which is right behind a forwarded port as well.
     pub(crate) fn origin_for(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.options.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host {
-            Some(host) if self.address.ip().is_unspecified() => format!("http://{host}"),
-            _ => self.origin.clone(),
+        match host.filter(|host| host.parse::<Authority>().is_ok_and(|at| !at.host().is_empty())) {
+            Some(host) => format!("http://{host}"),
+            None => self.origin.clone(),
         }
     }
 
@@ -134,13 +175,7 @@ impl Gateway {
         headers: &HeaderMap,
         tell: impl FnOnce(&Task, Telling<'_>) -> R,
     ) -> Option<R> {
-        let own;
-        let origin = if self.address.ip().is_unspecified() {
-            own = self.origin_for(headers);
-            &own
-        } else {
-            &self.origin
-        };
+        let origin = &*self.origin_for(headers);
         let (now, dialect, cost) = (self.clock.now(), self.options.dialect, &*self.cost);
         let telling = Telling { now, dialect, origin, cost };
         self.tasks.with(id, |task| task.look().then(|| tell(task, telling))).flatten()
@@ -151,21 +186,33 @@ impl Gateway {
     pub(crate) async fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
         let now = self.clock.advance(by)?;
         self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        self.changes.other();
         self.sweep();
         self.studio.easels_clear(|_, due| due <= now).await;
         Ok(now)
     }
 
-    /// Forgets every task, file and request, what was spent and what was scripted. The plan of
-    /// faults begins anew; the clock goes on.
-    pub(crate) fn reset(&self) {
+    /// Begins anew: forgets every task, file and request, what was spent and what was scripted,
+    /// follows the plan it was started with, and has a virtual clock show the machine's time.
+    pub(crate) fn reset(&self, keep: &[Keep]) {
         self.tasks.clear();
         self.vault.clear();
-        self.faults.reset();
+        let plan = if keep.contains(&Keep::Plan) {
+            FaultPlan::clone(&self.faults.plan())
+        } else {
+            self.options.faults.clone()
+        };
+        self.faults.unscript();
+        self.faults.follow(plan);
         self.record.clear();
-        self.purse.empty();
+        self.spending.clear();
         self.accepted.store(0, Ordering::Relaxed);
         self.write(|| Entry::Cleared);
+        if !keep.contains(&Keep::Clock) {
+            let now = self.clock.restart();
+            self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        }
+        self.changes.reset();
     }
 
     /// Lets go of files that are too old.
@@ -183,9 +230,20 @@ impl Gateway {
         }
     }
 
-    /// The requests after a number, oldest first, at most so many, the key redacted.
-    pub(crate) fn requests(&self, after: u64, most: usize) -> Vec<SeenRequest> {
-        self.record.requests(after, most, self.keys.own())
+    /// The requests after a number, oldest first, the key redacted.
+    pub(crate) fn requests(&self, after: u64) -> Vec<SeenRequest> {
+        self.requests_where(after, |_| true)
+    }
+
+    /// The same, of some numbers alone.
+    pub(crate) fn requests_where(
+        &self,
+        after: u64,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Vec<SeenRequest> {
+        let entries = self.record.entries(after);
+        let wanted = entries.iter().filter(|entry| wanted(entry.number));
+        wanted.map(|entry| entry.seen(self.keys.own())).collect()
     }
 
     /// Waits until the emulator is told to stop.
@@ -201,50 +259,21 @@ impl Gateway {
     }
 }
 
-/// What was spent, and what is promised to tasks that may yet fail.
-#[derive(Debug)]
-pub(crate) struct Purse {
-    inner: Mutex<(Decimal, Decimal)>,
+/// What a reset leaves as it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Keep {
+    /// The plan of faults that is followed now, which begins anew.
+    Plan,
+    /// What a virtual clock shows.
+    Clock,
 }
 
-impl Purse {
-    fn new(spent: Decimal) -> Self {
-        Self { inner: Mutex::new((spent, Decimal::ZERO)) }
-    }
-
-    /// Promises a price, unless that would go beyond the balance.
-    pub(crate) fn promise(&self, price: Decimal, balance: Option<Decimal>) -> bool {
-        self.with(|(spent, promised)| {
-            let enough = balance.is_none_or(|balance| *spent + *promised + price <= balance);
-            *promised += if enough { price } else { Decimal::ZERO };
-            enough
-        })
-    }
-
-    /// Ends a promise of this price, with as much of it paid.
-    pub(crate) fn settle(&self, price: Decimal, paid: Decimal) {
-        self.with(|(spent, promised)| {
-            *promised = (*promised - price).max(Decimal::ZERO);
-            *spent += paid;
-        });
-    }
-
-    /// Pays back what was paid for nothing.
-    pub(crate) fn pay_back(&self, paid: Decimal) {
-        self.with(|(spent, _)| *spent = (*spent - paid).max(Decimal::ZERO));
-    }
-
-    pub(crate) fn spent(&self) -> Decimal {
-        self.with(|(spent, _)| *spent)
-    }
-
-    fn empty(&self) {
-        self.with(|purse| *purse = (Decimal::ZERO, Decimal::ZERO));
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut (Decimal, Decimal)) -> R) -> R {
-        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// Host and port of a URL, as browsers write them into `Host`.
+fn public_host(url: Option<&str>) -> Option<String> {
+    let url = url::Url::parse(url?).ok()?;
+    Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
 }
 
 /// Where a server on this machine is reached that listens at this address.

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use crate::gateway::Gateway;
 use crate::photo::LOOKUPS;
 use crate::store::RestoredTask;
-use crate::surfaces::Surfaces;
 use crate::vault::FILES_AT_ONCE;
-use crate::{life, server};
+use crate::worlds::Worlds;
+use crate::{lifecycle, server};
 
 /// What the thread begins with.
 pub(crate) struct Host {
@@ -63,7 +63,7 @@ impl Host {
         let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
         tokio::spawn(async move {
             for task in unfinished {
-                life::resume(&again, task).await;
+                lifecycle::resume(&again, task).await;
             }
         });
         let swept = Arc::clone(&gateway);
@@ -73,8 +73,8 @@ impl Host {
                 swept.sweep();
             }
         });
-        let surfaces = Surfaces::new(&gateway);
-        server::serve(listener, surfaces, &gateway.options.limits, self.stopped).await;
+        let worlds = Worlds::new(&gateway);
+        server::serve(listener, worlds, &gateway.options.limits, self.stopped).await;
     }
 }
 

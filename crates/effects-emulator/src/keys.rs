@@ -65,7 +65,7 @@ impl Bearer {
 }
 
 /// Whether a request was sent to a name that anybody can have registered.
-fn comes_by_name(headers: &HeaderMap) -> bool {
+pub(crate) fn comes_by_name(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
     let host = host
         .rsplit_once(':')

@@ -29,20 +29,29 @@
 //! | catalogue | `GET /api/v1/skill/models`, `…/models/{id}/spec`, `…/model-contracts/{id}` (no key) |
 //! | storage | `POST /api/v1/storage/files`, a form with a field `file` |
 //! | files | `GET /files/{name}`: pictures and uploads (no key, names nobody can guess) |
-//! | control | `/_emulator/…`: requests, tasks, counts, next, faults, clock/advance, reset |
+//! | page | `GET /`: for a person with a browser; its own files alone, live by server-sent events |
+//! | account | `GET /api/v1/user/balance`, `POST /model/v1/generation/precharge` |
+//! | description | `GET /openapi.json`: all of this as OpenAPI 3.1; `GET /healthz` (no key) |
+//! | control | `/_emulator/…`: requests, verify, tasks, counts, next, faults, clock, events, reset |
 //!
 //! The control API takes and gives JSON:
 //!
 //! | request | does |
 //! |---|---|
 //! | `GET /_emulator/` | says what this is and what it has done |
-//! | `GET /_emulator/requests?after=N&limit=N` | lists every request seen, the key redacted; `authorized` is false for those answered 401 |
-//! | `GET /_emulator/tasks?limit=N` | lists tasks, newest first |
+//! | `GET /_emulator/requests` | lists every request seen with its answer, the key redacted; `?after=` a number, `task=`, `template=`, `endpoint=`, `status=`, `since=` milliseconds, `limit=`; `authorized` is false for those answered 401 |
+//! | `POST /_emulator/verify` | counts requests: `{"match": {"endpoint": "create", "template": "glass_ball"}, "count": 1}`; lists those that matched and those that nearly did |
+//! | `GET /_emulator/tasks` | lists tasks, newest first; `?status=`, `template=`, `since=`, `limit=` |
+//! | `GET /_emulator/tasks/{id}` | shows one, with its picture, its cost and the numbers of its requests |
+//! | `GET /_emulator/tasks/{id}/picture` | its picture, which is no request of a client's |
+//! | `POST /_emulator/tasks/{id}/finish` | makes a running task due now |
+//! | `POST /_emulator/tasks/{id}/fail` | ends a running task: `{"code": "3009095", "message": "…"}` |
 //! | `GET /_emulator/counts` | counts accepted creates by body and by idempotency key |
-//! | `POST /_emulator/next` | scripts the next requests: `{"on": "create", "faults": [{"kind": "no-url"}, null]}` |
+//! | `POST /_emulator/next` | scripts the next requests: `{"on": "create", "faults": [{"kind": "no-url"}, null]}`, of one `template` or `key` if it names one |
+//! | `GET`, `DELETE /_emulator/next` | lists what is scripted and was not met yet, forgets it |
 //! | `GET`, `PUT /_emulator/faults` | shows the [`FaultPlan`], sets another |
-//! | `POST /_emulator/clock/advance` | moves a virtual clock: `{"seconds": 5}` |
-//! | `POST /_emulator/reset` | forgets tasks, files, requests, counts, spend and scripts |
+//! | `POST /_emulator/clock/advance` | moves a virtual clock: `{"seconds": 5}`, or `{"to": 1764000000000}` |
+//! | `POST /_emulator/reset` | begins anew, plan and clock too: `{"keep": ["plan", "clock"]}` keeps them |
 //!
 //! # Keys that choose an outcome
 //!
@@ -65,8 +74,10 @@
 //! what they hold.
 
 mod body;
+mod changes;
 mod clock;
 mod control;
+mod cors;
 mod emulator;
 mod endpoint;
 mod faults;
@@ -77,7 +88,9 @@ mod ids;
 mod keys;
 mod kind;
 mod latency;
-mod life;
+mod lifecycle;
+mod listed;
+mod openapi;
 mod options;
 mod painter;
 mod photo;
@@ -85,28 +98,36 @@ mod private;
 mod record;
 mod rng;
 mod seen;
+mod seen_request;
 mod serve;
 mod server;
+mod session;
 mod socket;
+mod spending;
 mod store;
 mod studio;
 mod surfaces;
 mod task;
 mod tasks;
 mod vault;
+mod whole;
 mod wire;
+mod worlds;
 
 pub use clock::{ClockIsReal, ClockKind};
 pub use emulator::{Emulator, EmulatorBuilder, StartError};
 pub use endpoint::Endpoint;
 pub use faults::{
-    BadPlan, ErrorBody, Fault, FaultPlan, FaultRule, Moment, RateLimit, RetryAfter, When,
+    BadPlan, ErrorBody, Fault, FaultPlan, FaultRule, Moment, RateLimit, RetryAfter, Script, When,
 };
+pub use gateway::Keep;
 pub use latency::{Latency, Spread};
+pub use openapi::openapi;
 pub use options::{BadOption, Dialect, Limits, Options, Pictures, Validation};
 pub use painter::{PaintFailure, Painter};
-pub use record::{Counts, SeenRequest};
+pub use record::Counts;
 pub use seen::{SeenFailure, SeenTask};
+pub use seen_request::{SeenAnswer, SeenRequest};
 pub use serve::serve;
 pub use store::StoreError;
 

@@ -7,8 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use url::Url;
 
 use crate::clock::ClockKind;
+use crate::cors;
 use crate::faults::FaultPlan;
 use crate::latency::Latency;
 
@@ -48,9 +50,18 @@ pub struct Options {
     pub validation: Validation,
     /// Whether a test card stands in for a photo that cannot be fetched.
     pub placeholder: bool,
+    /// Scheme, host and perhaps a path under which clients reach it, for the links in its answers:
+    /// behind a proxy, say. Without it links have the host that a request was sent to.
+    pub public_url: Option<String>,
+    /// Origins whose pages may ask it from a browser, such as `http://localhost:3000`; `*` is all.
+    pub cors: Vec<String>,
     /// Whether photos may be fetched from private networks; loopback may whenever the emulator
     /// itself listens on loopback.
     pub allow_private: bool,
+    /// Whether `KEY.NAME` opens a world of its own, with tasks, files, requests, spend, scripts, plan
+    /// and clock that no other key sees: for tests that share an emulator and run beside each other.
+    /// It keeps nothing in a [`data_dir`](Self::data_dir).
+    pub isolate_keys: bool,
     /// What a picture costs, in USD.
     pub price: Decimal,
     /// What all dice are thrown from: latencies, and faults whose plan has no seed of its own.
@@ -73,7 +84,10 @@ impl Default for Options {
             dialect: Dialect::Spec,
             validation: Validation::Task,
             placeholder: false,
+            public_url: None,
+            cors: Vec::new(),
             allow_private: false,
+            isolate_keys: false,
             price: Decimal::new(3, 2),
             seed: 0,
             limits: Limits::default(),
@@ -92,6 +106,25 @@ impl Options {
         }
         if self.price.is_sign_negative() {
             return Err(BadOption::new("price", &self.price.to_string(), "it is not below 0"));
+        }
+        if let Some(url) = &self.public_url {
+            let is_base = Url::parse(url).is_ok_and(|url| {
+                let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+                let has_more = url.query().is_some() || url.fragment().is_some();
+                is_http && !has_more && url.username().is_empty() && url.password().is_none()
+            });
+            if !is_base {
+                let rule = "it is like https://emulator.example or http://localhost:9000/path";
+                return Err(BadOption::new("public_url", url, rule));
+            }
+        }
+        if let Some(origin) = self.cors.iter().find(|origin| !cors::is_origin(origin)) {
+            let rule = "it is an origin such as http://localhost:3000, or `*`";
+            return Err(BadOption::new("cors", origin, rule));
+        }
+        if self.isolate_keys && self.data_dir.is_some() {
+            let rule = "the worlds of isolated keys are kept in memory: leave `data_dir` out";
+            return Err(BadOption::new("isolate_keys", "true", rule));
         }
         Ok(())
     }
@@ -271,6 +304,14 @@ mod tests {
         }
         let error = check(|options| options.price = Decimal::NEGATIVE_ONE).unwrap_err();
         assert_eq!(error, "price: `-1` does not do: it is not below 0");
+        for url in ["emulator.example", "ftp://a", "http://a/?b=c", "http://a:b@c"] {
+            let options = Options { public_url: Some(url.to_owned()), ..Options::default() };
+            assert!(options.check().unwrap_err().to_string().starts_with("public_url"), "{url}");
+        }
+        for origin in ["localhost:3000", "http://a/", "http://a/b", ""] {
+            let options = Options { cors: vec![origin.to_owned()], ..Options::default() };
+            assert!(options.check().unwrap_err().to_string().starts_with("cors"), "{origin}");
+        }
     }
 
     #[test]

@@ -89,3 +89,6 @@ impl Painter for LocalPainter {
 
 /// The picture of `--pictures stub`: eight by eight pixels of grey.
 pub(crate) const STUB: &[u8] = include_bytes!("stub.png");
+
+/// Its width and height.
+pub(crate) const STUB_SIDES: (u32, u32) = (8, 8);

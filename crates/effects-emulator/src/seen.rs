@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::gateway::Gateway;
 use crate::task::{Standing, Task};
+use crate::wire::task::link;
 
 /// A task the emulator has accepted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenTask {
     /// Its id.
@@ -23,6 +24,8 @@ pub struct SeenTask {
     pub created: u64,
     /// The earliest time it may be seen finished.
     pub due: u64,
+    /// When it was finished.
+    pub finished: Option<u64>,
     /// `in_progress`, `completed` or `failed`.
     pub status: &'static str,
     /// How often it was looked at.
@@ -31,10 +34,17 @@ pub struct SeenTask {
     pub fault: Option<crate::Fault>,
     /// Why it failed.
     pub error: Option<SeenFailure>,
+    /// Where its picture is, once it is completed.
+    pub picture: Option<String>,
+    /// What it has cost, in USD, once it is completed.
+    pub cost: Option<String>,
+    /// The numbers of the requests that created it, looked at it, cancelled it or asked for its
+    /// picture, oldest first, as far as they are remembered.
+    pub requests: Vec<u64>,
 }
 
 /// Why a task failed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SeenFailure {
     /// The service's code.
@@ -43,27 +53,35 @@ pub struct SeenFailure {
     pub message: String,
 }
 
-/// The newest tasks, at most so many, newest first.
-pub(crate) fn tasks(gateway: &Gateway, most: usize) -> Vec<SeenTask> {
-    let now = gateway.clock.now();
+/// All tasks, newest first.
+pub(crate) fn tasks(gateway: &Gateway) -> Vec<SeenTask> {
     let mut known = Vec::with_capacity(gateway.tasks.count());
     gateway.tasks.for_each(|id, task| known.push((task.created, id.to_owned())));
     known.sort_unstable_by(|one, other| other.cmp(one));
-    known.truncate(most);
-    let tell = |(_, id): &(u64, String)| gateway.tasks.with(id, |task| tell(id, task, now));
-    known.iter().filter_map(tell).collect()
+    some(gateway, known.iter().map(|(_, id)| id.as_str()))
 }
 
-fn tell(id: &str, task: &Task, now: u64) -> SeenTask {
-    let (status, error) = match task.standing(now) {
-        Standing::Running(_) => ("in_progress", None),
-        Standing::Completed(_) => ("completed", None),
-        Standing::Failed(failure) => {
-            let (code, message) = (failure.code.to_string(), failure.message.to_string());
-            ("failed", Some(SeenFailure { code, message }))
-        }
+/// The task of this id.
+pub(crate) fn task(gateway: &Gateway, id: &str) -> Option<SeenTask> {
+    some(gateway, [id].into_iter()).pop()
+}
+
+/// The tasks of these ids, as far as there are such.
+pub(crate) fn some<'a>(gateway: &Gateway, ids: impl Iterator<Item = &'a str>) -> Vec<SeenTask> {
+    let mut ids = ids.peekable();
+    if ids.peek().is_none() {
+        return Vec::new();
+    }
+    let mut requests = gateway.record.numbers_by_task();
+    let seen = |id: &str| {
+        let requests = requests.remove(id).unwrap_or_default();
+        gateway.tasks.with(id, |task| seen_task(gateway, id, task, requests))
     };
-    SeenTask {
+    ids.filter_map(seen).collect()
+}
+
+fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> SeenTask {
+    let mut seen = SeenTask {
         id: id.to_owned(),
         surface: task.surface.name(),
         template_id: task.template.as_ref().map(|template| template.id().to_owned()),
@@ -71,9 +89,27 @@ fn tell(id: &str, task: &Task, now: u64) -> SeenTask {
         height: task.height,
         created: task.created,
         due: task.due,
-        status,
+        finished: task.finished(gateway.clock.now()),
+        status: "in_progress",
         looks: task.looks,
         fault: task.fault.as_deref().cloned(),
-        error,
+        error: None,
+        picture: None,
+        cost: None,
+        requests,
+    };
+    match task.standing(gateway.clock.now()) {
+        Standing::Running(_) => {}
+        Standing::Completed(picture) => {
+            seen.status = "completed";
+            seen.picture = link(task, picture, gateway.origin());
+            seen.cost = Some(gateway.cost().to_owned());
+        }
+        Standing::Failed(failure) => {
+            let (code, message) = (failure.code.to_string(), failure.message.to_string());
+            seen.status = "failed";
+            seen.error = Some(SeenFailure { code, message });
+        }
     }
+    seen
 }

@@ -18,12 +18,12 @@ use crate::faults::Cut;
 use crate::gate::Mark;
 use crate::options::Limits;
 use crate::socket::{Line, Socket};
-use crate::surfaces::Surfaces;
+use crate::worlds::Worlds;
 
 /// Serves until `stop` says so, then lets the exchanges under way come to their ends.
 pub(crate) async fn serve(
     listener: TcpListener,
-    surfaces: Surfaces,
+    worlds: Worlds,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -42,9 +42,9 @@ pub(crate) async fn serve(
         let Some((stream, place)) = accepted else { continue };
         let line = Arc::new(Line::new());
         lines.push(Arc::downgrade(&line));
-        let (surfaces, stop, limits) = (surfaces.clone(), stop.clone(), limits.clone());
+        let (worlds, stop, limits) = (worlds.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
-            converse(stream, line, &surfaces, &limits, stop).await;
+            converse(stream, line, &worlds, &limits, stop).await;
             drop(place);
         });
     }
@@ -107,7 +107,7 @@ fn give_up_longest(lines: &[Weak<Line>]) -> bool {
 async fn converse(
     stream: TcpStream,
     line: Arc<Line>,
-    surfaces: &Surfaces,
+    worlds: &Worlds,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -121,7 +121,7 @@ async fn converse(
             // It was given up at this moment, and ends without having heard the request.
             return std::future::pending().await;
         };
-        let response = surfaces.answer(request).await;
+        let response = worlds.answer(request).await;
         heard.mark(response.extensions().get::<Mark>().copied().unwrap_or_default());
         if let Some(cut) = response.extensions().get::<Cut>() {
             // The conversation ends when it hears of it, and this future with it.

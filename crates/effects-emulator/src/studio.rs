@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use effects_core::{ServiceCode, Template};
+use effects_core::{SIDE_RANGE, ServiceCode, Template};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::photo::{self, Fetcher, PhotoError, Reach, Reference};
@@ -30,8 +30,16 @@ pub(crate) struct Studio {
     fetched: Semaphore,
     local: Semaphore,
     easels: Arc<Semaphore>,
-    unfinished: Mutex<HashMap<Box<str>, u64>>,
+    unfinished: Mutex<Unfinished>,
     finished: Notify,
+}
+
+/// Jobs that are to be worked on, or are.
+#[derive(Default)]
+struct Unfinished {
+    /// By the task's id: when it is due, and its place in the order of arrival while it waits.
+    jobs: HashMap<Box<str>, (u64, Option<u64>)>,
+    arrived: u64,
 }
 
 /// What there is to paint.
@@ -55,6 +63,22 @@ pub(crate) struct Place {
 
 impl Studio {
     pub(crate) fn new(options: &Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
+        let easels = Arc::new(Semaphore::new(options.limits.renders.max(1)));
+        Self::at_easels(options, address, painter, easels)
+    }
+
+    /// Another studio with a queue of its own, which shares the painter and the cores with this one.
+    pub(crate) fn beside(&self, options: &Options, address: SocketAddr) -> Self {
+        let (painter, easels) = (Arc::clone(&self.painter), Arc::clone(&self.easels));
+        Self::at_easels(options, address, painter, easels)
+    }
+
+    fn at_easels(
+        options: &Options,
+        address: SocketAddr,
+        painter: Arc<dyn Painter>,
+        easels: Arc<Semaphore>,
+    ) -> Self {
         let limits = &options.limits;
         let shelf_size = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
@@ -67,7 +91,7 @@ impl Studio {
             shelf_size,
             fetched: Semaphore::new(photos),
             local: Semaphore::new(photos),
-            easels: Arc::new(Semaphore::new(limits.renders.max(1))),
+            easels,
             unfinished: Mutex::default(),
             finished: Notify::new(),
         }
@@ -99,25 +123,61 @@ impl Studio {
             let mut finished = std::pin::pin!(self.finished.notified());
             // Listening comes before looking, so that no end in between is missed.
             finished.as_mut().enable();
-            if !self.unfinished().iter().any(|(id, due)| matters(id, *due)) {
+            if !self.unfinished().jobs.iter().any(|(id, (due, _))| matters(id, *due)) {
                 return;
             }
             finished.await;
         }
     }
 
+    /// Paints a photo at the smallest size there is and makes something of the picture, apart from all
+    /// tasks, once there is a painter free.
+    pub(crate) async fn sketch(
+        &self,
+        photo: Bytes,
+        template: Template,
+        make: fn(&[u8]) -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String> {
+        let easel = self.easels.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let painter = Arc::clone(&self.painter);
+        let side = *SIDE_RANGE.start();
+        let painting = tokio::task::spawn_blocking(move || {
+            let _easel = easel;
+            let picture = painter.paint(&photo, &template, side, side);
+            make(&picture.map_err(|error| error.to_string())?)
+        });
+        painting.await.map_err(|_| "the painter broke down".to_owned())?
+    }
+
     /// Notes a job that somebody will be set to work on.
     pub(crate) fn expect(&self, id: &str, due: u64) {
-        self.unfinished().insert(id.into(), due);
+        let mut unfinished = self.unfinished();
+        unfinished.arrived += 1;
+        let place = unfinished.arrived;
+        unfinished.jobs.insert(id.into(), (due, Some(place)));
     }
 
     /// Strikes a job off the list of those to be worked on.
     pub(crate) fn done(&self, id: &str) {
-        self.unfinished().remove(id);
+        self.unfinished().jobs.remove(id);
         self.finished.notify_waiters();
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, HashMap<Box<str>, u64>> {
+    /// How many jobs wait before this one; 0 for one that waits no longer.
+    pub(crate) fn position(&self, id: &str) -> usize {
+        let unfinished = self.unfinished();
+        let Some((_, Some(own))) = unfinished.jobs.get(id) else { return 0 };
+        unfinished.jobs.values().filter(|(_, place)| place.is_some_and(|at| at < *own)).count()
+    }
+
+    /// Notes that a job waits no longer.
+    fn begun(&self, id: &str) {
+        if let Some((_, place)) = self.unfinished().jobs.get_mut(id) {
+            *place = None;
+        }
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,7 +189,7 @@ pub(crate) fn employ(gateway: &Arc<Gateway>, place: Place, job: Job) {
     tokio::spawn(async move {
         let id = job.id.clone();
         let result = work(&gateway, job).await;
-        life::settle(&gateway, &id, result).await;
+        lifecycle::settle(&gateway, &id, result).await;
         gateway.studio.done(&id);
         drop(place);
     });
@@ -199,11 +259,12 @@ async fn memory<'a>(
         let wanted = !task.is_settled();
         if wanted {
             task.stage = Stage::Painting;
+            gateway.studio.begun(&job.id);
         }
         wanted
     });
     if wanted != Some(true) {
-        return Err(Failure::new(life::CANCELLED.into(), "nobody wants it any more"));
+        return Err(Failure::new(lifecycle::CANCELLED.into(), "nobody wants it any more"));
     }
     Ok(held)
 }

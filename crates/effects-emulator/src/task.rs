@@ -22,6 +22,9 @@ pub(crate) struct Task {
     /// The earliest time it may be seen finished.
     pub(crate) due: u64,
     pub(crate) stage: Stage,
+    /// When the work on it ended, seen or not; it is not known of tasks of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<u64>,
     /// What goes wrong with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<Box<Fault>>,
@@ -68,6 +71,9 @@ pub(crate) struct Picture {
     pub(crate) file: Box<str>,
     /// Its bytes.
     pub(crate) size: u64,
+    /// Its width and height, where they are not those that its task asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sides: Option<(u32, u32)>,
 }
 
 /// Why a task failed.
@@ -106,6 +112,16 @@ impl Task {
             Stage::Failed(failure) if now >= self.due => Standing::Failed(failure),
             stage => Standing::Running(self.progress(stage, now)),
         }
+    }
+
+    /// Whether a look at this time sees it running.
+    pub(crate) fn is_running(&self, now: u64) -> bool {
+        matches!(self.standing(now), Standing::Running(_))
+    }
+
+    /// When it was finished to its clients, if a look at this time sees it finished.
+    pub(crate) fn finished(&self, now: u64) -> Option<u64> {
+        (!self.is_running(now)).then(|| self.settled.unwrap_or(0).max(self.due))
     }
 
     /// Progress follows the time that is known to be needed; without any, the stages of the work.
@@ -151,6 +167,7 @@ mod tests {
             created: 1_000,
             due: 3_000,
             stage: Stage::Queued,
+            settled: None,
             fault: None,
             looks: 0,
         };
@@ -158,7 +175,7 @@ mod tests {
             matches!(task.standing(2_000), Standing::Running(share) if (share - 0.5).abs() < 0.01)
         );
         assert!(matches!(task.standing(9_000), Standing::Running(share) if share < 1.0));
-        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1 });
+        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1, sides: None });
         assert!(matches!(task.standing(2_999), Standing::Running(_)));
         assert!(matches!(task.standing(3_000), Standing::Completed(_)));
         task.stage = Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));

@@ -1,6 +1,6 @@
 //! All tasks, by id, in as many shards as keep looks from waiting for each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -71,6 +71,17 @@ impl Tasks {
         }
     }
 
+    /// The ids of those that a look at this time sees running.
+    pub(crate) fn running(&self, now: u64) -> BTreeSet<Box<str>> {
+        let mut running = BTreeSet::new();
+        self.for_each(|id, task| {
+            if task.is_running(now) {
+                running.insert(id.into());
+            }
+        });
+        running
+    }
+
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -121,6 +132,7 @@ mod tests {
             created,
             due: created,
             stage,
+            settled: None,
             fault: None,
             looks: 0,
         }

@@ -44,6 +44,8 @@ struct File {
     size: u64,
     kept_at: u64,
     place: u64,
+    /// The task whose picture it is.
+    task: Option<Box<str>>,
 }
 
 /// A file as the store remembers it.
@@ -146,6 +148,23 @@ impl Vault {
         gone
     }
 
+    /// Notes the task whose picture a file is.
+    pub(crate) fn belongs(&self, name: &str, task: &str) {
+        if let Some(file) = self.lock().files.get_mut(name) {
+            file.task = Some(task.into());
+        }
+    }
+
+    /// The id of the task whose picture a file is.
+    pub(crate) fn task_of(&self, name: &str) -> Option<Box<str>> {
+        self.lock().files.get(name)?.task.clone()
+    }
+
+    /// Whether there is a file of this name, expired or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.lock().files.contains_key(name)
+    }
+
     /// A file by its name, unless it has expired.
     pub(crate) async fn get(&self, name: &str, now: u64) -> Option<Bytes> {
         let bytes = {
@@ -228,7 +247,8 @@ impl Inner {
         self.next += 1;
         self.bytes += kept.size + OVERHEAD;
         self.order.insert(place, kept.name.clone());
-        let file = File { bytes, size: kept.size, kept_at: kept.kept_at, place };
+        let (size, kept_at) = (kept.size, kept.kept_at);
+        let file = File { bytes, size, kept_at, place, task: None };
         self.files.insert(kept.name.clone(), file);
     }
 

@@ -20,17 +20,23 @@ class SeenRequest(_Record):
         headers: its headers in order, as pairs; the key is redacted.
         body: the first 4 KiB of its body, as text.
         body_bytes: the bytes of its whole body.
+        body_hash: the name that ``counts["by_body"]`` has for its body; ``None`` for an empty one.
+        task: the id of the task that it created, looked at or cancelled.
         status: the status it was answered with, if one went out.
+        answer: the rest of that answer, as a dict: ``headers``, ``body``, its first 4 KiB,
+            ``body_bytes``, and the ``milliseconds`` that it took.
         fault: the fault it met.
         authorized: whether it was let in: ``False`` for a request that was answered 401 because no
             accepted key came with it. Nothing of its body is read or kept.
     """
 
     __slots__ = (
+        "answer",
         "at",
         "authorized",
         "body",
         "body_bytes",
+        "body_hash",
         "endpoint",
         "fault",
         "headers",
@@ -38,11 +44,13 @@ class SeenRequest(_Record):
         "number",
         "path",
         "status",
+        "task",
     )
 
     def __init__(self, facts):
-        # A pickle of an earlier version does not say whether it was let in.
-        facts = {"authorized": True, **facts, "headers": [tuple(pair) for pair in facts["headers"]]}
+        # A pickle of an earlier version does not say all of it.
+        unknown = {"authorized": True, "body_hash": None, "task": None, "answer": None}
+        facts = {**unknown, **facts, "headers": [tuple(pair) for pair in facts["headers"]]}
         for name in self.__slots__:
             object.__setattr__(self, name, facts[name])
 
@@ -190,9 +198,17 @@ class Emulator:
         """
         self._gateway.advance(seconds("by", by))
 
-    def reset(self):
-        """Forgets every task, file and request, what was spent and what was scripted."""
-        self._gateway.reset()
+    def reset(self, *, keep=()):
+        """Begins anew: forgets every task, file and request, what was spent and what was scripted,
+        follows the plan of faults it was made with, and has a virtual clock show the machine's time.
+
+        Args:
+            keep: what stays as it is: ``"plan"``, ``"clock"`` or both.
+
+        Raises:
+            ValueError: ``keep`` names something else.
+        """
+        self._gateway.reset(_dump([keep] if isinstance(keep, str) else list(keep)))
 
     def stop(self):
         """Stops it; exchanges under way come to their ends. Leaving the ``with`` block does the same."""

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use clap::Args;
 use effects_core::{Error, ErrorKind};
@@ -21,6 +22,7 @@ use crate::output::{Output, say};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  effects emulator --open
   effects emulator --port 8600 --api-key any-key
   effects emulator --latency lognormal:12s:0.5 --dialect sdk
   effects emulator --json | head -1 | jq -r .base_url
@@ -75,6 +77,27 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_private: bool,
 
+    /// Where clients reach it, for the links in its answers: behind a proxy, say
+    ///
+    /// Without it links have the host that a request was sent to, so forwarded ports need nothing.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Let pages of this origin ask it from a browser, http://localhost:3000 say; * for all
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<String>,
+
+    /// Give each key KEY.NAME a world of its own, for tests that run beside each other
+    ///
+    /// Tasks, files, requests, spend, scripts, plan and clock of one key are seen by no other. It
+    /// does not go with --data-dir.
+    #[arg(long, conflicts_with = "data_dir")]
+    isolate_keys: bool,
+
+    /// Open the emulator's page in the browser
+    #[arg(long)]
+    open: bool,
+
     /// What a picture costs
     #[arg(long, value_name = "USD")]
     price: Option<Decimal>,
@@ -93,6 +116,7 @@ struct EmulatorObject<'a> {
 }
 
 pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let opens = arguments.open;
     let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()))?;
     let mut printed = Ok(());
     serve(options, |emulator| {
@@ -100,6 +124,9 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
             say(&format!("warning: {warning}"));
         }
         printed = announce(emulator, output);
+        if opens {
+            open_page(emulator.base_url());
+        }
     })
     .map_err(|error| gateway::cannot_start(&error))?;
     printed.map(|()| Done::Well)
@@ -122,6 +149,9 @@ impl Arguments {
         options.validation = self.validation.unwrap_or(options.validation);
         options.placeholder = self.placeholder;
         options.allow_private = self.allow_private;
+        options.public_url = self.public_url;
+        options.cors = self.cors;
+        options.isolate_keys = self.isolate_keys;
         options.price = self.price.unwrap_or(options.price);
         options.seed = self.seed.unwrap_or(options.seed);
         Ok(options)
@@ -138,8 +168,28 @@ fn announce(emulator: &Emulator, output: &Output) -> Result<(), Failure> {
         format!("export EFFECTS_API_KEY={api_key}"),
     ];
     output.result(&object, &lines)?;
+    output.note(&format!("its page: {base_url}/"));
     output.note("the emulator runs until Ctrl-C");
     Ok(())
+}
+
+/// Opens the page with the program that this system has for it. Where there is none the page is a
+/// link to follow by hand.
+fn open_page(base_url: &str) {
+    let (program, first): (&str, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        ("cmd", &["/C", "start", ""])
+    } else {
+        ("xdg-open", &[])
+    };
+    let page = format!("{base_url}/");
+    let mut command = Command::new(program);
+    command.args(first).arg(&page);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        say(&format!("warning: cannot open {page} ({program}: {error}): open it yourself"));
+    }
 }
 
 fn read_plan(path: &Path) -> Result<FaultPlan, Error> {

@@ -1,6 +1,7 @@
 //! The gateway inside the command, and the gateway as a command.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -86,6 +87,69 @@ fn the_emulator_tells_where_it_is_serves_and_stops_gracefully() {
     }
 }
 
+/// What the container runs, run here: where there is no docker this is what can be known of it.
+#[cfg(unix)]
+#[test]
+fn the_containers_entry_point_starts_and_its_health_check_finds_it_well() {
+    let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Dockerfile");
+    let dockerfile = fs::read_to_string(dockerfile).unwrap();
+    let words = |instruction: &str| -> Vec<String> {
+        let (_, rest) = dockerfile.split_once(instruction).unwrap();
+        serde_json::from_str(rest.lines().next().unwrap()).unwrap()
+    };
+    let entry = words("ENTRYPOINT ");
+    assert_eq!(entry[0], "effects");
+    let world = World::new();
+    let port = effects_testkit::http::unused_address().port().to_string();
+    let arguments: Vec<&str> =
+        entry[1..].iter().map(|word| if word == "8600" { port.as_str() } else { word }).collect();
+    let flags = ["--json", "--api-key", "any-key"];
+    let mut server = Started::new(world.bare(&[&arguments[..], &flags].concat()));
+    server.first_line();
+    let check = words("    CMD ");
+    let well = |port: &str| {
+        let mut command = std::process::Command::new(&check[0]);
+        command.args(check[1..].iter().map(|word| word.replace("8600", port)));
+        command.output().unwrap().status.success()
+    };
+    assert!(well(&port));
+    server.signal("TERM");
+    let ran = server.end().exits(0);
+    assert!(ran.stderr.contains("other machines can reach"), "{ran:?}");
+    assert!(!well(&port));
+}
+
+/// A stand-in for the system's own opener writes down what it is asked to open.
+#[cfg(target_os = "linux")]
+#[test]
+fn its_page_is_opened_on_request() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let opener = world.path("xdg-open");
+    fs::write(&opener, "#!/bin/sh\necho \"$1\" > opened\n").unwrap();
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = world.bare(&["emulator", "--open", "--json"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", world.path("").display()));
+    let mut server = Started::new(command);
+    let told: Value = serde_json::from_str(&server.first_line()).unwrap();
+    let page = format!("{}/\n", told["base_url"].as_str().unwrap());
+    let begun = std::time::Instant::now();
+    while fs::read_to_string(world.path("opened")).ok().as_deref() != Some(&*page) {
+        assert!(begun.elapsed().as_secs() < 20, "nothing was opened");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    server.signal("TERM");
+    server.end().exits(0);
+    // Where there is none, it says so and runs.
+    let mut command = world.bare(&["emulator", "--open", "--json"]);
+    command.env("PATH", "/nowhere");
+    let mut server = Started::new(command);
+    server.first_line();
+    server.says("open it yourself");
+    server.signal("TERM");
+    server.end().exits(0);
+}
+
 #[test]
 fn an_emulator_that_cannot_be_exits_2() {
     let world = World::new();
@@ -97,6 +161,9 @@ fn an_emulator_that_cannot_be_exits_2() {
         &["--faults", "plan.toml"],
         &["--faults", "nowhere.toml"],
         &["--dialect", "welsh"],
+        &["--public-url", "mock.example"],
+        &["--cors", "localhost:3000"],
+        &["--isolate-keys", "--data-dir", "state"],
     ] {
         world.run(&[&["emulator"], flags].concat()).exits(2);
     }

@@ -1,6 +1,6 @@
 //! Which fault a request meets, if any.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +8,10 @@ use effects_core::Template;
 
 use super::fault::Fault;
 use super::plan::{BadPlan, FaultPlan, RateLimit, When};
+use super::script::{MOST_SCRIPTED, Script};
 use crate::endpoint::Endpoint;
 use crate::rng;
+use crate::seen_request::REDACTED;
 
 /// The faults of an emulator: its plan, what is scripted next, and how often keys have asked.
 #[derive(Debug)]
@@ -25,7 +27,8 @@ struct Inner {
     plan: Arc<FaultPlan>,
     /// How many requests came to each rule.
     counts: Vec<AtomicU64>,
-    next: HashMap<Endpoint, VecDeque<Option<Fault>>>,
+    /// What is scripted, in the order it was; none of them is empty.
+    scripts: Vec<Script>,
     buckets: HashMap<u64, Bucket>,
 }
 
@@ -52,28 +55,46 @@ impl Faults {
         self.listen(&inner);
     }
 
-    /// What the next requests of an endpoint meet, after those scripted before; `None` is none.
-    /// All of them are scripted, or none.
-    pub(crate) fn script(&self, on: Endpoint, faults: Vec<Option<Fault>>) -> Result<(), BadPlan> {
-        if let Some(why) = faults.iter().flatten().find_map(|fault| fault.objection(on)) {
+    /// Scripts what the next requests meet, after those scripted before. All of it is scripted, or
+    /// none.
+    pub(crate) fn script(&self, script: Script) -> Result<(), BadPlan> {
+        if let Some(why) = script.faults.iter().flatten().find_map(|f| f.objection(script.on)) {
             return Err(BadPlan::new(why));
         }
+        if script.faults.is_empty() {
+            return Ok(());
+        }
         let mut inner = self.lock();
-        let queue = inner.next.entry(on).or_default();
-        if queue.len() + faults.len() > MOST_SCRIPTED {
+        let of_endpoint = inner.scripts.iter().filter(|before| before.on == script.on);
+        let scripted: usize = of_endpoint.map(|before| before.faults.len()).sum();
+        if scripted + script.faults.len() > MOST_SCRIPTED {
             let why = format!("at most {MOST_SCRIPTED} requests of an endpoint are scripted ahead");
             return Err(BadPlan::new(why));
         }
-        queue.extend(faults);
+        match inner.scripts.iter_mut().find(|before| before.is_for_the_same(&script)) {
+            Some(before) => before.faults.extend(script.faults),
+            None => inner.scripts.push(script),
+        }
         self.listen(&inner);
         Ok(())
     }
 
-    /// Starts the plan again and forgets what is scripted.
-    pub(crate) fn reset(&self) {
-        let plan = self.lock().plan.clone();
-        self.lock().next.clear();
-        self.follow(FaultPlan::clone(&plan));
+    /// What is scripted and not met yet, without this key.
+    pub(crate) fn scripts(&self, secret: &str) -> Vec<Script> {
+        let mut scripts = self.lock().scripts.clone();
+        for script in &mut scripts {
+            if script.key.as_deref() == Some(secret) {
+                script.key = Some(REDACTED.to_owned());
+            }
+        }
+        scripts
+    }
+
+    /// Forgets what is scripted.
+    pub(crate) fn unscript(&self) {
+        let mut inner = self.lock();
+        inner.scripts.clear();
+        self.listen(&inner);
     }
 
     pub(crate) fn plan(&self) -> Arc<FaultPlan> {
@@ -81,9 +102,10 @@ impl Faults {
     }
 
     /// The fault that a request at an endpoint meets. `of_key` is what its key stands for.
-    pub(crate) fn decide(
+    pub(crate) fn decide<'a>(
         &self,
         on: Endpoint,
+        key: impl FnOnce() -> &'a [u8],
         of_key: Option<&Fault>,
         template: impl FnOnce() -> Option<Template>,
     ) -> Option<Fault> {
@@ -92,15 +114,18 @@ impl Faults {
             return of_key.cloned();
         }
         let mut inner = self.lock();
-        if let Some(scripted) = inner.next.get_mut(&on).and_then(VecDeque::pop_front) {
+        let asks_for_template = inner.scripts.iter().any(|script| script.template.is_some())
+            || inner.plan.rules.iter().any(|rule| rule.template.is_some());
+        let template = if asks_for_template { template() } else { None };
+        let key = key();
+        if let Some(scripted) = inner.scripted(on, key, template.as_ref()) {
+            self.listen(&inner);
             return scripted;
         }
         if let Some(fault) = of_key {
             return Some(fault.clone());
         }
         let plan = inner.plan.clone();
-        let about_templates = plan.rules.iter().any(|rule| rule.template.is_some());
-        let template = if about_templates { template() } else { None };
         let seed = plan.seed.unwrap_or(self.seed);
         let watching = |on_rule: Endpoint| on_rule == on;
         for (place, rule) in plan.rules.iter().enumerate() {
@@ -139,7 +164,7 @@ impl Faults {
     fn listen(&self, inner: &Inner) {
         let idle = inner.plan.rules.is_empty()
             && inner.plan.rate_limit.is_none()
-            && inner.next.values().all(VecDeque::is_empty);
+            && inner.scripts.is_empty();
         self.quiet.store(idle, Ordering::Relaxed);
     }
 
@@ -149,6 +174,21 @@ impl Faults {
 }
 
 impl Inner {
+    /// What the first script that is for this request has for it.
+    fn scripted(
+        &mut self,
+        on: Endpoint,
+        key: &[u8],
+        template: Option<&Template>,
+    ) -> Option<Option<Fault>> {
+        let place = self.scripts.iter().position(|script| script.is_for(on, key, template))?;
+        let scripted = self.scripts[place].faults.pop_front();
+        if self.scripts[place].faults.is_empty() {
+            self.scripts.remove(place);
+        }
+        scripted
+    }
+
     /// Makes room for the bucket of another key. Keys are easily made up, so a key that has asked
     /// often must not be let off because many others come.
     fn forget_emptiest(&mut self, limit: RateLimit, now: u64) {
@@ -200,9 +240,6 @@ fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Outcomes scripted ahead for one endpoint; more are not taken.
-pub(crate) const MOST_SCRIPTED: usize = 100_000;
-
 /// Keys whose rate is watched at once.
 const MOST_BUCKETS: usize = 1_024;
 
@@ -211,8 +248,12 @@ mod tests {
     use super::super::plan::FaultRule;
     use super::*;
 
+    fn no_key() -> &'static [u8] {
+        b""
+    }
+
     fn kinds(faults: &Faults, on: Endpoint, count: usize) -> Vec<&'static str> {
-        let fault = |_| faults.decide(on, None, || None).map_or("-", |fault| fault.kind());
+        let fault = |_| faults.decide(on, no_key, None, || None).map_or("-", |fault| fault.kind());
         (0..count).map(fault).collect()
     }
 
@@ -231,7 +272,7 @@ mod tests {
         let thrown = kinds(&faults, Endpoint::File, 100);
         let hits = thrown.iter().filter(|kind| **kind == "status").count();
         assert!((30..70).contains(&hits), "{hits}");
-        faults.reset();
+        faults.follow(FaultPlan::clone(&faults.plan()));
         assert_eq!(kinds(&faults, Endpoint::File, 100), thrown);
     }
 
@@ -239,35 +280,57 @@ mod tests {
     fn a_script_comes_before_a_key_and_a_key_before_the_plan() {
         let plan = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::Garbage));
         let faults = Faults::new(plan, 0);
-        faults.script(Endpoint::Create, vec![Some(Fault::NoUrl), None]).unwrap();
+        faults.script(Script::on(Endpoint::Create, [Some(Fault::NoUrl), None])).unwrap();
         let of_key = Fault::lost();
-        let decide = || faults.decide(Endpoint::Create, Some(&of_key), || None);
+        let decide = || faults.decide(Endpoint::Create, no_key, Some(&of_key), || None);
         assert_eq!(decide(), Some(Fault::NoUrl));
         assert_eq!(decide(), None);
         assert_eq!(decide(), Some(Fault::lost()));
-        assert_eq!(faults.decide(Endpoint::Create, None, || None), Some(Fault::Garbage));
-        assert_eq!(faults.decide(Endpoint::Task, Some(&of_key), || None), None);
+        assert_eq!(faults.decide(Endpoint::Create, no_key, None, || None), Some(Fault::Garbage));
+        assert_eq!(faults.decide(Endpoint::Task, no_key, Some(&of_key), || None), None);
     }
 
     #[test]
     fn what_cannot_be_scripted_is_scripted_not_even_in_part() {
         let faults = Faults::new(FaultPlan::none(), 0);
-        let decide = |on| faults.decide(on, None, || None);
-        assert!(
-            faults.script(Endpoint::Task, vec![Some(Fault::Garbage), Some(Fault::NoUrl)]).is_err()
-        );
+        let decide = |on| faults.decide(on, no_key, None, || None);
+        let script = |faults: Vec<Option<Fault>>| Script::on(Endpoint::Task, faults);
+        assert!(faults.script(script(vec![Some(Fault::Garbage), Some(Fault::NoUrl)])).is_err());
         assert_eq!(decide(Endpoint::Task), None);
-        faults.script(Endpoint::Task, vec![None; MOST_SCRIPTED - 1]).unwrap();
-        assert!(faults.script(Endpoint::Task, vec![Some(Fault::Garbage), None]).is_err());
-        faults.script(Endpoint::Task, vec![Some(Fault::Garbage)]).unwrap();
-        assert_eq!(faults.lock().next[&Endpoint::Task].len(), MOST_SCRIPTED);
+        faults.script(script(vec![None; MOST_SCRIPTED - 1])).unwrap();
+        assert!(faults.script(script(vec![Some(Fault::Garbage), None])).is_err());
+        faults.script(script(vec![Some(Fault::Garbage)])).unwrap();
+        assert_eq!(faults.lock().scripts[0].faults.len(), MOST_SCRIPTED);
+    }
+
+    #[test]
+    fn a_script_may_be_for_one_template_or_key() {
+        let faults = Faults::new(FaultPlan::none(), 0);
+        let script = |template, key: Option<&str>, fault| {
+            let key = key.map(str::to_owned);
+            let script = Script { template, key, ..Script::on(Endpoint::Create, [Some(fault)]) };
+            faults.script(script).unwrap();
+        };
+        script(Some(Template::GlassBall), None, Fault::NoUrl);
+        script(None, Some("other"), Fault::Finished);
+        let decide = |key: &'static str, template| {
+            let fault = faults.decide(Endpoint::Create, || key.as_bytes(), None, || Some(template));
+            fault.map(|fault| fault.kind())
+        };
+        assert_eq!(decide("own", Template::MyWorld), None);
+        assert_eq!(faults.scripts("other").len(), 2);
+        assert_eq!(faults.scripts("other")[1].key.as_deref(), Some(REDACTED));
+        assert_eq!(decide("other", Template::GlassBall), Some("no-url"));
+        assert_eq!(decide("other", Template::GlassBall), Some("finished"));
+        assert_eq!(decide("other", Template::GlassBall), None);
+        assert!(faults.scripts("").is_empty() && faults.quiet.load(Ordering::Relaxed));
     }
 
     #[test]
     fn templates_are_asked_for_only_if_a_rule_is_about_one() {
         let rule = FaultRule::on(Endpoint::Create, Fault::NoUrl).template(Template::GlassBall);
         let faults = Faults::new(FaultPlan::none().with(rule), 0);
-        let decide = |template| faults.decide(Endpoint::Create, None, || template);
+        let decide = |template| faults.decide(Endpoint::Create, no_key, None, || template);
         assert_eq!(decide(Some(Template::GlassBall)), Some(Fault::NoUrl));
         assert_eq!(decide(Some(Template::MyWorld)), None);
         assert_eq!(decide(None), None);

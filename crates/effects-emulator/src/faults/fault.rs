@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 /// assert_eq!(fault, Fault::Reset { when: Moment::After });
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fault {
@@ -86,6 +86,7 @@ pub enum Fault {
     /// The task fails.
     Fail {
         /// The code it fails with, listed or not.
+        #[schema(value_type = String)]
         code: ServiceCode,
         /// The words beside it; the service's own for a listed code when `None`.
         #[serde(default)]
@@ -126,7 +127,7 @@ pub enum Fault {
 }
 
 /// Before a request has any effect, or after.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Moment {
     /// The request has no effect.
@@ -256,13 +257,13 @@ impl Fault {
     /// Says why this fault cannot happen at an endpoint, or what is wrong with its numbers.
     pub(crate) fn objection(&self, on: Endpoint) -> Option<String> {
         let fits = match self.concern() {
-            Concern::Exchange => on != Endpoint::Control,
+            Concern::Exchange => !on.is_own(),
             Concern::Task => on.creates(),
             Concern::Look => on.looks(),
         };
         if !fits {
             let places = match self.concern() {
-                Concern::Exchange => "any endpoint but the control API",
+                Concern::Exchange => "any endpoint but the control API and the page",
                 Concern::Task => "`create` or `queue-submit`",
                 Concern::Look => "`task`, `queue-status` or `queue-response`",
             };

@@ -10,12 +10,15 @@ mod dice;
 mod fault;
 mod key;
 mod plan;
+mod script;
 mod spoil;
 
 pub use body::{ErrorBody, RetryAfter};
 pub use fault::{Fault, Moment};
 pub use plan::{BadPlan, FaultPlan, FaultRule, RateLimit, When};
+pub use script::Script;
 
-pub(crate) use dice::{Faults, MOST_SCRIPTED};
+pub(crate) use dice::Faults;
 pub(crate) use key::fault_of_key;
+pub(crate) use script::MOST_SCRIPTED;
 pub(crate) use spoil::{Cut, answer_instead, spoil};

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
+use crate::listed::{self, TemplateId};
 
 /// What goes wrong, and when.
 ///
@@ -50,7 +51,7 @@ use crate::endpoint::Endpoint;
 ///
 /// Rules are tried in order, and the first that fires decides. A rule counts the requests that
 /// come to it: those at its endpoint, for its template, that no rule before it has taken.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaultPlan {
@@ -59,12 +60,14 @@ pub struct FaultPlan {
     pub seed: Option<u64>,
     /// The rules, first to last.
     #[serde(default, rename = "fault")]
+    #[schema(value_type = Vec<Row>)]
     pub rules: Vec<FaultRule>,
     /// How often a key may ask.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
     /// What can be spent, in USD, before creates are refused with 402.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub balance: Option<Decimal>,
 }
 
@@ -228,7 +231,7 @@ impl When {
 }
 
 /// So many requests of a key within so many seconds; one more is answered 429 with `Retry-After`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// How many requests.
@@ -264,10 +267,16 @@ impl fmt::Display for BadPlan {
 impl std::error::Error for BadPlan {}
 
 /// A rule as it is written: how often is one of several keys.
-#[derive(Clone, Deserialize, Serialize)]
-struct Row {
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[schema(as = FaultRule)]
+pub(crate) struct Row {
     on: Endpoint,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "listed::template",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<TemplateId>)]
     template: Option<Template>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chance: Option<f64>,
@@ -278,6 +287,7 @@ struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<u64>,
     #[serde(flatten)]
+    #[schema(value_type = Fault)]
     fault: Map<String, Value>,
 }
 
@@ -341,6 +351,7 @@ mod tests {
             (rule("on = \"tsak\"\nkind = \"garbage\""), "tsak"),
             (rule("on = \"task\"\nkind = \"gargbage\""), "gargbage"),
             (rule("on = \"task\"\nkind = \"garbage\"\nchanse = 0.5"), "chanse"),
+            (rule("on = \"create\"\nkind = \"no-url\"\ntemplate = \"glas_ball\""), "glass_ball"),
             ("sede = 7".to_owned(), "sede"),
             ("[rate_limit]\nrequests = 0".to_owned(), "rate_limit"),
         ];

@@ -8,32 +8,27 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use effects_core::{DEFAULT_SIDE, MODEL, SIDE_RANGE, Template};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::gateway::Gateway;
 use crate::surfaces::segment;
 
 /// `GET /api/v1/skill/models`
-pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<Value> {
-    let query = query.unwrap_or_default();
-    let asked = |name: &str| {
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs
-            .filter(|(key, value)| key == name && !value.is_empty())
-            .last()
-            .map(|(_, value)| value.into_owned())
-    };
-    let number = |name: &str, usual: u64| {
-        asked(name).and_then(|value| value.parse().ok()).filter(|value| *value > 0).unwrap_or(usual)
-    };
-    let (page, page_size) = (number("page", 1), number("page_size", 20).min(100));
-    let wanted = asked("type").is_none_or(|kind| kind == "image")
-        && asked("provider").is_none_or(|provider| provider == PROVIDER)
-        && asked("keywords").is_none_or(|words| matches(&words));
+#[utoipa::path(get, path = "/api/v1/skill/models", tag = "catalogue",
+    params(("page" = Option<u64>, Query), ("page_size" = Option<u64>, Query),
+        ("type" = Option<String>, Query), ("provider" = Option<String>, Query),
+        ("keywords" = Option<String>, Query)),
+    responses((status = 200, body = CatalogueAnswer)))]
+pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<CatalogueAnswer> {
+    let filter = Filter::read(query.as_deref());
+    let (page, page_size) = (filter.number("page", 1), filter.number("page_size", 20).min(100));
+    let wanted = filter.wants_the_model("keywords");
     let models = if wanted && page == 1 { vec![model()] } else { Vec::new() };
     let total = u64::from(wanted);
-    Json(envelope(&json!({
+    Json(envelope(json!({
         "models": models,
         "total": total,
         "page": page,
@@ -42,22 +37,53 @@ pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<Value> {
     })))
 }
 
+/// What a list of models is asked for.
+pub(super) struct Filter(Vec<(String, String)>);
+
+impl Filter {
+    pub(super) fn read(query: Option<&str>) -> Self {
+        let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// The last value of a name.
+    pub(super) fn asked(&self, name: &str) -> Option<String> {
+        self.0.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    pub(super) fn number(&self, name: &str, usual: u64) -> u64 {
+        let number = self.asked(name).and_then(|value| value.parse().ok());
+        number.filter(|value| *value > 0).unwrap_or(usual)
+    }
+
+    /// Whether the one model is among what is asked for; `words` names the text that is searched for.
+    pub(super) fn wants_the_model(&self, words: &str) -> bool {
+        self.asked("type").is_none_or(|kind| kind == "image")
+            && self.asked("provider").is_none_or(|provider| provider == PROVIDER)
+            && self.asked(words).is_none_or(|words| matches(&words))
+    }
+}
+
 /// `GET /api/v1/skill/models/{id}/spec`
+#[utoipa::path(get, path = "/api/v1/skill/models/{id}/spec", tag = "catalogue",
+    params(("id" = String, Path)),
+    responses((status = 200, body = CatalogueAnswer), (status = 404, body = CatalogueAnswer)))]
 pub(crate) async fn spec(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> (StatusCode, Json<CatalogueAnswer>) {
     if segment(&uri, MODEL_PLACE) != MODEL {
-        return Json(no_such_model());
+        return no_such_model();
     }
-    let endpoint = format!("{}/model/v1/generation", gateway.origin_for(&headers));
+    let origin = gateway.origin_for(&headers);
+    let endpoint = format!("{origin}/model/v1/generation");
     let side = |name: &str, what: &str| {
         let (min, max) = (SIDE_RANGE.start(), SIDE_RANGE.end());
         let constraints = json!({"default": DEFAULT_SIDE, "min": min, "max": max});
         parameter(name, "integer", false, what, &constraints)
     };
-    Json(envelope(&json!({
+    found(json!({
         "model_id": MODEL,
         "name": NAME,
         "vendor": PROVIDER,
@@ -77,17 +103,46 @@ pub(crate) async fn spec(
             side("width", "Width of the output image"),
             side("height", "Height of the output image"),
         ],
-        "agent_prompt": format!(
-            "POST {endpoint} with {{\"model\":\"{MODEL}\",\"input\":[{{\"params\":{{\"image_input1\":URL,\
-             \"template_id\":ID}}}}]}}, then GET {endpoint}/task/ID until status is completed or failed."
-        ),
-    })))
+        "agent_prompt": prompt(&origin),
+    }))
+}
+
+/// How to use the model, for a program that writes requests: the requests, a body to fill in, and
+/// what goes into it.
+pub(super) fn prompt(origin: &str) -> String {
+    let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
+    let ids = template_ids().join(", ");
+    let endpoint = format!("{origin}/model/v1/generation");
+    format!(
+        r#"# {NAME} (`{MODEL}`)
+
+1. `POST {endpoint}` with `Authorization: Bearer API_KEY` and this body; the answer has the task's `id`.
+2. `GET {endpoint}/task/ID` until `status` is `completed` or `failed`.
+3. The picture is at `output[0].content[0].url`; why a task failed is in `error`.
+
+```json
+{{"model":"{MODEL}","input":[{{"params":{{"image_input1":"https://example.com/photo.jpg","template_id":"glass_ball","width":{DEFAULT_SIDE},"height":{DEFAULT_SIDE}}}}}]}}
+```
+
+| parameter | type | required | what |
+|---|---|---|---|
+| `image_input1` | string | yes | URL of the reference image |
+| `template_id` | string | yes | one of the templates below, letter for letter |
+| `width` | integer | no | {least} to {most}, {DEFAULT_SIDE} if left out |
+| `height` | integer | no | {least} to {most}, {DEFAULT_SIDE} if left out |
+
+Templates: {ids}.
+"#
+    )
 }
 
 /// `GET /api/v1/skill/model-contracts/{id}`
-pub(crate) async fn contract(uri: Uri) -> Json<Value> {
+#[utoipa::path(get, path = "/api/v1/skill/model-contracts/{id}", tag = "catalogue",
+    params(("id" = String, Path)),
+    responses((status = 200, body = CatalogueAnswer), (status = 404, body = CatalogueAnswer)))]
+pub(crate) async fn contract(uri: Uri) -> (StatusCode, Json<CatalogueAnswer>) {
     if segment(&uri, MODEL_PLACE) != MODEL {
-        return Json(no_such_model());
+        return no_such_model();
     }
     let request = format!("/model/v1/queue/{MODEL}/requests/{{request_id}}");
     let side = |what: &str| {
@@ -99,7 +154,7 @@ pub(crate) async fn contract(uri: Uri) -> Json<Value> {
             "maximum": SIDE_RANGE.end(),
         })
     };
-    Json(envelope(&json!({
+    found(json!({
         "schema_version": "model-contract.v1",
         "revision": "1",
         "model_id": MODEL,
@@ -134,7 +189,7 @@ pub(crate) async fn contract(uri: Uri) -> Json<Value> {
             },
             "additionalProperties": false,
         },
-    })))
+    }))
 }
 
 fn model() -> Value {
@@ -173,17 +228,37 @@ fn template_ids() -> Vec<String> {
     Template::ALL.iter().map(|template| template.id().to_owned()).collect()
 }
 
-fn envelope(data: &Value) -> Value {
-    json!({"status": {"code": 200, "message": "ok"}, "data": data})
+/// Everything the catalogue says: a status of its own, and what was asked for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CatalogueAnswer {
+    status: CatalogueStatus,
+    data: Option<Value>,
 }
 
-/// The catalogue says so inside its envelope; the HTTP status stays 200.
-fn no_such_model() -> Value {
-    json!({"status": {"code": 404, "message": "model not found"}, "data": null})
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CatalogueStatus {
+    code: u16,
+    message: &'static str,
+}
+
+pub(super) const OK: CatalogueStatus = CatalogueStatus { code: 200, message: "ok" };
+
+fn envelope(data: Value) -> CatalogueAnswer {
+    CatalogueAnswer { status: OK, data: Some(data) }
+}
+
+fn found(data: Value) -> (StatusCode, Json<CatalogueAnswer>) {
+    (StatusCode::OK, Json(envelope(data)))
+}
+
+/// Part of the clients look at the HTTP status, part of them at the one in the body.
+fn no_such_model() -> (StatusCode, Json<CatalogueAnswer>) {
+    let status = CatalogueStatus { code: 404, message: "model not found" };
+    (StatusCode::NOT_FOUND, Json(CatalogueAnswer { status, data: None }))
 }
 
 /// The id's place among the segments of `/api/v1/skill/models/{id}` and `…/model-contracts/{id}`.
 const MODEL_PLACE: usize = 5;
 
-const NAME: &str = "Spark Img Effects";
-const PROVIDER: &str = "vtrix";
+pub(super) const NAME: &str = "Spark Img Effects";
+pub(super) const PROVIDER: &str = "vtrix";

@@ -1,22 +1,23 @@
 //! The surfaces of the gateway, each in the form its clients know.
 
-mod catalogue;
-mod files;
-mod generation;
-mod queue;
-mod storage;
+pub(crate) mod account;
+pub(crate) mod catalogue;
+pub(crate) mod files;
+pub(crate) mod generation;
+mod page;
+pub(crate) mod queue;
+pub(crate) mod skills;
+pub(crate) mod storage;
 
-use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post, put};
 use http::Uri;
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
@@ -24,29 +25,23 @@ use crate::control;
 use crate::endpoint::Endpoint;
 use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
+use crate::openapi;
+use crate::seen_request::TaskOfAnswer;
 use crate::wire::refusal::Refusal;
 
 /// All surfaces, each path behind its gate.
 #[derive(Clone)]
 pub(crate) struct Surfaces {
     router: Router,
-    /// The gate of looks at tasks, which come ten for every other request and pass by the router.
-    looks: Arc<Gate>,
 }
 
 impl Surfaces {
     pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
-        let looks = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Task };
-        Self { router: router(gateway), looks: Arc::new(looks) }
+        Self { router: router(gateway) }
     }
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
-        if generation::is_look(request.method(), request.uri()) && request.body().is_end_stream() {
-            let gateway = Arc::clone(&self.looks.gateway);
-            let look = move |request: Request| ready(generation::look(&gateway, &request));
-            return gate::pass(&self.looks, request.map(|_| Body::empty()), look).await;
-        }
         let answer = Box::pin(self.router.clone().call(request.map(Body::new)));
         answer.await.unwrap_or_else(|never| match never {})
     }
@@ -61,11 +56,17 @@ fn router(gateway: &Arc<Gateway>) -> Router {
     let generation = "/model/v1/generation";
     Router::new()
         .route(generation, at(Endpoint::Create, post(generation::create)))
-        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(look)))
+        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(generation::look)))
         .route(&queue(""), at(Endpoint::QueueSubmit, post(queue::submit)))
         .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
         .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
         .route(&queue("/requests/{id}/cancel"), at(Endpoint::QueueCancel, put(queue::cancel)))
+        .route(&queue("/sync"), at(Endpoint::Other, post(queue::sync)))
+        .route(&queue("/requests/{id}/status/stream"), at(Endpoint::Other, get(queue::stream)))
+        .route("/model/v1/generation/precharge", at(Endpoint::Account, post(account::precharge)))
+        .route("/api/v1/user/balance", at(Endpoint::Account, get(account::balance)))
+        .route("/model/v1/models/skill/search", at(Endpoint::Catalogue, get(skills::search)))
+        .route("/model/v1/models/skill/{model}", at(Endpoint::Catalogue, get(skills::skill)))
         .route("/api/v1/skill/models", at(Endpoint::Catalogue, get(catalogue::models)))
         .route("/api/v1/skill/models/{id}/spec", at(Endpoint::Catalogue, get(catalogue::spec)))
         .route(
@@ -74,19 +75,44 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         )
         .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
         .route("/files/{name}", at(Endpoint::File, get(files::file)))
-        .route("/_emulator", at(Endpoint::Control, get(control::about)))
-        .route("/_emulator/", at(Endpoint::Control, get(control::about)))
-        .route("/_emulator/requests", at(Endpoint::Control, get(control::requests)))
-        .route("/_emulator/tasks", at(Endpoint::Control, get(control::tasks)))
-        .route("/_emulator/counts", at(Endpoint::Control, get(control::counts)))
-        .route("/_emulator/next", at(Endpoint::Control, post(control::next)))
-        .route("/_emulator/faults", at(Endpoint::Control, get(control::plan).put(control::follow)))
-        .route("/_emulator/clock/advance", at(Endpoint::Control, post(control::advance)))
-        .route("/_emulator/reset", at(Endpoint::Control, post(control::reset)))
+        .route("/", at(Endpoint::Page, get(page::index)))
+        .route("/openapi.json", at(Endpoint::Page, get(openapi::document)))
+        .route("/healthz", at(Endpoint::Page, get(openapi::health)))
+        .route("/page/{name}", at(Endpoint::Page, get(page::file)))
+        .merge(control(&at))
         .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
         // The gate has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(gateway))
+}
+
+/// The control API.
+fn control(
+    at: &dyn Fn(Endpoint, MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>>,
+) -> Router<Arc<Gateway>> {
+    let at = |handler| at(Endpoint::Control, handler);
+    let next = get(control::faults::scripted)
+        .post(control::faults::next)
+        .delete(control::faults::unscript);
+    Router::new()
+        .route("/_emulator", at(get(control::about)))
+        .route("/_emulator/", at(get(control::about)))
+        .route("/_emulator/session", at(post(page::session)))
+        .route("/_emulator/events", at(get(control::events::events)))
+        .route("/_emulator/looks", at(get(control::looks::looks)))
+        .route("/_emulator/looks/{template}", at(get(control::looks::look)))
+        .route("/_emulator/requests", at(get(control::requests::requests)))
+        .route("/_emulator/verify", at(post(control::verify::verify)))
+        .route("/_emulator/tasks", at(get(control::tasks::tasks)))
+        .route("/_emulator/tasks/{id}", at(get(control::tasks::task)))
+        .route("/_emulator/tasks/{id}/picture", at(get(control::tasks::picture)))
+        .route("/_emulator/tasks/{id}/finish", at(post(control::tasks::finish)))
+        .route("/_emulator/tasks/{id}/fail", at(post(control::tasks::fail)))
+        .route("/_emulator/counts", at(get(control::counts)))
+        .route("/_emulator/next", at(next))
+        .route("/_emulator/faults", at(get(control::faults::plan).put(control::faults::follow)))
+        .route("/_emulator/clock/advance", at(post(control::clock::advance)))
+        .route("/_emulator/reset", at(post(control::reset)))
 }
 
 /// Every other path, behind a gate like all of them.
@@ -101,9 +127,10 @@ fn segment(uri: &Uri, place: usize) -> &str {
     uri.path().split('/').nth(place).unwrap_or_default()
 }
 
-/// A look that brings a body it has no need of.
-async fn look(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    generation::look(&gateway, &request)
+/// Notes the task that an answer is about.
+fn about(id: &str, mut answer: Response) -> Response {
+    answer.extensions_mut().insert(TaskOfAnswer(id.into()));
+    answer
 }
 
 async fn nowhere() -> Refusal {

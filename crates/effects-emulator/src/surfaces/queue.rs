@@ -11,26 +11,29 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use effects_core::MODEL;
 use http::{HeaderMap, StatusCode, Uri};
-use serde_json::{Value, json};
 
 use crate::faults::ErrorBody;
 use crate::gate::Met;
 use crate::gateway::Gateway;
-use crate::life;
-use crate::surfaces::segment;
+use crate::lifecycle;
+use crate::surfaces::{about, segment};
 use crate::task::Surface;
 use crate::wire::create::{Params, object};
-use crate::wire::queue;
+use crate::wire::queue::{self, QueueAnswer, QueueCancelled, QueueStatus, QueueSubmitted};
 use crate::wire::refusal::Refusal;
+use crate::wire::task::Telling;
 
 /// `POST /model/v1/queue/{model}`: the parameters are the whole body.
+#[utoipa::path(post, path = "/model/v1/queue/{model}", tag = "queue",
+    params(("model" = String, Path)), request_body = crate::wire::create::CreateParams,
+    responses((status = 200, body = QueueSubmitted)))]
 pub(crate) async fn submit(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
     met: Option<Extension<Met>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     check_model(&uri)?;
     let params = object(&body)?;
     drop(body);
@@ -39,34 +42,44 @@ pub(crate) async fn submit(
     }
     let fault = met.and_then(|Extension(met)| met.0);
     let checked = Params::check(params);
-    let accepted = life::accept(&gateway, Surface::Queue, checked, fault).await?;
+    let accepted = lifecycle::accept(&gateway, Surface::Queue, checked, fault).await?;
     let base =
         format!("{}/model/v1/queue/{MODEL}/requests/{}", gateway.origin_for(&headers), accepted.id);
-    Ok(Json(json!({
-        "request_id": accepted.id,
-        "status": "IN_QUEUE",
-        "queue_position": 0,
-        "status_url": format!("{base}/status"),
-        "response_url": format!("{base}/response"),
-        "cancel_url": format!("{base}/cancel"),
-    })))
+    let answer = Json(QueueSubmitted {
+        status: "IN_QUEUE",
+        queue_position: gateway.studio.position(&accepted.id),
+        status_url: format!("{base}/status"),
+        response_url: format!("{base}/response"),
+        cancel_url: format!("{base}/cancel"),
+        request_id: accepted.id.clone(),
+    });
+    Ok(about(&accepted.id, answer.into_response()))
 }
 
 /// `GET /model/v1/queue/{model}/requests/{id}/status`
+#[utoipa::path(get, path = "/model/v1/queue/{model}/requests/{id}/status", tag = "queue",
+    params(("model" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = QueueStatus)))]
 pub(crate) async fn status(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
     met: Option<Extension<Met>>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<QueueStatus>, Refusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
     let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let told = gateway.look(id, &headers, |task, telling| queue::status(id, task, telling, twist));
+    let position = gateway.studio.position(id);
+    let tell = |task: &_, telling: Telling<'_>| queue::status(id, task, telling, twist, position);
+    let told = gateway.look(id, &headers, tell);
     told.map(Json).ok_or_else(unknown)
 }
 
 /// `GET /model/v1/queue/{model}/requests/{id}/response`
+#[utoipa::path(get, path = "/model/v1/queue/{model}/requests/{id}/response", tag = "queue",
+    params(("model" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = queue::QueueResponse),
+        (status = 202, body = QueueStatus, description = "It runs still")))]
 pub(crate) async fn response(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
@@ -76,26 +89,53 @@ pub(crate) async fn response(
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
     let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let told =
-        gateway.look(id, &headers, |task, telling| queue::response(id, task, telling, twist));
-    let (finished, body) = told.ok_or_else(unknown)?;
-    let status = if finished { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(body)).into_response())
+    let position = gateway.studio.position(id);
+    let tell = |task: &_, telling: Telling<'_>| queue::response(id, task, telling, twist, position);
+    let told = gateway.look(id, &headers, tell).ok_or_else(unknown)?;
+    let status = match told {
+        QueueAnswer::Running(_) => StatusCode::ACCEPTED,
+        QueueAnswer::Ended(_) => StatusCode::OK,
+    };
+    Ok((status, Json(told)).into_response())
 }
 
 /// `PUT /model/v1/queue/{model}/requests/{id}/cancel`
+#[utoipa::path(put, path = "/model/v1/queue/{model}/requests/{id}/cancel", tag = "queue",
+    params(("model" = String, Path), ("id" = String, Path)),
+    responses((status = 202, body = QueueCancelled), (status = 400, body = QueueCancelled),
+        (status = 404, body = CancelRefused)))]
 pub(crate) async fn cancel(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let (status, word) = match life::cancel(&gateway, id).await {
+    let (status, word) = match lifecycle::cancel(&gateway, id).await {
         Some(true) => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
         Some(false) => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
         None => (StatusCode::NOT_FOUND, "NOT_FOUND"),
     };
-    Ok((status, Json(json!({"status": word, "request_id": id}))).into_response())
+    let answer = QueueCancelled { status: word, request_id: id.to_owned() };
+    Ok((status, Json(answer)).into_response())
+}
+
+/// `POST /model/v1/queue/{model}/sync`: what the generation surface's newer clients know is not here.
+pub(crate) async fn sync() -> Refusal {
+    Refusal::not_found("Not Found").with_body(ErrorBody::Detail)
+}
+
+/// `GET /model/v1/queue/{model}/requests/{id}/status/stream`
+pub(crate) async fn stream() -> Refusal {
+    Refusal::bad_request("SSE streaming not supported").with_body(ErrorBody::Detail)
+}
+
+/// There is no such request, or no such model.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it describes answers that are made elsewhere")]
+pub(crate) enum CancelRefused {
+    Request(QueueCancelled),
+    Model(crate::wire::refusal::Refused),
 }
 
 fn check_model(uri: &Uri) -> Result<(), Refusal> {

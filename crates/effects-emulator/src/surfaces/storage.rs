@@ -5,17 +5,21 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::gateway::Gateway;
-use crate::life;
+use crate::lifecycle;
 use crate::wire::refusal::Refusal;
 
 /// `POST /api/v1/storage/files`: a form with a field `file`.
+#[utoipa::path(post, path = "/api/v1/storage/files", tag = "storage",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = Uploaded)))]
 pub(crate) async fn upload(
     State(gateway): State<Arc<Gateway>>,
     request: Request,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Uploaded>, Refusal> {
     let origin = gateway.origin_for(request.headers());
     let unreadable = |what: String| {
         Refusal::bad_request(format!("the body is not a form with a field `file`: {what}"))
@@ -34,12 +38,32 @@ pub(crate) async fn upload(
             let words = format!("file: it is larger than {most} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
-        let kept = life::keep(&gateway, photo).await.map_err(life::no_disk)?.kept;
+        let kept = lifecycle::keep(&gateway, photo).await.map_err(lifecycle::no_disk)?.kept;
         if let Some(store) = &gateway.store {
-            store.settle().await.map_err(life::no_disk)?;
+            store.settle().await.map_err(lifecycle::no_disk)?;
         }
         let url = format!("{origin}/files/{}", kept.name);
-        return Ok(Json(json!({"url": url, "data": {"url": url}})));
+        return Ok(Json(Uploaded { data: UploadedData { url: url.clone() }, url }));
     }
     Err(unreadable("it has other fields only".to_owned()))
+}
+
+/// Where an upload is; its clients look for it in one of two places.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Uploaded {
+    url: String,
+    data: UploadedData,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UploadedData {
+    url: String,
+}
+
+/// The form of an upload.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "the form is read field by field")]
+pub(crate) struct UploadForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
 }

@@ -4,8 +4,10 @@
 use effects_core::{DEFAULT_SIDE, SIDE_RANGE, ServiceCode, Template};
 use http::HeaderMap;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::refusal::Refusal;
+use crate::listed::TemplateId;
 use crate::task::Failure;
 
 /// A create whose envelope could be read; its parameters are not checked yet.
@@ -31,6 +33,36 @@ impl Create {
         };
         Ok(Self { model, params: params(body) })
     }
+}
+
+/// The body of a create as it should be. It is read more tolerantly: what is wrong with parameters
+/// becomes the failure of a task.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read step by step")]
+pub(crate) struct CreateRequest {
+    /// `spark_img_effects`; it may come in the header `X-Model` instead.
+    model: Option<String>,
+    input: Vec<CreateInput>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read step by step")]
+pub(crate) struct CreateInput {
+    params: CreateParams,
+}
+
+/// The parameters of a create.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read step by step")]
+pub(crate) struct CreateParams {
+    /// A URL, a data URL or base64 of the photo.
+    image_input1: String,
+    #[schema(value_type = TemplateId)]
+    template_id: String,
+    #[schema(minimum = 512, maximum = 2048, default = 1328)]
+    width: Option<u32>,
+    #[schema(minimum = 512, maximum = 2048, default = 1328)]
+    height: Option<u32>,
 }
 
 /// The body as a JSON object.

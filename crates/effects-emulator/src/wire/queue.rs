@@ -1,63 +1,192 @@
 //! A task as the queue surface tells it.
 
-use effects_core::{Fault as Whose, MODEL};
-use serde_json::{Map, Value, json};
+use effects_core::{Fault as Whose, MODEL, Time};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::task::{STAND_IN, Telling, link, told_size};
 use crate::faults::Fault;
-use crate::life::CANCELLED;
+use crate::lifecycle::CANCELLED;
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Stage, Standing, Task};
 
-/// The answer of `/status`; `twist` is the fault that this look meets.
-pub(crate) fn status(id: &str, task: &Task, telling: Telling<'_>, twist: Option<&Fault>) -> Value {
-    let response_url = format!("{}/model/v1/queue/{MODEL}/requests/{id}/response", telling.origin);
-    let mut told = Map::new();
-    told.insert("request_id".to_owned(), json!(id));
-    told.insert("response_url".to_owned(), json!(response_url));
-    match standing(task, telling, twist) {
-        Standing::Running(progress) => {
-            told.insert("status".to_owned(), json!(running_word(task)));
-            told.insert("queue_position".to_owned(), json!(0));
-            told.insert("progress".to_owned(), json!(progress));
-        }
-        Standing::Completed(_) => finished(&mut told, task, telling),
-        Standing::Failed(failure) => {
-            finished(&mut told, task, telling);
-            add_error(&mut told, failure);
-        }
-    }
-    rename(&mut told, twist);
-    Value::Object(told)
+/// The answer to a submission.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueSubmitted {
+    pub(crate) request_id: String,
+    pub(crate) status: &'static str,
+    /// How many wait before it.
+    pub(crate) queue_position: usize,
+    pub(crate) status_url: String,
+    pub(crate) response_url: String,
+    pub(crate) cancel_url: String,
 }
 
-/// The answer of `/response`, and whether it is the last one.
+/// The answer of `/status`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueStatus {
+    request_id: String,
+    response_url: String,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<QueueMetrics>,
+    #[serde(flatten)]
+    failure: QueueFailure,
+    logs: Vec<QueueLog>,
+}
+
+/// The last answer of `/response`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueResponse {
+    request_id: String,
+    status: String,
+    outputs: Vec<QueueOutput>,
+    #[serde(flatten)]
+    failure: QueueFailure,
+    metadata: QueueMetadata,
+}
+
+/// What `/response` answers: the status until the request has ended.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum QueueAnswer {
+    Running(QueueStatus),
+    Ended(QueueResponse),
+}
+
+/// The answer to a cancellation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueCancelled {
+    pub(crate) status: &'static str,
+    pub(crate) request_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueMetrics {
+    /// Seconds.
+    inference_time: f64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueLog {
+    message: String,
+    timestamp: String,
+}
+
+/// Why a request has no picture; both are left out of one that has.
+#[derive(Default, Serialize, ToSchema)]
+pub(crate) struct QueueFailure {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<QueueError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueError {
+    /// Text in both dialects: the queue's clients print a number as a floating one.
+    code: String,
+    message: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueOutput {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    content_type: &'static str,
+    file_name: String,
+    file_size: u64,
+    width: u32,
+    height: u32,
+    #[serde(rename = "jobId")]
+    job_id: String,
+    task_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueMetadata {
+    local_stand_in: StandIn,
+}
+
+/// Words, or a number for clients that want numbers alone.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum StandIn {
+    Words(&'static str),
+    Number(u8),
+}
+
+/// The answer of `/status`; `twist` is the fault that this look meets, `position` the place in the
+/// queue of a request that waits.
+pub(crate) fn status(
+    id: &str,
+    task: &Task,
+    telling: Telling<'_>,
+    twist: Option<&Fault>,
+    position: usize,
+) -> QueueStatus {
+    let response_url = format!("{}/model/v1/queue/{MODEL}/requests/{id}/response", telling.origin);
+    let mut told = QueueStatus {
+        request_id: id.to_owned(),
+        response_url,
+        status: String::new(),
+        queue_position: None,
+        progress: None,
+        metrics: None,
+        failure: QueueFailure::default(),
+        logs: logs(task, telling.now),
+    };
+    match standing(task, telling, twist) {
+        Standing::Running(progress) => {
+            let is_queued = matches!(task.stage, Stage::Queued);
+            told.status = if is_queued { "IN_QUEUE" } else { "IN_PROGRESS" }.to_owned();
+            told.queue_position = Some(if is_queued { position } else { 0 });
+            told.progress = Some(progress);
+        }
+        Standing::Completed(_) => finish(&mut told, task, telling.now),
+        Standing::Failed(failure) => {
+            finish(&mut told, task, telling.now);
+            told.failure = QueueFailure::new(failure);
+        }
+    }
+    told.status = word(told.status, twist);
+    told
+}
+
+/// The answer of `/response`.
 pub(crate) fn response(
     id: &str,
     task: &Task,
     telling: Telling<'_>,
     twist: Option<&Fault>,
-) -> (bool, Value) {
-    let mut told = Map::new();
-    match standing(task, telling, twist) {
-        Standing::Running(_) => return (false, status(id, task, telling, twist)),
+    position: usize,
+) -> QueueAnswer {
+    let (outputs, failure) = match standing(task, telling, twist) {
+        Standing::Running(_) => {
+            return QueueAnswer::Running(status(id, task, telling, twist, position));
+        }
         Standing::Completed(picture) => {
-            told.insert("outputs".to_owned(), json!([output(id, task, picture, telling)]));
+            (vec![output(id, task, picture, telling)], QueueFailure::default())
         }
-        Standing::Failed(failure) => {
-            told.insert("outputs".to_owned(), json!([]));
-            add_error(&mut told, failure);
-        }
-    }
-    told.insert("request_id".to_owned(), json!(id));
-    told.insert("status".to_owned(), json!("COMPLETED"));
-    let metadata = match telling.dialect {
-        Dialect::Spec => json!({"local_stand_in": STAND_IN}),
-        Dialect::Sdk => json!({"local_stand_in": 1}),
+        Standing::Failed(failure) => (Vec::new(), QueueFailure::new(failure)),
     };
-    told.insert("metadata".to_owned(), metadata);
-    rename(&mut told, twist);
-    (true, Value::Object(told))
+    let local_stand_in = match telling.dialect {
+        Dialect::Spec => StandIn::Words(STAND_IN),
+        Dialect::Sdk => StandIn::Number(1),
+    };
+    QueueAnswer::Ended(QueueResponse {
+        request_id: id.to_owned(),
+        status: word("COMPLETED".to_owned(), twist),
+        outputs,
+        failure,
+        metadata: QueueMetadata { local_stand_in },
+    })
 }
 
 fn standing<'a>(task: &'a Task, telling: Telling<'_>, twist: Option<&Fault>) -> Standing<'a> {
@@ -67,48 +196,65 @@ fn standing<'a>(task: &'a Task, telling: Telling<'_>, twist: Option<&Fault>) -> 
     }
 }
 
-fn running_word(task: &Task) -> &'static str {
-    if matches!(task.stage, Stage::Queued) { "IN_QUEUE" } else { "IN_PROGRESS" }
-}
-
-fn finished(told: &mut Map<String, Value>, task: &Task, telling: Telling<'_>) {
+fn finish(told: &mut QueueStatus, task: &Task, now: u64) {
     #[allow(clippy::cast_precision_loss, reason = "a duration needs no exactness")]
-    let seconds = telling.now.min(task.due).saturating_sub(task.created) as f64 / 1000.0;
-    told.insert("status".to_owned(), json!("COMPLETED"));
-    told.insert("metrics".to_owned(), json!({"inference_time": seconds}));
+    let seconds = now.min(task.due).saturating_sub(task.created) as f64 / 1000.0;
+    "COMPLETED".clone_into(&mut told.status);
+    told.metrics = Some(QueueMetrics { inference_time: seconds });
 }
 
-fn add_error(told: &mut Map<String, Value>, failure: &Failure) {
-    let (code, message) = (failure.code.as_str(), &failure.message);
-    let kind = match (code, failure.code.fault()) {
-        (CANCELLED, _) => "CANCELED",
-        (_, Some(Whose::Caller)) => "REQUEST_INVALID",
-        _ => "INFERENCE_FAILURE",
+/// What has happened to a task, as far as this time sees it.
+fn logs(task: &Task, now: u64) -> Vec<QueueLog> {
+    let log = |message: &str, at: u64| {
+        let timestamp = Time::from_millis(at).to_string();
+        QueueLog { message: message.to_owned(), timestamp }
     };
-    told.insert("error".to_owned(), json!({"code": code, "message": message}));
-    told.insert("error_type".to_owned(), json!(kind));
+    let mut logs = vec![log("the request is queued", task.created)];
+    match task.standing(now) {
+        Standing::Running(_) if matches!(task.stage, Stage::Queued) => {}
+        Standing::Running(_) => logs.push(log("the photo is being painted", now)),
+        Standing::Completed(_) => {
+            logs.push(log("the picture is painted", task.finished(now).unwrap_or(now)));
+        }
+        Standing::Failed(failure) => {
+            let message = format!("failed with {}: {}", failure.code, failure.message);
+            logs.push(log(&message, task.finished(now).unwrap_or(now)));
+        }
+    }
+    logs
 }
 
-fn rename(told: &mut Map<String, Value>, twist: Option<&Fault>) {
-    if let Some(Fault::Word { status }) = twist {
-        told.insert("status".to_owned(), json!(status));
+impl QueueFailure {
+    fn new(failure: &Failure) -> Self {
+        let code = failure.code.as_str();
+        let kind = match (code, failure.code.fault()) {
+            (CANCELLED, _) => "CANCELED",
+            (_, Some(Whose::Caller)) => "REQUEST_INVALID",
+            _ => "INFERENCE_FAILURE",
+        };
+        let error = QueueError { code: code.to_owned(), message: failure.message.to_string() };
+        Self { error: Some(error), error_type: Some(kind) }
     }
 }
 
-fn output(id: &str, task: &Task, picture: &Picture, telling: Telling<'_>) -> Value {
-    let (width, height) = task.painted_sides();
-    let mut output = json!({
-        "type": "image",
-        "content_type": "image/png",
-        "file_name": picture.file,
-        "file_size": told_size(task, picture),
-        "width": width,
-        "height": height,
-        "jobId": format!("local-{id}"),
-        "task_id": id,
-    });
-    if let Some(url) = link(task, picture, telling.origin) {
-        output["url"] = json!(url);
+fn word(status: String, twist: Option<&Fault>) -> String {
+    match twist {
+        Some(Fault::Word { status }) => status.clone(),
+        _ => status,
     }
-    output
+}
+
+fn output(id: &str, task: &Task, picture: &Picture, telling: Telling<'_>) -> QueueOutput {
+    let (width, height) = picture.sides.unwrap_or_else(|| task.painted_sides());
+    QueueOutput {
+        kind: "image",
+        url: link(task, picture, telling.origin),
+        content_type: "image/png",
+        file_name: picture.file.to_string(),
+        file_size: told_size(task, picture),
+        width,
+        height,
+        job_id: format!("local-{id}"),
+        task_id: id.to_owned(),
+    }
 }

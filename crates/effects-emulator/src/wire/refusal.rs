@@ -6,6 +6,7 @@ use effects_core::ServiceCode;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::task::Code;
 use crate::faults::ErrorBody;
@@ -51,6 +52,13 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 
+    /// A page of another site has made a browser send the cookie of the emulator's page.
+    pub(crate) fn foreign() -> Self {
+        let message = "this request comes from another site's page (see its Origin and Host): \
+                       the cookie of the emulator's page is good for that page alone";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
@@ -73,6 +81,14 @@ impl Refusal {
 
     /// The answer itself, in a dialect: codes are text, or numbers where the clients want numbers.
     pub(crate) fn answer(&self, dialect: Dialect, request_id: &str) -> Response {
+        if self.form == ErrorBody::Envelope {
+            let error_code = u32::from(self.status.as_u16()) * 100 + 1;
+            let (code, message) = (self.status.as_u16(), self.message.clone());
+            let status = RefusedStatus { code, message, error_code };
+            let request_id = Some(request_id.to_owned());
+            return (self.status, Json(RefusedEnvelope { status, data: None, request_id }))
+                .into_response();
+        }
         if let Some((media_type, body)) = self.form.write(self.status, &self.message) {
             return (self.status, [(CONTENT_TYPE, media_type.to_owned())], body).into_response();
         }
@@ -101,16 +117,51 @@ impl IntoResponse for Refusal {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusalBody)]
+pub(crate) struct Body<'a> {
     message: &'a str,
     error: Error<'a>,
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
-struct Error<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusalError)]
+pub(crate) struct Error<'a> {
     code: Code<'a>,
     message: &'a str,
     error_message: &'a str,
+}
+
+/// The forms in which the gateway refuses.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it describes answers that are written form by form")]
+pub(crate) enum Refused {
+    /// The usual one.
+    Usual(Body<'static>),
+    /// The queue's.
+    Detail(RefusedDetail),
+    /// That of a balance that is spent.
+    Envelope(RefusedEnvelope),
+}
+
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "it describes answers that are written form by form")]
+pub(crate) struct RefusedDetail {
+    detail: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefusedEnvelope {
+    status: RefusedStatus,
+    data: Option<String>,
+    request_id: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefusedStatus {
+    code: u16,
+    message: String,
+    error_code: u32,
 }

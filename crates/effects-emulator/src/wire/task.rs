@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use effects_core::{MODEL, ServiceCode};
 use serde::Serialize;
-use serde::ser::Serializer;
+use utoipa::ToSchema;
 
 use crate::clock::millis;
 use crate::faults::Fault;
+use crate::lifecycle::{CANCELLED, CANCELLED_NUMBER};
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Standing, Task};
 
 /// The answer to a create, and to a look at a task that runs: [`Task`] in the wire's words.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TaskAnswer<'a> {
     id: &'a str,
     model: &'static str,
@@ -22,6 +23,7 @@ pub(crate) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Group<'_>>>)]
     output: Option<[Group<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage<'a>>,
@@ -129,13 +131,14 @@ fn json(answer: &TaskAnswer<'_>) -> Vec<u8> {
     serde_json::to_vec(answer).expect("a task answer is plain data")
 }
 
-#[derive(Serialize)]
-struct Group<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Group<'a> {
+    #[schema(value_type = Vec<Content<'_>>)]
     content: [Content<'a>; 1],
 }
 
-#[derive(Serialize)]
-struct Content<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Content<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,16 +148,16 @@ struct Content<'a> {
     job_id: &'a str,
 }
 
-#[derive(Serialize)]
-struct Usage<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Usage<'a> {
     cost: &'a str,
     discount: u32,
 }
 
 /// Where the emulator says what it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Metadata {
+pub(crate) enum Metadata {
     Words {
         local_stand_in: &'static str,
     },
@@ -184,8 +187,8 @@ impl Metadata {
 pub(crate) const STAND_IN: &str =
     "painted by effects-emulator on this machine: a local stand-in, not the generative model";
 
-#[derive(Serialize)]
-struct TaskError<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TaskError<'a> {
     code: Code<'a>,
     error_message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,7 +206,8 @@ impl<'a> TaskError<'a> {
 }
 
 /// An error code, as text or as a number.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
 pub(crate) enum Code<'a> {
     Text(&'a str),
     Number(i64),
@@ -214,16 +218,8 @@ impl<'a> Code<'a> {
     pub(crate) fn of(code: &'a ServiceCode, dialect: Dialect) -> Self {
         match (dialect, code.as_str().parse()) {
             (Dialect::Sdk, Ok(number)) => Self::Number(number),
+            (Dialect::Sdk, Err(_)) if code.as_str() == CANCELLED => Self::Number(CANCELLED_NUMBER),
             _ => Self::Text(code.as_str()),
-        }
-    }
-}
-
-impl Serialize for Code<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Number(number) => serializer.serialize_i64(*number),
         }
     }
 }

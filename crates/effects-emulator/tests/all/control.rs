@@ -200,3 +200,25 @@ fn the_control_api_needs_the_key() {
     }
     assert_eq!(send(&emulator, "POST", "/_emulator/reset", &[], b"").status, 401);
 }
+
+#[test]
+fn the_emulator_describes_itself_and_says_that_it_is_well() {
+    let emulator = Emulator::start().unwrap();
+    let document = send(&emulator, "GET", "/openapi.json", &[], b"").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["servers"][0]["url"], emulator.base_url());
+    let operations = document["paths"].as_object().unwrap().values();
+    let operations: usize = operations.map(|at| at.as_object().unwrap().len()).sum();
+    assert!(operations >= 30, "{operations}");
+    // Each reference leads to what it names.
+    let text = document.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = name.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+    let kinds = document["components"]["schemas"]["Fault"]["oneOf"].as_array().unwrap();
+    assert_eq!(kinds.len(), 18);
+    let health = send(&emulator, "GET", "/healthz", &[], b"");
+    assert_eq!((health.status, health.json()), (200, json!({"status": "ok"})));
+    assert_eq!(emulator.requests(), []);
+}

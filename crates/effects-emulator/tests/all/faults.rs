@@ -147,7 +147,8 @@ fn a_body_is_cut_short_or_garbled_or_dripped() {
 
     meet(&emulator, Endpoint::Task, Fault::Truncate { keep: 0.5 });
     let key = bearer(&emulator);
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n");
+    let host = emulator.address();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {key}\r\n\r\n");
     let answer = raw(&emulator, request.as_bytes()).unwrap();
     let text = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();

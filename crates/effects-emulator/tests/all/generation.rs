@@ -93,7 +93,6 @@ fn what_is_not_there_is_404() {
         "/files/00000000000000000000000000000000.png",
         "/files/../key",
         "/files/%2e%2e%2fkey",
-        "/",
         "/nothing",
     ] {
         let answer = get(&emulator, path);

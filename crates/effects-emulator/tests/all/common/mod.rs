@@ -1,4 +1,6 @@
 //! A client of bare sockets: it sends what it is told and shows what came back, byte for byte.
+mod described;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -66,8 +68,21 @@ pub(crate) fn raw_to_the_end(emulator: &impl Site, bytes: &[u8]) -> io::Result<V
     Ok(answer)
 }
 
-/// One exchange; an error if the connection broke or the answer was cut short.
+/// One exchange; an error if the connection broke or the answer was cut short. What is answered is
+/// held against the description of the emulator.
 pub(crate) fn try_send(
+    emulator: &impl Site,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
+    let answer = exchange(emulator, method, path, headers, body)?;
+    described::check(emulator, method, path, &answer);
+    Ok(answer)
+}
+
+fn exchange(
     emulator: &impl Site,
     method: &str,
     path: &str,

@@ -73,6 +73,13 @@ const CONTROLS: &[&str] = &[
     "word",
     "body",
     "raw",
+    "match",
+    "count",
+    "headers",
+    "path",
+    "plan",
+    "key",
+    "to",
     "message",
     "code",
     "fail",
@@ -113,6 +120,8 @@ proptest! {
             let text = body.to_string();
             for (method, path) in [
                 ("POST", "/_emulator/next"),
+                ("POST", "/_emulator/verify"),
+                ("POST", "/_emulator/tasks/none/fail"),
                 ("PUT", "/_emulator/faults"),
                 ("POST", "/_emulator/clock/advance"),
                 ("POST", "/_emulator/reset"),

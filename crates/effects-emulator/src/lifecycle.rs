@@ -14,7 +14,8 @@ use crate::faults::{ErrorBody, Fault};
 use crate::gateway::Gateway;
 use crate::ids;
 use crate::options::{Pictures, Validation};
-use crate::painter::STUB;
+use crate::painter::{STUB, STUB_SIDES};
+use crate::spending::Movement;
 use crate::store::{Entry, RestoredTask};
 use crate::studio::{self, Job, Place};
 use crate::task::{Failure, Picture, Stage, Standing, Surface, Task};
@@ -80,22 +81,20 @@ async fn accept_valid(
         Pictures::Stub => None,
         Pictures::Painted => Some(gateway.studio.take_place(image.len())?),
     };
-    let price = gateway.options.price;
-    if !gateway.purse.promise(price, gateway.faults.plan().balance) {
-        return Err(no_credit());
-    }
+    let balance = gateway.faults.plan().balance;
+    gateway.spending.book(Movement::Reserve(balance)).ok_or_else(no_credit)?;
     // Its duration is drawn now, and not before: a create that is refused draws none.
     let (id, task) = new_task(fault);
     let created = task.created;
     let Some(place) = place else {
         let accepted = accept_painted(gateway, &id, task).await;
-        gateway.purse.settle(price, if accepted.is_ok() { price } else { Decimal::ZERO });
+        gateway.spending.book(if accepted.is_ok() { Movement::Pay } else { Movement::Release });
         return accepted.map(|()| Accepted { id, created });
     };
     let (sides, due) = (task.painted_sides(), task.due);
     let reference = gateway.store.is_some().then(|| image.clone());
     if let Err(refusal) = remember(gateway, &id, task, reference, Decimal::ZERO).await {
-        gateway.purse.settle(price, Decimal::ZERO);
+        gateway.spending.book(Movement::Release);
         return Err(refusal);
     }
     let job = Job { id: id.clone().into(), image, template, sides, due };
@@ -106,7 +105,9 @@ async fn accept_valid(
 /// Accepts a task that has its constant picture from the start.
 async fn accept_painted(gateway: &Gateway, id: &str, task: Task) -> Result<(), Refusal> {
     let kept = keep(gateway, Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
-    let stage = Stage::Painted(Picture { file: kept.name, size: kept.size });
+    gateway.vault.belongs(&kept.name, id);
+    let stage =
+        Stage::Painted(Picture { file: kept.name, size: kept.size, sides: Some(STUB_SIDES) });
     remember(gateway, id, Task { stage, ..task }, None, gateway.options.price).await
 }
 
@@ -115,8 +116,8 @@ pub(crate) fn restore(gateway: &Gateway, restored: &RestoredTask) {
     let task = Task { stage: Stage::Queued, ..restored.task.clone() };
     gateway.studio.expect(&restored.id, task.due);
     forget(gateway, gateway.tasks.insert(&restored.id, task, gateway.clock.now()));
-    // What was promised is promised still, whatever the balance is now.
-    gateway.purse.promise(gateway.options.price, None);
+    // What was reserved is reserved still, whatever the balance is now.
+    gateway.spending.book(Movement::Reserve(None));
 }
 
 /// Starts the work on such a task again.
@@ -142,7 +143,10 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
         Ok(png) => {
             let size = png.len() as u64;
             match keep(gateway, png).await {
-                Ok(Change { kept, .. }) => Stage::Painted(Picture { file: kept.name, size }),
+                Ok(Change { kept, .. }) => {
+                    gateway.vault.belongs(&kept.name, id);
+                    Stage::Painted(Picture { file: kept.name, size, sides: None })
+                }
                 Err(error) => Stage::Failed(Failure::new(
                     ServiceCode::Generation,
                     format!("Internal generation error: the picture cannot be kept: {error}"),
@@ -156,16 +160,18 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
     if matches!(stage, Stage::Failed(_)) && gateway.is_stopping() {
         return;
     }
-    let (file, paid) = match &stage {
-        Stage::Painted(picture) => (Some(picture.file.clone()), gateway.options.price),
-        _ => (None, Decimal::ZERO),
+    let file = match &stage {
+        Stage::Painted(picture) => Some(picture.file.clone()),
+        _ => None,
     };
-    let price = gateway.options.price;
     // The task is held meanwhile, so that a reset comes before all of this or after it.
     let known = gateway.tasks.with(id, |task| {
         let wanted = !task.is_settled();
-        gateway.purse.settle(price, if wanted { paid } else { Decimal::ZERO });
+        let is_paid = wanted && file.is_some();
+        let movement = if is_paid { Movement::Pay } else { Movement::Release };
+        let paid = gateway.spending.book(movement).unwrap_or_default();
         if wanted {
+            task.settled = Some(gateway.clock.now());
             let task = Task { stage: stage.clone(), ..task.clone() };
             gateway.write(|| Entry::Settled { id: id.to_owned(), task, paid });
         }
@@ -174,8 +180,9 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
     let told = known == Some(true) && {
         // What is told must be safe before: after a kill nobody may find less than they saw.
         safe(gateway).await;
-        tell(gateway, id, stage, paid)
+        tell(gateway, id, stage)
     };
+    gateway.changes.task(id);
     // A task that was cancelled or forgotten meanwhile has no use for its picture.
     if let Some(file) = file.filter(|_| !told) {
         gateway.vault.remove(&file);
@@ -185,19 +192,19 @@ pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Fa
 
 /// Lets the end of a task be seen; false if it has come to another meanwhile, and what was paid is
 /// paid back.
-fn tell(gateway: &Gateway, id: &str, stage: Stage, paid: Decimal) -> bool {
+fn tell(gateway: &Gateway, id: &str, stage: Stage) -> bool {
     let told = gateway.tasks.with(id, |task| {
         let wanted = !task.is_settled();
         if wanted {
             task.stage = stage;
-        } else {
-            gateway.purse.pay_back(paid);
-            let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+        } else if matches!(stage, Stage::Painted(_)) {
+            let paid = gateway.spending.book(Movement::Refund).unwrap_or_default();
+            let (id, task) = (id.to_owned(), task.clone());
             gateway.write(|| Entry::Settled { id, task, paid });
         }
         wanted
     });
-    // The reset that has forgotten it has emptied the purse as well.
+    // The reset that has forgotten it has forgotten what was spent as well.
     told == Some(true)
 }
 
@@ -210,23 +217,28 @@ async fn safe(gateway: &Gateway) {
     }
 }
 
-/// Takes a running task back; false if it has ended. The promise of its price ends with its work,
-/// and what was paid for a picture that nobody has seen is paid back.
+/// Takes a running task back at its client's wish; false if it has ended.
 pub(crate) async fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
+    let failure = Failure::new(CANCELLED.into(), "the task was cancelled");
+    end_early(gateway, id, failure).await
+}
+
+/// Ends a running task with a failure; false if it has ended, `None` if there is none of this id. The
+/// promise of its price ends with its work, and what was paid for a picture that was not seen is paid
+/// back.
+pub(crate) async fn end_early(gateway: &Gateway, id: &str, failure: Failure) -> Option<bool> {
     let now = gateway.clock.now();
     let unseen = gateway.tasks.with(id, |task| {
         if !matches!(task.standing(now), Standing::Running(_)) {
             return None;
         }
-        let stage = Stage::Failed(Failure::new(CANCELLED.into(), "the task was cancelled"));
-        let unseen = match std::mem::replace(&mut task.stage, stage) {
+        let unseen = match std::mem::replace(&mut task.stage, Stage::Failed(failure)) {
             Stage::Painted(picture) => Some(picture.file),
             _ => None,
         };
-        task.due = now;
-        let paid = if unseen.is_some() { gateway.options.price } else { Decimal::ZERO };
-        gateway.purse.pay_back(paid);
-        let (id, task, paid) = (id.to_owned(), task.clone(), -paid);
+        (task.due, task.settled) = (now, Some(now));
+        let refund = unseen.as_ref().and_then(|_| gateway.spending.book(Movement::Refund));
+        let (id, task, paid) = (id.to_owned(), task.clone(), refund.unwrap_or_default());
         gateway.write(|| Entry::Settled { id, task, paid });
         Some(unseen)
     })?;
@@ -236,7 +248,26 @@ pub(crate) async fn cancel(gateway: &Gateway, id: &str) -> Option<bool> {
         gateway.write(|| Entry::Gone(vec![file]));
     }
     safe(gateway).await;
+    gateway.changes.task(id);
     Some(true)
+}
+
+/// Makes a running task due now, and waits for its painting.
+pub(crate) async fn finish(gateway: &Gateway, id: &str) {
+    let now = gateway.clock.now();
+    gateway.tasks.with(id, |task| {
+        if task.due > now {
+            task.due = now;
+            // The end of one that is still to be painted is written when it comes.
+            if task.is_settled() {
+                let (id, task, paid) = (id.to_owned(), task.clone(), Decimal::ZERO);
+                gateway.write(|| Entry::Settled { id, task, paid });
+            }
+        }
+    });
+    gateway.studio.easels_clear(|other, _| other == id).await;
+    safe(gateway).await;
+    gateway.changes.task(id);
 }
 
 fn new_id(surface: Surface) -> String {
@@ -263,7 +294,8 @@ fn new_task(
     };
     let fault = fault.map(Box::new);
     let stage = Stage::Queued;
-    Task { surface, template, width, height, created, due, stage, fault, looks: 0 }
+    let (settled, looks) = (None, 0);
+    Task { surface, template, width, height, created, due, stage, settled, fault, looks }
 }
 
 fn told_to_fail(fault: Option<&Fault>) -> Option<Failure> {
@@ -285,6 +317,7 @@ async fn remember(
         store.settle().await.map_err(no_disk)?;
     }
     forget(gateway, gateway.tasks.insert(id, task, gateway.clock.now()));
+    gateway.changes.task(id);
     Ok(())
 }
 
@@ -331,3 +364,6 @@ pub(crate) fn no_disk(why: impl std::fmt::Display) -> Refusal {
 
 /// The code of a task its own client has cancelled.
 pub(crate) const CANCELLED: &str = "CANCELED";
+
+/// The same for clients that read numbers alone: HTTP's number for a client that has gone away.
+pub(crate) const CANCELLED_NUMBER: i64 = 499;

@@ -1,0 +1,58 @@
+//! What has changed, for those who watch an emulator: the page's event stream listens here.
+
+use tokio::sync::broadcast;
+
+/// Tells watchers what has changed. Without any, telling costs next to nothing.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    sender: broadcast::Sender<Change>,
+}
+
+/// Something that has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// A request came or was answered: its number.
+    Request(u64),
+    /// A task was accepted or its state changed: its id.
+    Task(Box<str>),
+    /// The clock, the plan, the scripts or the balance.
+    Other,
+    /// All was forgotten.
+    Reset,
+}
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        Self { sender: broadcast::Sender::new(MOST_UNSEEN) }
+    }
+
+    pub(crate) fn request(&self, number: u64) {
+        self.tell(|| Change::Request(number));
+    }
+
+    pub(crate) fn task(&self, id: &str) {
+        self.tell(|| Change::Task(id.into()));
+    }
+
+    pub(crate) fn other(&self) {
+        self.tell(|| Change::Other);
+    }
+
+    pub(crate) fn reset(&self) {
+        self.tell(|| Change::Reset);
+    }
+
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Change> {
+        self.sender.subscribe()
+    }
+
+    fn tell(&self, change: impl FnOnce() -> Change) {
+        if self.sender.receiver_count() > 0 {
+            // It fails if the last watcher has gone meanwhile.
+            let _ = self.sender.send(change());
+        }
+    }
+}
+
+/// Changes that a slow watcher may be behind; beyond it, the watcher reads everything anew.
+const MOST_UNSEEN: usize = 4_096;

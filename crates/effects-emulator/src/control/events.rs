@@ -1,0 +1,178 @@
+//! `GET /_emulator/events`: what changes, as it does, as a stream of server-sent events.
+//!
+//! Each event is one JSON object: requests and tasks as their lists show them, as far as they have
+//! changed, and the summary. The first one, and each after which a watcher must read the lists anew,
+//! says `"anew": true`; one that comes of a reset says `"reset": true` as well.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::Summary;
+use crate::changes::Change;
+use crate::gateway::Gateway;
+use crate::seen::{self, SeenTask};
+use crate::seen_request::SeenRequest;
+
+/// `GET /_emulator/events`
+pub(crate) async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
+    let watcher = Watcher {
+        changes: gateway.changes.watch(),
+        running: gateway.tasks.running(gateway.clock.now()),
+        gathered: Gathered { anew: true, ..Gathered::default() },
+        gateway,
+    };
+    let events = stream::unfold(watcher, async |mut watcher| {
+        let event = watcher.next().await?;
+        Some((Ok::<_, Infallible>(event), watcher))
+    });
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// One who watches, and what is to be told next.
+struct Watcher {
+    gateway: Arc<Gateway>,
+    changes: Receiver<Change>,
+    /// Tasks that were running when they were last told: time finishes them, and says nothing.
+    running: BTreeSet<Box<str>>,
+    gathered: Gathered,
+}
+
+#[derive(Default)]
+struct Gathered {
+    requests: BTreeSet<u64>,
+    tasks: BTreeSet<Box<str>>,
+    anew: bool,
+    reset: bool,
+    other: bool,
+}
+
+#[derive(Serialize)]
+struct Event {
+    anew: bool,
+    reset: bool,
+    requests: Vec<SeenRequest>,
+    tasks: Vec<SeenTask>,
+    about: Summary,
+}
+
+impl Watcher {
+    /// The next event once there is one, or a sign of life; `None` when the emulator stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut quiet = Duration::ZERO;
+        loop {
+            if !self.gathered.is_empty() {
+                return Some(self.event());
+            }
+            let waited = tokio::select! {
+                change = self.changes.recv() => {
+                    match change {
+                        Ok(change) => self.gathered.add(change),
+                        Err(RecvError::Lagged(_)) => self.gathered.anew = true,
+                        Err(RecvError::Closed) => return None,
+                    }
+                    // What changes at once is told at once.
+                    tokio::time::sleep(BETWEEN_EVENTS).await;
+                    BETWEEN_EVENTS
+                }
+                () = tokio::time::sleep(BETWEEN_LOOKS) => BETWEEN_LOOKS,
+                () = self.gateway.stopping() => return None,
+            };
+            self.take_in_the_rest();
+            self.notice_the_finished();
+            quiet += waited;
+            if quiet >= LONGEST_SILENCE && self.gathered.is_empty() {
+                // A comment, so that neither end takes the other for gone.
+                return Some(Bytes::from_static(b":\n\n"));
+            }
+        }
+    }
+
+    fn take_in_the_rest(&mut self) {
+        loop {
+            match self.changes.try_recv() {
+                Ok(change) => self.gathered.add(change),
+                Err(TryRecvError::Lagged(_)) => self.gathered.anew = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn notice_the_finished(&mut self) {
+        let (now, tasks) = (self.gateway.clock.now(), &self.gateway.tasks);
+        let is_running = |id: &str| tasks.with(id, |task| task.is_running(now)).unwrap_or(false);
+        let finished = self.running.iter().filter(|id| !is_running(id));
+        self.gathered.tasks.extend(finished.cloned());
+    }
+
+    fn event(&mut self) -> Bytes {
+        let gathered = std::mem::take(&mut self.gathered);
+        let now = self.gateway.clock.now();
+        if gathered.anew {
+            self.running = self.gateway.tasks.running(now);
+        }
+        let first = gathered.requests.first().copied().unwrap_or(u64::MAX);
+        let requests = self.gateway.requests_where(first.saturating_sub(1), |number| {
+            !gathered.anew && gathered.requests.contains(&number)
+        });
+        let tasks = gathered.tasks.iter().filter(|_| !gathered.anew);
+        let tasks = seen::some(&self.gateway, tasks.map(|id| &**id));
+        for task in &tasks {
+            if task.status == "in_progress" {
+                self.running.insert(task.id.as_str().into());
+            } else {
+                self.running.remove(task.id.as_str());
+            }
+        }
+        // Those that were forgotten meanwhile.
+        for id in gathered.tasks.iter().filter(|id| self.gateway.tasks.with(id, |_| ()).is_none()) {
+            self.running.remove(id);
+        }
+        let event = Event {
+            anew: gathered.anew,
+            reset: gathered.reset,
+            requests,
+            tasks,
+            about: Summary::of(&self.gateway),
+        };
+        // Plain structs of texts and numbers always have a JSON form.
+        let event = serde_json::to_string(&event).expect("an event is plain data");
+        Bytes::from(format!("data: {event}\n\n"))
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, change: Change) {
+        match change {
+            Change::Request(number) => drop(self.requests.insert(number)),
+            Change::Task(id) => drop(self.tasks.insert(id)),
+            Change::Other => self.other = true,
+            Change::Reset => (self.anew, self.reset) = (true, true),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.tasks.is_empty() && !self.anew && !self.other
+    }
+}
+
+/// Changes that come closer together are one event.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
+
+/// How often tasks are looked for that time has finished.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// Less than a connection may be silent for.
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);

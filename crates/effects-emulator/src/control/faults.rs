@@ -1,0 +1,96 @@
+//! What goes wrong: `/_emulator/next` scripts the next requests, `/_emulator/faults` is the plan.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use effects_core::Template;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::read;
+use crate::endpoint::Endpoint;
+use crate::faults::{Fault, FaultPlan, Script};
+use crate::gateway::Gateway;
+use crate::listed::{self, TemplateId};
+use crate::wire::refusal::Refusal;
+
+/// `POST /_emulator/next`
+#[utoipa::path(post, path = "/_emulator/next", tag = "control", request_body = Next,
+    responses((status = 204, description = "It is scripted")))]
+pub(crate) async fn next(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let Next { on, template, key, faults } = read(&body)?;
+    let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
+    let faults = faults
+        .collect::<Result<_, _>>()
+        .map_err(|why| Refusal::bad_request(format!("faults: {why}")))?;
+    let script = Script { on, template, key, faults };
+    gateway.faults.script(script).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    gateway.changes.other();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /_emulator/next`
+#[utoipa::path(get, path = "/_emulator/next", tag = "control",
+    responses((status = 200, body = Vec<Script>)))]
+pub(crate) async fn scripted(State(gateway): State<Arc<Gateway>>) -> Json<Vec<Script>> {
+    Json(gateway.faults.scripts(gateway.keys.own()))
+}
+
+/// `DELETE /_emulator/next`
+#[utoipa::path(delete, path = "/_emulator/next", tag = "control",
+    responses((status = 204, description = "Nothing is scripted")))]
+pub(crate) async fn unscript(State(gateway): State<Arc<Gateway>>) -> StatusCode {
+    gateway.faults.unscript();
+    gateway.changes.other();
+    StatusCode::NO_CONTENT
+}
+
+/// `GET /_emulator/faults`
+#[utoipa::path(get, path = "/_emulator/faults", tag = "control",
+    responses((status = 200, body = FaultPlan)))]
+pub(crate) async fn plan(State(gateway): State<Arc<Gateway>>) -> Json<FaultPlan> {
+    Json(FaultPlan::clone(&gateway.faults.plan()))
+}
+
+/// `PUT /_emulator/faults`
+#[utoipa::path(put, path = "/_emulator/faults", tag = "control", request_body = FaultPlan,
+    responses((status = 204, description = "It is followed")))]
+pub(crate) async fn follow(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let plan: FaultPlan = read(&body)?;
+    plan.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
+    gateway.faults.follow(plan);
+    gateway.changes.other();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the next requests of an endpoint meet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Next {
+    #[serde(default = "create")]
+    on: Endpoint,
+    /// Requests about this template alone.
+    #[serde(default, deserialize_with = "listed::template")]
+    #[schema(value_type = Option<TemplateId>)]
+    template: Option<Template>,
+    /// Requests with this key alone.
+    #[serde(default)]
+    key: Option<String>,
+    /// First to last; null is nothing amiss.
+    #[schema(value_type = Vec<Option<Fault>>)]
+    faults: Vec<Option<Map<String, Value>>>,
+}
+
+fn create() -> Endpoint {
+    Endpoint::Create
+}

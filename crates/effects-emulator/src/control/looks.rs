@@ -1,0 +1,89 @@
+//! `/_emulator/looks`: what the templates are called, and small pictures of one photo through each of
+//! them, for the page to choose from.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use effects_core::{DEFAULT_SIDE, SIDE_RANGE, Template};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{StatusCode, Uri};
+use image::ImageFormat;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::query;
+use crate::gateway::Gateway;
+use crate::photo;
+use crate::task::Failure;
+use crate::wire::refusal::Refusal;
+
+/// `GET /_emulator/looks`
+#[utoipa::path(get, path = "/_emulator/looks", tag = "control",
+    responses((status = 200, body = Looks)))]
+pub(crate) async fn looks() -> Json<Looks> {
+    let look = |template: &'static Template| Look { id: template.id(), title: template.title() };
+    Json(Looks {
+        templates: Template::ALL.iter().map(look).collect(),
+        least_side: *SIDE_RANGE.start(),
+        most_side: *SIDE_RANGE.end(),
+        default_side: DEFAULT_SIDE,
+    })
+}
+
+/// The templates, and the sizes that there are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Looks {
+    templates: Vec<Look>,
+    least_side: u32,
+    most_side: u32,
+    default_side: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Look {
+    id: &'static str,
+    title: &'static str,
+}
+
+/// `GET /_emulator/looks/{template}?photo=NAME`: an uploaded photo through a template, small. It is
+/// no task: nothing is recorded and nothing paid.
+pub(crate) async fn look(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let LookQuery { photo } = query(&uri)?;
+    let template: Template =
+        id.parse().map_err(|error| Refusal::not_found(format!("template: {error}")))?;
+    let photo = gateway.vault.get(&photo, gateway.clock.now()).await;
+    let photo = photo.ok_or_else(|| Refusal::not_found("photo: there is no such file"))?;
+    let unreadable = |why: String| Refusal::bad_request(format!("photo: {why}"));
+    photo::inspect(&photo, gateway.options.limits.photo_pixels)
+        .map_err(|error| unreadable(Failure::from(error).message.into()))?;
+    let picture = gateway.studio.sketch(photo, template, small).await;
+    let picture = picture.map_err(unreadable)?;
+    let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "private, max-age=3600")];
+    Ok((StatusCode::OK, headers, picture).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LookQuery {
+    /// The name of an uploaded file.
+    photo: String,
+}
+
+/// A picture at the size that the page shows it, for screens of up to two pixels a point.
+fn small(picture: &[u8]) -> Result<Vec<u8>, String> {
+    let picture = image::load_from_memory(picture).map_err(|error| error.to_string())?;
+    let mut small = Cursor::new(Vec::new());
+    let shrunk = picture.thumbnail(2 * SHOWN_SIDE, 2 * SHOWN_SIDE).into_rgb8();
+    shrunk.write_to(&mut small, ImageFormat::Jpeg).map_err(|error| error.to_string())?;
+    Ok(small.into_inner())
+}
+
+/// The side of a look on the page, in points.
+const SHOWN_SIDE: u32 = 96;

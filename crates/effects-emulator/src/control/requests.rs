@@ -1,0 +1,51 @@
+//! `GET /_emulator/requests`: every request seen, filtered.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use effects_core::Template;
+use http::Uri;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::query;
+use super::verify::RequestMatch;
+use crate::endpoint::Endpoint;
+use crate::gateway::Gateway;
+use crate::listed::{self, TemplateId};
+use crate::seen_request::SeenRequest;
+use crate::wire::refusal::Refusal;
+
+/// `GET /_emulator/requests`
+#[utoipa::path(get, path = "/_emulator/requests", tag = "control", params(RequestsQuery),
+    responses((status = 200, body = Vec<SeenRequest>)))]
+pub(crate) async fn requests(
+    State(gateway): State<Arc<Gateway>>,
+    uri: Uri,
+) -> Result<Json<Vec<SeenRequest>>, Refusal> {
+    let RequestsQuery { after, limit, task, template, endpoint, status, since } = query(&uri)?;
+    let wanted =
+        RequestMatch { task, template, endpoint, status, since, ..RequestMatch::default() };
+    let seen = gateway.requests(after).into_iter();
+    let seen = seen.filter(|seen| wanted.differences(&gateway, seen).is_empty());
+    Ok(Json(seen.take(limit.unwrap_or(usize::MAX)).collect()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestsQuery {
+    /// Requests of higher numbers alone.
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+    task: Option<String>,
+    #[serde(default, deserialize_with = "listed::template")]
+    #[param(value_type = Option<TemplateId>)]
+    template: Option<Template>,
+    endpoint: Option<Endpoint>,
+    #[param(minimum = 100, maximum = 599)]
+    status: Option<u16>,
+    since: Option<u64>,
+}

@@ -1,0 +1,157 @@
+//! `/_emulator/tasks`: the tasks accepted, one of them, and its end on demand.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use effects_core::{ServiceCode, Template};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{query, read_optional};
+use crate::gateway::Gateway;
+use crate::lifecycle;
+use crate::listed::{self, TemplateId};
+use crate::seen::{self, SeenTask};
+use crate::task::{Failure, Standing};
+use crate::wire::refusal::Refusal;
+
+/// `GET /_emulator/tasks`
+#[utoipa::path(get, path = "/_emulator/tasks", tag = "control", params(TasksQuery),
+    responses((status = 200, body = Vec<SeenTask>)))]
+pub(crate) async fn tasks(
+    State(gateway): State<Arc<Gateway>>,
+    uri: Uri,
+) -> Result<Json<Vec<SeenTask>>, Refusal> {
+    let TasksQuery { limit, status, template, since } = query(&uri)?;
+    let wanted = |task: &SeenTask| {
+        let of_template = |wanted: &Template| task.template_id.as_deref() == Some(wanted.id());
+        status.is_none_or(|status| task.status == status.word())
+            && template.as_ref().is_none_or(of_template)
+            && since.is_none_or(|since| task.created >= since)
+    };
+    let tasks = seen::tasks(&gateway).into_iter().filter(wanted);
+    Ok(Json(tasks.take(limit.unwrap_or(MOST_TASKS)).collect()))
+}
+
+/// `GET /_emulator/tasks/{id}`
+#[utoipa::path(get, path = "/_emulator/tasks/{id}", tag = "control", params(("id" = String, Path)),
+    responses((status = 200, body = SeenTask)))]
+pub(crate) async fn task(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<SeenTask>, Refusal> {
+    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+}
+
+/// `GET /_emulator/tasks/{id}/picture`: its picture, without a request that a client could have made.
+#[utoipa::path(get, path = "/_emulator/tasks/{id}/picture", tag = "control",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The picture", content_type = "image/png")))]
+pub(crate) async fn picture(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let now = gateway.clock.now();
+    let file = gateway.tasks.with(&id, |task| match task.standing(now) {
+        Standing::Completed(picture) => Some(picture.file.clone()),
+        _ => None,
+    });
+    let file = file.ok_or_else(unknown)?;
+    let picture = match file {
+        Some(file) => gateway.vault.get(&file, now).await,
+        None => None,
+    };
+    let picture =
+        picture.ok_or_else(|| Refusal::not_found("the task has no picture, or no longer"))?;
+    Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "private, max-age=3600")], picture)
+        .into_response())
+}
+
+/// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and tells what it has come to.
+#[utoipa::path(post, path = "/_emulator/tasks/{id}/finish", tag = "control",
+    params(("id" = String, Path)), responses((status = 200, body = SeenTask)))]
+pub(crate) async fn finish(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<SeenTask>, Refusal> {
+    lifecycle::finish(&gateway, &id).await;
+    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+}
+
+/// `POST /_emulator/tasks/{id}/fail`: ends a running task with a failure.
+#[utoipa::path(post, path = "/_emulator/tasks/{id}/fail", tag = "control",
+    params(("id" = String, Path)), request_body = Option<Fail>,
+    responses((status = 200, body = SeenTask)))]
+pub(crate) async fn fail(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<SeenTask>, Refusal> {
+    let Fail { code, message } = read_optional(&body)?;
+    let code = code.unwrap_or(ServiceCode::Generation);
+    let message = message.or_else(|| code.meaning().map(str::to_owned));
+    let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
+    match lifecycle::end_early(&gateway, &id, failure).await {
+        Some(true) => seen::task(&gateway, &id).map(Json).ok_or_else(unknown),
+        Some(false) => {
+            let words = "the task has ended already: its end was seen and cannot become another";
+            Err(Refusal::new(StatusCode::CONFLICT, "CONFLICT", words))
+        }
+        None => Err(unknown()),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TasksQuery {
+    limit: Option<usize>,
+    status: Option<TaskStatus>,
+    #[serde(default, deserialize_with = "listed::template")]
+    #[param(value_type = Option<TemplateId>)]
+    template: Option<Template>,
+    /// Tasks accepted at this time or later, in milliseconds since the epoch.
+    since: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskStatus {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl TaskStatus {
+    fn word(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How a task fails.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fail {
+    /// 3009095 if it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    code: Option<ServiceCode>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+fn unknown() -> Refusal {
+    Refusal::not_found("there is no task of this id")
+}
+
+/// Tasks that are listed unless the query says how many.
+const MOST_TASKS: usize = 1_000;

@@ -1,0 +1,292 @@
+//! `POST /_emulator/verify`: whether requests of a kind came as often as they should have.
+//!
+//! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
+//! that nearly did with what they differ in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use effects_core::Template;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::read;
+use crate::endpoint::Endpoint;
+use crate::gateway::Gateway;
+use crate::listed::{self, TemplateId};
+use crate::seen_request::{MOST_BODY, SeenRequest};
+use crate::whole;
+use crate::wire::refusal::Refusal;
+
+/// `POST /_emulator/verify`
+#[utoipa::path(post, path = "/_emulator/verify", tag = "control", request_body = Verify,
+    responses((status = 200, body = Verdict)))]
+pub(crate) async fn verify(
+    State(gateway): State<Arc<Gateway>>,
+    body: Bytes,
+) -> Result<Json<Verdict>, Refusal> {
+    let Verify { matching, count, at_least, at_most } = read(&body)?;
+    let (least, most) = match (count, at_least, at_most) {
+        (None, None, None) => (1, usize::MAX),
+        // All that is said has to hold.
+        (count, least, most) => (
+            count.max(least).unwrap_or(0),
+            count.into_iter().chain(most).min().unwrap_or(usize::MAX),
+        ),
+    };
+    let (mut matched, mut near) = (Vec::new(), Vec::new());
+    for request in gateway.requests(0) {
+        let differs = matching.differences(&gateway, &request);
+        if differs.is_empty() {
+            matched.push(request);
+        } else if differs.len() < matching.fields() {
+            near.push(Near { request, differs });
+        }
+    }
+    // The newest of those that differ least.
+    near.sort_by_key(|near| (near.differs.len(), std::cmp::Reverse(near.request.number)));
+    near.truncate(MOST_NEAR);
+    let found = matched.len();
+    matched.truncate(MOST_MATCHED);
+    let wanted = match (least, most) {
+        (least, most) if least == most => format!("exactly {least}"),
+        (least, usize::MAX) => format!("at least {least}"),
+        (0, most) => format!("at most {most}"),
+        (least, most) => format!("{least} to {most}"),
+    };
+    let message = format!("{found} matching requests, {wanted} wanted");
+    Ok(Json(Verdict { verified: (least..=most).contains(&found), message, found, matched, near }))
+}
+
+/// Which requests are meant: those for which all holds that is given.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RequestMatch {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) method: Option<String>,
+    /// The path with its query; `*` stands for any text.
+    pub(crate) path: Option<String>,
+    /// The id of the task that it is about.
+    pub(crate) task: Option<String>,
+    /// The template of that task.
+    #[serde(deserialize_with = "listed::template")]
+    #[schema(value_type = Option<TemplateId>)]
+    pub(crate) template: Option<Template>,
+    #[serde(deserialize_with = "whole::number")]
+    #[schema(minimum = 100, maximum = 599)]
+    pub(crate) status: Option<u16>,
+    /// The kind of fault that it met.
+    pub(crate) fault: Option<String>,
+    pub(crate) authorized: Option<bool>,
+    /// When it came at the earliest, in milliseconds since the epoch.
+    #[serde(deserialize_with = "whole::number")]
+    pub(crate) since: Option<u64>,
+    pub(crate) body_hash: Option<String>,
+    /// Headers that it has; `*` stands for any text.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// JSON that its body contains: objects may have more keys.
+    pub(crate) body: Option<Value>,
+}
+
+impl RequestMatch {
+    /// How many things it asks for.
+    fn fields(&self) -> usize {
+        let Self {
+            endpoint,
+            method,
+            path,
+            task,
+            template,
+            status,
+            fault,
+            authorized,
+            since,
+            body_hash,
+            headers,
+            body,
+        } = self;
+        let given = [
+            endpoint.is_some(),
+            method.is_some(),
+            path.is_some(),
+            task.is_some(),
+            template.is_some(),
+            status.is_some(),
+            fault.is_some(),
+            authorized.is_some(),
+            since.is_some(),
+            body_hash.is_some(),
+            body.is_some(),
+        ];
+        given.iter().filter(|given| **given).count() + headers.len()
+    }
+
+    /// What of a request is not as it asks; nothing if it is one of those meant.
+    pub(crate) fn differences(&self, gateway: &Gateway, seen: &SeenRequest) -> Vec<Difference> {
+        let mut differs = Vec::new();
+        let mut compare = |field: &str, holds: bool, wanted: Value, found: Value| {
+            if !holds {
+                differs.push(Difference { field: field.to_owned(), wanted, found });
+            }
+        };
+        if let Some(wanted) = self.endpoint {
+            compare("endpoint", wanted == seen.endpoint, json!(wanted), json!(seen.endpoint));
+        }
+        if let Some(wanted) = &self.method {
+            let holds = wanted.eq_ignore_ascii_case(&seen.method);
+            compare("method", holds, json!(wanted), json!(seen.method));
+        }
+        if let Some(wanted) = &self.path {
+            compare("path", fits(wanted, &seen.path), json!(wanted), json!(seen.path));
+        }
+        if let Some(wanted) = &self.task {
+            let holds = seen.task.as_ref() == Some(wanted);
+            compare("task", holds, json!(wanted), json!(seen.task));
+        }
+        if let Some(wanted) = &self.template {
+            let of_task = |id: &String| gateway.tasks.with(id, |task| task.template.clone());
+            let found = seen.task.as_ref().and_then(of_task).flatten();
+            let holds = found.as_ref() == Some(wanted);
+            compare("template", holds, json!(wanted), json!(found));
+        }
+        if let Some(wanted) = self.status {
+            compare("status", seen.status == Some(wanted), json!(wanted), json!(seen.status));
+        }
+        if let Some(wanted) = &self.fault {
+            compare("fault", seen.fault == Some(wanted), json!(wanted), json!(seen.fault));
+        }
+        if let Some(wanted) = self.authorized {
+            let holds = wanted == seen.authorized;
+            compare("authorized", holds, json!(wanted), json!(seen.authorized));
+        }
+        if let Some(wanted) = self.since {
+            compare("since", seen.at >= wanted, json!(wanted), json!(seen.at));
+        }
+        if let Some(wanted) = &self.body_hash {
+            let holds = seen.body_hash.as_ref() == Some(wanted);
+            compare("body_hash", holds, json!(wanted), json!(seen.body_hash));
+        }
+        for (name, wanted) in &self.headers {
+            let mut values = seen.headers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(name));
+            let holds = values.clone().any(|(_, value)| fits(wanted, value));
+            let found = values.next().map(|(_, value)| value);
+            compare(&format!("headers.{name}"), holds, json!(wanted), json!(found));
+        }
+        if let Some(wanted) = &self.body {
+            let found = if seen.body_bytes > MOST_BODY {
+                json!(format!("{} bytes, of which only {MOST_BODY} are kept", seen.body_bytes))
+            } else {
+                serde_json::from_str(&seen.body).unwrap_or_else(|_| json!(seen.body))
+            };
+            compare("body", contains(&found, wanted), wanted.clone(), found);
+        }
+        differs
+    }
+}
+
+/// What a request is not like.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Difference {
+    field: String,
+    wanted: Value,
+    found: Value,
+}
+
+/// How often requests of a kind should have come.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    #[serde(rename = "match", default)]
+    matching: RequestMatch,
+    /// Exactly so many.
+    #[serde(default, deserialize_with = "whole::number")]
+    count: Option<usize>,
+    #[serde(default, deserialize_with = "whole::number")]
+    at_least: Option<usize>,
+    #[serde(default, deserialize_with = "whole::number")]
+    at_most: Option<usize>,
+}
+
+/// Whether as many came as should have, and which.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    verified: bool,
+    message: String,
+    /// How many matched.
+    found: usize,
+    /// The first hundred of them.
+    matched: Vec<SeenRequest>,
+    /// The three that came closest without matching.
+    near: Vec<Near>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Near {
+    request: SeenRequest,
+    differs: Vec<Difference>,
+}
+
+/// Whether a text is as a pattern says, in which `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Whether JSON has all that other JSON has: objects may have more keys, lists no more items.
+fn contains(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| found.get(key).is_some_and(|found| contains(found, wanted))),
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(found, wanted)| contains(found, wanted))
+        }
+        (found, wanted) => found == wanted,
+    }
+}
+
+const MOST_MATCHED: usize = 100;
+const MOST_NEAR: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for pattern in ["/a/b", "*", "/a/*", "*/b", "/*b", "/*/*", "*a*b*", "/a/b*"] {
+            assert!(fits(pattern, "/a/b"), "{pattern}");
+        }
+        for pattern in ["", "/a", "/b*", "*a", "*c*", "/a/b/*", "*b*a"] {
+            assert!(!fits(pattern, "/a/b"), "{pattern}");
+        }
+        assert!(!fits("ab*ba", "aba"));
+    }
+
+    #[test]
+    fn json_contains_what_has_fewer_keys() {
+        let found = json!({"a": [{"b": 1, "c": "x"}], "d": null});
+        for wanted in [json!({}), json!({"d": null}), json!({"a": [{"b": 1}]})] {
+            assert!(contains(&found, &wanted), "{wanted}");
+        }
+        for wanted in [json!([]), json!({"e": 1}), json!({"a": []}), json!({"a": [{"b": 2}]})] {
+            assert!(!contains(&found, &wanted), "{wanted}");
+        }
+    }
+}

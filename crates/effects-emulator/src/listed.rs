@@ -1,0 +1,29 @@
+//! The id of a template where only a listed one makes sense: a misspelt one in a rule or a filter
+//! would match nothing, and nothing would say so.
+
+use effects_core::Template;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Reads it, for `#[serde(deserialize_with)]`.
+pub(crate) fn template<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Template>, D::Error> {
+    let id = Option::<String>::deserialize(from)?;
+    id.map(|id| id.parse().map_err(|error| D::Error::custom(format!("template: {error}"))))
+        .transpose()
+}
+
+/// How such an id is described: the thirty there are.
+pub(crate) struct TemplateId;
+
+impl PartialSchema for TemplateId {
+    fn schema() -> RefOr<Schema> {
+        let ids = Template::ALL.iter().map(Template::id);
+        let object = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(ids));
+        object.into()
+    }
+}
+
+impl ToSchema for TemplateId {}

@@ -1,0 +1,148 @@
+//! Who may use the page at `/` without writing the key into each request: a browser that was given a
+//! cookie by this emulator, and only for requests of the page itself.
+//!
+//! The cookie holds a random token and not the key, since browsers send the cookies of one host to
+//! all of its ports. It counts only if the request was made by a page of this very origin: another
+//! site's page can reach loopback too, under this machine's address or under a name of its own.
+
+use std::net::SocketAddr;
+
+use http::header::{COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use subtle::ConstantTimeEq;
+
+use crate::ids;
+use crate::keys::comes_by_name;
+
+/// The session of an emulator's page.
+pub(crate) struct Session {
+    /// The cookie's name: it has the port in it, so that two emulators do not take each other's away.
+    name: String,
+    token: String,
+    /// Only this machine reaches it.
+    is_local: bool,
+    /// The host that it is known by elsewhere.
+    public_host: Option<String>,
+}
+
+/// What a request's cookie is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pass {
+    /// There is none, or another's.
+    None,
+    /// It was sent by a page of this emulator.
+    Own,
+    /// It was sent by another site's page.
+    Foreign,
+}
+
+impl Session {
+    pub(crate) fn new(address: SocketAddr, public_host: Option<String>) -> Self {
+        let name = format!("effects-emulator-{}", address.port());
+        let is_local = address.ip().is_loopback();
+        Self { name, token: ids::fresh(32), is_local, public_host }
+    }
+
+    /// The header that gives a browser its cookie.
+    pub(crate) fn cookie(&self) -> HeaderValue {
+        let Self { name, token, .. } = self;
+        let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict");
+        HeaderValue::from_str(&cookie).expect("a cookie is plain ASCII")
+    }
+
+    /// Whether the page gives out the cookie to a browser that asks for nothing but the page.
+    pub(crate) fn is_open_to(&self, headers: &HeaderMap) -> bool {
+        self.is_local && self.is_own_host(headers)
+    }
+
+    /// Whether a request was sent to this emulator's own address, or to a name it is known by. One
+    /// that others reach asks for the key instead, and is reached by any name.
+    pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        !self.is_local || !comes_by_name(headers) || self.public_host.as_deref() == Some(host)
+    }
+
+    /// What the cookie of a request is worth.
+    pub(crate) fn pass(&self, headers: &HeaderMap) -> Pass {
+        let cookies = headers.get_all(COOKIE).iter().flat_map(|line| {
+            let line = line.to_str().unwrap_or_default();
+            line.split(';').filter_map(|pair| pair.trim().split_once('='))
+        });
+        let mut ours = cookies.filter(|(name, _)| *name == self.name);
+        if !ours.any(|(_, token)| self.token.as_bytes().ct_eq(token.as_bytes()).into()) {
+            return Pass::None;
+        }
+        if self.is_own_host(headers) && is_same_origin(headers) { Pass::Own } else { Pass::Foreign }
+    }
+}
+
+/// Whether a browser says that a page of the same origin made the request, or a person did. Browsers
+/// say so in one of two headers; what is no browser has no cookie that could be taken from it.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(HOST).unwrap_or_default();
+    let is_own = |origin: &str| {
+        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
+    };
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    text(ORIGIN).is_none_or(is_own)
+        && site.is_none_or(|site| ["same-origin", "none"].contains(&site))
+}
+
+/// Tokens are for comparing, not for showing.
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(session: &Session, headers: &[(&str, &str)]) -> Pass {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.insert(name, value.parse().unwrap());
+        }
+        session.pass(&map)
+    }
+
+    #[test]
+    fn a_cookie_counts_only_from_the_emulators_own_page() {
+        let session = Session::new(([127, 0, 0, 1], 8600).into(), Some("demo.example".to_owned()));
+        let cookie = session.cookie();
+        let cookie = cookie.to_str().unwrap();
+        assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
+        let cookie = &format!("a=b; {}", cookie.split(';').next().unwrap());
+        let here = ("host", "127.0.0.1:8600");
+        assert_eq!(pass(&session, &[here]), Pass::None);
+        assert_eq!(pass(&session, &[here, ("cookie", "effects-emulator-8600=x")]), Pass::None);
+        let with = |headers: &[(&str, &str)]| {
+            pass(&session, &[&[("cookie", cookie.as_str())], headers].concat())
+        };
+        let own = ("origin", "http://127.0.0.1:8600");
+        for good in [
+            &[here][..],
+            &[here, own],
+            &[here, ("sec-fetch-site", "same-origin")],
+            &[("host", "localhost:9000"), ("origin", "http://localhost:9000")],
+            &[("host", "demo.example"), ("origin", "https://demo.example")],
+        ] {
+            assert_eq!(with(good), Pass::Own, "{good:?}");
+        }
+        for bad in [
+            &[here, ("origin", "http://127.0.0.1:3000")][..],
+            &[here, ("origin", "http://evil.example")],
+            &[here, ("origin", "null")],
+            &[here, ("sec-fetch-site", "same-site")],
+            &[("host", "evil.example:8600")],
+            &[("host", "evil.example:8600"), ("origin", "http://evil.example:8600")],
+        ] {
+            assert_eq!(with(bad), Pass::Foreign, "{bad:?}");
+        }
+        assert!(!format!("{session:?}").contains(&session.token));
+    }
+}

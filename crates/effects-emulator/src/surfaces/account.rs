@@ -1,0 +1,96 @@
+//! What is left to spend, and what a create would cost.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use effects_core::MODEL;
+use http::HeaderMap;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::catalogue::{CatalogueStatus, OK};
+use crate::gateway::Gateway;
+use crate::wire::create::{Create, Params};
+use crate::wire::refusal::Refusal;
+
+/// `GET /api/v1/user/balance`
+#[utoipa::path(get, path = "/api/v1/user/balance", tag = "account",
+    responses((status = 200, body = BalanceAnswer)))]
+pub(crate) async fn balance(State(gateway): State<Arc<Gateway>>) -> Json<BalanceAnswer> {
+    let limit = gateway.faults.plan().balance.unwrap_or(WITHOUT_LIMIT);
+    let left = (limit - gateway.spending.spent()).max(Decimal::ZERO);
+    let data = Balance { balance: format!("{left:.2}"), currency: CURRENCY };
+    Json(BalanceAnswer { status: OK, data })
+}
+
+/// `POST /model/v1/generation/precharge`: the price of a create, which is not made.
+#[utoipa::path(post, path = "/model/v1/generation/precharge", tag = "account",
+    request_body = crate::wire::create::CreateRequest,
+    responses((status = 200, body = PrechargeAnswer)))]
+pub(crate) async fn precharge(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<PrechargeAnswer>, Refusal> {
+    let Create { model, params } = Create::read(&headers, &body)?;
+    let model = model.unwrap_or_default();
+    // A cost is known of what would be accepted.
+    let is_known = model == MODEL && Params::check(params).is_ok();
+    Ok(Json(PrechargeAnswer {
+        status: if is_known { "success" } else { "failed" },
+        data: Precharge {
+            billing_model: MODEL,
+            cost: is_known.then(|| gateway.cost().to_owned()),
+            currency: CURRENCY,
+            discount: 1,
+            original_model: model.clone(),
+            model,
+            sample_count: 1,
+            updated_at: gateway.clock.now(),
+            reason: (!is_known).then_some("COST_CACHE_MISS"),
+        },
+    }))
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BalanceAnswer {
+    status: CatalogueStatus,
+    data: Balance,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Balance {
+    /// USD, as decimal text.
+    balance: String,
+    currency: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PrechargeAnswer {
+    /// `success` or `failed`.
+    status: &'static str,
+    data: Precharge,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Precharge {
+    billing_model: &'static str,
+    cost: Option<String>,
+    currency: &'static str,
+    discount: u32,
+    model: String,
+    original_model: String,
+    sample_count: u32,
+    /// Milliseconds since the epoch.
+    updated_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+const CURRENCY: &str = "USD";
+
+/// What there is to spend where the plan of faults sets no balance.
+const WITHOUT_LIMIT: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);

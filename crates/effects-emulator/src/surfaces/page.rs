@@ -1,0 +1,77 @@
+//! The page at `/`: files that are part of this program, and the cookie that opens them the rest.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::gateway::Gateway;
+use crate::wire::refusal::Refusal;
+
+/// `GET /`
+pub(crate) async fn index(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    if !gateway.session.is_own_host(&headers) {
+        let words = "this page opens at the emulator's own address alone, not under another name; \
+                     say --public-url if it is to have one";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", words));
+    }
+    let mut page = answer("text/html; charset=utf-8", include_bytes!("../page/index.html"));
+    if gateway.session.is_open_to(&headers) {
+        page.headers_mut().insert(SET_COOKIE, gateway.session.cookie());
+    }
+    Ok(page)
+}
+
+/// `GET /page/{name}`
+pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, Refusal> {
+    let file = FILES.iter().find(|(file, ..)| *file == name);
+    let (_, media_type, bytes) = file.ok_or_else(|| Refusal::not_found("there is no such file"))?;
+    Ok(answer(media_type, bytes))
+}
+
+/// `POST /_emulator/session`: gives the cookie to a page that has brought the key.
+pub(crate) async fn session(State(gateway): State<Arc<Gateway>>) -> Response {
+    (StatusCode::NO_CONTENT, [(SET_COOKIE, gateway.session.cookie())]).into_response()
+}
+
+fn answer(media_type: &'static str, bytes: &'static [u8]) -> Response {
+    let headers = [
+        (CONTENT_TYPE, media_type),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        // The next version of this program has other files at the same paths.
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    (headers, bytes).into_response()
+}
+
+/// The page runs its own files and talks to its own origin; nothing may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' blob:; form-action 'none'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The files of the page: name, media type, bytes.
+const FILES: [(&str, &str, &[u8]); 10] = [
+    ("style.css", "text/css; charset=utf-8", include_bytes!("../page/style.css")),
+    ("main.js", SCRIPT, include_bytes!("../page/main.js")),
+    ("api.js", SCRIPT, include_bytes!("../page/api.js")),
+    ("dom.js", SCRIPT, include_bytes!("../page/dom.js")),
+    ("try.js", SCRIPT, include_bytes!("../page/try.js")),
+    ("tasks.js", SCRIPT, include_bytes!("../page/tasks.js")),
+    ("requests.js", SCRIPT, include_bytes!("../page/requests.js")),
+    ("control.js", SCRIPT, include_bytes!("../page/control.js")),
+    ("icon.svg", "image/svg+xml", include_bytes!("../page/icon.svg")),
+    ("photo.jpg", "image/jpeg", include_bytes!("../page/photo.jpg")),
+];

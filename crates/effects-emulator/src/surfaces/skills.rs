@@ -1,0 +1,102 @@
+//! The catalogue as the SeaArt clients ask for it: a search without an envelope, and a model's skill,
+//! a text for a program that writes requests.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use effects_core::MODEL;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::catalogue::{Filter, NAME, PROVIDER, prompt};
+use super::segment;
+use crate::gateway::Gateway;
+use crate::wire::refusal::Refusal;
+
+/// `GET /model/v1/models/skill/search`
+#[utoipa::path(get, path = "/model/v1/models/skill/search", tag = "catalogue",
+    params(("q" = Option<String>, Query), ("type" = Option<String>, Query),
+        ("provider" = Option<String>, Query), ("limit" = Option<u64>, Query)),
+    responses((status = 200, body = SkillsFound)))]
+pub(crate) async fn search(
+    State(gateway): State<Arc<Gateway>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Json<SkillsFound> {
+    let filter = Filter::read(query.as_deref());
+    let limit = filter.number("limit", 20);
+    let hit = || SkillHit {
+        id: MODEL,
+        name: NAME,
+        provider: PROVIDER,
+        description: "Turns a photo into a styled picture by template",
+        input: ["image"],
+        output: ["image"],
+        media_type: "image",
+        tags: ["image-to-image", "effects"],
+        tags_abbr: ["i2i", "fx"],
+        skill_content: prompt(&gateway.origin_for(&headers)),
+    };
+    let hits: Vec<_> = filter.wants_the_model("q").then(hit).into_iter().collect();
+    Json(SkillsFound {
+        estimated_total_hits: hits.len(),
+        hits,
+        query: filter.asked("q").unwrap_or_default(),
+        processing_time_ms: 0,
+        limit,
+        offset: 0,
+    })
+}
+
+/// `GET /model/v1/models/skill/{model}`
+#[utoipa::path(get, path = "/model/v1/models/skill/{model}", tag = "catalogue",
+    params(("model" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/markdown")))]
+pub(crate) async fn skill(
+    State(gateway): State<Arc<Gateway>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let model = segment(&uri, MODEL_PLACE);
+    if model != MODEL {
+        return Err(Refusal::not_found(format!("there is no model `{model}`; it is `{MODEL}`")));
+    }
+    let text = prompt(&gateway.origin_for(&headers));
+    Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response())
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SkillsFound {
+    hits: Vec<SkillHit>,
+    query: String,
+    processing_time_ms: u64,
+    limit: u64,
+    offset: u64,
+    estimated_total_hits: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SkillHit {
+    id: &'static str,
+    name: &'static str,
+    provider: &'static str,
+    description: &'static str,
+    #[schema(value_type = Vec<String>)]
+    input: [&'static str; 1],
+    #[schema(value_type = Vec<String>)]
+    output: [&'static str; 1],
+    media_type: &'static str,
+    #[schema(value_type = Vec<String>)]
+    tags: [&'static str; 2],
+    #[schema(value_type = Vec<String>)]
+    tags_abbr: [&'static str; 2],
+    skill_content: String,
+}
+
+/// The model's place among the segments of `/model/v1/models/skill/{model}`.
+const MODEL_PLACE: usize = 5;

@@ -1,0 +1,24 @@
+//! Reads whole numbers as JSON has them: to it `2.0` is one, and some languages write no other.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+/// For `#[serde(deserialize_with)]`.
+pub(crate) fn number<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    let is_whole = |value: &f64| value.fract() == 0.0 && (0.0..=MOST_EXACT).contains(value);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole")]
+    let whole = || number.as_f64().filter(is_whole).map(|value| value as u64);
+    let value = number.as_u64().or_else(whole).and_then(|value| T::try_from(value).ok());
+    value
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("{number} is no whole number that fits")))
+}
+
+/// The largest of the doubles below which all whole numbers are doubles.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,0 +1,70 @@
+//! Holds every answer that a test gets against the emulator's own OpenAPI description.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::{Answer, Site, bearer, exchange};
+
+/// Fails if an answer is not as its operation is described, unless a fault has changed it.
+pub(crate) fn check(site: &impl Site, method: &str, path: &str, answer: &Answer) {
+    let plain = path.split('?').next().unwrap_or_default();
+    let Some(operation) = operation(&DESCRIPTION, method, plain) else { return };
+    let Err(why) = matches(operation, answer) else { return };
+    if !met_a_fault(site, path) {
+        let body = String::from_utf8_lossy(&answer.body);
+        panic!("{method} {path} answers {} as is not described: {why}\n{body}", answer.status);
+    }
+}
+
+/// The operation of a path that is described with places for its parameters.
+fn operation<'a>(description: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
+    let paths = description["paths"].as_object()?;
+    let fits = |described: &str| {
+        let (described, given) = (described.split('/'), path.split('/'));
+        described.clone().count() == given.clone().count()
+            && described.zip(given).all(|(one, other)| one.starts_with('{') || one == other)
+    };
+    // A path that stands there as it is comes before one with a place for it.
+    let exact = paths.get(path);
+    let operations = exact.or_else(|| paths.iter().find(|(at, _)| fits(at)).map(|(_, at)| at))?;
+    operations.get(method.to_lowercase())
+}
+
+fn matches(operation: &Value, answer: &Answer) -> Result<(), String> {
+    let responses = &operation["responses"];
+    let named = &responses[answer.status.to_string()];
+    let response =
+        if named.is_null() && answer.status >= 400 { &responses["default"] } else { named };
+    if response.is_null() {
+        return Err("this status".to_owned());
+    }
+    let schema = &response["content"]["application/json"]["schema"];
+    if schema.is_null() {
+        return Ok(());
+    }
+    let body: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+    let mut known = VALIDATORS.lock().unwrap();
+    let validator = known.entry(schema.to_string()).or_insert_with(|| {
+        // References are resolved from the root, so the components come along.
+        let mut whole = json!({"components": DESCRIPTION["components"]});
+        whole["allOf"] = json!([schema]);
+        jsonschema::draft202012::new(&whole).unwrap()
+    });
+    validator.validate(&body).map_err(|error| format!("{error} at {}", error.instance_path()))
+}
+
+/// Whether the newest request of a path met a fault.
+fn met_a_fault(site: &impl Site, path: &str) -> bool {
+    let key = bearer(site);
+    let listed = exchange(site, "GET", "/_emulator/requests", &[("Authorization", &key)], b"");
+    let Ok(listed) = listed else { return false };
+    let Ok(Value::Array(seen)) = serde_json::from_slice(&listed.body) else { return false };
+    seen.iter().rev().find(|seen| seen["path"] == path).is_some_and(|seen| !seen["fault"].is_null())
+}
+
+static DESCRIPTION: LazyLock<Value> = LazyLock::new(effects_emulator::openapi);
+
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Validator>>> = LazyLock::new(Mutex::default);
