@@ -443,6 +443,7 @@ impl Observer {
                 self.shared.begin(row, &note);
             }
             JobNotice::Event { is_download: true, event, .. } => warnings::tell(event),
+            JobNotice::Outage { outage } => warnings::pass_on(outage.to_string()),
             JobNotice::Billed { method: Method::Submitted, cost, .. } => {
                 let mut price = self.price.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(price) = price.exceeded_by(cost) {

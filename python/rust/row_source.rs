@@ -1,4 +1,5 @@
-//! [`RowSource`]: the jobs of rows out of a Python iterator, drawn as the client asks for them.
+//! [`RowSource`]: the jobs of rows out of a Python iterator, drawn as the client asks for them and as
+//! Python takes the results of those before.
 //!
 //! The thread that draws alone asks for the interpreter's lock. Rows that cannot be jobs have their ends
 //! told here.

@@ -34,7 +34,7 @@ pub use clock::{StoppableClock, Stopper, WallClock};
 pub use file_id::FileId;
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
-    JobsHandle, PhotoSource, RunJobs, Save, SaveFiles, TrackedJob,
+    JobsHandle, PhotoSource, RunJobs, Save, SaveFiles, SaveWords, TrackedJob,
 };
 pub use landing::{Landing, Sink, read_photo, write_file};
 pub use ledger::Ledger;

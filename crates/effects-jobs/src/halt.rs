@@ -1,5 +1,5 @@
-//! What ends paying: an error that would be every job's ([`ends_all`]), and budgets that are used up
-//! ([`Refusals`]).
+//! Which errors end paying for all jobs ([`ends_all`]), and which jobs are refused because one like them was
+//! ([`Refusals`]): their budget is used up, or no picture comes.
 
 use effects_core::{Cause, Error, ErrorKind, Refused, Size, Template, Trouble};
 

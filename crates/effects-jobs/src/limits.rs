@@ -1,4 +1,4 @@
-//! How much a job machine does at once: [`JobLimits`].
+//! How much a job machine does at once, how often it pays anew, and whether an error ends it: [`JobLimits`].
 
 use effects_core::Widths;
 

@@ -1,4 +1,5 @@
-//! Many jobs at once, in one tokio task.
+//! The stream of results of many jobs, [`JobResults`], and the crowd behind it: one tokio task drives them
+//! (`driver.rs`).
 //!
 //! Jobs are drawn as room comes, on a thread of its own, so that one that takes long to come (a
 //! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a
@@ -12,7 +13,7 @@ use std::thread;
 
 use effects_client::{
     Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, Queue, RunJobs,
-    TrackedJob, draw, telemetry,
+    TrackedJob, draw,
 };
 use effects_core::{Error, Outage, OutageFailure};
 use effects_jobs::JobEnd;
@@ -62,6 +63,8 @@ impl RunJobs for Client {
         };
         let limits = options.limits(origin);
         let (driver, words) = Driver::new(self, self.shared_policy(), limits, drawn);
+        let waker = words.clone();
+        handle.wake_by(move || drop(waker.send(Arrival::Word(Word::Room))));
         let (drawer, shared) = (words.clone(), Arc::clone(&context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
@@ -93,8 +96,6 @@ impl JobResults {
     /// Stops the jobs: the results still to come tell what was known of each.
     pub fn stop(&self) {
         self.handle.stop();
-        // The driver is gone only when everything has ended.
-        let _ = self.words.send(Arrival::Word(Word::Room));
     }
 
     /// What stops the jobs from elsewhere, and says how they stand.
@@ -167,7 +168,7 @@ impl Drawn {
         if let Some(outage) = outage
             && before != kind
         {
-            telemetry::warn(&outage.to_string());
+            self.context.tell_outage(outage);
         }
     }
 }
@@ -209,17 +210,20 @@ impl Crowd for Drawn {
         }
     }
 
-    fn end(&mut self, known: Known, end: JobEnd, _client: &Client) {
+    fn end(&mut self, known: Known, end: JobEnd, client: &Client) {
         let Known::Job(job) = known else { return };
         self.queue.backlog().told();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
         if context.must_look_up(&job, &end) {
             tokio::task::spawn_blocking(move || {
+                // Where the results are read no more, the journal has what it is.
                 let _ = tell.send(context.result(*job, end));
             });
         } else {
-            // Where the results are read no more, what is in flight is still awaited.
-            let _ = tell.send(context.result(*job, end));
+            let sent = tell.send(context.result(*job, end));
+            if let Err(unread) = sent {
+                self.context.tell_unread(&unread.0, client.base_url());
+            }
         }
     }
 

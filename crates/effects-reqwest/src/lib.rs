@@ -49,7 +49,7 @@ pub use client::Client;
 pub use clock::TokioClock;
 pub use effects_client::{
     ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
-    SaveFiles, read_photo,
+    SaveFiles, SaveWords, read_photo,
 };
 pub use effects_core::*;
 pub use effects_jobs::{JobLimits, JobOutcome, Method, Work};

@@ -5,6 +5,7 @@
 //! that one that takes long to come holds up no poll; and only as far as results are read: neither a long
 //! list of jobs nor a slow reader of results takes memory.
 
+use std::mem::{Discriminant, discriminant};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -15,8 +16,8 @@ use effects_client::{
     TrackedJob, draw, fresh_seed, telemetry,
 };
 use effects_core::{
-    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError, Reference,
-    RunId, Time, Widths,
+    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError,
+    OutageFailure, Reference, RunId, Time, Widths,
 };
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
@@ -50,6 +51,12 @@ impl RunJobs for Client {
         let handle = JobsHandle::default();
         let driver = Driver::new(self, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
+        let waker = Mutex::new(arrive.clone());
+        handle.wake_by(move || {
+            let waker = waker.lock().unwrap_or_else(PoisonError::into_inner);
+            // The driver is gone where everything has ended.
+            let _ = waker.send(Arrival::Room);
+        });
         let driver = Some(thread::spawn(move || driver.run(jobs)));
         Ok(JobResults { ends, backlog, arrive, context, handle, driver })
     }
@@ -125,6 +132,8 @@ struct Driver {
     machine: JobMachine<Box<TrackedJob>>,
     handle: JobsHandle,
     is_stopped: bool,
+    /// Why submissions are held back, as it was last told, and whether for good.
+    outage: Option<(Discriminant<OutageFailure>, bool)>,
     tell: Sender<(Box<TrackedJob>, JobEnd)>,
     queue: Queue,
     exchanges: Workers,
@@ -154,6 +163,7 @@ impl Driver {
             machine: machine.with_pacer(client.pacer().clone()),
             handle,
             is_stopped: false,
+            outage: None,
             tell,
             queue: Queue::default(),
             exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.widths)),
@@ -192,6 +202,7 @@ impl Driver {
             }
             let step = self.machine.step(now);
             self.handle.publish(&self.machine);
+            self.tell_outage();
             match step {
                 JobStep::WantJobs(room) => self.queue.make_room(room),
                 JobStep::Open(id, job) => self.transfers.give(Errand::Open(id, job)),
@@ -264,8 +275,23 @@ impl Driver {
     fn end(&self, job: Box<TrackedJob>, mut end: JobEnd) {
         end.outcome = end.outcome.map_error(|error| self.client.with_resume_line(error));
         self.queue.backlog().told();
-        // Where the results are read no more, what is in flight is still awaited.
-        let _ = self.tell.send((job, end));
+        if let Err(unread) = self.tell.send((job, end)) {
+            let (job, end) = unread.0;
+            let result = self.context.result(*job, end);
+            self.context.tell_unread(&result, self.client.base_url());
+        }
+    }
+
+    /// Tells of an outage once, however often its count changes.
+    fn tell_outage(&mut self) {
+        let outage = self.machine.outage();
+        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
+        if let Some(outage) = outage
+            && self.outage != kind
+        {
+            self.context.tell_outage(outage);
+        }
+        self.outage = kind;
     }
 
     /// Every answer that is there is told before the machine looks at its time limits: an answer that

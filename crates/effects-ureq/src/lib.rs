@@ -28,7 +28,7 @@ mod watch;
 pub use client::Client;
 pub use effects_client::{
     ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
-    SaveFiles, Stopper, read_photo,
+    SaveFiles, SaveWords, Stopper, read_photo,
 };
 pub use effects_core::*;
 pub use effects_jobs::{JobLimits, JobOutcome, Method, Work};

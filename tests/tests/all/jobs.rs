@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use effects_client::{Job, JobJournals, JobOptions, JobResult, RunJobs};
-use effects_core::{AsyncJournal, EffectRequest, Error, ErrorKind, TaskId, Template, Widths};
+use effects_client::{Job, JobJournals, JobOptions, JobResult, RunJobs, Save, SaveFiles};
+use effects_core::{
+    AsyncJournal, EffectRequest, Error, ErrorKind, JournalStore, MemoryStore, TaskId, Template,
+    Widths,
+};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_jobs::Work;
 use effects_testkit::http::{Behaviour, Response};
@@ -94,7 +97,7 @@ impl Many<'_> {
     fn stop(&self) {
         match self {
             Self::Blocking(many) => many.handle().stop(),
-            Self::Async(many, _) => many.stop(),
+            Self::Async(many, _) => many.handle().stop(),
         }
     }
 }
@@ -314,6 +317,57 @@ fn what_exceeds_the_budget_is_refused_unsent() {
             assert_eq!(refused.count(), 10 - paid, "{kind:?}");
             assert_eq!(emulator.counts().accepted - before, paid as u64);
         }
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
+    let (emulator, setup) = emulator(0);
+    for kind in KINDS {
+        let client = Client::new(kind, &setup, &Notes::default());
+        let of = |budget: &str, price: &str, scope: Option<&str>| JobOptions {
+            budget: Some(budget.parse().unwrap()),
+            price: Some(price.parse().unwrap()),
+            scope: scope.map(str::to_owned),
+            ..JobOptions::default()
+        };
+        for (options, told) in [
+            (of("1.00", "0", None), "a price of 0 USD limits nothing"),
+            (of("-1", "0.03", None), "a budget of -1 USD is below 0"),
+            (of("1.00", "0.03", Some("spring")), "scope \"spring\" is shared through a journal"),
+        ] {
+            let untouched = std::iter::from_fn(|| panic!("it was drawn"));
+            let refused = match &client {
+                Client::Blocking(client) => client.run_jobs(options, untouched).err(),
+                Client::Async(client, runtime) => {
+                    let _inside = runtime.enter();
+                    client.run_jobs(options, untouched).err()
+                }
+            };
+            let error = refused.unwrap();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            assert!(error.to_string().contains(told), "{kind:?}: {error}");
+        }
+    }
+    assert_eq!(emulator.counts().creates_seen, 0);
+}
+
+#[test]
+fn equal_jobs_are_two_pictures_with_a_journal_and_without() {
+    for kind in KINDS {
+        let (_emulator, setup) = emulator(0);
+        let client = Client::new(kind, &setup, &Notes::default());
+        let folder = tempfile::tempdir().unwrap();
+        for store in [None, Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>)] {
+            let files = SaveFiles { folder: Some(folder.path().into()), ..SaveFiles::default() };
+            let journaled = store.is_some();
+            let options = JobOptions { store, save: Save::Files(files), ..JobOptions::default() };
+            let jobs = [plan(u32::from(journaled)), plan(u32::from(journaled))];
+            let results: Vec<_> = client.run_with(options, jobs.into_iter()).collect();
+            assert!(results.iter().all(JobResult::is_completed), "{kind:?}: {results:?}");
+            assert_ne!(results[0].files, results[1].files);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the threads of a batch share: the rows that were begun, and what the attending thread is told
-//! ([`Wake`]).
+//! A batch under way ([`Session`]): starts the jobs of its rows, remembers which were begun, and tells the
+//! attending thread what happens ([`Wake`]).
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
@@ -163,7 +163,8 @@ impl Session {
                 self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
-            JobNotice::Event { .. } => {}
+            // The attending thread looks at outages itself.
+            JobNotice::Event { .. } | JobNotice::Outage { .. } => {}
             JobNotice::Kept { index, warning } => {
                 let Some(row) = of(index) else { return };
                 let place = row.told.place(row.number);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
 use clap::Args;
-use effects_client::{Ledger, Save, SaveFiles};
+use effects_client::{Ledger, Save, SaveFiles, SaveWords};
 use effects_core::{Error, ErrorKind, JournalStore, Policy};
 use rust_decimal::Decimal;
 
@@ -142,6 +142,11 @@ impl Batch<'_> {
             folder: Some(self.common.out.clone()),
             overwrite: self.options.overwrite,
             claims: Arc::new(Mutex::new(survey.claims)),
+            words: SaveWords {
+                thing: "row",
+                another_file: "give the row an `out` of its own",
+                overwrite: "--overwrite",
+            },
         };
         let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
         let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));

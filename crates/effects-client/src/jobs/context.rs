@@ -1,14 +1,17 @@
 //! What jobs need of this machine: [`JobContext`] opens their rows, reads their photos and saves their
 //! pictures. It blocks, so a driver calls it on a thread of its own.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use effects_core::{
-    AsyncJournal, Budget, Error, ErrorKind, Event, JournalError, MemoryStore, Occurrences, Origin,
-    Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing, TaskId,
+    AsyncJournal, BaseUrl, Budget, Error, ErrorKind, Event, JournalError, MemoryStore, Occurrences,
+    Origin, Outage, Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing,
+    TaskId,
 };
 use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
+use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Claims};
@@ -22,6 +25,7 @@ use crate::file_names;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::record_picture;
+use crate::telemetry;
 
 /// What jobs share of this machine.
 pub struct JobContext {
@@ -33,6 +37,7 @@ pub struct JobContext {
     /// Whether what earlier runs paid for a job counts in its budget: a caller with a ledger of its own
     /// has said which rows do.
     registers: bool,
+    price: Option<Decimal>,
     save: Save,
     counted: Mutex<Counted>,
     on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
@@ -44,6 +49,8 @@ pub struct JobContext {
 struct Counted {
     jobs: usize,
     occurrences: Occurrences,
+    /// How often equal jobs without a file of their own came, by what their pictures are named after.
+    names: HashMap<u64, u32>,
 }
 
 impl JobContext {
@@ -51,8 +58,10 @@ impl JobContext {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Journal`] when the budget cannot be opened.
+    /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::Journal`] when the
+    /// budget cannot be opened.
     pub fn new(options: &JobOptions, origin: &Origin) -> Result<Self, Error> {
+        options.check()?;
         let retry_failed = options.limits(origin).retry_failed;
         let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
         let journal = options.ledger.clone().or(journal);
@@ -76,6 +85,7 @@ impl JobContext {
             origin: origin.clone(),
             ledger,
             memory,
+            price: options.price,
             registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
             counted: Mutex::default(),
@@ -102,7 +112,7 @@ impl JobContext {
             warnings: Vec::new(),
             wrong: None,
         };
-        if let Err(wrong) = self.identify(&mut tracked, &mut counted.occurrences) {
+        if let Err(wrong) = self.identify(&mut tracked, &mut counted) {
             tracked.wrong = Some(wrong);
         }
         tracked
@@ -112,10 +122,9 @@ impl JobContext {
     fn identify(
         &self,
         tracked: &mut TrackedJob,
-        equal: &mut Occurrences,
+        counted: &mut Counted,
     ) -> Result<(), PrepareError> {
         let Ask::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
-        let mut before = 0;
         if self.ledger.is_some() && tracked.job.row.is_none() {
             let photo = match (&checked.reference, photo) {
                 (Some(url), _) => RowPhoto::Url(url.clone()),
@@ -134,7 +143,7 @@ impl JobContext {
                 tag: tracked.job.tag.clone(),
                 target: None,
             };
-            before = equal.count(&draft);
+            let before = counted.occurrences.count(&draft);
             let row = draft.row(before).map_err(|signed| {
                 let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
                 PrepareError::Refused(error)
@@ -146,8 +155,12 @@ impl JobContext {
             let name = tracked.target.take().unwrap_or_else(|| match &tracked.job.key {
                 Some(key) => file_names::of_key(key),
                 None => {
-                    let image = tracked.job.image();
-                    file_names::of_row(&image, &checked.template, checked.size, before)
+                    let (image, template, size) =
+                        (tracked.job.image(), &checked.template, checked.size);
+                    let asked = file_names::hash(&format!("{image}\n{template}\n{size}"));
+                    let before = counted.names.entry(asked).or_default();
+                    *before += 1;
+                    file_names::of_row(&image, template, size, *before - 1)
                 }
             });
             let folder = files.folder.clone().unwrap_or_default();
@@ -172,9 +185,10 @@ impl JobContext {
             |why: String| Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
         if let Err(other) = claims.picture(target, claim) {
             return refused(format!(
-                "its picture \"{}\" is that of job {} too: give one a file of its own; nothing was sent",
+                "its picture \"{}\" is that of the job with index {} too: give one a file of its own; \
+                 nothing was sent",
                 target.display(),
-                other.line
+                other.index
             ));
         }
         if claims.is_photo(target) {
@@ -391,6 +405,11 @@ impl JobContext {
             // Not lost where that fails: the journal's next flush tells, and the picture is found again.
             let _ = record_picture(row, index, &path);
         }
+        let wanted = placement::place(files, job, index, &picture.task_id);
+        if path != wanted {
+            let (path, wanted) = (path.display(), wanted.display());
+            job.warnings.push(format!("saved as {path}, since {wanted} is another file"));
+        }
         job.files.push(path);
         Ok(())
     }
@@ -408,7 +427,8 @@ impl JobContext {
             // Not lost where that fails: it is found again the same way.
             let _ = record_picture(row, index, &picture.path);
         }
-        if let Some(warning) = picture.warning() {
+        let overwrite = self.files().map_or("", |files| files.words.overwrite);
+        if let Some(warning) = picture.warning(overwrite) {
             self.tell(JobNotice::Kept { index: job.index, warning: warning.clone() });
             job.warnings.push(warning);
         }
@@ -427,8 +447,34 @@ impl JobContext {
     pub fn tell_cost(&self, index: usize, method: Option<Method>, end: &RowEnd) {
         let (RowEnd::Completed { cost, .. } | RowEnd::Failed { cost, .. }) = end else { return };
         if let (Some(method), Some(cost)) = (method, *cost) {
+            if self.on_notice.is_none()
+                && let Some(price) = self.price.filter(|price| cost > *price)
+            {
+                telemetry::warn(&format!(
+                    "a picture cost {cost} USD, more than the price of {price}: from now on so much is \
+                     reserved for each"
+                ));
+            }
             self.tell(JobNotice::Billed { index, method, cost });
         }
+    }
+
+    /// Warns of a task whose result is read no more and that no journal has.
+    pub fn tell_unread(&self, unread: &JobResult, gateway: &BaseUrl) {
+        if let (Some(task), None) = (unread.task_id(), unread.row) {
+            let line = gateway.resume_line(task);
+            telemetry::warn(&format!(
+                "task {task} was submitted, and its result reached no caller; resume with: {line}"
+            ));
+        }
+    }
+
+    /// Tells the caller that submissions are held back.
+    pub fn tell_outage(&self, outage: &Outage) {
+        if self.on_notice.is_none() {
+            telemetry::warn(&outage.to_string());
+        }
+        self.tell(JobNotice::Outage { outage: outage.clone() });
     }
 
     /// Tells the caller what happens to a job.

@@ -1,18 +1,20 @@
 //! What stops jobs from another thread, and says how they stand: [`JobsHandle`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use effects_core::{Error, Outage};
 use effects_jobs::JobMachine;
 
 /// Stops jobs from another thread, a signal handler's for example, and says how they stand. Clones are
 /// of the same jobs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct JobsHandle(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
+    /// Wakes the driver, which may sleep until an answer comes.
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
     is_stopped: AtomicBool,
     is_halted: AtomicBool,
     status: Mutex<Status>,
@@ -32,11 +34,13 @@ impl JobsHandle {
     /// each job that was begun still has its result.
     pub fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::SeqCst);
+        self.wake();
     }
 
     /// Begins nothing more; what runs goes on to its end.
     pub fn halt(&self) {
         self.0.is_halted.store(true, Ordering::SeqCst);
+        self.wake();
     }
 
     /// Whether they were told to stop.
@@ -69,6 +73,18 @@ impl JobsHandle {
         self.status().halted_by.clone()
     }
 
+    /// Wakes the driver by this whenever it is told something. For drivers.
+    pub fn wake_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+        // A handle has one driver.
+        let _ = self.0.wake.set(Box::new(wake));
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.0.wake.get() {
+            wake();
+        }
+    }
+
     /// Publishes how a machine stands. For drivers.
     pub fn publish<K>(&self, machine: &JobMachine<K>) {
         let mut status = self.status();
@@ -91,5 +107,11 @@ impl JobsHandle {
 
     fn status(&self) -> MutexGuard<'_, Status> {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for JobsHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobsHandle").field("status", &self.0.status).finish_non_exhaustive()
     }
 }

@@ -22,6 +22,6 @@ pub use context::JobContext;
 pub use handle::JobsHandle;
 pub use job::{Job, PhotoSource};
 pub use notice::{JobJournals, JobNotice};
-pub use options::{JobOptions, Save, SaveFiles};
+pub use options::{JobOptions, Save, SaveFiles, SaveWords};
 pub use result::JobResult;
 pub use tracked::TrackedJob;

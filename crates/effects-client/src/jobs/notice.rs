@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use effects_core::{AsyncJournal, Error, Event, TaskId};
+use effects_core::{AsyncJournal, Error, Event, Outage, TaskId};
 use effects_jobs::Method;
 use rust_decimal::Decimal;
 
@@ -43,6 +43,11 @@ pub enum JobNotice {
         method: Method,
         /// What it cost, in USD.
         cost: Decimal,
+    },
+    /// Submissions are held back, since they do not reach the gateway or it does not answer them.
+    Outage {
+        /// Why, and since when.
+        outage: Outage,
     },
     /// A picture is kept although it was changed since it was saved.
     Kept {

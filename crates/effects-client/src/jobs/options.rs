@@ -1,9 +1,10 @@
-//! How jobs are done: [`JobOptions`], which both clients' `jobs()` are made of.
+//! How jobs are done ([`JobOptions`]) and what becomes of their pictures ([`Save`]): what both clients'
+//! `jobs()` set.
 
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};
 
-use effects_core::{JournalStore, Origin};
+use effects_core::{Error, ErrorKind, JournalStore, Origin};
 use effects_jobs::JobLimits;
 use rust_decimal::Decimal;
 
@@ -59,6 +60,29 @@ pub struct SaveFiles {
     pub overwrite: bool,
     /// Files that jobs want or read.
     pub claims: Arc<Mutex<Claims>>,
+    /// What a refusal calls things.
+    pub words: SaveWords,
+}
+
+/// What a refusal calls things, and the ways out that it names: those of the face that a person uses.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveWords {
+    /// The thing whose picture it is.
+    pub thing: &'static str,
+    /// How it gets another file.
+    pub another_file: &'static str,
+    /// What replaces a file.
+    pub overwrite: &'static str,
+}
+
+impl Default for SaveWords {
+    fn default() -> Self {
+        Self {
+            thing: "job",
+            another_file: "give the job another file with `saved_to`",
+            overwrite: "`SaveFiles::overwrite`",
+        }
+    }
 }
 
 impl Save {
@@ -74,6 +98,26 @@ impl Save {
 }
 
 impl JobOptions {
+    /// Whether they make sense together.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let refused = |why: String| Err(Error::new(ErrorKind::Misconfigured, why));
+        if let Some(price) = self.price.filter(|price| *price <= Decimal::ZERO) {
+            return refused(format!(
+                "a price of {price} USD limits nothing: give one above 0, or none"
+            ));
+        }
+        if let Some(budget) = self.budget.filter(|budget| *budget < Decimal::ZERO) {
+            return refused(format!("a budget of {budget} USD is below 0"));
+        }
+        let is_kept = self.store.is_some() || self.ledger.is_some();
+        match &self.scope {
+            Some(scope) if !is_kept || self.budget.is_none() => refused(format!(
+                "scope {scope:?} is shared through a journal and limits by a budget: give both"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The limits, for jobs of this gateway: one on this machine is asked as often as there is something
     /// to ask.
     pub fn limits(&self, origin: &Origin) -> JobLimits {

@@ -10,7 +10,7 @@ use effects_core::{
 };
 
 use super::job::Ask;
-use super::options::SaveFiles;
+use super::options::{SaveFiles, SaveWords};
 use super::tracked::TrackedJob;
 use crate::file_id::FileId;
 use crate::file_names::{self, Names};
@@ -27,10 +27,10 @@ pub(super) struct KeptPicture {
 
 impl KeptPicture {
     /// What to say of a picture that is not the one that was saved.
-    pub(super) fn warning(&self) -> Option<String> {
+    pub(super) fn warning(&self, overwrite: &str) -> Option<String> {
         (self.state == PictureState::Changed).then(|| {
             format!(
-                "{} was changed since it was saved: it is kept as it is; --overwrite fetches it again",
+                "{} was changed since it was saved: it is kept as it is; {overwrite} fetches it again",
                 self.path.display()
             )
         })
@@ -83,11 +83,12 @@ pub(super) fn choose(
 /// Whether a picture could be saved to this file, found out before it is paid for.
 pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
     let name = target.display();
+    let SaveWords { thing, another_file, overwrite } = files.words;
     let refused = |why: String| Err(Error::new(ErrorKind::Misconfigured, why));
     if !files.overwrite && is_picture(target) {
         return refused(format!(
-            "{name} is there already and is no picture of this row: move it, give the row an `out` of \
-             its own, or replace it with --overwrite; nothing was sent"
+            "{name} is there already and is no picture of this {thing}: move it, {another_file}, or \
+             replace it with {overwrite}; nothing was sent"
         ));
     }
     if target.is_dir() {
@@ -95,8 +96,8 @@ pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
     }
     if is_special(target) {
         return refused(format!(
-            "{name} is no regular file, so it keeps no picture: move it, or give the row an `out` of \
-             its own; nothing was sent"
+            "{name} is no regular file, so it keeps no picture: move it, or {another_file}; nothing was \
+             sent"
         ));
     }
     let stdout = FileId::of_stdout();
@@ -107,7 +108,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
     }
     make_folder(target)
         .and_then(|()| Landing::begin(target).map(drop))
-        .or_else(|error| refused(error.to_string()))
+        .or_else(|error| refused(format!("{error}; nothing was sent")))
 }
 
 /// Whether something stands there that is neither a file nor a folder: a device or a pipe, say, which
@@ -206,7 +207,7 @@ fn is_in_place(job: &TrackedJob, path: &Path, place: &Path, task: &TaskId) -> bo
 }
 
 /// Where the picture of this index goes; `task` names it where the job does not.
-fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &TaskId) -> PathBuf {
+pub(super) fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &TaskId) -> PathBuf {
     let names = Names::default_for(job.template.as_ref(), task);
     let path = match &job.target {
         Some(folder) if folder.is_dir() => folder.join(names.path(index)),

@@ -116,10 +116,10 @@ impl fmt::Display for JobResult {
             (_, Some(file), None) => write!(f, "{}", file.display())?,
             (_, None, None) => f.write_str("completed")?,
         }
-        match self.cost() {
-            Some(cost) => write!(f, " ({cost} USD)"),
-            None => Ok(()),
+        if let Some(cost) = self.cost() {
+            write!(f, " ({cost} USD)")?;
         }
+        self.warnings.iter().try_for_each(|warning| write!(f, "; warning: {warning}"))
     }
 }
 
@@ -129,11 +129,14 @@ const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is bill
 fn recorded(record: &Record) -> Error {
     let number = record.number;
     let error = match &record.standing {
-        Standing::Failed { message, .. } => Error::new(ErrorKind::TaskFailed, message.clone()),
+        Standing::Failed { task, message, .. } => {
+            let why = format!("task {task} failed in an earlier run: {message}");
+            Error::new(ErrorKind::TaskFailed, why)
+        }
         Standing::Doubtful { trouble, .. } => {
             let why = format!(
                 "the outcome of an earlier submission is unknown ({trouble}): the task may exist and may \
-                 be billed; find out, then `effects resolve {number} --task ID` or `--not-billed`"
+                 be billed; find out, then `effects resolve {number} --journal FILE --task ID`, or `--not-billed`"
             );
             Error::new(ErrorKind::OutcomeUnknown, why)
         }

@@ -1,4 +1,4 @@
-//! A row in the hands of a simulated job: its store's row, broken by a [`Mutation`] where one is asked for.
+//! The journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for: [`Lease`].
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! The simulated world: its processes, what happens to them, and what must always be true.
+//! The simulated world: a [`JobMachine`] for each of its processes, what happens to them, and what must
+//! always be true.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
