@@ -5,12 +5,12 @@ use tokio::sync::broadcast;
 /// Tells watchers what has changed. Without any, telling costs next to nothing.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    sender: broadcast::Sender<Change>,
+    sender: broadcast::Sender<StateChange>,
 }
 
 /// Something that has changed.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Change {
+pub(crate) enum StateChange {
     /// A request came or was answered: its number.
     Request(u64),
     /// A task was accepted or its state changed: its id.
@@ -27,26 +27,26 @@ impl Changes {
     }
 
     pub(crate) fn request(&self, number: u64) {
-        self.tell(|| Change::Request(number));
+        self.tell(|| StateChange::Request(number));
     }
 
     pub(crate) fn task(&self, id: &str) {
-        self.tell(|| Change::Task(id.into()));
+        self.tell(|| StateChange::Task(id.into()));
     }
 
     pub(crate) fn other(&self) {
-        self.tell(|| Change::Other);
+        self.tell(|| StateChange::Other);
     }
 
     pub(crate) fn reset(&self) {
-        self.tell(|| Change::Reset);
+        self.tell(|| StateChange::Reset);
     }
 
-    pub(crate) fn watch(&self) -> broadcast::Receiver<Change> {
+    pub(crate) fn watch(&self) -> broadcast::Receiver<StateChange> {
         self.sender.subscribe()
     }
 
-    fn tell(&self, change: impl FnOnce() -> Change) {
+    fn tell(&self, change: impl FnOnce() -> StateChange) {
         if self.sender.receiver_count() > 0 {
             // It fails if the last watcher has gone meanwhile.
             let _ = self.sender.send(change());

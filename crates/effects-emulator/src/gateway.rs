@@ -24,7 +24,7 @@ use crate::options::Options;
 use crate::painter::Painter;
 use crate::record::Record;
 use crate::seen_request::SeenRequest;
-use crate::session::Session;
+use crate::session::PageSession;
 use crate::spending::Spending;
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
@@ -47,7 +47,7 @@ pub(crate) struct Gateway {
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
     pub(crate) changes: Changes,
-    pub(crate) session: Session,
+    pub(crate) session: PageSession,
     address: SocketAddr,
     origin: String,
     cost: String,
@@ -125,7 +125,7 @@ impl Gateway {
             store: None,
             bodies: BodyMemory::new(options.limits.body_bytes),
             changes: Changes::new(),
-            session: Session::new(address, public_host(options.public_url.as_deref())),
+            session: PageSession::new(address, public_host(options.public_url.as_deref())),
             address,
             origin: format!("http://{}", reached_at(address)),
             cost: options.price.to_string(),

@@ -14,7 +14,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::gateway::Gateway;
-use crate::wire::refusal::Refused;
+use crate::wire::refusal::RefusalForms;
 use crate::{control, surfaces};
 
 /// The OpenAPI 3.1 description of an emulator, as JSON.
@@ -65,7 +65,7 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
             // What is said nowhere else is a refusal, wherever it is given.
             operation["responses"]["default"] = json!({
                 "description": "A refusal",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RefusalForms"}}},
             });
         }
     }
@@ -100,7 +100,7 @@ const KEYLESS: [&str; 4] = ["/api/v1/skill/", "/model/v1/models/", "/files/", "/
         control::clock::advance, control::looks::looks,
         health,
     ),
-    components(schemas(Refused, control::tasks::TaskStatus)),
+    components(schemas(RefusalForms, control::tasks::TaskStatus)),
     modifiers(&Key),
     security(("key" = [])),
 )]

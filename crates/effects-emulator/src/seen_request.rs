@@ -100,12 +100,12 @@ pub(crate) struct Entry {
     body_digest: Option<u128>,
     task: OnceLock<Box<str>>,
     /// `None` where the connection ended in place of an answer.
-    answer: OnceLock<Option<Answer>>,
+    answer: OnceLock<Option<RecordedAnswer>>,
     fault: OnceLock<&'static str>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct RecordedAnswer {
     status: u16,
     head: Box<str>,
     body: Box<[u8]>,
@@ -152,7 +152,7 @@ impl Entry {
         });
         let kept = if is_file { 0 } else { body.len().min(MOST_BODY) };
         // A request is answered once.
-        let _ = self.answer.set(Some(Answer {
+        let _ = self.answer.set(Some(RecordedAnswer {
             status: response.status().as_u16(),
             head: head("", response.headers()),
             body: body[..kept].into(),

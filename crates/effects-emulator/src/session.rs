@@ -15,7 +15,7 @@ use crate::ids;
 use crate::keys::comes_by_name;
 
 /// The session of an emulator's page.
-pub(crate) struct Session {
+pub(crate) struct PageSession {
     /// The cookie's name: it has the port in it, so that two emulators do not take each other's away.
     name: String,
     token: String,
@@ -36,7 +36,7 @@ pub(crate) enum Pass {
     Foreign,
 }
 
-impl Session {
+impl PageSession {
     pub(crate) fn new(address: SocketAddr, public_host: Option<String>) -> Self {
         let name = format!("effects-emulator-{}", address.port());
         let is_local = address.ip().is_loopback();
@@ -91,9 +91,9 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// Tokens are for comparing, not for showing.
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for PageSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+        f.debug_struct("PageSession").finish_non_exhaustive()
     }
 }
 
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Session {
 mod tests {
     use super::*;
 
-    fn pass(session: &Session, headers: &[(&str, &str)]) -> Pass {
+    fn pass(session: &PageSession, headers: &[(&str, &str)]) -> Pass {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_cookie_counts_only_from_the_emulators_own_page() {
-        let session = Session::new(([127, 0, 0, 1], 8600).into(), Some("demo.example".to_owned()));
+        let session =
+            PageSession::new(([127, 0, 0, 1], 8600).into(), Some("demo.example".to_owned()));
         let cookie = session.cookie();
         let cookie = cookie.to_str().unwrap();
         assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");

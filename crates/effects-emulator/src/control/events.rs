@@ -20,7 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::Summary;
-use crate::changes::Change;
+use crate::changes::StateChange;
 use crate::gateway::Gateway;
 use crate::seen::{self, SeenTask};
 use crate::seen_request::SeenRequest;
@@ -44,7 +44,7 @@ pub(crate) async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
 /// One who watches, and what is to be told next.
 struct Watcher {
     gateway: Arc<Gateway>,
-    changes: Receiver<Change>,
+    changes: Receiver<StateChange>,
     /// Tasks that were running when they were last told: time finishes them, and says nothing.
     running: BTreeSet<Box<str>>,
     gathered: Gathered,
@@ -60,7 +60,7 @@ struct Gathered {
 }
 
 #[derive(Serialize)]
-struct Event {
+struct WatchEvent {
     anew: bool,
     reset: bool,
     requests: Vec<SeenRequest>,
@@ -140,7 +140,7 @@ impl Watcher {
         for id in gathered.tasks.iter().filter(|id| self.gateway.tasks.with(id, |_| ()).is_none()) {
             self.running.remove(id);
         }
-        let event = Event {
+        let event = WatchEvent {
             anew: gathered.anew,
             reset: gathered.reset,
             requests,
@@ -154,12 +154,12 @@ impl Watcher {
 }
 
 impl Gathered {
-    fn add(&mut self, change: Change) {
+    fn add(&mut self, change: StateChange) {
         match change {
-            Change::Request(number) => drop(self.requests.insert(number)),
-            Change::Task(id) => drop(self.tasks.insert(id)),
-            Change::Other => self.other = true,
-            Change::Reset => (self.anew, self.reset) = (true, true),
+            StateChange::Request(number) => drop(self.requests.insert(number)),
+            StateChange::Task(id) => drop(self.tasks.insert(id)),
+            StateChange::Other => self.other = true,
+            StateChange::Reset => (self.anew, self.reset) = (true, true),
         }
     }
 

@@ -19,13 +19,13 @@ use crate::listed::{self, TemplateId};
 use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/next`
-#[utoipa::path(post, path = "/_emulator/next", tag = "control", request_body = Next,
+#[utoipa::path(post, path = "/_emulator/next", tag = "control", request_body = NextRequests,
     responses((status = 204, description = "It is scripted")))]
 pub(crate) async fn next(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let Next { on, template, key, faults } = read(&body)?;
+    let NextRequests { on, template, key, faults } = read(&body)?;
     let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
     let faults = faults
         .collect::<Result<_, _>>()
@@ -76,7 +76,7 @@ pub(crate) async fn follow(
 /// What the next requests of an endpoint meet.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Next {
+pub(crate) struct NextRequests {
     #[serde(default = "create")]
     on: Endpoint,
     /// Requests about this template alone.

@@ -24,7 +24,8 @@ use crate::wire::refusal::Refusal;
 #[utoipa::path(get, path = "/_emulator/looks", tag = "control",
     responses((status = 200, body = Looks)))]
 pub(crate) async fn looks() -> Json<Looks> {
-    let look = |template: &'static Template| Look { id: template.id(), title: template.title() };
+    let look =
+        |template: &'static Template| LookChoice { id: template.id(), title: template.title() };
     Json(Looks {
         templates: Template::ALL.iter().map(look).collect(),
         least_side: *SIDE_RANGE.start(),
@@ -36,14 +37,14 @@ pub(crate) async fn looks() -> Json<Looks> {
 /// The templates, and the sizes that there are.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Looks {
-    templates: Vec<Look>,
+    templates: Vec<LookChoice>,
     least_side: u32,
     most_side: u32,
     default_side: u32,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Look {
+pub(crate) struct LookChoice {
     id: &'static str,
     title: &'static str,
 }

@@ -85,14 +85,14 @@ pub(crate) async fn finish(
 
 /// `POST /_emulator/tasks/{id}/fail`: ends a running task with a failure.
 #[utoipa::path(post, path = "/_emulator/tasks/{id}/fail", tag = "control",
-    params(("id" = String, Path)), request_body = Option<Fail>,
+    params(("id" = String, Path)), request_body = Option<TaskEnd>,
     responses((status = 200, body = SeenTask)))]
 pub(crate) async fn fail(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<SeenTask>, Refusal> {
-    let Fail { code, message } = read_optional(&body)?;
+    let TaskEnd { code, message } = read_optional(&body)?;
     let code = code.unwrap_or(ServiceCode::Generation);
     let message = message.or_else(|| code.meaning().map(str::to_owned));
     let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
@@ -140,7 +140,7 @@ impl TaskStatus {
 /// How a task fails.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fail {
+pub(crate) struct TaskEnd {
     /// 3009095 if it is left out.
     #[serde(default)]
     #[schema(value_type = Option<String>)]

@@ -24,11 +24,11 @@ use crate::wire::refusal::Refusal;
 
 /// `POST /_emulator/verify`
 #[utoipa::path(post, path = "/_emulator/verify", tag = "control", request_body = Verify,
-    responses((status = 200, body = Verdict)))]
+    responses((status = 200, body = Verification)))]
 pub(crate) async fn verify(
     State(gateway): State<Arc<Gateway>>,
     body: Bytes,
-) -> Result<Json<Verdict>, Refusal> {
+) -> Result<Json<Verification>, Refusal> {
     let Verify { matching, count, at_least, at_most } = read(&body)?;
     let (least, most) = match (count, at_least, at_most) {
         (None, None, None) => (1, usize::MAX),
@@ -59,7 +59,13 @@ pub(crate) async fn verify(
         (least, most) => format!("{least} to {most}"),
     };
     let message = format!("{found} matching requests, {wanted} wanted");
-    Ok(Json(Verdict { verified: (least..=most).contains(&found), message, found, matched, near }))
+    Ok(Json(Verification {
+        verified: (least..=most).contains(&found),
+        message,
+        found,
+        matched,
+        near,
+    }))
 }
 
 /// Which requests are meant: those for which all holds that is given.
@@ -213,7 +219,7 @@ pub(crate) struct Verify {
 
 /// Whether as many came as should have, and which.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Verdict {
+pub(crate) struct Verification {
     verified: bool,
     message: String,
     /// How many matched.

@@ -23,7 +23,7 @@ use crate::surfaces::segment;
         ("keywords" = Option<String>, Query)),
     responses((status = 200, body = CatalogueAnswer)))]
 pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<CatalogueAnswer> {
-    let filter = Filter::read(query.as_deref());
+    let filter = CatalogueFilter::read(query.as_deref());
     let (page, page_size) = (filter.number("page", 1), filter.number("page_size", 20).min(100));
     let wanted = filter.wants_the_model("keywords");
     let models = if wanted && page == 1 { vec![model()] } else { Vec::new() };
@@ -38,9 +38,9 @@ pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<CatalogueAnswer> {
 }
 
 /// What a list of models is asked for.
-pub(super) struct Filter(Vec<(String, String)>);
+pub(super) struct CatalogueFilter(Vec<(String, String)>);
 
-impl Filter {
+impl CatalogueFilter {
     pub(super) fn read(query: Option<&str>) -> Self {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())

@@ -135,7 +135,7 @@ pub(crate) async fn stream() -> Refusal {
 #[allow(dead_code, reason = "it describes answers that are made elsewhere")]
 pub(crate) enum CancelRefused {
     Request(QueueCancelled),
-    Model(crate::wire::refusal::Refused),
+    Model(crate::wire::refusal::RefusalForms),
 }
 
 fn check_model(uri: &Uri) -> Result<(), Refusal> {

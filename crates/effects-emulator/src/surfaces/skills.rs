@@ -12,7 +12,7 @@ use http::{HeaderMap, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::catalogue::{Filter, NAME, PROVIDER, prompt};
+use super::catalogue::{CatalogueFilter, NAME, PROVIDER, prompt};
 use super::segment;
 use crate::gateway::Gateway;
 use crate::wire::refusal::Refusal;
@@ -27,7 +27,7 @@ pub(crate) async fn search(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Json<SkillsFound> {
-    let filter = Filter::read(query.as_deref());
+    let filter = CatalogueFilter::read(query.as_deref());
     let limit = filter.number("limit", 20);
     let hit = || SkillHit {
         id: MODEL,

@@ -137,7 +137,7 @@ pub(crate) struct Error<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "it describes answers that are written form by form")]
-pub(crate) enum Refused {
+pub(crate) enum RefusalForms {
     /// The usual one.
     Usual(Body<'static>),
     /// The queue's.
