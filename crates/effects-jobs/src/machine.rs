@@ -86,7 +86,8 @@ pub struct FetchError {
 ///
 /// let now = Time::from_millis(0);
 /// let mut jobs = JobMachine::new(Arc::new(Policy::default()), JobLimits::of_tasks(1), now);
-/// assert!(matches!(jobs.step(now), JobStep::WantJobs(5)));
+/// // Four may be made ready before there is room for them.
+/// assert!(matches!(jobs.step(now), JobStep::WantJobs(4)));
 /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
 /// jobs.add(request.into(), false, "the cat");
 /// jobs.no_more_jobs();
