@@ -25,7 +25,11 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
     if let Some(reference) = shared.uploads.made.get(photo, shared.clock.now()) {
         return Ok(reference);
     }
-    let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
+    let uploads = settings.uploads.chosen_for(endpoint.base().origin())?;
+    for warning in photo.warnings(endpoint.base().origin().is_loopback()) {
+        telemetry::warn(&warning);
+    }
+    let reference = match uploads {
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => {
             let photo = photo.clone();

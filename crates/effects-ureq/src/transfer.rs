@@ -22,7 +22,11 @@ fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
         return Ok(reference);
     }
-    let reference = match settings.uploads.chosen_for(endpoint.base().origin())? {
+    let uploads = settings.uploads.chosen_for(endpoint.base().origin())?;
+    for warning in photo.warnings(endpoint.base().origin().is_loopback()) {
+        telemetry::warn(&warning);
+    }
+    let reference = match uploads {
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => uploader.upload(photo)?,
         Uploads::Command(program) => run_uploader(&program, photo)?,

@@ -6,14 +6,22 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ImageFormat {
+    /// AV1 in a HEIF container.
+    Avif,
     /// Windows bitmap.
     Bmp,
     /// Graphics Interchange Format.
     Gif,
+    /// HEIF, as current phones write it: HEIC.
+    Heic,
     /// JPEG.
     Jpeg,
+    /// JPEG XL.
+    JpegXl,
     /// Portable Network Graphics.
     Png,
+    /// Tagged Image File Format.
+    Tiff,
     /// WebP.
     WebP,
 }
@@ -37,6 +45,17 @@ impl ImageFormat {
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
             [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some(Self::Bmp),
+            [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(Self::Tiff),
+            [0xff, 0x0a, ..]
+            | [0, 0, 0, 12, b'J', b'X', b'L', b' ', b'\r', b'\n', 0x87, b'\n', ..] => {
+                Some(Self::JpegXl)
+            }
+            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => {
+                Some(Self::Avif)
+            }
+            [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
+                HEIF_BRANDS.iter().any(|known| brand.starts_with(known)).then_some(Self::Heic)
+            }
             _ => None,
         }
     }
@@ -73,16 +92,94 @@ impl ImageFormat {
             Self::Png => end.ends_with(b"\0\0\0\0IEND\xaeB`\x82"),
             // The length of what follows it.
             Self::WebP => number(4).saturating_add(8) <= length,
+            // Their ends say nothing.
+            Self::Avif | Self::Heic | Self::JpegXl | Self::Tiff => true,
         }
+    }
+
+    /// Whether the service is documented to take it: JPEG, PNG and WebP. What it makes of others is
+    /// not known.
+    pub fn is_documented(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Png | Self::WebP)
+    }
+
+    /// How a file of this format becomes one that every program takes.
+    ///
+    /// ```
+    /// use effects_core::ImageFormat;
+    ///
+    /// assert!(ImageFormat::Heic.how_to_convert().contains("heif-convert"));
+    /// ```
+    pub fn how_to_convert(self) -> &'static str {
+        match self {
+            Self::Avif => "convert it, for example with `avifdec photo.avif photo.png`",
+            Self::Heic => {
+                "convert it, for example with `heif-convert photo.heic photo.jpg`, or let the phone \
+                 save JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
+            }
+            Self::JpegXl => "convert it, for example with `djxl photo.jxl photo.png`",
+            Self::Bmp | Self::Gif | Self::Tiff => {
+                "convert it, for example with `magick photo.tiff photo.png`"
+            }
+            Self::Jpeg | Self::Png | Self::WebP => "save it anew",
+        }
+    }
+
+    /// What a file that is no picture of pixels is and how to make one of it, if that is known.
+    ///
+    /// ```
+    /// use effects_core::ImageFormat;
+    ///
+    /// let told = ImageFormat::why_not(b"%PDF-1.7").unwrap();
+    /// assert!(told.starts_with("is a PDF document"));
+    /// ```
+    pub fn why_not(start: &[u8]) -> Option<&'static str> {
+        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+        let head = &text[..text.len().min(1024)];
+        let has = |word: &[u8]| head.windows(word.len()).any(|part| part == word);
+        if start.is_empty() {
+            return Some("is empty");
+        }
+        if head.starts_with(b"%PDF-") {
+            return Some(
+                "is a PDF document: save its page as a picture, for example with \
+                 `pdftoppm -png -r 200 file.pdf page`",
+            );
+        }
+        if head.starts_with(b"<") && has(b"<svg") {
+            return Some(
+                "is an SVG drawing: save it as a picture, for example with \
+                 `rsvg-convert -w 2048 -o photo.png drawing.svg`",
+            );
+        }
+        if has(b"<html") || has(b"<!DOCTYPE html") || has(b"<!doctype html") {
+            return Some("is a web page: save the picture itself");
+        }
+        None
+    }
+
+    /// Whether a file may have more behind its end, as photos of phones do (a second picture, a film),
+    /// and has the end somewhere.
+    pub(crate) fn has_tail(self, bytes: &[u8]) -> bool {
+        let end: &[u8] = match self {
+            Self::Jpeg => &[0xff, 0xd9],
+            Self::Png => b"\0\0\0\0IEND\xaeB`\x82",
+            _ => return false,
+        };
+        memchr::memmem::rfind(bytes, end).is_some()
     }
 
     /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
+            Self::Avif => "image/avif",
             Self::Bmp => "image/bmp",
             Self::Gif => "image/gif",
+            Self::Heic => "image/heic",
             Self::Jpeg => "image/jpeg",
+            Self::JpegXl => "image/jxl",
             Self::Png => "image/png",
+            Self::Tiff => "image/tiff",
             Self::WebP => "image/webp",
         }
     }
@@ -90,10 +187,14 @@ impl ImageFormat {
     /// The usual ending of a file's name, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
+            Self::Avif => "avif",
             Self::Bmp => "bmp",
             Self::Gif => "gif",
+            Self::Heic => "heic",
             Self::Jpeg => "jpg",
+            Self::JpegXl => "jxl",
             Self::Png => "png",
+            Self::Tiff => "tiff",
             Self::WebP => "webp",
         }
     }
@@ -102,14 +203,22 @@ impl ImageFormat {
 impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Avif => "AVIF",
             Self::Bmp => "BMP",
             Self::Gif => "GIF",
+            Self::Heic => "HEIC",
             Self::Jpeg => "JPEG",
+            Self::JpegXl => "JPEG XL",
             Self::Png => "PNG",
+            Self::Tiff => "TIFF",
             Self::WebP => "WebP",
         })
     }
 }
+
+/// The brands of HEIF files with HEVC in them, and of those that do not say what is in them.
+const HEIF_BRANDS: [&[u8]; 8] =
+    [b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"];
 
 #[cfg(test)]
 mod tests {

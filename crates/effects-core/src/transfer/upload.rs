@@ -34,9 +34,10 @@ pub struct Photo {
 }
 
 impl Photo {
-    /// The longest photo that is uploaded, in bytes; the gateway's sibling documents 5 MB, this is
-    /// a bound against mistakes.
-    pub const MOST_BYTES: usize = 20 * 1024 * 1024;
+    /// The longest photo that is uploaded, in bytes, and that the local renderer and gateway take. The
+    /// gateway's sibling documents 5 MB; this is a bound against mistakes, over what the cameras of
+    /// phones write at 108 megapixels.
+    pub const MOST_BYTES: usize = 48 * 1024 * 1024;
 
     /// A photo, from its bytes and the name to tell of it by.
     ///
@@ -53,7 +54,9 @@ impl Photo {
             return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
         }
         let Some(format) = ImageFormat::sniff(&bytes) else {
-            return fail("is not a picture: give a JPEG, PNG or WebP file".to_owned());
+            let what = ImageFormat::why_not(&bytes).map(|what| format!(" ({what})"));
+            let what = what.unwrap_or_default();
+            return fail(format!("is not a picture: give a JPEG, PNG or WebP file{what}"));
         };
         // What ends up in a header and in a program's arguments holds nothing that acts there.
         let name: String = name
@@ -85,6 +88,37 @@ impl Photo {
     /// Its format.
     pub fn format(&self) -> ImageFormat {
         self.format
+    }
+
+    /// What is odd about it and should be told before it is paid for: a format of which it is not known
+    /// what the service makes, or an end that is missing. With `renderer`, for this machine's own
+    /// gateway, of which the formats are known.
+    ///
+    /// ```
+    /// use effects_core::Photo;
+    ///
+    /// let photo = Photo::new(b"II*\0\x08\0\0\0".as_slice().into(), "scan.tif").unwrap();
+    /// assert!(photo.warnings(false)[0].contains("TIFF"));
+    /// assert!(photo.warnings(true).is_empty());
+    /// ```
+    pub fn warnings(&self, renderer: bool) -> Vec<String> {
+        let Self { bytes, name, format } = self;
+        let mut warnings = Vec::new();
+        if !renderer && !format.is_documented() {
+            warnings.push(format!(
+                "photo {name:?} is in the format {format}; whether the service reads it is not known. \
+                 To be safe, {}",
+                format.how_to_convert()
+            ));
+        }
+        let start = &bytes[..bytes.len().min(ImageFormat::SNIFF_BYTES)];
+        let end = &bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..];
+        if !format.has_tail(bytes) && !format.is_whole(start, end, bytes.len() as u64) {
+            warnings.push(format!(
+                "photo {name:?} does not end as a {format} must; a part of it may be missing"
+            ));
+        }
+        warnings
     }
 
     /// Itself as a `data:` URL. Nobody has seen this service accept one.
