@@ -4,7 +4,7 @@ use resvg::tiny_skia::{Color, Pixmap};
 
 use crate::encode;
 use crate::error::PaintError;
-use crate::photo::Photo;
+use crate::photo::{self, Photo};
 use crate::raster::{self, Blend, new_pixmap};
 use crate::scale;
 use crate::scene;
@@ -39,8 +39,8 @@ pub fn contact_sheet(pictures: &[SheetPicture<'_>], side: u32) -> Result<Vec<u8>
     }
     let mut sheet = Sheet::new(count, side)?;
     for SheetPicture { picture, title, caption } in pictures {
-        let tile =
-            Photo::decode(picture).map_or_else(|_| unreadable(side), |photo| fit(&photo, side));
+        let read = photo::read_for(picture, side, side);
+        let tile = read.map_or_else(|_| unreadable(side), |read| fit(&read.photo, side));
         sheet.add(&tile, title, caption);
     }
     let pixmap = sheet.labelled(TITLE)?;
@@ -150,7 +150,7 @@ mod tests {
         let odd = SheetPicture { picture: b"no picture", title: "\"<?&'", caption: "" };
         let good = SheetPicture { picture: &card, title: "line 2", caption: "glass_ball" };
         let sheet = contact_sheet(&[good, odd, good, good, good, good, good], 160).unwrap();
-        let sheet = Photo::decode(&sheet).unwrap();
+        let sheet = photo::read_for(&sheet, 4096, 4096).unwrap().photo;
         assert_eq!((sheet.width, sheet.height), (6 * 170 + 10, 2 * (160 + 26 + 10) + 10));
         // The second is the grey square, in the middle of its place.
         let middle = ((90 * sheet.width + 10 + 170 + 80) * 3) as usize;

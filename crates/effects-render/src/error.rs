@@ -1,22 +1,33 @@
 //! Why a photo could not be painted.
 
+use effects_core::ImageFormat;
+
 /// Why a photo could not be painted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PaintError {
-    /// The bytes are no PNG, JPEG or WebP file.
+    /// The bytes are no picture.
     #[error(
-        "the photo ({length} bytes) is not a PNG, JPEG or WebP file; convert it to one of these"
+        "the photo ({length} bytes) is not a picture of a known format ({what}); give a JPEG, PNG, WebP, \
+         GIF, BMP or TIFF file"
     )]
     NotAnImage {
         /// How many bytes there were.
         length: usize,
+        /// What they are, if that is known.
+        what: &'static str,
     },
-    /// The file is a picture of a kind that is not read here.
-    #[error("the photo is a {format} file; only PNG, JPEG and WebP are read, so convert it")]
+    /// The file is a picture of a format that is not read here.
+    #[error("the photo is in the format {format}, which is not read here: {}", format.how_to_convert())]
     UnsupportedFormat {
-        /// The kind, such as `GIF`.
-        format: &'static str,
+        /// The format, such as HEIC.
+        format: ImageFormat,
+    },
+    /// The file is of a rare kind of its format.
+    #[error("the photo is {what}, which is not read here; save it anew as an ordinary JPEG or PNG")]
+    Unsupported {
+        /// The kind, such as `a lossless JPEG`.
+        what: String,
     },
     /// The file begins well and then breaks off or makes no sense.
     #[error(
@@ -26,20 +37,37 @@ pub enum PaintError {
         /// What the decoder said.
         reason: String,
     },
-    /// The picture is larger than [`MAX_SIDE`](crate::MAX_SIDE) on a side.
+    /// The picture has more than [`MAX_PIXELS`](crate::MAX_PIXELS), or more than
+    /// [`MAX_SIDE`](crate::MAX_SIDE) on a side.
     #[error(
-        "the photo is {width}x{height}; at most {limit} pixels a side are read, so scale it down"
+        "the photo is {width}x{height} pixels; at most {limit} in all, and 65,535 a side, are read: \
+         scale it down"
     )]
     TooLarge {
         /// Its width in pixels.
         width: u32,
         /// Its height in pixels.
         height: u32,
-        /// The limit in pixels.
-        limit: u32,
+        /// The most pixels that are read.
+        limit: u64,
+    },
+    /// The picture has more pixels than are read of a format that is decoded whole.
+    #[error(
+        "the photo is {width}x{height} pixels; of a {format} file at most {limit} are read: scale it \
+         down, or save it as JPEG or PNG, of which more are"
+    )]
+    TooLargeForFormat {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// Its format.
+        format: ImageFormat,
+        /// The most pixels that are read.
+        limit: u64,
     },
     /// The file is longer than [`MAX_BYTES`](crate::MAX_BYTES).
-    #[error("the photo has {length} bytes; at most {limit} are read, so scale it down")]
+    #[error("the photo has {length} bytes; at most {limit} are read: scale it down")]
     TooManyBytes {
         /// How many bytes there were.
         length: usize,

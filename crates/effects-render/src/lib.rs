@@ -63,7 +63,6 @@ mod scene;
 mod subject;
 mod test_card;
 mod tiles;
-mod truncation;
 
 use std::ops::RangeInclusive;
 
@@ -71,7 +70,10 @@ pub use contact_sheet::{SheetPicture, contact_sheet};
 pub use encode::NOTICE;
 pub use error::PaintError;
 pub use looks::{Look, is_painted, looks};
-pub use photo::{MAX_BYTES, MAX_SIDE, photo_size};
+pub use photo::{
+    DecodedPhoto, HELD_PIXELS, MAX_BYTES, MAX_PIXELS, MAX_SIDE, decode_photo, photo_header,
+    photo_size,
+};
 pub use sampler::sampler;
 pub use test_card::test_card;
 
@@ -80,24 +82,32 @@ pub use test_card::test_card;
 pub struct Painting {
     /// The PNG file, of exactly the size asked for.
     pub png: Vec<u8>,
+    /// What was odd about the photo's file, though its pixels are all there; to be told as warnings.
+    pub notes: Vec<String>,
 }
 
 impl std::fmt::Debug for Painting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Painting").field("png_bytes", &self.png.len()).finish()
+        f.debug_struct("Painting")
+            .field("png_bytes", &self.png.len())
+            .field("notes", &self.notes)
+            .finish()
     }
 }
 
-/// Paints `photo` (the bytes of a PNG, JPEG or WebP file) through the template with this id.
+/// Paints `photo` (the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file) through the template with
+/// this id.
 ///
-/// The picture is `width` by `height` pixels, each in [`SIDES`]. An EXIF orientation in the photo
-/// is respected; transparency shows white.
+/// The picture is `width` by `height` pixels, each in [`SIDES`]. An EXIF orientation and a colour
+/// profile in the photo are respected; transparency shows white; of an animation the first picture
+/// counts. A large photo is scaled down while it is read: a JPEG or PNG of 108 megapixels is painted
+/// within 192 MiB.
 ///
 /// # Errors
 ///
 /// [`PaintError`] when the template is unknown, the size is out of range, or the photo cannot be
-/// read: not a picture, another format, damaged, cut short, over [`MAX_SIDE`] pixels a side or over
-/// [`MAX_BYTES`].
+/// read: not a picture, another format, damaged, cut short, over [`MAX_PIXELS`], over [`MAX_SIDE`]
+/// pixels a side or over [`MAX_BYTES`].
 pub fn paint(
     photo: &[u8],
     template_id: &str,
@@ -108,11 +118,12 @@ pub fn paint(
         .ok_or_else(|| PaintError::UnknownTemplate { id: template_id.to_owned() })?;
     check_side("width", width)?;
     check_side("height", height)?;
-    let photo = photo::Photo::decode(photo)?;
-    let canvas = paint_look(&photo.no_larger_than_needed(width, height), look, width, height)?;
+    let photo::Read { photo, notes, .. } = photo::read_for(photo, width, height)?;
+    let canvas = paint_look(&photo, look, width, height)?;
+    drop(photo);
     let png = encode::png(&canvas, look.id)
         .map_err(|error| PaintError::Scene { template: id(look), reason: error.to_string() })?;
-    Ok(Painting { png })
+    Ok(Painting { png, notes })
 }
 
 /// Paints `photo` with a scene of your own, in the language described on the crate's front page.
@@ -137,12 +148,12 @@ pub fn paint_scene(
 ) -> Result<Painting, PaintError> {
     check_side("width", width)?;
     check_side("height", height)?;
-    let photo = photo::Photo::decode(photo)?.no_larger_than_needed(width, height);
+    let photo::Read { photo, notes, .. } = photo::read_for(photo, width, height)?;
     let stage = scene::Stage { photo: &photo, width, height, id: title, title };
     let faulty = |reason: String| PaintError::Scene { template: title.to_owned(), reason };
     let canvas = scene::paint(scene, &stage).map_err(|fault| faulty(fault.to_string()))?;
     let png = encode::png(&canvas, title).map_err(|error| faulty(error.to_string()))?;
-    Ok(Painting { png })
+    Ok(Painting { png, notes })
 }
 
 fn paint_look(

@@ -3,7 +3,7 @@
 use crate::contact_sheet::Sheet;
 use crate::error::PaintError;
 use crate::looks::looks;
-use crate::photo::Photo;
+use crate::photo;
 use crate::scale;
 
 /// Paints `photo` through all thirty looks, six in a row, each `side` pixels wide with its title
@@ -14,7 +14,7 @@ use crate::scale;
 /// As [`paint`](crate::paint); `side` must lie in 100..=512.
 pub fn sampler(photo: &[u8], side: u32) -> Result<Vec<u8>, PaintError> {
     let mut sheet = Sheet::new(looks().len() as u32, side)?;
-    let photo = Photo::decode(photo)?.no_larger_than_needed(PAINTED_SIDE, PAINTED_SIDE);
+    let photo = photo::read_for(photo, PAINTED_SIDE, PAINTED_SIDE)?.photo;
     for look in looks() {
         let painting = crate::paint_look(&photo, look, PAINTED_SIDE, PAINTED_SIDE)?;
         sheet.add(&scale::resize_pixmap(&painting, side, side), look.title, look.id);

@@ -89,18 +89,11 @@ pub(crate) fn resize_rows(
 
 /// The whole photo as RGB bytes of a smaller size.
 pub(crate) fn shrink_rgb(photo: &Photo, width: u32, height: u32) -> Vec<u8> {
-    let (columns, rows) = (width.max(1) as usize, height.max(1) as usize);
-    let whole = (f64::from(photo.width), f64::from(photo.height));
-    let across = Axis::new(photo.width, (0.0, whole.0), columns, 0..columns, &MEAN);
-    let down = Axis::new(photo.height, (0.0, whole.1), rows, 0..rows, &MEAN);
-    let source = Source { bytes: &photo.rgb, width: photo.width as usize, channels: 3 };
-    let mut rgb = Vec::with_capacity(columns * rows * 3);
-    resample(&source, &across, &down, &mut |_, row| {
-        for pixel in row.chunks_exact(4) {
-            rgb.extend_from_slice(&pixel[..3]);
-        }
-    });
-    rgb
+    let mut small = Shrinking::new((photo.width, photo.height), (width.max(1), height.max(1)));
+    for line in photo.rgb.chunks_exact(photo.width as usize * 3) {
+        small.push(line);
+    }
+    small.finish()
 }
 
 /// A resampling filter: how far it reaches in source pixels, and its weight there.
@@ -206,34 +199,110 @@ struct Source<'a> {
     channels: usize,
 }
 
-/// The two passes; `take` gets each result row with its number.
+/// The two passes over a whole picture; `take` gets each result row with its number.
 fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMut(usize, &[u8])) {
-    let columns = across.spans.len();
-    // Spread source rows, each at its number modulo the count of rows that are needed at once.
-    let mut kept: Vec<Vec<f32>> = vec![vec![0.0; columns * 4]; down.stride];
-    let mut held: Vec<Option<usize>> = vec![None; down.stride];
-    let mut wide = vec![[0.0f32; 4]; source.width];
-    let mut bytes = vec![0u8; columns * 4];
-    let used = across.used();
-    for (y, &(first, count)) in down.spans.iter().enumerate() {
-        for row in first..first + count {
-            let slot = row % down.stride;
-            if held[slot] != Some(row) {
-                let line = &source.bytes[row * source.width * source.channels..]
-                    [..source.width * source.channels];
-                let part = &line[used.start * source.channels..used.end * source.channels];
-                widen(part, source.channels, &mut wide[used.clone()]);
-                spread(&wide, across, &mut kept[slot]);
-                held[slot] = Some(row);
+    let mut passes = Passes::new(across, down, source.width);
+    for row in down.used() {
+        let line = &source.bytes[row * source.width * source.channels..];
+        passes.push(across, down, row, &line[..source.width * source.channels], take);
+    }
+}
+
+/// What the two passes keep from one source row to the next.
+struct Passes {
+    /// Spread source rows, each at its number modulo the count of rows that are needed at once.
+    kept: Vec<Vec<f32>>,
+    wide: Vec<[f32; 4]>,
+    bytes: Vec<u8>,
+    used: std::ops::Range<usize>,
+    next: usize,
+}
+
+impl Passes {
+    fn new(across: &Axis, down: &Axis, width: usize) -> Self {
+        let columns = across.spans.len();
+        Self {
+            // One more than a result row needs: a later one may end a row before this one does.
+            kept: vec![vec![0.0; columns * 4]; down.stride + 1],
+            wide: vec![[0.0; 4]; width],
+            bytes: vec![0; columns * 4],
+            used: across.used(),
+            next: 0,
+        }
+    }
+
+    /// Takes the source row of this number, and hands out the result rows that end with it.
+    fn push(
+        &mut self,
+        across: &Axis,
+        down: &Axis,
+        row: usize,
+        line: &[u8],
+        take: &mut dyn FnMut(usize, &[u8]),
+    ) {
+        let slots = self.kept.len();
+        let channels = line.len() / self.wide.len();
+        let part = &line[self.used.start * channels..self.used.end * channels];
+        widen(part, channels, &mut self.wide[self.used.clone()]);
+        spread(&self.wide, across, &mut self.kept[row % slots]);
+        while let Some(&(first, count)) = down.spans.get(self.next) {
+            if first + count > row + 1 {
+                return;
+            }
+            let rows: Vec<(&[f32], f32)> = (first..)
+                .zip(down.weights_of(self.next))
+                .filter(|(_, weight)| **weight != 0.0)
+                .map(|(row, &weight)| (self.kept[row % slots].as_slice(), weight))
+                .collect();
+            mix(&rows, &mut self.bytes);
+            take(self.next, &self.bytes);
+            self.next += 1;
+        }
+    }
+}
+
+/// Collects the rows of a picture, red, green and blue, as they are decoded, at its own size or a
+/// smaller one: the whole picture is never held.
+pub(crate) struct Shrinking {
+    width: usize,
+    row: usize,
+    axes: Option<(Axis, Axis, Passes)>,
+    rgb: Vec<u8>,
+}
+
+impl Shrinking {
+    /// Rows of a picture of the first size become one of the second.
+    pub(crate) fn new(source: (u32, u32), target: (u32, u32)) -> Self {
+        let width = source.0 as usize;
+        let (columns, rows) = (target.0.max(1) as usize, target.1.max(1) as usize);
+        let axes = (source != target).then(|| {
+            let axis =
+                |side: u32, count| Axis::new(side, (0.0, f64::from(side)), count, 0..count, &MEAN);
+            let (across, down) = (axis(source.0, columns), axis(source.1, rows));
+            let passes = Passes::new(&across, &down, width);
+            (across, down, passes)
+        });
+        Self { width, row: 0, axes, rgb: Vec::with_capacity(columns * rows * 3) }
+    }
+
+    /// Takes the next row.
+    pub(crate) fn push(&mut self, line: &[u8]) {
+        debug_assert_eq!(line.len(), self.width * 3);
+        let rgb = &mut self.rgb;
+        match &mut self.axes {
+            None => rgb.extend_from_slice(line),
+            Some((across, down, passes)) => {
+                passes.push(across, down, self.row, line, &mut |_, row| {
+                    rgb.extend(row.as_chunks::<4>().0.iter().flat_map(|pixel| &pixel[..3]));
+                });
             }
         }
-        let rows: Vec<(&[f32], f32)> = (first..)
-            .zip(down.weights_of(y))
-            .filter(|(_, weight)| **weight != 0.0)
-            .map(|(row, &weight)| (kept[row % down.stride].as_slice(), weight))
-            .collect();
-        mix(&rows, &mut bytes);
-        take(y, &bytes);
+        self.row += 1;
+    }
+
+    /// The picture, once all rows were pushed.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.rgb
     }
 }
 

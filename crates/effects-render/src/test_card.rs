@@ -9,11 +9,11 @@ use crate::scene;
 ///
 /// # Errors
 ///
-/// [`PaintError::BadSize`] if a side is zero or larger than [`MAX_SIDE`](crate::MAX_SIDE).
+/// [`PaintError::BadSize`] if a side is zero or larger than 4096.
 pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
     for (field, value) in [("width", width), ("height", height)] {
-        if value == 0 || value > crate::MAX_SIDE {
-            return Err(PaintError::BadSize { field, value, low: 1, high: crate::MAX_SIDE });
+        if value == 0 || value > MOST {
+            return Err(PaintError::BadSize { field, value, low: 1, high: MOST });
         }
     }
     let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
@@ -22,6 +22,9 @@ pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
     let canvas = scene::paint(SCENE, &stage).map_err(|fault| faulty(fault.to_string()))?;
     encode::png(&canvas, NAME).map_err(|error| faulty(error.to_string()))
 }
+
+/// Pixels of a side.
+const MOST: u32 = 4096;
 
 const NAME: &str = "test card";
 const SCENE: &str = include_str!("../scenes/test_card.svg");

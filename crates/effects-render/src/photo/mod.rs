@@ -1,16 +1,20 @@
-//! Reads a photo from untrusted bytes: formats, limits, truncation, orientation.
+//! Reads a photo from untrusted bytes: formats, limits, size, orientation, colours.
 
-use std::io::Cursor;
+mod colour;
+mod exif;
+mod jpeg;
+mod png;
+mod whole;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use effects_core::ImageFormat;
 use image::metadata::Orientation;
-use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
-};
+use image::{DynamicImage, RgbImage};
 
 use crate::error::PaintError;
-use crate::scale;
-use crate::truncation;
+use crate::scale::Shrinking;
+use colour::Conversion;
 
 /// Reads a photo to its end, as [`paint`](crate::paint) does, and tells its upright size.
 ///
@@ -24,7 +28,70 @@ use crate::truncation;
 ///
 /// Whatever [`paint`](crate::paint) has to say against the photo.
 pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
-    Photo::decode(photo).map(|photo| (photo.width, photo.height))
+    read(photo, 1).map(|read| read.full)
+}
+
+/// Reads the header of a photo, and tells its size as it is stored: not turned upright.
+///
+/// ```
+/// let photo = effects_render::test_card(640, 480)?;
+/// assert_eq!(effects_render::photo_header(&photo[..100])?, (640, 480));
+/// # Ok::<(), effects_render::PaintError>(())
+/// ```
+///
+/// # Errors
+///
+/// What can be told without reading the pixels: that the photo is none, of a format that is not read,
+/// or too large.
+pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
+    let format = recognise(photo)?;
+    let mut source = Source::new(1);
+    caught(|| match format {
+        ImageFormat::Jpeg => jpeg::header(photo, &mut source),
+        ImageFormat::Png => png::header(photo, &mut source),
+        _ => whole::header(photo, format, &mut source),
+    })?;
+    Ok(source.full)
+}
+
+/// Decodes a photo as [`paint`](crate::paint) does: upright, in sRGB, transparency on white.
+///
+/// A photo of more than [`HELD_PIXELS`] comes scaled down.
+///
+/// ```
+/// let photo = effects_render::decode_photo(&effects_render::test_card(640, 480)?)?;
+/// assert_eq!((photo.width, photo.height), (640, 480));
+/// assert_eq!(photo.rgb.len(), 640 * 480 * 3);
+/// assert!(photo.notes.is_empty());
+/// # Ok::<(), effects_render::PaintError>(())
+/// ```
+///
+/// # Errors
+///
+/// Whatever [`paint`](crate::paint) has to say against the photo.
+pub fn decode_photo(photo: &[u8]) -> Result<DecodedPhoto, PaintError> {
+    let Read { photo: Photo { width, height, rgb }, notes, .. } = read(photo, u32::MAX)?;
+    Ok(DecodedPhoto { width, height, rgb, notes })
+}
+
+/// The pixels of a photo.
+#[derive(Clone, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct DecodedPhoto {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Red, green and blue of each pixel, rows from the top.
+    pub rgb: Vec<u8>,
+    /// What was odd about the file, though its pixels are all there.
+    pub notes: Vec<String>,
+}
+
+impl std::fmt::Debug for DecodedPhoto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DecodedPhoto({}x{}, {:?})", self.width, self.height, self.notes)
+    }
 }
 
 /// A decoded photo: opaque RGB, upright.
@@ -36,136 +103,184 @@ pub(crate) struct Photo {
     pub(crate) rgb: Vec<u8>,
 }
 
-impl Photo {
-    /// Decodes a PNG, JPEG or WebP file.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, PaintError> {
-        if bytes.len() > MAX_BYTES {
-            return Err(PaintError::TooManyBytes { length: bytes.len(), limit: MAX_BYTES });
-        }
-        let format = recognise(bytes)?;
-        truncation::check(bytes, format)?;
-        // A decoder is other people's code before bytes of nobody knows whom: should it ever panic,
-        // the photo is to blame and not the process to end.
-        catch_unwind(AssertUnwindSafe(|| read(bytes, format)))
-            .unwrap_or_else(|_| Err(corrupt("the decoder gave it up")))
-    }
+/// A photo, and what was found out while it was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) photo: Photo,
+    /// Its upright size in the file.
+    full: (u32, u32),
+    pub(crate) notes: Vec<String>,
 }
 
-fn read(bytes: &[u8], format: ImageFormat) -> Result<Photo, PaintError> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits());
-    let mut decoder = reader.into_decoder().map_err(|error| decoding(&error))?;
-    let (width, height) = decoder.dimensions();
-    if width > MAX_SIDE || height > MAX_SIDE {
-        return Err(PaintError::TooLarge { width, height, limit: MAX_SIDE });
-    }
-    // A broken EXIF block says nothing about the picture, which is then taken as upright.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let colours = decoder.color_type();
-    let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
-    decoder.read_image(&mut pixels).map_err(|error| decoding(&error))?;
-    let rgb = opaque(pixels, colours)?;
-    let picture =
-        RgbImage::from_raw(width, height, rgb).ok_or_else(|| corrupt("pixels are missing"))?;
-    let mut picture = DynamicImage::ImageRgb8(picture);
-    picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
-    let (width, height) = rgb.dimensions();
-    Ok(Photo { width, height, rgb: rgb.into_raw() })
+/// Decodes a photo for a painting of this size: one with far more pixels than it can show comes
+/// smaller.
+pub(crate) fn read_for(bytes: &[u8], width: u32, height: u32) -> Result<Read, PaintError> {
+    let useful = f64::from(width.max(height)) * 1.4;
+    read(bytes, useful.round() as u32)
 }
 
-impl Photo {
-    /// A photo with far more pixels than the painting can show is made smaller once, here, and its
-    /// memory given back.
-    pub(crate) fn no_larger_than_needed(self, width: u32, height: u32) -> Self {
-        let useful = f64::from(width.max(height)) * 1.4;
-        let shorter = f64::from(self.width.min(self.height));
-        if shorter <= useful * 1.2 {
-            return self;
+/// Decodes a photo. Where its shorter side is far more than `useful`, it comes at about that size.
+fn read(bytes: &[u8], useful: u32) -> Result<Read, PaintError> {
+    let format = recognise(bytes)?;
+    let decode = |checked: bool| {
+        let mut source = Source::new(useful);
+        match format {
+            ImageFormat::Jpeg => jpeg::decode(bytes, &mut source)?,
+            ImageFormat::Png => png::decode(bytes, checked, &mut source)?,
+            _ => whole::decode(bytes, format, &mut source)?,
         }
-        let scaled = |side: u32| (f64::from(side) * useful / shorter).round().max(1.0) as u32;
-        let (width, height) = (scaled(self.width), scaled(self.height));
-        let rgb = scale::shrink_rgb(&self, width, height);
-        Self { width, height, rgb }
-    }
+        source.finish()
+    };
+    caught(|| match decode(true) {
+        Err(error @ PaintError::Corrupt { .. }) if format == ImageFormat::Png => {
+            let mut read = decode(false).map_err(|_| error)?;
+            read.notes.push("a checksum of the PNG is wrong; its pixels are all there".to_owned());
+            Ok(read)
+        }
+        other => other,
+    })
 }
 
 fn recognise(bytes: &[u8]) -> Result<ImageFormat, PaintError> {
-    match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => Ok(format),
-        Ok(other) => Err(PaintError::UnsupportedFormat { format: name_of(other) }),
-        Err(_) => Err(PaintError::NotAnImage { length: bytes.len() }),
+    if bytes.len() > MAX_BYTES {
+        return Err(PaintError::TooManyBytes { length: bytes.len(), limit: MAX_BYTES });
     }
+    ImageFormat::sniff(bytes).ok_or_else(|| PaintError::NotAnImage {
+        length: bytes.len(),
+        what: ImageFormat::why_not(bytes).unwrap_or("is not a picture"),
+    })
 }
 
-fn name_of(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Gif => "GIF",
-        ImageFormat::Tiff => "TIFF",
-        ImageFormat::Bmp => "BMP",
-        ImageFormat::Ico => "ICO",
-        ImageFormat::Avif => "AVIF",
-        ImageFormat::Qoi => "QOI",
-        ImageFormat::Pnm => "PNM",
-        ImageFormat::Hdr => "HDR",
-        ImageFormat::OpenExr => "OpenEXR",
-        _ => "different",
+/// A decoder may be other people's code before bytes of any origin: should it ever panic, the photo is
+/// to blame and not the process to end.
+fn caught<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt("the decoder gave it up")))
+}
+
+/// What a decoder gives its rows to: it says how large they are to be, and makes the photo of them.
+struct Source {
+    useful: u32,
+    full: (u32, u32),
+    wanted: (u32, u32),
+    shrinking: Option<Shrinking>,
+    orientation: Orientation,
+    conversion: Option<Conversion>,
+    notes: Vec<String>,
+}
+
+impl Source {
+    fn new(useful: u32) -> Self {
+        Self {
+            useful,
+            full: (0, 0),
+            wanted: (0, 0),
+            shrinking: None,
+            orientation: Orientation::NoTransforms,
+            conversion: None,
+            notes: Vec::new(),
+        }
     }
-}
 
-/// What a decoder may take beside the pixels, whose number is checked by the header: colour
-/// profiles and texts are compressed, too, and can be bombs.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE * 16);
-    limits.max_image_height = Some(MAX_SIDE * 16);
-    limits.max_alloc = Some(16 << 20);
-    limits
-}
+    /// The file's header is read: refuses what is too large, and decides on the size.
+    fn begin(&mut self, width: u32, height: u32) -> Result<(), PaintError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
+            return Err(PaintError::TooLarge { width, height, limit: MAX_PIXELS });
+        }
+        if pixels == 0 {
+            return Err(corrupt("it has no pixels"));
+        }
+        self.full = (width, height);
+        let shorter = f64::from(width.min(height));
+        let useful = f64::from(self.useful);
+        let enough = if shorter > useful * 1.2 { useful / shorter } else { 1.0 };
+        let held = (HELD_PIXELS as f64 / pixels as f64).sqrt().min(1.0);
+        let factor = enough.min(held);
+        let scaled = |side: u32| (f64::from(side) * factor).round().max(1.0) as u32;
+        self.wanted = (scaled(width), scaled(height));
+        Ok(())
+    }
 
-fn decoding(error: &ImageError) -> PaintError {
-    corrupt(&error.to_string())
+    /// The size that the photo will have: a decoder may reduce its rows to no less.
+    fn wanted(&self) -> (u32, u32) {
+        self.wanted
+    }
+
+    /// How large the rows come. Where that is less than was wanted, the photo becomes that size.
+    fn scaled(&mut self, size: (usize, usize)) {
+        let size = (size.0 as u32, size.1 as u32);
+        let target = (self.wanted.0.min(size.0), self.wanted.1.min(size.1));
+        self.shrinking = Some(Shrinking::new(size, target));
+        self.wanted = target;
+    }
+
+    /// The next row: red, green and blue.
+    fn row(&mut self, rgb: &[u8]) {
+        if let Some(shrinking) = &mut self.shrinking {
+            shrinking.push(rgb);
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+
+    /// An EXIF block.
+    fn orientation(&mut self, block: &[u8]) {
+        if let Some(orientation) = exif::orientation(block) {
+            self.orientation = orientation;
+        }
+    }
+
+    /// A colour profile.
+    fn profile(&mut self, profile: &[u8]) {
+        self.conversion = Conversion::of(profile);
+    }
+
+    fn finish(self) -> Result<Read, PaintError> {
+        let (width, height) = self.wanted;
+        let mut rgb = self.shrinking.map(Shrinking::finish).unwrap_or_default();
+        if let Some(conversion) = &self.conversion {
+            conversion.apply(&mut rgb);
+        }
+        let picture = RgbImage::from_raw(width, height, rgb);
+        let picture = picture.ok_or_else(|| corrupt("pixels are missing"))?;
+        let mut picture = DynamicImage::ImageRgb8(picture);
+        picture.apply_orientation(self.orientation);
+        let rgb = picture.into_rgb8();
+        let (width, height) = rgb.dimensions();
+        let full = match self.orientation {
+            Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH => (self.full.1, self.full.0),
+            _ => self.full,
+        };
+        Ok(Read { photo: Photo { width, height, rgb: rgb.into_raw() }, full, notes: self.notes })
+    }
 }
 
 fn corrupt(reason: &str) -> PaintError {
     PaintError::Corrupt { reason: reason.to_owned() }
 }
 
-/// Makes any kind of pixel three bytes of red, green and blue, in place where that is possible: a
-/// large photo must not be in memory twice. Transparent parts show white, as paper would.
-fn opaque(mut pixels: Vec<u8>, colours: ColorType) -> Result<Vec<u8>, PaintError> {
-    match colours {
-        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => {}
-        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
-            for i in 0..pixels.len() / 2 {
-                let value = u32::from(u16::from_ne_bytes([pixels[2 * i], pixels[2 * i + 1]]));
-                pixels[i] = ((value + 128) / 257) as u8;
+/// Adds pixels of one to four samples as red, green and blue. Transparent parts show white, as paper
+/// would.
+fn opaque(samples: impl Iterator<Item = u8>, channels: usize, rgb: &mut Vec<u8>) {
+    let mut samples = samples;
+    while let Some(first) = samples.next() {
+        let mut next = || samples.next().unwrap_or(255);
+        let pixel = match channels {
+            1 => [first; 3],
+            2 => [on_white(first, next()); 3],
+            3 => [first, next(), next()],
+            _ => {
+                let (second, third, alpha) = (next(), next(), next());
+                [first, second, third].map(|value| on_white(value, alpha))
             }
-            pixels.truncate(pixels.len() / 2);
-        }
-        _ => return Err(corrupt("it has an unknown kind of pixel")),
+        };
+        rgb.extend_from_slice(&pixel);
     }
-    match colours.channel_count() {
-        4 => {
-            for i in 0..pixels.len() / 4 {
-                for channel in 0..3 {
-                    pixels[3 * i + channel] = on_white(pixels[4 * i + channel], pixels[4 * i + 3]);
-                }
-            }
-            pixels.truncate(pixels.len() / 4 * 3);
-        }
-        3 => {}
-        channels => {
-            let mut rgb = Vec::with_capacity(pixels.len() / usize::from(channels) * 3);
-            for pixel in pixels.chunks_exact(usize::from(channels)) {
-                let grey = on_white(pixel[0], *pixel.get(1).unwrap_or(&255));
-                rgb.extend_from_slice(&[grey; 3]);
-            }
-            return Ok(rgb);
-        }
-    }
-    pixels.shrink_to_fit();
-    Ok(pixels)
 }
 
 fn on_white(value: u8, alpha: u8) -> u8 {
@@ -177,10 +292,18 @@ fn on_white(value: u8, alpha: u8) -> u8 {
 }
 
 /// The longest side of a photo that is read, in pixels.
-pub const MAX_SIDE: u32 = 4096;
+pub const MAX_SIDE: u32 = 65_535;
 
-/// The longest file of a photo that is read, in bytes: more than any photo of that many pixels has.
-pub const MAX_BYTES: usize = 160 << 20;
+/// The most pixels of a photo that is read: what the largest cameras of phones take. A file of
+/// another format than JPEG and PNG, which has to be decoded whole, may have fewer: as many as fit
+/// into 128 MiB.
+pub const MAX_PIXELS: u64 = 200_000_000;
+
+/// The most pixels of a photo that are held at once; one with more is scaled down while it is read.
+pub const HELD_PIXELS: u64 = 4096 * 4096;
+
+/// The longest file of a photo that is read, in bytes: as many as a client uploads.
+pub const MAX_BYTES: usize = effects_core::Photo::MOST_BYTES;
 
 #[cfg(test)]
 mod tests {
@@ -188,20 +311,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_pixel_becomes_opaque_red_green_and_blue() {
-        let wide =
-            |values: &[u16]| values.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<u8>>();
-        for (pixels, colours, rgb) in [
-            (vec![7, 200], ColorType::L8, vec![7, 7, 7, 200, 200, 200]),
-            (vec![7, 255, 0, 0], ColorType::La8, vec![7, 7, 7, 255, 255, 255]),
-            (vec![1, 2, 3], ColorType::Rgb8, vec![1, 2, 3]),
-            (vec![1, 2, 3, 255, 0, 100, 255, 51], ColorType::Rgba8, vec![1, 2, 3, 204, 224, 255]),
-            (wide(&[0, 257, 65_535]), ColorType::Rgb16, vec![0, 1, 255]),
-            (wide(&[514, 0, 65_535, 65_535]), ColorType::Rgba16, vec![2, 0, 255]),
-            (wide(&[514]), ColorType::L16, vec![2, 2, 2]),
-            (wide(&[514, 0]), ColorType::La16, vec![255, 255, 255]),
+        for (samples, channels, expected) in [
+            (vec![7, 200], 1, vec![7, 7, 7, 200, 200, 200]),
+            (vec![7, 255, 0, 0], 2, vec![7, 7, 7, 255, 255, 255]),
+            (vec![1, 2, 3], 3, vec![1, 2, 3]),
+            (vec![1, 2, 3, 255, 0, 0, 0, 128], 4, vec![1, 2, 3, 127, 127, 127]),
         ] {
-            assert_eq!(opaque(pixels, colours).unwrap(), rgb, "{colours:?}");
+            let mut rgb = Vec::new();
+            opaque(samples.into_iter(), channels, &mut rgb);
+            assert_eq!(rgb, expected);
         }
-        assert!(opaque(vec![0; 12], ColorType::Rgb32F).is_err());
     }
 }

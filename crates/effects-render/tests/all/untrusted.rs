@@ -1,7 +1,7 @@
 //! Photos come from anywhere: whatever the bytes are, the answer is a painting or a clear error.
 
 use crate::support::{checksum, encoded, portrait, seeds, with_chunk};
-use effects_render::{MAX_BYTES, PaintError, photo_size};
+use effects_render::{MAX_BYTES, MAX_PIXELS, PaintError, photo_size};
 use image::{ImageFormat, RgbImage};
 use proptest::prelude::*;
 
@@ -49,22 +49,46 @@ fn a_photo_its_decoder_panics_over_is_corrupt() {
 
 #[test]
 fn other_files_are_named() {
-    assert_eq!(photo_size(b"").unwrap_err(), PaintError::NotAnImage { length: 0 });
-    assert_eq!(photo_size(b"<html>no</html>").unwrap_err(), PaintError::NotAnImage { length: 15 });
-    let error = photo_size(b"GIF89a\x01\0\x01\0\0\0\0;").unwrap_err();
-    assert_eq!(error, PaintError::UnsupportedFormat { format: "GIF" });
+    for (file, said) in [
+        (&b""[..], "is empty"),
+        (b"no picture", "is not a picture"),
+        (b"<html>no</html>", "is a web page"),
+        (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing"),
+        (b"%PDF-1.7\n", "is a PDF document"),
+    ] {
+        let error = photo_size(file).unwrap_err();
+        assert!(matches!(error, PaintError::NotAnImage { .. }), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    let error = photo_size(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap_err();
+    assert!(matches!(error, PaintError::UnsupportedFormat { .. }), "{error}");
+    assert!(
+        error.to_string().contains("HEIC") && error.to_string().contains("heif-convert"),
+        "{error}"
+    );
 }
 
 #[test]
 fn too_many_pixels_are_refused_before_they_are_decoded() {
-    let wide = encoded(&RgbImage::new(4097, 2), ImageFormat::Png);
-    let error = photo_size(&wide).unwrap_err();
-    assert_eq!(error, PaintError::TooLarge { width: 4097, height: 2, limit: 4096 });
-    assert!(photo_size(&encoded(&RgbImage::new(4096, 2), ImageFormat::Png)).is_ok());
-    let error = photo_size(&png_claiming(60_000, 60_000)).unwrap_err();
-    assert_eq!(error, PaintError::TooLarge { width: 60_000, height: 60_000, limit: 4096 });
+    for (width, height) in [(65_536, 2), (20_000, 10_001), (60_000, 60_000)] {
+        let error = photo_size(&png_claiming(width, height)).unwrap_err();
+        assert_eq!(error, PaintError::TooLarge { width, height, limit: MAX_PIXELS });
+    }
     let error = photo_size(&png_claiming(u32::MAX / 2, 3)).unwrap_err();
     assert!(matches!(error, PaintError::TooLarge { .. } | PaintError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn photos_of_any_shape_within_the_limit_are_read() {
+    for (width, height) in [(8000, 600), (600, 8000), (65_535, 2), (2, 65_535), (5712, 4284)] {
+        let photo = RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([(x / 300) as u8, (y / 300) as u8, 90])
+        });
+        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+            let file = encoded(&photo, format);
+            assert_eq!(photo_size(&file), Ok((width, height)), "{format:?}");
+        }
+    }
 }
 
 /// A PNG whose header promises this size.
@@ -101,7 +125,7 @@ fn bombs_do_not_flood_the_memory() {
 #[test]
 #[ignore = "runs within the limits of the test above"]
 fn read_bombs() {
-    for (width, height) in [(60_000, 60_000), (4097, 4096), (u32::MAX / 2, 1)] {
+    for (width, height) in [(60_000, 60_000), (20_000, 10_001), (u32::MAX / 2, 1)] {
         assert!(photo_size(&png_claiming(width, height)).is_err());
     }
     let small = encoded(&RgbImage::new(2, 2), ImageFormat::Png);
@@ -116,8 +140,8 @@ fn read_bombs() {
     let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xFF);
     let error = photo_size(&jpeg).unwrap_err();
-    assert_eq!(error, PaintError::TooLarge { width: 65_535, height: 65_535, limit: 4096 });
-    // The largest that is read holds the most memory: once decoded, once as red, green and blue.
+    assert_eq!(error, PaintError::TooLarge { width: 65_535, height: 65_535, limit: MAX_PIXELS });
+    // The largest that is held as it is.
     let mut largest = std::io::Cursor::new(Vec::new());
     let picture = image::DynamicImage::ImageRgba16(image::ImageBuffer::new(4096, 4096));
     picture.write_to(&mut largest, ImageFormat::Png).unwrap();
@@ -173,7 +197,7 @@ proptest! {
             damage.apply(&mut file);
         }
         match photo_size(&file) {
-            Ok((width, height)) => prop_assert!(width <= 4096 && height <= 4096),
+            Ok((width, height)) => prop_assert!(u64::from(width) * u64::from(height) <= MAX_PIXELS),
             Err(error) => prop_assert!(is_clear(&error), "{error}"),
         }
     }
@@ -185,6 +209,8 @@ fn is_clear(error: &PaintError) -> bool {
         PaintError::Corrupt { reason } => !reason.contains("gave it up"),
         PaintError::NotAnImage { .. }
         | PaintError::UnsupportedFormat { .. }
+        | PaintError::Unsupported { .. }
+        | PaintError::TooLargeForFormat { .. }
         | PaintError::TooLarge { .. } => true,
         _ => false,
     }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "an example uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test or an example that cannot go on fails")]
 
+pub(crate) mod jpeg_writer;
+
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};

@@ -1,0 +1,396 @@
+//! Reads JPEG files row by row, at their size or reduced.
+//!
+//! The two decoders that other crates offer were measured against Pillow over all that
+//! `examples/jpeg_corpus.rs` makes; `pillow/photos.md` has the table. `zune-jpeg` makes other pictures
+//! of valid files without a word, `jpeg-decoder` is no longer developed, and neither bounds the memory
+//! of a progressive photo of 108 megapixels. This one does what the renderer needs: baseline and
+//! progressive files of 8 bits with any whole sampling factors, in any number of scans, within
+//! [`MOST_COEFFICIENTS`] and a few rows; and it tells a file that lost pixels from one that lost only
+//! its end marker.
+
+mod frame;
+mod huffman;
+mod idct;
+mod planes;
+mod scan;
+mod stored;
+
+use frame::Frame;
+use huffman::{Bits, Table};
+use planes::{Colours, Planes};
+use scan::{Blocks, NATURAL, Scan, read_blocks, sequential};
+use stored::{Stored, Storing};
+
+use crate::error::PaintError;
+use crate::photo::Source;
+
+/// Why a JPEG cannot be read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The file ends within the picture.
+    Short,
+    /// A scan names a table that the file does not have.
+    NoTable,
+    /// It makes no sense.
+    Damaged(&'static str),
+    /// It is of a kind that is not read here.
+    Unsupported(String),
+}
+
+fn damaged(reason: &'static str) -> Fault {
+    Fault::Damaged(reason)
+}
+
+impl From<Fault> for PaintError {
+    fn from(fault: Fault) -> Self {
+        let corrupt = |reason: &str| Self::Corrupt { reason: reason.to_owned() };
+        match fault {
+            Fault::Short => corrupt("the file ends before the picture does"),
+            Fault::NoTable => corrupt("a scan names a table that the file does not have"),
+            Fault::Damaged(reason) => corrupt(reason),
+            Fault::Unsupported(what) => Self::Unsupported { what },
+        }
+    }
+}
+
+/// Decodes a JPEG file. Its rows go to `source`, which is asked for the wanted size first.
+pub(super) fn decode(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
+    let mut file = File { bytes, at: 2, ..File::default() };
+    file.read(source)
+}
+
+/// Reads a JPEG file up to the header of its frame.
+pub(super) fn header(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
+    let mut file = File { bytes, at: 2, ..File::default() };
+    loop {
+        match file.segment()? {
+            Some((marker @ 0xC0..=0xCF, segment)) if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                let frame = Frame::read(marker, segment)?;
+                return source.begin(frame.width as u32, frame.height as u32);
+            }
+            Some((0xD9 | 0xDA, _)) | None => return Err(Fault::Short.into()),
+            Some(_) => {}
+        }
+    }
+}
+
+/// What was read of a file so far.
+#[derive(Default)]
+struct File<'a> {
+    bytes: &'a [u8],
+    /// Of the next marker.
+    at: usize,
+    frame: Option<Frame>,
+    quantisations: [Option<[f32; 64]>; 4],
+    dc: [Option<Table>; 4],
+    ac: [Option<Table>; 4],
+    /// Units between restarts.
+    interval: usize,
+    jfif: bool,
+    adobe: Option<u8>,
+    exif: Option<&'a [u8]>,
+    /// Number and content of the pieces of a colour profile.
+    profile: Vec<(u8, &'a [u8])>,
+    scans: usize,
+    stored: Vec<Stored>,
+    side: usize,
+}
+
+impl<'a> File<'a> {
+    fn read(&mut self, source: &mut Source) -> Result<(), PaintError> {
+        loop {
+            let Some((marker, segment)) = self.segment()? else {
+                return self.finish(source, false);
+            };
+            match marker {
+                0xC4 => self.huffman_tables(segment)?,
+                0xDB => self.quantisation_tables(segment)?,
+                0xDD => {
+                    let &[high, low, ..] = segment else {
+                        return Err(damaged("a restart interval is too short").into());
+                    };
+                    self.interval = usize::from(u16::from_be_bytes([high, low]));
+                }
+                0xC0..=0xCF if marker != 0xC8 && marker != 0xCC => {
+                    if self.frame.is_some() {
+                        return Err(damaged("it has two frames").into());
+                    }
+                    self.frame = Some(Frame::read(marker, segment)?);
+                }
+                0xDA if self.scan(segment, source)? => return Ok(()),
+                0xD9 => return self.finish(source, true),
+                0xE0 => self.jfif |= segment.starts_with(b"JFIF\0"),
+                // The first block counts, as with other readers.
+                0xE1 => self.exif = self.exif.or(segment.strip_prefix(b"Exif\0\0")),
+                0xE2 => self.profile_piece(segment),
+                0xEE if segment.starts_with(b"Adobe") => self.adobe = segment.get(11).copied(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next marker and what belongs to it; what stands before it is passed over.
+    fn segment(&mut self) -> Result<Option<(u8, &'a [u8])>, Fault> {
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(next) = rest.windows(2).position(|pair| pair[0] == 0xFF && pair[1] != 0xFF)
+            else {
+                return Ok(None);
+            };
+            let marker = rest[next + 1];
+            self.at += next + 2;
+            match marker {
+                // Filling, and restarts that belong to no scan.
+                0 | 1 | 0xD0..=0xD7 => {}
+                // The end of the first picture was lost, and another follows.
+                0xD8 => return Ok(None),
+                0xD9 => return Ok(Some((marker, &[]))),
+                _ => {
+                    let rest = self.bytes.get(self.at..).unwrap_or_default();
+                    let &[high, low, ..] = rest else { return Err(Fault::Short) };
+                    let length = usize::from(u16::from_be_bytes([high, low])).max(2);
+                    let segment = rest.get(2..length).ok_or(Fault::Short)?;
+                    self.at += length;
+                    return Ok(Some((marker, segment)));
+                }
+            }
+        }
+    }
+
+    fn quantisation_tables(&mut self, mut segment: &[u8]) -> Result<(), Fault> {
+        let fault = || damaged("a quantisation table is too short");
+        while let Some((&head, rest)) = segment.split_first() {
+            let slot = self.quantisations.get_mut(usize::from(head & 15));
+            let slot = slot.ok_or_else(|| damaged("a quantisation table has no such number"))?;
+            let mut table = [0.0; 64];
+            let wide = usize::from(head >> 4 != 0);
+            let numbers = rest.get(..64 << wide).ok_or_else(fault)?;
+            for (place, number) in numbers.chunks_exact(1 << wide).enumerate() {
+                let number = number.iter().fold(0u16, |sum, byte| sum << 8 | u16::from(*byte));
+                table[usize::from(NATURAL[place])] = f32::from(number);
+            }
+            *slot = Some(table);
+            segment = &rest[64 << wide..];
+        }
+        Ok(())
+    }
+
+    fn huffman_tables(&mut self, mut segment: &[u8]) -> Result<(), Fault> {
+        let fault = || damaged("a Huffman table is too short");
+        while let Some((&head, rest)) = segment.split_first() {
+            let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(fault)?;
+            let symbols: usize = counts.iter().map(|count| usize::from(*count)).sum();
+            let symbols = rest.get(..symbols).ok_or_else(fault)?;
+            let tables = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            let slot = tables.get_mut(usize::from(head & 15));
+            let slot = slot.ok_or_else(|| damaged("a Huffman table has no such number"))?;
+            *slot = Some(Table::new(counts, symbols)?);
+            segment = &rest[symbols.len()..];
+        }
+        Ok(())
+    }
+
+    fn profile_piece(&mut self, segment: &'a [u8]) {
+        if let Some(&[number, _, ref piece @ ..]) = segment.strip_prefix(b"ICC_PROFILE\0") {
+            self.profile.push((number, piece));
+        }
+    }
+
+    /// How the components make colours, as libjpeg guesses it.
+    fn colours(&self, frame: &Frame) -> Colours {
+        let ids: Vec<u8> = frame.components.iter().map(|part| part.id).collect();
+        match (ids.len(), self.adobe) {
+            (1, _) => Colours::Grey,
+            (4, Some(2)) => Colours::Ycck,
+            (4, _) => Colours::Cmyk,
+            _ if self.jfif => Colours::YCbCr,
+            (_, Some(0)) => Colours::Rgb,
+            (_, Some(_)) => Colours::YCbCr,
+            _ if ids == *b"RGB" => Colours::Rgb,
+            _ => Colours::YCbCr,
+        }
+    }
+
+    /// Reads a scan. Whether that was all of the picture.
+    fn scan(&mut self, segment: &[u8], source: &mut Source) -> Result<bool, PaintError> {
+        let mut frame =
+            self.frame.take().ok_or_else(|| damaged("a scan comes before its frame"))?;
+        let scan = Scan::read(segment, &frame)?;
+        self.scans += 1;
+        if self.scans > MOST_SCANS {
+            return Err(damaged("it has too many scans").into());
+        }
+        for (part, ..) in &scan.parts {
+            let part = &mut frame.components[*part];
+            // Later tables of the same number are for other components.
+            if part.quantisation.is_none() {
+                let table = self.quantisations[part.quantisation_slot];
+                part.quantisation = Some(table.ok_or(Fault::NoTable)?);
+            }
+        }
+        let whole = !frame.progressive && scan.parts.len() == frame.components.len();
+        if self.scans == 1 {
+            self.begin(&frame, source)?;
+        }
+        let mut bits = Bits::new(self.bytes, self.at);
+        if whole && self.scans == 1 {
+            let colours = self.colours(&frame);
+            let mut tables = Vec::new();
+            for (_, dc, ac) in &scan.parts {
+                let (Some(dc), Some(ac)) = (&self.dc[*dc], &self.ac[*ac]) else {
+                    return Err(Fault::NoTable.into());
+                };
+                tables.push((dc, ac));
+            }
+            let mut painted = Painting {
+                scan: &scan,
+                frame: &frame,
+                tables,
+                side: self.side,
+                planes: Planes::new(&frame, self.side, colours),
+                predicted: [0; 4],
+                source,
+            };
+            read_blocks(&frame, &scan, self.interval, &mut bits, &mut painted)?;
+            self.at = bits.end();
+            self.frame = Some(frame);
+            if !self.has_end_marker() {
+                source.note(NO_END);
+            }
+            return Ok(true);
+        }
+        if self.stored.is_empty() {
+            self.side = stored::affordable(&frame, self.side, MOST_COEFFICIENTS);
+            source.scaled(frame.size_at(self.side));
+            let side = self.side;
+            self.stored =
+                frame.components.iter().map(|part| Stored::new(part.padded, side)).collect();
+        }
+        let mut stored: Vec<Option<&mut Stored>> = self.stored.iter_mut().map(Some).collect();
+        let mut parts = Vec::new();
+        for (part, dc, ac) in &scan.parts {
+            let stored = stored[*part].take().ok_or(Fault::NoTable)?;
+            parts.push((stored, self.dc[*dc].as_ref(), self.ac[*ac].as_ref()));
+        }
+        let mut storing = Storing {
+            scan: &scan,
+            progressive: frame.progressive,
+            parts,
+            predicted: [0; 4],
+            empty: 0,
+        };
+        read_blocks(&frame, &scan, self.interval, &mut bits, &mut storing)?;
+        storing.done();
+        self.at = bits.end();
+        self.frame = Some(frame);
+        Ok(false)
+    }
+
+    /// The header is read: asks for the size, and tells what the metadata say.
+    fn begin(&mut self, frame: &Frame, source: &mut Source) -> Result<(), PaintError> {
+        source.begin(frame.width as u32, frame.height as u32)?;
+        if let Some(exif) = self.exif {
+            source.orientation(exif);
+        }
+        self.profile.sort_by_key(|(number, _)| *number);
+        let length: usize = self.profile.iter().map(|(_, piece)| piece.len()).sum();
+        if length > 0 {
+            let pieces: Vec<&[u8]> = self.profile.iter().map(|(_, piece)| *piece).collect();
+            source.profile(&pieces.concat());
+        }
+        let (width, height) = source.wanted();
+        let enough = |side: &usize| {
+            let (across, down) = frame.size_at(*side);
+            across >= width as usize && down >= height as usize
+        };
+        self.side = [1, 2, 4].into_iter().find(enough).unwrap_or(8);
+        source.scaled(frame.size_at(self.side));
+        Ok(())
+    }
+
+    /// The end of the file, or its marker: makes the rows of what the scans have brought.
+    fn finish(&mut self, source: &mut Source, marked: bool) -> Result<(), PaintError> {
+        let Some(frame) = self.frame.take() else {
+            return Err(Fault::Short.into());
+        };
+        // A scan for each component is the least there must be. Without the end marker, nothing may
+        // be missing of any of them.
+        let begun = frame.components.iter().all(|part| part.quantisation.is_some());
+        let complete = self.stored.iter().all(Stored::is_complete);
+        if self.stored.is_empty() || !begun || !(marked || complete) {
+            return Err(Fault::Short.into());
+        }
+        if !marked {
+            source.note(NO_END);
+        }
+        let mut planes = Planes::new(&frame, self.side, self.colours(&frame));
+        for unit in 0..frame.units.1 {
+            for (i, part) in frame.components.iter().enumerate() {
+                let Some(quantisation) = &part.quantisation else {
+                    return Err(Fault::Short.into());
+                };
+                for y in unit * part.sampling.1..(unit + 1) * part.sampling.1 {
+                    for x in 0..part.padded.0 {
+                        let block = self.stored[i].block(x, y, quantisation);
+                        let (out, stride) = planes.block(i, x, y);
+                        idct::inverse(&block, self.side, out, stride);
+                    }
+                }
+            }
+            planes.row_done(&mut |row| source.row(row));
+        }
+        Ok(())
+    }
+
+    /// Whether the end marker follows, or anything else a writer puts there; only a file that is
+    /// over has lost it.
+    fn has_end_marker(&mut self) -> bool {
+        matches!(self.segment(), Ok(Some(_)))
+    }
+}
+
+/// Paints the blocks of a sequential scan as they come.
+struct Painting<'a> {
+    scan: &'a Scan,
+    frame: &'a Frame,
+    tables: Vec<(&'a Table, &'a Table)>,
+    side: usize,
+    planes: Planes,
+    predicted: [i32; 4],
+    source: &'a mut Source,
+}
+
+impl Blocks for Painting<'_> {
+    #[inline]
+    fn block(&mut self, bits: &mut Bits<'_>, part: usize, x: usize, y: usize) -> Result<(), Fault> {
+        let (dc, ac) = self.tables[part];
+        let component = self.scan.parts[part].0;
+        let Some(quantisation) = &self.frame.components[component].quantisation else {
+            return Err(Fault::NoTable);
+        };
+        let mut block = [0.0; 64];
+        sequential(bits, dc, ac, &mut self.predicted[part], |place, value| {
+            let natural = usize::from(NATURAL[place]);
+            block[natural] = value as f32 * quantisation[natural];
+        })?;
+        let (out, stride) = self.planes.block(component, x, y);
+        idct::inverse(&block, self.side, out, stride);
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.predicted = [0; 4];
+    }
+
+    fn row_done(&mut self, _: usize) {
+        self.planes.row_done(&mut |row| self.source.row(row));
+    }
+}
+
+/// Bytes that the coefficients of a picture in several scans may take.
+const MOST_COEFFICIENTS: usize = 104 << 20;
+
+/// Scans that a file may have: each costs time for the whole picture, however short it is.
+const MOST_SCANS: usize = 100;
+
+const NO_END: &str = "the JPEG has no end marker; its pixels are all there";

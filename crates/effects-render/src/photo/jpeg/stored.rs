@@ -1,0 +1,256 @@
+//! Coefficients of a picture that comes in several scans, kept until the last of them.
+//!
+//! Of each block only the lowest `side` by `side` are kept, which is all that the picture at `side`
+//! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading
+//! of later scans depends. So the picture's size is no bound to what a photo may have.
+
+use super::Fault;
+use super::frame::Frame;
+use super::huffman::{Bits, Table};
+use super::scan::{Blocks, NATURAL, Scan, difference, sequential};
+
+/// The coefficients of one component.
+#[derive(Debug)]
+pub(super) struct Stored {
+    side: usize,
+    /// Blocks in a row.
+    across: usize,
+    values: Vec<i16>,
+    /// One bit for each coefficient of a block, by its place in the zigzag.
+    set: Vec<u64>,
+    /// How many low bits of each coefficient have not come yet.
+    missing: [u8; 64],
+}
+
+impl Stored {
+    pub(super) fn new(blocks: (usize, usize), side: usize) -> Self {
+        let count = blocks.0 * blocks.1;
+        Self {
+            side,
+            across: blocks.0,
+            values: vec![0; count * side * side],
+            set: vec![0; count],
+            missing: [u8::MAX; 64],
+        }
+    }
+
+    /// Bytes that a block takes.
+    pub(super) const fn bytes_per_block(side: usize) -> usize {
+        8 + 2 * side * side
+    }
+
+    /// Whether every bit of every coefficient has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing == [0; 64]
+    }
+
+    /// The coefficients of a block, each multiplied by its quantisation.
+    pub(super) fn block(&self, x: usize, y: usize, quantisation: &[f32; 64]) -> [f32; 64] {
+        let side = self.side;
+        let values = &self.values[(y * self.across + x) * side * side..][..side * side];
+        let mut block = [0.0; 64];
+        for (row, values) in values.chunks_exact(side).enumerate() {
+            for (column, value) in values.iter().enumerate() {
+                block[8 * row + column] = f32::from(*value) * quantisation[8 * row + column];
+            }
+        }
+        block
+    }
+
+    fn value(&mut self, block: usize, place: usize) -> Option<&mut i16> {
+        let natural = usize::from(NATURAL[place]);
+        let (row, column) = (natural / 8, natural % 8);
+        let side = self.side;
+        (row < side && column < side)
+            .then(|| &mut self.values[block * side * side + row * side + column])
+    }
+
+    fn put(&mut self, block: usize, place: usize, value: i32) {
+        self.set[block] |= 1 << place;
+        if let Some(kept) = self.value(block, place) {
+            *kept = value as i16;
+        }
+    }
+
+    /// One more bit of a coefficient that is not zero.
+    fn refine(&mut self, block: usize, place: usize, bit: i16) {
+        if let Some(kept) = self.value(block, place)
+            && *kept & bit == 0
+        {
+            *kept = kept.wrapping_add(if *kept < 0 { -bit } else { bit });
+        }
+    }
+}
+
+/// Reads a scan into the coefficients.
+pub(super) struct Storing<'a> {
+    pub(super) scan: &'a Scan,
+    pub(super) progressive: bool,
+    /// For each of the scan's components: its coefficients and its tables.
+    pub(super) parts: Vec<(&'a mut Stored, Option<&'a Table>, Option<&'a Table>)>,
+    pub(super) predicted: [i32; 4],
+    /// Blocks that follow without anything new in them.
+    pub(super) empty: u32,
+}
+
+impl Storing<'_> {
+    /// Notes what the scan has brought, once it is read.
+    pub(super) fn done(&mut self) {
+        let (first, last) = self.scan.band;
+        for (stored, ..) in &mut self.parts {
+            stored.missing[first..=last].fill(self.scan.left as u8);
+        }
+    }
+}
+
+impl Blocks for Storing<'_> {
+    fn block(&mut self, bits: &mut Bits<'_>, part: usize, x: usize, y: usize) -> Result<(), Fault> {
+        let (stored, dc, ac) = &mut self.parts[part];
+        let at = y * stored.across + x;
+        let (first, last) = self.scan.band;
+        let left = self.scan.left;
+        if !self.progressive {
+            let (Some(dc), Some(ac)) = (*dc, *ac) else { return Err(Fault::NoTable) };
+            let predicted = &mut self.predicted[part];
+            return sequential(bits, dc, ac, predicted, |place, value| {
+                stored.put(at, place, value);
+            });
+        }
+        match (first, self.scan.earlier) {
+            (0, 0) => {
+                let predicted = &mut self.predicted[part];
+                *predicted = predicted.wrapping_add(difference(bits, dc.ok_or(Fault::NoTable)?)?);
+                stored.put(at, 0, predicted.wrapping_shl(left));
+            }
+            (0, _) => {
+                if bits.take(1)? == 1
+                    && let Some(kept) = stored.value(at, 0)
+                {
+                    *kept |= 1 << left;
+                }
+            }
+            (_, 0) => {
+                let ac = ac.ok_or(Fault::NoTable)?;
+                first_bits(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
+            }
+            _ => {
+                let ac = ac.ok_or(Fault::NoTable)?;
+                next_bit(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.predicted = [0; 4];
+        self.empty = 0;
+    }
+
+    fn row_done(&mut self, _: usize) {}
+}
+
+/// A block's coefficients of a band, all but their low bits.
+fn first_bits(
+    bits: &mut Bits<'_>,
+    ac: &Table,
+    stored: &mut Stored,
+    block: usize,
+    (first, last): (usize, usize),
+    left: u32,
+    empty: &mut u32,
+) -> Result<(), Fault> {
+    if *empty > 0 {
+        *empty -= 1;
+        return Ok(());
+    }
+    let mut at = first;
+    while at <= last {
+        let symbol = bits.symbol(ac)?;
+        let (zeros, length) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+        if length == 0 {
+            if zeros != 15 {
+                *empty = (1 << zeros) - 1 + bits.take(zeros as u32)? as u32;
+                break;
+            }
+            at += 16;
+            continue;
+        }
+        at += zeros;
+        if at > last {
+            return Err(super::damaged("a block has too many coefficients"));
+        }
+        stored.put(block, at, bits.signed(length)? << left);
+        at += 1;
+    }
+    Ok(())
+}
+
+/// One more bit of a block's coefficients of a band: of those that are not zero, and new ones.
+fn next_bit(
+    bits: &mut Bits<'_>,
+    ac: &Table,
+    stored: &mut Stored,
+    block: usize,
+    (first, last): (usize, usize),
+    left: u32,
+    empty: &mut u32,
+) -> Result<(), Fault> {
+    let bit = 1i16 << left;
+    let mut at = first;
+    if *empty == 0 {
+        while at <= last {
+            let symbol = bits.symbol(ac)?;
+            let (mut zeros, length) = (usize::from(symbol >> 4), symbol & 15);
+            let new = match length {
+                0 if zeros != 15 => {
+                    *empty = (1 << zeros) + bits.take(zeros as u32)? as u32;
+                    break;
+                }
+                0 => None,
+                1 => Some(if bits.take(1)? == 1 { bit } else { -bit }),
+                _ => return Err(super::damaged("a refinement has more than a bit")),
+            };
+            // The bits of those that are not zero stand between.
+            while at <= last {
+                if stored.set[block] >> at & 1 == 1 {
+                    if bits.take(1)? == 1 {
+                        stored.refine(block, at, bit);
+                    }
+                } else if zeros == 0 {
+                    break;
+                } else {
+                    zeros -= 1;
+                }
+                at += 1;
+            }
+            if let Some(value) = new {
+                if at > last {
+                    return Err(super::damaged("a block has too many coefficients"));
+                }
+                stored.put(block, at, i32::from(value));
+            }
+            at += 1;
+        }
+    }
+    if *empty > 0 {
+        while at <= last {
+            if stored.set[block] >> at & 1 == 1 && bits.take(1)? == 1 {
+                stored.refine(block, at, bit);
+            }
+            at += 1;
+        }
+        *empty -= 1;
+    }
+    Ok(())
+}
+
+/// The lowest of the sizes, in eighths, at which all coefficients take no more than `most` bytes,
+/// if `wanted` takes more.
+pub(super) fn affordable(frame: &Frame, wanted: usize, most: usize) -> usize {
+    let blocks: usize = frame.components.iter().map(|part| part.padded.0 * part.padded.1).sum();
+    [8, 4, 2, 1]
+        .into_iter()
+        .filter(|side| *side <= wanted)
+        .find(|side| blocks * Stored::bytes_per_block(*side) <= most)
+        .unwrap_or(1)
+}

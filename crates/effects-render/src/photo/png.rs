@@ -1,0 +1,155 @@
+//! Reads PNG files row by row.
+
+use std::io::Cursor;
+
+use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations};
+
+use crate::error::PaintError;
+use crate::photo::{Source, corrupt, exif, opaque};
+
+/// Reads the header of a PNG file.
+pub(super) fn header(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    let header = decoder.read_header_info().map_err(|error| corrupt(&error.to_string()))?;
+    source.begin(header.width, header.height)
+}
+
+/// Decodes a PNG file; with `checked`, its checksums must be right.
+pub(super) fn decode(bytes: &[u8], checked: bool, source: &mut Source) -> Result<(), PaintError> {
+    let fault = |error: png::DecodingError| corrupt(&error.to_string());
+    // What is compressed beside the pixels can be a bomb, too.
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_METADATA });
+    decoder.ignore_checksums(!checked);
+    decoder.set_transformations(Transformations::EXPAND);
+    let header = decoder.read_header_info().map_err(fault)?;
+    source.begin(header.width, header.height)?;
+    let mut reader = decoder.read_info().map_err(fault)?;
+    let info = reader.info();
+    let size = (info.width, info.height);
+    let interlaced = info.interlaced;
+    if let Some(profile) = info.icc_profile.as_ref().filter(|_| info.srgb.is_none()) {
+        source.profile(profile);
+    }
+    if interlaced {
+        interlaced_rows(&mut reader, size, source)?;
+    } else {
+        source.scaled((size.0 as usize, size.1 as usize));
+        let mut row = vec![0; reader.output_line_size(size.0).unwrap_or_default()];
+        let kind = reader.output_color_type();
+        let mut rgb = Vec::new();
+        for _ in 0..size.1 {
+            let taken = reader.read_row(&mut row).map_err(fault)?;
+            taken.ok_or_else(|| corrupt("pixels are missing"))?;
+            rgb.clear();
+            to_rgb(&row, kind, &mut rgb)?;
+            source.row(&rgb);
+        }
+    }
+    // The pixels are there. What follows them can only be missing.
+    if reader.finish().is_err() {
+        source.note("the PNG breaks off behind its pixels; they are all there");
+    }
+    let info = reader.info();
+    let block = info.exif_metadata.as_ref().map(|block| block.to_vec());
+    let block = block.or_else(|| {
+        let is_exif = |keyword: &str| RAW_PROFILES.contains(&keyword);
+        let packed = info.compressed_latin1_text.iter().filter(|chunk| is_exif(&chunk.keyword));
+        let unpacked = packed.filter_map(|chunk| {
+            let mut chunk = chunk.clone();
+            chunk.decompress_text_with_limit(MOST_TEXT).ok()?;
+            chunk.get_text().ok()
+        });
+        let plain = info.uncompressed_latin1_text.iter();
+        let plain = plain.filter(|chunk| is_exif(&chunk.keyword)).map(|chunk| chunk.text.clone());
+        unpacked.chain(plain).find_map(|text| exif::from_raw_profile(&text))
+    });
+    if let Some(block) = block {
+        source.orientation(&block);
+    }
+    Ok(())
+}
+
+/// An interlaced picture comes in seven passes over all of it, so that it has to be held. Of a large
+/// one only the passes are taken that make it up at a half, a quarter or an eighth.
+fn interlaced_rows(
+    reader: &mut Reader<Cursor<&[u8]>>,
+    (width, height): (u32, u32),
+    source: &mut Source,
+) -> Result<(), PaintError> {
+    let fault = |error: png::DecodingError| corrupt(&error.to_string());
+    let (width, height) = (width as usize, height as usize);
+    let bytes_at = |step: usize| width.div_ceil(step) * height.div_ceil(step) * 3;
+    let step = [1, 2, 4].into_iter().find(|step| bytes_at(*step) <= MOST_INTERLACED).unwrap_or(8);
+    let (columns, rows) = (width.div_ceil(step), height.div_ceil(step));
+    let mut whole = vec![0; columns * rows * 3];
+    let kind = reader.output_color_type();
+    let mut line = vec![0; reader.output_line_size(width as u32).unwrap_or_default()];
+    let mut rgb = Vec::new();
+    for (left, top, across, down) in PASSES {
+        if left >= width {
+            continue;
+        }
+        for y in (top..height).step_by(down) {
+            let taken = reader.read_row(&mut line).map_err(fault)?;
+            taken.ok_or_else(|| corrupt("pixels are missing"))?;
+            if y % step != 0 {
+                continue;
+            }
+            let pixels = (width - left).div_ceil(across);
+            let length = reader.output_line_size(pixels as u32).unwrap_or_default();
+            rgb.clear();
+            to_rgb(&line[..length.min(line.len())], kind, &mut rgb)?;
+            for (x, pixel) in (left..).step_by(across).zip(rgb.as_chunks::<3>().0) {
+                if x % step == 0 {
+                    whole[(y / step * columns + x / step) * 3..][..3].copy_from_slice(pixel);
+                }
+            }
+        }
+    }
+    source.scaled((columns, rows));
+    for row in whole.chunks_exact(columns * 3) {
+        source.row(row);
+    }
+    Ok(())
+}
+
+/// Where the passes of an interlaced picture begin, and their steps.
+const PASSES: [(usize, usize, usize, usize); 7] = [
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+];
+
+fn to_rgb(
+    row: &[u8],
+    (colours, depth): (ColorType, BitDepth),
+    rgb: &mut Vec<u8>,
+) -> Result<(), PaintError> {
+    let channels = colours.samples();
+    match depth {
+        BitDepth::Eight => opaque(row.iter().copied(), channels, rgb),
+        BitDepth::Sixteen => {
+            let narrow =
+                |wide: &[u8; 2]| ((u32::from(u16::from_be_bytes(*wide)) + 128) / 257) as u8;
+            opaque(row.as_chunks::<2>().0.iter().map(narrow), channels, rgb);
+        }
+        _ => return Err(corrupt("it has an unknown kind of pixel")),
+    }
+    Ok(())
+}
+
+/// Bytes that a colour profile, texts and a row may take.
+const MOST_METADATA: usize = 16 << 20;
+
+/// The texts that other programs keep an EXIF block in.
+const RAW_PROFILES: [&str; 2] = ["Raw profile type exif", "Raw profile type APP1"];
+
+/// Bytes that such a text may have; an EXIF block in a JPEG has 64 KiB at most.
+const MOST_TEXT: usize = 256 << 10;
+
+/// Bytes that an interlaced picture may take.
+const MOST_INTERLACED: usize = 64 << 20;
