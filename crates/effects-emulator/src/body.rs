@@ -72,19 +72,24 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end. With `expects`, its client sends it only once it is asked to, which reading
+/// does.
 pub(crate) async fn read(
     memory: &BodyMemory,
     limits: &Limits,
     endpoint: Endpoint,
+    expects: bool,
     mut body: Body,
 ) -> Result<Load, Refusal> {
     let most = most_bytes(endpoint, limits);
     let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let deadline = Instant::now() + limits.request_time;
     if told.is_some_and(|bytes| bytes > most) {
+        if !expects {
+            discard(&mut body, told.unwrap_or_default(), deadline).await;
+        }
         return Err(too_large(most));
     }
-    let deadline = Instant::now() + limits.request_time;
     let mut so_far = SoFar::default();
     // The memory lent to this body, and since when.
     let mut lent: Option<(OwnedSemaphorePermit, Instant)> = None;
@@ -111,6 +116,8 @@ pub(crate) async fn read(
         };
         let length = so_far.len() + data.len();
         if length > most {
+            drop(so_far);
+            discard(&mut body, 0, deadline).await;
             return Err(too_large(most));
         }
         if length > SMALL && lent.is_none() {
@@ -150,6 +157,19 @@ impl SoFar {
     }
 }
 
+/// Reads a body that is refused to its end, for nothing: many clients look for an answer only once they
+/// have sent all. One that says it is longer than [`MOST_DISCARDED`] is not waited for.
+async fn discard(body: &mut Body, told: usize, deadline: Instant) {
+    let mut discarded = 0;
+    while told <= MOST_DISCARDED && discarded <= MOST_DISCARDED {
+        let until = deadline.min(Instant::now() + GRACE);
+        match tokio::time::timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
+            _ => return,
+        }
+    }
+}
+
 /// How long a body may have taken for so many bytes before it makes way for one that waits.
 fn time_for(bytes: usize) -> Duration {
     GRACE + Duration::from_millis((bytes / BYTES_PER_MILLISECOND) as u64)
@@ -174,6 +194,9 @@ fn too_late(limits: &Limits) -> Refusal {
 fn kibibytes(bytes: usize) -> usize {
     bytes / 1024 + 1
 }
+
+/// Bytes that are read for nothing before a body is refused.
+const MOST_DISCARDED: usize = 256 << 20;
 
 /// Bytes of a body without a photo in it; larger ones need memory that is lent.
 const SMALL: usize = 64 * 1024;

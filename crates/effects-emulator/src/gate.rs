@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use effects_core::Template;
-use http::header::{AUTHORIZATION, CONNECTION};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
@@ -69,7 +69,9 @@ pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next
         (Ok(Load::default()), true)
     } else {
         let limits = &gateway.options.limits;
-        let read = Box::pin(body::read(&gateway.bodies, limits, *endpoint, body)).await;
+        let expects = parts.headers.contains_key(EXPECT);
+        let read = body::read(&gateway.bodies, limits, *endpoint, expects, body);
+        let read = Box::pin(read).await;
         let is_unread = read.is_err();
         (read, is_unread)
     };

@@ -201,9 +201,10 @@ impl FromStr for Validation {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a photo, uploaded, fetched or written into the request; 20 MB.
+    /// Bytes of a photo, uploaded, fetched or written into the request; 48 MiB, as many as
+    /// the clients upload.
     pub photo_bytes: usize,
-    /// Pixels of a photo; 4096 × 4096.
+    /// Pixels of a photo; 200 million, as many as are painted.
     pub photo_pixels: u64,
     /// How long fetching a photo may take; 5 s.
     pub fetch_time: Duration,
@@ -238,8 +239,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            photo_bytes: 20_000_000,
-            photo_pixels: 4096 * 4096,
+            photo_bytes: effects_core::Photo::MOST_BYTES,
+            photo_pixels: effects_render::MAX_PIXELS,
             fetch_time: Duration::from_secs(5),
             renders: std::thread::available_parallelism().map_or(1, usize::from),
             body_bytes: 256 * 1024 * 1024,

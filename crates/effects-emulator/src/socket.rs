@@ -231,4 +231,4 @@ const GIVEN_UP: u8 = 2;
 
 /// Bytes that are read for nothing: more than the largest body that is taken, for clients that write
 /// all of it before they read the answer.
-const MOST_DISCARDED: usize = 64 * 1024 * 1024;
+const MOST_DISCARDED: usize = 96 * 1024 * 1024;

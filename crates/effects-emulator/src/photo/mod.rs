@@ -73,17 +73,8 @@ impl Reference {
 
 /// Checks what can be told of a photo without decoding it: that it is one, and not too large.
 pub(crate) fn inspect(photo: &[u8], most_pixels: u64) -> Result<(), PhotoError> {
-    let reader = image::ImageReader::new(std::io::Cursor::new(photo)).with_guessed_format();
-    let size = reader.map_err(image::ImageError::from).and_then(|mut reader| {
-        // The pixels are not read, but a PNG's colour profile is, and that is compressed, too.
-        let mut limits = image::Limits::default();
-        limits.max_alloc = Some(MOST_METADATA);
-        reader.limits(limits);
-        reader.into_dimensions()
-    });
-    let (width, height) = size.map_err(|error| {
-        PhotoError::Unreadable(format!("image_input1 is not a PNG, JPEG or WebP photo: {error}"))
-    })?;
+    let (width, height) = effects_render::photo_header(photo)
+        .map_err(|error| PhotoError::Unreadable(format!("image_input1: {error}")))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels > most_pixels {
         return Err(PhotoError::Unreadable(format!(
@@ -112,9 +103,6 @@ fn decode(text: &str, most_bytes: usize) -> Result<Bytes, PhotoError> {
         PhotoError::Unreadable(format!("image_input1 is not valid base64: {error}"))
     })
 }
-
-/// Bytes that a photo's colour profile and texts may take: as many as the renderer allows them.
-const MOST_METADATA: u64 = 16 << 20;
 
 /// Standard base64, its padding written or left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -72,11 +72,14 @@ fn keyless_requests_are_refused_by_their_heads_and_delay_nobody() {
 
 #[test]
 fn a_client_that_asks_before_it_sends_a_body_is_refused_at_once() {
-    let emulator = stub().start().unwrap();
-    let mut stream = connect(&emulator);
-    let head = "POST /model/v1/generation HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n";
-    write!(stream, "{head}Content-Length: 5000000\r\n\r\n").unwrap();
-    assert!(head_of_answer(&mut stream).starts_with("http/1.1 401 "));
+    let emulator = with_limits(|limits| limits.photo_bytes = 100_000).start().unwrap();
+    let own = format!("Authorization: {}\r\n", bearer(&emulator));
+    for (key, status) in [("", "401"), (own.as_str(), "413")] {
+        let mut stream = connect(&emulator);
+        let head = "POST /model/v1/generation HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n";
+        write!(stream, "{head}{key}Content-Length: 5000000\r\n\r\n").unwrap();
+        assert!(head_of_answer(&mut stream).starts_with(&format!("http/1.1 {status} ")));
+    }
 }
 
 #[test]
