@@ -266,20 +266,20 @@ fn corrupt(reason: &str) -> PaintError {
 
 /// Adds pixels of one to four samples as red, green and blue. Transparent parts show white, as paper
 /// would.
-fn opaque(samples: impl Iterator<Item = u8>, channels: usize, rgb: &mut Vec<u8>) {
-    let mut samples = samples;
-    while let Some(first) = samples.next() {
-        let mut next = || samples.next().unwrap_or(255);
-        let pixel = match channels {
-            1 => [first; 3],
-            2 => [on_white(first, next()); 3],
-            3 => [first, next(), next()],
-            _ => {
-                let (second, third, alpha) = (next(), next(), next());
-                [first, second, third].map(|value| on_white(value, alpha))
-            }
-        };
-        rgb.extend_from_slice(&pixel);
+fn opaque(samples: &[u8], channels: usize, rgb: &mut Vec<u8>) {
+    match channels {
+        1 => rgb.extend(samples.iter().flat_map(|grey| [*grey; 3])),
+        2 => {
+            let (pixels, _) = samples.as_chunks::<2>();
+            rgb.extend(pixels.iter().flat_map(|[grey, alpha]| [on_white(*grey, *alpha); 3]));
+        }
+        3 => rgb.extend_from_slice(samples),
+        _ => {
+            let (pixels, _) = samples.as_chunks::<4>();
+            rgb.extend(
+                pixels.iter().flat_map(|[r, g, b, alpha]| [r, g, b].map(|v| on_white(*v, *alpha))),
+            );
+        }
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
             (vec![1, 2, 3, 255, 0, 0, 0, 128], 4, vec![1, 2, 3, 127, 127, 127]),
         ] {
             let mut rgb = Vec::new();
-            opaque(samples.into_iter(), channels, &mut rgb);
+            opaque(&samples, channels, &mut rgb);
             assert_eq!(rgb, expected);
         }
     }

@@ -131,11 +131,12 @@ fn to_rgb(
 ) -> Result<(), PaintError> {
     let channels = colours.samples();
     match depth {
-        BitDepth::Eight => opaque(row.iter().copied(), channels, rgb),
+        BitDepth::Eight => opaque(row, channels, rgb),
         BitDepth::Sixteen => {
             let narrow =
                 |wide: &[u8; 2]| ((u32::from(u16::from_be_bytes(*wide)) + 128) / 257) as u8;
-            opaque(row.as_chunks::<2>().0.iter().map(narrow), channels, rgb);
+            let narrow: Vec<u8> = row.as_chunks::<2>().0.iter().map(narrow).collect();
+            opaque(&narrow, channels, rgb);
         }
         _ => return Err(corrupt("it has an unknown kind of pixel")),
     }

@@ -82,7 +82,7 @@ pub(super) fn decode(
         let channels = usize::from(channels);
         for row in pixels.chunks_exact(across * channels) {
             rgb.clear();
-            opaque(row.iter().copied(), channels, &mut rgb);
+            opaque(row, channels, &mut rgb);
             source.row(&rgb);
         }
     };

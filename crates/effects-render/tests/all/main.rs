@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod jpeg;
+mod large;
 mod painting;
 mod scenes;
 mod support;

@@ -133,6 +133,16 @@ struct Component {
 
 /// Writes a picture, given by its colours.
 pub(crate) fn write(kind: &Kind, colour: impl Fn(usize, usize) -> [u8; 3]) -> Vec<u8> {
+    write_repeated(kind, 1, colour)
+}
+
+/// Writes a picture that is so many times as high as its kind says, and the same again and again: a
+/// large file in a moment. Its rows of units must be whole, and begin with a restart.
+pub(crate) fn write_repeated(
+    kind: &Kind,
+    times: usize,
+    colour: impl Fn(usize, usize) -> [u8; 3],
+) -> Vec<u8> {
     let (width, height) = kind.size;
     let count = kind.colours.components();
     let most = (
@@ -187,7 +197,7 @@ pub(crate) fn write(kind: &Kind, colour: impl Fn(usize, usize) -> [u8; 3]) -> Ve
     }
     let ids: &[u8] = if kind.colours == Colours::NamedRgb { b"RGB" } else { &[1, 2, 3, 4] };
     let mut frame = vec![8];
-    frame.extend_from_slice(&(height as u16).to_be_bytes());
+    frame.extend_from_slice(&((height * times) as u16).to_be_bytes());
     frame.extend_from_slice(&(width as u16).to_be_bytes());
     frame.push(count as u8);
     for (part, ((h, v), id)) in kind.sampling.iter().zip(ids).enumerate() {
@@ -210,7 +220,13 @@ pub(crate) fn write(kind: &Kind, colour: impl Fn(usize, usize) -> [u8; 3]) -> Ve
         }
         header.extend_from_slice(&[scan.1 as u8, scan.2 as u8, (scan.3 << 4 | scan.4) as u8]);
         segment(&mut file, 0xDA, &header);
-        file.extend(scanned(&components, &scan, units, progressive, kind.restart));
+        let pieces = scanned(&components, &scan, units, progressive, kind.restart);
+        for at in 0..pieces.len() * times {
+            if at > 0 {
+                file.extend_from_slice(&[0xFF, 0xD0 + ((at - 1) % 8) as u8]);
+            }
+            file.extend_from_slice(&pieces[at % pieces.len()]);
+        }
     }
     file.extend_from_slice(&[0xFF, 0xD9]);
     file
@@ -245,14 +261,16 @@ fn scanned(
     units: (usize, usize),
     progressive: bool,
     restart: usize,
-) -> Vec<u8> {
+) -> Vec<Vec<u8>> {
     let mut out = Writer::default();
+    let mut pieces = Vec::new();
     let alone = parts.len() == 1;
     let (across, down) = if alone { components[parts[0]].blocks } else { units };
     let mut predicted = vec![0; components.len()];
     for unit in 0..across * down {
         if restart > 0 && unit > 0 && unit.is_multiple_of(restart) {
-            out.restart(unit / restart - 1);
+            out.flush();
+            pieces.push(std::mem::take(&mut out.bytes));
             predicted.fill(0);
         }
         let (x, y) = (unit % across, unit / across);
@@ -279,7 +297,8 @@ fn scanned(
         }
     }
     out.flush();
-    out.bytes
+    pieces.push(out.bytes);
+    pieces
 }
 
 /// The bits of a scan.
@@ -314,11 +333,6 @@ impl Writer {
         while self.count > 0 {
             self.bits(1, 1);
         }
-    }
-
-    fn restart(&mut self, number: usize) {
-        self.flush();
-        self.bytes.extend_from_slice(&[0xFF, 0xD0 + (number % 8) as u8]);
     }
 
     /// A symbol of an AC table.
