@@ -89,8 +89,8 @@ impl Conversion {
     }
 }
 
-/// Places of the lattice along each axis: 0, 5, 10 and so on.
-const SIDE: usize = 52;
+/// Places of the lattice along each axis.
+const SIDE: usize = 33;
 
 #[cfg(test)]
 mod tests {

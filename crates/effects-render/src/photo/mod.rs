@@ -134,7 +134,9 @@ fn read(bytes: &[u8], useful: u32) -> Result<Read, PaintError> {
     caught(|| match decode(true) {
         Err(error @ PaintError::Corrupt { .. }) if format == ImageFormat::Png => {
             let mut read = decode(false).map_err(|_| error)?;
-            read.notes.push("a checksum of the PNG is wrong; its pixels are all there".to_owned());
+            if !read.notes.iter().any(|note| note == png::WRONG_CHECKSUM) {
+                read.notes.push(png::WRONG_CHECKSUM.to_owned());
+            }
             Ok(read)
         }
         other => other,

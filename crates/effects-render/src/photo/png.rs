@@ -47,7 +47,8 @@ pub(super) fn decode(bytes: &[u8], checked: bool, source: &mut Source) -> Result
     }
     // The pixels are there. What follows them can only be missing.
     if reader.finish().is_err() {
-        source.note("the PNG breaks off behind its pixels; they are all there");
+        let ends = bytes.windows(4).rev().take(64).any(|kind| kind == b"IEND");
+        source.note(if ends { WRONG_CHECKSUM } else { NO_END });
     }
     let info = reader.info();
     let block = info.exif_metadata.as_ref().map(|block| block.to_vec());
@@ -145,6 +146,10 @@ fn to_rgb(
 
 /// Bytes that a colour profile, texts and a row may take.
 const MOST_METADATA: usize = 16 << 20;
+
+/// What is noted of a file with a wrong checksum.
+pub(super) const WRONG_CHECKSUM: &str = "a checksum of the PNG is wrong; its pixels are all there";
+const NO_END: &str = "the PNG breaks off behind its pixels; they are all there";
 
 /// The texts that other programs keep an EXIF block in.
 const RAW_PROFILES: [&str; 2] = ["Raw profile type exif", "Raw profile type APP1"];

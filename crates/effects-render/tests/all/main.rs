@@ -4,6 +4,7 @@
 
 mod jpeg;
 mod large;
+mod odd;
 mod painting;
 mod scenes;
 mod support;

@@ -1,9 +1,8 @@
 //! Reads JPEG files row by row, at their size or reduced.
 //!
-//! The two decoders that other crates offer were measured against Pillow over all that
-//! `examples/jpeg_corpus.rs` makes; `pillow/photos.md` has the table. `zune-jpeg` makes other pictures
-//! of valid files without a word, `jpeg-decoder` is no longer developed, and neither bounds the memory
-//! of a progressive photo of 108 megapixels. This one does what the renderer needs: baseline and
+//! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
+//! `docs/photos.md` has the table: `zune-jpeg` and `jpeg-decoder` make other pictures of a fifth of them
+//! without a word, and neither bounds the memory of a progressive photo of 108 megapixels. This one does what the renderer needs: baseline and
 //! progressive files of 8 bits with any whole sampling factors, in any number of scans, within
 //! [`MOST_COEFFICIENTS`] and a few rows; and it tells a file that lost pixels from one that lost only
 //! its end marker.

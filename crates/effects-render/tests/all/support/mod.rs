@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test or an example that cannot go on fails")]
 
 pub(crate) mod jpeg_writer;
+pub(crate) mod odd_photos;
 
 use std::io::Cursor;
 
