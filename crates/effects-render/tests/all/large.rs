@@ -52,7 +52,7 @@ fn large_jpeg(scans: Scans, sampling: [(usize, usize); 3]) -> Vec<u8> {
 
 fn colour(x: usize, y: usize) -> [u8; 3] {
     // Rough in places, so that the file is as long as a camera's.
-    let rough = x / 16 % 5 == 0;
+    let rough = (x / 16).is_multiple_of(5);
     let fine = if rough { ((x * 7919 + y * 104_729) >> 4) as u8 & 15 } else { 0 };
     [(x / 50) as u8 / 2 + fine, 90 + fine, ((x + y) / 40) as u8 / 2 + fine]
 }

@@ -1,11 +1,11 @@
 //! Reads JPEG files row by row, at their size or reduced.
 //!
 //! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
-//! `docs/photos.md` has the table: `zune-jpeg` and `jpeg-decoder` make other pictures of a fifth of them
-//! without a word, and neither bounds the memory of a progressive photo of 108 megapixels. This one does what the renderer needs: baseline and
-//! progressive files of 8 bits with any whole sampling factors, in any number of scans, within
-//! [`MOST_COEFFICIENTS`] and a few rows; and it tells a file that lost pixels from one that lost only
-//! its end marker.
+//! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;
+//! `jpeg-decoder`, which does well, is in maintenance mode and keeps every coefficient of a progressive
+//! photo. This one reads baseline and progressive files of 8 bits with any whole sampling factors, in any
+//! number of scans, within [`MOST_COEFFICIENTS`] and a few rows, and tells a file that lost pixels from
+//! one that lost only its end marker.
 
 mod frame;
 mod huffman;
