@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use effects_client::read_photo;
 use effects_core::{DraftImage, Error, ErrorKind, ImageFormat, Photo};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageResult};
 use pyo3::prelude::*;
 
 /// The input picture.
@@ -13,9 +15,9 @@ pub enum Image {
     /// A URL. First, since most are one, and trying another shape costs an exception.
     #[pyo3(transparent)]
     Url(String),
-    /// Pixels, row by row: width, height, 3 or 4 bytes each.
+    /// Pixels, row by row: width, height, 1, 3 or 4 bytes each; and their colour profile.
     #[pyo3(transparent)]
-    Pixels((u32, u32, Vec<u8>)),
+    Pixels((u32, u32, Vec<u8>, Option<Vec<u8>>)),
     /// A file's content and a name to tell of it by.
     #[pyo3(transparent)]
     File((Vec<u8>, String)),
@@ -46,30 +48,83 @@ impl Image {
                 Photo::new(bytes.into(), &format!("photo{}", ending.unwrap_or_default()))
             }
             Self::File((bytes, name)) => Photo::new(bytes.into(), &name),
-            Self::Pixels((width, height, pixels)) => {
-                Photo::new(encoded(width, height, &pixels)?, "pixels.png")
+            Self::Pixels((width, height, pixels, profile)) => {
+                encoded(width, height, pixels, profile)
             }
         }
     }
 }
 
-fn encoded(width: u32, height: u32, pixels: &[u8]) -> Result<Bytes, Error> {
-    let fail = |why: String| Error::new(ErrorKind::UnusablePhoto, format!("the pixels {why}"));
-    let count = u64::from(width) * u64::from(height);
-    let colours = match pixels.len() as u64 {
-        bytes if count > 0 && bytes == 3 * count => png::ColorType::Rgb,
-        bytes if count > 0 && bytes == 4 * count => png::ColorType::Rgba,
-        _ => return Err(fail(format!("are not {width}x{height} of 3 or 4 bytes each"))),
+/// A PNG of the pixels, or, where they are many and hide nothing, a JPEG.
+fn encoded(
+    width: u32,
+    height: u32,
+    mut pixels: Vec<u8>,
+    profile: Option<Vec<u8>>,
+) -> Result<Photo, Error> {
+    let fail = |why: &str| {
+        let message = format!("the pixels, {width}x{height}, {why}");
+        Error::new(ErrorKind::UnusablePhoto, message)
     };
+    let count = u64::from(width) * u64::from(height);
+    let mut colours = match pixels.len() as u64 {
+        bytes if count > 0 && bytes == count => ExtendedColorType::L8,
+        bytes if count > 0 && bytes == 3 * count => ExtendedColorType::Rgb8,
+        bytes if count > 0 && bytes == 4 * count => ExtendedColorType::Rgba8,
+        _ => return Err(fail("do not have 1, 3 or 4 bytes each")),
+    };
+    let is_large = count > MOST_AS_PNG;
+    if is_large && colours == ExtendedColorType::Rgba8 {
+        let (rgba, _) = pixels.as_chunks::<4>();
+        if rgba.iter().all(|pixel| pixel[3] == u8::MAX) {
+            pixels = rgba.iter().flat_map(|[red, green, blue, _]| [*red, *green, *blue]).collect();
+            colours = ExtendedColorType::Rgb8;
+        }
+    }
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(colours);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    let written = encoder.write_header().and_then(|mut writer| {
-        writer.write_image_data(pixels)?;
-        writer.finish()
-    });
-    written.map_err(|error| fail(format!("cannot be written as PNG: {error}")))?;
-    Ok(file.into())
+    let is_jpeg = is_large && colours != ExtendedColorType::Rgba8;
+    let written = if is_jpeg {
+        write(
+            JpegEncoder::new_with_quality(&mut file, QUALITY),
+            profile,
+            &pixels,
+            width,
+            height,
+            colours,
+        )
+    } else {
+        let encoder =
+            PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive);
+        write(encoder, profile, &pixels, width, height, colours)
+    };
+    written.map_err(|error| fail(&format!("cannot be written: {error}")))?;
+    if file.len() > Photo::MOST_BYTES {
+        let (length, most) = (file.len(), Photo::MOST_BYTES);
+        return Err(fail(&format!(
+            "make a file of {length} bytes, and at most {most} are uploaded: scale them down, or \
+             convert them to 'RGB', which is sent as JPEG"
+        )));
+    }
+    Photo::new(file.into(), if is_jpeg { "pixels.jpg" } else { "pixels.png" })
 }
+
+fn write(
+    mut encoder: impl ImageEncoder,
+    profile: Option<Vec<u8>>,
+    pixels: &[u8],
+    width: u32,
+    height: u32,
+    colours: ExtendedColorType,
+) -> ImageResult<()> {
+    if let Some(profile) = profile {
+        // One that does not fit into the file is told by the encoder, and worth no refusal.
+        let _ = encoder.set_icc_profile(profile);
+    }
+    encoder.write_image(pixels, width, height, colours)
+}
+
+/// More pixels make a PNG that takes long to send.
+const MOST_AS_PNG: u64 = 2_000_000;
+
+/// Of a JPEG, of 100.
+const QUALITY: u8 = 92;

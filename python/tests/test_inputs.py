@@ -182,6 +182,152 @@ def test_views_of_arrays_arrive_as_they_look(client, view):
     assert (numpy.asarray(uploaded(client, given[view])) == given[view]).all()
 
 
+def upright(client, image):
+    import numpy
+
+    return numpy.asarray(uploaded(client, image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_pil_image_is_turned_as_its_exif_block_says(client, orientation):
+    import numpy
+    from PIL import Image, ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.open(PHOTO).convert("RGB").resize((60, 40)).save(file, "PNG", exif=exif)
+    image = Image.open(file)
+    ought = numpy.asarray(ImageOps.exif_transpose(Image.open(file)))
+    assert (upright(client, image) == ought).all()
+
+
+def test_a_pil_image_keeps_its_colour_profile_or_is_converted_by_it(client):
+    import urllib.request
+
+    from PIL import Image, ImageCms
+
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    small, large = Image.new("RGB", (64, 64), (200, 40, 90)), Image.new("RGB", (2000, 1500), (200, 40, 90))
+    for image, form in [(small, "PNG"), (small.convert("RGBA"), "PNG"), (large, "JPEG")]:
+        image.info["icc_profile"] = srgb
+        with urllib.request.urlopen(client.upload(image)) as answer:
+            sent = Image.open(io.BytesIO(answer.read()))
+        assert (sent.format, sent.info["icc_profile"]) == (form, srgb)
+    # A profile of other colours converts them, and does not stay with what they become.
+    converted = ImageCms.profileToProfile(small, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
+    converted.info["icc_profile"] = lab.tobytes()
+    with urllib.request.urlopen(client.upload(converted)) as answer:
+        sent = Image.open(io.BytesIO(answer.read()))
+    assert "icc_profile" not in sent.info
+    assert max(abs(a - b) for a, b in zip(sent.getpixel((5, 5)), (200, 40, 90), strict=True)) <= 2
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "1", "LA", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"])
+def test_pil_images_of_every_mode_arrive_as_pillow_shows_them(client, mode):
+    import numpy
+    from PIL import Image
+
+    image = Image.open(PHOTO).convert("RGB").resize((48, 32))
+    image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
+    assert (upright(client, image) == numpy.asarray(image.convert("RGB"))).all()
+
+
+def test_transparency_arrives_as_pillow_has_it(client):
+    import urllib.request
+
+    import numpy
+    from PIL import Image
+
+    palette = Image.open(PHOTO).convert("RGB").resize((48, 32)).convert("P")
+    palette.info["transparency"] = palette.getpixel((3, 3))
+    key = Image.new("RGB", (32, 32), (1, 2, 3))
+    key.info["transparency"] = (1, 2, 3)
+    for image in (palette, key):
+        with urllib.request.urlopen(client.upload(image)) as answer:
+            sent = Image.open(io.BytesIO(answer.read()))
+        assert (numpy.asarray(sent) == numpy.asarray(image.convert("RGBA"))).all()
+
+
+def test_grey_and_float_arrays_are_pictures(client, caplog):
+    import numpy
+
+    grey = numpy.arange(24 * 32, dtype="uint32").reshape(24, 32).astype("uint8")
+    colours = numpy.stack([grey, grey[::-1], 255 - grey], axis=2)
+    for array in (grey, grey[:, :, None]):
+        assert (upright(client, array)[:, :, 1] == grey).all()
+    with caplog.at_level("INFO", logger="spark_effects"):
+        for kind in ("float16", "float32", "float64"):
+            assert (upright(client, (colours / 255).astype(kind)) == colours).all(), kind
+        assert (upright(client, grey / 255)[:, :, 2] == grey).all()
+    assert "from 0 to 1" in caplog.text
+
+
+@pytest.mark.parametrize("worst", [1.5, -0.1, float("nan")])
+def test_floats_of_another_range_and_arrays_of_other_kinds_are_refused(client, emulator, worst):
+    import numpy
+
+    array = numpy.full((8, 8, 3), 0.5)
+    array[3, 3, 1] = worst
+    for image in (array, numpy.zeros((8, 8, 3), "int64"), numpy.zeros((8, 8, 2), "uint8"), numpy.zeros(9)):
+        with pytest.raises(TypeError, match="give .*uint8"):
+            client.run("glass_ball", image)
+    assert emulator.requests == []
+
+
+def test_large_opaque_pixels_are_sent_as_jpeg(client):
+    import urllib.request
+
+    import numpy
+    from PIL import Image
+
+    noise = numpy.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype="uint8")
+    noise = numpy.asarray(Image.fromarray(noise).resize((4000, 3000)))
+    opaque = numpy.dstack([noise, numpy.full((3000, 4000), 255, "uint8")])
+    for image in (noise, opaque, Image.fromarray(noise), noise[:, :, 0]):
+        with urllib.request.urlopen(client.upload(image)) as answer:
+            body = answer.read()
+        sent = Image.open(io.BytesIO(body))
+        assert (sent.format, sent.size) == ("JPEG", (4000, 3000))
+        assert len(body) < 8_000_000
+        ours = numpy.asarray(sent.convert("RGB").reduce(8), dtype="int16")
+        theirs = numpy.asarray(Image.fromarray(numpy.asarray(image)).convert("RGB").reduce(8), dtype="int16")
+        assert abs(ours - theirs).mean() < 2
+    clear = opaque.copy()
+    clear[5, 5, 3] = 0
+    with urllib.request.urlopen(client.upload(clear)) as answer:
+        assert Image.open(io.BytesIO(answer.read())).format == "PNG"
+
+
+def test_pixels_that_make_too_large_a_file_are_refused_by_what_was_given(client):
+    import numpy
+
+    noise = numpy.random.default_rng(1).integers(0, 255, (4000, 4000, 4), dtype="uint8")
+    with pytest.raises(spark_effects.InvalidRequest, match="the pixels, 4000x4000, make a file of .*'RGB'"):
+        client.upload(noise)
+
+
+def test_an_upload_of_a_web_framework_and_a_file_at_its_end(client):
+    class UploadFile:
+        def __init__(self, file):
+            self.file, self.filename = file, "cat.png"
+
+        async def read(self):
+            return self.file.read()
+
+    whole = client.upload(PHOTO)
+    with PHOTO.open("rb") as file:
+        assert client.upload(UploadFile(file)) == whole
+        for at_its_end in (file, UploadFile(file)):
+            with pytest.raises(ValueError, match=r"0 bytes left: seek\(0\)\?"):
+                client.upload(at_its_end)
+    buffer = io.BytesIO()
+    buffer.write(PHOTO.read_bytes())
+    with pytest.raises(ValueError, match=r"seek\(0\)"):
+        client.run("glass_ball", buffer)
+
+
 def test_check_lists_sides_and_templates_that_no_rule_could_hold(client):
     found = client.check("\udcff", URL, width=2**70, height=-(2**70))
     assert [rule.field for rule in found] == ["template_id", "width", "height"]

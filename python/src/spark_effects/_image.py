@@ -27,7 +27,7 @@ def plain_image(image):
         return _file(image)
     raise TypeError(
         f"image is {type(image).__name__!r}: give a URL, a path, bytes, a binary file, a PIL image, "
-        "or a numpy array of height x width x 3 or 4 of uint8"
+        f"or a numpy array of {_SHAPES}"
     )
 
 
@@ -65,6 +65,11 @@ def _path(image):
 def _file(image):
     import io
 
+    # An upload of Starlette and FastAPI is read with await; the file in it is not.
+    inner = getattr(image, "file", None)
+    if hasattr(inner, "read") and hasattr(image, "filename"):
+        data, _ = _file(inner)
+        return (data, image.filename if isinstance(image.filename, str) else "")
     if getattr(image, "closed", False) is True:
         raise ValueError("the image file is closed: open it again, or give its path")
     try:
@@ -79,25 +84,62 @@ def _file(image):
         raise TypeError("the image file is read with await: give the bytes it gives")
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"the image file gave {type(data).__name__!r}: its read() has to give bytes")
+    if not data and _position(image):
+        raise ValueError("the image file has 0 bytes left: seek(0)?")
     name = getattr(image, "name", None)
     return (bytes(data), name if isinstance(name, str) else "")
 
 
+def _position(image):
+    try:
+        return image.tell()
+    except (AttributeError, OSError):
+        return 0
+
+
 def _pil(image):
     mode = image.mode
-    if mode.startswith("I;16"):
-        image = _upper_half(image)
-    elif mode in ("I", "F"):
+    if mode in ("I", "F"):
         # Whether white is 255, 65535 or 1.0 is known to whoever made it alone.
         raise TypeError(f"the PIL image has mode {mode!r}, whose range is not known: convert it to 'RGB'")
-    elif mode not in ("RGB", "RGBA"):
+    image = _upright(image)
+    profile = image.info.get("icc_profile") or None
+    if mode.startswith("I;16"):
+        image = _upper_half(image)
+    elif mode not in ("L", "RGB", "RGBA") or "transparency" in image.info:
         alpha = mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
+        # A profile of other colours than these are means nothing for what they become.
+        if mode not in ("P", "PA", "RGB", "RGBa", "RGBX"):
+            image, profile = _srgb(image, profile) if profile and not alpha else image, None
         try:
             image = image.convert("RGBA" if alpha else "RGB")
         except ValueError as error:
             raise TypeError(f"the PIL image has mode {mode!r}: convert it to 'RGB' ({error})") from None
     width, height = image.size
-    return (width, height, image.tobytes())
+    return (width, height, image.tobytes(), profile)
+
+
+def _upright(image):
+    """As its EXIF block says; an image that was made, and not opened, has none."""
+    if hasattr(image, "getexif") and image.getexif().get(_ORIENTATION, 1) != 1:
+        from PIL import ImageOps
+
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _srgb(image, profile):
+    """The colours that a profile of inks or brightness means; as Pillow shows them where it fails."""
+    import io
+
+    try:
+        from PIL import ImageCms
+
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImportError, OSError, ValueError, ImageCms.PyCMSError) as error:
+        _log().warning("the colour profile of the PIL image is left out: %s", error)
+        return image
 
 
 def _upper_half(image):
@@ -108,15 +150,31 @@ def _upper_half(image):
 
     big = image.mode == "I;16B" or (image.mode == "I;16N" and sys.byteorder == "big")
     grey = image.tobytes()[0 if big else 1 :: 2]
-    return Image.frombytes("L", image.size, grey).convert("RGB")
+    return Image.frombytes("L", image.size, grey)
 
 
 def _array(array):
-    shape = tuple(array.shape)
-    if len(shape) != 3 or shape[2] not in (3, 4) or str(array.dtype) != "uint8":
-        raise TypeError(
-            f"image is an array of shape {shape} and type {array.dtype}: give height x width x 3 or 4 "
-            "of uint8"
-        )
-    height, width, _ = shape
-    return (width, height, array.tobytes())
+    shape, kind = tuple(array.shape), str(array.dtype)
+    is_image = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    if not is_image or kind not in ("uint8", "float16", "float32", "float64"):
+        raise TypeError(f"image is an array of shape {shape} and type {kind}: give {_SHAPES}")
+    if kind != "uint8" and array.size:
+        low, high = float(array.min()), float(array.max())
+        if not 0 <= low <= high <= 1:
+            raise TypeError(
+                f"image is an array of {kind} from {low:g} to {high:g}: give floats from 0 to 1, or uint8"
+            )
+        _log().info("the array of %s is taken as brightness from 0 to 1", kind)
+        # float16 would round the larger half of them.
+        array = (array.astype("float32") * 255).round().astype("uint8")
+    return (shape[1], shape[0], array.tobytes(), None)
+
+
+def _log():
+    import logging
+
+    return logging.getLogger("spark_effects")
+
+
+_SHAPES = "height x width, or height x width x 1, 3 or 4, of uint8 or of floats from 0 to 1"
+_ORIENTATION = 0x0112
