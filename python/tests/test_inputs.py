@@ -271,7 +271,7 @@ def test_floats_of_another_range_and_arrays_of_other_kinds_are_refused(client, e
     array = numpy.full((8, 8, 3), 0.5)
     array[3, 3, 1] = worst
     for image in (array, numpy.zeros((8, 8, 3), "int64"), numpy.zeros((8, 8, 2), "uint8"), numpy.zeros(9)):
-        with pytest.raises(TypeError, match="give .*uint8"):
+        with pytest.raises(TypeError, match=r"give .*uint8"):
             client.run("glass_ball", image)
     assert emulator.requests == []
 
@@ -304,7 +304,7 @@ def test_pixels_that_make_too_large_a_file_are_refused_by_what_was_given(client)
     import numpy
 
     noise = numpy.random.default_rng(1).integers(0, 255, (4000, 4000, 4), dtype="uint8")
-    with pytest.raises(spark_effects.InvalidRequest, match="the pixels, 4000x4000, make a file of .*'RGB'"):
+    with pytest.raises(spark_effects.InvalidRequest, match=r"the pixels, 4000x4000, make a file of .*'RGB'"):
         client.upload(noise)
 
 
