@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use effects_client::telemetry;
 use effects_core::{
     Checked, Draft, EffectRequest, Error, Origin, Photo, RowDraft, RowPhoto, ServiceCode, Size,
     Template, Uploads, Violation,
@@ -105,6 +106,15 @@ impl Ready {
         self.photo.as_ref()
     }
 
+    /// What should be told before it is paid for; `here` says that the gateway is on this machine.
+    pub(crate) fn warnings(&self, here: bool) -> Vec<String> {
+        match (&self.checked.reference, &self.photo) {
+            (Some(reference), _) if !here => reference.warning().into_iter().collect(),
+            (None, Some(photo)) => photo.warnings(here),
+            _ => Vec::new(),
+        }
+    }
+
     /// The request as a row of the journal.
     pub(crate) fn row(
         &self,
@@ -124,9 +134,14 @@ impl Ready {
     /// The request, once the photo is where the service can fetch it.
     pub(crate) fn upload(self, desk: &Desk, client: &Client) -> Result<EffectRequest, Error> {
         let reference = match (&self.checked.reference, &self.photo) {
-            (Some(reference), _) => reference.clone(),
+            (Some(reference), _) => {
+                for warning in self.warnings(client.base_url().origin().is_loopback()) {
+                    telemetry::warn(&warning);
+                }
+                reference.clone()
+            }
             (None, Some(photo)) => {
-                desk.note(format!("uploading {} ({} bytes)", photo.name(), photo.bytes().len()));
+                desk.note(format!("uploading {} ({} bytes)", photo.shown(), photo.bytes().len()));
                 client.upload(photo)?
             }
             // What is checked has the one or the other.

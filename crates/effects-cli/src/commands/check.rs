@@ -35,6 +35,8 @@ struct CheckObject<'a> {
     width: Option<u32>,
     height: Option<u32>,
     problems: &'a [Problem],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
@@ -50,6 +52,7 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
         width: None,
         height: None,
         problems: &[],
+        warnings: &[],
     };
     match &checked {
         Ok(ready) => {
@@ -61,7 +64,12 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
             };
             let line =
                 format!("ok: {} ({}), {size}, {photo}", ready.template(), ready.template().title());
-            output.result(&object, &[line])?;
+            let here =
+                place.and_then(|place| place.origin().ok()).is_none_or(|it| it.is_loopback());
+            let warnings = ready.warnings(here);
+            object.warnings = &warnings;
+            let told = warnings.iter().map(|warning| format!("warning: {warning}"));
+            output.result(&object, &std::iter::once(line).chain(told).collect::<Vec<_>>())?;
             Ok(Done::Well)
         }
         Err(problems) => {

@@ -73,6 +73,56 @@ fn a_photo_that_is_none_or_has_nowhere_to_go_is_found_before_anything_is_sent() 
 }
 
 #[test]
+fn photos_are_named_for_what_they_are() {
+    let world = World::new();
+    for (name, content, said) in [
+        ("drawing.jpg", &b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], "rsvg-convert"),
+        ("scan.jpg", b"%PDF-1.7\n", "pdftoppm"),
+        ("page.jpg", b"<!doctype html><html>", "web page"),
+        ("nothing.jpg", b"", "empty"),
+    ] {
+        fs::write(world.path(name), content).unwrap();
+        let ran = world.run(&["run", "glass_ball", name]).exits(2);
+        assert!(ran.stderr.contains("not a picture") && ran.stderr.contains(said), "{ran:?}");
+    }
+    // What the service makes of these is not known, so they are only warned of.
+    for (name, content, said) in [
+        ("IMG_1.HEIC", &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "heif-convert"),
+        ("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0", "avifdec"),
+        ("a.jxl", b"\xff\x0a\0\0", "djxl"),
+        ("кошка 猫.tif", b"II*\0\x08\0\0\0", "кошка 猫.tif"),
+        ("cut.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "a part of it may be missing"),
+    ] {
+        fs::write(world.path(name), content).unwrap();
+        let elsewhere = ["--base-url", "https://api.example.com", "--uploads", "data-url"];
+        let check = ["check", "glass_ball", name];
+        let ran = world.run(&[&check[..], &elsewhere].concat()).exits(0);
+        assert!(ran.stdout.contains("\nwarning: ") && ran.stdout.contains(said), "{ran:?}");
+        let object = world.run(&[&check[..], &elsewhere, &["--json"]].concat()).exits(0).object();
+        assert!(object["warnings"][0].as_str().unwrap().contains(said), "{object}");
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn urls_are_taken_as_people_write_them_and_those_that_no_service_reaches_are_warned_of() {
+    let world = World::new();
+    let elsewhere = ["--base-url", "https://api.example.com"];
+    for url in ["http://localhost:8000/cat.jpg", "http://192.168.0.7/cat.jpg"] {
+        let check = ["check", "glass_ball", url];
+        let ran = world.run(&[&check[..], &elsewhere].concat()).exits(0);
+        assert!(ran.stdout.contains("cannot reach"), "{ran:?}");
+        let ran = world.run(&check).exits(0);
+        assert!(!ran.stdout.contains("cannot reach"), "{ran:?}");
+    }
+    for url in [" https://example.com/cat.jpg ", "https://bücher.example/cat.jpg"] {
+        let ran = world.run(&[&["check", "glass_ball", url][..], &elsewhere].concat()).exits(0);
+        assert!(ran.stdout.starts_with("ok") && !ran.stdout.contains("warning"), "{ran:?}");
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_found_before_anything_is_paid() {
     let world = World::with_service();
     fs::create_dir(world.path("folder")).unwrap();

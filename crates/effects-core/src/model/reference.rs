@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 use crate::gateway::origin::broken_rule;
 
@@ -30,9 +30,53 @@ use crate::gateway::origin::broken_rule;
 pub struct Reference(Arc<str>);
 
 impl Reference {
-    /// The URL. Letters outside ASCII stand in it percent-encoded.
+    /// The URL. Letters outside ASCII stand in it percent-encoded, those of its host in punycode.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The host, if it is this machine or in a private network: a service elsewhere cannot fetch from
+    /// there.
+    ///
+    /// ```
+    /// use effects_core::Reference;
+    ///
+    /// let reference: Reference = "http://192.168.1.5/cat.jpg".parse()?;
+    /// assert_eq!(reference.private_host().as_deref(), Some("192.168.1.5"));
+    /// # Ok::<(), effects_core::InvalidReference>(())
+    /// ```
+    pub fn private_host(&self) -> Option<String> {
+        let url = Url::parse(&self.0).ok()?;
+        let is_private = match url.host()? {
+            Host::Ipv4(host) => {
+                host.is_loopback()
+                    || host.is_private()
+                    || host.is_link_local()
+                    || host.is_unspecified()
+            }
+            Host::Ipv6(host) => {
+                host.is_loopback()
+                    || host.is_unique_local()
+                    || host.is_unicast_link_local()
+                    || host.is_unspecified()
+            }
+            Host::Domain(host) => {
+                let host = host.trim_end_matches('.');
+                ["localhost", "local", "internal", "lan"]
+                    .iter()
+                    .any(|name| host == *name || host.ends_with(&format!(".{name}")))
+            }
+        };
+        is_private.then(|| url.host_str().unwrap_or_default().to_owned())
+    }
+
+    /// What should be told before a service that is not on this machine gets it.
+    pub fn warning(&self) -> Option<String> {
+        let host = self.private_host()?;
+        Some(format!(
+            "the photo is at {host}, which a service elsewhere cannot reach: give its file, which is \
+             uploaded, or a public URL"
+        ))
     }
 }
 
@@ -41,6 +85,7 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fail = |rule| Err(InvalidReference { given: shortened(text), rule });
+        let text = text.trim();
         if text.is_empty() {
             return fail("is missing: give the URL of a picture");
         }
@@ -60,11 +105,13 @@ impl FromStr for Reference {
                 if host.is_empty() || host.starts_with(':') {
                     return fail("names no host");
                 }
-                if !host.is_ascii() {
-                    return fail("has a host outside ASCII: write it in punycode (xn--…)");
-                }
                 // It is kept as it was given: a row of a journal is known again by it.
                 match Url::parse(text) {
+                    Ok(url) if !host.is_ascii() => {
+                        let named = host.rsplit_once(':').map_or(host, |(name, _)| name);
+                        let text = text.replacen(named, url.host_str().unwrap_or(named), 1);
+                        Ok(Self(percent_encoded(&text).into()))
+                    }
                     Ok(_) => Ok(Self(percent_encoded(text).into())),
                     Err(error) => fail(broken_rule(error)),
                 }
@@ -166,7 +213,7 @@ mod tests {
             "https://example.com/a b.png",
             "data:text/plain,hello",
             "https://:80/",
-            "https://bücher.example/x.png",
+            "https://bü cher.example/x.png",
             "http://h:99999/",
             "http://h:65536/x.png",
             "http://h:port/x.png",
@@ -179,5 +226,35 @@ mod tests {
         }
         let reference: Reference = "https://example.com/кот.jpg".parse().unwrap();
         assert_eq!(reference.as_str(), "https://example.com/%D0%BA%D0%BE%D1%82.jpg");
+        for (given, sent) in [
+            ("https://bücher.example/ü.png", "https://xn--bcher-kva.example/%C3%BC.png"),
+            ("https://a:b@münchen.example:8080/x", "https://a:b@xn--mnchen-3ya.example:8080/x"),
+            ("  https://例え.jp/x\n", "https://xn--r8jz45g.jp/x"),
+        ] {
+            assert_eq!(given.parse::<Reference>().unwrap().as_str(), sent);
+        }
+    }
+
+    #[test]
+    fn hosts_that_a_service_elsewhere_cannot_reach_are_known() {
+        for private in [
+            "http://localhost/x",
+            "http://a.localhost:80/x",
+            "http://printer.local/x",
+            "http://127.1.2.3/x",
+            "http://10.0.0.1/x",
+            "http://172.16.0.9/x",
+            "http://192.168.1.1/x",
+            "http://169.254.0.1/x",
+            "http://[::1]/x",
+            "http://[fd00::1]/x",
+            "http://[fe80::1]/x",
+        ] {
+            let reference: Reference = private.parse().unwrap();
+            assert!(reference.warning().unwrap().contains("cannot reach"), "{private}");
+        }
+        for public in ["https://example.com/x", "http://8.8.8.8/x", "http://local.example/x"] {
+            assert_eq!(public.parse::<Reference>().unwrap().private_host(), None);
+        }
     }
 }

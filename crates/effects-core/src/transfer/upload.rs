@@ -30,6 +30,7 @@ use crate::wire::trouble::Trouble;
 pub struct Photo {
     bytes: Bytes,
     name: String,
+    shown: String,
     format: ImageFormat,
 }
 
@@ -58,21 +59,23 @@ impl Photo {
             let what = what.unwrap_or_default();
             return fail(format!("is not a picture: give a JPEG, PNG or WebP file{what}"));
         };
+        let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let shown: String = last.chars().filter(|c| !c.is_control()).take(80).collect();
         // What ends up in a header and in a program's arguments holds nothing that acts there.
-        let name: String = name
-            .rsplit(['/', '\\'])
-            .next()
-            .unwrap_or_default()
+        let name: String = last
             .chars()
             .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
             .take(80)
             .collect();
-        let name = if name.trim_start_matches('.').is_empty() {
-            format!("photo.{}", format.extension())
-        } else {
-            name
+        let name = match name.rsplit_once('.') {
+            // Of a name in another script its ending is left, which programs look at.
+            Some(("", ending)) if !last.starts_with('.') && !ending.is_empty() => {
+                format!("photo.{ending}")
+            }
+            _ if name.trim_start_matches('.').is_empty() => format!("photo.{}", format.extension()),
+            _ => name,
         };
-        Ok(Self { bytes, name, format })
+        Ok(Self { bytes, name, shown, format })
     }
 
     /// Its bytes.
@@ -83,6 +86,11 @@ impl Photo {
     /// A file name for it, of letters, digits, dots, hyphens and underscores.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name to tell of it by, in any script.
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     /// Its format.
@@ -102,11 +110,11 @@ impl Photo {
     /// assert!(photo.warnings(true).is_empty());
     /// ```
     pub fn warnings(&self, renderer: bool) -> Vec<String> {
-        let Self { bytes, name, format } = self;
+        let Self { bytes, shown, format, .. } = self;
         let mut warnings = Vec::new();
         if !renderer && !format.is_documented() {
             warnings.push(format!(
-                "photo {name:?} is in the format {format}; whether the service reads it is not known. \
+                "photo {shown:?} is in the format {format}; whether the service reads it is not known. \
                  To be safe, {}",
                 format.how_to_convert()
             ));
@@ -115,7 +123,7 @@ impl Photo {
         let end = &bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..];
         if !format.has_tail(bytes) && !format.is_whole(start, end, bytes.len() as u64) {
             warnings.push(format!(
-                "photo {name:?} does not end as a {format} must; a part of it may be missing"
+                "photo {shown:?} does not end as a {format} must; a part of it may be missing"
             ));
         }
         warnings
@@ -377,6 +385,8 @@ mod tests {
     fn names_are_made_harmless_and_what_is_no_picture_is_refused() {
         assert_eq!(photo("../../a b\"\r\n.png").unwrap().name(), "ab.png");
         assert_eq!(photo("…").unwrap().name(), "photo.png");
+        let cat = photo("фото/кошка 猫.jpg").unwrap();
+        assert_eq!((cat.name(), cat.shown()), ("photo.jpg", "кошка 猫.jpg"));
         let error = Photo::new(Bytes::from_static(b"hello"), "notes.txt").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnusablePhoto);
         assert!(error.to_string().contains("notes.txt"));
