@@ -159,7 +159,10 @@ impl Download {
         let is_size = |length| size == Some(length);
         let format = ImageFormat::sniff(&receiver.start);
         let (lacks, is_whole) = match format {
-            Some(format) => (format!("does not end as a {format} must"), receiver.is_whole(format)),
+            Some(format) if format.tells_its_end() => {
+                (format!("does not end as a {format} must"), receiver.is_whole(format))
+            }
+            Some(format) => (format!("has the format {format}, whose end tells nothing"), false),
             None if receiver.is_called_image() => ("has a format not known here".to_owned(), false),
             None => {
                 let beginning = String::from_utf8_lossy(&receiver.start).escape_debug().to_string();

@@ -92,7 +92,6 @@ impl ImageFormat {
             Self::Png => end.ends_with(b"\0\0\0\0IEND\xaeB`\x82"),
             // The length of what follows it.
             Self::WebP => number(4).saturating_add(8) <= length,
-            // Their ends say nothing.
             Self::Avif | Self::Heic | Self::JpegXl | Self::Tiff => true,
         }
     }
@@ -156,6 +155,12 @@ impl ImageFormat {
             return Some("is a web page: save the picture itself");
         }
         None
+    }
+
+    /// Whether a file's end tells that it is whole; where it does not, [`is_whole`](Self::is_whole) is
+    /// true of every file.
+    pub(crate) fn tells_its_end(self) -> bool {
+        !matches!(self, Self::Avif | Self::Heic | Self::JpegXl | Self::Tiff)
     }
 
     /// Whether a file may have more behind its end, as photos of phones do (a second picture, a film),
