@@ -138,6 +138,14 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
             }
         }
     }
+    // The JPEG files that the encoder here does not write: progressive, in several scans, of four inks.
+    let size = |name: &str| name.ends_with("restart1-17x13") || name.ends_with("restart5-33x50");
+    for (name, kind) in jpeg_writer::kinds().into_iter().filter(|(name, _)| size(name)) {
+        seeds.push((format!("{name}.jpg"), jpeg_writer::write(&kind, jpeg_writer::colour)));
+    }
+    for (name, file) in odd_photos::formats() {
+        seeds.push((name.to_owned(), file));
+    }
     seeds
 }
 
