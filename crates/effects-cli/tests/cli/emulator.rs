@@ -195,3 +195,38 @@ fn the_sampler_refuses_what_it_cannot_paint_or_write() {
     assert_eq!(world.names(), ["cat.png"]);
     assert_eq!(world.server.connections(), 0);
 }
+
+#[test]
+fn photos_of_other_formats_are_painted_on_this_machine_or_named() {
+    let world = World::new();
+    let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_pixel(
+        64,
+        48,
+        image::Rgb([200, 90, 40]),
+    ));
+    let run = |photo: &str| {
+        let small = ["--width", "512", "--height", "512", "-o", "out.png"];
+        Ran::of(
+            &mut world.bare(&[&["run", "glass_ball", photo, "--emulator"][..], &small].concat()),
+        )
+    };
+    for (name, format) in [
+        ("photo.gif", image::ImageFormat::Gif),
+        ("photo.bmp", image::ImageFormat::Bmp),
+        ("photo.tif", image::ImageFormat::Tiff),
+    ] {
+        picture.save_with_format(world.path(name), format).unwrap();
+        run(name).exits(0);
+        assert_eq!(sides(&fs::read(world.path("out.png")).unwrap()), (512, 512), "{name}");
+    }
+    // Without its end, and with all of its pixels.
+    let photo = world.path("whole.jpg");
+    picture.save_with_format(&photo, image::ImageFormat::Jpeg).unwrap();
+    let whole = fs::read(&photo).unwrap();
+    fs::write(world.path("no_end.jpg"), &whole[..whole.len() - 2]).unwrap();
+    let ran = run("no_end.jpg").exits(0);
+    assert!(ran.stderr.contains("warning: photo \"no_end.jpg\" does not end"), "{ran:?}");
+    fs::write(world.path("phone.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
+    let ran = run("phone.heic").exits(4);
+    assert!(ran.stderr.contains("HEIC") && ran.stderr.contains("heif-convert"), "{ran:?}");
+}
