@@ -293,7 +293,12 @@ impl Shrinking {
             None => rgb.extend_from_slice(line),
             Some((across, down, passes)) => {
                 passes.push(across, down, self.row, line, &mut |_, row| {
-                    rgb.extend(row.as_chunks::<4>().0.iter().flat_map(|pixel| &pixel[..3]));
+                    let start = rgb.len();
+                    rgb.resize(start + row.len() / 4 * 3, 0);
+                    let (pixels, _) = rgb[start..].as_chunks_mut::<3>();
+                    for (target, pixel) in pixels.iter_mut().zip(row.as_chunks::<4>().0) {
+                        target.copy_from_slice(&pixel[..3]);
+                    }
                 });
             }
         }

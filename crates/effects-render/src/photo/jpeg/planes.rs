@@ -154,16 +154,17 @@ impl Plane {
             }
             (2, 1) if smooth && self.size.0 > 2 => {
                 let line = self.line(own);
-                let value = |x: usize| u16::from(line[x]);
-                spread_by_two(line.len(), out, |x, next, right| {
-                    ((3 * value(x) + value(next) + 1 + u16::from(right)) >> 2) as u8
+                let values = line.iter().map(|value| u16::from(*value));
+                spread_by_two(values, out, |near, far, right| {
+                    ((3 * near + far + 1 + u16::from(right)) >> 2) as u8
                 });
             }
             (2, 2) if smooth && self.size.0 > 2 => {
                 let (near, far, _) = self.neighbours(y, own);
-                let value = |x: usize| 3 * u16::from(near[x]) + u16::from(far[x]);
-                spread_by_two(near.len(), out, |x, next, right| {
-                    ((3 * value(x) + value(next) + 8 - u16::from(right)) >> 4) as u8
+                let values = near.iter().zip(far);
+                let values = values.map(|(near, far)| 3 * u16::from(*near) + u16::from(*far));
+                spread_by_two(values, out, |near, far, right| {
+                    ((3 * near + far + 8 - u16::from(right)) >> 4) as u8
                 });
             }
             (times, _) => {
@@ -187,10 +188,21 @@ impl Plane {
 /// Makes two samples of each: of itself and the one before, and of itself and the next. At the ends
 /// they are mixed with themselves.
 #[inline]
-fn spread_by_two(length: usize, out: &mut [u8], mix: impl Fn(usize, usize, bool) -> u8) {
-    for (x, pair) in out.as_chunks_mut::<2>().0.iter_mut().take(length).enumerate() {
-        pair[0] = mix(x, x.saturating_sub(1), false);
-        pair[1] = mix(x, (x + 1).min(length - 1), true);
+fn spread_by_two(
+    mut values: impl Iterator<Item = u16>,
+    out: &mut [u8],
+    mix: impl Fn(u16, u16, bool) -> u8,
+) {
+    let Some(first) = values.next() else { return };
+    let (mut before, mut value) = (first, first);
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    let mut pairs = pairs.iter_mut();
+    for (next, pair) in values.zip(&mut pairs) {
+        *pair = [mix(value, before, false), mix(value, next, true)];
+        (before, value) = (value, next);
+    }
+    if let Some(pair) = pairs.next() {
+        *pair = [mix(value, before, false), mix(value, value, true)];
     }
 }
 
