@@ -70,11 +70,6 @@ pub(crate) fn turned() -> Vec<(&'static str, Vec<u8>)> {
         [&[0xFF, 0xE1][..], &length, b"Exif\0\0", block].concat()
     };
     let jpeg_with = |segments: &[u8]| [&jpeg[..2], segments, &jpeg[2..]].concat();
-    let chunk = |kind: &[u8; 4], content: &[u8]| {
-        let kind_and_content = [&kind[..], content].concat();
-        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-        [&length[..], &kind_and_content, &checksum(&kind_and_content).to_be_bytes()].concat()
-    };
     let before_end = |chunk: &[u8]| {
         let end = png.len() - 12;
         [&png[..end], chunk, &png[end..]].concat()
@@ -176,11 +171,6 @@ fn interlaced(picture: &RgbImage) -> Vec<u8> {
             }
         }
     }
-    let chunk = |kind: &[u8; 4], content: &[u8]| {
-        let kind_and_content = [&kind[..], content].concat();
-        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-        [&length[..], &kind_and_content, &checksum(&kind_and_content).to_be_bytes()].concat()
-    };
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 1]].concat();
     [
         b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -189,6 +179,13 @@ fn interlaced(picture: &RgbImage) -> Vec<u8> {
         chunk(b"IEND", b""),
     ]
     .concat()
+}
+
+/// A chunk of a PNG file.
+fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let kind_and_content = [&kind[..], content].concat();
+    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+    [&length[..], &kind_and_content, &checksum(&kind_and_content).to_be_bytes()].concat()
 }
 
 /// A zlib stream that compresses nothing.
