@@ -20,7 +20,7 @@ use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, fetch_picture, task_id};
-use crate::watch::Events;
+use crate::watch::{Events, Watched};
 use crate::{failure, journal, runtime, warnings};
 
 /// What both Python clients are made of.
@@ -360,7 +360,25 @@ impl Engine {
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let followed = self.followed(py, handle, policy)?;
-        Ok(Events::new(followed, handle.template.clone(), handle.note(&self.base)))
+        let watched = Watched::Task(followed);
+        Ok(Events::new(watched, handle.template.clone(), handle.note(&self.base)))
+    }
+
+    /// Submits and follows event by event, from the submission on.
+    fn run_events(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Events> {
+        let single = self.single(py, wish, policy)?;
+        let (note, template) = (Arc::clone(&single.note), single.order.template().id().to_owned());
+        Ok(Events::new(Watched::Run(Box::new(single)), Some(template), note))
+    }
+
+    /// Lets go of its connections; what is under way keeps its own to its end.
+    fn close(&self) {
+        let mut held = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = held.take()
+            && here.process != std::process::id()
+        {
+            std::mem::forget(here);
+        }
     }
 
     /// Downloads a picture, into a file if a path is given.

@@ -1,4 +1,5 @@
-//! [`Events`]: Python's iterator over the events of one task; `finish` gives the effect at its end.
+//! [`Events`]: Python's iterator over the events of one task, or of a run from its submission on; `finish`
+//! gives the effect at its end.
 //!
 //! A follower on the runtime's thread looks at the task and hands each event to the reader who waits for
 //! it, so that a reader who keeps up wakes that thread for none. It begins with the first read, and is one
@@ -10,16 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use effects_core::{Effect, Error, Event};
-use effects_reqwest::Client;
+use effects_reqwest::{Client, Watch};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::journal;
 use crate::note::Note;
 use crate::operation::{Address, Operation, Reader, Source, given_up};
-use crate::single::Followed;
+use crate::single::{Followed, Ready, Single};
 use crate::value::{Made, Value};
 
 /// The events of a task, one operation each, and how it ended.
@@ -32,6 +34,14 @@ pub struct Events {
     template: Option<String>,
     note: Arc<Note>,
     begun: Instant,
+}
+
+/// What the events are of.
+pub(crate) enum Watched {
+    /// A task that was submitted before.
+    Task(Followed),
+    /// A run, from its submission on.
+    Run(Box<Single>),
 }
 
 /// What readers of the events share. Once it is dropped, the follower stops.
@@ -60,19 +70,19 @@ struct State {
 
 enum Follower {
     /// Nothing was read yet.
-    Before(Box<Followed>),
+    Before(Box<Watched>),
     Under(AbortHandle),
     /// The end is known.
     Over,
 }
 
 impl Events {
-    /// The events of a task, whose pictures its client fetches and whose end its budget and its journal
-    /// are told.
-    pub(crate) fn new(followed: Followed, template: Option<String>, note: Arc<Note>) -> Self {
-        let (process, client) = (std::process::id(), followed.client.clone());
+    /// The events of a task or a run, whose pictures its client fetches and whose end its budget and its
+    /// journal are told.
+    pub(crate) fn new(watched: Watched, template: Option<String>, note: Arc<Note>) -> Self {
+        let (process, client) = (std::process::id(), watched.client().clone());
         let state = Mutex::new(State {
-            follower: Follower::Before(Box::new(followed)),
+            follower: Follower::Before(Box::new(watched)),
             event: None,
             readers: VecDeque::new(),
             last_reader: 0,
@@ -185,9 +195,9 @@ impl Shared {
     /// Begins to follow, if that was not begun.
     fn begin(self: &Arc<Self>, state: &mut State, runtime: &Handle) {
         state.follower = match std::mem::replace(&mut state.follower, Follower::Over) {
-            Follower::Before(followed) => {
+            Follower::Before(watched) => {
                 let following = Following { shared: Arc::clone(self), end: None };
-                Follower::Under(runtime.spawn(following.follow(*followed)).abort_handle())
+                Follower::Under(runtime.spawn(following.follow(*watched)).abort_handle())
             }
             begun => begun,
         };
@@ -222,20 +232,62 @@ struct Following {
 }
 
 impl Following {
-    async fn follow(mut self, followed: Followed) {
-        let Followed { task, purse, rows, .. } = followed;
-        let mut watch = task.events();
-        while let Some(event) = watch.next().await {
-            self.shared.tell(event).await;
+    async fn follow(mut self, watched: Watched) {
+        match watched {
+            Watched::Task(followed) => self.follow_task(followed).await,
+            Watched::Run(single) => self.follow_run(*single).await,
         }
-        // The last event has passed, so this waits for nothing.
-        let end = self.end.insert(watch.finish().await);
+    }
+
+    async fn follow_task(&mut self, followed: Followed) {
+        let Followed { task, purse, rows, .. } = followed;
+        let end = self.watch(task.events()).await;
+        let end = self.end.insert(end);
         self.shared.state().follower = Follower::Over;
         if let Some(purse) = &purse {
             purse.saw(task.id(), end);
         }
         if let Some(rows) = &rows {
             rows.settle(task.id(), end).await;
+        }
+    }
+
+    async fn follow_run(&mut self, single: Single) {
+        let (client, note) = (single.client.clone(), Arc::clone(&single.note));
+        let end = match single.ready().await {
+            Ok(Ready { request, journal, stakes }) => {
+                let end = self.watch(client.with_journal(journal).watch(request)).await;
+                match (stakes.settle(&end), end) {
+                    // An effect that was paid for is worth more than the word that it was.
+                    (Err(error), Ok(effect)) => {
+                        journal::warn_unrecorded(&effect.task_id, &error);
+                        Ok(effect)
+                    }
+                    (settled, end) => settled.and(end),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        note.settle();
+        self.end = Some(end);
+        self.shared.state().follower = Follower::Over;
+    }
+
+    /// Hands the events to their readers; returns the end.
+    async fn watch(&self, mut watch: Watch) -> Result<Effect, Error> {
+        while let Some(event) = watch.next().await {
+            self.shared.tell(event).await;
+        }
+        // The last event has passed, so this waits for nothing.
+        watch.finish().await
+    }
+}
+
+impl Watched {
+    fn client(&self) -> &Client {
+        match self {
+            Self::Task(followed) => &followed.client,
+            Self::Run(single) => &single.client,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 import asyncio
 import http.server
+import io
 import logging
 import os
+import pathlib
 import pickle
 import stat
 import threading
@@ -11,7 +13,7 @@ import threading
 import pytest
 from conftest import PHOTO, URL
 
-from spark_effects import Client, Effect, Emulator, InvalidRequest, Job, Picture, TransportError
+from spark_effects import Client, Effect, Emulator, InvalidRequest, Job, Picture, TransportError, Usage
 
 WHOLE = PHOTO.read_bytes()
 
@@ -69,9 +71,78 @@ def test_what_cannot_be_written_is_the_system_s_own_error(tmp_path):
         picture().save(tmp_path / "nowhere" / "ball.png")
     assert raised.value.errno == 2
     assert raised.value.filename == str(tmp_path / "nowhere" / "ball.png")
-    with pytest.raises(IsADirectoryError):
-        picture().save(tmp_path)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(io.UnsupportedOperation), open(PHOTO, "rb") as file:
+        picture().save(file)
+
+
+def test_a_picture_in_a_folder_gets_a_name_and_replaces_nothing(tmp_path):
+    one, other = picture(), Picture("task-1", "https://example.com/2", None, None, WHOLE[:-1] + b"x")
+    path = one.save(tmp_path)
+    assert path == one.save(str(tmp_path)) == str(tmp_path / f"{one.task_id}.png")
+    beside = other.save(tmp_path)
+    assert beside == other.save(tmp_path) != path
+    assert pathlib.Path(path).read_bytes() == one.bytes()
+    assert pathlib.Path(beside).read_bytes() == other.bytes()
+    effect = Effect("../t", [("../t", "u", 3, None, WHOLE)], Usage(), None, None, "{}", "glass_ball", 1.0)
+    path = pathlib.Path(effect.save(tmp_path))
+    assert path.parent == tmp_path
+    assert path.name.startswith("glass_ball-.._t-")
+    assert len(list(tmp_path.iterdir())) == 3
+    os.mkfifo(tmp_path / "pipe.png")
+    pipe = Picture("pipe", "https://example.com/2", None, None, WHOLE)
+    assert pipe.save(tmp_path) == str(tmp_path / "pipe-2.png")
+
+
+class Sips(io.RawIOBase):
+    """Takes seven bytes at once, as a socket may."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken = b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.taken += bytes(data[:7])
+        return len(data[:7])
+
+
+def test_a_picture_goes_into_an_open_file(tmp_path):
+    memory, sips = io.BytesIO(), Sips()
+    assert picture().save(memory) is None
+    assert memory.getvalue() == picture().bytes()
+    picture().save(sips)
+    assert sips.taken == picture().bytes()
+    with open(tmp_path / "ball.png", "wb") as file:
+        picture().save(file)
+        assert not file.closed
+    assert (tmp_path / "ball.png").read_bytes() == picture().bytes()
+    with open(tmp_path / "text.png", "w") as file, pytest.raises(TypeError, match="mode 'wb'"):
+        picture().save(file)
+    assert (tmp_path / "text.png").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "warns"),
+    [
+        ("a.jpg", True),
+        ("a.JPEG", True),
+        ("a.webp", True),
+        ("a.tiff", True),
+        ("a.PNG", False),
+        ("a", False),
+        ("a.out", False),
+    ],
+)
+def test_a_suffix_that_is_not_the_format_s_is_warned_of(tmp_path, caplog, name, warns):
+    Picture("task-1", "https://example.com/2", None, None, WHOLE).save(tmp_path / name)
+    told = messages(caplog)
+    assert len(told) == warns
+    if warns:
+        assert "is a PNG, whatever its suffix says" in told[0]
+        assert name in told[0]
 
 
 def photos(folder):

@@ -21,7 +21,6 @@ GIVEN = {"api_key": "k", "base_url": "http://127.0.0.1:9"}
     [
         ("wait_timeout", -1),
         ("wait_timeout", float("nan")),
-        ("wait_timeout", float("inf")),
         ("wait_timeout", 10**400),
         ("request_timeout", 0),
         ("connect_timeout", datetime.timedelta(0)),

@@ -14,7 +14,8 @@ from . import _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
-from ._many import AsyncResults, Job, Result, ResultList, Results
+from ._job import Job
+from ._many import AsyncResults, Result, ResultList, Results
 from ._many import live as _live
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates

@@ -9,8 +9,8 @@ from ._effect import TaskStatus as TaskStatus
 from ._effect import Usage as Usage
 from ._emulator import Emulator as Emulator
 from ._emulator import SeenRequest as SeenRequest
+from ._job import Job as Job
 from ._many import AsyncResults as AsyncResults
-from ._many import Job as Job
 from ._many import Result as Result
 from ._many import ResultList as ResultList
 from ._many import Results as Results

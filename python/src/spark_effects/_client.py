@@ -7,7 +7,7 @@ from . import _native
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, money, place, positive, refused, switch, text
+from ._values import Policy, money, own_state, place, positive, refused, switch, text
 from ._wait import awaiting, blocking, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -19,7 +19,7 @@ _EMULATOR_INTERVAL = 0.1
 
 class _ClientBase:
     # An emulator it was made by lives as long as it does.
-    __slots__ = ("_emulator", "_engine", "_options", "_policy")
+    __slots__ = ("__weakref__", "_closed", "_emulator", "_engine", "_options", "_policy")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class _ClientBase:
             "price": price,
             "journal": journal and os.path.abspath(journal),
         }
+        self._closed = False
         self._engine = _native.Engine({**setup, "money": None})
         # A gateway of the environment stays with the client wherever it is sent; a key does not.
         self._options = {**setup, "base_url": self._engine.base_url()}
@@ -84,6 +85,17 @@ class _ClientBase:
     def policy(self):
         """How its runs behave, unless a call says otherwise."""
         return self._policy
+
+    @property
+    def _open(self):
+        """What does the work of a client that is not closed."""
+        if self._closed:
+            raise RuntimeError(f"the {type(self).__name__} is closed: make another")
+        return self._engine
+
+    def _close(self):
+        self._closed = True
+        self._engine.close()
 
     @plain
     def check(self, template, image, *, width=None, height=None):
@@ -106,7 +118,7 @@ class _ClientBase:
             InvalidRequest: the id cannot be one.
         """
         template = template and str(template)
-        handle = self._engine.task(id, self._policy._native, template, None)
+        handle = self._open.task(id, self._policy._native, template, None)
         return self._task_class(self, handle, id, template)
 
     def __eq__(self, other):
@@ -118,7 +130,8 @@ class _ClientBase:
         return hash((self.base_url, self._policy))
 
     def __reduce__(self):
-        return (_rebuilt, (type(self), self._options, self._policy, self._engine.money()))
+        facts = (type(self), self._options, self._policy, self._engine.money())
+        return (_rebuilt, facts, own_state(self))
 
     def __repr__(self):
         return f"{type(self).__name__}(base_url={self.base_url!r})"
@@ -135,7 +148,8 @@ class Client(_ClientBase):
         base_url: the gateway; ``EFFECTS_BASE_URL``, else the service's own, when left out.
         poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
-        wait_timeout: how long one run is watched, in seconds or as a timedelta.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
+            without limit.
         request_timeout: the longest one exchange may take.
         connect_timeout: the longest a connection may take to be made.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.
@@ -152,10 +166,10 @@ class Client(_ClientBase):
         price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
             service does not say counts as that; a higher one, and a budget that is exceeded by it, are
             warnings of the logger ``"spark_effects"``.
-        journal: the file that keeps what was done, safe against crashes: `effects tasks --journal FILE`
-            shows it. The first call of this client that sees a task end records the end and the cost:
-            `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also of a task that another process
-            submitted with the same journal.
+        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home.
+            `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
+            records the end and the cost: `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also
+            of a task that another process submitted with the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
@@ -163,6 +177,8 @@ class Client(_ClientBase):
     Raises:
         AuthError: there is no key.
         InvalidRequest: an option cannot be used.
+
+    A ``with`` block closes it at its end. Subclasses keep their own attributes in pickles and copies.
 
     >>> from spark_effects import Client, Emulator
     >>> with Emulator() as emulator:
@@ -173,6 +189,7 @@ class Client(_ClientBase):
     """
 
     __slots__ = ()
+    _awaits = False
     _task_class = Task
     _results_class = Results
 
@@ -183,6 +200,20 @@ class Client(_ClientBase):
     upload = blocking(ClientPlans.upload)
     map = plain(many(ordered=True))
     as_completed = plain(many(ordered=False))
+
+    def close(self):
+        """Lets go of its connections. It serves no new call then; what is under way goes on.
+
+        Its tasks need another client: ``client.task(id)``.
+        """
+        self._close()
+
+    def __enter__(self):
+        self._open  # noqa: B018
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
 
 
 @named
@@ -198,6 +229,7 @@ class AsyncClient(_ClientBase):
     """
 
     __slots__ = ()
+    _awaits = True
     _task_class = AsyncTask
     _results_class = AsyncResults
 
@@ -209,9 +241,22 @@ class AsyncClient(_ClientBase):
     map = plain(many(ordered=True))
     as_completed = plain(many(ordered=False))
 
+    async def close(self):
+        self._close()
+
+    close.__doc__ = Client.close.__doc__
+
+    async def __aenter__(self):
+        self._open  # noqa: B018
+        return self
+
+    async def __aexit__(self, *exception):
+        await self.close()
+
 
 def _rebuilt(kind, options, policy, money):
     client = kind.__new__(kind)
+    client._closed = False
     client._engine = _native.Engine({**options, "money": money})
     client._options = options
     client._policy = policy

@@ -1,9 +1,12 @@
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
+from types import TracebackType
 
-from ._effect import Effect, Picture
+from typing_extensions import Self
+
+from ._effect import Effect, Event, Picture
 from ._image import Image
-from ._many import AnyJob, AsyncResults, Results
+from ._many import AnyJob, AsyncResults, Results, _Table  # pyright: ignore[reportPrivateUsage]
 from ._task import AsyncTask, Task
 from ._templates import Template, UnlistedTemplate
 from ._values import Money, Policy, Poll, Repeat, Seconds
@@ -18,7 +21,7 @@ class _ClientBase:
         api_key: str | None = None,
         base_url: str | None = None,
         poll: Poll = "auto",
-        wait_timeout: Seconds = 600,
+        wait_timeout: Seconds | None = 600,
         request_timeout: Seconds = 30,
         connect_timeout: Seconds = 10,
         repeat: Repeat = "safe",
@@ -46,6 +49,14 @@ class _ClientBase:
     def __eq__(self, other: object) -> bool: ...
 
 class Client(_ClientBase):
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
     def task(self, id: str, *, template: Template | str | None = None) -> Task: ...
     def run(
         self,
@@ -54,9 +65,11 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
-        wait_timeout: Seconds | None = None,
+        wait_timeout: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+        progress: bool = False,
     ) -> Effect: ...
     def submit(
         self,
@@ -72,7 +85,7 @@ class Client(_ClientBase):
     def upload(self, image: Image) -> str: ...
     def map(
         self,
-        jobs: Iterable[AnyJob],
+        jobs: Iterable[AnyJob] | _Table,
         *,
         in_flight: int = 16,
         ahead: int | None = None,
@@ -88,7 +101,7 @@ class Client(_ClientBase):
     ) -> Results: ...
     def as_completed(
         self,
-        jobs: Iterable[AnyJob],
+        jobs: Iterable[AnyJob] | _Table,
         *,
         in_flight: int = 16,
         ahead: int | None = None,
@@ -104,6 +117,14 @@ class Client(_ClientBase):
     ) -> Results: ...
 
 class AsyncClient(_ClientBase):
+    async def close(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
     def task(self, id: str, *, template: Template | str | None = None) -> AsyncTask: ...
     async def run(
         self,
@@ -112,9 +133,11 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
-        wait_timeout: Seconds | None = None,
+        wait_timeout: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+        progress: bool = False,
     ) -> Effect: ...
     async def submit(
         self,
@@ -130,7 +153,7 @@ class AsyncClient(_ClientBase):
     async def upload(self, image: Image) -> str: ...
     def map(
         self,
-        jobs: Iterable[AnyJob],
+        jobs: Iterable[AnyJob] | AsyncIterable[AnyJob] | _Table,
         *,
         in_flight: int = 16,
         ahead: int | None = None,
@@ -146,7 +169,7 @@ class AsyncClient(_ClientBase):
     ) -> AsyncResults: ...
     def as_completed(
         self,
-        jobs: Iterable[AnyJob],
+        jobs: Iterable[AnyJob] | AsyncIterable[AnyJob] | _Table,
         *,
         in_flight: int = 16,
         ahead: int | None = None,

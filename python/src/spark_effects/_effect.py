@@ -3,7 +3,7 @@
 import os
 
 from . import _native
-from ._values import place, refused
+from ._values import is_own, own_state, package_class, place, refused
 
 __all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
@@ -17,15 +17,18 @@ def _json(text):
 
 
 class _Record:
-    """Equality, pickling and immutability out of slots."""
+    """Equality, pickling and immutability out of `_fields`."""
 
     __slots__ = ()
+    _fields = ()
 
     def _facts(self):
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, name) for name in self._fields)
 
     def __setattr__(self, name, value):
-        raise AttributeError(f"{type(self).__name__} is a record and keeps its {name}")
+        if not is_own(self, name):
+            raise AttributeError(f"{type(self).__name__} is a record and keeps its {name}")
+        object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
         raise AttributeError(f"{type(self).__name__} is a record and keeps its {name}")
@@ -39,7 +42,14 @@ class _Record:
         return hash(self._facts())
 
     def __reduce__(self):
-        return (type(self), self._facts())
+        return (_remade, (type(self), self._facts()), own_state(self))
+
+
+def _remade(kind, facts):
+    # A subclass may take other arguments; what it adds follows as state.
+    record = object.__new__(kind)
+    package_class(kind).__init__(record, *facts)
+    return record
 
 
 _set = object.__setattr__
@@ -53,7 +63,7 @@ class Usage(_Record):
             `cost` is ``None``.
     """
 
-    __slots__ = ("_cost", "_discount", "unreadable_cost")
+    __slots__ = _fields = ("_cost", "_discount", "unreadable_cost")
 
     def __init__(self, cost=None, discount=None, unreadable_cost=None):
         _set(self, "_cost", cost)
@@ -71,6 +81,11 @@ class Usage(_Record):
     def discount(self):
         """The service's discount; whether it is an amount or a factor is not known."""
         return _decimal(self._discount)
+
+    def to_dict(self):
+        """It as a dict for JSON: costs are text, exact to the digit."""
+        unreadable = {} if self.unreadable_cost is None else {"unreadable_cost": self.unreadable_cost}
+        return {"cost": self._cost, "discount": self._discount, **unreadable}
 
     def __repr__(self):
         sent = self.unreadable_cost
@@ -94,11 +109,15 @@ class ServiceError(_Record):
         message: its words.
     """
 
-    __slots__ = ("code", "message")
+    __slots__ = _fields = ("code", "message")
 
     def __init__(self, code, message):
         _set(self, "code", code)
         _set(self, "message", message)
+
+    def to_dict(self):
+        """It as a dict for JSON."""
+        return {"code": self.code, "message": self.message}
 
     def __str__(self):
         words = self.message or "no reason given"
@@ -106,6 +125,73 @@ class ServiceError(_Record):
 
     def __repr__(self):
         return f"ServiceError(code={self.code!r}, message={self.message!r})"
+
+
+class _Format:
+    """A format of pictures: its name, its media type, and the suffixes of its files."""
+
+    def __init__(self, name, media_type, *suffixes):
+        self.name = name
+        self.media_type = media_type
+        self.suffixes = suffixes
+
+
+_PNG = _Format("a PNG", "image/png", ".png")
+_JPEG = _Format("a JPEG", "image/jpeg", ".jpg", ".jpeg", ".jpe", ".jfif")
+_WEBP = _Format("a WebP", "image/webp", ".webp")
+# Those that readers go by, also where no picture of the service is one.
+_SUFFIXES = {
+    *(suffix for one in (_PNG, _JPEG, _WEBP) for suffix in one.suffixes),
+    *(".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jxl", ".jp2", ".pdf", ".svg"),
+}
+
+
+def format_of(data):
+    """The format of a picture by its first bytes; ``None`` if it is another."""
+    if data.startswith(b"\x89PNG"):
+        return _PNG
+    if data.startswith(b"\xff\xd8\xff"):
+        return _JPEG
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return _WEBP
+    return None
+
+
+def _write_into(file, data):
+    """Writes into a file that is open."""
+    import io
+
+    if isinstance(file, io.TextIOBase):
+        raise TypeError("the file is open for text: open it with mode 'wb'")
+    left = memoryview(data)
+    while left:
+        written = file.write(left)
+        # An unbuffered file may take a part.
+        left = left[written:] if isinstance(written, int) else left[:0]
+
+
+def _holds(path, data):
+    """Whether a file holds these bytes."""
+    try:
+        # A pipe would be waited for.
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(data) + 1) == data
+    except OSError:
+        return False
+
+
+def _harmless(name):
+    """A name from outside as the name of a file: itself, or with what could act in a path replaced."""
+    kept = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in name)[:90]
+    if kept[:1] in (".", "-"):
+        kept = f"_{kept[1:]}"
+    if kept == name:
+        return kept
+    import binascii
+
+    return f"{kept}-{binascii.crc32(name.encode(errors='surrogatepass')):08x}"
 
 
 class Picture(_Record):
@@ -118,7 +204,7 @@ class Picture(_Record):
         job_id: the service's "remote job ID".
     """
 
-    __slots__ = ("task_id", "url", "size", "job_id", "_bytes", "_photo")
+    __slots__ = _fields = ("task_id", "url", "size", "job_id", "_bytes", "_photo")
 
     def __init__(self, task_id, url, size=None, job_id=None, data=None, photo=None):
         _set(self, "task_id", task_id)
@@ -150,19 +236,55 @@ class Picture(_Record):
     def save(self, path):
         """Writes its bytes to a file, which appears whole or not at all; returns the path.
 
-        A device or a pipe is written to, and a symbolic link stays one.
+        A device or a pipe is written to, and a symbolic link stays one. In a folder the picture gets a name
+        of its own, ``TASKID.png``, and replaces nothing but the same picture. A name whose suffix is not
+        the picture's format is a warning of the logger ``"spark_effects"``.
+
+        Args:
+            path: a path, a folder that is there, or a binary file that is open for writing: what is there
+                at its place is written over, it stays open, and ``None`` is returned.
 
         Raises:
             ValueError: they were not fetched: use ``client.download(picture, path)``.
             InvalidRequest: the path is the photo that the picture was made of.
             OSError: the file cannot be written.
         """
+        return self._save(path, self.task_id)
+
+    def _save(self, path, stem):
+        """`save`, with the name in a folder, without its suffix."""
         data = self.bytes()
         if path is None:
             raise TypeError("path is None: give a path, as text or a Path")
+        if hasattr(path, "write"):
+            return _write_into(path, data)
+        target = place("path", path)
+        if os.path.isdir(target):
+            return self._save_in(target, stem)
         target = self._place(path)
+        told = format_of(data)
+        suffix = os.path.splitext(target)[1].lower()
+        if told is not None and suffix in _SUFFIXES and suffix not in told.suffixes:
+            shown = _native.printable(target)
+            _native.warn(
+                f"the picture in {shown} is {told.name}, whatever its suffix says: readers that go by the "
+                f"suffix may refuse it; {told.suffixes[0]} fits"
+            )
         _native.write_file(target, data)
         return target
+
+    def _save_in(self, folder, stem):
+        """Writes the picture under its name in a folder; beside others of that name."""
+        data, told, number = self.bytes(), format_of(self.bytes()), 1
+        while True:
+            beside = "" if number == 1 else f"-{number}"
+            target = os.path.join(folder, f"{_harmless(stem)}{beside}{told.suffixes[0] if told else ''}")
+            if not os.path.lexists(target):
+                _native.write_file(target, data)
+                return target
+            if _holds(target, data):
+                return target
+            number += 1
 
     def _place(self, path):
         """A path as text, unless it leads to the photo that the picture was made of."""
@@ -194,15 +316,20 @@ class Picture(_Record):
         image.load()
         return image
 
+    def to_dict(self):
+        """What is known of it, as a dict for JSON; without its bytes."""
+        told = format_of(self._bytes or b"")
+        size = self.size if self._bytes is None else len(self._bytes)
+        return {
+            "url": self.url,
+            "format": told and told.suffixes[0][1:],
+            "bytes": size,
+            "job_id": self.job_id,
+        }
+
     def _media_type(self):
-        data = self._bytes or b""
-        if data.startswith(b"\x89PNG"):
-            return "image/png"
-        if data.startswith(b"\xff\xd8\xff"):
-            return "image/jpeg"
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return "image/webp"
-        return None
+        told = format_of(self._bytes or b"")
+        return told and told.media_type
 
     def __repr__(self):
         state = f"{len(self._bytes)} bytes" if self.fetched else "not fetched"
@@ -224,7 +351,7 @@ class Effect(_Record):
         elapsed: seconds from the request, or from the beginning of the wait, to the picture.
     """
 
-    __slots__ = (
+    __slots__ = _fields = (
         "task_id",
         "pictures",
         "usage",
@@ -279,12 +406,25 @@ class Effect(_Record):
         return self.picture.bytes()
 
     def save(self, path):
-        """Writes the picture to a file; see `Picture.save`."""
-        return self.picture.save(path)
+        """Writes the picture to a file, or under ``TEMPLATE-TASKID.png`` in a folder; see `Picture.save`."""
+        stem = f"{self.template}-{self.task_id}" if self.template else self.task_id
+        return self.picture._save(path, stem)
 
     def image(self):
         """The picture as a PIL image; see `Picture.image`."""
         return self.picture.image()
+
+    def to_dict(self):
+        """It as a dict for JSON, with the keys of ``effects run --json``; costs are text."""
+        return {
+            "task_id": self.task_id,
+            "template": self.template,
+            "pictures": [picture.to_dict() for picture in self.pictures],
+            **self.usage.to_dict(),
+            "warning": self.warning and self.warning.to_dict(),
+            "metadata": self.metadata,
+            "elapsed": self.elapsed,
+        }
 
     def __repr__(self):
         what = f" {self.template}" if self.template else ""
@@ -323,7 +463,7 @@ class TaskStatus(_Record):
         error: what the service says went wrong.
     """
 
-    __slots__ = (
+    __slots__ = _fields = (
         "task_id",
         "status",
         "progress",
@@ -365,6 +505,19 @@ class TaskStatus(_Record):
         """The whole answer of the service."""
         return _json(self._raw)
 
+    def to_dict(self):
+        """It as a dict for JSON: costs are text, `created_at` is seconds since the epoch."""
+        return {
+            "task_id": self.task_id,
+            "status": self.status,
+            "progress": self.progress,
+            "created_at": self._created_at,
+            "pictures": [picture.to_dict() for picture in self.pictures],
+            "usage": self.usage and self.usage.to_dict(),
+            "error": self.error and self.error.to_dict(),
+            "metadata": self.metadata,
+        }
+
     @property
     def done(self):
         """Whether no later look can show anything else."""
@@ -385,7 +538,7 @@ class Event(_Record):
         details: what else is known of it, as a dict.
     """
 
-    __slots__ = ("_details", "text")
+    __slots__ = _fields = ("_details", "text")
 
     def __init__(self, details, text):
         _set(self, "_details", details)

@@ -30,7 +30,7 @@ class SeenRequest(_Record):
             accepted key came with it. Nothing of its body is read or kept.
     """
 
-    __slots__ = (
+    __slots__ = _fields = (
         "answer",
         "at",
         "authorized",
@@ -51,14 +51,14 @@ class SeenRequest(_Record):
         # A pickle of an earlier version does not say all of it.
         unknown = {"authorized": True, "body_hash": None, "task": None, "answer": None}
         facts = {**unknown, **facts, "headers": [tuple(pair) for pair in facts["headers"]]}
-        for name in self.__slots__:
+        for name in self._fields:
             object.__setattr__(self, name, facts[name])
 
     def __hash__(self):
         return hash((self.number, self.at))
 
     def __reduce__(self):
-        return (SeenRequest, (dict(zip(self.__slots__, self._facts(), strict=True)),))
+        return (SeenRequest, (dict(zip(self._fields, self._facts(), strict=True)),))
 
     def __repr__(self):
         return f"<SeenRequest {self.number}: {self.method} {self.path} -> {self.status}>"

@@ -3,36 +3,13 @@
 import weakref
 
 from ._effect import Effect
-from ._image import photo_path
-from ._plans import policy_or, wish
-from ._values import _Value, money, number, place, switch, text, whole
-from ._wait import annotate, awaited, misspelt, waited
+from ._job import Job, asked_for, job_photo, job_row, jobs_of
+from ._plans import policy_or
+from ._values import money, number, own_state, place, switch, whole
+from ._wait import annotate, awaited, waited
 from .errors import EffectsError
 
-__all__ = ["AsyncResults", "Job", "Result", "ResultList", "Results", "start"]
-
-
-class Job(_Value):
-    """One picture of many: what is asked for, and what the journal knows it by.
-
-    Args:
-        template: a `Template`, or the exact id of one.
-        image: the photo, in any form that `Client.run` takes.
-        width: pixels across; 1328 when left out.
-        height: pixels down; 1328 when left out.
-        key: a name of your own for it, unique in the journal; needed where the image is a link that is
-            signed anew each time.
-        tag: a word to add costs up by.
-    """
-
-    __slots__ = _fields = ("template", "image", "width", "height", "key", "tag")
-
-    def __init__(self, template, image, *, width=None, height=None, key=None, tag=None):
-        self._set(template=template, image=image, width=width, height=height, key=key, tag=tag)
-
-    def _row(self):
-        asked = wish(self.template, self.image, self.width, self.height)
-        return {"wish": asked, "key": text("key", self.key), "tag": text("tag", self.tag)}
+__all__ = ["AsyncResults", "Result", "ResultList", "Results", "start"]
 
 
 class Result:
@@ -64,8 +41,30 @@ class Result:
             raise self.error
         return self.effect
 
+    def to_dict(self):
+        """It as a dict for JSON: the effect as `Effect.to_dict` tells it, the error with its words."""
+        return {
+            "index": self.index,
+            "ok": self.ok,
+            "effect": None if self.effect is None else self.effect.to_dict(),
+            "error": None if self.error is None else self.error.to_dict(),
+        }
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return (
+            self.index == other.index
+            and self.effect == other.effect
+            and _same_error(self.error, other.error)
+            and _same(self.job, other.job)
+        )
+
+    def __hash__(self):
+        return hash((self.index, self.effect))
+
     def __reduce__(self):
-        return (Result, (self.index, self.job, self.effect, self.error))
+        return (_result, (type(self), self.index, self.job, self.effect, self.error), own_state(self))
 
     def __repr__(self):
         return f"<Result {self.index}: {self.effect if self.ok else self.error!r}>"
@@ -76,8 +75,64 @@ class Result:
         return _display.results([self])
 
 
+def _result(kind, *facts):
+    result = object.__new__(kind)
+    Result.__init__(result, *facts)
+    return result
+
+
+def _same_error(one, other):
+    """Whether two errors tell the same; as exceptions they differ."""
+    return type(one) is type(other) and str(one) == str(other) and vars_of(one) == vars_of(other)
+
+
+def vars_of(error):
+    """What an error knows, without the notes of who saw it."""
+    known = getattr(error, "__dict__", {})
+    return {name: value for name, value in known.items() if name != "__notes__"}
+
+
+def _same(one, other):
+    """Whether two jobs are the same; arrays are compared by their bytes."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, Job):
+        return _same(one._facts(), other._facts())
+    if hasattr(one, "tobytes") and hasattr(one, "shape"):
+        return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+    # A number that is none differs from itself.
+    return one == other or (one != one and other != other)
+
+
 class ResultList(list):
-    """Results that show themselves as a grid in a notebook."""
+    """Results that show themselves as a grid in a notebook; a slice of it does, too."""
+
+    def __getitem__(self, place):
+        found = super().__getitem__(place)
+        return ResultList(found) if isinstance(place, slice) else found
+
+    def copy(self):
+        """The same results in another list."""
+        return ResultList(self)
+
+    def to_pandas(self):
+        """A pandas table with one row a result: its place, whether it is ok, what was asked for, the task,
+        the cost as a `decimal.Decimal`, the link, and what went wrong.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
+        return DataFrame([_flat(result) for result in self], columns=_COLUMNS)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         from . import _display
@@ -85,14 +140,43 @@ class ResultList(list):
         return _display.results(self)
 
 
+_COLUMNS = [
+    *("index", "ok", "template", "key", "tag", "task_id"),
+    *("cost", "elapsed", "url", "error", "code", "message"),
+]
+
+
+def _flat(result):
+    """A result as a row of a table."""
+    effect, error = result.effect, result.error
+    template, key, tag = asked_for(result.job)
+    picture = effect.pictures[0] if effect is not None and effect.pictures else None
+    return {
+        "index": result.index,
+        "ok": result.ok,
+        "template": (effect and effect.template) or template,
+        "key": key,
+        "tag": tag,
+        "task_id": effect.task_id if effect is not None else error.task_id,
+        "cost": effect and effect.usage.cost,
+        "elapsed": effect and effect.elapsed,
+        "url": picture and picture.url,
+        "error": error and type(error).__name__,
+        "code": error and error.code,
+        "message": error and str(error),
+    }
+
+
 # Stopped when the interpreter ends: the threads that draw their jobs must not ask for it then.
 live = weakref.WeakSet()
 
 
 class _ResultsBase:
-    __slots__ = ("__weakref__", "_many", "_meter", "_over")
+    __slots__ = ("__weakref__", "_jobs", "_many", "_meter", "_over")
 
-    def __init__(self, many, meter):
+    def __init__(self, many, meter, jobs=None):
+        # An async iterable of jobs, which is drawn in its event loop.
+        self._jobs = jobs
         self._many = many
         self._meter = meter
         self._over = False
@@ -104,6 +188,11 @@ class _ResultsBase:
         The results still to come tell what was known of each.
         """
         self._many.stop()
+        self._draw_no_more()
+
+    def _draw_no_more(self):
+        if self._jobs is not None:
+            self._jobs.close()
 
     def __repr__(self):
         return f"<{type(self).__name__}: iterate over them, or take all() that are still to come>"
@@ -115,7 +204,7 @@ class _ResultsBase:
             return None
         index, job, effect, error = facts
         self._many.taken(index)
-        result = Result(index, job, effect and Effect(*effect, photo=_photo(job)), error)
+        result = Result(index, job, effect and Effect(*effect, photo=job_photo(job)), error)
         if self._meter is not None:
             self._meter.count(result)
         return result
@@ -128,6 +217,7 @@ class _ResultsBase:
     def _leave(self):
         """Stops the watching, since no result is taken any more; returns what the caller should know."""
         self._close()
+        self._draw_no_more()
         return None if self._over else self._many.leave()
 
     def _lost(self, results):
@@ -236,8 +326,13 @@ def start(
     unknown_in_a_row,
 ):
     """Begins many jobs; returns what the results are made of."""
+    drawn = None
     if hasattr(jobs, "__aiter__") and not hasattr(jobs, "__iter__"):
-        raise TypeError("the jobs are an async iterable: give a plain one, drawn from a thread of its own")
+        if not client._awaits:
+            raise TypeError("the jobs are an async iterable: AsyncClient draws it; give Client a plain one")
+        from ._async_jobs import AsyncJobs
+
+        jobs = drawn = AsyncJobs(jobs)
     if isinstance(jobs, (str, bytes, dict, Job)) or jobs is None:
         raise TypeError(f"jobs is {type(jobs).__name__!r}: give a list of jobs, or another iterable")
     in_flight = whole("in_flight", in_flight, 1, _MOST)
@@ -245,9 +340,10 @@ def start(
     submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
     polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
     progress = switch("progress", progress)
-    many = client._engine.run_many(
+    total = len(jobs) if hasattr(jobs, "__len__") else None
+    many = client._open.run_many(
         {
-            "rows": map(_row, jobs),
+            "rows": map(job_row, jobs_of(jobs)),
             "widths": (submissions, in_flight, polls),
             "ahead": ahead,
             "unknown_in_a_row": whole("unknown_in_a_row", unknown_in_a_row, 1, _MOST),
@@ -263,45 +359,8 @@ def start(
     if progress:
         from ._progress import Meter
 
-        meter = Meter(len(jobs) if hasattr(jobs, "__len__") else None)
-    return many, meter
+        meter = Meter(total)
+    return many, meter, drawn
 
 
 _MOST = 2**32 - 1
-
-
-def _row(job):
-    """The plain row of a job, which comes back with its end. What is no job ends as an error."""
-    blank = {"job": job, "wish": None, "task": None, "key": None, "tag": None, "trouble": None}
-    try:
-        if hasattr(job, "_handle"):
-            return {**blank, "task": job.id}
-        return {**blank, **_job(job)._row()}
-    except (TypeError, ValueError) as error:
-        return {**blank, "trouble": str(error)}
-    except Exception as error:
-        # A photo that cannot be read, say. The others have nothing to do with it.
-        return {**blank, "trouble": f"{type(error).__name__}: {error}"}
-
-
-def _photo(job):
-    """The file that the photo of a job came from, if it is known."""
-    if hasattr(job, "_handle"):
-        return job._photo
-    if isinstance(job, (dict, Job)):
-        return photo_path(job["image"] if isinstance(job, dict) else job.image)
-    return photo_path(job[1])
-
-
-def _job(job):
-    if isinstance(job, Job):
-        return job
-    if isinstance(job, dict):
-        try:
-            return Job(**job)
-        except TypeError as error:
-            raise misspelt(error, Job, job) from None
-    if isinstance(job, (tuple, list)) and len(job) == 2:
-        return Job(*job)
-    what = f"a {type(job).__name__} of {len(job)}" if isinstance(job, (tuple, list)) else type(job).__name__
-    raise TypeError(f"a job is {what!r}: give a Job, a (template, image) pair, a dict, or a task")

@@ -9,7 +9,8 @@ import os
 from ._effect import Effect, Picture, TaskStatus
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Policy
+from ._values import Policy, switch
+from ._wait import is_coroutine_function
 from .errors import Violation
 
 __all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "policy_or", "wish"]
@@ -53,7 +54,8 @@ def policy_or(own, policy):
 
 def _policy(own, policy, wait_timeout):
     policy = policy_or(own, policy)
-    if wait_timeout is not None:
+    # Left out: `None` is a wait without limit.
+    if wait_timeout is not ...:
         policy = policy.replace(wait_timeout=wait_timeout)
     return policy
 
@@ -77,10 +79,33 @@ def _plain(picture):
     return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
 
 
+def _told_run(stream, fetch, on_event, progress):
+    from ._told_run import ToldRun
+
+    meter = None
+    if progress:
+        from ._progress import RunMeter
+
+        meter = RunMeter()
+    return ToldRun(stream, fetch, on_event, meter)
+
+
 class ClientPlans:
     """What a client can do."""
 
-    def run(self, template, image, *, width=None, height=None, wait_timeout=None, policy=None, fetch=True):
+    def run(
+        self,
+        template,
+        image,
+        *,
+        width=None,
+        height=None,
+        wait_timeout=...,
+        policy=None,
+        fetch=True,
+        on_event=None,
+        progress=False,
+    ):
         """Submits a request, waits for its picture and fetches it. From the submission on, it costs.
 
         Args:
@@ -90,9 +115,14 @@ class ClientPlans:
                 URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
-            wait_timeout: how long to watch, in seconds or as a timedelta; the client's own when left out.
+            wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
+                ``inf``; the client's own when left out.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
+            on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
+                a coroutine function. No look is taken while it works. If it raises, the watching ends with
+                its error, and the task goes on.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
 
         Returns:
             The `Effect`.
@@ -109,8 +139,17 @@ class ClientPlans:
             UnreadableAnswer: the service answered with what nobody can read.
         """
         policy = _policy(self._policy, policy, wait_timeout)
+        if not (on_event is None or callable(on_event)):
+            raise TypeError(f"on_event is {on_event!r}: give a function of one event")
+        if is_coroutine_function(on_event) and not self._awaits:
+            raise TypeError("on_event is a coroutine function: AsyncClient awaits it, and Client does not")
+        progress = switch("progress", progress)
         asked, photo = wish(template, image, width, height), photo_path(image)
-        return self._engine.run(asked, policy._native, fetch), lambda facts: Effect(*facts, photo=photo)
+        if on_event is None and not progress:
+            operation = self._open.run(asked, policy._native, fetch)
+        else:
+            operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
+        return operation, lambda facts: Effect(*facts, photo=photo)
 
     def submit(self, template, image, *, width=None, height=None, policy=None):
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -120,9 +159,9 @@ class ClientPlans:
         Returns:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
-        own = _policy(self._policy, policy, None)
+        own = _policy(self._policy, policy, ...)
         asked = wish(template, image, width, height)
-        operation, photo = self._engine.submit(asked, own._native), photo_path(image)
+        operation, photo = self._open.submit(asked, own._native), photo_path(image)
 
         def finish(facts):
             handle, task_id, template = facts
@@ -148,7 +187,7 @@ class ClientPlans:
         picture = _one_picture(picture)
         if path is None:
             raise TypeError("path is None: give a path, or use fetch(picture)")
-        operation = self._engine.download(_plain(picture), picture._place(path), self._policy._native)
+        operation = self._open.download(_plain(picture), picture._place(path), self._policy._native)
         return operation, os.fspath
 
     def fetch(self, picture):
@@ -161,7 +200,7 @@ class ClientPlans:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
         plain = _plain(_one_picture(picture))
-        return self._engine.download(plain, None, self._policy._native), _same
+        return self._open.download(plain, None, self._policy._native), _same
 
     def upload(self, image):
         """Puts a local photo where the service can fetch it and returns the URL.
@@ -173,7 +212,7 @@ class ClientPlans:
             TransportError: the upload failed.
         """
         asked = wish(None, image, None, None)
-        return self._engine.upload(asked, self._policy._native), _same
+        return self._open.upload(asked, self._policy._native), _same
 
 
 def many(ordered):
@@ -229,9 +268,12 @@ def many(ordered):
         the journal keeps no pictures: save them, and leave the jobs out whose files are there.
 
         Args:
-            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks. It is drawn
-                from a thread of its own, as room comes, and so many more as there are `submissions`: the
-                photos of those are uploaded side by side meanwhile, each once.
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks; for `AsyncClient`
+                also an async iterable, which is drawn in the event loop. A pandas or polars table with the
+                columns ``template`` and ``image``, and those of `Job` that are wanted, gives its rows:
+                `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
+                their own, as room comes, and so many more as there are `submissions`: the photos of those
+                are uploaded side by side meanwhile, each once.
             in_flight: tasks in flight at once.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
@@ -277,16 +319,16 @@ class TaskPlans:
             AuthError: the key was refused.
             TransportError: the service could not be reached.
         """
-        own = _policy(self._client._policy, policy, None)
-        operation = self._client._engine.status(self._handle, own._native)
+        own = _policy(self._client._policy, policy, ...)
+        operation = self._client._open.status(self._handle, own._native)
         return operation, self._looked
 
-    def wait(self, *, wait_timeout=None, policy=None, fetch=True):
+    def wait(self, *, wait_timeout=..., policy=None, fetch=True):
         """Waits for the task's picture and fetches it.
 
         Args:
-            wait_timeout: how long to wait from now, in seconds or as a timedelta; the client's own when
-                left out.
+            wait_timeout: how long to wait from now, in seconds or as a timedelta, without limit with
+                ``None`` or ``inf``; the client's own when left out.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 
@@ -301,7 +343,7 @@ class TaskPlans:
             TransportError: the service could not be reached.
         """
         own = _policy(self._client._policy, policy, wait_timeout)
-        operation = self._client._engine.wait(self._handle, own._native, fetch)
+        operation = self._client._open.wait(self._handle, own._native, fetch)
         return operation, self._finished
 
     def _looked(self, facts):
@@ -336,6 +378,6 @@ class EventPlans:
 
 def checked(client, template, image, width, height):
     """Everything wrong with a request, as violations."""
-    violations, problems = client._engine.check(wish(template, image, width, height))
+    violations, problems = client._open.check(wish(template, image, width, height))
     found = [Violation(*rule) for rule in violations]
     return found + [Violation(None, "image_input1", None, str(problem)) for problem in problems]

@@ -1,29 +1,66 @@
-"""One line that tells how many jobs go: tqdm's if it is there, plain text otherwise."""
+"""What tells how jobs or a run go: tqdm's bar if it is there, plain text otherwise."""
 
 import sys
 import time
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "RunMeter"]
 
 
-class Meter:
-    """Counts results."""
+class _Teller:
+    """Where progress is told. What cannot be told is not: what was paid for is worth more."""
 
-    def __init__(self, total):
-        self._total = total
-        self._done = self._failed = 0
-        self._spent = 0
-        self._told = 0.0
-        self._bar = None
+    def __init__(self):
+        self._stream = _stream()
         # A daemon or a windowed program may have no stderr; its jobs go all the same.
-        self._mute = sys.stderr is None or getattr(sys.stderr, "closed", False)
+        self._mute = self._stream is None or getattr(self._stream, "closed", False)
+        self._told = 0.0
+
+    def _show(self, show):
         if self._mute:
             return
         try:
-            from tqdm.auto import tqdm
-        except ImportError:
+            show()
+        except (OSError, ValueError):
+            # It went away in the middle.
+            self._mute = True
+
+    def _is_due(self):
+        """Whether the last line is a second old."""
+        return time.monotonic() - self._told >= 1
+
+    def _print(self, words):
+        self._told = time.monotonic()
+        print(words, file=self._stream, flush=True)
+
+
+def _stream():
+    """stderr; in a notebook, which shows that as an error, stdout."""
+    is_notebook = type(sys.stderr).__module__.startswith("ipykernel.")
+    return sys.stdout if is_notebook else sys.stderr
+
+
+def _tqdm():
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm
+
+
+class Meter(_Teller):
+    """Counts results."""
+
+    def __init__(self, total):
+        super().__init__()
+        self._total = total
+        self._done = self._failed = 0
+        self._spent = 0
+        self._bar = None
+        if self._mute:
             return
-        self._bar = tqdm(total=total, unit="picture")
+        tqdm = _tqdm()
+        if tqdm is not None:
+            self._bar = tqdm(total=total, unit="picture")
 
     def count(self, result):
         """One more."""
@@ -34,26 +71,69 @@ class Meter:
         if self._bar is not None:
             self._bar.set_postfix_str(self._words(), refresh=False)
             self._show(self._bar.update)
-        elif time.monotonic() - self._told >= 1:
+        elif self._is_due():
             self._show(self._tell)
 
     def close(self):
         """No more come."""
         self._show(self._tell if self._bar is None else self._bar.close)
 
-    def _show(self, show):
-        if self._mute:
-            return
-        try:
-            show()
-        except (OSError, ValueError):
-            # It went away in the middle: what was paid for is worth more than the line about it.
-            self._mute = True
-
     def _words(self):
         return f"{self._failed} failed, {self._spent} USD"
 
     def _tell(self):
-        self._told = time.monotonic()
         of = "" if self._total is None else f" of {self._total}"
-        print(f"{self._done}{of} done, {self._words()}", file=sys.stderr, flush=True)
+        self._print(f"{self._done}{of} done, {self._words()}")
+
+
+class RunMeter(_Teller):
+    """Tells the events of one run: what happens at once, how far it is once a second."""
+
+    def __init__(self):
+        super().__init__()
+        self._bar = None
+        self._share = 0.0
+        if self._mute:
+            return
+        tqdm = _tqdm()
+        if tqdm is not None:
+            form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}"
+            self._bar = tqdm(total=1.0, desc="submitting", bar_format=form)
+
+    def tell(self, event):
+        """One more event."""
+        self._show(lambda: self._tell(event))
+
+    def _tell(self, event):
+        if self._bar is None:
+            if event.kind != "running" or self._is_due():
+                self._print(event.text)
+            return
+        if event.kind in ("retrying", "warning", "second_task"):
+            self._bar.write(event.text, file=self._stream)
+        if event.task_id is not None:
+            self._bar.set_description(f"task {_plain(event.task_id)}", refresh=False)
+        # A share that falls back is shown as it was.
+        share = max(self._share, event.progress or 0.0)
+        self._go_to(share)
+
+    def _go_to(self, share):
+        self._bar.update(share - self._share)
+        self._share = share
+        self._bar.refresh()
+
+    def done(self):
+        """The task is completed."""
+        if self._bar is not None:
+            self._show(lambda: self._go_to(1.0))
+
+    def close(self):
+        """The run is over, or left."""
+        if self._bar is not None:
+            self._show(self._bar.close)
+
+
+def _plain(text):
+    from . import _native
+
+    return _native.printable(text)

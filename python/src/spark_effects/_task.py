@@ -27,6 +27,18 @@ class _TaskBase:
         """The command that resumes the task from a shell."""
         return self._client._engine.resume_line(self.id)
 
+    def to_dict(self):
+        """What is known of it without a look, as a dict for JSON."""
+        seen = self._seen
+        return {
+            "task_id": self.id,
+            "template": self.template,
+            "base_url": self._client.base_url,
+            "submitted_at": self._handle.submitted,
+            "status": "completed" if self._effect is not None else seen and seen.status,
+            "resume_line": self.resume_line,
+        }
+
     def __eq__(self, other):
         if type(other) is not type(self):
             return NotImplemented
@@ -60,7 +72,7 @@ class _TaskBase:
 
     def _follow(self, policy):
         policy = policy or self._client._policy
-        return self._client._engine.events(self._handle, policy._native)
+        return self._client._open.events(self._handle, policy._native)
 
     _looked = TaskPlans._looked
     _finished = TaskPlans._finished
@@ -167,5 +179,5 @@ class AsyncEvents:
 
 
 def _picked_up(client, id, template, submitted):
-    handle = client._engine.task(id, client._policy._native, template, submitted)
+    handle = client._open.task(id, client._policy._native, template, submitted)
     return client._task_class(client, handle, id, template)

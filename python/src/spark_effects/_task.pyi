@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from ._effect import Effect, Event, TaskStatus
 from ._values import Policy, Seconds
@@ -10,6 +11,7 @@ class _TaskBase:
     template: str | None
     @property
     def resume_line(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
     def __hash__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
 
@@ -18,7 +20,7 @@ class Task(_TaskBase):
     def wait(
         self,
         *,
-        wait_timeout: Seconds | None = None,
+        wait_timeout: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect: ...
@@ -29,7 +31,7 @@ class AsyncTask(_TaskBase):
     async def wait(
         self,
         *,
-        wait_timeout: Seconds | None = None,
+        wait_timeout: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect: ...

@@ -9,8 +9,11 @@ __all__ = [
     "Backoff",
     "Pace",
     "Policy",
+    "limit",
     "money",
     "number",
+    "own_state",
+    "package_class",
     "place",
     "positive",
     "refused",
@@ -48,6 +51,13 @@ def positive(name, value):
     if found < 1e-9:
         raise refused(name, value, "give a positive number of seconds, or a timedelta")
     return found
+
+
+def limit(name, value):
+    """Seconds that may be without end: ``None`` and ``inf`` are."""
+    if value is None or (isinstance(value, float) and value == _WITHOUT_END):
+        return _WITHOUT_END
+    return seconds(name, value)
 
 
 def number(name, value, least, most):
@@ -94,7 +104,12 @@ def place(name, value):
         raise TypeError(f"{name} is {_short(value)}: give a path, as text or a Path") from None
     if not path:
         raise refused(name, value, "give the path of a file")
-    return path
+    return at_home(path)
+
+
+def at_home(path):
+    """The path, with the user's home for a first ``~``. ``~name`` stays: it may be a file's name."""
+    return os.path.expanduser(path) if path.startswith("~/") else path
 
 
 def money(name, value):
@@ -125,9 +140,49 @@ def _short(value):
     return words if len(words) <= 200 else f"{words[:150]}… ({len(words)} characters)"
 
 
-# Thirty years: whoever waits for ever waits no longer.
+def _told(value):
+    """A fact of a value, as its repr tells it: as it can be given again."""
+    return "None" if isinstance(value, float) and value == _WITHOUT_END else _short(value)
+
+
+# Thirty years: a wait without end waits no longer.
 _LONGEST = 1e9
+_WITHOUT_END = float("inf")
 _REPEATS = ("never", "safe", "always")
+
+
+def package_class(kind):
+    """The class of this package that `kind` is, or that it was derived from."""
+    return next(one for one in kind.__mro__ if one.__module__.startswith("spark_effects."))
+
+
+def own_state(thing):
+    """What a subclass outside this package has added to a thing, for its pickle; ``None`` if nothing."""
+    state = dict(getattr(thing, "__dict__", ()))
+    for name in own_slots(type(thing)):
+        if hasattr(thing, name):
+            state[name] = getattr(thing, name)
+    # Slots are set one by one, and so is the rest.
+    return (None, state) if state else None
+
+
+def own_slots(kind):
+    """The names of the slots that subclasses outside this package have added."""
+    ours = package_class(kind)
+    for one in kind.__mro__[: kind.__mro__.index(ours)]:
+        slots = vars(one).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name in ("__dict__", "__weakref__"):
+                continue
+            private = name.startswith("__") and not name.endswith("__")
+            yield f"_{one.__name__.lstrip('_')}{name}" if private else name
+
+
+def is_own(thing, name):
+    """Whether an attribute is one that a subclass may add to a value or a record."""
+    if name in thing._fields or hasattr(package_class(type(thing)), name):
+        return False
+    return hasattr(thing, "__dict__") or name in own_slots(type(thing))
 
 
 class _Value:
@@ -144,7 +199,9 @@ class _Value:
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name, value):
-        raise AttributeError(f"{type(self).__name__} is a value: make another with {name}={value!r}")
+        if not is_own(self, name):
+            raise AttributeError(f"{type(self).__name__} is a value: make another with {name}={value!r}")
+        object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
         raise AttributeError(f"{type(self).__name__} is a value and keeps its {name}")
@@ -158,15 +215,19 @@ class _Value:
         return hash(self._facts())
 
     def __repr__(self):
-        facts = ", ".join(f"{name}={_short(getattr(self, name))}" for name in self._fields)
+        facts = ", ".join(f"{name}={_told(getattr(self, name))}" for name in self._fields)
         return f"{type(self).__name__}({facts})"
 
     def __reduce__(self):
-        return (_rebuild, (type(self), dict(zip(self._fields, self._facts(), strict=True))))
+        facts = dict(zip(self._fields, self._facts(), strict=True))
+        return (_rebuild, (type(self), facts), own_state(self))
 
 
 def _rebuild(kind, facts):
-    return kind(**facts)
+    # A subclass may take other arguments; what it adds follows as state.
+    value = object.__new__(kind)
+    package_class(kind).__init__(value, **facts)
+    return value
 
 
 class Backoff(_Value):
@@ -241,7 +302,8 @@ class Policy(_Value):
 
     Args:
         poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
-        wait_timeout: how long one run is watched, in seconds or as a timedelta.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
+            without limit.
         request_timeout: the longest one exchange may take.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
             task) or ``"always"`` (a lost answer may then be paid for twice).
@@ -290,7 +352,7 @@ class Policy(_Value):
             raise refused("repeat", repeat, f"give one of {', '.join(_REPEATS)}")
         self._set(
             poll=_pace(poll),
-            wait_timeout=seconds("wait_timeout", wait_timeout),
+            wait_timeout=limit("wait_timeout", wait_timeout),
             request_timeout=positive("request_timeout", request_timeout),
             repeat=repeat,
             retry=retry or Backoff(),
@@ -303,7 +365,7 @@ class Policy(_Value):
                 "retry": self.retry._facts(),
                 "repeat": repeat,
                 "request_timeout": self.request_timeout,
-                "wait_timeout": self.wait_timeout,
+                "wait_timeout": min(self.wait_timeout, _LONGEST),
                 "not_found_grace": self.not_found_grace,
                 "retry_after_most": self.retry_after_most,
             }

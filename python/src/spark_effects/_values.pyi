@@ -9,8 +9,11 @@ __all__ = [
     "Backoff",
     "Pace",
     "Policy",
+    "limit",
     "money",
     "number",
+    "own_state",
+    "package_class",
     "place",
     "positive",
     "refused",
@@ -27,6 +30,9 @@ Money = str | int | Decimal
 def refused(name: str, value: object, rule: str) -> InvalidRequest: ...
 def seconds(name: str, value: Seconds) -> float: ...
 def positive(name: str, value: Seconds) -> float: ...
+def limit(name: str, value: Seconds | None) -> float: ...
+def own_state(thing: object) -> tuple[None, dict[str, Any]] | None: ...
+def package_class(kind: type) -> type: ...
 def number(name: str, value: float, least: float, most: float) -> float: ...
 def whole(name: str, value: int, least: int, most: int) -> int: ...
 def switch(name: str, value: bool) -> bool: ...
@@ -86,7 +92,7 @@ class Policy(_Value):
         self,
         *,
         poll: Poll = "auto",
-        wait_timeout: Seconds = 600,
+        wait_timeout: Seconds | None = 600,
         request_timeout: Seconds = 30,
         repeat: Repeat = "safe",
         retry: Backoff | None = None,

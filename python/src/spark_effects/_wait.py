@@ -6,7 +6,18 @@ import types
 
 from .errors import EffectsError
 
-__all__ = ["annotate", "awaiting", "blocking", "hinted", "misspelt", "named", "plain"]
+__all__ = [
+    "annotate",
+    "awaited",
+    "awaiting",
+    "blocking",
+    "hinted",
+    "is_coroutine_function",
+    "misspelt",
+    "named",
+    "plain",
+    "waited",
+]
 
 # asyncio takes long to import, and the blocking client has no use for it.
 _loop = None
@@ -21,6 +32,8 @@ def blocking(plan):
     @functools.wraps(plan)
     def method(self, /, *arguments, **options):
         operation, finish = planned(plan, self, arguments, options)
+        if isinstance(operation, Told):
+            return finish(operation.wait())
         return waited(operation, finish)
 
     return method
@@ -34,6 +47,8 @@ def awaiting(plan):
         # Thousands of these wait at once: each is one frame, and holds what it needs.
         operation, finish = planned(plan, self, arguments, options)
         del arguments, options
+        if isinstance(operation, Told):
+            return finish(await operation.awaited())
         future = started(operation)
         try:
             await future
@@ -43,6 +58,18 @@ def awaiting(plan):
         return finish(future.result())
 
     return method
+
+
+class Told:
+    """An operation of several steps, which says itself what goes on when one is left."""
+
+    __slots__ = ()
+
+
+def is_coroutine_function(function):
+    """Whether a call of it has to be awaited; `inspect`, which says it too, takes long to import."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & 0x80)
 
 
 def planned(plan, client, arguments, options):

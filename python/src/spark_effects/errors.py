@@ -59,6 +59,12 @@ class EffectsError(Exception):
         self.request_id = request_id
         self.resume_line = resume_line
 
+    def to_dict(self):
+        """It as a dict for JSON: its class, its words, and what it knows."""
+        known = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        known.pop("violations", None)
+        return {"error": type(self).__name__, "message": str(self), **known}
+
 
 class InvalidRequest(EffectsError, ValueError):
     """The request or an option is bad, or the service refused it. Nothing is billed.

@@ -37,6 +37,7 @@ class EffectsError(Exception):
         request_id: str | None = None,
         resume_line: str | None = None,
     ) -> None: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 class InvalidRequest(EffectsError, ValueError):
     violations: tuple[Violation, ...]

@@ -1,0 +1,61 @@
+"""Jobs out of an async iterable, for the thread that draws them."""
+
+import asyncio
+import concurrent.futures
+
+__all__ = ["AsyncJobs"]
+
+_END = object()
+
+
+class AsyncJobs:
+    """Draws in the event loop, one job when one is asked for; `close` ends it."""
+
+    def __init__(self, jobs):
+        self._loop = asyncio.get_running_loop()
+        self._jobs = jobs.__aiter__()
+        self._coming = None
+        self._closed = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        coroutine = self._next()
+        try:
+            self._coming = coming = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            # The loop is closed.
+            coroutine.close()
+            raise StopIteration from None
+        if self._closed:
+            coming.cancel()
+        while True:
+            try:
+                job = coming.result(timeout=1)
+            except concurrent.futures.TimeoutError:
+                if coming.done():
+                    # The iterable's own.
+                    raise
+                # A loop that has ended answers no more.
+                if self._loop.is_closed():
+                    raise StopIteration from None
+            except concurrent.futures.CancelledError:
+                raise StopIteration from None
+            else:
+                if job is _END:
+                    raise StopIteration
+                return job
+
+    async def _next(self):
+        # A future holds no `StopAsyncIteration`.
+        try:
+            return await self._jobs.__anext__()
+        except StopAsyncIteration:
+            return _END
+
+    def close(self):
+        """No more jobs are wanted."""
+        self._closed = True
+        if self._coming is not None:
+            self._coming.cancel()

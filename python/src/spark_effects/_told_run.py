@@ -1,0 +1,68 @@
+"""A run whose events are told to functions on their way: ``run(on_event=)`` and ``run(progress=True)``."""
+
+from ._effect import Event
+from ._wait import Told, annotate, awaited, waited
+
+__all__ = ["ToldRun"]
+
+
+class ToldRun(Told):
+    """One run of either client: the events of its stream go to `on_event` and to `meter`."""
+
+    __slots__ = ("_fetch", "_meter", "_on_event", "_stream")
+
+    def __init__(self, stream, fetch, on_event, meter):
+        self._stream = stream
+        self._fetch = fetch
+        self._on_event = on_event
+        self._meter = meter
+
+    def wait(self):
+        """Goes to the end of the run; returns what an effect is made of."""
+        try:
+            while (facts := waited(self._stream.next())) is not None:
+                self._tell(Event(*facts))
+            return self._done(waited(self._stream.finish(self._fetch)))
+        finally:
+            self._close()
+
+    async def awaited(self):
+        """The same, awaited; so is `on_event`, if it is a coroutine function."""
+        try:
+            while (facts := await awaited(self._stream.next())) is not None:
+                coming = self._tell(Event(*facts))
+                if hasattr(coming, "__await__"):
+                    try:
+                        await coming
+                    except BaseException as error:
+                        self._leave(error)
+                        raise
+            return self._done(await awaited(self._stream.finish(self._fetch)))
+        finally:
+            self._close()
+
+    def _tell(self, event):
+        if self._meter is not None:
+            self._meter.tell(event)
+        if self._on_event is None:
+            return None
+        try:
+            return self._on_event(event)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _leave(self, error):
+        """Stops the watching, for an error of the function that is told."""
+        step = self._stream.next()
+        step.cancel()
+        annotate(error, step.hint())
+
+    def _done(self, facts):
+        if self._meter is not None:
+            self._meter.done()
+        return facts
+
+    def _close(self):
+        if self._meter is not None:
+            self._meter.close()
