@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -41,7 +43,17 @@ def test_both_have_the_same_names_options_and_words(blocking, awaited):
 
 def test_every_module_has_its_stub():
     internal = {
-        *("_async_jobs", "_display", "_loop", "_plans", "_progress", "_told_run", "_wait"),
+        *(
+            "_async_jobs",
+            "_display",
+            "_hints",
+            "_loop",
+            "_plans",
+            "_progress",
+            "_stubs",
+            "_told_run",
+            "_wait",
+        ),
         *("__main__", "_command"),
     }
     modules = {path.stem for path in PACKAGE.glob("*.py")} - internal
@@ -132,7 +144,28 @@ def test_stubs_say_what_is_there(stub):
         place = getattr(module, owner) if owner else module
         assert hasattr(place, node.name), f"{owner}.{node.name} is in the stub alone"
         agrees(owner, node, inspect.getattr_static(place, node.name))
+    told |= {
+        one.id for node in tree.body for one in getattr(node, "targets", ()) if isinstance(one, ast.Name)
+    }
     assert told >= set(module.__all__)
+
+
+def test_stubs_tell_the_docstrings():
+    done = subprocess.run(
+        [sys.executable, ROOT / "python" / "docstrings.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"run python/docstrings.py: {done.stdout}{done.stderr}"
+    # One whose definition an editor does not find by itself.
+    assert "Submits a request, waits for its picture" in (PACKAGE / "_client.pyi").read_text()
+
+
+def test_the_two_kinds_of_result_have_the_members_of_the_one():
+    text = (PACKAGE / "_many.pyi").read_text()
+    kinds = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    for name in ("_Done", "_Failed"):
+        body = [*kinds["_Result"].body, *kinds[name].body]
+        told = {getattr(one, "name", None) or one.target.id for one in body if not isinstance(one, ast.Expr)}
+        assert {one for one in told if not one.startswith("_")} == public(spark_effects.Result)
 
 
 def documented(function):

@@ -43,10 +43,10 @@ def many(client: Client, photos: list[Path]) -> list[str]:
     saved: list[str] = []
     for result in client.map(jobs, in_flight=4, budget="5.00", polls_per_second=1000):
         told: Result = result
-        if told.effect is not None:
+        if told.error is None:
             saved.append(told.effect.save(photos[told.index].with_suffix(".ball.png")))
         else:
-            problem: EffectsError | None = told.error
+            problem: EffectsError = told.error
             print(problem)
     return saved
 

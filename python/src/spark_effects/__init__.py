@@ -10,7 +10,7 @@ b'\\x89PNG'
 import atexit as _atexit
 import os as _os
 
-from . import _native, errors
+from . import _hints, _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
@@ -92,6 +92,12 @@ def _finish():
         word = "1 submission" if left == 1 else f"{left} submissions"
         _native.warn(f"{word} left without an answer: the task may exist and may be billed")
 
+
+for _name in __all__:
+    _thing = globals()[_name]
+    if callable(_thing):
+        _hints.annotated(_thing)
+del _name, _thing
 
 _atexit.register(_finish)
 if hasattr(_os, "register_at_fork"):

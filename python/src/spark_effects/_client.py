@@ -106,21 +106,6 @@ class _ClientBase:
         """
         return checked(self, template, image, width, height)
 
-    @plain
-    def task(self, id, *, template=None):
-        """A task submitted before, by whomever. Nothing is sent.
-
-        Args:
-            id: the service's name for it.
-            template: its template, if it is known: of use to the pace alone.
-
-        Raises:
-            InvalidRequest: the id cannot be one.
-        """
-        template = template and str(template)
-        handle = self._open.task(id, self._policy._native, template, None)
-        return self._task_class(self, handle, id, template)
-
     def __eq__(self, other):
         if type(other) is not type(self):
             return NotImplemented
@@ -135,6 +120,22 @@ class _ClientBase:
 
     def __repr__(self):
         return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+# Each client has its own, whose stub says which task it gives.
+def task(self, id, *, template=None):
+    """A task submitted before, by whomever. Nothing is sent.
+
+    Args:
+        id: the service's name for it.
+        template: its template, if it is known: of use to the pace alone.
+
+    Raises:
+        InvalidRequest: the id cannot be one.
+    """
+    template = template and str(template)
+    handle = self._open.task(id, self._policy._native, template, None)
+    return self._task_class(self, handle, id, template)
 
 
 @named
@@ -193,6 +194,7 @@ class Client(_ClientBase):
     _task_class = Task
     _results_class = Results
 
+    task = plain(task)
     run = blocking(ClientPlans.run)
     submit = blocking(ClientPlans.submit)
     download = blocking(ClientPlans.download)
@@ -233,6 +235,7 @@ class AsyncClient(_ClientBase):
     _task_class = AsyncTask
     _results_class = AsyncResults
 
+    task = plain(task)
     run = awaiting(ClientPlans.run)
     submit = awaiting(ClientPlans.submit)
     download = awaiting(ClientPlans.download)

@@ -1,18 +1,37 @@
 from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
 from types import TracebackType
+from typing import TypedDict, overload
 
-from typing_extensions import Self
+from typing_extensions import LiteralString, Self, deprecated
 
 from ._effect import Effect, Event, Picture
 from ._image import Image
 from ._many import AnyJob, AsyncResults, Results, _Table  # pyright: ignore[reportPrivateUsage]
 from ._task import AsyncTask, Task
-from ._templates import Template, UnlistedTemplate
+from ._templates import MYPY, Template, TemplateId, UnlistedTemplate
 from ._values import Money, Policy, Poll, Repeat, Seconds
 from .errors import Violation
 
 __all__ = ["AsyncClient", "Client"]
+
+class _ClientOptions(TypedDict, total=False):
+    """The options of a client."""
+
+    api_key: str | None
+    base_url: str | None
+    poll: Poll
+    wait_timeout: Seconds | None
+    request_timeout: Seconds
+    connect_timeout: Seconds
+    repeat: Repeat
+    uploads: str | None
+    budget: Money | None
+    price: Money | None
+    journal: str | PathLike[str] | None
+    proxy: str | None
+    ca_bundle: str | PathLike[str] | None
+    allow_http: bool
 
 class _ClientBase:
     def __init__(
@@ -34,22 +53,82 @@ class _ClientBase:
         allow_http: bool = False,
     ) -> None: ...
     @property
-    def base_url(self) -> str: ...
+    def base_url(self) -> str:
+        """Where the gateway is."""
     @property
-    def policy(self) -> Policy: ...
+    def policy(self) -> Policy:
+        """How its runs behave, unless a call says otherwise."""
     def check(
         self,
-        template: Template | UnlistedTemplate | str | None,
+        template: Template | UnlistedTemplate | TemplateId | str | None,
         image: Image | None,
         *,
         width: int | None = None,
         height: int | None = None,
-    ) -> list[Violation]: ...
+    ) -> list[Violation]:
+        """Finds everything that `run` with the same arguments would refuse; nothing is sent.
+
+        Returns:
+            A list of `Violation`; empty if there is nothing to say against it.
+        """
     def __hash__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
 
 class Client(_ClientBase):
-    def close(self) -> None: ...
+    """The blocking client. It is safe to share between threads; while it waits, others run.
+
+    A key given here travels with a pickle of the client; one of the environment stays there.
+
+    Args:
+        api_key: the key; ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, when left out.
+        base_url: the gateway; ``EFFECTS_BASE_URL``, else the service's own, when left out.
+        poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
+            learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
+            without limit.
+        request_timeout: the longest one exchange may take.
+        connect_timeout: the longest a connection may take to be made.
+        repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.
+        uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
+            ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
+        budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. Each
+            submission reserves what one picture costs at most, as far as was seen; whoever sees the
+            end of its task through this client settles it, and a failed task without a bill gives it
+            back. While no cost was seen, one task runs until it tells. A pickled copy, and a child of
+            ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
+            from then on counts for itself: over many processes, give each its share, or submit in one.
+            Each attempt of unknown outcome stays reserved: with ``repeat="always"`` another one leaves only
+            while the budget reaches for it and the price is known.
+        price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
+            service does not say counts as that; a higher one, and a budget that is exceeded by it, are
+            warnings of the logger ``"spark_effects"``.
+        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home.
+            `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
+            records the end and the cost: `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also
+            of a task that another process submitted with the same journal.
+        proxy: a proxy's URL; ``""`` for none, whatever the environment says.
+        ca_bundle: a PEM file of certificates to trust instead of the system's.
+        allow_http: lets the base URL be http on another machine, where the key travels in the clear.
+
+    Raises:
+        AuthError: there is no key.
+        InvalidRequest: an option cannot be used.
+
+    A ``with`` block closes it at its end. Subclasses keep their own attributes in pickles and copies.
+
+    >>> from spark_effects import Client, Emulator
+    >>> with Emulator() as emulator:
+    ...     client = Client(base_url=emulator.base_url, api_key=emulator.api_key)
+    ...     effect = client.run("glass_ball", "examples/chelsea.png", width=512, height=512)
+    >>> effect.usage.cost
+    Decimal('0.03')
+    """
+
+    def close(self) -> None:
+        """Lets go of its connections. It serves no new call then; what is under way goes on.
+
+        Its tasks need another client: ``client.task(id)``.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -57,10 +136,81 @@ class Client(_ClientBase):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def task(self, id: str, *, template: Template | str | None = None) -> Task: ...
+    def task(self, id: str, *, template: Template | TemplateId | str | None = None) -> Task:
+        """A task submitted before, by whomever. Nothing is sent.
+
+        Args:
+            id: the service's name for it.
+            template: its template, if it is known: of use to the pace alone.
+
+        Raises:
+            InvalidRequest: the id cannot be one.
+        """
+    @overload
     def run(
         self,
-        template: Template | UnlistedTemplate | str,
+        template: Template | UnlistedTemplate | TemplateId,
+        image: Image,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        wait_timeout: Seconds | None = ...,
+        policy: Policy | None = None,
+        fetch: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+        progress: bool = False,
+    ) -> Effect:
+        """Submits a request, waits for its picture and fetches it. From the submission on, it costs.
+
+        Args:
+            template: a `Template`, or the exact id of one.
+            image: the photo: a URL, a path, bytes, a binary file, a PIL image, or a numpy array of
+                height x width x 3 or 4 of uint8. What is not a URL is uploaded first.
+            width: pixels across, 512 to 2048; 1328 when left out.
+            height: pixels down, 512 to 2048; 1328 when left out.
+            wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
+                ``inf``; the client's own when left out.
+            policy: how this run behaves, instead of the client's own policy.
+            fetch: whether to fetch the picture's bytes before returning.
+            on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
+                a coroutine function. No look is taken while it works. If it raises, the watching ends with
+                its error, and the task goes on.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+
+        Returns:
+            The `Effect`.
+
+        Raises:
+            InvalidRequest: the request breaks the service's rules; nothing was sent.
+            AuthError: the key was refused.
+            RateLimited: the service throttled to the end of the wait.
+            OutOfCredit: the account is out of credit.
+            TaskFailed: the task failed, or has no picture.
+            WaitTimeout: the wait is over and the task is not; it goes on.
+            OutcomeUnknown: the task may exist and may be billed.
+            TransportError: the service could not be reached, or a picture not be transferred.
+            UnreadableAnswer: the service answered with what nobody can read.
+        """
+    if not MYPY:
+        @overload
+        @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
+        def run(
+            self,
+            template: LiteralString,
+            image: Image,
+            *,
+            width: int | None = None,
+            height: int | None = None,
+            wait_timeout: Seconds | None = ...,
+            policy: Policy | None = None,
+            fetch: bool = True,
+            on_event: Callable[[Event], object] | None = None,
+            progress: bool = False,
+        ) -> Effect: ...
+    @overload
+    def run(
+        self,
+        template: str,
         image: Image,
         *,
         width: int | None = None,
@@ -71,18 +221,78 @@ class Client(_ClientBase):
         on_event: Callable[[Event], object] | None = None,
         progress: bool = False,
     ) -> Effect: ...
+    @overload
     def submit(
         self,
-        template: Template | UnlistedTemplate | str,
+        template: Template | UnlistedTemplate | TemplateId,
+        image: Image,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        policy: Policy | None = None,
+    ) -> Task:
+        """Submits a request and returns its task once the id is known. From here on it costs.
+
+        The arguments and errors are those of `run`, but for the waiting.
+
+        Returns:
+            The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
+        """
+    if not MYPY:
+        @overload
+        @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
+        def submit(
+            self,
+            template: LiteralString,
+            image: Image,
+            *,
+            width: int | None = None,
+            height: int | None = None,
+            policy: Policy | None = None,
+        ) -> Task: ...
+    @overload
+    def submit(
+        self,
+        template: str,
         image: Image,
         *,
         width: int | None = None,
         height: int | None = None,
         policy: Policy | None = None,
     ) -> Task: ...
-    def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str: ...
-    def fetch(self, picture: Picture | Effect) -> bytes: ...
-    def upload(self, image: Image) -> str: ...
+    def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str:
+        """Downloads a picture into a file, which appears whole or not at all; returns its path.
+
+        Attempts that are repeated, and a picture whose length is not what the service said, are warnings
+        of the logger ``"spark_effects"``.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+            path: the file; what stands there is replaced. A device or a pipe is written to, and a
+                symbolic link stays one.
+
+        Raises:
+            InvalidRequest: the path is the photo that the picture was made of.
+            TransportError: it could not be downloaded or written; it is paid for and still there.
+        """
+    def fetch(self, picture: Picture | Effect) -> bytes:
+        """Downloads a picture into memory and returns its bytes.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+
+        Raises:
+            TransportError: it could not be downloaded; it is paid for and still there.
+        """
+    def upload(self, image: Image) -> str:
+        """Puts a local photo where the service can fetch it and returns the URL.
+
+        The same photo is uploaded once an hour. Nothing is billed.
+
+        Raises:
+            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            TransportError: the upload failed.
+        """
     def map(
         self,
         jobs: Iterable[AnyJob] | _Table,
@@ -98,7 +308,52 @@ class Client(_ClientBase):
         submissions: int | None = None,
         polls_per_second: float | None = None,
         unknown_in_a_row: int = 3,
-    ) -> Results: ...
+    ) -> Results:
+        """Does many jobs at once and yields a `Result` for each, in the order of the jobs.
+
+        A job that fails is a result with an error and stops no other. With a journal, running the same
+        jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+        Of a job that was completed before, the journal knows the task, the cost and the picture's link:
+        with ``fetch=False`` the result tells these (`Effect.raw` is empty then) and nothing is asked of
+        the service, unless the link was kept without a part that could be a permission. With
+        ``fetch=True`` the task is looked at once for a fresh link, and its picture fetched again, since
+        the journal keeps no pictures: save them, and leave the jobs out whose files are there.
+
+        Args:
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks; for `AsyncClient`
+                also an async iterable, which is drawn in the event loop. A pandas or polars table with the
+                columns ``template`` and ``image``, and those of `Job` that are wanted, gives its rows:
+                `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
+                their own, as room comes, and so many more as there are `submissions`: the photos of those
+                are uploaded side by side meanwhile, each once.
+            in_flight: tasks in flight at once.
+            ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
+                left out. A job is submitted only while the tasks in flight and the results not yet taken
+                are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
+                many paid for and unused. With ``ahead=0`` each result holds its place until it is taken:
+                a slow reader, or one slow task before others in `map`, then holds up the submitting.
+            budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
+                of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
+                earlier calls paid for jobs the journal knows is not paid again and does not count.
+            price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
+                warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
+                each; jobs that cost more than the budget after all are one at the end.
+            journal: the file that keeps what was done, safe against crashes; the client's own when
+                left out.
+            policy: how the runs behave, instead of the client's own policy.
+            fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+            submissions: submissions in flight at once, and uploads; 4 when left out.
+            polls_per_second: looks a second, over all tasks; 20 when left out.
+            unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
+                submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
+                left end with a `TransportError`, unsent.
+
+        Raises:
+            InvalidRequest: an option cannot be used.
+            EffectsError: the journal cannot be opened, read or written; with the first result, since the
+                opening may take its time.
+        """
     def as_completed(
         self,
         jobs: Iterable[AnyJob] | _Table,
@@ -114,10 +369,69 @@ class Client(_ClientBase):
         submissions: int | None = None,
         polls_per_second: float | None = None,
         unknown_in_a_row: int = 3,
-    ) -> Results: ...
+    ) -> Results:
+        """Does many jobs at once and yields a `Result` for each, as they end.
+
+        A job that fails is a result with an error and stops no other. With a journal, running the same
+        jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+        Of a job that was completed before, the journal knows the task, the cost and the picture's link:
+        with ``fetch=False`` the result tells these (`Effect.raw` is empty then) and nothing is asked of
+        the service, unless the link was kept without a part that could be a permission. With
+        ``fetch=True`` the task is looked at once for a fresh link, and its picture fetched again, since
+        the journal keeps no pictures: save them, and leave the jobs out whose files are there.
+
+        Args:
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks; for `AsyncClient`
+                also an async iterable, which is drawn in the event loop. A pandas or polars table with the
+                columns ``template`` and ``image``, and those of `Job` that are wanted, gives its rows:
+                `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
+                their own, as room comes, and so many more as there are `submissions`: the photos of those
+                are uploaded side by side meanwhile, each once.
+            in_flight: tasks in flight at once.
+            ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
+                left out. A job is submitted only while the tasks in flight and the results not yet taken
+                are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
+                many paid for and unused. With ``ahead=0`` each result holds its place until it is taken:
+                a slow reader, or one slow task before others in `map`, then holds up the submitting.
+            budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
+                of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
+                earlier calls paid for jobs the journal knows is not paid again and does not count.
+            price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
+                warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
+                each; jobs that cost more than the budget after all are one at the end.
+            journal: the file that keeps what was done, safe against crashes; the client's own when
+                left out.
+            policy: how the runs behave, instead of the client's own policy.
+            fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+            submissions: submissions in flight at once, and uploads; 4 when left out.
+            polls_per_second: looks a second, over all tasks; 20 when left out.
+            unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
+                submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
+                left end with a `TransportError`, unsent.
+
+        Raises:
+            InvalidRequest: an option cannot be used.
+            EffectsError: the journal cannot be opened, read or written; with the first result, since the
+                opening may take its time.
+        """
 
 class AsyncClient(_ClientBase):
-    async def close(self) -> None: ...
+    """The async client: the names of `Client`, awaited. It serves one event loop after another.
+
+    The options and errors are those of `Client`. It needs asyncio (uvloop, and anyio on asyncio, are
+    fine); trio is not supported.
+
+    A cancelled call stops watching its task, which goes on and is paid for: its id and the line that
+    resumes it are a warning of the logger ``"spark_effects"``, which Python prints on stderr where no
+    handler is set. So it is with a task whose result came too late for its caller.
+    """
+
+    async def close(self) -> None:
+        """Lets go of its connections. It serves no new call then; what is under way goes on.
+
+        Its tasks need another client: ``client.task(id)``.
+        """
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self,
@@ -125,10 +439,81 @@ class AsyncClient(_ClientBase):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def task(self, id: str, *, template: Template | str | None = None) -> AsyncTask: ...
+    def task(self, id: str, *, template: Template | TemplateId | str | None = None) -> AsyncTask:
+        """A task submitted before, by whomever. Nothing is sent.
+
+        Args:
+            id: the service's name for it.
+            template: its template, if it is known: of use to the pace alone.
+
+        Raises:
+            InvalidRequest: the id cannot be one.
+        """
+    @overload
     async def run(
         self,
-        template: Template | UnlistedTemplate | str,
+        template: Template | UnlistedTemplate | TemplateId,
+        image: Image,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        wait_timeout: Seconds | None = ...,
+        policy: Policy | None = None,
+        fetch: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+        progress: bool = False,
+    ) -> Effect:
+        """Submits a request, waits for its picture and fetches it. From the submission on, it costs.
+
+        Args:
+            template: a `Template`, or the exact id of one.
+            image: the photo: a URL, a path, bytes, a binary file, a PIL image, or a numpy array of
+                height x width x 3 or 4 of uint8. What is not a URL is uploaded first.
+            width: pixels across, 512 to 2048; 1328 when left out.
+            height: pixels down, 512 to 2048; 1328 when left out.
+            wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
+                ``inf``; the client's own when left out.
+            policy: how this run behaves, instead of the client's own policy.
+            fetch: whether to fetch the picture's bytes before returning.
+            on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
+                a coroutine function. No look is taken while it works. If it raises, the watching ends with
+                its error, and the task goes on.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+
+        Returns:
+            The `Effect`.
+
+        Raises:
+            InvalidRequest: the request breaks the service's rules; nothing was sent.
+            AuthError: the key was refused.
+            RateLimited: the service throttled to the end of the wait.
+            OutOfCredit: the account is out of credit.
+            TaskFailed: the task failed, or has no picture.
+            WaitTimeout: the wait is over and the task is not; it goes on.
+            OutcomeUnknown: the task may exist and may be billed.
+            TransportError: the service could not be reached, or a picture not be transferred.
+            UnreadableAnswer: the service answered with what nobody can read.
+        """
+    if not MYPY:
+        @overload
+        @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
+        async def run(
+            self,
+            template: LiteralString,
+            image: Image,
+            *,
+            width: int | None = None,
+            height: int | None = None,
+            wait_timeout: Seconds | None = ...,
+            policy: Policy | None = None,
+            fetch: bool = True,
+            on_event: Callable[[Event], object] | None = None,
+            progress: bool = False,
+        ) -> Effect: ...
+    @overload
+    async def run(
+        self,
+        template: str,
         image: Image,
         *,
         width: int | None = None,
@@ -139,18 +524,78 @@ class AsyncClient(_ClientBase):
         on_event: Callable[[Event], object] | None = None,
         progress: bool = False,
     ) -> Effect: ...
+    @overload
     async def submit(
         self,
-        template: Template | UnlistedTemplate | str,
+        template: Template | UnlistedTemplate | TemplateId,
+        image: Image,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        policy: Policy | None = None,
+    ) -> AsyncTask:
+        """Submits a request and returns its task once the id is known. From here on it costs.
+
+        The arguments and errors are those of `run`, but for the waiting.
+
+        Returns:
+            The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
+        """
+    if not MYPY:
+        @overload
+        @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
+        async def submit(
+            self,
+            template: LiteralString,
+            image: Image,
+            *,
+            width: int | None = None,
+            height: int | None = None,
+            policy: Policy | None = None,
+        ) -> AsyncTask: ...
+    @overload
+    async def submit(
+        self,
+        template: str,
         image: Image,
         *,
         width: int | None = None,
         height: int | None = None,
         policy: Policy | None = None,
     ) -> AsyncTask: ...
-    async def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str: ...
-    async def fetch(self, picture: Picture | Effect) -> bytes: ...
-    async def upload(self, image: Image) -> str: ...
+    async def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str:
+        """Downloads a picture into a file, which appears whole or not at all; returns its path.
+
+        Attempts that are repeated, and a picture whose length is not what the service said, are warnings
+        of the logger ``"spark_effects"``.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+            path: the file; what stands there is replaced. A device or a pipe is written to, and a
+                symbolic link stays one.
+
+        Raises:
+            InvalidRequest: the path is the photo that the picture was made of.
+            TransportError: it could not be downloaded or written; it is paid for and still there.
+        """
+    async def fetch(self, picture: Picture | Effect) -> bytes:
+        """Downloads a picture into memory and returns its bytes.
+
+        Args:
+            picture: a `Picture`, or an `Effect` with a single one.
+
+        Raises:
+            TransportError: it could not be downloaded; it is paid for and still there.
+        """
+    async def upload(self, image: Image) -> str:
+        """Puts a local photo where the service can fetch it and returns the URL.
+
+        The same photo is uploaded once an hour. Nothing is billed.
+
+        Raises:
+            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            TransportError: the upload failed.
+        """
     def map(
         self,
         jobs: Iterable[AnyJob] | AsyncIterable[AnyJob] | _Table,
@@ -166,7 +611,52 @@ class AsyncClient(_ClientBase):
         submissions: int | None = None,
         polls_per_second: float | None = None,
         unknown_in_a_row: int = 3,
-    ) -> AsyncResults: ...
+    ) -> AsyncResults:
+        """Does many jobs at once and yields a `Result` for each, in the order of the jobs.
+
+        A job that fails is a result with an error and stops no other. With a journal, running the same
+        jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+        Of a job that was completed before, the journal knows the task, the cost and the picture's link:
+        with ``fetch=False`` the result tells these (`Effect.raw` is empty then) and nothing is asked of
+        the service, unless the link was kept without a part that could be a permission. With
+        ``fetch=True`` the task is looked at once for a fresh link, and its picture fetched again, since
+        the journal keeps no pictures: save them, and leave the jobs out whose files are there.
+
+        Args:
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks; for `AsyncClient`
+                also an async iterable, which is drawn in the event loop. A pandas or polars table with the
+                columns ``template`` and ``image``, and those of `Job` that are wanted, gives its rows:
+                `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
+                their own, as room comes, and so many more as there are `submissions`: the photos of those
+                are uploaded side by side meanwhile, each once.
+            in_flight: tasks in flight at once.
+            ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
+                left out. A job is submitted only while the tasks in flight and the results not yet taken
+                are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
+                many paid for and unused. With ``ahead=0`` each result holds its place until it is taken:
+                a slow reader, or one slow task before others in `map`, then holds up the submitting.
+            budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
+                of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
+                earlier calls paid for jobs the journal knows is not paid again and does not count.
+            price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
+                warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
+                each; jobs that cost more than the budget after all are one at the end.
+            journal: the file that keeps what was done, safe against crashes; the client's own when
+                left out.
+            policy: how the runs behave, instead of the client's own policy.
+            fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+            submissions: submissions in flight at once, and uploads; 4 when left out.
+            polls_per_second: looks a second, over all tasks; 20 when left out.
+            unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
+                submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
+                left end with a `TransportError`, unsent.
+
+        Raises:
+            InvalidRequest: an option cannot be used.
+            EffectsError: the journal cannot be opened, read or written; with the first result, since the
+                opening may take its time.
+        """
     def as_completed(
         self,
         jobs: Iterable[AnyJob] | AsyncIterable[AnyJob] | _Table,
@@ -182,4 +672,49 @@ class AsyncClient(_ClientBase):
         submissions: int | None = None,
         polls_per_second: float | None = None,
         unknown_in_a_row: int = 3,
-    ) -> AsyncResults: ...
+    ) -> AsyncResults:
+        """Does many jobs at once and yields a `Result` for each, as they end.
+
+        A job that fails is a result with an error and stops no other. With a journal, running the same
+        jobs again submits only what is missing, follows what is unfinished and pays for nothing twice.
+        Of a job that was completed before, the journal knows the task, the cost and the picture's link:
+        with ``fetch=False`` the result tells these (`Effect.raw` is empty then) and nothing is asked of
+        the service, unless the link was kept without a part that could be a permission. With
+        ``fetch=True`` the task is looked at once for a fresh link, and its picture fetched again, since
+        the journal keeps no pictures: save them, and leave the jobs out whose files are there.
+
+        Args:
+            jobs: any iterable of `Job` objects, (template, image) pairs, dicts, or tasks; for `AsyncClient`
+                also an async iterable, which is drawn in the event loop. A pandas or polars table with the
+                columns ``template`` and ``image``, and those of `Job` that are wanted, gives its rows:
+                `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
+                their own, as room comes, and so many more as there are `submissions`: the photos of those
+                are uploaded side by side meanwhile, each once.
+            in_flight: tasks in flight at once.
+            ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
+                left out. A job is submitted only while the tasks in flight and the results not yet taken
+                are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
+                many paid for and unused. With ``ahead=0`` each result holds its place until it is taken:
+                a slow reader, or one slow task before others in `map`, then holds up the submitting.
+            budget: what this call may pay, in USD, as text or `decimal.Decimal`; never more than is left
+                of the client's own budget. Jobs beyond it end with `BudgetExceeded`, unsent. What
+                earlier calls paid for jobs the journal knows is not paid again and does not count.
+            price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
+                warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
+                each; jobs that cost more than the budget after all are one at the end.
+            journal: the file that keeps what was done, safe against crashes; the client's own when
+                left out.
+            policy: how the runs behave, instead of the client's own policy.
+            fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
+            progress: whether to show progress: with tqdm if it is there, else as text on stderr.
+            submissions: submissions in flight at once, and uploads; 4 when left out.
+            polls_per_second: looks a second, over all tasks; 20 when left out.
+            unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
+                submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
+                left end with a `TransportError`, unsent.
+
+        Raises:
+            InvalidRequest: an option cannot be used.
+            EffectsError: the journal cannot be opened, read or written; with the first result, since the
+                opening may take its time.
+        """

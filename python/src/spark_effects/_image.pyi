@@ -22,5 +22,11 @@ class _Array(Protocol):
 
 Image = str | PathLike[str] | bytes | bytearray | memoryview | _File | _PilImage | _Array
 
-def photo_path(image: Image | None) -> str | None: ...
-def plain_image(image: Image | None) -> Any: ...
+def photo_path(image: Image | None) -> str | None:
+    """The file a picture comes from, whole; ``None`` where it comes from none that is known."""
+
+def plain_image(image: Image | None) -> Any:
+    """The picture as the native half reads it.
+
+    A ``str`` with ``://`` in it, or a ``data:`` URL, is a URL; any other ``str`` is a path.
+    """

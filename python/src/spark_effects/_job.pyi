@@ -1,13 +1,29 @@
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
+
+from typing_extensions import LiteralString, deprecated
 
 from ._image import Image
-from ._templates import Template, UnlistedTemplate
+from ._templates import MYPY, Template, TemplateId, UnlistedTemplate
 from ._values import _Value  # pyright: ignore[reportPrivateUsage]
 
 __all__ = ["Job", "asked_for", "job_photo", "job_row", "jobs_of"]
 
 class Job(_Value):
+    """One picture of many: what is asked for, and what the journal knows it by.
+
+    A side may be a whole float, such as ``1024.0``; NaN, ``pandas.NA`` and ``None`` are left out.
+
+    Args:
+        template: a `Template`, or the exact id of one.
+        image: the photo, in any form that `Client.run` takes.
+        width: pixels across; 1328 when left out.
+        height: pixels down; 1328 when left out.
+        key: a name of your own for it, unique in the journal; needed where the image is a link that is
+            signed anew each time.
+        tag: a word to add costs up by.
+    """
+
     @property
     def template(self) -> Template | UnlistedTemplate | str: ...
     @property
@@ -20,9 +36,34 @@ class Job(_Value):
     def key(self) -> str | None: ...
     @property
     def tag(self) -> str | None: ...
+    @overload
     def __init__(
         self,
-        template: Template | UnlistedTemplate | str,
+        template: Template | UnlistedTemplate | TemplateId,
+        image: Image,
+        *,
+        width: float | None = None,
+        height: float | None = None,
+        key: str | None = None,
+        tag: str | None = None,
+    ) -> None: ...
+    if not MYPY:
+        @overload
+        @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
+        def __init__(
+            self,
+            template: LiteralString,
+            image: Image,
+            *,
+            width: float | None = None,
+            height: float | None = None,
+            key: str | None = None,
+            tag: str | None = None,
+        ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        template: str,
         image: Image,
         *,
         width: float | None = None,
@@ -31,7 +72,14 @@ class Job(_Value):
         tag: str | None = None,
     ) -> None: ...
 
-def asked_for(job: Any) -> tuple[str | None, str | None, str | None]: ...
-def job_photo(job: Any) -> str | None: ...
-def job_row(job: Any) -> dict[str, Any]: ...
-def jobs_of(jobs: Any) -> Iterable[Any]: ...
+def asked_for(job: Any) -> tuple[str | None, str | None, str | None]:
+    """The template, the key and the tag of a job, as text; what it does not say is ``None``."""
+
+def job_photo(job: Any) -> str | None:
+    """The file that the photo of a job came from, if it is known."""
+
+def job_row(job: Any) -> dict[str, Any]:
+    """The plain row of a job, which comes back with its end. What is no job ends as an error."""
+
+def jobs_of(jobs: Any) -> Iterable[Any]:
+    """The jobs of an iterable; a pandas or polars table gives its rows."""

@@ -3,9 +3,58 @@ from typing import Literal
 
 __all__ = ["Template", "UnlistedTemplate", "templates"]
 
+# Where a checker knows `LiteralString`, a text that is written out and no id of the catalogue is reported.
+# mypy takes it for `str`, and takes this for true.
+MYPY = False
+
+TemplateId = Literal[
+    "felt_3d_polaroid",
+    "my_world",
+    "my_world_universal",
+    "plastic_bubble_figure",
+    "plastic_bubble_figure_cartoon_text",
+    "furry_dream_doll",
+    "micro_landscape_mini_world",
+    "micro_landscape_mini_world_professional",
+    "acrylic_ornaments",
+    "felt_keychain",
+    "lofi_pixel_character_mini_card",
+    "angel_figurine",
+    "lying_in_fluffy_belly",
+    "glass_ball",
+    "earphone_case_style",
+    "electronic_pet_egg_style",
+    "patchwork_collage_style",
+    "claw_machine_style",
+    "car_miniature_ornaments",
+    "Mid-Autumn_Festival_new_chinese_style",
+    "Mid-Autumn_Festival_individual",
+    "Christmas_green_background",
+    "Christmas_tree",
+    "Spring_Festival_traditional_Chinese_architecture",
+    "birthday_photo_gorgeous",
+    "birthday_photo_red",
+    "birthday_photo_party",
+    "graduation_photo",
+    "spring_festival_traditional_architecture",
+    "spring_festival_gradient_colors",
+]
+
 Group = Literal["accessories", "festival", "miniature", "occasions", "pixel", "toys"]
 
 class Template(str, Enum):
+    """One of the thirty looks; each is the ``str`` of its id.
+
+    Attributes:
+        title: the title on the service's page.
+        group: the family of looks it belongs to.
+
+    >>> Template.GLASS_BALL.title
+    'Glass Ball'
+    >>> Template("glass_ball") is Template.GLASS_BALL
+    True
+    """
+
     title: str  # type: ignore[assignment]  # pyright: ignore
     group: Group
     FELT_3D_POLAROID = "felt_3d_polaroid"
@@ -39,8 +88,19 @@ class Template(str, Enum):
     SPRING_FESTIVAL_TRADITIONAL_ARCHITECTURE = "spring_festival_traditional_architecture"
     SPRING_FESTIVAL_GRADIENT_COLORS = "spring_festival_gradient_colors"
     @staticmethod
-    def unlisted(id: str) -> UnlistedTemplate: ...
+    def unlisted(id: str) -> UnlistedTemplate:
+        """A template the catalogue does not list, for the day the service adds one.
 
-class UnlistedTemplate(str): ...
+        >>> Template.unlisted("moon_base")
+        UnlistedTemplate('moon_base')
+        """
 
-def templates(query: str = "") -> list[Template]: ...
+class UnlistedTemplate(str):
+    """The id of a template that the catalogue does not list, made on purpose."""
+
+def templates(query: str = "") -> list[Template]:
+    """The templates whose id, title or group contain every word of `query`, without regard to case.
+
+    >>> [template.title for template in templates("spring wall")]
+    ['Spring Festival Red Wall']
+    """

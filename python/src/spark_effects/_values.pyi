@@ -27,24 +27,58 @@ Seconds = float | timedelta
 Repeat = Literal["never", "safe", "always"]
 Money = str | int | Decimal
 
-def refused(name: str, value: object, rule: str) -> InvalidRequest: ...
-def seconds(name: str, value: Seconds) -> float: ...
-def positive(name: str, value: Seconds) -> float: ...
-def limit(name: str, value: Seconds | None) -> float: ...
-def own_state(thing: object) -> tuple[None, dict[str, Any]] | None: ...
-def package_class(kind: type) -> type: ...
-def number(name: str, value: float, least: float, most: float) -> float: ...
-def whole(name: str, value: int, least: int, most: int) -> int: ...
-def switch(name: str, value: bool) -> bool: ...
-def text(name: str, value: str | None, *, secret: bool = False) -> str | None: ...
-def place(name: str, value: str | bytes | PathLike[str] | PathLike[bytes] | None) -> str | None: ...
-def money(name: str, value: Money | None) -> str | None: ...
+def refused(name: str, value: object, rule: str) -> InvalidRequest:
+    """The error of an option that cannot be used: its name, what was given, and the rule."""
+
+def seconds(name: str, value: Seconds) -> float:
+    """A number of seconds, or a timedelta, as a float."""
+
+def positive(name: str, value: Seconds) -> float:
+    """Seconds that are not none at all."""
+
+def limit(name: str, value: Seconds | None) -> float:
+    """Seconds that may be without end: ``None`` and ``inf`` are."""
+
+def own_state(thing: object) -> tuple[None, dict[str, Any]] | None:
+    """What a subclass outside this package has added to a thing, for its pickle; ``None`` if nothing."""
+
+def package_class(kind: type) -> type:
+    """The class of this package that `kind` is, or that it was derived from."""
+
+def number(name: str, value: float, least: float, most: float) -> float:
+    """A number within bounds, as a float."""
+
+def whole(name: str, value: int, least: int, most: int) -> int:
+    """A whole number within bounds."""
+
+def switch(name: str, value: bool) -> bool:
+    """True or false, and nothing that only looks like it."""
+
+def text(name: str, value: str | None, *, secret: bool = False) -> str | None:
+    """Text, or nothing."""
+
+def place(name: str, value: str | bytes | PathLike[str] | PathLike[bytes] | None) -> str | None:
+    """A path as text, or nothing."""
+
+def money(name: str, value: Money | None) -> str | None:
+    """A sum in USD as decimal text; floats are refused, since they are no money."""
 
 class _Value:
+    """Equality, a repr and pickling out of `_fields`."""
+
     def __hash__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
 
 class Backoff(_Value):
+    """Waits that grow: `first`, then `factor` times as long each time, up to `most`.
+
+    Args:
+        first: the first wait, in seconds or as a timedelta.
+        factor: what each wait is multiplied by to get the next, 1 or more.
+        most: the longest wait, in seconds or as a timedelta.
+        jitter: the share of a wait that is left to chance, 0 to 1.
+    """
+
     @property
     def first(self) -> float: ...
     @property
@@ -63,17 +97,39 @@ class Backoff(_Value):
     ) -> None: ...
 
 class Pace(_Value):
+    """When to look at a running task.
+
+    `Pace()` is what the client does by itself. Make others with `Pace.fixed` and `Pace.backoff`.
+    """
+
     @property
     def interval(self) -> float | None: ...
     @property
     def waits(self) -> Backoff | None: ...
     def __init__(self, *, interval: Seconds | None = None, waits: Backoff | None = None) -> None: ...
     @classmethod
-    def fixed(cls, interval: Seconds) -> Pace: ...
+    def fixed(cls, interval: Seconds) -> Pace:
+        """The same wait before every look, in seconds or as a timedelta."""
     @classmethod
-    def backoff(cls, first: Seconds, most: Seconds, *, factor: float = 1.5, jitter: float = 0.1) -> Pace: ...
+    def backoff(cls, first: Seconds, most: Seconds, *, factor: float = 1.5, jitter: float = 0.1) -> Pace:
+        """Waits that grow from `first` to `most`, in seconds or as timedeltas."""
 
 class Policy(_Value):
+    """How runs behave.
+
+    Args:
+        poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
+        wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
+            without limit.
+        request_timeout: the longest one exchange may take.
+        repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
+            task) or ``"always"`` (a lost answer may then be paid for twice).
+        retry: the waits before what went wrong is repeated.
+        not_found_grace: how long after its submission a task may still be unknown to the service; after
+            that it is taken to be gone once three looks, over a minute, did not find it.
+        retry_after_most: the longest ``Retry-After`` that is believed.
+    """
+
     @property
     def poll(self) -> Pace: ...
     @property
@@ -99,6 +155,7 @@ class Policy(_Value):
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
     ) -> None: ...
-    def replace(self, **changes: Any) -> Policy: ...
+    def replace(self, **changes: Any) -> Policy:
+        """The same policy, changed."""
 
 Poll = Literal["auto"] | Seconds | Pace

@@ -8,6 +8,9 @@ __all__ = ["effects_emulator"]
 
 def pytest_configure(config: pytest.Config) -> None: ...
 @pytest.fixture
-def effects_emulator(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Emulator]: ...
+def effects_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """A fresh emulator in this process: an ephemeral port, in memory, one constant picture.
+
+    It is what the environment names too, so that ``Client()`` finds it. The mark of the same name gives
+    it other options: ``pictures="painted"``, ``clock="virtual"``, ``latency=60``.
+    """

@@ -1,0 +1,80 @@
+"""The annotations of the package's functions, read from its stubs when something asks for them.
+
+The types are told once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
+"""
+
+import types
+
+__all__ = ["annotated"]
+
+
+def annotated(owner):
+    """Lets the functions of a class, or one function, find their annotations."""
+    if isinstance(owner, types.FunctionType):
+        owner.__annotations__ = _Annotations(owner.__module__, owner.__qualname__)
+        return
+    for kind in owner.__mro__:
+        if not kind.__module__.startswith("spark_effects."):
+            continue
+        for name, member in vars(kind).items():
+            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if isinstance(function, types.FunctionType):
+                # A method that is made of a plan was defined elsewhere.
+                function.__annotations__ = _Annotations(kind.__module__, f"{kind.__qualname__}.{name}")
+
+
+class _Annotations(dict):
+    """The annotations of one function; read with the first look."""
+
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, module, name):
+        super().__init__()
+        self._module = module
+        self._name = name
+
+    def _read(self):
+        if self._name is not None:
+            name, self._name = self._name, None
+            from ._stubs import stub
+
+            self.update(stub(self._module).hints(name))
+        return self
+
+    def __iter__(self):
+        return dict.__iter__(self._read())
+
+    def __len__(self):
+        return dict.__len__(self._read())
+
+    def __getitem__(self, name):
+        return dict.__getitem__(self._read(), name)
+
+    def __contains__(self, name):
+        return dict.__contains__(self._read(), name)
+
+    def __eq__(self, other):
+        return dict(self) == other
+
+    __hash__ = None
+
+    def __repr__(self):
+        return repr(dict(self))
+
+    def __reduce__(self):
+        return (dict, (dict(self),))
+
+    def get(self, name, default=None):
+        return dict.get(self._read(), name, default)
+
+    def keys(self):
+        return dict.keys(self._read())
+
+    def values(self):
+        return dict.values(self._read())
+
+    def items(self):
+        return dict.items(self._read())
+
+    def copy(self):
+        return dict(self)
