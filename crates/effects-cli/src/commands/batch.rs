@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = Place::of(global)?;
-    let manifest = Manifest::at(&arguments.manifest)?;
+    let manifest = Manifest::at(&arguments.manifest, arguments.options.strict)?;
     let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
     arguments.check(&manifest, &out)?;
     let gateway = match place {

@@ -18,8 +18,19 @@ pub(crate) struct Cells {
 pub(super) const NAMES: [&str; 7] = ["template", "image", "width", "height", "key", "tag", "out"];
 
 impl Cells {
+    /// Puts a value into the column of this name, if there is such a column.
+    pub(super) fn put(&mut self, name: &str, value: &str) -> bool {
+        let Some(cell) = self.named(name) else { return false };
+        let value = value.trim();
+        *cell = match name {
+            "width" | "height" => side(value),
+            _ => Some(value).filter(|value| !value.is_empty()).map(str::to_owned),
+        };
+        true
+    }
+
     /// The cell of this column, if there is such a column.
-    pub(super) fn named(&mut self, name: &str) -> Option<&mut Option<String>> {
+    fn named(&mut self, name: &str) -> Option<&mut Option<String>> {
         Some(match name {
             "template" => &mut self.template,
             "image" => &mut self.image,
@@ -31,6 +42,35 @@ impl Cells {
             _ => return None,
         })
     }
+}
+
+/// A column's name as we write it: without blanks around it and capitals.
+pub(super) fn plain_name(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// A side as tables write one: they make `1024.0` of whole numbers in a column with gaps, or `1024,0`, and
+/// `NaN` or `NA` of the gaps. What is no whole number stays as it is, and is refused with the row.
+fn side(value: &str) -> Option<String> {
+    const GAPS: [&str; 7] = ["", "nan", "na", "n/a", "<na>", "none", "null"];
+    if GAPS.contains(&value.to_lowercase().as_str()) {
+        return None;
+    }
+    let whole = value.split_once(['.', ',']).filter(|(whole, rest)| {
+        !whole.is_empty() && !rest.is_empty() && rest.bytes().all(|digit| digit == b'0')
+            // Three zeros may part thousands.
+            && (value.contains('.') || rest.len() < 3)
+    });
+    Some(whole.map_or(value, |(whole, _)| whole).to_owned())
+}
+
+/// A name that is left out, and looks like one of our columns that is not there, with that.
+pub(super) fn lookalike<T: AsRef<str>>(names: &[T]) -> Option<(&str, &'static str)> {
+    let is_there = |known: &&str| names.iter().any(|name| name.as_ref() == *known);
+    names.iter().map(AsRef::as_ref).filter(|name| !NAMES.contains(name)).find_map(|name| {
+        let near = nearest(name).filter(|near| !is_there(near))?;
+        Some((name, near))
+    })
 }
 
 /// What is said of a column nobody asked for.
@@ -48,14 +88,19 @@ pub(crate) fn unknown(name: &str) -> String {
 
 /// The column that was probably meant.
 pub(super) fn suggestion(name: &str) -> Option<&'static str> {
-    let plain = name.trim().to_lowercase();
+    let plain = plain_name(name);
     if let Some(known) = NAMES.into_iter().find(|known| *known == plain) {
         return Some(known);
     }
     if let Some((_, meant)) = SYNONYMS.into_iter().find(|(other, _)| *other == plain) {
         return Some(meant);
     }
-    let nearest = NAMES.into_iter().map(|known| (distance(&plain, known), known)).min()?;
+    nearest(&plain)
+}
+
+/// The column whose name is nearly this.
+fn nearest(plain: &str) -> Option<&'static str> {
+    let nearest = NAMES.into_iter().map(|known| (distance(plain, known), known)).min()?;
     (nearest.0 <= 1 + nearest.1.len() / 4).then_some(nearest.1)
 }
 
@@ -107,5 +152,38 @@ mod tests {
         ] {
             assert_eq!(suggestion(typed), meant, "{typed:?}");
         }
+    }
+
+    #[test]
+    fn a_column_that_looks_like_ours_is_one_that_is_not_there() {
+        assert_eq!(lookalike(&["template", "image", "widht"]), Some(("widht", "width")));
+        assert_eq!(lookalike(&["template", "image", "width", "widht"]), None);
+        // What columns are called elsewhere may be anything.
+        assert_eq!(lookalike(&["template", "image", "name", "notes"]), None);
+    }
+
+    #[test]
+    fn sides_are_read_as_tables_write_them() {
+        for (cell, side) in [
+            ("1024", Some("1024")),
+            (" 1024.0 ", Some("1024")),
+            ("1024.000", Some("1024")),
+            ("1024,0", Some("1024")),
+            ("1,000", Some("1,000")),
+            ("1024.5", Some("1024.5")),
+            ("1e3", Some("1e3")),
+            (".0", Some(".0")),
+            ("NaN", None),
+            ("<NA>", None),
+            ("", None),
+        ] {
+            let mut cells = Cells::default();
+            assert!(cells.put("width", cell));
+            assert_eq!(cells.width.as_deref(), side, "{cell:?}");
+        }
+        let mut cells = Cells::default();
+        // A key may be called anything.
+        assert!(cells.put("key", "NaN") && !cells.put("Key", "NaN"));
+        assert_eq!(cells.key.as_deref(), Some("NaN"));
     }
 }

@@ -1,36 +1,96 @@
-//! A manifest as CSV: commas, a header, quotes where they are needed.
+//! A manifest as CSV: a header, quotes where they are needed, and what spreadsheets make of it: other
+//! separators, rows cut or filled with empty cells, rows of nothing else.
 
-use std::io::{self, BufReader, Bytes, Read};
+use std::io::{self, BufReader, Bytes, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use effects_core::Error;
 
 use super::columns::{self, Cells};
-use super::{Line, Lines, unusable};
+use super::{Line, Lines, text, unreadable, unusable};
 
-pub(super) fn read(
+pub(super) fn read(path: &Path, has_template: bool, strict: bool) -> Result<Lines, Error> {
+    let (file, told) = text::open(path)?;
+    let told = told.map(|told| format!("manifest {}: {told}", path.display()));
+    let lines = read_text(path, file, has_template, strict)?;
+    let warnings = told.into_iter().chain(lines.warnings.iter().cloned()).collect();
+    Ok(lines.with_warnings(warnings))
+}
+
+fn read_text(
     path: &Path,
     file: impl Read + Send + 'static,
     has_template: bool,
+    strict: bool,
 ) -> Result<Lines, Error> {
-    // Rows of another length are reported, and the rest goes on.
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(LineFeeds::new(file));
+    let mut feeds = LineFeeds::new(file);
+    let Start { text, separator, lines } =
+        Start::of(&mut feeds).map_err(|error| unreadable(path, &error))?;
+    // Rows of another length are looked at one by one, and the rest goes on.
+    let mut reader = ReaderBuilder::new()
+        .flexible(true)
+        .delimiter(separator)
+        .from_reader(Cursor::new(text).chain(feeds));
     let header = reader.byte_headers().map_err(|error| unusable(path, &error.to_string()))?;
     let names: Vec<String> =
-        header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-    let warnings = check(path, &names, has_template)?;
-    let rows = Rows { reader, names, path: path.to_owned(), over: false };
+        header.iter().map(|name| String::from_utf8_lossy(name).into()).collect();
+    let warnings = check(path, &names, has_template, strict, lines + 1)?;
+    let names = names.iter().map(|name| columns::plain_name(name)).collect();
+    let rows = Rows { reader, names, path: path.to_owned(), lines_before: lines, over: false };
     Ok(Lines::new(rows).with_warnings(warnings))
 }
 
-/// A header without which no row could be read is told at once; what is left out, beside it.
-fn check(path: &Path, names: &[String], has_template: bool) -> Result<Vec<String>, Error> {
-    if let [only] = names
-        && only.contains([';', '\t'])
-    {
-        return Err(unusable(path, "its columns are not parted by commas"));
+/// The beginning of a manifest, to its header's end.
+struct Start {
+    /// What was read, without a line that only names the separator.
+    text: Vec<u8>,
+    separator: u8,
+    /// How many lines were left out.
+    lines: u64,
+}
+
+impl Start {
+    fn of<R: Read>(feeds: &mut LineFeeds<R>) -> io::Result<Self> {
+        let mut text = feeds.line()?;
+        // Excel's own way to say which separator follows.
+        if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator, b'\n'] = text[..] {
+            return Ok(Self { text: feeds.line()?, separator, lines: 1 });
+        }
+        // Blank lines before the header; names of columns have no line breaks.
+        while text.iter().all(u8::is_ascii_whitespace) {
+            let line = feeds.line()?;
+            if line.is_empty() {
+                break;
+            }
+            text.extend(line);
+        }
+        let separator = SEPARATORS
+            .into_iter()
+            .max_by_key(|separator| (known(&text, *separator), *separator == b','));
+        Ok(Self { text, separator: separator.unwrap_or(b','), lines: 0 })
     }
+}
+
+/// How many of our columns a header names with this separator.
+fn known(header: &[u8], separator: u8) -> usize {
+    let mut reader = ReaderBuilder::new().delimiter(separator).from_reader(header);
+    let names = reader.byte_headers().cloned().unwrap_or_default();
+    let is_known = |name: &&[u8]| {
+        columns::NAMES.contains(&&*columns::plain_name(&String::from_utf8_lossy(name)))
+    };
+    names.iter().filter(is_known).count()
+}
+
+/// A header without which no row could be read is told at once; what is left out, beside it.
+fn check(
+    path: &Path,
+    given: &[String],
+    has_template: bool,
+    strict: bool,
+    line: u64,
+) -> Result<Vec<String>, Error> {
+    let names: Vec<String> = given.iter().map(|name| columns::plain_name(name)).collect();
     if names.iter().all(String::is_empty) {
         return Err(unusable(path, "it is empty: the first line names the columns"));
     }
@@ -40,25 +100,35 @@ fn check(path: &Path, names: &[String], has_template: bool) -> Result<Vec<String
         if names.iter().any(|name| name == needed) {
             continue;
         }
-        let meant = names.iter().find(|name| columns::suggestion(name) == Some(needed));
-        let hint = meant.map_or_else(String::new, |meant| format!(" (is it {meant:?}?)"));
+        let meant = given.iter().find(|name| columns::suggestion(name) == Some(needed));
+        let hint = meant.map_or_else(String::new, |meant| format!(" (is it {:?}?)", meant.trim()));
         let way_out = if needed == "template" { ", and no --template is given" } else { "" };
-        let why = format!("line 1: it has no column {needed:?}{hint}{way_out}");
+        let why = format!("line {line}: it has no column {needed:?}{hint}{way_out}");
         return Err(unusable(path, &why));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| {
         columns::NAMES.contains(&name.as_str()) && names[..*index].contains(name)
     }) {
-        return Err(unusable(path, &format!("line 1: column {:?} is there twice", twice.1)));
+        return Err(unusable(path, &format!("line {line}: column {:?} is there twice", twice.1)));
     }
-    let unknown = |name: &&String| !name.is_empty() && !columns::NAMES.contains(&name.as_str());
-    Ok(names.iter().filter(unknown).map(|name| columns::unknown(name)).collect())
+    if strict && let Some((name, meant)) = columns::lookalike(&names) {
+        let why = format!(
+            "line {line}: column {name:?} is not known and looks like {meant:?}: under --strict, \
+             give it that name, or another"
+        );
+        return Err(unusable(path, &why));
+    }
+    let unknown = |name: &&String| !columns::NAMES.contains(&&*columns::plain_name(name));
+    let named = given.iter().filter(|name| !name.trim().is_empty());
+    Ok(named.filter(unknown).map(|name| columns::unknown(name.trim())).collect())
 }
 
 struct Rows<R> {
-    reader: Reader<LineFeeds<R>>,
+    reader: Reader<Chain<Cursor<Vec<u8>>, LineFeeds<R>>>,
     names: Vec<String>,
     path: PathBuf,
+    /// Lines before those that are read.
+    lines_before: u64,
     over: bool,
 }
 
@@ -66,29 +136,40 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Line, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let mut record = ByteRecord::new();
-        match self.reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => {
-                self.over = true;
-                return Some(Err(unusable(&self.path, &error.to_string())));
+        loop {
+            if self.over {
+                return None;
             }
+            let mut record = ByteRecord::new();
+            match self.reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(unusable(&self.path, &error.to_string())));
+                }
+            }
+            // Spreadsheets write rows of nothing but separators below a table.
+            if record.iter().all(is_blank) {
+                continue;
+            }
+            // The reader is past the row, and its own word for where it began counts blank lines in.
+            let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+            let unended = record.as_slice().ends_with(b"\n")
+                && self.reader.get_ref().get_ref().1.told_its_end;
+            let ends = within + u64::from(!unended);
+            let begins = self.reader.position().line().saturating_sub(ends) + self.lines_before;
+            let cells = cells(&self.names, &record, within > 0).map_err(|why| match within {
+                0 => why,
+                more => format!("{why}; the row has {} lines: is a quote left open?", more + 1),
+            });
+            return Some(Ok(Line { number: begins, cells }));
         }
-        // The reader is past the row, and its own word for where it began counts blank lines in.
-        let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        let unended = record.as_slice().ends_with(b"\n") && self.reader.get_ref().told_its_end;
-        let ends = within + u64::from(!unended);
-        let begins = self.reader.position().line().saturating_sub(ends);
-        let cells = cells(&self.names, &record).map_err(|why| match within {
-            0 => why,
-            more => format!("{why}; the row has {} lines: is a quote left open?", more + 1),
-        });
-        Some(Ok(Line { number: begins, cells }))
     }
+}
+
+fn is_blank(cell: &[u8]) -> bool {
+    cell.iter().all(u8::is_ascii_whitespace)
 }
 
 /// A text whose lines all end in a line feed, the last one too, so that rows can be counted.
@@ -106,6 +187,19 @@ impl<R: Read> LineFeeds<R> {
     fn new(file: R) -> Self {
         let bytes = BufReader::new(file).bytes();
         Self { bytes, held: None, last: b'\n', over: false, told_its_end: false }
+    }
+
+    /// The next line, with its end; nothing at the end of the text.
+    fn line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        while let Some(byte) = self.next()? {
+            line.push(byte);
+            self.last = byte;
+            if byte == b'\n' {
+                break;
+            }
+        }
+        Ok(line)
     }
 
     fn next(&mut self) -> io::Result<Option<u8>> {
@@ -144,22 +238,29 @@ impl<R: Read> Read for LineFeeds<R> {
     }
 }
 
-fn cells(names: &[String], record: &ByteRecord) -> Result<Cells, String> {
-    if record.len() != names.len() {
-        let (found, wanted) = (record.len(), names.len());
+/// The cells of a row. A spreadsheet cuts empty cells at a row's end, or adds some; a row that has line
+/// breaks and another length is one whose quote was left open.
+fn cells(names: &[String], record: &ByteRecord, has_line_breaks: bool) -> Result<Cells, String> {
+    let (found, wanted) = (record.len(), names.len());
+    let is_longer = record.iter().skip(wanted).any(|cell| !is_blank(cell));
+    if is_longer || has_line_breaks && found != wanted {
         return Err(format!("it has {found} columns, and the header has {wanted}"));
     }
     let mut cells = Cells::default();
     for (name, value) in names.iter().zip(record) {
-        let Some(cell) = cells.named(name) else { continue };
-        let Ok(text) = std::str::from_utf8(value) else {
-            return Err(format!("column {name:?} is not UTF-8"));
-        };
-        let text = text.trim();
-        *cell = (!text.is_empty()).then(|| text.to_owned());
+        match std::str::from_utf8(value) {
+            Ok(text) => drop(cells.put(name, text)),
+            Err(_) if columns::NAMES.contains(&name.as_str()) => {
+                return Err(format!("column {name:?} is not UTF-8"));
+            }
+            Err(_) => {}
+        }
     }
     Ok(cells)
 }
+
+/// What parts the columns: the header says which it is.
+const SEPARATORS: [u8; 4] = [b'|', b'\t', b';', b','];
 
 #[cfg(test)]
 mod tests {
@@ -171,13 +272,13 @@ mod tests {
 
     fn rows_of(text: &str) -> Vec<Line> {
         let path = Path::new("rows.csv");
-        let lines = read(path, std::io::Cursor::new(text.to_owned()), false).unwrap();
+        let lines = read_text(path, std::io::Cursor::new(text.to_owned()), false, false).unwrap();
         lines.map(Result::unwrap).collect()
     }
 
     fn refusal(text: &str) -> String {
         let file = std::io::Cursor::new(text.to_owned());
-        read(Path::new("rows.csv"), file, false).err().unwrap().to_string()
+        read_text(Path::new("rows.csv"), file, false, false).err().unwrap().to_string()
     }
 
     #[test]
@@ -202,11 +303,31 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_length_is_one_bad_row() {
-        let rows = rows_of("template,image\na\nb,c\nd,e,f\ng,h");
-        assert_eq!(rows.iter().filter(|row| row.cells.is_ok()).count(), 2);
+    fn a_row_that_is_longer_by_more_than_empty_cells_is_one_bad_row() {
+        let rows = rows_of("template,image\na\nb,c,, ,\nd,e,f\n,,\n , \ng,h");
+        assert_eq!(rows.iter().filter(|row| row.cells.is_ok()).count(), 3);
+        assert_eq!(numbers(&rows), [2, 3, 4, 7]);
         let why = rows[2].cells.as_ref().unwrap_err();
         assert_eq!((rows[2].number, why.as_str()), (4, "it has 3 columns, and the header has 2"));
+    }
+
+    #[test]
+    fn any_separator_and_any_case_will_do() {
+        for (header, row) in [
+            ("Template, IMAGE ,Width", "a,b c.jpg,1024.0"),
+            ("template;image;width", "a;b c.jpg;1024,0"),
+            ("template\timage\twidth", "a\tb c.jpg\t1024"),
+            ("\"template\"|\"image\"|\"width\"", "a|\"b c.jpg\"|1024"),
+            ("sep=;\ntemplate;image;width", "a;b c.jpg;1024"),
+            ("SEP=:\ntemplate:image:width", "a:b c.jpg:1024"),
+            ("\n\ntemplate,image,width,\"a;b;image;template\"", "a,b c.jpg,1024,"),
+        ] {
+            let rows = rows_of(&format!("{header}\n{row}\n"));
+            let cells = rows[0].cells.as_ref().unwrap();
+            assert_eq!(cells.image.as_deref(), Some("b c.jpg"), "{header:?}");
+            assert_eq!(cells.width.as_deref(), Some("1024"), "{header:?}");
+            assert_eq!(rows[0].number, 2 + header.matches('\n').count() as u64, "{header:?}");
+        }
     }
 
     #[test]
@@ -221,8 +342,9 @@ mod tests {
     fn a_header_that_no_row_can_be_read_by_is_refused() {
         for (text, why) in [
             ("", "it is empty"),
-            ("template;image\n", "not parted by commas"),
-            ("Template,image\n", "no column \"template\" (is it \"Template\"?)"),
+            ("tempalte,image\n", "no column \"template\" (is it \"tempalte\"?)"),
+            ("sep=;\ntempalte;image\n", "line 2: it has no column \"template\""),
+            ("Image,template,IMAGE \n", "column \"image\" is there twice"),
             ("template,url\n", "no column \"image\" (is it \"url\"?)"),
             ("template,image,image\n", "column \"image\" is there twice"),
         ] {

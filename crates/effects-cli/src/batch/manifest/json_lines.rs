@@ -1,32 +1,54 @@
 //! A manifest as JSON Lines: an object a line.
 
+use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use effects_core::Error;
 use serde_json::{Map, Value};
 
-use super::columns::Cells;
-use super::{Line, Lines, open, unreadable, unusable};
+use super::columns::{self, Cells};
+use super::{Line, Lines, text, unreadable, unusable};
 
-pub(super) fn read(path: &Path, file: impl BufRead + Send + 'static) -> Result<Lines, Error> {
-    let mut beginning = Rows { file: open(path)?, path: path.to_owned(), number: 0, over: false };
-    if beginning.text().transpose()?.is_some_and(|text| text.starts_with('[')) {
+pub(super) fn read(path: &Path, strict: bool) -> Result<Lines, Error> {
+    let (file, told) = text::open(path)?;
+    let mut rows = Rows::new(path, file, strict);
+    let first = rows.line().transpose()?;
+    if first.as_ref().is_some_and(|first| first.text.starts_with('[')) {
         return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
     }
-    Ok(Lines::new(Rows { file, path: path.to_owned(), number: 0, over: false }))
+    rows.ahead.extend(first);
+    let told = told.map(|told| format!("manifest {}: {told}", path.display()));
+    Ok(Lines::new(rows).with_warnings(told.into_iter().collect()))
 }
 
 struct Rows<R> {
     file: R,
     path: PathBuf,
+    strict: bool,
+    /// Lines that were read and belong to no row yet.
+    ahead: VecDeque<TextLine>,
     number: u64,
     over: bool,
 }
 
+/// A line that is not blank.
+struct TextLine {
+    number: u64,
+    text: String,
+}
+
 impl<R: BufRead> Rows<R> {
-    /// The next line that is not blank.
-    fn text(&mut self) -> Option<Result<String, Error>> {
+    fn new(path: &Path, file: R, strict: bool) -> Self {
+        let path = path.to_owned();
+        Self { file, path, strict, ahead: VecDeque::new(), number: 0, over: false }
+    }
+
+    /// The next line.
+    fn line(&mut self) -> Option<Result<TextLine, Error>> {
+        if let Some(line) = self.ahead.pop_front() {
+            return Some(Ok(line));
+        }
         let mut line = Vec::new();
         while !self.over {
             line.clear();
@@ -34,7 +56,10 @@ impl<R: BufRead> Rows<R> {
             match self.file.read_until(b'\n', &mut line) {
                 Ok(0) => self.over = true,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => return Some(Ok(String::from_utf8_lossy(&line).trim().to_owned())),
+                Ok(_) => {
+                    let text = String::from_utf8_lossy(&line).trim().to_owned();
+                    return Some(Ok(TextLine { number: self.number, text }));
+                }
                 Err(error) => {
                     self.over = true;
                     return Some(Err(unreadable(&self.path, &error)));
@@ -43,36 +68,96 @@ impl<R: BufRead> Rows<R> {
         }
         None
     }
+
+    /// The object that begins with this line and goes on over the next ones, if it does; otherwise those
+    /// lines are read again.
+    fn object_of_lines(&mut self, first: &str) -> Result<Option<String>, Error> {
+        let (mut text, mut taken) = (first.to_owned(), VecDeque::new());
+        while taken.len() < MOST_LINES && is_cut(&text) {
+            let Some(line) = self.line().transpose()? else { break };
+            text.push('\n');
+            text.push_str(&line.text);
+            taken.push_back(line);
+        }
+        if serde_json::from_str::<Map<String, Value>>(&text).is_ok() {
+            return Ok(Some(text));
+        }
+        taken.append(&mut self.ahead);
+        self.ahead = taken;
+        Ok(None)
+    }
+
+    fn row(&mut self, line: &TextLine) -> Result<Line, Error> {
+        let TextLine { number, text } = line;
+        let number = *number;
+        if !is_cut(text) {
+            return Ok(Line { number, cells: cells(text, self.strict) });
+        }
+        if let Some(object) = self.object_of_lines(text)? {
+            return Ok(Line { number, cells: cells(&object, self.strict) });
+        }
+        // One word for all its lines.
+        if text == "{" {
+            self.over = true;
+            self.ahead.clear();
+            let why = format!(
+                "line {number}: the object that begins here cannot be read: give one object a line, or \
+                 objects over several lines without commas between them"
+            );
+            return Err(unusable(&self.path, &why));
+        }
+        Ok(Line { number, cells: cells(text, self.strict) })
+    }
+}
+
+/// Whether a text is the beginning of JSON.
+fn is_cut(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_err_and(|error| error.is_eof())
 }
 
 impl<R: BufRead> Iterator for Rows<R> {
     type Item = Result<Line, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let text = self.text()?;
-        let number = self.number;
-        Some(text.map(|text| Line { number, cells: cells(&text) }))
+        let line = self.line()?;
+        Some(line.and_then(|line| self.row(&line)))
     }
 }
 
-fn cells(text: &str) -> Result<Cells, String> {
+fn cells(text: &str, strict: bool) -> Result<Cells, String> {
     let object: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| format!("it is not a JSON object: {}", plain(&error)))?;
     let mut cells = Cells::default();
-    for (name, value) in object {
-        let Some(cell) = cells.named(&name) else {
-            cells.strange.push(name);
+    let mut names: Vec<String> = Vec::new();
+    for (given, value) in object {
+        let name = columns::plain_name(&given);
+        if !columns::NAMES.contains(&name.as_str()) {
+            cells.strange.push(given);
+            names.push(name);
             continue;
-        };
-        *cell = match value {
-            Value::Null => None,
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => return Err(format!("field {name:?} is neither a text nor a number")),
-        };
+        }
+        if names.contains(&name) {
+            return Err(format!("field {name:?} is there twice"));
+        }
+        match value {
+            Value::Null => {}
+            Value::String(text) => drop(cells.put(&name, &text)),
+            Value::Number(number) => drop(cells.put(&name, &number.to_string())),
+            _ => return Err(format!("field {given:?} is neither a text nor a number")),
+        }
+        names.push(name);
+    }
+    if strict && let Some((name, meant)) = columns::lookalike(&names) {
+        return Err(format!(
+            "field {name:?} is not known and looks like {meant:?}: under --strict, give it that name, or \
+             another"
+        ));
     }
     Ok(cells)
 }
+
+/// Enough for any object, so that one that is never closed does not take in all that follows.
+const MOST_LINES: usize = 200;
 
 /// The parser counts lines within the one line it got; the column alone means something.
 fn plain(error: &serde_json::Error) -> String {
@@ -85,12 +170,34 @@ fn plain(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
+    fn rows_of(text: &str) -> Rows<&[u8]> {
+        Rows::new(Path::new("x"), text.as_bytes(), false)
+    }
+
+    #[test]
+    fn objects_may_go_over_several_lines() {
+        let text = "{\n  \"Template\": \"my_world\",\n  \"image\": \"a.jpg\",\n  \"width\": 640.0\n}\n\
+                    {\"template\":\"my_world\",\n\"image\":\"b.jpg\"}\n{\"image\":\"c.jpg\"}";
+        let rows: Vec<Line> = rows_of(text).map(Result::unwrap).collect();
+        let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
+        assert_eq!(numbers, [1, 6, 8]);
+        assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));
+        assert_eq!(rows[2].cells.as_ref().unwrap().image.as_deref(), Some("c.jpg"));
+    }
+
+    #[test]
+    fn an_object_over_several_lines_that_cannot_be_read_is_told_once() {
+        let text = "{\n  \"image\": \"a.jpg\",\n},\n{\n  \"image\": \"b.jpg\"\n}\n";
+        let told: Vec<_> = rows_of(text).collect();
+        let [Err(error)] = &told[..] else { panic!("{told:?}") };
+        assert!(error.to_string().contains("line 1: the object that begins here"), "{error}");
+    }
+
     #[test]
     fn rows_are_read_with_their_lines_and_bad_ones_say_why() {
         let text = "{\"template\":\"my_world\",\"image\":\"a.jpg\",\"width\":640,\"x\":[]}\r\n\n\
                     {\"template\":\"my_world\",\"image\":[1]}\n{\"image\":\nnull\n{\"image\":null}";
-        let rows = Rows { file: text.as_bytes(), path: "x".into(), number: 0, over: false };
-        let rows: Vec<Line> = rows.map(Result::unwrap).collect();
+        let rows: Vec<Line> = rows_of(text).map(Result::unwrap).collect();
         let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 3, 4, 5, 6]);
         assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));

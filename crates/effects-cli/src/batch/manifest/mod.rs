@@ -7,9 +7,10 @@ mod columns;
 mod csv;
 mod folder;
 mod json_lines;
+mod text;
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use effects_core::{Error, ErrorKind};
@@ -21,6 +22,8 @@ pub(crate) use columns::{Cells, unknown};
 pub(crate) struct Manifest {
     path: PathBuf,
     form: Form,
+    /// Whether a column that is left out, and looks like one of ours, is an error.
+    strict: bool,
 }
 
 /// How a manifest is written.
@@ -48,8 +51,9 @@ pub(crate) struct Lines {
 }
 
 impl Manifest {
-    /// The manifest at this path.
-    pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+    /// The manifest at this path. If it is `strict`, a column that is left out, and looks like one of
+    /// ours, is an error.
+    pub(crate) fn at(path: &Path, strict: bool) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
         }
@@ -59,7 +63,7 @@ impl Manifest {
             return Err(unusable(path, why));
         }
         let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
-        Ok(Self { path: path.to_owned(), form })
+        Ok(Self { path: path.to_owned(), form, strict })
     }
 
     /// Whether it is a folder of photos, where no row names a template.
@@ -78,14 +82,10 @@ impl Manifest {
     /// Its rows from the first. `has_template` says whether rows may go without one.
     pub(crate) fn lines(&self, has_template: bool) -> Result<Lines, Error> {
         match self.form {
-            Form::Csv => csv::read(&self.path, self.open()?, has_template),
-            Form::JsonLines => json_lines::read(&self.path, self.open()?),
+            Form::Csv => csv::read(&self.path, has_template, self.strict),
+            Form::JsonLines => json_lines::read(&self.path, self.strict),
             Form::Folder => folder::read(&self.path),
         }
-    }
-
-    fn open(&self) -> Result<BufReader<File>, Error> {
-        open(&self.path)
     }
 }
 
@@ -120,20 +120,10 @@ fn form_of(path: &Path) -> Result<Form, Error> {
         Some("jsonl" | "ndjson" | "json") => return Ok(Form::JsonLines),
         _ => {}
     }
-    let mut file = open(path)?;
+    let (mut file, _) = text::open(path)?;
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());
     Ok(if begins == Some(&b'{') { Form::JsonLines } else { Form::Csv })
-}
-
-/// Opens a file past the mark that some programs begin UTF-8 with.
-fn open(path: &Path) -> Result<BufReader<File>, Error> {
-    let fail = |error: io::Error| unreadable(path, &error);
-    let mut file = BufReader::new(File::open(path).map_err(fail)?);
-    if file.fill_buf().map_err(fail)?.starts_with(UTF8_MARK) {
-        file.consume(UTF8_MARK.len());
-    }
-    Ok(file)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
@@ -143,5 +133,3 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 fn unusable(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Misconfigured, format!("manifest {}: {why}", path.display()))
 }
-
-const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";

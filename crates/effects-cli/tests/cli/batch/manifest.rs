@@ -67,7 +67,7 @@ fn bad_rows_are_told_with_everything_wrong_and_the_rest_goes_on() {
     let csv = "template,image,width,widht,out\n\
                glass_ball,https://example.com/a.jpg,,,\n\
                glas_ball,missing.jpg,4096,,../up.png\n\
-               my_world,https://example.com/b.jpg\n\
+               my_world,https://example.com/b.jpg,,,,,b\n\
                my_world,https://example.com/b.jpg,,,A.png\n\
                my_world,https://example.com/c.jpg,,,a.png\n\
                my_world,-,ten,,\n";
@@ -88,7 +88,7 @@ fn bad_rows_are_told_with_everything_wrong_and_the_rest_goes_on() {
         "column \"widht\" is not known and left out; did you mean \"width\"?",
         "line 3: ",
         "did you mean \"glass_ball\"?",
-        "line 4: it has 2 columns, and the header has 5",
+        "line 4: it has 7 columns, and the header has 5",
         "is that of line 5 too",
         "width \"ten\" is not a whole number",
         "\"-\" would be stdin",
@@ -121,8 +121,8 @@ fn what_no_row_can_be_read_of_is_refused_as_a_whole() {
     site.photo("photos/a.png", 1).write("empty/x.txt", "").write("rows.csv", "template,image\n");
     for (manifest, text) in [
         ("none.csv", None),
-        ("a.csv", Some("template;image\n")),
-        ("b.csv", Some("Template,image\nglass_ball,x\n")),
+        ("a.csv", Some("template:image\n")),
+        ("b.csv", Some("style,image\nglass_ball,x\n")),
         ("c.csv", Some("template,image,image\n")),
         ("d.json", Some("[{\"image\":\"x\"}]")),
     ] {
@@ -258,4 +258,150 @@ fn a_picture_of_another_length_than_the_service_said_completes_its_row_with_a_wa
     assert!(warning.contains("bytes where the service said"), "{warning}");
     assert!(ran.stderr.contains(warning), "{ran:?}");
     site.pictures_are_there();
+}
+
+/// Templates and images of the rows of the order, by the folder's manifest.
+fn wanted(site: &Site) -> Vec<(String, String, Option<i64>)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let row = |row: &Value| (text(&row["template"]), text(&row["image"]), row["width"].as_i64());
+    site.results().iter().map(row).collect()
+}
+
+#[test]
+fn tables_as_offices_write_them_are_read() {
+    let plain = "Template, IMAGE ,Width,height,notes,Key\n\
+                 glass_ball,https://example.com/a.jpg,1024.0,1024,,k1\n\
+                 my_world,https://example.com/b.jpg,NaN\n\
+                 ,,,,,\n\
+                 my_world,https://example.com/c.jpg,512,640,no,k3,,,\n\
+                 ,,,,,,,,\n";
+    let with = |separator: &str| plain.replace(',', separator);
+    let utf16 = |text: &str, big: bool| -> Vec<u8> {
+        let units = format!("\u{feff}{text}");
+        units
+            .encode_utf16()
+            .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
+    };
+    for (name, text) in [
+        ("commas.csv", plain.as_bytes().to_vec()),
+        ("mark.csv", format!("\u{feff}{plain}").into_bytes()),
+        ("semicolons.csv", with(";").replace("1024.0", "1024,0").into_bytes()),
+        ("tabs.txt", with("\t").into_bytes()),
+        ("bars.csv", with("|").into_bytes()),
+        ("named.csv", format!("sep=;\r\n{}", with(";").replace('\n', "\r\n")).into_bytes()),
+        ("little.csv", utf16(&with("\t"), false)),
+        ("big.csv", utf16(plain, true)),
+    ] {
+        let site = Site::new();
+        fs::write(site.path(name), text).unwrap();
+        let ran = site.batch(name, &["--strict"]).exits(0);
+        assert!(ran.stderr.contains("column \"notes\" is not known"), "{name}: {ran:?}");
+        let rows = wanted(&site);
+        assert_eq!(rows.len(), 3, "{name}");
+        let widths: Vec<_> = rows.iter().map(|(_, _, width)| width.unwrap_or(1328)).collect();
+        assert_eq!(widths, [1024, 1328, 512], "{name}");
+        let first = if name == "named.csv" { 3 } else { 2 };
+        let lines: Vec<_> =
+            site.results().iter().map(|row| row["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, [first, first + 1, first + 3], "{name}");
+        assert_eq!(site.results()[0]["key"], "k1", "{name}");
+        assert_eq!(site.accepted_once(), 3, "{name}");
+    }
+}
+
+#[test]
+fn an_older_code_page_is_read_with_a_warning() {
+    let site = Site::new();
+    site.photo("caf\u{e9}.png", 1);
+    let latin = b"template,image,tag\nglass_ball,caf\xe9.png,\x80 5\n";
+    fs::write(site.path("rows.csv"), latin).unwrap();
+    let ran = site.batch("rows.csv", &[]).exits(0);
+    assert!(ran.stderr.contains("is read as Windows-1252 (Latin-1)"), "{ran:?}");
+    assert_eq!(site.results()[0]["image"], "caf\u{e9}.png");
+    assert_eq!(site.results()[0]["tag"], "\u{20ac} 5");
+    // One broken cell among letters that are UTF-8 is a broken cell.
+    let mixed = b"template,image\nglass_ball,caf\xc3\xa9.png\nglass_ball,caf\xe9.png\n";
+    fs::write(site.path("mixed.csv"), mixed).unwrap();
+    let ran = site.batch("mixed.csv", &[]).exits(2);
+    assert!(ran.stderr.contains("line 3: column \"image\" is not UTF-8"), "{ran:?}");
+}
+
+#[test]
+fn a_letter_may_lie_across_any_place_where_a_file_is_read() {
+    let site = Site::new();
+    // More than one buffer of letters of several bytes.
+    let tag = "\u{e9}\u{20ac}\u{1f600}".repeat(20_000);
+    site.write(
+        "rows.csv",
+        format!("template,image,tag,x\nglass_ball,https://example.com/a.jpg,t,x{tag}\n"),
+    );
+    let ran = site.batch("rows.csv", &[]).exits(0);
+    assert!(!ran.stderr.contains("Windows-1252"), "{}", &ran.stderr[..200.min(ran.stderr.len())]);
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn what_is_no_table_is_named_for_what_it_is() {
+    let site = Site::new();
+    for (name, bytes, said) in [
+        ("rows.csv", &b"PK\x03\x04abc"[..], "an Excel workbook (.xlsx)"),
+        ("rows.xlsx", b"PK\x03\x04abc", "an Excel workbook (.xlsx)"),
+        ("rows.jsonl", b"PK\x03\x04abc", "an Excel workbook (.xlsx)"),
+        ("old.csv", b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook (.xls)"),
+        ("rows.parquet", b"PAR1abc", "a Parquet file"),
+        ("rows.csv.gz", b"\x1f\x8babc", "compressed with gzip"),
+        ("unmarked.csv", b"t\0e\0m\0", "UTF-16 without a mark"),
+    ] {
+        fs::write(site.path(name), bytes).unwrap();
+        let ran = site.batch(name, &[]).exits(2);
+        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+    }
+    assert!(site.emulator.requests().is_empty());
+}
+
+#[test]
+fn under_strict_a_column_that_looks_like_ours_is_an_error() {
+    let site = Site::new();
+    let csv = "template,image,widht\nglass_ball,https://example.com/a.jpg,512\n";
+    site.write("rows.csv", csv);
+    let ran = site.batch("rows.csv", &["--strict", "-q"]).exits(2);
+    assert!(
+        ran.stderr.contains("column \"widht\" is not known and looks like \"width\""),
+        "{ran:?}"
+    );
+    let lines =
+        "{\"template\":\"glass_ball\",\"image\":\"https://example.com/a.jpg\",\"heigth\":512}\n";
+    site.write("rows.jsonl", lines);
+    let ran = site.batch("rows.jsonl", &["--strict"]).exits(2);
+    assert!(
+        ran.stderr.contains("field \"heigth\" is not known and looks like \"height\""),
+        "{ran:?}"
+    );
+    assert!(site.emulator.requests().is_empty());
+    // What looks like none of ours, or like one that is there, is no error.
+    site.write(
+        "rows.csv",
+        "template,image,width,widht,notes\nglass_ball,https://example.com/a.jpg,512,1,x\n",
+    );
+    site.batch("rows.csv", &["--strict"]).exits(0);
+}
+
+#[test]
+fn json_objects_may_go_over_several_lines_or_are_refused_with_one_word() {
+    let site = Site::new();
+    let pretty = "{\n  \"template\": \"glass_ball\",\n  \"image\": \"https://example.com/a.jpg\",\n  \
+                  \"width\": 1024.0,\n  \"Key\": 7\n}\n";
+    site.write(
+        "rows.jsonl",
+        format!("{pretty}{}", pretty.replace("a.jpg", "b.jpg").replace('7', "8")),
+    );
+    site.batch("rows.jsonl", &["--strict"]).exits(0);
+    let lines: Vec<_> = site.results().iter().map(|row| row["line"].as_u64().unwrap()).collect();
+    assert_eq!((lines, site.accepted_once()), (vec![1, 7], 2));
+    site.write("commas.jsonl", pretty.replace("}\n", "},\n").repeat(3));
+    let ran = site.batch("commas.jsonl", &[]).exits(2);
+    assert!(ran.stderr.contains("line 1: the object that begins here cannot be read"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("line ").count(), 1, "{ran:?}");
+    assert_eq!(site.accepted_once(), 2);
 }

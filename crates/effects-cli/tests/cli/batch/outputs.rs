@@ -407,6 +407,13 @@ fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
         }
     }
     fs::remove_file(site.path("out/manifest.jsonl")).unwrap();
+    // A pipe on stdin is one, by any name.
+    for manifest in ["-", "/dev/stdin"] {
+        let mut command = site.command(&["batch", manifest, "--out", "out"]);
+        let ran = Ran::of(command.stdin(std::process::Stdio::piped()));
+        assert!(ran.stderr.contains("a manifest is read twice"), "{ran:?}");
+        ran.exits(2);
+    }
 
     pipe("photo.jpg");
     site.write("photos.csv", "template,image\nglass_ball,photo.jpg\n");

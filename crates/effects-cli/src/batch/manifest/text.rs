@@ -1,0 +1,121 @@
+//! A manifest's text as UTF-8, however it was written ([`open`]): with a mark, in UTF-16, or in an older
+//! code page; and files that are no text, named for what they are.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use effects_core::Error;
+use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::{unreadable, unusable};
+
+/// A manifest being read as UTF-8.
+pub(super) type Text = Box<dyn BufRead + Send>;
+
+/// Opens a manifest past the mark that it may begin with; with what a person should know of that.
+pub(super) fn open(path: &Path) -> Result<(Text, Option<String>), Error> {
+    let fails = |error: io::Error| unreadable(path, &error);
+    let mut file = BufReader::new(File::open(path).map_err(fails)?);
+    let start = file.fill_buf().map_err(fails)?;
+    if let Some(what) = other_format(start) {
+        return Err(unusable(path, what));
+    }
+    let (encoding, mark) = match start {
+        [0xef, 0xbb, 0xbf, ..] => (UTF_8, 3),
+        [0xff, 0xfe, ..] => (UTF_16LE, 2),
+        [0xfe, 0xff, ..] => (UTF_16BE, 2),
+        _ if start.contains(&0) => {
+            let why =
+                "it has zero bytes, so it is no text, or UTF-16 without a mark: save it as UTF-8";
+            return Err(unusable(path, why));
+        }
+        _ => (unmarked(File::open(path).map_err(fails)?).map_err(fails)?, 0),
+    };
+    file.consume(mark);
+    if encoding == UTF_8 {
+        // Cells that are not UTF-8 after all are told row by row.
+        return Ok((Box::new(file), None));
+    }
+    let told = (encoding == WINDOWS_1252).then(|| {
+        "it is not UTF-8 and is read as Windows-1252 (Latin-1): look whether letters with accents are \
+         right, or save it as UTF-8"
+            .to_owned()
+    });
+    let decoder = encoding.new_decoder_without_bom_handling();
+    let decoded = Decoded { file, decoder, is_over: false };
+    Ok((Box::new(BufReader::new(decoded)), told))
+}
+
+/// What a file is that is no text, and the way out.
+fn other_format(start: &[u8]) -> Option<&'static str> {
+    let known: [(&[u8], &str); 5] = [
+        (
+            b"PK\x03\x04",
+            "it is an Excel workbook (.xlsx) or another ZIP archive, whatever its name says: save the \
+             sheet as CSV (UTF-8)",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0",
+            "it is an old Excel workbook (.xls), whatever its name says: save the sheet as CSV (UTF-8)",
+        ),
+        (b"PAR1", "it is a Parquet file: write it as CSV or JSON Lines"),
+        (b"\x1f\x8b", "it is compressed with gzip: unpack it first"),
+        (b"%PDF", "it is a PDF: give the table as CSV or JSON Lines"),
+    ];
+    known.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| what)
+}
+
+/// The encoding of a file without a mark. It is an older code page only where nothing but ASCII is UTF-8:
+/// a file of which one cell alone is broken would get other letters in all the others.
+fn unmarked(mut file: File) -> io::Result<&'static Encoding> {
+    let (mut buffer, mut kept) = (vec![0; 1 << 16], 0);
+    let (mut letters, mut broken) = (false, false);
+    loop {
+        let read = file.read(&mut buffer[kept..])?;
+        let filled = kept + read;
+        let mut rest = &buffer[..filled];
+        while let Err(error) = std::str::from_utf8(rest) {
+            let (valid, after) = rest.split_at(error.valid_up_to());
+            letters |= !valid.is_ascii();
+            rest = after;
+            match error.error_len() {
+                // A letter that the end of the buffer cuts.
+                None if read > 0 => break,
+                None => (broken, rest) = (true, &[]),
+                Some(length) => (broken, rest) = (true, &after[length..]),
+            }
+        }
+        kept = if std::str::from_utf8(rest).is_ok() { 0 } else { rest.len() };
+        letters |= kept == 0 && !rest.is_ascii();
+        if read == 0 {
+            break;
+        }
+        let filled = filled - kept..filled;
+        buffer.copy_within(filled, 0);
+    }
+    Ok(if broken && !letters { WINDOWS_1252 } else { UTF_8 })
+}
+
+/// Decodes what it reads.
+struct Decoded<R> {
+    file: R,
+    decoder: Decoder,
+    is_over: bool,
+}
+
+impl<R: BufRead> Read for Decoded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.is_over {
+            let coded = self.file.fill_buf()?;
+            let is_last = coded.is_empty();
+            let (result, read, written, _) = self.decoder.decode_to_utf8(coded, buffer, is_last);
+            self.file.consume(read);
+            self.is_over = is_last && result == CoderResult::InputEmpty;
+            if written > 0 {
+                return Ok(written);
+            }
+        }
+        Ok(0)
+    }
+}
