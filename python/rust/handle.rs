@@ -66,6 +66,15 @@ impl Handle {
     fn submitted(&self) -> Option<f64> {
         self.submitted.map(|at| at.as_millis() as f64 / 1_000.0)
     }
+
+    /// How it ended, as far as one that followed it saw: an empty text if it is completed, else what went
+    /// wrong; `None` while that is not known.
+    #[getter]
+    fn end(&self) -> Option<String> {
+        let held = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = held.1.known_end()?;
+        Some(end.err().map(|error| error.to_string()).unwrap_or_default())
+    }
 }
 
 /// Seconds since the epoch as a time.

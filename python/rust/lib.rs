@@ -34,6 +34,7 @@ mod setup;
 mod single;
 mod stake;
 mod submission;
+mod thumbnail;
 mod value;
 mod warnings;
 mod watch;
@@ -69,6 +70,8 @@ mod _native {
     use super::operation::Operation;
     #[pymodule_export]
     use super::policy::NativePolicy;
+    #[pymodule_export]
+    use super::thumbnail::thumbnail;
     #[pymodule_export]
     use super::warnings::warn;
     #[pymodule_export]

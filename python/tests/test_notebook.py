@@ -3,12 +3,17 @@
 import base64
 import importlib.util
 import io
+import pickle
+import re
+import shutil
+import subprocess
 import sys
 
 import pytest
 from conftest import PHOTO, URL
 
-from spark_effects import Effect, Emulator, Picture
+import spark_effects
+from spark_effects import Effect, Emulator, Job, Picture, Result, ResultList, TaskFailed
 from spark_effects._progress import Meter
 
 
@@ -115,3 +120,187 @@ def test_progress_with_and_without_tqdm(client, capsys, monkeypatch):
     assert Meter(3)._bar is None
     list(client.map(given, progress=True, polls_per_second=1000))
     assert "3 of 3 done, 0 failed, 0.09 USD" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def painted():
+    """Three pictures as large as people ask for, and a failure."""
+    looks = ("glass_ball", "felt_3d_polaroid", "plastic_bubble_figure_cartoon_text")
+    jobs = [Job(look, PHOTO, width=1024, height=1024) for look in looks]
+    with Emulator() as emulator:
+        results = emulator.client(poll=0.02).map([*jobs, ("glas_ball", URL)]).all()
+    assert [result.ok for result in results] == [True, True, True, False]
+    return results
+
+
+def batch(painted, count):
+    """As many results, of which the last failed."""
+    good = [painted[number % 3] for number in range(count - 1)]
+    return ResultList(
+        Result(index, one.job, one.effect, one.error) for index, one in enumerate([*good, painted[3]])
+    )
+
+
+def test_an_effect_and_a_picture_have_a_png_for_pages_that_take_no_html(painted):
+    from PIL import Image
+
+    effect = painted[0].effect
+    for thing in (effect, effect.picture):
+        bundle = thing._repr_mimebundle_()
+        data = base64.b64decode(bundle["image/png"])
+        assert data == thing._repr_png_()
+        assert Image.open(io.BytesIO(data)).format == "PNG"
+        assert thing._repr_html_() == bundle["text/html"]
+    file = io.BytesIO()
+    Image.new("RGB", (48, 32), "red").save(file, "WEBP")
+    webp = Picture("abc", "https://example.com/x", None, None, file.getvalue())
+    assert Image.open(io.BytesIO(webp._repr_png_())).size == (48, 32)
+    link = Picture("abc", "https://example.com/x")
+    assert link._repr_png_() is None
+    assert "image/png" not in link._repr_mimebundle_()
+    assert "not fetched" in link._repr_html_()
+    broken = Picture("abc", "https://example.com/x", None, None, b"\xff\xd8\xff broken")
+    assert broken._repr_png_() is None
+
+
+def test_a_batch_stays_small_and_shows_every_result(painted):
+    shown = batch(painted, 30)._repr_mimebundle_()
+    assert shown["text/plain"] == "<30 results: 29 of 30 done, 0.87 USD>"
+    html = shown["text/html"]
+    assert len(html) <= 1_500_000
+    assert html.count("<img") == 29
+    assert html.count("<figcaption>") == 30
+    # What went wrong comes first, and is red.
+    first = html[html.index("<figure") :][: html[html.index("<figure") :].index("</figure>")]
+    assert "InvalidRequest" in first
+    assert "29: " in first
+    assert "color:var(--jp-error-color1" in first
+    assert "1 failed" in html
+    more = batch(painted, 200)._repr_html_()
+    assert more.count("<figcaption>") == 200
+    assert len(more) <= 3_000_000
+
+
+def test_a_slice_of_results_is_a_grid(painted):
+    results = batch(painted, 10)
+    for part in (results[:3], results[::2], results.copy()):
+        assert part._repr_html_().count("<figcaption>") == len(part)
+    assert isinstance(results[0], Result)
+
+
+def test_a_task_card_is_true_after_events_and_after_a_failure(emulator):
+    client = emulator.client(poll=0.005)
+    emulator.script("create", {"kind": "take", "seconds": 0.1})
+    task = client.submit("glass_ball", URL)
+    events = task.events()
+    kinds = [next(events).kind, next(events).kind]
+    assert "running" in kinds
+    assert "in_progress" in task._repr_html_()
+    assert {event.kind for event in events} <= {"running"}
+    assert "completed" in task._repr_html_()
+    assert "since its submission" not in task._repr_html_()
+    assert task.to_dict()["status"] == "completed"
+
+    for end in (lambda task: task.wait(), lambda task: (list(task.events()), task.wait())):
+        emulator.script("create", {"kind": "fail", "code": "3009095", "message": "<no luck>"})
+        task = client.submit("glass_ball", URL)
+        with pytest.raises(TaskFailed):
+            end(task)
+        card = task._repr_html_()
+        assert "failed" in card
+        assert "&lt;no luck&gt;" in card
+        assert "since its submission" not in card
+    emulator.script("create", {"kind": "fail", "code": "3009095"})
+    task = client.submit("glass_ball", URL)
+    while not task.status().done:
+        pass
+    assert "3009095" in task._repr_html_()
+    emulator.script("create", {"kind": "fail", "code": "3009095"})
+    task = client.submit("glass_ball", URL)
+    (result,) = client.map([task], polls_per_second=1000)
+    assert not result.ok
+    assert "failed" in task._repr_html_()
+
+
+ENDS = {
+    "wait": lambda client, task: task.wait(),
+    "finish": lambda client, task: task.events().finish(),
+    "events": lambda client, task: (list(task.events()), task.wait())[1],
+    "map": lambda client, task: next(client.map([task], polls_per_second=1000)).unwrap(),
+    "pickled": lambda client, task: pickle.loads(pickle.dumps(task)).wait(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_time_is_measured_from_the_submission_however_the_end_was_seen(emulator, end):
+    client = emulator.client(poll=0.005)
+    emulator.script("create", {"kind": "take", "seconds": 0.4})
+    task = client.submit("glass_ball", URL)
+    # The wait begins when the task is half done.
+    while (task.status().progress or 0) < 0.5:
+        pass
+    effect = ENDS[end](client, task)
+    assert 0.4 <= effect.elapsed < 10
+    assert task.wait().elapsed <= effect.elapsed + 0.05 or end == "pickled"
+
+
+def test_what_is_wrong_and_the_catalogue_and_a_look_have_faces(client, emulator):
+    wrong = client.check("glas_ball", URL, width=3)
+    assert wrong._repr_html_().count("<tr>") == 3
+    assert "did you mean &quot;glass_ball&quot;?" in wrong._repr_html_()
+    assert "Nothing is wrong" in client.check("glass_ball", URL)._repr_html_()
+    assert spark_effects.templates("spring")._repr_html_().count("<tr>") == 3 + 1
+    task = client.submit("glass_ball", URL)
+    task.wait()
+    look = task.status()
+    assert "completed" in look._repr_html_()
+    assert "0.03 USD" in look._repr_html_()
+    assert look._repr_mimebundle_()["text/plain"] == repr(look)
+
+
+def test_plain_progress_in_a_notebook_is_not_shown_as_an_error(client, capsys, monkeypatch):
+    class Stream(io.StringIO):
+        pass
+
+    # As a kernel's is; a notebook shows what goes there in red.
+    Stream.__module__ = "ipykernel.iostream"
+    monkeypatch.setattr(sys, "stderr", Stream())
+    for name in ("tqdm", "tqdm.auto"):
+        monkeypatch.setitem(sys.modules, name, None)
+    list(client.map([("glass_ball", URL)] * 3, progress=True, polls_per_second=1000))
+    client.run("glass_ball", URL, progress=True)
+    assert sys.stderr.getvalue() == ""
+    assert "3 of 3 done, 0 failed" in capsys.readouterr().out
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+@pytest.mark.parametrize("width", [180, 400, 1100])
+def test_nothing_is_cut_at_any_width(painted, client, tmp_path, width):
+    task = client.submit("glass_ball", URL)
+    shown = [
+        batch(painted, 8)._repr_html_(),
+        batch(painted, 50)._repr_html_(),
+        painted[0].effect._repr_html_(),
+        client.run("glass_ball", URL, fetch=False)._repr_html_(),
+    ]
+    # Tables scroll by themselves in every notebook.
+    tables = [task._repr_html_(), client.check("glas_ball", URL)._repr_html_()]
+    measure = """
+        const edge = document.querySelector('.cell').getBoundingClientRect().right + 1;
+        const wide = [...document.querySelectorAll('.cell *')].filter(one =>
+            one.getBoundingClientRect().right > edge
+            || one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline');
+        document.title = 'wide: ' + wide.map(one => one.tagName).join() + ' of '
+            + document.querySelectorAll('.cell *').length;
+    """
+    page = tmp_path / "page.html"
+    cells = "".join(f'<div class="cell" style="width:{width}px">{one}</div>' for one in shown)
+    tables = "".join(f"<div>{one}</div>" for one in tables)
+    page.write_text(f"<!doctype html><meta charset=utf-8>{cells}{tables}<script>{measure}</script>")
+    line = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    title = re.search("<title>(.*?)</title>", done.stdout).group(1)
+    assert re.fullmatch(r"wide:  of \d{3,}", title), title

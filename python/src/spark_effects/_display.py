@@ -1,22 +1,74 @@
-"""How effects, tasks and results show themselves in a notebook. None of it touches the network."""
+"""How things show themselves in a notebook. None of it touches the network.
+
+What is shown is styled piece by piece, since a saved notebook loses style sheets, and takes its colours
+from the page, light or dark.
+"""
 
 import base64
 import html
 
-__all__ = ["effect", "results", "task"]
+from . import _native
 
-_MOST_PICTURES = 24
-_SIDE = 240
+__all__ = ["effect", "picture", "png", "results", "status", "task", "templates", "violations"]
+
+_RED = "var(--jp-error-color1,var(--vscode-errorForeground,#d32f2f))"
+# Nothing is wider than its cell, and words that are too long for it are broken.
+_CELL = "margin:0;min-width:0;overflow-wrap:anywhere"
+_SIDE = 512
+# Of a picture by itself, for pages that take no other.
+_ALONE = 768
+# Larger ones are shown smaller than they are.
+_AS_THEY_ARE = 150_000
+# How large the pictures of so many results are, so that a saved notebook stays small.
+_SIDES = ((40, 320), (150, 160), (400, 96))
 
 
 def effect(effect):
-    """An effect as a mime bundle: the picture, and a line of what it is."""
-    pictures = "".join(_picture(picture) for picture in effect.pictures)
-    caption = html.escape(_caption(effect))
-    return {
-        "text/plain": repr(effect),
-        "text/html": f"<figure>{pictures}<figcaption>{caption}</figcaption></figure>",
-    }
+    """An effect: its pictures, and a line of what it is."""
+    pictures = "".join(_shown(picture, _SIDE) for picture in effect.pictures)
+    bundle = _bundle(effect, _figure(pictures, html.escape(_caption(effect))))
+    return _with_image(bundle, effect.pictures[0] if effect.pictures else None)
+
+
+def picture(picture):
+    """A picture, and where it comes from."""
+    facts = [f"task {picture.task_id}"]
+    sides = _sides(picture)
+    if sides:
+        facts.append(f"{sides[0]}x{sides[1]}")
+    if not picture.fetched:
+        facts.append("not fetched")
+    caption = html.escape(" · ".join(facts))
+    return _with_image(_bundle(picture, _figure(_shown(picture, _SIDE), caption)), picture)
+
+
+def png(picture):
+    """A picture as the bytes of a PNG, no larger than it is useful on a page; ``None`` if it was not
+    fetched."""
+    kind = picture._media_type()
+    if kind is None:
+        return None
+    data, sides = picture.bytes(), _sides(picture)
+    if kind == "image/png" and sides and max(sides) <= _ALONE:
+        return data
+    # What cannot be decoded here may still be one.
+    return _native.thumbnail(data, _ALONE, True) or (data if kind == "image/png" else None)
+
+
+def _with_image(bundle, picture):
+    """The bundle with the picture by itself, which is all that LaTeX and PDF take."""
+    data = None if picture is None else png(picture)
+    if data is not None:
+        bundle["image/png"] = base64.b64encode(data).decode("ascii")
+    return bundle
+
+
+def _bundle(thing, shown):
+    return {"text/plain": repr(thing), "text/html": shown}
+
+
+def _figure(inside, caption, style=""):
+    return f'<figure style="{_CELL}{style}">{inside}<figcaption>{caption}</figcaption></figure>'
 
 
 def _caption(effect):
@@ -59,70 +111,152 @@ def _jpeg_sides(data):
     return None
 
 
-def _picture(picture, side=512):
+def _shown(picture, side, most=_AS_THEY_ARE):
+    """A picture, or its link where it was not fetched."""
     kind = picture._media_type()
     if kind is None:
-        url = html.escape(picture.url, quote=True)
-        # Other schemes would run what a stranger wrote.
-        is_link = picture.url.lower().startswith(("http://", "https://"))
-        return f'<a href="{url}">{url}</a>' if is_link else f"<code>{url}</code>"
-    data = base64.b64encode(picture.bytes()).decode("ascii")
-    return f'<img src="data:{kind};base64,{data}" style="max-width:{side}px;max-height:{side}px">'
+        return _link(picture.url)
+    data = picture.bytes()
+    if len(data) > most:
+        small = _native.thumbnail(data, 2 * side if side == _SIDE else side, False)
+        if small is not None:
+            data, kind = small, "image/png" if small.startswith(b"\x89PNG") else "image/jpeg"
+    data = base64.b64encode(data).decode("ascii")
+    style = f"display:block;max-width:min({side}px,100%);max-height:{side}px"
+    return f'<img src="data:{kind};base64,{data}" alt="" style="{style}">'
 
 
-def task(task):
-    """A task as a mime bundle: what was last seen of it, and how to resume it."""
-    facts = {"task": task.id, "template": task.template}
-    if task._effect is not None:
-        facts["status"] = "completed"
-    elif task._seen is not None:
-        facts["status"] = task._seen.status
-        if task._seen.progress is not None:
-            facts["progress"] = f"{task._seen.progress:.0%}"
-    else:
-        facts["status"] = "not looked at yet"
-    facts["elapsed"] = _elapsed(task)
-    facts["usually"] = task._eta()
-    facts["resume with"] = task.resume_line
+def _link(url):
+    shown = html.escape(url, quote=True)
+    # Other schemes would run what a stranger wrote.
+    is_link = url.lower().startswith(("http://", "https://"))
+    return f'<a href="{shown}">{shown}</a>' if is_link else f"<code>{shown}</code>"
+
+
+def _table(facts):
+    """Facts by their names; those that are not known are left out."""
     rows = "".join(
-        f"<tr><th>{name}</th><td><code>{html.escape(str(value))}</code></td></tr>"
+        f'<tr><th style="text-align:left">{name}</th><td style="text-align:left;overflow-wrap:anywhere">'
+        f"{value}</td></tr>"
         for name, value in facts.items()
         if value is not None
     )
-    return {"text/plain": repr(task), "text/html": f"<table>{rows}</table>"}
+    return f'<table style="max-width:100%">{rows}</table>'
+
+
+def _code(value):
+    return None if value is None else f"<code>{html.escape(str(value))}</code>"
+
+
+def _red(words):
+    return f'<span style="color:{_RED}">{html.escape(str(words))}</span>'
+
+
+def task(task):
+    """A task: what was last seen of it, and how to resume it."""
+    status, progress, failure = task._standing()
+    facts = {
+        "task": _code(task.id),
+        "template": _code(task.template),
+        "status": _red("failed") if status == "failed" else _code(status or "not looked at yet"),
+        "error": None if not failure else _red(failure),
+        "progress": _code(None if progress is None else f"{progress:.0%}"),
+        "elapsed": _code(_elapsed(task)),
+        "usually": _code(None if task._is_over() else task._eta()),
+        "resume with": _code(task.resume_line),
+    }
+    return _bundle(task, _table(facts))
 
 
 def _elapsed(task):
     import time
 
-    if task._effect is not None:
-        return f"{task._effect.elapsed:.1f} s of waiting"
-    if task._handle.submitted is None:
+    submitted, ended = task._handle.submitted, task._ended
+    if task._effect is not None and task._effect.elapsed is not None:
+        return f"{task._effect.elapsed:.1f} s"
+    if submitted is None:
         return None
-    return f"{max(0.0, time.time() - task._handle.submitted):.0f} s since its submission"
+    if ended is not None:
+        return f"{max(0.0, ended - submitted):.1f} s"
+    return f"{max(0.0, time.time() - submitted):.0f} s since its submission"
+
+
+def status(status):
+    """What one look showed."""
+    links = "<br>".join(_link(picture.url) for picture in status.pictures)
+    cost = None if status.usage is None else status.usage.cost
+    facts = {
+        "task": _code(status.task_id),
+        "status": _red(status.status) if status.status == "failed" else _code(status.status),
+        "error": None if status.error is None else _red(status.error),
+        "progress": _code(None if status.progress is None else f"{status.progress:.0%}"),
+        "made": _code(status.created_at),
+        "cost": _code(None if cost is None else f"{cost} USD"),
+        "pictures": links or None,
+    }
+    return _bundle(status, _table(facts))
 
 
 def results(results):
-    """Results as a mime bundle: a grid of pictures, and of what went wrong."""
-    cells = "".join(_cell(result) for result in results[:_MOST_PICTURES])
+    """Results: a grid of all of them, those that went wrong first."""
+    results = list(results)
     done = sum(result.ok for result in results)
     costs = [result.effect.usage.cost for result in results if result.ok]
     spent = sum(cost for cost in costs if cost is not None)
     words = f"{done} of {len(results)} done, {spent} USD"
-    if len(results) > _MOST_PICTURES:
-        words += f"; the first {_MOST_PICTURES} are shown"
-    style = f"display:grid;grid-template-columns:repeat(auto-fill,minmax({_SIDE}px,1fr));gap:8px"
+    side = next((side for most, side in _SIDES if len(results) <= most), _SIDES[-1][1])
+    cells = [_failed(result) for result in results if not result.ok]
+    for number, result in enumerate(result for result in results if result.ok):
+        cells.append(_done(result, side, number < _SIDES[-1][0]))
+    width = min(side, 200) if len(results) > 1 else _SIDE
+    style = f"display:grid;grid-template-columns:repeat(auto-fill,minmax(min({width}px,100%),1fr));gap:12px"
+    failed = f", {_red(f'{len(results) - done} failed')}" if done < len(results) else ""
     return {
         "text/plain": f"<{len(results)} results: {words}>",
-        "text/html": f'<p>{words}</p><div style="{style}">{cells}</div>',
+        "text/html": f'<p>{words}{failed}</p><div style="{style}">{"".join(cells)}</div>',
     }
 
 
-def _cell(result):
-    if result.ok:
-        inside = "".join(_picture(picture, _SIDE) for picture in result.effect.pictures)
-        caption = _caption(result.effect)
-    else:
-        inside = f"<strong>{type(result.error).__name__}</strong>"
-        caption = str(result.error)
-    return f"<figure>{inside}<figcaption>{result.index}: {html.escape(caption)}</figcaption></figure>"
+def _done(result, side, with_pictures):
+    effect = result.effect
+    # A small one is not made smaller.
+    most = side * side // 4
+    shown = _shown if with_pictures else lambda picture, *_: _link(picture.url)
+    inside = "".join(shown(picture, side, most) for picture in effect.pictures)
+    return _figure(inside, f"{result.index}: {html.escape(_caption(effect))}")
+
+
+def _failed(result):
+    name = f"<strong>{_red(type(result.error).__name__)}</strong>"
+    caption = f"{result.index}: {html.escape(str(result.error))}"
+    return _figure(name, caption, f";border-left:4px solid {_RED};padding-left:8px")
+
+
+def violations(violations):
+    """What is wrong with a request."""
+    if not violations:
+        return "<p>Nothing is wrong with it.</p>"
+    rows = "".join(
+        f'<tr><td style="text-align:left">{_red(one.field)}</td>'
+        f'<td style="text-align:left">{_code(one.value) or ""}</td>'
+        f'<td style="text-align:left;overflow-wrap:anywhere">{html.escape(str(one))}</td></tr>'
+        for one in violations
+    )
+    head = "".join(f'<th style="text-align:left">{word}</th>' for word in ("parameter", "given", "rule"))
+    return f'<table style="max-width:100%"><tr>{head}</tr>{rows}</table>'
+
+
+def templates(templates):
+    """Templates, by their groups."""
+    groups = {}
+    for template in templates:
+        groups.setdefault(template.group, []).append(template)
+    rows = "".join(
+        f'<tr><td style="text-align:left">{html.escape(template.title)}</td>'
+        f'<td style="text-align:left;overflow-wrap:anywhere">{_code(template.value)}</td>'
+        f'<td style="text-align:left">{group if template is members[0] else ""}</td></tr>'
+        for group, members in sorted(groups.items())
+        for template in members
+    )
+    head = "".join(f'<th style="text-align:left">{word}</th>' for word in ("template", "id", "group"))
+    return f'<table style="max-width:100%"><tr>{head}</tr>{rows}</table>'

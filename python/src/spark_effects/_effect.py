@@ -335,6 +335,19 @@ class Picture(_Record):
         state = f"{len(self._bytes)} bytes" if self.fetched else "not fetched"
         return _native.printable(f"<Picture of task {self.task_id}: {self.url}, {state}>")
 
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from . import _display
+
+        return _display.picture(self)
+
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
+
+    def _repr_png_(self):
+        from . import _display
+
+        return _display.png(self)
+
 
 class Effect(_Record):
     """A finished task: its pictures and its bill.
@@ -348,7 +361,8 @@ class Effect(_Record):
         usage: what it cost.
         warning: an error the service reported beside a usable picture.
         template: the id of the template, if this client knows it.
-        elapsed: seconds from the request, or from the beginning of the wait, to the picture.
+        elapsed: seconds from the submission to the picture; from the beginning of the wait, where it is not
+            known when the task was submitted.
     """
 
     __slots__ = _fields = (
@@ -438,6 +452,14 @@ class Effect(_Record):
 
         return _display.effect(self)
 
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
+
+    def _repr_png_(self):
+        from . import _display
+
+        return _display.png(self.pictures[0]) if self.pictures else None
+
 
 def _made(kind, facts):
     return facts if isinstance(facts, kind) else kind(*facts)
@@ -526,6 +548,14 @@ class TaskStatus(_Record):
     def __repr__(self):
         progress = "" if self.progress is None else f", {self.progress:.0%}"
         return _native.printable(f"<TaskStatus of task {self.task_id}: {self.status}{progress}>")
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from . import _display
+
+        return _display.status(self)
+
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
 
 
 class Event(_Record):

@@ -137,7 +137,8 @@ class Effect(_Record):
         usage: what it cost.
         warning: an error the service reported beside a usable picture.
         template: the id of the template, if this client knows it.
-        elapsed: seconds from the request, or from the beginning of the wait, to the picture.
+        elapsed: seconds from the submission to the picture; from the beginning of the wait, where it is not
+            known when the task was submitted.
     """
 
     @property

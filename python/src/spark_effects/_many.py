@@ -74,6 +74,9 @@ class Result:
 
         return _display.results([self])
 
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
+
 
 def _result(kind, *facts):
     result = object.__new__(kind)
@@ -138,6 +141,9 @@ class ResultList(list):
         from . import _display
 
         return _display.results(self)
+
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
 
 
 _COLUMNS = [
@@ -204,7 +210,11 @@ class _ResultsBase:
             return None
         index, job, effect, error = facts
         self._many.taken(index)
-        result = Result(index, job, effect and Effect(*effect, photo=job_photo(job)), error)
+        if hasattr(job, "_handle"):
+            effect = job._ended_with(effect, error)
+        else:
+            effect = effect and Effect(*effect, photo=job_photo(job))
+        result = Result(index, job, effect, error)
         if self._meter is not None:
             self._meter.count(result)
         return result

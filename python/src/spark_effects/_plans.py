@@ -11,7 +11,7 @@ from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
 from ._values import Policy, switch
 from ._wait import is_coroutine_function
-from .errors import Violation
+from .errors import Violation, ViolationList
 
 __all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "policy_or", "wish"]
 
@@ -347,12 +347,15 @@ class TaskPlans:
         return operation, self._finished
 
     def _looked(self, facts):
-        self._seen = TaskStatus(*facts)
-        return self._seen
+        seen = self._seen = TaskStatus(*facts)
+        self._last = (seen.status, seen.progress)
+        if seen.done:
+            failed = seen.status != "completed"
+            self._end_seen((str(seen.error) if seen.error else seen.status) if failed else None)
+        return seen
 
     def _finished(self, facts):
-        self._effect = Effect(*facts, photo=self._photo)
-        return self._effect
+        return self._made(facts)
 
 
 class EventPlans:
@@ -380,4 +383,5 @@ def checked(client, template, image, width, height):
     """Everything wrong with a request, as violations."""
     violations, problems = client._open.check(wish(template, image, width, height))
     found = [Violation(*rule) for rule in violations]
-    return found + [Violation(None, "image_input1", None, str(problem)) for problem in problems]
+    found += [Violation(None, "image_input1", None, str(problem)) for problem in problems]
+    return ViolationList(found)

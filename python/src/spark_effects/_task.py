@@ -1,15 +1,19 @@
 """A task by its id: looked at, followed, waited for; now, or in another process tomorrow."""
 
 from . import _native
-from ._effect import Event
+from ._effect import Effect, Event
 from ._plans import EventPlans, TaskPlans
 from ._wait import awaited, awaiting, blocking, named, plain, waited
+from .errors import TaskFailed
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
 
 
 class _TaskBase:
-    __slots__ = ("_client", "_effect", "_event", "_handle", "_photo", "_seen", "id", "template")
+    __slots__ = (
+        *("_client", "_effect", "_ended", "_event", "_failure", "_handle", "_last", "_photo", "_seen"),
+        *("id", "template"),
+    )
 
     def __init__(self, client, handle, id, template, photo=None):
         self._client = client
@@ -17,6 +21,11 @@ class _TaskBase:
         self._seen = None
         self._effect = None
         self._event = None
+        # What the last look or event said: the status and the progress.
+        self._last = (None, None)
+        # When its end was first seen, in seconds since the epoch, and what went wrong.
+        self._ended = None
+        self._failure = None
         # The file its photo came from, which its picture must not replace.
         self._photo = photo
         self.id = id
@@ -29,13 +38,12 @@ class _TaskBase:
 
     def to_dict(self):
         """What is known of it without a look, as a dict for JSON."""
-        seen = self._seen
         return {
             "task_id": self.id,
             "template": self.template,
             "base_url": self._client.base_url,
             "submitted_at": self._handle.submitted,
-            "status": "completed" if self._effect is not None else seen and seen.status,
+            "status": self._standing()[0],
             "resume_line": self.resume_line,
         }
 
@@ -59,9 +67,61 @@ class _TaskBase:
 
         return _display.task(self)
 
+    def _repr_html_(self):
+        return self._repr_mimebundle_()["text/html"]
+
     def _told(self, event):
         self._event = event
+        if event.kind == "running":
+            self._last = (event.details.get("status") or "in_progress", event.progress)
+        elif event.kind == "submitted":
+            self._last = ("queued", None)
         return event
+
+    def _events_over(self):
+        # They may be over since their wait is, too.
+        if self._handle.end is not None:
+            self._end_seen()
+
+    def _end_seen(self, failure=None):
+        """Its end was seen, now or before."""
+        if self._ended is None:
+            import time
+
+            self._ended = time.time()
+        self._failure = self._failure or failure
+
+    def _standing(self):
+        """The status that was last seen, the progress, and what went wrong."""
+        end = self._handle.end
+        if self._effect is not None or end == "":
+            return ("completed", None, None)
+        if end or self._failure:
+            return ("failed", None, end or self._failure)
+        return (*self._last, None)
+
+    def _is_over(self):
+        return self._standing()[0] in ("completed", "failed", "cancelled")
+
+    def _made(self, facts):
+        """The effect, whose time is measured from the submission, if that is known."""
+        self._end_seen()
+        *others, elapsed = facts
+        if self._handle.submitted is not None:
+            elapsed = max(0.0, self._ended - self._handle.submitted)
+        self._effect = Effect(*others, elapsed, photo=self._photo)
+        return self._effect
+
+    def _ended_with(self, facts, error):
+        """How it ended among many."""
+        if facts is not None:
+            return self._made(facts)
+        self._note(error)
+        return None
+
+    def _note(self, error):
+        if isinstance(error, TaskFailed):
+            self._end_seen(str(error))
 
     def _eta(self):
         """What the last event said of how long it usually takes, in words."""
@@ -141,12 +201,16 @@ class Events:
     def __iter__(self):
         return self
 
+    def _note(self, error):
+        self._task._note(error)
+
     def __repr__(self):
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     def __next__(self):
         facts = waited(self._stream.next())
         if facts is None:
+            self._task._events_over()
             raise StopIteration
         return self._task._told(Event(*facts))
 
@@ -166,12 +230,16 @@ class AsyncEvents:
     def __aiter__(self):
         return self
 
+    def _note(self, error):
+        self._task._note(error)
+
     def __repr__(self):
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     async def __anext__(self):
         facts = await awaited(self._stream.next())
         if facts is None:
+            self._task._events_over()
             raise StopAsyncIteration
         return self._task._told(Event(*facts))
 

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-__all__ = ["Template", "UnlistedTemplate", "templates"]
+__all__ = ["Template", "TemplateList", "UnlistedTemplate", "templates"]
 
 
 class Template(str, Enum):
@@ -133,6 +133,15 @@ class UnlistedTemplate(str):
         return f"UnlistedTemplate({str(self)!r})"
 
 
+class TemplateList(list):
+    """Templates that show themselves as a table in a notebook."""
+
+    def _repr_html_(self):
+        from . import _display
+
+        return _display.templates(self)
+
+
 def templates(query=""):
     """The templates whose id, title or group contain every word of `query`, without regard to case.
 
@@ -142,8 +151,8 @@ def templates(query=""):
     if not isinstance(query, str):
         raise TypeError(f"query is {query!r}: give words as text")
     words = query.lower().split()
-    return [
+    return TemplateList(
         template
         for template in Template
         if all(word in f"{template.value} {template.title} {template.group}".lower() for word in words)
-    ]
+    )

@@ -1,7 +1,7 @@
 from enum import Enum
 from typing import Literal
 
-__all__ = ["Template", "UnlistedTemplate", "templates"]
+__all__ = ["Template", "TemplateList", "UnlistedTemplate", "templates"]
 
 # Where a checker knows `LiteralString`, a text that is written out and no id of the catalogue is reported.
 # mypy takes it for `str`, and takes this for true.
@@ -97,6 +97,9 @@ class Template(str, Enum):
 
 class UnlistedTemplate(str):
     """The id of a template that the catalogue does not list, made on purpose."""
+
+class TemplateList(list[Template]):
+    """Templates that show themselves as a table in a notebook."""
 
 def templates(query: str = "") -> list[Template]:
     """The templates whose id, title or group contain every word of `query`, without regard to case.

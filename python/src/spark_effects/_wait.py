@@ -34,7 +34,11 @@ def blocking(plan):
         operation, finish = planned(plan, self, arguments, options)
         if isinstance(operation, Told):
             return finish(operation.wait())
-        return waited(operation, finish)
+        try:
+            return waited(operation, finish)
+        except EffectsError as error:
+            noted(self, error)
+            raise
 
     return method
 
@@ -52,8 +56,9 @@ def awaiting(plan):
         future = started(operation)
         try:
             await future
-        except BaseException:
+        except BaseException as error:
             left(operation, future)
+            noted(self, error)
             raise
         return finish(future.result())
 
@@ -70,6 +75,13 @@ def is_coroutine_function(function):
     """Whether a call of it has to be awaited; `inspect`, which says it too, takes long to import."""
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     return code is not None and bool(code.co_flags & 0x80)
+
+
+def noted(owner, error):
+    """Lets a task know of an error that may be its end."""
+    note = getattr(owner, "_note", None)
+    if note is not None:
+        note(error)
 
 
 def planned(plan, client, arguments, options):

@@ -19,6 +19,7 @@ __all__ = [
     "TransportError",
     "UnreadableAnswer",
     "Violation",
+    "ViolationList",
     "WaitTimeout",
 ]
 
@@ -165,6 +166,15 @@ class Violation:
 
     def __repr__(self):
         return f"Violation(code={self.code!r}, field={self.field!r}, message={self.message!r})"
+
+
+class ViolationList(list):
+    """Violations that show themselves as a table in a notebook."""
+
+    def _repr_html_(self):
+        from . import _display
+
+        return _display.violations(self)
 
 
 def make(class_name, message, facts):

@@ -14,6 +14,7 @@ __all__ = [
     "TransportError",
     "UnreadableAnswer",
     "Violation",
+    "ViolationList",
     "WaitTimeout",
 ]
 
@@ -129,3 +130,6 @@ class Violation:
 
 def make(class_name: str, message: str, facts: Mapping[str, Any]) -> BaseException:
     """Makes the exception of an error that the native half tells of."""
+
+class ViolationList(list[Violation]):
+    """Violations that show themselves as a table in a notebook."""
