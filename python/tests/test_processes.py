@@ -292,3 +292,56 @@ def test_a_key_that_was_given_travels(emulator, client):
     assert emulator.api_key.encode() in pickled
     assert work(pickle.loads(pickled))
     assert pickle.loads(pickle.dumps(client.task("abc"))) == client.task("abc")
+
+
+AT_THE_END = """
+import builtins, os, sys
+from spark_effects import Emulator
+
+emulator = Emulator(pictures="stub")
+client = emulator.client(poll=0.005)
+task = client.submit("glass_ball", "https://example.com/cat.jpg")
+results = client.map([("glass_ball", "https://example.com/cat.jpg")])
+calls = {
+    "run": lambda: client.run("glass_ball", "https://example.com/cat.jpg"),
+    "photo": lambda: client.run("glass_ball", b"no photo"),
+    "submit": lambda: client.submit("glass_ball", "https://example.com/cat.jpg"),
+    "map": lambda: client.map([("glass_ball", "https://example.com/cat.jpg")]),
+    "next": lambda: next(results),
+    "status": lambda: task.status(),
+    "events": lambda: task.events(),
+}
+
+
+class Last:
+    def __init__(self, call, write=os.write):
+        self.call, self.write = call, write
+
+    def __del__(self):
+        try:
+            self.call()
+            self.write(1, b"it was done")
+        except RuntimeError as error:
+            self.write(1, str(error).encode())
+
+
+# What a module holds goes too early: some of it is let go of while Python still works.
+last = Last(calls[sys.argv[1]])
+WHERE
+del last
+"""
+PLACES = {
+    "builtins": "builtins.last = last",
+    "sys": "sys.last = last",
+    "modules": "sys.modules['last'] = last",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("call", ["run", "photo", "submit", "map", "next", "status", "events"])
+def test_a_call_while_the_interpreter_shuts_down_is_a_runtime_error(place, call):
+    code = AT_THE_END.replace("WHERE", PLACES[place])
+    done = subprocess.run([sys.executable, "-c", code, call], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "the interpreter is shutting down: nothing was sent; use atexit for last calls"
+    assert "panicked" not in done.stderr
+    assert done.returncode == 0

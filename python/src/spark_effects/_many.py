@@ -6,7 +6,7 @@ from ._effect import Effect
 from ._job import Job, asked_for, job_photo, job_row, jobs_of
 from ._plans import policy_or
 from ._values import money, number, own_state, place, switch, whole
-from ._wait import annotate, awaited, waited
+from ._wait import alive, annotate, awaited, waited
 from .errors import EffectsError
 
 __all__ = ["AsyncResults", "Result", "ResultList", "Results", "start"]
@@ -256,7 +256,8 @@ class Results(_ResultsBase):
     def __iter__(self):
         return self
 
-    def __next__(self):
+    def __next__(self, _check=alive):
+        _check()
         try:
             result = self._made(waited(self._many.next()))
         except EffectsError:

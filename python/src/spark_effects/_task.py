@@ -3,7 +3,7 @@
 from . import _native
 from ._effect import Effect, Event
 from ._plans import EventPlans, TaskPlans
-from ._wait import awaited, awaiting, blocking, named, plain, waited
+from ._wait import alive, awaited, awaiting, blocking, named, plain, waited
 from .errors import TaskFailed
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
@@ -207,7 +207,8 @@ class Events:
     def __repr__(self):
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
-    def __next__(self):
+    def __next__(self, _check=alive):
+        _check()
         facts = waited(self._stream.next())
         if facts is None:
             self._task._events_over()

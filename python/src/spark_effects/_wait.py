@@ -7,6 +7,7 @@ import types
 from .errors import EffectsError
 
 __all__ = [
+    "alive",
     "annotate",
     "awaited",
     "awaiting",
@@ -23,14 +24,24 @@ __all__ = [
 _loop = None
 
 
+def alive(_is_finalizing=sys.is_finalizing):
+    """Raises an error once the interpreter shuts down: a `__del__` may run then, and half of what a call
+    needs is gone. What it needs itself it keeps."""
+    if _is_finalizing():
+        raise RuntimeError("the interpreter is shutting down: nothing was sent; use atexit for last calls")
+
+
 def blocking(plan):
     """Makes a method of the blocking client out of a plan.
 
     A plan takes the method's arguments and returns the operation and what makes the result of it.
     """
+    # Modules are emptied at the end.
+    check = alive
 
     @functools.wraps(plan)
     def method(self, /, *arguments, **options):
+        check()
         operation, finish = planned(plan, self, arguments, options)
         if isinstance(operation, Told):
             return finish(operation.wait())
@@ -94,9 +105,11 @@ def planned(plan, client, arguments, options):
 
 def plain(function):
     """Makes a method that says what a misspelt option probably means."""
+    check = alive
 
     @functools.wraps(function)
     def method(self, /, *arguments, **options):
+        check()
         try:
             return function(self, *arguments, **options)
         except TypeError as error:
