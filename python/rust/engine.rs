@@ -1,9 +1,11 @@
 //! What both Python clients are made of: the operations of a client with its settings.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template, Widths};
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template, Widths};
 use effects_reqwest::{Client, OpenBatch};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -14,7 +16,7 @@ use crate::journal::{Slot, TaskRows};
 use crate::many::{Funds, Given, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
-use crate::policy::NativePolicy;
+use crate::policy::{NativePolicy, span};
 use crate::purse::{GivenPrice, Purse};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
@@ -174,6 +176,19 @@ impl Engine {
         Ok(Plan { client, base, widths, ahead, funds, given, slot, fetch, ordered })
     }
 
+    /// The time that one call may take.
+    fn limit(
+        &self,
+        py: Python<'_>,
+        seconds: Option<f64>,
+        kind: ErrorKind,
+        what: &'static str,
+    ) -> PyResult<Limit> {
+        let limit = seconds.map(|seconds| span("timeout", seconds)).transpose();
+        let time = limit.map_err(|error| failure::exception(py, &error))?;
+        Ok(Limit { time, kind, what, task: None, base: Arc::clone(&self.base) })
+    }
+
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
         let client = self.client(py).map_err(|error| failure::exception(py, &error))?;
         Ok(client.with_policy(policy.0.clone()))
@@ -317,17 +332,20 @@ impl Engine {
         Ok(Handle::of_this_process(handle, template, submitted).named())
     }
 
-    /// One look at a task.
+    /// One look at a task, within so many seconds.
     fn status(
         &self,
         py: Python<'_>,
         handle: &Handle,
         policy: &NativePolicy,
+        timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let Followed { client, task, purse, rows } = self.followed(py, handle, policy)?;
         let note = Note::silent(Arc::clone(&self.base), task.id().clone());
+        let limit = self.limit(py, timeout, ErrorKind::Transport, "the look at the task")?;
+        let limit = limit.about(task.id());
         Ok(Operation::new(Some(note), async move {
-            let look = task.status().await?;
+            let look = limit.hold(task.status()).await?;
             if let Some(outcome) = look.outcome(task.id(), Some(client.base_url())) {
                 let end = outcome.into_result();
                 if let Some(purse) = purse {
@@ -381,30 +399,41 @@ impl Engine {
         }
     }
 
-    /// Downloads a picture, into a file if a path is given.
+    /// Downloads a picture within so many seconds, into a file if a path is given.
     fn download(
         &self,
         py: Python<'_>,
         picture: PlainPicture,
         path: Option<PathBuf>,
         policy: &NativePolicy,
+        timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
         let note = Note::silent(Arc::clone(&self.base), picture.task_id.clone());
+        let limit = self.limit(py, timeout, ErrorKind::Download, "the download of the picture")?;
+        let limit = limit.about(&picture.task_id);
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
                 Some(path) => {
-                    Value::Path(client.download_with(&picture, path, warnings::tell).await?)
+                    let download = client.download_with(&picture, path, warnings::tell);
+                    Value::Path(limit.hold(download).await?)
                 }
-                None => Value::Bytes(fetch_picture(&client, &picture).await?),
+                None => Value::Bytes(limit.hold(fetch_picture(&client, &picture)).await?),
             })
         }))
     }
 
-    /// Puts a local photo where the service can fetch it.
-    fn upload(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
+    /// Puts a local photo where the service can fetch it, within so many seconds.
+    fn upload(
+        &self,
+        py: Python<'_>,
+        wish: Wish,
+        policy: &NativePolicy,
+        timeout: Option<f64>,
+    ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
+        let limit = self.limit(py, timeout, ErrorKind::Upload, "the upload of the photo")?;
         let Some(image) = wish.image else {
             let error = Error::new(ErrorKind::UnusablePhoto, "there is no photo to upload");
             return Err(failure::exception(py, &error));
@@ -412,9 +441,40 @@ impl Engine {
         Ok(Operation::new(None, async move {
             let photo = tokio::task::spawn_blocking(|| image.photo()).await;
             let gone = |_| Err(Error::new(ErrorKind::UnusablePhoto, "the photo was not read"));
-            let reference = client.upload(&photo.unwrap_or_else(gone)?).await?;
+            let photo = photo.unwrap_or_else(gone)?;
+            let reference = limit.hold(client.upload(&photo)).await?;
             Ok(Value::Text(reference.as_str().to_owned()))
         }))
+    }
+}
+
+/// The time that one call may take, whatever is repeated within it.
+struct Limit {
+    /// None: as long as the policy lets it.
+    time: Option<Duration>,
+    kind: ErrorKind,
+    what: &'static str,
+    task: Option<TaskId>,
+    base: Arc<BaseUrl>,
+}
+
+impl Limit {
+    fn about(self, task: &TaskId) -> Self {
+        Self { task: Some(task.clone()), ..self }
+    }
+
+    async fn hold<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(time) = self.time else { return work.await };
+        tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+            let why = format!("{} took longer than the {time:?} of timeout=", self.what);
+            let error = Error::new(self.kind, why);
+            Err(match &self.task {
+                Some(task) => {
+                    error.about(task).with_resume_line(|task| self.base.resume_line(task))
+                }
+                None => error,
+            })
+        })
     }
 }
 

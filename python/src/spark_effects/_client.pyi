@@ -260,7 +260,9 @@ class Client(_ClientBase):
         height: int | None = None,
         policy: Policy | None = None,
     ) -> Task: ...
-    def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str:
+    def download(
+        self, picture: Picture | Effect, path: str | PathLike[str], *, timeout: Seconds | None = None
+    ) -> str:
         """Downloads a picture into a file, which appears whole or not at all; returns its path.
 
         Attempts that are repeated, and a picture whose length is not what the service said, are warnings
@@ -270,24 +272,31 @@ class Client(_ClientBase):
             picture: a `Picture`, or an `Effect` with a single one.
             path: the file; what stands there is replaced. A device or a pipe is written to, and a
                 symbolic link stays one.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta;
+                as long as the client's policy repeats it, when left out.
 
         Raises:
             InvalidRequest: the path is the photo that the picture was made of.
             TransportError: it could not be downloaded or written; it is paid for and still there.
         """
-    def fetch(self, picture: Picture | Effect) -> bytes:
+    def fetch(self, picture: Picture | Effect, *, timeout: Seconds | None = None) -> bytes:
         """Downloads a picture into memory and returns its bytes.
 
         Args:
             picture: a `Picture`, or an `Effect` with a single one.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
-    def upload(self, image: Image) -> str:
+    def upload(self, image: Image, *, timeout: Seconds | None = None) -> str:
         """Puts a local photo where the service can fetch it and returns the URL.
 
         The same photo is uploaded once an hour. Nothing is billed.
+
+        Args:
+            image: the photo, in any form that `run` takes.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
@@ -563,7 +572,9 @@ class AsyncClient(_ClientBase):
         height: int | None = None,
         policy: Policy | None = None,
     ) -> AsyncTask: ...
-    async def download(self, picture: Picture | Effect, path: str | PathLike[str]) -> str:
+    async def download(
+        self, picture: Picture | Effect, path: str | PathLike[str], *, timeout: Seconds | None = None
+    ) -> str:
         """Downloads a picture into a file, which appears whole or not at all; returns its path.
 
         Attempts that are repeated, and a picture whose length is not what the service said, are warnings
@@ -573,24 +584,31 @@ class AsyncClient(_ClientBase):
             picture: a `Picture`, or an `Effect` with a single one.
             path: the file; what stands there is replaced. A device or a pipe is written to, and a
                 symbolic link stays one.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta;
+                as long as the client's policy repeats it, when left out.
 
         Raises:
             InvalidRequest: the path is the photo that the picture was made of.
             TransportError: it could not be downloaded or written; it is paid for and still there.
         """
-    async def fetch(self, picture: Picture | Effect) -> bytes:
+    async def fetch(self, picture: Picture | Effect, *, timeout: Seconds | None = None) -> bytes:
         """Downloads a picture into memory and returns its bytes.
 
         Args:
             picture: a `Picture`, or an `Effect` with a single one.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
-    async def upload(self, image: Image) -> str:
+    async def upload(self, image: Image, *, timeout: Seconds | None = None) -> str:
         """Puts a local photo where the service can fetch it and returns the URL.
 
         The same photo is uploaded once an hour. Nothing is billed.
+
+        Args:
+            image: the photo, in any form that `run` takes.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).

@@ -9,7 +9,7 @@ import os
 from ._effect import Effect, Picture, TaskStatus
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Policy, switch
+from ._values import Policy, positive, switch
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
@@ -58,6 +58,10 @@ def _policy(own, policy, wait_timeout):
     if wait_timeout is not ...:
         policy = policy.replace(wait_timeout=wait_timeout)
     return policy
+
+
+def _timeout(value):
+    return None if value is None else positive("timeout", value)
 
 
 def _same(value):
@@ -169,7 +173,7 @@ class ClientPlans:
 
         return operation, finish
 
-    def download(self, picture, path):
+    def download(self, picture, path, *, timeout=None):
         """Downloads a picture into a file, which appears whole or not at all; returns its path.
 
         Attempts that are repeated, and a picture whose length is not what the service said, are warnings
@@ -179,6 +183,8 @@ class ClientPlans:
             picture: a `Picture`, or an `Effect` with a single one.
             path: the file; what stands there is replaced. A device or a pipe is written to, and a
                 symbolic link stays one.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta;
+                as long as the client's policy repeats it, when left out.
 
         Raises:
             InvalidRequest: the path is the photo that the picture was made of.
@@ -187,32 +193,37 @@ class ClientPlans:
         picture = _one_picture(picture)
         if path is None:
             raise TypeError("path is None: give a path, or use fetch(picture)")
-        operation = self._open.download(_plain(picture), picture._place(path), self._policy._native)
-        return operation, os.fspath
+        target, native = picture._place(path), self._policy._native
+        return self._open.download(_plain(picture), target, native, _timeout(timeout)), os.fspath
 
-    def fetch(self, picture):
+    def fetch(self, picture, *, timeout=None):
         """Downloads a picture into memory and returns its bytes.
 
         Args:
             picture: a `Picture`, or an `Effect` with a single one.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
         plain = _plain(_one_picture(picture))
-        return self._open.download(plain, None, self._policy._native), _same
+        return self._open.download(plain, None, self._policy._native, _timeout(timeout)), _same
 
-    def upload(self, image):
+    def upload(self, image, *, timeout=None):
         """Puts a local photo where the service can fetch it and returns the URL.
 
         The same photo is uploaded once an hour. Nothing is billed.
+
+        Args:
+            image: the photo, in any form that `run` takes.
+            timeout: how long this call may take; see `download`.
 
         Raises:
             InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
             TransportError: the upload failed.
         """
         asked = wish(None, image, None, None)
-        return self._open.upload(asked, self._policy._native), _same
+        return self._open.upload(asked, self._policy._native, _timeout(timeout)), _same
 
 
 def many(ordered):
@@ -308,8 +319,12 @@ def many(ordered):
 class TaskPlans:
     """What can be done with a task."""
 
-    def status(self, *, policy=None):
-        """Looks at the task once.
+    def status(self, *, policy=None, timeout=None):
+        """Looks at the task once; what goes wrong on the way is repeated for one ``request_timeout``.
+
+        Args:
+            policy: how to look, instead of the client's own policy.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta.
 
         Returns:
             A `TaskStatus`.
@@ -320,7 +335,11 @@ class TaskPlans:
             TransportError: the service could not be reached.
         """
         own = _policy(self._client._policy, policy, ...)
-        operation = self._client._open.status(self._handle, own._native)
+        timeout = _timeout(timeout)
+        if timeout is not None:
+            # What goes wrong is told, where it is known before the time is over.
+            own = own.replace(request_timeout=min(own.request_timeout, timeout))
+        operation = self._client._open.status(self._handle, own._native, timeout)
         return operation, self._looked
 
     def wait(self, *, wait_timeout=..., policy=None, fetch=True):

@@ -25,8 +25,12 @@ class Task(_TaskBase):
         template: the id of its template, if this client knows it.
     """
 
-    def status(self, *, policy: Policy | None = None) -> TaskStatus:
-        """Looks at the task once.
+    def status(self, *, policy: Policy | None = None, timeout: Seconds | None = None) -> TaskStatus:
+        """Looks at the task once; what goes wrong on the way is repeated for one ``request_timeout``.
+
+        Args:
+            policy: how to look, instead of the client's own policy.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta.
 
         Returns:
             A `TaskStatus`.
@@ -77,8 +81,12 @@ class AsyncTask(_TaskBase):
         template: the id of its template, if this client knows it.
     """
 
-    async def status(self, *, policy: Policy | None = None) -> TaskStatus:
-        """Looks at the task once.
+    async def status(self, *, policy: Policy | None = None, timeout: Seconds | None = None) -> TaskStatus:
+        """Looks at the task once; what goes wrong on the way is repeated for one ``request_timeout``.
+
+        Args:
+            policy: how to look, instead of the client's own policy.
+            timeout: how long this call may take, with all that is repeated, in seconds or as a timedelta.
 
         Returns:
             A `TaskStatus`.
