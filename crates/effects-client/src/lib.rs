@@ -1,7 +1,8 @@
 //! What the Effects clients share beside an HTTP library.
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
-//! clients need from this machine lives here: settings and the environment ([`ClientBuilder`]), the wall
+//! clients need from this machine lives here: settings and the environment ([`ClientBuilder`],
+//! [`EnvironmentProxies`]), the wall
 //! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
 //! journal ([`Ledger`]), files that appear whole ([`Landing`]), whether a picture is still the one that was
 //! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
@@ -11,6 +12,7 @@
 mod backlog;
 mod builder;
 mod clock;
+mod environment_proxies;
 mod file_id;
 pub mod file_names;
 mod jobs;
@@ -31,6 +33,7 @@ pub use builder::{
     BuildClient, CaBundle, ClientBuilder, Proxy, Settings, base_url_of_the_environment,
 };
 pub use clock::{StoppableClock, Stopper, WallClock};
+pub use environment_proxies::EnvironmentProxies;
 pub use file_id::FileId;
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,

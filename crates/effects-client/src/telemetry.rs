@@ -7,6 +7,11 @@
 //! What a person should read comes under the target [`WARNINGS`], so that a program shows it whatever
 //! it does with the rest.
 
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use effects_core::{Event, Picture, TaskId, Template};
 use http::{Method, Request};
@@ -19,6 +24,50 @@ pub const WARNINGS: &str = "effects::warnings";
 pub fn warn(message: &str) {
     tracing::warn!(target: WARNINGS, "{message}");
 }
+
+/// Warns that nothing reaches a place: at once, and once a minute as long as that lasts. Runs repeat what
+/// never left for as long as their wait lasts, and whoever waits should know.
+#[derive(Debug, Default)]
+pub struct OutageNotice {
+    is_out: AtomicBool,
+    last: Mutex<Option<Instant>>,
+}
+
+impl OutageNotice {
+    /// An exchange with this place never left this machine.
+    pub fn not_sent(&self, place: &dyn Display, reason: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !self.is_out.swap(true, Ordering::Relaxed);
+        if !is_new && last.is_some_and(|last| last.elapsed() < BETWEEN_NOTICES) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let on = if is_new { "" } else { " still" };
+        warn(&format!(
+            "{place} cannot be reached{on}: {reason}; it is tried again while the wait lasts"
+        ));
+    }
+
+    /// One reached it.
+    pub fn sent(&self) {
+        if self.is_out.load(Ordering::Relaxed) {
+            self.is_out.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The reason why an exchange failed, with the way out where a certificate is not trusted.
+pub fn with_way_out(reason: String) -> String {
+    if !reason.contains("UnknownIssuer") {
+        return reason;
+    }
+    format!(
+        "{reason} (the certificate's issuer is not trusted here: name a PEM file with it in the environment's \
+         SSL_CERT_FILE, or as ca_bundle)"
+    )
+}
+
+const BETWEEN_NOTICES: Duration = Duration::from_secs(60);
 
 /// The span of one task, from its submission to its picture.
 pub fn task_span(template: Option<&Template>, task: Option<&TaskId>) -> Span {

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Proxy, Settings};
+use effects_client::{EnvironmentProxies, Proxy, Settings};
 use effects_core::{Error, ErrorKind};
 use http::header::HeaderValue;
 use http::uri::{Scheme, Uri};
@@ -54,8 +54,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// Which proxy a request goes through.
 enum Proxies {
     None,
-    /// The environment's and the system's, but never for this machine.
-    System(Matcher),
+    /// The environment's and the system's, but never for this machine. The matcher reads `no_proxy`, too,
+    /// and knows no ports.
+    System(Box<Matcher>, EnvironmentProxies),
     One(Intercept),
 }
 
@@ -152,7 +153,10 @@ impl Proxies {
     fn new(proxy: &Proxy) -> Result<Self, Error> {
         let url = match proxy {
             Proxy::Direct => return Ok(Self::None),
-            Proxy::System => return Ok(Self::System(Matcher::from_system())),
+            Proxy::System => {
+                let matcher = Box::new(Matcher::from_system());
+                return Ok(Self::System(matcher, EnvironmentProxies::from_env()));
+            }
             Proxy::Url(url) => url,
         };
         let any = Uri::from_static("https://gateway");
@@ -170,11 +174,17 @@ impl Proxies {
     fn of(&self, uri: &Uri) -> Option<Intercept> {
         match self {
             Self::None => None,
-            Self::System(_) if uri.host().is_some_and(is_here) => None,
-            Self::System(proxies) => proxies.intercept(uri),
+            Self::System(_, environment) if is_direct(uri, environment) => None,
+            Self::System(proxies, _) => proxies.intercept(uri),
             Self::One(proxy) => Some(proxy.clone()),
         }
     }
+}
+
+fn is_direct(uri: &Uri, environment: &EnvironmentProxies) -> bool {
+    let usual = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let port = uri.port_u16().unwrap_or(usual);
+    uri.host().is_some_and(|host| is_here(host) || environment.are_bypassed_by(host, port))
 }
 
 /// Whether a proxy is behind TLS.

@@ -9,11 +9,12 @@
 use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::fmt::Display;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use effects_client::{Proxy, Settings};
+use effects_client::telemetry::{self, OutageNotice};
+use effects_client::{EnvironmentProxies, Proxy, Settings};
 use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
 use http::{Request, Uri};
 use reqwest::redirect::Policy as Redirects;
@@ -32,6 +33,7 @@ pub(crate) struct HttpClient {
     gateway: KnownGateway,
     transfer: ByPlace,
     room: Room,
+    outage: OutageNotice,
 }
 
 /// Room for exchanges, which have a connection each where the gateway speaks HTTP/1.
@@ -138,16 +140,18 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One for this machine, which no proxy of the environment may catch, and one for all others.
+/// One for this machine and for what `no_proxy` names, which no proxy of the environment may catch, and one
+/// for all others.
 #[derive(Debug)]
 struct ByPlace {
     here: reqwest::Client,
     there: reqwest::Client,
+    environment: Arc<EnvironmentProxies>,
 }
 
 impl ByPlace {
     fn of(&self, url: &Url) -> &reqwest::Client {
-        self.at(url.host_str().is_some_and(is_here))
+        self.at(is_direct(url, &self.environment))
     }
 
     fn at(&self, is_here: bool) -> &reqwest::Client {
@@ -164,15 +168,16 @@ struct KnownGateway {
 }
 
 impl KnownGateway {
-    fn of(base: &BaseUrl) -> Result<Self, Error> {
+    fn of(base: &BaseUrl, environment: &EnvironmentProxies) -> Result<Self, Error> {
         let unusable = |error: &dyn Display| {
             Error::new(ErrorKind::Misconfigured, format!("{base} is no URL: {error}"))
         };
         let text = base.to_string();
+        let url: Url = text.parse().map_err(|error| unusable(&error))?;
         Ok(Self {
             uri: text.parse().map_err(|error: http::uri::InvalidUri| unusable(&error))?,
-            url: text.parse().map_err(|error| unusable(&error))?,
-            is_here: base.origin().is_loopback(),
+            is_here: base.origin().is_loopback() || is_direct(&url, environment),
+            url,
         })
     }
 
@@ -202,14 +207,19 @@ impl HttpClient {
                 .referer(false);
             build(proxied(builder, &settings.proxy, here)?)
         };
-        let poll = |here| client(here, Redirects::none(), POLL_IDLE);
-        let transfer = |here| client(here, Redirects::limited(5), TRANSFER_IDLE);
+        let environment = Arc::new(EnvironmentProxies::from_env());
+        let by_place = |redirects: fn() -> Redirects, idle| -> Result<ByPlace, Error> {
+            let (here, there) =
+                (client(true, redirects(), idle)?, client(false, redirects(), idle)?);
+            Ok(ByPlace { here, there, environment: Arc::clone(&environment) })
+        };
         Ok(Self {
             submit: Submitter::new(Connector::new(settings, &tls)?),
-            poll: ByPlace { here: poll(true)?, there: poll(false)? },
-            gateway: KnownGateway::of(settings.endpoint.base())?,
-            transfer: ByPlace { here: transfer(true)?, there: transfer(false)? },
+            poll: by_place(Redirects::none, POLL_IDLE)?,
+            gateway: KnownGateway::of(settings.endpoint.base(), &environment)?,
+            transfer: by_place(|| Redirects::limited(5), TRANSFER_IDLE)?,
             room: Room::new(),
+            outage: OutageNotice::default(),
         })
     }
 
@@ -236,6 +246,20 @@ impl HttpClient {
     }
 
     async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
+        let place = (request.uri().scheme().cloned(), request.uri().authority().cloned());
+        let answer = self.answer(limit, request).await;
+        match (&answer, place) {
+            (Answer::NotSent(reason), (Some(scheme), Some(host))) => {
+                // A user's name and password are not repeated.
+                let host = host.as_str().rsplit('@').next().unwrap_or_default();
+                self.outage.not_sent(&format_args!("{scheme}://{host}"), reason);
+            }
+            _ => self.outage.sent(),
+        }
+        answer
+    }
+
+    async fn answer(&self, limit: Duration, request: Request<Bytes>) -> Answer {
         if request.extensions().get::<FreshConnection>().is_some() {
             // What a submission holds while it is under way is large, and a look should not carry
             // the room for it.
@@ -304,6 +328,11 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, 
     done.map_err(|_| Trouble::Lost { reason: format!("nothing came for {limit:?}") })
 }
 
+fn is_direct(url: &Url, environment: &EnvironmentProxies) -> bool {
+    let port = url.port_or_known_default().unwrap_or_default();
+    url.host_str().is_some_and(|host| is_here(host) || environment.are_bypassed_by(host, port))
+}
+
 /// Whether a host is this machine.
 pub(crate) fn is_here(host: &str) -> bool {
     // Only the host matters, so any scheme will do.
@@ -328,7 +357,7 @@ pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
         }
         source = cause.source();
     }
-    if text.is_empty() { "the exchange failed".to_owned() } else { text }
+    if text.is_empty() { "the exchange failed".to_owned() } else { telemetry::with_way_out(text) }
 }
 
 /// A name, a connection or a TLS session that could not be had: reqwest's connector does all three
@@ -431,7 +460,11 @@ mod tests {
     #[test]
     fn a_url_at_the_gateway_is_what_its_text_reads_as() {
         for base in ["https://cloud.vtrix.ai", "http://127.0.0.1:8080/proxy", "http://[::1]"] {
-            let gateway = KnownGateway::of(&BaseUrl::parse(base, true).unwrap()).unwrap();
+            let gateway = KnownGateway::of(
+                &BaseUrl::parse(base, true).unwrap(),
+                &EnvironmentProxies::default(),
+            )
+            .unwrap();
             for path in ["/model/v1/generation/task/a%25b", "/a?b=c", "/"] {
                 let text = format!("{base}{path}");
                 let url = gateway.url_of(&text.parse().unwrap()).unwrap();

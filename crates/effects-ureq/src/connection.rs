@@ -24,6 +24,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
+use effects_client::telemetry;
 use effects_core::{Answer, ApiKey};
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -119,7 +120,7 @@ impl Under {
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
             Some(cut) if exchange.left => format!("the request was cut short ({cut}); {error}"),
-            _ => error.to_string(),
+            _ => telemetry::with_way_out(error.to_string()),
         })
     }
 }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{CaBundle, Proxy, Settings};
+use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
 use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -29,33 +29,62 @@ use crate::connection::{self, GatewayConnector, NO_SOCKS, ResolvedByConnector};
 /// The agents of a client, one for each kind of exchange.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    submit: ByPlace,
-    poll: ByPlace,
-    transfer: ByPlace,
-    /// Nearly every exchange goes there, so that its place is found out once.
-    gateway: Option<Authority>,
-    is_gateway_here: bool,
+    submit: ByRoute,
+    poll: ByRoute,
+    transfer: ByRoute,
+    environment: EnvironmentProxies,
+    /// Nearly every exchange goes there, so that its route is found out once.
+    gateway: Option<(Authority, Route)>,
     /// The time limit of the agents; another costs a copy of their settings.
     timeout: Duration,
 }
 
-/// One for this machine, which no proxy of the environment may catch, and one for all others.
+/// One for each [`Route`].
 #[derive(Debug)]
-struct ByPlace {
-    here: Agent,
-    there: Agent,
+struct ByRoute {
+    direct: Agent,
+    http: Agent,
+    https: Agent,
 }
 
-impl ByPlace {
-    fn at(&self, is_here: bool) -> &Agent {
-        if is_here { &self.here } else { &self.there }
+impl ByRoute {
+    fn by(&self, route: Route) -> &Agent {
+        match route {
+            Route::Direct => &self.direct,
+            Route::Http => &self.http,
+            Route::Https => &self.https,
+        }
+    }
+}
+
+/// By which proxy of the environment a request goes. A proxy that the caller gave is that of all three.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Route {
+    /// By none: to this machine, and to what `no_proxy` names.
+    Direct,
+    Http,
+    Https,
+}
+
+impl Route {
+    fn of(uri: &Uri, environment: &EnvironmentProxies) -> Self {
+        let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let is_bypassed = |host: &str| environment.are_bypassed_by(host, port);
+        if is_here(uri) || uri.host().is_some_and(is_bypassed) {
+            return Self::Direct;
+        }
+        if is_secure { Self::Https } else { Self::Http }
     }
 }
 
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let roots = roots(settings.ca_bundle.as_ref())?;
-        let (there, here) = (proxy(&settings.proxy, false)?, proxy(&settings.proxy, true)?);
+        let environment = EnvironmentProxies::from_env();
+        let proxy = |named| proxy(&settings.proxy, named);
+        let (direct, http, https) =
+            (proxy(None)?, proxy(environment.http())?, proxy(environment.https())?);
         let timeout = settings.policy.request_timeout;
         let base = |proxy: &Option<ureq::Proxy>| {
             Config::builder()
@@ -66,11 +95,12 @@ impl HttpClient {
                 .max_idle_connections(IDLE_CONNECTIONS)
                 .max_idle_connections_per_host(IDLE_CONNECTIONS)
         };
-        let by_place = |make: &dyn Fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>| {
-            ByPlace { here: agent(make(base(&here))), there: agent(make(base(&there))) }
+        let by_route = |make: &dyn Fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>| {
+            let agent = |proxy| agent(make(base(proxy)));
+            ByRoute { direct: agent(&direct), http: agent(&http), https: agent(&https) }
         };
         let keyed = |idle| {
-            by_place(&|config| {
+            by_route(&|config| {
                 config
                     .timeout_global(Some(timeout))
                     .max_redirects(0)
@@ -79,17 +109,16 @@ impl HttpClient {
                     .max_idle_connections(idle)
             })
         };
-        let gateway = settings.endpoint.base();
+        let gateway = settings.endpoint.base().to_string().parse::<Uri>().ok();
         Ok(Self {
             submit: keyed(0),
             poll: keyed(IDLE_CONNECTIONS),
-            transfer: by_place(&|config| config.max_redirects(5)),
-            gateway: gateway
-                .to_string()
-                .parse::<Uri>()
-                .ok()
-                .and_then(|uri| uri.into_parts().authority),
-            is_gateway_here: gateway.origin().is_loopback(),
+            transfer: by_route(&|config| config.max_redirects(5)),
+            gateway: gateway.and_then(|uri| {
+                let route = Route::of(&uri, &environment);
+                Some((uri.into_parts().authority?, route))
+            }),
+            environment,
             timeout,
         })
     }
@@ -98,7 +127,7 @@ impl HttpClient {
     pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
         let is_fresh = request.extensions().get::<FreshConnection>().is_some();
         let agents = if is_fresh { &self.submit } else { &self.poll };
-        let agent = agents.at(self.is_here(request.uri()));
+        let agent = agents.by(self.route(request.uri()));
         let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();
@@ -125,7 +154,7 @@ impl HttpClient {
             return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
         };
         let quiet = Some(policy.request_timeout);
-        let request = self.transfer.at(self.is_here(&uri)).get(uri).config();
+        let request = self.transfer.by(self.route(&uri)).get(uri).config();
         let request = request
             .timeout_recv_response(quiet)
             .timeout_per_read(quiet)
@@ -138,10 +167,10 @@ impl HttpClient {
         })
     }
 
-    fn is_here(&self, uri: &Uri) -> bool {
+    fn route(&self, uri: &Uri) -> Route {
         match &self.gateway {
-            Some(gateway) if uri.authority() == Some(gateway) => self.is_gateway_here,
-            _ => is_here(uri),
+            Some((gateway, route)) if uri.authority() == Some(gateway) => *route,
+            _ => Route::of(uri, &self.environment),
         }
     }
 
@@ -200,10 +229,12 @@ fn agent(config: ConfigBuilder<AgentScope>) -> Agent {
     Agent::with_parts(config.build(), connector, ResolvedByConnector)
 }
 
-fn proxy(proxy: &Proxy, here: bool) -> Result<Option<ureq::Proxy>, Error> {
+/// The proxy to go by, where the environment names this one, if any.
+fn proxy(proxy: &Proxy, named: Option<&str>) -> Result<Option<ureq::Proxy>, Error> {
     match proxy {
-        Proxy::System if !here => Ok(ureq::Proxy::try_from_env()),
-        Proxy::System | Proxy::Direct => Ok(None),
+        // As everywhere, one that cannot be read is none.
+        Proxy::System => Ok(named.and_then(|url| ureq::Proxy::new(url).ok())),
+        Proxy::Direct => Ok(None),
         Proxy::Url(url) => {
             // The URL may hold a password.
             let unusable = |reason: &dyn std::fmt::Display| {

@@ -45,6 +45,51 @@ fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
     }
 }
 
+/// The rules are the same in both clients, and those of curl.
+#[test]
+fn what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https() {
+    const VARIABLE: &str = "EFFECTS_TEST_NO_PROXY";
+    if env::var(VARIABLE).is_ok() {
+        let world = World::new().unwrap();
+        for base_url in [
+            "http://carried.invalid",
+            "http://host.invalid:81",
+            "http://host.invalid:80",
+            "http://api.domain.invalid",
+            "https://secure.invalid",
+        ] {
+            let mut setup = there(&world);
+            setup.base_url = base_url.to_owned();
+            let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
+            client.run(request()).unwrap_err();
+            let client = setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(client.run(request())).unwrap_err();
+        }
+        return;
+    }
+    let proxy = ScriptedServer::start().unwrap();
+    proxy.otherwise(Response::new(502));
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--exact", "--nocapture"]);
+    again
+        .arg("proxies::what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https");
+    for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"] {
+        again.env_remove(name);
+    }
+    again.env_remove("REQUEST_METHOD").env(VARIABLE, "1").env("HTTP_PROXY", proxy.base_url());
+    again.env("NO_PROXY", "example.com , host.invalid:81,.domain.invalid");
+    assert!(again.status().unwrap().success());
+    let seen = proxy.requests();
+    let about = |host: &str| seen.iter().filter(|seen| format!("{seen:?}").contains(host)).count();
+    assert!(about("carried.invalid") >= 2, "{seen:#?}");
+    assert!(about("host.invalid") >= 2, "another port is another place: {seen:#?}");
+    for host in ["host.invalid:81", "domain.invalid", "secure.invalid"] {
+        assert_eq!(about(host), 0, "{host} is proxied: {seen:#?}");
+    }
+}
+
 /// Neither HTTP library is built with SOCKS; ureq would then connect without the proxy.
 #[test]
 fn a_proxy_that_speaks_socks_is_never_gone_around() {

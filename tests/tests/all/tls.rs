@@ -34,6 +34,8 @@ fn a_stranger_never_gets_the_request() {
         assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
         assert!(error.to_string().contains("never left this machine"), "{error}");
         assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
+        assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+        assert!(error.to_string().contains("ca_bundle"), "{error}");
     }
 }
 
