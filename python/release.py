@@ -1,6 +1,6 @@
-"""Builds the wheel that is shipped: one that says nothing of the machine that built it.
+"""Builds the wheel that is shipped: it says nothing of the machine that built it, and runs on older ones.
 
-    python python/release.py --out dist                # needs: pip install 'maturin>=1.9,<2'
+    python python/release.py --out dist                # needs: pip install 'maturin>=1.9,<2' ziglang
     python python/release.py --check dist/WHEEL        # looks only
 
 `pip install ./python` builds the same code, but quickly; this builds it with the profile ``dist``, which
@@ -9,6 +9,9 @@ messages, and maturin writes the workspace's into the list of parts (the SBOM). 
 built on they are at home. Here the first are replaced on the way (``--remap-path-prefix``, in a target
 folder of its own, since other flags build everything anew), the second in the finished wheel, and then
 every file of it is searched for what is left.
+
+On Linux it is linked by zig against glibc 2.28, the oldest that systems in use have (``manylinux_2_28``),
+whatever this machine has; a wheel that asks for a newer one is refused.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import base64
 import hashlib
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -31,8 +35,9 @@ def main():
     parser.add_argument("maturin", nargs="*", help="options for `maturin build`, after --")
     options = parser.parse_args()
     wheels = [options.check] if options.check else built(options.out, options.maturin)
-    found = [line for wheel in wheels for line in told(wheel)]
-    print("\n".join(found or [f"{wheel}: nothing of this machine" for wheel in wheels]))
+    found = [line for wheel in wheels for line in (*told(wheel), *too_new(wheel))]
+    good = f"nothing of this machine, and no glibc after 2.{NEWEST_GLIBC}"
+    print("\n".join(found or [f"{wheel}: {good}" for wheel in wheels]))
     return 1 if found else 0
 
 
@@ -57,6 +62,11 @@ def built(out, extra):
         "CARGO_TARGET_DIR": str(ROOT / "target" / "shipped"),
     }
     command = [sys.executable, "-m", "maturin", "build", "--profile", "dist", "--locked"]
+    if platform.system() == "Linux":
+        # maturin looks for zig as a module of the Python that PATH finds.
+        folders = [str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")]
+        environment["PATH"] = os.pathsep.join(folders)
+        command += ["--zig", "--compatibility", f"manylinux_2_{NEWEST_GLIBC}"]
     command += ["--out", str(out.resolve()), *extra]
     for wheel in out.glob("*.whl"):
         wheel.unlink()
@@ -103,6 +113,27 @@ def told(wheel, folders=None):
                 if at >= 0:
                     words = re.match(rb"[\x20-\x7e]*", data[at : at + 120]).group().decode()
                     yield f"{wheel.name}: {name} names {words!r} ({data.count(needle)} times {needle!r})"
+
+
+def too_new(wheel):
+    """What of a wheel needs a newer glibc than it may, or says so by its name; one line each."""
+    named = re.search(r"manylinux_2_(\d+)_", wheel.name)
+    if "linux" in wheel.name and (named is None or int(named.group(1)) > NEWEST_GLIBC):
+        yield f"{wheel.name}: its name has to say manylinux_2_{NEWEST_GLIBC}, or an earlier one"
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if not data.startswith(b"\x7fELF"):
+                continue
+            # An ELF file names each version of glibc that its symbols need.
+            needed = {int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)", data)}
+            for minor in sorted(needed):
+                if minor > NEWEST_GLIBC:
+                    yield f"{wheel.name}: {name} needs glibc 2.{minor}"
+
+
+# Of the second part of its version.
+NEWEST_GLIBC = 28
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The wheel that is shipped says nothing of the machine that built it."""
+"""The wheel that is shipped says nothing of the machine that built it, and needs no new glibc."""
 
 import base64
 import hashlib
@@ -70,3 +70,38 @@ def test_what_is_left_is_found(wheel):
     release.rewrite(wheel)
     assert len(list(release.told(wheel, [home]))) == 1
     assert list(release.told(wheel, [pathlib.Path("/home/nobody")])) == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "versions", "found"),
+    [
+        ("manylinux_2_28_x86_64", ["2.2.5", "2.28"], 0),
+        ("manylinux_2_17_aarch64", ["2.17"], 0),
+        ("manylinux_2_28_x86_64", ["2.28", "2.34", "2.39"], 2),
+        ("manylinux_2_34_x86_64", ["2.28"], 1),
+        ("linux_x86_64", ["2.28"], 1),
+        ("macosx_11_0_arm64", [], 0),
+    ],
+)
+def test_a_wheel_that_needs_a_newer_glibc_is_refused(tmp_path, platform, versions, found):
+    path = tmp_path / f"spark_effects-0.1.0-cp310-abi3-{platform}.whl"
+    names = b"".join(f"GLIBC_{version}".encode() + b"\0" for version in versions)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("spark_effects/_native.abi3.so", b"\x7fELF\0libc.so.6\0" + names)
+        archive.writestr("spark_effects/notes.txt", b"\0GLIBC_2.99\0")
+    assert len(list(release.too_new(path))) == found
+
+
+def test_a_real_library_names_the_glibc_it_needs(tmp_path):
+    import spark_effects._native
+
+    library = pathlib.Path(spark_effects._native.__file__)
+    path = tmp_path / "spark_effects-0.1.0-cp310-abi3-linux_x86_64.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("spark_effects/_native.abi3.so", library.read_bytes())
+    before, release.NEWEST_GLIBC = release.NEWEST_GLIBC, 2
+    try:
+        found = list(release.too_new(path))
+    finally:
+        release.NEWEST_GLIBC = before
+    assert any("needs glibc 2.17" in line for line in found) or library.read_bytes()[:4] != b"\x7fELF"
