@@ -38,6 +38,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Proxy, ProxyProtocol};
 
+use crate::address_order::AddressOrder;
+
 /// What is known of the exchange that this thread makes.
 #[derive(Default)]
 struct ExchangeNotes {
@@ -152,6 +154,7 @@ impl Resolver for ResolvedByConnector {
 pub(crate) struct GatewayConnector<C, R> {
     connector: C,
     resolver: R,
+    order: AddressOrder,
 }
 
 impl GatewayConnector<(), DefaultResolver> {
@@ -164,7 +167,7 @@ impl GatewayConnector<(), DefaultResolver> {
 fn with_resolver<R: Resolver>(resolver: R) -> GatewayConnector<impl Connector, R> {
     let chain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
     let connector = chain.chain(KeepReadable).chain(RustlsConnector::default());
-    GatewayConnector { connector, resolver }
+    GatewayConnector { connector, resolver, order: AddressOrder::default() }
 }
 
 impl<C, R: Resolver> GatewayConnector<C, R> {
@@ -176,11 +179,12 @@ impl<C, R: Resolver> GatewayConnector<C, R> {
         is_proxied: bool,
     ) -> Result<ConnectionDetails<'a>, ureq::Error> {
         let begun = Instant::now();
-        let addrs = if is_proxied {
+        let mut addrs = if is_proxied {
             self.resolver.empty()
         } else {
             self.resolver.resolve(details.uri, details.config, details.timeout)?
         };
+        self.order.arrange(&mut addrs);
         let after = match details.timeout.after {
             Duration::Exact(limit) => Duration::Exact(limit.saturating_sub(begun.elapsed())),
             Duration::NotHappening => Duration::NotHappening,

@@ -16,6 +16,7 @@
 //!
 //! Every name of [`effects_core`] in these signatures is exported here too.
 
+mod address_order;
 mod client;
 mod connection;
 mod exchange;
