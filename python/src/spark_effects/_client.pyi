@@ -165,7 +165,8 @@ class Client(_ClientBase):
         Args:
             template: a `Template`, or the exact id of one.
             image: the photo: a URL, a path, bytes, a binary file, a PIL image, or a numpy array of
-                height x width x 3 or 4 of uint8. What is not a URL is uploaded first.
+                height x width, or x 3 or 4, of uint8 or floats from 0 to 1. What is not a
+                URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
@@ -477,7 +478,8 @@ class AsyncClient(_ClientBase):
         Args:
             template: a `Template`, or the exact id of one.
             image: the photo: a URL, a path, bytes, a binary file, a PIL image, or a numpy array of
-                height x width x 3 or 4 of uint8. What is not a URL is uploaded first.
+                height x width, or x 3 or 4, of uint8 or floats from 0 to 1. What is not a
+                URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
