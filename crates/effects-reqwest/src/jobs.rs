@@ -204,7 +204,7 @@ impl Crowd for Drawn {
         }
         self.handle.publish(&driving.machine);
         self.warn_of(driving.machine.outage());
-        if let Some(wish) = self.queue.wish().filter(|wish| *wish > 0) {
+        if let Some(wish) = self.queue.wish() {
             // The thread that draws ends only after the last job.
             let _ = self.wish.send(wish);
         }

@@ -192,7 +192,7 @@ impl Driver {
             if self.machine.is_halted() {
                 self.machine.no_more_jobs();
             }
-            if let Some(wished) = self.queue.wish().filter(|wished| *wished > 0) {
+            if let Some(wished) = self.queue.wish() {
                 // The thread that draws ends only after the last job.
                 let _ = wish.send(wished);
             }

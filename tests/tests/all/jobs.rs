@@ -11,7 +11,6 @@ use effects_core::{
     Widths,
 };
 use effects_emulator::{Emulator, Latency, Pictures};
-use effects_jobs::Work;
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
 use futures_util::StreamExt;
@@ -124,7 +123,7 @@ fn plan(row: u32) -> Job {
 
 fn watch(task: &str) -> Job {
     let task: TaskId = task.parse().unwrap();
-    Work::Watch { task, template: Some(Template::GlassBall), submitted: None }.into()
+    Job::watch(task, Some(Template::GlassBall), None)
 }
 
 fn emulator(latency: u64) -> (Emulator, Setup) {

@@ -78,6 +78,12 @@ impl Job {
         Self::asking(Ask::Picture(checked, photo))
     }
 
+    /// A job that follows a task submitted before, with what is known of it: its template is of use to the
+    /// pace, its time to the grace for a task that is not found.
+    pub fn watch(task: TaskId, template: Option<Template>, submitted: Option<Time>) -> Self {
+        Self::asking(Ask::Task { task, template, submitted })
+    }
+
     /// A job that goes on with a row of the journal: nothing is submitted for it.
     pub fn resume(record: &Record) -> Self {
         Self::asking(Ask::Row { number: record.number, image: record.row.image.clone() })
@@ -205,20 +211,7 @@ impl From<EffectRequest> for Job {
 
 impl From<TaskId> for Job {
     fn from(task: TaskId) -> Self {
-        Self::asking(Ask::Task { task, template: None, submitted: None })
-    }
-}
-
-impl From<Work> for Job {
-    fn from(work: Work) -> Self {
-        match work {
-            Work::Submit(request) => request.into(),
-            Work::Upload(checked) => Self::of(checked, None),
-            Work::Watch { task, template, submitted } => {
-                Self::asking(Ask::Task { task, template, submitted })
-            }
-            Work::Resume => Self::asking(Ask::Row { number: RowNumber(0), image: String::new() }),
-        }
+        Self::watch(task, None, None)
     }
 }
 
