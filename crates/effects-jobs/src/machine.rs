@@ -277,8 +277,7 @@ impl<K> JobMachine<K> {
         match found {
             Ok(None) => self.submit(id, None),
             Ok(Some(Found::Submit(row))) => {
-                let paid = row.record().map_or(Decimal::ZERO, |record| record.paid);
-                self.submit(id, Some((row, paid)));
+                self.submit(id, Some(row));
             }
             Ok(Some(Found::Watch(row))) => {
                 if let Some(plan) = self.plan(id) {
@@ -652,12 +651,15 @@ impl<K> JobMachine<K> {
     }
 
     /// A job's next paid task, unless it would be refused as one before it was.
-    fn submit(&mut self, id: JobId, row: Option<(OpenRow, Decimal)>) {
+    fn submit(&mut self, id: JobId, row: Option<OpenRow>) {
         let Some(plan) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
         let Some(plan) = plan.plan.as_mut() else { return };
-        if let Some((row, paid)) = row {
-            (plan.row, plan.earlier_cost) = (Some(row), paid);
+        // The task that it followed before, if any, failed.
+        plan.method = None;
+        if let Some(record) = row.as_ref().and_then(OpenRow::record) {
+            plan.earlier_cost = record.paid;
         }
+        plan.row = row;
         let refused = self.refusals.of(&plan.work).cloned();
         match &plan.work {
             _ if refused.is_some() => {

@@ -10,7 +10,7 @@ use effects_core::{
     AsyncJournal, EffectRequest, Error, ErrorKind, JournalStore, MemoryStore, TaskId, Template,
     Widths,
 };
-use effects_emulator::{Emulator, Latency, Pictures};
+use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
 use futures_util::StreamExt;
@@ -349,6 +349,30 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
         }
     }
     assert_eq!(emulator.counts().creates_seen, 0);
+}
+
+/// A task of an earlier run that fails once this one follows it may be paid for anew, too.
+#[test]
+fn a_resumed_task_that_fails_is_paid_for_anew_where_that_is_asked_for() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(700);
+        let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1);
+        emulator.follow(FaultPlan::none().with(fails)).unwrap();
+        let client = Client::new(kind, &setup, &Notes::default());
+        let store: Arc<dyn JournalStore> = Arc::new(MemoryStore::new());
+        let options = |retry_failed| JobOptions {
+            store: Some(Arc::clone(&store)),
+            retry_failed,
+            ..JobOptions::default()
+        };
+        let left = client.run_with(options(1), std::iter::once(plan(1)));
+        until("a task", || emulator.counts().accepted == 1);
+        left.stop();
+        assert_eq!(left.count(), 1, "{kind:?}");
+        let results: Vec<_> = client.run_with(options(1), std::iter::once(plan(1))).collect();
+        assert!(results[0].is_completed(), "{kind:?}: {results:?}");
+        assert_eq!(emulator.counts().accepted, 2, "{kind:?}");
+    }
 }
 
 #[test]
