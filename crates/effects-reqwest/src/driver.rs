@@ -290,13 +290,13 @@ impl<C: Crowd> Driver<C> {
         });
     }
 
-    fn upload(&self, id: JobId, job: Box<TrackedJob>) {
+    fn upload(&self, id: JobId, mut job: Box<TrackedJob>) {
         let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
             return;
         };
         let client = self.driving.client.clone();
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || (context.photo(&job), job));
+            let read = tokio::task::spawn_blocking(move || (context.photo(&mut job), job));
             // It is gone only where the runtime is shut down, and the driver with it.
             let Ok((photo, job)) = read.await else { return };
             let uploaded = match photo {

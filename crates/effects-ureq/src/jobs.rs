@@ -423,10 +423,10 @@ impl Hands {
                 let found = Box::new(self.context.open(&mut job));
                 Arrival::Opened(id, job, found)
             }
-            Errand::Upload(id, job) => {
+            Errand::Upload(id, mut job) => {
                 let uploaded = self
                     .context
-                    .photo(&job)
+                    .photo(&mut job)
                     .and_then(|photo| self.client.upload(&photo).map_err(PrepareError::Failed));
                 Arrival::Uploaded(id, job, uploaded)
             }

@@ -334,17 +334,21 @@ impl JobContext {
         }))
     }
 
-    /// Reads the photo of a job.
+    /// Reads the photo of a job, once: bytes in memory are handed over, since a task runs long after its
+    /// photo is uploaded.
     ///
     /// # Errors
     ///
     /// When it cannot be read, or is not the one that the job's row is known by.
-    pub fn photo(&self, job: &TrackedJob) -> Result<Photo, PrepareError> {
-        let Ask::Picture(_, Some(source)) = &job.job.ask else {
+    pub fn photo(&self, job: &mut TrackedJob) -> Result<Photo, PrepareError> {
+        let Ask::Picture(_, Some(source)) = &mut job.job.ask else {
             let why = "the job has neither a URL nor a photo";
             return Err(PrepareError::Failed(Error::new(ErrorKind::InvalidRequest, why)));
         };
         let photo = source.read().map_err(PrepareError::Failed)?;
+        if let PhotoSource::Photo(_) = source {
+            *source = PhotoSource::Uploaded(photo.name().to_owned());
+        }
         let is_changed = job.job.row.as_ref().is_some_and(|row| {
             let digest = Sha256::digest(photo.bytes()).into();
             row.likeness != Row::likeness_of_content(digest)
@@ -564,6 +568,10 @@ impl PhotoSource {
             }
             Self::File(path) => read_photo(path),
             Self::Photo(photo) => Ok(photo.clone()),
+            Self::Uploaded(name) => {
+                let why = format!("photo {name} was uploaded, and its bytes are not kept");
+                Err(Error::new(ErrorKind::UnusablePhoto, why))
+            }
         }
     }
 }

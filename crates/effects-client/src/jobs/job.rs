@@ -55,6 +55,8 @@ pub enum PhotoSource {
     File(PathBuf),
     /// Bytes in memory.
     Photo(Photo),
+    /// A photo of this name that was in memory until it was uploaded: its bytes are not kept.
+    Uploaded(String),
 }
 
 impl Job {
@@ -177,6 +179,7 @@ impl Job {
         match &self.ask {
             Ask::Picture(_, Some(PhotoSource::File(path))) => path.to_string_lossy().into_owned(),
             Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.name().to_owned(),
+            Ask::Picture(_, Some(PhotoSource::Uploaded(name))) => name.clone(),
             Ask::Picture(checked, None) => {
                 checked.reference.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default()
             }
