@@ -21,11 +21,13 @@ mod halt;
 mod limits;
 mod machine;
 mod row;
+mod step;
 mod work;
 
 pub use end::{JobEnd, JobOutcome, Method};
 pub use halt::ends_all;
 pub use limits::JobLimits;
-pub use machine::{FetchError, JobId, JobMachine, JobStep, PrepareError};
+pub use machine::JobMachine;
 pub use row::{Found, JobJournal, OpenRow};
+pub use step::{FetchError, JobId, JobStep, PrepareError};
 pub use work::Work;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use effects_core::pace::Pacer;
 use effects_core::{
-    Admission, Batch, BatchStep, Call, CallId, CallResult, Cause, Effect, Entry, Error, ErrorKind,
-    Event, Fact, JournalError, Outage, Outcome, Policy, Problem, Record, Reference, RowEnd, RunId,
-    Seed, ServiceCode, Standing, TaskId, Time,
+    Admission, Batch, BatchStep, CallId, CallResult, Cause, Effect, Entry, Error, ErrorKind, Fact,
+    JournalError, Outage, Outcome, Policy, Problem, Record, Reference, RowEnd, RunId, Seed,
+    ServiceCode, Standing, TaskId, Time,
 };
 use rust_decimal::Decimal;
 
@@ -16,66 +16,8 @@ use crate::end::{JobEnd, JobOutcome, Method};
 use crate::halt::{Refusals, ends_all};
 use crate::limits::JobLimits;
 use crate::row::{Found, OpenRow};
+use crate::step::{FetchError, JobId, JobStep, PrepareError};
 use crate::work::Work;
-
-/// A job of a machine, by its place.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct JobId(u32);
-
-/// What to do next. `K` is what the driver knows of a job: it comes along with a step that needs it, and
-/// goes back with the reply.
-#[derive(Debug)]
-pub enum JobStep<K> {
-    /// There is room for this many more jobs: [`add`](JobMachine::add) some, or say that there are
-    /// [`no more`](JobMachine::no_more_jobs).
-    WantJobs(u32),
-    /// Open the job's row in the journal and look for its pictures, then call
-    /// [`opened`](JobMachine::opened).
-    Open(JobId, K),
-    /// Upload the job's photo, then call [`uploaded`](JobMachine::uploaded).
-    Upload(JobId, K),
-    /// Draw a seed and call [`begin`](JobMachine::begin) at once.
-    Begin(JobId),
-    /// Make this durable, then call [`recorded`](JobMachine::recorded).
-    Record(RunId, Entry),
-    /// Make this exchange, then call [`reply`](JobMachine::reply).
-    Send(RunId, Call),
-    /// Tell the journal how the job's run ended, then call [`settled`](JobMachine::settled) at once.
-    Settle(JobId, RowEnd),
-    /// Fetch the pictures, then call [`fetched`](JobMachine::fetched).
-    Fetch(JobId, K, Box<Effect>),
-    /// Tell the caller, who watches.
-    Notify(RunId, Event),
-    /// Tell the caller: the job's task failed, and it is paid for anew.
-    Renewing(JobId, Error),
-    /// The job is over, and its handle with it.
-    Done(K, JobEnd),
-    /// Nothing to do before this time, unless a reply or a job comes.
-    Sleep(Time),
-    /// Every job is over, and no more are to come.
-    Empty,
-}
-
-/// Why a job could not be made ready.
-#[derive(Clone, Debug)]
-pub enum PrepareError {
-    /// The journal could not be read: nothing more is begun.
-    Journal(JournalError),
-    /// The job is refused for a reason of its own: nothing was sent.
-    Refused(Error),
-    /// Something failed that is not the job's fault.
-    Failed(Error),
-}
-
-/// Why pictures could not be fetched.
-#[derive(Clone, Debug)]
-pub struct FetchError {
-    /// What went wrong.
-    pub error: Error,
-    /// Whether this machine took no more, so that no exchange failed: what is paid for now could not be
-    /// saved either.
-    pub is_local: bool,
-}
 
 /// Takes jobs to their ends, many at once.
 ///
@@ -637,40 +579,40 @@ impl<K> JobMachine<K> {
         }
     }
 
-    /// Puts a job where its next step is.
+    /// Puts a job where its first step is.
     fn prepare(&mut self, id: JobId) {
         if self.is_halted {
             return self.end(id, JobOutcome::NotBegun);
         }
-        let Some(plan) = self.plan(id) else { return };
-        match plan.work {
-            _ if plan.opens => self.to_open.push_back(id),
-            Work::Upload(_) => self.to_upload.push_back(id),
-            _ => self.ready.push_back(id),
+        match self.plan(id) {
+            Some(plan) if plan.opens => self.to_open.push_back(id),
+            _ => self.make_ready(id),
         }
     }
 
-    /// A job's next paid task, unless it would be refused as one before it was.
+    /// Lets a job have a new paid task, unless it would be refused as one before it was.
     fn submit(&mut self, id: JobId, row: Option<OpenRow>) {
-        let Some(plan) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
-        let Some(plan) = plan.plan.as_mut() else { return };
+        let Some(plan) = self.plan(id) else { return };
         // The task that it followed before, if any, failed.
         plan.method = None;
         if let Some(record) = row.as_ref().and_then(OpenRow::record) {
             plan.earlier_cost = record.paid;
         }
         plan.row = row;
-        let refused = self.refusals.of(&plan.work).cloned();
-        match &plan.work {
-            _ if refused.is_some() => {
-                if let Some(error) = refused {
-                    self.end(id, JobOutcome::Failed(error));
-                }
-            }
-            Work::Upload(_) => self.to_upload.push_back(id),
-            Work::Submit(_) | Work::Watch { .. } => self.ready.push_back(id),
-            // What has no task is never submitted by this.
-            Work::Resume => self.end(id, JobOutcome::NotBegun),
+        match self.work(id).and_then(|work| self.refusals.of(work)).cloned() {
+            Some(error) => self.end(id, JobOutcome::Failed(error)),
+            None => self.make_ready(id),
+        }
+    }
+
+    /// Puts a job where its upload is waited for, or room for its run.
+    fn make_ready(&mut self, id: JobId) {
+        match self.work(id) {
+            Some(Work::Upload(_)) => self.to_upload.push_back(id),
+            Some(Work::Submit(_) | Work::Watch { .. }) => self.ready.push_back(id),
+            // A row that has no task is never submitted by this.
+            Some(Work::Resume) => self.end(id, JobOutcome::NotBegun),
+            None => {}
         }
     }
 

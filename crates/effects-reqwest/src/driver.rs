@@ -1,4 +1,4 @@
-//! The tokio task that drives a [`JobMachine`], wherever its jobs come from and whoever waits for them:
+//! The tokio task that drives a [`JobMachine`] for the callers that wait for its jobs:
 //! [`OpenBatch`](crate::OpenBatch) and [`JobResults`](crate::JobResults) are two [`Crowd`]s of one driver.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their

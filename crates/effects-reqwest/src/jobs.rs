@@ -5,17 +5,16 @@
 //! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a
 //! long list of jobs nor a slow reader of results takes memory.
 
-use std::mem::{Discriminant, discriminant};
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, Queue, RunJobs,
-    TrackedJob, draw,
+    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews, Queue,
+    RunJobs, TrackedJob, draw,
 };
-use effects_core::{Error, Outage, OutageFailure};
+use effects_core::Error;
 use effects_jobs::JobEnd;
 use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -57,7 +56,7 @@ impl RunJobs for Client {
             wish,
             queue,
             is_stopped: false,
-            outage: None,
+            outages: OutageNews::default(),
             context: Arc::clone(&context),
             handle: handle.clone(),
         };
@@ -154,23 +153,9 @@ struct Drawn {
     wish: mpsc::Sender<u32>,
     queue: Queue,
     is_stopped: bool,
-    /// Why submissions are held back, as it was last seen, and whether for good.
-    outage: Option<(Discriminant<OutageFailure>, bool)>,
+    outages: OutageNews,
     context: Arc<JobContext>,
     handle: JobsHandle,
-}
-
-impl Drawn {
-    /// Warns of an outage once, however often its count changes.
-    fn warn_of(&mut self, outage: Option<&Outage>) {
-        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
-        let before = std::mem::replace(&mut self.outage, kind);
-        if let Some(outage) = outage
-            && before != kind
-        {
-            self.context.tell_outage(outage);
-        }
-    }
 }
 
 impl Crowd for Drawn {
@@ -203,7 +188,9 @@ impl Crowd for Drawn {
             driving.machine.no_more_jobs();
         }
         self.handle.publish(&driving.machine);
-        self.warn_of(driving.machine.outage());
+        if let Some(outage) = self.outages.of(driving.machine.outage()) {
+            self.context.tell_outage(outage);
+        }
         if let Some(wish) = self.queue.wish() {
             // The thread that draws ends only after the last job.
             let _ = self.wish.send(wish);

@@ -5,19 +5,18 @@
 //! that one that takes long to come holds up no poll; and only as far as results are read: neither a long
 //! list of jobs nor a slow reader of results takes memory.
 
-use std::mem::{Discriminant, discriminant};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, Queue, RunJobs,
-    TrackedJob, draw, fresh_seed, telemetry,
+    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews, Queue,
+    RunJobs, TrackedJob, draw, fresh_seed, telemetry,
 };
 use effects_core::{
-    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError,
-    OutageFailure, Reference, RunId, Time, Widths,
+    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError, Reference,
+    RunId, Time, Widths,
 };
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
@@ -132,8 +131,7 @@ struct Driver {
     machine: JobMachine<Box<TrackedJob>>,
     handle: JobsHandle,
     is_stopped: bool,
-    /// Why submissions are held back, as it was last told, and whether for good.
-    outage: Option<(Discriminant<OutageFailure>, bool)>,
+    outages: OutageNews,
     tell: Sender<(Box<TrackedJob>, JobEnd)>,
     queue: Queue,
     exchanges: Workers,
@@ -163,7 +161,7 @@ impl Driver {
             machine: machine.with_pacer(client.pacer().clone()),
             handle,
             is_stopped: false,
-            outage: None,
+            outages: OutageNews::default(),
             tell,
             queue: Queue::default(),
             exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.widths)),
@@ -202,7 +200,9 @@ impl Driver {
             }
             let step = self.machine.step(now);
             self.handle.publish(&self.machine);
-            self.tell_outage();
+            if let Some(outage) = self.outages.of(self.machine.outage()) {
+                self.context.tell_outage(outage);
+            }
             match step {
                 JobStep::WantJobs(room) => self.queue.make_room(room),
                 JobStep::Open(id, job) => self.transfers.give(Errand::Open(id, job)),
@@ -280,18 +280,6 @@ impl Driver {
             let result = self.context.result(*job, end);
             self.context.tell_unread(&result, self.client.base_url());
         }
-    }
-
-    /// Tells of an outage once, however often its count changes.
-    fn tell_outage(&mut self) {
-        let outage = self.machine.outage();
-        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
-        if let Some(outage) = outage
-            && self.outage != kind
-        {
-            self.context.tell_outage(outage);
-        }
-        self.outage = kind;
     }
 
     /// Every answer that is there is told before the machine looks at its time limits: an answer that

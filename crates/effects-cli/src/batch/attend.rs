@@ -1,10 +1,10 @@
 //! The thread that attends to a batch: it alone prints, counts, and hears Ctrl-C.
 
-use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use effects_core::{ErrorKind, Outage};
+use effects_client::OutageNews;
+use effects_core::ErrorKind;
 
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::live::Live;
@@ -36,10 +36,10 @@ pub(crate) fn attend(
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     let mut odd = 0_u64;
-    let (mut outages, mut is_halt_told) = (Outages::default(), false);
+    let (mut outages, mut is_halt_told) = (OutageNews::default(), false);
     loop {
         live.show(&tally, handle.running() as usize, rows);
-        if let Some(outage) = outages.next(handle.outage()) {
+        if let Some(outage) = outages.of(handle.outage().as_ref()) {
             live.urge(&format!("warning: {outage}"));
             if outage.is_final {
                 trouble.get_or_insert_with(|| outage.to_string());
@@ -122,19 +122,6 @@ fn fail(tally: &mut Tally, trouble: &mut Option<String>, live: &Live, code: u8, 
         live.urge(&format!("error: {why}"));
     }
     trouble.get_or_insert(why);
-}
-
-/// Which outages of the gateway were told: each once, however often its count changes.
-#[derive(Default)]
-struct Outages(Option<Outage>);
-
-impl Outages {
-    /// The outage, if it is to be told.
-    fn next(&mut self, now: Option<Outage>) -> Option<Outage> {
-        let kind = |outage: &Outage| (discriminant(&outage.failure), outage.is_final);
-        let before = std::mem::replace(&mut self.0, now.clone());
-        now.filter(|outage| before.as_ref().map(kind) != Some(kind(outage)))
-    }
 }
 
 /// How often the live line is drawn when nothing happens.

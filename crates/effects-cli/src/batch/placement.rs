@@ -1,16 +1,9 @@
-//! What stands where pictures go: whether a file can keep one ([`is_special`]), and whether all pictures of
-//! a row are where they were saved ([`all_there`]).
+//! Whether all pictures of a row are where they were saved: [`all_there`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use effects_client::PictureState;
 use effects_core::{JournalError, JournalStore, Record, Standing};
-
-/// Whether something stands there that is neither a file nor a folder: a device or a pipe, say, which
-/// keeps no picture and may never be opened.
-pub(super) fn is_special(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
-}
 
 /// The pictures of a row that the journal has as completed, if all of them are still where they were
 /// saved.

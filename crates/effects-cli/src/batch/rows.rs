@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use effects_client::{Claim, Claims, Job, PhotoSource, file_names};
+use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
 use effects_core::{
     Checked, Draft, DraftImage, Error, ErrorKind, Identity, ImageFormat, Occurrences, Origin,
     Photo, Record, Row, RowDraft, RowNumber, RowPhoto, Size, Uploads,
@@ -13,7 +13,6 @@ use effects_core::{
 
 use super::manifest::{Cells, Line};
 use super::names::{self, RESULTS, SHEET};
-use super::placement;
 use crate::image::is_url;
 use crate::problem::{self, Problem};
 use crate::request::whole_number;
@@ -360,7 +359,7 @@ fn peek(path: &Path) -> Result<(), Error> {
         let message = format!("photo {} {why}", path.display());
         Err(Error::new(ErrorKind::UnusablePhoto, message))
     };
-    if placement::is_special(path) {
+    if is_special(path) {
         return fail(
             "is no regular file, and a batch reads a photo more than once: save it as a file"
                 .to_owned(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
 use clap::Args;
-use effects_client::{Ledger, Save, SaveFiles, SaveWords};
+use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
 use effects_core::{Error, ErrorKind, JournalStore, Policy};
 use rust_decimal::Decimal;
 
@@ -16,7 +16,6 @@ use super::budget;
 use super::live::Live;
 use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
-use super::placement;
 use super::report::Report;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted};
@@ -189,7 +188,7 @@ impl Batch<'_> {
     pub(super) fn check_folder(&self) -> Result<(), Failure> {
         for name in [RESULTS, SHEET] {
             let path = self.common.out.join(name);
-            if placement::is_special(&path) {
+            if is_special(&path) {
                 let why = format!(
                     "{} is no regular file: move it, or give another folder with --out; nothing was sent",
                     path.display()

@@ -113,7 +113,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
 
 /// Whether something stands there that is neither a file nor a folder: a device or a pipe, say, which
 /// keeps no picture and may never be opened.
-pub(super) fn is_special(path: &Path) -> bool {
+pub fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 

@@ -106,7 +106,7 @@ impl RowJournal for Lease {
             (Some(Mutation::ForgetCost), RowEnd::Completed { cost, .. }) => {
                 *cost = Some(Decimal::ZERO);
             }
-            // Whoever adds both up has it twice.
+            // The sum of both bookings.
             (Some(Mutation::SettleTwice), RowEnd::Completed { cost: Some(cost), .. }) => {
                 *cost += *cost;
             }

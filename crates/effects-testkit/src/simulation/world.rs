@@ -430,7 +430,7 @@ impl World {
             process.lag += asleep;
         }
         if asleep > LEASE {
-            // Whoever asks meanwhile takes it for gone.
+            // Other processes take it for gone meanwhile.
             let leases = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
             leases.for_each(|lease| lease.is_let_go());
         }
