@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use effects_client::fresh_seed;
-use effects_core::{
-    Answer, ApiKey, AsyncClock, AsyncExchange, BaseUrl, EffectRequest, Endpoint, Gateway,
-    NoJournal, Policy, Run, Size, Template, Told, drive_on_async,
-};
+use effects_core::driver::{AsyncClock, Told, drive_on_async};
+use effects_core::gateway::{Answer, AsyncExchange, Endpoint, Gateway};
+use effects_core::journal::NoJournal;
+use effects_core::{ApiKey, BaseUrl, EffectRequest, Policy, Run, Size, Template};
 use effects_emulator::Emulator;
 use effects_reqwest::TokioClock;
 use http::Request;

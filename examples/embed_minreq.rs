@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{StoppableClock, Stopper, WallClock, fresh_seed};
-use effects_core::{
-    Answer, ApiKey, BaseUrl, Clock, EffectRequest, Endpoint, Exchange, Gateway, NoJournal, Policy,
-    Run, Size, Template, drive,
-};
+use effects_core::driver::{Clock, drive};
+use effects_core::gateway::{Answer, Endpoint, Exchange, Gateway};
+use effects_core::journal::NoJournal;
+use effects_core::{ApiKey, BaseUrl, EffectRequest, Policy, Run, Size, Template};
 use effects_emulator::Emulator;
 use http::Request;
 

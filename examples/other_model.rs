@@ -1,8 +1,8 @@
 //! A second model of the same gateway, in one file: `cargo run --example other_model`.
 //!
-//! A run knows of what it pays for only a body and a label for its pace. So a model is a type that makes
-//! a `Submission`: submission, polling, money, journal and answers are the core's for it as they are. Here
-//! the gateway is played in memory, since the one on this machine has no such model.
+//! A run knows of what it pays for only a body and a label for its pace. So a model is a type that
+//! makes a `Submission`: submission, polling, money, journal and answers are the core's for it as they
+//! are. Here the gateway is played in memory, since the one on this machine has no such model.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{StoppableClock, Stopper, WallClock, fresh_seed};
-use effects_core::{
-    Answer, ApiKey, BaseUrl, Clock, Endpoint, Exchange, Gateway, NoJournal, Pace, Policy, Run,
-    Submission, drive,
-};
+use effects_core::driver::{Clock, drive};
+use effects_core::gateway::{Answer, Endpoint, Exchange, Gateway};
+use effects_core::journal::NoJournal;
+use effects_core::{ApiKey, BaseUrl, Pace, Policy, Run, Submission};
 use http::{HeaderMap, Request, StatusCode};
 
 /// What the model `example_upscale` is asked for: a picture, and how many times larger it is to be.

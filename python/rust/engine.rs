@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template, Widths};
+use effects_core::batch::Widths;
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template};
 use effects_reqwest::{Client, OpenBatch};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -245,13 +246,13 @@ impl Engine {
             },
         };
         if let Some(image) = image
-            && image.draft() == effects_core::DraftImage::Local
+            && image.draft() == effects_core::model::DraftImage::Local
         {
             if let Err(error) = aside(py, || image.photo())? {
                 problems.push(failure::object(py, &error)?);
             }
             let uploads = self.setup.uploads.as_deref().map_or(Ok(Default::default()), str::parse);
-            let chosen = uploads.and_then(|uploads: effects_core::Uploads| {
+            let chosen = uploads.and_then(|uploads: effects_jobs::Uploads| {
                 uploads.chosen_for(self.base.origin()).map(drop)
             });
             if let Err(error) = chosen {

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use effects_client::{Ledger, telemetry};
-use effects_core::{
-    Cause, Effect, Error, ErrorKind, JournalError, Origin, Record, RowDraft, Standing, TaskId,
-};
-use effects_jobs::{Found, OpenRow};
+use effects_core::journal::JournalError;
+use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId};
+use effects_jobs::{Found, OpenRow, Record, RowDraft, Standing};
 use effects_journal::{Door, Shut, SqliteJournal};
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;

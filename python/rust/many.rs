@@ -1,5 +1,5 @@
-//! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs within their budget, records their
-//! ends in the journal, and queues their results.
+//! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs within their budget, records
+//! their ends in the journal, and queues their results.
 //!
 //! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use effects_client::{JobJournals, JobNotice, JobOptions, JobResult, Ledger, RunJobs, Save};
-use effects_core::{
-    AsyncJournal, BaseUrl, Cause, Detached, Effect, Error, ErrorKind, NoJournal, Occurrences,
-    Origin, SpendBy, Standing, Template, Widths, printable,
-};
-use effects_jobs::{JobLimits, JobOutcome, Method};
+use effects_core::batch::Widths;
+use effects_core::journal::{AsyncJournal, NoJournal};
+use effects_core::run::Detached;
+use effects_core::{BaseUrl, Cause, Effect, Error, ErrorKind, Origin, Template, printable};
+use effects_jobs::{JobLimits, JobOutcome, Method, Occurrences, SpendBy, Standing};
 use effects_reqwest::{Client, JobResults};
 use futures_util::future::{Either, select};
 use pyo3::exceptions::PyRuntimeError;

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{
-    Admission, AsyncJournal, BaseUrl, Entry, Fact, JournalError, RowEnd, TaskId, printable,
-};
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, RowEnd};
+use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
 use crate::warnings;

@@ -12,13 +12,11 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::aside::received;
-use crate::failure;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
-use crate::runtime;
 use crate::single::{Joined, Launch};
 use crate::value::Value;
-use crate::warnings;
+use crate::{failure, runtime, warnings};
 
 /// What an operation does on the runtime's thread.
 enum Work {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use effects_client::read_photo;
-use effects_core::{DraftImage, Error, ErrorKind, ImageFormat, Photo};
+use effects_core::model::DraftImage;
+use effects_core::{Error, ErrorKind, ImageFormat};
+use effects_jobs::Photo;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageResult};

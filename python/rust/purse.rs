@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use effects_core::{Cause, Effect, Error, ErrorKind, OverBudget, TaskId};
+use effects_core::journal::OverBudget;
+use effects_core::{Cause, Effect, Error, ErrorKind, TaskId};
 use effects_reqwest::Client;
 use futures_util::future::{Either, select};
 use rust_decimal::Decimal;

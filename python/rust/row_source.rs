@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use effects_client::Job;
-use effects_core::{Error, ErrorKind, Occurrences};
-use effects_jobs::Work;
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{Occurrences, Work};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
@@ -127,7 +127,7 @@ impl RowSource {
         }
         let draft = loaded.row(self.shared.base.origin(), key, tag)?;
         let occurrence = self.occurrences.count(&draft);
-        let invalid = |error: effects_core::SignedUrl| {
+        let invalid = |error: effects_jobs::SignedUrl| {
             Error::new(ErrorKind::InvalidRequest, error.to_string())
         };
         let row = draft.row(occurrence).map_err(invalid)?;

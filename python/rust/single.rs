@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use effects_client::Ledger;
-use effects_core::{AsyncJournal, Effect, EffectRequest, Error, Origin, TaskId, Template};
+use effects_core::journal::AsyncJournal;
+use effects_core::{Effect, EffectRequest, Error, Origin, TaskId, Template};
 use effects_jobs::OpenRow;
 use effects_reqwest::{Client, OpenBatch, TaskHandle, Waiter};
 use tokio::runtime::Handle;

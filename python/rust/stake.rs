@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::{
-    Admission, AsyncJournal, Effect, Entry, Error, ErrorKind, Fact, JournalError, OverBudget,
-    RowEnd, TaskId,
+use effects_core::journal::{
+    Admission, AsyncJournal, Entry, Fact, JournalError, OverBudget, RowEnd,
 };
+use effects_core::{Effect, Error, ErrorKind, TaskId};
 use rust_decimal::Decimal;
 
 use crate::purse::{Purse, cost};
@@ -30,7 +30,6 @@ impl Attempts {
                 self.made(task_id, request_id.as_deref());
             }
             Fact::Released { .. } => self.open.clear(),
-            _ => {}
         }
     }
 

@@ -1,9 +1,9 @@
 //! What is asked for: checked at once, before anything leaves.
 
 use effects_client::{Job, PhotoSource};
-use effects_core::{
-    Checked, Draft, EffectRequest, Error, ErrorKind, Origin, Photo, RowDraft, RowPhoto, Template,
-};
+use effects_core::model::{Checked, Draft};
+use effects_core::{EffectRequest, Error, ErrorKind, Origin, Template};
+use effects_jobs::{Photo, RowDraft, RowPhoto};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 

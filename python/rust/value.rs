@@ -11,10 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use rust_decimal::Decimal;
 
-use crate::failure;
 use crate::handle::Handle;
 use crate::many::JobEnd;
-use crate::warnings;
+use crate::{failure, warnings};
 
 /// What an operation comes to.
 #[derive(Debug)]
@@ -140,7 +139,7 @@ fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {
         effect.task_id.as_str(),
         PyTuple::new(py, pictures)?,
         usage(&effect.usage),
-        effect.metadata.as_ref().map(effects_core::RawJson::as_str),
+        effect.metadata.as_ref().map(effects_core::wire::RawJson::as_str),
         effect.warning.as_ref().map(service_error),
         effect.raw.as_str(),
         made.template.as_deref(),
@@ -159,7 +158,7 @@ fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, pictures)?,
         task.usage.as_ref().map(usage),
         task.error.as_ref().map(service_error),
-        task.metadata.as_ref().map(effects_core::RawJson::as_str),
+        task.metadata.as_ref().map(effects_core::wire::RawJson::as_str),
         task.raw.as_str(),
     )
         .into_pyobject(py)

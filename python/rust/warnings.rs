@@ -22,8 +22,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::mailbox;
-use crate::runtime;
+use crate::{mailbox, runtime};
 
 /// The warnings of one process that wait to be logged: a child of `fork()` has its own.
 #[derive(Debug, Default)]

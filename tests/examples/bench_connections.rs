@@ -1,11 +1,12 @@
 //! What it costs to send each submission on a connection of its own: `cargo run --release -p
 //! effects-tests --example bench_connections`.
 //!
-//! Each client's own exchange, which makes a connection for each submission, is set against the same HTTP
-//! library keeping its connection, over plain HTTP, over TLS, and for the async client over HTTP/2. A submission's cost is the CPU time of
-//! the one thread that makes it; the server is another process. Rounds are interleaved, so that
-//! whatever the machine does in between happens to all, and a ratio is the median of the rounds'
-//! ratios. The round trips that a connection costs beside are the network's: one for TCP, one for TLS.
+//! Each client's own exchange, which makes a connection for each submission, is set against the same
+//! HTTP library keeping its connection, over plain HTTP, over TLS, and for the async client over
+//! HTTP/2. A submission's cost is the CPU time of the one thread that makes it; the server is another
+//! process. Rounds are interleaved, so that whatever the machine does in between happens to all, and a
+//! ratio is the median of the rounds' ratios. The round trips that a connection costs beside are the
+//! network's: one for TCP, one for TLS.
 
 use std::env;
 use std::error::Error;
@@ -18,10 +19,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Settings};
-use effects_core::{
-    Answer, AsyncExchange, Call, EffectRequest, Endpoint, Exchange, Policy, Run, Seed, Step,
-    Template, Time,
-};
+use effects_core::gateway::{Answer, AsyncExchange, Call, Endpoint, Exchange};
+use effects_core::{EffectRequest, Policy, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
 use effects_ureq::UreqExchange;
 use rustls::pki_types::pem::PemObject;

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{
-    Admission, AsyncJournal, EffectRequest, Entry, Fact, Journal, JournalError, Template, Widths,
-};
+use effects_core::batch::Widths;
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
+use effects_core::{EffectRequest, Template};
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

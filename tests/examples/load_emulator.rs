@@ -11,7 +11,8 @@ use std::error::Error;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use effects_core::{EffectRequest, Pace, Template, Widths};
+use effects_core::batch::Widths;
+use effects_core::{EffectRequest, Pace, Template};
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
 use effects_reqwest::Client;
 

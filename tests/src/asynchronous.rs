@@ -1,6 +1,7 @@
 //! The async client's face.
 
-use effects_core::{Effect, Error, Photo};
+use effects_core::{Effect, Error};
+use effects_jobs::Photo;
 use effects_reqwest::{Client, Watch};
 use tokio::runtime::Builder;
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use effects_core::{Effect, Error, ErrorKind, Photo};
+use effects_core::{Effect, Error, ErrorKind};
+use effects_jobs::Photo;
 use effects_ureq::{Client, Watch};
 
 use crate::face::{Ask, Ended, Face, Job, Setup, Style, Told};

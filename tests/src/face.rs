@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder};
+use effects_core::model::{Draft, DraftImage};
 use effects_core::{
-    Draft, DraftImage, Effect, EffectRequest, Error, ErrorKind, Event, Policy, Reference, Status,
-    Task,
+    Effect, EffectRequest, Error, ErrorKind, Event, Policy, Reference, Status, Task,
 };
 
 /// One way to use one client: what the scenarios are run over.

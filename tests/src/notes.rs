@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
 use effects_testkit::http::Behaviour;
 
 /// A journal for both clients that remembers what it was given, and can fail on purpose.
@@ -115,7 +115,6 @@ fn fact(fact: &Fact) -> String {
         Fact::Intent { .. } => "intent".to_owned(),
         Fact::Created { task_id, .. } => format!("created {task_id}"),
         Fact::Released { .. } => "released".to_owned(),
-        other => format!("{other:?}"),
     }
 }
 

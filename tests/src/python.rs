@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use effects_core::{Draft, DraftImage, Effect, ErrorKind, Pace, Repeat, Status};
+use effects_core::model::{Draft, DraftImage};
+use effects_core::{Effect, ErrorKind, Pace, Repeat, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

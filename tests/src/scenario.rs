@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use effects_core::{Backoff, Draft, DraftImage, ErrorKind, Pace, Policy};
+use effects_core::model::{Draft, DraftImage};
+use effects_core::{Backoff, ErrorKind, Pace, Policy};
 use effects_testkit::http::Seen;
 
 use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Told};

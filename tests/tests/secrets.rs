@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use effects_client::{BuildClient, Settings};
-use effects_core::{
-    Call, CallResult, EffectRequest, Error, Gateway, Journal, Run, Seed, Step, Template, Time,
-};
+use effects_core::gateway::{Call, CallResult, Gateway};
+use effects_core::journal::Journal;
+use effects_core::{EffectRequest, Error, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
 use effects_testkit::http::Response;
 use effects_tests::scenarios::{create, echoes, looks, uploads};

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use effects_core::Draft;
+use effects_core::model::Draft;
 use effects_testkit::http::Response;
 use effects_tests::{Ask, Capture, Face, Job, SpanSeen, TASK, World, faces, setup};
 
@@ -43,7 +43,7 @@ fn spans_of(face: &dyn Face, capture: &Capture) -> Vec<SpanSeen> {
     world.creates([Response::new(429), world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let draft = Draft {
-        image: effects_core::DraftImage::Url(effects_tests::PHOTO_URL.to_owned()),
+        image: effects_core::model::DraftImage::Url(effects_tests::PHOTO_URL.to_owned()),
         template_id: Some("glass_ball".to_owned()),
         ..Draft::default()
     };

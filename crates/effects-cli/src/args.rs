@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use effects_core::{BaseUrl, Uploads};
+use effects_core::BaseUrl;
+use effects_jobs::Uploads;
 
 use crate::commands::{
     batch, check, completions, cost, emulator, journal, resolve, resume, run, sampler, status,

@@ -9,7 +9,8 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use effects_core::{Effect, Error, Event, Journal, Policy};
+use effects_core::journal::Journal;
+use effects_core::{Effect, Error, Event, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;

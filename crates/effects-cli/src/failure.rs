@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 
-use effects_core::{Cause, Detached, Error, ErrorKind, RowNumber, ServiceCode, TaskId};
+use effects_core::journal::RowNumber;
+use effects_core::run::Detached;
+use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 
 use crate::flight::{Intent, Standing};

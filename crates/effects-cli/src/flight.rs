@@ -7,7 +7,8 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::{Admission, Entry, Fact, Journal, JournalError, RowEnd, TaskId};
+use effects_core::TaskId;
+use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEnd};
 
 use crate::attend::Wake;
 
@@ -122,8 +123,6 @@ impl Journal for Flight {
             }
             Fact::Created { task_id, .. } => Standing::Made(task_id.clone()),
             Fact::Released { reason } => Standing::Nothing(Some(reason.clone())),
-            // A fact of a later version changes nothing that is known here.
-            _ => return Ok(Admission::Admitted),
         };
         if !matches!(state.standing, Standing::InFlight(_)) {
             // Nobody listens only once the command has its result.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use effects_client::{PaceFile, PaceFileError, base_url_of_the_environment};
 use effects_core::pace::{Curve, Learned, Pacer};
-use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId, Uploads};
+use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId};
 use effects_emulator::{Emulator, StartError};
+use effects_jobs::Uploads;
 use effects_ureq::{Client, ClientBuilder};
 
 use crate::args::Global;

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use effects_client::read_photo;
-use effects_core::{DraftImage, Error, ErrorKind, Photo};
+use effects_core::model::DraftImage;
+use effects_core::{Error, ErrorKind};
+use effects_jobs::Photo;
 
 /// The input picture as it was given.
 #[derive(Debug)]

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
-use effects_core::{
-    Cause, Effect, Error, ErrorKind, Filter, Journal, JournalError, JournalStore, Origin, RowDraft,
-    RowNumber, Standing, TaskId, Time, Which,
-};
-use effects_jobs::{Found, OpenRow};
+use effects_core::journal::{Journal, JournalError, RowNumber};
+use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
+use effects_jobs::{Filter, Found, JournalStore, OpenRow, RowDraft, Standing, Which};
 use effects_journal::SqliteJournal;
 
 use crate::commands::tasks::each;

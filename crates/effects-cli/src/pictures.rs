@@ -4,8 +4,9 @@ use std::path::Path;
 
 use effects_client::file_names::Names;
 use effects_client::{FileId, Landing, Sink};
+use effects_core::wire::RawJson;
 use effects_core::{
-    Effect, Error, ErrorKind, Event, ImageFormat, Picture, RawJson, ServiceError, TaskId, Template,
+    Effect, Error, ErrorKind, Event, ImageFormat, Picture, ServiceError, TaskId, Template,
 };
 use effects_ureq::Client;
 use rust_decimal::Decimal;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_client::telemetry;
-use effects_core::{
-    Checked, Draft, EffectRequest, Error, Origin, Photo, RowDraft, RowPhoto, ServiceCode, Size,
-    Template, Uploads, Violation,
-};
+use effects_core::model::{Checked, Draft};
+use effects_core::{EffectRequest, Error, Origin, ServiceCode, Size, Template, Violation};
+use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
 use effects_ureq::Client;
 
 use crate::args::Global;

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use effects_core::gateway::Endpoint;
 use effects_core::pace::Pacer;
-use effects_core::{ApiKey, BaseUrl, Endpoint, Error, ErrorKind, Pace, Policy, Repeat, Uploads};
+use effects_core::{ApiKey, BaseUrl, Error, ErrorKind, Pace, Policy, Repeat};
+use effects_jobs::Uploads;
 use url::Url;
 
 use crate::telemetry;

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use effects_core::{Clock, Outage, Time, Timeline};
+use effects_core::batch::Outage;
+use effects_core::driver::Clock;
+use effects_core::{Time, Timeline};
 
 /// The machine's clock as a [`Timeline`]: it survives a suspended laptop and never runs back.
 #[derive(Debug)]
@@ -71,7 +73,8 @@ impl Stopper {
         self.0.submitting.store(submitting, Ordering::SeqCst);
     }
 
-    /// Why the batch holds its submissions back; `None` as long as they reach the gateway and it answers them.
+    /// Why the batch holds its submissions back; `None` as long as they reach the gateway and it
+    /// answers them.
     pub fn outage(&self) -> Option<Outage> {
         self.0.outage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

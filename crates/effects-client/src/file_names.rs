@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use effects_core::{Identity, Size, TaskId, Template};
+use effects_core::{Size, TaskId, Template};
+use effects_jobs::Identity;
 
 /// Where the pictures of a task are saved.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use effects_core::{Error, ErrorKind, Photo};
+use effects_core::{Error, ErrorKind};
+use effects_jobs::Photo;
 
 use crate::random::random_name;
 

@@ -7,7 +7,9 @@
 //! ```no_run
 //! # use std::sync::Arc;
 //! # use effects_client::Ledger;
-//! # use effects_core::{Effect, Error, Journal, JournalError, Row};
+//! # use effects_core::{Effect, Error};
+//! # use effects_core::journal::{Journal, JournalError};
+//! # use effects_jobs::Row;
 //! # use effects_jobs::Found;
 //! # type Run = fn(Arc<dyn Journal>) -> Result<Effect, Error>;
 //! # fn example(ledger: &Ledger, row: &Row, submit: Run, watch: Run) -> Result<(), JournalError> {
@@ -23,11 +25,12 @@
 
 use std::sync::Arc;
 
-use effects_core::{
-    Budget, EffectRequest, JournalError, JournalStore, Opened, Origin, Record, Row, RowDraft,
-    RowJournal, RowName, RowNumber, RowPhoto, TaskId,
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{EffectRequest, Origin, TaskId};
+use effects_jobs::{
+    Budget, Found, JournalStore, OpenRow, Opened, Record, Row, RowDraft, RowJournal, RowName,
+    RowPhoto,
 };
-use effects_jobs::{Found, OpenRow};
 use rust_decimal::Decimal;
 
 use crate::random::random_bytes;

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use effects_core::{Error, ErrorKind, Photo, Reference};
+use effects_core::{Error, ErrorKind, Reference};
+use effects_jobs::Photo;
 
 use crate::random::random_name;
 

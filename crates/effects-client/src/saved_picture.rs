@@ -7,10 +7,9 @@ use std::io::{self, Read};
 use std::path::{Path, absolute};
 use std::time::UNIX_EPOCH;
 
-use effects_core::{
-    JournalError, JournalStore, PictureRecord, RowName, RowNumber, SavedContent, Time,
-};
-use effects_jobs::OpenRow;
+use effects_core::Time;
+use effects_core::journal::{JournalError, RowNumber};
+use effects_jobs::{JournalStore, OpenRow, PictureRecord, RowName, SavedContent};
 use sha2::{Digest, Sha256};
 
 /// What stands where a picture of a row was saved.
@@ -40,13 +39,14 @@ impl PictureState {
     ///
     /// ```
     /// use effects_client::PictureState;
-    /// use effects_core::{MemoryStore, PictureRecord, RowNumber};
+    /// use effects_core::journal::RowNumber;
+    /// use effects_jobs::{MemoryStore, PictureRecord};
     ///
     /// let path = Some("/nowhere/ball.png".into());
     /// let picture = PictureRecord { url: String::new(), path, content: None };
     /// let state = PictureState::of(&MemoryStore::new(), RowNumber(1), &picture)?;
     /// assert_eq!(state, PictureState::Gone);
-    /// # Ok::<(), effects_core::JournalError>(())
+    /// # Ok::<(), effects_core::journal::JournalError>(())
     /// ```
     pub fn of(
         store: &dyn JournalStore,

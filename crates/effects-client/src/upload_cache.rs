@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use effects_core::{Photo, Reference, Time};
+use effects_core::{Reference, Time};
+use effects_jobs::Photo;
 use sha2::{Digest, Sha256};
 
 /// Remembers where a photo was put, by the SHA-256 of its content: whoever tries ten templates on

@@ -26,10 +26,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::{
-    Answer, Batch, BatchStep, CallKind, EffectRequest, Pace, Policy, RunId, Seed, TaskId, Template,
-    Time, Widths,
-};
+use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::gateway::{Answer, CallKind};
+use effects_core::{EffectRequest, Pace, Policy, Seed, TaskId, Template, Time};
 use effects_testkit::result_of;
 use http::{HeaderMap, StatusCode};
 use measure::{Watch, resident_bytes};
@@ -162,7 +161,7 @@ impl World {
         self.text.push_str(if done { COMPLETED } else { RUNNING });
     }
 
-    fn reply(&mut self, run: RunId, call: effects_core::CallId) {
+    fn reply(&mut self, run: RunId, call: effects_core::gateway::CallId) {
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
         let answer = Answer::Answered { status, headers, body: self.text.clone().into() };
         self.batch.reply(self.now, run, call, &result_of(answer));

@@ -2,10 +2,10 @@
 //!
 //! `cargo run --release -p effects-core --example bench_core`
 //!
-//! Rates are per second of processor time. Steps are those of whole runs, from the submission to the picture, with every answer parsed. A
-//! waiting run is one whose task is known and was looked at once; its weight is measured twice, by
-//! its type's size and by what 100,000 of them add to this process: the second is the first where
-//! nothing of it lies on the heap.
+//! Rates are per second of processor time. Steps are those of whole runs, from the submission to the
+//! picture, with every answer parsed. A waiting run is one whose task is known and was looked at once;
+//! its weight is measured twice, by its type's size and by what 100,000 of them add to this process:
+//! the second is the first where nothing of it lies on the heap.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,10 +18,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::{
-    Answer, CallKind, CallResult, EffectRequest, Outcome, Pace, Policy, Run, Seed, Step, Template,
-    Time,
-};
+use effects_core::gateway::{Answer, CallKind, CallResult};
+use effects_core::{EffectRequest, Outcome, Pace, Policy, Run, Seed, Step, Template, Time};
 use effects_testkit::result_of;
 use http::{HeaderMap, StatusCode};
 

@@ -8,8 +8,9 @@ use crate::gateway::call::CallResult;
 use crate::gateway::origin::BaseUrl;
 use crate::model::request::{InvalidRequest, Violation};
 use crate::printable::Escaping;
-use crate::run::outcome::Effect;
-use crate::run::outcome::{Broken, Detached, Failed, Outcome, Refused, StillRunning, Unknown};
+use crate::run::outcome::{
+    Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown,
+};
 use crate::task_id::TaskId;
 use crate::wire::answer::{Look, kind_of};
 use crate::wire::code::ServiceCode;

@@ -15,9 +15,10 @@
 //! 2. Call [`Run::step`] with the time. It is safe at any moment and any number of times.
 //! 3. [`Step::Record`]: make the entry durable, then call [`Run::recorded`]. Nothing else comes before
 //!    that, so no submission leaves without its intent on disk, and no poll before the task's id is.
-//! 4. [`Step::Send`]: make the exchange within [`Call::timeout`], say truthfully in the [`Answer`]
-//!    whether the request can have left, and give what [`Endpoint::result`] makes of it to
-//!    [`Run::reply`]. Each call is handed out once.
+//! 4. [`Step::Send`]: make the exchange within the call's `timeout`, say truthfully in the
+//!    [`Answer`](gateway::Answer) whether the request can have left, and give what
+//!    [`Endpoint::result`](gateway::Endpoint::result) makes of it to [`Run::reply`]. Each call is handed
+//!    out once.
 //! 5. [`Step::Sleep`]: nothing to do before then. While a call is out, the sleep lasts to the call's
 //!    limit, past which the run books it as lost by itself; so an end always comes.
 //! 6. [`Step::Notify`]: tell whoever watches.
@@ -61,9 +62,9 @@
 //! use std::time::Duration;
 //!
 //! use effects_core::{
-//!     Answer, ApiKey, BaseUrl, Call, CallKind, EffectRequest, Endpoint, Outcome, Pace, Policy, Run,
-//!     Seed, Step, Template, Time,
+//!     ApiKey, BaseUrl, EffectRequest, Outcome, Pace, Policy, Run, Seed, Step, Template, Time,
 //! };
+//! use effects_core::gateway::{Answer, Call, CallKind, Endpoint};
 //! use http::{HeaderMap, StatusCode};
 //!
 //! let policy = Policy { pace: Pace::fixed(Duration::from_secs(3)), ..Policy::default() };
@@ -112,98 +113,69 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A real driver is [`drive`] with an [`Exchange`] and a [`Clock`], or [`drive_on_async`] with their
-//! async twins: another HTTP stack is one method.
+//! A real driver is [`driver::drive`] with an [`Exchange`](gateway::Exchange) and a
+//! [`Clock`](driver::Clock), or [`driver::drive_on_async`] with their async twins: another HTTP stack is
+//! one method.
 //!
 //! # Where to look
 //!
-//! | for | read |
-//! |---|---|
-//! | what may be asked | [`Template`], [`EffectRequest`], [`Draft`] |
-//! | what comes back | [`Outcome`], [`Effect`], [`Error`], [`ErrorKind::TABLE`] |
-//! | how a run behaves | [`Policy`], [`Pace`], [`Repeat`], [`Backoff`] |
-//! | when to look, and what was learnt | [`pace`]: [`Pacer`](pace::Pacer), [`Models`](pace::Models) |
-//! | where the key lives | [`Endpoint`], and nowhere else |
-//! | what must survive a crash | [`Saved`], [`Entry`], [`Journal`], [`JournalStore`] |
-//! | photos in, pictures out | [`Photo`], [`Uploads`], [`Download`] |
-//!
-//! # The rooms
-//!
-//! Each folder of the sources imports from those above it alone, and no two files import each other.
+//! The root holds what most programs name. The rest is in the room that it belongs to, and each room
+//! imports from those above it alone.
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `gateway` | the seam to HTTP: origin, key, calls and the requests they become |
-//! | `wire` | from the bytes of an answer to types: task, pictures, usage, codes |
-//! | `pace` | when to look next, from the durations seen |
-//! | `run` | one task: submit, wait, verdict |
-//! | `batch` | many runs: limits, queues, throttle, timers, shared polls |
-//! | `model` | `spark_img_effects`: templates, sizes, the request. What is above knows no model |
-//! | `transfer` | photos in, pictures out |
-//! | `journal` | rows, budgets, and the contract of a store |
-//! | `driver` | the blocking loop and the async loop |
+//! | [`gateway`] | the seam to HTTP: calls, the requests they become, the [`Endpoint`](gateway::Endpoint) that has the key |
+//! | [`wire`] | from the bytes of an answer to types: task, pictures, usage, codes, what went wrong |
+//! | [`pace`] | when to look next, from the durations seen |
+//! | [`run`] | one task: submit, wait, the ways it ends; a run that is [`Saved`](run::Saved) |
+//! | [`batch`] | many runs on one thread: limits, queues, throttle, timers, shared polls |
+//! | [`model`] | `spark_img_effects`: templates, sizes, the request. What is above knows no model |
+//! | [`journal`] | what a driver asks of a journal for one run |
+//! | [`driver`] | the blocking loop and the async loop |
+//!
+//! Paid work from the photo to the file, with rows and budgets, is one crate up: `effects-jobs`.
 
 mod backoff;
-mod batch;
-mod driver;
+pub mod batch;
+pub mod driver;
 mod error;
 mod error_kind;
-mod gateway;
-mod journal;
-mod model;
+pub mod gateway;
+mod image_format;
+pub mod journal;
+pub mod model;
 pub mod pace;
 mod printable;
-mod run;
+mod retries;
+pub mod run;
 mod seed;
+pub mod signed_url;
 mod task_id;
 mod time;
-mod transfer;
-mod wire;
+pub mod wire;
 
 pub use backoff::Backoff;
-pub use batch::{Batch, BatchStep, Outage, OutageFailure, RunId, Widths};
-pub use driver::clock::{AsyncClock, Clock};
-pub use driver::{Told, drive, drive_on, drive_on_async, drive_on_async_until};
 pub use error::{Cause, Error, Problem};
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};
-pub use gateway::call::{Answer, Call, CallId, CallKind, CallResult, FreshConnection};
-pub use gateway::endpoint::Endpoint;
-pub use gateway::exchange::{AsyncExchange, Exchange, Gateway};
 pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
-pub use journal::{
-    AsyncJournal, Attempt, Budget, Filter, Holder, Holding, Identity, Journal, JournalError,
-    JournalStore, KnownPrices, MemoryStore, NoJournal, Occurrences, Opened, PictureRecord, Record,
-    Resolution, Row, RowDraft, RowEnd, RowJournal, RowName, RowPhoto, SavedContent, ScopeNumber,
-    ScopeState, SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
-};
-pub use model::MODEL;
+pub use image_format::{ImageFormat, MOST_PHOTO_BYTES};
 pub use model::reference::{InvalidReference, Reference};
-pub use model::request::{Checked, Draft, DraftImage, EffectRequest, InvalidRequest, Violation};
-pub use model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
-pub use model::template::{Group, Template, UnknownTemplate, UnlistedTemplate};
+pub use model::request::{EffectRequest, InvalidRequest, Violation};
+pub use model::size::Size;
+pub use model::template::{Group, Template, UnknownTemplate};
 pub use pace::Pace;
 pub use printable::printable;
-pub use run::admission::{Admission, OverBudget, RowNumber};
-pub use run::entry::{Entry, EntryId, Fact};
+pub use retries::Retries;
 pub use run::event::Event;
-pub use run::outcome::{Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown};
+pub use run::outcome::{Effect, Outcome};
 pub use run::policy::{Policy, Repeat};
 pub use run::submission::Submission;
-pub use run::{Run, Saved, SleepReason, Step};
+pub use run::{Run, Step};
 pub use seed::Seed;
 pub use task_id::{InvalidTaskId, TaskId};
 pub use time::{Time, Timeline};
-pub use transfer::download::{Download, DownloadStep, Receiver};
-pub use transfer::format::ImageFormat;
-pub use transfer::retry::Retries;
-pub use transfer::upload::{
-    Photo, Uploader, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
-    storage_request, upload_error,
-};
-pub use wire::code::{Fault, ServiceCode};
+pub use wire::code::ServiceCode;
 pub use wire::picture::Picture;
-pub use wire::raw::RawJson;
 pub use wire::task::{ServiceError, Status, Task};
-pub use wire::trouble::{Rejection, Trouble};
 pub use wire::usage::Usage;

@@ -17,9 +17,7 @@ use crate::body::BodyMemory;
 use crate::changes::Changes;
 use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::{FaultPlan, Faults};
-use crate::ids;
 use crate::keys::Keys;
-use crate::lifecycle;
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::record::Record;
@@ -32,6 +30,7 @@ use crate::task::{Stage, Task};
 use crate::tasks::Tasks;
 use crate::vault::Vault;
 use crate::wire::task::Telling;
+use crate::{ids, lifecycle};
 
 /// The state of one emulator.
 pub(crate) struct Gateway {

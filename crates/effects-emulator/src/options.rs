@@ -239,7 +239,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            photo_bytes: effects_core::Photo::MOST_BYTES,
+            photo_bytes: effects_core::MOST_PHOTO_BYTES,
             photo_pixels: effects_render::MAX_PIXELS,
             fetch_time: Duration::from_secs(5),
             renders: std::thread::available_parallelism().map_or(1, usize::from),

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use effects_core::{SIDE_RANGE, ServiceCode, Template};
+use effects_core::model::SIDE_RANGE;
+use effects_core::{ServiceCode, Template};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::{Host, Url};
 

@@ -3,7 +3,8 @@
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
 //! somebody looks, so a hundred thousand waiting tasks cost their memory alone.
 
-use effects_core::{SIDE_RANGE, ServiceCode, Template};
+use effects_core::model::SIDE_RANGE;
+use effects_core::{ServiceCode, Template};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;

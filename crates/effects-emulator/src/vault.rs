@@ -13,10 +13,9 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::clock::millis;
-use crate::ids;
 use crate::kind::Kind;
 use crate::options::Limits;
-use crate::private;
+use crate::{ids, private};
 
 /// The files the emulator serves.
 #[derive(Debug)]

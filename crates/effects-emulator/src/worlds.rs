@@ -12,10 +12,9 @@ use http::Request;
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
 
-use crate::cors;
 use crate::gateway::Gateway;
-use crate::keys;
 use crate::surfaces::Surfaces;
+use crate::{cors, keys};
 
 /// The surfaces of an emulator, and of the worlds beside it.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! How a job ended: [`JobEnd`].
 
-use effects_core::{Effect, Error, Record};
+use crate::Record;
+use effects_core::{Effect, Error};
 use rust_decimal::Decimal;
 
 use crate::row::OpenRow;

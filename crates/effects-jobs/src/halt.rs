@@ -1,7 +1,9 @@
-//! Which errors end paying for all jobs ([`ends_all`]), and which jobs are refused because one like them was
-//! ([`Refusals`]): their budget is used up, or no picture comes.
+//! Which errors end paying for all jobs ([`ends_all`]), and which jobs are refused because one like
+//! them was ([`Refusals`]): their budget is used up, or no picture comes.
 
-use effects_core::{Cause, Error, ErrorKind, Refused, Size, Template, Trouble};
+use effects_core::run::Refused;
+use effects_core::wire::Trouble;
+use effects_core::{Cause, Error, ErrorKind, Size, Template};
 
 use crate::work::Work;
 

@@ -1,9 +1,9 @@
 //! Paid pictures from the photo to the file, many at once, without I/O.
 //!
-//! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of one
-//! [`Batch`](effects_core::Batch) and the rows of a journal. It reads no clock, no file and no socket: a
-//! driver steps it, does what each [`JobStep`] says, and tells the machine what came of it. Both clients
-//! drive it behind `client.jobs()`, and so does the simulated world of the tests.
+//! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of
+//! one [`Batch`](effects_core::batch::Batch) and the rows of a journal. It reads no clock, no file and
+//! no socket: a driver steps it, does what each [`JobStep`] says, and tells the machine what came of
+//! it. Both clients drive it behind `client.jobs()`, and so does the simulated world of the tests.
 //!
 //! ```text
 //! queued -> Open -> Upload -> Begin -> the run (Record, Send) -> Settle -> Fetch -> Done
@@ -13,21 +13,38 @@
 //!            +-> held by another process: Open again, every second   +-> taken by another process: Open again
 //! ```
 //!
-//! What must never happen is decided here once for all faces: nothing more is paid for when an error would
-//! be every job's ([`ends_all`]), when a budget is used up, or when what is paid for cannot be saved.
+//! Two rooms serve it: `journal` (the contract of a [`JournalStore`], budgets, and [`MemoryStore`]) and
+//! `transfer` (a [`Photo`] on its way to a URL, a [`Download`] on its way to a file). Stores keep the first,
+//! clients drive the second.
+//!
+//! What must never happen is decided here once for all faces: nothing more is paid for when an error
+//! would be every job's ([`ends_all`]), when a budget is used up, or when what is paid for cannot be
+//! saved.
 
 mod end;
 mod halt;
+mod journal;
 mod limits;
 mod machine;
 mod row;
 mod step;
+mod transfer;
 mod work;
 
 pub use end::{JobEnd, JobOutcome, Method};
 pub use halt::ends_all;
+pub use journal::{
+    Attempt, Budget, Filter, Holder, Holding, Identity, JournalStore, KnownPrices, MemoryStore,
+    Occurrences, Opened, PictureRecord, Record, Resolution, Row, RowDraft, RowJournal, RowName,
+    RowPhoto, SavedContent, ScopeNumber, ScopeState, SignedUrl, Spend, SpendBy, Standing, Which,
+    admit, reservation_price,
+};
 pub use limits::JobLimits;
 pub use machine::JobMachine;
 pub use row::{Found, JobJournal, OpenRow};
 pub use step::{FetchError, JobId, JobStep, PrepareError};
+pub use transfer::{
+    Download, DownloadStep, Photo, Receiver, Uploader, Uploads, presigned_request,
+    read_storage_answer, storage_request, upload_error,
+};
 pub use work::Work;

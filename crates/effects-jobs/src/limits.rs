@@ -1,6 +1,7 @@
-//! How much a job machine does at once, how often it pays anew, and whether an error ends it: [`JobLimits`].
+//! How much a job machine does at once, how often it pays anew, and whether an error ends it:
+//! [`JobLimits`].
 
-use effects_core::Widths;
+use effects_core::batch::Widths;
 
 /// How much is done at once.
 ///
@@ -30,8 +31,8 @@ pub struct JobLimits {
 }
 
 impl JobLimits {
-    /// Limits for so many tasks in flight: a quarter as many submissions (at most 12), a poll a second for
-    /// each task (at least 20), and enough made ready that no place stays empty.
+    /// Limits for so many tasks in flight: a quarter as many submissions (at most 12), a poll a second
+    /// for each task (at least 20), and enough made ready that no place stays empty.
     pub fn of_tasks(in_flight: u32) -> Self {
         let widths = Widths {
             submissions: (in_flight / 4).clamp(1, MOST_SUBMISSIONS),

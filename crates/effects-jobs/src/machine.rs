@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::{Record, Standing};
+use effects_core::batch::{Batch, BatchStep, Outage, RunId};
+use effects_core::gateway::{CallId, CallResult};
+use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd};
 use effects_core::pace::Pacer;
 use effects_core::{
-    Admission, Batch, BatchStep, CallId, CallResult, Cause, Effect, Entry, Error, ErrorKind, Fact,
-    JournalError, Outage, Outcome, Policy, Problem, Record, Reference, RowEnd, RunId, Seed,
-    ServiceCode, Standing, TaskId, Time,
+    Cause, Effect, Error, ErrorKind, Outcome, Policy, Problem, Reference, Seed, ServiceCode,
+    TaskId, Time,
 };
 use rust_decimal::Decimal;
 
@@ -135,8 +138,8 @@ impl<K> JobMachine<K> {
         Self { batch: self.batch.with_pacer(pacer), ..self }
     }
 
-    /// Adds a job. One that `opens` is opened in a journal first; its driver fetches its pictures if it is
-    /// asked to.
+    /// Adds a job. One that `opens` is opened in a journal first; its driver fetches its pictures if it
+    /// is asked to.
     pub fn add(&mut self, work: Work, opens: bool, known: K) -> JobId {
         let plan = Plan {
             work,
@@ -754,7 +757,8 @@ impl<K> JobMachine<K> {
         }
     }
 
-    /// Takes back what a step handed out. Whether the job goes on: where nothing more is begun, it is over.
+    /// Takes back what a step handed out. Whether the job goes on: where nothing more is begun, it is
+    /// over.
     fn is_back(&mut self, now: Time, id: JobId, known: K) -> bool {
         self.now = self.now.max(now);
         self.preparing -= 1;

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use effects_core::{
-    AsyncJournal, Effect, Error, Journal, JournalError, Record, RowEnd, RowJournal, SavedContent,
-    TaskId, Time,
-};
+use crate::{Record, RowJournal, SavedContent};
+use effects_core::journal::{AsyncJournal, Journal, JournalError, RowEnd};
+use effects_core::{Effect, Error, TaskId, Time};
 
 /// What there is to do for a row that was opened.
 #[derive(Debug)]

@@ -1,7 +1,10 @@
-//! What a [`JobMachine`](crate::JobMachine) asks of its driver ([`JobStep`]), and how the driver says that it
-//! could not do it ([`PrepareError`], [`FetchError`]).
+//! What a [`JobMachine`](crate::JobMachine) asks of its driver ([`JobStep`]), and how the driver says
+//! that it could not do it ([`PrepareError`], [`FetchError`]).
 
-use effects_core::{Call, Effect, Entry, Error, Event, JournalError, RowEnd, RunId, Time};
+use effects_core::batch::RunId;
+use effects_core::gateway::Call;
+use effects_core::journal::{Entry, JournalError, RowEnd};
+use effects_core::{Effect, Error, Event, Time};
 
 use crate::end::JobEnd;
 
@@ -27,7 +30,8 @@ pub enum JobStep<K> {
     Record(RunId, Entry),
     /// Make this exchange, then call [`reply`](crate::JobMachine::reply).
     Send(RunId, Call),
-    /// Tell the journal how the job's run ended, then call [`settled`](crate::JobMachine::settled) at once.
+    /// Tell the journal how the job's run ended, then call [`settled`](crate::JobMachine::settled) at
+    /// once.
     Settle(JobId, RowEnd),
     /// Fetch the pictures, then call [`fetched`](crate::JobMachine::fetched).
     Fetch(JobId, K, Box<Effect>),

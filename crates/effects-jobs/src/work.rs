@@ -1,6 +1,7 @@
 //! What a job asks of the gateway: [`Work`].
 
-use effects_core::{Checked, EffectRequest, Size, TaskId, Template, Time};
+use effects_core::model::Checked;
+use effects_core::{EffectRequest, Size, TaskId, Template, Time};
 
 /// What a job asks of the gateway.
 #[derive(Clone, Debug, PartialEq)]

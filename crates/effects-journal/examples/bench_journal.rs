@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use effects_core::{
-    BaseUrl, Entry, Journal, JournalStore, Opened, RowDraft, RowPhoto, Size, Template,
-};
+use effects_core::journal::{Entry, Journal};
+use effects_core::{BaseUrl, Size, Template};
+use effects_jobs::{JournalStore, Opened, RowDraft, RowPhoto};
 use effects_journal::SqliteJournal;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

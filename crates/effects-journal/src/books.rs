@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use effects_core::{Filter, Origin, Record, Spend, SpendBy, Standing, Time, Which};
+use effects_core::{Origin, Time};
+use effects_jobs::{Filter, Record, Spend, SpendBy, Standing, Which};
 use rusqlite::params;
 use rust_decimal::Decimal;
 

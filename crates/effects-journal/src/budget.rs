@@ -3,9 +3,10 @@
 //! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
 //! keeps the sums true, within the transactions of `steps.rs`.
 
-use effects_core::{
-    Admission, Budget, Holding, Identity, JournalError, KnownPrices, Row, RowNumber, ScopeNumber,
-    ScopeState, Size, admit, reservation_price,
+use effects_core::Size;
+use effects_core::journal::{Admission, JournalError, RowNumber};
+use effects_jobs::{
+    Budget, Holding, Identity, KnownPrices, Row, ScopeNumber, ScopeState, admit, reservation_price,
 };
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;

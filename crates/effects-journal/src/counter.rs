@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
-use effects_core::JournalError;
+use effects_core::journal::JournalError;
 
 use crate::desk::{Desk, Fail};
 use crate::door::Door;

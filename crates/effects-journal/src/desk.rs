@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use effects_core::{Holder, JournalError, Time};
+use effects_core::Time;
+use effects_core::journal::JournalError;
+use effects_jobs::Holder;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::living;

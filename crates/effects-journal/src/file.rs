@@ -10,7 +10,7 @@ use std::path::{self, Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use effects_core::JournalError;
+use effects_core::journal::JournalError;
 use rusqlite::ffi;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 

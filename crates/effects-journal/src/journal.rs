@@ -8,15 +8,16 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use effects_core::{
-    Filter, Identity, JournalError, JournalStore, Opened, Origin, Record, Resolution, Row,
-    RowJournal, RowName, RowNumber, ScopeNumber, ScopeState, Spend, SpendBy, Standing, Time,
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Origin, Time};
+use effects_jobs::{
+    Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName,
+    ScopeNumber, ScopeState, Spend, SpendBy, Standing,
 };
 
 use rusqlite::OptionalExtension;
 use rust_decimal::Decimal;
 
-use crate::budget;
 use crate::counter::Counter;
 use crate::desk::{Desk, Owner};
 use crate::door::Door;
@@ -25,7 +26,7 @@ use crate::process::Process;
 use crate::row::OpenRow;
 use crate::spill::Spill;
 use crate::steps::Claim;
-use crate::{books, compact, file, rows, steps};
+use crate::{books, budget, compact, file, rows, steps};
 
 /// A journal in a file of SQLite's. The crate's front page says what it promises.
 ///

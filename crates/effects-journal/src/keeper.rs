@@ -8,17 +8,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use effects_core::{JournalError, Time};
+use effects_core::Time;
+use effects_core::journal::JournalError;
 use rusqlite::{Connection, params};
 
-use crate::backup;
-use crate::compact;
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
 use crate::file::{self, FileNumber};
 use crate::promise::{Keep, Promise, promise};
 use crate::spill::{Spill, Spilled};
-use crate::steps;
+use crate::{backup, compact, steps};
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -1,19 +1,20 @@
 //! The durable record of paid tasks: SQLite behind the core's journal contract.
 //!
-//! A [`SqliteJournal`] is a [`JournalStore`](effects_core::JournalStore) in one file, for any number
+//! A [`SqliteJournal`] is a [`JournalStore`](effects_jobs::JournalStore) in one file, for any number
 //! of processes of one machine at once. (SQLite's log is shared memory: a file on a network drive
 //! is for one machine at a time.) What it promises:
 //!
 //! * **Nothing confirmed is lost.** An intent, a task's id and a release are on the disk before
-//!   [`write`](effects_core::Journal::write) returns, whatever happens to the process or the machine.
+//!   [`write`](effects_core::journal::Journal::write) returns, whatever happens to the process or the
+//!   machine.
 //! * **A full disk costs no id.** The id of a task that the database does not take goes to a file
 //!   beside it, `journal.db-spill`, where room for it is reserved before a submission may leave; the
 //!   write fails all the same, and the next opening puts the id into its row.
 //! * **A file that vanished takes no entry.** Where the database was deleted or replaced while it was
 //!   open, the next write fails, and so nothing more is sent.
 //! * **Nothing is paid twice.** An intent is inserted under a unique identity, by one process alone;
-//!   whoever comes second is told [`Taken`](effects_core::JournalError::Taken) before anything was
-//!   sent.
+//!   whoever comes second is told [`Taken`](effects_core::journal::JournalError::Taken) before anything
+//!   was sent.
 //! * **It is quick.** One thread has the database and commits in groups: all that came in while the
 //!   last commit ran goes into the next, so that a hundred writers share one wait for the disk.
 //! * **A dead process is found dead.** An owner is a process id with its start time, within one boot
@@ -22,7 +23,8 @@
 //! * **No secrets.** No key ever reaches it, nor a URL's query that could be a permission.
 //!
 //! ```
-//! use effects_core::{BaseUrl, JournalStore, Opened, RowDraft, RowPhoto, Size, Template};
+//! use effects_core::{BaseUrl, Size, Template};
+//! use effects_jobs::{JournalStore, Opened, RowDraft, RowPhoto};
 //! use effects_journal::SqliteJournal;
 //!
 //! let folder = tempfile::tempdir()?;

@@ -1,6 +1,7 @@
 //! Of a row, what decides on its next step, and the changes most steps are made of.
 
-use effects_core::{Attempt, Identity, TaskId, Time};
+use effects_core::{TaskId, Time};
+use effects_jobs::{Attempt, Identity};
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 

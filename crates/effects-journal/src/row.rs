@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::{
-    Admission, AsyncJournal, Budget, Entry, Fact, Journal, JournalError, RowEnd, RowJournal,
-    SavedContent,
-};
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_jobs::{Budget, RowJournal, SavedContent};
 
 use crate::counter::Counter;
 use crate::desk::Desk;

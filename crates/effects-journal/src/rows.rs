@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use effects_core::{
-    Attempt, Identity, JournalError, PictureRecord, Record, Row, RowName, RowNumber, SavedContent,
-    Size, Standing, Template, Time,
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Size, Template, Time};
+use effects_jobs::{
+    Attempt, Identity, PictureRecord, Record, Row, RowName, SavedContent, Standing,
 };
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use effects_core::{Identity, TaskId, Time};
+use effects_core::{TaskId, Time};
+use effects_jobs::Identity;
 use serde::{Deserialize, Serialize};
 
 use crate::file;
@@ -187,7 +188,7 @@ pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
 
 /// An identity as hexadecimal digits.
 mod hex {
-    use effects_core::Identity;
+    use effects_jobs::Identity;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 

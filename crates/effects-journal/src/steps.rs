@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use effects_core::{
-    Admission, Attempt, Budget, Entry, Fact, Identity, JournalError, Origin, Resolution, Row,
-    RowEnd, RowName, RowNumber, SavedContent, ServiceCode, Size, Standing, TaskId, Time,
-};
+use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd, RowNumber};
+use effects_core::{Origin, ServiceCode, Size, TaskId, Time};
+use effects_jobs::{Attempt, Budget, Identity, Resolution, Row, RowName, SavedContent, Standing};
 use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 
@@ -45,8 +44,6 @@ pub(crate) fn write(
             create(desk, desk.me.id, claim, task_id, request_id.as_deref(), entry.at)
         }
         Fact::Released { reason } => release(desk, claim, reason),
-        // What this version does not know, it cannot keep: nothing more is to be sent on it.
-        other => Err(JournalError::Unwritable(format!("it knows no such fact: {other:?}")).into()),
     }
 }
 
@@ -218,7 +215,7 @@ pub(crate) fn import(
             line.give_task(desk, task, submitted, &[])?;
         }
     }
-    if let Some(end) = RowEnd::of_standing(standing) {
+    if let Some(end) = standing.row_end() {
         import_end(desk, row, standing, &end)?;
     }
     budget::note_reservation(desk, line.number)?;

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::thread;
 
 use common::*;
-use effects_core::{Filter, Journal, JournalError, JournalStore};
+use effects_core::journal::{Journal, JournalError};
+use effects_jobs::{Filter, JournalStore};
 use effects_journal::SqliteJournal;
 
 fn begin(journal: &SqliteJournal, name: &str) {

@@ -8,10 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::{
-    BaseUrl, Filter, Journal, JournalStore, Record, RowDraft, RowEnd, RowNumber, Spend, SpendBy,
-    Template, Which,
-};
+use effects_core::journal::{Journal, RowEnd, RowNumber};
+use effects_core::{BaseUrl, Template};
+use effects_jobs::{Filter, JournalStore, Record, RowDraft, Spend, SpendBy, Which};
 use effects_journal::SqliteJournal;
 
 fn run(journal: &SqliteJournal, draft: RowDraft, task: &str, end: &RowEnd) {
@@ -63,7 +62,7 @@ fn rows_are_listed_by_how_they_stand_where_they_belong_and_page_by_page() {
     assert_eq!(list(&Filter { limit: 0, ..of(Which::All) }), [0; 0]);
 
     // Once its picture is there it is finished.
-    let effects_core::Opened::Finished(_, open) = journal.open(&wanted.row(0).unwrap()).unwrap()
+    let effects_jobs::Opened::Finished(_, open) = journal.open(&wanted.row(0).unwrap()).unwrap()
     else {
         panic!()
     };

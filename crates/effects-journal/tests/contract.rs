@@ -9,10 +9,11 @@ mod common;
 use std::path::Path;
 
 use common::*;
-use effects_core::{
-    Admission, Attempt, Budget, Journal, JournalError, JournalStore, MemoryStore, Opened,
-    OverBudget, PictureRecord, Resolution, RowDraft, RowEnd, RowName, RowNumber, SavedContent,
-    ScopeNumber, ScopeState, Size, SpendBy, Standing, Template, Time,
+use effects_core::journal::{Admission, Journal, JournalError, OverBudget, RowEnd, RowNumber};
+use effects_core::{Size, Template, Time};
+use effects_jobs::{
+    Attempt, Budget, JournalStore, MemoryStore, Opened, PictureRecord, Resolution, RowDraft,
+    RowName, SavedContent, ScopeNumber, ScopeState, SpendBy, Standing,
 };
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
@@ -40,7 +41,7 @@ fn intend(
     store: &dyn JournalStore,
     name: &str,
     budgets: &[Budget],
-) -> (std::sync::Arc<dyn effects_core::RowJournal>, Admission) {
+) -> (std::sync::Arc<dyn effects_jobs::RowJournal>, Admission) {
     let open = submit_to(store, &row(name));
     open.charge_to(budgets);
     let answer = Journal::write(&*open, &intent(0)).unwrap();
@@ -49,8 +50,8 @@ fn intend(
 
 fn submit_to(
     store: &dyn JournalStore,
-    row: &effects_core::Row,
-) -> std::sync::Arc<dyn effects_core::RowJournal> {
+    row: &effects_jobs::Row,
+) -> std::sync::Arc<dyn effects_jobs::RowJournal> {
     match store.open(row).unwrap() {
         Opened::Submit(open) => open,
         other => panic!("{other:?}"),

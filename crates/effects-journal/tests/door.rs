@@ -9,7 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use common::*;
-use effects_core::{Journal, Standing};
+use effects_core::journal::Journal;
+use effects_jobs::Standing;
 use effects_journal::SqliteJournal;
 
 fn log(path: &Path) -> PathBuf {

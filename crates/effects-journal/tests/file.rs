@@ -8,9 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::{
-    Journal, JournalError, JournalStore, RowDraft, RowEnd, RowNumber, RowPhoto, SpendBy, Standing,
-};
+use effects_core::journal::{Journal, JournalError, RowEnd, RowNumber};
+use effects_jobs::{JournalStore, RowDraft, RowPhoto, SpendBy, Standing};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
 

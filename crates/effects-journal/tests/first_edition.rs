@@ -5,9 +5,8 @@
 mod common;
 
 use common::*;
-use effects_core::{
-    Admission, Budget, Filter, Journal, JournalStore, Opened, OverBudget, RowNumber,
-};
+use effects_core::journal::{Admission, Journal, OverBudget, RowNumber};
+use effects_jobs::{Budget, Filter, JournalStore, Opened};
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
 
@@ -54,7 +53,7 @@ fn a_journal_of_the_first_edition_is_migrated_and_its_costs_count() {
     open.charge_to(&limit("0.12"));
     assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
     Journal::write(&*open, &released("401")).unwrap();
-    open.settle(&effects_core::RowEnd::LetGo).unwrap();
+    open.settle(&effects_core::journal::RowEnd::LetGo).unwrap();
     drop(open);
     // The file's own task is followed by its number, as before.
     assert!(matches!(journal.take(RowNumber(2)).unwrap(), Opened::Watch(..)));

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use common::*;
-use effects_core::{Admission, AsyncJournal, Journal, JournalStore, RowJournal};
+use effects_core::journal::{Admission, AsyncJournal, Journal};
+use effects_jobs::{JournalStore, RowJournal};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
 
 type Write<'a> = std::pin::Pin<
-    Box<dyn Future<Output = Result<Admission, effects_core::JournalError>> + Send + 'a>,
+    Box<dyn Future<Output = Result<Admission, effects_core::journal::JournalError>> + Send + 'a>,
 >;
 
 struct Unpark(Thread);

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::*;
-use effects_core::{Filter, Journal, JournalError, JournalStore, Opened, Record, RowName, Which};
+use effects_core::journal::{Journal, JournalError};
+use effects_jobs::{Filter, JournalStore, Opened, Record, RowName, Which};
 use effects_journal::SqliteJournal;
 
 /// What the children tell, each about one row.
@@ -108,7 +109,7 @@ fn two_processes_racing_for_the_same_rows_submit_each_once() {
         );
     }
     let journal = SqliteJournal::open(&path).unwrap();
-    let all = effects_core::Filter { limit: usize::MAX, ..Default::default() };
+    let all = effects_jobs::Filter { limit: usize::MAX, ..Default::default() };
     let rows = journal.list(&all).unwrap();
     assert_eq!(rows.len(), ROWS);
     assert!(rows.iter().all(|row| row.standing.name() == "created"));
@@ -150,14 +151,14 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
     assert!(writer.child.wait().unwrap().success());
     let journal = SqliteJournal::open(&path).unwrap();
     let doubtful =
-        effects_core::Filter { which: Which::Doubtful, limit: usize::MAX, ..Default::default() };
+        effects_jobs::Filter { which: Which::Doubtful, limit: usize::MAX, ..Default::default() };
     let doubtful = journal.list(&doubtful).unwrap().len();
     let completed = (0..ROWS)
         .filter(|row| record(&journal, *row).is_some_and(|row| row.standing.name() == "completed"));
     assert_eq!(completed.count() + doubtful, ROWS);
     // A kill cuts at most what its writers were at.
     assert!(doubtful <= KILLS * WRITERS, "{doubtful}");
-    let days = journal.spend(effects_core::SpendBy::Template, None).unwrap();
+    let days = journal.spend(effects_jobs::SpendBy::Template, None).unwrap();
     assert_eq!(days[0].tasks as usize, ROWS - doubtful);
 }
 

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::*;
-use effects_core::{Journal, JournalStore, Opened, Resolution, Row, RowEnd, RowJournal};
+use effects_core::journal::{Journal, RowEnd};
+use effects_jobs::{JournalStore, Opened, Resolution, Row, RowJournal};
 use effects_journal::SqliteJournal;
 use proptest::prelude::*;
 
@@ -214,8 +215,8 @@ impl World {
         }
     }
 
-    fn number(&self, row: usize) -> Option<effects_core::RowNumber> {
-        let name = effects_core::RowName::Identity(self.rows[row].identity);
+    fn number(&self, row: usize) -> Option<effects_core::journal::RowNumber> {
+        let name = effects_jobs::RowName::Identity(self.rows[row].identity);
         Some(self.journals[self.alive[0]].look(&name).unwrap()?.number)
     }
 
@@ -398,7 +399,7 @@ impl World {
             assert_eq!(strays, self.strays);
             for (number, row) in self.rows.iter().enumerate() {
                 let model = &self.model[number];
-                let name = effects_core::RowName::Identity(row.identity);
+                let name = effects_jobs::RowName::Identity(row.identity);
                 let Some(record) = journal.look(&name).unwrap() else {
                     assert_eq!(model.state, "");
                     continue;

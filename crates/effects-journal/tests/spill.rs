@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use effects_core::{Filter, Journal, JournalError, JournalStore, Record, Resolution, RowEnd};
+use effects_core::journal::{Journal, JournalError, RowEnd};
+use effects_jobs::{Filter, JournalStore, Record, Resolution};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
 
@@ -34,7 +35,7 @@ fn spilled(path: &Path) -> Vec<String> {
 }
 
 /// Submits a row, and loses the id of its task but for the spill file.
-fn submit_and_spill(journal: &SqliteJournal, row: &effects_core::Row, task: &str) -> JournalError {
+fn submit_and_spill(journal: &SqliteJournal, row: &effects_jobs::Row, task: &str) -> JournalError {
     let open = submit(journal, row);
     Journal::write(&*open, &intent(0)).unwrap();
     let error = Journal::write(&*open, &created(task)).unwrap_err();

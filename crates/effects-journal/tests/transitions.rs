@@ -8,10 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::{
-    Journal, JournalError, JournalStore, Opened, Resolution, RowDraft, RowEnd, RowName, RowNumber,
-    RowPhoto, Standing,
-};
+use effects_core::journal::{Journal, JournalError, RowEnd, RowNumber};
+use effects_jobs::{JournalStore, Opened, Resolution, RowDraft, RowName, RowPhoto, Standing};
 use effects_journal::{Process, SqliteJournal};
 
 fn memory() -> SqliteJournal {

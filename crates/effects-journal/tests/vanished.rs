@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use common::*;
-use effects_core::{Journal, JournalError, JournalStore, RowEnd, RowName};
+use effects_core::journal::{Journal, JournalError, RowEnd};
+use effects_jobs::{JournalStore, RowName};
 use effects_journal::SqliteJournal;
 
 fn delete(path: &Path) {

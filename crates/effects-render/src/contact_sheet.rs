@@ -2,13 +2,11 @@
 
 use resvg::tiny_skia::{Color, Pixmap};
 
-use crate::encode;
 use crate::error::PaintError;
 use crate::photo::{self, Photo};
 use crate::raster::{self, Blend, new_pixmap};
-use crate::scale;
-use crate::scene;
 use crate::subject::Crop;
+use crate::{encode, scale, scene};
 
 /// A picture for a [`contact_sheet`].
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,7 @@
 use crate::contact_sheet::Sheet;
 use crate::error::PaintError;
 use crate::looks::looks;
-use crate::photo;
-use crate::scale;
+use crate::{photo, scale};
 
 /// Paints `photo` through all thirty looks, six in a row, each `side` pixels wide with its title
 /// and id below. Returns a PNG file.

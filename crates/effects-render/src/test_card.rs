@@ -1,9 +1,8 @@
 //! A photo for when there is none: a small landscape with a sun, so that every look has a subject.
 
-use crate::encode;
 use crate::error::PaintError;
 use crate::photo::Photo;
-use crate::scene;
+use crate::{encode, scene};
 
 /// A PNG to paint from when the real photo cannot be fetched.
 ///

@@ -5,7 +5,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use effects_core::{AsyncClock, Time};
+use effects_core::Time;
+use effects_core::driver::AsyncClock;
 use futures_util::future::select;
 use tokio::sync::Notify;
 

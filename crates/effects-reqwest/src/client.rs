@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Jobs, Settings, begin_run};
+use effects_core::gateway::Gateway;
+use effects_core::journal::{AsyncJournal, NoJournal};
 use effects_core::pace::Pacer;
 use effects_core::{
-    AsyncJournal, Effect, EffectRequest, Error, Event, Gateway, NoJournal, Photo, Picture, Policy,
-    Reference, Run, TaskId, Time,
+    Effect, EffectRequest, Error, Event, Picture, Policy, Reference, Run, TaskId, Time,
 };
-use effects_jobs::Work;
+use effects_jobs::{Photo, Work};
 
 use crate::clock::TokioClock;
 use crate::exchange::ReqwestExchange;

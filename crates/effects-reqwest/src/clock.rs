@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_client::WallClock;
-use effects_core::{AsyncClock, Time};
+use effects_core::Time;
+use effects_core::driver::AsyncClock;
 use tokio::time::Sleep;
 
 /// The machine's clock, slept on with tokio's timer.

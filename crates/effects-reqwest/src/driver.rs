@@ -1,5 +1,6 @@
 //! The tokio task that drives a [`JobMachine`] for the callers that wait for its jobs:
-//! [`OpenBatch`](crate::OpenBatch) and [`JobResults`](crate::JobResults) are two [`Crowd`]s of one driver.
+//! [`OpenBatch`](crate::OpenBatch) and [`JobResults`](crate::JobResults) are two [`Crowd`]s of one
+//! driver.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_client::{JobContext, TrackedJob, fresh_seed, telemetry};
-use effects_core::{
-    Admission, AsyncClock, AsyncJournal, Call, CallId, CallResult, Effect, Entry, Error, Event,
-    JournalError, Policy, Reference, RunId, TaskId, Time,
-};
+use effects_core::batch::RunId;
+use effects_core::driver::AsyncClock;
+use effects_core::gateway::{Call, CallId, CallResult};
+use effects_core::journal::{Admission, AsyncJournal, Entry, JournalError};
+use effects_core::{Effect, Error, Event, Policy, Reference, TaskId, Time};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, Method, OpenRow,
     PrepareError, Work,

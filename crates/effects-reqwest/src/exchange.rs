@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{Settings, telemetry};
-use effects_core::{Answer, AsyncExchange, Error};
+use effects_core::Error;
+use effects_core::gateway::{Answer, AsyncExchange};
 use http::Request;
 use tracing::Instrument;
 

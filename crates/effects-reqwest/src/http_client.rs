@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use effects_client::telemetry::{self, OutageNotice};
 use effects_client::{EnvironmentProxies, Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
+use effects_core::gateway::{Answer, FreshConnection};
+use effects_core::wire::Trouble;
+use effects_core::{BaseUrl, Error, ErrorKind, Policy};
 use http::{Request, Uri};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
@@ -140,8 +142,8 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One for this machine and for what `no_proxy` names, which no proxy of the environment may catch, and one
-/// for all others.
+/// One for this machine and for what `no_proxy` names, which no proxy of the environment may catch, and
+/// one for all others.
 #[derive(Debug)]
 struct ByPlace {
     here: reqwest::Client,

@@ -8,7 +8,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::{AsyncJournal, Effect, Error, ErrorKind, Widths};
+use effects_core::batch::Widths;
+use effects_core::journal::AsyncJournal;
+use effects_core::{Effect, Error, ErrorKind};
 use effects_jobs::{JobEnd, JobOutcome, Work};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;

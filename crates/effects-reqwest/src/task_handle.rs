@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_client::fresh_seed;
-use effects_core::{
-    AsyncClock, Call, Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time,
-};
+use effects_core::driver::AsyncClock;
+use effects_core::gateway::Call;
+use effects_core::{Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
 use effects_jobs::Work;
 
 use crate::client::Client;

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use effects_client::{
     JobContext, Landing, Sink, TrackedJob, fresh_seed, run_presigner, run_uploader, telemetry,
 };
-use effects_core::{
-    AsyncClock, CallResult, Download, DownloadStep, Effect, Error, ErrorKind, Event, Photo,
-    Picture, Receiver, Reference, Retries, Trouble, Uploads, presigned_request,
-    read_presigned_answer, read_storage_answer, storage_request, upload_error,
+use effects_core::driver::AsyncClock;
+use effects_core::gateway::CallResult;
+use effects_core::wire::Trouble;
+use effects_core::{Effect, Error, ErrorKind, Event, Picture, Reference, Retries};
+use effects_jobs::{
+    Download, DownloadStep, FetchError, OpenRow, Photo, Receiver, Uploads, presigned_request,
+    read_storage_answer, storage_request, upload_error,
 };
-use effects_jobs::{FetchError, OpenRow};
 use http::Request;
 use tracing::Instrument;
 
@@ -43,7 +45,7 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
             let presigned = photo.clone();
             let urls = off_the_runtime(move || run_presigner(&program, &presigned)).await?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(client, &request, read_presigned_answer).await?;
+            repeat(client, &request, |result| result.arrived().map(drop)).await?;
             urls.fetch
         }
         Uploads::Gateway(url) => {

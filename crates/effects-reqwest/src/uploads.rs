@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use effects_client::UploadCache;
-use effects_core::Photo;
+use effects_jobs::Photo;
 use tokio::sync::OwnedMutexGuard;
 
 /// What a client knows of its uploads.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use effects_client::telemetry;
+use effects_core::driver::{AsyncClock, Told, drive_on_async_until};
 use effects_core::{
-    AsyncClock, Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId,
-    Template, Time, Told, drive_on_async_until,
+    Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId, Template, Time,
 };
 use effects_jobs::Work;
 use tokio::task::{JoinError, JoinHandle};

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use effects_core::{AsyncClock, Clock, Time};
+use effects_core::Time;
+use effects_core::driver::{AsyncClock, Clock};
 
 /// A clock on which sleeping takes no time. Clones show the same time.
 ///
 /// ```
 /// use std::time::Duration;
-/// use effects_core::Clock;
+/// use effects_core::driver::Clock;
 /// use effects_testkit::VirtualClock;
 ///
 /// let clock = VirtualClock::new();

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use effects_core::{Answer, ApiKey, BaseUrl, CallResult, Endpoint};
+use effects_core::gateway::{Answer, CallResult, Endpoint};
+use effects_core::{ApiKey, BaseUrl};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// An answer to send.
@@ -209,7 +210,8 @@ impl Response {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use effects_core::{Answer, Outcome, Policy, Run, Seed, Step, Time};
+/// use effects_core::{Outcome, Policy, Run, Seed, Step, Time};
+/// use effects_core::gateway::Answer;
 /// use effects_testkit::result_of;
 ///
 /// let now = Time::from_millis(0);

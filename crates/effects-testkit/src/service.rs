@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_core::{Answer, AsyncExchange, Call, CallKind, Exchange, Gateway, TaskId, Time};
+use effects_core::gateway::{Answer, AsyncExchange, Call, CallKind, Exchange, Gateway};
+use effects_core::{TaskId, Time};
 use http::{Method, Request};
 
 use crate::clock::VirtualClock;
@@ -26,7 +27,9 @@ use crate::response::{Response, endpoint};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use effects_core::{EffectRequest, NoJournal, Outcome, Policy, Run, Seed, Template, drive};
+/// use effects_core::{EffectRequest, Outcome, Policy, Run, Seed, Template};
+/// use effects_core::driver::drive;
+/// use effects_core::journal::NoJournal;
 /// use effects_testkit::{Fate, Life, Response, Service, VirtualClock};
 ///
 /// let clock = VirtualClock::new();

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use effects_core::{Answer, Call, CallId, Entry, Event, Outcome, SleepReason, Time};
+use effects_core::gateway::{Answer, Call, CallId};
+use effects_core::journal::Entry;
+use effects_core::run::SleepReason;
+use effects_core::{Event, Outcome, Time};
 
 /// What happened to a run in a [`World`](crate::World), in order. It prints as one line each.
 #[derive(Clone, Debug)]

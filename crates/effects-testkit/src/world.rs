@@ -1,6 +1,7 @@
 //! A world for a run: it drives the run on virtual time and writes down all that happens.
 
-use effects_core::{Answer, CallId, Outcome, Run, Step, Time};
+use effects_core::gateway::{Answer, CallId};
+use effects_core::{Outcome, Run, Step, Time};
 
 use crate::clock::VirtualClock;
 use crate::response::result_of;

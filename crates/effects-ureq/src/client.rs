@@ -7,12 +7,13 @@ use bytes::Bytes;
 use effects_client::{
     BuildClient, ClientBuilder, Jobs, Landing, Settings, UploadCache, WallClock, begin_run,
 };
+use effects_core::gateway::Gateway;
+use effects_core::journal::{Journal, NoJournal};
 use effects_core::pace::Pacer;
 use effects_core::{
-    Effect, EffectRequest, Error, Event, Gateway, Journal, NoJournal, Photo, Picture, Policy,
-    Reference, Run, TaskId, Time,
+    Effect, EffectRequest, Error, Event, Picture, Policy, Reference, Run, TaskId, Time,
 };
-use effects_jobs::Work;
+use effects_jobs::{Photo, Work};
 
 use crate::exchange::UreqExchange;
 use crate::task_handle::TaskHandle;

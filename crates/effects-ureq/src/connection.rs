@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use effects_client::telemetry;
-use effects_core::{Answer, ApiKey};
+use effects_core::ApiKey;
+use effects_core::gateway::Answer;
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use memchr::memchr_iter;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{Settings, telemetry};
-use effects_core::{Answer, Error, Exchange};
+use effects_core::Error;
+use effects_core::gateway::{Answer, Exchange};
 use http::Request;
 
 use crate::http_client::HttpClient;

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
-use effects_core::{Answer, BaseUrl, Error, ErrorKind, FreshConnection, Policy, Trouble};
+use effects_core::gateway::{Answer, FreshConnection};
+use effects_core::wire::Trouble;
+use effects_core::{BaseUrl, Error, ErrorKind, Policy};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};

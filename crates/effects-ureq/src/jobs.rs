@@ -1,9 +1,9 @@
 //! Many jobs at once, on a few threads.
 //!
 //! One thread drives a [`JobMachine`] and makes no exchange itself; a few workers make them, and others
-//! open rows, upload photos and fetch pictures. Jobs are drawn as room comes, on a thread of their own, so
-//! that one that takes long to come holds up no poll; and only as far as results are read: neither a long
-//! list of jobs nor a slow reader of results takes memory.
+//! open rows, upload photos and fetch pictures. Jobs are drawn as room comes, on a thread of their own,
+//! so that one that takes long to come holds up no poll; and only as far as results are read: neither a
+//! long list of jobs nor a slow reader of results takes memory.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,10 @@ use effects_client::{
     Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews, Queue,
     RunJobs, TrackedJob, draw, fresh_seed, telemetry,
 };
-use effects_core::{
-    Admission, Call, CallId, CallResult, Effect, Entry, Error, Journal, JournalError, Reference,
-    RunId, Time, Widths,
-};
+use effects_core::batch::{RunId, Widths};
+use effects_core::gateway::{Call, CallId, CallResult};
+use effects_core::journal::{Admission, Entry, Journal, JournalError};
+use effects_core::{Effect, Error, Reference, Time};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
 };

@@ -31,8 +31,16 @@ pub use effects_client::{
     ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
     SaveFiles, SaveWords, Stopper, read_photo,
 };
-pub use effects_core::*;
-pub use effects_jobs::{JobLimits, JobOutcome, Method, Work};
+pub use effects_core::{
+    ApiKey, Backoff, BaseUrl, Cause, Effect, EffectRequest, Error, ErrorKind, Event, Group,
+    ImageFormat, InvalidApiKey, InvalidBaseUrl, InvalidReference, InvalidRequest, InvalidTaskId,
+    Origin, Outcome, Pace, Picture, Policy, Problem, Reference, Repeat, ServiceCode, ServiceError,
+    Size, Status, Submission, Task, TaskId, Template, UnknownTemplate, Usage, Violation,
+};
+pub use effects_jobs::{
+    Budget, JobLimits, JobOutcome, JournalStore, MemoryStore, Method, Photo, Uploader, Uploads,
+    Work,
+};
 pub use exchange::UreqExchange;
 pub use jobs::JobResults;
 pub use task_handle::TaskHandle;

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_client::fresh_seed;
-use effects_core::{Call, Clock, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
+use effects_core::driver::Clock;
+use effects_core::gateway::Call;
+use effects_core::{Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
 
 use crate::client::Client;
 use crate::watch::Watch;

@@ -3,9 +3,12 @@
 use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
 };
-use effects_core::{
-    CallResult, Clock, Download, DownloadStep, Error, Event, Photo, Picture, Receiver, Reference,
-    Retries, Trouble, Uploads, presigned_request, read_presigned_answer, read_storage_answer,
+use effects_core::driver::Clock;
+use effects_core::gateway::CallResult;
+use effects_core::wire::Trouble;
+use effects_core::{Error, Event, Picture, Reference, Retries};
+use effects_jobs::{
+    Download, DownloadStep, Photo, Receiver, Uploads, presigned_request, read_storage_answer,
     storage_request, upload_error,
 };
 
@@ -33,7 +36,7 @@ fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
         Uploads::PresignedPut(program) => {
             let urls = run_presigner(&program, photo)?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(client, &request, read_presigned_answer)?;
+            repeat(client, &request, |result| result.arrived().map(drop))?;
             urls.fetch
         }
         Uploads::Gateway(url) => {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{StoppableClock, Stopper, telemetry};
+use effects_core::driver::{Told, drive_on};
+use effects_core::gateway::{Answer, Exchange};
 use effects_core::{
-    Answer, Effect, EffectRequest, Error, ErrorKind, Event, Exchange, Outcome, Problem, Run,
-    TaskId, Template, Time, Told, drive_on,
+    Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId, Template, Time,
 };
 use effects_jobs::Work;
 use http::{Method, Request};

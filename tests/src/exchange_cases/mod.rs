@@ -18,10 +18,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Proxy, Settings};
-use effects_core::{
-    Answer, AsyncExchange, Call, CallKind, EffectRequest, Error, Exchange, Policy, Run, Seed, Step,
-    Template, Time,
-};
+use effects_core::gateway::{Answer, AsyncExchange, Call, CallKind, Exchange};
+use effects_core::{EffectRequest, Error, Policy, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
 use effects_ureq::UreqExchange;
 

@@ -1,6 +1,7 @@
 //! The dialects of the wire: `WIRE.md` section 9.1, row by row, as a whole client meets them.
 
-use effects_core::{Draft, ErrorKind, ServiceCode};
+use effects_core::model::Draft;
+use effects_core::{ErrorKind, ServiceCode};
 use effects_testkit::http::Response;
 
 use crate::face::Ask;
@@ -278,7 +279,7 @@ fn odds_and_ends() -> Vec<Scenario> {
         .then(|witness| {
             let effect = witness.ended.effect.as_ref().expect("it is completed");
             assert!(effect.raw.as_str().contains(r#""odd":{"cost":0.10}"#));
-            let metadata = effect.metadata.as_ref().map(effects_core::RawJson::as_str);
+            let metadata = effect.metadata.as_ref().map(effects_core::wire::RawJson::as_str);
             assert_eq!(metadata, Some(r#"{"completed_at":4.2}"#));
         }),
     ]

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_core::{Download, ErrorKind};
+use effects_core::ErrorKind;
+use effects_jobs::Download;
 use effects_testkit::http::{After, Behaviour, Framing, Response};
 
 use crate::scenario::Scenario;

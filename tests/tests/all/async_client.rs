@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Photo, Policy, Template, Widths};
+use effects_core::batch::Widths;
+use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template};
+use effects_jobs::Photo;
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup, task_path};

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template, Widths};
+use effects_core::batch::Widths;
+use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup};
 use effects_ureq::Client;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use effects_core::{Draft, DraftImage, ErrorKind, ImageFormat};
+use effects_core::model::{Draft, DraftImage};
+use effects_core::{ErrorKind, ImageFormat};
 use effects_emulator::{Dialect, Emulator, Latency, Pictures, Validation};
 use effects_tests::{Ask, Job, Setup, faces, picture, setup_at};
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use effects_client::{Job, JobJournals, JobOptions, JobResult, RunJobs, Save, SaveFiles};
-use effects_core::{
-    AsyncJournal, EffectRequest, Error, ErrorKind, JournalStore, MemoryStore, TaskId, Template,
-    Widths,
-};
+use effects_core::batch::Widths;
+use effects_core::journal::AsyncJournal;
+use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
+use effects_jobs::{JournalStore, MemoryStore};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
 use futures_util::StreamExt;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_client::{Job, JobResult, Ledger, Save, SaveFiles};
-use effects_core::{
-    BaseUrl, EffectRequest, Filter, JournalStore, Pace, Row, RowDraft, RowPhoto, Size, SpendBy,
-    Standing, Template, Which, Widths,
-};
+use effects_core::batch::Widths;
+use effects_core::{BaseUrl, EffectRequest, Pace, Size, Template};
 use effects_emulator::{
     Counts, Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Moment, Pictures,
 };
-use effects_jobs::{Found, JobOutcome, Method};
+use effects_jobs::{
+    Filter, Found, JobOutcome, JournalStore, Method, Row, RowDraft, RowPhoto, SpendBy, Standing,
+    Which,
+};
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
 
@@ -145,7 +146,7 @@ impl World {
         assert!(known <= accepted && accepted <= known + doubtful.len() as u64);
     }
 
-    fn list(&self, store: &dyn JournalStore, which: Which) -> Vec<effects_core::Record> {
+    fn list(&self, store: &dyn JournalStore, which: Which) -> Vec<effects_jobs::Record> {
         store.list(&Filter { which, limit: usize::MAX, ..Filter::default() }).unwrap()
     }
 

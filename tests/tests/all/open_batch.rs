@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use effects_core::{
-    AsyncJournal, Cause, Effect, EffectRequest, Error, ErrorKind, Fact, TaskId, Template,
-};
+use effects_core::journal::{AsyncJournal, Fact};
+use effects_core::{Cause, Effect, EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_reqwest::{Client, Waiter};
 use effects_tests::{Notes, setup_at};

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::Proxy;
-use effects_core::{EffectRequest, ErrorKind, Photo, Template};
+use effects_core::{EffectRequest, ErrorKind, Template};
+use effects_jobs::Photo;
 use effects_testkit::http::{Response, ScriptedServer};
 use effects_tests::{KEY, PHOTO_URL, Setup, World, picture, setup};
 

@@ -6,10 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use effects_core::gateway::{Answer, Call, Endpoint};
+use effects_core::model::{Draft, DraftImage};
+use effects_core::run::SleepReason;
+use effects_core::wire::{RawJson, Trouble};
 use effects_core::{
-    Answer, ApiKey, BaseUrl, Call, Draft, DraftImage, Effect, EffectRequest, Endpoint, Error,
-    Event, InvalidRequest, Outcome, Policy, RawJson, Run, Seed, ServiceCode, ServiceError,
-    SleepReason, Step, Template, Time, Trouble, Usage,
+    ApiKey, BaseUrl, Effect, EffectRequest, Error, Event, InvalidRequest, Outcome, Policy, Run,
+    Seed, ServiceCode, ServiceError, Step, Template, Time, Usage,
 };
 use effects_testkit::result_of;
 use effects_tests::vectors::{

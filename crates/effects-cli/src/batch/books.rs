@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use effects_core::{Error, Identity, JournalError, JournalStore, Record, RowName};
+use effects_core::Error;
+use effects_core::journal::JournalError;
+use effects_jobs::{Identity, JournalStore, Record, RowName};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

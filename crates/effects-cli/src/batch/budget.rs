@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use effects_client::Ledger;
-use effects_core::{
-    Error, ErrorKind, Identity, Journal, JournalError, JournalStore, Origin, OverBudget, RowNumber,
-    ScopeState, SpendBy,
-};
-use effects_jobs::Found;
+use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
+use effects_core::{Error, ErrorKind, Origin};
+use effects_jobs::{Found, Identity, JournalStore, ScopeState, SpendBy};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 

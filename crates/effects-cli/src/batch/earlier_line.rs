@@ -9,10 +9,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
-use effects_core::{
-    Attempt, ErrorKind, Identity, Origin, PictureRecord, Row, ServiceCode, Size, Standing, TaskId,
-    Template, Time, Usage,
-};
+use effects_core::{ErrorKind, Origin, ServiceCode, Size, TaskId, Template, Time, Usage};
+use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 

@@ -7,7 +7,8 @@ use std::io;
 use std::path::Path;
 
 use effects_client::WallClock;
-use effects_core::{Error, ErrorKind, Identity, JournalStore, Row, RowName, Standing, TaskId};
+use effects_core::{Error, ErrorKind, TaskId};
+use effects_jobs::{Identity, JournalStore, Row, RowName, Standing};
 use rust_decimal::Decimal;
 
 use super::earlier_line::{EarlierLine, earlier_lines};

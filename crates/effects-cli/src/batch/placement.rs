@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use effects_client::PictureState;
-use effects_core::{JournalError, JournalStore, Record, Standing};
+use effects_core::journal::JournalError;
+use effects_jobs::{JournalStore, Record, Standing};
 
 /// The pictures of a row that the journal has as completed, if all of them are still where they were
 /// saved.

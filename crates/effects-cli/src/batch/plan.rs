@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use effects_core::{JournalStore, MemoryStore};
+use effects_jobs::{JournalStore, MemoryStore};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

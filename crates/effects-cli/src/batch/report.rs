@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use effects_client::JobResult;
-use effects_core::{
-    Attempt, Cause, Error, ErrorKind, Failed, Record, RowNumber, ServiceCode, Standing, TaskId,
-    Usage,
-};
-use effects_jobs::{JobOutcome, Method};
+use effects_core::journal::RowNumber;
+use effects_core::run::Failed;
+use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId, Usage};
+use effects_jobs::{Attempt, JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use effects_client::{Landing, Sink, file_names, random_name};
-use effects_core::{
-    Error, ErrorKind, Identity, JournalError, JournalStore, Origin, RowName, Size, TaskId, Time,
-};
+use effects_core::journal::JournalError;
+use effects_core::{Error, ErrorKind, Origin, Size, TaskId, Time};
+use effects_jobs::{Identity, JournalStore, RowName};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 

@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
-use effects_core::{
-    Checked, Draft, DraftImage, Error, ErrorKind, Identity, ImageFormat, Occurrences, Origin,
-    Photo, Record, Row, RowDraft, RowNumber, RowPhoto, Size, Uploads,
-};
+use effects_core::journal::RowNumber;
+use effects_core::model::{Checked, Draft, DraftImage};
+use effects_core::{Error, ErrorKind, ImageFormat, Origin, Size};
+use effects_jobs::{Identity, Occurrences, Photo, Record, Row, RowDraft, RowPhoto, Uploads};
 
 use super::manifest::{Cells, Line};
 use super::names::{self, RESULTS, SHEET};

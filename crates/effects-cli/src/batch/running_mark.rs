@@ -12,7 +12,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use effects_client::random_name;
-use effects_core::{Error, ErrorKind, JournalStore};
+use effects_core::{Error, ErrorKind};
+use effects_jobs::JournalStore;
 use serde::{Deserialize, Serialize};
 
 use super::names::RESULTS;

@@ -1,5 +1,5 @@
-//! A batch under way ([`Session`]): starts the jobs of its rows, remembers which were begun, and tells the
-//! attending thread what happens ([`Wake`]).
+//! A batch under way ([`Session`]): starts the jobs of its rows, remembers which were begun, and tells
+//! the attending thread what happens ([`Wake`]).
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, Ledger};
-use effects_core::{Error, Identity, RowNumber};
-use effects_jobs::Method;
+use effects_core::Error;
+use effects_core::journal::RowNumber;
+use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 

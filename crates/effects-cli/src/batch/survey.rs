@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use effects_client::Claims;
-use effects_core::{
-    Error, ErrorKind, Identity, JournalError, JournalStore, RowName, RowNumber, Standing,
-};
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{Identity, JournalStore, RowName, Standing};
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};

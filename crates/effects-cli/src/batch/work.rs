@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use clap::Args;
 use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
-use effects_core::{Error, ErrorKind, JournalStore, Policy};
+use effects_core::{Error, ErrorKind, Policy};
+use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
 use super::attend::{Attended, attend};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use effects_client::FileId;
-use effects_core::{Draft, DraftImage, Policy};
+use effects_core::Policy;
+use effects_core::model::{Draft, DraftImage};
 
 use crate::args::Global;
 use crate::batch::{Batch, Common, Manifest, Options, RESULTS};

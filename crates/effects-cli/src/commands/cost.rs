@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
-use effects_core::{Spend, SpendBy};
+use effects_jobs::{Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use effects_client::WallClock;
-use effects_core::{Error, ErrorKind, JournalError, JournalStore, Row, Standing};
+use effects_core::journal::JournalError;
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{JournalStore, Row, Standing};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 

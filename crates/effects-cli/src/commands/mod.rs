@@ -22,9 +22,8 @@ use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
 use crate::failure::{ErrorObject, Failure};
-use crate::logging;
 use crate::output::{self, Output};
-use crate::typed;
+use crate::{logging, typed};
 
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use effects_core::{
-    Error, ErrorKind, Filter, JournalStore, Resolution, RowName, RowNumber, TaskId, Which,
-};
+use effects_core::journal::RowNumber;
+use effects_core::{Error, ErrorKind, TaskId};
+use effects_jobs::{Filter, JournalStore, Resolution, RowName, Which};
 use serde::Serialize;
 
 use crate::args::Global;

@@ -5,7 +5,8 @@ use std::sync::{Arc, mpsc};
 
 use clap::Args;
 use effects_client::{Job, Ledger, Save, SaveFiles};
-use effects_core::{Error, ErrorKind, Filter, Origin, Which};
+use effects_core::{Error, ErrorKind, Origin};
+use effects_jobs::{Filter, Which};
 
 use crate::args::Global;
 use crate::batch::{self, Live, Report, Session, Status, Tally, Told, Wake};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use effects_client::file_names::Names;
-use effects_core::{EffectRequest, JournalStore, Policy, TaskId};
+use effects_core::{EffectRequest, Policy, TaskId};
+use effects_jobs::JournalStore;
 
 use crate::args::Global;
 use crate::attend::{Desk, attend};

@@ -1,7 +1,8 @@
 //! `effects status`: one look at a task.
 
 use clap::Args;
-use effects_core::{RawJson, ServiceError, Status, Task, TaskId};
+use effects_core::wire::RawJson;
+use effects_core::{ServiceError, Status, Task, TaskId};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use effects_core::{
-    Attempt, Filter, JournalStore, Record, RowNumber, ServiceCode, Standing, Which,
-};
+use effects_core::ServiceCode;
+use effects_core::journal::RowNumber;
+use effects_jobs::{Attempt, Filter, JournalStore, Record, Standing, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use effects_core::{Error, JournalStore};
-use effects_jobs::JobLimits;
+use effects_core::Error;
+use effects_jobs::{JobLimits, JournalStore};
 use rust_decimal::Decimal;
 
 use super::job::Job;
@@ -61,9 +61,9 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// The most that they may cost together, in USD: what would exceed it is refused unsent. Until a
-    /// picture's price is known, one task runs alone and tells it. What earlier runs paid for a job counts
-    /// from when the job is opened; name a [`scope`](Self::scope) for a budget that runs share from their
-    /// beginning.
+    /// picture's price is known, one task runs alone and tells it. What earlier runs paid for a job
+    /// counts from when the job is opened; name a [`scope`](Self::scope) for a budget that runs share
+    /// from their beginning.
     pub fn budget(mut self, limit: Decimal) -> Self {
         self.options.budget = Some(limit);
         self
@@ -89,7 +89,7 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// How much is done at once, in detail: [`JobLimits`], or
-    /// [`Widths`](effects_core::Widths) alone.
+    /// [`Widths`](effects_core::batch::Widths) alone.
     pub fn limits(mut self, limits: impl Into<JobLimits>) -> Self {
         self.options.limits = Some(limits.into());
         self

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use effects_core::{
-    AsyncJournal, BaseUrl, Budget, Error, ErrorKind, Event, JournalError, MemoryStore, Occurrences,
-    Origin, Outage, Photo, Picture, Record, Row, RowDraft, RowEnd, RowName, RowPhoto, Standing,
-    TaskId,
+use effects_core::batch::Outage;
+use effects_core::journal::{AsyncJournal, JournalError, RowEnd};
+use effects_core::{BaseUrl, Error, ErrorKind, Event, Origin, Picture, TaskId};
+use effects_jobs::{
+    Budget, FetchError, Found, JobEnd, MemoryStore, Method, Occurrences, OpenRow, Photo,
+    PrepareError, Record, Row, RowDraft, RowName, RowPhoto, Standing, Work,
 };
-use effects_jobs::{FetchError, Found, JobEnd, Method, OpenRow, PrepareError, Work};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
@@ -21,11 +22,10 @@ use super::options::{JobOptions, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
 use super::tracked::TrackedJob;
-use crate::file_names;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::record_picture;
-use crate::telemetry;
+use crate::{file_names, telemetry};
 
 /// What jobs share of this machine.
 pub struct JobContext {
@@ -58,8 +58,8 @@ impl JobContext {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::Journal`] when the
-    /// budget cannot be opened.
+    /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::Journal`] when
+    /// the budget cannot be opened.
     pub fn new(options: &JobOptions, origin: &Origin) -> Result<Self, Error> {
         options.check()?;
         let retry_failed = options.limits(origin).retry_failed;

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use effects_core::{Error, Outage};
+use effects_core::Error;
+use effects_core::batch::Outage;
 use effects_jobs::JobMachine;
 
 /// Stops jobs from another thread, a signal handler's for example, and says how they stand. Clones are

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use effects_core::{
-    Checked, EffectRequest, InvalidRequest, Photo, Record, Row, RowNumber, Size, TaskId, Template,
-    Time,
-};
-use effects_jobs::Work;
+use effects_core::journal::RowNumber;
+use effects_core::model::Checked;
+use effects_core::{EffectRequest, InvalidRequest, Size, TaskId, Template, Time};
+use effects_jobs::{Photo, Record, Row, Work};
 
 use super::claims::Claim;
 
@@ -80,8 +79,8 @@ impl Job {
         Self::asking(Ask::Picture(checked, photo))
     }
 
-    /// A job that follows a task submitted before, with what is known of it: its template is of use to the
-    /// pace, its time to the grace for a task that is not found.
+    /// A job that follows a task submitted before, with what is known of it: its template is of use to
+    /// the pace, its time to the grace for a task that is not found.
     pub fn watch(task: TaskId, template: Option<Template>, submitted: Option<Time>) -> Self {
         Self::asking(Ask::Task { task, template, submitted })
     }

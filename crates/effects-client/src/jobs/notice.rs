@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use effects_core::{AsyncJournal, Error, Event, Outage, TaskId};
+use effects_core::batch::Outage;
+use effects_core::journal::AsyncJournal;
+use effects_core::{Error, Event, TaskId};
 use effects_jobs::Method;
 use rust_decimal::Decimal;
 

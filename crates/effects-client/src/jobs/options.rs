@@ -4,8 +4,8 @@
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};
 
-use effects_core::{Error, ErrorKind, JournalStore, Origin};
-use effects_jobs::JobLimits;
+use effects_core::{Error, ErrorKind, Origin};
+use effects_jobs::{JobLimits, JournalStore};
 use rust_decimal::Decimal;
 
 use super::claims::Claims;
@@ -21,7 +21,8 @@ pub struct JobOptions {
     pub ledger: Option<Ledger>,
     /// The most that they may cost together, in USD.
     pub budget: Option<Decimal>,
-    /// The name of the scope that the budget is for, which other runs and processes share over one journal.
+    /// The name of the scope that the budget is for, which other runs and processes share over one
+    /// journal.
     pub scope: Option<String>,
     /// What one picture costs at most, in USD.
     pub price: Option<Decimal>,

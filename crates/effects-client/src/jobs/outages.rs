@@ -2,7 +2,7 @@
 
 use std::mem::{Discriminant, discriminant};
 
-use effects_core::{Outage, OutageFailure};
+use effects_core::batch::{Outage, OutageFailure};
 
 /// Picks the outages that are to be told: each kind once, however often its count changes.
 #[derive(Debug, Default)]

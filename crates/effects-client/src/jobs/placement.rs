@@ -1,13 +1,13 @@
 //! Which file a job's picture is saved to ([`choose`], [`check`], [`save`]), and whether it is there
-//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. Two orders may use
-//! one folder, and no file of one is taken for a picture of the other.
+//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. Two orders may
+//! use one folder, and no file of one is taken for a picture of the other.
 
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
 
-use effects_core::{
-    Error, ErrorKind, JournalError, PictureRecord, Record, RowName, Standing, TaskId,
-};
+use effects_core::journal::JournalError;
+use effects_core::{Error, ErrorKind, TaskId};
+use effects_jobs::{PictureRecord, Record, RowName, Standing};
 
 use super::job::Ask;
 use super::options::{SaveFiles, SaveWords};
@@ -43,8 +43,8 @@ impl KeptPicture {
 }
 
 /// Chooses where the picture of a job goes whose name the caller left open: where an earlier run wanted
-/// it, else at the name that is made of its photo or key; with a piece of the row's identity where that is
-/// the picture of another row.
+/// it, else at the name that is made of its photo or key; with a piece of the row's identity where that
+/// is the picture of another row.
 pub(super) fn choose(
     files: &SaveFiles,
     ledger: &Ledger,

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use effects_core::{Effect, Error, ErrorKind, Record, RowNumber, Standing, TaskId};
-use effects_jobs::{JobOutcome, Method};
+use effects_core::journal::RowNumber;
+use effects_core::{Effect, Error, ErrorKind, TaskId};
+use effects_jobs::{JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 
 use super::job::Job;
@@ -41,8 +42,9 @@ impl JobResult {
     /// # Errors
     ///
     /// Those of a run; [`ErrorKind::Download`] where the picture is paid for and could not be saved;
-    /// [`ErrorKind::OutcomeUnknown`], [`ErrorKind::TaskFailed`] or [`ErrorKind::WaitTimeout`] for what the
-    /// journal says of a job that is not gone on with; [`ErrorKind::Detached`] for one that was not begun.
+    /// [`ErrorKind::OutcomeUnknown`], [`ErrorKind::TaskFailed`] or [`ErrorKind::WaitTimeout`] for what
+    /// the journal says of a job that is not gone on with; [`ErrorKind::Detached`] for one that was not
+    /// begun.
     pub fn into_result(self) -> Result<Effect, Error> {
         match self.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),

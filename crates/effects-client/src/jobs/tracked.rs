@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_core::{AsyncJournal, Template};
+use effects_core::Template;
+use effects_core::journal::AsyncJournal;
 use effects_jobs::PrepareError;
 use tracing::Span;
 

@@ -59,7 +59,8 @@ use timers::Timers;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use effects_core::{Batch, BatchStep, Policy, Time, Widths};
+/// use effects_core::{Policy, Time};
+/// use effects_core::batch::{Batch, BatchStep, Widths};
 ///
 /// let now = Time::from_millis(0);
 /// let mut batch = Batch::new(Arc::new(Policy::default()), Widths::default(), now);
@@ -181,9 +182,8 @@ impl Batch {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use effects_core::{
-    ///     Batch, BatchStep, EffectRequest, Policy, Seed, Template, Time, Widths,
-    /// };
+    /// use effects_core::{EffectRequest, Policy, Seed, Template, Time};
+    /// use effects_core::batch::{Batch, BatchStep, Widths};
     ///
     /// let now = Time::from_millis(0);
     /// let widths = Widths { tasks: 1, ..Widths::default() };

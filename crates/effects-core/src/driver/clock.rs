@@ -11,7 +11,7 @@ pub trait Clock {
 }
 
 /// Tells the time and waits, without blocking. Its future is of the runtime's own type: see
-/// [`AsyncExchange`](crate::AsyncExchange).
+/// [`AsyncExchange`](crate::gateway::AsyncExchange).
 pub trait AsyncClock {
     /// A sleep under way.
     type Sleeping<'a>: Future<Output = ()> + 'a

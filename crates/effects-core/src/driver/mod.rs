@@ -2,7 +2,7 @@
 //! gateway, or sleep. [`drive`] and [`drive_on`] block the thread; [`drive_on_async`] and
 //! [`drive_on_async_until`] are for any async runtime. [`Told`] is what they come back with.
 
-pub(crate) mod clock;
+mod clock;
 
 use crate::gateway::exchange::{AsyncExchange, Exchange, Gateway};
 use crate::journal::{AsyncJournal, Journal, JournalError, RowEnd};
@@ -10,7 +10,7 @@ use crate::run::event::Event;
 use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};
 
-use clock::{AsyncClock, Clock};
+pub use clock::{AsyncClock, Clock};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,10 +14,10 @@ use crate::gateway::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
 
-/// An exchange to make: give it to a [`Gateway`](crate::Gateway) and answer with its [`CallResult`] under its
-/// [`id`](Self::id).
+/// An exchange to make: give it to a [`Gateway`](crate::gateway::Gateway) and answer with its
+/// [`CallResult`] under its [`id`](Self::id).
 ///
-/// It holds no credentials: an [`Endpoint`](crate::Endpoint) adds them.
+/// It holds no credentials: an [`Endpoint`](crate::gateway::Endpoint) adds them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
     /// Its name within the run.
@@ -135,8 +135,8 @@ impl fmt::Debug for Answer {
 
 /// What became of a [`Call`]: an [`Answer`] on its way into the core.
 ///
-/// An [`Endpoint`](crate::Endpoint) makes it, and nothing else does, so the core knows the key that
-/// it takes out of every text it keeps of an answer.
+/// An [`Endpoint`](crate::gateway::Endpoint) makes it, and nothing else does, so the core knows the key
+/// that it takes out of every text it keeps of an answer.
 #[derive(Clone, Debug)]
 pub struct CallResult {
     answer: Answer,

@@ -13,11 +13,12 @@ use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
-/// Where a gateway is, and the key to it. A [`Gateway`](crate::Gateway) has one; runs, calls and everything saved never see
-/// the key.
+/// Where a gateway is, and the key to it. A [`Gateway`](crate::gateway::Gateway) has one; runs, calls
+/// and everything saved never see the key.
 ///
 /// ```
-/// use effects_core::{ApiKey, BaseUrl, Endpoint};
+/// use effects_core::{ApiKey, BaseUrl};
+/// use effects_core::gateway::Endpoint;
 ///
 /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
 /// let endpoint = Endpoint::new(base, ApiKey::new("secret-key")?);
@@ -79,8 +80,8 @@ impl Endpoint {
         }
     }
 
-    /// An authorised request for a path below the base URL.
-    pub(crate) fn authorised(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
+    /// An authorised request for a path below the base URL: `/api/v1/storage/files`, say.
+    pub fn authorised(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);
         if method != Method::GET {
             request.extensions_mut().insert(FreshConnection);
@@ -98,14 +99,15 @@ impl Endpoint {
     }
 
     /// What became of a call, from what an HTTP stack says of it: the only way into the core. A
-    /// [`Gateway`](crate::Gateway) asks for it; so does a program with an event loop of its own.
+    /// [`Gateway`](crate::gateway::Gateway) asks for it; so does a program with an event loop of its own.
     ///
     /// The core decodes an answer as it came. Of every text it keeps of it (in an outcome, an
     /// event, an error, a saved run, a task's `raw`) it then takes out what repeats the key. A
     /// task's id alone stays as it is: it is what was paid for.
     ///
     /// ```
-    /// use effects_core::{Answer, ApiKey, BaseUrl, Endpoint, Task};
+    /// use effects_core::{ApiKey, BaseUrl, Task};
+    /// use effects_core::gateway::{Answer, Endpoint};
     /// use http::{HeaderMap, StatusCode};
     ///
     /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;

@@ -1,5 +1,6 @@
 //! The way to an HTTP library: [`Exchange`] sends one request and reports its answer, blocking, and
-//! [`AsyncExchange`] does so without blocking. [`Gateway`] joins one of them with the gateway's URL and key.
+//! [`AsyncExchange`] does so without blocking. [`Gateway`] joins one of them with the gateway's URL and
+//! key.
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.
@@ -18,7 +19,8 @@ use crate::task_id::TaskId;
 ///
 /// It sends the request as it is, answers within `limit`, follows no redirect, repeats nothing, and
 /// says truthfully whether the request can have left this machine: in doubt, it has. A request with
-/// [`FreshConnection`](crate::FreshConnection) among its extensions leaves on a connection that carried none before.
+/// [`FreshConnection`](crate::gateway::FreshConnection) among its extensions leaves on a connection
+/// that carried none before.
 pub trait Exchange {
     /// Makes one exchange.
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer;
@@ -48,7 +50,8 @@ impl<X: Exchange + ?Sized> Exchange for &X {
 ///
 /// ```
 /// use std::time::Duration;
-/// use effects_core::{Answer, ApiKey, BaseUrl, Call, Endpoint, Exchange, Gateway, Task, Time};
+/// use effects_core::{ApiKey, BaseUrl, Task, Time};
+/// use effects_core::gateway::{Answer, Call, Endpoint, Exchange, Gateway};
 /// use http::{HeaderMap, Request, StatusCode};
 ///
 /// struct Canned;

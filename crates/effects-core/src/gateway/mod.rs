@@ -1,8 +1,8 @@
 //! How the core meets HTTP: the address of the web API, the requests that are made to it, and the key
 //! that authorises them. The web API is the service's gateway, or an emulator of it.
 //!
-//! [`Endpoint`](endpoint::Endpoint) makes an HTTP request of a [`Call`](call::Call), and takes the key
-//! out of what is kept of the answer. [`Exchange`](exchange::Exchange) is what another HTTP stack brings.
+//! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key
+//! out of what is kept of the answer. [`Exchange`] is what another HTTP stack brings.
 
 pub(crate) mod api_key;
 pub(crate) mod call;
@@ -10,3 +10,8 @@ pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod origin;
 pub(crate) mod retry_after;
+
+pub use call::{Answer, Call, CallId, CallKind, CallResult, FreshConnection};
+pub use endpoint::Endpoint;
+pub use exchange::{AsyncExchange, Exchange, Gateway};
+pub use origin::check_url;

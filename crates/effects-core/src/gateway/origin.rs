@@ -201,6 +201,15 @@ impl TryFrom<String> for Origin {
     }
 }
 
+/// Whether the URL standard takes a text for a URL.
+///
+/// # Errors
+///
+/// The rule that it breaks, to be read after the text's name: `has a port that is none: …`.
+pub fn check_url(text: &str) -> Result<(), &'static str> {
+    Url::parse(text).map(|_| ()).map_err(broken_rule)
+}
+
 /// What is wrong with a text that the URL standard does not take for a URL.
 pub(crate) fn broken_rule(error: ParseError) -> &'static str {
     match error {

@@ -55,7 +55,7 @@ pub enum JournalError {
     WrongStanding {
         /// The row.
         row: RowNumber,
-        /// Where it stands: [`Standing::name`](super::Standing::name).
+        /// Where it stands: `intent`, `doubtful`, `created`, `completed`, `failed` or `released`.
         standing: &'static str,
         /// Where it would have to stand, in words.
         wanted: &'static str,

@@ -3,11 +3,10 @@
 
 use rust_decimal::Decimal;
 
-use super::record::Standing;
-use super::signed;
 use crate::error::{Cause, Error};
 use crate::error_kind::ErrorKind;
 use crate::run::outcome::{Effect, Failed, Outcome, Unknown};
+use crate::signed_url;
 use crate::task_id::TaskId;
 use crate::wire::code::ServiceCode;
 
@@ -73,24 +72,6 @@ impl RowEnd {
         }
     }
 
-    /// What a run came to whose row stands so; `None` where its task has no verdict.
-    pub fn of_standing(standing: &Standing) -> Option<Self> {
-        match standing {
-            Standing::Completed { task, cost, pictures, .. } => Some(Self::Completed {
-                task: task.clone(),
-                cost: *cost,
-                pictures: pictures.iter().map(|picture| picture.url.clone()).collect(),
-            }),
-            Standing::Failed { task, code, message, cost, .. } => Some(Self::Failed {
-                task: task.clone(),
-                code: code.clone(),
-                message: message.clone(),
-                cost: *cost,
-            }),
-            _ => None,
-        }
-    }
-
     fn failed(failed: &Failed) -> Self {
         Self::Failed {
             task: failed.task_id.clone(),
@@ -108,7 +89,7 @@ impl RowEnd {
     }
 
     fn completed(effect: &Effect) -> Self {
-        let pictures = effect.pictures.iter().map(|picture| signed::shown(&picture.url));
+        let pictures = effect.pictures.iter().map(|picture| signed_url::shown(&picture.url));
         Self::Completed {
             task: effect.task_id.clone(),
             cost: effect.usage.cost,

@@ -1,6 +1,5 @@
-//! What a driver asks of a journal for the one run that it drives: [`Journal`], and [`AsyncJournal`].
-//! Both write an entry and say whether the run may go on; a [`RowJournal`](crate::RowJournal) does it
-//! over a store.
+//! [`Journal`] and [`AsyncJournal`]: both write an entry and say whether the run may go on. [`NoJournal`]
+//! keeps nothing.
 
 use async_trait::async_trait;
 

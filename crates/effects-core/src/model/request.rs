@@ -170,7 +170,8 @@ impl<'de> Deserialize<'de> for Submission {
 /// Loose words on their way to an [`EffectRequest`]: checked all at once.
 ///
 /// ```
-/// use effects_core::{Draft, DraftImage, ServiceCode};
+/// use effects_core::ServiceCode;
+/// use effects_core::model::{Draft, DraftImage};
 ///
 /// let draft = Draft {
 ///     image: DraftImage::Missing,

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 
 /// What a journal answers to an entry.
 ///
-/// Only an [`Intent`](crate::Fact::Intent) of a row with a [`Budget`](crate::Budget) is ever answered with anything
-/// but `Admitted`.
+/// Only an [`Intent`](crate::journal::Fact::Intent) of a row with a budget is ever
+/// answered with anything but `Admitted`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Admission {
     /// The entry is durable; for an intent, its price is reserved.

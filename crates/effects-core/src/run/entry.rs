@@ -24,7 +24,6 @@ pub struct Entry {
 /// The fact of an [`Entry`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Fact {
     /// A submission is about to leave. Until one of the other facts follows, its fate is unknown.
     Intent {

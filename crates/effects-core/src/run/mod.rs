@@ -32,7 +32,8 @@ use crate::wire::trouble::Trouble;
 use admission::Admission;
 use entry::{Entry, EntryId, Fact};
 use event::Event;
-use outcome::{Detached, Outcome, Unknown};
+use outcome::Outcome;
+pub use outcome::{Broken, Detached, Failed, Refused, StillRunning, Unknown};
 use policy::Policy;
 pub use saved::Saved;
 use submission::Submission;
@@ -187,13 +188,14 @@ impl Run {
         };
     }
 
-    /// Takes a state of its task that came by itself, by a push of the service or from a look that another
-    /// program made: [`Endpoint::pushed`](crate::Endpoint::pushed) makes it of a task's JSON. What cannot be
-    /// read, what is another task's, and what comes before the run has a task changes nothing: looks go
-    /// on all the same.
+    /// Takes a state of its task that came by itself, by a push of the service or from a look that
+    /// another program made: [`Endpoint::pushed`](crate::gateway::Endpoint::pushed) makes it of a
+    /// task's JSON. What cannot be read, what is another task's, and what comes before the run has a
+    /// task changes nothing: looks go on all the same.
     ///
     /// ```
-    /// use effects_core::{ApiKey, BaseUrl, Endpoint, Outcome, Run, Seed, Step, Time};
+    /// use effects_core::{ApiKey, BaseUrl, Outcome, Run, Seed, Step, Time};
+    /// use effects_core::gateway::Endpoint;
     ///
     /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
     /// let endpoint = Endpoint::new(base, ApiKey::new("key-of-the-account")?);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::error_kind::ErrorKind;
@@ -71,6 +72,31 @@ pub struct Effect {
     pub warning: Option<ServiceError>,
     /// The whole answer, as the service wrote it.
     pub raw: RawJson,
+}
+
+impl Effect {
+    /// What a journal keeps of an effect: its task, its pictures' links and its cost. The service's
+    /// notes are not kept, and `raw` is `{}`.
+    pub fn kept<'a>(
+        task_id: &TaskId,
+        urls: impl IntoIterator<Item = &'a str>,
+        cost: Option<Decimal>,
+    ) -> Self {
+        let picture = |url: &str| Picture {
+            task_id: task_id.clone(),
+            url: url.to_owned(),
+            size: None,
+            job_id: None,
+        };
+        Self {
+            task_id: task_id.clone(),
+            pictures: urls.into_iter().map(picture).collect(),
+            usage: Usage { cost, ..Usage::default() },
+            metadata: None,
+            warning: None,
+            raw: RawJson::empty(),
+        }
+    }
 }
 
 /// No task was made.

@@ -23,7 +23,8 @@ use crate::time::Time;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use effects_core::{Policy, Run, Saved, Seed, Time};
+/// use effects_core::{Policy, Run, Seed, Time};
+/// use effects_core::run::Saved;
 ///
 /// let now = Time::from_millis(0);
 /// let policy = Arc::new(Policy::default());

@@ -10,10 +10,11 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::error_kind::ErrorKind;
+use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{AnswerBody, CallResult, Reply};
 use crate::gateway::retry_after::retry_after;
 use crate::task_id::TaskId;
-use crate::wire::body::{Body, error_of, excerpt, location_of, request_id_of};
+use crate::wire::body::{Body, error_of, excerpt, location_of, request_id_of, uploaded_url};
 use crate::wire::repair::repair;
 use crate::wire::task::{ServiceError, Task};
 use crate::wire::trouble::{Rejection, Trouble};
@@ -318,6 +319,54 @@ pub(crate) fn read_pushed(task: &TaskId, pushed: Reply<'_>) -> Option<Task> {
         return None;
     }
     read.task(Some(task))
+}
+
+impl Trouble {
+    /// The rejection that an answer's status and headers are, when its body tells nothing: that of a
+    /// download, which carries no key.
+    pub fn rejected(status: StatusCode, headers: &HeaderMap) -> Self {
+        rejected(status, headers, AnswerBody { bytes: b"", key: &ApiKey::none() })
+    }
+}
+
+impl CallResult {
+    /// The status of an answer that says that what was sent has arrived.
+    ///
+    /// # Errors
+    ///
+    /// The trouble, of any other answer and of none.
+    pub fn arrived(&self) -> Result<StatusCode, Trouble> {
+        match self.as_reply() {
+            Reply::Answer { status, .. } if status.is_success() => Ok(status),
+            Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
+            Reply::NotSent(reason) => Err(not_sent(reason)),
+            Reply::Lost(reason) => Err(lost(reason)),
+        }
+    }
+
+    /// The URL that a storage endpoint gave to what was sent: `{"url"}` or `{"data":{"url"}}`
+    /// (`WIRE.md` section 8).
+    ///
+    /// # Errors
+    ///
+    /// The trouble, where it has not arrived or no URL can be read. A URL that holds the API key is
+    /// one of them, since the URL goes into the request, and with that into the journal.
+    pub fn uploaded_url(&self) -> Result<String, Trouble> {
+        let status = self.arrived()?.as_u16();
+        let unreadable =
+            |excerpt: &str| Trouble::Unreadable { status, excerpt: excerpt.to_owned() };
+        let url = match self.as_reply() {
+            Reply::Answer { body, .. } => uploaded_url(body),
+            Reply::NotSent(_) | Reply::Lost(_) => None,
+        };
+        match url {
+            Some(url) if self.key().find_in(url.as_bytes()).is_none() => Ok(url),
+            Some(_) => {
+                Err(unreadable("the URL in the storage endpoint's answer holds the API key"))
+            }
+            None => Err(unreadable("the storage endpoint's answer holds no URL")),
+        }
+    }
 }
 
 /// What an exchange that went wrong for good tells about the whole run, when the wait ends with it.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 /// same.
 ///
 /// ```
-/// use effects_core::{Fault, ServiceCode};
+/// use effects_core::ServiceCode;
+/// use effects_core::wire::Fault;
 ///
 /// let code = ServiceCode::from("3009003");
 /// assert_eq!(code, ServiceCode::InvalidTemplateId);

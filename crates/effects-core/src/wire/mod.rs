@@ -1,7 +1,7 @@
 //! From the bytes of an answer to types: the answer tables, the task, its pictures and its bill.
 //!
-//! A run reads the answer to its submission with [`answer::SubmissionAnswer`], and to each poll with
-//! [`answer::Look`].
+//! `answer.rs` reads the answer to a submission and to a look; [`Task`](crate::Task) is what a look
+//! shows, and [`Trouble`] what went wrong.
 
 pub(crate) mod answer;
 pub(crate) mod body;
@@ -12,3 +12,7 @@ pub(crate) mod repair;
 pub(crate) mod task;
 pub(crate) mod trouble;
 pub(crate) mod usage;
+
+pub use code::Fault;
+pub use raw::RawJson;
+pub use trouble::{Rejection, Trouble};

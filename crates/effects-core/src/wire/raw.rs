@@ -13,7 +13,7 @@ use crate::gateway::api_key::ApiKey;
 /// numbers. Where it repeated the API key, `[key]` stands in its place.
 ///
 /// ```
-/// use effects_core::RawJson;
+/// use effects_core::wire::RawJson;
 ///
 /// let raw: RawJson = serde_json::from_str(r#"{"cost": 0.10}"#)?;
 /// assert_eq!(raw.as_str(), r#"{"cost": 0.10}"#);

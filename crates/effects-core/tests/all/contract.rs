@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use crate::common::{Scene, policy, repeating, seconds};
-use effects_core::{
-    Admission, Answer, Entry, ErrorKind, Event, Fact, Journal, JournalError, NoJournal, Outcome,
-    Repeat, Run, Saved, SleepReason, Step, Submission, Time, Told, drive, drive_on,
-};
+use effects_core::driver::{Told, drive, drive_on};
+use effects_core::gateway::Answer;
+use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, NoJournal};
+use effects_core::run::{Saved, SleepReason};
+use effects_core::{ErrorKind, Event, Outcome, Repeat, Run, Step, Submission, Time};
 use effects_testkit::{Fate, Life, Note, Response, result_of};
 
 #[test]
@@ -24,7 +25,6 @@ fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look
                 Fact::Intent { .. } => "intent",
                 Fact::Created { .. } => "created",
                 Fact::Released { .. } => "released",
-                _ => "other",
             }),
             Note::Sent(call) if call.is_submission() => Some("POST"),
             Note::Sent(_) => Some("GET"),
@@ -221,7 +221,9 @@ fn a_submission_saved_in_flight_is_unknown_and_never_sent_again() {
         scene.run = Run::restore(saved, scene.policy.clone(), scene.world.now());
         let outcome = scene.outcome();
         let Outcome::Unknown(unknown) = &outcome else { panic!("{outcome:?}") };
-        let effects_core::CallKind::Submit { request_id, .. } = &call.kind else { panic!() };
+        let effects_core::gateway::CallKind::Submit { request_id, .. } = &call.kind else {
+            panic!()
+        };
         assert_eq!(&unknown.request_id, request_id);
         scene.world.clock().advance(seconds(86_400));
         assert_eq!(scene.outcome(), outcome);
@@ -294,7 +296,7 @@ fn a_submission_of_another_model_is_sent_and_saved_as_it_is() {
     assert_eq!(saved, scene.run.save());
     scene.run = Run::restore(saved, scene.policy.clone(), scene.world.now());
     let call = scene.until_sent();
-    let effects_core::CallKind::Submit { body: sent, .. } = &call.kind else { panic!() };
+    let effects_core::gateway::CallKind::Submit { body: sent, .. } = &call.kind else { panic!() };
     assert_eq!(sent, body);
     assert_eq!(scene.run.label().unwrap().as_str(), "other_model");
 }
@@ -346,10 +348,10 @@ fn two_runs_that_were_given_the_same_seed_have_names_of_their_own() {
             effects_core::EffectRequest::new(effects_core::Template::MyWorld, url).unwrap();
         scene.run = Run::submit(request, scene.policy.clone(), 7.into(), scene.world.now());
         match scene.until_sent().kind {
-            effects_core::CallKind::Submit { request_id, idempotency_key, .. } => {
+            effects_core::gateway::CallKind::Submit { request_id, idempotency_key, .. } => {
                 (request_id, idempotency_key)
             }
-            effects_core::CallKind::Poll { .. } => panic!(),
+            effects_core::gateway::CallKind::Poll { .. } => panic!(),
         }
     };
     let (one, other) = (names("https://example.com/1.jpg"), names("https://example.com/2.jpg"));

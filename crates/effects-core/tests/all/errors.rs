@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::common::{Scene, TASK, policy, seconds};
 use bytes::Bytes;
+use effects_core::model::Draft;
+use effects_core::wire::Trouble;
 use effects_core::{
-    BaseUrl, Download, DownloadStep, Draft, EffectRequest, Error, ErrorKind, Outcome, Photo,
-    Policy, Seed, Template, Time, Trouble, Uploads, read_storage_answer, upload_error,
+    BaseUrl, EffectRequest, Error, ErrorKind, Outcome, Policy, Seed, Template, Time,
 };
+use effects_jobs::{Download, DownloadStep, Photo, Uploads, read_storage_answer, upload_error};
 use effects_testkit::{Fate, Life, Response, result_of};
 
 fn submitted(answer: Response) -> Error {

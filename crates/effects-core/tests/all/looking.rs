@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
+use effects_core::gateway::CallKind;
+use effects_core::run::SleepReason;
 use effects_core::{
-    Backoff, BaseUrl, CallKind, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, SleepReason,
-    Status, Step, Time,
+    Backoff, BaseUrl, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, Status, Step, Time,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 
@@ -48,7 +49,7 @@ fn whatever_can_pass_is_looked_past() {
 }
 
 /// What the service would push.
-fn pushed(body: &str) -> effects_core::CallResult {
+fn pushed(body: &str) -> effects_core::gateway::CallResult {
     result_of(Response::json(body.to_owned()).to_answer())
 }
 

@@ -9,5 +9,4 @@ mod errors;
 mod looking;
 mod pace;
 mod properties;
-mod rows;
 mod submission;

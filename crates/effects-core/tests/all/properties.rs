@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::common::odd::{Odd, odd, policies};
 use crate::common::{TASK, policy, request};
-use effects_core::{Answer, CallId, Outcome, Policy, Repeat, Run, Saved, Seed, Step, Time};
+use effects_core::gateway::{Answer, CallId};
+use effects_core::run::Saved;
+use effects_core::{Outcome, Policy, Repeat, Run, Seed, Step, Time};
 use effects_testkit::{
     Fate, Fault, Faults, Life, Response, Service, VirtualClock, World, result_of,
 };

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::common::{Scene, policy, repeating, request, seconds};
-use effects_core::{
-    Backoff, CallKind, ErrorKind, Event, Fact, Outcome, Policy, Repeat, SleepReason, Step, Trouble,
-};
+use effects_core::gateway::CallKind;
+use effects_core::journal::Fact;
+use effects_core::run::SleepReason;
+use effects_core::wire::Trouble;
+use effects_core::{Backoff, ErrorKind, Event, Outcome, Policy, Repeat, Step};
 use effects_testkit::{Fate, Life, Response};
 
 /// What a submission comes to that is answered like this once, and then served.
@@ -256,7 +258,7 @@ fn an_id_of_four_kibibytes_is_taken_and_a_longer_one_is_none() {
         let outcome = scene.outcome();
         assert_eq!(outcome.task_id().map(effects_core::TaskId::as_str), Some(id.as_str()));
         let saved = serde_json::to_string(&scene.run.save()).unwrap();
-        let saved: effects_core::Saved = serde_json::from_str(&saved).unwrap();
+        let saved: effects_core::run::Saved = serde_json::from_str(&saved).unwrap();
         let restored = effects_core::Run::restore(saved, scene.policy.clone(), scene.world.now());
         assert_eq!(restored.task_id().unwrap().as_str(), id);
     }
@@ -811,6 +813,6 @@ fn an_intent_that_was_not_sent_in_time_is_recorded_anew() {
         panic!("{first:?} {second:?}")
     };
     assert_ne!(one, other);
-    scene.run.admission(now, second.id, &effects_core::Admission::Admitted);
+    scene.run.admission(now, second.id, &effects_core::journal::Admission::Admitted);
     assert!(matches!(scene.run.step(now), Step::Send(_)));
 }

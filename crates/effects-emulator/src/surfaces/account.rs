@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
-use effects_core::MODEL;
+use effects_core::model::MODEL;
 use http::HeaderMap;
 use rust_decimal::Decimal;
 use serde::Serialize;

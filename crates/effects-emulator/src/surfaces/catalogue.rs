@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use effects_core::{DEFAULT_SIDE, MODEL, SIDE_RANGE, Template};
+use effects_core::Template;
+use effects_core::model::{DEFAULT_SIDE, MODEL, SIDE_RANGE};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -21,13 +21,12 @@ use http::Uri;
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
-use crate::control;
 use crate::endpoint::Endpoint;
 use crate::gate::{self, Gate};
 use crate::gateway::Gateway;
-use crate::openapi;
 use crate::seen_request::TaskOfAnswer;
 use crate::wire::refusal::Refusal;
+use crate::{control, openapi};
 
 /// All surfaces, each path behind its gate.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
-use effects_core::MODEL;
+use effects_core::model::MODEL;
 use http::{HeaderMap, StatusCode, Uri};
 
 use crate::faults::ErrorBody;

@@ -1,7 +1,8 @@
 //! The body of a create, read as the service's clients write it and checked in the order of the
 //! service's codes.
 
-use effects_core::{DEFAULT_SIDE, SIDE_RANGE, ServiceCode, Template};
+use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
+use effects_core::{ServiceCode, Template};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

@@ -1,6 +1,8 @@
 //! A task as the queue surface tells it.
 
-use effects_core::{Fault as Whose, MODEL, Time};
+use effects_core::Time;
+use effects_core::model::MODEL;
+use effects_core::wire::Fault as Whose;
 use serde::Serialize;
 use utoipa::ToSchema;
 

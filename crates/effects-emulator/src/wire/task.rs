@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use effects_core::{MODEL, ServiceCode};
+use effects_core::ServiceCode;
+use effects_core::model::MODEL;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use effects_core::{
-    BaseUrl, Entry, JournalStore, Opened, Record, Row, RowDraft, RowEnd, RowJournal, RowName,
-    RowPhoto, ServiceCode, Size, Standing, Template, Time,
+use effects_core::journal::{Entry, RowEnd};
+use effects_core::{BaseUrl, ServiceCode, Size, Template, Time};
+use effects_jobs::{
+    JournalStore, Opened, Record, Row, RowDraft, RowJournal, RowName, RowPhoto, Standing,
 };
 use effects_journal::{JournalBuilder, Process, SqliteJournal};
 use serde_json::json;

@@ -305,7 +305,7 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 pub const HELD_PIXELS: u64 = 4096 * 4096;
 
 /// The longest file of a photo that is read, in bytes: as many as a client uploads.
-pub const MAX_BYTES: usize = effects_core::Photo::MOST_BYTES;
+pub const MAX_BYTES: usize = effects_core::MOST_PHOTO_BYTES;
 
 #[cfg(test)]
 mod tests {

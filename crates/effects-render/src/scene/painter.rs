@@ -13,13 +13,11 @@ use super::lettering::{Line, pixels_to_svg};
 use super::markup::{self, Directive, Node};
 use super::svg;
 use super::wash::wash;
-use crate::filters;
-use crate::looks;
 use crate::photo::Photo;
 use crate::raster::{self, Blend, new_pixmap};
-use crate::scale;
 use crate::subject::Saliency;
 use crate::tiles::Tile;
+use crate::{filters, looks, scale};
 
 /// What a scene is painted from.
 #[derive(Debug)]

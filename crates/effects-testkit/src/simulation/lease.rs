@@ -4,10 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::{
-    Admission, AsyncJournal, Budget, Entry, Fact, Journal, JournalError, RowEnd, RowJournal,
-    SavedContent,
-};
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_jobs::{Budget, RowJournal, SavedContent};
 use rust_decimal::Decimal;
 
 use super::Mutation;

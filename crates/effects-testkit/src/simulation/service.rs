@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use effects_core::{Answer, Time};
+use effects_core::Time;
+use effects_core::gateway::Answer;
 use http::{HeaderMap, StatusCode};
 
 use crate::faults::Chance;

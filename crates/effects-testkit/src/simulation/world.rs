@@ -7,13 +7,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use effects_core::batch::{RunId, Widths};
+use effects_core::gateway::{Answer, Call, CallId, CallKind};
+use effects_core::journal::{Entry, Fact};
+use effects_core::model::Checked;
 use effects_core::{
-    Answer, BaseUrl, Budget, Call, CallId, CallKind, Checked, Effect, Entry, Error, ErrorKind,
-    Fact, JournalStore, MemoryStore, Opened, Pace, Policy, Record, Resolution, Row, RowDraft,
-    RowName, RowPhoto, RunId, Seed, Size, Standing, TaskId, Template, Time, Widths,
+    BaseUrl, Effect, Error, ErrorKind, Pace, Policy, Seed, Size, TaskId, Template, Time,
 };
 use effects_jobs::{
-    FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, OpenRow, PrepareError, Work,
+    Budget, FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, JournalStore,
+    MemoryStore, OpenRow, Opened, PrepareError, Record, Resolution, Row, RowDraft, RowName,
+    RowPhoto, Standing, Work,
 };
 use rust_decimal::Decimal;
 
@@ -40,7 +44,7 @@ pub(super) struct World {
     disk: Disk,
     processes: Vec<Option<Process>>,
     /// What crashed processes hold for ever, where the world is broken so.
-    leaked: Vec<Arc<dyn effects_core::RowJournal>>,
+    leaked: Vec<Arc<dyn effects_jobs::RowJournal>>,
     happenings: u64,
     steps: u64,
     crashes: u64,
@@ -182,7 +186,7 @@ impl World {
         let Some(process) = self.processes[chosen].take() else { return };
         if self.mutation == Some(Mutation::ReuseOwner) {
             let held = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
-            self.leaked.extend(held.map(|lease| lease as Arc<dyn effects_core::RowJournal>));
+            self.leaked.extend(held.map(|lease| lease as Arc<dyn effects_jobs::RowJournal>));
         }
     }
 
@@ -236,7 +240,8 @@ impl World {
             JobStep::Send(run, call) => self.send(chosen, process, run, &call),
             JobStep::Settle(id, end) => {
                 let row = process.machine.row_of(id).cloned();
-                let journal: Option<Arc<dyn effects_core::Journal>> = row.map(|row| row.journal());
+                let journal: Option<Arc<dyn effects_core::journal::Journal>> =
+                    row.map(|row| row.journal());
                 let settled = journal.map_or(Ok(()), |journal| journal.ended(&end));
                 self.note(format!("process {chosen}: a run ends: {end:?}"));
                 process.machine.settled(id, settled, true);
@@ -350,12 +355,12 @@ impl World {
     }
 
     fn found(&mut self, process: &mut Process, row: usize, opened: Opened) -> Found {
-        let mut lease = |inner: Arc<dyn effects_core::RowJournal>, record: Option<Record>| {
+        let mut lease = |inner: Arc<dyn effects_jobs::RowJournal>, record: Option<Record>| {
             let lease = Lease::new(inner, self.mutation);
             process.leases.push((row, Arc::downgrade(&lease)));
             OpenRow::new(lease, record)
         };
-        let charged = |inner: &Arc<dyn effects_core::RowJournal>| {
+        let charged = |inner: &Arc<dyn effects_jobs::RowJournal>| {
             if self.mutation != Some(Mutation::ForgetReservation)
                 && let Some(budget) = &process.budget
             {
@@ -408,9 +413,10 @@ impl World {
 
     fn record(&mut self, chosen: usize, process: &mut Process, run: RunId, entry: &Entry) {
         let Some(&row) = process.machine.known(run) else { return };
-        let journal: Option<Arc<dyn effects_core::Journal>> =
+        let journal: Option<Arc<dyn effects_core::journal::Journal>> =
             process.machine.row(run).map(OpenRow::journal);
-        let answer = journal.map_or(Ok(effects_core::Admission::Admitted), |it| it.write(entry));
+        let answer =
+            journal.map_or(Ok(effects_core::journal::Admission::Admitted), |it| it.write(entry));
         self.note(format!("process {chosen}: row {row} records {:?}: {answer:?}", entry.fact));
         let is_intent = matches!(entry.fact, Fact::Intent { .. }) && answer.is_ok();
         let now = self.clock(process);

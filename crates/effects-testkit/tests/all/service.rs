@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use effects_core::{
-    EffectRequest, ErrorKind, NoJournal, Outcome, Policy, Run, Seed, Template, Told, drive,
-    drive_on_async,
-};
+use effects_core::driver::{Told, drive, drive_on_async};
+use effects_core::journal::NoJournal;
+use effects_core::{EffectRequest, ErrorKind, Outcome, Policy, Run, Seed, Template};
 use effects_testkit::{Fate, Fault, Faults, Life, Response, Service, VirtualClock, World};
 
 fn run(clock: &VirtualClock) -> Run {

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use effects_core::{Draft, DraftImage, ErrorKind};
+use effects_core::ErrorKind;
+use effects_core::model::{Draft, DraftImage};
 use effects_emulator::{Emulator, Pictures, SeenRequest};
 use effects_tests::{Ask, Ended, Face, Job, Setup, picture, setup_at};
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use effects_core::{Draft, DraftImage, ErrorKind};
+use effects_core::ErrorKind;
+use effects_core::model::{Draft, DraftImage};
 use effects_emulator::{Emulator, Endpoint, ErrorBody, Fault, Pictures, RetryAfter};
 use effects_tests::{Ask, Face, Job, setup_at};
 

@@ -3,8 +3,10 @@
 
 use std::str::FromStr;
 
-use effects_core::{Identity, JournalStore, RowDraft, RowEnd, RowPhoto, Size, Template};
+use effects_core::journal::RowEnd;
+use effects_core::{Size, Template};
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use effects_jobs::{Identity, JournalStore, RowDraft, RowPhoto};
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -308,7 +310,7 @@ fn doubtful_twice(site: &Site, image: &str) -> Identity {
         target: None,
     };
     let row = draft.row(0).unwrap();
-    let effects_core::Opened::Submit(journal) = store.open(&row).unwrap() else {
+    let effects_jobs::Opened::Submit(journal) = store.open(&row).unwrap() else {
         panic!("it is there already")
     };
     for attempt in 0..2_u32 {
@@ -318,7 +320,8 @@ fn doubtful_twice(site: &Site, image: &str) -> Identity {
             "request_id": format!("r-{attempt}"), "idempotency_key": "k",
         }});
         let entry = json!({"id": attempt + 1, "at": 1_764_000_000_000_u64, "fact": fact});
-        effects_core::Journal::write(&*journal, &serde_json::from_value(entry).unwrap()).unwrap();
+        effects_core::journal::Journal::write(&*journal, &serde_json::from_value(entry).unwrap())
+            .unwrap();
     }
     journal.settle(&RowEnd::Unknown { trouble: "no answer".to_owned() }).unwrap();
     store.flush().unwrap();

@@ -3,9 +3,11 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use effects_core::{
-    Batch, BatchStep, Call, ErrorKind, Fact, Outcome, RunId, Seed, StillRunning, Time, Widths,
-};
+use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::gateway::Call;
+use effects_core::journal::Fact;
+use effects_core::run::StillRunning;
+use effects_core::{ErrorKind, Outcome, Seed, Time};
 use effects_testkit::{Life, Response, result_of};
 
 use super::world::{World, completed, policy, seconds};

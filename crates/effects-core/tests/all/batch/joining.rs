@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use effects_core::{Fact, Outcome, Policy, RunId, Seed, Widths};
+use effects_core::batch::{RunId, Widths};
+use effects_core::journal::Fact;
+use effects_core::{Outcome, Policy, Seed};
 use effects_testkit::Life;
 
 use super::world::{World, completed, policy, request, seconds};
@@ -98,7 +100,7 @@ fn one_let_go_of_while_it_submits_still_learns_its_tasks_id() {
     let id = world.outcome(runs[0]).task_id().cloned().expect("the answer was awaited");
     assert!(matches!(world.outcome(runs[0]), Outcome::Detached(_)));
     assert_eq!(world.ends[&runs[0]].0, now + Duration::from_millis(200));
-    let recorded = |(run, entry): &(RunId, effects_core::Entry)| {
+    let recorded = |(run, entry): &(RunId, effects_core::journal::Entry)| {
         *run == runs[0] && matches!(&entry.fact, Fact::Created { task_id, .. } if *task_id == id)
     };
     assert!(world.entries.iter().any(recorded));

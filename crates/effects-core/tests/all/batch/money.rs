@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use effects_core::{ErrorKind, Outcome, Policy, Repeat, RowNumber, Time, Widths};
+use effects_core::batch::Widths;
+use effects_core::journal::RowNumber;
+use effects_core::{ErrorKind, Outcome, Policy, Repeat, Time};
 use effects_testkit::{Fate, Life, Response};
 use rust_decimal::Decimal;
 
@@ -156,7 +158,7 @@ fn a_throttled_run_keeps_its_reservation() {
     assert_eq!((world.count(completed), world.count(over_budget)), (1, 1));
     let store = &world.store;
     let first =
-        effects_core::JournalStore::look(store, &effects_core::RowName::Number(RowNumber(1)));
+        effects_jobs::JournalStore::look(store, &effects_jobs::RowName::Number(RowNumber(1)));
     assert_eq!(first.unwrap().unwrap().standing.name(), "completed");
 }
 

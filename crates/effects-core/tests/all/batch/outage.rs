@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use effects_core::{ErrorKind, OutageFailure, Outcome, Policy, Seed, Time, Widths};
+use effects_core::batch::{OutageFailure, Widths};
+use effects_core::{ErrorKind, Outcome, Policy, Seed, Time};
 use effects_testkit::{Fate, Life, Response};
 
 use super::world::{World, completed, policy, request, seconds};

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::{
-    Admission, Batch, BatchStep, Call, CallId, EntryId, Fact, Outcome, OverBudget, Policy, Repeat,
-    RowNumber, RunId, Seed, Template, Time, Widths,
-};
+use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::gateway::{Call, CallId};
+use effects_core::journal::{Admission, EntryId, Fact, OverBudget, RowNumber};
+use effects_core::{Outcome, Policy, Repeat, Seed, Template, Time};
 use effects_testkit::{Fault, Faults, Life};
 use proptest::collection::vec;
 use proptest::prelude::*;

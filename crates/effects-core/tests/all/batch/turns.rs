@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use effects_core::batch::Widths;
 use effects_core::pace::{Observation, Pacer};
-use effects_core::{ErrorKind, Outcome, Pace, Policy, Template, Widths};
+use effects_core::{ErrorKind, Outcome, Pace, Policy, Template};
 use effects_testkit::{Fate, Life, Response};
 
 use super::world::{World, completed, policy, seconds};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use effects_core::{Answer, CallKind, Outcome, Seed, Time, Widths};
+use effects_core::batch::Widths;
+use effects_core::gateway::{Answer, CallKind};
+use effects_core::{Outcome, Seed, Time};
 use effects_testkit::{Faults, Life, Response, result_of};
 
 use super::world::{World, completed, request};

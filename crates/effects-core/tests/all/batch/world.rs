@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::gateway::{Answer, CallId};
+use effects_core::journal::{Admission, Entry, Fact, Journal, RowEnd};
 use effects_core::pace::Pacer;
 use effects_core::{
-    Admission, Answer, BaseUrl, Batch, BatchStep, Budget, CallId, EffectRequest, Entry, ErrorKind,
-    Event, Fact, Journal, JournalStore, MemoryStore, Opened, Outcome, Pace, Policy, RowDraft,
-    RowEnd, RowJournal, RowPhoto, RunId, ScopeState, Seed, Size, Template, Time, Widths,
+    BaseUrl, EffectRequest, ErrorKind, Event, Outcome, Pace, Policy, Seed, Size, Template, Time,
+};
+use effects_jobs::{
+    Budget, JournalStore, MemoryStore, Opened, RowDraft, RowJournal, RowPhoto, ScopeState,
 };
 use effects_testkit::{Life, Service, VirtualClock, result_of};
 
@@ -251,8 +255,8 @@ impl World {
     pub(crate) fn polls(&self) -> Vec<(Time, String)> {
         let attempts = self.service.attempts().into_iter();
         let polls = attempts.filter_map(|attempt| match attempt.call.kind {
-            effects_core::CallKind::Poll { task } => Some((attempt.at, task.to_string())),
-            effects_core::CallKind::Submit { .. } => None,
+            effects_core::gateway::CallKind::Poll { task } => Some((attempt.at, task.to_string())),
+            effects_core::gateway::CallKind::Submit { .. } => None,
         });
         polls.collect()
     }

@@ -5,9 +5,9 @@ pub(crate) mod odd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use effects_core::gateway::{Answer, Call, CallResult};
 use effects_core::{
-    Answer, Call, CallResult, EffectRequest, Error, Outcome, Pace, Policy, Repeat, Run, Seed, Step,
-    Template, Time,
+    EffectRequest, Error, Outcome, Pace, Policy, Repeat, Run, Seed, Step, Template, Time,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 

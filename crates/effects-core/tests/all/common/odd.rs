@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use effects_core::gateway::{Answer, CallId, CallResult};
 use effects_core::pace::Learned;
-use effects_core::{Answer, Backoff, CallId, CallResult, Pace, Policy, Repeat, Run, Time};
+use effects_core::{Backoff, Pace, Policy, Repeat, Run, Time};
 use effects_testkit::result_of;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_core::pace::{History, Learned, Observation, Pacer};
-use effects_core::{Event, Outcome, Pace, Policy, Run, Saved, Seed, SleepReason, Template, Time};
+use effects_core::run::{Saved, SleepReason};
+use effects_core::{Event, Outcome, Pace, Policy, Run, Seed, Template, Time};
 use effects_testkit::{Life, Response, World};
 
 use super::world::{Dice, Score};

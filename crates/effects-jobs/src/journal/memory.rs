@@ -11,36 +11,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use rust_decimal::Decimal;
 
-use super::budget::{
+use crate::journal::budget::{
     Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
 };
-use super::error::JournalError;
-use super::identity::Identity;
-use super::record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
-use super::row::Row;
-use super::row_end::RowEnd;
-use super::run_journal::{AsyncJournal, Journal};
-use super::store::{
+use crate::journal::identity::Identity;
+use crate::journal::record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
+use crate::journal::row::Row;
+use crate::journal::store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };
-use crate::gateway::origin::Origin;
-use crate::model::size::Size;
-use crate::run::admission::Admission;
-use crate::run::admission::RowNumber;
-use crate::run::entry::{Entry, Fact};
-use crate::task_id::TaskId;
-use crate::time::Time;
-use crate::wire::code::ServiceCode;
+use effects_core::journal::{
+    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd, RowNumber,
+};
+use effects_core::{Origin, ServiceCode, Size, TaskId, Time};
 
 /// Keeps rows in memory. Clones are the same store.
 ///
 /// ```
-/// use effects_core::{JournalStore, MemoryStore};
+/// use effects_jobs::{JournalStore, MemoryStore};
 ///
 /// let store = MemoryStore::new();
 /// let scope = store.open_scope(None)?;
 /// assert!(store.scope(scope)?.paid.is_zero());
-/// # Ok::<(), effects_core::JournalError>(())
+/// # Ok::<(), effects_core::journal::JournalError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Table>>);
@@ -531,7 +524,7 @@ impl Table {
         if let Some(task) = task {
             self.import_earlier(index, task, at, earlier);
             self.rows[index].give_task(task, at);
-            if let Some(end) = RowEnd::of_standing(standing) {
+            if let Some(end) = standing.row_end() {
                 // No run has this number: runs are counted from 1.
                 let claim = Claim { number: 0, row: row.clone(), renews: None };
                 self.take_end(&claim, &end);

@@ -6,16 +6,12 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::budget::{Budget, ScopeNumber, ScopeState};
-use super::error::JournalError;
-use super::identity::Identity;
-use super::record::{Record, SavedContent, Standing};
-use super::row::Row;
-use super::row_end::RowEnd;
-use super::run_journal::{AsyncJournal, Journal};
-use crate::gateway::origin::Origin;
-use crate::run::admission::RowNumber;
-use crate::task_id::TaskId;
+use crate::journal::budget::{Budget, ScopeNumber, ScopeState};
+use crate::journal::identity::Identity;
+use crate::journal::record::{Record, SavedContent, Standing};
+use crate::journal::row::Row;
+use effects_core::journal::{AsyncJournal, Journal, JournalError, RowEnd, RowNumber};
+use effects_core::{Origin, TaskId};
 
 /// Keeps rows: durably, and for several processes at once.
 ///
@@ -65,9 +61,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// What was taken in is durable after the next [`flush`](Self::flush).
     ///
     /// ```
-    /// use effects_core::{
-    ///     BaseUrl, JournalStore, MemoryStore, Opened, RowDraft, RowPhoto, Size, Standing, Template, Time,
-    /// };
+    /// use effects_core::{BaseUrl, Size, Template, Time};
+    /// use effects_jobs::{JournalStore, MemoryStore, Opened, RowDraft, RowPhoto, Standing};
     /// use rust_decimal::Decimal;
     ///
     /// let row = RowDraft {

@@ -5,18 +5,16 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::identity::Identity;
-use super::signed;
-use crate::gateway::origin::Origin;
-use crate::model::reference::Reference;
-use crate::model::size::Size;
-use crate::model::template::Template;
-use crate::transfer::upload::Photo;
+use crate::journal::identity::Identity;
+use crate::transfer::Photo;
+use effects_core::signed_url;
+use effects_core::{Origin, Reference, Size, Template};
 
 /// A picture somebody wants, on its way to a [`Row`].
 ///
 /// ```
-/// use effects_core::{BaseUrl, Reference, RowDraft, RowPhoto, Size, Template};
+/// use effects_core::{BaseUrl, Reference, Size, Template};
+/// use effects_jobs::{RowDraft, RowPhoto};
 ///
 /// let url: Reference = "https://example.com/cat.jpg".parse()?;
 /// let draft = RowDraft {
@@ -80,7 +78,7 @@ impl RowPhoto {
     /// What to show people: nothing in it is a permission.
     fn shown(&self) -> String {
         match self {
-            Self::Url(url) => signed::shown(url.as_str()),
+            Self::Url(url) => signed_url::shown(url.as_str()),
             Self::Content { shown, .. } => shown.clone(),
         }
     }
@@ -100,8 +98,10 @@ impl RowDraft {
                 let parts = [self.origin.to_string().into_bytes(), key.clone().into_bytes()];
                 Identity::hashed("effects key 1", &parts.each_ref().map(Vec::as_slice))
             }
-            (None, RowPhoto::Url(url)) if signed::signature_parameter(url.as_str()).is_some() => {
-                let parameter = signed::signature_parameter(url.as_str()).unwrap_or_default();
+            (None, RowPhoto::Url(url))
+                if signed_url::signature_parameter(url.as_str()).is_some() =>
+            {
+                let parameter = signed_url::signature_parameter(url.as_str()).unwrap_or_default();
                 let (shown, parameter) = (self.photo.shown(), parameter.to_owned());
                 return Err(SignedUrl { shown, parameter });
             }
@@ -139,7 +139,7 @@ impl RowDraft {
     fn known_as(self, identity: Identity) -> Row {
         let likeness = match &self.photo {
             RowPhoto::Url(url) => {
-                Identity::hashed("effects url 1", &[signed::bare(url.as_str()).as_bytes()])
+                Identity::hashed("effects url 1", &[signed_url::bare(url.as_str()).as_bytes()])
             }
             RowPhoto::Content { digest, .. } => Row::likeness_of_content(*digest),
         };

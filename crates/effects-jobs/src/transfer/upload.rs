@@ -7,142 +7,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use effects_core::gateway::{CallResult, Endpoint, FreshConnection, check_url};
+use effects_core::wire::Trouble;
+use effects_core::{BaseUrl, Error, ErrorKind, Origin, Problem, Reference};
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
-use url::Url;
+use http::{Method, Request, Uri};
 
-use crate::error::{Error, Problem};
-use crate::error_kind::ErrorKind;
-use crate::gateway::call::{AnswerBody, CallResult, FreshConnection, Reply};
-use crate::gateway::endpoint::Endpoint;
-use crate::gateway::origin::{BaseUrl, Origin, broken_rule};
-use crate::model::reference::Reference;
-use crate::transfer::format::ImageFormat;
-use crate::wire::answer::{lost, not_sent, rejected};
-use crate::wire::body::uploaded_url;
-use crate::wire::trouble::Trouble;
-
-/// A photo in memory, known to be one.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Photo {
-    bytes: Bytes,
-    name: String,
-    shown: String,
-    format: ImageFormat,
-}
-
-impl Photo {
-    /// The longest photo that is uploaded, in bytes, and that the local renderer and gateway take. The
-    /// gateway's sibling documents 5 MB; this is a bound against mistakes, over what the cameras of
-    /// phones write at 108 megapixels.
-    pub const MOST_BYTES: usize = 48 * 1024 * 1024;
-
-    /// A photo, from its bytes and the name to tell of it by.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::UnusablePhoto`] when the bytes are no picture, or more than
-    /// [`MOST_BYTES`](Self::MOST_BYTES).
-    pub fn new(bytes: Bytes, name: &str) -> Result<Self, Error> {
-        let fail = |rule: String| {
-            Err(Error::new(ErrorKind::UnusablePhoto, format!("photo {name:?} {rule}")))
-        };
-        if bytes.len() > Self::MOST_BYTES {
-            let (length, most) = (bytes.len(), Self::MOST_BYTES);
-            return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
-        }
-        let Some(format) = ImageFormat::sniff(&bytes) else {
-            let what = ImageFormat::why_not(&bytes).map(|what| format!(" ({what})"));
-            let what = what.unwrap_or_default();
-            return fail(format!("is not a picture: give a JPEG, PNG or WebP file{what}"));
-        };
-        let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let shown: String = last.chars().filter(|c| !c.is_control()).take(80).collect();
-        // What ends up in a header and in a program's arguments holds nothing that acts there.
-        let name: String = last
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
-            .take(80)
-            .collect();
-        let name = match name.rsplit_once('.') {
-            // Of a name in another script its ending is left, which programs look at.
-            Some(("", ending)) if !last.starts_with('.') && !ending.is_empty() => {
-                format!("photo.{ending}")
-            }
-            _ if name.trim_start_matches('.').is_empty() => format!("photo.{}", format.extension()),
-            _ => name,
-        };
-        Ok(Self { bytes, name, shown, format })
-    }
-
-    /// Its bytes.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// A file name for it, of letters, digits, dots, hyphens and underscores.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The name to tell of it by, in any script.
-    pub fn shown(&self) -> &str {
-        &self.shown
-    }
-
-    /// Its format.
-    pub fn format(&self) -> ImageFormat {
-        self.format
-    }
-
-    /// What is odd about it and should be told before it is paid for: a format of which it is not known
-    /// what the service makes, or an end that is missing. With `renderer`, for this machine's own
-    /// gateway, of which the formats are known.
-    ///
-    /// ```
-    /// use effects_core::Photo;
-    ///
-    /// let photo = Photo::new(b"II*\0\x08\0\0\0".as_slice().into(), "scan.tif").unwrap();
-    /// assert!(photo.warnings(false)[0].contains("TIFF"));
-    /// assert!(photo.warnings(true).is_empty());
-    /// ```
-    pub fn warnings(&self, renderer: bool) -> Vec<String> {
-        let Self { bytes, shown, format, .. } = self;
-        let mut warnings = Vec::new();
-        if !renderer && !format.is_documented() {
-            warnings.push(format!(
-                "photo {shown:?} is in the format {format}; whether the service reads it is not known. \
-                 To be safe, {}",
-                format.how_to_convert()
-            ));
-        }
-        let start = &bytes[..bytes.len().min(ImageFormat::SNIFF_BYTES)];
-        let end = &bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..];
-        if !format.has_tail(bytes) && !format.is_whole(start, end, bytes.len() as u64) {
-            warnings.push(format!(
-                "photo {shown:?} does not end as a {format} must; a part of it may be missing"
-            ));
-        }
-        warnings
-    }
-
-    /// Itself as a `data:` URL. Nobody has seen this service accept one.
-    pub fn data_url(&self) -> Reference {
-        let url =
-            format!("data:{};base64,{}", self.format.media_type(), STANDARD.encode(&self.bytes));
-        // A data URL of a picture is what a reference may be.
-        url.parse().unwrap_or_else(|_| unreachable!("a data URL of a picture is a reference"))
-    }
-}
-
-impl fmt::Debug for Photo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Photo({:?}, {}, {} bytes)", self.name, self.format, self.bytes.len())
-    }
-}
+use crate::transfer::photo::Photo;
 
 /// Puts photos where the service can fetch them: a way of the caller's own, beside those of
 /// [`Uploads`].
@@ -151,7 +23,8 @@ impl fmt::Debug for Photo {
 /// photo's content, so that one photo is uploaded once.
 ///
 /// ```
-/// use effects_core::{Error, Photo, Reference, Uploader, Uploads};
+/// use effects_core::{Error, Reference};
+/// use effects_jobs::{Photo, Uploader, Uploads};
 ///
 /// #[derive(Debug)]
 /// struct Bucket;
@@ -279,47 +152,28 @@ pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Err
     let unusable = |why: &str| {
         Error::new(ErrorKind::Upload, format!("the presigned URL cannot be used: it {why}"))
     };
-    Url::parse(url).map_err(|error| unusable(broken_rule(error)))?;
+    check_url(url).map_err(unusable)?;
     let uri = url.parse::<Uri>().map_err(|error| unusable(&format!("cannot be read: {error}")))?;
-    let mut request = Request::new(photo.bytes.clone());
+    let mut request = Request::new(photo.bytes().clone());
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = uri;
     request.extensions_mut().insert(FreshConnection);
-    let kind = HeaderValue::from_static(photo.format.media_type());
+    let kind = HeaderValue::from_static(photo.format().media_type());
     request.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(request)
 }
 
-/// The URL in the answer to [`storage_request`]: `{"url"}` or `{"data":{"url"}}`.
+/// The URL in the answer to [`storage_request`].
 ///
 /// # Errors
 ///
-/// The trouble, and what to make of it if it does not pass.
+/// The trouble: no answer, a refusal, or an answer without a URL of a picture.
 pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
-    read_upload_answer(result).and_then(|(status, body)| {
-        let unreadable = |excerpt: &str| {
-            Err(Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt.to_owned() })
-        };
-        match uploaded_url(body) {
-            // The URL goes into the request, and with that into the journal.
-            Some(url) if body.key.find_in(url.as_bytes()).is_some() => {
-                unreadable("the URL in the storage endpoint's answer holds the API key")
-            }
-            url => match url.and_then(|url| url.parse().ok()) {
-                Some(reference) => Ok(reference),
-                None => unreadable("the storage endpoint's answer holds no URL"),
-            },
-        }
+    let url = result.uploaded_url()?;
+    url.parse().map_err(|_| Trouble::Unreadable {
+        status: result.arrived().map_or(0, |status| status.as_u16()),
+        excerpt: "the storage endpoint's answer holds no URL of a picture".to_owned(),
     })
-}
-
-/// Whether an upload arrived.
-///
-/// # Errors
-///
-/// The trouble, if it did not.
-pub fn read_presigned_answer(result: &CallResult) -> Result<(), Trouble> {
-    read_upload_answer(result).map(|_| ())
 }
 
 /// The error of an upload that failed for good.
@@ -338,24 +192,15 @@ pub fn upload_error(trouble: Trouble) -> Error {
     Problem { kind, message, task_id: None, trouble: Some(trouble) }.into()
 }
 
-fn read_upload_answer(result: &CallResult) -> Result<(StatusCode, AnswerBody<'_>), Trouble> {
-    match result.as_reply() {
-        Reply::Answer { status, body, .. } if status.is_success() => Ok((status, body)),
-        Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
-        Reply::NotSent(reason) => Err(not_sent(reason)),
-        Reply::Lost(reason) => Err(lost(reason)),
-    }
-}
-
 fn multipart(photo: &Photo) -> Bytes {
     let head = format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\
          Content-Type: {}\r\n\r\n",
-        photo.name,
-        photo.format.media_type()
+        photo.name(),
+        photo.format().media_type()
     );
     let tail = format!("\r\n--{BOUNDARY}--\r\n");
-    [head.as_bytes(), photo.bytes.as_ref(), tail.as_bytes()].concat().into()
+    [head.as_bytes(), photo.bytes().as_ref(), tail.as_bytes()].concat().into()
 }
 
 const STORAGE: &str = "/api/v1/storage/files";
@@ -371,11 +216,11 @@ const CHOICES: &str = "the photo is on this machine, and the service fetches a U
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::{HeaderMap, StatusCode};
 
     use super::*;
-    use crate::gateway::api_key::ApiKey;
-    use crate::gateway::call::Answer;
+    use effects_core::ApiKey;
+    use effects_core::gateway::Answer;
 
     fn photo(name: &str) -> Result<Photo, Error> {
         Photo::new(Bytes::from_static(b"\x89PNG\r\n\x1a\n rest"), name)
@@ -412,7 +257,7 @@ mod tests {
     #[test]
     fn a_photo_goes_to_no_port_that_nobody_named() {
         let base = BaseUrl::parse("https://example.com", false).unwrap();
-        let endpoint = Endpoint::new(base, crate::ApiKey::new("key-for-tests").unwrap());
+        let endpoint = Endpoint::new(base, effects_core::ApiKey::new("key-for-tests").unwrap());
         let photo = photo("cat.png").unwrap();
         for url in ["https://up.example:99999/put", "https://[::1/put"] {
             let error = storage_request(&endpoint, Some(url), false, &photo).unwrap_err();

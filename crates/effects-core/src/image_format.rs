@@ -1,6 +1,12 @@
-//! What kind of picture some bytes are, by their first few.
+//! What kind of picture some bytes are, by their first few: [`ImageFormat`]. Uploads, downloads and the
+//! renderer ask it.
 
 use std::fmt;
+
+/// The longest photo that is uploaded, in bytes, and that the local renderer and gateway take. The
+/// gateway's sibling documents 5 MB; this is a bound against mistakes, over what the cameras of
+/// phones write at 108 megapixels.
+pub const MOST_PHOTO_BYTES: usize = 48 * 1024 * 1024;
 
 /// A format of pictures, told by the first bytes of a file and never by its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -159,13 +165,13 @@ impl ImageFormat {
 
     /// Whether a file's end tells that it is whole; where it does not, [`is_whole`](Self::is_whole) is
     /// true of every file.
-    pub(crate) fn tells_its_end(self) -> bool {
+    pub fn tells_its_end(self) -> bool {
         !matches!(self, Self::Avif | Self::Heic | Self::JpegXl | Self::Tiff)
     }
 
     /// Whether a file may have more behind its end, as photos of phones do (a second picture, a film),
     /// and has the end somewhere.
-    pub(crate) fn has_tail(self, bytes: &[u8]) -> bool {
+    pub fn has_tail(self, bytes: &[u8]) -> bool {
         let end: &[u8] = match self {
             Self::Jpeg => &[0xff, 0xd9],
             Self::Png => b"\0\0\0\0IEND\xaeB`\x82",

@@ -8,7 +8,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::run::admission::{Admission, OverBudget, RowNumber};
+use effects_core::journal::{Admission, OverBudget, RowNumber};
 
 /// A scope's number in its store: a set of rows whose costs are counted together.
 ///
@@ -115,7 +115,8 @@ pub fn reservation_price(
 /// believed is noticed before it costs much.
 ///
 /// ```
-/// use effects_core::{Admission, Budget, KnownPrices, ScopeNumber, ScopeState, admit};
+/// use effects_core::journal::Admission;
+/// use effects_jobs::{admit, Budget, KnownPrices, ScopeNumber, ScopeState};
 ///
 /// let budget = Budget { scope: ScopeNumber(1), limit: "0.05".parse()?, price: Some("0.03".parse()?) };
 /// let mut scope = ScopeState::default();

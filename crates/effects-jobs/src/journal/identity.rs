@@ -4,13 +4,12 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::gateway::origin::Origin;
-use crate::task_id::TaskId;
+use effects_core::{Origin, TaskId};
 
 /// By what a row is known again when its batch is run again: a hash that nothing can be read from.
 ///
 /// ```
-/// use effects_core::Identity;
+/// use effects_jobs::Identity;
 ///
 /// let once = Identity::unique(*b"sixteen bytes of");
 /// assert_eq!(once.to_string().len(), 64);

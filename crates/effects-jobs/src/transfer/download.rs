@@ -9,19 +9,10 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
-use crate::error::{Error, Problem};
-use crate::error_kind::ErrorKind;
-use crate::gateway::api_key::ApiKey;
-use crate::gateway::call::AnswerBody;
-use crate::run::event::Event;
-use crate::run::policy::Policy;
-use crate::seed::Seed;
-use crate::time::Time;
-use crate::transfer::format::ImageFormat;
-use crate::transfer::retry::Retries;
-use crate::wire::answer::rejected;
-use crate::wire::picture::Picture;
-use crate::wire::trouble::Trouble;
+use effects_core::wire::Trouble;
+use effects_core::{
+    Error, ErrorKind, Event, ImageFormat, Picture, Policy, Problem, Retries, Seed, Time,
+};
 
 /// One picture's download: which attempt comes when, and what is accepted.
 ///
@@ -30,7 +21,9 @@ use crate::wire::trouble::Trouble;
 /// the answer proves that a part is missing. What is no picture is never accepted.
 ///
 /// ```
-/// # use effects_core::{Download, DownloadStep, Policy, Seed, Time, Trouble};
+/// # use effects_core::{Policy, Seed, Time};
+/// # use effects_core::wire::Trouble;
+/// # use effects_jobs::{Download, DownloadStep};
 /// # let picture: effects_core::Picture = serde_json::from_str(
 /// #     r#"{"task_id":"t","url":"https://x/y.png","size":null,"job_id":null}"#)?;
 /// let now = Time::from_millis(0);
@@ -129,8 +122,7 @@ impl Download {
     ) -> Result<Receiver, Trouble> {
         if status != StatusCode::OK {
             // A download carries no key, so no answer can repeat it.
-            let body = AnswerBody { bytes: b"", key: &ApiKey::none() };
-            return Err(rejected(status, headers, body));
+            return Err(Trouble::rejected(status, headers));
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

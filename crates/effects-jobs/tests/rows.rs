@@ -1,9 +1,10 @@
 //! Rows of a journal: by what they are known again, and what the journal may know of them.
 
-use effects_core::{
-    BaseUrl, Effect, Error, ErrorKind, Identity, Occurrences, Photo, PictureRecord, RowDraft,
-    RowEnd, RowPhoto, Size, Standing, Template, Time,
-};
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use effects_core::journal::RowEnd;
+use effects_core::{BaseUrl, Effect, Error, ErrorKind, Size, Template, Time};
+use effects_jobs::{Identity, Occurrences, Photo, PictureRecord, RowDraft, RowPhoto, Standing};
 
 fn draft(url: &str) -> RowDraft {
     RowDraft {

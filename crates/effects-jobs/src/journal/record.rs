@@ -6,16 +6,10 @@ use std::path::PathBuf;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::row::Row;
-use super::signed;
-use crate::run::admission::RowNumber;
-use crate::run::outcome::Effect;
-use crate::task_id::TaskId;
-use crate::time::Time;
-use crate::wire::code::ServiceCode;
-use crate::wire::picture::Picture;
-use crate::wire::raw::RawJson;
-use crate::wire::usage::Usage;
+use crate::journal::row::Row;
+use effects_core::journal::{RowEnd, RowNumber};
+use effects_core::signed_url;
+use effects_core::{Effect, ServiceCode, TaskId, Time};
 
 /// What the journal knows of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,6 +109,24 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// What a run came to whose row stands so; `None` where its task has no verdict.
+    pub fn row_end(&self) -> Option<RowEnd> {
+        match self {
+            Self::Completed { task, cost, pictures, .. } => Some(RowEnd::Completed {
+                task: task.clone(),
+                cost: *cost,
+                pictures: pictures.iter().map(|picture| picture.url.clone()).collect(),
+            }),
+            Self::Failed { task, code, message, cost, .. } => Some(RowEnd::Failed {
+                task: task.clone(),
+                code: code.clone(),
+                message: message.clone(),
+                cost: *cost,
+            }),
+            _ => None,
+        }
+    }
+
     /// Its name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -160,23 +172,11 @@ impl Standing {
     /// then a look at the task brings a fresh one.
     pub fn effect(&self) -> Option<Effect> {
         let Self::Completed { task, cost, pictures, .. } = self else { return None };
-        if pictures.is_empty() || !pictures.iter().all(|picture| signed::is_whole(&picture.url)) {
+        if pictures.is_empty() || !pictures.iter().all(|picture| signed_url::is_whole(&picture.url))
+        {
             return None;
         }
-        let picture = |kept: &PictureRecord| Picture {
-            task_id: task.clone(),
-            url: kept.url.clone(),
-            size: None,
-            job_id: None,
-        };
-        Some(Effect {
-            task_id: task.clone(),
-            pictures: pictures.iter().map(picture).collect(),
-            usage: Usage { cost: *cost, ..Usage::default() },
-            metadata: None,
-            warning: None,
-            raw: RawJson::empty(),
-        })
+        Some(Effect::kept(task, pictures.iter().map(|picture| picture.url.as_str()), *cost))
     }
 
     /// Whether it failed in a way in which a new task, which costs anew, may do better: the
@@ -214,7 +214,8 @@ pub struct PictureRecord {
 /// picture is still in it.
 ///
 /// ```
-/// use effects_core::{SavedContent, Time};
+/// use effects_core::Time;
+/// use effects_jobs::SavedContent;
 ///
 /// let saved = SavedContent { size: 9, modified: Time::from_millis(1_000), digest: [7; 32] };
 /// // The same bytes, copied elsewhere since: only the time differs.

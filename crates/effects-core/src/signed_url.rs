@@ -1,9 +1,11 @@
-//! URLs that are permissions: told by their query, and shown without it.
+//! URLs that are permissions, since they are signed: told by their query, and shown without it.
+//!
+//! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 
 /// The parameter by which a URL looks signed, as it is written there.
 ///
 /// Such a URL is made anew each time, so it names nothing.
-pub(super) fn signature_parameter(url: &str) -> Option<&str> {
+pub fn signature_parameter(url: &str) -> Option<&str> {
     parameters(url).map(|(name, _)| name).find(|name| {
         let plain = plain(name);
         PREFIXES.iter().any(|prefix| plain.starts_with(prefix)) || SIGNED.contains(&plain.as_str())
@@ -29,7 +31,7 @@ fn plain(name: &str) -> String {
 
 /// A URL as people may see it: without user name, password and fragment, and without a query that
 /// could be a permission.
-pub(super) fn shown(url: &str) -> String {
+pub fn shown(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else {
         return cut(url, MOST_OF_A_DATA_URL);
@@ -46,12 +48,12 @@ pub(super) fn shown(url: &str) -> String {
 }
 
 /// Whether a URL, kept as it was [`shown`], is all there and can be followed.
-pub(super) fn is_whole(shown: &str) -> bool {
+pub fn is_whole(shown: &str) -> bool {
     !shown.is_empty() && !shown.ends_with('…')
 }
 
 /// A URL without everything that may differ between two links to one picture.
-pub(super) fn bare(url: &str) -> &str {
+pub fn bare(url: &str) -> &str {
     let end = if url.contains("://") { url.find(['?', '#']) } else { None };
     let url = &url[..end.unwrap_or(url.len())];
     match url.split_once("://") {

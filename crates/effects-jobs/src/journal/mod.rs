@@ -1,0 +1,43 @@
+//! The journal: what must survive a crash, so that no paid task is lost and none is paid twice.
+//!
+//! A [`JournalStore`] keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is run again, and
+//! a [`Standing`]. This module is the contract and the rules that need no disk; `effects-journal`
+//! keeps it in SQLite, and another store, one that many machines share, say, is another `impl`.
+//!
+//! ```text
+//!                      write(Intent)            write(Created)            settle
+//!   not begun, ---------------------> Intent ---------------> Created ------------> Completed
+//!   Released          inserter alone    |  |                   ^    \
+//!      ^  ^             may submit      |  |                   |     \------------> Failed
+//!      |  |                             |  |                   |                      |
+//!      |  +------ write(Released) ------+  | owner gone,       | resolve: task        | renew
+//!      |                                   | outcome unknown   |                      v
+//!      +---- resolve: not billed ------ Doubtful --------------+                    Intent
+//! ```
+//!
+//! * An intent is inserted under a unique identity, and its inserter alone may submit: whoever comes
+//!   second gets [`JournalError::Taken`] before anything was sent.
+//! * A row is in the hands of one owner, a process. An intent is doubtful only once its owner is
+//!   gone, or says itself that the outcome is unknown; then a person alone can
+//!   [`resolve`](JournalStore::resolve) it.
+//! * A created row whose owner is gone can be taken over: following a task costs nothing.
+//! * A row that another journal knows is taken in as it stands there
+//!   ([`import`](JournalStore::import)), so that it is followed and not paid again.
+//! * A verdict is a fact about a task, whoever saw it.
+//! * No credentials are in it, and no query of a URL that could be a permission.
+
+mod budget;
+mod identity;
+mod memory;
+mod record;
+mod row;
+mod store;
+
+pub use budget::{Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price};
+pub use identity::Identity;
+pub use memory::MemoryStore;
+pub use record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
+pub use row::{Occurrences, Row, RowDraft, RowPhoto, SignedUrl};
+pub use store::{
+    Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
+};

@@ -1,0 +1,125 @@
+//! [`Photo`]: the bytes of a picture, known to be one, with a name to tell of it by.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use effects_core::{Error, ErrorKind, ImageFormat, MOST_PHOTO_BYTES, Reference};
+
+/// A photo in memory, known to be one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Photo {
+    bytes: Bytes,
+    name: String,
+    shown: String,
+    format: ImageFormat,
+}
+
+impl Photo {
+    /// The longest photo that is uploaded, in bytes: [`MOST_PHOTO_BYTES`].
+    pub const MOST_BYTES: usize = MOST_PHOTO_BYTES;
+
+    /// A photo, from its bytes and the name to tell of it by.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnusablePhoto`] when the bytes are no picture, or more than
+    /// [`MOST_BYTES`](Self::MOST_BYTES).
+    pub fn new(bytes: Bytes, name: &str) -> Result<Self, Error> {
+        let fail = |rule: String| {
+            Err(Error::new(ErrorKind::UnusablePhoto, format!("photo {name:?} {rule}")))
+        };
+        if bytes.len() > Self::MOST_BYTES {
+            let (length, most) = (bytes.len(), Self::MOST_BYTES);
+            return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
+        }
+        let Some(format) = ImageFormat::sniff(&bytes) else {
+            let what = ImageFormat::why_not(&bytes).map(|what| format!(" ({what})"));
+            let what = what.unwrap_or_default();
+            return fail(format!("is not a picture: give a JPEG, PNG or WebP file{what}"));
+        };
+        let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let shown: String = last.chars().filter(|c| !c.is_control()).take(80).collect();
+        // What ends up in a header and in a program's arguments holds nothing that acts there.
+        let name: String = last
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c))
+            .take(80)
+            .collect();
+        let name = match name.rsplit_once('.') {
+            // Of a name in another script its ending is left, which programs look at.
+            Some(("", ending)) if !last.starts_with('.') && !ending.is_empty() => {
+                format!("photo.{ending}")
+            }
+            _ if name.trim_start_matches('.').is_empty() => format!("photo.{}", format.extension()),
+            _ => name,
+        };
+        Ok(Self { bytes, name, shown, format })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// A file name for it, of letters, digits, dots, hyphens and underscores.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name to tell of it by, in any script.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Its format.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// What is odd about it and should be told before it is paid for: a format of which it is not known
+    /// what the service makes, or an end that is missing. With `renderer`, for this machine's own
+    /// gateway, of which the formats are known.
+    ///
+    /// ```
+    /// use effects_jobs::Photo;
+    ///
+    /// let photo = Photo::new(b"II*\0\x08\0\0\0".as_slice().into(), "scan.tif").unwrap();
+    /// assert!(photo.warnings(false)[0].contains("TIFF"));
+    /// assert!(photo.warnings(true).is_empty());
+    /// ```
+    pub fn warnings(&self, renderer: bool) -> Vec<String> {
+        let Self { bytes, shown, format, .. } = self;
+        let mut warnings = Vec::new();
+        if !renderer && !format.is_documented() {
+            warnings.push(format!(
+                "photo {shown:?} is in the format {format}; whether the service reads it is not known. \
+                 To be safe, {}",
+                format.how_to_convert()
+            ));
+        }
+        let start = &bytes[..bytes.len().min(ImageFormat::SNIFF_BYTES)];
+        let end = &bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..];
+        if !format.has_tail(bytes) && !format.is_whole(start, end, bytes.len() as u64) {
+            warnings.push(format!(
+                "photo {shown:?} does not end as a {format} must; a part of it may be missing"
+            ));
+        }
+        warnings
+    }
+
+    /// Itself as a `data:` URL. Nobody has seen this service accept one.
+    pub fn data_url(&self) -> Reference {
+        let url =
+            format!("data:{};base64,{}", self.format.media_type(), STANDARD.encode(&self.bytes));
+        // A data URL of a picture is what a reference may be.
+        url.parse().unwrap_or_else(|_| unreachable!("a data URL of a picture is a reference"))
+    }
+}
+
+impl fmt::Debug for Photo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Photo({:?}, {}, {} bytes)", self.name, self.format, self.bytes.len())
+    }
+}
