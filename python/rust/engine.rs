@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use effects_core::batch::Widths;
 use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template};
-use effects_reqwest::{Client, OpenBatch};
+use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
@@ -43,30 +43,30 @@ pub struct Engine {
 struct Here {
     process: u32,
     client: Client,
-    /// The open batches that runs join, each under its policy.
-    batches: Vec<(Arc<Policy>, Arc<OpenBatch>)>,
+    /// The same client under each policy: its runs are driven together.
+    clients: Vec<(Arc<Policy>, Client)>,
 }
 
 impl Here {
     fn of(client: Client) -> Self {
-        Self { process: std::process::id(), client, batches: Vec::new() }
+        Self { process: std::process::id(), client, clients: Vec::new() }
     }
 
-    /// The batch of the runs under this policy; it begins in the runtime that is entered.
-    fn batch(&mut self, policy: &Arc<Policy>) -> Arc<OpenBatch> {
+    /// The client under this policy.
+    fn client_under(&mut self, policy: &Arc<Policy>) -> Client {
         let same = |of: &Arc<Policy>| Arc::ptr_eq(of, policy) || **of == **policy;
-        if let Some((_, batch)) = self.batches.iter().find(|(of, _)| same(of)) {
-            return Arc::clone(batch);
+        if let Some((_, client)) = self.clients.iter().find(|(of, _)| same(of)) {
+            return client.clone();
         }
-        let batch = Arc::new(self.client.with_policy(Arc::clone(policy)).open_batch());
-        if self.batches.len() >= MOST_BATCHES {
-            self.batches.retain(|(_, batch)| batch.runs() > 0);
+        let client = self.client.with_policy(Arc::clone(policy));
+        if self.clients.len() >= MOST_CLIENTS {
+            self.clients.retain(|(_, client)| client.runs_under_way() > 0);
         }
-        // Where every call has a policy of its own, each has a batch of its own.
-        if self.batches.len() < MOST_BATCHES {
-            self.batches.push((Arc::clone(policy), Arc::clone(&batch)));
+        // Where every call has a policy of its own, each has a driver of its own.
+        if self.clients.len() < MOST_CLIENTS {
+            self.clients.push((Arc::clone(policy), client.clone()));
         }
-        batch
+        client
     }
 }
 
@@ -141,13 +141,6 @@ impl Engine {
         Ok(Followed { task: handle.at(&client), client, purse: self.purse(py), rows })
     }
 
-    /// The batch that runs under this policy join.
-    fn batch(&self, py: Python<'_>, policy: &NativePolicy) -> Result<Arc<OpenBatch>, Error> {
-        let runtime = runtime::handle(py)?;
-        let _inside = runtime.enter();
-        self.here(|here| here.batch(&policy.0))
-    }
-
     fn plan(
         &self,
         py: Python<'_>,
@@ -190,9 +183,10 @@ impl Engine {
         Ok(Limit { time, kind, what, task: None, base: Arc::clone(&self.base) })
     }
 
+    /// The client of this process under this policy.
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        let client = self.client(py).map_err(|error| failure::exception(py, &error))?;
-        Ok(client.with_policy(policy.0.clone()))
+        let client = self.here(|here| here.client_under(&policy.0));
+        client.map_err(|error| failure::exception(py, &error))
     }
 }
 
@@ -271,10 +265,9 @@ impl Engine {
         fetch: bool,
     ) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
-        let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
         let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
-        let errand = Errand::Submit(Box::new(single));
-        Ok(Operation::joining(Launch { errand, note, template, batch, fetch }))
+        let (client, errand) = (single.client.clone(), Errand::Submit(Box::new(single)));
+        Ok(Operation::joining(Launch { errand, note, template, client, fetch }))
     }
 
     /// Submits, and knows the task's id then.
@@ -369,11 +362,10 @@ impl Engine {
         fetch: bool,
     ) -> PyResult<Operation> {
         let followed = self.followed(py, handle, policy)?;
-        let batch = self.batch(py, policy).map_err(|error| failure::exception(py, &error))?;
         let note = handle.note(&self.base);
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
-        let errand = Errand::Follow(Box::new(followed));
-        Ok(Operation::joining(Launch { errand, note, template, batch, fetch }))
+        let (client, errand) = (followed.client.clone(), Errand::Follow(Box::new(followed)));
+        Ok(Operation::joining(Launch { errand, note, template, client, fetch }))
     }
 
     /// Follows a task event by event.
@@ -511,4 +503,4 @@ impl PlainPicture {
 }
 
 /// Open batches of one client: as many policies as are used side by side.
-const MOST_BATCHES: usize = 32;
+const MOST_CLIENTS: usize = 32;

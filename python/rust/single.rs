@@ -1,7 +1,7 @@
 //! One submission by itself: made ready, sent, and settled with the budget and the journal.
 //!
-//! A run that somebody waits for joins the one open batch of its client and policy, so that ten
-//! thousand of them are rows and not ten thousand futures. What has to come first (a photo to read
+//! A run joins those under way of its client and policy, so that ten thousand of them are rows and not
+//! ten thousand futures. What has to come first (a photo to read
 //! and upload, a price to reserve, a row to open) is a short future of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use effects_client::Ledger;
 use effects_core::journal::AsyncJournal;
 use effects_core::{Effect, EffectRequest, Error, Origin, TaskId, Template};
 use effects_jobs::OpenRow;
-use effects_reqwest::{Client, OpenBatch, TaskHandle, Waiter};
+use effects_reqwest::{Client, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -135,7 +135,7 @@ pub(crate) struct Launch {
     pub errand: Errand,
     pub note: Arc<Note>,
     pub template: Option<Template>,
-    pub batch: Arc<OpenBatch>,
+    pub client: Client,
     pub fetch: bool,
 }
 
@@ -147,15 +147,15 @@ pub(crate) enum Errand {
 
 /// A run that joined.
 pub(crate) enum Joined {
-    Among(Arc<OpenBatch>),
+    Among(Client),
     /// As soon as what comes first is done.
-    Readying(Box<(AbortHandle, Arc<OpenBatch>)>),
+    Readying(Box<(AbortHandle, Client)>),
 }
 
 impl Launch {
     /// Joins; the result goes to `address`.
     pub fn begin(self, runtime: &Handle, mut address: Address) -> Joined {
-        let Self { errand, note, template, batch, fetch } = self;
+        let Self { errand, note, template, client, fetch } = self;
         let begun = Instant::now();
         let runner = move |address, stakes| {
             Arc::new(Runner {
@@ -170,37 +170,37 @@ impl Launch {
             Errand::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
-                    Ok(request) => batch.add(request, Some(journal), runner(address, None)),
+                    Ok(request) => {
+                        let _inside = runtime.enter();
+                        client.begin(request, Some(journal), runner(address, None));
+                    }
                     Err(error) => address.deliver(Err(error)),
                 }
-                Joined::Among(batch)
+                Joined::Among(client)
             }
             Errand::Submit(single) => {
-                let joining = Arc::clone(&batch);
+                let joining = client.clone();
                 let readying = Box::pin(async move {
                     match single.ready().await {
                         Ok(Ready { request, journal, stakes }) => {
                             let runner = runner(address, Some(Box::new(stakes)));
-                            joining.add(request, Some(journal), runner);
+                            joining.begin(request, Some(journal), runner);
                         }
                         Err(error) => address.deliver(Err(error)),
                     }
                 });
-                Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), batch)))
+                Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
             }
             Errand::Follow(followed) => {
                 let (work, known) = (followed.task.work(), followed.task.known_end());
-                let client = followed.client.clone();
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
                 let runner = runner(address, Some(Box::new(stakes)));
+                let _inside = runtime.enter();
                 match known {
-                    Some(end) => {
-                        let _inside = runtime.enter();
-                        runner.tell(end, &client);
-                    }
-                    None => batch.add(work, None, runner),
+                    Some(end) => runner.tell(end, &client),
+                    None => client.begin(work, None, runner),
                 }
-                Joined::Among(batch)
+                Joined::Among(client)
             }
         }
     }
@@ -210,12 +210,12 @@ impl Joined {
     /// Stops the watching, once the note says that nobody waits.
     pub fn leave(self) {
         match self {
-            Self::Among(batch) => batch.look_who_left(),
+            Self::Among(client) => client.look_who_left(),
             Self::Readying(both) => {
-                let (readying, batch) = *both;
+                let (readying, client) = *both;
                 readying.abort();
                 // It may have joined meanwhile.
-                batch.look_who_left();
+                client.look_who_left();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How a job ended: [`JobEnd`].
 
-use crate::Record;
+use crate::journal::Record;
 use effects_core::{Effect, Error};
 use rust_decimal::Decimal;
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Record, Standing};
+use crate::journal::{Record, Standing};
 use effects_core::batch::{Batch, BatchStep, Outage, RunId};
 use effects_core::gateway::{CallId, CallResult};
 use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd};
@@ -436,6 +436,12 @@ impl<K> JobMachine<K> {
     pub fn known(&self, run: RunId) -> Option<&K> {
         let (known, id) = self.runs.get(run.place()).copied().flatten()?;
         self.known_of(id).filter(|_| known == run)
+    }
+
+    /// The same, to be changed.
+    pub fn known_mut(&mut self, run: RunId) -> Option<&mut K> {
+        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        self.known_of_mut(id).filter(|_| known == run)
     }
 
     /// What the driver knows of a job, unless a step that is not replied to has it.

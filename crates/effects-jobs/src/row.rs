@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Record, RowJournal, SavedContent};
+use crate::journal::{Record, RowJournal, SavedContent};
 use effects_core::journal::{AsyncJournal, Journal, JournalError, RowEnd};
 use effects_core::{Effect, Error, TaskId, Time};
 

@@ -1,21 +1,21 @@
 //! The client's face.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Jobs, Settings, begin_run};
+use effects_client::{BuildClient, ClientBuilder, Jobs, Settings};
+use effects_core::driver::AsyncClock;
 use effects_core::gateway::Gateway;
 use effects_core::journal::{AsyncJournal, NoJournal};
 use effects_core::pace::Pacer;
-use effects_core::{
-    Effect, EffectRequest, Error, Event, Picture, Policy, Reference, Run, TaskId, Time,
-};
+use effects_core::{Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId, Time};
 use effects_jobs::{Photo, Work};
 
 use crate::clock::TokioClock;
+use crate::driver::WaitedFor;
 use crate::exchange::ReqwestExchange;
-use crate::open_batch::OpenBatch;
+use crate::shared_runs::{SharedRuns, Waiter};
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
 use crate::uploads::Uploads;
@@ -25,10 +25,16 @@ use crate::watch::Watch;
 ///
 /// It is made anywhere; its futures need a tokio runtime with I/O and time.
 #[derive(Clone)]
-pub struct Client {
+pub struct Client(Arc<Parts>);
+
+/// What a client is made of. One under another policy shares some of it.
+#[derive(Clone)]
+struct Parts {
     shared: Arc<Shared>,
     policy: Arc<Policy>,
     journal: Arc<dyn AsyncJournal>,
+    /// What drives its runs; made with the first.
+    runs: Arc<Mutex<Option<Arc<SharedRuns>>>>,
 }
 
 pub(crate) struct Shared {
@@ -67,30 +73,30 @@ impl Client {
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
     #[must_use]
     pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
-        let policy = self.shared.settings.policy_here(policy.into());
-        Self { policy, ..self.clone() }
+        let policy = self.0.shared.settings.policy_here(policy.into());
+        Self(Arc::new(Parts { policy, runs: Arc::default(), ..(*self.0).clone() }))
     }
 
     /// The same client with a journal: no submission leaves before its intent is in it, no poll
     /// before the task's id is.
     #[must_use]
     pub fn with_journal(&self, journal: Arc<dyn AsyncJournal>) -> Self {
-        Self { journal, ..self.clone() }
+        Self(Arc::new(Parts { journal, ..(*self.0).clone() }))
     }
 
     /// The gateway it talks to.
     pub fn base_url(&self) -> &effects_core::BaseUrl {
-        self.shared.settings.endpoint.base()
+        self.0.shared.settings.endpoint.base()
     }
 
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.0.policy
     }
 
     /// What it has learnt of how long tasks take, shared by all its runs and clones.
     pub fn pacer(&self) -> &Pacer {
-        &self.shared.settings.pacer
+        &self.0.shared.settings.pacer
     }
 
     /// Submits a request and waits for its effect.
@@ -115,7 +121,7 @@ impl Client {
 
     /// Submits a request, to be followed event by event.
     pub fn watch(&self, request: EffectRequest) -> Watch {
-        Watch::submit(self, request)
+        Watch::new(self, request.into())
     }
 
     /// Does many jobs at once, from the photo to the file: say how, then [`run`](Jobs::run) them, which
@@ -136,12 +142,6 @@ impl Client {
     /// ```
     pub fn jobs(&self) -> Jobs<Self> {
         Jobs::of(self.clone())
-    }
-
-    /// A batch that stays open, for runs that come one by one and are waited for one by one. Needs
-    /// a tokio runtime to be called.
-    pub fn open_batch(&self) -> OpenBatch {
-        OpenBatch::start(self)
     }
 
     /// A task submitted before, by whomever.
@@ -231,20 +231,65 @@ impl Client {
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+        &self.0.shared
     }
 
-    /// A run under this client's policy and pace.
-    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
-        begin_run(work, self.pacer(), self.shared_policy(), now)
+    /// Begins a run whose end `waiter` is told: for callers that have no future each. Its entries go to
+    /// `journal`, else to the client's. Needs a tokio runtime to be called.
+    ///
+    /// Where the runtime is shut down, the waiter is dropped without having been told.
+    pub fn begin(
+        &self,
+        work: impl Into<Work>,
+        journal: Option<Arc<dyn AsyncJournal>>,
+        waiter: Arc<dyn Waiter>,
+    ) {
+        let journal = journal.unwrap_or_else(|| self.journal());
+        self.runs().begin(work.into(), WaitedFor::new(waiter, journal, None));
+    }
+
+    /// Stops watching the runs whose waiters have left: what of them has not been submitted is not,
+    /// a submission in flight is awaited and its task's id recorded.
+    pub fn look_who_left(&self) {
+        if let Some(runs) = &*self.kept_runs() {
+            runs.look_who_left();
+        }
+    }
+
+    /// How many runs of it and its clones are under way.
+    pub fn runs_under_way(&self) -> usize {
+        self.kept_runs().as_ref().map_or(0, |runs| runs.count())
+    }
+
+    /// The runs that its next one joins, in the runtime that is entered. Another runtime has others, since
+    /// each drives its own.
+    pub(crate) fn runs(&self) -> Arc<SharedRuns> {
+        let mut runs = self.kept_runs();
+        match &*runs {
+            Some(runs) if runs.is_here() => Arc::clone(runs),
+            _ => Arc::clone(runs.insert(Arc::new(SharedRuns::start(self)))),
+        }
+    }
+
+    fn kept_runs(&self) -> MutexGuard<'_, Option<Arc<SharedRuns>>> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same client, which has begun no run.
+    pub(crate) fn without_runs(&self) -> Self {
+        Self(Arc::new(Parts { runs: Arc::default(), ..(*self.0).clone() }))
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.0.shared.clock.now()
     }
 
     pub(crate) fn shared_policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy)
+        Arc::clone(&self.0.policy)
     }
 
-    pub(crate) fn journal(&self) -> &dyn AsyncJournal {
-        &*self.journal
+    pub(crate) fn journal(&self) -> Arc<dyn AsyncJournal> {
+        Arc::clone(&self.0.journal)
     }
 
     /// The error, with its task and the line that resumes it.
@@ -253,7 +298,7 @@ impl Client {
     }
 
     pub(crate) fn with_resume_line(&self, error: Error) -> Error {
-        error.with_resume_line(|task| self.shared.gateway.resume_line(task))
+        error.with_resume_line(|task| self.0.shared.gateway.resume_line(task))
     }
 }
 
@@ -265,11 +310,12 @@ impl BuildClient for Client {
             uploads: Uploads::default(),
             settings: settings.clone(),
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             shared: Arc::new(shared),
             policy: Arc::new(settings.policy),
             journal: Arc::new(NoJournal),
-        })
+            runs: Arc::default(),
+        })))
     }
 }
 
@@ -277,8 +323,8 @@ impl BuildClient for Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.shared.settings.endpoint.base().to_string())
-            .field("policy", &self.policy)
+            .field("base_url", &self.0.shared.settings.endpoint.base().to_string())
+            .field("policy", &self.0.policy)
             .finish_non_exhaustive()
     }
 }

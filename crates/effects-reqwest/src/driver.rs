@@ -1,5 +1,5 @@
 //! The tokio task that drives a [`JobMachine`] for the callers that wait for its jobs:
-//! [`OpenBatch`](crate::OpenBatch) and [`JobResults`](crate::JobResults) are two [`Crowd`]s of one
+//! [`SharedRuns`](crate::shared_runs::SharedRuns) and [`JobResults`](crate::JobResults) are two [`Crowd`]s of one
 //! driver.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client::Client;
-use crate::open_batch::Waiter;
+use crate::shared_runs::Waiter;
 use crate::transfer;
 
 /// Where a driver's jobs come from, and who waits for them.
@@ -66,10 +66,28 @@ pub(crate) enum Known {
 /// A run that a caller waits for.
 pub(crate) struct WaitedFor {
     pub(crate) waiter: Arc<dyn Waiter>,
-    /// Where its entries go, instead of the client's journal.
-    pub(crate) journal: Option<Arc<dyn AsyncJournal>>,
+    /// Where its entries go.
+    journal: Arc<dyn AsyncJournal>,
     /// `None` where nothing subscribes to it.
-    pub(crate) span: Option<Box<Span>>,
+    span: Option<Box<Span>>,
+    /// The span of the wait, once there is a task to wait for.
+    wait: Option<Box<Span>>,
+}
+
+impl WaitedFor {
+    /// A run that this caller waits for; its task's span is `span`, else one is made.
+    pub(crate) fn new(
+        waiter: Arc<dyn Waiter>,
+        journal: Arc<dyn AsyncJournal>,
+        span: Option<Span>,
+    ) -> Self {
+        Self { waiter, journal, span: span.and_then(watched), wait: None }
+    }
+
+    fn wait_span(&mut self) -> Span {
+        let Some(task) = &self.span else { return Span::none() };
+        (**self.wait.get_or_insert_with(|| Box::new(telemetry::wait_span(task)))).clone()
+    }
 }
 
 impl std::fmt::Debug for WaitedFor {
@@ -88,7 +106,7 @@ impl Known {
 
     fn journal(&self) -> Option<&Arc<dyn AsyncJournal>> {
         match self {
-            Self::Run(run) => run.journal.as_ref(),
+            Self::Run(run) => Some(&run.journal),
             Self::Job(job) => job.journal.as_ref(),
         }
     }
@@ -129,7 +147,9 @@ impl Driving {
             Ok(seed) => seed,
             Err(error) => return Err((run, error)),
         };
-        run.span = watched(telemetry::task_span(work.template(), work.task_id()));
+        if run.span.is_none() {
+            run.span = watched(telemetry::task_span(work.template(), work.task_id()));
+        }
         let now = self.now();
         self.machine.add_at_once(work, Known::Run(run), seed, now);
         Ok(())
@@ -143,10 +163,22 @@ impl Driving {
         self.machine.known(run).and_then(Known::span).map_or_else(Span::none, Clone::clone)
     }
 
-    /// The journal of a run, where it has its own.
-    fn journal(&self, run: RunId) -> Option<Arc<dyn AsyncJournal>> {
+    /// The span of what a run sends: its task's, or of looks its wait's.
+    fn span_of_call(&mut self, run: RunId, call: &Call) -> Span {
+        if call.is_submission() {
+            return self.span(run);
+        }
+        match self.machine.known_mut(run) {
+            Some(Known::Run(waited)) => waited.wait_span(),
+            Some(Known::Job(_)) | None => self.span(run),
+        }
+    }
+
+    /// The journal of a run: its own, its row's, or the client's.
+    fn journal(&self, run: RunId) -> Arc<dyn AsyncJournal> {
         let own = self.machine.known(run).and_then(Known::journal).cloned();
-        own.or_else(|| self.machine.row(run).map(OpenRow::journal))
+        let row = || self.machine.row(run).map(OpenRow::journal);
+        own.or_else(row).unwrap_or_else(|| self.client.journal())
     }
 }
 
@@ -202,10 +234,8 @@ impl<C: Crowd> Driver<C> {
                 JobStep::Settle(id, end) => {
                     let own = self.driving.machine.known_of(id).and_then(Known::journal).cloned();
                     let row = || self.driving.machine.row_of(id).map(OpenRow::journal);
-                    let journal: Option<Arc<dyn AsyncJournal>> = own.or_else(row);
-                    let client = &self.driving.client;
-                    let settled =
-                        journal.as_deref().unwrap_or_else(|| client.journal()).ended(&end);
+                    let journal = own.or_else(row).unwrap_or_else(|| self.driving.client.journal());
+                    let settled = journal.ended(&end);
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
@@ -254,10 +284,8 @@ impl<C: Crowd> Driver<C> {
 
     /// Writes an entry: at once where the journal needs no waiting for, else in a task of its own.
     fn write(&mut self, run: RunId, entry: Entry) {
-        let own = self.driving.journal(run);
-        let client = self.driving.client.clone();
+        let journal = self.driving.journal(run);
         let mut writing = Box::pin(async move {
-            let journal = own.as_deref().unwrap_or_else(|| client.journal());
             let written = journal.write(&entry).await;
             (entry, written)
         });
@@ -272,8 +300,8 @@ impl<C: Crowd> Driver<C> {
         });
     }
 
-    fn send(&self, run: RunId, call: Call) {
-        let span = self.driving.span(run);
+    fn send(&mut self, run: RunId, call: Call) {
+        let span = self.driving.span_of_call(run, &call);
         let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
         let exchange = async move {
             let result = client.shared().gateway.call_async(&call).await;

@@ -23,12 +23,12 @@
 //! Dropping a future of this crate stops the watching and loses nothing: a submission under way
 //! runs in a task of its own to its answer, and the id in it reaches the journal and the log.
 //!
-//! Many at once: [`Client::jobs`] draws jobs from a list as room comes; an [`OpenBatch`] takes
-//! runs that come by themselves, ten thousand of which wait in a few megabytes.
+//! Many at once: [`Client::jobs`] draws jobs from a list as room comes. Runs that come by themselves are
+//! one future of [`Client::run`] each; a client drives them all in one task, and ten thousand wait in a few
+//! megabytes.
 //!
-//! Every name of [`effects_core`] in these signatures is exported here too.
+//! What most programs name of [`effects_core`] and [`effects_jobs`] is exported here too.
 
-mod abandonment;
 mod client;
 mod clock;
 mod connector;
@@ -37,8 +37,9 @@ mod exchange;
 mod http_client;
 mod jobs;
 mod kept_readable;
-mod open_batch;
+mod shared_runs;
 mod submission;
+mod subscription;
 mod task_handle;
 mod tls;
 mod transfer;
@@ -63,6 +64,6 @@ pub use effects_jobs::{
 };
 pub use exchange::ReqwestExchange;
 pub use jobs::JobResults;
-pub use open_batch::{OpenBatch, Waiter};
+pub use shared_runs::Waiter;
 pub use task_handle::TaskHandle;
 pub use watch::Watch;

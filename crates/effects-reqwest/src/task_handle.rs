@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use effects_client::fresh_seed;
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::Call;
-use effects_core::{Cause, Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
+use effects_core::{Cause, Effect, Error, Retries, Task, TaskId, Template, Time};
 use effects_jobs::Work;
 
 use crate::client::Client;
@@ -19,7 +19,7 @@ pub struct TaskHandle {
     template: Option<Template>,
     submitted: Option<Time>,
     /// The end of the task, once somebody saw it: nobody need look again.
-    verdict: Arc<Mutex<Option<Outcome>>>,
+    verdict: Arc<Mutex<Option<Result<Effect, Error>>>>,
 }
 
 impl TaskHandle {
@@ -74,7 +74,7 @@ impl TaskHandle {
     /// Follows the task event by event. One whose end was seen is not looked at again: it has no more
     /// events.
     pub fn events(&self) -> Watch {
-        Watch::attach(self, self.submitted)
+        Watch::of(self)
     }
 
     /// Waits for the task's effect, for one `wait_timeout` from now.
@@ -88,10 +88,10 @@ impl TaskHandle {
 
     /// How the task ended, if somebody who holds this handle or a clone of it saw that.
     pub fn known_end(&self) -> Option<Result<Effect, Error>> {
-        self.verdict().map(Outcome::into_result)
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The work of following it, for an [`OpenBatch`](crate::OpenBatch); its end is told with
+    /// The work of following it, for [`Client::begin`]; its end is told with
     /// [`saw_end`](Self::saw_end).
     pub fn work(&self) -> Work {
         let (task, template) = (self.id.clone(), self.template.clone());
@@ -100,33 +100,14 @@ impl TaskHandle {
 
     /// Remembers how a run that followed the task ended, if that was the task's end.
     pub fn saw_end(&self, end: &Result<Effect, Error>) {
-        match end {
-            Ok(effect) => self.remember(&Outcome::Completed(Box::new(effect.clone()))),
-            Err(error) => {
-                if let Cause::Failed(failed) = error.cause() {
-                    self.remember(&Outcome::Failed(failed.clone()));
-                }
-            }
+        let is_verdict =
+            end.as_ref().map_or_else(|error| matches!(error.cause(), Cause::Failed(_)), |_| true);
+        if is_verdict {
+            *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
         }
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
-    }
-
-    pub(crate) fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
-    }
-
-    /// The end of the task, if somebody saw it.
-    pub(crate) fn verdict(&self) -> Option<Outcome> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn remember(&self, outcome: &Outcome) {
-        if outcome.is_verdict() {
-            let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-            *verdict = Some(outcome.clone());
-        }
     }
 }

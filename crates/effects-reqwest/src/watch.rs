@@ -1,96 +1,61 @@
-//! A run being driven, event by event.
-
-use std::sync::Arc;
+//! [`Watch`]: a run event by event, then its end.
 
 use effects_client::telemetry;
-use effects_core::driver::{AsyncClock, Told, drive_on_async_until};
-use effects_core::{
-    Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId, Template, Time,
-};
+use effects_core::{Effect, Error, ErrorKind, Event, TaskId, Template};
 use effects_jobs::Work;
-use tokio::task::{JoinError, JoinHandle};
-use tracing::{Instrument, Span};
+use tracing::Span;
 
-use crate::abandonment::{AbandonableClock, Abandonment};
 use crate::client::Client;
+use crate::subscription::{News, Subscription};
 use crate::task_handle::TaskHandle;
 
-/// A run being driven: its events one by one, then its outcome. Nothing happens before it is asked
-/// for the next event or for its end.
+/// A run: its events one by one, then its end. Nothing happens before it is asked for the next event or
+/// for its end; from then on the client's driver drives it.
 ///
-/// Dropping it, or a future of it, stops the watching and loses nothing: a submission under way
-/// runs in a task of its own to its answer, and a later [`next`](Self::next) takes up where a
-/// dropped one left off.
+/// Dropping it stops the run and loses nothing: a submission in flight is awaited, and the id of its task
+/// reaches the journal and the log. A future of [`next`](Self::next) that is dropped takes no event with
+/// it.
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
-    driving: Driving,
+    stage: Stage,
     task: Option<TaskId>,
     template: Option<Template>,
     span: Span,
-    /// The span of the wait, once there is a task to wait for.
-    wait: Option<Span>,
-    abandonment: Arc<Abandonment>,
-    end: Option<Result<Outcome, Error>>,
-    /// A handle that wants to remember the verdict.
+    /// A handle that wants to remember the task's end.
     handle: Option<TaskHandle>,
 }
 
-/// Where the run is.
 #[derive(Debug)]
-enum Driving {
+enum Stage {
     /// Not begun: with its seed a run draws the names of its submission, and no two processes may
     /// share them, so that it begins in the one that drives it.
     Before(Box<Work>),
-    Here(Box<Run>),
-    /// In a tokio task that survives whoever waits for it.
-    Away(JoinHandle<Leg>),
-    /// Over, or between the two.
-    Gone,
-}
-
-/// A stretch of driving that is over: the run, and what it came to.
-type Leg = (Box<Run>, Result<Told, Error>);
-
-/// How far a leg goes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum LegEnd {
-    /// To the next event, or to the outcome.
-    Event,
-    /// To the outcome, past all events: `tracing` alone is told of them.
-    Outcome,
+    Under(Subscription),
+    /// Over; the end, until it is asked for.
+    Over(Option<Result<Effect, Error>>),
 }
 
 impl Watch {
-    pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
-        let template = request.template().clone();
-        Self::new(client, Work::Submit(request), Some(template))
-    }
-
-    pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
-        let (task, template) = (handle.id().clone(), handle.template().cloned());
-        let work = Work::Watch { task, template: template.clone(), submitted };
-        let mut watch = Self::new(handle.client(), work, template);
-        watch.handle = Some(handle.clone());
-        if let Some(outcome) = handle.verdict() {
-            (watch.driving, watch.end) = (Driving::Gone, Some(Ok(outcome)));
-        }
-        watch
-    }
-
-    fn new(client: &Client, work: Work, template: Option<Template>) -> Self {
-        let task = work.task_id().cloned();
+    pub(crate) fn new(client: &Client, work: Work) -> Self {
+        let (task, template) = (work.task_id().cloned(), work.template().cloned());
         Self {
             client: client.clone(),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
-            driving: Driving::Before(Box::new(work)),
+            stage: Stage::Before(Box::new(work)),
             task,
             template,
-            wait: None,
-            abandonment: Arc::default(),
-            end: None,
             handle: None,
         }
+    }
+
+    pub(crate) fn of(handle: &TaskHandle) -> Self {
+        let mut watch = Self::new(handle.client(), handle.work());
+        watch.handle = Some(handle.clone());
+        if let Some(end) = handle.known_end() {
+            watch.stage = Stage::Over(Some(end));
+        }
+        watch
     }
 
     /// The task, once there is one.
@@ -100,183 +65,96 @@ impl Watch {
 
     /// The next event; `None` once the run is over.
     pub async fn next(&mut self) -> Option<Event> {
-        self.begin();
-        self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
-            Driving::Here(run) => {
-                let leg = self.leg(run, LegEnd::Event);
-                Driving::Away(tokio::spawn(leg))
+        self.begin(true);
+        let Stage::Under(subscription) = &self.stage else { return None };
+        match subscription.next().await {
+            News::Event(event) => {
+                if self.task.is_none() {
+                    self.task = subscription.task();
+                }
+                Some(event)
             }
-            driving => driving,
-        };
-        let Driving::Away(leg) = &mut self.driving else {
-            return None;
-        };
-        let leg = leg.await;
-        self.arrive(leg)
+            News::End(end) => {
+                self.end(end);
+                None
+            }
+        }
     }
 
-    /// Drives the run to its end.
+    /// Waits for the run's end.
     ///
     /// # Errors
     ///
     /// Every outcome but a completed task, and a journal that cannot be written.
     pub async fn finish(mut self) -> Result<Effect, Error> {
-        self.drive_to_end().await;
-        let outcome = self.end.take().unwrap_or_else(|| Err(lost_leg(None)))?;
-        outcome.into_result().map_err(|error| self.client.with_resume_line(error))
+        self.begin(false);
+        while self.next().await.is_some() {}
+        match std::mem::replace(&mut self.stage, Stage::Over(None)) {
+            Stage::Over(Some(end)) => end,
+            _ => Err(Error::new(ErrorKind::OutcomeUnknown, "the run's end was taken before")),
+        }
     }
 
-    /// Drives the run until its task's id is known.
-    pub(crate) async fn submitted(mut self) -> Result<TaskHandle, Error> {
-        while self.task.is_none() && self.end.is_none() {
-            self.drive_on().await;
+    /// Waits until the task's id is known, and stops watching.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::submit`].
+    pub async fn submitted(mut self) -> Result<TaskHandle, Error> {
+        while self.task.is_none() && self.next().await.is_some() {}
+        let submitted = self.client.now();
+        // A task that was final in the answer to its submission has its end already.
+        if let Stage::Under(subscription) = &self.stage {
+            subscription.detach();
         }
-        let client = self.client.clone();
-        let Some(id) = self.task.clone() else {
-            return self
-                .finish()
-                .await
-                .map(|effect| TaskHandle::new(&client, effect.task_id, None));
-        };
-        let now = client.shared().clock.now();
-        let handle = TaskHandle::new(&client, id, self.template.take()).submitted_at(now);
-        // A task that was final in the answer to its submission needs no look.
-        if let Driving::Here(run) = &mut self.driving {
-            run.detach(now);
-        }
-        self.drive_to_end().await;
-        match self.end.take() {
+        let (client, task, template) =
+            (self.client.clone(), self.task.clone(), self.template.take());
+        let end = self.finish().await;
+        let id = match (&end, task) {
             // The journal did not take the id: the caller must not take it for recorded.
-            Some(Err(error)) => return Err(error),
-            Some(Ok(outcome)) => handle.remember(&outcome),
-            None => {}
-        }
+            (Err(error), _) if error.kind() == ErrorKind::Journal => return Err(error.clone()),
+            (Err(error), None) => return Err(error.clone()),
+            (Ok(effect), None) => effect.task_id.clone(),
+            (_, Some(task)) => task,
+        };
+        let handle = TaskHandle::new(&client, id, template).submitted_at(submitted);
+        handle.saw_end(&end);
         Ok(handle)
     }
 
     /// Begins the run, if it has not begun.
-    fn begin(&mut self) {
-        self.driving = match std::mem::replace(&mut self.driving, Driving::Gone) {
-            Driving::Before(work) => {
-                match self.client.begin(*work, self.client.shared().clock.now()) {
-                    Ok(run) => Driving::Here(Box::new(run)),
-                    Err(error) => {
-                        self.end = Some(Err(self.client.with_resume_line(error)));
-                        Driving::Gone
-                    }
-                }
-            }
-            begun => begun,
-        };
-    }
-
-    async fn drive_to_end(&mut self) {
-        while self.end.is_none() {
-            self.drive_on().await;
+    fn begin(&mut self, reader: bool) {
+        if !matches!(self.stage, Stage::Before(_)) {
+            return;
+        }
+        if let Stage::Before(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
+            let (runs, journal) = (self.client.runs(), self.client.journal());
+            let span = self.span.clone();
+            self.stage = Stage::Under(Subscription::begin(runs, *work, journal, span, reader));
         }
     }
 
-    /// One stretch further, whose events have no reader. A look costs nothing and may be dropped
-    /// with the future, so it needs no task of its own; a submission does.
-    async fn drive_on(&mut self) {
-        self.begin();
-        match std::mem::replace(&mut self.driving, Driving::Gone) {
-            Driving::Here(run) if self.task.is_some() => {
-                let leg = self.leg(run, LegEnd::Outcome).await;
-                self.arrive(Ok(leg));
-            }
-            driving => {
-                self.driving = driving;
-                self.next().await;
-            }
+    fn end(&mut self, end: Result<Effect, Error>) {
+        if self.task.is_none() {
+            self.task = match &end {
+                Ok(effect) => Some(effect.task_id.clone()),
+                Err(error) => error.task_id().cloned(),
+            };
         }
-    }
-
-    /// Drives up to the next event, or to the outcome; also to the outcome if the watch is dropped
-    /// meanwhile: then a submission under way is waited for, recorded and told, and none follows.
-    fn leg(&mut self, mut run: Box<Run>, end: LegEnd) -> impl Future<Output = Leg> + Send + use<> {
-        let (client, span) = (self.client.clone(), self.span.clone());
-        let inside = match &self.task {
-            None => span.clone(),
-            Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&span)).clone(),
-        };
-        let abandonment = Arc::clone(&self.abandonment);
-        let leg = async move {
-            let (shared, abandoned) = (client.shared(), || abandonment.has_come());
-            let abandonment = Arc::clone(&abandonment);
-            let clock = AbandonableClock { clock: shared.clock.clone(), abandonment };
-            let (gateway, journal) = (&shared.gateway, client.journal());
-            loop {
-                let told =
-                    drive_on_async_until(&mut run, gateway, &clock, journal, abandoned).await;
-                if let Ok(Told::Event(event)) = &told {
-                    telemetry::tell(&span, event);
-                    if end == LegEnd::Outcome || abandoned() {
-                        continue;
-                    }
-                }
-                let task_id = run.task_id().cloned();
-                let told = told.map_err(|error| {
-                    let (kind, message) = (ErrorKind::Journal, error.to_string());
-                    let error = Problem { kind, message, task_id, trouble: None }.into();
-                    let error = client.with_resume_line(error);
-                    telemetry::tell_unrecorded(&span, &error);
-                    error
-                });
-                return (run, told);
-            }
-        };
-        leg.instrument(inside)
-    }
-
-    fn arrive(&mut self, leg: Result<Leg, JoinError>) -> Option<Event> {
-        self.driving = Driving::Gone;
-        let told = leg.map_or_else(
-            |error| Err(lost_leg(Some(&error))),
-            |(run, told)| {
-                self.task = run.task_id().cloned();
-                if let Ok(Told::Event(_)) = &told {
-                    self.driving = Driving::Here(run);
-                }
-                told
-            },
-        );
-        match told {
-            Ok(Told::Event(event)) => return Some(event),
-            Ok(Told::Done(outcome)) => {
-                if let Some(handle) = &self.handle {
-                    handle.remember(&outcome);
-                }
-                self.end = Some(Ok(outcome));
-            }
-            Err(error) => self.end = Some(Err(self.client.with_resume_line(error))),
+        if let Some(handle) = &self.handle {
+            handle.saw_end(&end);
         }
-        None
+        self.stage = Stage::Over(Some(end));
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if self.end.is_some() {
-            return;
-        }
-        self.abandonment.comes();
-        let Some(task) = &self.task else {
-            return;
-        };
-        if let Driving::Away(leg) = &self.driving {
-            leg.abort();
-        }
-        let line = self.client.shared().gateway.resume_line(task);
+        let Stage::Under(subscription) = &self.stage else { return };
+        let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
+        let line = self.client.shared().gateway.resume_line(&task);
         self.span.in_scope(|| {
             tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
         });
     }
-}
-
-/// The tokio task of a leg is gone: the runtime was shut down, or something in it panicked.
-fn lost_leg(error: Option<&JoinError>) -> Error {
-    let why = error.map(JoinError::to_string).unwrap_or_default();
-    let message = format!("the runtime gave up what was under way ({why}); a submission may exist");
-    Error::new(ErrorKind::OutcomeUnknown, message)
 }

@@ -22,10 +22,11 @@ use super::options::{JobOptions, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
 use super::tracked::TrackedJob;
+use crate::file_names;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::record_picture;
-use crate::{file_names, telemetry};
+use crate::telemetry;
 
 /// What jobs share of this machine.
 pub struct JobContext {

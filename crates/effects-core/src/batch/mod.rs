@@ -264,8 +264,12 @@ impl Batch {
         if let Reply::Answer { status, headers, .. } = result.as_reply()
             && let Some(asked) = refused_for_now(status.as_u16(), headers)
         {
-            let asked = asked.map(|asked| asked.min(self.policy.retry_after_most));
-            self.throttle.refused(asked, self.now);
+            // Whatever does not say how long pauses all for the second wait of a retry: 1 s by default.
+            let pause = match asked {
+                Some(asked) => asked.min(self.policy.retry_after_most),
+                None => self.policy.retry.longest(1),
+            };
+            self.throttle.refused(pause, self.now);
         }
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);

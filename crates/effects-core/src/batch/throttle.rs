@@ -31,8 +31,8 @@ impl Throttle {
     }
 
     /// The service refused for now.
-    pub(super) fn refused(&mut self, asked: Option<Duration>, now: Time) {
-        self.until = self.until.max(now + asked.unwrap_or(PAUSE));
+    pub(super) fn refused(&mut self, pause: Duration, now: Time) {
+        self.until = self.until.max(now + pause);
         if now.since(self.halved) >= HALVING_EVERY {
             self.share = (self.share(now) / 2.0).max(LEAST);
             self.since = now;
@@ -75,8 +75,6 @@ impl Throttle {
     }
 }
 
-/// How long a refusal without `Retry-After` pauses everybody.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Refusals closer together than this are one message.
 const HALVING_EVERY: Duration = Duration::from_secs(1);
 /// The smallest share of the full rate, and the smallest rate a second.
@@ -97,14 +95,14 @@ mod tests {
         let start = Time::from_millis(1_000_000);
         let mut throttle = Throttle::new(start);
         for _ in 0..50 {
-            throttle.refused(Some(Duration::from_secs(7)), start);
+            throttle.refused(Duration::from_secs(7), start);
         }
         assert_eq!(throttle.until(), start + Duration::from_secs(7));
         assert_eq!(throttle.width(16, start), 8);
         assert_eq!(throttle.width(16, start + Duration::from_secs(30)), 12);
         assert_eq!(throttle.width(16, start + Duration::from_secs(600)), 16);
         for second in 0..100 {
-            throttle.refused(None, start + Duration::from_secs(second));
+            throttle.refused(Duration::from_secs(1), start + Duration::from_secs(second));
         }
         assert_eq!(throttle.width(16, start + Duration::from_secs(99)), 1);
     }

@@ -1,4 +1,4 @@
-//! Runs that join the async client's open batch one by one.
+//! Runs of the async client that join those under way one by one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,16 +66,16 @@ fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
 #[tokio::test]
 async fn each_run_ends_once_for_whoever_waits_for_it() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
-    let batch = client(&emulator).open_batch();
+    let client = client(&emulator);
     let mut ends = Vec::new();
     for row in 0..300 {
         let (asker, end) = asker();
-        batch.add(request(row), None, asker);
+        client.begin(request(row), None, asker);
         ends.push(end);
     }
-    assert_eq!(batch.runs(), 300);
+    assert_eq!(client.runs_under_way(), 300);
     // The runs in it go on to their ends without it.
-    drop(batch);
+    drop(client);
     let mut ids = Vec::new();
     for end in ends {
         ids.push(end.await.unwrap().unwrap().task_id);
@@ -88,21 +88,21 @@ async fn each_run_ends_once_for_whoever_waits_for_it() {
 #[tokio::test]
 async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
     let emulator = slow_emulator();
-    let batch = client(&emulator).open_batch();
+    let client = client(&emulator);
     let (notes, mut creations) = watched_notes();
     let (leaver, left) = asker();
     let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
-    batch.add(request(0), Some(journal), Arc::clone(&leaver) as Arc<dyn Waiter>);
+    client.begin(request(0), Some(journal), Arc::clone(&leaver) as Arc<dyn Waiter>);
     let (stayer, stays) = asker();
-    batch.add(request(1), None, stayer);
+    client.begin(request(1), None, stayer);
     let task = creations.recv().await.unwrap();
     leaver.left.store(true, Ordering::SeqCst);
-    batch.look_who_left();
+    client.look_who_left();
     let error = left.await.unwrap().unwrap_err();
     assert!(matches!(error.cause(), Cause::Detached(_)), "{error}");
     assert_eq!(error.task_id(), Some(&task));
     assert!(stays.await.unwrap().is_ok());
-    assert_eq!(batch.runs(), 0);
+    assert_eq!(client.runs_under_way(), 0);
 }
 
 /// A future that is dropped is somebody who left.
@@ -110,12 +110,12 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
 async fn a_dropped_future_stops_its_run_and_no_other() {
     let emulator = slow_emulator();
     let (notes, mut creations) = watched_notes();
-    let batch = client(&emulator).with_journal(Arc::new(notes)).open_batch();
+    let client = client(&emulator).with_journal(Arc::new(notes));
     tokio::select! {
-        _ = batch.run(request(0)) => panic!("its task takes longer than that"),
+        _ = client.run(request(0)) => panic!("its task takes longer than that"),
         created = creations.recv() => drop(created.unwrap()),
     }
-    let effect = batch.run(request(1)).await.unwrap();
+    let effect = client.run(request(1)).await.unwrap();
     let tasks = emulator.tasks();
     assert_eq!(tasks.len(), 2);
     let looks = |id: &str| {
@@ -129,12 +129,12 @@ async fn a_dropped_future_stops_its_run_and_no_other() {
 #[tokio::test]
 async fn what_the_journal_does_not_take_is_not_sent() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
-    let batch = client(&emulator).open_batch();
+    let client = client(&emulator);
     let (asker, end) = asker();
     let journal: Arc<dyn AsyncJournal> = Arc::new(Notes::failing_after(0));
-    batch.add(request(0), Some(journal), asker);
+    client.begin(request(0), Some(journal), asker);
     let error = end.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Journal);
     assert!(emulator.tasks().is_empty());
-    assert!(batch.run(request(1)).await.is_ok());
+    assert!(client.run(request(1)).await.is_ok());
 }

@@ -1,0 +1,167 @@
+//! [`SharedRuns`]: the runs of a client, driven together. [`Client::run`] and its like join them.
+//!
+//! Ten thousand state machines, timers and tasks would be ten thousand futures. Here they are rows of one
+//! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well
+//! under a kilobyte. What a run may do is the same as alone: its wait begins at once, and only what the
+//! gateway refuses for now holds all of them back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use effects_core::batch::Widths;
+use effects_core::{Effect, Error, ErrorKind, Event};
+use effects_jobs::{JobEnd, JobOutcome, Work};
+use tokio::runtime::{self, Handle};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::client::Client;
+use crate::driver::{Arrival, Crowd, Driver, Driving, Known, News, WaitedFor};
+use crate::http_client::MOST_AT_ONCE;
+
+/// The runs of a client that one driver drives, in the runtime in which the first of them began. Dropping
+/// it lets them go on to their ends.
+#[derive(Debug)]
+pub(crate) struct SharedRuns {
+    /// Where its driver runs.
+    runtime: runtime::Id,
+    words: UnboundedSender<Arrival<Word>>,
+    shared: Arc<Shared>,
+}
+
+/// What waits for a run that has no future of its own; see [`Client::begin`].
+pub trait Waiter: Send + Sync {
+    /// Whether nobody waits any more. Asked when [`Client::look_who_left`] was called.
+    fn has_left(&self) -> bool;
+
+    /// An event of the run, told on the thread that drives: it must not block.
+    fn hear(&self, _event: &Event) {}
+
+    /// The run's end, told once, on the thread that drives: it must not block. `client` is one
+    /// like that of the run.
+    fn tell(&self, result: Result<Effect, Error>, client: &Client);
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    runs: AtomicUsize,
+    /// Somebody left, and the driver has not looked since.
+    somebody_left: AtomicBool,
+}
+
+impl SharedRuns {
+    /// Begins to drive under this client's policy, in the runtime that is entered.
+    pub(crate) fn start(client: &Client) -> Self {
+        // A client keeps what it began, and a driver that kept such a client would never end.
+        let client = client.without_runs();
+        // More would wait in the HTTP client, where the time limits of their exchanges already run.
+        let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
+        let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
+        let shared = Arc::<Shared>::default();
+        let crowd = Newcomers { shared: Arc::clone(&shared) };
+        let (driver, words) = Driver::new(&client, client.shared_policy(), widths.into(), crowd);
+        tokio::spawn(driver.run());
+        Self { runtime: Handle::current().id(), words, shared }
+    }
+
+    /// Adds a run. Where the runtime is shut down, the waiter is dropped without having been told.
+    pub(crate) fn begin(&self, work: Work, run: WaitedFor) {
+        self.shared.runs.fetch_add(1, Ordering::SeqCst);
+        if self.words.send(Arrival::Word(Word::Begin(Box::new((work, run))))).is_err() {
+            self.shared.runs.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether its driver runs in the runtime that is entered.
+    pub(crate) fn is_here(&self) -> bool {
+        self.runtime == Handle::current().id() && !self.words.is_closed()
+    }
+
+    /// Stops the runs whose waiters have left.
+    pub(crate) fn look_who_left(&self) {
+        if !self.shared.somebody_left.swap(true, Ordering::SeqCst) {
+            // A driver that is gone has no runs left.
+            let _ = self.words.send(Arrival::Word(Word::Left));
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.runs.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for SharedRuns {
+    fn drop(&mut self) {
+        let _ = self.words.send(Arrival::Word(Word::NoMore));
+    }
+}
+
+/// What the driver is told.
+enum Word {
+    Begin(Box<(Work, WaitedFor)>),
+    Left,
+    NoMore,
+}
+
+/// Runs that came by themselves.
+struct Newcomers {
+    shared: Arc<Shared>,
+}
+
+impl Newcomers {
+    fn finish(&self, waiter: &dyn Waiter, result: Result<Effect, Error>, client: &Client) {
+        self.shared.runs.fetch_sub(1, Ordering::SeqCst);
+        waiter.tell(result, client);
+    }
+}
+
+impl Crowd for Newcomers {
+    type Word = Word;
+
+    fn hear(&mut self, word: Word, driving: &mut Driving) {
+        match word {
+            Word::Begin(begun) => {
+                let (work, run) = *begun;
+                if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
+                    self.finish(&*run.waiter, Err(error), &driving.client);
+                }
+            }
+            Word::Left => {
+                self.shared.somebody_left.store(false, Ordering::SeqCst);
+                let now = driving.now();
+                driving.machine.detach_those(now, |known| match known {
+                    Known::Run(run) => run.waiter.has_left(),
+                    Known::Job(_) => false,
+                });
+            }
+            Word::NoMore => driving.machine.no_more_jobs(),
+        }
+    }
+
+    /// They come when they come.
+    fn make_room(&mut self, _room: u32) {}
+
+    fn before_step(&mut self, _driving: &mut Driving) {}
+
+    fn tell(&mut self, known: &Known, news: News) {
+        if let (Known::Run(run), News::Event(event)) = (known, news) {
+            run.waiter.hear(&event);
+        }
+    }
+
+    fn end(&mut self, known: Known, end: JobEnd, client: &Client) {
+        let Known::Run(run) = known else { return };
+        let result = match end.outcome {
+            JobOutcome::Completed(effect) => Ok(*effect),
+            JobOutcome::Failed(error) => Err(error),
+            // What has to be made ready first is no run.
+            _ => {
+                Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
+            }
+        };
+        self.finish(&*run.waiter, result, client);
+    }
+}
+
+/// Looks a second: each run looks as its pace says.
+const UNLIMITED: f64 = 1e9;

@@ -1,0 +1,155 @@
+//! [`Subscription`]: what a caller holds of a run that a driver drives. Its events come to it, and its
+//! end; dropping it stops the run. [`Client::run`](crate::Client::run), `submit`, `wait` and `events` are
+//! each one of them.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use effects_core::journal::AsyncJournal;
+use effects_core::{Effect, Error, ErrorKind, Event, TaskId};
+use effects_jobs::Work;
+use tracing::Span;
+
+use crate::client::Client;
+use crate::driver::WaitedFor;
+use crate::shared_runs::{SharedRuns, Waiter};
+
+/// A run among a client's [`SharedRuns`], and its caller's end of it.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    runs: Arc<SharedRuns>,
+    state: Arc<State>,
+}
+
+/// What comes next of a run.
+#[derive(Debug)]
+pub(crate) enum News {
+    Event(Event),
+    End(Result<Effect, Error>),
+}
+
+impl Subscription {
+    /// Begins a run. Without a `reader`, its events pass.
+    pub(crate) fn begin(
+        runs: Arc<SharedRuns>,
+        work: Work,
+        journal: Arc<dyn AsyncJournal>,
+        span: Span,
+        reader: bool,
+    ) -> Self {
+        let state = Arc::<State>::default();
+        state.lock().reader = reader;
+        let waiter = Arc::new(Teller(Arc::clone(&state)));
+        runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
+        Self { runs, state }
+    }
+
+    /// The next event, else the end. A future that is dropped takes nothing with it.
+    pub(crate) async fn next(&self) -> News {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if let Some(event) = state.events.pop_front() {
+                return Poll::Ready(News::Event(event));
+            }
+            if let Some(end) = state.end.take() {
+                return Poll::Ready(News::End(end));
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The run's task, once there is one.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        self.state.lock().task.clone()
+    }
+
+    /// Lets the run end where it stands: a submission in flight is awaited, nothing else is.
+    pub(crate) fn detach(&self) {
+        self.state.lock().has_left = true;
+        self.runs.look_who_left();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if !self.state.lock().is_over {
+            self.detach();
+        }
+    }
+}
+
+/// What the caller and the driver share of a run.
+#[derive(Debug, Default)]
+struct State(Mutex<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    reader: bool,
+    events: VecDeque<Event>,
+    task: Option<TaskId>,
+    end: Option<Result<Effect, Error>>,
+    is_over: bool,
+    has_left: bool,
+    waker: Option<Waker>,
+}
+
+impl State {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, end: Result<Effect, Error>) {
+        let mut shared = self.lock();
+        if !shared.is_over {
+            (shared.is_over, shared.end) = (true, Some(end));
+        }
+        wake(shared);
+    }
+}
+
+/// Wakes the caller, once the driver no longer holds what they share.
+fn wake(mut shared: MutexGuard<'_, Shared>) {
+    let waker = shared.waker.take();
+    drop(shared);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// The driver's end: told of each event, and of the end.
+struct Teller(Arc<State>);
+
+impl Waiter for Teller {
+    fn has_left(&self) -> bool {
+        self.0.lock().has_left
+    }
+
+    fn hear(&self, event: &Event) {
+        let mut shared = self.0.lock();
+        if let Event::Submitted { task_id } = event {
+            shared.task = Some(task_id.clone());
+        }
+        if shared.reader && !shared.has_left {
+            shared.events.push_back(event.clone());
+            wake(shared);
+        }
+    }
+
+    fn tell(&self, result: Result<Effect, Error>, _client: &Client) {
+        self.0.end(result);
+    }
+}
+
+/// A driver that is gone without a word was shut down with its runtime.
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if !self.0.lock().is_over {
+            let message = "the runtime gave up what was under way; a submission may exist";
+            self.0.end(Err(Error::new(ErrorKind::OutcomeUnknown, message)));
+        }
+    }
+}
