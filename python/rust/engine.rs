@@ -23,7 +23,7 @@ use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, fetch_picture, task_id};
-use crate::watch::{Events, Watched};
+use crate::watch::Events;
 use crate::{failure, journal, runtime, warnings};
 
 /// What both Python clients are made of.
@@ -267,7 +267,7 @@ impl Engine {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
         let (client, errand) = (single.client.clone(), Errand::Submit(Box::new(single)));
-        Ok(Operation::joining(Launch { errand, note, template, client, fetch }))
+        Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
     }
 
     /// Submits, and knows the task's id then.
@@ -365,21 +365,23 @@ impl Engine {
         let note = handle.note(&self.base);
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
         let (client, errand) = (followed.client.clone(), Errand::Follow(Box::new(followed)));
-        Ok(Operation::joining(Launch { errand, note, template, client, fetch }))
+        Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
     }
 
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let followed = self.followed(py, handle, policy)?;
-        let watched = Watched::Task(followed);
-        Ok(Events::new(watched, handle.template.clone(), handle.note(&self.base)))
+        let (client, note) = (followed.client.clone(), handle.note(&self.base));
+        let errand = Errand::Follow(Box::new(followed));
+        Ok(Events::new(Launch { errand, note, client }, handle.template.clone()))
     }
 
     /// Submits and follows event by event, from the submission on.
     fn run_events(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Events> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), single.order.template().id().to_owned());
-        Ok(Events::new(Watched::Run(Box::new(single)), Some(template), note))
+        let (client, errand) = (single.client.clone(), Errand::Submit(Box::new(single)));
+        Ok(Events::new(Launch { errand, note, client }, Some(template)))
     }
 
     /// Lets go of its connections; what is under way keeps its own to its end.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, Template};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use crate::aside::received;
 use crate::mailbox::{Mailbox, Shared};
 use crate::note::Note;
-use crate::single::{Joined, Launch};
+use crate::single::{Caller, Joined, Launch};
 use crate::value::Value;
 use crate::{failure, runtime, warnings};
 
@@ -23,7 +23,7 @@ enum Work {
     /// A future of its own.
     Alone(Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>),
     /// A run among others.
-    Joining(Launch),
+    Joining(Launch, Option<Template>, bool),
     /// The next value of a source.
     Reading(Arc<dyn Source>),
     /// Nothing: what it comes to is known.
@@ -68,9 +68,9 @@ impl Operation {
         Self::made(note, Work::Alone(Box::pin(work)))
     }
 
-    /// A run that joins the others of its client.
-    pub(crate) fn joining(launch: Launch) -> Self {
-        Self::made(Some(Arc::clone(&launch.note)), Work::Joining(launch))
+    /// A run that joins the others of its client; with `fetch`, the pictures' bytes are wanted as well.
+    pub(crate) fn joining(launch: Launch, template: Option<Template>, fetch: bool) -> Self {
+        Self::made(Some(Arc::clone(&launch.note)), Work::Joining(launch, template, fetch))
     }
 
     /// Reads the next value of a source.
@@ -99,7 +99,10 @@ impl Operation {
                     });
                     State::Started(task.abort_handle())
                 }
-                Work::Joining(launch) => State::Joined(launch.begin(&runtime, address)),
+                Work::Joining(launch, template, fetch) => {
+                    let caller = Caller::new(Arc::clone(&launch.note), template, fetch, address);
+                    State::Joined(launch.begin(&runtime, caller))
+                }
                 Work::Known(result) => {
                     address.deliver(result);
                     State::Over

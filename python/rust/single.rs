@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use effects_client::Ledger;
 use effects_core::journal::AsyncJournal;
-use effects_core::{Effect, EffectRequest, Error, Origin, TaskId, Template};
+use effects_core::{Effect, EffectRequest, Error, Event, Origin, TaskId, Template};
 use effects_jobs::OpenRow;
-use effects_reqwest::{Client, TaskHandle, Waiter};
+use effects_reqwest::{Client, RunTicket, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -134,9 +134,7 @@ impl Stakes {
 pub(crate) struct Launch {
     pub errand: Errand,
     pub note: Arc<Note>,
-    pub template: Option<Template>,
     pub client: Client,
-    pub fetch: bool,
 }
 
 /// What a run is for.
@@ -152,29 +150,37 @@ pub(crate) enum Joined {
     Readying(Box<(AbortHandle, Client)>),
 }
 
+/// Who takes what a run comes to.
+pub(crate) trait Taker: Send + Sync + 'static {
+    /// Whether nobody waits any more.
+    fn has_left(&self) -> bool;
+
+    /// Whether it hears of each look.
+    fn reads(&self) -> bool {
+        false
+    }
+
+    /// An event; whether to look again, or only once [`Client::look_on`] says so.
+    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
+        true
+    }
+
+    /// The end, which the budget and the journal know.
+    fn end(&self, result: Result<Effect, Error>, client: &Client);
+}
+
 impl Launch {
-    /// Joins; the result goes to `address`.
-    pub fn begin(self, runtime: &Handle, mut address: Address) -> Joined {
-        let Self { errand, note, template, client, fetch } = self;
-        let begun = Instant::now();
-        let runner = move |address, stakes| {
-            Arc::new(Runner {
-                note,
-                template,
-                begun,
-                fetch,
-                end: Mutex::new(Some((address, stakes))),
-            })
-        };
+    /// Joins; what comes of it goes to `taker`.
+    pub fn begin(self, runtime: &Handle, taker: impl Taker) -> Joined {
+        let Self { errand, note, client } = self;
+        let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
+        let _inside = runtime.enter();
         match errand {
             Errand::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
-                    Ok(request) => {
-                        let _inside = runtime.enter();
-                        client.begin(request, Some(journal), runner(address, None));
-                    }
-                    Err(error) => address.deliver(Err(error)),
+                    Ok(request) => client.begin(request, Some(journal), runner(None)),
+                    Err(error) => runner(None).taker.end(Err(error), &client),
                 }
                 Joined::Among(client)
             }
@@ -183,10 +189,10 @@ impl Launch {
                 let readying = Box::pin(async move {
                     match single.ready().await {
                         Ok(Ready { request, journal, stakes }) => {
-                            let runner = runner(address, Some(Box::new(stakes)));
+                            let runner = runner(Some(Box::new(stakes)));
                             joining.begin(request, Some(journal), runner);
                         }
-                        Err(error) => address.deliver(Err(error)),
+                        Err(error) => runner(None).tell(Err(error), &joining),
                     }
                 });
                 Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
@@ -194,8 +200,7 @@ impl Launch {
             Errand::Follow(followed) => {
                 let (work, known) = (followed.task.work(), followed.task.known_end());
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
-                let runner = runner(address, Some(Box::new(stakes)));
-                let _inside = runtime.enter();
+                let runner = runner(Some(Box::new(stakes)));
                 match known {
                     Some(end) => runner.tell(end, &client),
                     None => client.begin(work, None, runner),
@@ -221,45 +226,79 @@ impl Joined {
     }
 }
 
-/// Waits for a run in its caller's place.
-struct Runner {
+/// Waits for a run in its taker's place, and tells the budget and the journal how it ended.
+struct Runner<T> {
     note: Arc<Note>,
-    template: Option<Template>,
-    begun: Instant,
-    fetch: bool,
     /// Taken once the run is over.
-    end: Mutex<Option<(Address, Option<Box<Stakes>>)>>,
+    stakes: Mutex<Option<Box<Stakes>>>,
+    taker: T,
 }
 
-impl Waiter for Runner {
+impl<T: Taker> Waiter for Runner<T> {
     fn has_left(&self) -> bool {
-        self.note.is_abandoned()
+        self.taker.has_left()
     }
 
-    fn tell(&self, result: Result<Effect, Error>, client: &Client) {
+    fn reads(&self) -> bool {
+        self.taker.reads()
+    }
+
+    fn hear(&self, event: Event, run: RunTicket) -> bool {
+        self.taker.hear(event, run)
+    }
+
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>, client: &Client) {
         self.note.settle();
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((mut address, stakes)) = end else { return };
+        let stakes = self.stakes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let rows = stakes.as_ref().and_then(|stakes| stakes.rows());
         let result = match stakes {
             Some(stakes) => stakes.settled(result),
             None => result,
         };
-        let template = self.template.as_ref().map(|template| template.id().to_owned());
-        let (begun, fetch) = (self.begun, self.fetch && !self.note.is_abandoned());
-        if rows.is_none() && (!fetch || result.is_err()) {
-            let made = result.map(|effect| Made::new(effect, Vec::new(), template, begun));
-            return address.deliver(made.map(Value::Effect));
-        }
+        let Some((rows, task)) = rows else { return self.taker.end(result, client) };
         let client = client.clone();
         tokio::spawn(async move {
-            if let Some((rows, task)) = rows {
-                rows.settle(&task, &result).await;
+            rows.settle(&task, &result).await;
+            self.taker.end(result, &client);
+        });
+    }
+}
+
+/// A caller who waits for one result, with the pictures' bytes if it wants them.
+pub(crate) struct Caller {
+    note: Arc<Note>,
+    template: Option<Template>,
+    begun: Instant,
+    fetch: bool,
+    address: Mutex<Option<Address>>,
+}
+
+impl Caller {
+    pub fn new(note: Arc<Note>, template: Option<Template>, fetch: bool, address: Address) -> Self {
+        Self { note, template, begun: Instant::now(), fetch, address: Mutex::new(Some(address)) }
+    }
+}
+
+impl Taker for Caller {
+    fn has_left(&self) -> bool {
+        self.note.is_abandoned()
+    }
+
+    fn end(&self, result: Result<Effect, Error>, client: &Client) {
+        let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut address) = address else { return };
+        let template = self.template.as_ref().map(|template| template.id().to_owned());
+        let (begun, fetch) = (self.begun, self.fetch && !self.note.is_abandoned());
+        let effect = match result {
+            Ok(effect) if fetch => effect,
+            result => {
+                let made = result.map(|effect| Made::new(effect, Vec::new(), template, begun));
+                return address.deliver(made.map(Value::Effect));
             }
-            let made = match result {
-                Ok(effect) => Made::fetched(&client, effect, fetch, template, begun).await,
-                Err(error) => Err(error),
-            };
+        };
+        let client = client.clone();
+        tokio::spawn(async move {
+            let made = Made::fetched(&client, effect, fetch, template, begun).await;
             address.deliver(made.map(Value::Effect));
         });
     }

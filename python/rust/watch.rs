@@ -1,9 +1,8 @@
 //! [`Events`]: Python's iterator over the events of one task, or of a run from its submission on; `finish`
 //! gives the effect at its end.
 //!
-//! A follower on the runtime's thread looks at the task and hands each event to the reader who waits for
-//! it, so that a reader who keeps up wakes that thread for none. It begins with the first read, and is one
-//! event ahead of its reader at most: then it looks no more until that one is read.
+//! The run begins with the first read, and is one event ahead of its reader at most: then it looks no more
+//! until that one is read.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -11,17 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use effects_core::{Effect, Error, Event};
-use effects_reqwest::{Client, Watch};
+use effects_reqwest::{Client, RunTicket};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
-use crate::journal;
 use crate::note::Note;
 use crate::operation::{Address, Operation, Reader, Source, given_up};
-use crate::single::{Followed, Ready, Single};
+use crate::single::{Joined, Launch, Taker};
 use crate::value::{Made, Value};
 
 /// The events of a task, one operation each, and how it ended.
@@ -36,30 +33,25 @@ pub struct Events {
     begun: Instant,
 }
 
-/// What the events are of.
-pub(crate) enum Watched {
-    /// A task that was submitted before.
-    Task(Followed),
-    /// A run, from its submission on.
-    Run(Box<Single>),
-}
-
-/// What readers of the events share. Once it is dropped, the follower stops.
+/// What readers of the events share. Once it is dropped, the run is stopped.
 struct Stream(Arc<Shared>);
 
-/// What readers share with the follower.
+/// What readers share with the run.
 struct Shared {
     process: u32,
+    client: Client,
     state: Mutex<State>,
-    /// The event that waited for its reader was taken.
-    taken: Notify,
     ended: Notify,
 }
 
+#[derive(Default)]
 struct State {
-    follower: Follower,
-    /// An event that waits for its reader.
-    event: Option<Event>,
+    run: Run,
+    /// No reader is left.
+    has_left: bool,
+    /// Events that wait for their reader, and the run that does not look before they are read.
+    events: VecDeque<Event>,
+    held: Option<RunTicket>,
     /// Readers who wait, in order; none while there is an event or the end.
     readers: VecDeque<(Reader, Address)>,
     last_reader: u64,
@@ -68,28 +60,26 @@ struct State {
     end: Option<Result<Effect, Error>>,
 }
 
-enum Follower {
+/// The run that the events are of.
+#[derive(Default)]
+enum Run {
     /// Nothing was read yet.
-    Before(Box<Watched>),
-    Under(AbortHandle),
-    /// The end is known.
-    Over,
+    Before(Box<Launch>),
+    Joined(Joined),
+    /// Being begun, or over.
+    #[default]
+    Gone,
 }
 
 impl Events {
-    /// The events of a task or a run, whose pictures its client fetches and whose end its budget and its
-    /// journal are told.
-    pub(crate) fn new(watched: Watched, template: Option<String>, note: Arc<Note>) -> Self {
-        let (process, client) = (std::process::id(), watched.client().clone());
-        let state = Mutex::new(State {
-            follower: Follower::Before(Box::new(watched)),
-            event: None,
-            readers: VecDeque::new(),
-            last_reader: 0,
-            draining: 0,
-            end: None,
-        });
-        let shared = Shared { process, state, taken: Notify::new(), ended: Notify::new() };
+    /// The events of a run, whose pictures its client fetches and whose end its budget and its journal are
+    /// told.
+    pub(crate) fn new(launch: Launch, template: Option<String>) -> Self {
+        let (process, client) = (std::process::id(), launch.client.clone());
+        let note = Arc::clone(&launch.note);
+        let state = State { run: Run::Before(Box::new(launch)), ..State::default() };
+        let (state, ended) = (Mutex::new(state), Notify::new());
+        let shared = Shared { process, client: client.clone(), state, ended };
         let stream = Arc::new(Stream(Arc::new(shared)));
         Self { process, stream, client, template, note, begun: Instant::now() }
     }
@@ -139,7 +129,7 @@ impl Stream {
     /// How it ended. The events on the way there pass, unless this future is dropped before.
     async fn end(&self) -> Result<Effect, Error> {
         let _draining = Draining::begin(&self.0);
-        self.0.begin(&mut self.0.state(), &Handle::current());
+        self.0.begin(&Handle::current());
         loop {
             let mut ended = pin!(self.0.ended.notified());
             ended.as_mut().enable();
@@ -153,12 +143,16 @@ impl Stream {
 
 impl Source for Stream {
     fn read(&self, runtime: &Handle, mut address: Address) -> Reader {
+        self.0.begin(runtime);
         let mut state = self.0.state();
-        self.0.begin(&mut state, runtime);
         state.last_reader += 1;
         let reader = Reader(state.last_reader);
-        if let Some(event) = state.event.take() {
-            self.0.taken.notify_one();
+        if let Some(event) = state.events.pop_front() {
+            if state.events.is_empty()
+                && let Some(run) = state.held.take()
+            {
+                self.0.client.look_on(run);
+            }
             address.deliver(Ok(Value::Event(Some(Box::new(event)))));
         } else if state.end.is_some() {
             address.deliver(Ok(Value::Event(None)));
@@ -184,39 +178,34 @@ impl Source for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // One that knows the end has it recorded first.
-        if let Follower::Under(follower) = &self.0.state().follower {
-            follower.abort();
+        let mut state = self.0.state();
+        state.has_left = true;
+        let run = std::mem::take(&mut state.run);
+        drop(state);
+        if let Run::Joined(joined) = run {
+            joined.leave();
         }
     }
 }
 
 impl Shared {
-    /// Begins to follow, if that was not begun.
-    fn begin(self: &Arc<Self>, state: &mut State, runtime: &Handle) {
-        state.follower = match std::mem::replace(&mut state.follower, Follower::Over) {
-            Follower::Before(watched) => {
-                let following = Following { shared: Arc::clone(self), end: None };
-                Follower::Under(runtime.spawn(following.follow(*watched)).abort_handle())
-            }
-            begun => begun,
-        };
-    }
-
-    /// Hands an event to its reader, and waits until there is one.
-    async fn tell(&self, event: Event) {
-        {
+    /// Begins the run, if that was not begun.
+    fn begin(self: &Arc<Self>, runtime: &Handle) {
+        let launch = {
             let mut state = self.state();
-            if state.draining > 0 {
-                return;
+            match std::mem::take(&mut state.run) {
+                Run::Before(launch) => launch,
+                begun => {
+                    state.run = begun;
+                    return;
+                }
             }
-            if let Some((_, mut address)) = state.readers.pop_front() {
-                return address.deliver(Ok(Value::Event(Some(Box::new(event)))));
-            }
-            state.event = Some(event);
-        }
-        while self.state().event.is_some() {
-            self.taken.notified().await;
+        };
+        // Its end may be known and come at once.
+        let joined = launch.begin(runtime, Teller(Arc::clone(self)));
+        let mut state = self.state();
+        if state.end.is_none() {
+            state.run = Run::Joined(joined);
         }
     }
 
@@ -225,82 +214,48 @@ impl Shared {
     }
 }
 
-/// The follower's side. Dropped without an end, it says so itself.
-struct Following {
-    shared: Arc<Shared>,
-    end: Option<Result<Effect, Error>>,
-}
+/// Hands the events and the end of the run to its readers. Dropped without an end, it says so itself.
+struct Teller(Arc<Shared>);
 
-impl Following {
-    async fn follow(mut self, watched: Watched) {
-        match watched {
-            Watched::Task(followed) => self.follow_task(followed).await,
-            Watched::Run(single) => self.follow_run(*single).await,
-        }
+impl Taker for Teller {
+    fn has_left(&self) -> bool {
+        self.0.state().has_left
     }
 
-    async fn follow_task(&mut self, followed: Followed) {
-        let Followed { task, purse, rows, .. } = followed;
-        let end = self.watch(task.events()).await;
-        let end = self.end.insert(end);
-        self.shared.state().follower = Follower::Over;
-        if let Some(purse) = &purse {
-            purse.saw(task.id(), end);
-        }
-        if let Some(rows) = &rows {
-            rows.settle(task.id(), end).await;
-        }
+    fn reads(&self) -> bool {
+        true
     }
 
-    async fn follow_run(&mut self, single: Single) {
-        let (client, note) = (single.client.clone(), Arc::clone(&single.note));
-        let end = match single.ready().await {
-            Ok(Ready { request, journal, stakes }) => {
-                let end = self.watch(client.with_journal(journal).watch(request)).await;
-                match (stakes.settle(&end), end) {
-                    // An effect that was paid for is worth more than the word that it was.
-                    (Err(error), Ok(effect)) => {
-                        journal::warn_unrecorded(&effect.task_id, &error);
-                        Ok(effect)
-                    }
-                    (settled, end) => settled.and(end),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        note.settle();
-        self.end = Some(end);
-        self.shared.state().follower = Follower::Over;
-    }
-
-    /// Hands the events to their readers; returns the end.
-    async fn watch(&self, mut watch: Watch) -> Result<Effect, Error> {
-        while let Some(event) = watch.next().await {
-            self.shared.tell(event).await;
+    fn hear(&self, event: Event, run: RunTicket) -> bool {
+        let mut state = self.0.state();
+        if state.draining > 0 {
+            return true;
         }
-        // The last event has passed, so this waits for nothing.
-        watch.finish().await
-    }
-}
-
-impl Watched {
-    fn client(&self) -> &Client {
-        match self {
-            Self::Task(followed) => &followed.client,
-            Self::Run(single) => &single.client,
+        if let Some((_, mut address)) = state.readers.pop_front() {
+            address.deliver(Ok(Value::Event(Some(Box::new(event)))));
+            return true;
         }
+        state.events.push_back(event);
+        state.held = Some(run);
+        false
     }
-}
 
-impl Drop for Following {
-    fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.end = Some(self.end.take().unwrap_or_else(|| Err(given_up())));
+    fn end(&self, result: Result<Effect, Error>, _client: &Client) {
+        let mut state = self.0.state();
+        (state.end, state.run) = (Some(result), Run::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
             address.deliver(Ok(Value::Event(None)));
         }
         drop(state);
-        self.shared.ended.notify_waiters();
+        self.0.ended.notify_waiters();
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if self.0.state().end.is_none() {
+            self.end(Err(given_up()), &self.0.client);
+        }
     }
 }
 
@@ -311,8 +266,10 @@ impl<'a> Draining<'a> {
     fn begin(shared: &'a Shared) -> Self {
         let mut state = shared.state();
         state.draining += 1;
-        state.event = None;
-        shared.taken.notify_one();
+        state.events.clear();
+        if let Some(run) = state.held.take() {
+            shared.client.look_on(run);
+        }
         Self(shared)
     }
 }

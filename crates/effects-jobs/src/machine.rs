@@ -177,6 +177,14 @@ impl<K> JobMachine<K> {
         id
     }
 
+    /// Lets a job's run look for itself alone: see [`Batch::look_alone`].
+    pub fn look_alone(&mut self, id: JobId, held: bool, now: Time) {
+        self.now = self.now.max(now);
+        if let Some(run) = self.slot(id).and_then(|slot| slot.run) {
+            self.batch.look_alone(run, held, self.now);
+        }
+    }
+
     /// Says that no more jobs will be added.
     pub fn no_more_jobs(&mut self) {
         self.no_more = true;
@@ -452,6 +460,12 @@ impl<K> JobMachine<K> {
     /// The same, to be changed.
     pub fn known_of_mut(&mut self, id: JobId) -> Option<&mut K> {
         self.slot(id)?.known.as_mut()
+    }
+
+    /// The job of a run.
+    pub fn job(&self, run: RunId) -> Option<JobId> {
+        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        Some(id).filter(|_| known == run)
     }
 
     /// The row of a run's job, where there is a journal.

@@ -15,7 +15,7 @@ use effects_jobs::{Photo, Work};
 use crate::clock::TokioClock;
 use crate::driver::WaitedFor;
 use crate::exchange::ReqwestExchange;
-use crate::shared_runs::{SharedRuns, Waiter};
+use crate::shared_runs::{RunTicket, SharedRuns, Waiter};
 use crate::task_handle::TaskHandle;
 use crate::transfer::{self, Target};
 use crate::uploads::Uploads;
@@ -248,6 +248,13 @@ impl Client {
         self.runs().begin(work.into(), WaitedFor::new(waiter, journal, None));
     }
 
+    /// Lets a run look at its task again whose waiter did not want it to.
+    pub fn look_on(&self, run: RunTicket) {
+        if let Some(runs) = &*self.kept_runs() {
+            runs.look_on(run);
+        }
+    }
+
     /// Stops watching the runs whose waiters have left: what of them has not been submitted is not,
     /// a submission in flight is awaited and its task's id recorded.
     pub fn look_who_left(&self) {
@@ -275,9 +282,11 @@ impl Client {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same client, which has begun no run.
-    pub(crate) fn without_runs(&self) -> Self {
-        Self(Arc::new(Parts { runs: Arc::default(), ..(*self.0).clone() }))
+    /// The same client for a driver of runs that each bring a journal. It keeps neither this client's
+    /// journal, which may be one run's own, nor its runs, since a driver that kept itself would never end.
+    pub(crate) fn for_driver(&self) -> Self {
+        let journal = Arc::new(NoJournal);
+        Self(Arc::new(Parts { journal, runs: Arc::default(), ..(*self.0).clone() }))
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -41,6 +41,12 @@ pub(crate) trait Crowd: Send + 'static {
     fn before_step(&mut self, driver: &mut Driving);
     /// Something happened to a job.
     fn tell(&mut self, _known: &Known, _news: News) {}
+    /// A run has something to tell.
+    fn hear_event(&mut self, run: RunId, event: Event, driver: &mut Driving) {
+        if let Some(known) = driver.machine.known(run) {
+            self.tell(known, News::Event(event));
+        }
+    }
     /// What its jobs share of this machine, where they do.
     fn context(&self) -> Option<&Arc<JobContext>> {
         None
@@ -151,7 +157,11 @@ impl Driving {
             run.span = watched(telemetry::task_span(work.template(), work.task_id()));
         }
         let now = self.now();
-        self.machine.add_at_once(work, Known::Run(run), seed, now);
+        let reads = run.waiter.reads();
+        let job = self.machine.add_at_once(work, Known::Run(run), seed, now);
+        if reads {
+            self.machine.look_alone(job, false, now);
+        }
         Ok(())
     }
 
@@ -221,9 +231,7 @@ impl<C: Crowd> Driver<C> {
                 }
                 JobStep::Notify(run, event) => {
                     telemetry::tell(&self.driving.span(run), &event);
-                    if let Some(known) = self.driving.machine.known(run) {
-                        self.crowd.tell(known, News::Event(event));
-                    }
+                    self.crowd.hear_event(run, event, &mut self.driving);
                 }
                 JobStep::Renewing(id, error) => {
                     if let Some(known) = self.driving.machine.known_of(id) {

@@ -64,6 +64,6 @@ pub use effects_jobs::{
 };
 pub use exchange::ReqwestExchange;
 pub use jobs::JobResults;
-pub use shared_runs::Waiter;
+pub use shared_runs::{RunTicket, Waiter};
 pub use task_handle::TaskHandle;
 pub use watch::Watch;

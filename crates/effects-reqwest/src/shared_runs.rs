@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use effects_core::batch::Widths;
+use effects_core::batch::{RunId, Widths};
 use effects_core::{Effect, Error, ErrorKind, Event};
-use effects_jobs::{JobEnd, JobOutcome, Work};
+use effects_jobs::{JobEnd, JobId, JobOutcome, Work};
 use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client::Client;
-use crate::driver::{Arrival, Crowd, Driver, Driving, Known, News, WaitedFor};
+use crate::driver::{Arrival, Crowd, Driver, Driving, Known, WaitedFor};
 use crate::http_client::MOST_AT_ONCE;
 
 /// The runs of a client that one driver drives, in the runtime in which the first of them began. Dropping
@@ -33,13 +33,26 @@ pub trait Waiter: Send + Sync {
     /// Whether nobody waits any more. Asked when [`Client::look_who_left`] was called.
     fn has_left(&self) -> bool;
 
-    /// An event of the run, told on the thread that drives: it must not block.
-    fn hear(&self, _event: &Event) {}
+    /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares
+    /// the looks of others at the same task.
+    fn reads(&self) -> bool {
+        false
+    }
+
+    /// An event of the run, told on the thread that drives: it must not block. Whether to look at the task
+    /// again; if not, [`Client::look_on`] says when to.
+    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
+        true
+    }
 
     /// The run's end, told once, on the thread that drives: it must not block. `client` is one
     /// like that of the run.
-    fn tell(&self, result: Result<Effect, Error>, client: &Client);
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>, client: &Client);
 }
+
+/// Names a run to [`Client::look_on`].
+#[derive(Clone, Copy, Debug)]
+pub struct RunTicket(JobId);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -51,8 +64,7 @@ struct Shared {
 impl SharedRuns {
     /// Begins to drive under this client's policy, in the runtime that is entered.
     pub(crate) fn start(client: &Client) -> Self {
-        // A client keeps what it began, and a driver that kept such a client would never end.
-        let client = client.without_runs();
+        let client = client.for_driver();
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
@@ -74,6 +86,12 @@ impl SharedRuns {
     /// Whether its driver runs in the runtime that is entered.
     pub(crate) fn is_here(&self) -> bool {
         self.runtime == Handle::current().id() && !self.words.is_closed()
+    }
+
+    /// Lets a run look on whose waiter did not want it to.
+    pub(crate) fn look_on(&self, run: RunTicket) {
+        // A driver that is gone looks at nothing.
+        let _ = self.words.send(Arrival::Word(Word::LookOn(run.0)));
     }
 
     /// Stops the runs whose waiters have left.
@@ -99,6 +117,7 @@ impl Drop for SharedRuns {
 /// What the driver is told.
 enum Word {
     Begin(Box<(Work, WaitedFor)>),
+    LookOn(JobId),
     Left,
     NoMore,
 }
@@ -109,7 +128,7 @@ struct Newcomers {
 }
 
 impl Newcomers {
-    fn finish(&self, waiter: &dyn Waiter, result: Result<Effect, Error>, client: &Client) {
+    fn finish(&self, waiter: Arc<dyn Waiter>, result: Result<Effect, Error>, client: &Client) {
         self.shared.runs.fetch_sub(1, Ordering::SeqCst);
         waiter.tell(result, client);
     }
@@ -123,7 +142,7 @@ impl Crowd for Newcomers {
             Word::Begin(begun) => {
                 let (work, run) = *begun;
                 if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
-                    self.finish(&*run.waiter, Err(error), &driving.client);
+                    self.finish(Arc::clone(&run.waiter), Err(error), &driving.client);
                 }
             }
             Word::Left => {
@@ -134,6 +153,14 @@ impl Crowd for Newcomers {
                     Known::Job(_) => false,
                 });
             }
+            Word::LookOn(job) => {
+                let now = driving.now();
+                // A job that is over may have left its place to another.
+                if matches!(driving.machine.known_of(job), Some(Known::Run(run)) if run.waiter.reads())
+                {
+                    driving.machine.look_alone(job, false, now);
+                }
+            }
             Word::NoMore => driving.machine.no_more_jobs(),
         }
     }
@@ -143,9 +170,13 @@ impl Crowd for Newcomers {
 
     fn before_step(&mut self, _driving: &mut Driving) {}
 
-    fn tell(&mut self, known: &Known, news: News) {
-        if let (Known::Run(run), News::Event(event)) = (known, news) {
-            run.waiter.hear(&event);
+    fn hear_event(&mut self, run: RunId, event: Event, driving: &mut Driving) {
+        let now = driving.now();
+        let machine = &mut driving.machine;
+        if let (Some(Known::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
+            && !waited.waiter.hear(event, RunTicket(job))
+        {
+            machine.look_alone(job, true, now);
         }
     }
 
@@ -159,7 +190,7 @@ impl Crowd for Newcomers {
                 Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
             }
         };
-        self.finish(&*run.waiter, result, client);
+        self.finish(Arc::clone(&run.waiter), result, client);
     }
 }
 

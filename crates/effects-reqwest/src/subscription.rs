@@ -14,7 +14,7 @@ use tracing::Span;
 
 use crate::client::Client;
 use crate::driver::WaitedFor;
-use crate::shared_runs::{SharedRuns, Waiter};
+use crate::shared_runs::{RunTicket, SharedRuns, Waiter};
 
 /// A run among a client's [`SharedRuns`], and its caller's end of it.
 #[derive(Debug)]
@@ -51,6 +51,11 @@ impl Subscription {
         poll_fn(|context| {
             let mut state = self.state.lock();
             if let Some(event) = state.events.pop_front() {
+                if state.events.is_empty()
+                    && let Some(run) = state.held.take()
+                {
+                    self.runs.look_on(run);
+                }
                 return Poll::Ready(News::Event(event));
             }
             if let Some(end) = state.end.take() {
@@ -69,7 +74,9 @@ impl Subscription {
 
     /// Lets the run end where it stands: a submission in flight is awaited, nothing else is.
     pub(crate) fn detach(&self) {
-        self.state.lock().has_left = true;
+        let mut state = self.state.lock();
+        (state.has_left, state.held) = (true, None);
+        drop(state);
         self.runs.look_who_left();
     }
 }
@@ -90,6 +97,8 @@ struct State(Mutex<Shared>);
 struct Shared {
     reader: bool,
     events: VecDeque<Event>,
+    /// The run does not look, until the events are taken.
+    held: Option<RunTicket>,
     task: Option<TaskId>,
     end: Option<Result<Effect, Error>>,
     is_over: bool,
@@ -128,18 +137,29 @@ impl Waiter for Teller {
         self.0.lock().has_left
     }
 
-    fn hear(&self, event: &Event) {
-        let mut shared = self.0.lock();
-        if let Event::Submitted { task_id } = event {
-            shared.task = Some(task_id.clone());
-        }
-        if shared.reader && !shared.has_left {
-            shared.events.push_back(event.clone());
-            wake(shared);
-        }
+    fn reads(&self) -> bool {
+        self.0.lock().reader
     }
 
-    fn tell(&self, result: Result<Effect, Error>, _client: &Client) {
+    fn hear(&self, event: Event, run: RunTicket) -> bool {
+        let mut shared = self.0.lock();
+        if let Event::Submitted { task_id } = &event {
+            shared.task = Some(task_id.clone());
+        }
+        if !shared.reader || shared.has_left {
+            return true;
+        }
+        // One who waits for it takes it at once; else the run is one event ahead already.
+        let is_awaited = shared.waker.is_some();
+        shared.events.push_back(event);
+        if !is_awaited {
+            shared.held = Some(run);
+        }
+        wake(shared);
+        is_awaited
+    }
+
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>, _client: &Client) {
         self.0.end(result);
     }
 }

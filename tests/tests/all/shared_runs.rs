@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use effects_core::journal::{AsyncJournal, Fact};
-use effects_core::{Cause, Effect, EffectRequest, Error, ErrorKind, TaskId, Template};
+use effects_core::{Cause, Effect, EffectRequest, Error, ErrorKind, Event, TaskId, Template};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_reqwest::{Client, Waiter};
 use effects_tests::{Notes, setup_at};
@@ -26,7 +26,7 @@ impl Waiter for Asker {
         self.left.load(Ordering::SeqCst)
     }
 
-    fn tell(&self, result: Ending, _client: &Client) {
+    fn tell(self: Arc<Self>, result: Ending, _client: &Client) {
         let ear = self.ear.lock().unwrap().take().expect("a run ends once");
         ear.send(result).unwrap();
     }
@@ -137,4 +137,59 @@ async fn what_the_journal_does_not_take_is_not_sent() {
     assert_eq!(error.kind(), ErrorKind::Journal);
     assert!(emulator.tasks().is_empty());
     assert!(client.run(request(1)).await.is_ok());
+}
+
+/// How often a task was looked at.
+fn looks(emulator: &Emulator) -> usize {
+    emulator.requests().iter().filter(|seen| seen.method == "GET").count()
+}
+
+/// Runs of one task share its looks, but for one whose events are read: each of its looks is told.
+#[tokio::test]
+async fn events_are_told_though_another_run_waits_for_the_same_task() {
+    let emulator = slow_emulator();
+    let client = client(&emulator);
+    let task = client.submit(request(0)).await.unwrap();
+    let waiting = tokio::spawn({
+        let task = task.clone();
+        async move { task.wait().await }
+    });
+    while looks(&emulator) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut events = task.events();
+    let mut running = 0;
+    while let Some(event) = events.next().await {
+        running += usize::from(matches!(event, Event::Running { .. }));
+    }
+    assert!(running > 3, "{running}");
+    assert!(events.finish().await.is_ok());
+    assert!(waiting.await.unwrap().is_ok());
+}
+
+/// A reader who does not read costs no looks, and misses nothing.
+#[tokio::test]
+async fn a_run_looks_one_event_ahead_of_its_reader() {
+    let hour = Latency::fixed(Duration::from_secs(3600));
+    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(hour).start().unwrap();
+    let client = client(&emulator);
+    let mut events = client.task(client.submit(request(0)).await.unwrap().id().clone()).events();
+    for read in 1..=3 {
+        assert!(matches!(events.next().await, Some(Event::Running { .. })));
+        while looks(&emulator) < read + 1 {
+            tokio::task::yield_now().await;
+        }
+        // As much time passes as another run takes for two looks.
+        let others = client.with_policy(client.policy().clone());
+        let mut watch = others.task("other".parse().unwrap()).events();
+        let before = looks(&emulator);
+        for _ in 0..2 {
+            watch.next().await;
+        }
+        drop(watch);
+        let mine =
+            |id: &str| emulator.requests().iter().filter(|seen| seen.path.ends_with(id)).count();
+        assert_eq!(mine(emulator.tasks()[0].id.as_str()), read + 1);
+        assert!(looks(&emulator) > before);
+    }
 }

@@ -45,7 +45,7 @@ use curves::Curves;
 use queues::Queues;
 use shared_polls::SharedPolls;
 pub use slots::RunId;
-use slots::{Slots, Ticket};
+use slots::{Looks, Slots, Ticket};
 use throttle::Throttle;
 use timers::Timers;
 
@@ -341,6 +341,23 @@ impl Batch {
         }
     }
 
+    /// Lets a run look at its task for itself alone, even where another looks at the same one: each look
+    /// is then told. One that is `held` does not look, until it is told so no more or its wait ends: for a
+    /// caller who reads its events one by one. A handle of a run that is over is ignored.
+    pub fn look_alone(&mut self, id: RunId, held: bool, now: Time) {
+        self.now = self.now.max(now);
+        let Some(index) = self.slots.find(id) else { return };
+        let before = self.slots.slot(index).looks;
+        if before == Looks::ByAnother {
+            self.set_leader(index, None);
+            self.activate(index);
+        }
+        self.slots.slot(index).looks = if held { Looks::Held } else { Looks::Alone };
+        if matches!(before, Looks::ByAnother | Looks::Held) && !held {
+            self.make_ready(index);
+        }
+    }
+
     /// What it knows of how long tasks take.
     pub fn pacer(&self) -> &Pacer {
         self.curves.pacer()
@@ -418,6 +435,10 @@ impl Batch {
             Want::Submit => {
                 self.note_posting(index);
                 self.ask_for_submission(index, deadline)
+            }
+            Want::Poll if self.slots.slot(index).looks == Looks::Held => {
+                self.timers.set(index, deadline);
+                None
             }
             Want::Poll => self.ask_for_poll(index, deadline),
             Want::Sleep(until) => {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::Batch;
-use super::slots::RunId;
+use super::slots::{Looks, RunId};
 use crate::run::outcome::Outcome;
 use crate::task_id::TaskId;
 
@@ -38,11 +38,15 @@ impl SharedPolls {
 impl Batch {
     /// Lets a run follow whoever looks at its task already; else it leads. Whether it follows.
     pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
+        if self.slots.is_alone(index) {
+            return false;
+        }
         let (id, key) = (self.slots.id(index), self.shared_polls.hashes.hash_one(task));
         let leader = self.shared_polls.leaders.get(&key).copied();
         // Two ids may have one hash: the two then look each for itself.
         let leads = |leader: &RunId| {
-            let run = self.slots.find(*leader).and_then(|leader| self.slots.run(leader));
+            let index = self.slots.find(*leader).filter(|leader| !self.slots.is_alone(*leader));
+            let run = index.and_then(|leader| self.slots.run(leader));
             *leader != id && run.and_then(|run| run.task_id()) == Some(task)
         };
         let leader = leader.filter(leads);
@@ -100,10 +104,17 @@ impl Batch {
 
     /// Notes which run looks at a run's task for it, if one does.
     pub(super) fn set_leader(&mut self, index: u32, leader: Option<RunId>) {
-        let followed = std::mem::replace(&mut self.slots.slot(index).follows, leader.is_some());
+        let slot = self.slots.slot(index);
+        let followed = slot.looks == Looks::ByAnother;
         match leader {
-            Some(leader) => drop(self.shared_polls.followed.insert(index, leader)),
-            None if followed => drop(self.shared_polls.followed.remove(&index)),
+            Some(leader) => {
+                slot.looks = Looks::ByAnother;
+                self.shared_polls.followed.insert(index, leader);
+            }
+            None if followed => {
+                slot.looks = Looks::ForAll;
+                self.shared_polls.followed.remove(&index);
+            }
             None => {}
         }
     }

@@ -25,6 +25,19 @@ pub(super) struct Ticket {
     number: u32,
 }
 
+/// Who looks at a run's task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Looks {
+    /// The run, for every run that follows the same task.
+    ForAll,
+    /// Another run.
+    ByAnother,
+    /// The run, for itself alone, so that each look is told.
+    Alone,
+    /// The same, but not before it is told to, or its wait ends.
+    Held,
+}
+
 /// A run and where it stands, which no other run's shares a line of memory with.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -39,8 +52,8 @@ pub(super) struct Slot {
     pub(super) posting: bool,
     /// A caller waits for its submission, so that nothing but the width holds it back.
     pub(super) at_once: bool,
-    /// Another run looks at its task for it.
-    pub(super) follows: bool,
+    /// Who looks at its task.
+    pub(super) looks: Looks,
     /// Empty in a free slot.
     pub(super) run: Option<Run>,
 }
@@ -79,7 +92,8 @@ impl Slots {
         slot.run = None;
         slot.generation = slot.generation.wrapping_add(1);
         slot.ticket = slot.ticket.wrapping_add(1);
-        (slot.active, slot.posting, slot.at_once, slot.follows) = (false, false, false, false);
+        (slot.active, slot.posting, slot.at_once) = (false, false, false);
+        slot.looks = Looks::ForAll;
     }
 
     /// The index behind a handle, if that still counts.
@@ -106,7 +120,12 @@ impl Slots {
 
     /// Whether another run looks at its task for it.
     pub(super) fn follows(&self, index: u32) -> bool {
-        self.at(index).follows
+        self.at(index).looks == Looks::ByAnother
+    }
+
+    /// Whether it looks for itself alone.
+    pub(super) fn is_alone(&self, index: u32) -> bool {
+        matches!(self.at(index).looks, Looks::Alone | Looks::Held)
     }
 
     /// A new ticket, which takes the place of the last.
@@ -137,7 +156,7 @@ impl Slot {
             active: false,
             posting: false,
             at_once: false,
-            follows: false,
+            looks: Looks::ForAll,
             run: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Loops that carry out what a [`Run`] asks for: they write to the journal, make an exchange with the
-//! gateway, or sleep. [`drive`] and [`drive_on`] block the thread; [`drive_on_async`] and
-//! [`drive_on_async_until`] are for any async runtime. [`Told`] is what they come back with.
+//! gateway, or sleep. [`drive`] and [`drive_on`] block the thread; [`drive_on_async`] is
+//! for any async runtime. [`Told`] is what the last two come back with.
 
 mod clock;
 
@@ -108,30 +108,10 @@ pub async fn drive_on_async(
     clock: &impl AsyncClock,
     journal: &dyn AsyncJournal,
 ) -> Result<Told, JournalError> {
-    drive_on_async_until(run, gateway, clock, journal, || false).await
-}
-
-/// [`drive_on_async`], asking `stop` before each step like [`drive_on`]: its yes detaches the run.
-///
-/// For whoever cannot be dropped, since a submission may be out, and still must end.
-///
-/// # Errors
-///
-/// [`JournalError`] when an entry could not be made durable; nothing more was sent then.
-pub async fn drive_on_async_until(
-    run: &mut Run,
-    gateway: &Gateway<impl AsyncExchange>,
-    clock: &impl AsyncClock,
-    journal: &dyn AsyncJournal,
-    stop: impl Fn() -> bool,
-) -> Result<Told, JournalError> {
     run.record_again();
     // Only what waits takes time, and reading a clock does.
     let mut now = clock.now();
     loop {
-        if stop() {
-            run.detach(now);
-        }
         match run.step(now) {
             Step::Record(entry) => {
                 let admission = journal.write(&entry).await?;
