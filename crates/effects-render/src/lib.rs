@@ -35,6 +35,13 @@
 //!    shape: for large ones far cheaper than to fill them).
 //! 6. `<?photo x y w h zoom filters detail opacity blend?>mask shapes<?end?>` (or `…/?>`): the photo,
 //!    cropped round its subject; `detail="0.25"` prepares it at a quarter of the resolution.
+//!    `<?subject/?>` looks for a subject that is clear enough to be cut out of its background, and
+//!    sets `subject` (1 if there is one), `subject_aspect`, `bust` (1 if it goes on below the photo)
+//!    and `head` (where its upper end has its middle: 0 left, 1 right). Then
+//!    `<?photo cut="subject" margin finish?>` shows it alone, as large as fits, on the frame's lower
+//!    edge, after `filters`; `finish` lists filters that see its outline (`figure`, `outline`,
+//!    `shade`), and `margin` is the room that they have round it. Without a clear subject the photo
+//!    is shown whole.
 //! 7. `<?soft blur opacity blend dx dy?>shapes<?end?>`: shadows and glows, cheap; never use an SVG
 //!    filter. `<?tile name strength?>shapes<?end?>`: a texture over the shapes (felt, grain, paper,
 //!    wood, weave, glitter). `<?grade filters="…"/?>`: filters over the whole canvas.
@@ -50,6 +57,7 @@
 //! 12. The tests then hold it to its size, to its bytes and to being unlike all others.
 
 mod contact_sheet;
+mod cutout;
 mod encode;
 mod error;
 mod filters;

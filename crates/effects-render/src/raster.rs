@@ -351,19 +351,26 @@ pub(crate) fn sample(picture: &Pixmap, x: f32, y: f32, pixel: &mut [u8]) {
     }
 }
 
-/// Multiplies a picture's alpha (and with it everything) by another's.
-pub(crate) fn mask(pixmap: &mut Pixmap, by: &Pixmap) {
-    for (target, mask) in pixmap.data_mut().chunks_exact_mut(4).zip(by.data().chunks_exact(4)) {
-        match mask[3] {
+/// Multiplies a picture's alpha (and with it everything) by these shares, one a pixel.
+pub(crate) fn mask(pixmap: &mut Pixmap, shares: impl Iterator<Item = u8>) {
+    for (target, share) in pixmap.data_mut().chunks_exact_mut(4).zip(shares) {
+        match share {
             255 => {}
             0 => target.fill(0),
-            alpha => {
+            _ => {
                 for t in target {
-                    *t = mul(u32::from(*t), u32::from(alpha)) as u8;
+                    *t = mul(u32::from(*t), u32::from(share)) as u8;
                 }
             }
         }
     }
+}
+
+/// The picture with this many transparent pixels on each side.
+pub(crate) fn with_margin(pixmap: &Pixmap, margin: u32) -> Pixmap {
+    let mut wide = new_pixmap(pixmap.width() + 2 * margin, pixmap.height() + 2 * margin);
+    lay(&mut wide, pixmap, margin as i32, margin as i32, 1.0, Blend::Normal);
+    wide
 }
 
 /// Brightness of a colour in 0..=255.

@@ -29,12 +29,7 @@ pub(crate) struct Saliency {
 
 impl Saliency {
     pub(crate) fn of(photo: &Photo) -> Self {
-        let longest = f64::from(photo.width.max(photo.height));
-        let columns = cells(f64::from(photo.width), longest);
-        let rows = cells(f64::from(photo.height), longest);
-        let sparse = sparse(photo);
-        let small =
-            scale::shrink_rgb(sparse.as_ref().unwrap_or(photo), columns as u32, rows as u32);
+        let (columns, rows, small) = shrunk(photo, MAP_SIDE);
         Self {
             columns,
             rows,
@@ -128,8 +123,14 @@ fn with_headroom(row_sums: &[f32], top: usize, rows: usize) -> usize {
     (highest..=top).rev().find(|&row| row_sums[row] < mean * CLEAR_SHARE).unwrap_or(highest)
 }
 
-fn cells(side: f64, longest: f64) -> usize {
-    (side / longest * MAP_SIDE).round().max(1.0) as usize
+/// A photo's colours on a map with this many cells along the longer side: columns, rows, RGB.
+pub(crate) fn shrunk(photo: &Photo, longest: f64) -> (usize, usize, Vec<u8>) {
+    let side = f64::from(photo.width.max(photo.height));
+    let cells = |own: u32| (f64::from(own) / side * longest).round().max(1.0) as u32;
+    let (columns, rows) = (cells(photo.width), cells(photo.height));
+    let sparse = sparse(photo);
+    let rgb = scale::shrink_rgb(sparse.as_ref().unwrap_or(photo), columns, rows);
+    (columns as usize, rows as usize, rgb)
 }
 
 /// One in the middle, falling to a third at the ends.
@@ -181,7 +182,7 @@ fn luminance(pixel: &[u8]) -> f32 {
 }
 
 /// How much a colour looks like skin of any tone, in 0..=1 (the usual box in Cb and Cr, softened).
-fn skin_likeness(pixel: &[u8]) -> f32 {
+pub(crate) fn skin_likeness(pixel: &[u8]) -> f32 {
     let luma = luminance(pixel);
     let cb = 0.564 * (f32::from(pixel[2]) - luma);
     let cr = 0.713 * (f32::from(pixel[0]) - luma);
@@ -220,21 +221,45 @@ fn border_colour(rgb: &[u8], columns: usize, rows: usize) -> [f32; 3] {
 }
 
 /// Mean over a square of this radius.
-fn spread(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
-    let line = |source: &[f32], count: usize, stride: usize, lines: usize, step: usize| {
-        let mut result = vec![0.0; source.len()];
-        for other in 0..lines {
-            for i in 0..count {
-                let low = i.saturating_sub(radius);
-                let high = (i + radius).min(count - 1);
-                let sum: f32 = (low..=high).map(|j| source[j * stride + other * step]).sum();
-                result[i * stride + other * step] = sum / (high - low + 1) as f32;
+pub(crate) fn spread(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
+    let mut across = vec![0.0; map.len()];
+    for (from, to) in map.chunks_exact(columns).zip(across.chunks_exact_mut(columns)) {
+        let mut sum: f64 = from[..radius.min(columns)].iter().map(|&value| f64::from(value)).sum();
+        for (i, mean) in to.iter_mut().enumerate() {
+            if let Some(&enters) = from.get(i + radius) {
+                sum += f64::from(enters);
             }
+            if let Some(leaves) = i.checked_sub(radius + 1) {
+                sum -= f64::from(from[leaves]);
+            }
+            *mean = (sum / span(i, columns, radius)) as f32;
         }
-        result
+    }
+    let row = |y: usize| &across[y * columns..][..columns];
+    let mut sums = vec![0.0f64; columns];
+    let add = |sums: &mut [f64], y: usize, sign: f64| {
+        for (sum, &value) in sums.iter_mut().zip(row(y)) {
+            *sum += sign * f64::from(value);
+        }
     };
-    let across = line(map, columns, 1, rows, columns);
-    line(&across, rows, columns, columns, 1)
+    (0..radius.min(rows)).for_each(|y| add(&mut sums, y, 1.0));
+    let mut result = Vec::with_capacity(map.len());
+    for y in 0..rows {
+        if y + radius < rows {
+            add(&mut sums, y + radius, 1.0);
+        }
+        if let Some(leaves) = y.checked_sub(radius + 1) {
+            add(&mut sums, leaves, -1.0);
+        }
+        let span = span(y, rows, radius);
+        result.extend(sums.iter().map(|sum| (sum / span) as f32));
+    }
+    result
+}
+
+/// How many of `count` values lie at most `radius` from the one at `i`.
+fn span(i: usize, count: usize, radius: usize) -> f64 {
+    ((i + radius).min(count - 1) - i.saturating_sub(radius) + 1) as f64
 }
 
 /// How much of the weight a close crop must keep.

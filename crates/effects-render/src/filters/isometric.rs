@@ -1,10 +1,14 @@
-//! `isometric <cells> <depth> <colours> <saturation>`: the photo as a standing wall of cubes.
+//! `isometric <cells> <depth> <colours> <saturation> <thickness>`: the photo as a standing wall of
+//! cubes.
 //!
-//! Each cube comes forward by its brightness. The wall runs down to the right, gently, so that the
+//! Each cube comes forward by its brightness, from a wall of this thickness; where the photo was cut
+//! away there are no cubes. The wall runs down to the right, gently, so that the
 //! photo can still be read; what lies round it is transparent. The picture changes its shape: see
 //! [`isometric`].
 
-use resvg::tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Transform};
+use resvg::tiny_skia::{
+    Color, FillRule, Paint, PathBuilder, Pixmap, PremultipliedColorU8, Transform,
+};
 
 use super::Arguments;
 use super::palette::Palette;
@@ -19,30 +23,55 @@ pub(super) fn isometric(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pi
     let depth = arguments.number(1, 3.0)?.max(0.0);
     let colours = arguments.number(2, 40.0)? as usize;
     let saturation = arguments.number(3, 1.1)?;
+    let thickness = arguments.number(4, 0.0)?.max(0.0);
     let rows =
         (columns * source.height() as f32 / source.width() as f32).round().clamp(2.0, 1024.0);
     let small = scale::resize_pixmap(source, columns as u32, rows as u32);
     let palette = Palette::of(&small, colours);
-    let labels: Vec<usize> =
-        small.data().chunks_exact(4).map(|p| palette.index(p[0], p[1], p[2])).collect();
+    let label = |pixel: &PremultipliedColorU8| {
+        let pure = pixel.demultiply();
+        (pixel.alpha() > 127).then(|| palette.index(pure.red(), pure.green(), pure.blue()))
+    };
+    let labels: Vec<Option<usize>> = small.pixels().iter().map(label).collect();
     let palette = palette.graded(saturation, 0.0);
+    let cubes = labels
+        .into_iter()
+        .map(|label| Some(Cube::new(palette.colours[label?], depth, thickness)))
+        .collect();
+    let depth = depth + thickness;
     let side = source.width() as f32 / (columns * ALONG.0 - depth * FORWARD.0);
-    let wall = Wall { side, depth, rows: rows as usize };
+    let wall = Wall { side, depth, columns: columns as usize, rows: rows as usize, cubes };
     let height = side * (rows + columns * ALONG.1 + depth * FORWARD.1) + 2.0;
     let mut target = new_pixmap(source.width(), height as u32);
-    for column in 0..columns as usize {
-        for row in (0..rows as usize).rev() {
-            let colour = palette.colours[labels[row * columns as usize + column]];
-            wall.cube(&mut target, column, row, colour);
+    for column in 0..wall.columns {
+        for row in (0..wall.rows).rev() {
+            wall.cube(&mut target, column, row);
         }
     }
     Ok(target)
 }
 
+#[derive(Clone, Copy)]
+struct Cube {
+    colour: [u8; 3],
+    /// How far it comes out of the wall.
+    forward: f32,
+}
+
+impl Cube {
+    fn new(colour: [u8; 3], depth: f32, thickness: f32) -> Self {
+        let relief = luma(&colour) as f32 / 255.0 * depth;
+        Self { colour, forward: thickness + (relief * 2.0).round() / 2.0 + 0.001 }
+    }
+}
+
 struct Wall {
     side: f32,
+    /// How far the brightest cube may come out.
     depth: f32,
+    columns: usize,
     rows: usize,
+    cubes: Vec<Option<Cube>>,
 }
 
 impl Wall {
@@ -53,43 +82,50 @@ impl Wall {
         (x * self.side, y * self.side)
     }
 
-    fn cube(&self, target: &mut Pixmap, column: usize, row: usize, colour: [u8; 3]) {
-        let forward = (luma(&colour) as f32 / 255.0 * self.depth * 2.0).round() / 2.0 + 0.001;
+    /// How far the cube at this place comes out; where there is none, not at all.
+    fn forward(&self, column: usize, row: Option<usize>) -> f32 {
+        let cube = row
+            .filter(|_| column < self.columns)
+            .and_then(|row| self.cubes[row * self.columns + column]);
+        cube.map_or(0.0, |cube| cube.forward)
+    }
+
+    /// Of each face what shows: not what lies behind the cube above, or behind that on the right.
+    fn cube(&self, target: &mut Pixmap, column: usize, row: usize) {
+        let Some(Cube { colour, forward }) = self.cubes[row * self.columns + column] else {
+            return;
+        };
         let (left, right) = (column as f32, column as f32 + 1.0);
         let (low, high) = ((self.rows - 1 - row) as f32, (self.rows - row) as f32);
-        let faces = [
-            // Top, right side, front.
-            (
-                [
-                    (left, 0.0, high),
-                    (right, 0.0, high),
-                    (right, forward, high),
-                    (left, forward, high),
-                ],
-                1.22,
-            ),
-            (
-                [
-                    (right, 0.0, low),
-                    (right, forward, low),
-                    (right, forward, high),
-                    (right, 0.0, high),
-                ],
-                0.62,
-            ),
-            (
-                [
-                    (left, forward, low),
-                    (right, forward, low),
-                    (right, forward, high),
-                    (left, forward, high),
-                ],
-                1.0,
-            ),
-        ];
-        for (corners, light) in faces {
-            self.face(target, corners, colour, light);
+        let above = self.forward(column, row.checked_sub(1));
+        if above < forward {
+            let corners = [
+                (left, above, high),
+                (right, above, high),
+                (right, forward, high),
+                (left, forward, high),
+            ];
+            self.face(target, corners, colour, 1.22);
         }
+        let beside = self.forward(column + 1, Some(row));
+        if beside < forward {
+            let corners = [
+                (right, beside, low),
+                (right, forward, low),
+                (right, forward, high),
+                (right, beside, high),
+            ];
+            self.face(target, corners, colour, 0.62);
+        }
+        // A little larger: the next cubes are painted over it, and no gap shines through.
+        let (right, high) = (right + SEAM, high + SEAM);
+        let corners = [
+            (left, forward, low),
+            (right, forward, low),
+            (right, forward, high),
+            (left, forward, high),
+        ];
+        self.face(target, corners, colour, 1.0);
     }
 
     fn face(
@@ -114,6 +150,9 @@ impl Wall {
         }
     }
 }
+
+/// How much of a cube the faces overlap.
+const SEAM: f32 = 0.08;
 
 /// Where a cube's edges go on the paper: along the wall, and towards the viewer.
 const ALONG: (f32, f32) = (0.95, 0.27);

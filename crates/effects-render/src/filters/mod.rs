@@ -16,6 +16,7 @@ mod isometric;
 pub(crate) mod palette;
 mod patchwork;
 mod relief;
+mod shape;
 mod sphere;
 mod tilt_shift;
 mod voxel;
@@ -84,14 +85,17 @@ fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pi
         "dither" => dither::dither(&mut pixmap, arguments)?,
         "duotone" => duotone::duotone(&mut pixmap, arguments)?,
         "felt" => felt::felt(&mut pixmap, arguments)?,
+        "figure" => shape::figure(&mut pixmap, arguments)?,
         "fur" => fur::fur(&mut pixmap, arguments)?,
         "grade" => grade::grade(&mut pixmap, arguments)?,
         "halftone" => halftone::halftone(&mut pixmap, arguments)?,
         "ink" => ink::ink(&mut pixmap, arguments)?,
         "isometric" => pixmap = isometric::isometric(&pixmap, arguments)?,
+        "outline" => shape::outline(&mut pixmap, arguments)?,
         "palette" => palette::palette(&mut pixmap, arguments)?,
         "patchwork" => patchwork::patchwork(&mut pixmap, arguments)?,
         "relief" => relief::relief(&mut pixmap, arguments)?,
+        "shade" => shape::shade(&mut pixmap, arguments)?,
         "sphere" => pixmap = sphere::sphere(&pixmap, arguments)?,
         "stretch" => grade::stretch(&mut pixmap, arguments)?,
         "texture" => texture(&mut pixmap, arguments)?,

@@ -4,6 +4,8 @@
 //! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a
 //! transform on everything inside.
 
+use std::cell::OnceCell;
+
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg;
 
@@ -13,6 +15,7 @@ use super::lettering::{Line, pixels_to_svg};
 use super::markup::{self, Directive, Node};
 use super::svg;
 use super::wash::wash;
+use crate::cutout::Cutout;
 use crate::photo::Photo;
 use crate::raster::{self, Blend, new_pixmap};
 use crate::subject::Saliency;
@@ -38,6 +41,7 @@ pub(crate) fn paint(scene: &str, stage: &Stage<'_>) -> Result<Pixmap, Fault> {
         canvas,
         photo: stage.photo,
         saliency: Saliency::of(stage.photo),
+        cutout: OnceCell::new(),
         names: first_names(stage),
         svg: String::new(),
         definitions: String::new(),
@@ -58,6 +62,7 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), Fault> {
         canvas: std::mem::replace(canvas, new_pixmap(1, 1)),
         photo: &blank,
         saliency: Saliency::of(&blank),
+        cutout: OnceCell::new(),
         names: Names::default(),
         svg: String::new(),
         definitions: String::new(),
@@ -96,6 +101,8 @@ struct Painter<'a> {
     canvas: Pixmap,
     photo: &'a Photo,
     saliency: Saliency,
+    /// The photo's subject without its background, once a scene has asked for it.
+    cutout: OnceCell<Option<Cutout>>,
     names: Names,
     /// SVG gathered but not yet drawn.
     svg: String,
@@ -148,6 +155,10 @@ impl Painter<'_> {
                 Ok(())
             }
             "wash" => self.wash(directive),
+            "subject" => {
+                self.name_subject();
+                Ok(())
+            }
             "photo" => self.photo(directive),
             "layer" => self.layer(directive),
             "soft" => self.soft(directive),
@@ -302,15 +313,40 @@ impl Painter<'_> {
         Ok(Some((shape, (left as usize, top as usize))))
     }
 
+    fn cutout(&self) -> Option<&Cutout> {
+        self.cutout.get_or_init(|| Cutout::of(self.photo)).as_ref()
+    }
+
+    /// `<?subject?>`: names what is known of the photo's subject, for `cut="subject"`.
+    fn name_subject(&mut self) {
+        let values = self.cutout().map_or([0.0, 1.0, 0.0, 0.5], |cutout| {
+            [1.0, cutout.aspect(), f64::from(cutout.is_bust), cutout.head]
+        });
+        for (name, value) in ["subject", "subject_aspect", "bust", "head"].into_iter().zip(values) {
+            self.names.bind(name, Value::Number(value));
+        }
+    }
+
     /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
     /// With `mask="before"` the filters see the masked photo, and may paint over its edge.
     fn photo(&mut self, directive: &Directive) -> Result<(), Fault> {
-        let frame = self.frame(directive)?;
+        let mut frame = self.frame(directive)?;
         let zoom = self.number(directive, "zoom", 1.0)?;
         let filters = self.text(directive, "filters", "")?;
         let before = self.text(directive, "mask", "after")? == "before";
+        let cut = self.text(directive, "cut", "")? == "subject";
         let mask = self.mask_source(directive)?;
         self.flush()?;
+        if cut && let Some(cutout) = self.cutout() {
+            let finish = self.text(directive, "finish", "")?;
+            let margin = self.number(directive, "margin", 0.0)?;
+            let picture = subject_in(&mut frame, self.photo, cutout, &filters, margin)?;
+            let mut picture = filters::apply_all(picture, &finish)?;
+            if let Some(mask) = &mask {
+                self.cut_out(&mut picture, mask, &frame)?;
+            }
+            return self.lay_in_frame(&picture, &frame);
+        }
         let crop = self.saliency.crop(frame.width / frame.height, zoom);
         let mut picture = scale::cut(self.photo, crop, frame.columns, frame.rows);
         if before && let Some(mask) = &mask {
@@ -356,7 +392,7 @@ impl Painter<'_> {
     fn cut_out(&self, picture: &mut Pixmap, mask: &str, frame: &Frame) -> Result<(), Fault> {
         let mut shape = new_pixmap(picture.width(), picture.height());
         svg::draw(&self.document(mask)?, frame.onto(picture), &mut shape)?;
-        raster::mask(picture, &shape);
+        raster::mask(picture, shape.data().chunks_exact(4).map(|pixel| pixel[3]));
         Ok(())
     }
 
@@ -571,6 +607,33 @@ impl Frame {
         let down = picture.height() as f32 / self.height as f32;
         Transform::from_scale(across, down).pre_translate(-self.x as f32, -self.y as f32)
     }
+}
+
+/// The photo's subject without its background, filtered, as large as fits into the frame, in the
+/// middle of its lower edge; the frame becomes the picture's own, with the margin round it.
+fn subject_in(
+    frame: &mut Frame,
+    photo: &Photo,
+    cutout: &Cutout,
+    filters: &str,
+    margin: f64,
+) -> Result<Pixmap, Fault> {
+    let fitting = (frame.width / cutout.bounds.width).min(frame.height / cutout.bounds.height);
+    let (width, height) = (cutout.bounds.width * fitting, cutout.bounds.height * fitting);
+    let pixels = f64::from(frame.columns) / frame.width;
+    let count = |length: f64| (length * pixels).round().clamp(1.0, 4096.0) as u32;
+    let picture = scale::cut(photo, cutout.bounds, count(width), count(height));
+    let shares = cutout.shares(&picture, cutout.bounds);
+    let mut picture = filters::apply_all(picture, filters)?;
+    raster::mask(&mut picture, shares.into_iter());
+    let edge = count(margin.clamp(0.0, width.min(height) / 4.0));
+    let picture = raster::with_margin(&picture, edge);
+    let edge = f64::from(edge) / pixels;
+    frame.x += (frame.width - width) / 2.0 - edge;
+    frame.y += frame.height - height - edge;
+    (frame.width, frame.height) = (width + 2.0 * edge, height + 2.0 * edge);
+    (frame.columns, frame.rows) = (picture.width(), picture.height());
+    Ok(picture)
 }
 
 fn open_group(transform: Transform) -> String {

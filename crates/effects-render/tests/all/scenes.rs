@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use effects_render::{PaintError, Painting, paint_scene, test_card};
+use image::{ImageFormat, Rgb, RgbImage};
+
+use super::support::{decoded, encoded};
 
 fn paint(scene: &str) -> Result<Painting, PaintError> {
     static PHOTO: OnceLock<Vec<u8>> = OnceLock::new();
@@ -231,20 +234,55 @@ fn numbers_that_no_picture_needs_are_refused_or_do_no_harm() {
 }
 
 #[test]
+fn a_clear_subject_stands_without_its_background() {
+    // A red ball, a little left of the middle, before a blue wall.
+    let ball = RgbImage::from_fn(300, 200, |x, y| {
+        let inside = (f64::from(x) - 130.0).hypot(f64::from(y) - 110.0) < 60.0;
+        Rgb(if inside { [210, 50, 40] } else { [90, 130, 220] })
+    });
+    let ball = encoded(&ball, ImageFormat::Png);
+    let scene = "<?subject/?><rect width=\"{w}\" height=\"{h}\" fill=\"{pick(subject, '#ff0', '#0f0')}\"/>\
+         <?photo x=\"w*0.25\" y=\"0\" w=\"w*0.5\" h=\"h\" cut=\"subject\" margin=\"8\" finish=\"outline 4\"/?>";
+    let picture = decoded(&paint_scene(&ball, scene, "mine", 512, 512).unwrap().png);
+    let at = |x: u32, y: u32| picture.get_pixel(x, y).0;
+    // A square of 256 pixels at the lower edge's middle; round it the scene's own green.
+    assert!(at(256, 384)[0] > 190 && at(256, 384)[1] < 80, "{:?}", at(256, 384));
+    for (x, y) in [(256, 100), (136, 264), (376, 500), (20, 384)] {
+        assert_eq!(at(x, y), [0, 255, 0], "at {x}, {y}");
+    }
+}
+
+#[test]
+fn without_a_clear_subject_the_photo_is_shown_whole() {
+    let land = RgbImage::from_fn(300, 200, |_, y| {
+        Rgb(if y < 110 { [140, 190, 240] } else { [60, 120, 50] })
+    });
+    let land = encoded(&land, ImageFormat::Png);
+    let scene = "<?subject/?><?if test=\"subject\"?><rect width=\"512\" height=\"512\"/><?end?>\
+         <?if test=\"subject < 1\"?><?photo w=\"w\" h=\"h\" cut=\"subject\"/?><?end?>";
+    let picture = decoded(&paint_scene(&land, scene, "mine", 512, 512).unwrap().png);
+    assert_eq!(picture.get_pixel(10, 10).0, [140, 190, 240]);
+    assert_eq!(picture.get_pixel(500, 500).0, [60, 120, 50]);
+}
+
+#[test]
 fn filters_take_any_number_or_refuse_it() {
     let filters = [
         "blur",
         "dither 6 0 #000000 #ffffff",
         "duotone #000000 #ffffff",
         "felt",
+        "figure",
         "fur",
         "grade",
         "halftone",
         "ink",
         "isometric",
+        "outline",
         "palette",
         "patchwork",
         "relief",
+        "shade #000000",
         "sphere",
         "stretch",
         "texture grain",
@@ -257,7 +295,7 @@ fn filters_take_any_number_or_refuse_it() {
         for number in ["nan", "inf", "-inf", "1e30", "-1e30", "10001"] {
             let first = name.split(' ').next().unwrap();
             let place = match first {
-                "duotone" => continue,
+                "duotone" | "shade" => continue,
                 "texture" => "texture grain {}",
                 "tint" => "tint #ff0000 {}",
                 _ => "{name} {}",
@@ -271,10 +309,10 @@ fn filters_take_any_number_or_refuse_it() {
             let first = name.split(' ').next().unwrap();
             let filter = match first {
                 "dither" => format!("dither {number} {number} #000000 #ffffff"),
-                "duotone" => name.to_owned(),
+                "duotone" | "shade" => name.to_owned(),
                 "texture" => format!("texture grain {number}"),
                 "tint" => format!("tint #ff0000 {number}"),
-                "halftone" | "vignette" => format!("{first} {number}"),
+                "halftone" | "outline" | "vignette" => format!("{first} {number}"),
                 _ => format!("{first}{numbers}"),
             };
             for sides in ["w=\"90\" h=\"60\"", "w=\"1\" h=\"500\"", "w=\"500\" h=\"1\""] {
