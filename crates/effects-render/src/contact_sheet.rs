@@ -3,9 +3,9 @@
 use resvg::tiny_skia::{Color, Pixmap};
 
 use crate::error::PaintError;
-use crate::photo::{self, Photo};
-use crate::raster::{self, Blend, new_pixmap};
-use crate::subject::Crop;
+use crate::photo;
+use crate::pixels::{Crop, PhotoPixels, new_pixmap};
+use crate::raster::{self, Blend};
 use crate::{encode, scale, scene};
 
 /// A picture for a [`contact_sheet`].
@@ -121,7 +121,7 @@ fn plain(text: &str) -> String {
     if text.trim().is_empty() { "-".to_owned() } else { text }
 }
 
-fn fit(photo: &Photo, side: u32) -> Pixmap {
+fn fit(photo: &PhotoPixels, side: u32) -> Pixmap {
     let (width, height) = (f64::from(photo.width), f64::from(photo.height));
     let factor = f64::from(side) / width.max(height);
     let scaled = |length: f64| (length * factor).round().clamp(1.0, f64::from(side)) as u32;

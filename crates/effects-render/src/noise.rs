@@ -17,9 +17,9 @@ pub(crate) fn hash(i: u32, k: u32) -> u32 {
 
 /// A small generator (xorshift32) for tiles and strokes.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u32);
+pub(crate) struct NoiseSequence(u32);
 
-impl Dice {
+impl NoiseSequence {
     pub(crate) fn new(seed: u32) -> Self {
         Self(hash(seed, 77).max(1))
     }

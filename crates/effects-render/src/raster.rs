@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use resvg::tiny_skia::{Pixmap, Point, Transform};
 
+use crate::pixels::new_pixmap;
 use crate::scale;
 
 /// How a picture mixes with what lies under it.
@@ -31,12 +32,6 @@ impl Blend {
             _ => return None,
         })
     }
-}
-
-/// A transparent picture; a side of zero counts as one.
-#[expect(clippy::expect_used, reason = "no caller asks for a side beyond a few thousand pixels")]
-pub(crate) fn new_pixmap(width: u32, height: u32) -> Pixmap {
-    Pixmap::new(width.max(1), height.max(1)).expect("a picture of at least one pixel, not huge")
 }
 
 /// Exact `a * b / 255`, rounded.

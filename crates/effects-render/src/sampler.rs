@@ -3,6 +3,7 @@
 use crate::contact_sheet::Sheet;
 use crate::error::PaintError;
 use crate::looks::looks;
+use crate::painting::paint_look;
 use crate::{photo, scale};
 
 /// Paints `photo` through all thirty looks, six in a row, each `side` pixels wide with its title
@@ -15,7 +16,7 @@ pub fn sampler(photo: &[u8], side: u32) -> Result<Vec<u8>, PaintError> {
     let mut sheet = Sheet::new(looks().len() as u32, side)?;
     let photo = photo::read_for(photo, PAINTED_SIDE, PAINTED_SIDE)?.photo;
     for look in looks() {
-        let painting = crate::paint_look(&photo, look, PAINTED_SIDE, PAINTED_SIDE)?;
+        let painting = paint_look(&photo, look, PAINTED_SIDE, PAINTED_SIDE)?;
         sheet.add(&scale::resize_pixmap(&painting, side, side), look.title, look.id);
     }
     sheet.finish("sampler")

@@ -13,18 +13,16 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use crate::photo::Photo;
-use crate::raster::new_pixmap;
-use crate::subject::Crop;
+use crate::pixels::{Crop, PhotoPixels, new_pixmap};
 
 /// A part of the photo at another size, as an opaque picture.
-pub(crate) fn cut(photo: &Photo, crop: Crop, width: u32, height: u32) -> Pixmap {
+pub(crate) fn cut(photo: &PhotoPixels, crop: Crop, width: u32, height: u32) -> Pixmap {
     let mut pixmap = new_pixmap(width, height);
     let (columns, rows) = (pixmap.width() as usize, pixmap.height() as usize);
     let across = Axis::new(photo.width, (crop.left, crop.width), columns, 0..columns, &SHARP);
     let down = Axis::new(photo.height, (crop.top, crop.height), rows, 0..rows, &SHARP);
     let data = pixmap.data_mut();
-    let source = Source { bytes: &photo.rgb, width: photo.width as usize, channels: 3 };
+    let source = PixelRows { bytes: &photo.rgb, width: photo.width as usize, channels: 3 };
     resample(&source, &across, &down, &mut |y, row| {
         data[y * columns * 4..][..columns * 4].copy_from_slice(row);
     });
@@ -83,12 +81,12 @@ pub(crate) fn resize_rows(
     let whole = (f64::from(source.width()), f64::from(source.height()));
     let across = Axis::new(source.width(), (0.0, whole.0), size.0, window.0, &SMOOTH);
     let down = Axis::new(source.height(), (0.0, whole.1), size.1, window.1.clone(), &SMOOTH);
-    let source = Source { bytes: source.data(), width: source.width() as usize, channels: 4 };
+    let source = PixelRows { bytes: source.data(), width: source.width() as usize, channels: 4 };
     resample(&source, &across, &down, &mut |y, row| take(window.1.start + y, row));
 }
 
 /// The whole photo as RGB bytes of a smaller size.
-pub(crate) fn shrink_rgb(photo: &Photo, width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn shrink_rgb(photo: &PhotoPixels, width: u32, height: u32) -> Vec<u8> {
     let mut small = Shrinking::new((photo.width, photo.height), (width.max(1), height.max(1)));
     for line in photo.rgb.chunks_exact(photo.width as usize * 3) {
         small.push(line);
@@ -193,14 +191,19 @@ impl Axis {
 }
 
 /// Pixels of three or four bytes.
-struct Source<'a> {
+struct PixelRows<'a> {
     bytes: &'a [u8],
     width: usize,
     channels: usize,
 }
 
 /// The two passes over a whole picture; `take` gets each result row with its number.
-fn resample(source: &Source<'_>, across: &Axis, down: &Axis, take: &mut dyn FnMut(usize, &[u8])) {
+fn resample(
+    source: &PixelRows<'_>,
+    across: &Axis,
+    down: &Axis,
+    take: &mut dyn FnMut(usize, &[u8]),
+) {
     let mut passes = Passes::new(across, down, source.width);
     for row in down.used() {
         let line = &source.bytes[row * source.width * source.channels..];
@@ -370,9 +373,9 @@ const LANES: usize = 16;
 mod tests {
     use super::*;
 
-    fn steps(width: u32, height: u32) -> Photo {
+    fn steps(width: u32, height: u32) -> PhotoPixels {
         let value = |i: u32| (i * 37 % 251) as u8;
-        Photo { width, height, rgb: (0..width * height * 3).map(value).collect() }
+        PhotoPixels { width, height, rgb: (0..width * height * 3).map(value).collect() }
     }
 
     #[test]
@@ -389,7 +392,7 @@ mod tests {
 
     #[test]
     fn one_colour_stays_itself_at_any_size() {
-        let photo = Photo { width: 9, height: 31, rgb: [200, 3, 77].repeat(9 * 31) };
+        let photo = PhotoPixels { width: 9, height: 31, rgb: [200, 3, 77].repeat(9 * 31) };
         for (width, height) in [(1, 1), (2, 90), (64, 3), (9, 31), (40, 40)] {
             let crop = Crop { left: 1.3, top: 2.9, width: 6.2, height: 27.5 };
             let picture = cut(&photo, crop, width, height);
@@ -402,7 +405,7 @@ mod tests {
     #[test]
     fn halving_takes_the_mean_of_four() {
         let photo =
-            Photo { width: 2, height: 2, rgb: vec![0, 0, 0, 80, 0, 8, 40, 0, 8, 120, 4, 8] };
+            PhotoPixels { width: 2, height: 2, rgb: vec![0, 0, 0, 80, 0, 8, 40, 0, 8, 120, 4, 8] };
         assert_eq!(shrink_rgb(&photo, 1, 1), [60, 1, 6]);
     }
 

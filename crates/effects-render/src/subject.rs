@@ -4,17 +4,8 @@
 //! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle
 //! counts a little. A crop is the window of the wanted shape over which the map sums highest.
 
-use crate::photo::Photo;
+use crate::pixels::{Crop, PhotoPixels};
 use crate::scale;
-
-/// A rectangle in photo pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Crop {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
-}
 
 /// Where a photo is interesting; at most [`MAP_SIDE`] cells a side.
 #[derive(Clone, Debug)]
@@ -28,7 +19,7 @@ pub(crate) struct Saliency {
 }
 
 impl Saliency {
-    pub(crate) fn of(photo: &Photo) -> Self {
+    pub(crate) fn of(photo: &PhotoPixels) -> Self {
         let (columns, rows, small) = shrunk(photo, MAP_SIDE);
         Self {
             columns,
@@ -124,7 +115,7 @@ fn with_headroom(row_sums: &[f32], top: usize, rows: usize) -> usize {
 }
 
 /// A photo's colours on a map with this many cells along the longer side: columns, rows, RGB.
-pub(crate) fn shrunk(photo: &Photo, longest: f64) -> (usize, usize, Vec<u8>) {
+pub(crate) fn shrunk(photo: &PhotoPixels, longest: f64) -> (usize, usize, Vec<u8>) {
     let side = f64::from(photo.width.max(photo.height));
     let cells = |own: u32| (f64::from(own) / side * longest).round().max(1.0) as u32;
     let (columns, rows) = (cells(photo.width), cells(photo.height));
@@ -140,7 +131,7 @@ fn bump(i: usize, count: usize, middle: f32) -> f32 {
 }
 
 /// Every so-many-th pixel of a large photo: a few dozen of them tell what a cell looks like.
-fn sparse(photo: &Photo) -> Option<Photo> {
+fn sparse(photo: &PhotoPixels) -> Option<PhotoPixels> {
     let stride = photo.width.max(photo.height) as usize / SPARSE_SIDE;
     if stride < 2 {
         return None;
@@ -154,7 +145,11 @@ fn sparse(photo: &Photo) -> Option<Photo> {
         }
     }
     let (width, height) = (places(photo.width).count(), places(photo.height).count());
-    (width > 0 && height > 0).then_some(Photo { width: width as u32, height: height as u32, rgb })
+    (width > 0 && height > 0).then_some(PhotoPixels {
+        width: width as u32,
+        height: height as u32,
+        rgb,
+    })
 }
 
 fn weigh(rgb: &[u8], columns: usize, rows: usize) -> Vec<f32> {
@@ -279,7 +274,7 @@ const MAP_SIDE: f64 = 64.0;
 mod tests {
     use super::*;
 
-    fn plain_with_spot(width: u32, height: u32, spot: (u32, u32)) -> Photo {
+    fn plain_with_spot(width: u32, height: u32, spot: (u32, u32)) -> PhotoPixels {
         let mut rgb = Vec::new();
         for y in 0..height {
             for x in 0..width {
@@ -295,7 +290,7 @@ mod tests {
                 rgb.extend_from_slice(&colour);
             }
         }
-        Photo { width, height, rgb }
+        PhotoPixels { width, height, rgb }
     }
 
     #[test]
@@ -322,7 +317,7 @@ mod tests {
     fn a_crop_stays_inside_tiny_and_thin_photos() {
         for (width, height) in [(1, 1), (1, 900), (900, 1), (3, 5)] {
             let photo =
-                Photo { width, height, rgb: vec![90; width as usize * height as usize * 3] };
+                PhotoPixels { width, height, rgb: vec![90; width as usize * height as usize * 3] };
             let crop = Saliency::of(&photo).crop(4.0, 1.5);
             assert!(crop.left >= 0.0 && crop.left + crop.width <= f64::from(width) + 1e-6);
             assert!(crop.top >= 0.0 && crop.top + crop.height <= f64::from(height) + 1e-6);

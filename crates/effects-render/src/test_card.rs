@@ -1,7 +1,7 @@
 //! A photo for when there is none: a small landscape with a sun, so that every look has a subject.
 
 use crate::error::PaintError;
-use crate::photo::Photo;
+use crate::pixels::PhotoPixels;
 use crate::{encode, scene};
 
 /// A PNG to paint from when the real photo cannot be fetched.
@@ -16,8 +16,8 @@ pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
         }
     }
     let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
-    let blank = Photo { width: 1, height: 1, rgb: vec![255; 3] };
-    let stage = scene::Stage { photo: &blank, width, height, id: NAME, title: NAME };
+    let blank = PhotoPixels { width: 1, height: 1, rgb: vec![255; 3] };
+    let stage = scene::SceneInput { photo: &blank, width, height, id: NAME, title: NAME };
     let canvas = scene::paint(SCENE, &stage).map_err(|fault| faulty(fault.to_string()))?;
     encode::png(&canvas, NAME).map_err(|error| faulty(error.to_string()))
 }

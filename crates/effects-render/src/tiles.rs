@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use crate::noise::{Dice, hash_unit};
+use crate::noise::{NoiseSequence, hash_unit};
 use resvg::tiny_skia::Pixmap;
 
 /// A texture: how much brighter or darker each pixel becomes.
@@ -127,7 +127,7 @@ static TILES: [OnceLock<Tile>; MAKERS.len()] = [const { OnceLock::new() }; MAKER
 /// Tangled fibres: thousands of short curved strokes, each a little lighter or darker.
 fn felt() -> Vec<i8> {
     let mut field = vec![0.0f32; SIDE * SIDE];
-    let mut dice = Dice::new(11);
+    let mut dice = NoiseSequence::new(11);
     for _ in 0..26_000 {
         let mut x = dice.between(0.0, SIDE as f32);
         let mut y = dice.between(0.0, SIDE as f32);

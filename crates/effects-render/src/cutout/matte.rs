@@ -7,8 +7,9 @@
 use resvg::tiny_skia::Pixmap;
 
 use super::Cutout;
+use crate::pixels::Crop;
 use crate::scale;
-use crate::subject::{Crop, spread};
+use crate::subject::spread;
 
 /// The cover of each pixel, 0..=255, of a picture that shows this crop of the photo.
 pub(super) fn fit(cutout: &Cutout, picture: &Pixmap, crop: Crop) -> Vec<u8> {

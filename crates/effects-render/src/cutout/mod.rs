@@ -11,9 +11,9 @@ mod segment;
 
 use resvg::tiny_skia::Pixmap;
 
-use self::segment::Palette;
-use crate::photo::Photo;
-use crate::subject::{Crop, shrunk};
+use self::segment::ColourGroups;
+use crate::pixels::{Crop, PhotoPixels};
+use crate::subject::shrunk;
 
 /// A photo's subject: which cells of a small map belong to it.
 #[derive(Clone, Debug)]
@@ -46,12 +46,12 @@ type Lab = [f32; 3];
 
 impl Cutout {
     /// The photo's subject, if there is one that is sure enough to be shown without its background.
-    pub(crate) fn of(photo: &Photo) -> Option<Self> {
+    pub(crate) fn of(photo: &PhotoPixels) -> Option<Self> {
         let map = Map::of(photo);
         if map.columns.min(map.rows) < FEWEST_CELLS {
             return None;
         }
-        let palette = Palette::of(&map);
+        let palette = ColourGroups::of(&map);
         let place = place::likely_place(&map, &palette);
         let share = segment::segment(&map, &palette, &place);
         let cover = segment::whole_pieces(&map, &share, &place);
@@ -108,7 +108,7 @@ impl Cutout {
 }
 
 impl Map {
-    fn of(photo: &Photo) -> Self {
+    fn of(photo: &PhotoPixels) -> Self {
         let (columns, rows, rgb) = shrunk(photo, MAP_SIDE);
         let lab = rgb.chunks_exact(3).map(to_lab).collect();
         let cell_width = f64::from(photo.width) / columns as f64;
@@ -232,12 +232,12 @@ fn to_lab(pixel: &[u8]) -> Lab {
 mod tests {
     use super::*;
 
-    fn photo(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Photo {
+    fn photo(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> PhotoPixels {
         let rgb = (0..height)
             .flat_map(|y| (0..width).map(move |x| (x, y)))
             .flat_map(|(x, y)| colour(x, y))
             .collect();
-        Photo { width, height, rgb }
+        PhotoPixels { width, height, rgb }
     }
 
     fn ball(x: u32, y: u32) -> [u8; 3] {

@@ -1,12 +1,12 @@
 //! [`likely_place`]: where a photo's subject probably is, from its border and from skin; where
 //! [`segment`](super::segment) starts from.
 
-use super::segment::Palette;
+use super::segment::ColourGroups;
 use super::{Map, distance_squared};
 use crate::subject::skin_likeness;
 
 /// For each cell how likely it belongs to the subject, as log-odds within -3..=3.
-pub(super) fn likely_place(map: &Map, palette: &Palette) -> Vec<f32> {
+pub(super) fn likely_place(map: &Map, palette: &ColourGroups) -> Vec<f32> {
     let border = border_density(map, palette);
     let away = distance_from_border(map, &border);
     let mut sorted = away.clone();
@@ -52,7 +52,7 @@ fn border_weight(map: &Map, i: usize) -> f32 {
 }
 
 /// For each cell how much of the border has its colour, 0..=1.
-fn border_density(map: &Map, palette: &Palette) -> Vec<f32> {
+fn border_density(map: &Map, palette: &ColourGroups) -> Vec<f32> {
     let weights: Vec<f32> = (0..map.len()).map(|i| border_weight(map, i)).collect();
     let total: f32 = weights.iter().sum();
     palette.spread(&weights).iter().map(|sum| sum / total).collect()

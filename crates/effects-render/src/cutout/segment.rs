@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{Lab, Map, distance_squared};
 
 /// The colours of a map, gathered, and how near they are to each other.
-pub(super) struct Palette {
+pub(super) struct ColourGroups {
     /// The colour of each cell.
     of: Vec<usize>,
     /// Nearness of two colours: 1 for the same, 0 for those that look unlike.
@@ -18,7 +18,7 @@ pub(super) struct Palette {
     count: usize,
 }
 
-impl Palette {
+impl ColourGroups {
     pub(super) fn of(map: &Map) -> Self {
         let mut numbers = BTreeMap::new();
         let mut sums: Vec<(Lab, f32)> = Vec::new();
@@ -65,7 +65,7 @@ impl Palette {
 }
 
 /// The subject's share of each cell, from log-odds of where it is.
-pub(super) fn segment(map: &Map, palette: &Palette, place: &[f32]) -> Vec<f32> {
+pub(super) fn segment(map: &Map, palette: &ColourGroups, place: &[f32]) -> Vec<f32> {
     let links = Links::of(map);
     let mut share: Vec<f32> = place.iter().copied().map(logistic).collect();
     for round in 0..ROUNDS {

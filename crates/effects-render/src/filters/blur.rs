@@ -2,11 +2,11 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn blur(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn blur(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     *pixmap = raster::blur(pixmap, arguments.number(0, 8.0)?);
     Ok(())
 }

@@ -2,17 +2,20 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::{Arguments, grade};
+use super::{FilterArguments, grade};
 use crate::raster::luma;
 use crate::scale;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn dither(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn dither(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let cell = arguments.number(0, 6.0)?.round().max(1.0) as usize;
     let gap = arguments.number(1, 0.15)?;
     let tones = arguments.colours(2)?;
     if tones.len() < 2 {
-        return Err(Fault::new("filter dither: two tones at least".to_owned()));
+        return Err(SceneError::new("filter dither: two tones at least".to_owned()));
     }
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
     let (columns, rows) = (width.div_ceil(cell), height.div_ceil(cell));

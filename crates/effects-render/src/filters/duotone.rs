@@ -2,14 +2,17 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::{Arguments, grade};
+use super::{FilterArguments, grade};
 use crate::raster::luma;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn duotone(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn duotone(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let stops = arguments.colours(0)?;
     if stops.len() < 2 {
-        return Err(Fault::new("filter duotone: two colours at least".to_owned()));
+        return Err(SceneError::new("filter duotone: two colours at least".to_owned()));
     }
     let (low, high) = grade::luma_range(pixmap, 0.015);
     let reach = (high - low).max(40.0);

@@ -7,17 +7,17 @@
 use resvg::tiny_skia::Pixmap;
 
 use super::palette::Palette;
-use super::{Arguments, relief};
+use super::{FilterArguments, relief};
 use crate::raster::{self, luma};
-use crate::scene::Fault;
+use crate::scene::SceneError;
 use crate::tiles::Tile;
 
-pub(super) fn felt(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn felt(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let colours = arguments.number(0, 14.0)? as usize;
     let fuzz = arguments.number(1, 3.0)?;
     let saturation = arguments.number(2, 1.2)?;
     let pastel = arguments.number(3, 0.08)?;
-    let tile = Tile::named("felt").ok_or_else(|| Fault::new("no felt texture".to_owned()))?;
+    let tile = Tile::named("felt").ok_or_else(|| SceneError::new("no felt texture".to_owned()))?;
     let soft = raster::blur(pixmap, fuzz * 0.9);
     let palette = Palette::of(&soft, colours);
     let labels = woolly_labels(&soft, &palette, tile, fuzz);

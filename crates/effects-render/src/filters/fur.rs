@@ -7,13 +7,13 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
-use crate::noise::{Dice, hash_unit};
+use super::FilterArguments;
+use crate::noise::{NoiseSequence, hash_unit};
 use crate::raster::luma;
 use crate::scale;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn fur(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn fur(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let coat = Coat {
         length: arguments.number(0, 22.0)?.max(3.0),
         width: if arguments.number(0, 22.0)? > 36.0 { 3 } else { 2 },
@@ -26,7 +26,7 @@ pub(super) fn fur(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), 
     let flow = Flow::of(pixmap);
     let under = pixmap.clone();
     let (width, height) = (pixmap.width() as f32, pixmap.height() as f32);
-    let mut dice = Dice::new(5);
+    let mut dice = NoiseSequence::new(5);
     let mut y = height;
     while y > -step {
         let mut x = -step;
@@ -54,7 +54,7 @@ impl Coat {
         under: &Pixmap,
         flow: &Flow,
         root: (f32, f32),
-        dice: &mut Dice,
+        dice: &mut NoiseSequence,
     ) {
         let Some(colour) = root_colour(under, root) else { return };
         let length = self.length * dice.between(0.55, 1.1);

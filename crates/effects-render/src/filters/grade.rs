@@ -2,12 +2,15 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster::luma;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
 /// `grade <brightness> <contrast> <saturation> <warmth>`: -1..1, factor, factor, -1..1.
-pub(super) fn grade(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn grade(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let brightness = arguments.number(0, 0.0)? * 255.0;
     let contrast = arguments.number(1, 1.0)?;
     let saturation = (arguments.number(2, 1.0)? * 256.0) as i32;
@@ -31,7 +34,10 @@ pub(super) fn grade(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<()
 }
 
 /// `stretch <share>`: the darkest and the brightest share of pixels become black and white.
-pub(super) fn stretch(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn stretch(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let share = arguments.number(0, 0.01)?;
     let (low, high) = luma_range(pixmap, share);
     // A photo that is dim or pale on purpose stays a little so.
@@ -68,7 +74,7 @@ pub(super) fn luma_range(pixmap: &Pixmap, share: f32) -> (f32, f32) {
 }
 
 /// `tint <colour> <amount>`: mixes a colour in, keeping light and dark.
-pub(super) fn tint(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn tint(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let colour = arguments.colour(0, [255, 220, 180])?.map(i32::from);
     let amount = (arguments.number(1, 0.3)? * 256.0) as i32;
     let own = luma(&colour.map(|c| c as u8)).max(1) as i32;
@@ -84,7 +90,10 @@ pub(super) fn tint(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(),
 }
 
 /// `vignette <amount> <colour>`: the corners fade towards a colour.
-pub(super) fn vignette(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn vignette(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let amount = arguments.number(0, 0.4)?;
     let colour = arguments.colour(1, [0, 0, 0])?;
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);

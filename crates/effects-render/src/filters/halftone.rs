@@ -2,11 +2,14 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster::luma;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn halftone(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn halftone(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let cell = arguments.number(0, 12.0)?.max(3.0);
     let strength = (arguments.number(1, 0.5)? * 256.0) as i32;
     let colour = arguments.colour(2, [30, 20, 60])?.map(i32::from);

@@ -2,11 +2,11 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster::{self, luma};
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn ink(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn ink(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let strength = arguments.number(0, 1.0)?;
     let reach = arguments.number(1, 2.0)?.max(1.0);
     let narrow = raster::blur(pixmap, reach);

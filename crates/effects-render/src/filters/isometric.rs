@@ -10,15 +10,19 @@ use resvg::tiny_skia::{
     Color, FillRule, Paint, PathBuilder, Pixmap, PremultipliedColorU8, Transform,
 };
 
-use super::Arguments;
+use super::FilterArguments;
 use super::palette::Palette;
-use crate::raster::{luma, new_pixmap};
+use crate::pixels::new_pixmap;
+use crate::raster::luma;
 use crate::scale;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
 /// A wall of C columns and R rows of cubes comes out 0.95 C + 0.6 depth wide and
 /// R + 0.27 C + 0.42 depth high, in cubes, scaled to the width of the picture that went in.
-pub(super) fn isometric(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
+pub(super) fn isometric(
+    source: &Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<Pixmap, SceneError> {
     let columns = arguments.number(0, 48.0)?.clamp(4.0, 120.0).round();
     let depth = arguments.number(1, 3.0)?.max(0.0);
     let colours = arguments.number(2, 40.0)? as usize;

@@ -1,7 +1,7 @@
 //! Photo filters by name: each a small pure function in a file of its own.
 //!
 //! A scene lists them as `filters="grade 0 1.1 1.2; felt 14 3"`: a name, then numbers and colours.
-//! Lengths are pixels of the picture at hand. To add one: write `fn(&mut Pixmap, &Arguments)` (or
+//! Lengths are pixels of the picture at hand. To add one: write `fn(&mut Pixmap, &FilterArguments)` (or
 //! one returning a new picture) in its own file and name it in [`apply`].
 
 mod blur;
@@ -23,24 +23,24 @@ mod voxel;
 
 use resvg::tiny_skia::Pixmap;
 
-use crate::scene::{Fault, bounded};
+use crate::scene::{SceneError, bounded};
 use crate::tiles::Tile;
 
 /// What stands behind a filter's name.
 #[derive(Clone, Debug)]
-pub(crate) struct Arguments<'a> {
+pub(crate) struct FilterArguments<'a> {
     name: &'a str,
     words: Vec<&'a str>,
 }
 
-impl Arguments<'_> {
+impl FilterArguments<'_> {
     /// The number at this place, or the default if the list is shorter.
-    pub(crate) fn number(&self, index: usize, default: f32) -> Result<f32, Fault> {
+    pub(crate) fn number(&self, index: usize, default: f32) -> Result<f32, SceneError> {
         match self.words.get(index) {
             None => Ok(default),
             Some(word) => {
                 let number = word.parse().map_err(|_| {
-                    Fault::new(format!("filter {}: `{word}` is no number", self.name))
+                    SceneError::new(format!("filter {}: `{word}` is no number", self.name))
                 })?;
                 bounded(f64::from(number), LARGEST, word)?;
                 Ok(number)
@@ -49,16 +49,17 @@ impl Arguments<'_> {
     }
 
     /// The colour at this place.
-    pub(crate) fn colour(&self, index: usize, default: [u8; 3]) -> Result<[u8; 3], Fault> {
+    pub(crate) fn colour(&self, index: usize, default: [u8; 3]) -> Result<[u8; 3], SceneError> {
         match self.words.get(index) {
             None => Ok(default),
-            Some(word) => parse_colour(word)
-                .ok_or_else(|| Fault::new(format!("filter {}: `{word}` is no #rrggbb", self.name))),
+            Some(word) => parse_colour(word).ok_or_else(|| {
+                SceneError::new(format!("filter {}: `{word}` is no #rrggbb", self.name))
+            }),
         }
     }
 
     /// Every colour from this place on.
-    pub(crate) fn colours(&self, from: usize) -> Result<Vec<[u8; 3]>, Fault> {
+    pub(crate) fn colours(&self, from: usize) -> Result<Vec<[u8; 3]>, SceneError> {
         (from..self.words.len()).map(|index| self.colour(index, [0; 3])).collect()
     }
 
@@ -69,17 +70,21 @@ impl Arguments<'_> {
 }
 
 /// Runs a list of filters over a picture.
-pub(crate) fn apply_all(mut pixmap: Pixmap, list: &str) -> Result<Pixmap, Fault> {
+pub(crate) fn apply_all(mut pixmap: Pixmap, list: &str) -> Result<Pixmap, SceneError> {
     for entry in list.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
         let mut words = entry.split_whitespace();
         let name = words.next().unwrap_or_default();
-        let arguments = Arguments { name, words: words.collect() };
+        let arguments = FilterArguments { name, words: words.collect() };
         pixmap = apply(pixmap, name, &arguments)?;
     }
     Ok(pixmap)
 }
 
-fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
+fn apply(
+    mut pixmap: Pixmap,
+    name: &str,
+    arguments: &FilterArguments<'_>,
+) -> Result<Pixmap, SceneError> {
     match name {
         "blur" => blur::blur(&mut pixmap, arguments)?,
         "dither" => dither::dither(&mut pixmap, arguments)?,
@@ -103,16 +108,16 @@ fn apply(mut pixmap: Pixmap, name: &str, arguments: &Arguments<'_>) -> Result<Pi
         "tint" => grade::tint(&mut pixmap, arguments)?,
         "vignette" => grade::vignette(&mut pixmap, arguments)?,
         "voxel" => voxel::voxel(&mut pixmap, arguments)?,
-        _ => return Err(Fault::new(format!("no filter is called `{name}`"))),
+        _ => return Err(SceneError::new(format!("no filter is called `{name}`"))),
     }
     Ok(pixmap)
 }
 
 /// `texture <tile> <strength>`
-fn texture(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+fn texture(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let name = arguments.word(0, "grain");
-    let tile =
-        Tile::named(name).ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
+    let tile = Tile::named(name)
+        .ok_or_else(|| SceneError::new(format!("no texture is called `{name}`")))?;
     tile.lay(pixmap, arguments.number(1, 0.3)?, (0, 0));
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
-use crate::scene::Fault;
+use super::FilterArguments;
+use crate::scene::SceneError;
 
 /// A small set of colours with a table that answers at once which one is nearest.
 #[derive(Debug)]
@@ -61,7 +61,10 @@ impl Palette {
 }
 
 /// `palette <colours> <saturation> <pastel>`
-pub(super) fn palette(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn palette(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let own = Palette::of(pixmap, arguments.number(0, 16.0)? as usize);
     let indices: Vec<usize> =
         pixmap.data().chunks_exact(4).map(|p| own.index(p[0], p[1], p[2])).collect();

@@ -5,21 +5,25 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::noise::hash_unit;
 use crate::raster::luma;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 use crate::tiles::{Tile, brighten};
 
-pub(super) fn patchwork(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn patchwork(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let columns = arguments.number(0, 6.0)?.max(1.0);
     let rows = arguments.number(1, 6.0)?.max(1.0);
     let amount = (arguments.number(2, 0.4)? * 256.0) as i32;
-    let tile = Tile::named("weave").ok_or_else(|| Fault::new("no weave texture".to_owned()))?;
+    let tile =
+        Tile::named("weave").ok_or_else(|| SceneError::new("no weave texture".to_owned()))?;
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
-    let across: Vec<Place> = (0..width).map(|x| Place::of(x, width, columns)).collect();
+    let across: Vec<PatchPlace> = (0..width).map(|x| PatchPlace::of(x, width, columns)).collect();
     for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
-        let down = Place::of(y, height, rows);
+        let down = PatchPlace::of(y, height, rows);
         for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
             let along = &across[x];
             let id = down.patch * 97 + along.patch;
@@ -39,7 +43,7 @@ pub(super) fn patchwork(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Resul
 }
 
 /// Where a column or a row of pixels lies within its patch.
-struct Place {
+struct PatchPlace {
     patch: u32,
     /// How far the cloth faces the light, from the top left.
     light: i32,
@@ -47,7 +51,7 @@ struct Place {
     sink: i32,
 }
 
-impl Place {
+impl PatchPlace {
     fn of(pixel: usize, side: usize, patches: f32) -> Self {
         let at = (pixel as f32 + 0.5) / side as f32 * patches;
         let part = at.fract();

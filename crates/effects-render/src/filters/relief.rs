@@ -2,12 +2,15 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster::luma;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 use crate::tiles::brighten_row;
 
-pub(super) fn relief(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn relief(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let depth = arguments.number(0, 1.0)?;
     let reach = arguments.number(1, 2.0)?.max(1.0) as usize;
     let height: Vec<u8> = pixmap.data().chunks_exact(4).map(|p| luma(p) as u8).collect();

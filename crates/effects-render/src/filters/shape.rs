@@ -2,13 +2,16 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::{Arguments, relief};
+use super::{FilterArguments, relief};
 use crate::raster::{self, mul};
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
 /// `figure <roundness> <depth>`: the edges are rounded off and lit from the top left, as those of a
 /// solid figure are.
-pub(super) fn figure(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn figure(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let roundness = arguments.number(0, 12.0)?.max(1.0);
     let depth = arguments.number(1, 1.0)?;
     let swollen = raster::blur(pixmap, roundness);
@@ -22,7 +25,10 @@ pub(super) fn figure(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(
 }
 
 /// `outline <width> <colour>`: a rim round the shape, as cut with a little paper left.
-pub(super) fn outline(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn outline(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let width = arguments.number(0, 8.0)?.max(1.0);
     let colour = arguments.colour(1, [255; 3])?;
     let wide = raster::blur(pixmap, width);
@@ -38,7 +44,10 @@ pub(super) fn outline(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<
 }
 
 /// `shade <colour>`: the shape in one colour, for shadows.
-pub(super) fn shade(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn shade(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let colour = arguments.colour(0, [0; 3])?;
     for pixel in pixmap.data_mut().chunks_exact_mut(4) {
         let alpha = u32::from(pixel[3]);

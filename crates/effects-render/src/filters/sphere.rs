@@ -4,11 +4,15 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
-use crate::raster::{self, mul, new_pixmap};
-use crate::scene::Fault;
+use super::FilterArguments;
+use crate::pixels::new_pixmap;
+use crate::raster::{self, mul};
+use crate::scene::SceneError;
 
-pub(super) fn sphere(source: &Pixmap, arguments: &Arguments<'_>) -> Result<Pixmap, Fault> {
+pub(super) fn sphere(
+    source: &Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<Pixmap, SceneError> {
     let bulge = arguments.number(0, 1.0)?;
     let rim = arguments.number(1, 0.5)?;
     let (width, height) = (source.width(), source.height());

@@ -2,11 +2,14 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use crate::raster;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 
-pub(super) fn tilt_shift(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn tilt_shift(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let middle = arguments.number(0, 0.5)?;
     let reach = arguments.number(1, 0.2)?.max(0.01);
     let radius = arguments.number(2, 12.0)?;

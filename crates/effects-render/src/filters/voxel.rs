@@ -4,15 +4,18 @@
 
 use resvg::tiny_skia::Pixmap;
 
-use super::Arguments;
+use super::FilterArguments;
 use super::palette::Palette;
 use crate::noise::hash_unit;
 use crate::raster::luma;
 use crate::scale;
-use crate::scene::Fault;
+use crate::scene::SceneError;
 use crate::tiles::{brighten, brighten_row};
 
-pub(super) fn voxel(pixmap: &mut Pixmap, arguments: &Arguments<'_>) -> Result<(), Fault> {
+pub(super) fn voxel(
+    pixmap: &mut Pixmap,
+    arguments: &FilterArguments<'_>,
+) -> Result<(), SceneError> {
     let cell = arguments.number(0, 28.0)?.round().clamp(4.0, 2048.0) as usize;
     let colours = arguments.number(1, 32.0)? as usize;
     let saturation = arguments.number(2, 1.2)?;

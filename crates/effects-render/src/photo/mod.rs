@@ -13,6 +13,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 use crate::error::PaintError;
+use crate::pixels::PhotoPixels;
 use crate::scale::Shrinking;
 use colour::Conversion;
 
@@ -45,7 +46,7 @@ pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
 /// or too large.
 pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
     let format = recognise(photo)?;
-    let mut source = Source::new(1);
+    let mut source = RowReceiver::new(1);
     caught(|| match format {
         ImageFormat::Jpeg => jpeg::header(photo, &mut source),
         ImageFormat::Png => png::header(photo, &mut source),
@@ -70,7 +71,7 @@ pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
 ///
 /// Whatever [`paint`](crate::paint) has to say against the photo.
 pub fn decode_photo(photo: &[u8]) -> Result<DecodedPhoto, PaintError> {
-    let Read { photo: Photo { width, height, rgb }, notes, .. } = read(photo, u32::MAX)?;
+    let Read { photo: PhotoPixels { width, height, rgb }, notes, .. } = read(photo, u32::MAX)?;
     Ok(DecodedPhoto { width, height, rgb, notes })
 }
 
@@ -94,19 +95,10 @@ impl std::fmt::Debug for DecodedPhoto {
     }
 }
 
-/// A decoded photo: opaque RGB, upright.
-#[derive(Clone, Debug)]
-pub(crate) struct Photo {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    /// Three bytes a pixel, rows from the top.
-    pub(crate) rgb: Vec<u8>,
-}
-
 /// A photo, and what was found out while it was read.
 #[derive(Debug)]
 pub(crate) struct Read {
-    pub(crate) photo: Photo,
+    pub(crate) photo: PhotoPixels,
     /// Its upright size in the file.
     full: (u32, u32),
     pub(crate) notes: Vec<String>,
@@ -123,7 +115,7 @@ pub(crate) fn read_for(bytes: &[u8], width: u32, height: u32) -> Result<Read, Pa
 fn read(bytes: &[u8], useful: u32) -> Result<Read, PaintError> {
     let format = recognise(bytes)?;
     let decode = |checked: bool| {
-        let mut source = Source::new(useful);
+        let mut source = RowReceiver::new(useful);
         match format {
             ImageFormat::Jpeg => jpeg::decode(bytes, &mut source)?,
             ImageFormat::Png => png::decode(bytes, checked, &mut source)?,
@@ -160,7 +152,7 @@ fn caught<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintErr
 }
 
 /// What a decoder gives its rows to: it says how large they are to be, and makes the photo of them.
-struct Source {
+struct RowReceiver {
     useful: u32,
     full: (u32, u32),
     wanted: (u32, u32),
@@ -170,7 +162,7 @@ struct Source {
     notes: Vec<String>,
 }
 
-impl Source {
+impl RowReceiver {
     fn new(useful: u32) -> Self {
         Self {
             useful,
@@ -258,7 +250,11 @@ impl Source {
             | Orientation::Rotate270FlipH => (self.full.1, self.full.0),
             _ => self.full,
         };
-        Ok(Read { photo: Photo { width, height, rgb: rgb.into_raw() }, full, notes: self.notes })
+        Ok(Read {
+            photo: PhotoPixels { width, height, rgb: rgb.into_raw() },
+            full,
+            notes: self.notes,
+        })
     }
 }
 

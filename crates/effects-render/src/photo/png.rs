@@ -5,17 +5,21 @@ use std::io::Cursor;
 use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations};
 
 use crate::error::PaintError;
-use crate::photo::{Source, corrupt, exif, opaque};
+use crate::photo::{RowReceiver, corrupt, exif, opaque};
 
 /// Reads the header of a PNG file.
-pub(super) fn header(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
+pub(super) fn header(bytes: &[u8], source: &mut RowReceiver) -> Result<(), PaintError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     let header = decoder.read_header_info().map_err(|error| corrupt(&error.to_string()))?;
     source.begin(header.width, header.height)
 }
 
 /// Decodes a PNG file; with `checked`, its checksums must be right.
-pub(super) fn decode(bytes: &[u8], checked: bool, source: &mut Source) -> Result<(), PaintError> {
+pub(super) fn decode(
+    bytes: &[u8],
+    checked: bool,
+    source: &mut RowReceiver,
+) -> Result<(), PaintError> {
     let fault = |error: png::DecodingError| corrupt(&error.to_string());
     // What is compressed beside the pixels can be a bomb, too.
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_METADATA });
@@ -75,7 +79,7 @@ pub(super) fn decode(bytes: &[u8], checked: bool, source: &mut Source) -> Result
 fn interlaced_rows(
     reader: &mut Reader<Cursor<&[u8]>>,
     (width, height): (u32, u32),
-    source: &mut Source,
+    source: &mut RowReceiver,
 ) -> Result<(), PaintError> {
     let fault = |error: png::DecodingError| corrupt(&error.to_string());
     let (width, height) = (width as usize, height as usize);

@@ -6,13 +6,13 @@ use effects_core::ImageFormat;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::error::PaintError;
-use crate::photo::{Source, corrupt, opaque};
+use crate::photo::{RowReceiver, corrupt, opaque};
 
 /// Reads the header of a file of this format.
 pub(super) fn header(
     bytes: &[u8],
     format: ImageFormat,
-    source: &mut Source,
+    source: &mut RowReceiver,
 ) -> Result<(), PaintError> {
     opened(bytes, format, source).map(drop)
 }
@@ -20,7 +20,7 @@ pub(super) fn header(
 fn opened<'a>(
     bytes: &'a [u8],
     format: ImageFormat,
-    source: &mut Source,
+    source: &mut RowReceiver,
 ) -> Result<impl ImageDecoder + use<'a>, PaintError> {
     let known = match format {
         ImageFormat::WebP => image::ImageFormat::WebP,
@@ -55,7 +55,7 @@ fn fault(error: &ImageError) -> PaintError {
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
-    source: &mut Source,
+    source: &mut RowReceiver,
 ) -> Result<(), PaintError> {
     if format == ImageFormat::WebP && !webp_is_whole(bytes) {
         return Err(corrupt("the file ends before the picture does"));

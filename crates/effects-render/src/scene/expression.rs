@@ -5,23 +5,23 @@
 //! functions of [`call`]. Angles are degrees. `rand(i, k)` is a hash, not a die: the same arguments
 //! give the same number for ever, which keeps pictures reproducible.
 
-use super::{Fault, bounded};
+use super::{SceneError, bounded};
 use crate::noise::hash_unit;
 
 /// What an expression yields.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum SceneValue {
     Number(f64),
     Text(String),
 }
 
-impl Value {
+impl SceneValue {
     /// The number, or a fault naming the expression that should have been one.
-    pub(crate) fn number(&self, source: &str) -> Result<f64, Fault> {
+    pub(crate) fn number(&self, source: &str) -> Result<f64, SceneError> {
         match self {
             Self::Number(number) => Ok(*number),
             Self::Text(text) => {
-                Err(Fault::new(format!("`{source}` is the text {text:?}, not a number")))
+                Err(SceneError::new(format!("`{source}` is the text {text:?}, not a number")))
             }
         }
     }
@@ -40,20 +40,20 @@ impl Value {
 
 /// The names a scene may use; the latest binding of a name wins.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
-    bound: Vec<(String, Value)>,
+pub(crate) struct Bindings {
+    bound: Vec<(String, SceneValue)>,
 }
 
-impl Names {
-    pub(crate) fn bind(&mut self, name: &str, value: Value) {
+impl Bindings {
+    pub(crate) fn bind(&mut self, name: &str, value: SceneValue) {
         self.bound.push((name.to_owned(), value));
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&SceneValue> {
         self.bound.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// A mark to [`Names::forget_since`], which ends a scope.
+    /// A mark to [`Bindings::forget_since`], which ends a scope.
     pub(crate) fn mark(&self) -> usize {
         self.bound.len()
     }
@@ -64,14 +64,14 @@ impl Names {
 }
 
 /// Computes one expression.
-pub(crate) fn evaluate(source: &str, names: &Names) -> Result<Value, Fault> {
+pub(crate) fn evaluate(source: &str, names: &Bindings) -> Result<SceneValue, SceneError> {
     let mut reader = Reader { source, rest: source, names, depth: 0 };
     let value = reader.comparison()?;
     reader.skip_space();
     if !reader.rest.is_empty() {
         return Err(reader.fault("stray text at the end"));
     }
-    if let Value::Number(number) = value {
+    if let SceneValue::Number(number) = value {
         bounded(number, LARGEST, source)?;
     }
     Ok(value)
@@ -80,16 +80,16 @@ pub(crate) fn evaluate(source: &str, names: &Names) -> Result<Value, Fault> {
 struct Reader<'a> {
     source: &'a str,
     rest: &'a str,
-    names: &'a Names,
+    names: &'a Bindings,
     /// Values within values; reading one takes a part of the stack.
     depth: usize,
 }
 
 impl Reader<'_> {
-    fn fault(&self, what: &str) -> Fault {
+    fn fault(&self, what: &str) -> SceneError {
         let source: String = self.source.chars().take(200).collect();
         let rest: String = self.rest.chars().take(40).collect();
-        Fault::new(format!("{what} in the expression `{source}` before `{rest}`"))
+        SceneError::new(format!("{what} in the expression `{source}` before `{rest}`"))
     }
 
     fn skip_space(&mut self) {
@@ -107,19 +107,19 @@ impl Reader<'_> {
         }
     }
 
-    fn comparison(&mut self) -> Result<Value, Fault> {
+    fn comparison(&mut self) -> Result<SceneValue, SceneError> {
         let left = self.sum()?;
         for (token, holds) in COMPARISONS {
             if self.take(token) {
                 let a = left.number(self.source)?;
                 let b = self.sum()?.number(self.source)?;
-                return Ok(Value::Number(f64::from(u8::from(holds(a, b)))));
+                return Ok(SceneValue::Number(f64::from(u8::from(holds(a, b)))));
             }
         }
         Ok(left)
     }
 
-    fn sum(&mut self) -> Result<Value, Fault> {
+    fn sum(&mut self) -> Result<SceneValue, SceneError> {
         let mut left = self.product()?;
         loop {
             let sign = if self.take("+") {
@@ -130,11 +130,11 @@ impl Reader<'_> {
                 return Ok(left);
             };
             let right = self.product()?.number(self.source)?;
-            left = Value::Number(left.number(self.source)? + sign * right);
+            left = SceneValue::Number(left.number(self.source)? + sign * right);
         }
     }
 
-    fn product(&mut self) -> Result<Value, Fault> {
+    fn product(&mut self) -> Result<SceneValue, SceneError> {
         let mut left = self.factor()?;
         loop {
             let divides = if self.take("*") {
@@ -146,11 +146,11 @@ impl Reader<'_> {
             };
             let right = self.factor()?.number(self.source)?;
             let a = left.number(self.source)?;
-            left = Value::Number(if divides { a / right } else { a * right });
+            left = SceneValue::Number(if divides { a / right } else { a * right });
         }
     }
 
-    fn factor(&mut self) -> Result<Value, Fault> {
+    fn factor(&mut self) -> Result<SceneValue, SceneError> {
         if self.depth == MOST_DEPTH {
             return Err(self.fault(&format!("more than {MOST_DEPTH} levels of `(` and `-`")));
         }
@@ -160,9 +160,9 @@ impl Reader<'_> {
         value
     }
 
-    fn value(&mut self) -> Result<Value, Fault> {
+    fn value(&mut self) -> Result<SceneValue, SceneError> {
         if self.take("-") {
-            return Ok(Value::Number(-self.factor()?.number(self.source)?));
+            return Ok(SceneValue::Number(-self.factor()?.number(self.source)?));
         }
         if self.take("(") {
             let inner = self.comparison()?;
@@ -173,7 +173,7 @@ impl Reader<'_> {
                 return Err(self.fault("missing closing quote"));
             };
             self.rest = rest;
-            return Ok(Value::Text(text.to_owned()));
+            return Ok(SceneValue::Text(text.to_owned()));
         }
         self.skip_space();
         let word_end = self
@@ -183,7 +183,7 @@ impl Reader<'_> {
         let (word, rest) = self.rest.split_at(word_end);
         self.rest = rest;
         if let Ok(number) = word.parse::<f64>() {
-            return Ok(Value::Number(number));
+            return Ok(SceneValue::Number(number));
         }
         if word.is_empty() {
             return Err(self.fault("a value is missing"));
@@ -195,7 +195,7 @@ impl Reader<'_> {
         self.names.get(word).cloned().ok_or_else(|| self.fault(&format!("unknown name `{word}`")))
     }
 
-    fn arguments(&mut self) -> Result<Vec<Value>, Fault> {
+    fn arguments(&mut self) -> Result<Vec<SceneValue>, SceneError> {
         let mut arguments = Vec::new();
         if self.take(")") {
             return Ok(arguments);
@@ -213,7 +213,7 @@ impl Reader<'_> {
 }
 
 /// The functions of the language.
-fn call(name: &str, arguments: &[Value], source: &str) -> Result<Value, Fault> {
+fn call(name: &str, arguments: &[SceneValue], source: &str) -> Result<SceneValue, SceneError> {
     if name == "pick" {
         return pick(arguments, source);
     }
@@ -243,22 +243,22 @@ fn call(name: &str, arguments: &[Value], source: &str) -> Result<Value, Fault> {
         ("rand", [i]) => hash_unit(i.round() as i64 as u32, 0),
         ("rand", [i, k]) => hash_unit(i.round() as i64 as u32, k.round() as i64 as u32),
         _ => {
-            return Err(Fault::new(format!(
+            return Err(SceneError::new(format!(
                 "no function {name} of {} numbers in `{source}`",
                 numbers.len()
             )));
         }
     };
-    Ok(Value::Number(number))
+    Ok(SceneValue::Number(number))
 }
 
 /// `pick(i, a, b, c)`: the choices in turn, round and round.
-fn pick(arguments: &[Value], source: &str) -> Result<Value, Fault> {
+fn pick(arguments: &[SceneValue], source: &str) -> Result<SceneValue, SceneError> {
     let [index, choices @ ..] = arguments else {
-        return Err(Fault::new(format!("pick needs an index in `{source}`")));
+        return Err(SceneError::new(format!("pick needs an index in `{source}`")));
     };
     if choices.is_empty() {
-        return Err(Fault::new(format!("pick needs choices in `{source}`")));
+        return Err(SceneError::new(format!("pick needs choices in `{source}`")));
     }
     let index = index.number(source)?.floor().rem_euclid(choices.len() as f64);
     Ok(choices[index as usize].clone())
@@ -286,8 +286,8 @@ mod tests {
     use super::*;
 
     fn number(source: &str) -> f64 {
-        let mut names = Names::default();
-        names.bind("w", Value::Number(800.0));
+        let mut names = Bindings::default();
+        names.bind("w", SceneValue::Number(800.0));
         evaluate(source, &names).unwrap().number(source).unwrap()
     }
 
@@ -300,16 +300,16 @@ mod tests {
 
     #[test]
     fn texts_are_picked_in_turn() {
-        let value = evaluate("pick(4, '#a', '#b', '#c')", &Names::default()).unwrap();
-        assert_eq!(value, Value::Text("#b".to_owned()));
+        let value = evaluate("pick(4, '#a', '#b', '#c')", &Bindings::default()).unwrap();
+        assert_eq!(value, SceneValue::Text("#b".to_owned()));
     }
 
     #[test]
     fn faults_name_the_expression() {
-        let fault = evaluate("1 + nowhere", &Names::default()).unwrap_err();
+        let fault = evaluate("1 + nowhere", &Bindings::default()).unwrap_err();
         assert!(fault.to_string().contains("nowhere"), "{fault}");
-        assert!(evaluate("(1", &Names::default()).is_err());
-        assert!(evaluate("", &Names::default()).is_err());
-        assert!(evaluate("1 2", &Names::default()).is_err());
+        assert!(evaluate("(1", &Bindings::default()).is_err());
+        assert!(evaluate("", &Bindings::default()).is_err());
+        assert!(evaluate("1 2", &Bindings::default()).is_err());
     }
 }

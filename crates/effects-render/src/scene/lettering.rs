@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// How a line of letters is set.
 #[derive(Clone, Debug)]
-pub(crate) struct Line<'a> {
+pub(crate) struct TextLine<'a> {
     pub(crate) text: &'a str,
     /// Where the baseline starts, is centred, or ends (see `anchor`).
     pub(crate) x: f64,
@@ -25,7 +25,7 @@ pub(crate) struct Line<'a> {
     pub(crate) opacity: f64,
 }
 
-impl Line<'_> {
+impl TextLine<'_> {
     /// The line as an SVG group.
     pub(crate) fn to_svg(&self) -> String {
         let gap = 2.2 + 10.0 * self.weight;
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_shrunk_to_fit() {
-        let line = Line {
+        let line = TextLine {
             text: "Micro Landscape",
             x: 0.0,
             y: 50.0,

@@ -4,7 +4,7 @@
 //! colour it. A directive that ends in `/?>`, and `<?let …?>`, stand alone; every other one owns
 //! what follows up to its `<?end?>`.
 
-use super::Fault;
+use super::SceneError;
 
 /// One piece of a scene, in painting order.
 #[derive(Clone, Debug)]
@@ -33,26 +33,26 @@ impl Directive {
 }
 
 /// Reads a whole scene.
-pub(crate) fn parse(source: &str) -> Result<Vec<Node>, Fault> {
+pub(crate) fn parse(source: &str) -> Result<Vec<Node>, SceneError> {
     let mut rest = source;
     let nodes = parse_until_end(&mut rest, 0)?;
     if rest.is_empty() {
         Ok(nodes)
     } else {
-        Err(Fault::new("an <?end?> closes nothing".to_owned()))
+        Err(SceneError::new("an <?end?> closes nothing".to_owned()))
     }
 }
 
-fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, Fault> {
+fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, SceneError> {
     // Reading, painting and dropping a body each take a part of the stack.
     if depth > MOST_DEPTH {
-        return Err(Fault::new(format!("directives lie over more than {MOST_DEPTH} levels")));
+        return Err(SceneError::new(format!("directives lie over more than {MOST_DEPTH} levels")));
     }
     let mut nodes = Vec::new();
     loop {
         let Some((text, after)) = rest.split_once("<?") else {
             if depth > 0 {
-                return Err(Fault::new("an <?end?> is missing".to_owned()));
+                return Err(SceneError::new("an <?end?> is missing".to_owned()));
             }
             push_svg(&mut nodes, rest);
             *rest = "";
@@ -61,13 +61,13 @@ fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, Fault> {
         push_svg(&mut nodes, text);
         let (inside, after) = after
             .split_once("?>")
-            .ok_or_else(|| Fault::new(format!("`<?{}` is not closed", head(after))))?;
+            .ok_or_else(|| SceneError::new(format!("`<?{}` is not closed", head(after))))?;
         *rest = after;
         let (name, arguments) =
             inside.trim().split_once(char::is_whitespace).unwrap_or((inside.trim(), ""));
         match name {
             "end" if depth > 0 => return Ok(nodes),
-            "end" => return Err(Fault::new("an <?end?> closes nothing".to_owned())),
+            "end" => return Err(SceneError::new("an <?end?> closes nothing".to_owned())),
             "let" => nodes.push(Node::Let(bindings(arguments)?)),
             _ => {
                 let (name, arguments, alone) = match inside.trim().strip_suffix('/') {
@@ -88,29 +88,29 @@ fn push_svg(nodes: &mut Vec<Node>, text: &str) {
     }
 }
 
-fn bindings(text: &str) -> Result<Vec<(String, String)>, Fault> {
+fn bindings(text: &str) -> Result<Vec<(String, String)>, SceneError> {
     text.split([';', '\n'])
         .map(str::trim)
         .filter(|part| !part.is_empty())
         .map(|part| {
             let (name, value) = part
                 .split_once('=')
-                .ok_or_else(|| Fault::new(format!("`let {part}` has no `=`")))?;
+                .ok_or_else(|| SceneError::new(format!("`let {part}` has no `=`")))?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })
         .collect()
 }
 
-fn attributes(text: &str) -> Result<Vec<(String, String)>, Fault> {
+fn attributes(text: &str) -> Result<Vec<(String, String)>, SceneError> {
     let mut rest = text.trim();
     let mut attributes = Vec::new();
     while !rest.is_empty() {
-        let (key, after) = rest
-            .split_once("=\"")
-            .ok_or_else(|| Fault::new(format!("attributes are key=\"value\", not `{rest}`")))?;
+        let (key, after) = rest.split_once("=\"").ok_or_else(|| {
+            SceneError::new(format!("attributes are key=\"value\", not `{rest}`"))
+        })?;
         let (value, after) = after
             .split_once('"')
-            .ok_or_else(|| Fault::new(format!("the quote of {key} is not closed")))?;
+            .ok_or_else(|| SceneError::new(format!("the quote of {key} is not closed")))?;
         attributes.push((key.trim().to_owned(), value.to_owned()));
         rest = after.trim_start();
     }

@@ -11,14 +11,14 @@ mod painter;
 mod svg;
 mod wash;
 
-pub(crate) use painter::{Stage, draw_over, paint};
+pub(crate) use painter::{SceneInput, draw_over, paint};
 
 /// A mistake in a scene: in a file of this crate's, or in the text that a caller has painted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Fault(String);
+pub(crate) struct SceneError(String);
 
-impl Fault {
+impl SceneError {
     /// A fault in these words. They may quote the scene, of which the beginning is enough.
     pub(crate) fn new(what: String) -> Self {
         let end = what.floor_char_boundary(MOST_WORDS);
@@ -28,11 +28,13 @@ impl Fault {
 
 /// The number, unless it is larger than `most` either way, or none at all: sizes and sums that are
 /// made of it would not fit into their types.
-pub(crate) fn bounded(number: f64, most: f64, source: &str) -> Result<f64, Fault> {
+pub(crate) fn bounded(number: f64, most: f64, source: &str) -> Result<f64, SceneError> {
     if number.abs() <= most {
         return Ok(number);
     }
-    Err(Fault::new(format!("`{source}` is {number:?}: numbers lie between -{most} and {most}")))
+    Err(SceneError::new(format!(
+        "`{source}` is {number:?}: numbers lie between -{most} and {most}"
+    )))
 }
 
 /// Bytes of a fault's words.

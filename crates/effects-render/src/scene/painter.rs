@@ -9,23 +9,23 @@ use std::cell::OnceCell;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg;
 
-use super::Fault;
-use super::expression::{Names, Value, evaluate};
-use super::lettering::{Line, pixels_to_svg};
+use super::SceneError;
+use super::expression::{Bindings, SceneValue, evaluate};
+use super::lettering::{TextLine, pixels_to_svg};
 use super::markup::{self, Directive, Node};
 use super::svg;
 use super::wash::wash;
 use crate::cutout::Cutout;
-use crate::photo::Photo;
-use crate::raster::{self, Blend, new_pixmap};
+use crate::pixels::{PhotoPixels, new_pixmap};
+use crate::raster::{self, Blend};
 use crate::subject::Saliency;
 use crate::tiles::Tile;
 use crate::{filters, looks, scale};
 
 /// What a scene is painted from.
 #[derive(Debug)]
-pub(crate) struct Stage<'a> {
-    pub(crate) photo: &'a Photo,
+pub(crate) struct SceneInput<'a> {
+    pub(crate) photo: &'a PhotoPixels,
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) id: &'a str,
@@ -33,11 +33,11 @@ pub(crate) struct Stage<'a> {
 }
 
 /// Paints a scene; the result is opaque and of the stage's size.
-pub(crate) fn paint(scene: &str, stage: &Stage<'_>) -> Result<Pixmap, Fault> {
+pub(crate) fn paint(scene: &str, stage: &SceneInput<'_>) -> Result<Pixmap, SceneError> {
     let nodes = markup::parse(scene)?;
     let mut canvas = new_pixmap(stage.width, stage.height);
     canvas.fill(resvg::tiny_skia::Color::WHITE);
-    let mut painter = Painter {
+    let mut painter = ScenePainter {
         canvas,
         photo: stage.photo,
         saliency: Saliency::of(stage.photo),
@@ -55,15 +55,15 @@ pub(crate) fn paint(scene: &str, stage: &Stage<'_>) -> Result<Pixmap, Fault> {
 }
 
 /// Draws scene text (no photo) over a finished picture.
-pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), Fault> {
+pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), SceneError> {
     let nodes = markup::parse(scene)?;
-    let blank = Photo { width: 1, height: 1, rgb: vec![255; 3] };
-    let mut painter = Painter {
+    let blank = PhotoPixels { width: 1, height: 1, rgb: vec![255; 3] };
+    let mut painter = ScenePainter {
         canvas: std::mem::replace(canvas, new_pixmap(1, 1)),
         photo: &blank,
         saliency: Saliency::of(&blank),
         cutout: OnceCell::new(),
-        names: Names::default(),
+        names: Bindings::default(),
         svg: String::new(),
         definitions: String::new(),
         transforms: Vec::new(),
@@ -76,10 +76,10 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), Fault> {
 }
 
 /// The names every scene starts with.
-fn first_names(stage: &Stage<'_>) -> Names {
+fn first_names(stage: &SceneInput<'_>) -> Bindings {
     let (width, height) = (f64::from(stage.width), f64::from(stage.height));
     let shorter = width.min(height);
-    let mut names = Names::default();
+    let mut names = Bindings::default();
     for (name, number) in [
         ("w", width),
         ("h", height),
@@ -90,20 +90,20 @@ fn first_names(stage: &Stage<'_>) -> Names {
         ("aspect", width / height),
         ("photo_aspect", f64::from(stage.photo.width) / f64::from(stage.photo.height)),
     ] {
-        names.bind(name, Value::Number(number));
+        names.bind(name, SceneValue::Number(number));
     }
-    names.bind("title", Value::Text(stage.title.to_owned()));
-    names.bind("id", Value::Text(stage.id.to_owned()));
+    names.bind("title", SceneValue::Text(stage.title.to_owned()));
+    names.bind("id", SceneValue::Text(stage.id.to_owned()));
     names
 }
 
-struct Painter<'a> {
+struct ScenePainter<'a> {
     canvas: Pixmap,
-    photo: &'a Photo,
+    photo: &'a PhotoPixels,
     saliency: Saliency,
     /// The photo's subject without its background, once a scene has asked for it.
     cutout: OnceCell<Option<Cutout>>,
-    names: Names,
+    names: Bindings,
     /// SVG gathered but not yet drawn.
     svg: String,
     definitions: String,
@@ -114,19 +114,23 @@ struct Painter<'a> {
     steps: usize,
 }
 
-impl Painter<'_> {
-    fn walk(&mut self, nodes: &[Node]) -> Result<(), Fault> {
+impl ScenePainter<'_> {
+    fn walk(&mut self, nodes: &[Node]) -> Result<(), SceneError> {
         for node in nodes {
             self.steps += 1;
             if self.steps > MOST_STEPS {
-                return Err(Fault::new(format!("loops repeat over more than {MOST_STEPS} steps")));
+                return Err(SceneError::new(format!(
+                    "loops repeat over more than {MOST_STEPS} steps"
+                )));
             }
             match node {
                 Node::Svg(text) => {
                     let text = self.expand(text)?;
                     self.svg.push_str(&text);
                     if self.svg.len() > MOST_SVG {
-                        return Err(Fault::new(format!("loops make over {MOST_SVG} bytes of SVG")));
+                        return Err(SceneError::new(format!(
+                            "loops make over {MOST_SVG} bytes of SVG"
+                        )));
                     }
                 }
                 Node::Let(bindings) => {
@@ -141,7 +145,7 @@ impl Painter<'_> {
         Ok(())
     }
 
-    fn direct(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn direct(&mut self, directive: &Directive) -> Result<(), SceneError> {
         match directive.name.as_str() {
             "for" => self.repeat(directive),
             "if" => self.choose(directive),
@@ -170,7 +174,7 @@ impl Painter<'_> {
                 self.canvas = filters::apply_all(canvas, &filters)?;
                 Ok(())
             }
-            other => Err(Fault::new(format!("no directive is called `{other}`"))),
+            other => Err(SceneError::new(format!("no directive is called `{other}`"))),
         }
     }
 
@@ -179,14 +183,14 @@ impl Painter<'_> {
     }
 
     /// `<?for i="12"?>`: the body with i = 0, 1, … 11.
-    fn repeat(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn repeat(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let Some((name, count)) = directive.attributes.first() else {
-            return Err(Fault::new("for needs name=\"count\"".to_owned()));
+            return Err(SceneError::new("for needs name=\"count\"".to_owned()));
         };
         let count = evaluate(count, &self.names)?.number(count)?;
         for i in 0..(count.clamp(0.0, 4000.0) as u32) {
             let mark = self.names.mark();
-            self.names.bind(name, Value::Number(f64::from(i)));
+            self.names.bind(name, SceneValue::Number(f64::from(i)));
             self.walk(self.body(directive))?;
             self.names.forget_since(mark);
         }
@@ -194,7 +198,7 @@ impl Painter<'_> {
     }
 
     /// `<?if test="aspect > 1"?>`
-    fn choose(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn choose(&mut self, directive: &Directive) -> Result<(), SceneError> {
         if self.number(directive, "test", 0.0)? != 0.0 {
             let mark = self.names.mark();
             self.walk(self.body(directive))?;
@@ -204,7 +208,7 @@ impl Painter<'_> {
     }
 
     /// `<?place x y rotate scale scale_y?>`: a coordinate system of its own.
-    fn place(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn place(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let scale = self.number(directive, "scale", 1.0)?;
         let scale_y = self.number(directive, "scale_y", scale)?;
         let transform = Transform::from_translate(
@@ -224,12 +228,12 @@ impl Painter<'_> {
     }
 
     /// `<?part name="lantern" x="…" colour="'#c00'"?>`: a shared piece; attributes become names.
-    fn part(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn part(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let name = &self.text(directive, "name", "")?;
-        let source =
-            looks::part(name).ok_or_else(|| Fault::new(format!("no part is called `{name}`")))?;
+        let source = looks::part(name)
+            .ok_or_else(|| SceneError::new(format!("no part is called `{name}`")))?;
         if self.depth > 4 {
-            return Err(Fault::new(format!("part {name} contains itself")));
+            return Err(SceneError::new(format!("part {name} contains itself")));
         }
         let mut values = Vec::new();
         for (key, source) in directive.attributes.iter().filter(|(key, _)| key != "name") {
@@ -243,14 +247,14 @@ impl Painter<'_> {
         let walked = markup::parse(source).and_then(|nodes| self.walk(&nodes));
         self.depth -= 1;
         self.names.forget_since(mark);
-        walked.map_err(|fault| Fault::new(format!("part {name}: {fault}")))
+        walked.map_err(|fault| SceneError::new(format!("part {name}: {fault}")))
     }
 
-    fn letters(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn letters(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let text = self.text(directive, "text", "")?;
         let anchor = self.text(directive, "anchor", "middle")?;
         let colour = self.text(directive, "colour", "#000")?;
-        let line = Line {
+        let line = TextLine {
             text: &text,
             x: self.number(directive, "x", 0.0)?,
             y: self.number(directive, "y", 0.0)?,
@@ -266,7 +270,7 @@ impl Painter<'_> {
     }
 
     /// `<?pixels x y size rows=".aa./abba" colours="a#ff0000 b#00ff00"?>`: pixel art.
-    fn pixels(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn pixels(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let rows = self.text(directive, "rows", "")?;
         let colours = self.text(directive, "colours", "")?;
         let x = self.number(directive, "x", 0.0)?;
@@ -277,7 +281,7 @@ impl Painter<'_> {
     }
 
     /// `<?wash fill="sky"/?>`: a gradient over everything, or over the body, which is one shape.
-    fn wash(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn wash(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let gradient = self.text(directive, "fill", "")?;
         let body = self.mask_source(directive)?;
         self.flush()?;
@@ -298,7 +302,7 @@ impl Painter<'_> {
     }
 
     /// What of a tree lies on the canvas, drawn on its own, and where its corner is.
-    fn outline(&self, tree: &usvg::Tree) -> Result<Option<Outline>, Fault> {
+    fn outline(&self, tree: &usvg::Tree) -> Result<Option<Outline>, SceneError> {
         let bounds = tree.root().abs_layer_bounding_box();
         let (width, height) = (self.canvas.width() as f32, self.canvas.height() as f32);
         let left = bounds.left().floor().clamp(0.0, width);
@@ -323,13 +327,13 @@ impl Painter<'_> {
             [1.0, cutout.aspect(), f64::from(cutout.is_bust), cutout.head]
         });
         for (name, value) in ["subject", "subject_aspect", "bust", "head"].into_iter().zip(values) {
-            self.names.bind(name, Value::Number(value));
+            self.names.bind(name, SceneValue::Number(value));
         }
     }
 
     /// The photo: cropped, filtered, masked by the body (in the coordinates of the scene), laid.
     /// With `mask="before"` the filters see the masked photo, and may paint over its edge.
-    fn photo(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn photo(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let mut frame = self.frame(directive)?;
         let zoom = self.number(directive, "zoom", 1.0)?;
         let filters = self.text(directive, "filters", "")?;
@@ -360,7 +364,7 @@ impl Painter<'_> {
     }
 
     /// `<?layer x y w h filters?>`: the body drawn on its own, filtered, laid.
-    fn layer(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn layer(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let frame = self.frame(directive)?;
         let filters = self.text(directive, "filters", "")?;
         self.flush()?;
@@ -371,13 +375,13 @@ impl Painter<'_> {
         self.lay_in_frame(&picture, &frame)
     }
 
-    fn frame(&self, directive: &Directive) -> Result<Frame, Fault> {
+    fn frame(&self, directive: &Directive) -> Result<PhotoFrame, SceneError> {
         let width = self.number(directive, "w", 100.0)?.max(1.0);
         let height = self.number(directive, "h", 100.0)?.max(1.0);
         let detail = self.number(directive, "detail", 1.0)?;
         let scale = f64::from(scale_of(self.transform()));
         let pixels = |side: f64| (side * scale * detail).round().clamp(1.0, 4096.0) as u32;
-        Ok(Frame {
+        Ok(PhotoFrame {
             x: self.number(directive, "x", 0.0)?,
             y: self.number(directive, "y", 0.0)?,
             width,
@@ -389,7 +393,12 @@ impl Painter<'_> {
         })
     }
 
-    fn cut_out(&self, picture: &mut Pixmap, mask: &str, frame: &Frame) -> Result<(), Fault> {
+    fn cut_out(
+        &self,
+        picture: &mut Pixmap,
+        mask: &str,
+        frame: &PhotoFrame,
+    ) -> Result<(), SceneError> {
         let mut shape = new_pixmap(picture.width(), picture.height());
         svg::draw(&self.document(mask)?, frame.onto(picture), &mut shape)?;
         raster::mask(picture, shape.data().chunks_exact(4).map(|pixel| pixel[3]));
@@ -397,7 +406,7 @@ impl Painter<'_> {
     }
 
     /// A filter may have changed the picture's height: its width is what the frame decides.
-    fn lay_in_frame(&mut self, picture: &Pixmap, frame: &Frame) -> Result<(), Fault> {
+    fn lay_in_frame(&mut self, picture: &Pixmap, frame: &PhotoFrame) -> Result<(), SceneError> {
         let scale = frame.width as f32 / picture.width() as f32;
         let reshaped = picture.height() != frame.rows;
         let down = if reshaped { scale } else { (frame.height / f64::from(frame.rows)) as f32 };
@@ -413,12 +422,12 @@ impl Painter<'_> {
         placed: Transform,
         opacity: f32,
         blend: Blend,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SceneError> {
         if placed.kx == 0.0 && placed.ky == 0.0 && placed.sx > 0.0 && placed.sy > 0.0 {
             let width = (picture.width() as f32 * placed.sx).round().max(1.0);
             let height = (picture.height() as f32 * placed.sy).round().max(1.0);
             if width > MOST_LAID || height > MOST_LAID {
-                return Err(Fault::new(format!(
+                return Err(SceneError::new(format!(
                     "a picture is laid {width} by {height} pixels large; {MOST_LAID} are enough"
                 )));
             }
@@ -437,7 +446,7 @@ impl Painter<'_> {
     }
 
     /// `<?soft blur="20" opacity blend dx dy?>`: the body, blurred: shadows, glows, light.
-    fn soft(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn soft(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let radius = self.number(directive, "blur", 8.0)? as f32;
         let opacity = self.number(directive, "opacity", 1.0)? as f32;
         let shift = (self.number(directive, "dx", 0.0)?, self.number(directive, "dy", 0.0)?);
@@ -475,7 +484,7 @@ impl Painter<'_> {
     }
 
     /// `<?tile name="felt" strength="0.4"?>`: a texture over everything, or over the body's shape.
-    fn tile(&mut self, directive: &Directive) -> Result<(), Fault> {
+    fn tile(&mut self, directive: &Directive) -> Result<(), SceneError> {
         let name = self.text(directive, "name", "grain")?;
         // Changes of brightness are numbers of 32 bits.
         let strength = self.number(directive, "strength", 0.3)?.clamp(-1e3, 1e3) as f32;
@@ -484,7 +493,7 @@ impl Painter<'_> {
             self.number(directive, "dy", 0.0)?.max(0.0) as usize,
         );
         let tile = Tile::named(&name)
-            .ok_or_else(|| Fault::new(format!("no texture is called `{name}`")))?;
+            .ok_or_else(|| SceneError::new(format!("no texture is called `{name}`")))?;
         let mask = self.mask_source(directive)?;
         self.flush()?;
         let Some(mask) = mask else {
@@ -499,7 +508,7 @@ impl Painter<'_> {
     }
 
     /// Draws the gathered SVG; open groups are closed and opened again.
-    fn flush(&mut self) -> Result<(), Fault> {
+    fn flush(&mut self) -> Result<(), SceneError> {
         let mut body = std::mem::take(&mut self.svg);
         for transform in &self.transforms {
             self.svg.push_str(&open_group(*transform));
@@ -512,7 +521,7 @@ impl Painter<'_> {
         Ok(())
     }
 
-    fn document(&self, body: &str) -> Result<usvg::Tree, Fault> {
+    fn document(&self, body: &str) -> Result<usvg::Tree, SceneError> {
         let (width, height) = (self.canvas.width(), self.canvas.height());
         let source = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" \
@@ -524,7 +533,7 @@ impl Painter<'_> {
     }
 
     /// A body as SVG text; it may compute and repeat, but not use pixels.
-    fn gather(&mut self, directive: &Directive) -> Result<String, Fault> {
+    fn gather(&mut self, directive: &Directive) -> Result<String, SceneError> {
         let kept = std::mem::take(&mut self.svg);
         let mark = self.names.mark();
         let walked = self.walk(self.body(directive));
@@ -533,17 +542,17 @@ impl Painter<'_> {
         walked.map(|()| body)
     }
 
-    fn mask_source(&mut self, directive: &Directive) -> Result<Option<String>, Fault> {
+    fn mask_source(&mut self, directive: &Directive) -> Result<Option<String>, SceneError> {
         if directive.body.is_some() { self.gather(directive).map(Some) } else { Ok(None) }
     }
 
     /// Each number of a place is bounded, and so is what comes of places in places.
-    fn check_transform(&self) -> Result<(), Fault> {
+    fn check_transform(&self) -> Result<(), SceneError> {
         let Transform { sx, kx, ky, sy, tx, ty } = self.transform();
         if [sx, kx, ky, sy, tx, ty].iter().all(|number| number.abs() <= MOST_TRANSFORMED) {
             return Ok(());
         }
-        Err(Fault::new(format!(
+        Err(SceneError::new(format!(
             "places in places enlarge or move more than {MOST_TRANSFORMED} times"
         )))
     }
@@ -552,30 +561,30 @@ impl Painter<'_> {
         self.transforms.iter().fold(Transform::identity(), |all, next| all.pre_concat(*next))
     }
 
-    fn number(&self, directive: &Directive, key: &str, default: f64) -> Result<f64, Fault> {
+    fn number(&self, directive: &Directive, key: &str, default: f64) -> Result<f64, SceneError> {
         match directive.attribute(key) {
             None => Ok(default),
             Some(source) => evaluate(source, &self.names)?.number(source),
         }
     }
 
-    fn text(&self, directive: &Directive, key: &str, default: &str) -> Result<String, Fault> {
+    fn text(&self, directive: &Directive, key: &str, default: &str) -> Result<String, SceneError> {
         directive.attribute(key).map_or_else(|| Ok(default.to_owned()), |text| self.expand(text))
     }
 
-    fn blend(&self, directive: &Directive) -> Result<Blend, Fault> {
+    fn blend(&self, directive: &Directive) -> Result<Blend, SceneError> {
         let name = self.text(directive, "blend", "normal")?;
-        Blend::named(&name).ok_or_else(|| Fault::new(format!("no blend is called `{name}`")))
+        Blend::named(&name).ok_or_else(|| SceneError::new(format!("no blend is called `{name}`")))
     }
 
     /// Replaces each `{expression}` by its value.
-    fn expand(&self, text: &str) -> Result<String, Fault> {
+    fn expand(&self, text: &str) -> Result<String, SceneError> {
         let mut result = String::with_capacity(text.len() * 2);
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (expression, after) = after
                 .split_once('}')
-                .ok_or_else(|| Fault::new(format!("`{{` is not closed in `{text}`")))?;
+                .ok_or_else(|| SceneError::new(format!("`{{` is not closed in `{text}`")))?;
             result.push_str(before);
             result.push_str(&evaluate(expression, &self.names)?.written());
             rest = after;
@@ -589,7 +598,7 @@ impl Painter<'_> {
 type Outline = (Pixmap, (usize, usize));
 
 /// Where a photo or a layer goes, in the scene's coordinates, and how many pixels it gets.
-struct Frame {
+struct PhotoFrame {
     x: f64,
     y: f64,
     width: f64,
@@ -600,7 +609,7 @@ struct Frame {
     blend: Blend,
 }
 
-impl Frame {
+impl PhotoFrame {
     /// From the scene's coordinates to the picture's pixels.
     fn onto(&self, picture: &Pixmap) -> Transform {
         let across = picture.width() as f32 / self.width as f32;
@@ -612,12 +621,12 @@ impl Frame {
 /// The photo's subject without its background, filtered, as large as fits into the frame, in the
 /// middle of its lower edge; the frame becomes the picture's own, with the margin round it.
 fn subject_in(
-    frame: &mut Frame,
-    photo: &Photo,
+    frame: &mut PhotoFrame,
+    photo: &PhotoPixels,
     cutout: &Cutout,
     filters: &str,
     margin: f64,
-) -> Result<Pixmap, Fault> {
+) -> Result<Pixmap, SceneError> {
     let fitting = (frame.width / cutout.bounds.width).min(frame.height / cutout.bounds.height);
     let (width, height) = (cutout.bounds.width * fitting, cutout.bounds.height * fitting);
     let pixels = f64::from(frame.columns) / frame.width;

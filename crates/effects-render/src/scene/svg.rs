@@ -11,12 +11,12 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::roxmltree::{Attribute, Document, Node, NodeId, ParsingOptions};
 use resvg::usvg::{self, Group, ImageHrefResolver, Paint, Path, Tree};
 
-use super::Fault;
+use super::SceneError;
 
 /// Reads an SVG document, or says what in it a scene may not draw.
-pub(super) fn tree(source: &str) -> Result<Tree, Fault> {
+pub(super) fn tree(source: &str) -> Result<Tree, SceneError> {
     let unreadable =
-        |error: &dyn std::fmt::Display| Fault::new(format!("{error} in the SVG `{source}`"));
+        |error: &dyn std::fmt::Display| SceneError::new(format!("{error} in the SVG `{source}`"));
     // Document types are refused by default, and with them the entities they declare.
     let options = ParsingOptions { nodes_limit: MOST_ELEMENTS, ..ParsingOptions::default() };
     let document =
@@ -34,7 +34,11 @@ pub(super) fn tree(source: &str) -> Result<Tree, Fault> {
 }
 
 /// Draws a tree, unless that would take more memory than a picture may.
-pub(super) fn draw(tree: &Tree, transform: Transform, target: &mut Pixmap) -> Result<(), Fault> {
+pub(super) fn draw(
+    tree: &Tree,
+    transform: Transform,
+    target: &mut Pixmap,
+) -> Result<(), SceneError> {
     check_group(tree.root(), transform, 0)?;
     resvg::render(tree, transform, &mut target.as_mut());
     Ok(())
@@ -67,7 +71,7 @@ impl<'a, 'input> Check<'a, 'input> {
     }
 
     /// The cost of an element that lies `depth` levels down.
-    fn element(&mut self, node: Node<'a, 'input>, depth: usize) -> Result<Cost, Fault> {
+    fn element(&mut self, node: Node<'a, 'input>, depth: usize) -> Result<Cost, SceneError> {
         if depth > MOST_LEVELS {
             return Err(too_deep());
         }
@@ -98,7 +102,7 @@ impl<'a, 'input> Check<'a, 'input> {
         }
         cost.elements = cost.elements.saturating_mul(paints);
         if cost.elements > u64::from(MOST_ELEMENTS) {
-            return Err(Fault::new(format!(
+            return Err(SceneError::new(format!(
                 "<{}> draws more than {MOST_ELEMENTS} SVG elements",
                 node.tag_name().name()
             )));
@@ -108,19 +112,19 @@ impl<'a, 'input> Check<'a, 'input> {
     }
 }
 
-fn too_deep() -> Fault {
-    Fault::new(format!(
+fn too_deep() -> SceneError {
+    SceneError::new(format!(
         "SVG elements are nested, or refer to each other, over more than {MOST_LEVELS} levels"
     ))
 }
 
-fn check_name(node: Node<'_, '_>, depth: usize) -> Result<(), Fault> {
+fn check_name(node: Node<'_, '_>, depth: usize) -> Result<(), SceneError> {
     let name = node.tag_name();
     let known = if depth == 1 { name.name() == "svg" } else { ELEMENTS.contains(&name.name()) };
     if known && name.namespace() == Some(SVG) {
         return Ok(());
     }
-    Err(Fault::new(format!(
+    Err(SceneError::new(format!(
         "<{}> is no SVG element of scenes, which draw {}",
         name.name(),
         ELEMENTS.join(", ")
@@ -131,9 +135,9 @@ fn check_name(node: Node<'_, '_>, depth: usize) -> Result<(), Fault> {
 fn references<'a>(
     node: Node<'_, '_>,
     attribute: &Attribute<'a, '_>,
-) -> Result<Vec<(&'a str, bool)>, Fault> {
+) -> Result<Vec<(&'a str, bool)>, SceneError> {
     let outside = || {
-        Fault::new(format!(
+        SceneError::new(format!(
             "{}=\"{}\" of <{}> leads out of the scene: a reference is `#` and an id",
             attribute.name(),
             attribute.value(),
@@ -162,11 +166,11 @@ fn find_url(text: &str) -> Option<usize> {
 }
 
 /// Checks the pictures that drawing a group makes on the way: layers and patterns.
-fn check_group(group: &Group, transform: Transform, layers: usize) -> Result<(), Fault> {
+fn check_group(group: &Group, transform: Transform, layers: usize) -> Result<(), SceneError> {
     let transform = transform.pre_concat(group.transform());
     let layers = layers + usize::from(group.should_isolate());
     if layers > MOST_LAYERS {
-        return Err(Fault::new(format!(
+        return Err(SceneError::new(format!(
             "more than {MOST_LAYERS} SVG elements with opacity, masks, clip paths or patterns lie in \
              each other"
         )));
@@ -192,14 +196,14 @@ fn check_group(group: &Group, transform: Transform, layers: usize) -> Result<(),
     Ok(())
 }
 
-fn check_paints(path: &Path, transform: Transform, layers: usize) -> Result<(), Fault> {
+fn check_paints(path: &Path, transform: Transform, layers: usize) -> Result<(), SceneError> {
     let paints = [path.fill().map(usvg::Fill::paint), path.stroke().map(usvg::Stroke::paint)];
     for paint in paints.into_iter().flatten() {
         let Paint::Pattern(pattern) = paint else { continue };
         let (across, down) = transform.pre_concat(pattern.transform()).get_scale();
         let (width, height) = (pattern.rect().width() * across, pattern.rect().height() * down);
         if !(width <= MOST_PATTERN && height <= MOST_PATTERN) {
-            return Err(Fault::new(format!(
+            return Err(SceneError::new(format!(
                 "the pattern {} is {width:.0} by {height:.0} pixels large; {MOST_PATTERN} are enough",
                 pattern.id()
             )));

@@ -6,7 +6,7 @@
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Group, Node, Paint, Stop, Tree};
 
-use super::Fault;
+use super::SceneError;
 use crate::raster::mul;
 
 /// Paints the gradient that fills the tree's one shape: over the whole canvas, or where `shape`,
@@ -15,7 +15,7 @@ pub(super) fn wash(
     canvas: &mut Pixmap,
     tree: &Tree,
     shape: Option<(&Pixmap, (usize, usize))>,
-) -> Result<(), Fault> {
+) -> Result<(), SceneError> {
     let gradient = Gradient::of(tree)?;
     let width = canvas.width() as usize;
     let (cover, corner) = shape.map_or((None, (0, 0)), |(shape, corner)| (Some(shape), corner));
@@ -66,8 +66,8 @@ struct Gradient {
 }
 
 impl Gradient {
-    fn of(tree: &Tree) -> Result<Self, Fault> {
-        let unfit = || Fault::new("wash needs a shape and the name of a gradient".to_owned());
+    fn of(tree: &Tree) -> Result<Self, SceneError> {
+        let unfit = || SceneError::new("wash needs a shape and the name of a gradient".to_owned());
         let (paint, shape) = filled_with(tree.root()).ok_or_else(unfit)?;
         let (placed, unit, colours) = match paint {
             Paint::LinearGradient(line) => {
@@ -89,7 +89,7 @@ impl Gradient {
         let back = shape
             .pre_concat(placed)
             .invert()
-            .ok_or_else(|| Fault::new("the gradient is flat".to_owned()))?;
+            .ok_or_else(|| SceneError::new("the gradient is flat".to_owned()))?;
         let opaque = colours.iter().all(|colour| colour[3] == 255);
         Ok(Self { unit: unit.pre_concat(back), colours, opaque })
     }

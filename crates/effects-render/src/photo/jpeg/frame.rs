@@ -1,6 +1,6 @@
 //! A frame's header: the size, the components and their sampling.
 
-use super::{Fault, damaged};
+use super::{JpegError, damaged};
 
 /// What the frame's header says.
 #[derive(Clone, Debug)]
@@ -32,21 +32,23 @@ pub(super) struct Component {
 
 impl Frame {
     /// Reads the header of a frame from its segment.
-    pub(super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn read(marker: u8, segment: &[u8]) -> Result<Self, JpegError> {
         let progressive = match marker {
             0xC0 | 0xC1 => false,
             0xC2 => true,
-            0xC3 | 0xC7 | 0xCB | 0xCF => return Err(Fault::Unsupported("a lossless JPEG".into())),
-            0xC9 | 0xCA => {
-                return Err(Fault::Unsupported("a JPEG with arithmetic coding".into()));
+            0xC3 | 0xC7 | 0xCB | 0xCF => {
+                return Err(JpegError::Unsupported("a lossless JPEG".into()));
             }
-            _ => return Err(Fault::Unsupported("a hierarchical JPEG".into())),
+            0xC9 | 0xCA => {
+                return Err(JpegError::Unsupported("a JPEG with arithmetic coding".into()));
+            }
+            _ => return Err(JpegError::Unsupported("a hierarchical JPEG".into())),
         };
         let &[precision, h1, h2, w1, w2, count, ref list @ ..] = segment else {
             return Err(damaged("the frame's header is too short"));
         };
         if precision != 8 {
-            return Err(Fault::Unsupported(format!("a JPEG of {precision} bits a sample")));
+            return Err(JpegError::Unsupported(format!("a JPEG of {precision} bits a sample")));
         }
         let (height, width) =
             (usize::from(u16::from_be_bytes([h1, h2])), usize::from(u16::from_be_bytes([w1, w2])));
@@ -59,7 +61,7 @@ impl Frame {
             return Err(damaged("the frame's header is too short"));
         }
         if !matches!(count, 1 | 3 | 4) {
-            return Err(Fault::Unsupported(format!("a JPEG of {count} components")));
+            return Err(JpegError::Unsupported(format!("a JPEG of {count} components")));
         }
         let mut components = Vec::new();
         for &[id, factors, table] in &list[..count] {
@@ -90,7 +92,7 @@ impl Frame {
             let (h, v) = part.sampling;
             if !most.0.is_multiple_of(h) || !most.1.is_multiple_of(v) {
                 let factors = format!("{}x{} within {}x{}", h, v, most.0, most.1);
-                return Err(Fault::Unsupported(format!(
+                return Err(JpegError::Unsupported(format!(
                     "a JPEG with sampling factors that are no whole parts of each other ({factors})"
                 )));
             }

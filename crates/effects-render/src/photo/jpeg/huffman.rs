@@ -1,10 +1,10 @@
 //! Huffman tables, and the bits of a scan.
 
-use super::{Fault, damaged};
+use super::{JpegError, damaged};
 
 /// A Huffman table: a look-up of the short codes, and the ranges of the long ones.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(super) struct HuffmanTable {
     /// By the next [`SHORT`] bits: the symbol and its code's length, 0 for a longer code.
     short: Vec<(u8, u8)>,
     /// For each length, the first code beyond it, left-aligned to 16 bits, and what to add to a
@@ -14,9 +14,9 @@ pub(super) struct Table {
     symbols: Vec<u8>,
 }
 
-impl Table {
+impl HuffmanTable {
     /// A table from the numbers of codes of the lengths 1 to 16, and the symbols in their order.
-    pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, JpegError> {
         let mut table = Self {
             short: vec![(0, 0); 1 << SHORT],
             ends: [0; 17],
@@ -91,9 +91,9 @@ impl<'a> Bits<'a> {
         }
     }
 
-    fn drop(&mut self, count: u32) -> Result<(), Fault> {
+    fn drop(&mut self, count: u32) -> Result<(), JpegError> {
         if count > self.count {
-            return Err(Fault::Short);
+            return Err(JpegError::Short);
         }
         self.buffer <<= count;
         self.count -= count;
@@ -102,7 +102,7 @@ impl<'a> Bits<'a> {
 
     /// The next symbol of a table.
     #[inline]
-    pub(super) fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
+    pub(super) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8, JpegError> {
         if self.count < 32 {
             self.fill();
         }
@@ -124,12 +124,12 @@ impl<'a> Bits<'a> {
             }
         }
         // No code at all: the bits ran out, or they are none of this table's.
-        Err(if self.count < 16 { Fault::Short } else { damaged("a code stands for nothing") })
+        Err(if self.count < 16 { JpegError::Short } else { damaged("a code stands for nothing") })
     }
 
     /// The next `count` bits, at most 16, as a number.
     #[inline]
-    pub(super) fn take(&mut self, count: u32) -> Result<i32, Fault> {
+    pub(super) fn take(&mut self, count: u32) -> Result<i32, JpegError> {
         if count == 0 {
             return Ok(0);
         }
@@ -143,14 +143,14 @@ impl<'a> Bits<'a> {
 
     /// The next `count` bits as a signed number: the lower half of the range means the negatives.
     #[inline]
-    pub(super) fn signed(&mut self, count: u32) -> Result<i32, Fault> {
+    pub(super) fn signed(&mut self, count: u32) -> Result<i32, JpegError> {
         let value = self.take(count)?;
         let half = 1 << count >> 1;
         Ok(if value < half { value - (1 << count) + 1 } else { value })
     }
 
     /// Leaves the rest of a byte, and passes the restart marker that must follow.
-    pub(super) fn restart(&mut self) -> Result<(), Fault> {
+    pub(super) fn restart(&mut self) -> Result<(), JpegError> {
         self.buffer = 0;
         if self.count >= 8 {
             return Err(damaged("a restart marker is missing"));
@@ -164,7 +164,7 @@ impl<'a> Bits<'a> {
                 self.at += 2;
                 Ok(())
             }
-            Some(&[] | &[_]) | None => Err(Fault::Short),
+            Some(&[] | &[_]) | None => Err(JpegError::Short),
             Some(_) => Err(damaged("a restart marker is missing")),
         }
     }

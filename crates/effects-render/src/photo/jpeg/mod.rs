@@ -15,17 +15,17 @@ mod scan;
 mod stored;
 
 use frame::Frame;
-use huffman::{Bits, Table};
+use huffman::{Bits, HuffmanTable};
 use planes::{Colours, Planes};
 use scan::{Blocks, NATURAL, Scan, read_blocks, sequential};
 use stored::{Stored, Storing};
 
 use crate::error::PaintError;
-use crate::photo::Source;
+use crate::photo::RowReceiver;
 
 /// Why a JPEG cannot be read.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum JpegError {
     /// The file ends within the picture.
     Short,
     /// A scan names a table that the file does not have.
@@ -36,38 +36,38 @@ pub(super) enum Fault {
     Unsupported(String),
 }
 
-fn damaged(reason: &'static str) -> Fault {
-    Fault::Damaged(reason)
+fn damaged(reason: &'static str) -> JpegError {
+    JpegError::Damaged(reason)
 }
 
-impl From<Fault> for PaintError {
-    fn from(fault: Fault) -> Self {
+impl From<JpegError> for PaintError {
+    fn from(fault: JpegError) -> Self {
         let corrupt = |reason: &str| Self::Corrupt { reason: reason.to_owned() };
         match fault {
-            Fault::Short => corrupt("the file ends before the picture does"),
-            Fault::NoTable => corrupt("a scan names a table that the file does not have"),
-            Fault::Damaged(reason) => corrupt(reason),
-            Fault::Unsupported(what) => Self::Unsupported { what },
+            JpegError::Short => corrupt("the file ends before the picture does"),
+            JpegError::NoTable => corrupt("a scan names a table that the file does not have"),
+            JpegError::Damaged(reason) => corrupt(reason),
+            JpegError::Unsupported(what) => Self::Unsupported { what },
         }
     }
 }
 
 /// Decodes a JPEG file. Its rows go to `source`, which is asked for the wanted size first.
-pub(super) fn decode(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
-    let mut file = File { bytes, at: 2, ..File::default() };
+pub(super) fn decode(bytes: &[u8], source: &mut RowReceiver) -> Result<(), PaintError> {
+    let mut file = JpegFile { bytes, at: 2, ..JpegFile::default() };
     file.read(source)
 }
 
 /// Reads a JPEG file up to the header of its frame.
-pub(super) fn header(bytes: &[u8], source: &mut Source) -> Result<(), PaintError> {
-    let mut file = File { bytes, at: 2, ..File::default() };
+pub(super) fn header(bytes: &[u8], source: &mut RowReceiver) -> Result<(), PaintError> {
+    let mut file = JpegFile { bytes, at: 2, ..JpegFile::default() };
     loop {
         match file.segment()? {
             Some((marker @ 0xC0..=0xCF, segment)) if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                 let frame = Frame::read(marker, segment)?;
                 return source.begin(frame.width as u32, frame.height as u32);
             }
-            Some((0xD9 | 0xDA, _)) | None => return Err(Fault::Short.into()),
+            Some((0xD9 | 0xDA, _)) | None => return Err(JpegError::Short.into()),
             Some(_) => {}
         }
     }
@@ -75,14 +75,14 @@ pub(super) fn header(bytes: &[u8], source: &mut Source) -> Result<(), PaintError
 
 /// What was read of a file so far.
 #[derive(Default)]
-struct File<'a> {
+struct JpegFile<'a> {
     bytes: &'a [u8],
     /// Of the next marker.
     at: usize,
     frame: Option<Frame>,
     quantisations: [Option<[f32; 64]>; 4],
-    dc: [Option<Table>; 4],
-    ac: [Option<Table>; 4],
+    dc: [Option<HuffmanTable>; 4],
+    ac: [Option<HuffmanTable>; 4],
     /// Units between restarts.
     interval: usize,
     jfif: bool,
@@ -95,8 +95,8 @@ struct File<'a> {
     side: usize,
 }
 
-impl<'a> File<'a> {
-    fn read(&mut self, source: &mut Source) -> Result<(), PaintError> {
+impl<'a> JpegFile<'a> {
+    fn read(&mut self, source: &mut RowReceiver) -> Result<(), PaintError> {
         loop {
             let Some((marker, segment)) = self.segment()? else {
                 return self.finish(source, false);
@@ -129,7 +129,7 @@ impl<'a> File<'a> {
     }
 
     /// The next marker and what belongs to it; what stands before it is passed over.
-    fn segment(&mut self) -> Result<Option<(u8, &'a [u8])>, Fault> {
+    fn segment(&mut self) -> Result<Option<(u8, &'a [u8])>, JpegError> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let Some(next) = rest.windows(2).position(|pair| pair[0] == 0xFF && pair[1] != 0xFF)
@@ -146,9 +146,9 @@ impl<'a> File<'a> {
                 0xD9 => return Ok(Some((marker, &[]))),
                 _ => {
                     let rest = self.bytes.get(self.at..).unwrap_or_default();
-                    let &[high, low, ..] = rest else { return Err(Fault::Short) };
+                    let &[high, low, ..] = rest else { return Err(JpegError::Short) };
                     let length = usize::from(u16::from_be_bytes([high, low])).max(2);
-                    let segment = rest.get(2..length).ok_or(Fault::Short)?;
+                    let segment = rest.get(2..length).ok_or(JpegError::Short)?;
                     self.at += length;
                     return Ok(Some((marker, segment)));
                 }
@@ -156,7 +156,7 @@ impl<'a> File<'a> {
         }
     }
 
-    fn quantisation_tables(&mut self, mut segment: &[u8]) -> Result<(), Fault> {
+    fn quantisation_tables(&mut self, mut segment: &[u8]) -> Result<(), JpegError> {
         let fault = || damaged("a quantisation table is too short");
         while let Some((&head, rest)) = segment.split_first() {
             let slot = self.quantisations.get_mut(usize::from(head & 15));
@@ -174,7 +174,7 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    fn huffman_tables(&mut self, mut segment: &[u8]) -> Result<(), Fault> {
+    fn huffman_tables(&mut self, mut segment: &[u8]) -> Result<(), JpegError> {
         let fault = || damaged("a Huffman table is too short");
         while let Some((&head, rest)) = segment.split_first() {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(fault)?;
@@ -183,7 +183,7 @@ impl<'a> File<'a> {
             let tables = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
             let slot = tables.get_mut(usize::from(head & 15));
             let slot = slot.ok_or_else(|| damaged("a Huffman table has no such number"))?;
-            *slot = Some(Table::new(counts, symbols)?);
+            *slot = Some(HuffmanTable::new(counts, symbols)?);
             segment = &rest[symbols.len()..];
         }
         Ok(())
@@ -211,7 +211,7 @@ impl<'a> File<'a> {
     }
 
     /// Reads a scan. Whether that was all of the picture.
-    fn scan(&mut self, segment: &[u8], source: &mut Source) -> Result<bool, PaintError> {
+    fn scan(&mut self, segment: &[u8], source: &mut RowReceiver) -> Result<bool, PaintError> {
         let mut frame =
             self.frame.take().ok_or_else(|| damaged("a scan comes before its frame"))?;
         let scan = Scan::read(segment, &frame)?;
@@ -224,7 +224,7 @@ impl<'a> File<'a> {
             // Later tables of the same number are for other components.
             if part.quantisation.is_none() {
                 let table = self.quantisations[part.quantisation_slot];
-                part.quantisation = Some(table.ok_or(Fault::NoTable)?);
+                part.quantisation = Some(table.ok_or(JpegError::NoTable)?);
             }
         }
         let whole = !frame.progressive && scan.parts.len() == frame.components.len();
@@ -237,11 +237,11 @@ impl<'a> File<'a> {
             let mut tables = Vec::new();
             for (_, dc, ac) in &scan.parts {
                 let (Some(dc), Some(ac)) = (&self.dc[*dc], &self.ac[*ac]) else {
-                    return Err(Fault::NoTable.into());
+                    return Err(JpegError::NoTable.into());
                 };
                 tables.push((dc, ac));
             }
-            let mut painted = Painting {
+            let mut painted = SequentialScan {
                 scan: &scan,
                 frame: &frame,
                 tables,
@@ -268,7 +268,7 @@ impl<'a> File<'a> {
         let mut stored: Vec<Option<&mut Stored>> = self.stored.iter_mut().map(Some).collect();
         let mut parts = Vec::new();
         for (part, dc, ac) in &scan.parts {
-            let stored = stored[*part].take().ok_or(Fault::NoTable)?;
+            let stored = stored[*part].take().ok_or(JpegError::NoTable)?;
             parts.push((stored, self.dc[*dc].as_ref(), self.ac[*ac].as_ref()));
         }
         let mut storing = Storing {
@@ -286,7 +286,7 @@ impl<'a> File<'a> {
     }
 
     /// The header is read: asks for the size, and tells what the metadata say.
-    fn begin(&mut self, frame: &Frame, source: &mut Source) -> Result<(), PaintError> {
+    fn begin(&mut self, frame: &Frame, source: &mut RowReceiver) -> Result<(), PaintError> {
         source.begin(frame.width as u32, frame.height as u32)?;
         if let Some(exif) = self.exif {
             source.orientation(exif);
@@ -308,16 +308,16 @@ impl<'a> File<'a> {
     }
 
     /// The end of the file, or its marker: makes the rows of what the scans have brought.
-    fn finish(&mut self, source: &mut Source, marked: bool) -> Result<(), PaintError> {
+    fn finish(&mut self, source: &mut RowReceiver, marked: bool) -> Result<(), PaintError> {
         let Some(frame) = self.frame.take() else {
-            return Err(Fault::Short.into());
+            return Err(JpegError::Short.into());
         };
         // A scan for each component is the least there must be. Without the end marker, nothing may
         // be missing of any of them.
         let begun = frame.components.iter().all(|part| part.quantisation.is_some());
         let complete = self.stored.iter().all(Stored::is_complete);
         if self.stored.is_empty() || !begun || !(marked || complete) {
-            return Err(Fault::Short.into());
+            return Err(JpegError::Short.into());
         }
         if !marked {
             source.note(NO_END);
@@ -326,7 +326,7 @@ impl<'a> File<'a> {
         for unit in 0..frame.units.1 {
             for (i, part) in frame.components.iter().enumerate() {
                 let Some(quantisation) = &part.quantisation else {
-                    return Err(Fault::Short.into());
+                    return Err(JpegError::Short.into());
                 };
                 for y in unit * part.sampling.1..(unit + 1) * part.sampling.1 {
                     for x in 0..part.padded.0 {
@@ -349,23 +349,29 @@ impl<'a> File<'a> {
 }
 
 /// Paints the blocks of a sequential scan as they come.
-struct Painting<'a> {
+struct SequentialScan<'a> {
     scan: &'a Scan,
     frame: &'a Frame,
-    tables: Vec<(&'a Table, &'a Table)>,
+    tables: Vec<(&'a HuffmanTable, &'a HuffmanTable)>,
     side: usize,
     planes: Planes,
     predicted: [i32; 4],
-    source: &'a mut Source,
+    source: &'a mut RowReceiver,
 }
 
-impl Blocks for Painting<'_> {
+impl Blocks for SequentialScan<'_> {
     #[inline]
-    fn block(&mut self, bits: &mut Bits<'_>, part: usize, x: usize, y: usize) -> Result<(), Fault> {
+    fn block(
+        &mut self,
+        bits: &mut Bits<'_>,
+        part: usize,
+        x: usize,
+        y: usize,
+    ) -> Result<(), JpegError> {
         let (dc, ac) = self.tables[part];
         let component = self.scan.parts[part].0;
         let Some(quantisation) = &self.frame.components[component].quantisation else {
-            return Err(Fault::NoTable);
+            return Err(JpegError::NoTable);
         };
         let mut block = [0.0; 64];
         sequential(bits, dc, ac, &mut self.predicted[part], |place, value| {

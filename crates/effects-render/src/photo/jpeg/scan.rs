@@ -1,8 +1,8 @@
 //! The blocks of a scan, in the order of the file.
 
 use super::frame::Frame;
-use super::huffman::{Bits, Table};
-use super::{Fault, damaged};
+use super::huffman::{Bits, HuffmanTable};
+use super::{JpegError, damaged};
 
 /// What a scan's header says.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Reads the header of a scan from its segment.
-    pub(super) fn read(segment: &[u8], frame: &Frame) -> Result<Self, Fault> {
+    pub(super) fn read(segment: &[u8], frame: &Frame) -> Result<Self, JpegError> {
         let short = || damaged("a scan's header is too short");
         let (&count, rest) = segment.split_first().ok_or_else(short)?;
         let count = usize::from(count);
@@ -64,7 +64,13 @@ impl Scan {
 /// Takes what a scan has.
 pub(super) trait Blocks {
     /// Reads the block at this place of one of the scan's components, counted within the scan.
-    fn block(&mut self, bits: &mut Bits<'_>, part: usize, x: usize, y: usize) -> Result<(), Fault>;
+    fn block(
+        &mut self,
+        bits: &mut Bits<'_>,
+        part: usize,
+        x: usize,
+        y: usize,
+    ) -> Result<(), JpegError>;
 
     /// Begins anew, as at the scan's begin.
     fn restart(&mut self);
@@ -80,7 +86,7 @@ pub(super) fn read_blocks(
     interval: usize,
     bits: &mut Bits<'_>,
     blocks: &mut impl Blocks,
-) -> Result<(), Fault> {
+) -> Result<(), JpegError> {
     let alone = scan.parts.len() == 1;
     let (across, down) = if alone { frame.components[scan.parts[0].0].blocks } else { frame.units };
     let mut until_restart = interval;
@@ -117,11 +123,11 @@ pub(super) fn read_blocks(
 #[inline]
 pub(super) fn sequential(
     bits: &mut Bits<'_>,
-    dc: &Table,
-    ac: &Table,
+    dc: &HuffmanTable,
+    ac: &HuffmanTable,
     predicted: &mut i32,
     mut take: impl FnMut(usize, i32),
-) -> Result<(), Fault> {
+) -> Result<(), JpegError> {
     *predicted = predicted.wrapping_add(difference(bits, dc)?);
     take(0, *predicted);
     let mut at = 1;
@@ -146,7 +152,7 @@ pub(super) fn sequential(
 }
 
 /// A block's DC value, as the difference to the one before.
-pub(super) fn difference(bits: &mut Bits<'_>, dc: &Table) -> Result<i32, Fault> {
+pub(super) fn difference(bits: &mut Bits<'_>, dc: &HuffmanTable) -> Result<i32, JpegError> {
     let length = u32::from(bits.symbol(dc)?);
     if length > 16 {
         return Err(damaged("a difference has too many bits"));

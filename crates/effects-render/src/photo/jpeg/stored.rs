@@ -4,9 +4,9 @@
 //! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading
 //! of later scans depends. So the picture's size is no bound to what a photo may have.
 
-use super::Fault;
+use super::JpegError;
 use super::frame::Frame;
-use super::huffman::{Bits, Table};
+use super::huffman::{Bits, HuffmanTable};
 use super::scan::{Blocks, NATURAL, Scan, difference, sequential};
 
 /// The coefficients of one component.
@@ -87,7 +87,7 @@ pub(super) struct Storing<'a> {
     pub(super) scan: &'a Scan,
     pub(super) progressive: bool,
     /// For each of the scan's components: its coefficients and its tables.
-    pub(super) parts: Vec<(&'a mut Stored, Option<&'a Table>, Option<&'a Table>)>,
+    pub(super) parts: Vec<(&'a mut Stored, Option<&'a HuffmanTable>, Option<&'a HuffmanTable>)>,
     pub(super) predicted: [i32; 4],
     /// Blocks that follow without anything new in them.
     pub(super) empty: u32,
@@ -104,13 +104,19 @@ impl Storing<'_> {
 }
 
 impl Blocks for Storing<'_> {
-    fn block(&mut self, bits: &mut Bits<'_>, part: usize, x: usize, y: usize) -> Result<(), Fault> {
+    fn block(
+        &mut self,
+        bits: &mut Bits<'_>,
+        part: usize,
+        x: usize,
+        y: usize,
+    ) -> Result<(), JpegError> {
         let (stored, dc, ac) = &mut self.parts[part];
         let at = y * stored.across + x;
         let (first, last) = self.scan.band;
         let left = self.scan.left;
         if !self.progressive {
-            let (Some(dc), Some(ac)) = (*dc, *ac) else { return Err(Fault::NoTable) };
+            let (Some(dc), Some(ac)) = (*dc, *ac) else { return Err(JpegError::NoTable) };
             let predicted = &mut self.predicted[part];
             return sequential(bits, dc, ac, predicted, |place, value| {
                 stored.put(at, place, value);
@@ -119,7 +125,8 @@ impl Blocks for Storing<'_> {
         match (first, self.scan.earlier) {
             (0, 0) => {
                 let predicted = &mut self.predicted[part];
-                *predicted = predicted.wrapping_add(difference(bits, dc.ok_or(Fault::NoTable)?)?);
+                *predicted =
+                    predicted.wrapping_add(difference(bits, dc.ok_or(JpegError::NoTable)?)?);
                 stored.put(at, 0, predicted.wrapping_shl(left));
             }
             (0, _) => {
@@ -130,11 +137,11 @@ impl Blocks for Storing<'_> {
                 }
             }
             (_, 0) => {
-                let ac = ac.ok_or(Fault::NoTable)?;
+                let ac = ac.ok_or(JpegError::NoTable)?;
                 first_bits(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
             }
             _ => {
-                let ac = ac.ok_or(Fault::NoTable)?;
+                let ac = ac.ok_or(JpegError::NoTable)?;
                 next_bit(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
             }
         }
@@ -152,13 +159,13 @@ impl Blocks for Storing<'_> {
 /// A block's coefficients of a band, all but their low bits.
 fn first_bits(
     bits: &mut Bits<'_>,
-    ac: &Table,
+    ac: &HuffmanTable,
     stored: &mut Stored,
     block: usize,
     (first, last): (usize, usize),
     left: u32,
     empty: &mut u32,
-) -> Result<(), Fault> {
+) -> Result<(), JpegError> {
     if *empty > 0 {
         *empty -= 1;
         return Ok(());
@@ -188,13 +195,13 @@ fn first_bits(
 /// One more bit of a block's coefficients of a band: of those that are not zero, and new ones.
 fn next_bit(
     bits: &mut Bits<'_>,
-    ac: &Table,
+    ac: &HuffmanTable,
     stored: &mut Stored,
     block: usize,
     (first, last): (usize, usize),
     left: u32,
     empty: &mut u32,
-) -> Result<(), Fault> {
+) -> Result<(), JpegError> {
     let bit = 1i16 << left;
     let mut at = first;
     if *empty == 0 {
