@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::options::BadOption;
+use crate::bad_option::BadOption;
 
 /// Which clock the emulator lives by.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

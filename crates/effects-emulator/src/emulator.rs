@@ -12,13 +12,14 @@ use rust_decimal::Decimal;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::bad_option::BadOption;
 use crate::clock::{ClockIsReal, ClockKind};
 use crate::endpoint::Endpoint;
 use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED, Script};
 use crate::gateway::{Gateway, Keep};
 use crate::host::Host;
 use crate::latency::Latency;
-use crate::options::{BadOption, Dialect, Options, Pictures, Validation};
+use crate::options::{Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::private;
 use crate::record::Counts;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use effects_core::Template;
 use http::HeaderMap;
 use http::header::HOST;
@@ -17,20 +18,20 @@ use crate::body::BodyMemory;
 use crate::changes::Changes;
 use crate::clock::{Clock, ClockIsReal, millis};
 use crate::faults::{FaultPlan, Faults};
+use crate::ids;
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::record::Record;
 use crate::seen_request::SeenRequest;
 use crate::session::PageSession;
-use crate::spending::Spending;
+use crate::spending::{Movement, Spending};
 use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
 use crate::studio::Studio;
 use crate::task::{Stage, Task};
 use crate::tasks::Tasks;
-use crate::vault::Vault;
+use crate::vault::{Change, Vault};
 use crate::wire::task::Telling;
-use crate::{ids, lifecycle};
 
 /// The state of one emulator.
 pub(crate) struct Gateway {
@@ -87,11 +88,11 @@ impl Gateway {
             if let Stage::Painted(picture) = &task.stage {
                 gateway.vault.belongs(&picture.file, &id);
             }
-            lifecycle::forget(&gateway, gateway.tasks.insert(&id, task, now));
+            gateway.forget(gateway.tasks.insert(&id, task, now));
         }
         // Each is there from the first request on, whenever its work begins again.
         for restored in &unfinished {
-            lifecycle::restore(&gateway, restored);
+            gateway.restore(restored);
         }
         Ok((gateway, unfinished))
     }
@@ -226,6 +227,52 @@ impl Gateway {
     pub(crate) fn write(&self, entry: impl FnOnce() -> Entry) {
         if let Some(store) = &self.store {
             store.write(entry());
+        }
+    }
+
+    /// Remembers a task that was not finished when the folder was last in use.
+    fn restore(&self, restored: &RestoredTask) {
+        let task = Task { stage: Stage::Queued, ..restored.task.clone() };
+        self.studio.expect(&restored.id, task.due);
+        self.forget(self.tasks.insert(&restored.id, task, self.clock.now()));
+        // What was reserved is reserved still, whatever the balance is now.
+        self.spending.book(Movement::Reserve(None));
+    }
+
+    /// Lets go of what belonged to forgotten tasks.
+    pub(crate) fn forget(&self, forgotten: Vec<(Box<str>, Task)>) {
+        if forgotten.is_empty() {
+            return;
+        }
+        let mut files = Vec::new();
+        let mut ids = Vec::new();
+        for (id, task) in forgotten {
+            ids.push(id);
+            if let Stage::Painted(picture) = task.stage {
+                self.vault.remove(&picture.file);
+                files.push(picture.file);
+            }
+        }
+        self.write(|| Entry::Forgotten(ids));
+        self.write(|| Entry::Gone(files));
+    }
+
+    /// Keeps a file, and remembers what is kept and what had to go.
+    pub(crate) async fn keep(&self, bytes: Bytes) -> std::io::Result<Change> {
+        let change = self.vault.keep(bytes, self.clock.now()).await?;
+        self.write(|| Entry::Kept(change.kept.clone()));
+        if !change.gone.is_empty() {
+            self.write(|| Entry::Gone(change.gone.clone()));
+        }
+        Ok(change)
+    }
+
+    /// Waits until everything written so far is safe.
+    pub(crate) async fn written(&self) {
+        if let Some(store) = &self.store {
+            // A disk that is full fails creates, with its reason. A task that runs goes on to its end:
+            // opened anew, the folder has it begin again.
+            let _ = store.settle().await;
         }
     }
 

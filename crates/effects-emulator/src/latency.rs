@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use effects_core::Template;
 
-use crate::options::BadOption;
+use crate::bad_option::BadOption;
 use crate::rng;
 
 /// How long tasks take, in the emulator's time, beyond what painting takes anyway.

@@ -73,6 +73,7 @@
 //! come too slowly, and connections that have never carried the key, make way when others need
 //! what they hold.
 
+mod bad_option;
 mod body;
 mod changes;
 mod clock;
@@ -93,15 +94,18 @@ mod listed;
 mod openapi;
 mod options;
 mod painter;
+mod painting;
 mod photo;
 mod private;
 mod record;
 mod rng;
+mod routes;
 mod seen;
 mod seen_request;
 mod serve;
 mod server;
 mod session;
+mod settle;
 mod socket;
 mod spending;
 mod store;
@@ -114,6 +118,7 @@ mod whole;
 mod wire;
 mod worlds;
 
+pub use bad_option::BadOption;
 pub use clock::{ClockIsReal, ClockKind};
 pub use emulator::{Emulator, EmulatorBuilder, StartError};
 pub use endpoint::Endpoint;
@@ -123,7 +128,7 @@ pub use faults::{
 pub use gateway::Keep;
 pub use latency::{Latency, Spread};
 pub use openapi::openapi;
-pub use options::{BadOption, Dialect, Limits, Options, Pictures, Validation};
+pub use options::{Dialect, Limits, Options, Pictures, Validation};
 pub use painter::{PaintFailure, Painter};
 pub use record::Counts;
 pub use seen::{SeenFailure, SeenTask};

@@ -15,11 +15,13 @@ use crate::gateway::Gateway;
 use crate::ids;
 use crate::options::{Pictures, Validation};
 use crate::painter::{STUB, STUB_SIDES};
+use crate::painting::{self, Job};
+use crate::settle::settle;
 use crate::spending::Movement;
 use crate::store::{Entry, RestoredTask};
-use crate::studio::{self, Job, Place};
+use crate::studio::Place;
 use crate::task::{Failure, Picture, Stage, Standing, Surface, Task};
-use crate::vault::Change;
+use crate::wire::code::CANCELLED;
 use crate::wire::create::Params;
 use crate::wire::refusal::Refusal;
 
@@ -98,26 +100,17 @@ async fn accept_valid(
         return Err(refusal);
     }
     let job = Job { id: id.clone().into(), image, template, sides, due };
-    studio::employ(gateway, place, job);
+    painting::start(gateway, place, job);
     Ok(Accepted { id, created })
 }
 
 /// Accepts a task that has its constant picture from the start.
 async fn accept_painted(gateway: &Gateway, id: &str, task: Task) -> Result<(), Refusal> {
-    let kept = keep(gateway, Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
+    let kept = gateway.keep(Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
     gateway.vault.belongs(&kept.name, id);
     let stage =
         Stage::Painted(Picture { file: kept.name, size: kept.size, sides: Some(STUB_SIDES) });
     remember(gateway, id, Task { stage, ..task }, None, gateway.options.price).await
-}
-
-/// Remembers a task that was not finished when the folder was last in use.
-pub(crate) fn restore(gateway: &Gateway, restored: &RestoredTask) {
-    let task = Task { stage: Stage::Queued, ..restored.task.clone() };
-    gateway.studio.expect(&restored.id, task.due);
-    forget(gateway, gateway.tasks.insert(&restored.id, task, gateway.clock.now()));
-    // What was reserved is reserved still, whatever the balance is now.
-    gateway.spending.book(Movement::Reserve(None));
 }
 
 /// Starts the work on such a task again.
@@ -127,93 +120,13 @@ pub(crate) async fn resume(gateway: &Arc<Gateway>, restored: RestoredTask) {
     match (template, image) {
         (Some(template), Some(image)) => {
             let place: Place = gateway.studio.wait_for_place(image.len()).await;
-            studio::employ(gateway, place, Job { id: id.into(), image, template, sides, due });
+            painting::start(gateway, place, Job { id: id.into(), image, template, sides, due });
         }
         _ => {
             let words = "Internal generation error: the task was kept without its reference";
             settle(gateway, &id, Err(Failure::new(ServiceCode::Generation, words))).await;
             gateway.studio.done(&id);
         }
-    }
-}
-
-/// Ends the work on a task with its picture or its failure, unless it has ended already.
-pub(crate) async fn settle(gateway: &Gateway, id: &str, result: Result<Bytes, Failure>) {
-    let stage = match result {
-        Ok(png) => {
-            let size = png.len() as u64;
-            match keep(gateway, png).await {
-                Ok(Change { kept, .. }) => {
-                    gateway.vault.belongs(&kept.name, id);
-                    Stage::Painted(Picture { file: kept.name, size, sides: None })
-                }
-                Err(error) => Stage::Failed(Failure::new(
-                    ServiceCode::Generation,
-                    format!("Internal generation error: the picture cannot be kept: {error}"),
-                )),
-            }
-        }
-        Err(failure) => Stage::Failed(failure),
-    };
-    // What breaks while the emulator ends may break for that alone, a file that nobody reads any
-    // more, say: it is no verdict, and the next start in the same folder works on the task again.
-    if matches!(stage, Stage::Failed(_)) && gateway.is_stopping() {
-        return;
-    }
-    let file = match &stage {
-        Stage::Painted(picture) => Some(picture.file.clone()),
-        _ => None,
-    };
-    // The task is held meanwhile, so that a reset comes before all of this or after it.
-    let known = gateway.tasks.with(id, |task| {
-        let wanted = !task.is_settled();
-        let is_paid = wanted && file.is_some();
-        let movement = if is_paid { Movement::Pay } else { Movement::Release };
-        let paid = gateway.spending.book(movement).unwrap_or_default();
-        if wanted {
-            task.settled = Some(gateway.clock.now());
-            let task = Task { stage: stage.clone(), ..task.clone() };
-            gateway.write(|| Entry::Settled { id: id.to_owned(), task, paid });
-        }
-        wanted
-    });
-    let told = known == Some(true) && {
-        // What is told must be safe before: after a kill nobody may find less than they saw.
-        safe(gateway).await;
-        tell(gateway, id, stage)
-    };
-    gateway.changes.task(id);
-    // A task that was cancelled or forgotten meanwhile has no use for its picture.
-    if let Some(file) = file.filter(|_| !told) {
-        gateway.vault.remove(&file);
-        gateway.write(|| Entry::Gone(vec![file]));
-    }
-}
-
-/// Lets the end of a task be seen; false if it has come to another meanwhile, and what was paid is
-/// paid back.
-fn tell(gateway: &Gateway, id: &str, stage: Stage) -> bool {
-    let told = gateway.tasks.with(id, |task| {
-        let wanted = !task.is_settled();
-        if wanted {
-            task.stage = stage;
-        } else if matches!(stage, Stage::Painted(_)) {
-            let paid = gateway.spending.book(Movement::Refund).unwrap_or_default();
-            let (id, task) = (id.to_owned(), task.clone());
-            gateway.write(|| Entry::Settled { id, task, paid });
-        }
-        wanted
-    });
-    // The reset that has forgotten it has forgotten what was spent as well.
-    told == Some(true)
-}
-
-/// Waits until everything written so far is safe.
-async fn safe(gateway: &Gateway) {
-    if let Some(store) = &gateway.store {
-        // A disk that is full fails creates, with its reason. A task that runs goes on to its end:
-        // opened anew, the folder has it begin again.
-        let _ = store.settle().await;
     }
 }
 
@@ -247,7 +160,7 @@ pub(crate) async fn end_early(gateway: &Gateway, id: &str, failure: Failure) -> 
         gateway.vault.remove(&file);
         gateway.write(|| Entry::Gone(vec![file]));
     }
-    safe(gateway).await;
+    gateway.written().await;
     gateway.changes.task(id);
     Some(true)
 }
@@ -266,7 +179,7 @@ pub(crate) async fn finish(gateway: &Gateway, id: &str) {
         }
     });
     gateway.studio.easels_clear(|other, _| other == id).await;
-    safe(gateway).await;
+    gateway.written().await;
     gateway.changes.task(id);
 }
 
@@ -316,37 +229,9 @@ async fn remember(
         store.write(Entry::Accepted { id: id.to_owned(), task: task.clone(), image, paid });
         store.settle().await.map_err(no_disk)?;
     }
-    forget(gateway, gateway.tasks.insert(id, task, gateway.clock.now()));
+    gateway.forget(gateway.tasks.insert(id, task, gateway.clock.now()));
     gateway.changes.task(id);
     Ok(())
-}
-
-/// Lets go of what belonged to forgotten tasks.
-pub(crate) fn forget(gateway: &Gateway, forgotten: Vec<(Box<str>, Task)>) {
-    if forgotten.is_empty() {
-        return;
-    }
-    let mut files = Vec::new();
-    let mut ids = Vec::new();
-    for (id, task) in forgotten {
-        ids.push(id);
-        if let Stage::Painted(picture) = task.stage {
-            gateway.vault.remove(&picture.file);
-            files.push(picture.file);
-        }
-    }
-    gateway.write(|| Entry::Forgotten(ids));
-    gateway.write(|| Entry::Gone(files));
-}
-
-/// Keeps a file, and remembers what is kept and what had to go.
-pub(crate) async fn keep(gateway: &Gateway, bytes: Bytes) -> std::io::Result<Change> {
-    let change = gateway.vault.keep(bytes, gateway.clock.now()).await?;
-    gateway.write(|| Entry::Kept(change.kept.clone()));
-    if !change.gone.is_empty() {
-        gateway.write(|| Entry::Gone(change.gone.clone()));
-    }
-    Ok(change)
 }
 
 fn no_credit() -> Refusal {
@@ -361,9 +246,3 @@ pub(crate) fn no_disk(why: impl std::fmt::Display) -> Refusal {
     let words = format!("the emulator cannot write to its folder: {why}");
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", words)
 }
-
-/// The code of a task its own client has cancelled.
-pub(crate) const CANCELLED: &str = "CANCELED";
-
-/// The same for clients that read numbers alone: HTTP's number for a client that has gone away.
-pub(crate) const CANCELLED_NUMBER: i64 = 499;

@@ -1,6 +1,5 @@
 //! Everything that can be set before an emulator starts, as plain data.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use url::Url;
 
+use crate::bad_option::BadOption;
 use crate::clock::ClockKind;
 use crate::cors;
 use crate::faults::FaultPlan;
@@ -256,28 +256,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// A text that sets no option: which option, what was said, what the rule is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadOption {
-    option: &'static str,
-    value: String,
-    rule: String,
-}
-
-impl BadOption {
-    pub(crate) fn new(option: &'static str, value: &str, rule: &str) -> Self {
-        Self { option, value: value.to_owned(), rule: rule.to_owned() }
-    }
-}
-
-impl fmt::Display for BadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}` does not do: {}", self.option, self.value, self.rule)
-    }
-}
-
-impl std::error::Error for BadOption {}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::faults::Fault;
 use crate::gateway::Gateway;
 use crate::task::{Standing, Task};
 use crate::wire::task::link;
@@ -31,7 +32,7 @@ pub struct SeenTask {
     /// How often it was looked at.
     pub looks: u32,
     /// The fault it has.
-    pub fault: Option<crate::Fault>,
+    pub fault: Option<Fault>,
     /// Why it failed.
     pub error: Option<SeenFailure>,
     /// Where its picture is, once it is completed.

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
 
 use crate::gateway::Gateway;
-use crate::surfaces::Surfaces;
+use crate::routes::Surfaces;
 use crate::{cors, keys};
 
 /// The surfaces of an emulator, and of the worlds beside it.

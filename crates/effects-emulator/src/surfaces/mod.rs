@@ -1,124 +1,19 @@
-//! The surfaces of the gateway, each in the form its clients know.
+//! The surfaces of the gateway: the handlers of each, in the form its clients know. The routes lead to
+//! them.
 
 pub(crate) mod account;
 pub(crate) mod catalogue;
 pub(crate) mod files;
 pub(crate) mod generation;
-mod page;
+pub(crate) mod page;
 pub(crate) mod queue;
 pub(crate) mod skills;
 pub(crate) mod storage;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get, post, put};
 use http::Uri;
-use hyper::body::Incoming;
-use tower_service::Service as _;
 
-use crate::endpoint::Endpoint;
-use crate::gate::{self, Gate};
-use crate::gateway::Gateway;
 use crate::seen_request::TaskOfAnswer;
-use crate::wire::refusal::Refusal;
-use crate::{control, openapi};
-
-/// All surfaces, each path behind its gate.
-#[derive(Clone)]
-pub(crate) struct Surfaces {
-    router: Router,
-}
-
-impl Surfaces {
-    pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
-        Self { router: router(gateway) }
-    }
-
-    /// The answer to a request.
-    pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
-        let answer = Box::pin(self.router.clone().call(request.map(Body::new)));
-        answer.await.unwrap_or_else(|never| match never {})
-    }
-}
-
-fn router(gateway: &Arc<Gateway>) -> Router {
-    let at = |endpoint, handler: MethodRouter<Arc<Gateway>>| {
-        let gate = Gate { gateway: Arc::clone(gateway), endpoint };
-        handler.fallback(wrong_method).layer(from_fn_with_state(gate, gate::layer))
-    };
-    let queue = |rest: &str| format!("/model/v1/queue/{{model}}{rest}");
-    let generation = "/model/v1/generation";
-    Router::new()
-        .route(generation, at(Endpoint::Create, post(generation::create)))
-        .route("/model/v1/generation/task/{id}", at(Endpoint::Task, get(generation::look)))
-        .route(&queue(""), at(Endpoint::QueueSubmit, post(queue::submit)))
-        .route(&queue("/requests/{id}/status"), at(Endpoint::QueueStatus, get(queue::status)))
-        .route(&queue("/requests/{id}/response"), at(Endpoint::QueueResponse, get(queue::response)))
-        .route(&queue("/requests/{id}/cancel"), at(Endpoint::QueueCancel, put(queue::cancel)))
-        .route(&queue("/sync"), at(Endpoint::Other, post(queue::sync)))
-        .route(&queue("/requests/{id}/status/stream"), at(Endpoint::Other, get(queue::stream)))
-        .route("/model/v1/generation/precharge", at(Endpoint::Account, post(account::precharge)))
-        .route("/api/v1/user/balance", at(Endpoint::Account, get(account::balance)))
-        .route("/model/v1/models/skill/search", at(Endpoint::Catalogue, get(skills::search)))
-        .route("/model/v1/models/skill/{model}", at(Endpoint::Catalogue, get(skills::skill)))
-        .route("/api/v1/skill/models", at(Endpoint::Catalogue, get(catalogue::models)))
-        .route("/api/v1/skill/models/{id}/spec", at(Endpoint::Catalogue, get(catalogue::spec)))
-        .route(
-            "/api/v1/skill/model-contracts/{id}",
-            at(Endpoint::Catalogue, get(catalogue::contract)),
-        )
-        .route("/api/v1/storage/files", at(Endpoint::Upload, post(storage::upload)))
-        .route("/files/{name}", at(Endpoint::File, get(files::file)))
-        .route("/", at(Endpoint::Page, get(page::index)))
-        .route("/openapi.json", at(Endpoint::Page, get(openapi::document)))
-        .route("/healthz", at(Endpoint::Page, get(openapi::health)))
-        .route("/page/{name}", at(Endpoint::Page, get(page::file)))
-        .merge(control(&at))
-        .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
-        // The gate has its own limits, by endpoint.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(gateway))
-}
-
-/// The control API.
-fn control(
-    at: &dyn Fn(Endpoint, MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>>,
-) -> Router<Arc<Gateway>> {
-    let at = |handler| at(Endpoint::Control, handler);
-    let next = get(control::faults::scripted)
-        .post(control::faults::next)
-        .delete(control::faults::unscript);
-    Router::new()
-        .route("/_emulator", at(get(control::about)))
-        .route("/_emulator/", at(get(control::about)))
-        .route("/_emulator/session", at(post(page::session)))
-        .route("/_emulator/events", at(get(control::events::events)))
-        .route("/_emulator/looks", at(get(control::looks::looks)))
-        .route("/_emulator/looks/{template}", at(get(control::looks::look)))
-        .route("/_emulator/requests", at(get(control::requests::requests)))
-        .route("/_emulator/verify", at(post(control::verify::verify)))
-        .route("/_emulator/tasks", at(get(control::tasks::tasks)))
-        .route("/_emulator/tasks/{id}", at(get(control::tasks::task)))
-        .route("/_emulator/tasks/{id}/picture", at(get(control::tasks::picture)))
-        .route("/_emulator/tasks/{id}/finish", at(post(control::tasks::finish)))
-        .route("/_emulator/tasks/{id}/fail", at(post(control::tasks::fail)))
-        .route("/_emulator/counts", at(get(control::counts)))
-        .route("/_emulator/next", at(next))
-        .route("/_emulator/faults", at(get(control::faults::plan).put(control::faults::follow)))
-        .route("/_emulator/clock/advance", at(post(control::clock::advance)))
-        .route("/_emulator/reset", at(post(control::reset)))
-}
-
-/// Every other path, behind a gate like all of them.
-fn nothing(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
-    let gate = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Other };
-    any(nowhere).layer(from_fn_with_state(gate, gate::layer))
-}
 
 /// The segments of a path as they are written: what they are compared with has no letter that would
 /// be escaped.
@@ -130,14 +25,4 @@ fn segment(uri: &Uri, place: usize) -> &str {
 fn about(id: &str, mut answer: Response) -> Response {
     answer.extensions_mut().insert(TaskOfAnswer(id.into()));
     answer
-}
-
-async fn nowhere() -> Refusal {
-    Refusal::not_found("there is nothing at this path")
-}
-
-/// There is nothing at this path for this method: some clients find their way by probing paths
-/// until one is not 404.
-async fn wrong_method() -> Refusal {
-    Refusal::not_found("there is nothing at this path for this method")
 }

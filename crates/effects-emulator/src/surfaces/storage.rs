@@ -38,7 +38,7 @@ pub(crate) async fn upload(
             let words = format!("file: it is larger than {most} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
-        let kept = lifecycle::keep(&gateway, photo).await.map_err(lifecycle::no_disk)?.kept;
+        let kept = gateway.keep(photo).await.map_err(lifecycle::no_disk)?.kept;
         if let Some(store) = &gateway.store {
             store.settle().await.map_err(lifecycle::no_disk)?;
         }

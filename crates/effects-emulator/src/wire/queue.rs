@@ -6,9 +6,9 @@ use effects_core::wire::Fault as Whose;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::code::CANCELLED;
 use super::task::{STAND_IN, Telling, link, told_size};
 use crate::faults::Fault;
-use crate::lifecycle::CANCELLED;
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Stage, Standing, Task};
 

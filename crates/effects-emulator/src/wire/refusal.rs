@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::task::Code;
+use super::code::Code;
 use crate::faults::ErrorBody;
 use crate::options::Dialect;
 

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use effects_core::ServiceCode;
 use effects_core::model::MODEL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::code::Code;
 use crate::clock::millis;
 use crate::faults::Fault;
-use crate::lifecycle::{CANCELLED, CANCELLED_NUMBER};
 use crate::options::Dialect;
 use crate::task::{Failure, Picture, Standing, Task};
 
@@ -203,24 +202,5 @@ impl<'a> TaskError<'a> {
             Dialect::Sdk => Some(&*failure.message),
         };
         Self { code: Code::of(&failure.code, dialect), error_message: &failure.message, message }
-    }
-}
-
-/// An error code, as text or as a number.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum Code<'a> {
-    Text(&'a str),
-    Number(i64),
-}
-
-impl<'a> Code<'a> {
-    /// The code as a dialect writes it; one that is no number stays text.
-    pub(crate) fn of(code: &'a ServiceCode, dialect: Dialect) -> Self {
-        match (dialect, code.as_str().parse()) {
-            (Dialect::Sdk, Ok(number)) => Self::Number(number),
-            (Dialect::Sdk, Err(_)) if code.as_str() == CANCELLED => Self::Number(CANCELLED_NUMBER),
-            _ => Self::Text(code.as_str()),
-        }
     }
 }
