@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::options::Limits;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::ApiRefusal;
 
 /// A whole body, and the memory that it takes until the request is answered.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(crate) struct BodyMemory {
 }
 
 /// Counts one that waits, for as long as it does.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+struct WaitingBody<'a>(&'a watch::Sender<usize>);
 
 impl BodyMemory {
     pub(crate) fn new(bytes: usize) -> Self {
@@ -54,7 +54,7 @@ impl BodyMemory {
             return memory;
         }
         self.waiting.send_modify(|waiting| *waiting += 1);
-        let _waiting = Waiting(&self.waiting);
+        let _waiting = WaitingBody(&self.waiting);
         let memory = self.free.clone().acquire_many_owned(wanted).await;
         memory.expect("it is never closed")
     }
@@ -66,7 +66,7 @@ impl BodyMemory {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingBody<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|waiting| *waiting -= 1);
     }
@@ -80,7 +80,7 @@ pub(crate) async fn read(
     endpoint: Endpoint,
     expects: bool,
     mut body: Body,
-) -> Result<Load, Refusal> {
+) -> Result<Load, ApiRefusal> {
     let most = most_bytes(endpoint, limits);
     let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let deadline = Instant::now() + limits.request_time;
@@ -106,11 +106,11 @@ pub(crate) async fn read(
             biased;
             frame = body.frame() => frame,
             () = tokio::time::sleep_until(deadline) => return Err(too_late(limits)),
-            () = too_slow => return Err(Refusal::busy("this body comes too slowly; others wait")),
+            () = too_slow => return Err(ApiRefusal::busy("this body comes too slowly; others wait")),
         };
         let data = match frame {
             None => break,
-            Some(Err(_)) => return Err(Refusal::bad_request("the body broke off")),
+            Some(Err(_)) => return Err(ApiRefusal::bad_request("the body broke off")),
             // What is no data is a trailer.
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
@@ -122,7 +122,7 @@ pub(crate) async fn read(
         }
         if length > SMALL && lent.is_none() {
             let memory = tokio::time::timeout_at(deadline, memory.lend(told.unwrap_or(most))).await;
-            let memory = memory.map_err(|_| Refusal::busy("too many large bodies at once"))?;
+            let memory = memory.map_err(|_| ApiRefusal::busy("too many large bodies at once"))?;
             lent = Some((memory, Instant::now()));
         }
         so_far.push(data);
@@ -180,14 +180,14 @@ fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
     if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
 }
 
-fn too_large(most: usize) -> Refusal {
+fn too_large(most: usize) -> ApiRefusal {
     let words = format!("the body is larger than {most} bytes");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
+    ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
 }
 
-fn too_late(limits: &Limits) -> Refusal {
+fn too_late(limits: &Limits) -> ApiRefusal {
     let words = format!("the body did not arrive within {:?}", limits.request_time);
-    Refusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", words)
+    ApiRefusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", words)
 }
 
 /// Rounded up: even the shortest body takes some.

@@ -27,26 +27,26 @@ impl Changes {
     }
 
     pub(crate) fn request(&self, number: u64) {
-        self.tell(|| StateChange::Request(number));
+        self.notify(|| StateChange::Request(number));
     }
 
     pub(crate) fn task(&self, id: &str) {
-        self.tell(|| StateChange::Task(id.into()));
+        self.notify(|| StateChange::Task(id.into()));
     }
 
     pub(crate) fn other(&self) {
-        self.tell(|| StateChange::Other);
+        self.notify(|| StateChange::Other);
     }
 
     pub(crate) fn reset(&self) {
-        self.tell(|| StateChange::Reset);
+        self.notify(|| StateChange::Reset);
     }
 
     pub(crate) fn watch(&self) -> broadcast::Receiver<StateChange> {
         self.sender.subscribe()
     }
 
-    fn tell(&self, change: impl FnOnce() -> StateChange) {
+    fn notify(&self, change: impl FnOnce() -> StateChange) {
         if self.sender.receiver_count() > 0 {
             // It fails if the last watcher has gone meanwhile.
             let _ = self.sender.send(change());

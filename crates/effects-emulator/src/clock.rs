@@ -32,14 +32,14 @@ impl FromStr for ClockKind {
 /// The emulator's clock, in milliseconds since the epoch. It never runs back, except that a reset
 /// has a virtual one begin anew.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct EmulatorClock {
     kind: ClockKind,
     anchor: Instant,
     /// The wall clock at the anchor; of a virtual clock, the time itself.
     millis: AtomicU64,
 }
 
-impl Clock {
+impl EmulatorClock {
     /// A clock that starts now, or at `not_before` if that is later: a virtual clock whose state
     /// was kept goes on from where it stood.
     pub(crate) fn start(kind: ClockKind, not_before: u64) -> Self {
@@ -103,15 +103,15 @@ mod tests {
 
     #[test]
     fn a_virtual_clock_moves_when_told_and_a_real_one_is_nobodys() {
-        let clock = Clock::start(ClockKind::Virtual, 0);
+        let clock = EmulatorClock::start(ClockKind::Virtual, 0);
         let before = clock.now();
         assert_eq!(clock.advance(Duration::from_secs(5)), Ok(before + 5_000));
         assert_eq!(clock.now(), before + 5_000);
         assert_eq!(clock.advance(Duration::MAX), Ok(END_OF_TIME));
         assert_eq!(
-            Clock::start(ClockKind::Real, 0).advance(Duration::from_secs(5)),
+            EmulatorClock::start(ClockKind::Real, 0).advance(Duration::from_secs(5)),
             Err(ClockIsReal)
         );
-        assert_eq!(Clock::start(ClockKind::Virtual, END_OF_TIME).now(), END_OF_TIME);
+        assert_eq!(EmulatorClock::start(ClockKind::Virtual, END_OF_TIME).now(), END_OF_TIME);
     }
 }

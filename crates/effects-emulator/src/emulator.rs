@@ -16,15 +16,15 @@ use crate::bad_option::BadOption;
 use crate::clock::{ClockIsReal, ClockKind};
 use crate::endpoint::Endpoint;
 use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED, Script};
-use crate::gateway::{Gateway, Keep};
-use crate::host::Host;
+use crate::inspection::{self, SeenTask};
 use crate::latency::Latency;
 use crate::options::{Dialect, Options, Pictures, Validation};
 use crate::painter::{LocalPainter, Painter};
 use crate::private;
 use crate::record::Counts;
-use crate::seen::{self, SeenTask};
+use crate::runtime_thread::RuntimeThread;
 use crate::seen_request::SeenRequest;
+use crate::state::{EmulatorState, Keep};
 use crate::store::{self, StoreError};
 
 /// A gateway on this machine, running until it is dropped.
@@ -41,7 +41,7 @@ use crate::store::{self, StoreError};
 /// # Ok::<(), effects_emulator::StartError>(())
 /// ```
 pub struct Emulator {
-    gateway: Arc<Gateway>,
+    state: Arc<EmulatorState>,
     runtime: Handle,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -65,17 +65,17 @@ impl Emulator {
 
     /// Where it answers: scheme, host and port, without a slash at the end.
     pub fn base_url(&self) -> &str {
-        self.gateway.origin()
+        self.state.origin()
     }
 
     /// The key it accepts.
     pub fn api_key(&self) -> &str {
-        self.gateway.keys.own()
+        self.state.keys.own()
     }
 
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.gateway.address()
+        self.state.address()
     }
 
     /// Moves a virtual clock on, and waits for the paintings of the tasks that are due by then.
@@ -86,10 +86,10 @@ impl Emulator {
     ///
     /// [`ClockIsReal`] when the emulator lives by the machine's clock.
     pub fn advance(&self, by: Duration) -> Result<(), ClockIsReal> {
-        let (gateway, (done, word)) = (Arc::clone(&self.gateway), std::sync::mpsc::channel());
+        let (state, (done, word)) = (Arc::clone(&self.state), std::sync::mpsc::channel());
         self.runtime.spawn(async move {
             // Whoever asked waits for the word below.
-            let _ = done.send(gateway.advance(by).await);
+            let _ = done.send(state.advance(by).await);
         });
         // No word comes only when the runtime is gone, and the paintings with it.
         word.recv().unwrap_or(Ok(0)).map(drop)
@@ -109,7 +109,7 @@ impl Emulator {
     ) -> Result<(), BadPlan> {
         // One more than can be is refused; without an end there would be none to the waiting either.
         let faults = faults.into_iter().take(MOST_SCRIPTED + 1);
-        self.gateway.faults.script(Script::on(on, faults))
+        self.state.faults.script(Script::on(on, faults))
     }
 
     /// Follows another plan of faults from its beginning.
@@ -119,35 +119,35 @@ impl Emulator {
     /// [`BadPlan`] when it cannot be followed; the old one holds then.
     pub fn follow(&self, plan: FaultPlan) -> Result<(), BadPlan> {
         plan.check()?;
-        self.gateway.faults.follow(plan);
+        self.state.faults.follow(plan);
         Ok(())
     }
 
     /// Every request seen, oldest first, the key redacted.
     pub fn requests(&self) -> Vec<SeenRequest> {
-        self.gateway.requests(0)
+        self.state.requests(0)
     }
 
     /// Every task accepted, newest first.
     pub fn tasks(&self) -> Vec<SeenTask> {
-        seen::tasks(&self.gateway)
+        inspection::tasks(&self.state)
     }
 
     /// How often each create was accepted.
     pub fn counts(&self) -> Counts {
-        self.gateway.record.counts()
+        self.state.record.counts()
     }
 
     /// What its pictures have cost, in USD.
     pub fn spent(&self) -> Decimal {
-        self.gateway.spending.spent()
+        self.state.spending.spent()
     }
 
     /// Begins anew: forgets every task, file and request, what was spent and what was scripted,
     /// follows the plan of faults it was started with, and has a virtual clock show the machine's
     /// time again. Its address and its key stay.
     pub fn reset(&self) {
-        self.gateway.reset(&[]);
+        self.state.reset(&[]);
     }
 
     /// The same, but keeps what is named.
@@ -160,12 +160,12 @@ impl Emulator {
     /// # Ok::<(), effects_emulator::StartError>(())
     /// ```
     pub fn reset_but(&self, keep: &[Keep]) {
-        self.gateway.reset(keep);
+        self.state.reset(keep);
     }
 
     /// What is scripted and was not met by a request yet: a test can assert that there is none.
     pub fn scripted(&self) -> Vec<Script> {
-        self.gateway.faults.scripts(self.api_key())
+        self.state.faults.scripts(self.api_key())
     }
 
     /// Scripts requests of one template or key: [`next`](Self::next) with more to choose by.
@@ -174,7 +174,7 @@ impl Emulator {
     ///
     /// [`BadPlan`], as [`next`](Self::next).
     pub fn script(&self, script: Script) -> Result<(), BadPlan> {
-        self.gateway.faults.script(script)
+        self.state.faults.script(script)
     }
 
     /// What whoever started it should know: that it can be reached from other machines, say.
@@ -187,7 +187,7 @@ impl Emulator {
                  photos for whoever has its key"
             ));
         }
-        let folder = self.gateway.options.data_dir.as_deref();
+        let folder = self.state.options.data_dir.as_deref();
         for path in folder.map(|at| [store::database(at), store::files(at)]).into_iter().flatten() {
             if private::is_open_to_others(&path) {
                 warnings.push(format!(
@@ -334,13 +334,12 @@ impl EmulatorBuilder {
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopped) = watch::channel(false);
         let folder = self.options.data_dir.clone().unwrap_or_default();
-        let opened = Gateway::open(self.options, address, self.painter, stopped.clone());
-        let (gateway, unfinished) =
-            opened.map_err(|source| StartError::Store { folder, source })?;
-        let gateway = Arc::new(gateway);
-        let host = Host { gateway: Arc::clone(&gateway), listener, unfinished, stopped };
+        let opened = EmulatorState::open(self.options, address, self.painter, stopped.clone());
+        let (state, unfinished) = opened.map_err(|source| StartError::Store { folder, source })?;
+        let state = Arc::new(state);
+        let host = RuntimeThread { state: Arc::clone(&state), listener, unfinished, stopped };
         let (thread, runtime) = host.spawn().map_err(StartError::Threads)?;
-        Ok(Emulator { gateway, runtime, stop, thread: Some(thread), process: std::process::id() })
+        Ok(Emulator { state, runtime, stop, thread: Some(thread), process: std::process::id() })
     }
 }
 

@@ -73,6 +73,7 @@
 //! come too slowly, and connections that have never carried the key, make way when others need
 //! what they hold.
 
+mod auth;
 mod bad_option;
 mod body;
 mod changes;
@@ -82,15 +83,15 @@ mod cors;
 mod emulator;
 mod endpoint;
 mod faults;
-mod gate;
-mod gateway;
-mod host;
+mod file_kind;
+mod file_store;
 mod ids;
-mod keys;
-mod kind;
+mod inspection;
+mod isolation;
 mod latency;
 mod lifecycle;
 mod listed;
+mod middleware;
 mod openapi;
 mod options;
 mod painter;
@@ -98,9 +99,10 @@ mod painting;
 mod photo;
 mod private;
 mod record;
+mod render_queue;
 mod rng;
 mod routes;
-mod seen;
+mod runtime_thread;
 mod seen_request;
 mod serve;
 mod server;
@@ -108,15 +110,13 @@ mod session;
 mod settle;
 mod socket;
 mod spending;
+mod state;
 mod store;
-mod studio;
 mod surfaces;
 mod task;
 mod tasks;
-mod vault;
-mod whole;
+mod whole_numbers;
 mod wire;
-mod worlds;
 
 pub use bad_option::BadOption;
 pub use clock::{ClockIsReal, ClockKind};
@@ -125,15 +125,15 @@ pub use endpoint::Endpoint;
 pub use faults::{
     BadPlan, ErrorBody, Fault, FaultPlan, FaultRule, Moment, RateLimit, RetryAfter, Script, When,
 };
-pub use gateway::Keep;
+pub use inspection::{SeenFailure, SeenTask};
 pub use latency::{Latency, Spread};
 pub use openapi::openapi;
 pub use options::{Dialect, Limits, Options, Pictures, Validation};
 pub use painter::{PaintFailure, Painter};
 pub use record::Counts;
-pub use seen::{SeenFailure, SeenTask};
 pub use seen_request::{SeenAnswer, SeenRequest};
 pub use serve::serve;
+pub use state::Keep;
 pub use store::StoreError;
 
 /// The README's snippets compile.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::gateway::Gateway;
+use crate::state::EmulatorState;
 use crate::wire::refusal::RefusalForms;
 use crate::{control, surfaces};
 
@@ -30,11 +30,11 @@ pub fn openapi() -> Value {
 
 /// `GET /openapi.json`
 pub(crate) async fn document(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     headers: HeaderMap,
 ) -> Json<Value> {
     let mut described = openapi();
-    described["servers"] = json!([{"url": gateway.origin_for(&headers)}]);
+    described["servers"] = json!([{"url": state.origin_for(&headers)}]);
     Json(described)
 }
 

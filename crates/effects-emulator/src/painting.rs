@@ -1,4 +1,4 @@
-//! [`start`]: one [`Job`] of the queue, from the photo's reference to the settled task.
+//! [`start`]: one [`PaintJob`] of the queue, from the photo's reference to the settled task.
 //!
 //! The lifecycle of tasks starts a job for each task that it accepts, and after a restart for each that
 //! was not finished.
@@ -10,16 +10,16 @@ use effects_core::{ServiceCode, Template};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
-use crate::gateway::Gateway;
-use crate::photo::{self, PhotoError, Reference};
+use crate::photo::{self, PhotoError, PhotoReference};
+use crate::render_queue::QueuePlace;
 use crate::settle::settle;
-use crate::studio::Place;
-use crate::task::{Failure, Stage};
+use crate::state::EmulatorState;
+use crate::task::{TaskFailure, WorkStage};
 use crate::wire::code::CANCELLED;
 
 /// What there is to paint.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct PaintJob {
     pub(crate) id: Box<str>,
     pub(crate) image: String,
     pub(crate) template: Template,
@@ -30,33 +30,33 @@ pub(crate) struct Job {
 }
 
 /// Starts the work on a job, which ends its task.
-pub(crate) fn start(gateway: &Arc<Gateway>, place: Place, job: Job) {
-    let gateway = Arc::clone(gateway);
-    gateway.studio.expect(&job.id, job.due);
+pub(crate) fn start(state: &Arc<EmulatorState>, place: QueuePlace, job: PaintJob) {
+    let state = Arc::clone(state);
+    state.renders.expect(&job.id, job.due);
     tokio::spawn(async move {
         let id = job.id.clone();
-        let result = work(&gateway, job).await;
-        settle(&gateway, &id, result).await;
-        gateway.studio.done(&id);
+        let result = work(&state, job).await;
+        settle(&state, &id, result).await;
+        state.renders.done(&id);
         drop(place);
     });
 }
 
-async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
-    let studio = &gateway.studio;
-    let (photo, held) = photo_of(gateway, &job).await?;
-    let easel = studio.easels.clone().acquire_owned().await.map_err(|_| closed())?;
+async fn work(state: &EmulatorState, job: PaintJob) -> Result<Bytes, TaskFailure> {
+    let renders = &state.renders;
+    let (photo, held) = photo_of(state, &job).await?;
+    let painter_permit = renders.painters.clone().acquire_owned().await.map_err(|_| closed())?;
     drop(held);
-    let painter = Arc::clone(&studio.painter);
+    let painter = Arc::clone(&renders.painter);
     let painting = tokio::task::spawn_blocking(move || {
-        let _easel = easel;
+        let _painter_permit = painter_permit;
         let (width, height) = job.sides;
         painter.paint(&photo, &job.template, width, height)
     });
     match painting.await {
         Ok(Ok(png)) => Ok(Bytes::from(png)),
         Ok(Err(failure)) => Err(PhotoError::Unreadable(failure.to_string()).into()),
-        Err(_) => Err(Failure::new(
+        Err(_) => Err(TaskFailure::new(
             ServiceCode::Generation,
             "Internal generation error: the painter broke down",
         )),
@@ -66,19 +66,19 @@ async fn work(gateway: &Gateway, job: Job) -> Result<Bytes, Failure> {
 /// The photo of a job, or a test card where there is none to be had and that is wanted; and the
 /// place in memory that it takes until it is painted.
 async fn photo_of<'a>(
-    gateway: &'a Gateway,
-    job: &Job,
-) -> Result<(Bytes, SemaphorePermit<'a>), Failure> {
-    let limits = &gateway.options.limits;
-    let mut held = memory(gateway, job, &gateway.studio.local).await?;
-    let photo = match Reference::read(&job.image, limits.photo_bytes) {
-        Ok(Reference::Inline(photo)) => Ok(photo),
-        Ok(Reference::Remote(url)) => match own_photo(gateway, &url).await {
+    state: &'a EmulatorState,
+    job: &PaintJob,
+) -> Result<(Bytes, SemaphorePermit<'a>), TaskFailure> {
+    let limits = &state.options.limits;
+    let mut held = memory(state, job, &state.renders.local).await?;
+    let photo = match PhotoReference::read(&job.image, limits.photo_bytes) {
+        Ok(PhotoReference::Inline(photo)) => Ok(photo),
+        Ok(PhotoReference::Remote(url)) => match own_photo(state, &url).await {
             Some(photo) => photo,
             None => {
                 drop(held);
-                held = memory(gateway, job, &gateway.studio.fetched).await?;
-                gateway.studio.fetcher.fetch(&url).await
+                held = memory(state, job, &state.renders.fetched).await?;
+                state.renders.fetcher.fetch(&url).await
             }
         },
         Err(error) => Err(error),
@@ -88,8 +88,8 @@ async fn photo_of<'a>(
             photo::inspect(&photo, limits.photo_pixels)?;
             Ok((photo, held))
         }
-        Err(PhotoError::NotFetched(_)) if gateway.options.placeholder => {
-            Ok((gateway.studio.painter.test_card(job.sides.0, job.sides.1).into(), held))
+        Err(PhotoError::NotFetched(_)) if state.options.placeholder => {
+            Ok((state.renders.painter.test_card(job.sides.0, job.sides.1).into(), held))
         }
         Err(error) => Err(error.into()),
     }
@@ -97,38 +97,37 @@ async fn photo_of<'a>(
 
 /// A place in memory for a photo, if its task is wanted still once there is one.
 async fn memory<'a>(
-    gateway: &Gateway,
-    job: &Job,
+    state: &EmulatorState,
+    job: &PaintJob,
     places: &'a Semaphore,
-) -> Result<SemaphorePermit<'a>, Failure> {
+) -> Result<SemaphorePermit<'a>, TaskFailure> {
     let held = places.acquire().await.map_err(|_| closed())?;
-    let wanted = gateway.tasks.with(&job.id, |task| {
+    let wanted = state.tasks.with(&job.id, |task| {
         let wanted = !task.is_settled();
         if wanted {
-            task.stage = Stage::Painting;
-            gateway.studio.begun(&job.id);
+            task.stage = WorkStage::Painting;
+            state.renders.begun(&job.id);
         }
         wanted
     });
     if wanted != Some(true) {
-        return Err(Failure::new(CANCELLED.into(), "nobody wants it any more"));
+        return Err(TaskFailure::new(CANCELLED.into(), "nobody wants it any more"));
     }
     Ok(held)
 }
 
-/// A file of the emulator's own is taken from the vault, without a request to itself. Nobody else
-/// gives such names, so one is known under whatever name clients reach this machine by, and even if
-/// it was given out at the port of an earlier start.
-async fn own_photo(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoError>> {
+/// A file of the emulator's own is taken from the file store, without a request to itself. Its name is
+/// random, so it is known whichever host name and port the URL has.
+async fn own_photo(state: &EmulatorState, url: &Url) -> Option<Result<Bytes, PhotoError>> {
     let name = url.path().strip_prefix("/files/")?;
-    let address = gateway.address();
+    let address = state.address();
     let here = || match url.host() {
         Some(Host::Ipv4(host)) => host.is_loopback() || host == address.ip(),
         Some(Host::Ipv6(host)) => host.is_loopback() || host == address.ip(),
         Some(Host::Domain(host)) => host == "localhost",
         None => false,
     };
-    match gateway.vault.get(name, gateway.clock.now()).await {
+    match state.files.get(name, state.clock.now()).await {
         Some(photo) => Some(Ok(photo)),
         None if here() && url.port_or_known_default() == Some(address.port()) => {
             let host = url.host_str().unwrap_or_default();
@@ -140,6 +139,6 @@ async fn own_photo(gateway: &Gateway, url: &Url) -> Option<Result<Bytes, PhotoEr
     }
 }
 
-fn closed() -> Failure {
-    Failure::new(ServiceCode::Unavailable, "Service unavailable: the emulator is stopping")
+fn closed() -> TaskFailure {
+    TaskFailure::new(ServiceCode::Unavailable, "Service unavailable: the emulator is stopping")
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use serde::Serialize;
 
-use crate::seen_request::{Arrival, Entry, digest, name_of_digest};
+use crate::seen_request::{RecordedRequest, RequestArrival, digest, name_of_digest};
 
 /// What was accepted, so that a test can assert that each thing was paid once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
@@ -33,15 +33,15 @@ impl Counts {
 /// The record of one emulator. It forgets the oldest requests first, those with an accepted key and
 /// those without each for themselves: a client without a key makes it forget nothing of the others.
 #[derive(Debug)]
-pub(crate) struct Record {
-    inner: Mutex<Inner>,
+pub(crate) struct RequestRecord {
+    inner: Mutex<RecordedRequests>,
     most: usize,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    keyed: VecDeque<Arc<Entry>>,
-    keyless: VecDeque<Arc<Entry>>,
+struct RecordedRequests {
+    keyed: VecDeque<Arc<RecordedRequest>>,
+    keyless: VecDeque<Arc<RecordedRequest>>,
     last_number: u64,
     accepted: u64,
     creates_seen: u64,
@@ -49,14 +49,19 @@ struct Inner {
     by_key: HashMap<Box<str>, u32>,
 }
 
-impl Record {
+impl RequestRecord {
     pub(crate) fn new(most: usize) -> Self {
         Self { inner: Mutex::default(), most }
     }
 
     /// Writes a request down; its answer is added when there is one.
-    pub(crate) fn arrived(&self, parts: &Parts, body: &[u8], arrival: Arrival) -> Arc<Entry> {
-        let mut entry = Entry::new(parts, body, arrival);
+    pub(crate) fn arrived(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        arrival: RequestArrival,
+    ) -> Arc<RecordedRequest> {
+        let mut entry = RecordedRequest::new(parts, body, arrival);
         let mut inner = self.lock();
         inner.creates_seen += u64::from(arrival.endpoint.creates());
         inner.last_number += 1;
@@ -72,7 +77,7 @@ impl Record {
     }
 
     /// Counts an accepted create.
-    pub(crate) fn accepted(&self, headers: &HeaderMap, entry: &Entry) {
+    pub(crate) fn accepted(&self, headers: &HeaderMap, entry: &RecordedRequest) {
         let name = entry.body_digest();
         let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
         let key = key.filter(|key| key.len() <= MOST_KEY);
@@ -101,7 +106,7 @@ impl Record {
     }
 
     /// The requests after a number, oldest first.
-    pub(crate) fn entries(&self, after: u64) -> Vec<Arc<Entry>> {
+    pub(crate) fn entries(&self, after: u64) -> Vec<Arc<RecordedRequest>> {
         let inner = self.lock();
         let all = inner.keyed.iter().chain(&inner.keyless);
         let mut found: Vec<_> = all.filter(|entry| entry.number > after).cloned().collect();
@@ -124,10 +129,10 @@ impl Record {
     /// Forgets all requests and counts; numbers go on.
     pub(crate) fn clear(&self) {
         let mut inner = self.lock();
-        *inner = Inner { last_number: inner.last_number, ..Inner::default() };
+        *inner = RecordedRequests { last_number: inner.last_number, ..RecordedRequests::default() };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, RecordedRequests> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,17 +161,17 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn arrival(at: u64) -> Arrival {
-        Arrival { at, endpoint: Endpoint::Other, is_keyless: false, is_authorized: true }
+    fn arrival(at: u64) -> RequestArrival {
+        RequestArrival { at, endpoint: Endpoint::Other, is_keyless: false, is_authorized: true }
     }
 
-    fn requests(record: &Record, after: u64) -> Vec<SeenRequest> {
+    fn requests(record: &RequestRecord, after: u64) -> Vec<SeenRequest> {
         record.entries(after).iter().map(|entry| entry.seen("")).collect()
     }
 
     #[test]
     fn requests_are_kept_in_order_without_their_key_and_the_oldest_go() {
-        let record = Record::new(10);
+        let record = RequestRecord::new(10);
         let entries: Vec<_> = (0..15)
             .map(|at| record.arrived(&parts(&format!("/{at}?q=1")), b"body", arrival(5)))
             .collect();
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn accepted_creates_are_counted_by_body_and_by_key() {
-        let record = Record::new(10);
+        let record = RequestRecord::new(10);
         let headers = parts("/").headers;
         let entry = |body: &[u8]| record.arrived(&parts("/"), body, arrival(0));
         record.accepted(&headers, &entry(b"one"));

@@ -1,4 +1,4 @@
-//! [`Surfaces`]: which handler answers at which path, each behind its gate.
+//! [`Routes`]: which handler answers at which path, each behind the middleware.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use crate::endpoint::Endpoint;
-use crate::gate::{self, Gate};
-use crate::gateway::Gateway;
+use crate::middleware::{self, EndpointContext};
+use crate::state::EmulatorState;
 use crate::surfaces::{account, catalogue, files, generation, page, queue, skills, storage};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::ApiRefusal;
 use crate::{control, openapi};
 
-/// All surfaces, each path behind its gate.
+/// The router of all surfaces, each path behind the middleware.
 #[derive(Clone)]
-pub(crate) struct Surfaces {
+pub(crate) struct Routes {
     router: Router,
 }
 
-impl Surfaces {
-    pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
-        Self { router: router(gateway) }
+impl Routes {
+    pub(crate) fn new(state: &Arc<EmulatorState>) -> Self {
+        Self { router: router(state) }
     }
 
     /// The answer to a request.
@@ -36,10 +36,10 @@ impl Surfaces {
     }
 }
 
-fn router(gateway: &Arc<Gateway>) -> Router {
-    let at = |endpoint, handler: MethodRouter<Arc<Gateway>>| {
-        let gate = Gate { gateway: Arc::clone(gateway), endpoint };
-        handler.fallback(wrong_method).layer(from_fn_with_state(gate, gate::layer))
+fn router(state: &Arc<EmulatorState>) -> Router {
+    let at = |endpoint, handler: MethodRouter<Arc<EmulatorState>>| {
+        let context = EndpointContext { state: Arc::clone(state), endpoint };
+        handler.fallback(wrong_method).layer(from_fn_with_state(context, middleware::layer))
     };
     let queue = |rest: &str| format!("/model/v1/queue/{{model}}{rest}");
     let generation = "/model/v1/generation";
@@ -69,16 +69,16 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/healthz", at(Endpoint::Page, get(openapi::health)))
         .route("/page/{name}", at(Endpoint::Page, get(page::file)))
         .merge(control(&at))
-        .fallback_service(nothing(gateway).with_state(Arc::clone(gateway)))
-        // The gate has its own limits, by endpoint.
+        .fallback_service(nothing(state).with_state(Arc::clone(state)))
+        // The middleware has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(gateway))
+        .with_state(Arc::clone(state))
 }
 
 /// The control API.
 fn control(
-    at: &dyn Fn(Endpoint, MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>>,
-) -> Router<Arc<Gateway>> {
+    at: &dyn Fn(Endpoint, MethodRouter<Arc<EmulatorState>>) -> MethodRouter<Arc<EmulatorState>>,
+) -> Router<Arc<EmulatorState>> {
     let at = |handler| at(Endpoint::Control, handler);
     let next = get(control::faults::scripted)
         .post(control::faults::next)
@@ -104,18 +104,18 @@ fn control(
         .route("/_emulator/reset", at(post(control::reset)))
 }
 
-/// Every other path, behind a gate like all of them.
-fn nothing(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
-    let gate = Gate { gateway: Arc::clone(gateway), endpoint: Endpoint::Other };
-    any(nowhere).layer(from_fn_with_state(gate, gate::layer))
+/// Every other path, behind the middleware like all of them.
+fn nothing(state: &Arc<EmulatorState>) -> MethodRouter<Arc<EmulatorState>> {
+    let context = EndpointContext { state: Arc::clone(state), endpoint: Endpoint::Other };
+    any(nowhere).layer(from_fn_with_state(context, middleware::layer))
 }
 
-async fn nowhere() -> Refusal {
-    Refusal::not_found("there is nothing at this path")
+async fn nowhere() -> ApiRefusal {
+    ApiRefusal::not_found("there is nothing at this path")
 }
 
 /// There is nothing at this path for this method: some clients find their way by probing paths
 /// until one is not 404.
-async fn wrong_method() -> Refusal {
-    Refusal::not_found("there is nothing at this path for this method")
+async fn wrong_method() -> ApiRefusal {
+    ApiRefusal::not_found("there is nothing at this path for this method")
 }

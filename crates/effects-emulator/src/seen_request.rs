@@ -1,7 +1,7 @@
 //! One request as the record keeps it: its head, the beginning of its body, the task it concerned
 //! and the answer it got.
 //!
-//! [`Entry`] is what the middleware fills in while the exchange goes on; [`SeenRequest`] is what the
+//! [`RecordedRequest`] is what the middleware fills in while the exchange goes on; [`SeenRequest`] is what the
 //! control API and [`Emulator::requests`](crate::Emulator::requests) show of it. Keys are left out
 //! when a head is written down, and the emulator's own key again when it is shown.
 
@@ -74,7 +74,7 @@ pub struct SeenAnswer {
 
 /// What the emulator knows of a request beside its bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct RequestArrival {
     pub(crate) at: u64,
     pub(crate) endpoint: Endpoint,
     /// No accepted key came with it.
@@ -89,10 +89,10 @@ pub(crate) struct TaskOfAnswer(pub(crate) Box<str>);
 
 /// A request in few allocations: the head is one text, a line each for path and headers.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RecordedRequest {
     /// 0 until the record has given it one.
     pub(crate) number: u64,
-    pub(crate) arrival: Arrival,
+    pub(crate) arrival: RequestArrival,
     begun: Instant,
     head: Box<str>,
     body: Box<[u8]>,
@@ -113,8 +113,8 @@ struct RecordedAnswer {
     milliseconds: u64,
 }
 
-impl Entry {
-    pub(crate) fn new(parts: &Parts, body: &[u8], arrival: Arrival) -> Self {
+impl RecordedRequest {
+    pub(crate) fn new(parts: &Parts, body: &[u8], arrival: RequestArrival) -> Self {
         let path = parts.uri.path_and_query().map_or("*", |path| path.as_str());
         Self {
             number: 0,
@@ -294,9 +294,13 @@ mod tests {
             .header("X-Long", &long)
             .header("X-Last", "unseen");
         let parts = request.body(()).unwrap().into_parts().0;
-        let arrival =
-            Arrival { at: 0, endpoint: Endpoint::Other, is_keyless: false, is_authorized: true };
-        let entry = Entry::new(&parts, b"{\"key\":\"a-secret\"}", arrival);
+        let arrival = RequestArrival {
+            at: 0,
+            endpoint: Endpoint::Other,
+            is_keyless: false,
+            is_authorized: true,
+        };
+        let entry = RecordedRequest::new(&parts, b"{\"key\":\"a-secret\"}", arrival);
         let answer = Response::builder()
             .header("Set-Cookie", "a-cookie")
             .header("X-Odd", [0xff, b'a'].as_slice())
@@ -318,9 +322,13 @@ mod tests {
     #[test]
     fn of_a_picture_only_the_size_is_kept() {
         let parts = Request::get("/").body(()).unwrap().into_parts().0;
-        let arrival =
-            Arrival { at: 0, endpoint: Endpoint::File, is_keyless: true, is_authorized: true };
-        let entry = Entry::new(&parts, b"", arrival);
+        let arrival = RequestArrival {
+            at: 0,
+            endpoint: Endpoint::File,
+            is_keyless: true,
+            is_authorized: true,
+        };
+        let entry = RecordedRequest::new(&parts, b"", arrival);
         let picture = Response::builder().header("Content-Type", "image/png");
         let picture = picture.body(axum::body::Body::empty()).unwrap();
         entry.answered(&picture, &Bytes::from_static(crate::painter::STUB));

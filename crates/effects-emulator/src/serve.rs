@@ -29,7 +29,7 @@ pub fn serve(
         .map_err(StartError::Threads)?;
     runtime.block_on(async {
         // Listening for the end comes first, so that none is missed between start and `ready`.
-        let end = End::listen().map_err(StartError::Threads)?;
+        let end = StopSignal::listen().map_err(StartError::Threads)?;
         let emulator = setup.into().start()?;
         ready(&emulator);
         end.comes().await;
@@ -39,13 +39,13 @@ pub fn serve(
 }
 
 #[cfg(unix)]
-struct End {
+struct StopSignal {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl End {
+impl StopSignal {
     fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate())?;
@@ -61,10 +61,10 @@ impl End {
 }
 
 #[cfg(not(unix))]
-struct End;
+struct StopSignal;
 
 #[cfg(not(unix))]
-impl End {
+impl StopSignal {
     fn listen() -> std::io::Result<Self> {
         Ok(Self)
     }

@@ -15,24 +15,24 @@ use tokio::task::JoinSet;
 
 use crate::clock::millis;
 use crate::faults::Cut;
-use crate::gate::Mark;
+use crate::isolation::IsolatedEmulators;
+use crate::middleware::Mark;
 use crate::options::Limits;
-use crate::socket::{Line, Socket};
-use crate::worlds::Worlds;
+use crate::socket::{ConnectionState, Socket};
 
 /// Serves until `stop` says so, then lets the exchanges under way come to their ends.
 pub(crate) async fn serve(
     listener: TcpListener,
-    worlds: Worlds,
+    worlds: IsolatedEmulators,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections.max(1)));
     let mut connections = JoinSet::new();
-    let mut lines: Vec<Weak<Line>> = Vec::new();
+    let mut lines: Vec<Weak<ConnectionState>> = Vec::new();
     loop {
         let accepted = tokio::select! {
-            () = told(&mut stop) => break,
+            () = stop_requested(&mut stop) => break,
             accepted = accept(&listener, &places, &lines) => accepted,
         };
         while connections.try_join_next().is_some() {}
@@ -40,7 +40,7 @@ pub(crate) async fn serve(
             lines.retain(|line| line.strong_count() > 0);
         }
         let Some((stream, place)) = accepted else { continue };
-        let line = Arc::new(Line::new());
+        let line = Arc::new(ConnectionState::new());
         lines.push(Arc::downgrade(&line));
         let (worlds, stop, limits) = (worlds.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-    lines: &[Weak<Line>],
+    lines: &[Weak<ConnectionState>],
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     match listener.accept().await {
         Ok((stream, _)) => {
@@ -81,7 +81,7 @@ async fn accept(
 /// exchange waiting for the longest time and has never carried an accepted key.
 async fn place_of_another(
     places: &Arc<Semaphore>,
-    lines: &[Weak<Line>],
+    lines: &[Weak<ConnectionState>],
 ) -> Option<OwnedSemaphorePermit> {
     loop {
         tokio::select! {
@@ -96,7 +96,7 @@ async fn place_of_another(
 
 /// Gives up the connection that has said nothing for the longest time, if its client is unknown and
 /// had the time to say something.
-fn give_up_longest(lines: &[Weak<Line>]) -> bool {
+fn give_up_longest(lines: &[Weak<ConnectionState>]) -> bool {
     let lines = lines.iter().filter_map(Weak::upgrade);
     let idle = lines.filter_map(|line| Some((line.idle_and_unknown()?, line)));
     let longest = idle.max_by_key(|(idle, _)| *idle);
@@ -106,8 +106,8 @@ fn give_up_longest(lines: &[Weak<Line>]) -> bool {
 /// All exchanges of one connection.
 async fn converse(
     stream: TcpStream,
-    line: Arc<Line>,
-    worlds: &Worlds,
+    line: Arc<ConnectionState>,
+    worlds: &IsolatedEmulators,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -139,7 +139,7 @@ async fn converse(
         _ = connection.as_mut() => {}
         () = line.was_cut() => {}
         () = line.is_idle(limits.request_time) => {}
-        () = told(&mut stop) => {
+        () = stop_requested(&mut stop) => {
             line.hurry();
             connection.as_mut().graceful_shutdown();
             tokio::select! {
@@ -152,7 +152,7 @@ async fn converse(
 }
 
 /// Waits until `stop` says so. Whoever could say it being gone says it too.
-async fn told(stop: &mut watch::Receiver<bool>) {
+async fn stop_requested(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

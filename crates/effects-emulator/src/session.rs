@@ -11,8 +11,8 @@ use http::header::{COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq;
 
+use crate::auth::comes_by_name;
 use crate::ids;
-use crate::keys::comes_by_name;
 
 /// The session of an emulator's page.
 pub(crate) struct PageSession {

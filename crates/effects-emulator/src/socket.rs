@@ -16,13 +16,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::clock::millis;
-use crate::gate::Mark;
+use crate::middleware::Mark;
 
-/// A stream whose end its [`Line`] decides.
+/// A stream whose end its [`ConnectionState`] decides.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    line: Arc<Line>,
+    line: Arc<ConnectionState>,
     /// Whether the client was told that nothing more comes.
     is_shut: bool,
     /// Bytes that were read since then, for nothing.
@@ -31,7 +31,7 @@ pub(crate) struct Socket {
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionState {
     cut: Notify,
     reset: AtomicBool,
     /// [`IDLE`], [`BUSY`] or [`GIVEN_UP`].
@@ -48,9 +48,9 @@ pub(crate) struct Line {
 
 /// An exchange under way. The line is idle once this is dropped.
 #[derive(Debug)]
-pub(crate) struct Busy<'a>(&'a Line);
+pub(crate) struct Busy<'a>(&'a ConnectionState);
 
-impl Line {
+impl ConnectionState {
     pub(crate) fn new() -> Self {
         Self {
             cut: Notify::new(),
@@ -147,7 +147,7 @@ impl Drop for Busy<'_> {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, line: Arc<Line>) -> Self {
+    pub(crate) fn new(stream: TcpStream, line: Arc<ConnectionState>) -> Self {
         Self { stream, line, is_shut: false, discarded: 0 }
     }
 

@@ -15,14 +15,14 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rust_decimal::Decimal;
 use tokio::sync::oneshot;
 
+use crate::file_store::KeptFile;
 use crate::private;
-use crate::task::Task;
-use crate::vault::Kept;
+use crate::task::EmulatedTask;
 
 /// The store of a gateway.
 #[derive(Debug)]
 pub(crate) struct Store {
-    sender: Option<Sender<Entry>>,
+    sender: Option<Sender<StoreEntry>>,
     thread: Option<JoinHandle<()>>,
     process: u32,
     /// Why nothing is remembered any more.
@@ -33,7 +33,7 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     pub(crate) tasks: Vec<RestoredTask>,
-    pub(crate) files: Vec<Kept>,
+    pub(crate) files: Vec<KeptFile>,
     pub(crate) api_key: Option<String>,
     pub(crate) clock: u64,
     pub(crate) spent: Decimal,
@@ -43,21 +43,21 @@ pub(crate) struct Restored {
 #[derive(Debug)]
 pub(crate) struct RestoredTask {
     pub(crate) id: String,
-    pub(crate) task: Task,
+    pub(crate) task: EmulatedTask,
     pub(crate) image: Option<String>,
 }
 
 /// Something to remember.
 #[derive(Debug)]
-pub(crate) enum Entry {
+pub(crate) enum StoreEntry {
     /// A task was accepted, with its reference while it is still to be painted.
-    Accepted { id: String, task: Task, image: Option<String>, paid: Decimal },
+    Accepted { id: String, task: EmulatedTask, image: Option<String>, paid: Decimal },
     /// A task is settled, and so much paid, or, below zero, paid back.
-    Settled { id: String, task: Task, paid: Decimal },
+    Settled { id: String, task: EmulatedTask, paid: Decimal },
     /// Tasks were forgotten.
     Forgotten(Vec<Box<str>>),
     /// A file was kept.
-    Kept(Kept),
+    Kept(KeptFile),
     /// Files are gone.
     Gone(Vec<Box<str>>),
     /// Something small by its name.
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Remembers something, soon.
-    pub(crate) fn write(&self, entry: Entry) {
+    pub(crate) fn write(&self, entry: StoreEntry) {
         if let Some(sender) = &self.sender {
             // The thread is gone only when a commit failed: then creates are refused, and what is
             // lost here belongs to tasks that start again when the folder is opened anew.
@@ -110,7 +110,7 @@ impl Store {
     /// Returns once everything written so far is safe; the reason if it never will be.
     pub(crate) async fn settle(&self) -> Result<(), String> {
         let (committed, word) = oneshot::channel();
-        self.write(Entry::Wait(committed));
+        self.write(StoreEntry::Wait(committed));
         let reason = |_| self.broken.get().cloned().unwrap_or_else(|| "it is closed".to_owned());
         word.await.map_err(reason)
     }
@@ -199,7 +199,7 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
     let mut query = database.prepare("SELECT name, size, kept_at FROM files")?;
     let files = query.query_map([], |row| {
         let name: String = row.get(0)?;
-        Ok(Kept { name: name.into(), size: row.get(1)?, kept_at: row.get(2)? })
+        Ok(KeptFile { name: name.into(), size: row.get(1)?, kept_at: row.get(2)? })
     })?;
     let files = files.collect::<Result<_, _>>()?;
     drop(query);
@@ -210,7 +210,7 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
 /// all further creates is the honest answer to a full disk.
 fn keep(
     database: &mut Connection,
-    entries: &Receiver<Entry>,
+    entries: &Receiver<StoreEntry>,
     mut spent: Decimal,
 ) -> rusqlite::Result<()> {
     while let Ok(first) = entries.recv() {
@@ -227,7 +227,7 @@ fn keep(
 /// overtake each other, and it is committed with what was paid for.
 fn commit(
     database: &mut Connection,
-    group: impl Iterator<Item = Entry>,
+    group: impl Iterator<Item = StoreEntry>,
     spent: &mut Decimal,
 ) -> rusqlite::Result<Vec<oneshot::Sender<()>>> {
     let transaction = database.transaction()?;
@@ -235,61 +235,61 @@ fn commit(
     let before = *spent;
     for entry in group {
         match &entry {
-            Entry::Accepted { paid, .. } | Entry::Settled { paid, .. } => *spent += paid,
-            Entry::Cleared => *spent = Decimal::ZERO,
+            StoreEntry::Accepted { paid, .. } | StoreEntry::Settled { paid, .. } => *spent += paid,
+            StoreEntry::Cleared => *spent = Decimal::ZERO,
             _ => {}
         }
         match entry {
-            Entry::Wait(committed) => waiting.push(committed),
+            StoreEntry::Wait(committed) => waiting.push(committed),
             other => write(&transaction, other)?,
         }
     }
     if *spent != before {
-        write(&transaction, Entry::Note(SPENT, spent.to_string()))?;
+        write(&transaction, StoreEntry::Note(SPENT, spent.to_string()))?;
     }
     transaction.commit()?;
     Ok(waiting)
 }
 
-fn write(to: &Transaction<'_>, entry: Entry) -> rusqlite::Result<()> {
+fn write(to: &Transaction<'_>, entry: StoreEntry) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
         to.prepare_cached(sql)?.execute(values).map(drop)
     };
     match entry {
-        Entry::Accepted { id, task, image, .. } => {
+        StoreEntry::Accepted { id, task, image, .. } => {
             let sql = "INSERT OR REPLACE INTO tasks (id, task, image) VALUES (?1, ?2, ?3)";
             run(sql, params![id, json(&task), image])?;
         }
-        Entry::Settled { id, task, .. } => {
+        StoreEntry::Settled { id, task, .. } => {
             let sql = "UPDATE tasks SET task = ?2, image = NULL WHERE id = ?1";
             run(sql, params![id, json(&task)])?;
         }
-        Entry::Forgotten(ids) => {
+        StoreEntry::Forgotten(ids) => {
             for id in ids {
                 run("DELETE FROM tasks WHERE id = ?1", params![id])?;
             }
         }
-        Entry::Kept(Kept { name, size, kept_at }) => {
+        StoreEntry::Kept(KeptFile { name, size, kept_at }) => {
             let sql = "INSERT OR REPLACE INTO files (name, size, kept_at) VALUES (?1, ?2, ?3)";
             run(sql, params![name, size, kept_at])?;
         }
-        Entry::Gone(names) => {
+        StoreEntry::Gone(names) => {
             for name in names {
                 run("DELETE FROM files WHERE name = ?1", params![name])?;
             }
         }
-        Entry::Note(name, value) => run(NOTE, params![name, value])?,
-        Entry::Cleared => {
+        StoreEntry::Note(name, value) => run(NOTE, params![name, value])?,
+        StoreEntry::Cleared => {
             run("DELETE FROM tasks", &[])?;
             run("DELETE FROM files", &[])?;
         }
         // It is no row: the commit sees to it.
-        Entry::Wait(_) => {}
+        StoreEntry::Wait(_) => {}
     }
     Ok(())
 }
 
-fn json(task: &Task) -> String {
+fn json(task: &EmulatedTask) -> String {
     // Plain structs of texts and numbers always have a JSON form.
     serde_json::to_string(task).expect("a task is plain data")
 }

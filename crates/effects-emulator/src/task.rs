@@ -11,7 +11,7 @@ use crate::faults::Fault;
 
 /// A task as the emulator keeps it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Task {
+pub(crate) struct EmulatedTask {
     /// The surface that accepted it.
     pub(crate) surface: Surface,
     /// The template, when the request named a listed one.
@@ -22,7 +22,7 @@ pub(crate) struct Task {
     pub(crate) created: u64,
     /// The earliest time it may be seen finished.
     pub(crate) due: u64,
-    pub(crate) stage: Stage,
+    pub(crate) stage: WorkStage,
     /// When the work on it ended, seen or not; it is not known of tasks of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settled: Option<u64>,
@@ -54,21 +54,21 @@ impl Surface {
 /// How far the work on a task has come, whether or not it is due.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Stage {
+pub(crate) enum WorkStage {
     /// Waits for a painter.
     Queued,
     /// Is being fetched and painted.
     Painting,
     /// Has its picture.
-    Painted(Picture),
+    Painted(TaskPicture),
     /// Has none and never will.
-    Failed(Failure),
+    Failed(TaskFailure),
 }
 
 /// A finished picture, as the file it is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Picture {
-    /// The file's name in the vault.
+pub(crate) struct TaskPicture {
+    /// The file's name in the file store.
     pub(crate) file: Box<str>,
     /// Its bytes.
     pub(crate) size: u64,
@@ -79,12 +79,12 @@ pub(crate) struct Picture {
 
 /// Why a task failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Failure {
+pub(crate) struct TaskFailure {
     pub(crate) code: ServiceCode,
     pub(crate) message: Box<str>,
 }
 
-impl Failure {
+impl TaskFailure {
     pub(crate) fn new(code: ServiceCode, message: impl Into<Box<str>>) -> Self {
         Self { code, message: message.into() }
     }
@@ -92,14 +92,14 @@ impl Failure {
 
 /// What a look at a task sees.
 #[derive(Debug)]
-pub(crate) enum Standing<'a> {
+pub(crate) enum VisibleState<'a> {
     /// Not finished; the share of the way it has come, in 0..1.
     Running(f64),
-    Completed(&'a Picture),
-    Failed(&'a Failure),
+    Completed(&'a TaskPicture),
+    Failed(&'a TaskFailure),
 }
 
-impl Task {
+impl EmulatedTask {
     /// Counts a look; false while the task is not to be found.
     pub(crate) fn look(&mut self) -> bool {
         self.looks = self.looks.saturating_add(1);
@@ -107,17 +107,17 @@ impl Task {
     }
 
     /// What a look at this time sees.
-    pub(crate) fn standing(&self, now: u64) -> Standing<'_> {
+    pub(crate) fn standing(&self, now: u64) -> VisibleState<'_> {
         match &self.stage {
-            Stage::Painted(picture) if now >= self.due => Standing::Completed(picture),
-            Stage::Failed(failure) if now >= self.due => Standing::Failed(failure),
-            stage => Standing::Running(self.progress(stage, now)),
+            WorkStage::Painted(picture) if now >= self.due => VisibleState::Completed(picture),
+            WorkStage::Failed(failure) if now >= self.due => VisibleState::Failed(failure),
+            stage => VisibleState::Running(self.progress(stage, now)),
         }
     }
 
     /// Whether a look at this time sees it running.
     pub(crate) fn is_running(&self, now: u64) -> bool {
-        matches!(self.standing(now), Standing::Running(_))
+        matches!(self.standing(now), VisibleState::Running(_))
     }
 
     /// When it was finished to its clients, if a look at this time sees it finished.
@@ -126,9 +126,9 @@ impl Task {
     }
 
     /// Progress follows the time that is known to be needed; without any, the stages of the work.
-    fn progress(&self, stage: &Stage, now: u64) -> f64 {
+    fn progress(&self, stage: &WorkStage, now: u64) -> f64 {
         if self.due <= self.created {
-            return if matches!(stage, Stage::Queued) { 0.0 } else { 0.5 };
+            return if matches!(stage, WorkStage::Queued) { 0.0 } else { 0.5 };
         }
         #[allow(clippy::cast_precision_loss, reason = "a share of the way needs no exactness")]
         let share = now.saturating_sub(self.created) as f64 / (self.due - self.created) as f64;
@@ -150,7 +150,7 @@ impl Task {
 
     /// Whether its work is over, seen or not.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.stage, Stage::Painted(_) | Stage::Failed(_))
+        matches!(self.stage, WorkStage::Painted(_) | WorkStage::Failed(_))
     }
 }
 
@@ -160,28 +160,28 @@ mod tests {
 
     #[test]
     fn a_task_is_finished_when_painted_and_due_and_progresses_until_then() {
-        let mut task = Task {
+        let mut task = EmulatedTask {
             surface: Surface::Generation,
             template: Some(Template::GlassBall),
             width: 512,
             height: 512,
             created: 1_000,
             due: 3_000,
-            stage: Stage::Queued,
+            stage: WorkStage::Queued,
             settled: None,
             fault: None,
             looks: 0,
         };
         assert!(
-            matches!(task.standing(2_000), Standing::Running(share) if (share - 0.5).abs() < 0.01)
+            matches!(task.standing(2_000), VisibleState::Running(share) if (share - 0.5).abs() < 0.01)
         );
-        assert!(matches!(task.standing(9_000), Standing::Running(share) if share < 1.0));
-        task.stage = Stage::Painted(Picture { file: "a.png".into(), size: 1, sides: None });
-        assert!(matches!(task.standing(2_999), Standing::Running(_)));
-        assert!(matches!(task.standing(3_000), Standing::Completed(_)));
-        task.stage = Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
-        assert!(matches!(task.standing(2_999), Standing::Running(_)));
-        assert!(matches!(task.standing(3_000), Standing::Failed(_)));
+        assert!(matches!(task.standing(9_000), VisibleState::Running(share) if share < 1.0));
+        task.stage = WorkStage::Painted(TaskPicture { file: "a.png".into(), size: 1, sides: None });
+        assert!(matches!(task.standing(2_999), VisibleState::Running(_)));
+        assert!(matches!(task.standing(3_000), VisibleState::Completed(_)));
+        task.stage = WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
+        assert!(matches!(task.standing(2_999), VisibleState::Running(_)));
+        assert!(matches!(task.standing(3_000), VisibleState::Failed(_)));
 
         task.fault = Some(Box::new(Fault::Missing { looks: 2 }));
         assert_eq!([task.look(), task.look(), task.look()], [false, false, true]);

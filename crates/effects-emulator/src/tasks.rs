@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::task::Task;
+use crate::task::EmulatedTask;
 
 /// The tasks the emulator remembers.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Tasks {
 
 #[derive(Debug, Default)]
 struct Shard {
-    tasks: HashMap<Box<str>, Task>,
+    tasks: HashMap<Box<str>, EmulatedTask>,
     /// How many there were when none could be forgotten: looking again at each new one would make
     /// many unfinished tasks cost their square.
     stuck_at: usize,
@@ -30,7 +30,12 @@ impl Tasks {
     }
 
     /// Remembers a task and gives back those forgotten for it at this time.
-    pub(crate) fn insert(&self, id: &str, task: Task, now: u64) -> Vec<(Box<str>, Task)> {
+    pub(crate) fn insert(
+        &self,
+        id: &str,
+        task: EmulatedTask,
+        now: u64,
+    ) -> Vec<(Box<str>, EmulatedTask)> {
         let mut shard = self.shard(id);
         if shard.tasks.insert(id.into(), task).is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -59,12 +64,12 @@ impl Tasks {
     }
 
     /// Works on one task; `None` if there is none of this id.
-    pub(crate) fn with<R>(&self, id: &str, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
+    pub(crate) fn with<R>(&self, id: &str, work: impl FnOnce(&mut EmulatedTask) -> R) -> Option<R> {
         self.shard(id).tasks.get_mut(id).map(work)
     }
 
     /// Calls `work` with every task, in no order.
-    pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &Task)) {
+    pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &EmulatedTask)) {
         for shard in &self.shards {
             let shard = lock(shard);
             shard.tasks.iter().for_each(|(id, task)| work(id, task));
@@ -91,7 +96,12 @@ impl Tasks {
     }
 
     /// A task whose work is over may still wait for its time: it is not finished to its client.
-    fn make_room(&self, shard: &mut Shard, wanted: usize, now: u64) -> Vec<(Box<str>, Task)> {
+    fn make_room(
+        &self,
+        shard: &mut Shard,
+        wanted: usize,
+        now: u64,
+    ) -> Vec<(Box<str>, EmulatedTask)> {
         let finished = shard.tasks.iter().filter(|(_, task)| task.is_settled() && task.due <= now);
         let mut oldest: Vec<_> = finished.map(|(id, task)| (task.created, id.clone())).collect();
         oldest.sort_unstable();
@@ -121,10 +131,10 @@ mod tests {
     use effects_core::ServiceCode;
 
     use super::*;
-    use crate::task::{Failure, Stage, Surface};
+    use crate::task::{Surface, TaskFailure, WorkStage};
 
-    fn task(created: u64, stage: Stage) -> Task {
-        Task {
+    fn task(created: u64, stage: WorkStage) -> EmulatedTask {
+        EmulatedTask {
             surface: Surface::Generation,
             template: None,
             width: 512,
@@ -141,8 +151,8 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_oldest_finished_tasks_make_way() {
         let tasks = Tasks::new(16);
-        let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
-        assert!(tasks.insert("1a", task(1, Stage::Queued), 3).is_empty());
+        let failed = || WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
+        assert!(tasks.insert("1a", task(1, WorkStage::Queued), 3).is_empty());
         assert!(tasks.insert("2a", task(2, failed()), 3).is_empty());
         let gone = tasks.insert("3a", task(3, failed()), 3);
         assert_eq!(gone.iter().map(|(id, _)| &**id).collect::<Vec<_>>(), ["2a"]);
@@ -159,10 +169,10 @@ mod tests {
     #[test]
     fn tasks_whose_time_has_not_come_stay_until_there_is_no_room_at_all() {
         let tasks = Tasks::new(16);
-        let failed = || Stage::Failed(Failure::new(ServiceCode::Upstream, "no"));
+        let failed = || WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
         for at in 0..32 {
             assert!(!tasks.is_full());
-            let early = Task { due: 100, ..task(1, failed()) };
+            let early = EmulatedTask { due: 100, ..task(1, failed()) };
             assert_eq!(tasks.insert(&format!("{at}a"), early, 99).len(), 0);
         }
         assert!(tasks.is_full());

@@ -11,30 +11,30 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::read;
-use crate::gateway::Gateway;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `POST /_emulator/clock/advance`
 #[utoipa::path(post, path = "/_emulator/clock/advance", tag = "control", request_body = Advance,
     responses((status = 200, body = Advanced)))]
 pub(crate) async fn advance(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     body: Bytes,
-) -> Result<Json<Advanced>, Refusal> {
+) -> Result<Json<Advanced>, ApiRefusal> {
     let by = match read(&body)? {
         Advance::Seconds(seconds) => Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Refusal::bad_request("seconds: it is no span of time"))?,
+            .map_err(|_| ApiRefusal::bad_request("seconds: it is no span of time"))?,
         Advance::To(to) => {
-            let now = gateway.clock.now();
+            let now = state.clock.now();
             let past = || {
                 let words = format!("to: {to} is over: the clock shows {now} and never runs back");
-                Refusal::bad_request(words)
+                ApiRefusal::bad_request(words)
             };
             Duration::from_millis(to.checked_sub(now).ok_or_else(past)?)
         }
     };
-    let now = gateway.advance(by).await;
-    let real = |error| Refusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
+    let now = state.advance(by).await;
+    let real = |error| ApiRefusal::new(StatusCode::CONFLICT, "CONFLICT", format!("{error}"));
     Ok(Json(Advanced { now: now.map_err(real)? }))
 }
 

@@ -21,17 +21,17 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::Summary;
 use crate::changes::StateChange;
-use crate::gateway::Gateway;
-use crate::seen::{self, SeenTask};
+use crate::inspection::{self, SeenTask};
 use crate::seen_request::SeenRequest;
+use crate::state::EmulatorState;
 
 /// `GET /_emulator/events`
-pub(crate) async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
+pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response {
     let watcher = Watcher {
-        changes: gateway.changes.watch(),
-        running: gateway.tasks.running(gateway.clock.now()),
+        changes: state.changes.watch(),
+        running: state.tasks.running(state.clock.now()),
         gathered: Gathered { anew: true, ..Gathered::default() },
-        gateway,
+        state,
     };
     let events = stream::unfold(watcher, async |mut watcher| {
         let event = watcher.next().await?;
@@ -43,7 +43,7 @@ pub(crate) async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
 
 /// One who watches, and what is to be told next.
 struct Watcher {
-    gateway: Arc<Gateway>,
+    state: Arc<EmulatorState>,
     changes: Receiver<StateChange>,
     /// Tasks that were running when they were last told: time finishes them, and says nothing.
     running: BTreeSet<Box<str>>,
@@ -88,7 +88,7 @@ impl Watcher {
                     BETWEEN_EVENTS
                 }
                 () = tokio::time::sleep(BETWEEN_LOOKS) => BETWEEN_LOOKS,
-                () = self.gateway.stopping() => return None,
+                () = self.state.stopping() => return None,
             };
             self.take_in_the_rest();
             self.notice_the_finished();
@@ -111,7 +111,7 @@ impl Watcher {
     }
 
     fn notice_the_finished(&mut self) {
-        let (now, tasks) = (self.gateway.clock.now(), &self.gateway.tasks);
+        let (now, tasks) = (self.state.clock.now(), &self.state.tasks);
         let is_running = |id: &str| tasks.with(id, |task| task.is_running(now)).unwrap_or(false);
         let finished = self.running.iter().filter(|id| !is_running(id));
         self.gathered.tasks.extend(finished.cloned());
@@ -119,16 +119,16 @@ impl Watcher {
 
     fn event(&mut self) -> Bytes {
         let gathered = std::mem::take(&mut self.gathered);
-        let now = self.gateway.clock.now();
+        let now = self.state.clock.now();
         if gathered.anew {
-            self.running = self.gateway.tasks.running(now);
+            self.running = self.state.tasks.running(now);
         }
         let first = gathered.requests.first().copied().unwrap_or(u64::MAX);
-        let requests = self.gateway.requests_where(first.saturating_sub(1), |number| {
+        let requests = self.state.requests_where(first.saturating_sub(1), |number| {
             !gathered.anew && gathered.requests.contains(&number)
         });
         let tasks = gathered.tasks.iter().filter(|_| !gathered.anew);
-        let tasks = seen::some(&self.gateway, tasks.map(|id| &**id));
+        let tasks = inspection::some(&self.state, tasks.map(|id| &**id));
         for task in &tasks {
             if task.status == "in_progress" {
                 self.running.insert(task.id.as_str().into());
@@ -137,7 +137,7 @@ impl Watcher {
             }
         }
         // Those that were forgotten meanwhile.
-        for id in gathered.tasks.iter().filter(|id| self.gateway.tasks.with(id, |_| ()).is_none()) {
+        for id in gathered.tasks.iter().filter(|id| self.state.tasks.with(id, |_| ()).is_none()) {
             self.running.remove(id);
         }
         let event = WatchEvent {
@@ -145,7 +145,7 @@ impl Watcher {
             reset: gathered.reset,
             requests,
             tasks,
-            about: Summary::of(&self.gateway),
+            about: Summary::of(&self.state),
         };
         // Plain structs of texts and numbers always have a JSON form.
         let event = serde_json::to_string(&event).expect("an event is plain data");

@@ -14,62 +14,62 @@ use utoipa::ToSchema;
 use super::read;
 use crate::endpoint::Endpoint;
 use crate::faults::{Fault, FaultPlan, Script};
-use crate::gateway::Gateway;
 use crate::listed::{self, TemplateId};
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `POST /_emulator/next`
 #[utoipa::path(post, path = "/_emulator/next", tag = "control", request_body = NextRequests,
     responses((status = 204, description = "It is scripted")))]
 pub(crate) async fn next(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     body: Bytes,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiRefusal> {
     let NextRequests { on, template, key, faults } = read(&body)?;
     let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
     let faults = faults
         .collect::<Result<_, _>>()
-        .map_err(|why| Refusal::bad_request(format!("faults: {why}")))?;
+        .map_err(|why| ApiRefusal::bad_request(format!("faults: {why}")))?;
     let script = Script { on, template, key, faults };
-    gateway.faults.script(script).map_err(|error| Refusal::bad_request(error.to_string()))?;
-    gateway.changes.other();
+    state.faults.script(script).map_err(|error| ApiRefusal::bad_request(error.to_string()))?;
+    state.changes.other();
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /_emulator/next`
 #[utoipa::path(get, path = "/_emulator/next", tag = "control",
     responses((status = 200, body = Vec<Script>)))]
-pub(crate) async fn scripted(State(gateway): State<Arc<Gateway>>) -> Json<Vec<Script>> {
-    Json(gateway.faults.scripts(gateway.keys.own()))
+pub(crate) async fn scripted(State(state): State<Arc<EmulatorState>>) -> Json<Vec<Script>> {
+    Json(state.faults.scripts(state.keys.own()))
 }
 
 /// `DELETE /_emulator/next`
 #[utoipa::path(delete, path = "/_emulator/next", tag = "control",
     responses((status = 204, description = "Nothing is scripted")))]
-pub(crate) async fn unscript(State(gateway): State<Arc<Gateway>>) -> StatusCode {
-    gateway.faults.unscript();
-    gateway.changes.other();
+pub(crate) async fn unscript(State(state): State<Arc<EmulatorState>>) -> StatusCode {
+    state.faults.unscript();
+    state.changes.other();
     StatusCode::NO_CONTENT
 }
 
 /// `GET /_emulator/faults`
 #[utoipa::path(get, path = "/_emulator/faults", tag = "control",
     responses((status = 200, body = FaultPlan)))]
-pub(crate) async fn plan(State(gateway): State<Arc<Gateway>>) -> Json<FaultPlan> {
-    Json(FaultPlan::clone(&gateway.faults.plan()))
+pub(crate) async fn plan(State(state): State<Arc<EmulatorState>>) -> Json<FaultPlan> {
+    Json(FaultPlan::clone(&state.faults.plan()))
 }
 
 /// `PUT /_emulator/faults`
 #[utoipa::path(put, path = "/_emulator/faults", tag = "control", request_body = FaultPlan,
     responses((status = 204, description = "It is followed")))]
 pub(crate) async fn follow(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     body: Bytes,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiRefusal> {
     let plan: FaultPlan = read(&body)?;
-    plan.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
-    gateway.faults.follow(plan);
-    gateway.changes.other();
+    plan.check().map_err(|error| ApiRefusal::bad_request(error.to_string()))?;
+    state.faults.follow(plan);
+    state.changes.other();
     Ok(StatusCode::NO_CONTENT)
 }
 

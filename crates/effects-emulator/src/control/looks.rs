@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::query;
-use crate::gateway::Gateway;
 use crate::photo;
-use crate::task::Failure;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::task::TaskFailure;
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/looks`
 #[utoipa::path(get, path = "/_emulator/looks", tag = "control",
@@ -53,19 +53,19 @@ pub(crate) struct LookChoice {
 /// `GET /_emulator/looks/{template}?photo=NAME`: an uploaded photo through a template, small. It is
 /// no task: nothing is recorded and nothing paid.
 pub(crate) async fn look(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     let LookQuery { photo } = query(&uri)?;
     let template: Template =
-        id.parse().map_err(|error| Refusal::not_found(format!("template: {error}")))?;
-    let photo = gateway.vault.get(&photo, gateway.clock.now()).await;
-    let photo = photo.ok_or_else(|| Refusal::not_found("photo: there is no such file"))?;
-    let unreadable = |why: String| Refusal::bad_request(format!("photo: {why}"));
-    photo::inspect(&photo, gateway.options.limits.photo_pixels)
-        .map_err(|error| unreadable(Failure::from(error).message.into()))?;
-    let picture = gateway.studio.sketch(photo, template, small).await;
+        id.parse().map_err(|error| ApiRefusal::not_found(format!("template: {error}")))?;
+    let photo = state.files.get(&photo, state.clock.now()).await;
+    let photo = photo.ok_or_else(|| ApiRefusal::not_found("photo: there is no such file"))?;
+    let unreadable = |why: String| ApiRefusal::bad_request(format!("photo: {why}"));
+    photo::inspect(&photo, state.options.limits.photo_pixels)
+        .map_err(|error| unreadable(TaskFailure::from(error).message.into()))?;
+    let picture = state.renders.sketch(photo, template, small).await;
     let picture = picture.map_err(unreadable)?;
     let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "private, max-age=3600")];
     Ok((StatusCode::OK, headers, picture).into_response())

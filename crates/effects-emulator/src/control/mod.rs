@@ -24,15 +24,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::ClockKind;
-use crate::gateway::{Gateway, Keep};
 use crate::record::Counts;
-use crate::wire::refusal::Refusal;
+use crate::state::{EmulatorState, Keep};
+use crate::wire::refusal::ApiRefusal;
 use crate::wire::task::STAND_IN;
 
 /// `GET /_emulator/`
 #[utoipa::path(get, path = "/_emulator/", tag = "control", responses((status = 200, body = Summary)))]
-pub(crate) async fn about(State(gateway): State<Arc<Gateway>>) -> Json<Summary> {
-    Json(Summary::of(&gateway))
+pub(crate) async fn about(State(state): State<Arc<EmulatorState>>) -> Json<Summary> {
+    Json(Summary::of(&state))
 }
 
 /// What an emulator is and what it has done.
@@ -55,19 +55,19 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    fn of(gateway: &Gateway) -> Self {
-        let is_virtual = gateway.options.clock == ClockKind::Virtual;
+    fn of(state: &EmulatorState) -> Self {
+        let is_virtual = state.options.clock == ClockKind::Virtual;
         Self {
             name: "effects-emulator",
             version: env!("CARGO_PKG_VERSION"),
             about: STAND_IN,
             model: MODEL,
-            now: gateway.clock.now(),
+            now: state.clock.now(),
             clock: if is_virtual { "virtual" } else { "real" },
-            tasks: gateway.tasks.count(),
-            spent: gateway.spending.spent().to_string(),
-            price: gateway.cost().to_owned(),
-            balance: gateway.faults.plan().balance.map(|balance| balance.to_string()),
+            tasks: state.tasks.count(),
+            spent: state.spending.spent().to_string(),
+            price: state.cost().to_owned(),
+            balance: state.faults.plan().balance.map(|balance| balance.to_string()),
         }
     }
 }
@@ -75,19 +75,19 @@ impl Summary {
 /// `GET /_emulator/counts`
 #[utoipa::path(get, path = "/_emulator/counts", tag = "control",
     responses((status = 200, body = Counts)))]
-pub(crate) async fn counts(State(gateway): State<Arc<Gateway>>) -> Json<Counts> {
-    Json(gateway.record.counts())
+pub(crate) async fn counts(State(state): State<Arc<EmulatorState>>) -> Json<Counts> {
+    Json(state.record.counts())
 }
 
 /// `POST /_emulator/reset`
 #[utoipa::path(post, path = "/_emulator/reset", tag = "control", request_body = Option<Reset>,
     responses((status = 204, description = "All is forgotten")))]
 pub(crate) async fn reset(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     body: Bytes,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiRefusal> {
     let Reset { keep } = read_optional(&body)?;
-    gateway.reset(&keep);
+    state.reset(&keep);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,22 +99,23 @@ pub(crate) struct Reset {
     keep: Vec<Keep>,
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiRefusal> {
     // A list would be taken for the object's values in their order.
     if body.trim_ascii_start().starts_with(b"[") {
-        return Err(Refusal::bad_request("the body: a list, and no object"));
+        return Err(ApiRefusal::bad_request("the body: a list, and no object"));
     }
-    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ApiRefusal::bad_request(format!("the body: {error}")))
 }
 
 /// A body that may be left out.
-fn read_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refusal> {
+fn read_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiRefusal> {
     let read = if body.is_empty() { None } else { read(body)? };
     Ok(read.unwrap_or_default())
 }
 
 /// The query of a list. A misspelt filter is refused: it would show what was not asked for.
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
-    let wrong = |error| Refusal::bad_request(format!("the query: {error}"));
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiRefusal> {
+    let wrong = |error| ApiRefusal::bad_request(format!("the query: {error}"));
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(wrong)
 }

@@ -12,23 +12,23 @@ use utoipa::IntoParams;
 use super::query;
 use super::verify::RequestMatch;
 use crate::endpoint::Endpoint;
-use crate::gateway::Gateway;
 use crate::listed::{self, TemplateId};
 use crate::seen_request::SeenRequest;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/requests`
 #[utoipa::path(get, path = "/_emulator/requests", tag = "control", params(RequestsQuery),
     responses((status = 200, body = Vec<SeenRequest>)))]
 pub(crate) async fn requests(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-) -> Result<Json<Vec<SeenRequest>>, Refusal> {
+) -> Result<Json<Vec<SeenRequest>>, ApiRefusal> {
     let RequestsQuery { after, limit, task, template, endpoint, status, since } = query(&uri)?;
     let wanted =
         RequestMatch { task, template, endpoint, status, since, ..RequestMatch::default() };
-    let seen = gateway.requests(after).into_iter();
-    let seen = seen.filter(|seen| wanted.differences(&gateway, seen).is_empty());
+    let seen = state.requests(after).into_iter();
+    let seen = seen.filter(|seen| wanted.differences(&state, seen).is_empty());
     Ok(Json(seen.take(limit.unwrap_or(usize::MAX)).collect()))
 }
 

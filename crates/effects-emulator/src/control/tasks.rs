@@ -13,20 +13,20 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{query, read_optional};
-use crate::gateway::Gateway;
+use crate::inspection::{self, SeenTask};
 use crate::lifecycle;
 use crate::listed::{self, TemplateId};
-use crate::seen::{self, SeenTask};
-use crate::task::{Failure, Standing};
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::task::{TaskFailure, VisibleState};
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/tasks`
 #[utoipa::path(get, path = "/_emulator/tasks", tag = "control", params(TasksQuery),
     responses((status = 200, body = Vec<SeenTask>)))]
 pub(crate) async fn tasks(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-) -> Result<Json<Vec<SeenTask>>, Refusal> {
+) -> Result<Json<Vec<SeenTask>>, ApiRefusal> {
     let TasksQuery { limit, status, template, since } = query(&uri)?;
     let wanted = |task: &SeenTask| {
         let of_template = |wanted: &Template| task.template_id.as_deref() == Some(wanted.id());
@@ -34,7 +34,7 @@ pub(crate) async fn tasks(
             && template.as_ref().is_none_or(of_template)
             && since.is_none_or(|since| task.created >= since)
     };
-    let tasks = seen::tasks(&gateway).into_iter().filter(wanted);
+    let tasks = inspection::tasks(&state).into_iter().filter(wanted);
     Ok(Json(tasks.take(limit.unwrap_or(MOST_TASKS)).collect()))
 }
 
@@ -42,10 +42,10 @@ pub(crate) async fn tasks(
 #[utoipa::path(get, path = "/_emulator/tasks/{id}", tag = "control", params(("id" = String, Path)),
     responses((status = 200, body = SeenTask)))]
 pub(crate) async fn task(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
-) -> Result<Json<SeenTask>, Refusal> {
-    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+) -> Result<Json<SeenTask>, ApiRefusal> {
+    inspection::task(&state, &id).map(Json).ok_or_else(unknown)
 }
 
 /// `GET /_emulator/tasks/{id}/picture`: its picture, without a request that a client could have made.
@@ -53,21 +53,21 @@ pub(crate) async fn task(
     params(("id" = String, Path)),
     responses((status = 200, description = "The picture", content_type = "image/png")))]
 pub(crate) async fn picture(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let now = gateway.clock.now();
-    let file = gateway.tasks.with(&id, |task| match task.standing(now) {
-        Standing::Completed(picture) => Some(picture.file.clone()),
+) -> Result<Response, ApiRefusal> {
+    let now = state.clock.now();
+    let file = state.tasks.with(&id, |task| match task.standing(now) {
+        VisibleState::Completed(picture) => Some(picture.file.clone()),
         _ => None,
     });
     let file = file.ok_or_else(unknown)?;
     let picture = match file {
-        Some(file) => gateway.vault.get(&file, now).await,
+        Some(file) => state.files.get(&file, now).await,
         None => None,
     };
     let picture =
-        picture.ok_or_else(|| Refusal::not_found("the task has no picture, or no longer"))?;
+        picture.ok_or_else(|| ApiRefusal::not_found("the task has no picture, or no longer"))?;
     Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "private, max-age=3600")], picture)
         .into_response())
 }
@@ -76,31 +76,31 @@ pub(crate) async fn picture(
 #[utoipa::path(post, path = "/_emulator/tasks/{id}/finish", tag = "control",
     params(("id" = String, Path)), responses((status = 200, body = SeenTask)))]
 pub(crate) async fn finish(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
-) -> Result<Json<SeenTask>, Refusal> {
-    lifecycle::finish(&gateway, &id).await;
-    seen::task(&gateway, &id).map(Json).ok_or_else(unknown)
+) -> Result<Json<SeenTask>, ApiRefusal> {
+    lifecycle::finish(&state, &id).await;
+    inspection::task(&state, &id).map(Json).ok_or_else(unknown)
 }
 
 /// `POST /_emulator/tasks/{id}/fail`: ends a running task with a failure.
 #[utoipa::path(post, path = "/_emulator/tasks/{id}/fail", tag = "control",
-    params(("id" = String, Path)), request_body = Option<TaskEnd>,
+    params(("id" = String, Path)), request_body = Option<TaskFailRequest>,
     responses((status = 200, body = SeenTask)))]
 pub(crate) async fn fail(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<SeenTask>, Refusal> {
-    let TaskEnd { code, message } = read_optional(&body)?;
+) -> Result<Json<SeenTask>, ApiRefusal> {
+    let TaskFailRequest { code, message } = read_optional(&body)?;
     let code = code.unwrap_or(ServiceCode::Generation);
     let message = message.or_else(|| code.meaning().map(str::to_owned));
-    let failure = Failure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
-    match lifecycle::end_early(&gateway, &id, failure).await {
-        Some(true) => seen::task(&gateway, &id).map(Json).ok_or_else(unknown),
+    let failure = TaskFailure::new(code, message.unwrap_or_else(|| "told to fail".to_owned()));
+    match lifecycle::end_early(&state, &id, failure).await {
+        Some(true) => inspection::task(&state, &id).map(Json).ok_or_else(unknown),
         Some(false) => {
             let words = "the task has ended already: its end was seen and cannot become another";
-            Err(Refusal::new(StatusCode::CONFLICT, "CONFLICT", words))
+            Err(ApiRefusal::new(StatusCode::CONFLICT, "CONFLICT", words))
         }
         None => Err(unknown()),
     }
@@ -140,7 +140,8 @@ impl TaskStatus {
 /// How a task fails.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TaskEnd {
+#[schema(as = TaskEnd)]
+pub(crate) struct TaskFailRequest {
     /// 3009095 if it is left out.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -149,8 +150,8 @@ pub(crate) struct TaskEnd {
     message: Option<String>,
 }
 
-fn unknown() -> Refusal {
-    Refusal::not_found("there is no task of this id")
+fn unknown() -> ApiRefusal {
+    ApiRefusal::not_found("there is no task of this id")
 }
 
 /// Tasks that are listed unless the query says how many.

@@ -16,19 +16,19 @@ use utoipa::ToSchema;
 
 use super::read;
 use crate::endpoint::Endpoint;
-use crate::gateway::Gateway;
 use crate::listed::{self, TemplateId};
 use crate::seen_request::{MOST_BODY, SeenRequest};
-use crate::whole;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::whole_numbers;
+use crate::wire::refusal::ApiRefusal;
 
 /// `POST /_emulator/verify`
 #[utoipa::path(post, path = "/_emulator/verify", tag = "control", request_body = Verify,
     responses((status = 200, body = Verification)))]
 pub(crate) async fn verify(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     body: Bytes,
-) -> Result<Json<Verification>, Refusal> {
+) -> Result<Json<Verification>, ApiRefusal> {
     let Verify { matching, count, at_least, at_most } = read(&body)?;
     let (least, most) = match (count, at_least, at_most) {
         (None, None, None) => (1, usize::MAX),
@@ -39,8 +39,8 @@ pub(crate) async fn verify(
         ),
     };
     let (mut matched, mut near) = (Vec::new(), Vec::new());
-    for request in gateway.requests(0) {
-        let differs = matching.differences(&gateway, &request);
+    for request in state.requests(0) {
+        let differs = matching.differences(&state, &request);
         if differs.is_empty() {
             matched.push(request);
         } else if differs.len() < matching.fields() {
@@ -82,14 +82,14 @@ pub(crate) struct RequestMatch {
     #[serde(deserialize_with = "listed::template")]
     #[schema(value_type = Option<TemplateId>)]
     pub(crate) template: Option<Template>,
-    #[serde(deserialize_with = "whole::number")]
+    #[serde(deserialize_with = "whole_numbers::number")]
     #[schema(minimum = 100, maximum = 599)]
     pub(crate) status: Option<u16>,
     /// The kind of fault that it met.
     pub(crate) fault: Option<String>,
     pub(crate) authorized: Option<bool>,
     /// When it came at the earliest, in milliseconds since the epoch.
-    #[serde(deserialize_with = "whole::number")]
+    #[serde(deserialize_with = "whole_numbers::number")]
     pub(crate) since: Option<u64>,
     pub(crate) body_hash: Option<String>,
     /// Headers that it has; `*` stands for any text.
@@ -132,7 +132,7 @@ impl RequestMatch {
     }
 
     /// What of a request is not as it asks; nothing if it is one of those meant.
-    pub(crate) fn differences(&self, gateway: &Gateway, seen: &SeenRequest) -> Vec<Difference> {
+    pub(crate) fn differences(&self, state: &EmulatorState, seen: &SeenRequest) -> Vec<Difference> {
         let mut differs = Vec::new();
         let mut compare = |field: &str, holds: bool, wanted: Value, found: Value| {
             if !holds {
@@ -154,7 +154,7 @@ impl RequestMatch {
             compare("task", holds, json!(wanted), json!(seen.task));
         }
         if let Some(wanted) = &self.template {
-            let of_task = |id: &String| gateway.tasks.with(id, |task| task.template.clone());
+            let of_task = |id: &String| state.tasks.with(id, |task| task.template.clone());
             let found = seen.task.as_ref().and_then(of_task).flatten();
             let holds = found.as_ref() == Some(wanted);
             compare("template", holds, json!(wanted), json!(found));
@@ -209,11 +209,11 @@ pub(crate) struct Verify {
     #[serde(rename = "match", default)]
     matching: RequestMatch,
     /// Exactly so many.
-    #[serde(default, deserialize_with = "whole::number")]
+    #[serde(default, deserialize_with = "whole_numbers::number")]
     count: Option<usize>,
-    #[serde(default, deserialize_with = "whole::number")]
+    #[serde(default, deserialize_with = "whole_numbers::number")]
     at_least: Option<usize>,
-    #[serde(default, deserialize_with = "whole::number")]
+    #[serde(default, deserialize_with = "whole_numbers::number")]
     at_most: Option<usize>,
 }
 

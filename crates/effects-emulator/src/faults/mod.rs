@@ -5,20 +5,20 @@
 //! [`Emulator::next`](crate::Emulator::next)) scripts the very next requests, and keys such as
 //! `test_fail_3009095` choose an outcome with no plan at all.
 
+mod apply;
 mod body;
-mod dice;
+mod decide;
 mod fault;
 mod key;
 mod plan;
 mod script;
-mod spoil;
 
 pub use body::{ErrorBody, RetryAfter};
 pub use fault::{Fault, Moment};
 pub use plan::{BadPlan, FaultPlan, FaultRule, RateLimit, When};
 pub use script::Script;
 
-pub(crate) use dice::Faults;
+pub(crate) use apply::{Cut, answer_instead, apply};
+pub(crate) use decide::FaultInjector;
 pub(crate) use key::fault_of_key;
 pub(crate) use script::MOST_SCRIPTED;
-pub(crate) use spoil::{Cut, answer_instead, spoil};

@@ -60,7 +60,7 @@ pub struct FaultPlan {
     pub seed: Option<u64>,
     /// The rules, first to last.
     #[serde(default, rename = "fault")]
-    #[schema(value_type = Vec<Row>)]
+    #[schema(value_type = Vec<WrittenRule>)]
     pub rules: Vec<FaultRule>,
     /// How often a key may ask.
     #[serde(default)]
@@ -148,7 +148,7 @@ impl FromStr for FaultPlan {
 
 /// One rule: this fault, here, this often.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Row", into = "Row")]
+#[serde(try_from = "WrittenRule", into = "WrittenRule")]
 #[non_exhaustive]
 pub struct FaultRule {
     /// The endpoint it watches.
@@ -269,7 +269,7 @@ impl std::error::Error for BadPlan {}
 /// A rule as it is written: how often is one of several keys.
 #[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
 #[schema(as = FaultRule)]
-pub(crate) struct Row {
+pub(crate) struct WrittenRule {
     on: Endpoint,
     #[serde(
         default,
@@ -291,10 +291,10 @@ pub(crate) struct Row {
     fault: Map<String, Value>,
 }
 
-impl TryFrom<Row> for FaultRule {
+impl TryFrom<WrittenRule> for FaultRule {
     type Error = String;
 
-    fn try_from(row: Row) -> Result<Self, String> {
+    fn try_from(row: WrittenRule) -> Result<Self, String> {
         let said = [
             row.chance.map(When::Chance),
             row.nth.map(When::Nth),
@@ -311,7 +311,7 @@ impl TryFrom<Row> for FaultRule {
     }
 }
 
-impl From<FaultRule> for Row {
+impl From<FaultRule> for WrittenRule {
     fn from(rule: FaultRule) -> Self {
         let FaultRule { on, template, when, fault } = rule;
         let fault = fault.write();

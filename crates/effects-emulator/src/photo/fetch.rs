@@ -56,8 +56,8 @@ impl Fetcher {
         let fetched = tokio::time::timeout(self.longest, self.follow(url.clone())).await;
         let error = match fetched {
             Ok(Ok(photo)) => return Ok(photo),
-            Ok(Err(FetchError::Failed(why))) => why,
-            Ok(Err(FetchError::TimedOut)) | Err(_) => {
+            Ok(Err(PhotoFetchError::Failed(why))) => why,
+            Ok(Err(PhotoFetchError::TimedOut)) | Err(_) => {
                 format!("no answer within {:?}", self.longest)
             }
         };
@@ -67,15 +67,15 @@ impl Fetcher {
     }
 
     /// Follows redirects itself, since each hop has to be within reach.
-    async fn follow(&self, mut url: Url) -> Result<Bytes, FetchError> {
+    async fn follow(&self, mut url: Url) -> Result<Bytes, PhotoFetchError> {
         let begun = Instant::now();
         for _ in 0..=MOST_REDIRECTS {
             let addresses = self.addresses(&url).await?;
             let thread = self.threads.clone().acquire_owned().await.map_err(io::Error::other)?;
             let left = self.longest.saturating_sub(begun.elapsed());
             match self.exchange(&url, addresses, left, thread).await? {
-                Answer::Photo(photo) => return Ok(photo),
-                Answer::Redirect(target) => {
+                FetchOutcome::Photo(photo) => return Ok(photo),
+                FetchOutcome::Redirect(target) => {
                     let nowhere = |error| format!("a redirect to nowhere: {error}");
                     url = url.join(&target).map_err(nowhere)?;
                 }
@@ -85,7 +85,7 @@ impl Fetcher {
     }
 
     /// The addresses to connect to, all of them within reach.
-    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
+    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, PhotoFetchError> {
         let port = match url.scheme() {
             "http" | "https" => url.port_or_known_default().unwrap_or_default(),
             other => return Err(format!("a redirect to a {other}: URL").into()),
@@ -106,7 +106,7 @@ impl Fetcher {
         addresses: Vec<SocketAddr>,
         left: Duration,
         thread: OwnedSemaphorePermit,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<FetchOutcome, PhotoFetchError> {
         let uri: Uri = url.as_str().parse().map_err(io::Error::other)?;
         let agent = Abandonable(self.agent(addresses, left));
         let (inner, most_bytes) = (agent.0.clone(), self.most_bytes);
@@ -140,22 +140,22 @@ impl Fetcher {
 }
 
 /// Makes an exchange and reads its answer, in a thread that it may block.
-fn get(agent: &Agent, uri: Uri, most_bytes: usize) -> Result<Answer, FetchError> {
+fn get(agent: &Agent, uri: Uri, most_bytes: usize) -> Result<FetchOutcome, PhotoFetchError> {
     let answer = agent.get(uri).call()?;
     let status = answer.status();
     if status.is_redirection() {
         let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let target = target.ok_or_else(|| "a redirect without a readable Location".to_owned())?;
-        return Ok(Answer::Redirect(target.to_owned()));
+        return Ok(FetchOutcome::Redirect(target.to_owned()));
     }
     if !status.is_success() {
         return Err(format!("it answered HTTP {}", status.as_u16()).into());
     }
-    read(answer.into_body(), most_bytes).map(Answer::Photo)
+    read(answer.into_body(), most_bytes).map(FetchOutcome::Photo)
 }
 
 /// A server may compress what was not to be compressed, so the limit holds for what is unfolded.
-fn read(body: Body, most_bytes: usize) -> Result<Bytes, FetchError> {
+fn read(body: Body, most_bytes: usize) -> Result<Bytes, PhotoFetchError> {
     let too_large = || format!("it is larger than {most_bytes} bytes").into();
     if body.content_length().is_some_and(|length| length > most_bytes as u64) {
         return Err(too_large());
@@ -166,31 +166,31 @@ fn read(body: Body, most_bytes: usize) -> Result<Bytes, FetchError> {
 }
 
 /// What an exchange leads to.
-enum Answer {
+enum FetchOutcome {
     Photo(Bytes),
     Redirect(String),
 }
 
 /// Why a photo was not fetched.
 #[derive(Debug)]
-enum FetchError {
+enum PhotoFetchError {
     TimedOut,
     Failed(String),
 }
 
-impl From<String> for FetchError {
+impl From<String> for PhotoFetchError {
     fn from(why: String) -> Self {
         Self::Failed(why)
     }
 }
 
-impl From<io::Error> for FetchError {
+impl From<io::Error> for PhotoFetchError {
     fn from(error: io::Error) -> Self {
         ureq::Error::from(error).into()
     }
 }
 
-impl From<ureq::Error> for FetchError {
+impl From<ureq::Error> for PhotoFetchError {
     fn from(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Timeout(_) => Self::TimedOut,
@@ -271,7 +271,7 @@ impl CheckedResolver {
     }
 
     /// The addresses of a name within reach.
-    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, PhotoFetchError> {
         let place = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (asked, lookup) = (name.to_owned(), self.lookup);
         let found = tokio::task::spawn_blocking(move || {
@@ -286,7 +286,7 @@ impl CheckedResolver {
         &self,
         found: &[IpAddr],
         host: impl Display,
-    ) -> Result<Vec<IpAddr>, FetchError> {
+    ) -> Result<Vec<IpAddr>, PhotoFetchError> {
         let within = found.iter().copied().filter(|address| self.reach.allows(*address));
         let within: Vec<IpAddr> = within.collect();
         if within.is_empty() {
@@ -319,7 +319,7 @@ mod tests {
         let local = resolve(Reach { loopback: true, private: false }).await.unwrap();
         assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback), "{local:?}");
         let error = resolve(Reach { loopback: false, private: true }).await.unwrap_err();
-        let FetchError::Failed(why) = error else { panic!("{error:?}") };
+        let PhotoFetchError::Failed(why) = error else { panic!("{error:?}") };
         assert!(why.contains("does not fetch from"), "{why}");
     }
 
@@ -332,7 +332,7 @@ mod tests {
             Ok(Vec::new())
         };
         // It waits for its threads when it is dropped, and so is dropped after the silence.
-        let runtime = crate::host::runtime(1).unwrap();
+        let runtime = crate::runtime_thread::runtime(1).unwrap();
         let silence = SILENCE.lock().unwrap();
         let resolver = CheckedResolver::new(Reach { loopback: true, private: true }, stuck);
         runtime.block_on(async {
@@ -344,7 +344,7 @@ mod tests {
             while resolver.lookups.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
-            let others = 1 + crate::vault::FILES_AT_ONCE;
+            let others = 1 + crate::file_store::FILES_AT_ONCE;
             // They meet, so each of them has a thread.
             let meeting = Arc::new(std::sync::Barrier::new(others));
             let meet = || {

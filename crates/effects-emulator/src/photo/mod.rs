@@ -13,11 +13,11 @@ use url::Url;
 pub(crate) use address::Reach;
 pub(crate) use fetch::{Fetcher, LOOKUPS};
 
-use crate::task::Failure;
+use crate::task::TaskFailure;
 
 /// What `image_input1` turned out to be.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Reference {
+pub(crate) enum PhotoReference {
     /// Something to fetch over HTTP.
     Remote(Url),
     /// The photo itself, as a data URL or as bare base64.
@@ -33,7 +33,7 @@ pub(crate) enum PhotoError {
     Unreadable(String),
 }
 
-impl From<PhotoError> for Failure {
+impl From<PhotoError> for TaskFailure {
     fn from(error: PhotoError) -> Self {
         match error {
             PhotoError::NotFetched(words) => {
@@ -46,7 +46,7 @@ impl From<PhotoError> for Failure {
     }
 }
 
-impl Reference {
+impl PhotoReference {
     /// Reads `image_input1`: an http(s) URL, a data URL, or base64 without any prefix, as one of
     /// the official clients sends local files.
     pub(crate) fn read(text: &str, most_bytes: usize) -> Result<Self, PhotoError> {
@@ -115,18 +115,18 @@ mod tests {
     use super::*;
     use crate::painter::STUB;
 
-    fn read(text: &str) -> Result<Reference, PhotoError> {
-        Reference::read(text, 1000)
+    fn read(text: &str) -> Result<PhotoReference, PhotoError> {
+        PhotoReference::read(text, 1000)
     }
 
     #[test]
     fn urls_data_urls_and_bare_base64_are_told_apart() {
-        assert!(matches!(read("https://a.example/p.jpg"), Ok(Reference::Remote(_))));
+        assert!(matches!(read("https://a.example/p.jpg"), Ok(PhotoReference::Remote(_))));
         let bare = BASE64.encode(STUB);
-        let inline = Reference::Inline(Bytes::from_static(STUB));
+        let inline = PhotoReference::Inline(Bytes::from_static(STUB));
         assert_eq!(read(&bare), Ok(inline));
         let data = format!("data:image/png;base64,{bare}");
-        assert!(matches!(read(&data), Ok(Reference::Inline(_))));
+        assert!(matches!(read(&data), Ok(PhotoReference::Inline(_))));
     }
 
     #[test]

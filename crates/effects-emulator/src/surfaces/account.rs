@@ -12,16 +12,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::catalogue::{CatalogueStatus, OK};
-use crate::gateway::Gateway;
-use crate::wire::create::{Create, Params};
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::create::{CheckedParams, Create};
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /api/v1/user/balance`
 #[utoipa::path(get, path = "/api/v1/user/balance", tag = "account",
     responses((status = 200, body = BalanceAnswer)))]
-pub(crate) async fn balance(State(gateway): State<Arc<Gateway>>) -> Json<BalanceAnswer> {
-    let limit = gateway.faults.plan().balance.unwrap_or(WITHOUT_LIMIT);
-    let left = (limit - gateway.spending.spent()).max(Decimal::ZERO);
+pub(crate) async fn balance(State(state): State<Arc<EmulatorState>>) -> Json<BalanceAnswer> {
+    let limit = state.faults.plan().balance.unwrap_or(WITHOUT_LIMIT);
+    let left = (limit - state.spending.spent()).max(Decimal::ZERO);
     let data = Balance { balance: format!("{left:.2}"), currency: CURRENCY };
     Json(BalanceAnswer { status: OK, data })
 }
@@ -31,25 +31,25 @@ pub(crate) async fn balance(State(gateway): State<Arc<Gateway>>) -> Json<Balance
     request_body = crate::wire::create::CreateRequest,
     responses((status = 200, body = PrechargeAnswer)))]
 pub(crate) async fn precharge(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<PrechargeAnswer>, Refusal> {
+) -> Result<Json<PrechargeAnswer>, ApiRefusal> {
     let Create { model, params } = Create::read(&headers, &body)?;
     let model = model.unwrap_or_default();
     // A cost is known of what would be accepted.
-    let is_known = model == MODEL && Params::check(params).is_ok();
+    let is_known = model == MODEL && CheckedParams::check(params).is_ok();
     Ok(Json(PrechargeAnswer {
         status: if is_known { "success" } else { "failed" },
         data: Precharge {
             billing_model: MODEL,
-            cost: is_known.then(|| gateway.cost().to_owned()),
+            cost: is_known.then(|| state.cost().to_owned()),
             currency: CURRENCY,
             discount: 1,
             original_model: model.clone(),
             model,
             sample_count: 1,
-            updated_at: gateway.clock.now(),
+            updated_at: state.clock.now(),
             reason: (!is_known).then_some("COST_CACHE_MISS"),
         },
     }))

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::gateway::Gateway;
+use crate::state::EmulatorState;
 use crate::surfaces::segment;
 
 /// `GET /api/v1/skill/models`
@@ -70,14 +70,14 @@ impl CatalogueFilter {
     params(("id" = String, Path)),
     responses((status = 200, body = CatalogueAnswer), (status = 404, body = CatalogueAnswer)))]
 pub(crate) async fn spec(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> (StatusCode, Json<CatalogueAnswer>) {
     if segment(&uri, MODEL_PLACE) != MODEL {
         return no_such_model();
     }
-    let origin = gateway.origin_for(&headers);
+    let origin = state.origin_for(&headers);
     let endpoint = format!("{origin}/model/v1/generation");
     let side = |name: &str, what: &str| {
         let (min, max) = (SIDE_RANGE.start(), SIDE_RANGE.end());

@@ -8,27 +8,27 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use crate::gateway::Gateway;
-use crate::kind::Kind;
-use crate::wire::refusal::Refusal;
+use crate::file_kind::FileKind;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /files/{name}`
 #[utoipa::path(get, path = "/files/{name}", tag = "files", params(("name" = String, Path)),
     responses((status = 200, description = "The file", content_type = "application/octet-stream"),
         (status = 206, description = "A part of it, as `Range` asks", content_type = "application/octet-stream")))]
 pub(crate) async fn file(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let now = gateway.clock.now();
+) -> Result<Response, ApiRefusal> {
+    let now = state.clock.now();
     if expires(&uri).is_some_and(|end| end <= now) {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the link has expired"));
+        return Err(ApiRefusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the link has expired"));
     }
     let name = uri.path().strip_prefix("/files/").unwrap_or_default();
-    let file = gateway.vault.get(name, now).await;
-    let file = file.ok_or_else(|| Refusal::not_found("there is no such file, or no longer"))?;
-    let kind = HeaderValue::from_static(Kind::of(&file).media_type());
+    let file = state.files.get(name, now).await;
+    let file = file.ok_or_else(|| ApiRefusal::not_found("there is no such file, or no longer"))?;
+    let kind = HeaderValue::from_static(FileKind::of(&file).media_type());
     let always = [
         (CONTENT_TYPE, kind),
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
@@ -46,7 +46,7 @@ pub(crate) async fn file(
         Some(None) => {
             let words = format!("Range: the file has {whole} bytes");
             let status = StatusCode::RANGE_NOT_SATISFIABLE;
-            let mut refusal = Refusal::new(status, "BAD_REQUEST", words).into_response();
+            let mut refusal = ApiRefusal::new(status, "BAD_REQUEST", words).into_response();
             let told = HeaderValue::from_str(&format!("bytes */{whole}"));
             refusal.headers_mut().insert(CONTENT_RANGE, told.expect("a number is plain ASCII"));
             Ok(refusal)

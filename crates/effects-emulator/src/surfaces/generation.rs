@@ -12,13 +12,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::faults::Fault;
-use crate::gate::Met;
-use crate::gateway::Gateway;
 use crate::lifecycle;
+use crate::middleware::InjectedFault;
+use crate::state::EmulatorState;
 use crate::surfaces::{about, segment};
 use crate::task::Surface;
-use crate::wire::create::{Create, Params};
-use crate::wire::refusal::Refusal;
+use crate::wire::create::{CheckedParams, Create};
+use crate::wire::refusal::ApiRefusal;
 use crate::wire::task;
 
 /// `POST /model/v1/generation`
@@ -26,36 +26,37 @@ use crate::wire::task;
     request_body = crate::wire::create::CreateRequest,
     responses((status = 200, body = task::TaskAnswer<'_>)))]
 pub(crate) async fn create(
-    State(gateway): State<Arc<Gateway>>,
-    met: Option<Extension<Met>>,
+    State(state): State<Arc<EmulatorState>>,
+    met: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     let create = Create::read(&headers, &body)?;
     drop(body);
     match create.model.as_deref() {
         Some(MODEL) => {}
         Some(other) => {
-            return Err(Refusal::bad_request(format!(
+            return Err(ApiRefusal::bad_request(format!(
                 "model: `{other}` is not served here; it is `{MODEL}`"
             )));
         }
         None => {
-            return Err(Refusal::bad_request(format!(
+            return Err(ApiRefusal::bad_request(format!(
                 "model: missing from the body and from X-Model; it is `{MODEL}`"
             )));
         }
     }
     let fault = met.and_then(|Extension(met)| met.0);
     let finished = fault == Some(Fault::Finished);
-    let checked = Params::check(create.params);
-    let accepted = lifecycle::accept(&gateway, Surface::Generation, checked, fault).await?;
+    let checked = CheckedParams::check(create.params);
+    let accepted = lifecycle::accept(&state, Surface::Generation, checked, fault).await?;
     if finished {
-        gateway.studio.easels_clear(|id, _| id == accepted.id).await;
-        let tell =
-            |task: &_, telling: task::Telling<'_>| task::told(&accepted.id, task, telling, None);
-        if let Some(told) = gateway.look(&accepted.id, &headers, tell) {
-            return Ok(about(&accepted.id, json(told)));
+        state.renders.wait_until_painted(|id, _| id == accepted.id).await;
+        let answer_for = |task: &_, context: task::AnswerContext<'_>| {
+            task::task_answer(&accepted.id, task, context, None)
+        };
+        if let Some(task_answer) = state.look(&accepted.id, &headers, answer_for) {
+            return Ok(about(&accepted.id, json(task_answer)));
         }
     }
     let created = json(task::created(&accepted.id, accepted.created));
@@ -66,16 +67,18 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/model/v1/generation/task/{id}", tag = "generation",
     params(("id" = String, Path)), responses((status = 200, body = task::TaskAnswer<'_>)))]
 pub(crate) async fn look(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<Met>>,
+    met: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     let id = segment(&uri, TASK_PLACE);
-    let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let tell = |task: &_, telling: task::Telling<'_>| task::told(id, task, telling, twist);
-    let told = gateway.look(id, &headers, tell);
-    told.map(json).ok_or_else(|| Refusal::not_found("there is no task of this id"))
+    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let answer_for = |task: &_, context: task::AnswerContext<'_>| {
+        task::task_answer(id, task, context, look_fault)
+    };
+    let task_answer = state.look(id, &headers, answer_for);
+    task_answer.map(json).ok_or_else(|| ApiRefusal::not_found("there is no task of this id"))
 }
 
 /// The id's place among the segments of `/model/v1/generation/task/{id}`.

@@ -10,36 +10,37 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::gateway::Gateway;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /`
 pub(crate) async fn index(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    if !gateway.session.is_own_host(&headers) {
+) -> Result<Response, ApiRefusal> {
+    if !state.session.is_own_host(&headers) {
         let words = "this page opens at the emulator's own address alone, not under another name; \
                      say --public-url if it is to have one";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", words));
+        return Err(ApiRefusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", words));
     }
     let mut page = answer("text/html; charset=utf-8", include_bytes!("../page/index.html"));
-    if gateway.session.is_open_to(&headers) {
-        page.headers_mut().insert(SET_COOKIE, gateway.session.cookie());
+    if state.session.is_open_to(&headers) {
+        page.headers_mut().insert(SET_COOKIE, state.session.cookie());
     }
     Ok(page)
 }
 
 /// `GET /page/{name}`
-pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, Refusal> {
+pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, ApiRefusal> {
     let file = FILES.iter().find(|(file, ..)| *file == name);
-    let (_, media_type, bytes) = file.ok_or_else(|| Refusal::not_found("there is no such file"))?;
+    let (_, media_type, bytes) =
+        file.ok_or_else(|| ApiRefusal::not_found("there is no such file"))?;
     Ok(answer(media_type, bytes))
 }
 
 /// `POST /_emulator/session`: gives the cookie to a page that has brought the key.
-pub(crate) async fn session(State(gateway): State<Arc<Gateway>>) -> Response {
-    (StatusCode::NO_CONTENT, [(SET_COOKIE, gateway.session.cookie())]).into_response()
+pub(crate) async fn session(State(state): State<Arc<EmulatorState>>) -> Response {
+    (StatusCode::NO_CONTENT, [(SET_COOKIE, state.session.cookie())]).into_response()
 }
 
 fn answer(media_type: &'static str, bytes: &'static [u8]) -> Response {

@@ -13,41 +13,41 @@ use effects_core::model::MODEL;
 use http::{HeaderMap, StatusCode, Uri};
 
 use crate::faults::ErrorBody;
-use crate::gate::Met;
-use crate::gateway::Gateway;
 use crate::lifecycle;
+use crate::middleware::InjectedFault;
+use crate::state::EmulatorState;
 use crate::surfaces::{about, segment};
 use crate::task::Surface;
-use crate::wire::create::{Params, object};
+use crate::wire::create::{CheckedParams, object};
 use crate::wire::queue::{self, QueueAnswer, QueueCancelled, QueueStatus, QueueSubmitted};
-use crate::wire::refusal::Refusal;
-use crate::wire::task::Telling;
+use crate::wire::refusal::ApiRefusal;
+use crate::wire::task::AnswerContext;
 
 /// `POST /model/v1/queue/{model}`: the parameters are the whole body.
 #[utoipa::path(post, path = "/model/v1/queue/{model}", tag = "queue",
     params(("model" = String, Path)), request_body = crate::wire::create::CreateParams,
     responses((status = 200, body = QueueSubmitted)))]
 pub(crate) async fn submit(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<Met>>,
+    met: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let params = object(&body)?;
     drop(body);
     if params.keys().any(|name| name.contains("webhook")) {
-        return Err(Refusal::bad_request("webhook not supported").with_body(ErrorBody::Detail));
+        return Err(ApiRefusal::bad_request("webhook not supported").with_body(ErrorBody::Detail));
     }
     let fault = met.and_then(|Extension(met)| met.0);
-    let checked = Params::check(params);
-    let accepted = lifecycle::accept(&gateway, Surface::Queue, checked, fault).await?;
+    let checked = CheckedParams::check(params);
+    let accepted = lifecycle::accept(&state, Surface::Queue, checked, fault).await?;
     let base =
-        format!("{}/model/v1/queue/{MODEL}/requests/{}", gateway.origin_for(&headers), accepted.id);
+        format!("{}/model/v1/queue/{MODEL}/requests/{}", state.origin_for(&headers), accepted.id);
     let answer = Json(QueueSubmitted {
         status: "IN_QUEUE",
-        queue_position: gateway.studio.position(&accepted.id),
+        queue_position: state.renders.position(&accepted.id),
         status_url: format!("{base}/status"),
         response_url: format!("{base}/response"),
         cancel_url: format!("{base}/cancel"),
@@ -61,17 +61,19 @@ pub(crate) async fn submit(
     params(("model" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = QueueStatus)))]
 pub(crate) async fn status(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<Met>>,
+    met: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
-) -> Result<Json<QueueStatus>, Refusal> {
+) -> Result<Json<QueueStatus>, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let position = gateway.studio.position(id);
-    let tell = |task: &_, telling: Telling<'_>| queue::status(id, task, telling, twist, position);
-    let told = gateway.look(id, &headers, tell);
+    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let position = state.renders.position(id);
+    let answer_for = |task: &_, context: AnswerContext<'_>| {
+        queue::status(id, task, context, look_fault, position)
+    };
+    let told = state.look(id, &headers, answer_for);
     told.map(Json).ok_or_else(unknown)
 }
 
@@ -81,17 +83,19 @@ pub(crate) async fn status(
     responses((status = 200, body = queue::QueueResponse),
         (status = 202, body = QueueStatus, description = "It runs still")))]
 pub(crate) async fn response(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<Met>>,
+    met: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let twist = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
-    let position = gateway.studio.position(id);
-    let tell = |task: &_, telling: Telling<'_>| queue::response(id, task, telling, twist, position);
-    let told = gateway.look(id, &headers, tell).ok_or_else(unknown)?;
+    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let position = state.renders.position(id);
+    let answer_for = |task: &_, context: AnswerContext<'_>| {
+        queue::response(id, task, context, look_fault, position)
+    };
+    let told = state.look(id, &headers, answer_for).ok_or_else(unknown)?;
     let status = match told {
         QueueAnswer::Running(_) => StatusCode::ACCEPTED,
         QueueAnswer::Ended(_) => StatusCode::OK,
@@ -105,12 +109,12 @@ pub(crate) async fn response(
     responses((status = 202, body = QueueCancelled), (status = 400, body = QueueCancelled),
         (status = 404, body = CancelRefused)))]
 pub(crate) async fn cancel(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let (status, word) = match lifecycle::cancel(&gateway, id).await {
+    let (status, word) = match lifecycle::cancel(&state, id).await {
         Some(true) => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
         Some(false) => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
         None => (StatusCode::NOT_FOUND, "NOT_FOUND"),
@@ -120,13 +124,13 @@ pub(crate) async fn cancel(
 }
 
 /// `POST /model/v1/queue/{model}/sync`: what the generation surface's newer clients know is not here.
-pub(crate) async fn sync() -> Refusal {
-    Refusal::not_found("Not Found").with_body(ErrorBody::Detail)
+pub(crate) async fn sync() -> ApiRefusal {
+    ApiRefusal::not_found("Not Found").with_body(ErrorBody::Detail)
 }
 
 /// `GET /model/v1/queue/{model}/requests/{id}/status/stream`
-pub(crate) async fn stream() -> Refusal {
-    Refusal::bad_request("SSE streaming not supported").with_body(ErrorBody::Detail)
+pub(crate) async fn stream() -> ApiRefusal {
+    ApiRefusal::bad_request("SSE streaming not supported").with_body(ErrorBody::Detail)
 }
 
 /// There is no such request, or no such model.
@@ -138,18 +142,18 @@ pub(crate) enum CancelRefused {
     Model(crate::wire::refusal::RefusalForms),
 }
 
-fn check_model(uri: &Uri) -> Result<(), Refusal> {
+fn check_model(uri: &Uri) -> Result<(), ApiRefusal> {
     let model = segment(uri, MODEL_PLACE);
     if model == MODEL {
         return Ok(());
     }
-    Err(Refusal::not_found(format!("App not found: {model}")).with_body(ErrorBody::Detail))
+    Err(ApiRefusal::not_found(format!("App not found: {model}")).with_body(ErrorBody::Detail))
 }
 
 /// Places among the segments of `/model/v1/queue/{model}/requests/{id}/…`, from 0.
 const MODEL_PLACE: usize = 4;
 const REQUEST_PLACE: usize = 6;
 
-fn unknown() -> Refusal {
-    Refusal::not_found("there is no request of this id")
+fn unknown() -> ApiRefusal {
+    ApiRefusal::not_found("there is no request of this id")
 }

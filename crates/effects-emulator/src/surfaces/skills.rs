@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 
 use super::catalogue::{CatalogueFilter, NAME, PROVIDER, prompt};
 use super::segment;
-use crate::gateway::Gateway;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `GET /model/v1/models/skill/search`
 #[utoipa::path(get, path = "/model/v1/models/skill/search", tag = "catalogue",
@@ -23,7 +23,7 @@ use crate::wire::refusal::Refusal;
         ("provider" = Option<String>, Query), ("limit" = Option<u64>, Query)),
     responses((status = 200, body = SkillsFound)))]
 pub(crate) async fn search(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Json<SkillsFound> {
@@ -39,7 +39,7 @@ pub(crate) async fn search(
         media_type: "image",
         tags: ["image-to-image", "effects"],
         tags_abbr: ["i2i", "fx"],
-        skill_content: prompt(&gateway.origin_for(&headers)),
+        skill_content: prompt(&state.origin_for(&headers)),
     };
     let hits: Vec<_> = filter.wants_the_model("q").then(hit).into_iter().collect();
     Json(SkillsFound {
@@ -57,15 +57,15 @@ pub(crate) async fn search(
     params(("model" = String, Path)),
     responses((status = 200, body = String, content_type = "text/markdown")))]
 pub(crate) async fn skill(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiRefusal> {
     let model = segment(&uri, MODEL_PLACE);
     if model != MODEL {
-        return Err(Refusal::not_found(format!("there is no model `{model}`; it is `{MODEL}`")));
+        return Err(ApiRefusal::not_found(format!("there is no model `{model}`; it is `{MODEL}`")));
     }
-    let text = prompt(&gateway.origin_for(&headers));
+    let text = prompt(&state.origin_for(&headers));
     Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response())
 }
 

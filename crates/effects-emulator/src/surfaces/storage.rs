@@ -8,21 +8,21 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gateway::Gateway;
 use crate::lifecycle;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// `POST /api/v1/storage/files`: a form with a field `file`.
 #[utoipa::path(post, path = "/api/v1/storage/files", tag = "storage",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Uploaded)))]
 pub(crate) async fn upload(
-    State(gateway): State<Arc<Gateway>>,
+    State(state): State<Arc<EmulatorState>>,
     request: Request,
-) -> Result<Json<Uploaded>, Refusal> {
-    let origin = gateway.origin_for(request.headers());
+) -> Result<Json<Uploaded>, ApiRefusal> {
+    let origin = state.origin_for(request.headers());
     let unreadable = |what: String| {
-        Refusal::bad_request(format!("the body is not a form with a field `file`: {what}"))
+        ApiRefusal::bad_request(format!("the body is not a form with a field `file`: {what}"))
     };
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| unreadable(error.body_text()))?;
@@ -33,13 +33,13 @@ pub(crate) async fn upload(
             continue;
         }
         let photo = field.bytes().await.map_err(|error| unreadable(error.body_text()))?;
-        let most = gateway.options.limits.photo_bytes;
+        let most = state.options.limits.photo_bytes;
         if photo.len() > most {
             let words = format!("file: it is larger than {most} bytes");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
+            return Err(ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
-        let kept = gateway.keep(photo).await.map_err(lifecycle::no_disk)?.kept;
-        if let Some(store) = &gateway.store {
+        let kept = state.keep(photo).await.map_err(lifecycle::no_disk)?.kept;
+        if let Some(store) = &state.store {
             store.settle().await.map_err(lifecycle::no_disk)?;
         }
         let url = format!("{origin}/files/{}", kept.name);

@@ -7,9 +7,9 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::refusal::Refusal;
+use super::refusal::ApiRefusal;
 use crate::listed::TemplateId;
-use crate::task::Failure;
+use crate::task::TaskFailure;
 
 /// A create whose envelope could be read; its parameters are not checked yet.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub(crate) struct Create {
 impl Create {
     /// Reads `{"model", "input": [{"params": {…}}]}`. Keys it does not know are nobody's business;
     /// parameters that are missing altogether are read as none.
-    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiRefusal> {
         let mut body = object(body)?;
         let from_header = || headers.get("x-model").and_then(|value| value.to_str().ok());
         let model = match body.remove("model") {
             Some(Value::String(model)) if !model.is_empty() => Some(model),
             Some(Value::Null | Value::String(_)) | None => from_header().map(str::to_owned),
             Some(other) => {
-                return Err(Refusal::bad_request(format!("model: {other} is not a text")));
+                return Err(ApiRefusal::bad_request(format!("model: {other} is not a text")));
             }
         };
         Ok(Self { model, params: params(body) })
@@ -67,11 +67,11 @@ pub(crate) struct CreateParams {
 }
 
 /// The body as a JSON object.
-pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiRefusal> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Refusal::bad_request("the body is JSON but not an object")),
-        Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),
+        Ok(_) => Err(ApiRefusal::bad_request("the body is JSON but not an object")),
+        Err(error) => Err(ApiRefusal::bad_request(format!("the body is not JSON: {error}"))),
     }
 }
 
@@ -87,22 +87,22 @@ fn params(mut body: Map<String, Value>) -> Map<String, Value> {
 
 /// Parameters that passed every check.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Params {
+pub(crate) struct CheckedParams {
     pub(crate) image: String,
     pub(crate) template: Template,
     pub(crate) width: u32,
     pub(crate) height: u32,
 }
 
-impl Params {
+impl CheckedParams {
     /// Checks parameters in the order of the service's codes: 3009001 to 3009004. The first that
     /// does not hold is the failure.
-    pub(crate) fn check(mut params: Map<String, Value>) -> Result<Self, Failure> {
+    pub(crate) fn check(mut params: Map<String, Value>) -> Result<Self, TaskFailure> {
         let image = match params.remove("image_input1") {
             Some(Value::String(image)) if !image.trim().is_empty() => image,
             other => {
                 let what = unlike(other.as_ref(), "a URL of the reference image");
-                return Err(Failure::new(
+                return Err(TaskFailure::new(
                     ServiceCode::MissingImage,
                     format!("Missing image_input1: input[0].params.image_input1 is {what}"),
                 ));
@@ -112,14 +112,17 @@ impl Params {
             Some(Value::String(id)) if !id.is_empty() => id,
             other => {
                 let what = unlike(other, "the id of a template");
-                return Err(Failure::new(
+                return Err(TaskFailure::new(
                     ServiceCode::MissingTemplateId,
                     format!("Missing template_id: input[0].params.template_id is {what}"),
                 ));
             }
         };
         let template = id.parse().map_err(|error| {
-            Failure::new(ServiceCode::InvalidTemplateId, format!("Invalid template_id: {error}"))
+            TaskFailure::new(
+                ServiceCode::InvalidTemplateId,
+                format!("Invalid template_id: {error}"),
+            )
         })?;
         let width = side(&params, "width")?;
         let height = side(&params, "height")?;
@@ -127,7 +130,7 @@ impl Params {
     }
 }
 
-fn side(params: &Map<String, Value>, name: &str) -> Result<u32, Failure> {
+fn side(params: &Map<String, Value>, name: &str) -> Result<u32, TaskFailure> {
     let value = match params.get(name) {
         None | Some(Value::Null) => return Ok(DEFAULT_SIDE),
         Some(value) => value,
@@ -136,7 +139,7 @@ fn side(params: &Map<String, Value>, name: &str) -> Result<u32, Failure> {
     side.filter(|side| SIDE_RANGE.contains(side)).ok_or_else(|| {
         let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
         let said = brief(value);
-        Failure::new(
+        TaskFailure::new(
             ServiceCode::InvalidSize,
             format!("Invalid size parameter: {name} is {said}, not an integer in {least}..={most}"),
         )
@@ -164,9 +167,9 @@ mod tests {
 
     use super::*;
 
-    fn check(params: &Value) -> Result<Params, Failure> {
+    fn check(params: &Value) -> Result<CheckedParams, TaskFailure> {
         let body = json!({"model": "m", "input": [{"params": params}]}).to_string();
-        Params::check(Create::read(&HeaderMap::new(), body.as_bytes()).unwrap().params)
+        CheckedParams::check(Create::read(&HeaderMap::new(), body.as_bytes()).unwrap().params)
     }
 
     #[test]
@@ -190,7 +193,7 @@ mod tests {
     fn sides_left_out_are_the_services_own() {
         let params =
             check(&json!({"image_input1": "u", "template_id": "glass_ball", "width": 512}));
-        let expected = Params {
+        let expected = CheckedParams {
             image: "u".to_owned(),
             template: Template::GlassBall,
             width: 512,

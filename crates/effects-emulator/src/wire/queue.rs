@@ -7,10 +7,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::code::CANCELLED;
-use super::task::{STAND_IN, Telling, link, told_size};
+use super::task::{AnswerContext, STAND_IN, link, reported_size};
 use crate::faults::Fault;
 use crate::options::Dialect;
-use crate::task::{Failure, Picture, Stage, Standing, Task};
+use crate::task::{EmulatedTask, TaskFailure, TaskPicture, VisibleState, WorkStage};
 
 /// The answer to a submission.
 #[derive(Serialize, ToSchema)]
@@ -124,16 +124,16 @@ pub(crate) enum StandIn {
     Number(u8),
 }
 
-/// The answer of `/status`; `twist` is the fault that this look meets, `position` the place in the
+/// The answer of `/status`; `look_fault` is the fault that this look meets, `position` the place in the
 /// queue of a request that waits.
 pub(crate) fn status(
     id: &str,
-    task: &Task,
-    telling: Telling<'_>,
-    twist: Option<&Fault>,
+    task: &EmulatedTask,
+    context: AnswerContext<'_>,
+    look_fault: Option<&Fault>,
     position: usize,
 ) -> QueueStatus {
-    let response_url = format!("{}/model/v1/queue/{MODEL}/requests/{id}/response", telling.origin);
+    let response_url = format!("{}/model/v1/queue/{MODEL}/requests/{id}/response", context.origin);
     let mut told = QueueStatus {
         request_id: id.to_owned(),
         response_url,
@@ -142,63 +142,67 @@ pub(crate) fn status(
         progress: None,
         metrics: None,
         failure: QueueFailure::default(),
-        logs: logs(task, telling.now),
+        logs: logs(task, context.now),
     };
-    match standing(task, telling, twist) {
-        Standing::Running(progress) => {
-            let is_queued = matches!(task.stage, Stage::Queued);
+    match standing(task, context, look_fault) {
+        VisibleState::Running(progress) => {
+            let is_queued = matches!(task.stage, WorkStage::Queued);
             told.status = if is_queued { "IN_QUEUE" } else { "IN_PROGRESS" }.to_owned();
             told.queue_position = Some(if is_queued { position } else { 0 });
             told.progress = Some(progress);
         }
-        Standing::Completed(_) => finish(&mut told, task, telling.now),
-        Standing::Failed(failure) => {
-            finish(&mut told, task, telling.now);
+        VisibleState::Completed(_) => finish(&mut told, task, context.now),
+        VisibleState::Failed(failure) => {
+            finish(&mut told, task, context.now);
             told.failure = QueueFailure::new(failure);
         }
     }
-    told.status = word(told.status, twist);
+    told.status = word(told.status, look_fault);
     told
 }
 
 /// The answer of `/response`.
 pub(crate) fn response(
     id: &str,
-    task: &Task,
-    telling: Telling<'_>,
-    twist: Option<&Fault>,
+    task: &EmulatedTask,
+    context: AnswerContext<'_>,
+    look_fault: Option<&Fault>,
     position: usize,
 ) -> QueueAnswer {
-    let (outputs, failure) = match standing(task, telling, twist) {
-        Standing::Running(_) => {
-            return QueueAnswer::Running(status(id, task, telling, twist, position));
+    let (outputs, failure) = match standing(task, context, look_fault) {
+        VisibleState::Running(_) => {
+            return QueueAnswer::Running(status(id, task, context, look_fault, position));
         }
-        Standing::Completed(picture) => {
-            (vec![output(id, task, picture, telling)], QueueFailure::default())
+        VisibleState::Completed(picture) => {
+            (vec![output(id, task, picture, context)], QueueFailure::default())
         }
-        Standing::Failed(failure) => (Vec::new(), QueueFailure::new(failure)),
+        VisibleState::Failed(failure) => (Vec::new(), QueueFailure::new(failure)),
     };
-    let local_stand_in = match telling.dialect {
+    let local_stand_in = match context.dialect {
         Dialect::Spec => StandIn::Words(STAND_IN),
         Dialect::Sdk => StandIn::Number(1),
     };
     QueueAnswer::Ended(QueueResponse {
         request_id: id.to_owned(),
-        status: word("COMPLETED".to_owned(), twist),
+        status: word("COMPLETED".to_owned(), look_fault),
         outputs,
         failure,
         metadata: QueueMetadata { local_stand_in },
     })
 }
 
-fn standing<'a>(task: &'a Task, telling: Telling<'_>, twist: Option<&Fault>) -> Standing<'a> {
-    match twist {
-        Some(Fault::Stale) => Standing::Running(0.99),
-        _ => task.standing(telling.now),
+fn standing<'a>(
+    task: &'a EmulatedTask,
+    context: AnswerContext<'_>,
+    look_fault: Option<&Fault>,
+) -> VisibleState<'a> {
+    match look_fault {
+        Some(Fault::Stale) => VisibleState::Running(0.99),
+        _ => task.standing(context.now),
     }
 }
 
-fn finish(told: &mut QueueStatus, task: &Task, now: u64) {
+fn finish(told: &mut QueueStatus, task: &EmulatedTask, now: u64) {
     #[allow(clippy::cast_precision_loss, reason = "a duration needs no exactness")]
     let seconds = now.min(task.due).saturating_sub(task.created) as f64 / 1000.0;
     "COMPLETED".clone_into(&mut told.status);
@@ -206,19 +210,19 @@ fn finish(told: &mut QueueStatus, task: &Task, now: u64) {
 }
 
 /// What has happened to a task, as far as this time sees it.
-fn logs(task: &Task, now: u64) -> Vec<QueueLog> {
+fn logs(task: &EmulatedTask, now: u64) -> Vec<QueueLog> {
     let log = |message: &str, at: u64| {
         let timestamp = Time::from_millis(at).to_string();
         QueueLog { message: message.to_owned(), timestamp }
     };
     let mut logs = vec![log("the request is queued", task.created)];
     match task.standing(now) {
-        Standing::Running(_) if matches!(task.stage, Stage::Queued) => {}
-        Standing::Running(_) => logs.push(log("the photo is being painted", now)),
-        Standing::Completed(_) => {
+        VisibleState::Running(_) if matches!(task.stage, WorkStage::Queued) => {}
+        VisibleState::Running(_) => logs.push(log("the photo is being painted", now)),
+        VisibleState::Completed(_) => {
             logs.push(log("the picture is painted", task.finished(now).unwrap_or(now)));
         }
-        Standing::Failed(failure) => {
+        VisibleState::Failed(failure) => {
             let message = format!("failed with {}: {}", failure.code, failure.message);
             logs.push(log(&message, task.finished(now).unwrap_or(now)));
         }
@@ -227,7 +231,7 @@ fn logs(task: &Task, now: u64) -> Vec<QueueLog> {
 }
 
 impl QueueFailure {
-    fn new(failure: &Failure) -> Self {
+    fn new(failure: &TaskFailure) -> Self {
         let code = failure.code.as_str();
         let kind = match (code, failure.code.fault()) {
             (CANCELLED, _) => "CANCELED",
@@ -239,21 +243,26 @@ impl QueueFailure {
     }
 }
 
-fn word(status: String, twist: Option<&Fault>) -> String {
-    match twist {
+fn word(status: String, look_fault: Option<&Fault>) -> String {
+    match look_fault {
         Some(Fault::Word { status }) => status.clone(),
         _ => status,
     }
 }
 
-fn output(id: &str, task: &Task, picture: &Picture, telling: Telling<'_>) -> QueueOutput {
+fn output(
+    id: &str,
+    task: &EmulatedTask,
+    picture: &TaskPicture,
+    context: AnswerContext<'_>,
+) -> QueueOutput {
     let (width, height) = picture.sides.unwrap_or_else(|| task.painted_sides());
     QueueOutput {
         kind: "image",
-        url: link(task, picture, telling.origin),
+        url: link(task, picture, context.origin),
         content_type: "image/png",
         file_name: picture.file.to_string(),
-        file_size: told_size(task, picture),
+        file_size: reported_size(task, picture),
         width,
         height,
         job_id: format!("local-{id}"),

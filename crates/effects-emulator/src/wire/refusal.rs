@@ -14,9 +14,9 @@ use crate::options::Dialect;
 
 /// A refusal, in the union of the shapes that the service's clients read.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiRefusal {
     pub(crate) status: StatusCode,
-    code: Word,
+    code: RefusalCode,
     message: String,
     /// Seconds after which asking again may help.
     retry_after: Option<u32>,
@@ -25,20 +25,20 @@ pub(crate) struct Refusal {
 
 /// What stands for the code: a word of the gateway's, or a code of the service's.
 #[derive(Clone, Debug)]
-enum Word {
+enum RefusalCode {
     Gateway(&'static str),
     Service(ServiceCode),
 }
 
-impl Refusal {
+impl ApiRefusal {
     pub(crate) fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        let (code, form) = (Word::Gateway(word), ErrorBody::Union);
+        let (code, form) = (RefusalCode::Gateway(word), ErrorBody::Union);
         Self { status, code, message: message.into(), retry_after: None, form }
     }
 
     /// A refusal under one of the service's own codes.
     pub(crate) fn of_parameters(code: ServiceCode, message: impl Into<String>) -> Self {
-        let code = Word::Service(code);
+        let code = RefusalCode::Service(code);
         Self { code, ..Self::bad_request(message) }
     }
 
@@ -93,13 +93,15 @@ impl Refusal {
             return (self.status, [(CONTENT_TYPE, media_type.to_owned())], body).into_response();
         }
         let code = match (&self.code, dialect) {
-            (Word::Gateway(word), Dialect::Spec) => Code::Text(word),
-            (Word::Gateway(_), Dialect::Sdk) => Code::Number(i64::from(self.status.as_u16())),
-            (Word::Service(code), dialect) => Code::of(code, dialect),
+            (RefusalCode::Gateway(word), Dialect::Spec) => Code::Text(word),
+            (RefusalCode::Gateway(_), Dialect::Sdk) => {
+                Code::Number(i64::from(self.status.as_u16()))
+            }
+            (RefusalCode::Service(code), dialect) => Code::of(code, dialect),
         };
         let message = &self.message;
-        let error = Error { code, message, error_message: message };
-        let body = Json(Body { message, error, request_id });
+        let error = RefusalError { code, message, error_message: message };
+        let body = Json(RefusalBody { message, error, request_id });
         let mut answer = (self.status, body).into_response();
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -108,8 +110,8 @@ impl Refusal {
     }
 }
 
-/// A handler's refusal is put into words by the gate, which knows the dialect and the request's id.
-impl IntoResponse for Refusal {
+/// A handler's refusal is put into words by the middleware, which knows the dialect and the request's id.
+impl IntoResponse for ApiRefusal {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -119,15 +121,15 @@ impl IntoResponse for Refusal {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = RefusalBody)]
-pub(crate) struct Body<'a> {
+pub(crate) struct RefusalBody<'a> {
     message: &'a str,
-    error: Error<'a>,
+    error: RefusalError<'a>,
     request_id: &'a str,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = RefusalError)]
-pub(crate) struct Error<'a> {
+pub(crate) struct RefusalError<'a> {
     code: Code<'a>,
     message: &'a str,
     error_message: &'a str,
@@ -139,7 +141,7 @@ pub(crate) struct Error<'a> {
 #[allow(dead_code, reason = "it describes answers that are written form by form")]
 pub(crate) enum RefusalForms {
     /// The usual one.
-    Usual(Body<'static>),
+    Usual(RefusalBody<'static>),
     /// The queue's.
     Detail(RefusedDetail),
     /// That of a balance that is spent.

@@ -10,9 +10,9 @@ use super::code::Code;
 use crate::clock::millis;
 use crate::faults::Fault;
 use crate::options::Dialect;
-use crate::task::{Failure, Picture, Standing, Task};
+use crate::task::{EmulatedTask, TaskFailure, TaskPicture, VisibleState};
 
-/// The answer to a create, and to a look at a task that runs: [`Task`] in the wire's words.
+/// The answer to a create, and to a look at a task that runs: the task in the wire's words.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskAnswer<'a> {
     id: &'a str,
@@ -23,10 +23,10 @@ pub(crate) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Group<'_>>>)]
-    output: Option<[Group<'a>; 1]>,
+    #[schema(value_type = Option<Vec<OutputGroup<'_>>>)]
+    output: Option<[OutputGroup<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage<'a>>,
+    usage: Option<TaskUsage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(crate) struct TaskAnswer<'a> {
 
 /// What an answer needs beside the task.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Telling<'a> {
+pub(crate) struct AnswerContext<'a> {
     pub(crate) now: u64,
     pub(crate) dialect: Dialect,
     /// Scheme, host and port that pictures are fetched from.
@@ -49,42 +49,47 @@ pub(crate) fn created(id: &str, created: u64) -> Vec<u8> {
     json(&TaskAnswer { progress: None, ..running(id, created, 0.0) })
 }
 
-/// The answer to a look; `twist` is the fault that this look meets.
-pub(crate) fn told(id: &str, task: &Task, telling: Telling<'_>, twist: Option<&Fault>) -> Vec<u8> {
-    let standing = match twist {
-        Some(Fault::Stale) => Standing::Running(0.99),
-        _ => task.standing(telling.now),
+/// The answer to a look; `look_fault` is the fault that this look meets.
+pub(crate) fn task_answer(
+    id: &str,
+    task: &EmulatedTask,
+    context: AnswerContext<'_>,
+    look_fault: Option<&Fault>,
+) -> Vec<u8> {
+    let standing = match look_fault {
+        Some(Fault::Stale) => VisibleState::Running(0.99),
+        _ => task.standing(context.now),
     };
-    let word = match twist {
+    let word = match look_fault {
         Some(Fault::Word { status }) => Some(status.as_str()),
         _ => None,
     };
     match standing {
-        Standing::Running(progress) => {
+        VisibleState::Running(progress) => {
             let answer = running(id, task.created, progress);
             json(&TaskAnswer { status: word.unwrap_or(answer.status), ..answer })
         }
-        Standing::Completed(picture) => {
-            let url = link(task, picture, telling.origin);
+        VisibleState::Completed(picture) => {
+            let url = link(task, picture, context.origin);
             let job_id = format!("local-{id}");
             let content = Content {
                 kind: "image",
                 url: url.as_deref(),
-                size: told_size(task, picture),
+                size: reported_size(task, picture),
                 job_id: &job_id,
             };
             json(&TaskAnswer {
                 status: word.unwrap_or("completed"),
                 progress: Some(1.0),
-                output: Some([Group { content: [content] }]),
-                usage: Some(Usage { cost: telling.cost, discount: 1 }),
-                metadata: Some(Metadata::new(task, telling.dialect)),
+                output: Some([OutputGroup { content: [content] }]),
+                usage: Some(TaskUsage { cost: context.cost, discount: 1 }),
+                metadata: Some(Metadata::new(task, context.dialect)),
                 ..running(id, task.created, 1.0)
             })
         }
-        Standing::Failed(failure) => json(&TaskAnswer {
+        VisibleState::Failed(failure) => json(&TaskAnswer {
             status: word.unwrap_or("failed"),
-            error: Some(TaskError::new(failure, telling.dialect)),
+            error: Some(TaskError::new(failure, context.dialect)),
             ..running(id, task.created, 0.0)
         }),
     }
@@ -92,7 +97,7 @@ pub(crate) fn told(id: &str, task: &Task, telling: Telling<'_>, twist: Option<&F
 
 /// The URL of a picture, if the task tells it. A link that expires carries its end with it, as
 /// signed links of object stores do.
-pub(crate) fn link(task: &Task, picture: &Picture, origin: &str) -> Option<String> {
+pub(crate) fn link(task: &EmulatedTask, picture: &TaskPicture, origin: &str) -> Option<String> {
     let file = &picture.file;
     match task.fault.as_deref() {
         Some(Fault::NoUrl) => None,
@@ -105,7 +110,7 @@ pub(crate) fn link(task: &Task, picture: &Picture, origin: &str) -> Option<Strin
 }
 
 /// The size told of a picture.
-pub(crate) fn told_size(task: &Task, picture: &Picture) -> u64 {
+pub(crate) fn reported_size(task: &EmulatedTask, picture: &TaskPicture) -> u64 {
     match task.fault.as_deref() {
         Some(Fault::WrongSize) => picture.size / 2 + 1,
         _ => picture.size,
@@ -132,7 +137,8 @@ fn json(answer: &TaskAnswer<'_>) -> Vec<u8> {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Group<'a> {
+#[schema(as = Group)]
+pub(crate) struct OutputGroup<'a> {
     #[schema(value_type = Vec<Content<'_>>)]
     content: [Content<'a>; 1],
 }
@@ -149,7 +155,8 @@ pub(crate) struct Content<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Usage<'a> {
+#[schema(as = Usage)]
+pub(crate) struct TaskUsage<'a> {
     cost: &'a str,
     discount: u32,
 }
@@ -170,7 +177,7 @@ pub(crate) enum Metadata {
 }
 
 impl Metadata {
-    fn new(task: &Task, dialect: Dialect) -> Self {
+    fn new(task: &EmulatedTask, dialect: Dialect) -> Self {
         match dialect {
             Dialect::Spec => Self::Words { local_stand_in: STAND_IN },
             #[allow(clippy::cast_precision_loss, reason = "milliseconds of a date fit exactly")]
@@ -196,7 +203,7 @@ pub(crate) struct TaskError<'a> {
 }
 
 impl<'a> TaskError<'a> {
-    fn new(failure: &'a Failure, dialect: Dialect) -> Self {
+    fn new(failure: &'a TaskFailure, dialect: Dialect) -> Self {
         let message = match dialect {
             Dialect::Spec => None,
             Dialect::Sdk => Some(&*failure.message),

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::faults::Fault;
-use crate::gateway::Gateway;
-use crate::task::{Standing, Task};
+use crate::state::EmulatorState;
+use crate::task::{EmulatedTask, VisibleState};
 use crate::wire::task::link;
 
 /// A task the emulator has accepted.
@@ -55,33 +55,33 @@ pub struct SeenFailure {
 }
 
 /// All tasks, newest first.
-pub(crate) fn tasks(gateway: &Gateway) -> Vec<SeenTask> {
-    let mut known = Vec::with_capacity(gateway.tasks.count());
-    gateway.tasks.for_each(|id, task| known.push((task.created, id.to_owned())));
+pub(crate) fn tasks(state: &EmulatorState) -> Vec<SeenTask> {
+    let mut known = Vec::with_capacity(state.tasks.count());
+    state.tasks.for_each(|id, task| known.push((task.created, id.to_owned())));
     known.sort_unstable_by(|one, other| other.cmp(one));
-    some(gateway, known.iter().map(|(_, id)| id.as_str()))
+    some(state, known.iter().map(|(_, id)| id.as_str()))
 }
 
 /// The task of this id.
-pub(crate) fn task(gateway: &Gateway, id: &str) -> Option<SeenTask> {
-    some(gateway, [id].into_iter()).pop()
+pub(crate) fn task(state: &EmulatorState, id: &str) -> Option<SeenTask> {
+    some(state, [id].into_iter()).pop()
 }
 
 /// The tasks of these ids, as far as there are such.
-pub(crate) fn some<'a>(gateway: &Gateway, ids: impl Iterator<Item = &'a str>) -> Vec<SeenTask> {
+pub(crate) fn some<'a>(state: &EmulatorState, ids: impl Iterator<Item = &'a str>) -> Vec<SeenTask> {
     let mut ids = ids.peekable();
     if ids.peek().is_none() {
         return Vec::new();
     }
-    let mut requests = gateway.record.numbers_by_task();
+    let mut requests = state.record.numbers_by_task();
     let seen = |id: &str| {
         let requests = requests.remove(id).unwrap_or_default();
-        gateway.tasks.with(id, |task| seen_task(gateway, id, task, requests))
+        state.tasks.with(id, |task| seen_task(state, id, task, requests))
     };
     ids.filter_map(seen).collect()
 }
 
-fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> SeenTask {
+fn seen_task(state: &EmulatorState, id: &str, task: &EmulatedTask, requests: Vec<u64>) -> SeenTask {
     let mut seen = SeenTask {
         id: id.to_owned(),
         surface: task.surface.name(),
@@ -90,7 +90,7 @@ fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> Se
         height: task.height,
         created: task.created,
         due: task.due,
-        finished: task.finished(gateway.clock.now()),
+        finished: task.finished(state.clock.now()),
         status: "in_progress",
         looks: task.looks,
         fault: task.fault.as_deref().cloned(),
@@ -99,14 +99,14 @@ fn seen_task(gateway: &Gateway, id: &str, task: &Task, requests: Vec<u64>) -> Se
         cost: None,
         requests,
     };
-    match task.standing(gateway.clock.now()) {
-        Standing::Running(_) => {}
-        Standing::Completed(picture) => {
+    match task.standing(state.clock.now()) {
+        VisibleState::Running(_) => {}
+        VisibleState::Completed(picture) => {
             seen.status = "completed";
-            seen.picture = link(task, picture, gateway.origin());
-            seen.cost = Some(gateway.cost().to_owned());
+            seen.picture = link(task, picture, state.origin());
+            seen.cost = Some(state.cost().to_owned());
         }
-        Standing::Failed(failure) => {
+        VisibleState::Failed(failure) => {
             let (code, message) = (failure.code.to_string(), failure.message.to_string());
             seen.status = "failed";
             seen.error = Some(SeenFailure { code, message });

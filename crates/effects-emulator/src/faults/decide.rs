@@ -15,15 +15,15 @@ use crate::seen_request::REDACTED;
 
 /// The faults of an emulator: its plan, what is scripted next, and how often keys have asked.
 #[derive(Debug)]
-pub(crate) struct Faults {
-    inner: Mutex<Inner>,
+pub(crate) struct FaultInjector {
+    inner: Mutex<InjectorState>,
     /// Whether there is anything to decide at all: requests are many, faults are few.
     quiet: AtomicBool,
     seed: u64,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct InjectorState {
     plan: Arc<FaultPlan>,
     /// How many requests came to each rule.
     counts: Vec<AtomicU64>,
@@ -39,7 +39,7 @@ struct Bucket {
     at: u64,
 }
 
-impl Faults {
+impl FaultInjector {
     pub(crate) fn new(plan: FaultPlan, seed: u64) -> Self {
         let faults = Self { inner: Mutex::default(), quiet: AtomicBool::new(true), seed };
         faults.follow(plan);
@@ -161,19 +161,19 @@ impl Faults {
         bucket.pour(limit, now)
     }
 
-    fn listen(&self, inner: &Inner) {
+    fn listen(&self, inner: &InjectorState) {
         let idle = inner.plan.rules.is_empty()
             && inner.plan.rate_limit.is_none()
             && inner.scripts.is_empty();
         self.quiet.store(idle, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, InjectorState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl InjectorState {
     /// What the first script that is for this request has for it.
     fn scripted(
         &mut self,
@@ -252,7 +252,7 @@ mod tests {
         b""
     }
 
-    fn kinds(faults: &Faults, on: Endpoint, count: usize) -> Vec<&'static str> {
+    fn kinds(faults: &FaultInjector, on: Endpoint, count: usize) -> Vec<&'static str> {
         let fault = |_| faults.decide(on, no_key, None, || None).map_or("-", |fault| fault.kind());
         (0..count).map(fault).collect()
     }
@@ -264,7 +264,7 @@ mod tests {
             .with(FaultRule::on(Endpoint::Task, Fault::Stale).every(3))
             .with(FaultRule::on(Endpoint::Create, Fault::NoUrl).first(2))
             .with(FaultRule::on(Endpoint::File, Fault::status(503)).chance(0.5));
-        let faults = Faults::new(plan, 0);
+        let faults = FaultInjector::new(plan, 0);
         // The rule of every third counts what the rule of the second has left to it.
         let task = kinds(&faults, Endpoint::Task, 7);
         assert_eq!(task, ["-", "garbage", "-", "stale", "-", "-", "stale"]);
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_script_comes_before_a_key_and_a_key_before_the_plan() {
         let plan = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::Garbage));
-        let faults = Faults::new(plan, 0);
+        let faults = FaultInjector::new(plan, 0);
         faults.script(Script::on(Endpoint::Create, [Some(Fault::NoUrl), None])).unwrap();
         let of_key = Fault::lost();
         let decide = || faults.decide(Endpoint::Create, no_key, Some(&of_key), || None);
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_scripted_is_scripted_not_even_in_part() {
-        let faults = Faults::new(FaultPlan::none(), 0);
+        let faults = FaultInjector::new(FaultPlan::none(), 0);
         let decide = |on| faults.decide(on, no_key, None, || None);
         let script = |faults: Vec<Option<Fault>>| Script::on(Endpoint::Task, faults);
         assert!(faults.script(script(vec![Some(Fault::Garbage), Some(Fault::NoUrl)])).is_err());
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_script_may_be_for_one_template_or_key() {
-        let faults = Faults::new(FaultPlan::none(), 0);
+        let faults = FaultInjector::new(FaultPlan::none(), 0);
         let script = |template, key: Option<&str>, fault| {
             let key = key.map(str::to_owned);
             let script = Script { template, key, ..Script::on(Endpoint::Create, [Some(fault)]) };
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn templates_are_asked_for_only_if_a_rule_is_about_one() {
         let rule = FaultRule::on(Endpoint::Create, Fault::NoUrl).template(Template::GlassBall);
-        let faults = Faults::new(FaultPlan::none().with(rule), 0);
+        let faults = FaultInjector::new(FaultPlan::none().with(rule), 0);
         let decide = |template| faults.decide(Endpoint::Create, no_key, None, || template);
         assert_eq!(decide(Some(Template::GlassBall)), Some(Fault::NoUrl));
         assert_eq!(decide(Some(Template::MyWorld)), None);
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn a_key_that_asks_too_often_is_told_how_long_to_wait() {
         let limit = RateLimit { requests: 2, seconds: 4.0, on: None };
-        let faults = Faults::new(FaultPlan::none().rate_limit(limit), 0);
+        let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
         let wait = |key: &'static str, now| faults.wait(Endpoint::Create, || key.as_bytes(), now);
         assert_eq!(wait("a", 0), None);
         assert_eq!(wait("a", 0), None);
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn keys_that_are_made_up_let_no_other_off() {
         let limit = RateLimit { requests: 2, seconds: 1e6, on: None };
-        let faults = Faults::new(FaultPlan::none().rate_limit(limit), 0);
+        let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
         let wait = |key: &[u8]| faults.wait(Endpoint::Create, || key, 0);
         assert_eq!((wait(b"own"), wait(b"own")), (None, None));
         for made_up in 0..3 * MOST_BUCKETS {

@@ -1,8 +1,8 @@
 //! What a file is by its first bytes.
 
-/// The kinds of files the vault knows. Nothing a browser would run is ever named as such.
+/// The kinds of files that the file store knows. No name is one that a browser would run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     Png,
     Jpeg,
     Webp,
@@ -11,7 +11,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-impl Kind {
+impl FileKind {
     /// Every extension there is.
     pub(crate) const EXTENSIONS: [&str; 6] = ["png", "jpg", "webp", "gif", "bmp", "bin"];
 
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn a_kind_is_known_by_its_first_bytes() {
-        assert_eq!(Kind::of(crate::painter::STUB), Kind::Png);
-        assert_eq!(Kind::of(b"\xff\xd8\xff\xe0"), Kind::Jpeg);
-        assert_eq!(Kind::of(b"RIFF\x01\x02\x03\x04WEBPVP8 "), Kind::Webp);
-        assert_eq!(Kind::of(b"GIF89a"), Kind::Gif);
-        assert_eq!(Kind::of(b"<html>").media_type(), "application/octet-stream");
-        assert_eq!(Kind::of(b"").extension(), "bin");
+        assert_eq!(FileKind::of(crate::painter::STUB), FileKind::Png);
+        assert_eq!(FileKind::of(b"\xff\xd8\xff\xe0"), FileKind::Jpeg);
+        assert_eq!(FileKind::of(b"RIFF\x01\x02\x03\x04WEBPVP8 "), FileKind::Webp);
+        assert_eq!(FileKind::of(b"GIF89a"), FileKind::Gif);
+        assert_eq!(FileKind::of(b"<html>").media_type(), "application/octet-stream");
+        assert_eq!(FileKind::of(b"").extension(), "bin");
     }
 }

@@ -12,21 +12,21 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::options::Options;
 use crate::painter::Painter;
 use crate::photo::{Fetcher, Reach};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::ApiRefusal;
 
-/// The studio of a gateway.
-pub(crate) struct Studio {
+/// The queue of one emulator's paintings, and the painter's share of the machine.
+pub(crate) struct RenderQueue {
     pub(crate) painter: Arc<dyn Painter>,
     pub(crate) fetcher: Fetcher,
     places: Arc<Semaphore>,
     /// Kibibytes that the references waiting in the queue may take.
-    shelf: Arc<Semaphore>,
-    shelf_size: usize,
+    queued_bytes: Arc<Semaphore>,
+    most_queued: usize,
     /// Photos in memory at once, beyond those being painted: those that come over the network, and
     /// apart from them, since a network may let them wait, those that are here.
     pub(crate) fetched: Semaphore,
     pub(crate) local: Semaphore,
-    pub(crate) easels: Arc<Semaphore>,
+    pub(crate) painters: Arc<Semaphore>,
     unfinished: Mutex<Unfinished>,
     finished: Notify,
 }
@@ -41,69 +41,70 @@ struct Unfinished {
 
 /// A place in the queue, held until the job is done.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct QueuePlace {
     _place: OwnedSemaphorePermit,
-    _shelf: OwnedSemaphorePermit,
+    _queued_bytes: OwnedSemaphorePermit,
 }
 
-impl Studio {
+impl RenderQueue {
     pub(crate) fn new(options: &Options, address: SocketAddr, painter: Arc<dyn Painter>) -> Self {
-        let easels = Arc::new(Semaphore::new(options.limits.renders.max(1)));
-        Self::at_easels(options, address, painter, easels)
+        let painters = Arc::new(Semaphore::new(options.limits.renders.max(1)));
+        Self::with_painters(options, address, painter, painters)
     }
 
-    /// Another studio with a queue of its own, which shares the painter and the cores with this one.
+    /// Another queue, which shares the painter and the cores with this one.
     pub(crate) fn beside(&self, options: &Options, address: SocketAddr) -> Self {
-        let (painter, easels) = (Arc::clone(&self.painter), Arc::clone(&self.easels));
-        Self::at_easels(options, address, painter, easels)
+        let (painter, painters) = (Arc::clone(&self.painter), Arc::clone(&self.painters));
+        Self::with_painters(options, address, painter, painters)
     }
 
-    fn at_easels(
+    fn with_painters(
         options: &Options,
         address: SocketAddr,
         painter: Arc<dyn Painter>,
-        easels: Arc<Semaphore>,
+        painters: Arc<Semaphore>,
     ) -> Self {
         let limits = &options.limits;
-        let shelf_size = limits.queued_bytes / 1024 + 1;
+        let most_queued = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
         let photos = limits.renders.max(1) + PHOTOS_AHEAD;
         Self {
             painter,
             fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time, photos),
             places: Arc::new(Semaphore::new(limits.queue)),
-            shelf: Arc::new(Semaphore::new(shelf_size)),
-            shelf_size,
+            queued_bytes: Arc::new(Semaphore::new(most_queued)),
+            most_queued,
             fetched: Semaphore::new(photos),
             local: Semaphore::new(photos),
-            easels,
+            painters,
             unfinished: Mutex::default(),
             finished: Notify::new(),
         }
     }
 
     /// A place in the queue for a job whose reference has this many bytes.
-    pub(crate) fn take_place(&self, bytes: usize) -> Result<Place, Refusal> {
-        let full = |_| Refusal::busy("the queue of tasks is full; ask again in a moment");
+    pub(crate) fn take_place(&self, bytes: usize) -> Result<QueuePlace, ApiRefusal> {
+        let full = |_| ApiRefusal::busy("the queue of tasks is full; ask again in a moment");
         let kibibytes = kibibytes(bytes);
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
-        let shelf = self.shelf.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
-        Ok(Place { _place: place, _shelf: shelf })
+        let queued_bytes =
+            self.queued_bytes.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
+        Ok(QueuePlace { _place: place, _queued_bytes: queued_bytes })
     }
 
     /// The same, once there is one.
-    pub(crate) async fn wait_for_place(&self, bytes: usize) -> Place {
+    pub(crate) async fn wait_for_place(&self, bytes: usize) -> QueuePlace {
         // Neither semaphore is ever closed, and a reference too large for the shelf gets all of it.
-        let room = u32::try_from(self.shelf_size).unwrap_or(u32::MAX);
+        let room = u32::try_from(self.most_queued).unwrap_or(u32::MAX);
         let kibibytes = kibibytes(bytes).min(room);
         let place = self.places.clone().acquire_owned().await.expect("it is never closed");
-        let shelf = self.shelf.clone().acquire_many_owned(kibibytes).await;
-        Place { _place: place, _shelf: shelf.expect("it is never closed") }
+        let queued_bytes = self.queued_bytes.clone().acquire_many_owned(kibibytes).await;
+        QueuePlace { _place: place, _queued_bytes: queued_bytes.expect("it is never closed") }
     }
 
     /// Waits until no task for which `matters` holds, given its id and when it is due, is still to
     /// be painted.
-    pub(crate) async fn easels_clear(&self, matters: impl Fn(&str, u64) -> bool) {
+    pub(crate) async fn wait_until_painted(&self, matters: impl Fn(&str, u64) -> bool) {
         loop {
             let mut finished = std::pin::pin!(self.finished.notified());
             // Listening comes before looking, so that no end in between is missed.
@@ -123,11 +124,12 @@ impl Studio {
         template: Template,
         make: fn(&[u8]) -> Result<Vec<u8>, String>,
     ) -> Result<Vec<u8>, String> {
-        let easel = self.easels.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let painter_permit =
+            self.painters.clone().acquire_owned().await.map_err(|error| error.to_string())?;
         let painter = Arc::clone(&self.painter);
         let side = *SIDE_RANGE.start();
         let painting = tokio::task::spawn_blocking(move || {
-            let _easel = easel;
+            let _painter_permit = painter_permit;
             let picture = painter.paint(&photo, &template, side, side);
             make(&picture.map_err(|error| error.to_string())?)
         });

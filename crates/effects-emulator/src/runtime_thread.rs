@@ -9,23 +9,23 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::gateway::Gateway;
+use crate::file_store::FILES_AT_ONCE;
+use crate::isolation::IsolatedEmulators;
 use crate::photo::LOOKUPS;
+use crate::state::EmulatorState;
 use crate::store::RestoredTask;
-use crate::vault::FILES_AT_ONCE;
-use crate::worlds::Worlds;
 use crate::{lifecycle, server};
 
 /// What the thread begins with.
-pub(crate) struct Host {
-    pub(crate) gateway: Arc<Gateway>,
+pub(crate) struct RuntimeThread {
+    pub(crate) state: Arc<EmulatorState>,
     pub(crate) listener: TcpListener,
     /// Tasks to go on with.
     pub(crate) unfinished: Vec<RestoredTask>,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
-impl Host {
+impl RuntimeThread {
     /// The thread makes the runtime and lets it go, since none may be let go of within another.
     pub(crate) fn spawn(self) -> io::Result<(JoinHandle<()>, Handle)> {
         let (ready, started) = std::sync::mpsc::channel();
@@ -34,7 +34,7 @@ impl Host {
             Err(error) => drop(ready.send(Err(error))),
             Ok((runtime, listener)) => {
                 let _ = ready.send(Ok(runtime.handle().clone()));
-                let rest = self.gateway.options.limits.stop_time;
+                let rest = self.state.options.limits.stop_time;
                 runtime.block_on(self.serve(listener));
                 // Whoever starts another in the same folder must find it let go. A painting that
                 // takes longer ends on its own; nobody is left to look at it.
@@ -49,7 +49,7 @@ impl Host {
     }
 
     fn listen(&self) -> io::Result<(Runtime, tokio::net::TcpListener)> {
-        let runtime = runtime(self.gateway.options.limits.renders)?;
+        let runtime = runtime(self.state.options.limits.renders)?;
         let entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         drop(entered);
@@ -59,22 +59,22 @@ impl Host {
     async fn serve(self, listener: tokio::net::TcpListener) {
         // The listener that was only bound must not hold the port once the other lets go of it.
         drop(self.listener);
-        let gateway = self.gateway;
-        let (again, unfinished) = (Arc::clone(&gateway), self.unfinished);
+        let state = self.state;
+        let (again, unfinished) = (Arc::clone(&state), self.unfinished);
         tokio::spawn(async move {
             for task in unfinished {
                 lifecycle::resume(&again, task).await;
             }
         });
-        let swept = Arc::clone(&gateway);
+        let swept = Arc::clone(&state);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BETWEEN_SWEEPS).await;
                 swept.sweep();
             }
         });
-        let worlds = Worlds::new(&gateway);
-        server::serve(listener, worlds, &gateway.options.limits, self.stopped).await;
+        let worlds = IsolatedEmulators::new(&state);
+        server::serve(listener, worlds, &state.options.limits, self.stopped).await;
     }
 }
 

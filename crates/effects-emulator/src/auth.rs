@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::faults::{Fault, fault_of_key};
 
 /// The keys an emulator accepts.
-pub(crate) struct Keys {
+pub(crate) struct ApiKeys {
     own: String,
     /// Keys such as `test_fail_3009095` are everybody's, so they open only where everybody is on
     /// this machine.
@@ -28,7 +28,7 @@ pub(crate) enum Bearer {
     Nobody,
 }
 
-impl Keys {
+impl ApiKeys {
     pub(crate) fn new(own: String, tests: bool) -> Self {
         Self { own, tests }
     }
@@ -87,9 +87,9 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Keys are for comparing, not for showing.
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").finish_non_exhaustive()
+        f.debug_struct("ApiKeys").finish_non_exhaustive()
     }
 }
 
@@ -97,7 +97,7 @@ impl std::fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    fn bearer(keys: &Keys, value: &str) -> Bearer {
+    fn bearer(keys: &ApiKeys, value: &str) -> Bearer {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, value.parse().unwrap());
         keys.bearer(&headers)
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn both_schemes_open_and_nothing_else_does() {
-        let keys = Keys::new("secret".to_owned(), false);
+        let keys = ApiKeys::new("secret".to_owned(), false);
         for good in ["Bearer secret", "bearer secret", "Key secret", "Bearer  secret "] {
             assert_eq!(bearer(&keys, good), Bearer::Own, "{good}");
         }
@@ -120,17 +120,17 @@ mod tests {
     #[test]
     fn keys_that_choose_an_outcome_open_only_where_they_may() {
         let fails = "Bearer test_fail_3009095";
-        let open = Keys::new("secret".to_owned(), true);
+        let open = ApiKeys::new("secret".to_owned(), true);
         assert_eq!(bearer(&open, fails).fault(), Some(&Fault::fail("3009095")));
         assert_eq!(bearer(&open, "Bearer test_ok"), Bearer::Test(None));
         assert_eq!(bearer(&open, "Bearer test_nonsense"), Bearer::Nobody);
-        let closed = Keys::new("secret".to_owned(), false);
+        let closed = ApiKeys::new("secret".to_owned(), false);
         assert_eq!(bearer(&closed, fails), Bearer::Nobody);
     }
 
     #[test]
     fn everybodys_keys_open_only_by_an_address_or_as_localhost() {
-        let keys = Keys::new("secret".to_owned(), true);
+        let keys = ApiKeys::new("secret".to_owned(), true);
         let sent_to = |host: &str, key: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, key.parse().unwrap());

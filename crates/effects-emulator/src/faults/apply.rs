@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Collected};
 
 use super::body::word;
 use super::fault::{Fault, Moment};
-use crate::gateway::Gateway;
-use crate::wire::refusal::Refusal;
+use crate::state::EmulatorState;
+use crate::wire::refusal::ApiRefusal;
 
 /// How a connection ends in place of an answer. The server finds it on the response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,18 +47,18 @@ impl Fault {
 }
 
 /// The answer of a fault that [keeps the request](Fault::answers_instead) from having any effect.
-pub(crate) async fn answer_instead(gateway: &Gateway, fault: &Fault) -> Response {
-    cut(gateway, fault, Moment::Before).await.unwrap_or_else(|| status(fault))
+pub(crate) async fn answer_instead(state: &EmulatorState, fault: &Fault) -> Response {
+    cut(state, fault, Moment::Before).await.unwrap_or_else(|| status(fault))
 }
 
 /// What a fault leaves of the endpoint's own answer.
-pub(crate) async fn spoil(gateway: &Gateway, fault: &Fault, response: Response) -> Response {
-    if let Some(cut) = cut(gateway, fault, Moment::After).await {
+pub(crate) async fn apply(state: &EmulatorState, fault: &Fault, response: Response) -> Response {
+    if let Some(cut) = cut(state, fault, Moment::After).await {
         return cut;
     }
     match fault {
         Fault::Slow { seconds } => {
-            wait(gateway, *seconds).await;
+            wait(state, *seconds).await;
             response
         }
         Fault::Garbage => with_body(response, |_| Body::from(GARBAGE)).await,
@@ -70,12 +70,12 @@ pub(crate) async fn spoil(gateway: &Gateway, fault: &Fault, response: Response) 
     }
 }
 
-async fn cut(gateway: &Gateway, fault: &Fault, now: Moment) -> Option<Response> {
+async fn cut(state: &EmulatorState, fault: &Fault, now: Moment) -> Option<Response> {
     let cut = match fault {
         Fault::Reset { when } if *when == now => Cut::Reset,
         Fault::Close { when } if *when == now => Cut::Close,
         Fault::Hang { when, seconds } if *when == now => {
-            wait(gateway, *seconds).await;
+            wait(state, *seconds).await;
             Cut::Close
         }
         _ => return None,
@@ -84,11 +84,11 @@ async fn cut(gateway: &Gateway, fault: &Fault, now: Moment) -> Option<Response> 
 }
 
 /// Waits in the machine's time, or until the emulator stops.
-async fn wait(gateway: &Gateway, seconds: f64) {
+async fn wait(state: &EmulatorState, seconds: f64) {
     let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     tokio::select! {
         () = tokio::time::sleep(span) => {}
-        () = gateway.stopping() => {}
+        () = state.stopping() => {}
     }
 }
 
@@ -104,7 +104,7 @@ fn status(fault: &Fault) -> Response {
             let media_type = media_type.unwrap_or_else(|_| HeaderValue::from_static("text/plain"));
             (status, [(CONTENT_TYPE, media_type)], body).into_response()
         }
-        None => Refusal::new(status, word(status), message).into_response(),
+        None => ApiRefusal::new(status, word(status), message).into_response(),
     };
     if let Some(retry_after) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, retry_after.header());

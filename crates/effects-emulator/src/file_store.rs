@@ -13,14 +13,14 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::clock::millis;
-use crate::kind::Kind;
+use crate::file_kind::FileKind;
 use crate::options::Limits;
 use crate::{ids, private};
 
 /// The files the emulator serves.
 #[derive(Debug)]
-pub(crate) struct Vault {
-    inner: Mutex<Inner>,
+pub(crate) struct FileStore {
+    inner: Mutex<StoredFiles>,
     folder: Option<PathBuf>,
     at_once: Arc<Semaphore>,
     most_bytes: u64,
@@ -28,8 +28,8 @@ pub(crate) struct Vault {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    files: HashMap<Box<str>, File>,
+struct StoredFiles {
+    files: HashMap<Box<str>, StoredFile>,
     /// Names by the order they came in.
     order: BTreeMap<u64, Box<str>>,
     next: u64,
@@ -37,7 +37,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct File {
+struct StoredFile {
     /// `None` while they are in the folder.
     bytes: Option<Bytes>,
     size: u64,
@@ -49,7 +49,7 @@ struct File {
 
 /// A file as the store remembers it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Kept {
+pub(crate) struct KeptFile {
     pub(crate) name: Box<str>,
     pub(crate) size: u64,
     pub(crate) kept_at: u64,
@@ -58,13 +58,13 @@ pub(crate) struct Kept {
 /// What came of keeping a file.
 #[derive(Debug)]
 pub(crate) struct Change {
-    pub(crate) kept: Kept,
+    pub(crate) kept: KeptFile,
     /// Files that had to go for it.
     pub(crate) gone: Vec<Box<str>>,
 }
 
-impl Vault {
-    /// An empty vault, in memory or in a folder that is there.
+impl FileStore {
+    /// An empty file store, in memory or in a folder that is there.
     pub(crate) fn new(limits: &Limits, folder: Option<PathBuf>) -> Self {
         Self {
             inner: Mutex::default(),
@@ -76,14 +76,14 @@ impl Vault {
     }
 
     /// Takes the files back that the store remembers and the folder still has, and tells which are
-    /// gone. Whatever else of the vault's lies in the folder was never finished or already let go,
-    /// and is swept out; what is not the vault's is somebody's and stays.
+    /// gone. Other files under names of the file store's were never finished or are forgotten, and are
+    /// deleted; files under other names belong to someone else and stay.
     ///
     /// The files are their owner's alone from now on, and so is the folder if it holds nothing else:
     /// it may have been made by hand, or restored from a copy.
-    pub(crate) fn restore(&self, known: Vec<Kept>, now: u64) -> io::Result<Vec<Box<str>>> {
+    pub(crate) fn restore(&self, known: Vec<KeptFile>, now: u64) -> io::Result<Vec<Box<str>>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
-        let mut known: HashMap<Box<str>, Kept> =
+        let mut known: HashMap<Box<str>, KeptFile> =
             known.into_iter().map(|kept| (kept.name.clone(), kept)).collect();
         let mut found = Vec::new();
         let mut is_shared = false;
@@ -121,9 +121,9 @@ impl Vault {
 
     /// Keeps a file and gives it a name; older files go if there are too many bytes.
     pub(crate) async fn keep(&self, bytes: Bytes, now: u64) -> io::Result<Change> {
-        let extension = Kind::of(&bytes).extension();
+        let extension = FileKind::of(&bytes).extension();
         let name: Box<str> = format!("{}.{extension}", ids::fresh(NAME_LENGTH)).into();
-        let kept = Kept { name, size: bytes.len() as u64, kept_at: now };
+        let kept = KeptFile { name, size: bytes.len() as u64, kept_at: now };
         let bytes = match self.path(&kept.name) {
             Some(path) => {
                 self.blocking(move || write(&path, &bytes)).await?;
@@ -195,8 +195,8 @@ impl Vault {
         self.erase(&names);
     }
 
-    /// The newest file always stays: a picture larger than the vault is still somebody's.
-    fn expire(&self, inner: &mut Inner, now: u64) -> Vec<Box<str>> {
+    /// The newest file always stays: a picture larger than the limit is still fetched by its client.
+    fn expire(&self, inner: &mut StoredFiles, now: u64) -> Vec<Box<str>> {
         let mut gone = Vec::new();
         while let Some((_, oldest)) = inner.order.first_key_value() {
             let oldest = oldest.clone();
@@ -235,19 +235,19 @@ impl Vault {
         self.folder.as_ref().map(|folder| folder.join(name))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, StoredFiles> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    fn insert(&mut self, kept: &Kept, bytes: Option<Bytes>) {
+impl StoredFiles {
+    fn insert(&mut self, kept: &KeptFile, bytes: Option<Bytes>) {
         let place = self.next;
         self.next += 1;
         self.bytes += kept.size + OVERHEAD;
         self.order.insert(place, kept.name.clone());
         let (size, kept_at) = (kept.size, kept.kept_at);
-        let file = File { bytes, size, kept_at, place, task: None };
+        let file = StoredFile { bytes, size, kept_at, place, task: None };
         self.files.insert(kept.name.clone(), file);
     }
 
@@ -259,13 +259,13 @@ impl Inner {
     }
 }
 
-/// Whether a name is one the vault gives, to a file or to the beginning of one.
+/// Whether a name is one that the file store gives, to a file or to the beginning of one.
 fn is_ours(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte);
     name.split_once('.').is_some_and(|(stem, extension)| {
         stem.len() == NAME_LENGTH
             && stem.bytes().all(letter)
-            && (extension == UNFINISHED || Kind::EXTENSIONS.contains(&extension))
+            && (extension == UNFINISHED || FileKind::EXTENSIONS.contains(&extension))
     })
 }
 
@@ -300,38 +300,38 @@ mod tests {
 
     #[tokio::test]
     async fn files_go_by_age_and_by_total_size_the_oldest_first() {
-        let vault = Vault::new(&limits(), None);
-        let keep = async |bytes, now| vault.keep(Bytes::from_static(bytes), now).await.unwrap();
+        let files = FileStore::new(&limits(), None);
+        let keep = async |bytes, now| files.keep(Bytes::from_static(bytes), now).await.unwrap();
         let first = keep(b"GIF89a", 0).await.kept.name;
         assert!(first.ends_with(".gif") && first.len() == 36, "{first}");
-        assert_eq!(vault.get(&first, 100).await.as_deref(), Some(&b"GIF89a"[..]));
+        assert_eq!(files.get(&first, 100).await.as_deref(), Some(&b"GIF89a"[..]));
         let second = keep(b"123456", 50).await;
         assert_eq!(second.gone, std::slice::from_ref(&first));
-        assert_eq!(vault.get(&first, 50).await, None);
-        assert!(vault.get(&second.kept.name, 150).await.is_some());
-        assert_eq!(vault.get(&second.kept.name, 151).await, None);
+        assert_eq!(files.get(&first, 50).await, None);
+        assert!(files.get(&second.kept.name, 150).await.is_some());
+        assert_eq!(files.get(&second.kept.name, 151).await, None);
         let large = keep(b"12345678901234", 200).await.kept.name;
-        assert!(vault.get(&large, 200).await.is_some());
+        assert!(files.get(&large, 200).await.is_some());
         // Age takes the last one too, and without another being kept.
-        assert!(vault.sweep(300).is_empty());
-        assert_eq!(vault.sweep(301), [large]);
+        assert!(files.sweep(300).is_empty());
+        assert_eq!(files.sweep(301), [large]);
         let last = keep(b"1", 400).await.kept.name;
-        vault.clear();
-        assert_eq!(vault.get(&last, 400).await, None);
-        assert_eq!(vault.lock().bytes, 0);
+        files.clear();
+        assert_eq!(files.get(&last, 400).await, None);
+        assert_eq!(files.lock().bytes, 0);
     }
 
     #[tokio::test]
     async fn a_folder_gives_back_what_the_store_remembers_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::new(&limits(), Some(folder.path().to_owned()));
-        let kept = vault.keep(Bytes::from_static(b"123456"), 0).await.unwrap().kept;
-        let forgotten = vault.keep(Bytes::from_static(b"1234"), 0).await.unwrap().kept;
+        let files = FileStore::new(&limits(), Some(folder.path().to_owned()));
+        let kept = files.keep(Bytes::from_static(b"123456"), 0).await.unwrap().kept;
+        let forgotten = files.keep(Bytes::from_static(b"1234"), 0).await.unwrap().kept;
         let half = folder.path().join(&*forgotten.name).with_extension("part");
         std::fs::write(&half, "x").unwrap();
-        let vanished = Kept { name: "vanished.png".into(), ..kept.clone() };
+        let vanished = KeptFile { name: "vanished.png".into(), ..kept.clone() };
 
-        let again = Vault::new(&limits(), Some(folder.path().to_owned()));
+        let again = FileStore::new(&limits(), Some(folder.path().to_owned()));
         let gone = again.restore(vec![kept.clone(), vanished], 0).unwrap();
         assert_eq!(gone, ["vanished.png".into()]);
         assert_eq!(again.get(&kept.name, 0).await.as_deref(), Some(&b"123456"[..]));
@@ -350,20 +350,20 @@ mod tests {
             std::fs::write(folder.path().join(name), "mine").unwrap();
         }
         std::fs::create_dir(folder.path().join("more")).unwrap();
-        let vault = Vault::new(&limits(), Some(folder.path().to_owned()));
-        assert!(vault.restore(Vec::new(), 0).unwrap().is_empty());
+        let files = FileStore::new(&limits(), Some(folder.path().to_owned()));
+        assert!(files.restore(Vec::new(), 0).unwrap().is_empty());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), names.len() + 1);
     }
 
     #[tokio::test]
     async fn limits_that_are_lower_after_a_restart_hold_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let large = Vault::new(&Limits::default(), Some(folder.path().to_owned()));
+        let large = FileStore::new(&Limits::default(), Some(folder.path().to_owned()));
         let mut kept = Vec::new();
         for at in 0..3 {
             kept.push(large.keep(Bytes::from_static(b"1234"), at).await.unwrap().kept);
         }
-        let small = Vault::new(&limits(), Some(folder.path().to_owned()));
+        let small = FileStore::new(&limits(), Some(folder.path().to_owned()));
         assert_eq!(small.restore(kept.clone(), 3).unwrap(), [kept[0].name.clone()]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }

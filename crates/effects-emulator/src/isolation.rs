@@ -12,40 +12,40 @@ use http::Request;
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
 
-use crate::gateway::Gateway;
-use crate::routes::Surfaces;
-use crate::{cors, keys};
+use crate::routes::Routes;
+use crate::state::EmulatorState;
+use crate::{auth, cors};
 
 /// The surfaces of an emulator, and of the worlds beside it.
 #[derive(Clone)]
-pub(crate) struct Worlds {
-    main: Surfaces,
-    gateway: Arc<Gateway>,
+pub(crate) struct IsolatedEmulators {
+    main: Routes,
+    state: Arc<EmulatorState>,
     beside: Arc<Mutex<Beside>>,
 }
 
 #[derive(Default)]
 struct Beside {
-    worlds: HashMap<Box<str>, World>,
+    worlds: HashMap<Box<str>, IsolatedEmulator>,
     /// Counts requests, so that the world that was used longest ago is known.
     requests: u64,
 }
 
-struct World {
-    gateway: Arc<Gateway>,
-    surfaces: Surfaces,
+struct IsolatedEmulator {
+    state: Arc<EmulatorState>,
+    surfaces: Routes,
     last_used: u64,
 }
 
-impl Worlds {
-    pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
-        let main = Surfaces::new(gateway);
-        Self { main, gateway: Arc::clone(gateway), beside: Arc::default() }
+impl IsolatedEmulators {
+    pub(crate) fn new(state: &Arc<EmulatorState>) -> Self {
+        let main = Routes::new(state);
+        Self { main, state: Arc::clone(state), beside: Arc::default() }
     }
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
-        let origin = cors::allowed(&self.gateway.options.cors, request.headers());
+        let origin = cors::allowed(&self.state.options.cors, request.headers());
         let Some(origin) = origin else { return self.of(&request).answer(request).await };
         if let Some(answer) = cors::preflight(&request, &origin) {
             return answer;
@@ -56,22 +56,22 @@ impl Worlds {
     }
 
     /// The surfaces that a request is for.
-    fn of<B>(&self, request: &Request<B>) -> Surfaces {
-        if !self.gateway.options.isolate_keys {
+    fn of<B>(&self, request: &Request<B>) -> Routes {
+        if !self.state.options.isolate_keys {
             return self.main.clone();
         }
         if let Some(name) = self.name(request) {
             return self.world(name);
         }
-        // A picture is asked for without a key; its name is in one vault alone.
+        // A picture is asked for without a key; its name is in one file store alone.
         let file = request.uri().path().strip_prefix("/files/");
         file.and_then(|file| self.with_file(file)).unwrap_or_else(|| self.main.clone())
     }
 
     /// The name behind the key, if there is one.
     fn name<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
-        let key = keys::presented(request.headers())?;
-        let own = self.gateway.keys.own().as_bytes();
+        let key = auth::presented(request.headers())?;
+        let own = self.state.keys.own().as_bytes();
         let (start, rest) = key.split_at_checked(own.len())?;
         let name = rest.strip_prefix(b".")?;
         let is_name = (1..=LONGEST_NAME).contains(&name.len())
@@ -80,7 +80,7 @@ impl Worlds {
         std::str::from_utf8(name).ok().filter(|_| is_ours)
     }
 
-    fn world(&self, name: &str) -> Surfaces {
+    fn world(&self, name: &str) -> Routes {
         let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
         beside.requests += 1;
         let now = beside.requests;
@@ -94,16 +94,16 @@ impl Worlds {
                 beside.worlds.remove(&name);
             }
         }
-        let gateway = Arc::new(self.gateway.beside(name));
-        let surfaces = Surfaces::new(&gateway);
-        let world = World { gateway, surfaces: surfaces.clone(), last_used: now };
+        let state = Arc::new(self.state.beside(name));
+        let surfaces = Routes::new(&state);
+        let world = IsolatedEmulator { state, surfaces: surfaces.clone(), last_used: now };
         beside.worlds.insert(name.into(), world);
         surfaces
     }
 
-    fn with_file(&self, file: &str) -> Option<Surfaces> {
+    fn with_file(&self, file: &str) -> Option<Routes> {
         let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = beside.worlds.values().find(|world| world.gateway.vault.has(file));
+        let world = beside.worlds.values().find(|world| world.state.files.has(file));
         world.map(|world| world.surfaces.clone())
     }
 }

@@ -14,35 +14,35 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::auth::ApiKeys;
 use crate::body::BodyMemory;
 use crate::changes::Changes;
-use crate::clock::{Clock, ClockIsReal, millis};
-use crate::faults::{FaultPlan, Faults};
+use crate::clock::{ClockIsReal, EmulatorClock, millis};
+use crate::faults::{FaultInjector, FaultPlan};
+use crate::file_store::{Change, FileStore};
 use crate::ids;
-use crate::keys::Keys;
 use crate::options::Options;
 use crate::painter::Painter;
-use crate::record::Record;
+use crate::record::RequestRecord;
+use crate::render_queue::RenderQueue;
 use crate::seen_request::SeenRequest;
 use crate::session::PageSession;
 use crate::spending::{Movement, Spending};
-use crate::store::{self, Entry, Restored, RestoredTask, Store, StoreError};
-use crate::studio::Studio;
-use crate::task::{Stage, Task};
+use crate::store::{self, Restored, RestoredTask, Store, StoreEntry, StoreError};
+use crate::task::{EmulatedTask, WorkStage};
 use crate::tasks::Tasks;
-use crate::vault::{Change, Vault};
-use crate::wire::task::Telling;
+use crate::wire::task::AnswerContext;
 
 /// The state of one emulator.
-pub(crate) struct Gateway {
+pub(crate) struct EmulatorState {
     pub(crate) options: Options,
-    pub(crate) keys: Keys,
-    pub(crate) clock: Clock,
+    pub(crate) keys: ApiKeys,
+    pub(crate) clock: EmulatorClock,
     pub(crate) tasks: Tasks,
-    pub(crate) vault: Vault,
-    pub(crate) studio: Studio,
-    pub(crate) faults: Faults,
-    pub(crate) record: Record,
+    pub(crate) files: FileStore,
+    pub(crate) renders: RenderQueue,
+    pub(crate) faults: FaultInjector,
+    pub(crate) record: RequestRecord,
     pub(crate) spending: Spending,
     pub(crate) store: Option<Store>,
     pub(crate) bodies: BodyMemory,
@@ -55,7 +55,7 @@ pub(crate) struct Gateway {
     stop: watch::Receiver<bool>,
 }
 
-impl Gateway {
+impl EmulatorState {
     /// The state of an emulator that listens on `address`, and the tasks that were not finished
     /// when its folder was last in use.
     pub(crate) fn open(
@@ -70,39 +70,39 @@ impl Gateway {
         let kept_key = options.api_key.clone().or(restored.api_key);
         let key = kept_key.unwrap_or_else(|| format!("emulator-{}", ids::fresh(32)));
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
-            store.write(Entry::Note(store::API_KEY, key.clone()));
+            store.write(StoreEntry::Note(store::API_KEY, key.clone()));
         }
-        let studio = Studio::new(&options, address, painter);
-        let gateway = Self {
-            clock: Clock::start(options.clock, restored.clock),
+        let renders = RenderQueue::new(&options, address, painter);
+        let state = Self {
+            clock: EmulatorClock::start(options.clock, restored.clock),
             spending: Spending::new(restored.spent, options.price),
             store,
-            ..Self::empty(options, key, address, studio, stop)
+            ..Self::empty(options, key, address, renders, stop)
         };
-        let now = gateway.clock.now();
-        let gone = gateway.vault.restore(restored.files, now)?;
-        gateway.write(|| Entry::Gone(gone));
+        let now = state.clock.now();
+        let gone = state.files.restore(restored.files, now)?;
+        state.write(|| StoreEntry::Gone(gone));
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
-            if let Stage::Painted(picture) = &task.stage {
-                gateway.vault.belongs(&picture.file, &id);
+            if let WorkStage::Painted(picture) = &task.stage {
+                state.files.belongs(&picture.file, &id);
             }
-            gateway.forget(gateway.tasks.insert(&id, task, now));
+            state.forget(state.tasks.insert(&id, task, now));
         }
         // Each is there from the first request on, whenever its work begins again.
         for restored in &unfinished {
-            gateway.restore(restored);
+            state.restore(restored);
         }
-        Ok((gateway, unfinished))
+        Ok((state, unfinished))
     }
 
     /// An emulator of this name beside this one, at the same address: it shares the painter, and
     /// nothing that a test could see.
     pub(crate) fn beside(&self, name: &str) -> Self {
-        let studio = self.studio.beside(&self.options, self.address);
+        let renders = self.renders.beside(&self.options, self.address);
         let key = format!("{}.{name}", self.keys.own());
-        Self::empty(self.options.clone(), key, self.address, studio, self.stop.clone())
+        Self::empty(self.options.clone(), key, self.address, renders, self.stop.clone())
     }
 
     /// A gateway that has seen nothing and keeps nothing across restarts.
@@ -110,17 +110,17 @@ impl Gateway {
         options: Options,
         key: String,
         address: SocketAddr,
-        studio: Studio,
+        renders: RenderQueue,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
-            keys: Keys::new(key, address.ip().is_loopback()),
-            clock: Clock::start(options.clock, 0),
+            keys: ApiKeys::new(key, address.ip().is_loopback()),
+            clock: EmulatorClock::start(options.clock, 0),
             tasks: Tasks::new(options.limits.tasks),
-            vault: Vault::new(&options.limits, options.data_dir.as_deref().map(store::files)),
-            studio,
-            faults: Faults::new(options.faults.clone(), options.seed),
-            record: Record::new(options.limits.requests),
+            files: FileStore::new(&options.limits, options.data_dir.as_deref().map(store::files)),
+            renders,
+            faults: FaultInjector::new(options.faults.clone(), options.seed),
+            record: RequestRecord::new(options.limits.requests),
             spending: Spending::new(Decimal::ZERO, options.price),
             store: None,
             bodies: BodyMemory::new(options.limits.body_bytes),
@@ -168,27 +168,27 @@ impl Gateway {
         now + millis(self.options.latency.sample(template, self.options.seed, count))
     }
 
-    /// Looks at a task and tells what `tell` makes of it; `None` if there is none of this id.
+    /// Looks at a task and tells what `answer_for` makes of it; `None` if there is none of this id.
     pub(crate) fn look<R>(
         &self,
         id: &str,
         headers: &HeaderMap,
-        tell: impl FnOnce(&Task, Telling<'_>) -> R,
+        answer_for: impl FnOnce(&EmulatedTask, AnswerContext<'_>) -> R,
     ) -> Option<R> {
         let origin = &*self.origin_for(headers);
         let (now, dialect, cost) = (self.clock.now(), self.options.dialect, &*self.cost);
-        let telling = Telling { now, dialect, origin, cost };
-        self.tasks.with(id, |task| task.look().then(|| tell(task, telling))).flatten()
+        let context = AnswerContext { now, dialect, origin, cost };
+        self.tasks.with(id, |task| task.look().then(|| answer_for(task, context))).flatten()
     }
 
     /// Moves a virtual clock on, and waits for the paintings of the tasks that are due by then: a
     /// task that time has finished must not depend on how fast this machine paints.
     pub(crate) async fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
         let now = self.clock.advance(by)?;
-        self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+        self.write(|| StoreEntry::Note(store::CLOCK, now.to_string()));
         self.changes.other();
         self.sweep();
-        self.studio.easels_clear(|_, due| due <= now).await;
+        self.renders.wait_until_painted(|_, due| due <= now).await;
         Ok(now)
     }
 
@@ -196,7 +196,7 @@ impl Gateway {
     /// follows the plan it was started with, and has a virtual clock show the machine's time.
     pub(crate) fn reset(&self, keep: &[Keep]) {
         self.tasks.clear();
-        self.vault.clear();
+        self.files.clear();
         let plan = if keep.contains(&Keep::Plan) {
             FaultPlan::clone(&self.faults.plan())
         } else {
@@ -207,24 +207,24 @@ impl Gateway {
         self.record.clear();
         self.spending.clear();
         self.accepted.store(0, Ordering::Relaxed);
-        self.write(|| Entry::Cleared);
+        self.write(|| StoreEntry::Cleared);
         if !keep.contains(&Keep::Clock) {
             let now = self.clock.restart();
-            self.write(|| Entry::Note(store::CLOCK, now.to_string()));
+            self.write(|| StoreEntry::Note(store::CLOCK, now.to_string()));
         }
         self.changes.reset();
     }
 
     /// Lets go of files that are too old.
     pub(crate) fn sweep(&self) {
-        let gone = self.vault.sweep(self.clock.now());
+        let gone = self.files.sweep(self.clock.now());
         if !gone.is_empty() {
-            self.write(|| Entry::Gone(gone));
+            self.write(|| StoreEntry::Gone(gone));
         }
     }
 
     /// Remembers something if anything is to be remembered.
-    pub(crate) fn write(&self, entry: impl FnOnce() -> Entry) {
+    pub(crate) fn write(&self, entry: impl FnOnce() -> StoreEntry) {
         if let Some(store) = &self.store {
             store.write(entry());
         }
@@ -232,15 +232,15 @@ impl Gateway {
 
     /// Remembers a task that was not finished when the folder was last in use.
     fn restore(&self, restored: &RestoredTask) {
-        let task = Task { stage: Stage::Queued, ..restored.task.clone() };
-        self.studio.expect(&restored.id, task.due);
+        let task = EmulatedTask { stage: WorkStage::Queued, ..restored.task.clone() };
+        self.renders.expect(&restored.id, task.due);
         self.forget(self.tasks.insert(&restored.id, task, self.clock.now()));
         // What was reserved is reserved still, whatever the balance is now.
         self.spending.book(Movement::Reserve(None));
     }
 
     /// Lets go of what belonged to forgotten tasks.
-    pub(crate) fn forget(&self, forgotten: Vec<(Box<str>, Task)>) {
+    pub(crate) fn forget(&self, forgotten: Vec<(Box<str>, EmulatedTask)>) {
         if forgotten.is_empty() {
             return;
         }
@@ -248,21 +248,21 @@ impl Gateway {
         let mut ids = Vec::new();
         for (id, task) in forgotten {
             ids.push(id);
-            if let Stage::Painted(picture) = task.stage {
-                self.vault.remove(&picture.file);
+            if let WorkStage::Painted(picture) = task.stage {
+                self.files.remove(&picture.file);
                 files.push(picture.file);
             }
         }
-        self.write(|| Entry::Forgotten(ids));
-        self.write(|| Entry::Gone(files));
+        self.write(|| StoreEntry::Forgotten(ids));
+        self.write(|| StoreEntry::Gone(files));
     }
 
     /// Keeps a file, and remembers what is kept and what had to go.
     pub(crate) async fn keep(&self, bytes: Bytes) -> std::io::Result<Change> {
-        let change = self.vault.keep(bytes, self.clock.now()).await?;
-        self.write(|| Entry::Kept(change.kept.clone()));
+        let change = self.files.keep(bytes, self.clock.now()).await?;
+        self.write(|| StoreEntry::Kept(change.kept.clone()));
         if !change.gone.is_empty() {
-            self.write(|| Entry::Gone(change.gone.clone()));
+            self.write(|| StoreEntry::Gone(change.gone.clone()));
         }
         Ok(change)
     }
@@ -316,7 +316,7 @@ pub enum Keep {
     Clock,
 }
 
-/// Host and port of a URL, as browsers write them into `Host`.
+/// Host and port of a URL, as browsers write them into `RuntimeThread`.
 fn public_host(url: Option<&str>) -> Option<String> {
     let url = url::Url::parse(url?).ok()?;
     Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())

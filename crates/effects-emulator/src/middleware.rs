@@ -20,27 +20,27 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Collected};
 use serde_json::Value;
 
+use crate::auth::{self, Bearer};
 use crate::body::{self, Load};
 use crate::endpoint::Endpoint;
-use crate::faults::{Cut, Fault, answer_instead, spoil};
-use crate::gateway::Gateway;
+use crate::faults::{Cut, Fault, answer_instead, apply};
 use crate::ids;
-use crate::keys::{self, Bearer};
-use crate::seen_request::{Arrival, Entry, TaskOfAnswer};
+use crate::seen_request::{RecordedRequest, RequestArrival, TaskOfAnswer};
 use crate::session::Pass;
+use crate::state::EmulatorState;
 use crate::wire::create::Create;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::ApiRefusal;
 
-/// Where a gate stands.
+/// What the middleware knows before a request: the emulator, and the endpoint of the route.
 #[derive(Clone)]
-pub(crate) struct Gate {
-    pub(crate) gateway: Arc<Gateway>,
+pub(crate) struct EndpointContext {
+    pub(crate) state: Arc<EmulatorState>,
     pub(crate) endpoint: Endpoint,
 }
 
 /// The fault that a request meets, for the handler whose task or look it concerns.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Met(pub(crate) Option<Fault>);
+pub(crate) struct InjectedFault(pub(crate) Option<Fault>);
 
 /// What the connection has to know of a request that was answered. Most need no mark at all: they
 /// came with an accepted key, and were read to their ends.
@@ -52,14 +52,18 @@ pub(crate) struct Mark {
     pub(crate) is_unread: bool,
 }
 
-/// The gate as a layer of a router: lets a request through to its handler, and its answer back to the
-/// client.
-pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let gate = &gate;
-    let Gate { gateway, endpoint } = gate;
+/// The middleware as a layer of a router: passes a request on to its handler, and its answer back to
+/// the client.
+pub(crate) async fn layer(
+    State(context): State<EndpointContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let context = &context;
+    let EndpointContext { state, endpoint } = context;
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
-    let (bearer, is_foreign) = bearer(gate, &parts.headers);
+    let (bearer, is_foreign) = bearer(context, &parts.headers);
     let is_keyless = matches!(bearer, Bearer::Nobody);
     let is_refused = is_keyless && !endpoint.is_public();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
@@ -68,42 +72,42 @@ pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next
     } else if is_keyless {
         (Ok(Load::default()), true)
     } else {
-        let limits = &gateway.options.limits;
+        let limits = &state.options.limits;
         let expects = parts.headers.contains_key(EXPECT);
-        let read = body::read(&gateway.bodies, limits, *endpoint, expects, body);
+        let read = body::read(&state.bodies, limits, *endpoint, expects, body);
         let read = Box::pin(read).await;
         let is_unread = read.is_err();
         (read, is_unread)
     };
     let entry = (!endpoint.is_own()).then(|| {
-        let (at, endpoint) = (gateway.clock.now(), *endpoint);
+        let (at, endpoint) = (state.clock.now(), *endpoint);
         let body = read.as_ref().map_or(&[][..], |load| &load.body);
         let is_authorized = !is_refused;
-        let arrival = Arrival { at, endpoint, is_keyless, is_authorized };
-        let entry = gateway.record.arrived(&parts, body, arrival);
-        if let Some(task) = task_in_path(gateway, endpoint, parts.uri.path()) {
+        let arrival = RequestArrival { at, endpoint, is_keyless, is_authorized };
+        let entry = state.record.arrived(&parts, body, arrival);
+        if let Some(task) = task_in_path(state, endpoint, parts.uri.path()) {
             entry.concerns(&task);
         }
-        gateway.changes.request(entry.number);
+        state.changes.request(entry.number);
         entry
     });
     let (response, fault) = match read {
-        _ if is_foreign => (Refusal::foreign().into_response(), None),
-        _ if is_refused => (Refusal::unauthorized().into_response(), None),
-        Ok(load) => exchange(gate, &bearer, entry.as_ref(), parts, load, next).await,
+        _ if is_foreign => (ApiRefusal::foreign().into_response(), None),
+        _ if is_refused => (ApiRefusal::unauthorized().into_response(), None),
+        Ok(load) => exchange(context, &bearer, entry.as_ref(), parts, load, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };
-    let mut response = word(gateway, response, asked);
+    let mut response = word(state, response, asked);
     let mut body = None;
     if entry.is_some() {
         (response, body) = body_in_memory(response).await;
     }
     if let Some(fault) = &fault {
-        response = Box::pin(spoil(gateway, fault, response)).await;
+        response = Box::pin(apply(state, fault, response)).await;
         if entry.is_some() {
-            let spoilt;
-            (response, spoilt) = body_in_memory(response).await;
-            body = spoilt.or(body);
+            let changed;
+            (response, changed) = body_in_memory(response).await;
+            body = changed.or(body);
         }
     }
     if let Some(entry) = &entry {
@@ -111,7 +115,7 @@ pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next
             Some(_) => entry.unanswered(),
             None => entry.answered(&response, &body.unwrap_or_default()),
         }
-        gateway.changes.request(entry.number);
+        state.changes.request(entry.number);
     }
     if is_keyless || is_unread {
         response.extensions_mut().insert(Mark { is_keyless, is_unread });
@@ -124,14 +128,14 @@ pub(crate) async fn layer(State(gate): State<Gate>, request: Request, next: Next
 
 /// Whose key came with a request, and whether its cookie came from another site's page. Of the keys
 /// that choose an outcome none opens the control API; the cookie of the page stands for the key.
-fn bearer(gate: &Gate, headers: &HeaderMap) -> (Bearer, bool) {
-    match gate.gateway.keys.bearer(headers) {
-        Bearer::Test(_) if gate.endpoint == Endpoint::Control => (Bearer::Nobody, false),
+fn bearer(context: &EndpointContext, headers: &HeaderMap) -> (Bearer, bool) {
+    match context.state.keys.bearer(headers) {
+        Bearer::Test(_) if context.endpoint == Endpoint::Control => (Bearer::Nobody, false),
         Bearer::Nobody if !headers.contains_key(AUTHORIZATION) => {
-            match gate.gateway.session.pass(headers) {
+            match context.state.session.pass(headers) {
                 Pass::Own => (Bearer::Own, false),
                 Pass::None => (Bearer::Nobody, false),
-                Pass::Foreign => (Bearer::Nobody, !gate.endpoint.is_public()),
+                Pass::Foreign => (Bearer::Nobody, !context.endpoint.is_public()),
             }
         }
         bearer => (bearer, false),
@@ -140,20 +144,20 @@ fn bearer(gate: &Gate, headers: &HeaderMap) -> (Bearer, bool) {
 
 /// The answer, and the fault that may spoil it yet.
 async fn exchange(
-    gate: &Gate,
+    context: &EndpointContext,
     bearer: &Bearer,
-    entry: Option<&Arc<Entry>>,
+    entry: Option<&Arc<RecordedRequest>>,
     mut parts: Parts,
     load: Load,
     next: Next,
 ) -> (Response, Option<Fault>) {
-    let Gate { gateway, endpoint } = gate;
-    if let Some(refusal) = rate_limited(gate, &parts.headers) {
+    let EndpointContext { state, endpoint } = context;
+    if let Some(refusal) = rate_limited(context, &parts.headers) {
         return (refusal.into_response(), None);
     }
-    let template = || template_of(gateway, *endpoint, &parts, &load.body);
-    let key = || keys::presented(&parts.headers).unwrap_or_default();
-    let fault = gateway.faults.decide(*endpoint, key, bearer.fault(), template);
+    let template = || template_of(state, *endpoint, &parts, &load.body);
+    let key = || auth::presented(&parts.headers).unwrap_or_default();
+    let fault = state.faults.decide(*endpoint, key, bearer.fault(), template);
     if let Some(fault) = &fault {
         // Told before it happens: a client that loses its patience ends this exchange then.
         if let Some(entry) = entry {
@@ -162,12 +166,12 @@ async fn exchange(
         if fault.answers_instead() {
             // An answer may be long in coming, and nobody needs the body meanwhile.
             drop(load);
-            return (Box::pin(answer_instead(gateway, fault)).await, Some(fault.clone()));
+            return (Box::pin(answer_instead(state, fault)).await, Some(fault.clone()));
         }
-        parts.extensions.insert(Met(Some(fault.clone())));
+        parts.extensions.insert(InjectedFault(Some(fault.clone())));
     }
     let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
-        Box::pin(create(Arc::clone(gateway), Arc::clone(entry), parts, load, next)).await
+        Box::pin(create(Arc::clone(state), Arc::clone(entry), parts, load, next)).await
     } else {
         let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
@@ -179,8 +183,8 @@ async fn exchange(
 /// Runs a create to its end and counts it, even if the client hangs up meanwhile: what has begun
 /// may be accepted, and what is accepted counts.
 async fn create(
-    gateway: Arc<Gateway>,
-    entry: Arc<Entry>,
+    state: Arc<EmulatorState>,
+    entry: Arc<RecordedRequest>,
     parts: Parts,
     load: Load,
     next: Next,
@@ -190,7 +194,7 @@ async fn create(
         let headers = parts.headers.clone();
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
-            gateway.record.accepted(&headers, &entry);
+            state.record.accepted(&headers, &entry);
         }
         if let Some(TaskOfAnswer(task)) = response.extensions().get() {
             entry.concerns(task);
@@ -213,18 +217,23 @@ async fn body_in_memory(response: Response) -> (Response, Option<Bytes>) {
 }
 
 /// The refusal of a key that asks too often. The control API and what needs no key have no rate.
-fn rate_limited(gate: &Gate, headers: &HeaderMap) -> Option<Refusal> {
-    let Gate { gateway, endpoint } = gate;
+fn rate_limited(context: &EndpointContext, headers: &HeaderMap) -> Option<ApiRefusal> {
+    let EndpointContext { state, endpoint } = context;
     if endpoint.is_public() || endpoint.is_own() {
         return None;
     }
-    let key = || keys::presented(headers).unwrap_or_default();
-    let seconds = gateway.faults.wait(*endpoint, key, gateway.clock.now())?;
-    Some(Refusal::too_many("rate limited by the fault plan", seconds))
+    let key = || auth::presented(headers).unwrap_or_default();
+    let seconds = state.faults.wait(*endpoint, key, state.clock.now())?;
+    Some(ApiRefusal::too_many("rate limited by the fault plan", seconds))
 }
 
 /// The template a request is about, for rules that watch one.
-fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> Option<Template> {
+fn template_of(
+    state: &EmulatorState,
+    on: Endpoint,
+    parts: &Parts,
+    body: &[u8],
+) -> Option<Template> {
     let named = |id: &Value| id.as_str()?.parse().ok();
     match on {
         Endpoint::Create => {
@@ -234,31 +243,31 @@ fn template_of(gateway: &Gateway, on: Endpoint, parts: &Parts, body: &[u8]) -> O
             named(serde_json::from_slice::<Value>(body).ok()?.get("template_id")?)
         }
         _ => {
-            let id = task_in_path(gateway, on, parts.uri.path())?;
-            gateway.tasks.with(&id, |task| task.template.clone()).flatten()
+            let id = task_in_path(state, on, parts.uri.path())?;
+            state.tasks.with(&id, |task| task.template.clone()).flatten()
         }
     }
 }
 
 /// The id of the task that a path names, itself or its picture, if there is such a task.
-fn task_in_path(gateway: &Gateway, on: Endpoint, path: &str) -> Option<Box<str>> {
+fn task_in_path(state: &EmulatorState, on: Endpoint, path: &str) -> Option<Box<str>> {
     if on == Endpoint::File {
-        return gateway.vault.task_of(path.strip_prefix("/files/")?);
+        return state.files.task_of(path.strip_prefix("/files/")?);
     }
     let names_a_task = on.looks() || on == Endpoint::QueueCancel;
     let mut segments = path.split('/').filter(|_| names_a_task);
-    segments.find(|segment| gateway.tasks.with(segment, |_| ()).is_some()).map(Into::into)
+    segments.find(|segment| state.tasks.with(segment, |_| ()).is_some()).map(Into::into)
 }
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both
 /// sides can speak of the same exchange; a refusal without one gets a fresh one.
-fn word(gateway: &Gateway, response: Response, asked: Option<HeaderValue>) -> Response {
-    let Some(refusal) = response.extensions().get::<Refusal>() else {
+fn word(state: &EmulatorState, response: Response, asked: Option<HeaderValue>) -> Response {
+    let Some(refusal) = response.extensions().get::<ApiRefusal>() else {
         return with_id(response, asked);
     };
     let id = asked.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
     let id = id.unwrap_or_else(|| ids::fresh(20));
-    let mut worded = refusal.answer(gateway.options.dialect, &id);
+    let mut worded = refusal.answer(state.options.dialect, &id);
     // A fault may have added when to ask again, or where.
     for (name, value) in response.headers() {
         worded.headers_mut().insert(name, value.clone());
