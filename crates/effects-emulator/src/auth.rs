@@ -1,5 +1,5 @@
-//! Who may ask: the key of this emulator, compared in constant time, and the keys that choose an
-//! outcome.
+//! [`ApiKeys`]: which key a request brings: this emulator's own, compared in constant time, one that
+//! chooses an outcome, or none. The middleware asks it first of all.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ pub(crate) enum Bearer {
     /// A key that chooses an outcome, good unless it names a fault.
     Test(Option<Box<Fault>>),
     /// None, or one it does not accept.
-    Nobody,
+    None,
 }
 
 impl ApiKeys {
@@ -39,7 +39,7 @@ impl ApiKeys {
 
     /// Reads `Authorization: Bearer KEY`, or `Key KEY` as the queue's clients may write it.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Bearer {
-        let Some(key) = presented(headers) else { return Bearer::Nobody };
+        let Some(key) = presented(headers) else { return Bearer::None };
         if self.own.as_bytes().ct_eq(key).into() {
             return Bearer::Own;
         }
@@ -49,7 +49,7 @@ impl ApiKeys {
         let key = std::str::from_utf8(key).ok().filter(|_| open);
         match key.and_then(fault_of_key) {
             Some(fault) => Bearer::Test(fault.map(Box::new)),
-            None => Bearer::Nobody,
+            None => Bearer::None,
         }
     }
 }
@@ -59,7 +59,7 @@ impl Bearer {
     pub(crate) fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Test(fault) => fault.as_deref(),
-            Self::Own | Self::Nobody => None,
+            Self::Own | Self::None => None,
         }
     }
 }
@@ -111,9 +111,9 @@ mod tests {
         }
         let bad = ["secret", "Basic secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets"];
         for bad in bad {
-            assert_eq!(bearer(&keys, bad), Bearer::Nobody, "{bad}");
+            assert_eq!(bearer(&keys, bad), Bearer::None, "{bad}");
         }
-        assert_eq!(keys.bearer(&HeaderMap::new()), Bearer::Nobody);
+        assert_eq!(keys.bearer(&HeaderMap::new()), Bearer::None);
         assert!(!format!("{keys:?}").contains("secret"));
     }
 
@@ -123,9 +123,9 @@ mod tests {
         let open = ApiKeys::new("secret".to_owned(), true);
         assert_eq!(bearer(&open, fails).fault(), Some(&Fault::fail("3009095")));
         assert_eq!(bearer(&open, "Bearer test_ok"), Bearer::Test(None));
-        assert_eq!(bearer(&open, "Bearer test_nonsense"), Bearer::Nobody);
+        assert_eq!(bearer(&open, "Bearer test_nonsense"), Bearer::None);
         let closed = ApiKeys::new("secret".to_owned(), false);
-        assert_eq!(bearer(&closed, fails), Bearer::Nobody);
+        assert_eq!(bearer(&closed, fails), Bearer::None);
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(sent_to(host, "Bearer test_ok"), Bearer::Test(None), "{host}");
         }
         for host in ["evil.example:8600", "evil.example", "127.0.0.1.evil.example", "x", ""] {
-            assert_eq!(sent_to(host, "Bearer test_ok"), Bearer::Nobody, "{host}");
+            assert_eq!(sent_to(host, "Bearer test_ok"), Bearer::None, "{host}");
             assert_eq!(sent_to(host, "Bearer secret"), Bearer::Own, "{host}");
         }
     }

@@ -1,9 +1,9 @@
-//! Request bodies: read whole, within bounds of size, time and memory.
+//! Reads request bodies whole, within limits of size, time and memory; the middleware calls [`read`].
 //!
 //! [`read`] serves requests that came with an accepted key; the bodies of others are not read. Many
 //! may send a request at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it
 //! to a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes
-//! too slowly while others wait. So nobody holds memory with what they only say they will send.
+//! too slowly while others wait. So a client holds no memory with what it only announces.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What has changed, for those who watch an emulator: the page's event stream listens here.
+//! [`Changes`]: a broadcast of what has changed in an emulator. The page's event stream subscribes to
+//! it.
 
 use tokio::sync::broadcast;
 

@@ -1,4 +1,5 @@
-//! What time it is: the machine's, or a time that moves only when it is told to.
+//! [`EmulatorClock`]: the time of an emulator, which is the machine's or a virtual one that moves only
+//! when it is advanced. Tasks are due and files expire by it.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +78,7 @@ impl EmulatorClock {
     }
 }
 
-/// Nobody moves the machine's clock: only [`ClockKind::Virtual`] can be advanced.
+/// The machine's clock cannot be moved: only [`ClockKind::Virtual`] can be advanced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "the clock is real and moves by itself; start the emulator with a virtual clock to move it"
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_virtual_clock_moves_when_told_and_a_real_one_is_nobodys() {
+    fn a_virtual_clock_moves_when_told_and_a_real_one_never() {
         let clock = EmulatorClock::start(ClockKind::Virtual, 0);
         let before = clock.now();
         assert_eq!(clock.advance(Duration::from_secs(5)), Ok(before + 5_000));

@@ -1,5 +1,5 @@
-//! Cross-origin requests: which other sites' pages may ask an emulator, by
-//! [`Options::cors`](crate::Options::cors).
+//! Cross-origin requests: which pages of other sites may call an emulator, by
+//! [`Options::cors`](crate::Options::cors). The server asks before and after each request.
 //!
 //! A page that may ask still needs the key; the cookie of the emulator's own page never counts there.
 

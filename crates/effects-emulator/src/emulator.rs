@@ -1,4 +1,5 @@
-//! An emulator inside this process: started, asked where it is, stopped.
+//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which tests start, ask and
+//! stop.
 
 use std::fmt;
 use std::io;
@@ -88,7 +89,7 @@ impl Emulator {
     pub fn advance(&self, by: Duration) -> Result<(), ClockIsReal> {
         let (state, (done, word)) = (Arc::clone(&self.state), std::sync::mpsc::channel());
         self.runtime.spawn(async move {
-            // Whoever asked waits for the word below.
+            // The receiver waits below.
             let _ = done.send(state.advance(by).await);
         });
         // No word comes only when the runtime is gone, and the paintings with it.
@@ -177,14 +178,14 @@ impl Emulator {
         self.state.faults.script(script)
     }
 
-    /// What whoever started it should know: that it can be reached from other machines, say.
+    /// What the person who started it should know: that other machines can reach it, say.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let address = self.address();
         if !address.ip().is_loopback() {
             warnings.push(format!(
                 "listening on {address}: other machines can reach this emulator, and it fetches \
-                 photos for whoever has its key"
+                 photos for every client that has its key"
             ));
         }
         let folder = self.state.options.data_dir.as_deref();

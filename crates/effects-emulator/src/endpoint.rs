@@ -1,4 +1,5 @@
-//! The endpoints, as faults and the record of requests name them.
+//! [`Endpoint`]: the endpoints by the names that fault plans and the record of requests use, and what
+//! each needs (a key, a photo's room).
 
 use serde::{Deserialize, Serialize};
 

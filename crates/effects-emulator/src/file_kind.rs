@@ -1,4 +1,5 @@
-//! What a file is by its first bytes.
+//! [`FileKind`]: what a file is by its first bytes, with the extension and the media type that the file
+//! store and the download handler give it.
 
 /// The kinds of files that the file store knows. No name is one that a browser would run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

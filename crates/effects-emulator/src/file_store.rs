@@ -1,4 +1,5 @@
-//! Pictures and uploads, under names nobody can guess, until they are too old or too many.
+//! [`FileStore`]: pictures and uploads under random names, until they are too old or too many. The
+//! lifecycle of tasks and the upload handler keep files in it; the download handler reads them.
 //!
 //! The bytes are in memory, or in a folder. A name is looked up in a table before it ever touches
 //! the file system, so no path from outside can leave the folder.
@@ -176,7 +177,7 @@ impl FileStore {
         };
         match (bytes, self.path(name)) {
             (Some(bytes), _) => Some(bytes),
-            // A file that vanished from the folder is gone, whoever took it.
+            // A file that was deleted from the folder by another program is gone.
             (None, Some(path)) => {
                 self.blocking(move || std::fs::read(path)).await.ok().map(Bytes::from)
             }

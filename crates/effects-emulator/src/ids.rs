@@ -1,4 +1,4 @@
-//! Names nobody can guess: task ids, file names and keys.
+//! [`fresh`]: random names that cannot be guessed, for tasks, files and keys.
 
 /// A name of `length` characters in the alphabet of the service's ids, five random bits each.
 ///

@@ -1,4 +1,4 @@
-//! Tasks as the control API tells them.
+//! [`SeenTask`]: a task as the control API and [`Emulator::tasks`](crate::Emulator::tasks) show it.
 
 use serde::Serialize;
 

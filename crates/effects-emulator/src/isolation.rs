@@ -1,4 +1,5 @@
-//! One emulator shared by tests that run beside each other: each key has a world of its own.
+//! [`IsolatedEmulators`]: one server shared by tests that run at the same time, where each key has an
+//! emulator of its own. The server passes every request through it.
 //!
 //! With [`Options::isolate_keys`](crate::Options::isolate_keys), `KEY.NAME` opens an emulator beside
 //! the one that `KEY` opens: with tasks, files, requests, counts, spend, scripts, plan and clock of

@@ -1,4 +1,4 @@
-//! How long a task takes: a distribution, one for all templates or one for each.
+//! [`Latency`]: how long tasks take, as a distribution for all templates or for each.
 
 use std::collections::BTreeMap;
 use std::fmt;

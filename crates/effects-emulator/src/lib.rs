@@ -1,7 +1,7 @@
 //! The `spark_img_effects` gateway on this machine: no key, no network, no bill.
 //!
-//! Whoever writes code against the API can run all of it here, and test what the paid service never
-//! lets anybody test: faults on request, the passage of time, a record of every request. It runs
+//! Code that is written against the API can be run here as a whole, with what the paid service never
+//! lets a test do: faults on request, the passage of time, a record of every request. It runs
 //! inside the test process, or as the server of `effects emulator`.
 //!
 //! ```
@@ -28,7 +28,7 @@
 //! | queue | `POST /model/v1/queue/{model}`, `GET …/requests/{id}/status`, `GET …/response`, `PUT …/cancel` |
 //! | catalogue | `GET /api/v1/skill/models`, `…/models/{id}/spec`, `…/model-contracts/{id}` (no key) |
 //! | storage | `POST /api/v1/storage/files`, a form with a field `file` |
-//! | files | `GET /files/{name}`: pictures and uploads (no key, names nobody can guess) |
+//! | files | `GET /files/{name}`: pictures and uploads (no key, names that cannot be guessed) |
 //! | page | `GET /`: for a person with a browser; its own files alone, live by server-sent events |
 //! | account | `GET /api/v1/user/balance`, `POST /model/v1/generation/precharge` |
 //! | description | `GET /openapi.json`: all of this as OpenAPI 3.1; `GET /healthz` (no key) |

@@ -1,5 +1,5 @@
-//! The life of a task: accepted, then failed at once, painted at once, or put before a painter;
-//! settled in the end.
+//! The life of a task: [`accept`] (failed at once, painted at once, or queued), then [`cancel`],
+//! [`finish`] or a painting's end. The surfaces and the control API call it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,8 +248,8 @@ fn no_credit() -> ApiRefusal {
         .with_body(ErrorBody::Envelope)
 }
 
-/// The one refusal of 500 and above that nobody asked for: a promise that could not be kept is not
-/// made.
+/// The one refusal of 500 and above that no fault plan asks for: a create that could not be kept is
+/// refused.
 pub(crate) fn no_disk(why: impl std::fmt::Display) -> ApiRefusal {
     let words = format!("the emulator cannot write to its folder: {why}");
     ApiRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", words)

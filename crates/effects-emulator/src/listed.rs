@@ -1,5 +1,5 @@
-//! The id of a template where only a listed one makes sense: a misspelt one in a rule or a filter
-//! would match nothing, and nothing would say so.
+//! [`TemplateId`]: template ids in rules and filters, where a misspelt one is an error, since it would
+//! match nothing and no message would say so.
 
 use effects_core::Template;
 use serde::de::Error;

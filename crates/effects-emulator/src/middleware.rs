@@ -1,9 +1,9 @@
-//! What every request passes on its way to a handler, and every answer on its way back: the key, the
-//! body read whole, the record, the rate, the faults.
+//! [`layer`]: the middleware of every route, which checks the key, reads the body, records the request,
+//! and applies rate limits and faults to it and to its answer.
 //!
 //! The key comes first, and of a request without an accepted one nothing but its head is read: where
-//! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So
-//! whoever has no key holds a connection and nothing else.
+//! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So a
+//! client without a key holds a connection and nothing else.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub(crate) async fn layer(
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
     let (bearer, is_foreign) = bearer(context, &parts.headers);
-    let is_keyless = matches!(bearer, Bearer::Nobody);
+    let is_keyless = matches!(bearer, Bearer::None);
     let is_refused = is_keyless && !endpoint.is_public();
     // What most requests have no need of is kept apart, so that it does not weigh on them.
     let (read, is_unread) = if body.is_end_stream() {
@@ -130,12 +130,12 @@ pub(crate) async fn layer(
 /// that choose an outcome none opens the control API; the cookie of the page stands for the key.
 fn bearer(context: &EndpointContext, headers: &HeaderMap) -> (Bearer, bool) {
     match context.state.keys.bearer(headers) {
-        Bearer::Test(_) if context.endpoint == Endpoint::Control => (Bearer::Nobody, false),
-        Bearer::Nobody if !headers.contains_key(AUTHORIZATION) => {
+        Bearer::Test(_) if context.endpoint == Endpoint::Control => (Bearer::None, false),
+        Bearer::None if !headers.contains_key(AUTHORIZATION) => {
             match context.state.session.pass(headers) {
                 Pass::Own => (Bearer::Own, false),
-                Pass::None => (Bearer::Nobody, false),
-                Pass::Foreign => (Bearer::Nobody, !context.endpoint.is_public()),
+                Pass::None => (Bearer::None, false),
+                Pass::Foreign => (Bearer::None, !context.endpoint.is_public()),
             }
         }
         bearer => (bearer, false),
@@ -164,7 +164,7 @@ async fn exchange(
             entry.met(fault.kind());
         }
         if fault.answers_instead() {
-            // An answer may be long in coming, and nobody needs the body meanwhile.
+            // An answer may be long in coming, and the body is not needed meanwhile.
             drop(load);
             return (Box::pin(answer_instead(state, fault)).await, Some(fault.clone()));
         }

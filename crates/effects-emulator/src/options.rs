@@ -1,4 +1,5 @@
-//! Everything that can be set before an emulator starts, as plain data.
+//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked
+//! once.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -100,7 +101,7 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), BadOption> {
         let sendable = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
         if !self.api_key.as_ref().is_none_or(sendable) {
-            // The key itself is nobody's business, not even its owner's screen's.
+            // The key itself is a secret, even where it is wrong.
             let rule = "it is at least one letter, digit or sign of ASCII, without spaces";
             return Err(BadOption::new("api_key", "…", rule));
         }
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_could_send_or_pay_is_refused() {
+    fn what_could_not_be_sent_or_paid_is_refused() {
         let check = |change: fn(&mut Options)| {
             let mut options = Options::default();
             change(&mut options);

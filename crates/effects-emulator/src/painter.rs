@@ -1,4 +1,5 @@
-//! Who paints: the local renderer, or a stand-in of the embedder's.
+//! [`Painter`]: what paints the pictures; by default the local renderer, in an embedding program
+//! anything.
 
 use std::fmt;
 

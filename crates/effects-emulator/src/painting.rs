@@ -111,7 +111,10 @@ async fn memory<'a>(
         wanted
     });
     if wanted != Some(true) {
-        return Err(TaskFailure::new(CANCELLED.into(), "nobody wants it any more"));
+        return Err(TaskFailure::new(
+            CANCELLED.into(),
+            "the task was ended before its photo was painted",
+        ));
     }
     Ok(held)
 }

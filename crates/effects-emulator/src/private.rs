@@ -1,7 +1,7 @@
-//! Files and folders for their owner alone: they hold a key, and pictures under names that nobody
-//! is to learn.
+//! Makes files and folders that only their owner may read: the store's database holds a key, and the
+//! file store's pictures have names that must stay unknown.
 //!
-//! Where the system has no such rights, whoever may use the machine may read them.
+//! Where the system has no such rights, all users of the machine may read them.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -43,7 +43,7 @@ pub(crate) fn take_from_others(_: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub(crate) fn is_open_to_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    // What is not there is open to nobody.
+    // A file that is not there is not open.
     std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
 }
 

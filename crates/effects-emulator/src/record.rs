@@ -1,4 +1,5 @@
-//! The record: every request seen, and how often each create was accepted.
+//! [`RequestRecord`]: every request seen, and how often each create was accepted. The middleware writes
+//! it; tests and the control API read it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! Where tasks are painted: a bounded queue, a few photos at once, a painting for each core.
+//! [`RenderQueue`]: the bounded queue of paintings: so many tasks wait, so many photos are in memory, so
+//! many pictures are painted at once.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -136,7 +137,7 @@ impl RenderQueue {
         painting.await.map_err(|_| "the painter broke down".to_owned())?
     }
 
-    /// Notes a job that somebody will be set to work on.
+    /// Notes a job whose work will begin.
     pub(crate) fn expect(&self, id: &str, due: u64) {
         let mut unfinished = self.unfinished();
         unfinished.arrived += 1;

@@ -1,4 +1,5 @@
-//! Seeded dice: the same seed and the same question give the same answer.
+//! Seeded random numbers for latencies and faults: the same seed and the same question give the same
+//! answer.
 //!
 //! The dice have no state of their own. A question names its seed, what it is about and how often
 //! it was asked before, so that two endpoints busy at once cannot disturb each other's series.

@@ -1,4 +1,4 @@
-//! [`Routes`]: which handler answers at which path, each behind the middleware.
+//! [`Routes`]: the router: which handler answers at which path, each behind the middleware.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The thread an emulator lives in, with the runtime that answers its requests.
+//! [`RuntimeThread`]: the thread that an emulator runs in, with the Tokio runtime that answers its
+//! requests. Starting an emulator spawns one.
 
 use std::io;
 use std::net::TcpListener;
@@ -30,14 +31,14 @@ impl RuntimeThread {
     pub(crate) fn spawn(self) -> io::Result<(JoinHandle<()>, Handle)> {
         let (ready, started) = std::sync::mpsc::channel();
         let run = move || match self.listen() {
-            // Nobody waits for this word only if the starter is gone, and the server with it.
+            // The receiver is gone only if the starting thread is, and then the server ends too.
             Err(error) => drop(ready.send(Err(error))),
             Ok((runtime, listener)) => {
                 let _ = ready.send(Ok(runtime.handle().clone()));
                 let rest = self.state.options.limits.stop_time;
                 runtime.block_on(self.serve(listener));
-                // Whoever starts another in the same folder must find it let go. A painting that
-                // takes longer ends on its own; nobody is left to look at it.
+                // Another emulator in the same folder must find it free. A painting that takes longer
+                // ends on its own, unseen.
                 runtime.shutdown_timeout(rest);
             }
         };

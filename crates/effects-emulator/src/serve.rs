@@ -1,4 +1,5 @@
-//! The emulator as a program of its own: it runs until it is told to end.
+//! [`serve`]: the emulator as a program of its own, which runs until SIGTERM or Ctrl-C; `effects
+//! emulator` calls it.
 
 use crate::emulator::{Emulator, EmulatorBuilder, StartError};
 

@@ -1,4 +1,4 @@
-//! Accepting connections and answering on them, until told to stop.
+//! [`serve`]: accepts connections and answers requests on them until it is told to stop.
 
 use std::convert::Infallible;
 use std::io;
@@ -66,7 +66,7 @@ async fn accept(
             Some((stream, place_of_another(places, lines).await?))
         }
         Err(error) => {
-            // A client that is gone already is nobody's loss. Anything else, such as a lack of
+            // A client that is gone already needs no answer. Anything else, such as a lack of
             // file descriptors, passes when other connections end.
             if error.kind() != io::ErrorKind::ConnectionAborted {
                 give_up_longest(lines);
@@ -151,7 +151,7 @@ async fn converse(
     }
 }
 
-/// Waits until `stop` says so. Whoever could say it being gone says it too.
+/// Waits until `stop` says so. A dropped sender counts as that.
 async fn stop_requested(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,5 +1,5 @@
-//! Who may use the page at `/` without writing the key into each request: a browser that was given a
-//! cookie by this emulator, and only for requests of the page itself.
+//! [`PageSession`]: the cookie that stands for the key in requests of the emulator's own page. The
+//! middleware checks it.
 //!
 //! The cookie holds a random token and not the key, since browsers send the cookies of one host to
 //! all of its ports. It counts only if the request was made by a page of this very origin: another

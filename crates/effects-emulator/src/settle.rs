@@ -29,8 +29,8 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
         }
         Err(failure) => WorkStage::Failed(failure),
     };
-    // What breaks while the emulator ends may break for that alone, a file that nobody reads any
-    // more, say: it is no verdict, and the next start in the same folder works on the task again.
+    // A failure while the emulator stops may come of the stop itself: it is no verdict, and the next
+    // start in the same folder works on the task again.
     if matches!(stage, WorkStage::Failed(_)) && state.is_stopping() {
         return;
     }
@@ -52,7 +52,7 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
         wanted
     });
     let told = known == Some(true) && {
-        // What is told must be safe before: after a kill nobody may find less than they saw.
+        // Written first, then shown: after a kill a client must not find less than it saw.
         state.written().await;
         show(state, id, stage)
     };

@@ -1,5 +1,5 @@
-//! A connection that can be cut, with a reset or in good order, that is let go when it is idle for
-//! too long, and whose client can read an answer even if it is still sending.
+//! [`Socket`]: a connection that faults can cut, that is closed when it is idle for too long, and whose
+//! client can read an answer while it is still sending. The server wraps every connection in one.
 //!
 //! The HTTP library has a limit for the arrival of a request's head, but sets a timer for each
 //! request, which is a good part of the cost of a small one. Here one timer serves a connection.

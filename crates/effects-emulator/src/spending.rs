@@ -1,4 +1,5 @@
-//! What an emulator's pictures have cost, and what is reserved for tasks that may yet fail.
+//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet
+//! fail.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,5 @@
-//! All that the endpoints share.
+//! [`EmulatorState`]: the state of one emulator, its tasks, files, faults, clock and record, which all
+//! handlers share.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -294,13 +295,13 @@ impl EmulatorState {
 
     /// Waits until the emulator is told to stop.
     pub(crate) async fn stopping(&self) {
-        // Whoever could say it being gone says it too.
+        // A dropped sender counts as the word to stop.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
     /// Whether it was told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
-        // Whoever could say it being gone says it too.
+        // A dropped sender counts as the word to stop.
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }

@@ -1,4 +1,5 @@
-//! The folder of an emulator that is to remember: SQLite for what is known, files for pictures.
+//! [`Store`]: the folder of an emulator that outlives its process, with SQLite for what is known and
+//! files for pictures.
 //!
 //! One thread owns the database and commits in groups: all that has come in while the last commit
 //! ran goes into the next. A create is answered only after its task is committed, so a process
@@ -64,7 +65,7 @@ pub(crate) enum StoreEntry {
     Note(&'static str, String),
     /// Everything but the key and the clock was forgotten.
     Cleared,
-    /// Somebody waits for all before this to be safe.
+    /// Answered once all before it is committed.
     Wait(oneshot::Sender<()>),
 }
 
@@ -216,7 +217,7 @@ fn keep(
     while let Ok(first) = entries.recv() {
         let group = std::iter::once(first).chain(entries.try_iter().take(MOST_AT_ONCE));
         for waiting in commit(database, group, &mut spent)? {
-            // Whoever waited may be gone; the task is safe all the same.
+            // The receiver may be gone (a client that hung up); the task is safe all the same.
             let _ = waiting.send(());
         }
     }

@@ -1,7 +1,8 @@
-//! One task: what was asked, when it is due, and how far it has come.
+//! [`EmulatedTask`]: one task: what was asked, when it is due, how far it has come, and what a look at
+//! it shows.
 //!
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
-//! somebody looks, so a hundred thousand waiting tasks cost their memory alone.
+//! a client looks, so a hundred thousand waiting tasks cost their memory alone.
 
 use effects_core::model::SIDE_RANGE;
 use effects_core::{ServiceCode, Template};

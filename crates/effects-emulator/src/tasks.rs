@@ -1,4 +1,4 @@
-//! All tasks, by id, in as many shards as keep looks from waiting for each other.
+//! [`Tasks`]: all tasks by id, in shards, so that looks at different tasks do not wait for each other.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};

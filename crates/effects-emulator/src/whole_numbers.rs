@@ -1,4 +1,4 @@
-//! Reads whole numbers as JSON has them: to it `2.0` is one, and some languages write no other.
+//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};

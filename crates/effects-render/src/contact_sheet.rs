@@ -1,4 +1,5 @@
-//! Pictures side by side on one labelled sheet.
+//! [`contact_sheet`]: pictures side by side on one labelled sheet, for the sampler and for the command's
+//! pilots.
 
 use resvg::tiny_skia::{Color, Pixmap};
 

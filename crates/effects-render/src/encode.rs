@@ -1,4 +1,4 @@
-//! Writes the PNG: fast, and honest about where it comes from.
+//! Writes finished pictures as PNG files, with a text chunk that says what painted them.
 
 use resvg::tiny_skia::Pixmap;
 

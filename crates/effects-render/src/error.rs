@@ -1,4 +1,4 @@
-//! Why a photo could not be painted.
+//! [`PaintError`]: why a photo could not be painted.
 
 use effects_core::ImageFormat;
 

@@ -1,4 +1,5 @@
-//! The catalogue: every template's id, title and scene, and the parts that scenes share.
+//! [`Look`]: the catalogue of templates with their ids, titles and scenes, and the parts that scenes
+//! share.
 //!
 //! Each template is one file `scenes/<id>.svg`; a look that is still to come holds the one line
 //! that paints the plain frame. Nothing here changes when a look is painted.

@@ -1,4 +1,5 @@
-//! Reproducible randomness: hashes and a tiny generator, the same on every machine.
+//! Reproducible random numbers, the same on every machine: [`hash_unit`] for scenes, [`NoiseSequence`]
+//! for tiles and strokes.
 
 /// A number in `0.0..1.0` that depends on both arguments and on nothing else.
 pub(crate) fn hash_unit(i: u32, k: u32) -> f64 {

@@ -1,4 +1,4 @@
-//! Pixels: making, blurring and laying pictures over each other.
+//! Works on pixels: blurs, masks, and laying pictures over each other, for the painter and the filters.
 //!
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.

@@ -1,4 +1,5 @@
-//! One photo through every look, as a labelled contact sheet.
+//! [`sampler`]: one photo through every look, as a labelled contact sheet; the command `effects sampler`
+//! is this.
 
 use crate::contact_sheet::Sheet;
 use crate::error::PaintError;

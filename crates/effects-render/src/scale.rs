@@ -1,4 +1,5 @@
-//! Resizing: sharp for photos, smooth for pictures, quick for maps.
+//! Resizes pictures: [`cut`] (sharp) for photos, [`resize_pixmap`] (smooth) for pictures, [`shrink`]
+//! (quick) for blurs and maps.
 //!
 //! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

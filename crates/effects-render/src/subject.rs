@@ -1,4 +1,4 @@
-//! Finds what matters in a photo, so that a crop keeps it.
+//! [`Saliency`]: where a photo is interesting, so that the painter's crop keeps it.
 //!
 //! No model and no face detector: a small saliency map in which edges count, colours unlike the
 //! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle

@@ -1,4 +1,5 @@
-//! A photo for when there is none: a small landscape with a sun, so that every look has a subject.
+//! [`test_card`]: a photo for when there is none, a small landscape with a sun. Tests, benchmarks and
+//! the emulator's placeholder use it.
 
 use crate::error::PaintError;
 use crate::pixels::PhotoPixels;

@@ -1,4 +1,5 @@
-//! Textures: square tiles of brightness changes that repeat without a seam.
+//! [`Tile`]: textures (felt, grain, paper, wood, weave, glitter) as square tiles of brightness changes
+//! that repeat without a seam. The painter and the filters lay them.
 //!
 //! An SVG's own turbulence costs half a second at full size. A tile is made once per process and
 //! laid over any surface for a few milliseconds.

@@ -1,4 +1,4 @@
-//! `POST /_emulator/clock/advance`: moves a virtual clock on.
+//! `POST /_emulator/clock/advance`: the handler that moves a virtual clock on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `GET /_emulator/events`: what changes, as it does, as a stream of server-sent events.
+//! `GET /_emulator/events`: the handler of the page's event stream, which sends each change as a
+//! server-sent event.
 //!
 //! Each event is one JSON object: requests and tasks as their lists show them, as far as they have
 //! changed, and the summary. The first one, and each after which a watcher must read the lists anew,

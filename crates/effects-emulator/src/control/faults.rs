@@ -1,4 +1,5 @@
-//! What goes wrong: `/_emulator/next` scripts the next requests, `/_emulator/faults` is the plan.
+//! Handlers for faults: `/_emulator/next` scripts the next requests, `/_emulator/faults` shows and sets
+//! the plan.
 
 use std::sync::Arc;
 

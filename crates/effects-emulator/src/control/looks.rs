@@ -1,5 +1,5 @@
-//! `/_emulator/looks`: what the templates are called, and small pictures of one photo through each of
-//! them, for the page to choose from.
+//! `/_emulator/looks`: the handlers that list the templates and paint a small picture of one photo
+//! through each, for the page to choose from.
 
 use std::io::Cursor;
 use std::sync::Arc;

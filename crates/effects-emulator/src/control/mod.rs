@@ -1,5 +1,5 @@
-//! The control API under `/_emulator/`: what was seen, what is known, what comes next, what time it
-//! is.
+//! The control API under `/_emulator/`, by which tests and the page inspect and steer an emulator: a
+//! summary, the counts, a reset here; requests, tasks, faults, events and the clock in the files below.
 //!
 //! It needs the emulator's own key, like everything that changes anything: pages of a browser on
 //! this machine can reach loopback too.

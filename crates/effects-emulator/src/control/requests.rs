@@ -1,4 +1,4 @@
-//! `GET /_emulator/requests`: every request seen, filtered.
+//! `GET /_emulator/requests`: the handler that lists the requests seen, filtered by [`RequestsQuery`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/_emulator/tasks`: the tasks accepted, one of them, and its end on demand.
+//! `/_emulator/tasks`: the handlers that list tasks, show one, and finish or fail one on demand.
 
 use std::sync::Arc;
 

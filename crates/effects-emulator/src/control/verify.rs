@@ -1,4 +1,5 @@
-//! `POST /_emulator/verify`: whether requests of a kind came as often as they should have.
+//! `POST /_emulator/verify`: the handler that counts the requests of a kind and says whether there were
+//! as many as a test expects.
 //!
 //! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
 //! that nearly did with what they differ in.

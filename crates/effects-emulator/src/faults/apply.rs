@@ -1,4 +1,5 @@
-//! What a fault makes of an answer.
+//! [`apply`]: does to an answer what a fault says: holds it back, cuts it, replaces its body or its
+//! status. The middleware calls it.
 
 use std::io;
 use std::time::Duration;

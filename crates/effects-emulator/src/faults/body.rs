@@ -1,4 +1,5 @@
-//! The forms in which a gateway of this family has been seen to refuse.
+//! [`ErrorBody`] and [`RetryAfter`]: the forms in which gateways of this family have been seen to
+//! refuse. Faults and refusals are written in them.
 
 use std::time::{Duration, SystemTime};
 

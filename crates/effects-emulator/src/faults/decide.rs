@@ -1,4 +1,5 @@
-//! Which fault a request meets, if any.
+//! [`FaultInjector`]: decides which fault a request meets, from scripts, keys and the plan, in this
+//! order. The middleware asks it once a request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! The faults themselves.
+//! [`Fault`]: all that can go wrong with a request, a task or an answer, as it is written in plans and
+//! scripts.
 
 use effects_core::ServiceCode;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Keys that choose an outcome, for those who can set a key but nothing else.
+//! [`fault_of_key`]: the fault that a test key such as `test_status_503` names, for programs whose only
+//! setting is the key.
 
 use super::body::{ErrorBody, RetryAfter};
 use super::fault::{Fault, Moment};

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, on purpose: what, where, and how often.
+//! Faults on request: what goes wrong, where, and how often.
 //!
 //! A [`FaultPlan`] is data, written in Rust or as TOML. Its dice are seeded: the same plan and the
 //! same requests give the same faults. Beside the plan, `POST /_emulator/next` (or

@@ -1,4 +1,5 @@
-//! A plan of faults: rules, each saying what happens where and how often.
+//! [`FaultPlan`]: rules that say which fault happens at which endpoint and how often, read from TOML or
+//! built in Rust.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What the next requests meet, scripted before they come.
+//! [`Script`]: the faults of the next requests to one endpoint, set before they come by `POST
+//! /_emulator/next` or by a test.
 
 use std::collections::VecDeque;
 

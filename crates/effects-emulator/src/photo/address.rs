@@ -1,7 +1,8 @@
-//! Which addresses a photo may be fetched from.
+//! [`Reach`]: which addresses a photo may be fetched from. The fetcher asks it for each address that it
+//! connects to.
 //!
-//! Whoever can create a task makes this process send a GET. Unless told otherwise it goes nowhere
-//! but the public internet, and to loopback when the emulator itself is reachable from there alone.
+//! A client that creates a task makes this process send a GET. Unless an option says otherwise, it
+//! goes to the public internet alone, and to loopback when the emulator itself is reachable from there alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! Fetching a photo over HTTP, within limits of time, bytes and reach.
+//! [`Fetcher`]: fetches a photo over HTTP, within limits of time, bytes and reach. Painting jobs use it.
 //!
 //! [`Fetcher`] resolves names and follows redirects itself, since each address has to be within reach.
 //! It makes every exchange with ureq, which blocks, on a thread of its own: the runtime's threads are
@@ -323,7 +323,7 @@ mod tests {
         assert!(why.contains("does not fetch from"), "{why}");
     }
 
-    /// A resolver whose servers do not answer is waited for by threads that nobody can call back.
+    /// A resolver whose servers do not answer is waited for by threads that cannot be called back.
     #[test]
     fn names_that_are_looked_up_slowly_leave_threads_for_paintings_and_files() {
         static SILENCE: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -1,4 +1,5 @@
-//! The photo of a task: where `image_input1` says it is, and how its bytes are had.
+//! [`PhotoReference`]: the photo of a task as `image_input1` gives it, a URL or the bytes themselves,
+//! and the checks that its bytes must pass. Painting jobs read it.
 
 mod address;
 mod fetch;

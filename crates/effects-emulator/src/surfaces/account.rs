@@ -1,4 +1,4 @@
-//! What is left to spend, and what a create would cost.
+//! Handlers of the account surface: the balance, and what a create would cost.
 
 use std::sync::Arc;
 

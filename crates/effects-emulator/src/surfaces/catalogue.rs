@@ -1,4 +1,4 @@
-//! The catalogue: which models there are, what their parameters are, how they are driven.
+//! Handlers of the catalogue: which models there are, their parameters, and how they are called.
 //!
 //! It answers without a key, as part of the official clients asks; it offers the one model on the
 //! queue surface by contract and on the generation surface by spec, which all of them understand.

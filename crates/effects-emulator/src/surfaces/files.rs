@@ -1,4 +1,4 @@
-//! Pictures and uploads, for those who know their names, whole or in part.
+//! The download handler: pictures and uploads by their names, whole or in part.
 
 use std::ops::Range;
 use std::sync::Arc;

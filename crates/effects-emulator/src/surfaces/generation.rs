@@ -1,4 +1,4 @@
-//! The generation surface: create a task, look at it.
+//! Handlers of the generation surface: create a task, look at it.
 
 use std::sync::Arc;
 

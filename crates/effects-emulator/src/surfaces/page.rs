@@ -1,4 +1,5 @@
-//! The page at `/`: files that are part of this program, and the cookie that opens them the rest.
+//! Handlers of the page at `/`: its files, which are part of this program, and the cookie by which it
+//! uses the control API.
 
 use std::sync::Arc;
 

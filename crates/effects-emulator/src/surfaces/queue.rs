@@ -1,4 +1,4 @@
-//! The queue surface: submit, status, response, cancel.
+//! Handlers of the queue surface: submit, status, response, cancel.
 //!
 //! Answers follow what the queue's clients were measured to need: `/response` repeats status and
 //! error, a failure is HTTP 200, codes are text.

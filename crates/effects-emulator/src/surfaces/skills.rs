@@ -1,5 +1,5 @@
-//! The catalogue as the SeaArt clients ask for it: a search without an envelope, and a model's skill,
-//! a text for a program that writes requests.
+//! Handlers of the catalogue as the SeaArt clients ask for it: a search without an envelope, and a
+//! model's skill, a text for a program that writes requests.
 
 use std::sync::Arc;
 

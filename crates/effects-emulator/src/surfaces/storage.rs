@@ -1,4 +1,4 @@
-//! Uploads: a local photo becomes a URL.
+//! The upload handler: a local photo becomes a URL.
 
 use std::sync::Arc;
 

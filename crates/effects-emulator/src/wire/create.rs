@@ -1,5 +1,5 @@
-//! The body of a create, read as the service's clients write it and checked in the order of the
-//! service's codes.
+//! [`Create`] and [`CheckedParams`]: the body of a create, read as the service's clients write it and
+//! checked in the order of the service's codes.
 
 use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
 use effects_core::{ServiceCode, Template};
@@ -20,7 +20,7 @@ pub(crate) struct Create {
 }
 
 impl Create {
-    /// Reads `{"model", "input": [{"params": {…}}]}`. Keys it does not know are nobody's business;
+    /// Reads `{"model", "input": [{"params": {…}}]}`. Unknown keys are ignored;
     /// parameters that are missing altogether are read as none.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiRefusal> {
         let mut body = object(body)?;

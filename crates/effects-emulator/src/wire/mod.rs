@@ -1,4 +1,4 @@
-//! What is read from and written to the wire.
+//! The bodies of requests and answers, as types.
 //!
 //! These types are the emulator's own. Sharing them with the clients would make both agree on a
 //! mistake; written twice, from the service's page, each is a check on the other.

@@ -1,4 +1,4 @@
-//! A task as the queue surface tells it.
+//! A task as the queue surface answers it: [`QueueSubmitted`], [`QueueStatus`], [`QueueResponse`].
 
 use effects_core::Time;
 use effects_core::model::MODEL;

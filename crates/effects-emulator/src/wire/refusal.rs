@@ -1,4 +1,5 @@
-//! Refusals: what an answer of 400 and above says.
+//! [`ApiRefusal`]: what an answer of 400 and above says, which handlers return and the middleware writes
+//! in the dialect's form.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! A task as the generation surface tells it.
+//! [`TaskAnswer`]: a task as the generation surface answers it.
 
 use std::time::Duration;
 

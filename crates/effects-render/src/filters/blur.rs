@@ -1,4 +1,4 @@
-//! `blur <radius>`
+//! The filter `blur <radius>`: an even blur.
 
 use resvg::tiny_skia::Pixmap;
 

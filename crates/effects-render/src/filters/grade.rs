@@ -1,4 +1,5 @@
-//! Colour grading: brightness, contrast, saturation, warmth, tint, vignette.
+//! The filters `grade`, `stretch`, `tint` and `vignette`: brightness, contrast, saturation, warmth and
+//! fading corners.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,5 @@
-//! Few colours: the photo's own palette, found by clustering.
+//! [`Palette`] and the filter `palette <colours> <saturation> <pastel>`: a photo in few colours, which
+//! are found by clustering.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,4 @@
-//! Filters for cut-out pictures, which see their outline: `figure`, `outline` and `shade`.
+//! The filters `figure`, `outline` and `shade` for cut-out pictures: they work on the outline.
 
 use resvg::tiny_skia::Pixmap;
 

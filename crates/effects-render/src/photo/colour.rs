@@ -1,4 +1,4 @@
-//! Colour profiles: what a photo's numbers mean, as sRGB.
+//! [`Conversion`]: from a photo's colour profile to sRGB, applied by the decoders to each row.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 

@@ -1,4 +1,5 @@
-//! How a photo has to be turned to stand upright, from its EXIF block.
+//! [`orientation`]: how a photo has to be turned to stand upright, from its EXIF block. All three
+//! decoders ask it.
 
 use image::metadata::Orientation;
 

@@ -1,4 +1,6 @@
-//! Reads a photo from untrusted bytes: formats, limits, size, orientation, colours.
+//! Reads a photo from untrusted bytes into upright sRGB pixels, within limits of format, size and
+//! memory. [`paint`](crate::paint) begins with [`read_for`]; the checks of photos call [`photo_size`]
+//! and [`photo_header`].
 
 mod colour;
 mod exif;

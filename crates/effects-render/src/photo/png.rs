@@ -1,4 +1,4 @@
-//! Reads PNG files row by row.
+//! Decodes PNG files row by row, for [`read_for`](super::read_for).
 
 use std::io::Cursor;
 

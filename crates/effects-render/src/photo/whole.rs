@@ -1,4 +1,4 @@
-//! Reads the formats that can only be decoded as a whole: WebP, GIF, BMP and TIFF.
+//! Decodes the formats that can only be read as a whole: WebP, GIF, BMP and TIFF.
 
 use std::io::Cursor;
 

@@ -1,4 +1,4 @@
-//! The arithmetic inside `{…}` and attribute values of a scene.
+//! [`evaluate`]: the arithmetic inside `{…}` and attribute values of a scene.
 //!
 //! A scene must fit any width and height, so its coordinates are computed. The language is what a
 //! drawing needs and no more: numbers, `'texts'`, names, `+ - * /`, comparisons (1 or 0), and the

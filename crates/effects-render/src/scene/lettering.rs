@@ -1,4 +1,5 @@
-//! Letters drawn as strokes, a round single-line alphabet made for this project; and pixel art.
+//! [`TextLine`]: letters drawn as strokes of a single-line alphabet made for this project; and pixel
+//! art. The painter turns both into SVG.
 //!
 //! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
 //! whose capitals run from y = 0 to y = 10, small letters from 3.8, with descenders to 13; weight and

@@ -1,4 +1,5 @@
-//! Reads a scene file: SVG text with `<?directive …?>` between.
+//! [`parse`]: reads a scene file, SVG text with `<?directive …?>` between, into [`Node`]s for the
+//! painter.
 //!
 //! The file stays well-formed SVG (directives are XML processing instructions), so an editor can
 //! colour it. A directive that ends in `/?>`, and `<?let …?>`, stand alone; every other one owns

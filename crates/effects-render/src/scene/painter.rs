@@ -1,4 +1,4 @@
-//! Walks a scene and paints it.
+//! [`paint`]: walks a scene's nodes and paints them onto a canvas.
 //!
 //! SVG text is gathered until a directive needs pixels (a photo, a soft shadow, a texture); then
 //! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a

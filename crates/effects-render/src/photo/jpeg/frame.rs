@@ -1,4 +1,4 @@
-//! A frame's header: the size, the components and their sampling.
+//! [`Frame`]: a JPEG frame's header: the size, the components and their sampling.
 
 use super::{JpegError, damaged};
 

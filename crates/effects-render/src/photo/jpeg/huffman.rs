@@ -1,4 +1,4 @@
-//! Huffman tables, and the bits of a scan.
+//! [`HuffmanTable`] and [`Bits`]: the codes of a JPEG scan, and the bits that they are read from.
 
 use super::{JpegError, damaged};
 

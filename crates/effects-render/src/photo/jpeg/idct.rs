@@ -1,4 +1,4 @@
-//! From coefficients to samples: the inverse cosine transform, at the full size or a reduced one.
+//! [`inverse`]: from a JPEG block's coefficients to samples, at the full size or a reduced one.
 
 /// Makes a block of `side` by `side` samples (8, 4, 2 or 1) of its lowest coefficients, which lie in
 /// rows of eight and are multiplied by their quantisation. `out` has `stride` samples a row.

@@ -1,4 +1,4 @@
-//! Reads JPEG files row by row, at their size or reduced.
+//! [`decode`]: reads JPEG files row by row, at their size or reduced.
 //!
 //! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;

@@ -1,4 +1,4 @@
-//! The blocks of a scan, in the order of the file.
+//! [`Scan`]: the header of a JPEG scan, and its blocks in the order of the file.
 
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};

@@ -1,4 +1,4 @@
-//! Coefficients of a picture that comes in several scans, kept until the last of them.
+//! [`Stored`]: the coefficients of a JPEG that comes in several scans, kept until the last of them.
 //!
 //! Of each block only the lowest `side` by `side` are kept, which is all that the picture at `side`
 //! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading
