@@ -17,7 +17,7 @@ use crate::state::EmulatorState;
 use crate::task::{TaskFailure, WorkStage};
 use crate::wire::code::CANCELLED;
 
-/// What there is to paint.
+/// A painting to be made: whose, of what, through which template, how large.
 #[derive(Debug)]
 pub(crate) struct PaintJob {
     pub(crate) id: Box<str>,

@@ -115,7 +115,7 @@ fn label_of(title: &str, caption: &str, left: u32, top: u32, side: u32) -> Strin
     line(title, 0.075, 0.036, "#222222") + &line(caption, 0.135, 0.026, "#888888")
 }
 
-/// A text that means nothing to whoever reads the scene; labels may come from outside.
+/// A text without the signs that a scene's reader gives a meaning to; labels may come from outside.
 fn plain(text: &str) -> String {
     let known = |c: char| (c.is_ascii_graphic() || c == ' ') && !"\"<>&'`?".contains(c);
     let text: String = text.chars().take(60).map(|c| if known(c) { c } else { '_' }).collect();

@@ -39,8 +39,9 @@ impl std::fmt::Debug for Painting {
 /// # Errors
 ///
 /// [`PaintError`] when the template is unknown, the size is out of range, or the photo cannot be
-/// read: not a picture, another format, damaged, cut short, over [`MAX_PIXELS`], over [`MAX_SIDE`]
-/// pixels a side or over [`MAX_BYTES`].
+/// read: not a picture, another format, damaged, cut short, over
+/// [`MAX_PIXELS`](crate::MAX_PIXELS), over [`MAX_SIDE`](crate::MAX_SIDE) pixels a side or over
+/// [`MAX_BYTES`](crate::MAX_BYTES).
 pub fn paint(
     photo: &[u8],
     template_id: &str,
@@ -82,9 +83,9 @@ pub fn paint_scene(
     check_side("width", width)?;
     check_side("height", height)?;
     let photo::Read { photo, notes, .. } = photo::read_for(photo, width, height)?;
-    let stage = scene::SceneInput { photo: &photo, width, height, id: title, title };
+    let input = scene::SceneInput { photo: &photo, width, height, id: title, title };
     let faulty = |reason: String| PaintError::Scene { template: title.to_owned(), reason };
-    let canvas = scene::paint(scene, &stage).map_err(|fault| faulty(fault.to_string()))?;
+    let canvas = scene::paint(scene, &input).map_err(|fault| faulty(fault.to_string()))?;
     let png = encode::png(&canvas, title).map_err(|error| faulty(error.to_string()))?;
     Ok(Painting { png, notes })
 }
@@ -96,8 +97,8 @@ pub(crate) fn paint_look(
     width: u32,
     height: u32,
 ) -> Result<resvg::tiny_skia::Pixmap, PaintError> {
-    let stage = scene::SceneInput { photo, width, height, id: look.id, title: look.title };
-    scene::paint(look.scene, &stage)
+    let input = scene::SceneInput { photo, width, height, id: look.id, title: look.title };
+    scene::paint(look.scene, &input)
         .map_err(|fault| PaintError::Scene { template: id(look), reason: fault.to_string() })
 }
 

@@ -18,8 +18,8 @@ pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
     }
     let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
     let blank = PhotoPixels { width: 1, height: 1, rgb: vec![255; 3] };
-    let stage = scene::SceneInput { photo: &blank, width, height, id: NAME, title: NAME };
-    let canvas = scene::paint(SCENE, &stage).map_err(|fault| faulty(fault.to_string()))?;
+    let input = scene::SceneInput { photo: &blank, width, height, id: NAME, title: NAME };
+    let canvas = scene::paint(SCENE, &input).map_err(|fault| faulty(fault.to_string()))?;
     encode::png(&canvas, NAME).map_err(|error| faulty(error.to_string()))
 }
 

@@ -92,5 +92,5 @@ pub(crate) struct Precharge {
 
 const CURRENCY: &str = "USD";
 
-/// What there is to spend where the plan of faults sets no balance.
+/// The balance where the plan of faults sets no balance.
 const WITHOUT_LIMIT: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);

@@ -268,7 +268,7 @@ fn listening_everywhere_it_warns_and_knows_its_files_under_every_name() {
     assert!(url.starts_with(&format!("http://{name}/files/")), "{url}");
     let task = finish(&emulator, &create(&emulator, &params(&url)));
     assert_eq!(task["status"], "completed", "{task}");
-    // Everybody's keys are nobody's where everybody can come.
+    // Test keys, which are public, open nothing where other machines can connect.
     let headers = [("Authorization", "Bearer test_ok")];
     assert_eq!(send(&emulator, "POST", CREATE, &headers, b"{}").status, 401);
 }
@@ -347,7 +347,7 @@ fn a_client_that_hangs_up_has_its_task_all_the_same() {
         "POST {CREATE} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
-    // Once it has been seen whole, nobody waits for the answer any more.
+    // Once it has been seen whole, the client waits for the answer no longer.
     let start = Instant::now();
     while emulator.requests().is_empty() {
         assert!(start.elapsed() < Duration::from_secs(20));

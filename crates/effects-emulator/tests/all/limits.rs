@@ -59,7 +59,7 @@ fn so_many_are_painted_at_once_so_many_wait_and_more_are_refused() {
         assert_eq!(finish(&emulator, id)["status"], "completed");
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
-    // Whoever was refused finds room again, and has paid nothing meanwhile.
+    // A client that was refused finds room again, and has paid nothing meanwhile.
     assert_eq!(emulator.spent().to_string(), "0.18");
     let begun = Instant::now();
     while post(&emulator, CREATE, &request(&params("data:,"))).status == 429 {
@@ -111,7 +111,7 @@ fn bodies_have_an_end_whether_they_tell_it_or_not() {
         let mut stream = TcpStream::connect(emulator.address()).unwrap();
         write!(stream, "{head}Transfer-Encoding: chunked\r\n\r\n").unwrap();
         let chunk = [format!("{:x}\r\n", 10_000).as_bytes(), &[b'x'; 10_000], b"\r\n"].concat();
-        // It is refused long before all of it is sent, and the answer waits for whoever sends on.
+        // It is refused long before all of it is sent, and the answer waits for a client that sends on.
         for _ in 0..1_000 {
             stream.write_all(&chunk).unwrap();
         }

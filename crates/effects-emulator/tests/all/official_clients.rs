@@ -18,7 +18,7 @@ fn run(command: &mut Command) -> String {
     said
 }
 
-/// A Python that has the clients: tests fetch nothing, so whoever runs this one installs them.
+/// A Python that has the clients: tests fetch nothing, so they are installed by hand before this one runs.
 fn python() -> PathBuf {
     let python = std::env::var_os(PYTHON_VARIABLE);
     let missing = "names no Python: `python3 -m venv clients`, `clients/bin/pip install -r \

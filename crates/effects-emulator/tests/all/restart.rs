@@ -149,7 +149,7 @@ fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
         let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
         assert_eq!(get(&process, path(&process, url)).body, PHOTO);
     }
-    // Whoever saw a task completed finds the same picture in every later life.
+    // A client that saw a task completed finds the same picture after every restart.
     let seen = known.seen.into_inner().unwrap();
     assert!(!seen.is_empty());
     for (id, file) in seen {
@@ -182,7 +182,7 @@ impl Known {
         self.accepted.lock().unwrap()
     }
 
-    /// Creates a task; false once nobody answers.
+    /// Creates a task; false once the emulator does not answer.
     fn create(&self, process: &Process, image: &str) -> bool {
         let params = json!({"image_input1": image, "template_id": "glass_ball"});
         let key = bearer(process);
@@ -194,7 +194,7 @@ impl Known {
         true
     }
 
-    /// Looks at one task after another; false once nobody answers.
+    /// Looks at one task after another; false once the emulator does not answer.
     fn look(&self, process: &Process) -> bool {
         let id = {
             let accepted = self.accepted();

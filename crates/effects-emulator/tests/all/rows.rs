@@ -28,7 +28,7 @@ fn later(emulator: &Emulator) {
 fn tasks_have_the_types_that_every_client_decodes() {
     let emulator = sdk();
     let mut body = request(&params(&emulator));
-    // Keys beside those that are known are nobody's business.
+    // Unknown keys are ignored.
     for extra in ["moderation", "metadata", "dash_scope", "options", "id"] {
         body[extra] = json!({"of": "somebody else"});
     }

@@ -186,7 +186,7 @@ fn bodies_that_come_slowly_make_way_for_others() {
     assert_eq!(post(&emulator, CREATE, &create_of(200_000)).status, 200);
     let refused = head_of_answer(&mut slow);
     assert!(refused.starts_with("http/1.1 429 ") && refused.contains("retry-after: "), "{refused}");
-    // Where nobody waits for room a body may take its time.
+    // Where no other body waits for room, one may take its time.
     let rest = create_of(0).to_string();
     write!(small, "{:x}\r\n{}\r\n0\r\n\r\n", rest.len() - 1, &rest[1..]).unwrap();
     assert!(head_of_answer(&mut small).starts_with("http/1.1 200 "));

@@ -95,7 +95,7 @@ fn root_colour(under: &Pixmap, root: (f32, f32)) -> Option<[i32; 3]> {
     (pixel[3] > 200).then(|| [0, 1, 2].map(|channel| i32::from(pixel[channel])))
 }
 
-/// A few pixels across, mixed into what is there.
+/// A hair a few pixels wide, mixed into the picture.
 #[inline]
 fn dot(pixmap: &mut Pixmap, x: f32, y: f32, colour: [i32; 3], cover: i32, across: usize) {
     let (width, height) = (pixmap.width() as i32, pixmap.height() as i32);

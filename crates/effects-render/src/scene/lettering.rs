@@ -1,4 +1,4 @@
-//! [`TextLine`]: letters drawn as strokes of a single-line alphabet made for this project; and pixel
+//! [`LetteringLine`]: letters drawn as strokes of a single-line alphabet made for this project; and pixel
 //! art. The painter turns both into SVG.
 //!
 //! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// How a line of letters is set.
 #[derive(Clone, Debug)]
-pub(crate) struct TextLine<'a> {
+pub(crate) struct LetteringLine<'a> {
     pub(crate) text: &'a str,
     /// Where the baseline starts, is centred, or ends (see `anchor`).
     pub(crate) x: f64,
@@ -26,7 +26,7 @@ pub(crate) struct TextLine<'a> {
     pub(crate) opacity: f64,
 }
 
-impl TextLine<'_> {
+impl LetteringLine<'_> {
     /// The line as an SVG group.
     pub(crate) fn to_svg(&self) -> String {
         let gap = 2.2 + 10.0 * self.weight;
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_shrunk_to_fit() {
-        let line = TextLine {
+        let line = LetteringLine {
             text: "Micro Landscape",
             x: 0.0,
             y: 50.0,

@@ -11,7 +11,7 @@ use resvg::usvg;
 
 use super::SceneError;
 use super::expression::{Bindings, SceneValue, evaluate};
-use super::lettering::{TextLine, pixels_to_svg};
+use super::lettering::{LetteringLine, pixels_to_svg};
 use super::markup::{self, Directive, Node};
 use super::svg;
 use super::wash::wash;
@@ -33,16 +33,16 @@ pub(crate) struct SceneInput<'a> {
 }
 
 /// Paints a scene; the result is opaque and of the stage's size.
-pub(crate) fn paint(scene: &str, stage: &SceneInput<'_>) -> Result<Pixmap, SceneError> {
+pub(crate) fn paint(scene: &str, input: &SceneInput<'_>) -> Result<Pixmap, SceneError> {
     let nodes = markup::parse(scene)?;
-    let mut canvas = new_pixmap(stage.width, stage.height);
+    let mut canvas = new_pixmap(input.width, input.height);
     canvas.fill(resvg::tiny_skia::Color::WHITE);
     let mut painter = ScenePainter {
         canvas,
-        photo: stage.photo,
-        saliency: Saliency::of(stage.photo),
+        photo: input.photo,
+        saliency: Saliency::of(input.photo),
         cutout: OnceCell::new(),
-        names: first_names(stage),
+        names: first_names(input),
         svg: String::new(),
         definitions: String::new(),
         transforms: Vec::new(),
@@ -76,8 +76,8 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), SceneErr
 }
 
 /// The names every scene starts with.
-fn first_names(stage: &SceneInput<'_>) -> Bindings {
-    let (width, height) = (f64::from(stage.width), f64::from(stage.height));
+fn first_names(input: &SceneInput<'_>) -> Bindings {
+    let (width, height) = (f64::from(input.width), f64::from(input.height));
     let shorter = width.min(height);
     let mut names = Bindings::default();
     for (name, number) in [
@@ -88,12 +88,12 @@ fn first_names(stage: &SceneInput<'_>) -> Bindings {
         ("m", shorter),
         ("u", shorter / 1000.0),
         ("aspect", width / height),
-        ("photo_aspect", f64::from(stage.photo.width) / f64::from(stage.photo.height)),
+        ("photo_aspect", f64::from(input.photo.width) / f64::from(input.photo.height)),
     ] {
         names.bind(name, SceneValue::Number(number));
     }
-    names.bind("title", SceneValue::Text(stage.title.to_owned()));
-    names.bind("id", SceneValue::Text(stage.id.to_owned()));
+    names.bind("title", SceneValue::Text(input.title.to_owned()));
+    names.bind("id", SceneValue::Text(input.id.to_owned()));
     names
 }
 
@@ -254,7 +254,7 @@ impl ScenePainter<'_> {
         let text = self.text(directive, "text", "")?;
         let anchor = self.text(directive, "anchor", "middle")?;
         let colour = self.text(directive, "colour", "#000")?;
-        let line = TextLine {
+        let line = LetteringLine {
             text: &text,
             x: self.number(directive, "x", 0.0)?,
             y: self.number(directive, "y", 0.0)?,
@@ -546,7 +546,7 @@ impl ScenePainter<'_> {
         if directive.body.is_some() { self.gather(directive).map(Some) } else { Ok(None) }
     }
 
-    /// Each number of a place is bounded, and so is what comes of places in places.
+    /// Each number of a place is bounded, and so is the product of places in places.
     fn check_transform(&self) -> Result<(), SceneError> {
         let Transform { sx, kx, ky, sy, tx, ty } = self.transform();
         if [sx, kx, ky, sy, tx, ty].iter().all(|number| number.abs() <= MOST_TRANSFORMED) {

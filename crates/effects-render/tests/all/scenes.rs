@@ -205,7 +205,7 @@ fn numbers_that_no_picture_needs_are_refused_or_do_no_harm() {
         }
     }
     assert!(is_blank("<?let a = 100000; b = -100000?>"));
-    // Each may be as large as it can: what comes of several together is bounded as well.
+    // Each may be as large as it can: the sum of several is bounded as well.
     for scene in [
         "<?place scale=\"100000\"?><?place scale=\"100000\"?><?place scale=\"100000\"?>\
          <?photo w=\"100000\" h=\"100000\"/?><?end?><?end?><?end?>",

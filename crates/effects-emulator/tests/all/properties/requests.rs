@@ -13,7 +13,7 @@ static EMULATOR: LazyLock<Emulator> = LazyLock::new(start);
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"];
 
-/// Headers that something is made of, beside those that nobody knows.
+/// Headers that something is made of, beside unknown ones.
 const HEADERS: &[&str] = &[
     "X-Odd",
     "X-Model",
