@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use effects_core::{Origin, Time};
 use effects_jobs::{Filter, Record, Spend, SpendBy, Standing, Which};
-use rusqlite::params;
 use rust_decimal::Decimal;
 
+use crate::database::{DatabaseError, values};
 use crate::desk::{Desk, Fail};
-use crate::rows::{Columns, SELECT, decimal};
+use crate::rows::{Columns, SELECT};
 
 /// A page of rows.
 pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
@@ -23,15 +23,14 @@ pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail
         _ => "true",
     };
     let sql = format!(
-        "{SELECT} WHERE r.number > ?1 AND {states} AND (?2 IS NULL OR r.origin = ?2)
-         AND (?3 IS NULL OR r.tag = ?3) ORDER BY r.number LIMIT ?4"
+        "{SELECT} WHERE r.number > ?1 AND {states} AND (r.origin = ?2 OR ?2 IS NULL)
+         AND (r.tag = ?3 OR ?3 IS NULL) ORDER BY r.number LIMIT ?4"
     );
     let origin = filter.origin.as_ref().map(Origin::to_string);
     while records.len() < filter.limit {
-        let mut query = desk.database.prepare_cached(&sql)?;
-        let values = params![after, origin, filter.tag, PAGE];
-        let page: Vec<Columns> =
-            query.query_map(values, Columns::read)?.collect::<Result<_, _>>()?;
+        let values = values![after, origin.as_deref(), filter.tag.as_deref(), PAGE];
+        let page = desk.database.query(&sql, values)?;
+        let page: Vec<Columns> = page.iter().map(Columns::read).collect::<Result<_, _>>()?;
         let Some(last) = page.last() else {
             break;
         };
@@ -65,20 +64,19 @@ pub(crate) fn spend(
     origin: Option<&Origin>,
 ) -> Result<Vec<Spend>, Fail> {
     let sql = "SELECT r.origin, r.template, r.tag, t.submitted, t.cost
-        FROM tasks t JOIN rows r ON r.number = t.row WHERE ?1 IS NULL OR r.origin = ?1";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let mut rows = query.query(params![origin.map(Origin::to_string)])?;
+        FROM tasks t JOIN rows r ON r.number = t.row WHERE r.origin = ?1 OR ?1 IS NULL";
     let mut sums = BTreeMap::<(String, String), Sum>::new();
-    while let Some(row) = rows.next()? {
+    desk.database.each(sql, values![origin.map(Origin::to_string)], &mut |row| {
         let group = match by {
             SpendBy::Template => row.get(1)?,
-            SpendBy::Tag => row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            SpendBy::Tag => row.get::<Option<String>>(2)?.unwrap_or_default(),
             SpendBy::Day => day(Time::from_millis(row.get(3)?)),
         };
         let cost: Option<String> = row.get(4)?;
-        let cost = cost.as_deref().map(decimal).transpose()?;
+        let cost = cost.as_deref().map(str::parse).transpose().map_err(DatabaseError::new)?;
         sums.entry((row.get(0)?, group)).or_default().add(cost);
-    }
+        Ok(())
+    })?;
     let read = |((origin, group), sum): ((String, String), Sum)| {
         let origin = Origin::try_from(origin).map_err(|e| Fail::unreadable("origin", &e))?;
         Ok(Spend {

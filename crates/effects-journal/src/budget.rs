@@ -1,4 +1,4 @@
-//! Budgets in the file: scopes and what their rows have paid, prices, and reservations.
+//! Budgets in the database: scopes and what their rows have paid, prices, and reservations.
 //!
 //! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
 //! keeps the sums true, within the transactions of `steps.rs`.
@@ -8,9 +8,9 @@ use effects_core::journal::{Admission, JournalError, RowNumber};
 use effects_jobs::{
     Budget, Holding, Identity, KnownPrices, Row, ScopeNumber, ScopeState, admit, reservation_price,
 };
-use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 
+use crate::database::values;
 use crate::desk::{Desk, Fail};
 use crate::rows::decimal;
 
@@ -18,14 +18,13 @@ use crate::rows::decimal;
 pub(crate) fn open_scope(desk: &Desk<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
     if let Some(name) = name {
         let sql = "SELECT number FROM scopes WHERE name = ?1";
-        let mut query = desk.database.prepare_cached(sql)?;
-        if let Some(number) = query.query_row([name], |row| row.get(0)).optional()? {
-            return Ok(ScopeNumber(number));
+        if let Some(row) = desk.database.find(sql, values![name])? {
+            return Ok(ScopeNumber(row.get(0)?));
         }
     }
     let owner = name.is_none().then_some(desk.me.id);
-    desk.run("INSERT INTO scopes (name, owner) VALUES (?1, ?2)", params![name, owner])?;
-    Ok(ScopeNumber(desk.database.last_insert_rowid().unsigned_abs()))
+    let sql = "INSERT INTO scopes (name, owner) VALUES (?1, ?2) RETURNING number";
+    Ok(ScopeNumber(desk.database.get(sql, values![name, owner])?.get(0)?))
 }
 
 /// Makes a row a member of a scope, and lets what was paid for it count.
@@ -34,28 +33,25 @@ pub(crate) fn add_to_scope(
     scope: ScopeNumber,
     identity: &Identity,
 ) -> Result<(), Fail> {
-    let sql = "INSERT OR IGNORE INTO scope_rows (identity, scope) VALUES (?1, ?2)";
-    if desk.run(sql, params![identity.as_bytes(), scope.0])? == 0 {
+    let sql = "INSERT INTO scope_rows (identity, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    if desk.run(sql, values![identity.as_bytes(), scope.0])? == 0 {
         return Ok(());
     }
     let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
         WHERE r.identity = ?1 AND t.cost IS NOT NULL";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let costs = query.query_map([identity.as_bytes()], |row| row.get::<_, String>(0))?;
     let mut paid = Decimal::ZERO;
-    for cost in costs {
-        paid += decimal(&cost?)?;
+    for row in desk.database.query(sql, values![identity.as_bytes()])? {
+        paid += decimal(&row.get::<String>(0)?)?;
     }
     if !paid.is_zero() {
         let paid = stored_scope(desk, scope)?.paid + paid;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.run(sql, params![scope.0, paid.to_string()])?;
+        desk.run(sql, values![scope.0, paid.to_string()])?;
     }
     let sql = "SELECT r.number FROM rows r JOIN tasks t ON t.number = r.task
         WHERE r.identity = ?1 AND r.state = 'completed' AND t.cost IS NULL";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let unreadable = query.query_row([identity.as_bytes()], |row| row.get(0)).optional()?;
-    unreadable.map_or(Ok(()), |row: u64| count_unreadable(desk, scope, row))
+    let unreadable = desk.database.find(sql, values![identity.as_bytes()])?;
+    unreadable.map_or(Ok(()), |row| count_unreadable(desk, scope, row.get(0)?))
 }
 
 /// The state of a scope; `but` is the row that asks, whose own reservation does not count.
@@ -68,11 +64,8 @@ pub(crate) fn scope_state(
     let sql = "SELECT r.number, r.state, r.owner, r.open_tasks, r.reserved
         FROM rows r INDEXED BY rows_reserving
         JOIN scope_rows s ON s.identity = r.identity AND s.scope = ?1
-        WHERE r.open_tasks > 0 AND r.identity IS NOT ?2";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let but = but.map(Identity::as_bytes);
-    let mut rows = query.query(params![scope.0, but])?;
-    while let Some(row) = rows.next()? {
+        WHERE r.open_tasks > 0 AND r.identity IS DISTINCT FROM ?2";
+    for row in desk.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
         let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
         let is_held = desk.holder(owner)?.is_some();
@@ -120,9 +113,9 @@ pub(crate) fn note_reservation(desk: &Desk<'_>, number: u64) -> Result<(), Fail>
     let sql = "UPDATE rows SET open_tasks = max(
             json_array_length(coalesce(attempts, '[]'))
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),
-            state = 'released' AND owner IS NOT NULL)
+            CASE WHEN state = 'released' AND owner IS NOT NULL THEN 1 ELSE 0 END)
         WHERE number = ?1";
-    desk.run(sql, params![number])?;
+    desk.run(sql, values![number])?;
     Ok(())
 }
 
@@ -145,7 +138,7 @@ pub(crate) fn book(
         let sql = "UPDATE scopes SET paid = ?2, costs_seen = costs_seen + ?3, highest_seen = ?4
             WHERE number = ?1";
         let highest = highest.map(|cost| cost.to_string());
-        desk.run(sql, params![scope.0, paid.to_string(), counts, highest])?;
+        desk.run(sql, values![scope.0, paid.to_string(), counts, highest])?;
     }
     if cost.is_zero() {
         return Ok(());
@@ -153,10 +146,11 @@ pub(crate) fn book(
     let known = known_prices(desk, row)?;
     if known.same.is_none_or(|highest| highest < cost) {
         let sql = "INSERT INTO prices (origin, template, width, height, highest)
-            VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET highest = excluded.highest";
+            VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (origin, template, width, height)
+            DO UPDATE SET highest = excluded.highest";
         let (width, height) = stored_size(row.size);
         let origin = row.origin.to_string();
-        desk.run(sql, params![origin, row.template.id(), width, height, cost.to_string()])?;
+        desk.run(sql, values![origin, row.template.id(), width, height, cost.to_string()])?;
         is_news = true;
     }
     if is_news { reprice(desk, row, cost) } else { Ok(()) }
@@ -167,7 +161,7 @@ pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail>
     for scope in scopes_of(desk, &row.identity)? {
         let paid = stored_scope(desk, scope)?.paid + cost;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.run(sql, params![scope.0, paid.to_string()])?;
+        desk.run(sql, values![scope.0, paid.to_string()])?;
     }
     Ok(())
 }
@@ -185,7 +179,7 @@ pub(crate) fn note_unreadable(
             (false, true) => count_unreadable(desk, scope, number)?,
             (true, false) => {
                 let sql = "UPDATE scopes SET unreadable = unreadable - 1 WHERE number = ?1";
-                desk.run(sql, params![scope.0])?;
+                desk.run(sql, values![scope.0])?;
             }
             _ => {}
         }
@@ -204,7 +198,7 @@ pub(crate) fn share_scopes(desk: &Desk<'_>, from: &Identity, to: &Identity) -> R
 fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
     let sql = "UPDATE scopes SET unreadable = unreadable + 1,
         unreadable_row = coalesce(unreadable_row, ?2) WHERE number = ?1";
-    desk.run(sql, params![scope.0, row])?;
+    desk.run(sql, values![scope.0, row])?;
     Ok(())
 }
 
@@ -212,18 +206,14 @@ fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(),
 fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
     let sql = "SELECT paid, costs_seen, highest_seen, unreadable, unreadable_row FROM scopes
         WHERE number = ?1";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let stored = query.query_row([scope.0], |row| {
-        let (paid, highest): (String, Option<String>) = (row.get(0)?, row.get(2)?);
-        let (seen, unreadable): (u64, u64) = (row.get(1)?, row.get(3)?);
-        Ok((paid, seen, highest, unreadable, row.get::<_, Option<u64>>(4)?))
-    });
-    let Some((paid, costs_seen, highest, unpriced, row)) = stored.optional()? else {
+    let Some(stored) = desk.database.find(sql, values![scope.0])? else {
         return Err(JournalError::Unreadable("it has no such scope".to_owned()).into());
     };
+    let (highest, unpriced): (Option<String>, u64) = (stored.get(2)?, stored.get(3)?);
+    let row: Option<u64> = stored.get(4)?;
     Ok(ScopeState {
-        paid: decimal(&paid)?,
-        costs_seen,
+        paid: decimal(&stored.get::<String>(0)?)?,
+        costs_seen: stored.get(1)?,
         highest_seen: highest.as_deref().map(decimal).transpose()?,
         unpriced,
         unreadable: row.filter(|_| unpriced > 0).map(RowNumber),
@@ -233,21 +223,18 @@ fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail>
 
 fn scopes_of(desk: &Desk<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
     let sql = "SELECT scope FROM scope_rows WHERE identity = ?1";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let scopes = query.query_map([identity.as_bytes()], |row| row.get(0).map(ScopeNumber))?;
-    Ok(scopes.collect::<Result<_, _>>()?)
+    let scopes = desk.database.query(sql, values![identity.as_bytes()])?;
+    scopes.iter().map(|row| Ok(ScopeNumber(row.get(0)?))).collect()
 }
 
 fn known_prices(desk: &Desk<'_>, row: &Row) -> Result<KnownPrices, Fail> {
     let sql = "SELECT template = ?2 AND width = ?3 AND height = ?4, highest FROM prices
         WHERE origin = ?1";
     let (width, height) = stored_size(row.size);
-    let mut query = desk.database.prepare_cached(sql)?;
-    let values = params![row.origin.to_string(), row.template.id(), width, height];
-    let mut rows = query.query(values)?;
+    let values = values![row.origin.to_string(), row.template.id(), width, height];
     let mut known = KnownPrices::default();
-    while let Some(found) = rows.next()? {
-        let price = decimal(&found.get::<_, String>(1)?)?;
+    for found in desk.database.query(sql, values)? {
+        let price = decimal(&found.get::<String>(1)?)?;
         known.any = known.any.max(Some(price));
         if found.get(0)? {
             known.same = Some(price);
@@ -265,15 +252,13 @@ fn reprice(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
         WHERE r.open_tasks > 0 AND r.origin = ?1 AND (p.highest IS NULL
             OR r.template = ?2 AND coalesce(r.width, 0) = ?3 AND coalesce(r.height, 0) = ?4)";
     let (width, height) = stored_size(row.size);
-    let mut query = desk.database.prepare_cached(sql)?;
-    let values = params![row.origin.to_string(), row.template.id(), width, height];
-    let found = query.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found: Vec<(u64, Option<String>)> = found.collect::<Result<_, _>>()?;
-    for (number, reserved) in found {
+    let values = values![row.origin.to_string(), row.template.id(), width, height];
+    for found in desk.database.query(sql, values)? {
+        let (number, reserved): (u64, Option<String>) = (found.get(0)?, found.get(1)?);
         let reserved = reserved.as_deref().map(decimal).transpose()?;
         if reserved.is_none_or(|price| price < cost) {
             let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
-            desk.run(sql, params![number, cost.to_string()])?;
+            desk.run(sql, values![number, cost.to_string()])?;
         }
     }
     Ok(())

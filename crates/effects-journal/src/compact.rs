@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use effects_core::Time;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
+use crate::database::values;
 use crate::desk::{Desk, Fail};
 
 /// Forgets what only an unfinished row needs, of rows that are finished for at least so long; how
@@ -14,12 +15,12 @@ pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
     let before = desk.now.as_millis().saturating_sub(age);
     let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
         (SELECT task FROM rows WHERE state = 'completed' AND changed <= ?1)";
-    desk.run(sql, params![before])?;
+    desk.run(sql, values![before])?;
     // Attempts of unknown outcome beside the task are money that may have been spent.
-    let sql = "UPDATE rows SET attempts = iif(open_tasks > 0, attempts, NULL), reason = NULL
+    let sql = "UPDATE rows SET attempts = CASE WHEN open_tasks > 0 THEN attempts END, reason = NULL
         WHERE state IN ('completed', 'failed') AND changed <= ?1
         AND (attempts IS NOT NULL AND open_tasks = 0 OR reason IS NOT NULL)";
-    Ok(desk.run(sql, params![before])?)
+    Ok(desk.run(sql, values![before])?)
 }
 
 /// Forgets like [`forget`], if the file is of some size and that was not done today; whether it
@@ -28,14 +29,14 @@ pub(crate) fn forget_when_due(desk: &Desk<'_>, age: Duration) -> Result<bool, Fa
     let sql = "SELECT (SELECT page_count FROM pragma_page_count)
             * (SELECT page_size FROM pragma_page_size),
         coalesce((SELECT value FROM notes WHERE name = 'compacted'), 0)";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let (size, last): (u64, u64) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let notes = desk.database.get(sql, values![])?;
+    let (size, last): (u64, u64) = (notes.get(0)?, notes.get(1)?);
     if size < WORTH_A_LOOK || desk.now.since(Time::from_millis(last)) < A_DAY {
         return Ok(false);
     }
     forget(desk, age)?;
     let sql = "INSERT OR REPLACE INTO notes (name, value) VALUES ('compacted', ?1)";
-    desk.run(sql, params![desk.now.as_millis()])?;
+    desk.run(sql, values![desk.now.as_millis()])?;
     Ok(true)
 }
 

@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use effects_core::Time;
-use effects_core::journal::JournalError;
-use effects_jobs::Holder;
-use rusqlite::{Connection, OptionalExtension, params};
-
+use crate::database::{Database, DatabaseError, Value, values};
 use crate::living;
 use crate::process::Process;
 use crate::random::random_number;
+use effects_core::Time;
+use effects_core::journal::JournalError;
+use effects_jobs::Holder;
 
 /// A process at work on a file: an open journal is one.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ pub(crate) enum Fail {
     /// For a reason the caller is told of.
     Known(JournalError),
     /// The database refused.
-    Database(rusqlite::Error),
+    Database(DatabaseError),
     /// The spill file could not be read or written.
     File(io::Error),
 }
@@ -69,8 +68,8 @@ impl From<JournalError> for Fail {
     }
 }
 
-impl From<rusqlite::Error> for Fail {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<DatabaseError> for Fail {
+    fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
 }
@@ -83,7 +82,7 @@ impl From<io::Error> for Fail {
 
 /// What an errand works with.
 pub(crate) struct Desk<'a> {
-    pub(crate) database: &'a Connection,
+    pub(crate) database: &'a dyn Database,
     pub(crate) now: Time,
     pub(crate) me: &'a Owner,
     lease: Duration,
@@ -92,21 +91,22 @@ pub(crate) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(crate) fn new(database: &'a Connection, now: Time, me: &'a Owner, lease: Duration) -> Self {
+    pub(crate) fn new(
+        database: &'a dyn Database,
+        now: Time,
+        me: &'a Owner,
+        lease: Duration,
+    ) -> Self {
         Self { database, now, me, lease, met: RefCell::default() }
     }
 
     /// Runs a statement; how many rows it changed.
-    pub(crate) fn run(
-        &self,
-        sql: &str,
-        values: &[&dyn rusqlite::ToSql],
-    ) -> rusqlite::Result<usize> {
-        self.database.prepare_cached(sql)?.execute(values)
+    pub(crate) fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
+        self.database.run(sql, values)
     }
 
     /// The owner, if it is there: its leave to what it holds has not ended.
-    pub(crate) fn holder(&self, owner: Option<i64>) -> rusqlite::Result<Option<Holder>> {
+    pub(crate) fn holder(&self, owner: Option<i64>) -> Result<Option<Holder>, DatabaseError> {
         let Some(owner) = owner else {
             return Ok(None);
         };
@@ -125,79 +125,77 @@ impl<'a> Desk<'a> {
     }
 
     /// Joins the owners: fails where one of this id is there already.
-    pub(crate) fn enter(&self) -> rusqlite::Result<()> {
+    pub(crate) fn enter(&self) -> Result<(), DatabaseError> {
         let Process { host, place, id, started } = &self.me.process;
         let lease = (self.now + self.lease).as_millis();
         let sql = "INSERT INTO owners (id, host, place, process, started, lease)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.run(sql, params![self.me.id, host, place, id, started, lease]).map(drop)
+        self.run(
+            sql,
+            values![self.me.id, host.as_str(), place.as_str(), *id, started.as_str(), lease],
+        )
+        .map(drop)
     }
 
-    pub(crate) fn renew_lease(&self) -> rusqlite::Result<()> {
+    pub(crate) fn renew_lease(&self) -> Result<(), DatabaseError> {
         let sql = "UPDATE owners SET lease = ?2 WHERE id = ?1";
-        let renewed = self.run(sql, params![self.me.id, (self.now + self.lease).as_millis()])?;
+        let renewed = self.run(sql, values![self.me.id, (self.now + self.lease).as_millis()])?;
         // Others, for whom the lease had ended, took it for gone.
         if renewed == 0 { self.enter() } else { Ok(()) }
     }
 
     /// Forgets owners that are gone and hold nothing.
-    pub(crate) fn bury_owners(&self) -> rusqlite::Result<()> {
+    pub(crate) fn bury_owners(&self) -> Result<(), DatabaseError> {
         let idle = "SELECT id FROM owners WHERE id NOT IN
             (SELECT owner FROM rows WHERE owner IS NOT NULL)";
-        let mut query = self.database.prepare_cached(idle)?;
-        let idle: Vec<i64> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for owner in idle {
+        for idle in self.database.query(idle, values![])? {
+            let owner = idle.get(0)?;
             if owner != self.me.id && self.holder(Some(owner))?.is_none() {
-                self.run("DELETE FROM owners WHERE id = ?1", params![owner])?;
+                self.run("DELETE FROM owners WHERE id = ?1", values![owner])?;
             }
         }
         self.forget_scopes()
     }
 
     /// Forgets scopes without a name whose owner is gone.
-    fn forget_scopes(&self) -> rusqlite::Result<()> {
+    fn forget_scopes(&self) -> Result<(), DatabaseError> {
         let gone = "SELECT number FROM scopes WHERE owner IS NOT NULL
             AND owner NOT IN (SELECT id FROM owners)";
-        self.run(&format!("DELETE FROM scope_rows WHERE scope IN ({gone})"), params![])?;
-        self.run(&format!("DELETE FROM scopes WHERE number IN ({gone})"), params![]).map(drop)
+        self.run(&format!("DELETE FROM scope_rows WHERE scope IN ({gone})"), values![])?;
+        self.run(&format!("DELETE FROM scopes WHERE number IN ({gone})"), values![]).map(drop)
     }
 
     /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
     /// doubtful: nobody is left who will know.
-    pub(crate) fn let_go_of_all(&self) -> rusqlite::Result<()> {
+    pub(crate) fn let_go_of_all(&self) -> Result<(), DatabaseError> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL,
-                open_tasks = iif(state = 'released', 0, open_tasks)
+                open_tasks = CASE WHEN state = 'released' THEN 0 ELSE open_tasks END
             WHERE owner = ?1 AND state IN ('created', 'released')";
-        self.run(sql, params![self.me.id]).map(drop)
+        self.run(sql, values![self.me.id]).map(drop)
     }
 
-    pub(crate) fn leave(&self) -> rusqlite::Result<()> {
-        self.run("DELETE FROM owners WHERE id = ?1", params![self.me.id])?;
+    pub(crate) fn leave(&self) -> Result<(), DatabaseError> {
+        self.run("DELETE FROM owners WHERE id = ?1", values![self.me.id])?;
         self.forget_scopes()
     }
 
     /// Whether no other owner is there.
-    pub(crate) fn is_alone(&self) -> rusqlite::Result<bool> {
-        let mut query = self.database.prepare_cached("SELECT id FROM owners WHERE id <> ?1")?;
-        let others: Vec<i64> =
-            query.query_map([self.me.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for other in others {
-            if self.holder(Some(other))?.is_some() {
+    pub(crate) fn is_alone(&self) -> Result<bool, DatabaseError> {
+        let others = "SELECT id FROM owners WHERE id <> ?1";
+        for other in self.database.query(others, values![self.me.id])? {
+            if self.holder(Some(other.get(0)?))?.is_some() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn find_owner(&self, owner: i64) -> rusqlite::Result<Option<(Process, Time)>> {
+    fn find_owner(&self, owner: i64) -> Result<Option<(Process, Time)>, DatabaseError> {
         let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
-        let mut query = self.database.prepare_cached(sql)?;
-        let found = query.query_row([owner], |row| {
-            let (host, place) = (row.get(0)?, row.get(1)?);
-            let process = Process { host, place, id: row.get(2)?, started: row.get(3)? };
-            Ok((process, Time::from_millis(row.get(4)?)))
-        });
-        found.optional()
+        let Some(row) = self.database.find(sql, values![owner])? else { return Ok(None) };
+        let (host, place) = (row.get(0)?, row.get(1)?);
+        let process = Process { host, place, id: row.get(2)?, started: row.get(3)? };
+        Ok(Some((process, Time::from_millis(row.get(4)?))))
     }
 
     fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {

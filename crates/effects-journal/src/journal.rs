@@ -15,10 +15,10 @@ use effects_jobs::{
     ScopeNumber, ScopeState, Spend, SpendBy, Standing,
 };
 
-use rusqlite::OptionalExtension;
 use rust_decimal::Decimal;
 
 use crate::counter::Counter;
+use crate::database::values;
 use crate::desk::{Desk, Owner};
 use crate::door::Door;
 use crate::keeper::{Counters, Keeper, Needs, Stats};
@@ -238,9 +238,8 @@ impl JournalStore for SqliteJournal {
 
     fn id(&self) -> Result<Option<String>, JournalError> {
         self.counter.ask(Needs::Reading, |desk| {
-            let sql = "SELECT id FROM journal";
-            let id = desk.database.prepare_cached(sql)?.query_row([], |row| row.get(0));
-            Ok(id.optional()?)
+            let found = desk.database.find("SELECT id FROM journal", values![])?;
+            Ok(found.map(|row| row.get(0)).transpose()?)
         })
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use effects_core::Time;
 use effects_core::journal::JournalError;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
+use crate::database::{Database, DatabaseError, values};
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
 use crate::file::{self, FileNumber};
@@ -212,7 +213,7 @@ impl Keeper {
     }
 
     /// Joins the owners of this file.
-    pub(crate) fn enter(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn enter(&mut self) -> Result<(), DatabaseError> {
         self.begin(Needs::Safety)?;
         let entered = self.desk(|desk| {
             desk.bury_owners()?;
@@ -371,7 +372,7 @@ impl Keeper {
         needs: Needs,
         renew: bool,
         group: &mut [Box<dyn Errand>],
-    ) -> rusqlite::Result<()> {
+    ) -> Result<(), DatabaseError> {
         self.begin(needs)?;
         let acted = self.desk(|desk| {
             if renew {
@@ -390,7 +391,7 @@ impl Keeper {
         if renew { self.renewed() } else { Ok(()) }
     }
 
-    fn begin(&mut self, needs: Needs) -> rusqlite::Result<()> {
+    fn begin(&mut self, needs: Needs) -> Result<(), DatabaseError> {
         let safe = needs == Needs::Safety;
         if needs > Needs::Reading && safe != self.synced {
             let level = if safe { "FULL" } else { "NORMAL" };
@@ -398,13 +399,13 @@ impl Keeper {
             self.synced = safe;
         }
         let begin = if needs > Needs::Reading { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.database.prepare_cached(begin)?.execute([]).map(drop)
+        self.database.run(begin, values![]).map(drop)
     }
 
-    fn end(&mut self, well: bool) -> rusqlite::Result<()> {
+    fn end(&mut self, well: bool) -> Result<(), DatabaseError> {
         let mut ended = Ok(());
         if well {
-            ended = self.database.prepare_cached("COMMIT")?.execute([]).map(drop);
+            ended = self.database.run("COMMIT", values![]).map(drop);
         }
         // Some failures end the transaction by themselves.
         if !self.database.is_autocommit() {
@@ -417,12 +418,11 @@ impl Keeper {
         act(&Desk::new(&self.database, (self.now)(), &self.owner, self.lease))
     }
 
-    fn renewed(&mut self) -> rusqlite::Result<()> {
+    fn renewed(&mut self) -> Result<(), DatabaseError> {
         self.renew_at = (self.now)() + self.lease / RENEWALS_A_LEASE;
         let others = "SELECT count(*) FROM owners WHERE id <> ?1 AND lease > ?2";
-        let values = params![self.owner.id, (self.now)().as_millis()];
-        let others: u32 =
-            self.database.prepare_cached(others)?.query_row(values, |row| row.get(0))?;
+        let values = values![self.owner.id, (self.now)().as_millis()];
+        let others: u32 = self.database.get(others, values)?.get(0)?;
         self.company = others > 0;
         Ok(())
     }
@@ -450,12 +450,12 @@ impl Keeper {
 }
 
 /// One errand within the transaction: what it wrote is undone if it did not go well.
-fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> rusqlite::Result<()> {
+fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
         errand.act(desk);
         return Ok(());
     }
-    let run = |sql| desk.database.prepare_cached(sql)?.execute([]).map(drop);
+    let run = |sql| desk.run(sql, values![]).map(drop);
     run("SAVEPOINT errand")?;
     if !errand.act(desk) {
         run("ROLLBACK TO errand")?;

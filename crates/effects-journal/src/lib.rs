@@ -49,6 +49,7 @@ mod books;
 mod budget;
 mod compact;
 mod counter;
+mod database;
 mod desk;
 mod door;
 mod file;
@@ -63,6 +64,7 @@ mod row;
 mod rows;
 mod schema;
 mod spill;
+mod sqlite;
 mod steps;
 
 pub use door::{Door, Shut};

@@ -2,10 +2,10 @@
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity};
-use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 
 use crate::budget::note_reservation;
+use crate::database::values;
 use crate::desk::{Desk, Fail};
 use crate::rows::{attempts, decimal};
 use crate::steps::Claim;
@@ -36,28 +36,26 @@ impl Line {
     pub(crate) fn find(desk: &Desk<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
         let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
              WHERE identity = ?1";
-        let mut query = desk.database.prepare_cached(sql)?;
-        let line = query.query_row(params![identity.as_bytes()], |row| {
-            let state: String = row.get(1)?;
-            Ok(Self {
-                number: row.get(0)?,
-                state: match state.as_str() {
-                    "intent" => State::Intent,
-                    "doubtful" => State::Doubtful,
-                    "created" => State::Created,
-                    "completed" => State::Completed,
-                    "failed" => State::Failed,
-                    // The table admits no other.
-                    _ => State::Released,
-                },
-                owner: row.get(2)?,
-                claim: row.get(3)?,
-                task: row.get(4)?,
-                attempts: row.get(5)?,
-                open_tasks: row.get(6)?,
-            })
-        });
-        Ok(line.optional()?)
+        let found = desk.database.find(sql, values![identity.as_bytes()])?;
+        let Some(row) = found else { return Ok(None) };
+        let state: String = row.get(1)?;
+        Ok(Some(Self {
+            number: row.get(0)?,
+            state: match state.as_str() {
+                "intent" => State::Intent,
+                "doubtful" => State::Doubtful,
+                "created" => State::Created,
+                "completed" => State::Completed,
+                "failed" => State::Failed,
+                // The table admits no other.
+                _ => State::Released,
+            },
+            owner: row.get(2)?,
+            claim: row.get(3)?,
+            task: row.get(4)?,
+            attempts: row.get(5)?,
+            open_tasks: row.get(6)?,
+        }))
     }
 
     pub(crate) fn is_of(&self, desk: &Desk<'_>, claim: &Claim) -> bool {
@@ -80,9 +78,8 @@ impl Line {
     /// The number of a task of this row.
     pub(crate) fn task_number(&self, desk: &Desk<'_>, task: &TaskId) -> Result<Option<i64>, Fail> {
         let sql = "SELECT number FROM tasks WHERE id = ?1 AND row = ?2";
-        let mut query = desk.database.prepare_cached(sql)?;
-        let values = params![task.as_str(), self.number];
-        Ok(query.query_row(values, |row| row.get(0)).optional()?)
+        let found = desk.database.find(sql, values![task.as_str(), self.number])?;
+        Ok(found.map(|row| row.get(0)).transpose()?)
     }
 
     /// Whether a run may write an intent for it.
@@ -98,8 +95,8 @@ impl Line {
 
     /// What a task of it cost, as far as is known, in USD.
     pub(crate) fn cost_of(&self, desk: &Desk<'_>, task: i64) -> Result<Option<Decimal>, Fail> {
-        let mut query = desk.database.prepare_cached("SELECT cost FROM tasks WHERE number = ?1")?;
-        let cost: Option<String> = query.query_row([task], |row| row.get(0))?;
+        let sql = "SELECT cost FROM tasks WHERE number = ?1";
+        let cost: Option<String> = desk.database.get(sql, values![task])?.get(0)?;
         cost.as_deref().map(decimal).transpose()
     }
 
@@ -112,7 +109,7 @@ impl Line {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
             owner = ?4, claim = ?5 WHERE number = ?1";
         let now = desk.now.as_millis();
-        desk.run(sql, params![self.number, json(open), now, desk.me.id, claim.number])?;
+        desk.run(sql, values![self.number, json(open), now, desk.me.id, claim.number])?;
         Ok(())
     }
 
@@ -124,19 +121,19 @@ impl Line {
         at: Time,
         open: &[Attempt],
     ) -> Result<(), Fail> {
-        let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3)";
-        desk.run(sql, params![self.number, task.as_str(), at.as_millis()])?;
+        let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3) RETURNING number";
+        let made = values![self.number, task.as_str(), at.as_millis()];
+        let number: i64 = desk.database.get(sql, made)?.get(0)?;
         let sql = "UPDATE rows SET state = 'created', task = ?2, former = NULL, reason = NULL,
             changed = ?3, attempts = ?4 WHERE number = ?1";
-        let number = desk.database.last_insert_rowid();
         let open = (!open.is_empty()).then(|| json(open));
-        desk.run(sql, params![self.number, number, desk.now.as_millis(), open])?;
+        desk.run(sql, values![self.number, number, desk.now.as_millis(), open])?;
         Ok(())
     }
 
     pub(crate) fn free(&self, desk: &Desk<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
-        desk.run(sql, params![self.number])?;
+        desk.run(sql, values![self.number])?;
         note_reservation(desk, self.number)
     }
 }

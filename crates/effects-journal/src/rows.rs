@@ -1,40 +1,36 @@
 //! Rows as they are read: what is wanted, and where it stands.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Size, Template, Time};
 use effects_jobs::{
     Attempt, Identity, PictureRecord, Record, Row, RowName, SavedContent, Standing,
 };
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{OptionalExtension, ToSql, params};
 use rust_decimal::Decimal;
 
+use crate::database::{DatabaseError, Fields, Value, values};
 use crate::desk::{Desk, Fail};
 
 /// A row with all there is to know of it; whether it is free to be taken is in its record's holder.
 pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
-    let read = |condition: &str, values: &[&dyn ToSql]| -> Result<Option<Record>, Fail> {
-        let sql = format!("{SELECT} WHERE {condition}");
-        let mut query = desk.database.prepare_cached(&sql)?;
-        let columns = query.query_row(values, Columns::read).optional()?;
-        columns.map(|columns| columns.record(desk)).transpose()
+    let read = |condition: &str, values: &[Value<'_>]| -> Result<Option<Record>, Fail> {
+        let found = desk.database.find(&format!("{SELECT} WHERE {condition}"), values)?;
+        found.map(|row| Columns::read(&row)?.record(desk)).transpose()
     };
     match name {
-        RowName::Number(number) => read("r.number = ?1", params![number.0]),
-        RowName::Identity(identity) => read("r.identity = ?1", params![identity.as_bytes()]),
+        RowName::Number(number) => read("r.number = ?1", values![number.0]),
+        RowName::Identity(identity) => read("r.identity = ?1", values![identity.as_bytes()]),
         // A row's former task names it as well.
         RowName::Task(origin, task) => read(
             "r.number IN (SELECT row FROM tasks WHERE id = ?1) AND r.origin = ?2
              ORDER BY r.number DESC LIMIT 1",
-            params![task.as_str(), origin.to_string()],
+            values![task.as_str(), origin.to_string()],
         ),
         RowName::Picture(path) => read(
             "r.number = (SELECT t.row FROM pictures p JOIN tasks t ON t.number = p.task
-             WHERE p.path = ?1 ORDER BY p.modified DESC, p.task DESC LIMIT 1)",
-            params![PathColumn(path)],
+             WHERE p.path = ?1 ORDER BY p.modified DESC NULLS LAST, p.task DESC LIMIT 1)",
+            values![path.as_path()],
         ),
     }
 }
@@ -45,15 +41,15 @@ pub(crate) fn get(desk: &Desk<'_>, number: RowNumber) -> Result<Record, Fail> {
     found.ok_or(Fail::Known(JournalError::NoSuchRow(number)))
 }
 
-/// The columns of a row and its current task, as SQLite has them.
+/// The columns of a row and its current task, as the database has them.
 pub(crate) struct Columns {
     number: u64,
-    identity: Vec<u8>,
+    identity: [u8; 32],
     origin: String,
     template: String,
     size: Size,
     image: String,
-    likeness: Vec<u8>,
+    likeness: [u8; 32],
     key: Option<String>,
     tag: Option<String>,
     target: Option<PathBuf>,
@@ -80,7 +76,7 @@ struct TaskColumns {
 }
 
 impl Columns {
-    pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &Fields) -> Result<Self, DatabaseError> {
         let number: Option<i64> = row.get(18)?;
         let task = match number {
             None => None,
@@ -104,7 +100,7 @@ impl Columns {
             likeness: row.get(7)?,
             key: row.get(8)?,
             tag: row.get(9)?,
-            target: path(row.get_ref(10)?),
+            target: row.get(10)?,
             state: row.get(11)?,
             attempts: row.get(12)?,
             reason: row.get(13)?,
@@ -113,7 +109,7 @@ impl Columns {
             changed: row.get(16)?,
             owner: row.get(17)?,
             task,
-            costs: row.get("costs")?,
+            costs: row.get(25)?,
         })
     }
 
@@ -129,12 +125,12 @@ impl Columns {
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
         let row = Row {
-            identity: identity(&self.identity)?,
+            identity: Identity::from_bytes(self.identity),
             origin: self.origin.try_into().map_err(|error| Fail::unreadable("origin", &error))?,
             template: template.map_err(|error| Fail::unreadable("template", &error))?,
             size: self.size,
             image: self.image,
-            likeness: identity(&self.likeness)?,
+            likeness: Identity::from_bytes(self.likeness),
             key: self.key,
             tag: self.tag,
             target: self.target,
@@ -182,18 +178,17 @@ impl TaskColumns {
     fn completed(&self, desk: &Desk<'_>) -> Result<Standing, Fail> {
         let sql = "SELECT url, path, size, modified, digest FROM pictures WHERE task = ?1
             ORDER BY place";
-        let mut query = desk.database.prepare_cached(sql)?;
-        let pictures = query.query_map([self.number], |row| {
-            let (size, modified, digest) = (row.get(2)?, row.get(3)?, row.get(4)?);
-            let content = saved_content(size, modified, digest);
-            Ok(PictureRecord { url: row.get(0)?, path: path(row.get_ref(1)?), content })
-        })?;
+        let pictures = desk.database.query(sql, values![self.number])?;
+        let read = |row: &Fields| -> Result<PictureRecord, DatabaseError> {
+            let content = saved_content(row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok(PictureRecord { url: row.get(0)?, path: row.get(1)?, content })
+        };
         Ok(Standing::Completed {
             task: self.id()?,
             submitted: Time::from_millis(self.submitted),
             finished: self.finished(),
             cost: self.cost.as_deref().map(decimal).transpose()?,
-            pictures: pictures.collect::<Result<_, _>>()?,
+            pictures: pictures.iter().map(read).collect::<Result<_, _>>()?,
         })
     }
 
@@ -227,11 +222,6 @@ pub(crate) fn decimal(text: &str) -> Result<Decimal, Fail> {
     text.parse().map_err(|error| Fail::unreadable("cost", &error))
 }
 
-fn identity(bytes: &[u8]) -> Result<Identity, Fail> {
-    let bytes = bytes.try_into().map_err(|error| Fail::unreadable("identity", &error))?;
-    Ok(Identity::from_bytes(bytes))
-}
-
 fn saved_content(
     size: Option<u64>,
     modified: Option<u64>,
@@ -240,44 +230,12 @@ fn saved_content(
     Some(SavedContent { size: size?, modified: Time::from_millis(modified?), digest: digest? })
 }
 
-/// A path as a column holds it: text wherever it can be, else the system's bytes.
-pub(crate) struct PathColumn<'a>(pub(crate) &'a Path);
-
-impl ToSql for PathColumn<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0.to_str() {
-            Some(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            None => ToSqlOutput::Owned(Value::Blob(self.0.as_os_str().as_encoded_bytes().to_vec())),
-        })
-    }
-}
-
-/// A path out of a column. Bytes of another system name nothing here: the picture is not there, and
-/// is fetched again.
-fn path(column: ValueRef<'_>) -> Option<PathBuf> {
-    match column {
-        ValueRef::Text(text) => Some(PathBuf::from(String::from_utf8_lossy(text).into_owned())),
-        ValueRef::Blob(bytes) => Some(of_bytes(bytes).into()),
-        _ => None,
-    }
-}
-
-#[cfg(unix)]
-fn of_bytes(bytes: &[u8]) -> OsString {
-    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
-}
-
-#[cfg(not(unix))]
-fn of_bytes(bytes: &[u8]) -> OsString {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
 /// All there is to know of a row but its pictures, in the order [`Columns`] reads it.
 pub(crate) const SELECT: &str = "
     SELECT r.number, r.identity, r.origin, r.template, r.width, r.height, r.image, r.likeness,
         r.key, r.tag, r.target, r.state, r.attempts, r.reason, r.renewals, r.begun, r.changed,
         r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message,
-        (SELECT group_concat(cost, ' ') FROM tasks WHERE row = r.number) AS costs
+        (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) AS costs
     FROM rows r LEFT JOIN tasks t ON t.number = r.task";
 
 const OWNER_GONE: &str = "its process is gone, and left no answer behind";

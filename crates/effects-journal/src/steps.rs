@@ -5,13 +5,13 @@ use std::path::Path;
 use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd, RowNumber};
 use effects_core::{Origin, ServiceCode, Size, TaskId, Time};
 use effects_jobs::{Attempt, Budget, Identity, Resolution, Row, RowName, SavedContent, Standing};
-use rusqlite::{OptionalExtension, params};
 use rust_decimal::Decimal;
 
 use crate::budget;
+use crate::database::values;
 use crate::desk::{Desk, Fail};
 use crate::line::{Line, State, json};
-use crate::rows::{self, PathColumn};
+use crate::rows;
 use crate::spill::Spilled;
 
 /// By what a run in this process is told from every other: its owner's number for it.
@@ -62,7 +62,7 @@ pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Resu
         return unmake(desk, &line, "its intent could not be confirmed, so nothing was sent");
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
-    desk.run(sql, params![line.number, json(&open), desk.now.as_millis()])?;
+    desk.run(sql, values![line.number, json(&open), desk.now.as_millis()])?;
     budget::note_reservation(desk, line.number)
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(),
             for (place, url) in (0_u32..).zip(pictures) {
                 let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
                     ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
-                desk.run(sql, params![task, place, url])?;
+                desk.run(sql, values![task, place, url.as_str()])?;
             }
             Ok(())
         }
@@ -103,10 +103,10 @@ pub(crate) fn land(
         SELECT task, ?2, '', ?3, ?4, ?5, ?6 FROM rows WHERE identity = ?1 AND task IS NOT NULL
         ON CONFLICT (task, place) DO UPDATE SET path = excluded.path, size = excluded.size,
             modified = excluded.modified, digest = excluded.digest";
-    let values = params![
+    let values = values![
         claim.row.identity.as_bytes(),
         place,
-        PathColumn(path),
+        path,
         content.map(|content| content.size),
         content.map(|content| content.modified.as_millis()),
         content.map(|content| content.digest),
@@ -124,7 +124,7 @@ pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Res
         return Ok(false);
     }
     let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-    desk.run(sql, params![line.number, desk.me.id, claim])?;
+    desk.run(sql, values![line.number, desk.me.id, claim])?;
     Ok(true)
 }
 
@@ -141,8 +141,8 @@ pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
     let sql = "UPDATE rows SET template = ?2, width = ?3, height = ?4, image = ?5, likeness = ?6,
         tag = ?7 WHERE number = ?1";
     let Size { width, height } = row.size;
-    let (image, likeness) = (&row.image, row.likeness.as_bytes());
-    let values = params![line.number, row.template.id(), width, height, image, likeness, row.tag];
+    let (image, likeness, tag) = (row.image.as_str(), row.likeness.as_bytes(), row.tag.as_deref());
+    let values = values![line.number, row.template.id(), width, height, image, likeness, tag];
     desk.run(sql, values)?;
     Ok(true)
 }
@@ -150,7 +150,7 @@ pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
 /// Where the pictures of a row are wanted from now on.
 pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
-    desk.run(sql, params![identity.as_bytes(), PathColumn(target)])?;
+    desk.run(sql, values![identity.as_bytes(), target])?;
     Ok(())
 }
 
@@ -177,10 +177,10 @@ pub(crate) fn resolve(
 /// A task is one row's alone.
 fn refuse_known_task(desk: &Desk<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
     let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
-    let values = params![task.as_str(), origin.to_string()];
-    let known =
-        desk.database.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-    known.map_or(Ok(()), |row| Err(JournalError::TaskOfAnotherRow { row: RowNumber(row) }.into()))
+    match desk.database.find(sql, values![task.as_str(), origin.to_string()])? {
+        None => Ok(()),
+        Some(row) => Err(JournalError::TaskOfAnotherRow { row: RowNumber(row.get(0)?) }.into()),
+    }
 }
 
 /// Takes in a row as another journal knows it; whether it did.
@@ -232,7 +232,7 @@ fn import_doubt(
     let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
         WHERE number = ?1";
     let now = desk.now.as_millis();
-    desk.run(sql, params![line.number, json(attempts), trouble, now])?;
+    desk.run(sql, values![line.number, json(attempts), trouble, now])?;
     Ok(())
 }
 
@@ -250,7 +250,7 @@ fn import_earlier(
     }
     let id = Identity::of_task(&row.origin, task).to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
-    desk.run(sql, params![line.number, id, at.as_millis(), cost.to_string()])?;
+    desk.run(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
     budget::pay(desk, row, cost)
 }
 
@@ -262,7 +262,7 @@ fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> 
     };
     let sql = "UPDATE tasks SET finished = ?2
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
-    desk.run(sql, params![row.identity.as_bytes(), finished.as_millis()])?;
+    desk.run(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
     // No run has this number: runs are counted from 1.
     let claim = Claim { row: row.clone(), number: 0, renews: None };
     settle(desk, &claim, end)?;
@@ -309,7 +309,7 @@ fn intend(
             if line.state == State::Failed {
                 let sql = "UPDATE rows SET former = task, task = NULL, renewals = renewals + 1
                     WHERE number = ?1";
-                desk.run(sql, params![line.number])?;
+                desk.run(sql, values![line.number])?;
             }
             line.submit(desk, claim, &open)?;
             line.number
@@ -317,7 +317,7 @@ fn intend(
     };
     if let Some(price) = price {
         let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
-        desk.run(sql, params![number, price.to_string()])?;
+        desk.run(sql, values![number, price.to_string()])?;
     }
     budget::note_reservation(desk, number)?;
     Ok(Ok(Admission::Admitted))
@@ -350,7 +350,7 @@ fn create(
     if line.is_open() && mine {
         line.give_task(desk, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        desk.run(sql, params![line.number, owner, claim.number])?;
+        desk.run(sql, values![line.number, owner, claim.number])?;
         budget::note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
@@ -358,7 +358,7 @@ fn create(
     if mine {
         // A repeated submission made a second task: it is kept as a row of its own.
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
-        desk.run(sql, params![line.number, json(&attempts)])?;
+        desk.run(sql, values![line.number, json(&attempts)])?;
         budget::note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
@@ -381,11 +381,9 @@ pub(crate) fn take_in(desk: &Desk<'_>, spilled: &Spilled) -> Result<bool, Fail> 
 /// The tasks that this owner follows, as the spill file keeps them.
 pub(crate) fn held_tasks(desk: &Desk<'_>) -> Result<Vec<Spilled>, Fail> {
     let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
-    let mut query = desk.database.prepare_cached(sql)?;
-    let held = query.query_map([desk.me.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let held: Vec<(u64, i64)> = held.collect::<Result<_, _>>()?;
     let mut tasks = Vec::new();
-    for (number, claim) in held {
+    for held in desk.database.query(sql, values![desk.me.id])? {
+        let (number, claim) = (held.get(0)?, held.get(1)?);
         let record = rows::get(desk, RowNumber(number))?;
         if let Standing::Created { task, submitted } = record.standing {
             let (identity, owner) = (record.row.identity, desk.me.id);
@@ -409,7 +407,7 @@ fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64,
     line.give_task(desk, task, at, &[])?;
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
-    desk.run(sql, params![line.number, claim.row.identity.as_bytes()])?;
+    desk.run(sql, values![line.number, claim.row.identity.as_bytes()])?;
     budget::share_scopes(desk, &claim.row.identity, &row.identity)?;
     budget::note_reservation(desk, line.number)?;
     Ok(line.number)
@@ -430,11 +428,13 @@ fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail
 /// it had before.
 fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
-            state = iif(former IS NULL, 'released', 'failed'),
-            task = former, renewals = renewals - (former IS NOT NULL),
-            owner = iif(former IS NULL, owner, NULL), claim = iif(former IS NULL, claim, NULL)
+            state = CASE WHEN former IS NULL THEN 'released' ELSE 'failed' END,
+            task = former,
+            renewals = CASE WHEN former IS NULL THEN renewals ELSE renewals - 1 END,
+            owner = CASE WHEN former IS NULL THEN owner END,
+            claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";
-    desk.run(sql, params![line.number, desk.now.as_millis(), reason])?;
+    desk.run(sql, values![line.number, desk.now.as_millis(), reason])?;
     budget::note_reservation(desk, line.number)
 }
 
@@ -473,11 +473,11 @@ fn conclude(
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
     let code = verdict.code.map(ServiceCode::as_str);
-    desk.run(sql, params![number, desk.now.as_millis(), cost, code, verdict.message])?;
+    desk.run(sql, values![number, desk.now.as_millis(), cost, code, verdict.message])?;
     if line.task == Some(number) {
         let sql = "UPDATE rows SET state = ?2, owner = NULL, claim = NULL, former = NULL,
             reason = NULL, changed = ?3 WHERE number = ?1";
-        desk.run(sql, params![line.number, verdict.state, desk.now.as_millis()])?;
+        desk.run(sql, values![line.number, verdict.state, desk.now.as_millis()])?;
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
         budget::note_unreadable(desk, &claim.row, line.number, was_unreadable, is_unreadable)?;
@@ -497,7 +497,7 @@ fn doubt(desk: &Desk<'_>, claim: &Claim, trouble: &str) -> Result<(), Fail> {
     if line.state == State::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        desk.run(sql, params![line.number, trouble, desk.now.as_millis()])?;
+        desk.run(sql, values![line.number, trouble, desk.now.as_millis()])?;
     }
     Ok(())
 }
@@ -523,26 +523,26 @@ fn insert(
 ) -> Result<u64, Fail> {
     let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
             tag, target, state, attempts, begun, changed, owner, claim)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)";
-    let values = params![
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)
+        RETURNING number";
+    let values = values![
         row.identity.as_bytes(),
         row.origin.to_string(),
         row.template.id(),
         row.size.width,
         row.size.height,
-        row.image,
+        row.image.as_str(),
         row.likeness.as_bytes(),
-        row.key,
-        row.tag,
-        row.target.as_deref().map(PathColumn),
+        row.key.as_deref(),
+        row.tag.as_deref(),
+        row.target.as_deref(),
         state,
         json(open),
         desk.now.as_millis(),
         claim.map(|_| desk.me.id),
         claim,
     ];
-    desk.run(sql, values)?;
-    Ok(desk.database.last_insert_rowid().unsigned_abs())
+    Ok(desk.database.get(sql, values)?.get(0)?)
 }
 
 const ITS_OWNER_IS_ELSEWHERE: &str =
