@@ -59,7 +59,7 @@ impl Counter {
     pub(crate) fn ask<T, F>(&self, needs: Needs, act: F) -> Result<T, JournalError>
     where
         T: Send + 'static,
-        F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+        F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
     {
         let (errand, promise) = errand(needs, act);
         self.give(errand)?;
@@ -69,7 +69,7 @@ impl Counter {
     /// Hands in an errand nobody waits for.
     pub(crate) fn queue<F>(&self, needs: Needs, act: F) -> Result<(), JournalError>
     where
-        F: FnOnce(&Desk<'_>) -> Result<(), Fail> + Send + 'static,
+        F: FnMut(&Desk<'_>) -> Result<(), Fail> + Send + 'static,
     {
         let lost = Arc::clone(&self.lost);
         self.give(errand_telling(needs, act, move |answer: Result<(), JournalError>| {

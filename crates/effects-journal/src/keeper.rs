@@ -35,7 +35,8 @@ pub(crate) enum Needs {
 /// Something to do at the desk, and somebody to tell.
 pub(crate) trait Errand: Send {
     fn needs(&self) -> Needs;
-    /// Does it; whether it went well. If not, what it wrote is undone.
+    /// Does it; whether it went well. If not, what it wrote is undone. Where a transaction was undone
+    /// as a whole, it is done once more.
     fn act(&mut self, desk: &Desk<'_>) -> bool;
     /// Tells, once the transaction is over.
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
@@ -64,26 +65,26 @@ pub(crate) fn errand<T, F>(
 ) -> (Box<dyn Errand>, Promise<Result<T, JournalError>>)
 where
     T: Send + 'static,
-    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
 {
     let (promise, keep) = promise();
     let tell = move |answer| Keep::keep(keep, answer);
-    (Box::new(Told { needs, act: Some(act), answer: None, tell }), promise)
+    (Box::new(Told { needs, act, answer: None, tell }), promise)
 }
 
 /// An errand that tells a function.
 pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn Errand>
 where
     T: Send + 'static,
-    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
     G: FnOnce(Result<T, JournalError>) + Send + 'static,
 {
-    Box::new(Told { needs, act: Some(act), answer: None, tell })
+    Box::new(Told { needs, act, answer: None, tell })
 }
 
 struct Told<T, F, G> {
     needs: Needs,
-    act: Option<F>,
+    act: F,
     answer: Option<Result<T, JournalError>>,
     tell: G,
 }
@@ -91,7 +92,7 @@ struct Told<T, F, G> {
 impl<T, F, G> Errand for Told<T, F, G>
 where
     T: Send,
-    F: FnOnce(&Desk<'_>) -> Result<T, Fail> + Send,
+    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send,
     G: FnOnce(Result<T, JournalError>) + Send,
 {
     fn needs(&self) -> Needs {
@@ -99,11 +100,8 @@ where
     }
 
     fn act(&mut self, desk: &Desk<'_>) -> bool {
-        let Some(act) = self.act.take() else {
-            return false;
-        };
         let reading = self.needs == Needs::Reading;
-        let answer = act(desk).map_err(|fail| fail.into_error(reading));
+        let answer = (self.act)(desk).map_err(|fail| fail.into_error(reading));
         self.answer.insert(answer).is_ok()
     }
 

@@ -66,6 +66,7 @@ mod schema;
 mod spill;
 mod sqlite;
 mod steps;
+mod store;
 
 pub use door::{Door, Shut};
 pub use journal::{JournalBuilder, SqliteJournal};

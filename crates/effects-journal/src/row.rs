@@ -173,11 +173,11 @@ impl RowJournal for OpenRow {
         // What the run itself could not write is money's; an end can be found out again.
         let needs = if unwritten.is_some() { Needs::Safety } else { Needs::Writing };
         self.counter.queue(needs, move |desk| {
-            match unwritten {
+            match &unwritten {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
-                    steps::withdraw(desk, &claim, &request_id)?;
+                    steps::withdraw(desk, &claim, request_id)?;
                 }
-                Some(entry) => drop(steps::write(desk, &claim, &[], &entry)?),
+                Some(entry) => drop(steps::write(desk, &claim, &[], entry)?),
                 None => {}
             }
             steps::settle(desk, &claim, &end)

@@ -1,0 +1,272 @@
+//! [`Store`], what every journal is beneath its name: the [`JournalStore`] of the thread that has the
+//! database. `journal_store!` gives its methods to a type that has one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use effects_core::Origin;
+use effects_core::journal::{JournalError, RowNumber};
+use effects_jobs::{
+    Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName,
+    ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+};
+use rust_decimal::Decimal;
+
+use crate::counter::Counter;
+use crate::database::values;
+use crate::desk::Desk;
+use crate::keeper::Needs;
+use crate::row::OpenRow;
+use crate::steps::Claim;
+use crate::{books, budget, rows, steps};
+
+/// The side of a journal that asks: every method hands a request to the thread that has the database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) counter: Arc<Counter>,
+    claims: AtomicI64,
+}
+
+impl Store {
+    pub(crate) fn new(counter: Arc<Counter>) -> Self {
+        Self { counter, claims: AtomicI64::new(1) }
+    }
+
+    fn claim(&self, row: &Row, renews: Option<i64>) -> Claim {
+        let number = self.claims.fetch_add(1, Ordering::Relaxed);
+        Claim { row: row.clone(), number, renews }
+    }
+
+    fn in_hand(&self, claim: Claim, holds: bool) -> Arc<dyn RowJournal> {
+        Arc::new(OpenRow::new(Arc::clone(&self.counter), claim, holds))
+    }
+
+    fn find(&self, name: RowName) -> Result<Option<Record>, JournalError> {
+        self.counter.ask(Needs::Reading, move |desk| rows::find(desk, &name))
+    }
+
+    /// What a record says there is to do. Another process may be faster than the answer, so a row
+    /// that could not be taken over is looked at once more.
+    fn opened(&self, mut record: Record) -> Result<Opened, JournalError> {
+        loop {
+            let held = record.holder.is_some();
+            match &record.standing {
+                Standing::Doubtful { .. } => return Ok(Opened::Doubtful(record)),
+                Standing::Intent { .. } => return Ok(Opened::Elsewhere(record)),
+                Standing::Created { .. } | Standing::Released { .. } if held => {
+                    return Ok(Opened::Elsewhere(record));
+                }
+                Standing::Released { .. } => {
+                    let claim = self.claim(&record.row, None);
+                    return Ok(Opened::Submit(self.in_hand(claim, false)));
+                }
+                Standing::Completed { .. } | Standing::Failed { .. } => {
+                    let claim = self.claim(&record.row, None);
+                    return Ok(Opened::Finished(record, self.in_hand(claim, false)));
+                }
+                Standing::Created { .. } => {
+                    let claim = self.claim(&record.row, None);
+                    if self.take_over(&record.row.identity, claim.number)? {
+                        return Ok(Opened::Watch(record, self.in_hand(claim, true)));
+                    }
+                }
+            }
+            let number = record.number;
+            record = self.counter.ask(Needs::Reading, move |desk| rows::get(desk, number))?;
+        }
+    }
+
+    fn take_over(&self, identity: &Identity, claim: i64) -> Result<bool, JournalError> {
+        let identity = *identity;
+        self.counter.ask(Needs::Writing, move |desk| steps::take_over(desk, &identity, claim))
+    }
+}
+
+impl JournalStore for Store {
+    fn open(&self, row: &Row) -> Result<Opened, JournalError> {
+        let Some(mut record) = self.find(RowName::Identity(row.identity))? else {
+            return Ok(Opened::Submit(self.in_hand(self.claim(row, None), false)));
+        };
+        if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&record.row)) {
+            // Nothing was made under the key yet: it may be for another picture now.
+            let (row, key) = (row.clone(), key.clone());
+            if !self.counter.ask(Needs::Writing, move |desk| steps::replace(desk, &row))? {
+                return Err(JournalError::KeyReused { key, row: record.number, differs });
+            }
+        }
+        if let Some(target) = row.target.clone()
+            && record.row.target.as_ref() != Some(&target)
+        {
+            let (identity, aim) = (row.identity, target.clone());
+            self.counter.ask(Needs::Writing, move |desk| steps::aim(desk, &identity, &aim))?;
+            record.row.target = Some(target);
+        }
+        self.opened(record)
+    }
+
+    fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
+        let record = self.counter.ask(Needs::Reading, move |desk| rows::get(desk, row))?;
+        match record.standing {
+            Standing::Released { .. } => Err(wrong(&record, "one with a task")),
+            _ => self.opened(record),
+        }
+    }
+
+    fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+        let find = move |desk: &Desk<'_>| {
+            let record = rows::get(desk, row)?;
+            let task = steps::current_task(desk, &record.row.identity)?;
+            Ok((record, task))
+        };
+        let (record, task) = self.counter.ask(Needs::Reading, find)?;
+        if !record.standing.may_be_renewed() {
+            return Err(wrong(&record, "one that failed in a way a new task may mend"));
+        }
+        Ok(self.in_hand(self.claim(&record.row, task), false))
+    }
+
+    fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
+        let found = found.clone();
+        // Not before it has every id there is: a person may know less.
+        self.counter.take_spilled()?;
+        self.counter.ask(Needs::Safety, move |desk| {
+            let record = rows::get(desk, row)?;
+            match record.standing {
+                Standing::Doubtful { .. } => steps::resolve(desk, &record.row, row, &found),
+                _ => Err(wrong(&record, "doubtful").into()),
+            }
+        })
+    }
+
+    fn import(
+        &self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        let (row, standing) = (row.clone(), standing.clone());
+        // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
+        self.counter.ask(Needs::Writing, move |desk| steps::import(desk, &row, &standing, earlier))
+    }
+
+    fn id(&self) -> Result<Option<String>, JournalError> {
+        self.counter.ask(Needs::Reading, |desk| {
+            let found = desk.database.find("SELECT id FROM journal", values![])?;
+            Ok(found.map(|row| row.get(0)).transpose()?)
+        })
+    }
+
+    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+        self.find(row.clone())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
+        let filter = filter.clone();
+        self.counter.ask(Needs::Reading, move |desk| books::list(desk, &filter))
+    }
+
+    fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
+        let origin = origin.cloned();
+        self.counter.ask(Needs::Reading, move |desk| books::spend(desk, by, origin.as_ref()))
+    }
+
+    fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
+        let name = name.map(str::to_owned);
+        self.counter.ask(Needs::Writing, move |desk| budget::open_scope(desk, name.as_deref()))
+    }
+
+    fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
+        let rows = rows.to_vec();
+        self.counter.ask(Needs::Writing, move |desk| {
+            rows.iter().try_for_each(|row| budget::add_to_scope(desk, scope, row))
+        })
+    }
+
+    fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
+        self.counter.ask(Needs::Reading, move |desk| budget::scope_state(desk, scope, None))
+    }
+
+    fn flush(&self) -> Result<(), JournalError> {
+        // Synced, so that everything before it is.
+        self.counter.ask(Needs::Safety, |desk| Ok(desk.renew_lease()?))?;
+        self.counter.lost()
+    }
+}
+
+fn wrong(record: &Record, wanted: &'static str) -> JournalError {
+    let (row, standing) = (record.number, record.standing.name());
+    JournalError::WrongStanding { row, standing, wanted }
+}
+
+/// Gives a type with a field `store` the methods of its [`Store`].
+macro_rules! journal_store {
+    ($journal:ty) => {
+        const _: () = {
+            use std::sync::Arc;
+
+            use effects_core::Origin;
+            use effects_core::journal::{JournalError, RowNumber};
+            use effects_jobs::{
+                Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal,
+                RowName, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+            };
+            use rust_decimal::Decimal;
+
+            impl JournalStore for $journal {
+                fn open(&self, row: &Row) -> Result<Opened, JournalError> {
+                    self.store.open(row)
+                }
+                fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
+                    self.store.take(row)
+                }
+                fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+                    self.store.renew(row)
+                }
+                fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
+                    self.store.resolve(row, found)
+                }
+                fn import(
+                    &self,
+                    row: &Row,
+                    standing: &Standing,
+                    earlier: Decimal,
+                ) -> Result<bool, JournalError> {
+                    self.store.import(row, standing, earlier)
+                }
+                fn id(&self) -> Result<Option<String>, JournalError> {
+                    self.store.id()
+                }
+                fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+                    self.store.look(row)
+                }
+                fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
+                    self.store.list(filter)
+                }
+                fn spend(
+                    &self,
+                    by: SpendBy,
+                    origin: Option<&Origin>,
+                ) -> Result<Vec<Spend>, JournalError> {
+                    self.store.spend(by, origin)
+                }
+                fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
+                    self.store.open_scope(name)
+                }
+                fn add_to_scope(
+                    &self,
+                    scope: ScopeNumber,
+                    rows: &[Identity],
+                ) -> Result<(), JournalError> {
+                    self.store.add_to_scope(scope, rows)
+                }
+                fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
+                    self.store.scope(scope)
+                }
+                fn flush(&self) -> Result<(), JournalError> {
+                    self.store.flush()
+                }
+            }
+        };
+    };
+}
+pub(crate) use journal_store;
