@@ -41,19 +41,24 @@ pub(crate) trait Database {
     }
 }
 
-/// Why a database refused, in its own words.
+/// Why a database refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct DatabaseError(String);
+pub(crate) struct DatabaseError {
+    /// In its own words.
+    pub(crate) reason: String,
+    /// Whether the transaction may go well when it is begun anew.
+    pub(crate) passes: bool,
+}
 
 impl DatabaseError {
     pub(crate) fn new(reason: impl fmt::Display) -> Self {
-        Self(reason.to_string())
+        Self { reason: reason.to_string(), passes: false }
     }
 }
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 

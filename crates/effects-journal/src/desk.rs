@@ -86,6 +86,11 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Time,
     pub(crate) me: &'a Owner,
     lease: Duration,
+    /// Until then also owners are believed whose lease has ended: the database was away, and no one
+    /// could renew it.
+    pub(crate) believed_until: Time,
+    /// How long an owner that is gone is remembered, should it come back.
+    pub(crate) remembered: Duration,
     /// Owners met so far; `None` for those that are gone.
     met: RefCell<HashMap<i64, Option<Holder>>>,
 }
@@ -97,7 +102,8 @@ impl<'a> Desk<'a> {
         me: &'a Owner,
         lease: Duration,
     ) -> Self {
-        Self { database, now, me, lease, met: RefCell::default() }
+        let (believed_until, remembered) = (Time::default(), Duration::ZERO);
+        Self { database, now, me, lease, believed_until, remembered, met: RefCell::default() }
     }
 
     /// Runs a statement; how many rows it changed.
@@ -146,9 +152,11 @@ impl<'a> Desk<'a> {
 
     /// Forgets owners that are gone and hold nothing.
     pub(crate) fn bury_owners(&self) -> Result<(), DatabaseError> {
-        let idle = "SELECT id FROM owners WHERE id NOT IN
+        let idle = "SELECT id FROM owners WHERE lease <= ?1 AND id NOT IN
             (SELECT owner FROM rows WHERE owner IS NOT NULL)";
-        for idle in self.database.query(idle, values![])? {
+        // On one machine a process is known to be gone, whatever its lease says.
+        let before = if self.remembered.is_zero() { u64::MAX } else { self.long_ago() };
+        for idle in self.database.query(idle, values![before])? {
             let owner = idle.get(0)?;
             if owner != self.me.id && self.holder(Some(owner))?.is_none() {
                 self.run("DELETE FROM owners WHERE id = ?1", values![owner])?;
@@ -190,6 +198,11 @@ impl<'a> Desk<'a> {
         Ok(true)
     }
 
+    fn long_ago(&self) -> u64 {
+        let remembered = u64::try_from(self.remembered.as_millis()).unwrap_or(u64::MAX);
+        self.now.as_millis().saturating_sub(remembered)
+    }
+
     fn find_owner(&self, owner: i64) -> Result<Option<(Process, Time)>, DatabaseError> {
         let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
         let Some(row) = self.database.find(sql, values![owner])? else { return Ok(None) };
@@ -203,7 +216,7 @@ impl<'a> Desk<'a> {
             || match self.me.process.sees(process) {
                 Some(true) if process.id == std::process::id() => living::may_live(owner),
                 Some(there) => there,
-                None => self.now < lease,
+                None => self.now < lease || self.now < self.believed_until,
             }
     }
 }

@@ -125,9 +125,9 @@ pub struct Stats {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    requests: AtomicU64,
-    commits: AtomicU64,
-    synced: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) synced: AtomicU64,
 }
 
 impl Counters {
@@ -448,7 +448,7 @@ impl Keeper {
 }
 
 /// One errand within the transaction: what it wrote is undone if it did not go well.
-fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
+pub(crate) fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
         errand.act(desk);
         return Ok(());
@@ -463,6 +463,6 @@ fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
 
 /// Errands of one transaction.
 const MOST_AT_ONCE: usize = 1_000;
-const RENEWALS_A_LEASE: u32 = 3;
+pub(crate) const RENEWALS_A_LEASE: u32 = 3;
 /// How long the lock is left to others between two transactions, where there are others.
 const BREATH: Duration = Duration::from_millis(1);

@@ -50,6 +50,7 @@ mod budget;
 mod compact;
 mod counter;
 mod database;
+mod database_url;
 mod desk;
 mod door;
 mod file;
@@ -57,6 +58,8 @@ mod journal;
 mod keeper;
 mod line;
 mod living;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 mod promise;
 mod random;
@@ -68,7 +71,10 @@ mod sqlite;
 mod steps;
 mod store;
 
+pub use database_url::{is_database_url, without_password};
 pub use door::{Door, Shut};
 pub use journal::{JournalBuilder, SqliteJournal};
 pub use keeper::Stats;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBuilder, PostgresStore};
 pub use process::Process;

@@ -1,6 +1,7 @@
-//! The contract of a [`JournalStore`] over every store there is: the one in memory and the file.
+//! The contract of a [`JournalStore`] over every store there is: the one in memory, the file, and the
+//! database where this machine can start a server.
 //!
-//! What only a file can do (processes, crashes, older formats) is tested in the other files here.
+//! What only a file or a database can do (processes, crashes, older formats) is tested in the other files here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -22,6 +23,20 @@ use rust_decimal::Decimal;
 fn over_every_store(case: impl Fn(&dyn JournalStore)) {
     case(&MemoryStore::new());
     case(&SqliteJournal::open(":memory:").unwrap());
+    over_postgres(case);
+}
+
+#[cfg(all(feature = "postgres", target_os = "linux"))]
+fn over_postgres(case: impl Fn(&dyn JournalStore)) {
+    match effects_testkit::postgres::TestDatabase::create() {
+        Ok(database) => case(&effects_journal::PostgresStore::connect(&database.url()).unwrap()),
+        Err(why) => println!("skipped over Postgres: {why}"),
+    }
+}
+
+#[cfg(not(all(feature = "postgres", target_os = "linux")))]
+fn over_postgres(_case: impl Fn(&dyn JournalStore)) {
+    println!("skipped over Postgres: built without it");
 }
 
 fn usd(text: &str) -> Decimal {

@@ -34,6 +34,7 @@
 //! | many, by chance, and the same again from the same seed | [`Faults`] |
 //! | how long a task takes and how it ends | [`Life`] |
 //! | several processes over one journal, with crashes and a budget | [`simulation::Simulation`] |
+//! | a Postgres server for a test | `postgres::TestDatabase`, `postgres::TestServer` (on Linux) |
 //! | an HTTP client to be tried against closes, hangs and garbage | [`http::ScriptedServer`] |
 
 mod clock;
@@ -41,6 +42,8 @@ mod fate;
 mod faults;
 pub mod http;
 mod life;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 mod response;
 mod service;
 pub mod simulation;

@@ -1,0 +1,257 @@
+//! One connection to Postgres: a [`Database`] for the shared rules, and the transactions they run in.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::io;
+
+use bytes::BytesMut;
+use effects_core::Time;
+use effects_core::journal::JournalError;
+use postgres::error::{Severity, SqlState};
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use postgres::{Client, Error, SimpleQueryMessage, Statement};
+
+use crate::database::{Database, DatabaseError, Fields, Value};
+use crate::keeper::Needs;
+use crate::postgres::schema;
+use crate::postgres::settings::{Settings, words};
+
+/// A connection, and the statements it has prepared.
+pub(crate) struct Connection {
+    client: RefCell<Client>,
+    statements: RefCell<HashMap<String, Statement>>,
+}
+
+/// What a transaction that has begun found.
+pub(crate) struct Begun {
+    /// The server's clock.
+    pub(crate) now: Time,
+    /// When the server started.
+    pub(crate) server_started: Time,
+    /// The number of the last transaction that the owner committed, if the owner is known.
+    pub(crate) committed: Option<i64>,
+}
+
+impl Connection {
+    /// Connects, and brings the schema to today's format; the journal's id too.
+    pub(crate) fn open(settings: &Settings) -> Result<(Self, String), OpenError> {
+        let connected = settings.config.connect(settings.tls.clone());
+        let mut client = connected.map_err(|error| OpenError::new(&error, settings))?;
+        client.batch_execute(SESSION).map_err(|error| OpenError::new(&error, settings))?;
+        let id = schema::migrate(&mut client).map_err(OpenError::lasting)?;
+        let connection = Self { client: RefCell::new(client), statements: RefCell::default() };
+        Ok((connection, id))
+    }
+
+    /// Begins a transaction.
+    ///
+    /// One that writes takes the journal's one lock first: a decision reads the sums of a scope, the
+    /// reservations of other rows and prices, and writes what the next decision reads. With the lock
+    /// the rules are those of SQLite, which has one writer at a time; `SERIALIZABLE` would find the
+    /// same conflicts later, and make nearly every transaction begin anew. It reads what is committed
+    /// when each statement begins, since a snapshot from before the lock would be too old.
+    pub(crate) fn begin(&self, needs: Needs, owner: i64) -> Result<Begun, DatabaseError> {
+        let lock = format!("SELECT pg_advisory_xact_lock({WRITER})");
+        let begin = match needs {
+            Needs::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+            Needs::Writing => format!("BEGIN; SET LOCAL synchronous_commit TO off; {lock}"),
+            Needs::Safety => format!("BEGIN; {lock}"),
+        };
+        let asked = format!(
+            "{begin}; SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+                floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,
+                (SELECT commits FROM owners WHERE id = {owner})"
+        );
+        let answers = self.client.borrow_mut().simple_query(&asked).map_err(|e| fault(&e))?;
+        let last = answers.iter().rev().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let number = |place| last.and_then(|row| row.get(place)?.parse::<i64>().ok());
+        let time = |place| {
+            let millis = number(place).and_then(|it| u64::try_from(it).ok());
+            millis.map(Time::from_millis).ok_or_else(|| DatabaseError::new("it tells no time"))
+        };
+        Ok(Begun { now: time(0)?, server_started: time(1)?, committed: number(2) })
+    }
+
+    /// Ends a transaction: with what these statements do, and committed.
+    pub(crate) fn commit(&self, statements: &str) -> Result<(), DatabaseError> {
+        let end = format!("{statements}; COMMIT");
+        self.client.borrow_mut().batch_execute(&end).map_err(|error| fault(&error))
+    }
+
+    pub(crate) fn roll_back(&self) -> Result<(), DatabaseError> {
+        self.client.borrow_mut().batch_execute("ROLLBACK").map_err(|error| fault(&error))
+    }
+
+    fn statement(&self, sql: &str) -> Result<Statement, DatabaseError> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(known.clone());
+        }
+        let prepared = self.client.borrow_mut().prepare(&in_its_dialect(sql));
+        let prepared = prepared.map_err(|error| fault(&error))?;
+        self.statements.borrow_mut().insert(sql.to_owned(), prepared.clone());
+        Ok(prepared)
+    }
+}
+
+impl Database for Connection {
+    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
+        let statement = self.statement(sql)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|it| it as _).collect();
+        let changed = self.client.borrow_mut().execute(&statement, &values);
+        let changed = changed.map_err(|error| fault(&error))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn each(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        take: &mut dyn FnMut(Fields) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        let statement = self.statement(sql)?;
+        let mut client = self.client.borrow_mut();
+        let values = values.iter().map(|it| it as &(dyn ToSql + Sync));
+        let mut rows = client.query_raw(&statement, values).map_err(|error| fault(&error))?;
+        while let Some(row) = rows.next().map_err(|error| fault(&error))? {
+            let read = |place| row.try_get::<_, Field>(place).map(|field| field.0);
+            let fields = (0..row.len()).map(read).collect::<Result<_, _>>();
+            take(Fields(fields.map_err(|error| fault(&error))?))?;
+        }
+        Ok(())
+    }
+}
+
+/// A statement of the shared rules as Postgres writes it: `$1` for `?1`, and without the hint that
+/// SQLite's planner needs.
+fn in_its_dialect(sql: &str) -> String {
+    sql.replace('?', "$").replace(" INDEXED BY rows_reserving", "")
+}
+
+/// A value of whatever column it is for.
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        column: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(number) if *column == Type::INT4 => {
+                i32::try_from(*number)?.to_sql(column, out)
+            }
+            Self::Integer(number) if *column == Type::BOOL => (*number != 0).to_sql(column, out),
+            Self::Integer(number) if *column == Type::INT8 => number.to_sql(column, out),
+            Self::Text(text) if *column == Type::BYTEA => text.as_bytes().to_sql(column, out),
+            // It stores every letter but this one, which no text needs.
+            Self::Text(text) if text.contains('\0') => {
+                text.replace('\0', "\u{fffd}").to_sql(column, out)
+            }
+            Self::Text(text) if *column == Type::TEXT => text.as_ref().to_sql(column, out),
+            Self::Bytes(bytes) if *column == Type::BYTEA => bytes.as_ref().to_sql(column, out),
+            other => Err(format!("a column of {column} cannot hold {other:?}").into()),
+        }
+    }
+
+    fn accepts(_column: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A column's value.
+struct Field(Value<'static>);
+
+impl<'a> FromSql<'a> for Field {
+    fn from_sql(
+        column: &Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(match *column {
+            Type::INT8 => Value::Integer(i64::from_sql(column, raw)?),
+            Type::INT4 => Value::Integer(i32::from_sql(column, raw)?.into()),
+            Type::BOOL => Value::Integer(bool::from_sql(column, raw)?.into()),
+            Type::BYTEA => Value::Bytes(raw.to_vec().into()),
+            _ => Value::Text(String::from_sql(column, raw)?.into()),
+        }))
+    }
+
+    fn from_sql_null(_column: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Value::Null))
+    }
+
+    fn accepts(_column: &Type) -> bool {
+        true
+    }
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug)]
+pub(crate) struct OpenError {
+    pub(crate) error: JournalError,
+    /// Whether it may pass by itself: the server is starting, or not to be reached.
+    pub(crate) passes: bool,
+}
+
+impl OpenError {
+    fn lasting(error: JournalError) -> Self {
+        Self { error, passes: false }
+    }
+
+    fn new(error: &Error, settings: &Settings) -> Self {
+        let mut why = words(error);
+        if let Some(note) = &settings.passed_over {
+            why.push_str("; ");
+            why.push_str(note);
+        }
+        if why.contains("server does not support TLS") {
+            why.push_str("; say sslmode=disable in the URL to speak to it without");
+        }
+        let starting = [
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+        ];
+        let passes = error.code().is_some_and(|code| starting.contains(code))
+            || error.source().is_some_and(|cause| {
+                let cause = cause.downcast_ref::<io::Error>();
+                // What TLS finds wrong does not pass.
+                cause.is_some_and(|cause| cause.kind() != io::ErrorKind::InvalidData)
+            });
+        Self { error: JournalError::Unreadable(why), passes }
+    }
+}
+
+/// An error of a connection that was there. It passes where a new connection may do better.
+fn fault(error: &Error) -> DatabaseError {
+    let passes = error.is_closed()
+        || error.source().is_some_and(|cause| cause.is::<io::Error>())
+        || error.as_db_error().is_some_and(|known| {
+            matches!(known.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+                || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
+                    .contains(known.code())
+        });
+    DatabaseError { reason: words(error), passes }
+}
+
+/// Said to the server of each connection: it ends a transaction whose client is gone, so that the lock
+/// is free for the others.
+const SESSION: &str = "
+    SET search_path TO effects;
+    SET client_min_messages TO warning;
+    SET idle_in_transaction_session_timeout TO 15000;
+    SET tcp_keepalives_idle TO 10;
+    SET tcp_keepalives_interval TO 5;
+    SET tcp_keepalives_count TO 3;
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') = 'off';
+";
+
+/// "EFFJ", 2: the lock of a transaction that writes.
+const WRITER: i64 = 0x4546_464a_0002;

@@ -1,0 +1,266 @@
+//! The thread that speaks to Postgres: [`Writer`] takes the requests that have come in, does them in
+//! one transaction, and answers them. A transaction whose connection was lost is begun anew.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use effects_core::Time;
+use effects_core::journal::JournalError;
+
+use crate::database::DatabaseError;
+use crate::desk::{Desk, Fail, Owner};
+use crate::door::Away;
+use crate::keeper::{Counters, Errand, Needs, Order, RENEWALS_A_LEASE, act};
+use crate::postgres::connection::{Begun, Connection};
+use crate::postgres::settings::Settings;
+use crate::spill::{Spill, Spilled};
+use crate::steps;
+
+/// The thread's own.
+pub(crate) struct Writer {
+    pub(crate) settings: Settings,
+    /// `None` while it is lost, or given up for a fork.
+    pub(crate) connection: Option<Connection>,
+    /// The journal's id: that of another database at the same address is another.
+    pub(crate) id: String,
+    pub(crate) owner: Owner,
+    pub(crate) lease: Duration,
+    /// For how long a lost database is waited for.
+    pub(crate) patience: Duration,
+    pub(crate) spill: Arc<Spill>,
+    pub(crate) counters: Arc<Counters>,
+    /// The number of the last transaction that wrote.
+    pub(crate) commits: i64,
+    /// When the lease was last renewed, and when the connection was last made anew.
+    pub(crate) renewed: Instant,
+    pub(crate) reconnected: Option<Instant>,
+}
+
+impl Writer {
+    /// The thread's whole life.
+    pub(crate) fn work(mut self, orders: &Receiver<Order>) {
+        let beat = self.lease / RENEWALS_A_LEASE;
+        loop {
+            let first = match orders.recv_timeout(beat.saturating_sub(self.renewed.elapsed())) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let (mut group, mut aside, mut emptying) = (Vec::new(), Vec::new(), Vec::new());
+            let mut last = false;
+            // The lock is for all: what is done while it is held is kept short.
+            for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
+                match order {
+                    Order::Errand(errand) => group.push(errand),
+                    Order::TakeSpilled(keep) => emptying.push(keep),
+                    Order::Away(away) => aside.push(away),
+                    // A file's alone: asked of no database.
+                    Order::Shrink(_) | Order::Backup(..) => {}
+                    Order::Close => last = true,
+                }
+            }
+            let due = self.renewed.elapsed() >= beat;
+            self.serve(group, due);
+            if due {
+                // What the database still does not take stays where it is safe.
+                let _ = self.take_spilled();
+            }
+            for keep in emptying {
+                keep.keep(self.take_spilled());
+            }
+            for Away { closed, until } in aside {
+                self.connection = None;
+                closed.keep(());
+                // It ends when the other side is dropped.
+                let _ = until.recv();
+            }
+            if last {
+                break;
+            }
+        }
+        self.close();
+    }
+
+    /// Joins the owners of this journal.
+    pub(crate) fn enter(&mut self) -> Result<(), JournalError> {
+        self.transact(Needs::Safety, &mut |desk| desk.bury_owners()).map_err(unwritable)
+    }
+
+    /// Puts the ids into their rows that the spill file holds.
+    pub(crate) fn take_spilled(&mut self) -> Result<(), JournalError> {
+        let spill = Arc::clone(&self.spill);
+        let taken = spill.take(Duration::ZERO, |spilled| self.store(spilled));
+        taken.map_err(|error| error.into_error(false))
+    }
+
+    /// Whether each of these has its row now.
+    fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
+        let mut stored = Ok(Vec::new());
+        self.transact(Needs::Safety, &mut |desk| {
+            stored = spilled.iter().map(|spilled| steps::take_in(desk, spilled)).collect();
+            match &stored {
+                Err(Fail::Database(error)) => Err(error.clone()),
+                _ => Ok(()),
+            }
+        })?;
+        stored
+    }
+
+    /// Does a group in one transaction, and answers.
+    fn serve(&mut self, mut group: Vec<Box<dyn Errand>>, due: bool) {
+        let needs = group.iter().map(|errand| errand.needs()).max();
+        let Some(needs) = needs.max(due.then_some(Needs::Writing)) else { return };
+        self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
+        let done = self.transact(needs, &mut |desk| {
+            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), desk))
+        });
+        let done = done.map_err(|error| {
+            let reason = error.reason;
+            if needs == Needs::Reading {
+                JournalError::Unreadable(reason)
+            } else {
+                JournalError::Unwritable(reason)
+            }
+        });
+        for errand in group {
+            errand.tell(done.clone());
+        }
+    }
+
+    /// Does something in one transaction. Where the connection is lost, it is done anew over another
+    /// one, unless that finds it committed: an owner's transactions are numbered, and the number is
+    /// written with them.
+    fn transact(
+        &mut self,
+        needs: Needs,
+        work: &mut dyn FnMut(&Desk<'_>) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        if needs > Needs::Reading {
+            self.commits += 1;
+        }
+        let until = Instant::now() + self.patience;
+        loop {
+            let error = match self.attempt(needs, work) {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if !error.passes {
+                if let Some(connection) = &self.connection
+                    && connection.roll_back().is_err()
+                {
+                    self.connection = None;
+                }
+                return Err(error);
+            }
+            self.connection = None;
+            if Instant::now() >= until {
+                return Err(DatabaseError {
+                    reason: format!(
+                        "{}: {} (waited {} s for it)",
+                        self.settings.shown,
+                        error.reason,
+                        self.patience.as_secs()
+                    ),
+                    passes: false,
+                });
+            }
+            thread::sleep(NAP);
+        }
+        if needs > Needs::Reading {
+            self.renewed = Instant::now();
+            self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        if needs == Needs::Safety {
+            self.counters.synced.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn attempt(
+        &mut self,
+        needs: Needs,
+        work: &mut dyn FnMut(&Desk<'_>) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        self.connect()?;
+        let Some(connection) = &self.connection else {
+            return Err(DatabaseError::new("it is not connected"));
+        };
+        let begun = connection.begin(needs, self.owner.id)?;
+        if needs > Needs::Reading && begun.committed == Some(self.commits) {
+            // Its answer was lost, and it was not.
+            return connection.roll_back();
+        }
+        let desk = self.desk(connection, &begun);
+        if needs == Needs::Reading {
+            work(&desk)?;
+            return connection.commit("SELECT 1");
+        }
+        if begun.committed.is_none() {
+            desk.enter()?;
+        }
+        work(&desk)?;
+        let (id, number) = (self.owner.id, self.commits);
+        let lease = (begun.now + self.lease).as_millis();
+        connection.commit(&format!(
+            "UPDATE owners SET lease = {lease}, commits = {number} WHERE id = {id}"
+        ))
+    }
+
+    /// Connects if it is not connected.
+    fn connect(&mut self) -> Result<(), DatabaseError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let opened = Connection::open(&self.settings);
+        // Whatever is wrong with a server that was there before may pass.
+        let (connection, id) =
+            opened.map_err(|why| DatabaseError { reason: why.error.to_string(), passes: true })?;
+        if id != self.id {
+            return Err(DatabaseError::new(
+                "the database that answers now has another journal than the one that was opened",
+            ));
+        }
+        self.connection = Some(connection);
+        self.reconnected = Some(Instant::now());
+        Ok(())
+    }
+
+    fn desk<'a>(&'a self, connection: &'a Connection, begun: &Begun) -> Desk<'a> {
+        let mut desk = Desk::new(connection, begun.now, &self.owner, self.lease);
+        // While the server was away no one could renew a lease, nor while only this process could not
+        // reach it: others get one more lease to come back.
+        let reconnected = self.reconnected.and_then(|at| self.lease.checked_sub(at.elapsed()));
+        let mine = reconnected.map_or(Time::default(), |left| begun.now + left);
+        desk.believed_until = mine.max(begun.server_started + self.lease);
+        desk.remembered = REMEMBERED;
+        desk
+    }
+
+    /// Lets go of everything and leaves the owners. Where that fails, the lease ends by itself.
+    fn close(mut self) {
+        self.patience = Duration::ZERO;
+        let _ = self.take_spilled();
+        let left = self.transact(Needs::Safety, &mut |desk| {
+            desk.let_go_of_all()?;
+            desk.leave()
+        });
+        if left.is_ok() {
+            // It is not there where nothing was spilled; what cannot be taken away stays.
+            let _ = self.spill.remove_if_empty();
+        }
+    }
+}
+
+fn unwritable(error: DatabaseError) -> JournalError {
+    JournalError::Unwritable(error.reason)
+}
+
+/// Requests of one transaction.
+const MOST_AT_ONCE: usize = 64;
+/// Between two attempts to reach a lost database.
+const NAP: Duration = Duration::from_millis(100);
+/// How long an owner without a lease that holds nothing is remembered, with its scopes.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
