@@ -1,3 +1,368 @@
-//! What only a journal in Postgres can do.
+//! What only a journal in Postgres can do: be reached from many machines, and lose its server.
+//!
+//! Where this machine has no server programs, each test says so and ends.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::*;
+use effects_core::journal::{Admission, Journal, JournalError, RowNumber};
+use effects_jobs::{Budget, Filter, JournalStore, Opened, RowName, Standing};
+use effects_journal::{PostgresBuilder, PostgresStore, Process};
+use effects_testkit::postgres::{TestDatabase, TestServer};
+
+/// What a test needs, or nothing where this machine has none of it.
+fn there<T>(found: Result<T, String>) -> Option<T> {
+    found.inspect_err(|why| println!("skipped: {why}")).ok()
+}
+
+fn on_host(host: &str) -> PostgresBuilder {
+    let host = host.to_owned();
+    let place = format!("a boot of {host}");
+    PostgresStore::builder().process(Process { host, place, id: 7, started: "1".to_owned() })
+}
+
+/// Waits for something that another process does, a good while.
+fn eventually(mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < until, "it never came");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn many_that_start_at_once_make_one_schema_and_one_journal() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let url = database.url();
+    let ids: Vec<_> = thread::scope(|scope| {
+        let connect = || PostgresStore::connect(&url).unwrap().id().unwrap();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(connect)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(ids.iter().all(|id| id.is_some() && *id == ids[0]), "{ids:?}");
+    // Each that left in order is forgotten.
+    assert_eq!(database.sql("SELECT count(*) FROM effects.owners").unwrap(), "0");
+}
+
+#[test]
+fn what_one_host_holds_another_leaves_alone_until_its_lease_ends() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let url = database.url();
+    let lease = Duration::from_secs(2);
+    let here = on_host("here").lease(lease).connect(&url).unwrap();
+    let there = on_host("there").lease(lease).connect(&url).unwrap();
+    let (cat, dog) = (submit(&there, &row("cat")), submit(&there, &row("dog")));
+    Journal::write(&*cat, &intent(0)).unwrap();
+    Journal::write(&*dog, &intent(0)).unwrap();
+    Journal::write(&*cat, &created("t1")).unwrap();
+    assert_eq!(
+        (opened(&here, &row("cat")), opened(&here, &row("dog"))),
+        ("elsewhere", "elsewhere")
+    );
+    // Longer than its lease, which it renews by itself.
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(opened(&here, &row("cat")), "elsewhere");
+
+    // Gone without a word: nothing of it runs any more, and it says nothing to the database.
+    let stopped = there.door().shut().unwrap();
+    eventually(|| opened(&here, &row("dog")) == "doubtful");
+    let Opened::Watch(_, follow) = here.open(&row("cat")).unwrap() else { panic!() };
+    follow.settle(&completed("t1", "0.03")).unwrap();
+    // It comes back late, and its answer is its row's all the same.
+    drop(stopped);
+    Journal::write(&*dog, &created_by("t2", "request 0")).unwrap();
+    here.flush().unwrap();
+    assert!(matches!(standing(&here, &row("dog")), Standing::Created { .. }));
+}
+
+#[test]
+fn one_budget_holds_over_all_hosts() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let admitted = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for host in 0..4 {
+            let (url, admitted) = (database.url(), &admitted);
+            scope.spawn(move || {
+                let store = on_host(&format!("host {host}")).connect(&url).unwrap();
+                let scope = store.open_scope(Some("spring sale")).unwrap();
+                let price = Some("0.03".parse().unwrap());
+                let limit = [Budget { scope, limit: "0.60".parse().unwrap(), price }];
+                for number in 0..20 {
+                    let open = submit(&store, &row(&format!("{host}-{number}")));
+                    open.charge_to(&limit);
+                    let task = format!("t{host}-{number}");
+                    if Journal::write(&*open, &intent(0)).unwrap() == Admission::Admitted {
+                        admitted.fetch_add(1, Ordering::SeqCst);
+                        Journal::write(&*open, &created(&task)).unwrap();
+                        open.settle(&completed(&task, "0.03")).unwrap();
+                    }
+                }
+                store.flush().unwrap();
+            });
+        }
+    });
+    let store = PostgresStore::connect(&database.url()).unwrap();
+    let scope = store.open_scope(Some("spring sale")).unwrap();
+    assert_eq!(admitted.into_inner(), 20);
+    assert_eq!(store.scope(scope).unwrap().paid, "0.60".parse().unwrap());
+}
+
+/// Hands bytes on between a client and a server, and cuts the connection where it is told to.
+struct Proxy {
+    port: u16,
+    /// The next commit reaches the server, and its answer does not reach the client.
+    loses_answer: Arc<AtomicBool>,
+    /// The next commit does not reach the server.
+    loses_commit: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let proxy = Self { port, loses_answer: Arc::default(), loses_commit: Arc::default() };
+        let (answer, commit) = (Arc::clone(&proxy.loses_answer), Arc::clone(&proxy.loses_commit));
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                let (answer, commit) = (Arc::clone(&answer), Arc::clone(&commit));
+                thread::spawn(move || hand_on(client, server, &answer, &commit));
+            }
+        });
+        proxy
+    }
+}
+
+fn hand_on(client: TcpStream, server: TcpStream, answer: &AtomicBool, commit: &AtomicBool) {
+    let cut = Arc::new(AtomicBool::new(false));
+    let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let muted = Arc::clone(&cut);
+    let back = thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if muted.load(Ordering::SeqCst) || to.write_all(&buffer[..read]).is_err() {
+                // The server has answered the commit: it is done.
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let (mut from, mut to) = (client, server);
+    let mut buffer = [0; 8192];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let is_commit = buffer[..read].windows(6).any(|window| window == b"COMMIT");
+        if is_commit && commit.swap(false, Ordering::SeqCst) {
+            break;
+        }
+        if is_commit && answer.swap(false, Ordering::SeqCst) {
+            cut.store(true, Ordering::SeqCst);
+        }
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+    back.join().unwrap();
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_found_and_one_that_never_came_is_done_again() {
+    let Some(server) = there(TestServer::start(&[])) else { return };
+    let proxy = Proxy::to(server.port());
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port);
+    let store = PostgresStore::connect(&url).unwrap();
+    for loses in [&proxy.loses_answer, &proxy.loses_commit] {
+        // A scope without a name is a new one each time: done twice, there would be two.
+        let scopes = || server.sql("postgres", "SELECT count(*) FROM effects.scopes").unwrap();
+        let before: u32 = scopes().parse().unwrap();
+        loses.store(true, Ordering::SeqCst);
+        store.open_scope(None).unwrap();
+        assert!(!loses.load(Ordering::SeqCst), "the proxy saw no commit");
+        assert_eq!(scopes().parse::<u32>().unwrap(), before + 1);
+
+        let name = format!("cat{before}");
+        let open = submit(&store, &row(&name));
+        loses.store(true, Ordering::SeqCst);
+        assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
+        let Standing::Intent { attempts } = standing(&store, &row(&name)) else { panic!() };
+        assert_eq!(attempts.len(), 1);
+        loses.store(true, Ordering::SeqCst);
+        let task = format!("t{before}");
+        assert_eq!(Journal::write(&*open, &created(&task)), Ok(Admission::Admitted));
+        loses.store(true, Ordering::SeqCst);
+        open.settle(&completed(&task, "0.03")).unwrap();
+        store.flush().unwrap();
+        assert_eq!(look(&store, &row(&name)).paid, "0.03".parse().unwrap());
+    }
+    let tasks = server.sql("postgres", "SELECT count(*) FROM effects.tasks").unwrap();
+    assert_eq!(tasks, "2");
+}
+
+#[test]
+fn a_server_that_ends_connections_and_crashes_loses_nothing_that_was_confirmed() {
+    let Some(server) = there(TestServer::start(&[])) else { return };
+    let store = PostgresStore::connect(&server.url("postgres")).unwrap();
+    let over = AtomicBool::new(false);
+    let confirmed = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut confirmed = 0;
+            while !over.load(Ordering::SeqCst) {
+                let open = submit(&store, &row(&format!("cat{confirmed}")));
+                let task = format!("t{confirmed}");
+                assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
+                assert_eq!(Journal::write(&*open, &created(&task)), Ok(Admission::Admitted));
+                open.settle(&completed(&task, "0.03")).unwrap();
+                confirmed += 1;
+            }
+            confirmed
+        });
+        let count = || store.stats().commits;
+        for turn in 0..6 {
+            let before = count();
+            eventually(|| count() > before + 20);
+            if turn == 3 {
+                server.stop().unwrap();
+                server.start_again().unwrap();
+            } else {
+                let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'effects'";
+                server.sql("postgres", end).unwrap();
+            }
+        }
+        over.store(true, Ordering::SeqCst);
+        writer.join().unwrap()
+    });
+    store.flush().unwrap();
+    let rows = store.list(&Filter { limit: usize::MAX, ..Filter::default() }).unwrap();
+    assert_eq!(rows.len(), confirmed);
+    assert!(rows.iter().all(|record| matches!(record.standing, Standing::Completed { .. })));
+    let tasks = server.sql("postgres", "SELECT count(*) FROM effects.tasks").unwrap();
+    assert_eq!(tasks, confirmed.to_string());
+    // While the server was away no lease could be renewed, and no one lost a row for it.
+    let owners = server.sql("postgres", "SELECT count(*) FROM effects.owners").unwrap();
+    assert_eq!(owners, "1");
+}
+
+#[test]
+fn an_id_that_a_lost_database_does_not_take_is_kept_on_this_machine_until_it_does() {
+    let Some(server) = there(TestServer::start(&[])) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let connect = || {
+        let builder = PostgresStore::builder().patience(Duration::from_millis(300));
+        builder.spill_folder(folder.path()).connect(&server.url("postgres")).unwrap()
+    };
+    let store = connect();
+    let open = submit(&store, &row("cat"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    server.stop().unwrap();
+    let lost = Journal::write(&*open, &created("t1")).unwrap_err().to_string();
+    assert!(lost.contains("task t1 is kept in") && lost.contains("postgres://"), "{lost}");
+    let unread = store.look(&RowName::Number(RowNumber(1)));
+    assert!(matches!(unread, Err(JournalError::Unreadable(_))), "{unread:?}");
+    drop((open, store));
+    server.start_again().unwrap();
+    let store = connect();
+    assert!(matches!(standing(&store, &row("cat")), Standing::Created { .. }));
+    drop(store);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the spill file is gone");
+}
+
+#[test]
+fn a_schema_of_something_else_or_of_a_newer_version_is_left_alone() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    database.sql("CREATE SCHEMA effects; CREATE TABLE effects.photos (id INTEGER)").unwrap();
+    let refused = PostgresStore::connect(&database.url()).unwrap_err().to_string();
+    assert!(refused.contains("of something else"), "{refused}");
+    database.sql("DROP TABLE effects.photos").unwrap();
+    drop(PostgresStore::connect(&database.url()).unwrap());
+    database.sql("UPDATE effects.journal SET format = 99").unwrap();
+    let refused = PostgresStore::connect(&database.url()).unwrap_err();
+    assert_eq!(refused, JournalError::Newer { found: 99, known: 1 });
+    let reader = format!("{}&user=reader", database.url());
+    let _ = database.sql("CREATE ROLE reader LOGIN; DROP SCHEMA effects CASCADE");
+    let refused = PostgresStore::connect(&reader).unwrap_err().to_string();
+    assert!(refused.contains("GRANT CREATE"), "{refused}");
+}
+
+fn openssl(folder: &Path, arguments: &str) {
+    let mut command = std::process::Command::new("openssl");
+    let output = command.args(arguments.split(' ')).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A server that lets no one in without a password and TLS.
+#[test]
+fn a_password_and_a_certificate_are_asked_for_and_no_password_is_told() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        println!("skipped: there is no openssl here to make a certificate with");
+        return;
+    }
+    let Some(server) = there(TestServer::start(&[])) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["root", "other"] {
+        openssl(
+            folder.path(),
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} \
+             -keyout {name}.key -out {name}.pem"
+            ),
+        );
+    }
+    openssl(
+        folder.path(),
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout server.key -out server.csr",
+    );
+    openssl(
+        folder.path(),
+        "x509 -req -in server.csr -CA root.pem -CAkey root.key -CAcreateserial -days 2 \
+        -copy_extensions copy -out server.crt",
+    );
+    for (file, mode) in [("server.key", 0o600), ("server.crt", 0o644)] {
+        let target = server.folder().join(file);
+        std::fs::copy(folder.path().join(file), &target).unwrap();
+        server.give(&target, mode).unwrap();
+    }
+    server.sql("postgres", "CREATE ROLE studio LOGIN PASSWORD 's3cret-word'").unwrap();
+    server.sql("postgres", "CREATE DATABASE photos OWNER studio").unwrap();
+    server.sql("postgres", "ALTER SYSTEM SET ssl = on").unwrap();
+    let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(server.folder().join("pg_hba.conf"), rules).unwrap();
+    server.stop().unwrap();
+    server.start_again().unwrap();
+
+    let (root, other) = (folder.path().join("root.pem"), folder.path().join("other.pem"));
+    let url = |login: &str, host: &str, rest: &str| {
+        format!("postgres://{login}@{host}:{}/photos?{rest}", server.port())
+    };
+    let verified = format!("sslmode=verify-full&sslrootcert={}", root.display());
+    let login = "studio:s3cret-word";
+    let store = PostgresStore::connect(&url(login, "localhost", &verified)).unwrap();
+    assert!(!format!("{store:?} {}", store.url()).contains("s3cret"));
+    assert_eq!(opened(&store, &row("cat")), "submit");
+    drop(store);
+    let untrusted = format!("sslmode=require&sslrootcert={}", other.display());
+    let refused = |url: String| {
+        let why = PostgresStore::connect(&url).unwrap_err().to_string();
+        assert!(!why.contains("s3cret-word") && why.contains("photos"), "{why}");
+        why
+    };
+    let why = refused(url(login, "localhost", &untrusted));
+    assert!(why.contains("certificate"), "{why}");
+    let why = refused(url(login, "127.0.0.1", &verified));
+    assert!(why.contains("certificate"), "its name is another: {why}");
+    let why = refused(url(login, "localhost", "sslmode=disable"));
+    assert!(why.contains("no encryption"), "{why}");
+    let why = refused(url("studio:wr0ng", "localhost", &verified));
+    assert!(why.contains("password authentication failed") && !why.contains("wr0ng"), "{why}");
+}

@@ -56,8 +56,9 @@ impl Connection {
         let lock = format!("SELECT pg_advisory_xact_lock({WRITER})");
         let begin = match needs {
             Needs::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
-            Needs::Writing => format!("BEGIN; SET LOCAL synchronous_commit TO off; {lock}"),
-            Needs::Safety => format!("BEGIN; {lock}"),
+            // A crash of the server is not one of this process, which would never learn what it lost:
+            // every commit waits for the disk.
+            Needs::Writing | Needs::Safety => format!("BEGIN; {lock}"),
         };
         let asked = format!(
             "{begin}; SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,

@@ -1,8 +1,8 @@
 //! The format of a journal in Postgres: the schema `effects`, and how an older one becomes a newer one.
 
 use effects_core::journal::JournalError;
-use postgres::Client;
 use postgres::error::Error;
+use postgres::{Client, GenericClient};
 
 use crate::postgres::settings::words;
 use crate::random::random_number;
@@ -24,7 +24,7 @@ pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION]).map_err(refuse)?;
     let (format, id) = match found(&mut transaction).map_err(refuse)? {
         Some(known) => known,
-        None if !is_empty(&mut transaction).map_err(refuse)? => {
+        None if has_table(&mut transaction, "%").map_err(refuse)? => {
             let why = format!("its schema \"{SCHEMA}\" is of something else");
             return Err(JournalError::Unreadable(why));
         }
@@ -51,19 +51,21 @@ pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
 }
 
 /// The format and the id of the journal that is there.
-fn found(client: &mut impl postgres::GenericClient) -> Result<Option<(i32, String)>, Error> {
-    let there = "SELECT to_regclass('effects.journal') IS NOT NULL";
-    if !client.query_one(there, &[])?.get::<_, bool>(0) {
+fn found(client: &mut impl GenericClient) -> Result<Option<(i32, String)>, Error> {
+    if !has_table(client, "journal")? {
         return Ok(None);
     }
     let row = client.query_opt("SELECT format, id FROM effects.journal", &[])?;
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
-/// Whether nothing is in the schema, or it is not there.
-fn is_empty(client: &mut impl postgres::GenericClient) -> Result<bool, Error> {
-    let sql = "SELECT NOT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace($1))";
-    Ok(client.query_one(sql, &[&SCHEMA])?.get(0))
+/// Whether a table with a name like this is in the schema: read from the catalog as it is committed
+/// now, which `to_regclass` need not do within a transaction.
+fn has_table(client: &mut impl GenericClient, like: &str) -> Result<bool, Error> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname::text LIKE $2)";
+    Ok(client.query_one(sql, &[&SCHEMA, &like])?.get(0))
 }
 
 /// "EFFJ", and a number for each of the locks.

@@ -172,8 +172,6 @@ impl Writer {
         if needs > Needs::Reading {
             self.renewed = Instant::now();
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        }
-        if needs == Needs::Safety {
             self.counters.synced.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
