@@ -89,6 +89,8 @@ pub(crate) struct Desk<'a> {
     /// Until then also owners are believed whose lease has ended: the database was away, and no one
     /// could renew it.
     pub(crate) believed_until: Time,
+    /// The time that the clock of this machine tells, where `now` is another's.
+    pub(crate) local: Time,
     /// How long an owner that is gone is remembered, should it come back.
     pub(crate) remembered: Duration,
     /// Owners met so far; `None` for those that are gone.
@@ -103,7 +105,18 @@ impl<'a> Desk<'a> {
         lease: Duration,
     ) -> Self {
         let (believed_until, remembered) = (Time::default(), Duration::ZERO);
-        Self { database, now, me, lease, believed_until, remembered, met: RefCell::default() }
+        let (local, met) = (now, RefCell::default());
+        Self { database, now, me, lease, believed_until, local, remembered, met }
+    }
+
+    /// A time that this machine's clock told, by the journal's.
+    pub(crate) fn translate(&self, time: Time) -> Time {
+        let apart = self.now.since(self.local).max(self.local.since(self.now));
+        if apart < CLOCKS_AGREE {
+            return time;
+        }
+        let millis = time.as_millis() + self.now.as_millis();
+        Time::from_millis(millis.saturating_sub(self.local.as_millis()))
     }
 
     /// Runs a statement; how many rows it changed.
@@ -220,3 +233,6 @@ impl<'a> Desk<'a> {
             }
     }
 }
+
+/// Clocks that differ by less say the same.
+const CLOCKS_AGREE: Duration = Duration::from_secs(1);

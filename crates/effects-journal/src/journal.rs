@@ -204,7 +204,8 @@ impl fmt::Debug for JournalBuilder {
     }
 }
 
-fn wall() -> Time {
+/// The time of this machine.
+pub(crate) fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -34,14 +34,15 @@ pub(crate) fn write(
     budgets: &[Budget],
     entry: &Entry,
 ) -> Result<Written, Fail> {
+    let at = desk.translate(entry.at);
     match &entry.fact {
         Fact::Intent { request_id, idempotency_key, .. } => {
             let (request_id, idempotency_key) = (request_id.clone(), idempotency_key.clone());
-            let attempt = Attempt { request_id, idempotency_key, at: entry.at };
+            let attempt = Attempt { request_id, idempotency_key, at };
             intend(desk, claim, budgets, attempt)
         }
         Fact::Created { task_id, request_id } => {
-            create(desk, desk.me.id, claim, task_id, request_id.as_deref(), entry.at)
+            create(desk, desk.me.id, claim, task_id, request_id.as_deref(), at)
         }
         Fact::Released { reason } => release(desk, claim, reason),
     }
@@ -294,7 +295,7 @@ fn intend(
         return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
     }
     let mut open = line.as_ref().map_or(Ok(Vec::new()), Line::attempts)?;
-    if open.last() != Some(&attempt) {
+    if open.iter().all(|known| known.request_id != attempt.request_id) {
         open.push(attempt);
     }
     let tasks = open.len() as u64;

@@ -35,14 +35,21 @@ pub(crate) struct Begun {
 }
 
 impl Connection {
-    /// Connects, and brings the schema to today's format; the journal's id too.
-    pub(crate) fn open(settings: &Settings) -> Result<(Self, String), OpenError> {
+    /// Connects, and brings the schema to today's format; the journal's id too. Where the database has
+    /// no journal, one is made in it, unless it is only to be found.
+    pub(crate) fn open(
+        settings: &Settings,
+        makes: bool,
+    ) -> Result<Option<(Self, String)>, OpenError> {
         let connected = settings.config.connect(settings.tls.clone());
         let mut client = connected.map_err(|error| OpenError::new(&error, settings))?;
         client.batch_execute(SESSION).map_err(|error| OpenError::new(&error, settings))?;
+        if !makes && !schema::is_there(&mut client).map_err(|e| OpenError::new(&e, settings))? {
+            return Ok(None);
+        }
         let id = schema::migrate(&mut client).map_err(OpenError::lasting)?;
         let connection = Self { client: RefCell::new(client), statements: RefCell::default() };
-        Ok((connection, id))
+        Ok(Some((connection, id)))
     }
 
     /// Begins a transaction.
@@ -232,7 +239,7 @@ impl OpenError {
 /// An error of a connection that was there. It passes where a new connection may do better.
 fn fault(error: &Error) -> DatabaseError {
     let passes = error.is_closed()
-        || error.source().is_some_and(|cause| cause.is::<io::Error>())
+        || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
         || error.as_db_error().is_some_and(|known| {
             matches!(known.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
                 || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]

@@ -86,6 +86,16 @@ impl PostgresStore {
         Self::builder().connect(url)
     }
 
+    /// Connects like [`connect`](Self::connect) where the database has a journal; `None` where it has
+    /// none, and nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PostgresStore::connect`].
+    pub fn find(url: &str) -> Result<Option<Self>, JournalError> {
+        Self::builder().find(url)
+    }
+
     /// Connects otherwise than usual.
     pub fn builder() -> PostgresBuilder {
         let (process, lease, patience) = (Process::current(), LEASE, PATIENCE);
@@ -141,6 +151,20 @@ impl PostgresBuilder {
     ///
     /// Those of [`PostgresStore::connect`].
     pub fn connect(self, url: &str) -> Result<PostgresStore, JournalError> {
+        let none = || JournalError::Unwritable("its journal was not made".to_owned());
+        self.begin(url, true)?.ok_or_else(none)
+    }
+
+    /// Connects where the database has a journal; `None` where it has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PostgresStore::connect`].
+    pub fn find(self, url: &str) -> Result<Option<PostgresStore>, JournalError> {
+        self.begin(url, false)
+    }
+
+    fn begin(self, url: &str, makes: bool) -> Result<Option<PostgresStore>, JournalError> {
         let settings = Settings::read(url, &|name| std::env::var_os(name))?;
         let shown = settings.shown.clone();
         let named = |error: JournalError| match error {
@@ -150,14 +174,16 @@ impl PostgresBuilder {
         };
         let failed = |error: std::io::Error| JournalError::Unwritable(error.to_string());
         let owner = Owner::new(self.process).map_err(failed)?;
-        // A program that uses a runtime of its own may connect too: the driver brings another.
-        let PostgresBuilder { lease, patience, spill, .. } = self;
+        // The driver brings a runtime of its own, which must not run within another: all of it is on
+        // this thread.
+        let Self { lease, patience, spill, .. } = self;
         let counters = Arc::<Counters>::default();
         let (sender, orders) = channel();
         let (here, (told, first)) = (Arc::new(()), channel());
         let (there, counts, number) = (Arc::downgrade(&here), Arc::clone(&counters), owner.id);
         let thread = thread::Builder::new().name("effects-journal".to_owned()).spawn(move || {
-            let opened = open(&settings).and_then(|(connection, id)| {
+            let opened = open(&settings, makes).and_then(|opened| {
+                let Some((connection, id)) = opened else { return Ok(None) };
                 let beside = spill.map(|folder| folder.join(format!("postgres-{id}")));
                 let mut writer = Writer {
                     settings,
@@ -175,13 +201,15 @@ impl PostgresBuilder {
                 writer.enter()?;
                 // What the database does not take stays where it is safe.
                 let _ = writer.take_spilled();
-                Ok(writer)
+                Ok(Some(writer))
             });
+            // A program that no longer waits has no journal to write.
             match opened {
                 Err(error) => drop(told.send(Err(error))),
-                Ok(writer) => {
+                Ok(None) => drop(told.send(Ok(None))),
+                Ok(Some(writer)) => {
                     let spill = Arc::clone(&writer.spill);
-                    if told.send(Ok(spill)).is_ok() {
+                    if told.send(Ok(Some(spill))).is_ok() {
                         writer.work(&orders);
                     }
                 }
@@ -190,17 +218,18 @@ impl PostgresBuilder {
         });
         let thread = thread.map_err(failed)?;
         let gone = || Err(JournalError::Unwritable("its thread is gone".to_owned()));
-        let spill = first.recv().unwrap_or_else(|_| gone()).map_err(named)?;
+        let found = first.recv().unwrap_or_else(|_| gone()).map_err(named)?;
+        let Some(spill) = found else { return Ok(None) };
         let counter = Arc::new(Counter::new(sender, thread, there, spill, number));
-        Ok(PostgresStore { store: Store::new(counter), counters, shown })
+        Ok(Some(PostgresStore { store: Store::new(counter), counters, shown }))
     }
 }
 
 /// The first connection. One to a server that is just starting is tried again for a moment.
-fn open(settings: &Settings) -> Result<(Connection, String), JournalError> {
+fn open(settings: &Settings, makes: bool) -> Result<Option<(Connection, String)>, JournalError> {
     let until = Instant::now() + OPENING;
     loop {
-        match Connection::open(settings) {
+        match Connection::open(settings, makes) {
             Ok(opened) => return Ok(opened),
             Err(why) if !why.passes || Instant::now() >= until => return Err(why.error),
             Err(_) => thread::sleep(Duration::from_millis(100)),

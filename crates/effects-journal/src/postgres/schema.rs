@@ -50,6 +50,11 @@ pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
     Ok(id)
 }
 
+/// Whether the database has a journal.
+pub(crate) fn is_there(client: &mut Client) -> Result<bool, Error> {
+    has_table(client, "journal")
+}
+
 /// The format and the id of the journal that is there.
 fn found(client: &mut impl GenericClient) -> Result<Option<(i32, String)>, Error> {
     if !has_table(client, "journal")? {

@@ -13,6 +13,7 @@ use effects_core::journal::JournalError;
 use crate::database::DatabaseError;
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
+use crate::journal::wall;
 use crate::keeper::{Counters, Errand, Needs, Order, RENEWALS_A_LEASE, act};
 use crate::postgres::connection::{Begun, Connection};
 use crate::postgres::settings::Settings;
@@ -212,15 +213,14 @@ impl Writer {
         if self.connection.is_some() {
             return Ok(());
         }
-        let opened = Connection::open(&self.settings);
         // Whatever is wrong with a server that was there before may pass.
-        let (connection, id) =
-            opened.map_err(|why| DatabaseError { reason: why.error.to_string(), passes: true })?;
-        if id != self.id {
+        let opened = Connection::open(&self.settings, false)
+            .map_err(|why| DatabaseError { reason: why.error.to_string(), passes: true })?;
+        let Some((connection, _)) = opened.filter(|(_, id)| *id == self.id) else {
             return Err(DatabaseError::new(
                 "the database that answers now has another journal than the one that was opened",
             ));
-        }
+        };
         self.connection = Some(connection);
         self.reconnected = Some(Instant::now());
         Ok(())
@@ -233,6 +233,7 @@ impl Writer {
         let reconnected = self.reconnected.and_then(|at| self.lease.checked_sub(at.elapsed()));
         let mine = reconnected.map_or(Time::default(), |left| begun.now + left);
         desk.believed_until = mine.max(begun.server_started + self.lease);
+        desk.local = wall();
         desk.remembered = REMEMBERED;
         desk
     }
