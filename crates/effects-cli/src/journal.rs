@@ -8,7 +8,7 @@ use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
 use effects_core::journal::{Journal, JournalError, RowNumber};
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
 use effects_jobs::{Filter, Found, JournalStore, OpenRow, RowDraft, Standing, Which};
-use effects_journal::SqliteJournal;
+use effects_journal::{SqliteJournal, is_database_url, without_password};
 
 use crate::commands::tasks::each;
 use crate::failure::Failure;
@@ -20,11 +20,12 @@ use crate::state;
 /// Where the journal is.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct JournalChoice {
-    /// The journal; else journal.db in the state folder
+    /// The journal: a file, or postgres://… for many machines; else journal.db in the state folder
     ///
     /// The state folder is EFFECTS_STATE_DIR, else $XDG_STATE_HOME/effects, else
-    /// ~/.local/state/effects. With --emulator nothing is journaled unless this is given.
-    #[arg(long, value_name = "FILE")]
+    /// ~/.local/state/effects. With --emulator nothing is journaled unless this is given. A URL is read as
+    /// psql reads it, with PGPASSWORD and ~/.pgpass, and shown without its password.
+    #[arg(long, value_name = "FILE|URL")]
     journal: Option<PathBuf>,
 }
 
@@ -36,6 +37,9 @@ impl JournalChoice {
         place: &Place,
         plan: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if let Some(url) = self.url() {
+            return if plan { found(url) } else { Ok(Some(connected(url)?)) };
+        }
         let Some(path) = self.path_for_batch(place)? else { return Ok(None) };
         if plan && !path.exists() {
             return Ok(None);
@@ -43,8 +47,20 @@ impl JournalChoice {
         Ok(Some(Arc::new(self.open(&path)?)))
     }
 
+    /// The URL of the database that was named, if one was.
+    fn url(&self) -> Option<&str> {
+        self.journal.as_deref().and_then(Path::to_str).filter(|name| is_database_url(name))
+    }
+
     /// The journal that is there, to be copied, and where it is.
     pub(crate) fn to_be_copied(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
+        if let Some(url) = self.url() {
+            let why = format!(
+                "--journal {}: a database is copied with its own tools: pg_dump --schema=effects",
+                without_password(url)
+            );
+            return Err(Error::new(ErrorKind::Misconfigured, why).into());
+        }
         let path = self.path()?;
         if !path.exists() {
             let why =
@@ -56,28 +72,39 @@ impl JournalChoice {
     }
 
     /// The journal that rows are taken into, made if it is not there, and where it is.
-    pub(crate) fn to_be_rebuilt(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
+    pub(crate) fn to_be_rebuilt(&self) -> Result<(PathBuf, Arc<dyn JournalStore>), Failure> {
+        if let Some(url) = self.url() {
+            return Ok((without_password(url).into(), connected(url)?));
+        }
         let path = self.path()?;
         let store = self.open(&path)?;
-        Ok((path, store))
+        Ok((path, Arc::new(store)))
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
         self.journal.clone().map_or_else(default_path, Ok)
     }
 
-    /// Where the journal of a batch is; nowhere if it needs none.
+    /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
+    /// needs none.
     pub(crate) fn path_for_batch(&self, place: &Place) -> Result<Option<PathBuf>, Failure> {
-        match &self.journal {
-            Some(path) => Ok(Some(path.clone())),
-            None if matches!(place, Place::Inside) => Ok(None),
-            None => default_path().map(Some),
+        if let Some(url) = self.url() {
+            return Ok(Some(without_password(url).into()));
         }
+        let path = match &self.journal {
+            Some(path) => path.clone(),
+            None if matches!(place, Place::Inside) => return Ok(None),
+            None => default_path()?,
+        };
+        std::path::absolute(path).map(Some).map_err(Failure::system)
     }
 
     /// The journal of a single run. One that was named must work; where the usual one does not, a
     /// person is warned and the run goes on: its id is printed in any case.
     pub(crate) fn for_run(&self, place: &Place) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if let Some(url) = self.url() {
+            return Ok(Some(connected(url)?));
+        }
         if let Some(path) = &self.journal {
             return Ok(Some(Arc::new(self.open(path)?)));
         }
@@ -98,6 +125,13 @@ impl JournalChoice {
         &self,
         output: &Output,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if let Some(url) = self.url() {
+            let found = found(url)?;
+            if found.is_none() {
+                output.note(&format!("nothing is journaled yet ({})", without_password(url)));
+            }
+            return Ok(found);
+        }
         let path = match &self.journal {
             Some(path) if !path.exists() => {
                 let why = format!("--journal {}: there is no such file", path.display());
@@ -125,6 +159,44 @@ impl JournalChoice {
         let opened = SqliteJournal::open(path);
         opened.map_err(|error| unusable(&format!("{}: {error}{hint}", path.display())))
     }
+}
+
+/// The journal in the database of a URL, made if there is none.
+#[cfg(feature = "postgres")]
+fn connected(url: &str) -> Result<Arc<dyn JournalStore>, Failure> {
+    Ok(Arc::new(database()?.connect(url).map_err(|error| unusable(&error.to_string()))?))
+}
+
+/// The journal in the database of a URL, if there is one.
+#[cfg(feature = "postgres")]
+fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+    let found = database()?.find(url).map_err(|error| unusable(&error.to_string()))?;
+    Ok(found.map(|store| Arc::new(store) as Arc<dyn JournalStore>))
+}
+
+/// Connects with the state folder for what a lost database does not take.
+#[cfg(feature = "postgres")]
+pub(crate) fn database() -> Result<effects_journal::PostgresBuilder, Failure> {
+    let builder = effects_journal::PostgresStore::builder();
+    let Some(folder) = state_dir() else { return Ok(builder) };
+    make_private_dir(&folder).map_err(|error| {
+        unusable(&format!("the state folder {} cannot be made: {error}", folder.display()))
+    })?;
+    Ok(builder.spill_folder(folder))
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn connected(url: &str) -> Result<Arc<dyn JournalStore>, Failure> {
+    let url = without_password(url);
+    Err(unusable(&format!(
+        "{url}: this command was built without Postgres; build it with --features postgres, or take the \
+         one of the Python package"
+    )))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+    connected(url).map(Some)
 }
 
 /// The journal of the task somebody waits for, if the usual one knows it: what it came to belongs

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::sync::OnceLock;
 
+use effects_journal::without_password;
+
 /// Remembers the command line; a process has one command.
 pub(crate) fn remember(arguments: &[OsString]) {
     // Whoever runs a second one has the first one's line told.
     let _ = TYPED.set(line(arguments));
 }
 
-/// The line to run again: as it was typed, without the key.
+/// The line to run again: as it was typed, without the key, and without a database's password.
 pub(crate) fn line_to_run_again() -> &'static str {
     TYPED.get().map_or("effects", String::as_str)
 }
@@ -21,10 +23,20 @@ fn line(arguments: &[OsString]) -> String {
         if word == "--api-key" {
             arguments.next();
         } else if !word.starts_with("--api-key=") {
-            words.push(quoted(&word));
+            words.push(quoted(&shown(&word)));
         }
     }
     words.join(" ")
+}
+
+/// A word without the password of a database's URL that it may have.
+fn shown(word: &str) -> String {
+    match word.split_once('=') {
+        Some((option, url)) if option.starts_with("--") => {
+            format!("{option}={}", without_password(url))
+        }
+        _ => without_password(word),
+    }
 }
 
 fn quoted(word: &str) -> String {
@@ -58,5 +70,9 @@ mod tests {
             line("x --api-key=sk-1 batch --api-key-file k"),
             "effects batch --api-key-file k"
         );
+        for given in ["--journal postgres://me:s3@db/x", "--journal=postgres://me:s3@db/x"] {
+            let shown = given.replace(":s3", "");
+            assert_eq!(line(&format!("x batch {given}")), format!("effects batch {shown}"));
+        }
     }
 }

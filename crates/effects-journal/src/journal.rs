@@ -23,7 +23,7 @@ use crate::{compact, file};
 ///
 /// Dropping the last of it and of its rows writes what is left to write and closes the file.
 pub struct SqliteJournal {
-    store: Store,
+    pub(crate) store: Store,
     counters: Arc<Counters>,
     path: PathBuf,
 }

@@ -48,6 +48,8 @@ mod backup;
 mod books;
 mod budget;
 mod compact;
+#[cfg(feature = "postgres")]
+mod copy;
 mod counter;
 mod database;
 mod database_url;
@@ -71,6 +73,8 @@ mod sqlite;
 mod steps;
 mod store;
 
+#[cfg(feature = "postgres")]
+pub use copy::Copied;
 pub use database_url::{is_database_url, without_password};
 pub use door::{Door, Shut};
 pub use journal::{JournalBuilder, SqliteJournal};

@@ -8,6 +8,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
-use effects_core::journal::{Admission, Journal, JournalError, RowNumber};
+use effects_core::journal::{Admission, Journal, JournalError, RowEnd, RowNumber};
 use effects_jobs::{Budget, Filter, JournalStore, Opened, RowName, Standing};
-use effects_journal::{PostgresBuilder, PostgresStore, Process};
+use effects_journal::{Copied, PostgresBuilder, PostgresStore, Process, SqliteJournal};
 use effects_testkit::postgres::{TestDatabase, TestServer};
 
 /// What a test needs, or nothing where this machine has none of it.
@@ -365,4 +366,54 @@ fn a_password_and_a_certificate_are_asked_for_and_no_password_is_told() {
     assert!(why.contains("no encryption"), "{why}");
     let why = refused(url("studio:wr0ng", "localhost", &verified));
     assert!(why.contains("password authentication failed") && !why.contains("wr0ng"), "{why}");
+}
+
+#[test]
+fn a_journal_is_copied_whole_from_its_file_into_an_empty_database() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = SqliteJournal::open(&path).unwrap();
+    let scope = file.open_scope(Some("spring sale")).unwrap();
+    let limit = [Budget { scope, limit: "9".parse().unwrap(), price: None }];
+    let buy = |name: &str, end: Option<RowEnd>| {
+        let open = submit(&file, &row(name));
+        open.charge_to(&limit);
+        assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
+        if let Some(end) = end {
+            let task = format!("t-{name}");
+            Journal::write(&*open, &created(&task)).unwrap();
+            open.settle(&end).unwrap();
+            let place = std::ffi::OsStr::from_bytes(b"/out/\xff.png");
+            open.landed(0, Path::new(place), None).unwrap();
+        }
+        open
+    };
+    drop(buy("cat", Some(completed("t-cat", "0.03"))));
+    drop(buy("dog", Some(failed("t-dog", "3009095"))));
+    let doubtful = buy("cow", None);
+    drop(doubtful);
+    file.flush().unwrap();
+    let held = SqliteJournal::open(&path).unwrap();
+
+    let connect = || PostgresStore::connect(&database.url()).unwrap();
+    let busy = file.copy_to(connect()).unwrap_err();
+    assert!(matches!(&busy, JournalError::NotCopied { .. }), "{busy}");
+    assert!(busy.to_string().contains("another process uses the file"), "{busy}");
+    drop(held);
+    let copied = file.copy_to(connect()).unwrap();
+    assert_eq!(copied, Copied { rows: 3, tasks: 2, pictures: 2 });
+    let again = file.copy_to(connect()).unwrap_err().to_string();
+    assert!(again.contains("has rows already"), "{again}");
+
+    let copy = connect();
+    let all = |store: &dyn JournalStore| store.list(&Filter::default()).unwrap();
+    assert_eq!(all(&copy), all(&file));
+    assert_eq!(copy.id().unwrap(), file.id().unwrap());
+    let scope = copy.open_scope(Some("spring sale")).unwrap();
+    assert_eq!(copy.scope(scope), file.scope(scope));
+    // What comes next has a number of its own.
+    let open = submit(&copy, &row("new"));
+    Journal::write(&*open, &intent(0)).unwrap();
+    assert_eq!(look(&copy, &row("new")).number, RowNumber(4));
 }

@@ -79,7 +79,6 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     };
     let store = arguments.journal.for_batch(&place, arguments.plan)?;
     let journal = arguments.journal.path_for_batch(&place)?;
-    let journal = journal.map(std::path::absolute).transpose().map_err(Failure::system)?;
     let batch = Batch {
         options: &arguments.options,
         manifest: &manifest,

@@ -1,5 +1,5 @@
-//! `effects journal backup`, a whole copy of the journal, and `effects journal rebuild`, a journal made
-//! from a folder's `manifest.jsonl`.
+//! `effects journal backup`, a whole copy of the journal, `effects journal rebuild`, a journal made
+//! from a folder's `manifest.jsonl`, and `effects journal copy`, a file's journal taken into a database.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,20 @@ use clap::{Args, Subcommand};
 use effects_client::WallClock;
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{JournalStore, Row, Standing};
+use effects_jobs::{Row, Standing};
+use effects_journal::is_database_url;
+#[cfg(feature = "postgres")]
+use effects_journal::{Copied, SqliteJournal, without_password};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{EarlierLine, Text, earlier_lines};
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
+#[cfg(not(feature = "postgres"))]
+use crate::journal::connected;
+#[cfg(feature = "postgres")]
+use crate::journal::database;
 use crate::journal::{JournalChoice, failure};
 use crate::output::Output;
 
@@ -29,6 +36,8 @@ enum JournalCommand {
     Backup(BackupArguments),
     /// Take the rows of a folder's manifest.jsonl into the journal
     Rebuild(RebuildArguments),
+    /// Copy a journal from its file into a Postgres database, whole and verified
+    Copy(CopyArguments),
 }
 
 #[derive(Args)]
@@ -68,6 +77,35 @@ struct RebuildArguments {
     journal: JournalChoice,
 }
 
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects journal copy run.db postgres://studio@db.example/photos
+
+Everything is copied in one transaction and read back: task ids, costs, doubtful rows, budget scopes with a
+name. The database's journal must be empty, and nothing may use the file, which stays as it is: use the
+database from then on. A database is not copied back into a file.")]
+struct CopyArguments {
+    /// The journal's file
+    #[arg(value_name = "FROM")]
+    from: PathBuf,
+
+    /// The database: postgres://USER@HOST/DATABASE
+    #[arg(value_name = "TO")]
+    to: String,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "nothing is copied without it"))]
+struct CopyObject<'a> {
+    schema: &'static str,
+    from: &'a Path,
+    to: &'a str,
+    rows: u64,
+    tasks: u64,
+    pictures: u64,
+}
+
 #[derive(Serialize)]
 struct BackupObject<'a> {
     schema: &'static str,
@@ -96,6 +134,7 @@ pub(crate) fn journal(arguments: &Arguments, output: &Output) -> CommandResult {
     match &arguments.command {
         JournalCommand::Backup(arguments) => backup(arguments, output),
         JournalCommand::Rebuild(arguments) => rebuild(arguments, output),
+        JournalCommand::Copy(arguments) => copy(arguments, output),
     }
 }
 
@@ -107,6 +146,46 @@ fn backup(arguments: &BackupArguments, output: &Output) -> CommandResult {
     let said = format!("the journal {} is copied to {}", path.display(), file.display());
     output.result(&object, &[said])?;
     Ok(Done::Well)
+}
+
+fn copy(arguments: &CopyArguments, output: &Output) -> CommandResult {
+    let CopyArguments { from, to } = arguments;
+    let refuse = |why: &str| -> CommandResult {
+        Err(Error::new(ErrorKind::Misconfigured, why.to_owned()).into())
+    };
+    if from.to_str().is_some_and(is_database_url) {
+        return refuse("FROM is a database: it is not copied back; pg_dump copies a database");
+    }
+    if !is_database_url(to) {
+        return refuse(
+            "TO is no postgres:// URL: `effects journal backup` copies a journal into a file",
+        );
+    }
+    if !from.exists() {
+        return refuse(&format!("there is no journal {}", from.display()));
+    }
+    copy_file(from, to, output)
+}
+
+#[cfg(feature = "postgres")]
+fn copy_file(from: &Path, to: &str, output: &Output) -> CommandResult {
+    let source = SqliteJournal::open(from).map_err(|error| failure(&error))?;
+    let target = database()?.connect(to).map_err(|error| failure(&error))?;
+    let shown = without_password(to);
+    let copied = source.copy_to(target).map_err(|error| failure(&error))?;
+    let Copied { rows, tasks, pictures } = copied;
+    let schema = "effects.copy.v1";
+    let object = CopyObject { schema, from, to: &shown, rows, tasks, pictures };
+    let counted = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    let said =
+        format!("{counted} of the journal {} copied to {shown} and verified", from.display());
+    output.result(&object, &[said])?;
+    Ok(Done::Well)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn copy_file(_from: &Path, to: &str, _output: &Output) -> CommandResult {
+    connected(to).map(|_| Done::Well)
 }
 
 fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {

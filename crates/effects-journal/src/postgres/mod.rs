@@ -53,7 +53,7 @@ use crate::store::{Store, journal_store};
 /// # Ok::<(), effects_core::journal::JournalError>(())
 /// ```
 pub struct PostgresStore {
-    store: Store,
+    pub(crate) store: Store,
     counters: Arc<Counters>,
     shown: String,
 }
@@ -255,4 +255,4 @@ impl fmt::Debug for PostgresBuilder {
 
 const LEASE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
-const OPENING: Duration = Duration::from_secs(3);
+const OPENING: Duration = Duration::from_secs(2);
