@@ -1,4 +1,4 @@
-//! The journals of this process, one for each file, and how a fork finds none of them open.
+//! The journals of this process, one for each file or database, and how a fork finds none of them open.
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is
@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::{Ledger, telemetry};
+use effects_client::{Ledger, make_private_dir, state_dir, telemetry};
 use effects_core::journal::JournalError;
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId};
-use effects_jobs::{Found, OpenRow, Record, RowDraft, Standing};
-use effects_journal::{Door, Shut, SqliteJournal};
+use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, Standing};
+use effects_journal::{
+    Door, PostgresStore, Shut, SqliteJournal, is_database_url, without_password,
+};
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
 
@@ -28,9 +30,10 @@ struct House {
 /// The journals of this process, with the process they belong to: threads do not survive `fork()`.
 static HOUSE: Mutex<Option<(u32, House)>> = Mutex::new(None);
 
-/// Where the journal over a file is, once it is open. Taking it does not block.
+/// Where the journal in a file, or in the database of a URL, is once it is open. Taking it does not block.
 pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
-    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let whole = if is_database(path) { None } else { absolute(path).ok() };
+    let path = whole.unwrap_or_else(|| path.to_owned());
     let mut house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if !matches!(&*house, Some((owner, _)) if *owner == process) {
@@ -46,20 +49,20 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
     Arc::clone(slot)
 }
 
-/// The journal over one file. It is open as long as somebody has a ledger of it.
+/// The journal in one file or database. It is open as long as somebody has a ledger of it.
 #[derive(Debug)]
 pub struct Slot {
     path: PathBuf,
     gate: Arc<Gate>,
-    journal: tokio::sync::Mutex<Weak<SqliteJournal>>,
+    journal: tokio::sync::Mutex<Option<Weak<dyn JournalStore>>>,
     /// Rows begun at once: each keeps a thread waiting, and all of them wait for one.
     turns: Semaphore,
 }
 
 impl Slot {
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Its file, or the URL of its database without the password.
+    pub fn shown(&self) -> PathBuf {
+        self.path.to_str().map_or_else(|| self.path.clone(), |name| without_password(name).into())
     }
 
     /// Begins the row of a single run.
@@ -70,11 +73,11 @@ impl Slot {
         begun.map_err(|error| failed(&error))
     }
 
-    /// The ledger over the file, which is made if it is not there. It may take as long as another
+    /// The ledger over the journal, which is made if it is not there. It may take as long as another
     /// process holds the file, half a minute at most.
     pub async fn open(&self) -> Result<Ledger, Error> {
         let mut journal = self.journal.lock().await;
-        if let Some(journal) = journal.upgrade() {
+        if let Some(journal) = journal.as_ref().and_then(Weak::upgrade) {
             return Ok(Ledger::new(journal));
         }
         let (gate, path) = (Arc::clone(&self.gate), self.path.clone());
@@ -82,8 +85,8 @@ impl Slot {
         let opened = opened.unwrap_or_else(|_| {
             Err(JournalError::Unreadable("the opening of the journal was given up".to_owned()))
         });
-        let opened = Arc::new(opened.map_err(|error| failed(&error))?);
-        *journal = Arc::downgrade(&opened);
+        let opened = opened.map_err(|error| failed(&error))?;
+        *journal = Some(Arc::downgrade(&opened));
         Ok(Ledger::new(opened))
     }
 }
@@ -119,7 +122,7 @@ impl TaskRows {
             Err(error) => matches!(error.cause(), Cause::Failed(_)),
         };
         // Nothing is known of any task where there is no journal yet.
-        if !over || !self.slot.path.exists() {
+        if !over || !is_database(&self.slot.path) && !self.slot.path.exists() {
             return;
         }
         if let Err(error) = self.record(task.clone(), end.clone()).await {
@@ -162,18 +165,18 @@ struct Passage {
 }
 
 impl Gate {
-    fn open(&self, path: &Path) -> Result<SqliteJournal, JournalError> {
+    fn open(&self, path: &Path) -> Result<Arc<dyn JournalStore>, JournalError> {
         let mut state = self.wait_while(|state| state.forking);
         state.opening += 1;
         drop(state);
-        let opened = SqliteJournal::open(path);
+        let opened = open(path);
         let mut state = self.state();
         state.opening -= 1;
         state.doors.retain(|door| !door.is_gone());
-        state.doors.extend(opened.as_ref().map(SqliteJournal::door));
+        state.doors.extend(opened.as_ref().map(|(_, door)| door.clone()));
         drop(state);
         self.changed.notify_all();
-        opened
+        opened.map(|(journal, _)| journal)
     }
 
     /// Closes every journal, and waits for it; none opens before `reopen`.
@@ -203,6 +206,27 @@ impl Gate {
     fn state(&self) -> MutexGuard<'_, Passage> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_database(path: &Path) -> bool {
+    path.to_str().is_some_and(is_database_url)
+}
+
+/// The journal in a file or in a database, with its door.
+fn open(path: &Path) -> Result<(Arc<dyn JournalStore>, Door), JournalError> {
+    let Some(url) = path.to_str().filter(|name| is_database_url(name)) else {
+        let journal = SqliteJournal::open(path)?;
+        let door = journal.door();
+        return Ok((Arc::new(journal), door));
+    };
+    let mut builder = PostgresStore::builder();
+    // For the ids that a lost database does not take; without a home they are in the errors alone.
+    if let Some(folder) = state_dir().filter(|folder| make_private_dir(folder).is_ok()) {
+        builder = builder.spill_folder(folder);
+    }
+    let journal = builder.connect(url)?;
+    let door = journal.door();
+    Ok((Arc::new(journal), door))
 }
 
 /// The gate of this process, if it ever had a journal.

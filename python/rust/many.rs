@@ -129,7 +129,7 @@ impl Many {
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared {
             base: plan.base.clone(),
-            journal: plan.slot.as_ref().map(|slot| slot.path().to_owned()),
+            journal: plan.slot.as_ref().map(|slot| slot.shown()),
             // As many as may begin are drawn, also while the source waits for a group.
             permits: permits(
                 tasks.saturating_add(ahead.saturating_add(row_source::GROUP as usize).max(SPARE)),

@@ -7,7 +7,7 @@ from . import _native
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, money, own_state, place, positive, refused, switch, text
+from ._values import Policy, is_database, money, own_state, place, positive, refused, switch, text
 from ._wait import awaiting, blocking, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -62,7 +62,7 @@ class _ClientBase:
             "ca_bundle": place("ca_bundle", ca_bundle),
             "budget": money("budget", budget),
             "price": price,
-            "journal": journal and os.path.abspath(journal),
+            "journal": journal if is_database(journal) else journal and os.path.abspath(journal),
         }
         self._closed = False
         self._engine = _native.Engine({**setup, "money": None})
@@ -167,8 +167,9 @@ class Client(_ClientBase):
         price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
             service does not say counts as that; a higher one, and a budget that is exceeded by it, are
             warnings of the logger ``"spark_effects"``.
-        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home.
-            `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
+        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home. Or
+            ``"postgres://user@host/database"``, a database that many machines share; its password may be
+            in ``PGPASSWORD`` or ``~/.pgpass``. `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
             records the end and the cost: `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also
             of a task that another process submitted with the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.

@@ -102,8 +102,9 @@ class Client(_ClientBase):
         price: what one picture costs at most, in USD, if it is known; only with a budget. A cost that the
             service does not say counts as that; a higher one, and a budget that is exceeded by it, are
             warnings of the logger ``"spark_effects"``.
-        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home.
-            `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
+        journal: the file that keeps what was done, safe against crashes; ``~/`` is the home. Or
+            ``"postgres://user@host/database"``, a database that many machines share; its password may be
+            in ``PGPASSWORD`` or ``~/.pgpass``. `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
             records the end and the cost: `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also
             of a task that another process submitted with the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
@@ -348,8 +349,8 @@ class Client(_ClientBase):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            journal: the file that keeps what was done, safe against crashes; the client's own when
-                left out.
+            journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
+                a database that many machines share; the client's own when left out.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -409,8 +410,8 @@ class Client(_ClientBase):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            journal: the file that keeps what was done, safe against crashes; the client's own when
-                left out.
+            journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
+                a database that many machines share; the client's own when left out.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -661,8 +662,8 @@ class AsyncClient(_ClientBase):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            journal: the file that keeps what was done, safe against crashes; the client's own when
-                left out.
+            journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
+                a database that many machines share; the client's own when left out.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -722,8 +723,8 @@ class AsyncClient(_ClientBase):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            journal: the file that keeps what was done, safe against crashes; the client's own when
-                left out.
+            journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
+                a database that many machines share; the client's own when left out.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.

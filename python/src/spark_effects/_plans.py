@@ -297,8 +297,8 @@ def many(ordered):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            journal: the file that keeps what was done, safe against crashes; the client's own when
-                left out.
+            journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
+                a database that many machines share; the client's own when left out.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.

@@ -107,6 +107,11 @@ def place(name, value):
     return at_home(path)
 
 
+def is_database(name):
+    """Whether a journal's name is the URL of a database, and not a path."""
+    return name is not None and name.startswith(("postgres://", "postgresql://"))
+
+
 def at_home(path):
     """The path, with the user's home for a first ``~``. ``~name`` stays: it may be a file's name."""
     return os.path.expanduser(path) if path.startswith("~/") else path
