@@ -1,4 +1,4 @@
-"""A client's journal in Postgres: the same as in a file, for many machines. The server is this machine's own."""
+"""A client's journal in Postgres: the same as in a file, for many machines."""
 
 import glob
 import multiprocessing

@@ -169,9 +169,10 @@ class Client(_ClientBase):
             warnings of the logger ``"spark_effects"``.
         journal: the file that keeps what was done, safe against crashes; ``~/`` is the home. Or
             ``"postgres://user@host/database"``, a database that many machines share; its password may be
-            in ``PGPASSWORD`` or ``~/.pgpass``. `effects tasks --journal FILE` shows it. The first call of this client that sees a task end
-            records the end and the cost: `run`, `Task.wait`, `Task.status`, `Task.events` or `map`; also
-            of a task that another process submitted with the same journal.
+            in ``PGPASSWORD`` or ``~/.pgpass``. `effects tasks --journal FILE` shows it. The first call of
+            this client that sees a task end records the end and the cost: `run`, `Task.wait`,
+            `Task.status`, `Task.events` or `map`; also of a task that another process submitted with
+            the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
