@@ -110,12 +110,18 @@ pub(crate) fn ask(
 /// Keeps a row's reservation true after a step: one task for each attempt of unknown outcome, for
 /// each task without an end, and for a released row that its run may submit again.
 pub(crate) fn note_reservation(desk: &Desk<'_>, number: u64) -> Result<(), Fail> {
-    let sql = "UPDATE rows SET open_tasks = max(
+    reserve(desk, number, None)
+}
+
+/// Keeps a row's reservation true, like [`note_reservation`], at this price for each task if one is
+/// given, in USD.
+pub(crate) fn reserve(desk: &Desk<'_>, number: u64, price: Option<Decimal>) -> Result<(), Fail> {
+    let sql = "UPDATE rows SET reserved = coalesce(?2, reserved), open_tasks = max(
             json_array_length(coalesce(attempts, '[]'))
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),
             CASE WHEN state = 'released' AND owner IS NOT NULL THEN 1 ELSE 0 END)
         WHERE number = ?1";
-    desk.run(sql, values![number])?;
+    desk.run(sql, values![number, price.map(|price| price.to_string())])?;
     Ok(())
 }
 
@@ -174,6 +180,9 @@ pub(crate) fn note_unreadable(
     was: bool,
     is: bool,
 ) -> Result<(), Fail> {
+    if was == is {
+        return Ok(());
+    }
     for scope in scopes_of(desk, &row.identity)? {
         match (was, is) {
             (false, true) => count_unreadable(desk, scope, number)?,

@@ -448,7 +448,7 @@ impl Keeper {
 }
 
 /// One errand within the transaction: what it wrote is undone if it did not go well.
-pub(crate) fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
+fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
         errand.act(desk);
         return Ok(());

@@ -75,11 +75,17 @@ impl Line {
         attempts(self.attempts.as_deref())
     }
 
-    /// The number of a task of this row.
-    pub(crate) fn task_number(&self, desk: &Desk<'_>, task: &TaskId) -> Result<Option<i64>, Fail> {
-        let sql = "SELECT number FROM tasks WHERE id = ?1 AND row = ?2";
+    /// A task of this row: its number, and what it cost, as far as is known, in USD.
+    pub(crate) fn known_task(
+        &self,
+        desk: &Desk<'_>,
+        task: &TaskId,
+    ) -> Result<Option<(i64, Option<Decimal>)>, Fail> {
+        let sql = "SELECT number, cost FROM tasks WHERE id = ?1 AND row = ?2";
         let found = desk.database.find(sql, values![task.as_str(), self.number])?;
-        Ok(found.map(|row| row.get(0)).transpose()?)
+        let Some(found) = found else { return Ok(None) };
+        let cost: Option<String> = found.get(1)?;
+        Ok(Some((found.get(0)?, cost.as_deref().map(decimal).transpose()?)))
     }
 
     /// Whether a run may write an intent for it.
@@ -91,13 +97,6 @@ impl Line {
             State::Failed => claim.renews.is_some() && self.task == claim.renews,
             State::Doubtful | State::Created | State::Completed => false,
         })
-    }
-
-    /// What a task of it cost, as far as is known, in USD.
-    pub(crate) fn cost_of(&self, desk: &Desk<'_>, task: i64) -> Result<Option<Decimal>, Fail> {
-        let sql = "SELECT cost FROM tasks WHERE number = ?1";
-        let cost: Option<String> = desk.database.get(sql, values![task])?.get(0)?;
-        cost.as_deref().map(decimal).transpose()
     }
 
     pub(crate) fn submit(

@@ -316,11 +316,7 @@ fn intend(
             line.number
         }
     };
-    if let Some(price) = price {
-        let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
-        desk.run(sql, values![number, price.to_string()])?;
-    }
-    budget::note_reservation(desk, number)?;
+    budget::reserve(desk, number, price)?;
     Ok(Ok(Admission::Admitted))
 }
 
@@ -338,7 +334,7 @@ fn create(
         insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
         return create(desk, owner, claim, task, request_id, at);
     };
-    if line.task_number(desk, task)?.is_some() {
+    if line.known_task(desk, task)?.is_some() {
         return Ok(Ok(Admission::Admitted));
     }
     // The attempt that made the task is in doubt no more; the others still are.
@@ -457,18 +453,17 @@ fn conclude(
     let Some(mut line) = Line::find(desk, &claim.row.identity)? else {
         return Ok(None);
     };
-    if line.task_number(desk, task)?.is_none() {
+    let mut known = line.known_task(desk, task)?;
+    if known.is_none() {
         // Its id never reached the journal, and this does.
         let written = create(desk, desk.me.id, claim, task, None, desk.now)?;
         match Line::find(desk, &claim.row.identity)? {
             Some(found) if written.is_ok() => line = found,
             _ => return Ok(None),
         }
+        known = line.known_task(desk, task)?;
     }
-    let Some(number) = line.task_number(desk, task)? else {
-        return Ok(None);
-    };
-    let before = line.cost_of(desk, number)?;
+    let Some((number, before)) = known else { return Ok(None) };
     let was_unreadable = line.state == State::Completed && before.is_none();
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";

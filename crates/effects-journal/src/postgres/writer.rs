@@ -1,6 +1,7 @@
 //! The thread that speaks to Postgres: [`Writer`] takes the requests that have come in, does them in
 //! one transaction, and answers them. A transaction whose connection was lost is begun anew.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,7 +15,7 @@ use crate::database::DatabaseError;
 use crate::desk::{Desk, Fail, Owner};
 use crate::door::Away;
 use crate::journal::wall;
-use crate::keeper::{Counters, Errand, Needs, Order, RENEWALS_A_LEASE, act};
+use crate::keeper::{Counters, Errand, Needs, Order, RENEWALS_A_LEASE};
 use crate::postgres::connection::{Begun, Connection};
 use crate::postgres::settings::Settings;
 use crate::spill::{Spill, Spilled};
@@ -115,9 +116,26 @@ impl Writer {
         let needs = group.iter().map(|errand| errand.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else { return };
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
-        let done = self.transact(needs, &mut |desk| {
-            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), desk))
-        });
+        // Each is undone by itself where it does not go well. That is rare, and a savepoint for each would
+        // be two more statements under the lock: the others are done anew without it.
+        let mut failed = HashSet::new();
+        let done = loop {
+            let mut failing = 0;
+            let done = self.transact(needs, &mut |desk| {
+                for (place, errand) in group.iter_mut().enumerate() {
+                    let is_well = failed.contains(&place) || errand.act(desk);
+                    if !is_well && needs > Needs::Reading {
+                        failing = place;
+                        return Err(DatabaseError::new(ONE_FAILED));
+                    }
+                }
+                Ok(())
+            });
+            if !done.as_ref().is_err_and(|error| error.reason == ONE_FAILED) {
+                break done;
+            }
+            failed.insert(failing);
+        };
         let done = done.map_err(|error| {
             let reason = error.reason;
             if needs == Needs::Reading {
@@ -148,12 +166,9 @@ impl Writer {
                 Ok(()) => break,
                 Err(error) => error,
             };
-            if !error.passes {
-                if let Some(connection) = &self.connection
-                    && connection.roll_back().is_err()
-                {
-                    self.connection = None;
-                }
+            // Where what failed cannot be undone, it was the connection that failed.
+            let undone = self.connection.as_ref().map_or(Ok(()), Connection::roll_back);
+            if !error.passes && undone.is_ok() {
                 return Err(error);
             }
             self.connection = None;
@@ -257,6 +272,7 @@ fn unwritable(error: DatabaseError) -> JournalError {
     JournalError::Unwritable(error.reason)
 }
 
+const ONE_FAILED: &str = "one of its requests failed";
 /// Requests of one transaction.
 const MOST_AT_ONCE: usize = 64;
 /// Between two attempts to reach a lost database.
