@@ -1,25 +1,34 @@
 """What the gateway's official clients make of fourteen things that happen: a table in Markdown.
 
     EFFECTS=target/debug/effects target/official-clients/bin/python \
-        crates/effects-emulator/tests/official/client_cases.py [FOLDER-OF-SEA-SDK-JS]
+        crates/effects-emulator/tests/official/client_cases.py [--js FOLDER] [--go FOLDER] [--check]
 
 It starts an emulator and runs each client, unchanged, in a process of its own for each case. The clients
-in Python are those of requirements.txt; the one in JavaScript is on no registry, so a checkout of
-SeaArt-Infra/sea-sdk-js is given by its folder. Each cell says what the client said, and how many creates
-were accepted.
+in Python are those of requirements.txt. The one in JavaScript is on no registry: --js is the folder of a
+checkout of SeaArt-Infra/sea-sdk-js. Those in Go are built by go_clients.sh into the folder of --go. Each
+cell says what the client said, and how many creates were accepted.
+
+With --check it runs the first two cases alone, and fails unless each client gets a picture and pays once,
+and then says that a template is none.
 """
 
+import argparse
 import asyncio
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 
 MODEL = "spark_img_effects"
 PHOTO = "https://example.com/cat.jpg"
-PATIENCE = 12.0
+# Two clients look every five seconds.
+PATIENCE = 24.0
+# Characters of what a client said.
+LONGEST = 52
 
 STATUS_503 = {"kind": "status", "status": 503}
 RATE_LIMITED = {"kind": "status", "status": 429, "retry_after": {"seconds": 1}}
@@ -88,6 +97,47 @@ def seacloud(base_url, key, template):
     return fetched(result["output"]["urls"][0])
 
 
+def command_line_client(program, family, base_url, key, template):
+    """vtrix and seacloud: the key is in a file of theirs, the addresses are in the environment."""
+    with tempfile.TemporaryDirectory() as home:
+        addresses = ["GENERATION", "MODELS", "BASE"]
+        environment = {f"{family}_{name}_URL": base_url for name in addresses}
+        environment |= {"HOME": home, f"{family}_NO_KEYCHAIN": "1"}
+        subprocess.run([program, "auth", "set-key", key], env=environment, check=True, capture_output=True)
+        parameters = [f"image_input1={PHOTO}", f"template_id={template}"]
+        arguments = [argument for value in parameters for argument in ("--param", value)]
+        wait = str(int(PATIENCE / 2))
+        command = [program, "run", MODEL, *arguments, "--output", "url", "--timeout", wait]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode == 0:
+        return fetched(done.stdout.strip())
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    return f"exit {done.returncode}: {errors[0].removeprefix('Error: ')}"
+
+
+def vtrix(folder, *rest):
+    return command_line_client(f"{folder}/vtrix-cli", "VTRIX", *rest)
+
+
+def seacloud_cli(folder, *rest):
+    return command_line_client(f"{folder}/seacloud-cli", "SEACLOUD", *rest)
+
+
+def sea_go(folder, base_url, key, template):
+    arguments = [base_url, key, template, PHOTO, str(PATIENCE / 2)]
+    done = subprocess.run([f"{folder}/sea_sdk_go", *arguments], capture_output=True, text=True, check=True)
+    said = done.stdout.strip()
+    return fetched(said) if said.startswith("http") else said
+
+
+IN_THIS_PROGRAM = {
+    "seaart": seaart,
+    "seacloud": seacloud,
+    "vtrix": vtrix,
+    "seacloud-cli": seacloud_cli,
+    "sea-go": sea_go,
+}
+
 JAVASCRIPT = """
 const [folder, baseURL, apiKey, template, photo, timeout] = process.argv.slice(1);
 const { Client, withPollInterval, withPollTimeout } = await import(`${folder}/src/index.js`);
@@ -111,8 +161,9 @@ def javascript(folder, base_url, key, template):
     return ["node", "--input-type=module", "-e", JAVASCRIPT, *arguments]
 
 
-def python(name, base_url, key, template):
-    return [sys.executable, __file__, "--client", name, base_url, key, template]
+def own_process(name, *given):
+    """The command that runs a client of `IN_THIS_PROGRAM`."""
+    return lambda *rest: [sys.executable, __file__, "--client", name, *given, *rest]
 
 
 class Emulator:
@@ -148,30 +199,55 @@ def cell(emulator, command_of, case, create, look):
         said = lines[0] if done.returncode == 0 else lines[-1]
     except subprocess.TimeoutExpired:
         said = f"no end in {PATIENCE:.0f} s"
-    said = said if len(said) <= 90 else said[:89] + "…"
     if (create or look) and not any(seen["fault"] for seen in emulator.control("GET", "requests")):
         said = f"the fault was not met: {said}"
     paid = emulator.control("GET", "counts")["accepted"]
+    return said, paid
+
+
+def shown(said, paid):
+    said = said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
     return f"{said.replace('|', '/')} ({paid})"
+
+
+def check(clients, cells):
+    """Ends the program unless the first two cases went as they must. Some clients know the templates."""
+    for client, picture, (refused, _) in zip(clients, *cells, strict=True):
+        named = "Invalid template_id" in refused or 'invalid value for parameter "template_id"' in refused
+        if picture != ("picture", 1) or not named:
+            sys.exit(f"{client}: {picture}; {refused}")
+        print(client, "runs")
 
 
 def main():
     if sys.argv[1:2] == ["--client"]:
-        name, *rest = sys.argv[2:]
-        print({"seaart": seaart, "seacloud": seacloud}[name](*rest))
+        print(IN_THIS_PROGRAM[sys.argv[2]](*sys.argv[3:]))
         return
+    options = argparse.ArgumentParser()
+    options.add_argument("--js", metavar="FOLDER")
+    options.add_argument("--go", metavar="FOLDER", type=pathlib.Path)
+    options.add_argument("--check", action="store_true")
+    options = options.parse_args()
     clients = {
-        "seaart-sdk 0.1.4": lambda *rest: python("seaart", *rest),
-        "seacloudai-sdk 0.1.3": lambda *rest: python("seacloud", *rest),
+        "seaart-sdk 0.1.4": own_process("seaart"),
+        "seacloudai-sdk 0.1.3": own_process("seacloud"),
     }
-    if sys.argv[1:]:
-        clients["sea-sdk-js"] = lambda *rest: javascript(sys.argv[1], *rest)
+    if options.js:
+        clients["sea-sdk-js"] = lambda *rest: javascript(options.js, *rest)
+    if options.go:
+        go = str(options.go.resolve())
+        clients["sea-sdk-go 0.3.2"] = own_process("sea-go", go)
+        clients["vtrix-cli 1.0.1"] = own_process("vtrix", go)
+        clients["seacloud-cli 0.2.0"] = own_process("seacloud-cli", go)
     emulator = Emulator()
     try:
+        if options.check:
+            check(clients, [[cell(emulator, run, *case) for run in clients.values()] for case in CASES[:2]])
+            return
         print("| case |", " | ".join(clients), "|")
         print("|---" * (len(clients) + 1) + "|")
         for case in CASES:
-            cells = [cell(emulator, command_of, *case) for command_of in clients.values()]
+            cells = [shown(*cell(emulator, run, *case)) for run in clients.values()]
             print("|", case[0], "|", " | ".join(cells), "|", flush=True)
     finally:
         emulator.process.terminate()
