@@ -1,8 +1,9 @@
 //! [`Socket`]: a connection that faults can cut, that is closed when it is idle for too long, and whose
 //! client can read an answer while it is still sending. The server wraps every connection in one.
 //!
-//! The HTTP library has a limit for the arrival of a request's head, but sets a timer for each
-//! request, which is a good part of the cost of a small one. Here one timer serves a connection.
+//! Time for a request and time for its answer are watched by one timer of the connection,
+//! [`Line::is_idle`], since the HTTP library watches the arrival of a request's head alone: a client
+//! that does not read its answer would hold its place and the answer's bytes for ever.
 
 use std::io;
 use std::pin::Pin;

@@ -225,6 +225,27 @@ fn connections_that_ask_nothing_make_way_for_one_more() {
 }
 
 #[test]
+fn a_connection_ends_whose_client_does_not_ask_in_time_or_does_not_read_its_answer() {
+    let emulator = with_limits(|limits| {
+        limits.connections = 1;
+        limits.request_time = Duration::from_millis(300);
+    });
+    let emulator = emulator.start().unwrap();
+    let mut slow = connect(&emulator);
+    write!(slow, "GET /nowhere HTTP/1.1\r\nX-Slow: ").unwrap();
+    assert!(matches!(slow.read(&mut [0; 64]), Ok(0) | Err(_)));
+    // More than the system keeps for a client that does not read.
+    let photo = [PHOTO, &vec![7; 24 * 1024 * 1024]].concat();
+    let url = upload(&emulator, &photo);
+    let mut deaf = connect(&emulator);
+    let (asked, key) = (path(&emulator, &url), bearer(&emulator));
+    write!(deaf, "GET {asked} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n").unwrap();
+    // It has carried the key, so its place is waited for.
+    assert_eq!(get(&emulator, "/_emulator/counts").status, 200);
+    drop(deaf);
+}
+
+#[test]
 fn an_emulator_stops_though_somebody_still_sends_what_was_refused() {
     let emulator = with_limits(|limits| limits.stop_time = PATIENCE).start().unwrap();
     let mut stream = connect(&emulator);

@@ -34,6 +34,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The last answer of a connection that ended; `None` if there is none, or it was cut short.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let status: u16 = head.split(' ').nth(1)?.parse().ok()?;
+        if status < 200 {
+            return Self::read(&bytes[end + 4..]);
+        }
+        let answer = Self { status, head, body: bytes[end + 4..].to_vec() };
+        let promised = answer.header("content-length").and_then(|length| length.parse().ok());
+        let is_cut = promised.is_some_and(|promised: usize| answer.body.len() < promised);
+        (!is_cut).then_some(answer)
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
@@ -47,42 +61,35 @@ impl Answer {
     }
 }
 
-/// Sends bytes on a connection of their own and reads until it ends.
+/// Sends bytes on a connection of their own and reads until it ends. What is answered is held against
+/// the description of the emulator.
 pub(crate) fn raw(emulator: &impl Site, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(emulator.address())?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(bytes)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    let answer = unchecked(emulator, bytes, false)?;
+    described::check(emulator, bytes, &answer);
     Ok(answer)
 }
 
 /// The same, and says that nothing more will come.
 pub(crate) fn raw_to_the_end(emulator: &impl Site, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let answer = unchecked(emulator, bytes, true)?;
+    described::check(emulator, bytes, &answer);
+    Ok(answer)
+}
+
+fn unchecked(emulator: &impl Site, bytes: &[u8], says_the_end: bool) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(emulator.address())?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(bytes)?;
-    stream.shutdown(Shutdown::Write)?;
+    if says_the_end {
+        stream.shutdown(Shutdown::Write)?;
+    }
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)
 }
 
-/// One exchange; an error if the connection broke or the answer was cut short. What is answered is
-/// held against the description of the emulator.
+/// One exchange; an error if the connection broke or the answer was cut short.
 pub(crate) fn try_send(
-    emulator: &impl Site,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> io::Result<Answer> {
-    let answer = exchange(emulator, method, path, headers, body)?;
-    described::check(emulator, method, path, &answer);
-    Ok(answer)
-}
-
-fn exchange(
     emulator: &impl Site,
     method: &str,
     path: &str,
@@ -99,17 +106,7 @@ fn exchange(
     }
     request.push_str("\r\n");
     let answer = raw(emulator, &[request.as_bytes(), body].concat())?;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
-    let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let answer =
-        Answer { status: status.unwrap_or_default(), head, body: answer[end + 4..].to_vec() };
-    let promised = answer.header("content-length").and_then(|length| length.parse().ok());
-    if promised.is_some_and(|promised: usize| answer.body.len() < promised) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(answer)
+    Answer::read(&answer).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 pub(crate) fn send(
