@@ -1,5 +1,5 @@
 # The emulator in a container: `docker build -t effects-emulator .`, then
-# `docker run -p 8600:8600 effects-emulator --api-key any-key`.
+# `docker run -p 8600:8600 effects-emulator --api-key any-test-key`.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /source
 COPY . .

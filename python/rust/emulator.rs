@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_emulator::{
-    ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Keep, Options,
+    ClockKind, Emulator, EmulatorBuilder, Endpoint, Fault, FaultPlan, Keep, Options, StartError,
 };
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,6 +25,7 @@ pub struct Gateway {
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 struct PlainOptions {
+    host: Option<String>,
     port: u16,
     api_key: Option<String>,
     data_dir: Option<PathBuf>,
@@ -35,6 +36,10 @@ struct PlainOptions {
     dialect: String,
     validation: String,
     placeholder: bool,
+    allow_private: bool,
+    public_url: Option<String>,
+    cors: Vec<String>,
+    isolate_keys: bool,
     price: String,
     seed: u64,
 }
@@ -45,6 +50,10 @@ impl PlainOptions {
             error.to_string()
         }
         let mut options = Options::default();
+        if let Some(host) = self.host {
+            options.host =
+                host.parse().map_err(|error| format!("host is '{host}': {error}, as 0.0.0.0 is"))?;
+        }
         options.port = self.port;
         options.api_key = self.api_key;
         options.data_dir = self.data_dir;
@@ -59,6 +68,10 @@ impl PlainOptions {
         options.dialect = self.dialect.parse().map_err(text)?;
         options.validation = self.validation.parse().map_err(text)?;
         options.placeholder = self.placeholder;
+        options.allow_private = self.allow_private;
+        options.public_url = self.public_url;
+        options.cors = self.cors;
+        options.isolate_keys = self.isolate_keys;
         options.price = self.price.parse().map_err(|error| format!("price: {error}"))?;
         options.seed = self.seed;
         Ok(EmulatorBuilder::from(options))
@@ -78,7 +91,10 @@ impl Gateway {
     fn new(py: Python<'_>, options: PlainOptions) -> PyResult<Self> {
         let builder = options.builder().map_err(PyValueError::new_err)?;
         let started = aside(py, || builder.start())?;
-        let emulator = started.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let emulator = started.map_err(|error| match error {
+            StartError::Option(_) | StartError::Faults(_) => PyValueError::new_err(error.to_string()),
+            _ => PyRuntimeError::new_err(error.to_string()),
+        })?;
         Ok(Self {
             base_url: emulator.base_url().to_owned(),
             api_key: emulator.api_key().to_owned(),
@@ -94,6 +110,11 @@ impl Gateway {
     #[getter]
     fn api_key(&self) -> &str {
         &self.api_key
+    }
+
+    /// What the one who started it should know.
+    fn warnings(&self) -> PyResult<Vec<String>> {
+        self.with(|emulator| emulator.warnings())
     }
 
     /// Scripts the next requests of an endpoint: a JSON list of faults, `null` for none.

@@ -2,12 +2,13 @@
 
 import asyncio
 import pickle
+import urllib.request
 
 import pytest
 from conftest import URL
 
 import spark_effects
-from spark_effects import AsyncClient, Client, Emulator, Pace, Policy, TaskFailed
+from spark_effects import AsyncClient, Client, EffectsError, Emulator, Pace, Policy, TaskFailed
 
 
 def test_time_moves_when_it_is_told_to():
@@ -47,6 +48,54 @@ def test_a_reset_begins_the_plan_anew_unless_it_is_to_be_kept(emulator, client):
     client.run("glass_ball", URL)
     with pytest.raises(ValueError, match="keep"):
         emulator.reset(keep=["tasks"])
+
+
+def test_each_key_has_a_world_of_its_own_on_request():
+    with Emulator(pictures="stub", isolate_keys=True) as emulator:
+        first, second = (emulator.client(api_key=f"{emulator.api_key}.{name}") for name in ("one", "two"))
+        task = first.submit("glass_ball", URL)
+        assert task.status().task_id == task.id
+        with pytest.raises(EffectsError) as missing:
+            second.task(task.id).status()
+        assert missing.value.status == 404
+        assert emulator.counts["accepted"] == 0
+
+
+def test_links_lead_to_the_public_address_and_pages_of_an_origin_may_ask(monkeypatch):
+    origin = "http://localhost:3000"
+    with Emulator(pictures="stub", public_url="https://mock.example/at", cors=origin) as emulator:
+        (picture,) = emulator.client().submit("glass_ball", URL).wait(fetch=False).pictures
+        assert picture.url.startswith("https://mock.example/at/")
+        request = urllib.request.Request(f"{emulator.base_url}/healthz", headers={"Origin": origin})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+
+
+def test_an_emulator_that_others_can_reach_is_warned_of(caplog):
+    with Emulator(host="0.0.0.0", pictures="stub"):
+        assert "other machines can reach this emulator" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("host", "localhost", ValueError),
+        ("host", 1, TypeError),
+        ("public_url", "mock.example", ValueError),
+        ("cors", "localhost:3000", ValueError),
+        ("cors", [3000], TypeError),
+        ("isolate_keys", "yes", TypeError),
+        ("allow_private", 1, TypeError),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(option, value, error):
+    with pytest.raises(error, match=f"^{option}"):
+        Emulator(**{option: value})
+
+
+def test_worlds_of_their_own_are_not_kept_in_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="isolate_keys"):
+        Emulator(isolate_keys=True, data_dir=tmp_path)
 
 
 def test_scripts_and_plans_are_checked(emulator):

@@ -2,7 +2,7 @@
 
 from . import _native
 from ._effect import _Record
-from ._values import place, seconds, switch, text, whole
+from ._values import log, place, seconds, switch, text, whole
 from ._wait import misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
@@ -70,6 +70,7 @@ class Emulator:
     Its pictures are painted by a local renderer: a stand-in, not the generative model.
 
     Args:
+        host: the address to listen on; 127.0.0.1 when left out. One that other machines reach is warned of.
         port: the port to listen on; 0 takes any free one.
         api_key: the key it accepts; a fresh one when left out.
         clock: ``"real"``, or ``"virtual"``: time then moves only with `advance`.
@@ -81,6 +82,13 @@ class Emulator:
         dialect: how answers are spelt: ``"spec"`` or ``"sdk"``.
         validation: where bad parameters fail: ``"task"`` or ``"http"``.
         placeholder: whether a test card stands in for a photo that cannot be fetched.
+        allow_private: whether photos may be fetched from private networks.
+        public_url: where clients reach it, for the links in its answers: behind a proxy, say.
+        cors: origins whose pages may ask it from a browser, such as ``"http://localhost:3000"``: one or
+            several; ``"*"`` is all.
+        isolate_keys: whether each key ``KEY.NAME`` opens a world of its own, for tests that run beside
+            each other: ``emulator.client(api_key=f"{emulator.api_key}.one")``. `requests`, `script` and
+            the like are those of the key itself.
         price: what a picture costs, in USD, as text or `decimal.Decimal`.
         data_dir: the folder to keep tasks in across restarts; in memory when left out.
         seed: what all dice are thrown from.
@@ -97,6 +105,7 @@ class Emulator:
     def __init__(
         self,
         *,
+        host=None,
         port=0,
         api_key=None,
         clock="real",
@@ -106,6 +115,10 @@ class Emulator:
         dialect="spec",
         validation="task",
         placeholder=False,
+        allow_private=False,
+        public_url=None,
+        cors=(),
+        isolate_keys=False,
         price="0.03",
         data_dir=None,
         seed=0,
@@ -117,10 +130,12 @@ class Emulator:
             raise ValueError(f"clock is {clock!r}: it is 'real' or 'virtual'")
         if isinstance(price, bool):
             raise TypeError(f"price is {price!r}: give USD as text, or as a Decimal")
+        origins = [cors] if isinstance(cors, str) else cors
         if not isinstance(latency, str):
             latency = f"{seconds('latency', latency)}s"
         self._gateway = _native.Gateway(
             {
+                "host": text("host", host),
                 "port": whole("port", port, 0, 65535),
                 "api_key": text("api_key", api_key, secret=True),
                 "data_dir": place("data_dir", data_dir),
@@ -131,10 +146,16 @@ class Emulator:
                 "dialect": str(dialect),
                 "validation": str(validation),
                 "placeholder": switch("placeholder", placeholder),
+                "allow_private": switch("allow_private", allow_private),
+                "public_url": text("public_url", public_url),
+                "cors": [text("cors", origin) or "" for origin in origins],
+                "isolate_keys": switch("isolate_keys", isolate_keys),
                 "price": str(price),
                 "seed": whole("seed", seed, 0, 2**64 - 1),
             }
         )
+        for warning in self._gateway.warnings():
+            log().warning("%s", warning)
         from ._client import emulators
 
         emulators.add(self)

@@ -74,6 +74,7 @@ class Emulator:
     Its pictures are painted by a local renderer: a stand-in, not the generative model.
 
     Args:
+        host: the address to listen on; 127.0.0.1 when left out. One that other machines reach is warned of.
         port: the port to listen on; 0 takes any free one.
         api_key: the key it accepts; a fresh one when left out.
         clock: ``"real"``, or ``"virtual"``: time then moves only with `advance`.
@@ -85,6 +86,13 @@ class Emulator:
         dialect: how answers are spelt: ``"spec"`` or ``"sdk"``.
         validation: where bad parameters fail: ``"task"`` or ``"http"``.
         placeholder: whether a test card stands in for a photo that cannot be fetched.
+        allow_private: whether photos may be fetched from private networks.
+        public_url: where clients reach it, for the links in its answers: behind a proxy, say.
+        cors: origins whose pages may ask it from a browser, such as ``"http://localhost:3000"``: one or
+            several; ``"*"`` is all.
+        isolate_keys: whether each key ``KEY.NAME`` opens a world of its own, for tests that run beside
+            each other: ``emulator.client(api_key=f"{emulator.api_key}.one")``. `requests`, `script` and
+            the like are those of the key itself.
         price: what a picture costs, in USD, as text or `decimal.Decimal`.
         data_dir: the folder to keep tasks in across restarts; in memory when left out.
         seed: what all dice are thrown from.
@@ -101,6 +109,7 @@ class Emulator:
     def __init__(
         self,
         *,
+        host: str | None = None,
         port: int = 0,
         api_key: str | None = None,
         clock: Literal["real", "virtual"] = "real",
@@ -110,6 +119,10 @@ class Emulator:
         dialect: Literal["spec", "sdk"] = "spec",
         validation: Literal["task", "http"] = "task",
         placeholder: bool = False,
+        allow_private: bool = False,
+        public_url: str | None = None,
+        cors: str | Iterable[str] = (),
+        isolate_keys: bool = False,
         price: Money = "0.03",
         data_dir: str | PathLike[str] | None = None,
         seed: int = 0,

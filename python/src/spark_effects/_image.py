@@ -2,6 +2,8 @@
 
 import os
 
+from ._values import log
+
 __all__ = ["photo_path", "plain_image"]
 
 
@@ -138,7 +140,7 @@ def _srgb(image, profile):
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImportError, OSError, ValueError, ImageCms.PyCMSError) as error:
-        _log().warning("the colour profile of the PIL image is left out: %s", error)
+        log().warning("the colour profile of the PIL image is left out: %s", error)
         return image
 
 
@@ -164,16 +166,10 @@ def _array(array):
             raise TypeError(
                 f"image is an array of {kind} from {low:g} to {high:g}: give floats from 0 to 1, or uint8"
             )
-        _log().info("the array of %s is taken as brightness from 0 to 1", kind)
+        log().info("the array of %s is taken as brightness from 0 to 1", kind)
         # float16 would round the larger half of them.
         array = (array.astype("float32") * 255).round().astype("uint8")
     return (shape[1], shape[0], array.tobytes(), None)
-
-
-def _log():
-    import logging
-
-    return logging.getLogger("spark_effects")
 
 
 _SHAPES = "height x width, or height x width x 1, 3 or 4, of uint8 or of floats from 0 to 1"

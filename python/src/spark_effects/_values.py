@@ -10,6 +10,7 @@ __all__ = [
     "Pace",
     "Policy",
     "limit",
+    "log",
     "money",
     "number",
     "own_state",
@@ -67,6 +68,13 @@ def number(name, value, least, most):
     if not least <= float(value) <= most:
         raise refused(name, value, f"give a number from {least:g} to {most:g}")
     return float(value)
+
+
+def log():
+    """Where the package says what its caller should know."""
+    import logging
+
+    return logging.getLogger("spark_effects")
 
 
 def whole(name, value, least, most):

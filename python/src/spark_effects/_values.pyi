@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from logging import Logger
 from os import PathLike
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ __all__ = [
     "Pace",
     "Policy",
     "limit",
+    "log",
     "money",
     "number",
     "own_state",
@@ -47,6 +49,9 @@ def package_class(kind: type) -> type:
 
 def number(name: str, value: float, least: float, most: float) -> float:
     """A number within bounds, as a float."""
+
+def log() -> Logger:
+    """Where the package says what its caller should know."""
 
 def whole(name: str, value: int, least: int, most: int) -> int:
     """A whole number within bounds."""

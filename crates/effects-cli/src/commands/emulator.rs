@@ -23,7 +23,7 @@ use crate::output::{Output, say};
 #[command(after_help = "\
 Examples:
   effects emulator --open
-  effects emulator --port 8600 --api-key any-key
+  effects emulator --port 8600 --api-key any-test-key
   effects emulator --latency lognormal:12s:0.5 --dialect sdk
   effects emulator --json | head -1 | jq -r .base_url
 
