@@ -11,7 +11,7 @@ export function tryView() {
   const drop = h("div", { class: "drop" }, preview,
     h("div", {},
       h("label", { for: "photo", class: "button" }, "Choose a photo"), file,
-      h("p", {}, "or drop one here, or paste it. PNG, JPEG or WebP."),
+      h("p", {}, "or drop one here, or paste it. PNG, JPEG, WebP, GIF, BMP or TIFF."),
       h("button", { type: "button", class: "quiet", onclick: () => builtIn() }, "Use the built-in photo")));
   const failure = h("p", { class: "failure", role: "alert" });
   const looks = h("div", { class: "looks", role: "radiogroup", "aria-label": "Look" });
