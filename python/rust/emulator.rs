@@ -51,8 +51,9 @@ impl PlainOptions {
         }
         let mut options = Options::default();
         if let Some(host) = self.host {
-            options.host =
-                host.parse().map_err(|error| format!("host is '{host}': {error}, as 0.0.0.0 is"))?;
+            options.host = host
+                .parse()
+                .map_err(|error| format!("host is '{host}': {error}, as 0.0.0.0 is"))?;
         }
         options.port = self.port;
         options.api_key = self.api_key;
@@ -92,7 +93,9 @@ impl Gateway {
         let builder = options.builder().map_err(PyValueError::new_err)?;
         let started = aside(py, || builder.start())?;
         let emulator = started.map_err(|error| match error {
-            StartError::Option(_) | StartError::Faults(_) => PyValueError::new_err(error.to_string()),
+            StartError::Option(_) | StartError::Faults(_) => {
+                PyValueError::new_err(error.to_string())
+            }
             _ => PyRuntimeError::new_err(error.to_string()),
         })?;
         Ok(Self {

@@ -34,6 +34,7 @@ struct PlainPolicy {
     repeat: String,
     request_timeout: f64,
     wait_timeout: f64,
+    first_answer_timeout: f64,
     not_found_grace: f64,
     retry_after_most: f64,
 }
@@ -58,6 +59,7 @@ impl PlainPolicy {
             },
             request_timeout: span("request_timeout", self.request_timeout)?,
             wait_timeout: span("wait_timeout", self.wait_timeout)?,
+            first_answer_timeout: span("first_answer_timeout", self.first_answer_timeout)?,
             not_found_grace: span("not_found_grace", self.not_found_grace)?,
             retry_after_most: span("retry_after_most", self.retry_after_most)?,
             ..Policy::default()

@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import ROOT, URL
 
-from spark_effects import AsyncClient, Client, EffectsError
+from spark_effects import AsyncClient, Client, EffectsError, Emulator
 
 CERTIFICATES = ROOT / "tests" / "certificates"
 
@@ -76,7 +76,6 @@ def told():
     [
         ("refusing", "refused"),
         ("https://no.such.host.invalid", "no.such.host"),
-        ("untrusted", "SSL_CERT_FILE"),
     ],
 )
 def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words, awaits, told, request):
@@ -99,6 +98,71 @@ def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words,
     assert words in line
     assert words in str(raised.value) or gateway.endswith(".invalid")
     assert "key-of-the-tests" not in line
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_certificate_that_is_not_trusted_ends_all_at_once(untrusted, awaits, told):
+    client = (AsyncClient if awaits else Client)(base_url=untrusted, api_key="key-of-the-tests")
+
+    def run(call):
+        return asyncio.run(call()) if awaits else call()
+
+    for call in (
+        lambda: client.run("glass_ball", URL),
+        lambda: client.submit("glass_ball", URL),
+        lambda: client.task("task-1").wait(),
+        lambda: client.task("task-1").status(),
+    ):
+        begun = time.monotonic()
+        with pytest.raises(EffectsError) as raised:
+            run(call)
+        assert time.monotonic() - begun < 5
+        assert "SSL_CERT_FILE" in str(raised.value)
+        assert "ca_bundle" in str(raised.value)
+        assert raised.value.kind == "transport"
+    assert told.lines == []
+
+
+def test_a_certificate_that_is_not_trusted_ends_a_map(untrusted):
+    client = Client(base_url=untrusted, api_key="key-of-the-tests")
+    results = client.map([("glass_ball", f"{URL}?{number}") for number in range(300)]).all()
+    assert any("SSL_CERT_FILE" in str(result.error) for result in results)
+    assert not any(result.ok for result in results)
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_run_that_nothing_answers_ends_soon_and_many_jobs_wait_for_the_gateway(refusing, awaits):
+    options = {"base_url": refusing, "api_key": "key-of-the-tests", "first_answer_timeout": 1}
+
+    def run():
+        if awaits:
+            asyncio.run(AsyncClient(**options).run("glass_ball", URL))
+        else:
+            Client(**options).run("glass_ball", URL)
+
+    begun = time.monotonic()
+    with pytest.raises(EffectsError, match="nothing is billed"):
+        run()
+    assert 1 <= time.monotonic() - begun < 4
+    # These wait on, and have their pictures once a gateway is there.
+    port = int(refusing.rsplit(":", 1)[1])
+    jobs = [("glass_ball", f"{URL}?{number}") for number in range(5)]
+    results = Client(**options, poll=0.05).map(jobs)
+    time.sleep(2.5)
+    with Emulator(port=port, api_key="key-of-the-tests", pictures="stub"):
+        assert all(result.ok for result in results.all())
+
+
+def test_a_photo_that_nothing_takes_ends_soon(refusing, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes((ROOT / "examples" / "chelsea.png").read_bytes())
+    client = Client(
+        base_url=refusing, api_key="key-of-the-tests", uploads="gateway", first_answer_timeout=0.5
+    )
+    begun = time.monotonic()
+    with pytest.raises(EffectsError, match="refused"):
+        client.run("glass_ball", photo)
+    assert time.monotonic() - begun < 4
 
 
 def test_many_runs_tell_it_once(refusing, told):

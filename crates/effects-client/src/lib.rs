@@ -11,6 +11,7 @@
 
 mod backlog;
 mod builder;
+pub mod certificate;
 mod clock;
 mod environment_proxies;
 mod file_id;

@@ -56,17 +56,6 @@ impl OutageNotice {
     }
 }
 
-/// The reason why an exchange failed, with the way out where a certificate is not trusted.
-pub fn with_way_out(reason: String) -> String {
-    if !reason.contains("UnknownIssuer") {
-        return reason;
-    }
-    format!(
-        "{reason} (the certificate's issuer is not trusted here: name a PEM file with it in the environment's \
-         SSL_CERT_FILE, or as ca_bundle)"
-    )
-}
-
 const BETWEEN_NOTICES: Duration = Duration::from_secs(60);
 
 /// The span of one task, from its submission to its picture.

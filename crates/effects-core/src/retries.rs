@@ -16,19 +16,29 @@ pub struct Retries {
     dice: Dice,
     failures: u32,
     deadline: Time,
+    /// When it ends unless something was answered until then.
+    unanswered_until: Time,
 }
 
 impl Retries {
     /// Repeats within one `wait_timeout` from now.
     pub fn new(policy: &Policy, seed: Seed, now: Time) -> Self {
         let deadline = now + policy.wait_timeout;
-        Self { policy: policy.clone(), dice: seed.dice(), failures: 0, deadline }
+        let unanswered_until = Time::MAX;
+        Self { policy: policy.clone(), dice: seed.dice(), failures: 0, deadline, unanswered_until }
     }
 
     /// The same, within this long from now.
     #[must_use]
     pub fn within(mut self, wait: Duration, now: Time) -> Self {
         self.deadline = now + wait;
+        self
+    }
+
+    /// The same, and ends after the policy's `first_answer_timeout` if nothing is answered until then.
+    #[must_use]
+    pub fn if_answered(mut self, now: Time) -> Self {
+        self.unanswered_until = now + self.policy.first_answer_timeout;
         self
     }
 
@@ -39,9 +49,12 @@ impl Retries {
             return None;
         }
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
+        if trouble.status().is_some() {
+            self.unanswered_until = Time::MAX;
+        }
         let until = now + self.policy.retry_delay(self.failures, asked, &mut self.dice);
         self.failures = self.failures.saturating_add(1);
-        (until < self.deadline).then_some(until)
+        (until < self.deadline.min(self.unanswered_until)).then_some(until)
     }
 
     /// How often it was tried again.
@@ -53,7 +66,7 @@ impl Retries {
 fn can_pass(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::NotSent { .. } | Trouble::Lost { .. } => true,
-        Trouble::Unreadable { .. } => false,
+        Trouble::Untrusted { .. } | Trouble::Unreadable { .. } => false,
         Trouble::Rejected(rejection) => {
             matches!(rejection.status, 408 | 500..=599)
                 || kind_of(trouble) == ErrorKind::RateLimited

@@ -13,7 +13,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use effects_client::telemetry::{self, OutageNotice};
+use effects_client::certificate::{self, unsent, unsent_fetch};
+use effects_client::telemetry::OutageNotice;
 use effects_client::{EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
 use effects_core::wire::Trouble;
@@ -278,7 +279,7 @@ impl HttpClient {
         *request.timeout_mut() = Some(limit);
         let mut response = match client.execute(request).await {
             Ok(response) => response,
-            Err(error) if before_sending(&error) => return Answer::NotSent(words(&error)),
+            Err(error) if before_sending(&error) => return unsent(words(&error)),
             Err(error) => return Answer::Lost(words(&error)),
         };
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
@@ -300,11 +301,7 @@ impl HttpClient {
         let request = self.transfer.of(&url).get(url).timeout(whole).send();
         let response = within(quiet, request).await?.map_err(|error| {
             let reason = words(&error);
-            if before_sending(&error) {
-                Trouble::NotSent { reason }
-            } else {
-                Trouble::Lost { reason }
-            }
+            if before_sending(&error) { unsent_fetch(reason) } else { Trouble::Lost { reason } }
         })?;
         Ok(Fetch { response, quiet })
     }
@@ -359,7 +356,7 @@ pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
         }
         source = cause.source();
     }
-    if text.is_empty() { "the exchange failed".to_owned() } else { telemetry::with_way_out(text) }
+    if text.is_empty() { "the exchange failed".to_owned() } else { certificate::with_way_out(text) }
 }
 
 /// A name, a connection or a TLS session that could not be had: reqwest's connector does all three

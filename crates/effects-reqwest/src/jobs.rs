@@ -61,7 +61,8 @@ impl RunJobs for Client {
             handle: handle.clone(),
         };
         let limits = options.limits(origin);
-        let (driver, words) = Driver::new(self, self.shared_policy(), limits, drawn);
+        let client = self.with_policy(self.policy().among_many());
+        let (driver, words) = Driver::new(&client, client.shared_policy(), limits, drawn);
         let waker = words.clone();
         handle.wake_by(move || drop(waker.send(Arrival::Word(Word::Room))));
         let (drawer, shared) = (words.clone(), Arc::clone(&context));

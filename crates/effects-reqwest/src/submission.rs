@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use effects_client::certificate;
 use effects_core::gateway::Answer;
 use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION};
@@ -61,7 +62,7 @@ impl Submitter {
             Err(_) => Failure::BeforeSending(TIMED_OUT.into()),
         };
         match failure {
-            Failure::BeforeSending(error) => Answer::NotSent(words(&*error)),
+            Failure::BeforeSending(error) => certificate::unsent(words(&*error)),
             Failure::AfterSending(error) if is_unprocessed(&*error) => {
                 Answer::NotSent(format!("the gateway did nothing with it: {}", words(&*error)))
             }

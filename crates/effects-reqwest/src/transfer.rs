@@ -67,7 +67,7 @@ async fn repeat<T>(
 ) -> Result<T, Error> {
     let (shared, policy) = (client.shared(), client.policy());
     let clock = &shared.clock;
-    let mut retries = Retries::new(policy, fresh_seed()?, clock.now());
+    let mut retries = Retries::new(policy, fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
         let result = shared.gateway.exchange_async(request.clone(), policy.request_timeout).await;
         let trouble = match read(&result) {

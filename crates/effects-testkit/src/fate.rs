@@ -17,6 +17,8 @@ pub enum Fate {
     Served,
     /// It never leaves the client's machine.
     NotSent,
+    /// It never leaves, since the certificate of what is there is not trusted.
+    Untrusted,
     /// It is lost on the way to the service; the client cannot know where.
     LostBefore,
     /// The service does its part, and its answer is lost.

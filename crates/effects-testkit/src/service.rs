@@ -246,6 +246,7 @@ impl State {
         let answer = match fate {
             Fate::Served => self.serve(now, call).to_answer(),
             Fate::NotSent => Answer::NotSent("connection refused".to_owned()),
+            Fate::Untrusted => Answer::Untrusted("UnknownIssuer".to_owned()),
             Fate::LostBefore => Answer::Lost("connection reset".to_owned()),
             Fate::LostAfter => {
                 self.serve(now, call);

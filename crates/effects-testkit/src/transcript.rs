@@ -135,7 +135,7 @@ impl fmt::Display for Note {
                 let body = String::from_utf8_lossy(body);
                 write!(f, "answer  {call}: {status} {body}, broken off: {reason}")
             }
-            Self::Arrived { call, answer: Answer::NotSent(reason) } => {
+            Self::Arrived { call, answer: Answer::NotSent(reason) | Answer::Untrusted(reason) } => {
                 write!(f, "answer  {call}: never left: {reason}")
             }
             Self::Arrived { call, answer: Answer::Lost(reason) } => {

@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use effects_client::telemetry;
+use effects_client::certificate;
 use effects_core::ApiKey;
 use effects_core::gateway::Answer;
 use http::Uri;
@@ -123,7 +123,7 @@ impl Under {
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
             Some(cut) if exchange.left => format!("the request was cut short ({cut}); {error}"),
-            _ => telemetry::with_way_out(error.to_string()),
+            _ => certificate::with_way_out(error.to_string()),
         })
     }
 }

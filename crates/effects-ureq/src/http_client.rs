@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use effects_client::certificate::{unsent, unsent_fetch};
 use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
 use effects_core::wire::Trouble;
@@ -145,7 +146,7 @@ impl HttpClient {
         });
         under.restore(answer.unwrap_or_else(|error| {
             let reason = under.reason(&error);
-            if under.has_left() { Answer::Lost(reason) } else { Answer::NotSent(reason) }
+            if under.has_left() { Answer::Lost(reason) } else { unsent(reason) }
         }))
     }
 
@@ -165,7 +166,7 @@ impl HttpClient {
         let under = connection::begin(None);
         request.call().map_err(|error| {
             let reason = under.reason(&error);
-            if under.has_left() { Trouble::Lost { reason } } else { Trouble::NotSent { reason } }
+            if under.has_left() { Trouble::Lost { reason } } else { unsent_fetch(reason) }
         })
     }
 

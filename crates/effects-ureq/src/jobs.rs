@@ -48,7 +48,8 @@ impl RunJobs for Client {
         let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
         let (tell, ends) = channel();
         let handle = JobsHandle::default();
-        let driver = Driver::new(self, &options, Arc::clone(&context), handle.clone(), tell);
+        let client = self.with_policy(self.policy().among_many());
+        let driver = Driver::new(&client, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());
         handle.wake_by(move || {

@@ -58,7 +58,8 @@ fn repeat<T>(
 ) -> Result<T, Error> {
     let shared = client.shared();
     let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());
-    let mut retries = Retries::new(client.policy(), fresh_seed()?, clock.now());
+    let mut retries =
+        Retries::new(client.policy(), fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
         let timeout = client.policy().request_timeout;
         let trouble = match read(&shared.gateway.exchange(request.clone(), timeout)) {

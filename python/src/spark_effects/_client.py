@@ -28,6 +28,7 @@ class _ClientBase:
         base_url=None,
         poll="auto",
         wait_timeout=600,
+        first_answer_timeout=60,
         request_timeout=30,
         connect_timeout=10,
         repeat="safe",
@@ -45,6 +46,7 @@ class _ClientBase:
         self._policy = Policy(
             poll=poll,
             wait_timeout=wait_timeout,
+            first_answer_timeout=first_answer_timeout,
             request_timeout=request_timeout,
             repeat=repeat,
         )
@@ -151,6 +153,8 @@ class Client(_ClientBase):
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
             without limit.
+        first_answer_timeout: how long one run goes on while nothing at all answers it, from its start; once
+            there is a task, and for many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.
         connect_timeout: the longest a connection may take to be made.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.

@@ -22,6 +22,7 @@ class _ClientOptions(TypedDict, total=False):
     base_url: str | None
     poll: Poll
     wait_timeout: Seconds | None
+    first_answer_timeout: Seconds | None
     request_timeout: Seconds
     connect_timeout: Seconds
     repeat: Repeat
@@ -41,6 +42,7 @@ class _ClientBase:
         base_url: str | None = None,
         poll: Poll = "auto",
         wait_timeout: Seconds | None = 600,
+        first_answer_timeout: Seconds | None = 60,
         request_timeout: Seconds = 30,
         connect_timeout: Seconds = 10,
         repeat: Repeat = "safe",
@@ -86,6 +88,8 @@ class Client(_ClientBase):
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
             without limit.
+        first_answer_timeout: how long one run goes on while nothing at all answers it, from its start; once
+            there is a task, and for many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.
         connect_timeout: the longest a connection may take to be made.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"``, ``"always"``.

@@ -317,6 +317,9 @@ class Policy(_Value):
         poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
             without limit.
+        first_answer_timeout: how long one run goes on while nothing at all answers it, from its start, in
+            seconds or as a timedelta; ``None`` and ``inf`` are without limit. Once there is a task, and for
+            many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
             task) or ``"always"`` (a lost answer may then be paid for twice).
@@ -328,6 +331,7 @@ class Policy(_Value):
 
     __slots__ = (
         "_native",
+        "first_answer_timeout",
         "not_found_grace",
         "poll",
         "repeat",
@@ -344,6 +348,7 @@ class Policy(_Value):
         "retry",
         "not_found_grace",
         "retry_after_most",
+        "first_answer_timeout",
     )
 
     def __init__(
@@ -356,6 +361,7 @@ class Policy(_Value):
         retry=None,
         not_found_grace=15,
         retry_after_most=60,
+        first_answer_timeout=60,
     ):
         if retry is not None and not isinstance(retry, Backoff):
             raise TypeError(f"retry is {_short(retry)}: give a Backoff")
@@ -371,6 +377,7 @@ class Policy(_Value):
             retry=retry or Backoff(),
             not_found_grace=seconds("not_found_grace", not_found_grace),
             retry_after_most=seconds("retry_after_most", retry_after_most),
+            first_answer_timeout=limit("first_answer_timeout", first_answer_timeout),
         )
         native = _native.Policy(
             {
@@ -379,6 +386,7 @@ class Policy(_Value):
                 "repeat": repeat,
                 "request_timeout": self.request_timeout,
                 "wait_timeout": min(self.wait_timeout, _LONGEST),
+                "first_answer_timeout": min(self.first_answer_timeout, _LONGEST),
                 "not_found_grace": self.not_found_grace,
                 "retry_after_most": self.retry_after_most,
             }

@@ -126,6 +126,9 @@ class Policy(_Value):
         poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
             without limit.
+        first_answer_timeout: how long one run goes on while nothing at all answers it, from its start, in
+            seconds or as a timedelta; ``None`` and ``inf`` are without limit. Once there is a task, and for
+            many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.
         repeat: which submissions may be repeated: ``"never"``, ``"safe"`` (those that provably made no
             task) or ``"always"`` (a lost answer may then be paid for twice).
@@ -149,6 +152,8 @@ class Policy(_Value):
     def not_found_grace(self) -> float: ...
     @property
     def retry_after_most(self) -> float: ...
+    @property
+    def first_answer_timeout(self) -> float: ...
     def __init__(
         self,
         *,
@@ -159,6 +164,7 @@ class Policy(_Value):
         retry: Backoff | None = None,
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
+        first_answer_timeout: Seconds | None = 60,
     ) -> None: ...
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""

@@ -42,6 +42,8 @@ pub struct ExchangeCase {
 pub enum Expected {
     /// Nothing of it left this machine, or the gateway provably did nothing with it.
     NotSent,
+    /// The certificate is not trusted, and nothing left.
+    Untrusted,
     /// It left, or began to, and no answer came.
     Lost,
     /// It was answered with this status, whether it was sent to its end or not.
@@ -102,6 +104,7 @@ impl ExchangeCase {
         let answer = client.exchange(settings, &call).map_err(|error| error.to_string())?;
         let said = match &answer {
             Answer::NotSent(_) => Expected::NotSent,
+            Answer::Untrusted(_) => Expected::Untrusted,
             Answer::Lost(_) | Answer::BrokenOff { .. } => Expected::Lost,
             Answer::Answered { status, .. } => Expected::Answered(status.as_u16()),
         };
@@ -109,7 +112,10 @@ impl ExchangeCase {
         if said != self.expected {
             return Err(format!("expected {:?}, got {answer:?}", self.expected));
         }
-        if said == Expected::NotSent && arrived > 0 && !self.needs_http2 {
+        if matches!(said, Expected::NotSent | Expected::Untrusted)
+            && arrived > 0
+            && !self.needs_http2
+        {
             return Err(format!("{arrived} requests reached the gateway, yet: {answer:?}"));
         }
         if (network.leaked)() {

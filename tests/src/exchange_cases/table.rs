@@ -15,7 +15,7 @@ use super::http2_frames::{
 use super::tls_server::{TlsStream, listen, listen_tls, read_request, write_answer};
 use super::{ExchangeCase, Expected, Network, http2_frames};
 use crate::world::KEY;
-use Expected::{Answered, Lost, NotSent};
+use Expected::{Answered, Lost, NotSent, Untrusted};
 
 /// Everything that can happen to a submission.
 pub fn exchange_cases() -> Vec<ExchangeCase> {
@@ -46,7 +46,7 @@ fn without_a_connection() -> Vec<ExchangeCase> {
 
 /// A connection, and no TLS session on it.
 fn without_a_tls_session() -> Vec<ExchangeCase> {
-    let mut cases = vec![case("the certificate is a stranger's", NotSent, || Network {
+    let mut cases = vec![case("the certificate is a stranger's", Untrusted, || Network {
         trusts: false,
         ..Network::tls(&[], answers)
     })];
@@ -83,7 +83,7 @@ fn behind_a_proxy() -> Vec<ExchangeCase> {
     for (name, behaviour) in refusals {
         cases.push(case(name, NotSent, move || Network::proxied(behaviour(), None)));
     }
-    cases.push(case("the certificate behind the proxy is a stranger's", NotSent, || {
+    cases.push(case("the certificate behind the proxy is a stranger's", Untrusted, || {
         Network { trusts: false, ..Network::tls(&[], answers) }.through_a_tunnel()
     }));
     for (_, name, play) in BROKEN_HANDSHAKES {

@@ -9,8 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use effects_client::ClientBuilder;
+use effects_core::wire::Trouble;
 use effects_core::{EffectRequest, Error, ErrorKind, Template};
 use effects_tests::{KEY, PHOTO_URL, TASK};
+use effects_ureq::{Photo, Uploads};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -37,6 +39,31 @@ fn a_stranger_never_gets_the_request() {
         assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
         assert!(error.to_string().contains("ca_bundle"), "{error}");
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_ends_a_run_and_all_jobs_at_once() {
+    let base_url = format!("https://{}", serve());
+    let begun = std::time::Instant::now();
+    let builder = || effects_ureq::Client::builder().api_key(KEY).base_url(&base_url);
+    let client = builder().uploads(Uploads::Gateway(None)).build().unwrap();
+    let error = client.run(request()).unwrap_err();
+    assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+    let photo = Photo::new(effects_tests::picture(), "a.png").unwrap();
+    let error = client.upload(&photo).unwrap_err();
+    assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+    let error = client.task(TASK.parse().unwrap()).wait().unwrap_err();
+    assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+    let jobs = (0..2_000).map(|number| {
+        effects_ureq::Job::url(Template::GlassBall, &format!("{PHOTO_URL}?{number}")).unwrap()
+    });
+    let mut results = client.jobs().run(jobs).unwrap();
+    let ended = results.by_ref().filter(|result| !result.is_completed()).count();
+    assert!((1..2_000).contains(&ended), "{ended}");
+    let error = results.halted_by().unwrap();
+    assert!(error.to_string().contains("ca_bundle"), "{error}");
+    // Nothing was tried again.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -45,6 +45,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     wait_timeout: Duration,
 
+    /// How long to try while nothing answers at all; once there is a task, the wait counts
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    first_answer_timeout: Duration,
+
     #[command(flatten)]
     journal: JournalChoice,
 
@@ -101,8 +105,9 @@ impl Saving {
 }
 
 pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let Arguments { request, saving, wait_timeout, journal, no_journal } = arguments;
-    let policy = Policy { wait_timeout, ..gateway::policy(global) };
+    let Arguments { request, saving, wait_timeout, first_answer_timeout, journal, no_journal } =
+        arguments;
+    let policy = Policy { wait_timeout, first_answer_timeout, ..gateway::policy(global) };
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
     // Without a place there is nothing to resume, and nothing is sent.

@@ -1,7 +1,9 @@
 //! `effects submit`: the task's id, and no waiting.
 
+use std::time::Duration;
+
 use clap::Args;
-use effects_core::{TaskId, Template};
+use effects_core::{Policy, TaskId, Template};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -13,6 +15,7 @@ use crate::gateway::{self, Gateway, Place};
 use crate::journal::{JournalChoice, Kept};
 use crate::output::Output;
 use crate::request::{self, RequestArguments};
+use crate::values::duration;
 
 #[derive(Args)]
 #[command(
@@ -25,6 +28,10 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     request: RequestArguments,
+
+    /// How long to try while nothing answers at all; once there is a task, the wait counts
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    first_answer_timeout: Duration,
 
     #[command(flatten)]
     journal: JournalChoice,
@@ -52,7 +59,9 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
             (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
         };
         let store = arguments.journal.for_run(&place)?;
-        let gateway = Gateway::open(&work_global, &place, gateway::policy(&work_global))?;
+        let first_answer_timeout = arguments.first_answer_timeout;
+        let policy = Policy { first_answer_timeout, ..gateway::policy(&work_global) };
+        let gateway = Gateway::open(&work_global, &place, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
         let request = ready.upload(desk, &gateway.client)?;
         let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;

@@ -57,6 +57,22 @@ fn refusals_exit_2_3_and_6_and_nothing_is_sent_twice() {
 }
 
 #[test]
+fn what_nothing_answers_ends_after_its_own_time_and_exits_7() {
+    let world = World::new();
+    let nowhere = format!("http://{}", unused_address());
+    let place = ["--base-url", &nowhere, "--first-answer-timeout", "1s"];
+    for (command, kind) in [
+        (&["run", "glass_ball", IMAGE][..], ErrorKind::Transport),
+        (&["submit", "glass_ball", IMAGE], ErrorKind::Transport),
+        (&["run", "glass_ball", world.photo(), "--uploads", "gateway"], ErrorKind::Upload),
+    ] {
+        let begun = std::time::Instant::now();
+        ends(&world, &[command, &place].concat(), kind);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(6), "{command:?}");
+    }
+}
+
+#[test]
 fn a_missing_key_exits_3_and_says_where_keys_are_made() {
     let world = World::new();
     let ran = Ran::of(&mut world.bare(&RUN)).exits(3);

@@ -1,18 +1,61 @@
 //! Which outages of a gateway are news to a caller: [`OutageNews`].
 
 use std::mem::{Discriminant, discriminant};
+use std::time::{Duration, Instant};
 
 use effects_core::batch::{Outage, OutageFailure};
 
-/// Picks the outages that are to be told: each kind once, however often its count changes.
+/// Picks the outages that are to be told: each kind when it begins, however often its count changes, and
+/// once a minute as long as it lasts.
 #[derive(Debug, Default)]
-pub struct OutageNews(Option<(Discriminant<OutageFailure>, bool)>);
+pub struct OutageNews(Option<(Discriminant<OutageFailure>, bool, Instant)>);
 
 impl OutageNews {
     /// The outage, if it is to be told.
     pub fn of<'a>(&mut self, outage: Option<&'a Outage>) -> Option<&'a Outage> {
-        let kind = outage.map(|outage| (discriminant(&outage.failure), outage.is_final));
-        let before = std::mem::replace(&mut self.0, kind);
-        outage.filter(|_| before != kind)
+        let Some(outage) = outage else {
+            self.0 = None;
+            return None;
+        };
+        self.of_at(outage, Instant::now())
+    }
+
+    fn of_at<'a>(&mut self, outage: &'a Outage, now: Instant) -> Option<&'a Outage> {
+        let (failure, is_final) = (discriminant(&outage.failure), outage.is_final);
+        let is_known = self.0.is_some_and(|(before, was_final, told)| {
+            let is_recent = is_final || now.duration_since(told) < BETWEEN_TOLD;
+            before == failure && was_final == is_final && is_recent
+        });
+        if is_known {
+            return None;
+        }
+        self.0 = Some((failure, is_final, now));
+        Some(outage)
+    }
+}
+
+const BETWEEN_TOLD: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_when_it_begins_and_once_a_minute() {
+        let (mut news, begun) = (OutageNews::default(), Instant::now());
+        let after = |seconds| {
+            let reason = "connection refused".to_owned();
+            let failure = OutageFailure::NotSent { time: Duration::from_secs(seconds), reason };
+            (Outage { failure, is_final: seconds >= 600 }, begun + Duration::from_secs(seconds))
+        };
+        let mut told = Vec::new();
+        for seconds in (0..=700).step_by(7) {
+            let (outage, now) = after(seconds);
+            told.extend(news.of_at(&outage, now).map(|_| seconds));
+        }
+        assert_eq!(told, [0, 63, 126, 189, 252, 315, 378, 441, 504, 567, 602]);
+        // It is over, and begins anew.
+        assert_eq!(news.of(None), None);
+        assert!(news.of_at(&after(1).0, begun).is_some());
     }
 }

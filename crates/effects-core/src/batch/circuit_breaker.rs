@@ -62,25 +62,40 @@ impl fmt::Display for Outage {
                 "the outcomes of {count} submissions in a row are unknown, the last one after a pause \
                  of {pause} s: nothing more is submitted"
             ),
-            (OutageFailure::Throttled(_), false) => f.write_str(
-                "the gateway refuses every submission for now: one at a time is tried, with pauses \
+            (OutageFailure::Throttled(time), false) => write!(
+                f,
+                "the gateway refuses every submission for now{}: one at a time is tried, with pauses \
                  that grow",
+                Lasting(*time)
             ),
             (OutageFailure::Throttled(time), true) => write!(
                 f,
                 "the gateway has refused every submission for now, for {} s: nothing more is submitted",
                 time.as_secs()
             ),
-            (OutageFailure::NotSent { reason, .. }, false) => write!(
+            (OutageFailure::NotSent { time, reason }, false) => write!(
                 f,
-                "no submission leaves this machine ({reason}): one at a time is tried, with pauses that \
-                 grow"
+                "no submission leaves this machine{} ({reason}): one at a time is tried, with pauses that \
+                 grow",
+                Lasting(*time)
             ),
             (OutageFailure::NotSent { time, reason }, true) => write!(
                 f,
                 "no submission has left this machine for {} s ({reason}): nothing more is submitted",
                 time.as_secs()
             ),
+        }
+    }
+}
+
+/// For how long already, once that is a minute.
+struct Lasting(Duration);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            0..60 => Ok(()),
+            seconds => write!(f, ", for {seconds} s already"),
         }
     }
 }

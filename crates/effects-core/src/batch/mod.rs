@@ -71,6 +71,8 @@ use timers::Timers;
 #[derive(Debug)]
 pub struct Batch {
     policy: Arc<Policy>,
+    /// Of runs that wait their turn: a gateway that does not answer is waited for.
+    among_many: Arc<Policy>,
     widths: Widths,
     /// Draws lots among runs that wait to look; stirred by each run's seed.
     lots: Dice,
@@ -139,6 +141,7 @@ impl Batch {
     /// A batch without runs, and without knowledge of how long tasks take.
     pub fn new(policy: Arc<Policy>, widths: Widths, now: Time) -> Self {
         Self {
+            among_many: Arc::new(policy.among_many()),
             policy,
             widths,
             lots: Seed::from(0).dice(),
@@ -174,7 +177,7 @@ impl Batch {
     /// is forked, and two processes would submit under the same names.
     pub fn submit(&mut self, submission: impl Into<Submission>, seed: Seed, now: Time) -> RunId {
         self.lots.stir(seed);
-        self.add(Run::submit(submission, Arc::clone(&self.policy), seed, now))
+        self.add(Run::submit(submission, Arc::clone(&self.among_many), seed, now))
     }
 
     /// Adds a run that submits a request and whose wait begins now: it asks for no place among the

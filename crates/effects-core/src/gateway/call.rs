@@ -85,7 +85,7 @@ pub struct FreshConnection;
 
 /// What an HTTP stack says of an exchange, as it came.
 ///
-/// The difference between the last two is money: what provably never left this machine is sent
+/// The difference between the last and those before it is money: what provably never left this machine is sent
 /// again, what may have arrived is not. In doubt it is [`Lost`](Self::Lost).
 #[derive(Clone)]
 pub enum Answer {
@@ -113,6 +113,9 @@ pub enum Answer {
     /// It provably made no task: it never left this machine (no name, no connection, no TLS session), or
     /// the gateway said in HTTP/2 that it had not begun to process it.
     NotSent(String),
+    /// The same, since the certificate of what answered there is not trusted here: nothing is tried
+    /// again.
+    Untrusted(String),
     /// It may have arrived: whatever went wrong after the first byte.
     Lost(String),
 }
@@ -128,6 +131,7 @@ impl fmt::Debug for Answer {
                 write!(f, "BrokenOff({status}, {} bytes)", body.len())
             }
             Self::NotSent(_) => f.write_str("NotSent"),
+            Self::Untrusted(_) => f.write_str("Untrusted"),
             Self::Lost(_) => f.write_str("Lost"),
         }
     }
@@ -160,6 +164,7 @@ impl CallResult {
             }
             Answer::BrokenOff { reason, .. } | Answer::Lost(reason) => Reply::Lost(reason),
             Answer::NotSent(reason) => Reply::NotSent(reason),
+            Answer::Untrusted(reason) => Reply::Untrusted(reason),
         }
     }
 
@@ -187,6 +192,8 @@ pub(crate) enum Reply<'a> {
     Answer { status: StatusCode, headers: &'a HeaderMap, body: AnswerBody<'a> },
     /// See [`Answer::NotSent`].
     NotSent(&'a str),
+    /// See [`Answer::Untrusted`].
+    Untrusted(&'a str),
     /// See [`Answer::Lost`].
     Lost(&'a str),
 }
@@ -196,7 +203,7 @@ impl Reply<'_> {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer { headers, .. } => retry_after(headers),
-            Self::NotSent(_) | Self::Lost(_) => None,
+            Self::NotSent(_) | Self::Untrusted(_) | Self::Lost(_) => None,
         }
     }
 
@@ -204,7 +211,7 @@ impl Reply<'_> {
     pub(crate) fn date(&self) -> Option<Time> {
         match self {
             Self::Answer { headers, .. } => answered_at(headers),
-            Self::NotSent(_) | Self::Lost(_) => None,
+            Self::NotSent(_) | Self::Untrusted(_) | Self::Lost(_) => None,
         }
     }
 }

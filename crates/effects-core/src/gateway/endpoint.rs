@@ -128,6 +128,7 @@ impl Endpoint {
                 Answer::BrokenOff { status, headers, body, reason: clean(reason) }
             }
             Answer::NotSent(reason) => Answer::NotSent(clean(reason)),
+            Answer::Untrusted(reason) => Answer::Untrusted(clean(reason)),
             Answer::Lost(reason) => Answer::Lost(clean(reason)),
         };
         CallResult::new(answer, self.key.clone())

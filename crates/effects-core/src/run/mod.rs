@@ -326,7 +326,10 @@ impl Run {
 
     /// When its wait ends; for a run that has begun.
     pub(crate) fn deadline(&self) -> Time {
-        self.core.deadline()
+        match &self.state {
+            State::Submitting(submitting) => submitting.deadline(&self.core),
+            _ => self.core.deadline(),
+        }
     }
 
     /// The chance that its task has ended since it was last seen running.
@@ -408,6 +411,8 @@ impl AttemptEnd {
     fn of_refusal(trouble: &Trouble) -> Self {
         match trouble {
             Trouble::NotSent { reason } => Self::NotSent { reason: reason.clone() },
+            // It says nothing of what reaches the gateway.
+            Trouble::Untrusted { .. } => Self::NotTried,
             trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
             _ => Self::Answered,
         }
@@ -501,6 +506,12 @@ impl Core {
             return Some(Step::Record(entry));
         }
         pop(&mut self.events).map(Step::Notify)
+    }
+
+    /// When a run ends that has had no answer at all by then.
+    fn unanswered_until(&self) -> Time {
+        let started = self.started.unwrap_or(self.now);
+        (started + self.policy.first_answer_timeout).min(self.deadline())
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.

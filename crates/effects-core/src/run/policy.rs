@@ -37,6 +37,10 @@ pub struct Policy {
     /// How long one run is watched, from its first step, waiting for throttles included. The last
     /// look at its end may add one `request_timeout`.
     pub wait_timeout: Duration,
+    /// How long a run that submits, or an upload before one, goes on without any answer at all from the
+    /// gateway, counted as `wait_timeout` is; a minute. Once there is a task, `wait_timeout` alone
+    /// counts. Many jobs at once wait for a gateway as long as that, and do not end by this.
+    pub first_answer_timeout: Duration,
     /// How long after its submission a task may still be unknown to the service (HTTP 404). After
     /// that it is taken to be gone once three looks in a row, over at least a minute, did not find it.
     pub not_found_grace: Duration,
@@ -54,6 +58,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The policy of one among many jobs: a gateway that does not answer is waited for.
+    pub fn among_many(&self) -> Self {
+        Self { first_answer_timeout: Duration::MAX, ..self.clone() }
+    }
+
     /// The wait before the next attempt: our own back-off, or what the service asked for if that is
     /// longer, up to what is believed.
     pub(crate) fn retry_delay(
@@ -75,6 +84,7 @@ impl Default for Policy {
             repeat: Repeat::default(),
             request_timeout: Duration::from_secs(30),
             wait_timeout: Duration::from_secs(600),
+            first_answer_timeout: Duration::from_secs(60),
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
             gateway: None,

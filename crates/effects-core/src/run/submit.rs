@@ -43,6 +43,9 @@ pub(super) struct Submitting {
     /// The latest attempt of unknown fate.
     pub(super) doubt: Option<Unknown>,
     phase: Phase,
+    /// Something was answered, if only that it is refused for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    answered: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -71,7 +74,14 @@ impl Submitting {
     pub(super) fn new(submission: Submission, core: &mut Core) -> Self {
         let salt = hash(submission.body.iter().copied().chain(core.now.as_millis().to_le_bytes()));
         let idempotency_key = core.dice.uuid(salt);
-        Self { submission, idempotency_key, attempts: 0, doubt: None, phase: Phase::Intend }
+        Self {
+            submission,
+            idempotency_key,
+            attempts: 0,
+            doubt: None,
+            phase: Phase::Intend,
+            answered: false,
+        }
     }
 
     pub(super) fn label(&self) -> &Label {
@@ -136,13 +146,21 @@ impl Submitting {
             Phase::Ready { .. } => Want::Step,
             Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
             Phase::Out { .. } => Want::Step,
-            Phase::Holding { .. } if now >= core.deadline() => Want::Step,
+            Phase::Holding { .. } if now >= self.deadline(core) => Want::Step,
             Phase::Holding { until, .. } if now >= *until => Want::Submit,
-            Phase::Holding { until, .. } => Want::Sleep((*until).min(core.deadline())),
+            Phase::Holding { until, .. } => Want::Sleep((*until).min(self.deadline(core))),
             Phase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => Want::Step,
             Phase::Unaffordable { until } if now >= *until => Want::Submit,
             Phase::Unaffordable { until } if self.attempts == 0 => Want::Sleep(*until),
             Phase::Unaffordable { until } => Want::Sleep((*until).min(core.deadline())),
+        }
+    }
+
+    /// When it stops trying: earlier where nothing answers its attempts.
+    pub(super) fn deadline(&self, core: &Core) -> Time {
+        match self.phase {
+            Phase::Holding { .. } if !self.answered => core.unanswered_until(),
+            _ => core.deadline(),
         }
     }
 
@@ -195,7 +213,7 @@ impl Submitting {
                 self.intend(core);
                 (State::Submitting(self), None)
             }
-            Phase::Holding { ref trouble, throttled, .. } if core.now >= core.deadline() => {
+            Phase::Holding { ref trouble, throttled, .. } if core.now >= self.deadline(core) => {
                 let trouble = (**trouble).clone();
                 let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
                 (self.refused(kind, trouble), None)
@@ -336,6 +354,7 @@ impl Submitting {
     }
 
     fn hold(&mut self, throttled: bool, trouble: Trouble, core: &mut Core) {
+        self.answered |= trouble.status().is_some();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
         core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });

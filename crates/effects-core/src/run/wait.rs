@@ -237,6 +237,10 @@ impl Waiting {
                 self.date(&task, reply, core.now);
                 self.seen(&task, asked, core)
             }
+            // The task is not in danger: it is followed as soon as the setting is right.
+            Look::Again(trouble @ Trouble::Untrusted { .. }) if !self.seen => {
+                self.broken(ErrorKind::Transport, trouble)
+            }
             Look::Again(trouble) => self.again(trouble, true, core),
             Look::Refused(_, trouble) => {
                 let first = trouble.status().is_none_or(|status| !self.refused.contains(&status));

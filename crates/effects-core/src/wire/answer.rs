@@ -103,6 +103,9 @@ impl SubmissionAnswer {
     pub(crate) fn read(result: &CallResult) -> Self {
         let (status, headers, body) = match result.as_reply() {
             Reply::NotSent(reason) => return Self::Later(ErrorKind::Transport, not_sent(reason)),
+            Reply::Untrusted(reason) => {
+                return Self::Refused(ErrorKind::Transport, untrusted(reason));
+            }
             Reply::Lost(reason) => {
                 let id = result.broken_off().and_then(|(status, body)| repaired_id(status, body));
                 return match id {
@@ -271,6 +274,7 @@ impl Look {
     pub(crate) fn read(task: &TaskId, reply: Reply<'_>) -> Self {
         let (status, headers, body) = match reply {
             Reply::NotSent(reason) => return Self::Again(not_sent(reason)),
+            Reply::Untrusted(reason) => return Self::Again(untrusted(reason)),
             Reply::Lost(reason) => return Self::Again(lost(reason)),
             Reply::Answer { status, headers, body } => (status, headers, body),
         };
@@ -340,6 +344,7 @@ impl CallResult {
             Reply::Answer { status, .. } if status.is_success() => Ok(status),
             Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
             Reply::NotSent(reason) => Err(not_sent(reason)),
+            Reply::Untrusted(reason) => Err(untrusted(reason)),
             Reply::Lost(reason) => Err(lost(reason)),
         }
     }
@@ -357,7 +362,7 @@ impl CallResult {
             |excerpt: &str| Trouble::Unreadable { status, excerpt: excerpt.to_owned() };
         let url = match self.as_reply() {
             Reply::Answer { body, .. } => uploaded_url(body),
-            Reply::NotSent(_) | Reply::Lost(_) => None,
+            Reply::NotSent(_) | Reply::Untrusted(_) | Reply::Lost(_) => None,
         };
         match url {
             Some(url) if self.key().find_in(url.as_bytes()).is_none() => Ok(url),
@@ -372,7 +377,9 @@ impl CallResult {
 /// What an exchange that went wrong for good tells about the whole run, when the wait ends with it.
 pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
     match trouble {
-        Trouble::NotSent { .. } | Trouble::Lost { .. } => ErrorKind::Transport,
+        Trouble::NotSent { .. } | Trouble::Untrusted { .. } | Trouble::Lost { .. } => {
+            ErrorKind::Transport
+        }
         Trouble::Unreadable { .. } => ErrorKind::UnreadableAnswer,
         Trouble::Rejected(rejection) => match rejection.status {
             402 => ErrorKind::OutOfCredit,
@@ -388,6 +395,10 @@ pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
 
 pub(crate) fn not_sent(reason: &str) -> Trouble {
     Trouble::NotSent { reason: reason.to_owned() }
+}
+
+fn untrusted(reason: &str) -> Trouble {
+    Trouble::Untrusted { reason: reason.to_owned() }
 }
 
 pub(crate) fn lost(reason: &str) -> Trouble {

@@ -17,6 +17,12 @@ pub enum Trouble {
         /// Why, in the HTTP stack's words.
         reason: String,
     },
+    /// It never left this machine, since the certificate of what answered there is not trusted here. To
+    /// try again would not help.
+    Untrusted {
+        /// Why, in the HTTP stack's words, and the way out.
+        reason: String,
+    },
     /// It may have arrived; no answer came.
     Lost {
         /// Why, in the HTTP stack's words.
@@ -39,7 +45,7 @@ impl Trouble {
         match self {
             Self::Rejected(rejection) => Some(rejection.status),
             Self::Unreadable { status, .. } => Some(*status),
-            Self::NotSent { .. } | Self::Lost { .. } => None,
+            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => None,
         }
     }
 
@@ -55,7 +61,9 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSent { reason } => write!(f, "never left this machine: {reason}"),
+            Self::NotSent { reason } | Self::Untrusted { reason } => {
+                write!(f, "never left this machine: {reason}")
+            }
             Self::Lost { reason } => write!(f, "no answer: {reason}"),
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Unreadable { status, excerpt } if excerpt.is_empty() => {

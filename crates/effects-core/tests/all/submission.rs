@@ -560,6 +560,45 @@ fn what_is_refused_to_the_end_says_why() {
 }
 
 #[test]
+fn a_run_that_nothing_answers_ends_after_a_minute_and_one_that_was_answered_does_not() {
+    let elapsed = |policy: Policy, fates: Vec<Fate>| {
+        let mut scene = Scene::submitting(policy).submits(fates);
+        assert_eq!(scene.error().kind(), ErrorKind::Transport);
+        scene.world.transcript().elapsed()
+    };
+    let never = vec![Fate::NotSent; 999];
+    let refused_first = [vec![Response::new(429).into()], never.clone()].concat();
+    let (minute, wait) = (seconds(60), policy().wait_timeout);
+    assert_eq!(elapsed(policy(), never.clone()), minute);
+    assert_eq!(elapsed(policy(), refused_first), wait);
+    let shorter = Policy { first_answer_timeout: seconds(5), ..policy() };
+    assert_eq!(elapsed(shorter, never.clone()), seconds(5));
+    // One of many jobs waits for the gateway.
+    assert_eq!(elapsed(policy().among_many(), never.clone()), wait);
+    let longer = Policy { wait_timeout: seconds(10), ..policy() };
+    assert_eq!(elapsed(longer, never), seconds(10));
+    // Once there is a task, the wait alone counts.
+    let mut scene = Scene::submitting(policy()).polls(vec![Fate::NotSent; 999]);
+    assert_eq!(scene.error().kind(), ErrorKind::WaitTimeout);
+    assert!(scene.world.transcript().elapsed() >= wait);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_ends_a_run_at_once_and_no_wait_for_a_task_that_was_seen() {
+    for mut scene in [
+        Scene::submitting(policy()).submits([Fate::Untrusted]),
+        Scene::attached(policy(), Life::endless()).polls([Fate::Untrusted]),
+    ] {
+        let error = scene.error();
+        assert_eq!(error.kind(), ErrorKind::Transport);
+        assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+        assert_eq!(scene.world.transcript().elapsed(), seconds(0));
+    }
+    let mut scene = Scene::submitting(policy()).polls([Fate::Untrusted]);
+    assert!(scene.completes());
+}
+
+#[test]
 fn waits_double_from_half_a_second_to_eight_and_no_retry_after_shortens_them() {
     let still = Backoff { jitter: 0.0, ..Backoff::default() };
     let policy = Policy { retry: still, ..policy() };

@@ -203,6 +203,7 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
             repeat,
             request_timeout: times.0,
             wait_timeout: times.1,
+            first_answer_timeout: times.2.max(times.3),
             not_found_grace: times.2,
             retry_after_most: times.3,
             unknown_in_a_row: in_a_row,
