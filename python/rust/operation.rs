@@ -100,7 +100,7 @@ impl Operation {
                     State::Started(task.abort_handle())
                 }
                 Work::Joining(launch, template, fetch) => {
-                    let caller = Caller::new(Arc::clone(&launch.note), template, fetch, address);
+                    let caller = Caller::new(&launch, template, fetch, address);
                     State::Joined(launch.begin(&runtime, caller))
                 }
                 Work::Known(result) => {

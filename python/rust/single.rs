@@ -166,7 +166,7 @@ pub(crate) trait Taker: Send + Sync + 'static {
     }
 
     /// The end, which the budget and the journal know.
-    fn end(&self, result: Result<Effect, Error>, client: &Client);
+    fn end(&self, result: Result<Effect, Error>);
 }
 
 impl Launch {
@@ -180,7 +180,7 @@ impl Launch {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
                     Ok(request) => client.begin(request, Some(journal), runner(None)),
-                    Err(error) => runner(None).taker.end(Err(error), &client),
+                    Err(error) => runner(None).taker.end(Err(error)),
                 }
                 Joined::Among(client)
             }
@@ -192,7 +192,7 @@ impl Launch {
                             let runner = runner(Some(Box::new(stakes)));
                             joining.begin(request, Some(journal), runner);
                         }
-                        Err(error) => runner(None).tell(Err(error), &joining),
+                        Err(error) => runner(None).tell(Err(error)),
                     }
                 });
                 Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
@@ -202,7 +202,7 @@ impl Launch {
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
                 let runner = runner(Some(Box::new(stakes)));
                 match known {
-                    Some(end) => runner.tell(end, &client),
+                    Some(end) => runner.tell(end),
                     None => client.begin(work, None, runner),
                 }
                 Joined::Among(client)
@@ -247,7 +247,7 @@ impl<T: Taker> Waiter for Runner<T> {
         self.taker.hear(event, run)
     }
 
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>, client: &Client) {
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>) {
         self.note.settle();
         let stakes = self.stakes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let rows = stakes.as_ref().and_then(|stakes| stakes.rows());
@@ -255,17 +255,17 @@ impl<T: Taker> Waiter for Runner<T> {
             Some(stakes) => stakes.settled(result),
             None => result,
         };
-        let Some((rows, task)) = rows else { return self.taker.end(result, client) };
-        let client = client.clone();
+        let Some((rows, task)) = rows else { return self.taker.end(result) };
         tokio::spawn(async move {
             rows.settle(&task, &result).await;
-            self.taker.end(result, &client);
+            self.taker.end(result);
         });
     }
 }
 
 /// A caller who waits for one result, with the pictures' bytes if it wants them.
 pub(crate) struct Caller {
+    client: Client,
     note: Arc<Note>,
     template: Option<Template>,
     begun: Instant,
@@ -274,8 +274,17 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub fn new(note: Arc<Note>, template: Option<Template>, fetch: bool, address: Address) -> Self {
-        Self { note, template, begun: Instant::now(), fetch, address: Mutex::new(Some(address)) }
+    /// One who waits for this run.
+    pub fn new(launch: &Launch, template: Option<Template>, fetch: bool, address: Address) -> Self {
+        let (client, note) = (launch.client.clone(), Arc::clone(&launch.note));
+        Self {
+            client,
+            note,
+            template,
+            begun: Instant::now(),
+            fetch,
+            address: Mutex::new(Some(address)),
+        }
     }
 }
 
@@ -284,7 +293,7 @@ impl Taker for Caller {
         self.note.is_abandoned()
     }
 
-    fn end(&self, result: Result<Effect, Error>, client: &Client) {
+    fn end(&self, result: Result<Effect, Error>) {
         let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut address) = address else { return };
         let template = self.template.as_ref().map(|template| template.id().to_owned());
@@ -296,7 +305,7 @@ impl Taker for Caller {
                 return address.deliver(made.map(Value::Effect));
             }
         };
-        let client = client.clone();
+        let client = self.client.clone();
         tokio::spawn(async move {
             let made = Made::fetched(&client, effect, fetch, template, begun).await;
             address.deliver(made.map(Value::Effect));

@@ -240,7 +240,7 @@ impl Taker for Teller {
         false
     }
 
-    fn end(&self, result: Result<Effect, Error>, _client: &Client) {
+    fn end(&self, result: Result<Effect, Error>) {
         let mut state = self.0.state();
         (state.end, state.run) = (Some(result), Run::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
@@ -254,7 +254,7 @@ impl Taker for Teller {
 impl Drop for Teller {
     fn drop(&mut self) {
         if self.0.state().end.is_none() {
-            self.end(Err(given_up()), &self.0.client);
+            self.end(Err(given_up()));
         }
     }
 }

@@ -28,6 +28,7 @@ mod saved_picture;
 mod state;
 pub mod telemetry;
 mod upload_cache;
+mod verdict;
 
 pub use backlog::Backlog;
 pub use builder::{
@@ -51,3 +52,4 @@ pub use run::begin_run;
 pub use saved_picture::{PictureState, is_picture, record_picture};
 pub use state::{make_private_dir, state_dir};
 pub use upload_cache::UploadCache;
+pub use verdict::Verdict;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_client::{EnvironmentProxies, Proxy, Settings};
+use effects_core::BaseUrl;
 use effects_core::{Error, ErrorKind};
 use http::header::HeaderValue;
 use http::uri::{Scheme, Uri};
@@ -22,7 +23,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::http_client::is_here;
 use crate::kept_readable::{CutShort, KeptReadable};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -246,3 +246,9 @@ fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
 
 /// Bytes of a proxy's answer.
 const MOST_PROXY_HEAD: usize = 16 * 1024;
+
+/// Whether a host is this machine.
+pub(crate) fn is_here(host: &str) -> bool {
+    // Only the host matters, so any scheme will do.
+    BaseUrl::parse(&format!("http://{host}"), true).is_ok_and(|base| base.origin().is_loopback())
+}

@@ -22,9 +22,9 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
-use crate::client::Client;
-use crate::shared_runs::Waiter;
+use crate::client_core::ClientCore;
 use crate::transfer;
+use crate::waiter::{WaitedFor, watched};
 
 /// Where a driver's jobs come from, and who waits for them.
 pub(crate) trait Crowd: Send + 'static {
@@ -36,7 +36,7 @@ pub(crate) trait Crowd: Send + 'static {
     /// There is room for so many more jobs.
     fn make_room(&mut self, room: u32);
     /// A job is over.
-    fn end(&mut self, known: Known, end: JobEnd, client: &Client);
+    fn end(&mut self, known: Known, end: JobEnd, core: &ClientCore);
     /// Called before every step.
     fn before_step(&mut self, driver: &mut Driving);
     /// Something happened to a job.
@@ -67,39 +67,6 @@ pub(crate) enum Known {
     Run(Box<WaitedFor>),
     /// One of many jobs.
     Job(Box<TrackedJob>),
-}
-
-/// A run that a caller waits for.
-pub(crate) struct WaitedFor {
-    pub(crate) waiter: Arc<dyn Waiter>,
-    /// Where its entries go.
-    journal: Arc<dyn AsyncJournal>,
-    /// `None` where nothing subscribes to it.
-    span: Option<Box<Span>>,
-    /// The span of the wait, once there is a task to wait for.
-    wait: Option<Box<Span>>,
-}
-
-impl WaitedFor {
-    /// A run that this caller waits for; its task's span is `span`, else one is made.
-    pub(crate) fn new(
-        waiter: Arc<dyn Waiter>,
-        journal: Arc<dyn AsyncJournal>,
-        span: Option<Span>,
-    ) -> Self {
-        Self { waiter, journal, span: span.and_then(watched), wait: None }
-    }
-
-    fn wait_span(&mut self) -> Span {
-        let Some(task) = &self.span else { return Span::none() };
-        (**self.wait.get_or_insert_with(|| Box::new(telemetry::wait_span(task)))).clone()
-    }
-}
-
-impl std::fmt::Debug for WaitedFor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WaitedFor").finish_non_exhaustive()
-    }
 }
 
 impl Known {
@@ -138,7 +105,7 @@ pub(crate) struct Driver<C: Crowd> {
 
 /// A machine being driven.
 pub(crate) struct Driving {
-    pub(crate) client: Client,
+    pub(crate) core: ClientCore,
     pub(crate) machine: JobMachine<Known>,
 }
 
@@ -166,7 +133,7 @@ impl Driving {
     }
 
     pub(crate) fn now(&self) -> Time {
-        self.client.shared().clock.now()
+        self.core.shared().clock.now()
     }
 
     fn span(&self, run: RunId) -> Span {
@@ -188,22 +155,22 @@ impl Driving {
     fn journal(&self, run: RunId) -> Arc<dyn AsyncJournal> {
         let own = self.machine.known(run).and_then(Known::journal).cloned();
         let row = || self.machine.row(run).map(OpenRow::journal);
-        own.or_else(row).unwrap_or_else(|| self.client.journal())
+        own.or_else(row).unwrap_or_else(|| self.core.journal())
     }
 }
 
 impl<C: Crowd> Driver<C> {
     /// A driver, and what it is sent words with.
     pub(crate) fn new(
-        client: &Client,
+        core: &ClientCore,
         policy: Arc<Policy>,
         limits: JobLimits,
         crowd: C,
     ) -> (Self, UnboundedSender<Arrival<C::Word>>) {
         let (arrive, arrivals) = unbounded_channel();
-        let machine = JobMachine::new(policy, limits, client.shared().clock.now());
-        let machine = machine.with_pacer(client.pacer().clone());
-        let driving = Driving { client: client.clone(), machine };
+        let machine = JobMachine::new(policy, limits, core.now());
+        let machine = machine.with_pacer(core.pacer().clone());
+        let driving = Driving { core: core.clone(), machine };
         (Self { crowd, driving, arrive: arrive.clone(), arrivals }, arrive)
     }
 
@@ -242,7 +209,7 @@ impl<C: Crowd> Driver<C> {
                 JobStep::Settle(id, end) => {
                     let own = self.driving.machine.known_of(id).and_then(Known::journal).cloned();
                     let row = || self.driving.machine.row_of(id).map(OpenRow::journal);
-                    let journal = own.or_else(row).unwrap_or_else(|| self.driving.client.journal());
+                    let journal = own.or_else(row).unwrap_or_else(|| self.driving.core.journal());
                     let settled = journal.ended(&end);
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
@@ -264,9 +231,9 @@ impl<C: Crowd> Driver<C> {
                 | JobStep::Upload(_, known @ Known::Run(_))
                 | JobStep::Fetch(_, known @ Known::Run(_), _) => drop(known),
                 JobStep::Done(known, mut end) => {
-                    let client = &self.driving.client;
-                    end.outcome = end.outcome.map_error(|error| client.with_resume_line(error));
-                    self.crowd.end(known, end, client);
+                    let core = &self.driving.core;
+                    end.outcome = end.outcome.map_error(|error| core.with_resume_line(error));
+                    self.crowd.end(known, end, core);
                 }
                 JobStep::Empty => return self.crowd,
             }
@@ -310,9 +277,9 @@ impl<C: Crowd> Driver<C> {
 
     fn send(&mut self, run: RunId, call: Call) {
         let span = self.driving.span_of_call(run, &call);
-        let (client, arrive) = (self.driving.client.clone(), self.arrive.clone());
+        let (core, arrive) = (self.driving.core.clone(), self.arrive.clone());
         let exchange = async move {
-            let result = client.shared().gateway.call_async(&call).await;
+            let result = core.shared().gateway.call_async(&call).await;
             let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
         tokio::spawn(exchange.instrument(span));
@@ -332,13 +299,13 @@ impl<C: Crowd> Driver<C> {
         let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
             return;
         };
-        let client = self.driving.client.clone();
+        let core = self.driving.core.clone();
         tokio::spawn(async move {
             let read = tokio::task::spawn_blocking(move || (context.photo(&mut job), job));
             // It is gone only where the runtime is shut down, and the driver with it.
             let Ok((photo, job)) = read.await else { return };
             let uploaded = match photo {
-                Ok(photo) => client.upload(&photo).await.map_err(PrepareError::Failed),
+                Ok(photo) => transfer::upload(&core, &photo).await.map_err(PrepareError::Failed),
                 Err(error) => Err(error),
             };
             let _ = arrive.send(Arrival::Uploaded(id, job, Box::new(uploaded)));
@@ -349,10 +316,10 @@ impl<C: Crowd> Driver<C> {
         let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
             return;
         };
-        let client = self.driving.client.clone();
+        let core = self.driving.core.clone();
         let row = self.driving.machine.row_of(id).cloned();
         tokio::spawn(async move {
-            let fetched = transfer::fetch_job(&client, &context, job, &effect, row).await;
+            let fetched = transfer::fetch_job(&core, &context, job, &effect, row).await;
             let Some((job, fetched)) = fetched else { return };
             let _ = arrive.send(Arrival::Fetched(id, job, effect, fetched));
         });
@@ -388,11 +355,6 @@ impl<C: Crowd> Driver<C> {
         let now = self.driving.now();
         self.driving.machine.recorded(now, run, entry, written);
     }
-}
-
-/// A span that something subscribes to.
-fn watched(span: Span) -> Option<Box<Span>> {
-    (!span.is_disabled()).then(|| Box::new(span))
 }
 
 /// The timer stands still while a laptop sleeps; the wall clock does not.

@@ -7,13 +7,12 @@
 //! else leaves on a connection of its own, [without reqwest](crate::submission).
 
 use std::collections::VecDeque;
-use std::error::Error as StdError;
 use std::fmt::Display;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use effects_client::certificate::{self, unsent, unsent_fetch};
+use effects_client::certificate::{unsent, unsent_fetch};
 use effects_client::telemetry::OutageNotice;
 use effects_client::{EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
@@ -24,8 +23,9 @@ use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
 use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 
-use crate::connector::Connector;
-use crate::submission::Submitter;
+use crate::connector::{Connector, is_here};
+use crate::error_words::words;
+use crate::submission::{MOST_ANSWER_BYTES, Submitter};
 use crate::tls;
 
 /// reqwest's clients of a client, one for each kind of exchange.
@@ -332,33 +332,6 @@ fn is_direct(url: &Url, environment: &EnvironmentProxies) -> bool {
     url.host_str().is_some_and(|host| is_here(host) || environment.are_bypassed_by(host, port))
 }
 
-/// Whether a host is this machine.
-pub(crate) fn is_here(host: &str) -> bool {
-    // Only the host matters, so any scheme will do.
-    BaseUrl::parse(&format!("http://{host}"), true).is_ok_and(|base| base.origin().is_loopback())
-}
-
-/// The error with its causes, but without what reqwest says of it, which holds the URL: it may be a
-/// permission.
-pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
-    let (mut text, mut source) = match error.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_timeout() => ("timed out".to_owned(), error.source()),
-        Some(error) => (String::new(), error.source()),
-        None => (String::new(), Some(error)),
-    };
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    if text.is_empty() { "the exchange failed".to_owned() } else { certificate::with_way_out(text) }
-}
-
 /// A name, a connection or a TLS session that could not be had: reqwest's connector does all three
 /// before the first byte of a request.
 fn before_sending(error: &reqwest::Error) -> bool {
@@ -410,9 +383,6 @@ pub(crate) const MOST_AT_ONCE: usize = 256;
 /// Of them, those that are young, and how long they are.
 const MOST_YOUNG: usize = 4;
 const YOUTH: Duration = Duration::from_millis(10);
-
-/// No answer about a task is longer.
-pub(crate) const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

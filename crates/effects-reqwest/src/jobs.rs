@@ -20,6 +20,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
+use crate::client_core::ClientCore;
 use crate::driver::{Arrival, Crowd, Driver, Driving, Known, News};
 
 /// The results of jobs, as they come: a [`Stream`]. Made by [`Client::jobs`].
@@ -61,8 +62,8 @@ impl RunJobs for Client {
             handle: handle.clone(),
         };
         let limits = options.limits(origin);
-        let client = self.with_policy(self.policy().among_many());
-        let (driver, words) = Driver::new(&client, client.shared_policy(), limits, drawn);
+        let core = self.core().with_policy(self.policy().among_many().into());
+        let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
         let waker = words.clone();
         handle.wake_by(move || drop(waker.send(Arrival::Word(Word::Room))));
         let (drawer, shared) = (words.clone(), Arc::clone(&context));
@@ -198,7 +199,7 @@ impl Crowd for Drawn {
         }
     }
 
-    fn end(&mut self, known: Known, end: JobEnd, client: &Client) {
+    fn end(&mut self, known: Known, end: JobEnd, core: &ClientCore) {
         let Known::Job(job) = known else { return };
         self.queue.backlog().told();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
@@ -210,7 +211,7 @@ impl Crowd for Drawn {
         } else {
             let sent = tell.send(context.result(*job, end));
             if let Err(unread) = sent {
-                self.context.tell_unread(&unread.0, client.base_url());
+                self.context.tell_unread(&unread.0, core.base_url());
             }
         }
     }

@@ -30,13 +30,16 @@
 //! What most programs name of [`effects_core`] and [`effects_jobs`] is exported here too.
 
 mod client;
+mod client_core;
 mod clock;
 mod connector;
 mod driver;
+mod error_words;
 mod exchange;
 mod http_client;
 mod jobs;
 mod kept_readable;
+mod runs;
 mod shared_runs;
 mod submission;
 mod subscription;
@@ -44,6 +47,7 @@ mod task_handle;
 mod tls;
 mod transfer;
 mod uploads;
+mod waiter;
 mod watch;
 
 pub use client::Client;
@@ -64,6 +68,6 @@ pub use effects_jobs::{
 };
 pub use exchange::ReqwestExchange;
 pub use jobs::JobResults;
-pub use shared_runs::{RunTicket, Waiter};
 pub use task_handle::TaskHandle;
+pub use waiter::{RunTicket, Waiter};
 pub use watch::Watch;

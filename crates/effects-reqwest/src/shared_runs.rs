@@ -1,4 +1,4 @@
-//! [`SharedRuns`]: the runs of a client, driven together. [`Client::run`] and its like join them.
+//! [`SharedRuns`]: the runs of a client, driven together. [`Client::run`](crate::Client::run) and its like join them.
 //!
 //! Ten thousand state machines, timers and tasks would be ten thousand futures. Here they are rows of one
 //! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well
@@ -14,9 +14,10 @@ use effects_jobs::{JobEnd, JobId, JobOutcome, Work};
 use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::client::Client;
-use crate::driver::{Arrival, Crowd, Driver, Driving, Known, WaitedFor};
+use crate::client_core::ClientCore;
+use crate::driver::{Arrival, Crowd, Driver, Driving, Known};
 use crate::http_client::MOST_AT_ONCE;
+use crate::waiter::{RunTicket, WaitedFor, Waiter};
 
 /// The runs of a client that one driver drives, in the runtime in which the first of them began. Dropping
 /// it lets them go on to their ends.
@@ -28,32 +29,6 @@ pub(crate) struct SharedRuns {
     shared: Arc<Shared>,
 }
 
-/// What waits for a run that has no future of its own; see [`Client::begin`].
-pub trait Waiter: Send + Sync {
-    /// Whether nobody waits any more. Asked when [`Client::look_who_left`] was called.
-    fn has_left(&self) -> bool;
-
-    /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares
-    /// the looks of others at the same task.
-    fn reads(&self) -> bool {
-        false
-    }
-
-    /// An event of the run, told on the thread that drives: it must not block. Whether to look at the task
-    /// again; if not, [`Client::look_on`] says when to.
-    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
-        true
-    }
-
-    /// The run's end, told once, on the thread that drives: it must not block. `client` is one
-    /// like that of the run.
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>, client: &Client);
-}
-
-/// Names a run to [`Client::look_on`].
-#[derive(Clone, Copy, Debug)]
-pub struct RunTicket(JobId);
-
 #[derive(Debug, Default)]
 struct Shared {
     runs: AtomicUsize,
@@ -62,15 +37,14 @@ struct Shared {
 }
 
 impl SharedRuns {
-    /// Begins to drive under this client's policy, in the runtime that is entered.
-    pub(crate) fn start(client: &Client) -> Self {
-        let client = client.for_driver();
+    /// Begins to drive under this policy, in the runtime that is entered.
+    pub(crate) fn start(core: &ClientCore) -> Self {
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
         let shared = Arc::<Shared>::default();
         let crowd = Newcomers { shared: Arc::clone(&shared) };
-        let (driver, words) = Driver::new(&client, client.shared_policy(), widths.into(), crowd);
+        let (driver, words) = Driver::new(core, Arc::clone(core.policy()), widths.into(), crowd);
         tokio::spawn(driver.run());
         Self { runtime: Handle::current().id(), words, shared }
     }
@@ -128,9 +102,9 @@ struct Newcomers {
 }
 
 impl Newcomers {
-    fn finish(&self, waiter: Arc<dyn Waiter>, result: Result<Effect, Error>, client: &Client) {
+    fn finish(&self, waiter: Arc<dyn Waiter>, result: Result<Effect, Error>) {
         self.shared.runs.fetch_sub(1, Ordering::SeqCst);
-        waiter.tell(result, client);
+        waiter.tell(result);
     }
 }
 
@@ -142,7 +116,7 @@ impl Crowd for Newcomers {
             Word::Begin(begun) => {
                 let (work, run) = *begun;
                 if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
-                    self.finish(Arc::clone(&run.waiter), Err(error), &driving.client);
+                    self.finish(Arc::clone(&run.waiter), Err(error));
                 }
             }
             Word::Left => {
@@ -180,7 +154,7 @@ impl Crowd for Newcomers {
         }
     }
 
-    fn end(&mut self, known: Known, end: JobEnd, client: &Client) {
+    fn end(&mut self, known: Known, end: JobEnd, _core: &ClientCore) {
         let Known::Run(run) = known else { return };
         let result = match end.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),
@@ -190,7 +164,7 @@ impl Crowd for Newcomers {
                 Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
             }
         };
-        self.finish(Arc::clone(&run.waiter), result, client);
+        self.finish(Arc::clone(&run.waiter), result);
     }
 }
 

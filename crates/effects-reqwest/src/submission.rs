@@ -31,7 +31,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::Instant;
 
 use crate::connector::{BoxError, Connection, Connector};
-use crate::http_client::{MOST_ANSWER_BYTES, words};
+use crate::error_words::words;
 use crate::kept_readable::CutShort;
 
 /// Sends requests, each on a connection of its own.
@@ -207,3 +207,6 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
 }
 
 const TIMED_OUT: &str = "timed out";
+
+/// No answer about a task is longer.
+pub(crate) const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;

@@ -12,9 +12,8 @@ use effects_core::{Effect, Error, ErrorKind, Event, TaskId};
 use effects_jobs::Work;
 use tracing::Span;
 
-use crate::client::Client;
-use crate::driver::WaitedFor;
-use crate::shared_runs::{RunTicket, SharedRuns, Waiter};
+use crate::shared_runs::SharedRuns;
+use crate::waiter::{RunTicket, WaitedFor, Waiter};
 
 /// A run among a client's [`SharedRuns`], and its caller's end of it.
 #[derive(Debug)]
@@ -159,7 +158,7 @@ impl Waiter for Teller {
         is_awaited
     }
 
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>, _client: &Client) {
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>) {
         self.0.end(result);
     }
 }

@@ -18,10 +18,10 @@ use effects_jobs::{
 use http::Request;
 use tracing::Instrument;
 
-use crate::client::Client;
+use crate::client_core::ClientCore;
 
-pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
-    let shared = client.shared();
+pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+    let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     let _alone = shared.uploads.alone_with(photo).await;
     if let Some(reference) = shared.uploads.made.get(photo, shared.clock.now()) {
@@ -45,12 +45,12 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
             let presigned = photo.clone();
             let urls = off_the_runtime(move || run_presigner(&program, &presigned)).await?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(client, &request, |result| result.arrived().map(drop)).await?;
+            repeat(core, &request, |result| result.arrived().map(drop)).await?;
             urls.fetch
         }
         Uploads::Gateway(url) => {
             let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
-            repeat(client, &request, read_storage_answer).await?
+            repeat(core, &request, read_storage_answer).await?
         }
         // `chosen_for` leaves nothing unset, and knows every way this version has.
         _ => return Err(Error::new(ErrorKind::Misconfigured, "no way to upload")),
@@ -61,11 +61,11 @@ pub(crate) async fn upload(client: &Client, photo: &Photo) -> Result<Reference, 
 
 /// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
 async fn repeat<T>(
-    client: &Client,
+    core: &ClientCore,
     request: &Request<Bytes>,
     read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
-    let (shared, policy) = (client.shared(), client.policy());
+    let (shared, policy) = (core.shared(), core.policy());
     let clock = &shared.clock;
     let mut retries = Retries::new(policy, fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
@@ -81,10 +81,22 @@ async fn repeat<T>(
     }
 }
 
+/// Downloads a picture into memory.
+pub(crate) async fn fetch(
+    core: &ClientCore,
+    picture: &Picture,
+    on_event: impl FnMut(Event) + Send,
+) -> Result<Bytes, Error> {
+    let mut target = Target::Memory(Vec::new());
+    let fetched = download(core, picture, &mut target, on_event).await;
+    fetched.map_err(|error| core.resumable(error, &picture.task_id))?;
+    Ok(target.into_bytes())
+}
+
 /// Fetches the pictures of a job that are not where they belong; those that can be, where one cannot.
 /// `None` where the runtime is shut down.
 pub(crate) async fn fetch_job(
-    client: &Client,
+    core: &ClientCore,
     context: &Arc<JobContext>,
     mut job: Box<TrackedJob>,
     effect: &Effect,
@@ -100,8 +112,7 @@ pub(crate) async fn fetch_job(
         if has_it {
             continue;
         }
-        let bytes =
-            client.fetch_with(picture, |event| context.tell_download(&mut job, event)).await;
+        let bytes = fetch(core, picture, |event| context.tell_download(&mut job, event)).await;
         let saved = match bytes {
             Ok(bytes) => {
                 let (shared, row, picture) = (Arc::clone(context), row.clone(), picture.clone());
@@ -115,8 +126,7 @@ pub(crate) async fn fetch_job(
             Err(error) => Err(FetchError { error, is_local: false }),
         };
         if let Err(FetchError { error, is_local }) = saved {
-            fetched =
-                Err(FetchError { error: client.resumable(error, &picture.task_id), is_local });
+            fetched = Err(FetchError { error: core.resumable(error, &picture.task_id), is_local });
         }
     }
     Some((job, fetched))
@@ -208,13 +218,13 @@ fn gone() -> Error {
 }
 
 pub(crate) async fn download(
-    client: &Client,
+    core: &ClientCore,
     picture: &Picture,
     target: &mut Target,
     mut on_event: impl FnMut(Event) + Send,
 ) -> Result<(), Error> {
-    let clock = &client.shared().clock;
-    let mut download = Download::new(picture, client.policy(), fresh_seed()?, clock.now());
+    let clock = &core.shared().clock;
+    let mut download = Download::new(picture, core.policy(), fresh_seed()?, clock.now());
     let span = telemetry::download_span(picture);
     let steps = async {
         loop {
@@ -226,7 +236,7 @@ pub(crate) async fn download(
                 DownloadStep::Sleep { until } => clock.sleep_fully(until).await,
                 DownloadStep::Done(_) => return Ok(()),
                 DownloadStep::Failed(error) => return Err(error),
-                DownloadStep::Fetch => match attempt(client, &download, picture, target).await {
+                DownloadStep::Fetch => match attempt(core, &download, picture, target).await {
                     Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
                     Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
                     Err(Hitch::Target(error)) => return Err(error),
@@ -245,14 +255,14 @@ enum Hitch {
 
 /// Fetches the picture once. Says what came of it, and how its body ended.
 async fn attempt(
-    client: &Client,
+    core: &ClientCore,
     download: &Download,
     picture: &Picture,
     target: &mut Target,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
-    let http = client.shared().gateway.stack().http();
-    let mut fetch = http.open(&picture.url, client.policy()).await.map_err(Hitch::Trouble)?;
+    let http = core.shared().gateway.stack().http();
+    let mut fetch = http.open(&picture.url, core.policy()).await.map_err(Hitch::Trouble)?;
     let response = &fetch.response;
     let mut receiver = download
         .receive(response.status(), response.version(), response.headers())

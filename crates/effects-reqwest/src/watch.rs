@@ -1,13 +1,14 @@
 //! [`Watch`]: a run event by event, then its end.
 
-use effects_client::telemetry;
-use effects_core::{Effect, Error, ErrorKind, Event, TaskId, Template};
+use std::sync::Arc;
+
+use effects_client::{Verdict, telemetry};
+use effects_core::{Effect, Error, ErrorKind, Event, TaskId};
 use effects_jobs::Work;
 use tracing::Span;
 
-use crate::client::Client;
+use crate::runs::Runs;
 use crate::subscription::{News, Subscription};
-use crate::task_handle::TaskHandle;
 
 /// A run: its events one by one, then its end. Nothing happens before it is asked for the next event or
 /// for its end; from then on the client's driver drives it.
@@ -17,13 +18,12 @@ use crate::task_handle::TaskHandle;
 /// it.
 #[derive(Debug)]
 pub struct Watch {
-    client: Client,
+    runs: Arc<Runs>,
     stage: Stage,
     task: Option<TaskId>,
-    template: Option<Template>,
     span: Span,
-    /// A handle that wants to remember the task's end.
-    handle: Option<TaskHandle>,
+    /// Where the task's end is remembered.
+    verdict: Option<Verdict>,
 }
 
 #[derive(Debug)]
@@ -37,25 +37,24 @@ enum Stage {
 }
 
 impl Watch {
-    pub(crate) fn new(client: &Client, work: Work) -> Self {
+    pub(crate) fn new(runs: &Arc<Runs>, work: Work) -> Self {
         let (task, template) = (work.task_id().cloned(), work.template().cloned());
         Self {
-            client: client.clone(),
+            runs: Arc::clone(runs),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
             stage: Stage::Before(Box::new(work)),
             task,
-            template,
-            handle: None,
+            verdict: None,
         }
     }
 
-    pub(crate) fn of(handle: &TaskHandle) -> Self {
-        let mut watch = Self::new(handle.client(), handle.work());
-        watch.handle = Some(handle.clone());
-        if let Some(end) = handle.known_end() {
-            watch.stage = Stage::Over(Some(end));
+    /// The same, of a task whose end may be known, and is remembered.
+    pub(crate) fn of_task(mut self, verdict: &Verdict) -> Self {
+        if let Some(end) = verdict.known() {
+            self.stage = Stage::Over(Some(end));
         }
-        watch
+        self.verdict = Some(verdict.clone());
+        self
     }
 
     /// The task, once there is one.
@@ -95,31 +94,27 @@ impl Watch {
         }
     }
 
-    /// Waits until the task's id is known, and stops watching.
+    /// Waits until the task's id is known, and stops watching. With the id comes what the run came to,
+    /// which is the task's end where the answer to the submission had it.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::submit`].
-    pub async fn submitted(mut self) -> Result<TaskHandle, Error> {
+    /// Those of [`Client::submit`](crate::Client::submit).
+    pub(crate) async fn submitted(mut self) -> Result<(TaskId, Result<Effect, Error>), Error> {
         while self.task.is_none() && self.next().await.is_some() {}
-        let submitted = self.client.now();
-        // A task that was final in the answer to its submission has its end already.
         if let Stage::Under(subscription) = &self.stage {
             subscription.detach();
         }
-        let (client, task, template) =
-            (self.client.clone(), self.task.clone(), self.template.take());
-        let end = self.finish().await;
-        let id = match (&end, task) {
+        let task = self.task.clone();
+        match self.finish().await {
             // The journal did not take the id: the caller must not take it for recorded.
-            (Err(error), _) if error.kind() == ErrorKind::Journal => return Err(error.clone()),
-            (Err(error), None) => return Err(error.clone()),
-            (Ok(effect), None) => effect.task_id.clone(),
-            (_, Some(task)) => task,
-        };
-        let handle = TaskHandle::new(&client, id, template).submitted_at(submitted);
-        handle.saw_end(&end);
-        Ok(handle)
+            Err(error) if error.kind() == ErrorKind::Journal || task.is_none() => Err(error),
+            Ok(effect) => Ok((effect.task_id.clone(), Ok(effect))),
+            Err(error) => match task {
+                Some(task) => Ok((task, Err(error))),
+                None => Err(error),
+            },
+        }
     }
 
     /// Begins the run, if it has not begun.
@@ -128,7 +123,7 @@ impl Watch {
             return;
         }
         if let Stage::Before(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
-            let (runs, journal) = (self.client.runs(), self.client.journal());
+            let (runs, journal) = (self.runs.here(), self.runs.core().journal());
             let span = self.span.clone();
             self.stage = Stage::Under(Subscription::begin(runs, *work, journal, span, reader));
         }
@@ -141,8 +136,8 @@ impl Watch {
                 Err(error) => error.task_id().cloned(),
             };
         }
-        if let Some(handle) = &self.handle {
-            handle.saw_end(&end);
+        if let Some(verdict) = &self.verdict {
+            verdict.saw(&end);
         }
         self.stage = Stage::Over(Some(end));
     }
@@ -152,7 +147,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Under(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
-        let line = self.client.shared().gateway.resume_line(&task);
+        let line = self.runs.core().shared().gateway.resume_line(&task);
         self.span.in_scope(|| {
             tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
         });

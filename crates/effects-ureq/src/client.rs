@@ -4,36 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects_client::{
-    BuildClient, ClientBuilder, Jobs, Landing, Settings, UploadCache, WallClock, begin_run,
-};
-use effects_core::gateway::Gateway;
-use effects_core::journal::{Journal, NoJournal};
+use effects_client::{BuildClient, ClientBuilder, Jobs, Landing, Settings};
+use effects_core::journal::Journal;
 use effects_core::pace::Pacer;
-use effects_core::{
-    Effect, EffectRequest, Error, Event, Picture, Policy, Reference, Run, TaskId, Time,
-};
-use effects_jobs::{Photo, Work};
+use effects_core::{Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId};
+use effects_jobs::Photo;
 
-use crate::exchange::UreqExchange;
+use crate::client_core::ClientCore;
 use crate::task_handle::TaskHandle;
 use crate::transfer;
 use crate::watch::Watch;
 
 /// A blocking client. Cloning it is cheap and shares its connections.
 #[derive(Clone)]
-pub struct Client {
-    shared: Arc<Shared>,
-    policy: Arc<Policy>,
-    journal: Arc<dyn Journal>,
-}
-
-pub(crate) struct Shared {
-    pub(crate) gateway: Gateway<UreqExchange>,
-    pub(crate) clock: Arc<WallClock>,
-    pub(crate) settings: Settings,
-    pub(crate) uploads: UploadCache,
-}
+pub struct Client(ClientCore);
 
 impl Client {
     /// A client with this key and every other setting as it comes.
@@ -64,30 +48,29 @@ impl Client {
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
-        let policy = self.shared.settings.policy_here(Arc::new(policy));
-        Self { policy, ..self.clone() }
+        Self(self.0.with_policy(Arc::new(policy)))
     }
 
     /// The same client with a journal: no submission leaves before its intent is in it, no poll
     /// before the task's id is.
     #[must_use]
     pub fn with_journal(&self, journal: Arc<dyn Journal>) -> Self {
-        Self { journal, ..self.clone() }
+        Self(self.0.with_journal(journal))
     }
 
     /// The gateway it talks to.
     pub fn base_url(&self) -> &effects_core::BaseUrl {
-        self.shared.settings.endpoint.base()
+        self.0.base_url()
     }
 
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        self.0.policy()
     }
 
     /// What it has learnt of how long tasks take, shared by all its runs and clones.
     pub fn pacer(&self) -> &Pacer {
-        &self.shared.settings.pacer
+        self.0.pacer()
     }
 
     /// Submits a request and waits for its effect.
@@ -107,12 +90,16 @@ impl Client {
     /// A submission that made no task, or nobody knows; and a task whose id the journal did not take
     /// ([`ErrorKind::Journal`](effects_core::ErrorKind::Journal), with the id).
     pub fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
-        self.watch(request).submitted()
+        let template = Some(request.template().clone());
+        let (id, end) = self.watch(request).submitted()?;
+        let handle = TaskHandle::new(&self.0, id, template).submitted_at(self.0.now());
+        handle.saw_end(&end);
+        Ok(handle)
     }
 
     /// Submits a request, to be followed event by event.
     pub fn watch(&self, request: EffectRequest) -> Watch {
-        Watch::submit(self, request)
+        Watch::new(&self.0, request.into())
     }
 
     /// Does many jobs at once, from the photo to the file: say how, then [`run`](Jobs::run) them.
@@ -133,7 +120,7 @@ impl Client {
 
     /// A task submitted before, by whomever.
     pub fn task(&self, id: TaskId) -> TaskHandle {
-        TaskHandle::new(self, id, None)
+        TaskHandle::new(&self.0, id, None)
     }
 
     /// Puts a photo where the service can fetch it. The same photo is uploaded once an hour.
@@ -144,7 +131,7 @@ impl Client {
     /// [`ErrorKind::Upload`](effects_core::ErrorKind::Upload) and its like where it failed. Nothing
     /// was submitted then.
     pub fn upload(&self, photo: &Photo) -> Result<Reference, Error> {
-        transfer::upload(self, photo)
+        transfer::upload(&self.0, photo)
     }
 
     /// Downloads a picture into a file, which appears whole or not at all; a device or a pipe at that
@@ -174,9 +161,9 @@ impl Client {
         on_event: impl FnMut(Event),
     ) -> Result<PathBuf, Error> {
         let mut landing = Landing::begin(path.as_ref())
-            .map_err(|error| self.resumable(error, &picture.task_id))?;
-        transfer::download(self, picture, &mut landing, on_event)?;
-        landing.finish().map_err(|error| self.resumable(error, &picture.task_id))
+            .map_err(|error| self.0.resumable(error, &picture.task_id))?;
+        transfer::download(&self.0, picture, &mut landing, on_event)?;
+        landing.finish().map_err(|error| self.0.resumable(error, &picture.task_id))
     }
 
     /// Downloads a picture into memory.
@@ -203,60 +190,31 @@ impl Client {
         picture: &Picture,
         on_event: impl FnMut(Event),
     ) -> Result<Bytes, Error> {
-        let mut bytes = Vec::new();
-        transfer::download(self, picture, &mut bytes, on_event)?;
-        Ok(bytes.into())
+        transfer::fetch(&self.0, picture, on_event)
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+    pub(crate) fn core(&self) -> &ClientCore {
+        &self.0
     }
+}
 
-    /// A run under this client's policy and pace.
-    pub(crate) fn begin(&self, work: Work, now: Time) -> Result<Run, Error> {
-        begin_run(work, self.pacer(), self.shared_policy(), now)
-    }
-
-    pub(crate) fn shared_policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy)
-    }
-
-    pub(crate) fn journal(&self) -> &dyn Journal {
-        &*self.journal
-    }
-
-    /// The error, with its task and the line that resumes it.
-    pub(crate) fn resumable(&self, error: Error, task: &TaskId) -> Error {
-        self.with_resume_line(error.about(task))
-    }
-
-    pub(crate) fn with_resume_line(&self, error: Error) -> Error {
-        error.with_resume_line(|task| self.shared.gateway.resume_line(task))
+impl TaskHandle {
+    /// The same task, looked at by another client: one with another policy, say.
+    #[must_use]
+    pub fn through(&self, client: &Client) -> Self {
+        self.with_core(&client.0)
     }
 }
 
 impl BuildClient for Client {
     fn from_settings(settings: Settings) -> Result<Self, Error> {
-        let shared = Shared {
-            gateway: Gateway::new(settings.endpoint.clone(), UreqExchange::new(&settings)?),
-            clock: Arc::new(WallClock::new()),
-            uploads: UploadCache::default(),
-            settings: settings.clone(),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            policy: Arc::new(settings.policy),
-            journal: Arc::new(NoJournal),
-        })
+        ClientCore::new(settings).map(Self)
     }
 }
 
 /// Without the key.
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("base_url", &self.shared.settings.endpoint.base().to_string())
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        f.debug_tuple("Client").field(&self.0).finish()
     }
 }

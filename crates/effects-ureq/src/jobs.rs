@@ -24,6 +24,8 @@ use effects_jobs::{
 use tracing::Span;
 
 use crate::client::Client;
+use crate::client_core::ClientCore;
+use crate::transfer;
 
 /// The results of jobs, as they come. Made by [`Client::jobs`].
 ///
@@ -48,8 +50,8 @@ impl RunJobs for Client {
         let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
         let (tell, ends) = channel();
         let handle = JobsHandle::default();
-        let client = self.with_policy(self.policy().among_many());
-        let driver = Driver::new(&client, &options, Arc::clone(&context), handle.clone(), tell);
+        let core = self.core().with_policy(Arc::new(self.policy().among_many()));
+        let driver = Driver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());
         handle.wake_by(move || {
@@ -127,7 +129,7 @@ enum Arrival {
 }
 
 struct Driver {
-    client: Client,
+    core: ClientCore,
     context: Arc<JobContext>,
     machine: JobMachine<Box<TrackedJob>>,
     handle: JobsHandle,
@@ -143,23 +145,23 @@ struct Driver {
 
 impl Driver {
     fn new(
-        client: &Client,
+        core: &ClientCore,
         options: &JobOptions,
         context: Arc<JobContext>,
         handle: JobsHandle,
         tell: Sender<(Box<TrackedJob>, JobEnd)>,
     ) -> Self {
         let (arrive, arrivals) = channel();
-        let limits = options.limits(client.base_url().origin());
-        let now = client.shared().clock.now();
-        let machine = JobMachine::new(client.shared_policy(), limits, now);
+        let limits = options.limits(core.base_url().origin());
+        let now = core.now();
+        let machine = JobMachine::new(Arc::clone(core.policy()), limits, now);
         let transfers = (limits.uploads + limits.downloads) as usize;
         let hands =
-            Hands { client: client.clone(), context: Arc::clone(&context), arrive: arrive.clone() };
+            Hands { core: core.clone(), context: Arc::clone(&context), arrive: arrive.clone() };
         Self {
-            client: client.clone(),
+            core: core.clone(),
             context,
-            machine: machine.with_pacer(client.pacer().clone()),
+            machine: machine.with_pacer(core.pacer().clone()),
             handle,
             is_stopped: false,
             outages: OutageNews::default(),
@@ -230,7 +232,7 @@ impl Driver {
                 }
                 JobStep::Settle(id, end) => {
                     let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
-                    let journal = journal.as_deref().unwrap_or_else(|| self.client.journal());
+                    let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
                     let settled = journal.ended(&end);
                     if let Some(job) = self.machine.known_of(id) {
                         self.context.tell_cost(job.index, self.machine.method(id), &end);
@@ -274,12 +276,12 @@ impl Driver {
     }
 
     fn end(&self, job: Box<TrackedJob>, mut end: JobEnd) {
-        end.outcome = end.outcome.map_error(|error| self.client.with_resume_line(error));
+        end.outcome = end.outcome.map_error(|error| self.core.with_resume_line(error));
         self.queue.backlog().told();
         if let Err(unread) = self.tell.send((job, end)) {
             let (job, end) = unread.0;
             let result = self.context.result(*job, end);
-            self.context.tell_unread(&result, self.client.base_url());
+            self.context.tell_unread(&result, self.core.base_url());
         }
     }
 
@@ -337,7 +339,7 @@ impl Driver {
     }
 
     fn now(&self) -> Time {
-        self.client.shared().clock.now()
+        self.core.shared().clock.now()
     }
 }
 
@@ -390,7 +392,7 @@ impl Workers {
 /// What a worker needs.
 #[derive(Clone)]
 struct Hands {
-    client: Client,
+    core: ClientCore,
     context: Arc<JobContext>,
     arrive: Sender<Arrival>,
 }
@@ -400,11 +402,11 @@ impl Hands {
         match errand {
             Errand::Exchange(run, call, span) => {
                 let _entered = span.enter();
-                Arrival::Answered(run, call.id, self.client.shared().gateway.call(&call))
+                Arrival::Answered(run, call.id, self.core.shared().gateway.call(&call))
             }
             Errand::Write(run, entry, row) => {
                 let journal = row.as_ref().map(OpenRow::journal::<Arc<dyn Journal>>);
-                let journal = journal.as_deref().unwrap_or_else(|| self.client.journal());
+                let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
                 let written = journal.write(&entry);
                 Arrival::Written(run, entry, written)
             }
@@ -413,10 +415,9 @@ impl Hands {
                 Arrival::Opened(id, job, found)
             }
             Errand::Upload(id, mut job) => {
-                let uploaded = self
-                    .context
-                    .photo(&mut job)
-                    .and_then(|photo| self.client.upload(&photo).map_err(PrepareError::Failed));
+                let uploaded = self.context.photo(&mut job).and_then(|photo| {
+                    transfer::upload(&self.core, &photo).map_err(PrepareError::Failed)
+                });
                 Arrival::Uploaded(id, job, uploaded)
             }
             Errand::Fetch(id, mut job, effect, row) => {
@@ -438,7 +439,7 @@ impl Hands {
             if self.context.has_picture(job, row, &effect.task_id, index) {
                 continue;
             }
-            let bytes = self.client.fetch_with(picture, |event| {
+            let bytes = transfer::fetch(&self.core, picture, |event| {
                 self.context.tell_download(job, event);
             });
             let saved = match bytes {
@@ -446,7 +447,7 @@ impl Hands {
                 Err(error) => Err(FetchError { error, is_local: false }),
             };
             if let Err(FetchError { error, is_local }) = saved {
-                let error = self.client.resumable(error, &picture.task_id);
+                let error = self.core.resumable(error, &picture.task_id);
                 fetched = Err(FetchError { error, is_local });
             }
         }

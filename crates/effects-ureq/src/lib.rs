@@ -18,6 +18,7 @@
 
 mod address_order;
 mod client;
+mod client_core;
 mod connection;
 mod exchange;
 mod http_client;

@@ -1,30 +1,28 @@
 //! A task by its id.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use effects_client::fresh_seed;
+use effects_client::{Verdict, fresh_seed};
 use effects_core::driver::Clock;
 use effects_core::gateway::Call;
-use effects_core::{Effect, Error, Outcome, Retries, Task, TaskId, Template, Time};
+use effects_core::{Effect, Error, Retries, Task, TaskId, Template, Time};
+use effects_jobs::Work;
 
-use crate::client::Client;
+use crate::client_core::ClientCore;
 use crate::watch::Watch;
 
 /// A task by its id: looked at, followed, waited for; now, or in another process tomorrow.
 #[derive(Clone, Debug)]
 pub struct TaskHandle {
-    client: Client,
+    core: ClientCore,
     id: TaskId,
     template: Option<Template>,
     submitted: Option<Time>,
-    /// The end of the task, once somebody saw it: nobody need look again.
-    verdict: Arc<Mutex<Option<Outcome>>>,
+    verdict: Verdict,
 }
 
 impl TaskHandle {
-    pub(crate) fn new(client: &Client, id: TaskId, template: Option<Template>) -> Self {
-        let verdict = Arc::default();
-        Self { client: client.clone(), id, template, submitted: None, verdict }
+    pub(crate) fn new(core: &ClientCore, id: TaskId, template: Option<Template>) -> Self {
+        let verdict = Verdict::default();
+        Self { core: core.clone(), id, template, submitted: None, verdict }
     }
 
     /// The same task, known to have been submitted at this time: what a [`Pace`](effects_core::Pace)
@@ -34,13 +32,12 @@ impl TaskHandle {
         Self { submitted: Some(submitted), ..self }
     }
 
-    /// The same task, looked at by another client: one with another policy, say.
-    #[must_use]
-    pub fn through(&self, client: &Client) -> Self {
-        Self { client: client.clone(), ..self.clone() }
+    /// The same task, followed with these parts of a client.
+    pub(crate) fn with_core(&self, core: &ClientCore) -> Self {
+        Self { core: core.clone(), ..self.clone() }
     }
 
-    /// Its id: keep it, and the task can be picked up again with [`Client::task`].
+    /// Its id: keep it, and the task can be picked up again with [`Client::task`](crate::Client::task).
     pub fn id(&self) -> &TaskId {
         &self.id
     }
@@ -51,21 +48,20 @@ impl TaskHandle {
     ///
     /// The task is not found, the key is refused, the service cannot be reached or understood.
     pub fn status(&self) -> Result<Task, Error> {
-        let shared = self.client.shared();
-        let (now, timeout) = (shared.clock.now(), self.client.policy().request_timeout);
-        let mut retries =
-            Retries::new(self.client.policy(), fresh_seed()?, now).within(timeout, now);
+        let shared = self.core.shared();
+        let (now, timeout) = (shared.clock.now(), self.core.policy().request_timeout);
+        let mut retries = Retries::new(self.core.policy(), fresh_seed()?, now).within(timeout, now);
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now());
             let result = shared.gateway.call(&call);
-            let error = match Task::read(&self.id, self.client.base_url(), &result) {
+            let error = match Task::read(&self.id, self.core.base_url(), &result) {
                 Ok(task) => return Ok(task),
                 Err(error) => error,
             };
             let again = error.trouble().and_then(|trouble| retries.next(trouble, clock.now()));
             let Some(until) = again else {
-                return Err(self.client.with_resume_line(error));
+                return Err(self.core.with_resume_line(error));
             };
             while clock.now() < until {
                 clock.sleep_until(until);
@@ -76,7 +72,9 @@ impl TaskHandle {
     /// Follows the task event by event. One whose end was seen is not looked at again: it has no more
     /// events.
     pub fn events(&self) -> Watch {
-        Watch::attach(self, self.submitted)
+        let (task, template) = (self.id.clone(), self.template.clone());
+        let work = Work::Watch { task, template, submitted: self.submitted };
+        Watch::new(&self.core, work).of_task(&self.verdict)
     }
 
     /// Waits for the task's effect, for one `wait_timeout` from now.
@@ -88,23 +86,7 @@ impl TaskHandle {
         self.events().finish()
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
-    }
-
-    /// The end of the task, if somebody saw it.
-    pub(crate) fn verdict(&self) -> Option<Outcome> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn remember(&self, outcome: &Outcome) {
-        if outcome.is_verdict() {
-            let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-            *verdict = Some(outcome.clone());
-        }
+    pub(crate) fn saw_end(&self, end: &Result<Effect, Error>) {
+        self.verdict.saw(end);
     }
 }

@@ -1,5 +1,6 @@
 //! Photos in, pictures out: the core's rules, driven over ureq.
 
+use bytes::Bytes;
 use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
 };
@@ -12,15 +13,15 @@ use effects_jobs::{
     storage_request, upload_error,
 };
 
-use crate::client::Client;
+use crate::client_core::ClientCore;
 use crate::http_client::read_chunks;
 
-pub(crate) fn upload(client: &Client, photo: &Photo) -> Result<Reference, Error> {
-    client.shared().uploads.alone_with(photo, || upload_once(client, photo))
+pub(crate) fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+    core.shared().uploads.alone_with(photo, || upload_once(core, photo))
 }
 
-fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
-    let shared = client.shared();
+fn upload_once(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+    let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
         return Ok(reference);
@@ -36,12 +37,12 @@ fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
         Uploads::PresignedPut(program) => {
             let urls = run_presigner(&program, photo)?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(client, &request, |result| result.arrived().map(drop))?;
+            repeat(core, &request, |result| result.arrived().map(drop))?;
             urls.fetch
         }
         Uploads::Gateway(url) => {
             let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
-            repeat(client, &request, read_storage_answer)?
+            repeat(core, &request, read_storage_answer)?
         }
         // `chosen_for` leaves nothing unset, and knows every way this version has.
         _ => return Err(Error::new(effects_core::ErrorKind::Misconfigured, "no way to upload")),
@@ -50,18 +51,29 @@ fn upload_once(client: &Client, photo: &Photo) -> Result<Reference, Error> {
     Ok(reference)
 }
 
+/// Downloads a picture into memory.
+pub(crate) fn fetch(
+    core: &ClientCore,
+    picture: &Picture,
+    on_event: impl FnMut(Event),
+) -> Result<Bytes, Error> {
+    let mut bytes = Vec::new();
+    download(core, picture, &mut bytes, on_event)?;
+    Ok(bytes.into())
+}
+
 /// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
 fn repeat<T>(
-    client: &Client,
+    core: &ClientCore,
     request: &http::Request<bytes::Bytes>,
     read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
-    let shared = client.shared();
+    let shared = core.shared();
     let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());
     let mut retries =
-        Retries::new(client.policy(), fresh_seed()?, clock.now()).if_answered(clock.now());
+        Retries::new(core.policy(), fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
-        let timeout = client.policy().request_timeout;
+        let timeout = core.policy().request_timeout;
         let trouble = match read(&shared.gateway.exchange(request.clone(), timeout)) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
@@ -74,15 +86,15 @@ fn repeat<T>(
 }
 
 pub(crate) fn download(
-    client: &Client,
+    core: &ClientCore,
     picture: &Picture,
     sink: &mut dyn Sink,
     mut on_event: impl FnMut(Event),
 ) -> Result<(), Error> {
     let span = telemetry::download_span(picture).entered();
-    let clock = StoppableClock::new(client.shared().clock.clone(), Stopper::default());
-    let seed = fresh_seed().map_err(|error| client.resumable(error, &picture.task_id))?;
-    let mut download = Download::new(picture, client.policy(), seed, clock.now());
+    let clock = StoppableClock::new(core.shared().clock.clone(), Stopper::default());
+    let seed = fresh_seed().map_err(|error| core.resumable(error, &picture.task_id))?;
+    let mut download = Download::new(picture, core.policy(), seed, clock.now());
     loop {
         match download.step(clock.now()) {
             DownloadStep::Notify(event) => {
@@ -91,11 +103,11 @@ pub(crate) fn download(
             }
             DownloadStep::Sleep { until } => sleep(&clock, until),
             DownloadStep::Done(_) => return Ok(()),
-            DownloadStep::Failed(error) => return Err(client.with_resume_line(error)),
-            DownloadStep::Fetch => match attempt(client, &download, picture, sink) {
+            DownloadStep::Failed(error) => return Err(core.with_resume_line(error)),
+            DownloadStep::Fetch => match attempt(core, &download, picture, sink) {
                 Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
                 Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
-                Err(Hitch::Sink(error)) => return Err(client.resumable(error, &picture.task_id)),
+                Err(Hitch::Sink(error)) => return Err(core.resumable(error, &picture.task_id)),
             },
         }
     }
@@ -109,14 +121,14 @@ enum Hitch {
 
 /// Fetches the picture once. Says what came of it, and how its body ended.
 fn attempt(
-    client: &Client,
+    core: &ClientCore,
     download: &Download,
     picture: &Picture,
     sink: &mut dyn Sink,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
-    let http = client.shared().gateway.stack().http();
-    let response = http.open(&picture.url, client.policy()).map_err(Hitch::Trouble)?;
+    let http = core.shared().gateway.stack().http();
+    let response = http.open(&picture.url, core.policy()).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
     let mut receiver =
         download.receive(parts.status, parts.version, &parts.headers).map_err(Hitch::Trouble)?;

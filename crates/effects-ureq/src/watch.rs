@@ -1,21 +1,19 @@
 //! A run being driven, event by event.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{StoppableClock, Stopper, telemetry};
+use effects_client::{StoppableClock, Stopper, Verdict, begin_run, telemetry};
 use effects_core::driver::{Told, drive_on};
 use effects_core::gateway::{Answer, Exchange};
-use effects_core::{
-    Effect, EffectRequest, Error, ErrorKind, Event, Outcome, Problem, Run, TaskId, Template, Time,
-};
+use effects_core::{Effect, Error, ErrorKind, Event, Problem, Run, TaskId, Time};
 use effects_jobs::Work;
 use http::{Method, Request};
 use tracing::Span;
 
-use crate::client::Client;
+use crate::client_core::ClientCore;
 use crate::exchange::UreqExchange;
-use crate::task_handle::TaskHandle;
 
 /// A run being driven: an iterator of its events, then its outcome. Nothing happens before it is
 /// asked for the next event or for its end.
@@ -35,17 +33,16 @@ use crate::task_handle::TaskHandle;
 /// ```
 #[derive(Debug)]
 pub struct Watch {
-    client: Client,
+    core: ClientCore,
     driving: Driving,
-    template: Option<Template>,
     stopper: Stopper,
     clock: StoppableClock,
     span: Span,
     /// The span of the wait, once there is a task to wait for.
     wait: Option<Span>,
-    end: Option<Result<Outcome, Error>>,
-    /// A handle that wants to remember the verdict.
-    handle: Option<TaskHandle>,
+    end: Option<Result<Effect, Error>>,
+    /// Where the task's end is remembered.
+    verdict: Option<Verdict>,
 }
 
 /// How far the run is.
@@ -66,9 +63,14 @@ impl Driving {
     }
 
     /// The run, begun if it was not.
-    fn run(&mut self, client: &Client, now: Time) -> Result<&mut Run, Error> {
+    fn run(&mut self, core: &ClientCore, now: Time) -> Result<&mut Run, Error> {
         if let Self::Before(work) = self {
-            *self = Self::Begun(Box::new(client.begin(work.clone(), now)?));
+            *self = Self::Begun(Box::new(begin_run(
+                work.clone(),
+                core.pacer(),
+                Arc::clone(core.policy()),
+                now,
+            )?));
         }
         match self {
             Self::Begun(run) => Ok(run),
@@ -78,25 +80,18 @@ impl Driving {
 }
 
 impl Watch {
-    pub(crate) fn submit(client: &Client, request: EffectRequest) -> Self {
-        let template = request.template().clone();
-        Self::new(client, Work::Submit(request), Some(template))
-    }
-
-    pub(crate) fn attach(handle: &TaskHandle, submitted: Option<Time>) -> Self {
-        let (task, template) = (handle.id().clone(), handle.template().cloned());
-        let work = Work::Watch { task, template: template.clone(), submitted };
-        let end = handle.verdict().map(Ok);
-        Self { end, handle: Some(handle.clone()), ..Self::new(handle.client(), work, template) }
-    }
-
-    fn new(client: &Client, work: Work, template: Option<Template>) -> Self {
+    pub(crate) fn new(core: &ClientCore, work: Work) -> Self {
         let stopper = Stopper::default();
-        let clock = StoppableClock::new(client.shared().clock.clone(), stopper.clone());
-        let span = telemetry::task_span(template.as_ref(), work.task_id());
-        let (client, driving) = (client.clone(), Driving::Before(work));
-        let (wait, end, handle) = (None, None, None);
-        Self { client, driving, template, stopper, clock, span, wait, end, handle }
+        let clock = StoppableClock::new(core.shared().clock.clone(), stopper.clone());
+        let span = telemetry::task_span(work.template(), work.task_id());
+        let (core, driving) = (core.clone(), Driving::Before(work));
+        Self { core, driving, stopper, clock, span, wait: None, end: None, verdict: None }
+    }
+
+    /// The same, of a task whose end may be known, and is remembered.
+    pub(crate) fn of_task(mut self, verdict: &Verdict) -> Self {
+        (self.end, self.verdict) = (verdict.known(), Some(verdict.clone()));
+        self
     }
 
     /// What ends the watch from another thread.
@@ -116,41 +111,27 @@ impl Watch {
     /// Every outcome but a completed task, and a journal that cannot be written.
     pub fn finish(mut self) -> Result<Effect, Error> {
         self.by_ref().for_each(drop);
-        let outcome = self.outcome()?;
-        outcome.into_result().map_err(|error| self.client.with_resume_line(error))
-    }
-
-    /// Drives the run until its task's id is known.
-    pub(crate) fn submitted(mut self) -> Result<TaskHandle, Error> {
-        let client = self.client.clone();
-        while self.task_id().is_none() {
-            if self.next().is_none() {
-                break;
-            }
-        }
-        let Some(id) = self.task_id().cloned() else {
-            return self.finish().map(|effect| TaskHandle::new(&client, effect.task_id, None));
-        };
-        let now = self.client.shared().clock.now();
-        let handle = TaskHandle::new(&client, id, self.template.take()).submitted_at(now);
-        // A task that was final in the answer to its submission needs no look.
-        self.stopper.stop();
-        self.by_ref().for_each(drop);
-        match self.end.take() {
-            // The journal did not take the id: the caller must not take it for recorded.
-            Some(Err(error)) => return Err(error),
-            Some(Ok(outcome)) => handle.remember(&outcome),
-            None => {}
-        }
-        Ok(handle)
-    }
-
-    /// How it ended: known once the iterator has.
-    fn outcome(&mut self) -> Result<Outcome, Error> {
         self.end.take().unwrap_or_else(|| {
-            let message = "the watch was asked for its end before it had one";
-            Err(Error::new(ErrorKind::Journal, message))
+            Err(Error::new(ErrorKind::OutcomeUnknown, "the run's end was taken before"))
         })
+    }
+
+    /// Drives the run until its task's id is known, and stops. With the id comes what the run came to,
+    /// which is the task's end where the answer to the submission had it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::submit`](crate::Client::submit).
+    pub(crate) fn submitted(mut self) -> Result<(TaskId, Result<Effect, Error>), Error> {
+        while self.task_id().is_none() && self.next().is_some() {}
+        self.stopper.stop();
+        let task = self.task_id().cloned();
+        match self.finish() {
+            // The journal did not take the id: the caller must not take it for recorded.
+            Err(error) if error.kind() == ErrorKind::Journal => Err(error),
+            Ok(effect) => Ok((effect.task_id.clone(), Ok(effect))),
+            Err(error) => task.map(|task| (task, Err(error.clone()))).ok_or(error),
+        }
     }
 
     fn drive(&mut self) -> Result<Told, Error> {
@@ -159,18 +140,18 @@ impl Watch {
             Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&self.span)).clone(),
         };
         let _entered = span.enter();
-        let gateway = &self.client.shared().gateway;
+        let gateway = &self.core.shared().gateway;
         let noted = Noted { exchange: gateway.stack(), stopper: &self.stopper };
         let gateway = gateway.over(noted);
-        let journal = self.client.journal();
-        let (now, stopper) = (self.client.shared().clock.now(), &self.stopper);
-        let run = self.driving.run(&self.client, now)?;
+        let journal = self.core.journal();
+        let (now, stopper) = (self.core.shared().clock.now(), &self.stopper);
+        let run = self.driving.run(&self.core, now)?;
         let told = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
             let error = Problem { kind, message: error.to_string(), task_id, trouble: None }.into();
-            let error = self.client.with_resume_line(error);
+            let error = self.core.with_resume_line(error);
             telemetry::tell_unrecorded(&self.span, &error);
             error
         })
@@ -190,14 +171,15 @@ impl Iterator for Watch {
                 Some(event)
             }
             Ok(Told::Done(outcome)) => {
-                if let Some(handle) = &self.handle {
-                    handle.remember(&outcome);
+                let end = outcome.into_result().map_err(|error| self.core.with_resume_line(error));
+                if let Some(verdict) = &self.verdict {
+                    verdict.saw(&end);
                 }
-                self.end = Some(Ok(outcome));
+                self.end = Some(end);
                 None
             }
             Err(error) => {
-                self.end = Some(Err(self.client.with_resume_line(error)));
+                self.end = Some(Err(error));
                 None
             }
         }

@@ -26,7 +26,7 @@ impl Waiter for Asker {
         self.left.load(Ordering::SeqCst)
     }
 
-    fn tell(self: Arc<Self>, result: Ending, _client: &Client) {
+    fn tell(self: Arc<Self>, result: Ending) {
         let ear = self.ear.lock().unwrap().take().expect("a run ends once");
         ear.send(result).unwrap();
     }

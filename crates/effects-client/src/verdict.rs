@@ -1,0 +1,25 @@
+//! [`Verdict`]: the end of a task, once somebody saw it, so that nobody need look again. The task handles of both
+//! clients keep one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use effects_core::{Cause, Effect, Error};
+
+/// The end of a task, shared by all that follow it by one handle.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict(Arc<Mutex<Option<Result<Effect, Error>>>>);
+
+impl Verdict {
+    /// Remembers how a run that followed the task ended, if that was the task's end.
+    pub fn saw(&self, end: &Result<Effect, Error>) {
+        let failed = |error: &Error| matches!(error.cause(), Cause::Failed(_));
+        if end.as_ref().err().is_none_or(failed) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
+        }
+    }
+
+    /// The end, if it was seen.
+    pub fn known(&self) -> Option<Result<Effect, Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,26 @@
+//! What an error of the HTTP stack is told as: [`words`].
+
+use std::error::Error as StdError;
+
+use effects_client::certificate;
+
+/// The error with its causes, but without what reqwest says of it, which holds the URL: it may be a
+/// permission.
+pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
+    let (mut text, mut source) = match error.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => ("timed out".to_owned(), error.source()),
+        Some(error) => (String::new(), error.source()),
+        None => (String::new(), Some(error)),
+    };
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the exchange failed".to_owned() } else { certificate::with_way_out(text) }
+}

@@ -1,0 +1,73 @@
+//! [`Waiter`]: what is told of a run in its caller's place. [`WaitedFor`] is what the driver keeps of one.
+
+use std::sync::Arc;
+
+use effects_client::telemetry;
+use effects_core::journal::AsyncJournal;
+use effects_core::{Effect, Error, Event};
+use effects_jobs::JobId;
+use tracing::Span;
+
+/// What waits for a run that has no future of its own; see [`Client::begin`](crate::Client::begin).
+pub trait Waiter: Send + Sync {
+    /// Whether nobody waits any more. Asked when [`Client::look_who_left`](crate::Client::look_who_left) was called.
+    fn has_left(&self) -> bool;
+
+    /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares
+    /// the looks of others at the same task.
+    fn reads(&self) -> bool {
+        false
+    }
+
+    /// An event of the run, told on the thread that drives: it must not block. Whether to look at the task
+    /// again; if not, [`Client::look_on`](crate::Client::look_on) says when to.
+    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
+        true
+    }
+
+    /// The run's end, told once, on the thread that drives: it must not block.
+    fn tell(self: Arc<Self>, result: Result<Effect, Error>);
+}
+
+/// Names a run to [`Client::look_on`](crate::Client::look_on).
+#[derive(Clone, Copy, Debug)]
+pub struct RunTicket(pub(crate) JobId);
+
+/// A run that a caller waits for.
+pub(crate) struct WaitedFor {
+    pub(crate) waiter: Arc<dyn Waiter>,
+    /// Where its entries go.
+    pub(crate) journal: Arc<dyn AsyncJournal>,
+    /// `None` where nothing subscribes to it.
+    pub(crate) span: Option<Box<Span>>,
+    /// The span of the wait, once there is a task to wait for.
+    wait: Option<Box<Span>>,
+}
+
+impl WaitedFor {
+    /// A run that this caller waits for; its task's span is `span`, else one is made.
+    pub(crate) fn new(
+        waiter: Arc<dyn Waiter>,
+        journal: Arc<dyn AsyncJournal>,
+        span: Option<Span>,
+    ) -> Self {
+        Self { waiter, journal, span: span.and_then(watched), wait: None }
+    }
+
+    /// The span of its looks.
+    pub(crate) fn wait_span(&mut self) -> Span {
+        let Some(task) = &self.span else { return Span::none() };
+        (**self.wait.get_or_insert_with(|| Box::new(telemetry::wait_span(task)))).clone()
+    }
+}
+
+impl std::fmt::Debug for WaitedFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WaitedFor").finish_non_exhaustive()
+    }
+}
+
+/// A span that something subscribes to.
+pub(crate) fn watched(span: Span) -> Option<Box<Span>> {
+    (!span.is_disabled()).then(|| Box::new(span))
+}

@@ -1,0 +1,100 @@
+//! [`ClientCore`]: what a client is made of, below its face: the gateway, the clock, the settings, the policy
+//! and the journal. Watches, transfers, handles and jobs work with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use effects_client::{Settings, UploadCache, WallClock};
+use effects_core::gateway::Gateway;
+use effects_core::journal::{Journal, NoJournal};
+use effects_core::pace::Pacer;
+use effects_core::{BaseUrl, Error, Policy, TaskId, Time};
+
+use crate::exchange::UreqExchange;
+
+/// The parts of a client. Cloning it is cheap.
+#[derive(Clone)]
+pub(crate) struct ClientCore {
+    shared: Arc<Shared>,
+    policy: Arc<Policy>,
+    journal: Arc<dyn Journal>,
+}
+
+/// What all clients that were made of one share.
+pub(crate) struct Shared {
+    pub(crate) gateway: Gateway<UreqExchange>,
+    pub(crate) clock: Arc<WallClock>,
+    pub(crate) settings: Settings,
+    pub(crate) uploads: UploadCache,
+}
+
+impl ClientCore {
+    /// The parts that these settings make.
+    ///
+    /// # Errors
+    ///
+    /// What the HTTP stack has against them.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+        let policy = Arc::new(settings.policy.clone());
+        let shared = Shared {
+            gateway: Gateway::new(settings.endpoint.clone(), UreqExchange::new(&settings)?),
+            clock: Arc::new(WallClock::new()),
+            uploads: UploadCache::default(),
+            settings,
+        };
+        Ok(Self { shared: Arc::new(shared), policy, journal: Arc::new(NoJournal) })
+    }
+
+    /// The same under another policy.
+    pub(crate) fn with_policy(&self, policy: Arc<Policy>) -> Self {
+        Self { policy: self.shared.settings.policy_here(policy), ..self.clone() }
+    }
+
+    /// The same with another journal.
+    pub(crate) fn with_journal(&self, journal: Arc<dyn Journal>) -> Self {
+        Self { journal, ..self.clone() }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    pub(crate) fn journal(&self) -> &dyn Journal {
+        &*self.journal
+    }
+
+    pub(crate) fn base_url(&self) -> &BaseUrl {
+        self.shared.settings.endpoint.base()
+    }
+
+    pub(crate) fn pacer(&self) -> &Pacer {
+        &self.shared.settings.pacer
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    /// The error, with its task and the line that resumes it.
+    pub(crate) fn resumable(&self, error: Error, task: &TaskId) -> Error {
+        self.with_resume_line(error.about(task))
+    }
+
+    pub(crate) fn with_resume_line(&self, error: Error) -> Error {
+        error.with_resume_line(|task| self.shared.gateway.resume_line(task))
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for ClientCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCore")
+            .field("base_url", &self.base_url().to_string())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
