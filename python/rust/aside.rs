@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::warnings;
+use crate::runtime;
 
 /// Does it without the interpreter's lock. A signal ends the waiting and not the work.
 pub fn aside<T, F>(py: Python<'_>, work: F) -> PyResult<T>
@@ -46,7 +46,7 @@ pub fn received<T: Send>(
         match received {
             Ok(received) => return Ok((told, Some(received))),
             Err(RecvTimeoutError::Timeout) => {
-                warnings::log(py);
+                runtime::log_warnings(py);
                 py.check_signals()?;
             }
             Err(RecvTimeoutError::Disconnected) => return Ok((told, None)),

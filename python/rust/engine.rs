@@ -21,6 +21,7 @@ use crate::policy::{NativePolicy, span};
 use crate::purse::{GivenPrice, Purse};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::single::{Errand, Followed, Launch, Ready, Single};
+use crate::stake::Lent;
 use crate::submission::Wish;
 use crate::value::{Submitted, Value, fetch_picture, task_id};
 use crate::watch::Events;
@@ -155,7 +156,7 @@ impl Engine {
         let funds = match purse {
             // The journal may know what one costs.
             Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
-            Some(purse) => match purse.lend(limit, price, None)? {
+            Some(purse) => match Lent::of(&purse, limit, price, None)? {
                 Some(lent) => Funds::Lent(lent),
                 None => Funds::Later(purse, limit, price),
             },

@@ -11,7 +11,9 @@
 // Everything here is for the module alone.
 #![allow(unreachable_pub)]
 
+mod address;
 mod aside;
+mod bell;
 mod catalogue;
 mod command;
 mod emulator;
@@ -22,6 +24,7 @@ mod handle;
 mod journal;
 mod mailbox;
 mod many;
+mod many_shared;
 mod note;
 mod operation;
 mod photo;

@@ -3,7 +3,7 @@
 //! The loop watches one end of a socket pair. The runtime's thread puts a result into the box and
 //! writes one byte if the box was empty; it needs neither the interpreter nor its lock.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use effects_core::Error;
 use pyo3::prelude::*;
 
+use crate::bell::Bell;
 use crate::value::Value;
-use crate::{failure, runtime, warnings};
+use crate::{failure, runtime};
 
 /// The box of one event loop.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -29,7 +30,7 @@ type Arrived = (Py<PyAny>, Result<Value, Error>);
 #[derive(Debug)]
 pub struct Shared {
     arrived: Mutex<Vec<Arrived>>,
-    writer: UnixStream,
+    bell: Arc<Bell>,
 }
 
 impl Shared {
@@ -41,14 +42,8 @@ impl Shared {
             arrived.len() == 1
         };
         if was_empty {
-            self.wake();
+            self.bell.ring();
         }
-    }
-
-    /// Wakes the loop.
-    pub fn wake(&self) {
-        // A full pipe has bytes enough to wake the loop; a closed one has no loop to wake.
-        let _ = (&self.writer).write(&[1]);
     }
 }
 
@@ -59,12 +54,13 @@ impl Mailbox {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
-        let shared = Arc::new(Shared { arrived: Mutex::default(), writer });
+        let bell = Arc::new(Bell::new(writer));
         // The runtime, whose warnings wake the loop, is there from here on.
         runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         if let Some(warnings) = runtime::warnings(py) {
-            warnings.wake(&shared);
+            warnings.wake(&bell);
         }
+        let shared = Arc::new(Shared { arrived: Mutex::default(), bell });
         Ok(Self { shared, reader })
     }
 
@@ -90,7 +86,7 @@ impl Mailbox {
             let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *arrived)
         };
-        warnings::log(py);
+        runtime::log_warnings(py);
         let mut letters = Vec::with_capacity(arrived.len());
         for (future, result) in arrived {
             let future = future.into_bound(py);

@@ -5,17 +5,15 @@
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid
 //! ahead of the reader.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use effects_client::{JobJournals, JobNotice, JobOptions, JobResult, Ledger, RunJobs, Save};
 use effects_core::batch::Widths;
 use effects_core::journal::{AsyncJournal, NoJournal};
 use effects_core::run::Detached;
-use effects_core::{BaseUrl, Cause, Effect, Error, ErrorKind, Origin, Template, printable};
+use effects_core::{BaseUrl, Cause, Effect, Error, ErrorKind, Origin, Template};
 use effects_jobs::{JobLimits, JobOutcome, Method, Occurrences, SpendBy, Standing};
 use effects_reqwest::{Client, JobResults};
 use futures_util::future::{Either, select};
@@ -27,14 +25,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::address::given_up;
 use crate::journal::{self, Slot, TaskRows};
+use crate::many_shared::ManyShared;
 use crate::note::Note;
-use crate::operation::{Operation, given_up};
+use crate::operation::Operation;
 use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER};
 use crate::result_queue::{ResultQueue, ResultSender};
 use crate::row_source::{self, RowSource};
-use crate::stake::{JobAttempts, Lent};
-use crate::value::{Made, task_id};
+use crate::stake::Lent;
+use crate::value::{JobEnd, Made, task_id};
 use crate::{failure, warnings};
 
 /// What many rows have in common.
@@ -71,55 +71,13 @@ pub struct Given {
     pub price: GivenPrice,
 }
 
-/// How a row ended.
-#[derive(Debug)]
-pub enum JobEnd {
-    /// Its number, what Python gave for it, and its effect or what went wrong.
-    Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
-    /// The iterator raised: no more rows come.
-    Broken(PyErr),
-    /// All of it could not be begun, or the journal not be written to its end.
-    Wrong(Error),
-}
-
 /// Many rows under way.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Many {
     /// The process that began it: a fork has the memory, and not the thread that fills it.
     process: u32,
-    shared: Arc<Shared>,
+    shared: Arc<ManyShared>,
     results: Arc<ResultQueue>,
-}
-
-/// What the parts of many rows share.
-pub struct Shared {
-    pub base: Arc<BaseUrl>,
-    journal: Option<PathBuf>,
-    /// One for each row that may be drawn before others are taken.
-    pub permits: Semaphore,
-    /// One for each job that may begin before others are taken.
-    pub begins: Semaphore,
-    /// Rows that hold one of those.
-    permitted: Mutex<HashSet<usize>>,
-    pub stopped: AtomicBool,
-    /// No caller takes a result any more.
-    abandoned: AtomicBool,
-    stop: Notify,
-    /// Rows in the batch, by the numbers of their jobs.
-    open: Mutex<HashMap<usize, Open>>,
-    /// What is known of the jobs whose results were not taken, by the numbers of their rows.
-    untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
-}
-
-/// A row that became a job.
-pub struct Open {
-    pub row: usize,
-    pub job: Py<PyAny>,
-    pub note: Arc<Note>,
-    /// Its attempts, where it may be submitted within the client's budget.
-    pub counted: Option<Arc<JobAttempts>>,
-    pub template: Option<Template>,
-    pub begun: Instant,
 }
 
 impl Many {
@@ -127,7 +85,7 @@ impl Many {
     pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
         let (tasks, ahead) = (plan.widths.tasks as usize, plan.ahead as usize);
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ManyShared {
             base: plan.base.clone(),
             journal: plan.slot.as_ref().map(|slot| slot.shown()),
             // As many as may begin are drawn, also while the source waits for a group.
@@ -237,93 +195,13 @@ impl Drop for Many {
     }
 }
 
-impl Shared {
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        self.permits.close();
-        self.begins.close();
-        self.stop.notify_one();
-    }
-
-    /// Stops, and no caller waits any more.
-    fn abandon(&self) {
-        self.stop();
-        self.abandoned.store(true, Ordering::SeqCst);
-        for note in self.untaken().values() {
-            note.abandon();
-        }
-    }
-
-    fn hint(&self) -> String {
-        let hints: Vec<String> =
-            self.untaken().values().filter_map(|note| note.goes_on()).collect();
-        let more = hints.len().saturating_sub(MOST_HINTS);
-        let mut hints: Vec<String> = hints.into_iter().take(MOST_HINTS).collect();
-        if more > 0 {
-            hints.push(format!("and {more} more"));
-        }
-        if hints.is_empty() {
-            hints.push("nothing that was submitted is still running".to_owned());
-        }
-        hints.extend(self.journal_hint());
-        hints.join("\n")
-    }
-
-    /// What to log of the tasks whose results no caller takes: each of them, since nothing else may have
-    /// their ids.
-    fn unlogged(&self) -> Option<String> {
-        let mut texts: Vec<String> =
-            self.untaken().values().filter_map(|note| note.unlogged()).collect();
-        // Of those that are not answered yet, each id is logged when it comes.
-        if texts.is_empty() && !self.untaken().values().any(|note| note.is_under_way()) {
-            return None;
-        }
-        texts.extend(self.journal_hint());
-        (!texts.is_empty()).then(|| texts.join("\n"))
-    }
-
-    fn journal_hint(&self) -> Option<String> {
-        let path = self.journal.as_ref()?.display();
-        let hint = format!(
-            "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
-        );
-        Some(printable(&hint).into_owned())
-    }
-
-    /// A job begins: what is known of it, until its result is taken.
-    pub fn begin(&self, row: usize, note: &Arc<Note>) {
-        self.untaken().insert(row, Arc::clone(note));
-        // All before it were abandoned already.
-        if self.abandoned.load(Ordering::SeqCst) {
-            note.abandon();
-        }
-    }
-
-    /// A row holds a permit to begin until its result is taken.
-    pub fn permit(&self, row: usize) {
-        self.permitted().insert(row);
-    }
-
-    fn permitted(&self) -> MutexGuard<'_, HashSet<usize>> {
-        self.permitted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Note>>> {
-        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The row of a job, and what is known of it.
-    fn noted(&self, index: usize) -> Option<(usize, Arc<Note>)> {
-        self.open().get(&index).map(|open| (open.row, Arc::clone(&open.note)))
-    }
-
-    pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Does the jobs, settles what ends with the client's budget, and tells it.
-async fn finish_all(shared: Arc<Shared>, plan: Plan, mut source: RowSource, results: ResultSender) {
+async fn finish_all(
+    shared: Arc<ManyShared>,
+    plan: Plan,
+    mut source: RowSource,
+    results: ResultSender,
+) {
     let Plan { client, base, widths, funds, given, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
@@ -426,7 +304,7 @@ async fn finish_all(shared: Arc<Shared>, plan: Plan, mut source: RowSource, resu
 
 /// Hears of the jobs before their results come: what is submitted for them, and their tasks.
 struct Observer {
-    shared: Arc<Shared>,
+    shared: Arc<ManyShared>,
     /// What one costs at most by the caller's word.
     price: Mutex<GivenPrice>,
     is_budgeted: bool,
@@ -486,7 +364,7 @@ impl Funds {
             Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
             Self::Lent(lent) => lent,
             Self::Later(purse, most, price) => loop {
-                if let Some(lent) = purse.lend(most, price, known)? {
+                if let Some(lent) = Lent::of(&purse, most, price, known)? {
                     break lent;
                 }
                 purse.find_price(client, rows).await?;
@@ -508,7 +386,7 @@ async fn paid(ledger: Ledger) -> Result<Decimal, Error> {
 }
 
 /// The next result; a stop comes between.
-async fn next(jobs: &mut JobResults, shared: &Shared) -> Option<JobResult> {
+async fn next(jobs: &mut JobResults, shared: &ManyShared) -> Option<JobResult> {
     loop {
         {
             let stop = std::pin::pin!(shared.stop.notified());
@@ -576,5 +454,3 @@ fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
 const SPARE: usize = 64;
 /// Pictures fetched at once.
 const MOST_DOWNLOADS: u32 = 32;
-/// Tasks named in the note of an exception.
-const MOST_HINTS: usize = 20;

@@ -9,7 +9,7 @@ use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, 
 use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
-use crate::warnings;
+use crate::{runtime, warnings};
 
 /// Submissions of this process whose answers are still to come.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -237,7 +237,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
         py.check_signals()?;
     }
-    warnings::log(py);
+    runtime::log_warnings(py);
     Ok(())
 }
 

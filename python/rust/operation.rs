@@ -1,18 +1,18 @@
-//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. A
-//! [`Source`] gives values to operations one by one; an [`Address`] is where a result goes.
+//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. Both
+//! Python clients are made of them.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use effects_core::{Error, ErrorKind, Template};
+use effects_core::{Error, Template};
 use pyo3::prelude::*;
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use crate::address::{Address, Reader, Source, given_up};
 use crate::aside::received;
-use crate::mailbox::{Mailbox, Shared};
+use crate::mailbox::Mailbox;
 use crate::note::Note;
 use crate::single::{Caller, Joined, Launch};
 use crate::value::Value;
@@ -29,18 +29,6 @@ enum Work {
     /// Nothing: what it comes to is known.
     Known(Result<Value, Error>),
 }
-
-/// Where operations read values from, one each.
-pub(crate) trait Source: Send + Sync {
-    /// The next value goes to `address`, at once where it is there.
-    fn read(&self, runtime: &Handle, address: Address) -> Reader;
-    /// This reader waits no more; a value that comes now is the next reader's.
-    fn leave(&self, reader: Reader);
-}
-
-/// Names a reader within its source.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Reader(pub u64);
 
 /// One thing a client does. Nothing happens before it is waited for or started.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -134,7 +122,7 @@ impl Operation {
         let (tell, told) = channel();
         self.send_to(py, Address::Thread(Some(tell)))?;
         let (_, result) = received(py, told)?;
-        warnings::log(py);
+        runtime::log_warnings(py);
         match result.unwrap_or_else(|| Err(given_up())) {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),
@@ -174,49 +162,4 @@ impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Operation").field("note", &self.note).finish_non_exhaustive()
     }
-}
-
-/// Where a result goes. Dropped half-way, it says so itself.
-pub(crate) enum Address {
-    Thread(Option<Sender<Result<Value, Error>>>),
-    Box(Option<(Arc<Shared>, Py<PyAny>)>),
-}
-
-impl Address {
-    pub fn deliver(&mut self, result: Result<Value, Error>) {
-        match self {
-            Self::Thread(tell) => {
-                if let Some(tell) = tell.take() {
-                    // A reader that left wants none.
-                    let _ = tell.send(result);
-                }
-            }
-            Self::Box(place) => {
-                if let Some((mailbox, future)) = place.take() {
-                    mailbox.put(future, result);
-                }
-            }
-        }
-    }
-
-    /// Nothing is to be delivered.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::Box(None);
-    }
-}
-
-/// Work that was aborted or panicked must not leave anybody waiting for ever.
-impl Drop for Address {
-    fn drop(&mut self) {
-        if matches!(self, Self::Box(Some(_))) {
-            self.deliver(Err(given_up()));
-        }
-    }
-}
-
-/// What whoever waits for work that was aborted or panicked is told.
-pub fn given_up() -> Error {
-    let message = "the operation was given up half-way: this is a bug of the package, or the \
-        operation was cancelled; a submission may exist";
-    Error::new(ErrorKind::OutcomeUnknown, message)
 }

@@ -12,7 +12,6 @@ use rust_decimal::Decimal;
 use tokio::sync::Notify;
 
 use crate::journal::TaskRows;
-use crate::stake::{Lent, Reserved};
 use crate::warnings;
 
 /// The money of one client, in USD.
@@ -228,18 +227,14 @@ impl Purse {
         Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), turn })
     }
 
-    /// Reserves for one submission. While no price is known, one runs until its cost is seen; `client`
+    /// Reserves for one submission: [`Reserved`](crate::stake::Reserved) holds it. While no price is known, one runs until its cost is seen; `client`
     /// looks for that where nobody else may be looking.
-    pub async fn reserve(
-        self: &Arc<Self>,
-        client: &Client,
-        rows: Option<&TaskRows>,
-    ) -> Result<Arc<Reserved>, Error> {
+    pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
             let changed = self.changed.notified();
             let admission = self.state().admit()?;
             match admission {
-                Admission::Granted => return Ok(Reserved::of(self)),
+                Admission::Granted => return Ok(()),
                 Admission::NotYet => changed.await,
                 Admission::After(task) => self.find_out(client, rows, &task).await?,
             }
@@ -251,15 +246,15 @@ impl Purse {
         self.state().admit_repeat()
     }
 
-    /// Sets everything that is left aside for many jobs, or `most` of it; `price` is what one costs at
+    /// Sets everything that is left aside for many jobs ([`Lent`](crate::stake::Lent) holds it), or `most` of it; `price` is what one costs at
     /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
     /// to tell it first: [`find_price`](Self::find_price), and try again.
     pub fn lend(
-        self: &Arc<Self>,
+        &self,
         most: Option<Decimal>,
         price: Option<Decimal>,
         known: Option<Decimal>,
-    ) -> Result<Option<Lent>, Error> {
+    ) -> Result<Option<(Decimal, Option<Decimal>)>, Error> {
         let mut state = self.state();
         let price = price.or(state.given.price);
         if state.unreadable && price.is_none() {
@@ -278,7 +273,7 @@ impl Purse {
         let amount = if is_enough { amount } else { Decimal::ZERO };
         state.lent += amount;
         drop(state);
-        Ok(Some(Lent::of(self, amount, price)))
+        Ok(Some((amount, price)))
     }
 
     /// Waits until a task that runs has told what one costs, or none is left that could.

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::Error;
 use tokio::runtime::Handle;
 
-use crate::many::{JobEnd, Shared};
-use crate::operation::{Address, Reader, Source};
-use crate::value::Value;
+use crate::address::{Address, Reader, Source};
+use crate::many_shared::ManyShared;
+use crate::value::{JobEnd, Value};
 
 /// Results, and the readers who wait for them.
 pub(crate) struct ResultQueue {
     /// The process that fills it: in a fork, its lock may be held for ever.
     process: u32,
-    shared: Arc<Shared>,
+    shared: Arc<ManyShared>,
     ordered: bool,
     state: Mutex<State>,
 }
@@ -59,7 +59,7 @@ impl ResultSender {
 }
 
 impl ResultQueue {
-    pub(crate) fn new(shared: Arc<Shared>, ordered: bool) -> (Arc<Self>, ResultSender) {
+    pub(crate) fn new(shared: Arc<ManyShared>, ordered: bool) -> (Arc<Self>, ResultSender) {
         let state = Mutex::default();
         let queue = Arc::new(Self { process: std::process::id(), shared, ordered, state });
         let sender = ResultSender(Arc::new(Closer(Arc::clone(&queue))));

@@ -15,12 +15,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
 
-use crate::many::{JobEnd, Open, Shared};
+use crate::many_shared::{ManyShared, Open};
 use crate::note::Note;
 use crate::result_queue::ResultSender;
 use crate::stake::JobAttempts;
 use crate::submission::Wish;
-use crate::value::task_id;
+use crate::value::{JobEnd, task_id};
 
 /// A row as Python says it: something to ask for, or a task to follow.
 #[derive(FromPyObject)]
@@ -38,7 +38,7 @@ struct PlainRow {
 
 /// Draws rows and makes jobs of them.
 pub struct RowSource {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ManyShared>,
     pub runtime: Handle,
     /// Whether there is a journal, which knows a row by its photo's content.
     pub is_journaled: bool,

@@ -45,6 +45,13 @@ pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<Waiting>> {
     Some(Arc::clone(&runtime.warnings))
 }
 
+/// Logs the warnings that wait.
+pub fn log_warnings(py: Python<'_>) {
+    if let Some(waiting) = warnings(py) {
+        waiting.log(py);
+    }
+}
+
 fn start(warnings: Arc<Waiting>) -> Result<Handle, Error> {
     let wrong = |why: String| {
         Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {why}"))

@@ -15,9 +15,9 @@ use effects_reqwest::{Client, RunTicket, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use crate::address::Address;
 use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
-use crate::operation::Address;
 use crate::purse::Purse;
 use crate::stake::Reserved;
 use crate::submission::Order;
@@ -65,7 +65,7 @@ impl Single {
         let mut stakes = Stakes::default();
         if let Some(purse) = &self.purse {
             let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));
-            stakes.reserved = Some(purse.reserve(&self.client, rows.as_ref()).await?);
+            stakes.reserved = Some(Reserved::of(purse, &self.client, rows.as_ref()).await?);
         }
         if let Some(slot) = self.slot {
             let ledger = slot.open().await?;

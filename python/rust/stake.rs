@@ -8,8 +8,10 @@ use effects_core::journal::{
     Admission, AsyncJournal, Entry, Fact, JournalError, OverBudget, RowEnd,
 };
 use effects_core::{Effect, Error, ErrorKind, TaskId};
+use effects_reqwest::Client;
 use rust_decimal::Decimal;
 
+use crate::journal::TaskRows;
 use crate::purse::{Purse, cost};
 
 /// The attempts of one submission that may have made a task each, and the tasks that it is known to have
@@ -63,9 +65,19 @@ struct Held {
 }
 
 impl Reserved {
-    pub(crate) fn of(purse: &Arc<Purse>) -> Arc<Self> {
+    /// Reserves for one submission, once there is room.
+    ///
+    /// # Errors
+    ///
+    /// What [`Purse::reserve`] has against it.
+    pub(crate) async fn of(
+        purse: &Arc<Purse>,
+        client: &Client,
+        rows: Option<&TaskRows>,
+    ) -> Result<Arc<Self>, Error> {
+        purse.reserve(client, rows).await?;
         let held = Held { attempts: Attempts::default(), under_way: 1 };
-        Arc::new(Self { purse: Arc::clone(purse), held: Mutex::new(held) })
+        Ok(Arc::new(Self { purse: Arc::clone(purse), held: Mutex::new(held) }))
     }
 
     /// The journal of its run: what is written to it passes through here.
@@ -250,8 +262,19 @@ pub struct Lent {
 }
 
 impl Lent {
-    pub(crate) fn of(purse: &Arc<Purse>, amount: Decimal, price: Option<Decimal>) -> Self {
-        Self { purse: Arc::clone(purse), amount, price }
+    /// Sets what is left aside, `most` of it: see [`Purse::lend`].
+    ///
+    /// # Errors
+    ///
+    /// What [`Purse::lend`] has against it.
+    pub(crate) fn of(
+        purse: &Arc<Purse>,
+        most: Option<Decimal>,
+        price: Option<Decimal>,
+        known: Option<Decimal>,
+    ) -> Result<Option<Self>, Error> {
+        let lent = purse.lend(most, price, known)?;
+        Ok(lent.map(|(amount, price)| Self { purse: Arc::clone(purse), amount, price }))
     }
 
     /// What is held.

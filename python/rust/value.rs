@@ -12,7 +12,6 @@ use pyo3::types::{PyBytes, PyTuple};
 use rust_decimal::Decimal;
 
 use crate::handle::Handle;
-use crate::many::JobEnd;
 use crate::{failure, warnings};
 
 /// What an operation comes to.
@@ -197,4 +196,15 @@ pub fn task_id(text: &str) -> Result<TaskId, effects_core::Error> {
     text.parse().map_err(|error: effects_core::InvalidTaskId| {
         effects_core::Error::new(effects_core::ErrorKind::InvalidRequest, error.to_string())
     })
+}
+
+/// How a row ended.
+#[derive(Debug)]
+pub enum JobEnd {
+    /// Its number, what Python gave for it, and its effect or what went wrong.
+    Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
+    /// The iterator raised: no more rows come.
+    Broken(PyErr),
+    /// All of it could not be begun, or the journal not be written to its end.
+    Wrong(Error),
 }

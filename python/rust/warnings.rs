@@ -22,33 +22,35 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::{mailbox, runtime};
+use crate::bell::Bell;
 
 /// The warnings of one process that wait to be logged: a child of `fork()` has its own.
 #[derive(Debug, Default)]
 pub struct Waiting {
     texts: Mutex<Vec<String>>,
     /// The event loops to be woken for them.
-    loops: Mutex<Vec<Weak<mailbox::Shared>>>,
+    loops: Mutex<Vec<Weak<Bell>>>,
 }
 
 impl Waiting {
     /// Wakes this event loop for warnings, too.
-    pub fn wake(&self, mailbox: &Arc<mailbox::Shared>) {
+    pub fn wake(&self, bell: &Arc<Bell>) {
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        loops.retain(|mailbox| mailbox.strong_count() > 0);
-        loops.push(Arc::downgrade(mailbox));
+        loops.retain(|bell| bell.strong_count() > 0);
+        loops.push(Arc::downgrade(bell));
     }
 
     fn push(&self, text: String) {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         // A thread that waits for a result looks by itself.
         let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        loops.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
+        loops.iter().filter_map(Weak::upgrade).for_each(|bell| bell.ring());
     }
 
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.texts.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Logs what waits.
+    pub fn log(&self, py: Python<'_>) {
+        let texts = std::mem::take(&mut *self.texts.lock().unwrap_or_else(PoisonError::into_inner));
+        texts.iter().for_each(|text| warn(py, text));
     }
 }
 
@@ -92,12 +94,6 @@ pub fn pass_on(text: String) {
         // None where the interpreter is about to end.
         None => drop(Python::try_attach(|py| warn(py, &text))),
     }
-}
-
-/// Logs what waits.
-pub fn log(py: Python<'_>) {
-    let Some(waiting) = runtime::warnings(py) else { return };
-    waiting.take().iter().for_each(|text| warn(py, text));
 }
 
 /// Logs a text that must not be lost and that no result follows. The calling thread need not have the

@@ -16,8 +16,9 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::address::{Address, Reader, Source, given_up};
 use crate::note::Note;
-use crate::operation::{Address, Operation, Reader, Source, given_up};
+use crate::operation::Operation;
 use crate::single::{Joined, Launch, Taker};
 use crate::value::{Made, Value};
 

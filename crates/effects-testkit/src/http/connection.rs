@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::behaviour::{Behaviour, End};
 use super::request::{Reading, Seen, read};
-use super::server::Shared;
+use super::script::Script;
 use crate::response::Response;
 
 /// Serves a connection to its end. Whatever goes wrong with it is the client's doing, or ours on
 /// purpose, and ends it; the caller closes it.
-pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Shared) {
+pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Script) {
     // Small answers must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
@@ -42,7 +42,7 @@ struct World<'a> {
     seen: &'a Seen,
     /// The last release before the request.
     releases: u64,
-    shared: &'a Shared,
+    shared: &'a Script,
 }
 
 enum Next {
@@ -68,7 +68,7 @@ fn next_request(
     stream: &mut &TcpStream,
     buffer: &mut Vec<u8>,
     index: usize,
-    shared: &Shared,
+    shared: &Script,
 ) -> io::Result<Option<Arrived>> {
     let mut told_to_continue = false;
     // What to do with the request, where its head was enough to say that.
@@ -120,7 +120,7 @@ fn is_reset(behaviour: &Behaviour) -> bool {
     }
 }
 
-fn wait_out(behaviour: &Behaviour, shared: &Shared) {
+fn wait_out(behaviour: &Behaviour, shared: &Script) {
     if let Behaviour::Delay(delay, behaviour) = behaviour {
         shared.pause(*delay);
         wait_out(behaviour, shared);
@@ -218,7 +218,7 @@ fn drip(
     response: &Response,
     piece: usize,
     every: Duration,
-    shared: &Shared,
+    shared: &Script,
 ) -> io::Result<()> {
     stream.write_all(&response.head())?;
     for bytes in response.framed_body().chunks(piece.max(1)) {

@@ -39,6 +39,7 @@
 mod behaviour;
 mod connection;
 mod request;
+mod script;
 mod server;
 
 pub use crate::response::{After, Framing, Response};

@@ -1,16 +1,15 @@
 //! The server: a listener, a script, and a memory.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::behaviour::Behaviour;
 use super::connection;
 use super::request::Seen;
-use crate::response::Response;
+use super::script::{Route, Script};
 
 /// A server on an ephemeral loopback port that does what it is told; see the
 /// [module](super) for an example.
@@ -23,7 +22,7 @@ use crate::response::Response;
 #[derive(Debug)]
 pub struct ScriptedServer {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<Script>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -36,7 +35,7 @@ impl ScriptedServer {
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Script::default());
         let accepting = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || accept(&listener, &shared))
@@ -153,131 +152,10 @@ pub fn unused_address() -> SocketAddr {
 /// Below the ports that the system gives out, and served by no program of today.
 const TCPMUX: u16 = 1;
 
-/// What the connections share.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    routes: Vec<Route>,
-    script: VecDeque<Behaviour>,
-    otherwise: Behaviour,
-    requests: Vec<Seen>,
-    connections: usize,
-    /// A handle of each open connection, so that the end of the server ends them.
-    open: HashMap<usize, TcpStream>,
-    releases: u64,
-    stopping: bool,
-}
-
-#[derive(Debug)]
-struct Route {
-    method: String,
-    path: String,
-    script: VecDeque<Behaviour>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            routes: Vec::new(),
-            script: VecDeque::new(),
-            otherwise: Response::new(404).body("nothing is scripted for this request").into(),
-            requests: Vec::new(),
-            connections: 0,
-            open: HashMap::new(),
-            releases: 0,
-            stopping: false,
-        }
-    }
-}
-
-impl State {
-    /// The script that the next behaviour for this request comes from.
-    fn script(&mut self, seen: &Seen) -> &mut VecDeque<Behaviour> {
-        match self.routes.iter_mut().find(|route| route.matches(seen)) {
-            Some(route) => &mut route.script,
-            None => &mut self.script,
-        }
-    }
-
-    /// What comes next for this request.
-    fn peek(&mut self, seen: &Seen) -> Behaviour {
-        let next = self.script(seen).front().cloned();
-        next.unwrap_or_else(|| self.otherwise.clone())
-    }
-
-    /// The same, and takes it from its script.
-    fn next(&mut self, seen: &Seen) -> Behaviour {
-        let next = self.script(seen).pop_front();
-        next.unwrap_or_else(|| self.otherwise.clone())
-    }
-}
-
-impl Shared {
-    /// What to do with a request that is not whole, where the script says not to wait for that; and
-    /// the last release before it.
-    pub(super) fn early(&self, head: &Seen) -> Option<(Behaviour, u64)> {
-        let mut state = self.lock();
-        let is_early = matches!(state.peek(head), Behaviour::Early { .. });
-        is_early.then(|| (state.next(head), state.releases))
-    }
-
-    /// Notes a request and finds out what to do with it, unless that was known early.
-    ///
-    /// The number is the last release before the request: one that comes after, but before the
-    /// request has begun to hang, lets it go as well.
-    pub(super) fn saw(&self, seen: &Seen, early: Option<(Behaviour, u64)>) -> (Behaviour, u64) {
-        let mut state = self.lock();
-        state.requests.push(seen.clone());
-        let (behaviour, releases) = early.unwrap_or_else(|| (state.next(seen), state.releases));
-        drop(state);
-        self.changed.notify_all();
-        match behaviour {
-            Behaviour::Decide(decide) => ((decide.0)(seen), releases),
-            behaviour => (behaviour, releases),
-        }
-    }
-
-    /// Waits until there is a release after this one.
-    pub(super) fn hang(&self, releases: u64) {
-        let mut state = self.lock();
-        while !state.stopping && state.releases == releases {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Waits, but not beyond the end of the server.
-    pub(super) fn pause(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut state = self.lock();
-        while !state.stopping {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.wait(state, left);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment or one push: a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
-        let waited = self.changed.wait_timeout(state, limit);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
 /// The server's handle of a connection, given up when the connection's thread ends, by a panic
 /// too: the socket is closed with the last handle.
 struct Open<'a> {
-    shared: &'a Shared,
+    shared: &'a Script,
     index: usize,
 }
 
@@ -287,19 +165,7 @@ impl Drop for Open<'_> {
     }
 }
 
-impl Route {
-    fn matches(&self, seen: &Seen) -> bool {
-        let path = seen.path();
-        self.method == seen.method
-            && !self.script.is_empty()
-            && match self.path.strip_suffix('*') {
-                Some(prefix) => path.starts_with(prefix),
-                None => path == self.path,
-            }
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Script>) {
     let mut threads = Vec::new();
     for stream in listener.incoming() {
         let mut state = shared.lock();

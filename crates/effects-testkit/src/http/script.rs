@@ -1,0 +1,147 @@
+//! [`Script`]: what the server does with each request, and what it has seen. Its connections share it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::TcpStream;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::behaviour::Behaviour;
+use super::request::Seen;
+use crate::response::Response;
+
+/// What to do with requests, and what was seen of them.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) routes: Vec<Route>,
+    pub(super) script: VecDeque<Behaviour>,
+    pub(super) otherwise: Behaviour,
+    pub(super) requests: Vec<Seen>,
+    pub(super) connections: usize,
+    /// A handle of each open connection, so that the end of the server ends them.
+    pub(super) open: HashMap<usize, TcpStream>,
+    pub(super) releases: u64,
+    pub(super) stopping: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) script: VecDeque<Behaviour>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            routes: Vec::new(),
+            script: VecDeque::new(),
+            otherwise: Response::new(404).body("nothing is scripted for this request").into(),
+            requests: Vec::new(),
+            connections: 0,
+            open: HashMap::new(),
+            releases: 0,
+            stopping: false,
+        }
+    }
+}
+
+impl State {
+    /// The script that the next behaviour for this request comes from.
+    fn script(&mut self, seen: &Seen) -> &mut VecDeque<Behaviour> {
+        match self.routes.iter_mut().find(|route| route.matches(seen)) {
+            Some(route) => &mut route.script,
+            None => &mut self.script,
+        }
+    }
+
+    /// What comes next for this request.
+    fn peek(&mut self, seen: &Seen) -> Behaviour {
+        let next = self.script(seen).front().cloned();
+        next.unwrap_or_else(|| self.otherwise.clone())
+    }
+
+    /// The same, and takes it from its script.
+    fn next(&mut self, seen: &Seen) -> Behaviour {
+        let next = self.script(seen).pop_front();
+        next.unwrap_or_else(|| self.otherwise.clone())
+    }
+}
+
+impl Script {
+    /// What to do with a request that is not whole, where the script says not to wait for that; and
+    /// the last release before it.
+    pub(super) fn early(&self, head: &Seen) -> Option<(Behaviour, u64)> {
+        let mut state = self.lock();
+        let is_early = matches!(state.peek(head), Behaviour::Early { .. });
+        is_early.then(|| (state.next(head), state.releases))
+    }
+
+    /// Notes a request and finds out what to do with it, unless that was known early.
+    ///
+    /// The number is the last release before the request: one that comes after, but before the
+    /// request has begun to hang, lets it go as well.
+    pub(super) fn saw(&self, seen: &Seen, early: Option<(Behaviour, u64)>) -> (Behaviour, u64) {
+        let mut state = self.lock();
+        state.requests.push(seen.clone());
+        let (behaviour, releases) = early.unwrap_or_else(|| (state.next(seen), state.releases));
+        drop(state);
+        self.changed.notify_all();
+        match behaviour {
+            Behaviour::Decide(decide) => ((decide.0)(seen), releases),
+            behaviour => (behaviour, releases),
+        }
+    }
+
+    /// Waits until there is a release after this one.
+    pub(super) fn hang(&self, releases: u64) {
+        let mut state = self.lock();
+        while !state.stopping && state.releases == releases {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits, but not beyond the end of the server.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        while !state.stopping {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment or one push: a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        limit: Duration,
+    ) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Route {
+    fn matches(&self, seen: &Seen) -> bool {
+        let path = seen.path();
+        self.method == seen.method
+            && !self.script.is_empty()
+            && match self.path.strip_suffix('*') {
+                Some(prefix) => path.starts_with(prefix),
+                None => path == self.path,
+            }
+    }
+}

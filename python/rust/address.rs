@@ -1,0 +1,69 @@
+//! [`Address`]: where a result for Python goes, a blocked thread or an event loop. A [`Source`] gives values to
+//! addresses one by one.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use effects_core::{Error, ErrorKind};
+use pyo3::prelude::*;
+use tokio::runtime::Handle;
+
+use crate::mailbox::Shared;
+use crate::value::Value;
+
+/// Where operations read values from, one each.
+pub(crate) trait Source: Send + Sync {
+    /// The next value goes to `address`, at once where it is there.
+    fn read(&self, runtime: &Handle, address: Address) -> Reader;
+    /// This reader waits no more; a value that comes now is the next reader's.
+    fn leave(&self, reader: Reader);
+}
+
+/// Names a reader within its source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Reader(pub u64);
+
+/// Where a result goes. Dropped half-way, it says so itself.
+pub(crate) enum Address {
+    Thread(Option<Sender<Result<Value, Error>>>),
+    Box(Option<(Arc<Shared>, Py<PyAny>)>),
+}
+
+impl Address {
+    pub fn deliver(&mut self, result: Result<Value, Error>) {
+        match self {
+            Self::Thread(tell) => {
+                if let Some(tell) = tell.take() {
+                    // A reader that left wants none.
+                    let _ = tell.send(result);
+                }
+            }
+            Self::Box(place) => {
+                if let Some((mailbox, future)) = place.take() {
+                    mailbox.put(future, result);
+                }
+            }
+        }
+    }
+
+    /// Nothing is to be delivered.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::Box(None);
+    }
+}
+
+/// Work that was aborted or panicked must not leave anybody waiting for ever.
+impl Drop for Address {
+    fn drop(&mut self) {
+        if matches!(self, Self::Box(Some(_))) {
+            self.deliver(Err(given_up()));
+        }
+    }
+}
+
+/// What whoever waits for work that was aborted or panicked is told.
+pub fn given_up() -> Error {
+    let message = "the operation was given up half-way: this is a bug of the package, or the \
+        operation was cancelled; a submission may exist";
+    Error::new(ErrorKind::OutcomeUnknown, message)
+}

@@ -1,0 +1,21 @@
+//! [`Bell`]: wakes an event loop that watches the other end of a socket pair. Results and warnings ring it.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Bell(UnixStream);
+
+impl Bell {
+    /// The bell of the loop that watches the other end; `writer` does not block.
+    pub fn new(writer: UnixStream) -> Self {
+        Self(writer)
+    }
+
+    /// Wakes the loop.
+    pub fn ring(&self) {
+        // A full pipe has bytes enough to wake the loop; a closed one has no loop to wake.
+        let _ = (&self.0).write(&[1]);
+    }
+}

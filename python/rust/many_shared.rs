@@ -1,0 +1,134 @@
+//! [`ManyShared`]: what the parts of many jobs share: the source of their rows, the driver, the queue of their
+//! results, and Python's handle.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use effects_core::{BaseUrl, Template, printable};
+use pyo3::prelude::*;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::note::Note;
+use crate::stake::JobAttempts;
+
+/// What the parts of many rows share.
+pub struct ManyShared {
+    pub base: Arc<BaseUrl>,
+    pub journal: Option<PathBuf>,
+    /// One for each row that may be drawn before others are taken.
+    pub permits: Semaphore,
+    /// One for each job that may begin before others are taken.
+    pub begins: Semaphore,
+    /// Rows that hold one of those.
+    pub permitted: Mutex<HashSet<usize>>,
+    pub stopped: AtomicBool,
+    /// No caller takes a result any more.
+    pub abandoned: AtomicBool,
+    pub stop: Notify,
+    /// Rows in the batch, by the numbers of their jobs.
+    pub open: Mutex<HashMap<usize, Open>>,
+    /// What is known of the jobs whose results were not taken, by the numbers of their rows.
+    pub untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
+}
+
+/// A row that became a job.
+pub struct Open {
+    pub row: usize,
+    pub job: Py<PyAny>,
+    pub note: Arc<Note>,
+    /// Its attempts, where it may be submitted within the client's budget.
+    pub counted: Option<Arc<JobAttempts>>,
+    pub template: Option<Template>,
+    pub begun: Instant,
+}
+
+impl ManyShared {
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.permits.close();
+        self.begins.close();
+        self.stop.notify_one();
+    }
+
+    /// Stops, and no caller waits any more.
+    pub fn abandon(&self) {
+        self.stop();
+        self.abandoned.store(true, Ordering::SeqCst);
+        for note in self.untaken().values() {
+            note.abandon();
+        }
+    }
+
+    pub fn hint(&self) -> String {
+        let hints: Vec<String> =
+            self.untaken().values().filter_map(|note| note.goes_on()).collect();
+        let more = hints.len().saturating_sub(MOST_HINTS);
+        let mut hints: Vec<String> = hints.into_iter().take(MOST_HINTS).collect();
+        if more > 0 {
+            hints.push(format!("and {more} more"));
+        }
+        if hints.is_empty() {
+            hints.push("nothing that was submitted is still running".to_owned());
+        }
+        hints.extend(self.journal_hint());
+        hints.join("\n")
+    }
+
+    /// What to log of the tasks whose results no caller takes: each of them, since nothing else may have
+    /// their ids.
+    pub fn unlogged(&self) -> Option<String> {
+        let mut texts: Vec<String> =
+            self.untaken().values().filter_map(|note| note.unlogged()).collect();
+        // Of those that are not answered yet, each id is logged when it comes.
+        if texts.is_empty() && !self.untaken().values().any(|note| note.is_under_way()) {
+            return None;
+        }
+        texts.extend(self.journal_hint());
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    }
+
+    pub fn journal_hint(&self) -> Option<String> {
+        let path = self.journal.as_ref()?.display();
+        let hint = format!(
+            "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
+        );
+        Some(printable(&hint).into_owned())
+    }
+
+    /// A job begins: what is known of it, until its result is taken.
+    pub fn begin(&self, row: usize, note: &Arc<Note>) {
+        self.untaken().insert(row, Arc::clone(note));
+        // All before it were abandoned already.
+        if self.abandoned.load(Ordering::SeqCst) {
+            note.abandon();
+        }
+    }
+
+    /// A row holds a permit to begin until its result is taken.
+    pub fn permit(&self, row: usize) {
+        self.permitted().insert(row);
+    }
+
+    pub fn permitted(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.permitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Note>>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a job, and what is known of it.
+    pub fn noted(&self, index: usize) -> Option<(usize, Arc<Note>)> {
+        self.open().get(&index).map(|open| (open.row, Arc::clone(&open.note)))
+    }
+
+    pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tasks named in the note of an exception.
+const MOST_HINTS: usize = 20;
