@@ -250,6 +250,20 @@ fn a_clear_subject_stands_without_its_background() {
     for (x, y) in [(256, 100), (136, 264), (376, 500), (20, 384)] {
         assert_eq!(at(x, y), [0, 255, 0], "at {x}, {y}");
     }
+    // Frames and margins of any size are painted or refused.
+    for sides in
+        ["w=\"1\" h=\"1\"", "w=\"100000\" h=\"3\"", "w=\"2\" h=\"100000\"", "w=\"-5\" h=\"0\""]
+    {
+        for margin in ["0", "-7", "100000"] {
+            let frame = format!(
+                "{sides} margin=\"{margin}\" finish=\"outline 9; figure 9; shade #123456\""
+            );
+            let scene = format!("<?photo {frame} cut=\"subject\"/?>");
+            if let Err(error) = paint_scene(&ball, &scene, "mine", 512, 512) {
+                assert!(matches!(error, PaintError::Scene { .. }), "{scene}: {error}");
+            }
+        }
+    }
 }
 
 #[test]
