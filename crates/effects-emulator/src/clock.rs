@@ -56,7 +56,7 @@ impl EmulatorClock {
         }
     }
 
-    /// Has a virtual clock show the machine's time, as at its start, and tells the time.
+    /// Sets a virtual clock to the machine's time, as at its start, and returns the time.
     pub(crate) fn restart(&self) -> u64 {
         if self.kind == ClockKind::Virtual {
             self.millis.store(wall(), Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl EmulatorClock {
         self.now()
     }
 
-    /// Moves a virtual clock on and tells the new time.
+    /// Moves a virtual clock on and returns the new time.
     pub(crate) fn advance(&self, by: Duration) -> Result<u64, ClockIsReal> {
         if self.kind == ClockKind::Real {
             return Err(ClockIsReal);

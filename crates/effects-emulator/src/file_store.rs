@@ -76,7 +76,7 @@ impl FileStore {
         }
     }
 
-    /// Takes the files back that the store remembers and the folder still has, and tells which are
+    /// Takes back the files that the store remembers and the folder still has, and returns which are
     /// gone. Other files under names of the file store's were never finished or are forgotten, and are
     /// deleted; files under other names belong to someone else and stay.
     ///
@@ -141,7 +141,7 @@ impl FileStore {
         Ok(Change { kept, gone })
     }
 
-    /// Lets go of files that are too old, and tells which.
+    /// Deletes files that are too old, and returns their names.
     pub(crate) fn sweep(&self, now: u64) -> Vec<Box<str>> {
         let gone = self.expire(&mut self.lock(), now);
         self.erase(&gone);

@@ -190,7 +190,7 @@ pub(crate) fn span(text: &str) -> Option<Duration> {
 const RULE: &str =
     "a spread is a time such as `2s`, a range such as `2s..9s`, or `lognormal:MEDIAN:SIGMA`";
 
-/// No task is told to take longer than a year.
+/// The longest time of a task: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What these dice are about.

@@ -134,7 +134,7 @@ async fn converse(
         .max_buf_size(MOST_HEAD)
         .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
-    // How a conversation ends is the client's to tell: here an error changes nothing.
+    // An error here means that the client ended the connection, which needs no action.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = line.was_cut() => {}

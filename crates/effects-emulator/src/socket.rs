@@ -24,7 +24,7 @@ use crate::middleware::Mark;
 pub(crate) struct Socket {
     stream: TcpStream,
     line: Arc<ConnectionState>,
-    /// Whether the client was told that nothing more comes.
+    /// Whether the writing side was closed.
     is_shut: bool,
     /// Bytes that were read since then, for nothing.
     discarded: usize,

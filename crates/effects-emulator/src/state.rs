@@ -169,7 +169,7 @@ impl EmulatorState {
         now + millis(self.options.latency.sample(template, self.options.seed, count))
     }
 
-    /// Looks at a task and tells what `answer_for` makes of it; `None` if there is none of this id.
+    /// Counts a look at a task and returns what `answer_for` makes of it; `None` without a task of this id.
     pub(crate) fn look<R>(
         &self,
         id: &str,
@@ -293,13 +293,13 @@ impl EmulatorState {
         wanted.map(|entry| entry.seen(self.keys.own())).collect()
     }
 
-    /// Waits until the emulator is told to stop.
+    /// Waits until the emulator is to stop.
     pub(crate) async fn stopping(&self) {
         // A dropped sender counts as the word to stop.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
-    /// Whether it was told to stop.
+    /// Whether it is to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         // A dropped sender counts as the word to stop.
         *self.stop.borrow() || self.stop.has_changed().is_err()

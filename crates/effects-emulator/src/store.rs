@@ -207,8 +207,8 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
     Ok(Restored { tasks, files, api_key, clock, spent })
 }
 
-/// The thread's whole life: take all there is, commit, tell. It ends at the first error: refusing
-/// all further creates is the honest answer to a full disk.
+/// The thread's loop: take the entries that have come, commit them, answer those that wait. It ends at
+/// the first error: on a full disk all further creates are refused.
 fn keep(
     database: &mut Connection,
     entries: &Receiver<StoreEntry>,
@@ -224,7 +224,7 @@ fn keep(
     Ok(())
 }
 
-/// Writes a group. The sum of what was paid is kept here, since sums told from elsewhere could
+/// Writes a group. The sum of what was paid is kept here, since sums from several threads could
 /// overtake each other, and it is committed with what was paid for.
 fn commit(
     database: &mut Connection,

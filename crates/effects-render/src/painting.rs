@@ -15,7 +15,7 @@ use crate::{encode, looks, photo, scene};
 pub struct Painting {
     /// The PNG file, of exactly the size asked for.
     pub png: Vec<u8>,
-    /// What was odd about the photo's file, though its pixels are all there; to be told as warnings.
+    /// What was odd about the photo's file, though its pixels are all there: warnings for the user.
     pub notes: Vec<String>,
 }
 

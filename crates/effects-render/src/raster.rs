@@ -173,7 +173,7 @@ fn mul16(a: u16, b: u16) -> u16 {
 
 /// Blurs with a radius in pixels (about twice a Gaussian's sigma).
 ///
-/// Wide blurs are made small, blurred there and made large again: the eye cannot tell, and the
+/// Wide blurs are made small, blurred there and made large again: the eye sees no difference, and the
 /// cost falls with the square of the radius.
 pub(crate) fn blur(pixmap: &Pixmap, radius: f32) -> Pixmap {
     let factor = (radius / 2.5).clamp(1.0, 32.0) as usize;

@@ -130,7 +130,7 @@ fn bump(i: usize, count: usize, middle: f32) -> f32 {
     (1.0 - 2.6 * at * at).max(0.2)
 }
 
-/// Every so-many-th pixel of a large photo: a few dozen of them tell what a cell looks like.
+/// Every so-many-th pixel of a large photo: a few dozen of them are enough for a cell's colour.
 fn sparse(photo: &PhotoPixels) -> Option<PhotoPixels> {
     let stride = photo.width.max(photo.height) as usize / SPARSE_SIDE;
     if stride < 2 {

@@ -42,11 +42,11 @@ pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response 
     (headers, Body::from_stream(events)).into_response()
 }
 
-/// One who watches, and what is to be told next.
+/// A client of the event stream, and what it is sent next.
 struct Watcher {
     state: Arc<EmulatorState>,
     changes: Receiver<StateChange>,
-    /// Tasks that were running when they were last told: time finishes them, and says nothing.
+    /// Tasks that were running when they were last sent: the clock finishes them, without an event.
     running: BTreeSet<Box<str>>,
     gathered: Gathered,
 }
@@ -84,7 +84,7 @@ impl Watcher {
                         Err(RecvError::Lagged(_)) => self.gathered.anew = true,
                         Err(RecvError::Closed) => return None,
                     }
-                    // What changes at once is told at once.
+                    // Changes at the same time go into one event.
                     tokio::time::sleep(BETWEEN_EVENTS).await;
                     BETWEEN_EVENTS
                 }

@@ -72,7 +72,7 @@ pub(crate) async fn picture(
         .into_response())
 }
 
-/// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and tells what it has come to.
+/// `POST /_emulator/tasks/{id}/finish`: makes a task due now, and answers with it.
 #[utoipa::path(post, path = "/_emulator/tasks/{id}/finish", tag = "control",
     params(("id" = String, Path)), responses((status = 200, body = SeenTask)))]
 pub(crate) async fn finish(

@@ -117,7 +117,7 @@ fn status(fault: &Fault) -> Response {
 }
 
 /// Puts another body behind the head of an answer. The length promised stays the old one if the
-/// new body cannot tell its own.
+/// new body's length is unknown.
 async fn with_body(response: Response, change: impl FnOnce(Bytes) -> Body) -> Response {
     let (mut parts, body) = response.into_parts();
     // Bodies of the gateway's own making are in memory and cannot fail.

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_asks_too_often_is_told_how_long_to_wait() {
+    fn a_key_that_asks_too_often_gets_the_time_to_wait() {
         let limit = RateLimit { requests: 2, seconds: 4.0, on: None };
         let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
         let wait = |key: &'static str, now| faults.wait(Endpoint::Create, || key.as_bytes(), now);

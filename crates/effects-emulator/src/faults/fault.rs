@@ -134,7 +134,7 @@ pub enum Moment {
     /// The request has no effect.
     #[default]
     Before,
-    /// The request has its effect, but no answer tells of it.
+    /// The request has its effect, but its answer is lost.
     After,
 }
 

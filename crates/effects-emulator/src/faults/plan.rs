@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_a_plan_that_can_be_followed_and_tells_of_every_kind() {
+    fn the_readme_shows_a_valid_plan_and_every_kind_of_fault() {
         let readme = include_str!("../../README.md");
         let (_, rest) = readme.split_once("```toml\n").unwrap();
         let (plan, _) = rest.split_once("```").unwrap();

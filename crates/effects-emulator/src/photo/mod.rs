@@ -72,7 +72,7 @@ impl PhotoReference {
     }
 }
 
-/// Checks what can be told of a photo without decoding it: that it is one, and not too large.
+/// Checks a photo without decoding it: that it is one, and not too large.
 pub(crate) fn inspect(photo: &[u8], most_pixels: u64) -> Result<(), PhotoError> {
     let (width, height) = effects_render::photo_header(photo)
         .map_err(|error| PhotoError::Unreadable(format!("image_input1: {error}")))?;

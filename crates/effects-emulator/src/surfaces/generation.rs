@@ -27,7 +27,7 @@ use crate::wire::task;
     responses((status = 200, body = task::TaskAnswer<'_>)))]
 pub(crate) async fn create(
     State(state): State<Arc<EmulatorState>>,
-    met: Option<Extension<InjectedFault>>,
+    injected: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiRefusal> {
@@ -46,7 +46,7 @@ pub(crate) async fn create(
             )));
         }
     }
-    let fault = met.and_then(|Extension(met)| met.0);
+    let fault = injected.and_then(|Extension(injected)| injected.0);
     let finished = fault == Some(Fault::Finished);
     let checked = CheckedParams::check(create.params);
     let accepted = lifecycle::accept(&state, Surface::Generation, checked, fault).await?;
@@ -69,11 +69,11 @@ pub(crate) async fn create(
 pub(crate) async fn look(
     State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<InjectedFault>>,
+    injected: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiRefusal> {
     let id = segment(&uri, TASK_PLACE);
-    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let look_fault = injected.as_ref().and_then(|Extension(injected)| injected.0.as_ref());
     let answer_for = |task: &_, context: task::AnswerContext<'_>| {
         task::task_answer(id, task, context, look_fault)
     };

@@ -30,7 +30,7 @@ use crate::wire::task::AnswerContext;
 pub(crate) async fn submit(
     State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<InjectedFault>>,
+    injected: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiRefusal> {
@@ -40,7 +40,7 @@ pub(crate) async fn submit(
     if params.keys().any(|name| name.contains("webhook")) {
         return Err(ApiRefusal::bad_request("webhook not supported").with_body(ErrorBody::Detail));
     }
-    let fault = met.and_then(|Extension(met)| met.0);
+    let fault = injected.and_then(|Extension(injected)| injected.0);
     let checked = CheckedParams::check(params);
     let accepted = lifecycle::accept(&state, Surface::Queue, checked, fault).await?;
     let base =
@@ -63,12 +63,12 @@ pub(crate) async fn submit(
 pub(crate) async fn status(
     State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<InjectedFault>>,
+    injected: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
 ) -> Result<Json<QueueStatus>, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let look_fault = injected.as_ref().and_then(|Extension(injected)| injected.0.as_ref());
     let position = state.renders.position(id);
     let answer_for = |task: &_, context: AnswerContext<'_>| {
         queue::status(id, task, context, look_fault, position)
@@ -85,12 +85,12 @@ pub(crate) async fn status(
 pub(crate) async fn response(
     State(state): State<Arc<EmulatorState>>,
     uri: Uri,
-    met: Option<Extension<InjectedFault>>,
+    injected: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
-    let look_fault = met.as_ref().and_then(|Extension(met)| met.0.as_ref());
+    let look_fault = injected.as_ref().and_then(|Extension(injected)| injected.0.as_ref());
     let position = state.renders.position(id);
     let answer_for = |task: &_, context: AnswerContext<'_>| {
         queue::response(id, task, context, look_fault, position)

@@ -95,7 +95,7 @@ pub(crate) fn task_answer(
     }
 }
 
-/// The URL of a picture, if the task tells it. A link that expires carries its end with it, as
+/// The URL of a picture, unless its fault leaves it out. A link that expires carries its end with it, as
 /// signed links of object stores do.
 pub(crate) fn link(task: &EmulatedTask, picture: &TaskPicture, origin: &str) -> Option<String> {
     let file = &picture.file;
@@ -109,7 +109,7 @@ pub(crate) fn link(task: &EmulatedTask, picture: &TaskPicture, origin: &str) -> 
     }
 }
 
-/// The size told of a picture.
+/// The size that the answer gives for a picture.
 pub(crate) fn reported_size(task: &EmulatedTask, picture: &TaskPicture) -> u64 {
     match task.fault.as_deref() {
         Some(Fault::WrongSize) => picture.size / 2 + 1,

@@ -14,7 +14,7 @@ fn valid() -> Value {
 }
 
 #[test]
-fn a_virtual_clock_moves_tasks_only_when_told() {
+fn a_virtual_clock_finishes_tasks_only_when_it_is_advanced() {
     let latency: Latency = "10s,my_world=60s".parse().unwrap();
     let builder = Emulator::builder().pictures(Pictures::Stub).clock(ClockKind::Virtual);
     let emulator = builder.latency(latency).start().unwrap();
@@ -69,7 +69,7 @@ fn tasks_take_what_the_latency_of_their_template_says() {
 }
 
 #[test]
-fn a_task_whose_time_has_come_is_painted_before_the_clock_is_heard_to_strike() {
+fn a_due_task_is_painted_before_the_advance_is_answered() {
     struct Slow;
     impl Painter for Slow {
         fn paint(

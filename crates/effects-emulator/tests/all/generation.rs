@@ -235,7 +235,7 @@ fn a_placeholder_stands_in_for_what_cannot_be_fetched() {
 }
 
 #[test]
-fn a_photo_that_breaks_off_is_told_in_words() {
+fn a_photo_that_breaks_off_fails_the_task_with_the_reason() {
     let emulator = Emulator::start().unwrap();
     // The head is whole, so it passes for a photo until it is decoded.
     let cut = format!("data:image/png;base64,{}", STANDARD.encode(&PHOTO[..PHOTO.len() - 30]));

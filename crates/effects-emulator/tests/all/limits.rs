@@ -87,7 +87,7 @@ fn photos_in_the_queue_have_a_sum_of_bytes() {
 }
 
 #[test]
-fn bodies_have_an_end_whether_they_tell_it_or_not() {
+fn bodies_are_limited_with_and_without_a_content_length() {
     let emulator = with_limits(|limits| limits.photo_bytes = 100_000).start().unwrap();
     let key = bearer(&emulator);
     for path in [

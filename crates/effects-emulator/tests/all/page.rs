@@ -177,7 +177,7 @@ impl Events {
 }
 
 #[test]
-fn what_changes_is_told_as_it_does() {
+fn changes_are_sent_as_they_happen() {
     let latency = Latency::fixed(Duration::from_secs(10));
     let emulator = stub().clock(ClockKind::Virtual).latency(latency).start().unwrap();
     let mut events = Events::open(&emulator);

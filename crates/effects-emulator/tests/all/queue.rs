@@ -61,7 +61,7 @@ fn a_request_runs_through_the_queue_to_its_picture() {
 }
 
 #[test]
-fn a_failure_is_told_twice_and_with_200() {
+fn a_failure_is_in_status_and_response_and_both_are_200() {
     let emulator = slow();
     let mut params = valid();
     params["template_id"] = json!("glas_ball");
@@ -219,7 +219,7 @@ fn the_seaart_clients_find_the_model_and_how_to_use_it() {
 }
 
 #[test]
-fn requests_wait_in_line_and_tell_what_has_happened() {
+fn requests_wait_in_line_and_their_logs_say_what_happened() {
     struct Never;
     impl effects_emulator::Painter for Never {
         fn paint(
@@ -280,7 +280,7 @@ fn what_the_queue_does_not_have_it_says_in_its_own_words() {
 }
 
 #[test]
-fn a_stub_tells_the_size_that_it_has() {
+fn a_stub_picture_has_the_size_that_its_answer_gives() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
     let id = submit(&emulator, &valid())["request_id"].as_str().unwrap().to_owned();
     let output =

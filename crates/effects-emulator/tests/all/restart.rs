@@ -356,7 +356,7 @@ fn files_go_by_their_age_and_their_folder_is_free_at_once_after_a_stop() {
 }
 
 #[test]
-fn told_to_end_it_ends_in_good_order_and_begins_where_it_was() {
+fn a_signal_ends_it_in_good_order_and_the_next_start_goes_on() {
     let folder = TempDir::new().unwrap();
     let process = Process::start(folder.path());
     let image = "data:image/png;base64,aGVsbG8=";

@@ -41,7 +41,7 @@ struct Map {
     cell_height: f64,
 }
 
-/// Lightness (0..=100) and two hues (about -100..=100).
+/// Lightness (0..=100), green to red, and blue to yellow (each about -100..=100).
 type Lab = [f32; 3];
 
 impl Cutout {

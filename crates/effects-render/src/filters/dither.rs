@@ -1,4 +1,5 @@
-//! `dither <cell> <gap> <dark> <…> <light>`: square dots of a few tones, as a small screen shows.
+//! The filter `dither <cell> <gap> <dark> <…> <light>`: square dots of a few tones, as a small screen
+//! shows.
 
 use resvg::tiny_skia::Pixmap;
 

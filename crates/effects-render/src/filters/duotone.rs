@@ -1,4 +1,4 @@
-//! `duotone <dark> <…> <light>`: brightness becomes a position on a row of colours.
+//! The filter `duotone <dark> <…> <light>`: brightness becomes a position on a row of colours.
 
 use resvg::tiny_skia::Pixmap;
 

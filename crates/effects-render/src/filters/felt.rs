@@ -1,4 +1,4 @@
-//! `felt <colours> <fuzz> <saturation> <pastel>`: pieces of dyed felt laid on each other.
+//! The filter `felt <colours> <fuzz> <saturation> <pastel>`: pieces of dyed felt laid on each other.
 //!
 //! The photo is reduced to a few soft colours. Each pixel asks for its colour a few pixels aside,
 //! where a fibre leads it, so that the pieces have woolly edges; then the pieces throw light and

@@ -1,4 +1,4 @@
-//! `fur <length> <curl> <density> <light>`: combed hair that follows the picture.
+//! The filter `fur <length> <curl> <density> <light>`: combed hair that follows the picture.
 //!
 //! Hairs grow from a jittered grid, lowest rows first, so that upper ones hang over the roots of
 //! those below. Each takes the colour at its root and lies along the picture's contours, hanging

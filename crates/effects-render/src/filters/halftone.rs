@@ -1,4 +1,4 @@
-//! `halftone <cell> <strength> <colour>`: printed dots, larger where the picture is darker.
+//! The filter `halftone <cell> <strength> <colour>`: printed dots, larger where the picture is darker.
 
 use resvg::tiny_skia::Pixmap;
 

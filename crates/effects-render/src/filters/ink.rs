@@ -1,4 +1,4 @@
-//! `ink <strength> <reach>`: dark contour lines, as in a comic.
+//! The filter `ink <strength> <reach>`: dark contour lines, as in a comic.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,4 @@
-//! `patchwork <columns> <rows> <amount>`: a quilt of padded patches, each of its own cloth.
+//! The filter `patchwork <columns> <rows> <amount>`: a quilt of padded patches, each of its own cloth.
 //!
 //! Every patch is dyed towards a hue of its own and woven either along or across; its rim sinks
 //! into the seam while its middle bulges into the light.

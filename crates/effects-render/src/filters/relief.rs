@@ -1,4 +1,5 @@
-//! `relief <depth> <reach>`: light from the top left over a surface whose height is brightness.
+//! The filter `relief <depth> <reach>`: light from the top left over a surface whose height is
+//! brightness.
 
 use resvg::tiny_skia::Pixmap;
 

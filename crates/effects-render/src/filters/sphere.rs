@@ -1,4 +1,4 @@
-//! `sphere <bulge> <rim>`: the photo seen through a crystal ball; outside it is transparent.
+//! The filter `sphere <bulge> <rim>`: the photo seen through a crystal ball; outside it is transparent.
 //!
 //! The middle is magnified, the edge squeezed, and the colours part a little towards the rim.
 

@@ -1,4 +1,4 @@
-//! `tilt_shift <middle> <reach> <radius>`: sharp in a band, out of focus above and below it.
+//! The filter `tilt_shift <middle> <reach> <radius>`: sharp in a band, out of focus above and below it.
 
 use resvg::tiny_skia::Pixmap;
 

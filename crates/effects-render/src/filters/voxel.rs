@@ -1,4 +1,4 @@
-//! `voxel <cell> <colours> <saturation>`: bevelled cubes seen from above, in few colours.
+//! The filter `voxel <cell> <colours> <saturation>`: bevelled cubes seen from above, in few colours.
 //!
 //! Brighter cubes stand higher: they shade their right and lower neighbours.
 

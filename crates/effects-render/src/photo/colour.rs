@@ -37,9 +37,9 @@ impl Conversion {
                 }
             }
         }
-        let mut told = vec![0u16; SIDE.pow(3) * 3];
-        transform.transform(&asked, &mut told).ok()?;
-        let lattice: Vec<[f32; 3]> = told
+        let mut converted = vec![0u16; SIDE.pow(3) * 3];
+        transform.transform(&asked, &mut converted).ok()?;
+        let lattice: Vec<[f32; 3]> = converted
             .as_chunks::<3>()
             .0
             .iter()
@@ -51,9 +51,9 @@ impl Conversion {
 
     fn changes_nothing(&self) -> bool {
         let place = |at: usize| (at * 255) as f32 / (SIDE - 1) as f32;
-        self.lattice.iter().enumerate().all(|(at, told)| {
+        self.lattice.iter().enumerate().all(|(at, converted)| {
             let asked = [at / SIDE / SIDE, at / SIDE % SIDE, at % SIDE].map(place);
-            told.iter().zip(asked).all(|(told, asked)| (told - asked).abs() < 0.6)
+            converted.iter().zip(asked).all(|(converted, asked)| (converted - asked).abs() < 0.6)
         })
     }
 

@@ -19,7 +19,7 @@ use crate::pixels::PhotoPixels;
 use crate::scale::Shrinking;
 use colour::Conversion;
 
-/// Reads a photo to its end, as [`paint`](crate::paint) does, and tells its upright size.
+/// Reads a photo to its end, as [`paint`](crate::paint) does, and returns its upright size.
 ///
 /// ```
 /// let photo = effects_render::test_card(640, 480)?;
@@ -34,7 +34,7 @@ pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
     read(photo, 1).map(|read| read.full)
 }
 
-/// Reads the header of a photo, and tells its size as it is stored: not turned upright.
+/// Reads the header of a photo, and returns its size as it is stored: not turned upright.
 ///
 /// ```
 /// let photo = effects_render::test_card(640, 480)?;
@@ -44,7 +44,7 @@ pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
 ///
 /// # Errors
 ///
-/// What can be told without reading the pixels: that the photo is none, of a format that is not read,
+/// What is known without reading the pixels: that the photo is none, of a format that is not read,
 /// or too large.
 pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
     let format = recognise(photo)?;

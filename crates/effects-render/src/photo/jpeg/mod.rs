@@ -4,7 +4,7 @@
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;
 //! `jpeg-decoder`, which does well, is in maintenance mode and keeps every coefficient of a progressive
 //! photo. This one reads baseline and progressive files of 8 bits with any whole sampling factors, in any
-//! number of scans, within [`MOST_COEFFICIENTS`] and a few rows, and tells a file that lost pixels from
+//! number of scans, within [`MOST_COEFFICIENTS`] and a few rows, and distinguishes a file that lost pixels from
 //! one that lost only its end marker.
 
 mod frame;
@@ -285,7 +285,7 @@ impl<'a> JpegFile<'a> {
         Ok(false)
     }
 
-    /// The header is read: asks for the size, and tells what the metadata say.
+    /// The header is read: asks for the size, and passes on the metadata.
     fn begin(&mut self, frame: &Frame, source: &mut RowReceiver) -> Result<(), PaintError> {
         source.begin(frame.width as u32, frame.height as u32)?;
         if let Some(exif) = self.exif {
