@@ -31,10 +31,12 @@ pub(super) fn check(site: &impl Site, request: &[u8], answer: &[u8]) {
 /// The operation of a path that is described with places for its parameters.
 fn operation<'a>(description: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
     let paths = description["paths"].as_object()?;
+    // A parameter of a path is never empty: such a path is another one.
+    let is_value = |one: &str, other: &str| one.starts_with('{') && !other.is_empty();
     let fits = |described: &str| {
         let (described, given) = (described.split('/'), path.split('/'));
         described.clone().count() == given.clone().count()
-            && described.zip(given).all(|(one, other)| one.starts_with('{') || one == other)
+            && described.zip(given).all(|(one, other)| is_value(one, other) || one == other)
     };
     // A path that stands there as it is comes before one with a place for it.
     let exact = paths.get(path);
