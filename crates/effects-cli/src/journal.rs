@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
@@ -62,11 +63,7 @@ impl JournalChoice {
             return Err(Error::new(ErrorKind::Misconfigured, why).into());
         }
         let path = self.path()?;
-        if !path.exists() {
-            let why =
-                format!("there is no journal {}: --journal names another one", path.display());
-            return Err(Error::new(ErrorKind::Misconfigured, why).into());
-        }
+        self.refuse_missing(&path)?;
         let store = self.open(&path)?;
         Ok((path, store))
     }
@@ -79,6 +76,27 @@ impl JournalChoice {
         let path = self.path()?;
         let store = self.open(&path)?;
         Ok((path, Arc::new(store)))
+    }
+
+    /// Forgets what ended at least so long ago in the journal that is there; where it is, and how many
+    /// rows.
+    pub(crate) fn prune(&self, age: Duration) -> Result<(PathBuf, u64), Failure> {
+        if let Some(url) = self.url() {
+            let rows = prune_database(url, age)?;
+            return Ok((without_password(url).into(), rows));
+        }
+        let path = self.path()?;
+        self.refuse_missing(&path)?;
+        let rows = self.open(&path)?.prune(age).map_err(|error| failure(&error))?;
+        Ok((path, rows))
+    }
+
+    fn refuse_missing(&self, path: &Path) -> Result<(), Failure> {
+        if path.exists() {
+            return Ok(());
+        }
+        let why = format!("there is no journal {}: --journal names another one", path.display());
+        Err(Error::new(ErrorKind::Misconfigured, why).into())
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
@@ -172,6 +190,17 @@ fn connected(url: &str) -> Result<Arc<dyn JournalStore>, Failure> {
 fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
     let found = database()?.find(url).map_err(|error| unusable(&error.to_string()))?;
     Ok(found.map(|store| Arc::new(store) as Arc<dyn JournalStore>))
+}
+
+#[cfg(feature = "postgres")]
+fn prune_database(url: &str, age: Duration) -> Result<u64, Failure> {
+    let found = database()?.find(url).map_err(|error| unusable(&error.to_string()))?;
+    found.map_or(Ok(0), |store| store.prune(age).map_err(|error| failure(&error)))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn prune_database(url: &str, _age: Duration) -> Result<u64, Failure> {
+    connected(url).map(|_| 0)
 }
 
 /// Connects with the state folder for what a lost database does not take.

@@ -64,6 +64,7 @@ mod living;
 mod postgres;
 mod process;
 mod promise;
+mod prune;
 mod random;
 mod row;
 mod rows;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use effects_core::journal::{Admission, Journal, JournalError, RowEnd, RowNumber};
-use effects_jobs::{Budget, Filter, JournalStore, Opened, RowName, Standing};
+use effects_jobs::{Budget, Filter, JournalStore, Opened, Row, RowName, Standing};
 use effects_journal::{Copied, PostgresBuilder, PostgresStore, Process, SqliteJournal};
 use effects_testkit::postgres::{TestDatabase, TestServer};
 
@@ -416,4 +416,60 @@ fn a_journal_is_copied_whole_from_its_file_into_an_empty_database() {
     let open = submit(&copy, &row("new"));
     Journal::write(&*open, &intent(0)).unwrap();
     assert_eq!(look(&copy, &row("new")).number, RowNumber(4));
+}
+
+#[test]
+fn rows_that_ended_long_ago_are_forgotten_and_what_their_scope_paid_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteJournal::open(folder.path().join("journal.db")).unwrap();
+    forgets(&file, &|age| file.prune(age).unwrap());
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let store = PostgresStore::connect(&database.url()).unwrap();
+    forgets(&store, &|age| store.prune(age).unwrap());
+}
+
+fn forgets(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
+    let open = |name: &str| match store.open(&Row { target: Some("out".into()), ..row(name) }) {
+        Ok(Opened::Submit(open)) => open,
+        other => panic!("{other:?}"),
+    };
+    let scope = store.open_scope(Some("spring sale")).unwrap();
+    let price = Some("0.03".parse().unwrap());
+    let limit = [Budget { scope, limit: "9".parse().unwrap(), price }];
+    let mut held = Vec::new();
+    for name in ["saved", "unsaved", "failed", "unpriced", "running", "doubtful"] {
+        let row = open(name);
+        row.charge_to(&limit);
+        assert_eq!(Journal::write(&*row, &intent(0)), Ok(Admission::Admitted));
+        if name != "doubtful" {
+            Journal::write(&*row, &created(name)).unwrap();
+        }
+        match name {
+            "saved" | "unsaved" => row.settle(&completed(name, "0.03")).unwrap(),
+            "failed" => row.settle(&failed(name, "3009095")).unwrap(),
+            "unpriced" => {
+                let (task, pictures) = (name.parse().unwrap(), Vec::new());
+                row.settle(&RowEnd::Completed { task, cost: None, pictures }).unwrap();
+            }
+            _ => {}
+        }
+        if name == "saved" {
+            row.landed(0, Path::new("/out/saved.png"), None).unwrap();
+        }
+        held.push(row);
+    }
+    drop(held);
+    store.flush().unwrap();
+    let before = store.scope(scope).unwrap();
+    assert_eq!(prune(Duration::from_secs(3600)), 0, "none of them is an hour old");
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(prune(Duration::ZERO), 2);
+    assert_eq!(prune(Duration::ZERO), 0);
+    let known = |name: &str| {
+        let found = store.look(&RowName::Identity(row(name).identity)).unwrap();
+        found.is_some()
+    };
+    let names = ["saved", "failed", "unsaved", "unpriced", "running", "doubtful"];
+    assert_eq!(names.map(known), [false, false, true, true, true, true]);
+    assert_eq!(store.scope(scope).unwrap(), before);
 }

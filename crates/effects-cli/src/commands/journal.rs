@@ -1,7 +1,9 @@
 //! `effects journal backup`, a whole copy of the journal, `effects journal rebuild`, a journal made
-//! from a folder's `manifest.jsonl`, and `effects journal copy`, a file's journal taken into a database.
+//! from a folder's `manifest.jsonl`, `effects journal copy`, a file's journal taken into a database, and
+//! `effects journal prune`, which forgets rows that ended long ago.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use effects_client::WallClock;
@@ -38,6 +40,8 @@ enum JournalCommand {
     Rebuild(RebuildArguments),
     /// Copy a journal from its file into a Postgres database, whole and verified
     Copy(CopyArguments),
+    /// Forget rows that ended long ago, so that the journal does not grow for ever
+    Prune(PruneArguments),
 }
 
 #[derive(Args)]
@@ -95,6 +99,32 @@ struct CopyArguments {
     to: String,
 }
 
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects journal prune --older-than 90d
+  effects journal prune --older-than 52w --journal postgres://studio@db.example/photos
+
+A forgotten row is unknown to the journal: a batch that still lists it pays for it anew, unless the
+manifest.jsonl in the folder of its pictures tells of it. `effects cost` no longer counts it; what a budget
+with a --scope has paid stays counted. Kept are rows without an end, doubtful ones, those that may still be
+billed or whose cost is not known, and those whose pictures were never downloaded.")]
+struct PruneArguments {
+    /// How long ago a row ended at least: 90d for days, 12w for weeks
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Duration,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+#[derive(Serialize)]
+struct PruneObject<'a> {
+    schema: &'static str,
+    journal: &'a Path,
+    rows: u64,
+}
+
 #[derive(Serialize)]
 #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "nothing is copied without it"))]
 struct CopyObject<'a> {
@@ -135,6 +165,7 @@ pub(crate) fn journal(arguments: &Arguments, output: &Output) -> CommandResult {
         JournalCommand::Backup(arguments) => backup(arguments, output),
         JournalCommand::Rebuild(arguments) => rebuild(arguments, output),
         JournalCommand::Copy(arguments) => copy(arguments, output),
+        JournalCommand::Prune(arguments) => prune(arguments, output),
     }
 }
 
@@ -186,6 +217,25 @@ fn copy_file(from: &Path, to: &str, output: &Output) -> CommandResult {
 #[cfg(not(feature = "postgres"))]
 fn copy_file(_from: &Path, to: &str, _output: &Output) -> CommandResult {
     connected(to).map(|_| Done::Well)
+}
+
+fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
+    let (path, rows) = arguments.journal.prune(arguments.older_than)?;
+    let object = PruneObject { schema: "effects.prune.v1", journal: &path, rows };
+    let counted = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    output.result(&object, &[format!("{counted} of the journal {} forgotten", path.display())])?;
+    Ok(Done::Well)
+}
+
+/// A time in whole days or weeks.
+fn age(text: &str) -> Result<Duration, String> {
+    let days = match (text.strip_suffix('d'), text.strip_suffix('w')) {
+        (Some(days), _) => days.parse::<u64>().ok(),
+        (_, Some(weeks)) => weeks.parse::<u64>().ok().and_then(|weeks| weeks.checked_mul(7)),
+        _ => None,
+    };
+    let seconds = days.filter(|days| *days > 0).and_then(|days| days.checked_mul(24 * 3600));
+    seconds.map(Duration::from_secs).ok_or_else(|| "give whole days or weeks: 90d, 12w".to_owned())
 }
 
 fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {

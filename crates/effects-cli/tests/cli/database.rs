@@ -127,3 +127,33 @@ fn a_database_that_is_not_there_is_told_without_its_password() {
     }
     assert_eq!(world.submissions(), 0);
 }
+
+#[test]
+fn rows_that_ended_long_ago_are_forgotten_on_purpose() {
+    let Some((database, url)) = database() else { return };
+    let site = Site::new();
+    site.rows("rows.csv", 3);
+    tells_no_password(site.batch("rows.csv", &["--journal", &url])).exits(0);
+    let prune = |age: &str| {
+        tells_no_password(site.run(&[
+            "journal",
+            "prune",
+            "--older-than",
+            age,
+            "--journal",
+            &url,
+            "--json",
+        ]))
+    };
+    assert_eq!(prune("1d").exits(0).object()["rows"], 0);
+    // The rows ended two days ago.
+    database.sql("UPDATE effects.rows SET changed = changed - 172800000").unwrap();
+    assert_eq!(prune("1d").exits(0).object()["rows"], 3);
+    assert_eq!(database.sql("SELECT count(*) FROM effects.tasks").unwrap(), "0");
+    let refused = prune("soon").exits(2);
+    assert!(refused.stdout.contains("90d"), "{refused:?}");
+    // The folder knows them all the same.
+    let accepted = site.emulator.counts().accepted;
+    tells_no_password(site.batch("rows.csv", &["--journal", &url])).exits(0);
+    assert_eq!(site.emulator.counts().accepted, accepted);
+}

@@ -1,0 +1,92 @@
+//! Rows that ended long ago are forgotten on purpose, so that a journal does not grow for ever.
+
+use std::time::Duration;
+
+use effects_core::journal::JournalError;
+
+use crate::counter::Counter;
+use crate::database::values;
+use crate::desk::{Desk, Fail};
+use crate::journal::SqliteJournal;
+use crate::keeper::Needs;
+#[cfg(feature = "postgres")]
+use crate::postgres::PostgresStore;
+
+impl SqliteJournal {
+    /// Forgets every row that ended at least `age` ago, with its tasks and pictures; how many rows.
+    /// Then gives room back to the file system if that is worth while.
+    ///
+    /// A forgotten row is one that the journal never had: a batch that has it pays for it anew, unless
+    /// the `manifest.jsonl` of its folder tells of it. What a scope with a name has paid stays counted;
+    /// the sums of [`spend`](effects_jobs::JournalStore::spend) lose what these rows cost. Kept are all
+    /// rows without an end, those that may be billed still or whose cost is not known, and those whose
+    /// pictures were wanted and never saved.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Unwritable`].
+    pub fn prune(&self, age: Duration) -> Result<u64, JournalError> {
+        let pruned = prune(&self.store.counter, age)?;
+        self.store.counter.shrink()?;
+        Ok(pruned)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl PostgresStore {
+    /// Forgets every row that ended at least `age` ago; how many rows. What that means is said at
+    /// [`SqliteJournal::prune`]. It is done in short steps, and other hosts go on meanwhile; the room is
+    /// used again once the server has vacuumed.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Unwritable`].
+    pub fn prune(&self, age: Duration) -> Result<u64, JournalError> {
+        prune(&self.store.counter, age)
+    }
+}
+
+fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let (mut after, mut pruned) = (0, 0);
+    loop {
+        match counter.ask(Needs::Safety, move |desk| step(desk, age, after))? {
+            None => return Ok(pruned),
+            Some((last, rows)) => (after, pruned) = (last, pruned + rows),
+        }
+    }
+}
+
+/// Forgets some of the rows after this one: the last of them, and how many; nothing if none is left.
+fn step(desk: &Desk<'_>, age: u64, after: u64) -> Result<Option<(u64, u64)>, Fail> {
+    let before = desk.now.as_millis().saturating_sub(age);
+    let sql = format!(
+        "SELECT max(number) FROM (SELECT number FROM rows r WHERE {ENDED} AND r.number > ?2
+         ORDER BY r.number LIMIT {ROWS_AT_ONCE}) AS page"
+    );
+    let last: Option<u64> = desk.database.get(&sql, values![before, after])?.get(0)?;
+    let Some(last) = last else { return Ok(None) };
+    let these = format!("FROM rows r WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3");
+    let tasks = format!("SELECT number FROM tasks WHERE row IN (SELECT r.number {these})");
+    let members = format!("SELECT r.identity {these}");
+    // The rows last: by them the others are found.
+    let mut rows = 0;
+    for delete in [
+        format!("DELETE FROM scope_rows WHERE identity IN ({members})"),
+        format!("DELETE FROM pictures WHERE task IN ({tasks})"),
+        format!("DELETE FROM tasks WHERE row IN (SELECT r.number {these})"),
+        format!("DELETE FROM rows WHERE number IN (SELECT r.number {these})"),
+    ] {
+        rows = desk.run(&delete, values![before, after, last])?;
+    }
+    Ok(Some((last, rows as u64)))
+}
+
+/// Ended before `?1`, and nothing more is to come of it. It is as true once the pictures and tasks of
+/// these rows are gone.
+const ENDED: &str = "r.state IN ('completed', 'failed', 'released') AND r.changed <= ?1
+    AND r.open_tasks = 0 AND r.owner IS NULL AND NOT EXISTS (
+        SELECT 1 FROM tasks t WHERE t.number = r.task AND r.state = 'completed' AND t.cost IS NULL)
+    AND NOT EXISTS (
+        SELECT 1 FROM pictures p WHERE p.task = r.task AND r.target IS NOT NULL AND p.path IS NULL)";
+const ROWS_AT_ONCE: u32 = 1_000;
