@@ -61,10 +61,14 @@ pub(crate) fn scope_state(
     but: Option<&Identity>,
 ) -> Result<ScopeState, Fail> {
     let mut state = stored_scope(desk, scope)?;
-    let sql = "SELECT r.number, r.state, r.owner, r.open_tasks, r.reserved
+    // Rows that count alike are counted by the database: there may be thousands in flight.
+    let sql =
+        "SELECT min(r.number), r.state, r.owner, CAST(sum(r.open_tasks) AS BIGINT), r.reserved,
+            count(*)
         FROM rows r INDEXED BY rows_reserving
         JOIN scope_rows s ON s.identity = r.identity AND s.scope = ?1
-        WHERE r.open_tasks > 0 AND r.identity IS DISTINCT FROM ?2";
+        WHERE r.open_tasks > 0 AND r.identity IS DISTINCT FROM ?2
+        GROUP BY r.state, r.owner, r.reserved ORDER BY 1";
     for row in desk.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
         let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
@@ -76,7 +80,8 @@ pub(crate) fn scope_state(
             "released" => continue,
             _ => Holding::Abandoned,
         };
-        state.add(number, holding, tasks, reserved.as_deref().map(decimal).transpose()?);
+        let price = reserved.as_deref().map(decimal).transpose()?;
+        state.add_rows(number, holding, row.get(5)?, tasks, price);
     }
     Ok(state)
 }

@@ -75,6 +75,19 @@ impl ScopeState {
     /// Adds a row that holds a reservation: for `tasks` tasks, at `price` USD each where that is
     /// known.
     pub fn add(&mut self, row: RowNumber, holding: Holding, tasks: u64, price: Option<Decimal>) {
+        self.add_rows(row, holding, 1, tasks, price);
+    }
+
+    /// Adds rows that hold their reservations alike: how many, the first of them, and for how many tasks
+    /// they hold them together, at `price` USD each where that is known.
+    pub fn add_rows(
+        &mut self,
+        first: RowNumber,
+        holding: Holding,
+        rows: u64,
+        tasks: u64,
+        price: Option<Decimal>,
+    ) {
         match price {
             Some(price) => {
                 let reserved = price.saturating_mul(Decimal::from(tasks));
@@ -84,10 +97,10 @@ impl ScopeState {
         }
         match holding {
             Holding::Live => {
-                self.live += 1;
-                self.first_live.get_or_insert(row);
+                self.live += rows;
+                self.first_live.get_or_insert(first);
             }
-            Holding::Abandoned => self.abandoned += 1,
+            Holding::Abandoned => self.abandoned += rows,
         }
     }
 }
