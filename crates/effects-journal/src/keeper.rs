@@ -38,6 +38,8 @@ pub(crate) trait Errand: Send {
     /// Does it; whether it went well. If not, what it wrote is undone. Where a transaction was undone
     /// as a whole, it is done once more.
     fn act(&mut self, desk: &Desk<'_>) -> bool;
+    /// Whether it may be done once more after it was committed: saying the same again changes nothing.
+    fn is_repeatable(&self) -> bool;
     /// Tells, once the transaction is over.
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
 }
@@ -69,22 +71,23 @@ where
 {
     let (promise, keep) = promise();
     let tell = move |answer| Keep::keep(keep, answer);
-    (Box::new(Told { needs, act, answer: None, tell }), promise)
+    (Box::new(Told { needs, act, is_repeatable: false, answer: None, tell }), promise)
 }
 
-/// An errand that tells a function.
+/// An errand of a row in hand, which may be done more than once; it tells a function.
 pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn Errand>
 where
     T: Send + 'static,
     F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
     G: FnOnce(Result<T, JournalError>) + Send + 'static,
 {
-    Box::new(Told { needs, act, answer: None, tell })
+    Box::new(Told { needs, act, is_repeatable: true, answer: None, tell })
 }
 
 struct Told<T, F, G> {
     needs: Needs,
     act: F,
+    is_repeatable: bool,
     answer: Option<Result<T, JournalError>>,
     tell: G,
 }
@@ -103,6 +106,10 @@ where
         let reading = self.needs == Needs::Reading;
         let answer = (self.act)(desk).map_err(|fail| fail.into_error(reading));
         self.answer.insert(answer).is_ok()
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.is_repeatable
     }
 
     fn tell(self: Box<Self>, committed: Result<(), JournalError>) {

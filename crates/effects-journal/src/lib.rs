@@ -1,4 +1,5 @@
-//! The durable record of paid tasks: SQLite behind the core's journal contract.
+//! The durable record of paid tasks: SQLite, or Postgres with the feature `postgres`, behind the journal
+//! contract of `effects-jobs`.
 //!
 //! A [`SqliteJournal`] is a [`JournalStore`](effects_jobs::JournalStore) in one file, for any number
 //! of processes of one machine at once. (SQLite's log is shared memory: a file on a network drive
@@ -20,6 +21,7 @@
 //! * **A dead process is found dead.** An owner is a process id with its start time, within one boot
 //!   of one machine; one that cannot be seen from here is believed while its lease runs, which a live
 //!   process renews.
+//! * **Many machines** share a `PostgresStore`, which keeps the same promises in a database.
 //! * **No secrets.** No key ever reaches it, nor a URL's query that could be a permission.
 //!
 //! ```

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use effects_core::journal::{Admission, Journal, JournalError, RowEnd, RowNumber};
-use effects_jobs::{Budget, Filter, JournalStore, Opened, Row, RowName, Standing};
+use effects_jobs::{Budget, Filter, JournalStore, Opened, Resolution, Row, RowName, Standing};
 use effects_journal::{Copied, PostgresBuilder, PostgresStore, Process, SqliteJournal};
 use effects_testkit::postgres::{TestDatabase, TestServer};
 
@@ -125,16 +125,23 @@ struct Proxy {
     loses_answer: Arc<AtomicBool>,
     /// The next commit does not reach the server.
     loses_commit: Arc<AtomicBool>,
+    /// No new connection is made.
+    is_cut: Arc<AtomicBool>,
 }
 
 impl Proxy {
     fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let proxy = Self { port, loses_answer: Arc::default(), loses_commit: Arc::default() };
+        let (loses_answer, loses_commit) = (Arc::default(), Arc::default());
+        let proxy = Self { port, loses_answer, loses_commit, is_cut: Arc::default() };
+        let is_cut = Arc::clone(&proxy.is_cut);
         let (answer, commit) = (Arc::clone(&proxy.loses_answer), Arc::clone(&proxy.loses_commit));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                if is_cut.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
                 let (answer, commit) = (Arc::clone(&answer), Arc::clone(&commit));
                 thread::spawn(move || hand_on(client, server, &answer, &commit));
@@ -207,6 +214,45 @@ fn a_commit_whose_answer_is_lost_is_found_and_one_that_never_came_is_done_again(
     }
     let tasks = server.sql("postgres", "SELECT count(*) FROM effects.tasks").unwrap();
     assert_eq!(tasks, "2");
+}
+
+/// The intent is in the database, and the host that wrote it learns so only after its lease has ended:
+/// meanwhile a person has decided, and another host has submitted the row.
+#[test]
+fn a_commit_that_is_found_too_late_is_confirmed_to_no_one_who_lost_the_row() {
+    let Some(server) = there(TestServer::start(&[])) else { return };
+    let lease = Duration::from_secs(2);
+    let other = on_host("there").lease(lease).connect(&server.url("postgres")).unwrap();
+    let proxy = Proxy::to(server.port());
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port);
+    let store = on_host("here").lease(lease).connect(&url).unwrap();
+    for is_taken in [true, false] {
+        let name = format!("cat{is_taken}");
+        let open = submit(&store, &row(&name));
+        proxy.is_cut.store(true, Ordering::SeqCst);
+        proxy.loses_answer.store(true, Ordering::SeqCst);
+        let confirmed = thread::scope(|scope| {
+            let late = scope.spawn(|| Journal::write(&*open, &intent(0)));
+            eventually(|| opened(&other, &row(&name)) == "doubtful");
+            if is_taken {
+                let number = look(&other, &row(&name)).number;
+                other.resolve(number, &Resolution::NotBilled).unwrap();
+                let again = submit(&other, &row(&name));
+                assert_eq!(Journal::write(&*again, &intent(1)), Ok(Admission::Admitted));
+                Journal::write(&*again, &created(&name)).unwrap();
+            }
+            proxy.is_cut.store(false, Ordering::SeqCst);
+            late.join().unwrap()
+        });
+        if is_taken {
+            assert!(matches!(confirmed, Err(JournalError::Taken { .. })), "{confirmed:?}");
+        } else {
+            assert_eq!(confirmed, Ok(Admission::Admitted));
+            assert_eq!(opened(&other, &row(&name)), "elsewhere", "its lease is new");
+            let Standing::Intent { attempts } = standing(&other, &row(&name)) else { panic!() };
+            assert_eq!(attempts.len(), 1);
+        }
+    }
 }
 
 #[test]

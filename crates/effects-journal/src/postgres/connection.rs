@@ -30,8 +30,9 @@ pub(crate) struct Begun {
     pub(crate) now: Time,
     /// When the server started.
     pub(crate) server_started: Time,
-    /// The number of the last transaction that the owner committed, if the owner is known.
-    pub(crate) committed: Option<i64>,
+    /// The number of the last transaction that the owner committed, and until when its lease has run since,
+    /// if the owner is known.
+    pub(crate) committed: Option<(i64, Time)>,
 }
 
 impl Connection {
@@ -70,7 +71,7 @@ impl Connection {
         let asked = format!(
             "{begin}; SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
                 floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,
-                (SELECT commits FROM owners WHERE id = {owner})"
+                commits, lease FROM (SELECT) AS one LEFT JOIN owners ON id = {owner}"
         );
         let answers = self.client.borrow_mut().simple_query(&asked).map_err(|e| fault(&e))?;
         let last = answers.iter().rev().find_map(|answer| match answer {
@@ -82,7 +83,8 @@ impl Connection {
             let millis = number(place).and_then(|it| u64::try_from(it).ok());
             millis.map(Time::from_millis).ok_or_else(|| DatabaseError::new("it tells no time"))
         };
-        Ok(Begun { now: time(0)?, server_started: time(1)?, committed: number(2) })
+        let committed = number(2).zip(time(3).ok());
+        Ok(Begun { now: time(0)?, server_started: time(1)?, committed })
     }
 
     /// Ends a transaction: with what these statements do, and committed.

@@ -88,7 +88,7 @@ impl Writer {
 
     /// Joins the owners of this journal.
     pub(crate) fn enter(&mut self) -> Result<(), JournalError> {
-        self.transact(Needs::Safety, &mut |desk| desk.bury_owners()).map_err(unwritable)
+        self.transact(Needs::Safety, &mut |desk, _| desk.bury_owners()).map_err(unwritable)
     }
 
     /// Puts the ids into their rows that the spill file holds.
@@ -101,7 +101,7 @@ impl Writer {
     /// Whether each of these has its row now.
     fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
         let mut stored = Ok(Vec::new());
-        self.transact(Needs::Safety, &mut |desk| {
+        self.transact(Needs::Safety, &mut |desk, _| {
             stored = spilled.iter().map(|spilled| steps::take_in(desk, spilled)).collect();
             match &stored {
                 Err(Fail::Database(error)) => Err(error.clone()),
@@ -121,9 +121,10 @@ impl Writer {
         let mut failed = HashSet::new();
         let done = loop {
             let mut failing = 0;
-            let done = self.transact(needs, &mut |desk| {
+            let done = self.transact(needs, &mut |desk, again| {
                 for (place, errand) in group.iter_mut().enumerate() {
-                    let is_well = failed.contains(&place) || errand.act(desk);
+                    let is_over = failed.contains(&place) || again && !errand.is_repeatable();
+                    let is_well = is_over || errand.act(desk);
                     if !is_well && needs > Needs::Reading {
                         failing = place;
                         return Err(DatabaseError::new(ONE_FAILED));
@@ -152,17 +153,26 @@ impl Writer {
     /// Does something in one transaction. Where the connection is lost, it is done anew over another
     /// one, unless that finds it committed: an owner's transactions are numbered, and the number is
     /// written with them.
+    ///
+    /// Where it was committed some time before that is known, the lease may have ended since, and others
+    /// may have decided on its rows. What can be repeated is done again then, with a lease that is new: a
+    /// submission is confirmed only to who still has its row. `work` is told so.
     fn transact(
         &mut self,
         needs: Needs,
-        work: &mut dyn FnMut(&Desk<'_>) -> Result<(), DatabaseError>,
+        work: &mut dyn FnMut(&Desk<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         if needs > Needs::Reading {
             self.commits += 1;
         }
         let until = Instant::now() + self.patience;
         loop {
+            let (asked, at) = (Instant::now(), wall());
             let error = match self.attempt(needs, work) {
+                // The clock counts while a machine is suspended.
+                Ok(()) if self.is_fresh(asked.elapsed().max(wall().since(at))) => break,
+                // Its answer was long on the way.
+                Ok(()) if needs > Needs::Reading => continue,
                 Ok(()) => break,
                 Err(error) => error,
             };
@@ -196,31 +206,40 @@ impl Writer {
     fn attempt(
         &mut self,
         needs: Needs,
-        work: &mut dyn FnMut(&Desk<'_>) -> Result<(), DatabaseError>,
+        work: &mut dyn FnMut(&Desk<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         self.connect()?;
         let Some(connection) = &self.connection else {
             return Err(DatabaseError::new("it is not connected"));
         };
         let begun = connection.begin(needs, self.owner.id)?;
-        if needs > Needs::Reading && begun.committed == Some(self.commits) {
+        let committed = begun.committed.filter(|(number, _)| *number == self.commits);
+        let committed = committed.filter(|_| needs > Needs::Reading);
+        if committed.is_some_and(|(_, lease)| self.is_fresh((begun.now + self.lease).since(lease)))
+        {
             // Its answer was lost, and it was not.
             return connection.roll_back();
         }
+        let again = committed.is_some();
         let desk = self.desk(connection, &begun);
         if needs == Needs::Reading {
-            work(&desk)?;
+            work(&desk, false)?;
             return connection.commit("SELECT 1");
         }
         if begun.committed.is_none() {
             desk.enter()?;
         }
-        work(&desk)?;
+        work(&desk, again)?;
         let (id, number) = (self.owner.id, self.commits);
         let lease = (begun.now + self.lease).as_millis();
         connection.commit(&format!(
             "UPDATE owners SET lease = {lease}, commits = {number} WHERE id = {id}"
         ))
+    }
+
+    /// Whether a lease that was renewed so long ago leaves the time that a submission may take to leave.
+    fn is_fresh(&self, age: Duration) -> bool {
+        age < self.lease / RENEWALS_A_LEASE
     }
 
     /// Connects if it is not connected.
@@ -257,7 +276,7 @@ impl Writer {
     fn close(mut self) {
         self.patience = Duration::ZERO;
         let _ = self.take_spilled();
-        let left = self.transact(Needs::Safety, &mut |desk| {
+        let left = self.transact(Needs::Safety, &mut |desk, _| {
             desk.let_go_of_all()?;
             desk.leave()
         });
