@@ -128,7 +128,8 @@ impl PostgresBuilder {
     }
 
     /// How long a process of another machine is believed to be there without a word of it; 30 seconds
-    /// unless said otherwise.
+    /// unless said otherwise. A submission leaves up to ten seconds after its record, and its record is
+    /// confirmed within a third of the lease: 15 seconds are the least that keeps a row in one hand.
     pub fn lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
