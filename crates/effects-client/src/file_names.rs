@@ -1,10 +1,14 @@
 //! Names of files for pictures whose place nobody chose.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use effects_core::{Size, TaskId, Template};
 use effects_jobs::Identity;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 /// Where the pictures of a task are saved.
 #[derive(Clone, Debug)]
@@ -53,14 +57,19 @@ pub fn of_key(key: &str) -> PathBuf {
 /// `PHOTO-TEMPLATE-HASH.png`, the hash being over what the job asks for and how often an equal one
 /// came before it.
 pub fn of_row(image: &str, template: &Template, size: Size, before: u32) -> PathBuf {
-    let path = image.split(['?', '#']).next().unwrap_or_default();
-    let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("photo");
-    let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
-    let stem = if stem.is_empty() { "photo" } else { stem };
-    let stem: String = plain(stem).chars().take(LONGEST_STEM).collect();
+    let stem: String = plain(stem(image)).chars().take(LONGEST_STEM).collect();
     let template = harmless(template.id());
     let hash = hash(&format!("{image}\n{template}\n{size}\n{before}"));
     format!("{stem}-{template}-{:012x}.png", hash & HASH_MASK).into()
+}
+
+/// A photo's name without its folders and its ending: `cat` of `a/cat.jpg` and of
+/// `https://example.com/cat.jpg?v=3`; `photo` where it has none.
+pub fn stem(image: &str) -> &str {
+    let path = image.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("photo");
+    let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
+    if stem.is_empty() { "photo" } else { stem }
 }
 
 /// The name beside another for the picture of this task: `cat-TASKID.png` beside `cat.png`.
@@ -100,15 +109,34 @@ pub fn harmless(text: &str) -> String {
     name
 }
 
-/// A text with everything replaced that could act in a path, and cut.
+/// A text with everything replaced that could act in a path, and cut: letters, marks and digits of every
+/// script stay, in the form in which a letter and its accent are one character (NFC).
 pub fn plain(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.chars()
+    let (category, mut bytes) = (CodePointMapData::<GeneralCategory>::new(), 0);
+    // Thai and Indic vowels are marks that belong to no letter's character.
+    let is_mark = |c: char| GeneralCategoryGroup::Mark.contains(category.get(c));
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c) || is_mark(c);
+    composed(text)
+        .chars()
         .enumerate()
         // A dot first would hide the file, a hyphen make it look like an option.
         .map(|(index, c)| if plain(c) && (index > 0 || !".-".contains(c)) { c } else { '_' })
-        .take(LONGEST)
+        .take_while(|c| {
+            bytes += c.len_utf8();
+            bytes <= LONGEST
+        })
         .collect()
+}
+
+/// A text in the form in which a letter and its accent are one character (NFC).
+fn composed(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+}
+
+/// A text such that two names have the same one if some file system takes them for one: their letters
+/// differ in case, or an accent is a character of its own in one of them.
+pub(crate) fn folded(text: &str) -> String {
+    composed(&composed(text).to_lowercase()).into_owned()
 }
 
 /// FNV-1a: the same in every version, since names are made of it.
@@ -125,7 +153,7 @@ const HASH_MASK: u64 = 0xffff_ffff_ffff;
 /// Enough that rows of one name differ: about four billion identities begin differently.
 const IDENTITY_DIGITS: usize = 8;
 
-/// Two of them, a number and the name of a file under way stay below 255 bytes.
+/// In bytes: two of them, a number and the name of a file under way stay below 255 bytes.
 const LONGEST: usize = 90;
 
 #[cfg(test)]
@@ -183,6 +211,14 @@ mod tests {
             assert!(!name.contains(['/', '\\', '?']) && !name.starts_with(['.', '-']), "{name}");
         }
         assert_ne!(of_key("a/b"), of_key("a_b"));
+        let letters = |name: &str| of_key(name).to_str().unwrap().to_owned();
+        for name in ["Zoë", "猫の写真", "кот", "قطة", "บิ๊กแมว", "बिल्ली"]
+        {
+            assert_eq!(letters(name), format!("{name}.png"));
+        }
+        // Of two keys that look the same, one is told by its hash.
+        assert!(letters("Zoe\u{308}").starts_with("Zoë-"));
+        assert!(letters(&"猫".repeat(200)).len() < 110);
         assert_eq!(of_key("cat"), Path::new("cat.png"));
     }
 }

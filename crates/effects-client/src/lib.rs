@@ -39,8 +39,8 @@ pub use environment_proxies::EnvironmentProxies;
 pub use file_id::FileId;
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
-    JobsHandle, OutageNews, PhotoSource, RunJobs, Save, SaveFiles, SaveWords, TrackedJob,
-    is_special,
+    JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
+    TrackedJob, is_special,
 };
 pub use landing::{Landing, Sink, read_photo, write_file};
 pub use ledger::Ledger;

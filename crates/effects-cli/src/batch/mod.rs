@@ -32,7 +32,7 @@ pub(crate) use attend::attend;
 pub(crate) use earlier_line::{EarlierLine, Text, earlier_lines};
 pub(crate) use live::Live;
 pub(crate) use manifest::Manifest;
-pub(crate) use names::RESULTS;
+pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use report::{Report, Status};
 pub(crate) use rows::{Common, Told};
 pub(crate) use session::{Session, Wake};

@@ -1,6 +1,7 @@
 //! Where the pictures of rows go: names that neither collide nor leave their folder.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What the batch itself writes into its folder.
 pub(crate) const RESULTS: &str = "manifest.jsonl";
@@ -28,11 +29,91 @@ pub(crate) fn asked_for(out: &str) -> Result<PathBuf, String> {
     Ok(out.split('/').collect())
 }
 
+/// `--name`: what pictures are called whose rows have no `out`, such as `{template}/{stem}.png`.
+#[derive(Clone, Debug)]
+pub(crate) struct NameTemplate(String);
+
+/// What a [`NameTemplate`] can say of a row.
+pub(crate) struct NameFields<'a> {
+    /// The photo's name, without folders and ending.
+    pub(crate) stem: &'a str,
+    pub(crate) template: &'a str,
+    pub(crate) key: Option<&'a str>,
+    /// Its place among the rows, from 1.
+    pub(crate) row: usize,
+}
+
+impl NameTemplate {
+    /// The name of a row's picture, or why it can have none.
+    pub(crate) fn name(&self, fields: &NameFields<'_>) -> Result<PathBuf, String> {
+        let mut name = String::new();
+        for part in self.0.split_inclusive('}') {
+            let (text, field) = part.split_once('{').unwrap_or((part, ""));
+            name.push_str(text);
+            name.push_str(&match field {
+                "" => String::new(),
+                "stem}" => within_a_part(fields.stem),
+                "template}" => within_a_part(fields.template),
+                "row}" => fields.row.to_string(),
+                "key}" => within_a_part(fields.key.ok_or_else(|| {
+                    format!("the row has no key, which --name {:?} asks for", self.0)
+                })?),
+                _ => return Err(format!("--name {:?} has {{{field}, which is not known", self.0)),
+            });
+        }
+        asked_for(&name)
+    }
+}
+
+impl FromStr for NameTemplate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_open = text.split('}').any(|part| part.matches('{').count() > 1)
+            || text.matches('{').count() != text.matches('}').count()
+            || text.find('}').is_some_and(|end| text.find('{').is_none_or(|start| end < start));
+        let name = Self(text.to_owned());
+        let fields = NameFields { stem: "cat", template: "glass_ball", key: Some("k"), row: 1 };
+        match name.name(&fields) {
+            Ok(_) if !is_open => Ok(name),
+            Err(why) if !why.contains("not known") => Err(why),
+            _ => Err("the names in braces are {stem}, {key}, {template} and {row}".to_owned()),
+        }
+    }
+}
+
+/// A text as part of a path's part: letters of every script and blanks stay.
+fn within_a_part(text: &str) -> String {
+    let acts = |c: char| "/\\:".contains(c) || c.is_control();
+    let plain: String = text.chars().map(|c| if acts(c) { '_' } else { c }).collect();
+    if plain.starts_with('.') { format!("_{}", &plain[1..]) } else { plain }
+}
+
 const LONGEST_PART: usize = 200;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_filled_with_what_a_row_has_or_refused() {
+        let of = |template: &str| template.parse::<NameTemplate>();
+        let fields = NameFields { stem: "Zoë 1", template: "my_world", key: Some("../k"), row: 7 };
+        for (template, name) in [
+            ("{stem}.png", "Zoë 1.png"),
+            ("{template}/{row}-{stem}.png", "my_world/7-Zoë 1.png"),
+            ("{key}.png", "_._k.png"),
+            ("same.png", "same.png"),
+        ] {
+            assert_eq!(of(template).unwrap().name(&fields), Ok(PathBuf::from(name)), "{template}");
+        }
+        assert!(of("{key}.png").unwrap().name(&NameFields { key: None, ..fields }).is_err());
+        for bad in
+            ["{name}.png", "{stem.png", "stem}.png", "{{stem}}", "}{", "/{stem}", "{stem}/", ""]
+        {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_name_stays_in_its_folder_or_is_refused() {

@@ -61,7 +61,8 @@ impl Batch<'_> {
         let question = Question { store, imported: Some(&imported), retry_failed };
         let mut bad = Vec::new();
         let note = |report: Report| bad.push((report.json(), report.line()));
-        let survey = survey(self.manifest, self.common, Some(&question), u64::MAX, note)?;
+        let decodes = !self.options.no_photo_check;
+        let survey = survey(self.manifest, self.common, Some(&question), decodes, u64::MAX, note)?;
         for warning in &survey.warnings {
             self.output.note(&format!("warning: {warning}"));
         }

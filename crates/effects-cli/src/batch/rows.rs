@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
 use effects_core::journal::RowNumber;
@@ -11,8 +12,10 @@ use effects_core::model::{Checked, Draft, DraftImage};
 use effects_core::{Error, ErrorKind, ImageFormat, Origin, Size};
 use effects_jobs::{Identity, Occurrences, Photo, Record, Row, RowDraft, RowPhoto, Uploads};
 
+use effects_render::PaintError;
+
 use super::manifest::{Cells, Line};
-use super::names::{self, RESULTS, SHEET};
+use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
 use crate::image::is_url;
 use crate::problem::{self, Problem};
 use crate::request::whole_number;
@@ -112,6 +115,8 @@ pub(crate) struct Common {
     pub(crate) out: PathBuf,
     /// The template of rows that name none.
     pub(crate) template: Option<String>,
+    /// What pictures are called whose rows name no file.
+    pub(crate) name: Option<NameTemplate>,
     /// The tag of rows that have none.
     pub(crate) tag: Option<String>,
     /// The gateway.
@@ -232,17 +237,27 @@ impl<'a> Checker<'a> {
         if let Some(key) = &told.key {
             self.key(line, key, &mut problems);
         }
-        let name = cells.out.as_deref().map(names::asked_for).transpose();
+        let given = cells.image.as_deref().unwrap_or_default();
+        let name = match (&cells.out, &self.common.name) {
+            (Some(out), _) => Some(names::asked_for(out)),
+            (None, Some(name)) => Some(name.name(&NameFields {
+                stem: file_names::stem(given),
+                template: told.template.as_deref().unwrap_or_default(),
+                key: told.key.as_deref(),
+                row: told.index + 1,
+            })),
+            (None, None) => None,
+        };
+        let name = name.transpose();
         let name = name.map_err(|why| problems.push(Problem::row(Some("out"), why)));
         let (Ok(checked), Ok(name)) = (checked, name) else { return Err(problems) };
-        let given = cells.image.as_deref().unwrap_or_default();
         let before = self.before(given, &checked);
         let is_named = name.is_some();
         let name = name.unwrap_or_else(|| match &told.key {
             Some(key) => file_names::of_key(key),
             None => file_names::of_row(given, &checked.template, checked.size, before),
         });
-        let target = self.common.out.join(name);
+        let target = self.common.out.join(cells.folder.unwrap_or_default()).join(name);
         let mut told = told.clone();
         told.size = checked.size;
         told.before = if told.key.is_some() { 0 } else { before };
@@ -317,6 +332,10 @@ impl<'a> Checker<'a> {
         let name = wanted.target.strip_prefix(&self.common.out).unwrap_or(&wanted.target).display();
         let why = match other.line {
             0 => format!("out \"{name}\" is a file of the batch itself"),
+            line if self.common.name.is_some() => format!(
+                "its picture \"{name}\" is that of line {line} too: tell them apart with {{row}} or \
+                 {{key}} in --name, or give one an `out`"
+            ),
             line => format!("its picture \"{name}\" is that of line {line} too: give one an `out`"),
         };
         Err(Problem::row(Some("out"), why))
@@ -350,6 +369,30 @@ impl Unread {
     /// The identity of the next row; `None` where only its photo could tell.
     pub(crate) fn identity(&mut self, common: &Common, wanted: &Wanted) -> Option<Identity> {
         common.identity(wanted, &mut self.0)
+    }
+}
+
+/// Whether the photo of a row is whole, found out by decoding it.
+pub(super) fn check_whole(wanted: &Wanted) -> Result<(), Problem> {
+    let Some(path) = &wanted.photo else { return Ok(()) };
+    let fail = |error: &Error| Problem::photo(&path.to_string_lossy(), error);
+    let photo = effects_client::read_photo(path).map_err(|error| fail(&error))?;
+    decode(&photo).map_err(|why| {
+        let message = format!("photo {}: {why}", path.display());
+        fail(&Error::new(ErrorKind::UnusablePhoto, message))
+    })
+}
+
+/// Decodes a photo to its end, one at a time since the pixels take room. Only what is damaged is
+/// refused: the service may take formats that are not decoded here.
+pub(super) fn decode(photo: &Photo) -> Result<(), String> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    match effects_render::photo_size(photo.bytes()) {
+        Err(error @ PaintError::Corrupt { .. }) => {
+            Err(format!("{error}; --no-photo-check sends it as it is"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::manifest::{Manifest, unknown};
 use super::names::{RESULTS, SHEET};
 use super::placement;
 use super::report::Report;
-use super::rows::{Bad, Checker, Common, Counted, Told};
+use super::rows::{Bad, Checker, Common, Counted, Told, check_whole};
 use crate::problem::Problem;
 
 /// What a first look finds.
@@ -67,11 +67,13 @@ pub(crate) struct Question<'a> {
 }
 
 /// Looks through a manifest, at most `most` good rows of it; `tell` hears of each bad one. With a
-/// question, photos on this machine are read, since their content is what they are known by.
+/// question, photos on this machine are read, since their content is what they are known by. If it
+/// `decodes`, those that would be sent are decoded whole.
 pub(crate) fn survey(
     manifest: &Manifest,
     common: &Common,
     question: Option<&Question<'_>>,
+    decodes: bool,
     most: u64,
     mut tell: impl FnMut(Report),
 ) -> Result<Survey, Error> {
@@ -90,9 +92,16 @@ pub(crate) fn survey(
             }
         }
         let checked = checker.check(line).and_then(|wanted| {
-            let Some(question) = question else { return Ok(()) };
-            let known = ask(question, common, &mut counted, &mut survey.standings, &wanted);
-            known.map_err(|problem| {
+            let standings = &mut survey.standings;
+            let before = (standings.submit, standings.renew);
+            let known = question
+                .map_or(Ok(()), |question| ask(question, common, &mut counted, standings, &wanted));
+            let is_sent = question.is_none() || (standings.submit, standings.renew) != before;
+            let whole = if decodes && is_sent { check_whole(&wanted) } else { Ok(()) };
+            if whole.is_err() {
+                (standings.submit, standings.renew) = before;
+            }
+            known.and(whole).map_err(|problem| {
                 survey.refused.insert(wanted.told.index);
                 Bad { told: wanted.told.into(), problems: vec![problem] }
             })

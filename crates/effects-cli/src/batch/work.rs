@@ -19,7 +19,7 @@ use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
 use super::report::Report;
 use super::results::sweep;
-use super::rows::{Bad, Checker, Common, Counted};
+use super::rows::{Bad, Checker, Common, Counted, decode};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{Beginner, Session, Wake};
 use super::survey::{Question, Survey, survey};
@@ -76,6 +76,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) strict: bool,
 
+    /// Send photos without decoding them whole before: quicker, and damaged ones are paid for
+    #[arg(long)]
+    pub(crate) no_photo_check: bool,
+
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
     pub(crate) pilot: Option<u64>,
@@ -119,7 +123,7 @@ impl Batch<'_> {
         let _mark = mark.transpose()?;
         let mut tally = Tally::new();
         let mut books = Books::begin(self, store.clone())?;
-        let survey = self.survey(store.as_deref(), &live, |report| {
+        let survey = self.survey(store.as_deref(), &live, false, |report| {
             tally.add(&report);
             books.note(&report, &live)
         })?;
@@ -150,6 +154,9 @@ impl Batch<'_> {
         };
         let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
         let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
+        if !self.options.no_photo_check {
+            jobs = jobs.check_photos(decode);
+        }
         if let (None, Some(limit)) = (&ledger, self.options.budget) {
             jobs = jobs.budget(limit);
             if let Some(price) = self.options.price {
@@ -224,7 +231,7 @@ impl Batch<'_> {
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
     fn strictly(&self, live: &Live) -> Result<Option<Done>, Failure> {
         let mut bad = Vec::new();
-        let found = self.survey(None, live, |report| {
+        let found = self.survey(None, live, !self.options.no_photo_check, |report| {
             bad.push(report);
             Ok(())
         })?;
@@ -248,6 +255,7 @@ impl Batch<'_> {
         &self,
         store: Option<&dyn JournalStore>,
         live: &Live,
+        decodes: bool,
         mut tell: impl FnMut(Report) -> Result<(), Failure>,
     ) -> Result<Survey, Failure> {
         live.doing("looking through the manifest");
@@ -257,7 +265,7 @@ impl Batch<'_> {
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
         let most = self.options.pilot.unwrap_or(u64::MAX);
         let mut broken = None;
-        let survey = survey(self.manifest, self.common, asked, most, |report| {
+        let survey = survey(self.manifest, self.common, asked, decodes, most, |report| {
             broken = broken.take().or(tell(report).err());
         })?;
         match broken {

@@ -9,7 +9,7 @@ use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
 
 use crate::args::Global;
-use crate::batch::{Batch, Common, Manifest, Options, RESULTS};
+use crate::batch::{Batch, Common, Manifest, NameTemplate, Options, RESULTS};
 use crate::commands::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway, Place};
@@ -46,6 +46,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
+    /// Of a folder, take the photos of the folders in it too
+    ///
+    /// Their pictures go to folders of the same names in that of --out.
+    #[arg(long)]
+    recursive: bool,
+
+    /// What pictures are called whose rows have no `out`: '{stem}.png', '{template}/{row}.png'
+    ///
+    /// {stem} is the photo's name without its ending, {key} the row's key, {template} its template, {row} its
+    /// place among the rows, from 1. Rows that would share a name are refused.
+    #[arg(long, value_name = "NAME")]
+    name: Option<NameTemplate>,
+
     #[command(flatten)]
     journal: JournalChoice,
 
@@ -59,8 +72,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = Place::of(global)?;
-    let manifest = Manifest::at(&arguments.manifest, arguments.options.strict)?;
     let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
+    let recursive_but = arguments.recursive.then(|| out.clone());
+    let manifest = Manifest::at(&arguments.manifest, arguments.options.strict, recursive_but)?;
     arguments.check(&manifest, &out)?;
     let gateway = match place {
         // Its origin is known only once it listens.
@@ -73,6 +87,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         folder: manifest.folder().to_owned(),
         out,
         template: arguments.template.clone(),
+        name: arguments.name.clone(),
         tag: global.tag.clone(),
         origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
         uploads: place.uploads(global.uploads.as_ref()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use effects_core::Error;
-use effects_jobs::{JobLimits, JournalStore};
+use effects_jobs::{JobLimits, JournalStore, Photo};
 use rust_decimal::Decimal;
 
 use super::job::Job;
@@ -112,6 +112,28 @@ impl<C: RunJobs> Jobs<C> {
     /// What becomes of their pictures, in detail.
     pub fn save(mut self, save: Save) -> Self {
         self.options.save = save;
+        self
+    }
+
+    /// Looks through each photo of this machine with `check` before its job is paid for; a job whose photo it
+    /// refuses is refused, with its reason. A program that has a decoder finds photos so that were copied by
+    /// half. It is called on threads of the client, once for each photo.
+    ///
+    /// ```no_run
+    /// use effects_client::Jobs;
+    ///
+    /// # fn example<C: effects_client::RunJobs>(jobs: Jobs<C>) -> Jobs<C> {
+    /// jobs.check_photos(|photo| match photo.bytes().len() {
+    ///     0..1_000 => Err("it is too small to be a photo".to_owned()),
+    ///     _ => Ok(()),
+    /// })
+    /// # }
+    /// ```
+    pub fn check_photos(
+        mut self,
+        check: impl Fn(&Photo) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.check_photo = Some(Arc::new(check));
         self
     }
 

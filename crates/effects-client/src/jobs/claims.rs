@@ -9,7 +9,8 @@ use crate::file_names;
 /// Files that are spoken for: by rows whose picture goes there, or whose photo is there.
 ///
 /// A file is known by its name, and where something is there already, by what the name leads to. Names
-/// that differ only in their letters' case are one file on some systems, so they are here.
+/// that differ only in their letters' case, or in how an accent is written, are one file on some systems, so
+/// they are here.
 #[derive(Debug, Default)]
 pub struct Claims(HashMap<Place, Claimed>);
 
@@ -87,7 +88,7 @@ impl Claims {
 /// The places that a path stands for.
 fn places(path: &Path) -> impl Iterator<Item = Place> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name = Place::Name(file_names::hash(&whole.to_string_lossy().to_lowercase()));
+    let name = Place::Name(file_names::hash(&file_names::folded(&whole.to_string_lossy())));
     [name].into_iter().chain(FileId::of(path).map(Place::File))
 }
 
@@ -101,6 +102,8 @@ mod tests {
         let mut claims = Claims::default();
         assert_eq!(claims.picture(Path::new("out/Cat.png"), claim(0)), Ok(()));
         assert_eq!(claims.picture(Path::new("out/cat.PNG"), claim(1)), Err(claim(0)));
+        assert_eq!(claims.picture(Path::new("out/Zo\u{eb}.png"), claim(3)), Ok(()));
+        assert_eq!(claims.picture(Path::new("out/zoe\u{308}.png"), claim(4)), Err(claim(3)));
         claims.photo(Path::new("cat.jpg"), 2);
         claims.photo(Path::new("cat.jpg"), 3);
         assert_eq!(claims.conflicts(), []);

@@ -1,7 +1,7 @@
 //! What jobs need of this machine: [`JobContext`] opens their rows, reads their photos and saves their
 //! pictures. It blocks, so a driver calls it on a thread of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::claims::{Claim, Claims};
 use super::job::{Ask, Job, PhotoSource};
 use super::notice::{JobJournals, JobNotice};
-use super::options::{JobOptions, Save, SaveFiles};
+use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
 use super::tracked::TrackedJob;
@@ -41,6 +41,9 @@ pub struct JobContext {
     price: Option<Decimal>,
     save: Save,
     counted: Mutex<Counted>,
+    check_photo: Option<PhotoCheck>,
+    /// The photos that it let pass, by the SHA-256 of their bytes.
+    checked: Mutex<HashSet<[u8; 32]>>,
     on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
     journals: Option<Arc<dyn JobJournals>>,
 }
@@ -90,6 +93,8 @@ impl JobContext {
             registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
             counted: Mutex::default(),
+            check_photo: options.check_photo.clone(),
+            checked: Mutex::default(),
             on_notice: options.on_notice.clone(),
             journals: options.journals.clone(),
         })
@@ -350,10 +355,9 @@ impl JobContext {
         if let PhotoSource::Photo(_) = source {
             *source = PhotoSource::Uploaded(photo.name().to_owned());
         }
-        let is_changed = job.job.row.as_ref().is_some_and(|row| {
-            let digest = Sha256::digest(photo.bytes()).into();
-            row.likeness != Row::likeness_of_content(digest)
-        });
+        let digest = Sha256::digest(photo.bytes()).into();
+        let is_of = |row: &Row| row.likeness == Row::likeness_of_content(digest);
+        let is_changed = job.job.row.as_ref().is_some_and(|row| !is_of(row));
         if is_changed {
             let why = format!(
                 "photo {} changed since the row was read: nothing was sent; run the same line again, \
@@ -361,6 +365,14 @@ impl JobContext {
                 job.job.image()
             );
             return Err(PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why)));
+        }
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(check) = self.check_photo.as_ref().filter(|_| !checked().contains(&digest)) {
+            check(&photo).map_err(|why| {
+                let why = format!("photo {}: {why}; nothing was sent", job.job.image());
+                PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why))
+            })?;
+            checked().insert(digest);
         }
         Ok(photo)
     }

@@ -23,7 +23,7 @@ pub use context::JobContext;
 pub use handle::JobsHandle;
 pub use job::{Job, PhotoSource};
 pub use notice::{JobJournals, JobNotice};
-pub use options::{JobOptions, Save, SaveFiles, SaveWords};
+pub use options::{JobOptions, PhotoCheck, Save, SaveFiles, SaveWords};
 pub use outages::OutageNews;
 pub use placement::is_special;
 pub use result::JobResult;

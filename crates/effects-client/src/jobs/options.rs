@@ -5,7 +5,7 @@ use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};
 
 use effects_core::{Error, ErrorKind, Origin};
-use effects_jobs::{JobLimits, JournalStore};
+use effects_jobs::{JobLimits, JournalStore, Photo};
 use rust_decimal::Decimal;
 
 use super::claims::Claims;
@@ -34,11 +34,16 @@ pub struct JobOptions {
     pub retry_failed: u32,
     /// What becomes of their pictures.
     pub save: Save,
+    /// Looks through a photo before its job is paid for.
+    pub check_photo: Option<PhotoCheck>,
     /// Who is told what happens on the way.
     pub on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
     /// Who hears what is written of their runs, in the async client.
     pub journals: Option<Arc<dyn JobJournals>>,
 }
+
+/// Looks through a photo, and says why it is not to be paid for: that it is damaged, say.
+pub type PhotoCheck = Arc<dyn Fn(&Photo) -> Result<(), String> + Send + Sync>;
 
 /// What becomes of the pictures of jobs.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,7 @@
 //! The columns a row may have, and what was probably meant by another.
 
+use std::path::PathBuf;
+
 /// What a row says, as far as it says it; an empty cell says nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Cells {
@@ -10,6 +12,8 @@ pub(crate) struct Cells {
     pub(crate) key: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) out: Option<String>,
+    /// The folder below that of the pictures where its own goes: of a photo in a folder of the manifest.
+    pub(crate) folder: Option<PathBuf>,
     /// Fields nobody asked for, where a row names its own.
     pub(crate) strange: Vec<String>,
 }

@@ -1,44 +1,152 @@
-//! A folder of photos as a manifest: its pictures by name, not those of the folders in it.
+//! A folder of photos as a manifest: its photos by name, on request with those of the folders in it.
 
-use std::fs;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
-use effects_core::Error;
+use effects_client::FileId;
+use effects_core::{Error, ImageFormat};
 
 use super::columns::Cells;
 use super::{Line, Lines, unreadable, unusable};
 
-pub(super) fn read(path: &Path) -> Result<Lines, Error> {
-    let (mut names, mut others) = (Vec::new(), 0_usize);
-    for entry in fs::read_dir(path).map_err(|error| unreadable(path, &error))? {
-        let entry = entry.map_err(|error| unreadable(path, &error))?;
-        // A link to a photo is one too.
-        if !fs::metadata(entry.path()).is_ok_and(|found| found.is_file()) {
-            continue;
-        }
-        match entry.file_name().into_string() {
-            Ok(name) if name.starts_with('.') => {}
-            Ok(name) if is_photo(&name) => names.push(name),
-            _ => others += 1,
-        }
+/// The photos of the folder at `path`; with `out`, the folder of the pictures, those of the folders in
+/// it too, except in `out` itself.
+pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
+    let mut found = Found::default();
+    let own_pictures = out.map(FileId::of);
+    found.entered.extend(own_pictures.iter().flatten().cloned());
+    found.read(path, Path::new(""), out.is_some()).map_err(|error| unreadable(path, &error))?;
+    let Found { mut photos, left_out, folders, .. } = found;
+    let mut warnings: Vec<String> =
+        left_out.iter().map(|(reason, files)| reason.words(files)).collect();
+    match folders {
+        0 => {}
+        1 => warnings.push("1 folder is left out: --recursive takes its photos too".to_owned()),
+        _ => warnings
+            .push(format!("{folders} folders are left out: --recursive takes their photos too")),
     }
-    if names.is_empty() {
+    if photos.is_empty() {
         let endings = ENDINGS.join(", ");
-        return Err(unusable(
-            path,
-            &format!("the folder has no photos (files that end in {endings})"),
-        ));
+        let mut why = format!("the folder has no photos (files that end in {endings})");
+        for warning in warnings {
+            why.push_str(&format!("; {warning}"));
+        }
+        return Err(unusable(path, &why));
     }
-    names.sort();
-    let rows = (1..).zip(names).map(|(number, name)| {
+    photos.sort();
+    let rows = (1..).zip(photos).map(|(number, photo)| {
         // A file may have any name; it is a path here whatever it looks like.
-        let cells = Cells { image: Some(format!("./{name}")), ..Cells::default() };
-        Ok(Line { number, cells: Ok(cells) })
+        let image = Some(format!("./{photo}"));
+        let folder = Path::new(&photo).parent().map(Path::to_owned);
+        Ok(Line { number, cells: Ok(Cells { image, folder, ..Cells::default() }) })
     });
-    let left_out = (others > 0).then(|| {
-        format!("{others} files of the folder are left out: their names do not end like a photo's")
-    });
-    Ok(Lines::new(rows).with_warnings(left_out.into_iter().collect()))
+    Ok(Lines::new(rows).with_warnings(warnings))
+}
+
+/// What is in the folder.
+#[derive(Default)]
+struct Found {
+    /// Paths from the folder.
+    photos: Vec<String>,
+    left_out: BTreeMap<Reason, LeftOut>,
+    /// Folders that are not read.
+    folders: u64,
+    /// Folders that are read, or are not to be: a link may lead back to one.
+    entered: HashSet<FileId>,
+}
+
+/// Why files are no rows.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Reason {
+    /// Their format and a blank, where they are pictures.
+    format: String,
+    why: String,
+}
+
+/// The files that are left out for one reason.
+struct LeftOut {
+    count: u64,
+    /// The path of the first.
+    first: PathBuf,
+}
+
+impl Found {
+    /// Reads the folder `below` the one at `path`.
+    fn read(&mut self, path: &Path, below: &Path, is_recursive: bool) -> io::Result<()> {
+        let folder = path.join(below);
+        if FileId::of(&folder).is_some_and(|id| !self.entered.insert(id)) {
+            return Ok(());
+        }
+        let entries = fs::read_dir(&folder)?.collect::<io::Result<Vec<_>>>()?;
+        let mut names: Vec<_> = entries.iter().map(fs::DirEntry::file_name).collect();
+        names.sort();
+        for name in names {
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let (below, file) = (below.join(&name), folder.join(&name));
+            // A link to a photo is one too.
+            match fs::metadata(&file) {
+                Ok(found) if found.is_dir() && is_recursive => self.read(path, &below, true)?,
+                Ok(found) if found.is_dir() => self.folders += 1,
+                Ok(found) if found.is_file() => match below.to_str() {
+                    Some(photo) if is_photo(photo) => self.photos.push(photo.to_owned()),
+                    Some(_) => self.leave_out(why_not(&file), below),
+                    None => {
+                        self.leave_out(Reason::plain("its name is not UTF-8: rename it"), below)
+                    }
+                },
+                Ok(_) => self.leave_out(Reason::plain("it is no regular file"), below),
+                Err(error) => self.leave_out(Reason::plain(&error.to_string()), below),
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, reason: Reason, path: PathBuf) {
+        self.left_out.entry(reason).or_insert(LeftOut { count: 0, first: path }).count += 1;
+    }
+}
+
+impl Reason {
+    fn plain(why: &str) -> Self {
+        Self { format: String::new(), why: why.to_owned() }
+    }
+
+    /// What is told of the files that are left out for it.
+    fn words(&self, LeftOut { count, first }: &LeftOut) -> String {
+        let Self { format, why } = self;
+        let first = first.display();
+        match count {
+            1 => format!("1 {format}file is left out ({first}): {why}"),
+            _ => format!("{count} {format}files are left out ({first}, for one): {why}"),
+        }
+    }
+}
+
+/// Why a file is no row whose name does not end like a photo's, and the way out.
+fn why_not(file: &Path) -> Reason {
+    let mut start = Vec::new();
+    let read = File::open(file)
+        .and_then(|file| file.take(ImageFormat::SNIFF_BYTES as u64).read_to_end(&mut start));
+    if let Err(error) = read {
+        return Reason::plain(&format!("it cannot be read: {error}"));
+    }
+    match ImageFormat::sniff(&start) {
+        Some(format) => {
+            let why = match ENDINGS.contains(&format.extension()) {
+                true => format!("give it a name that ends in .{}", format.extension()),
+                false => format.how_to_convert().to_owned(),
+            };
+            Reason { format: format!("{format} "), why }
+        }
+        None => match ImageFormat::why_not(&start) {
+            Some(what) => Reason::plain(&format!("it {what}")),
+            None => Reason::plain("it is no picture"),
+        },
+    }
 }
 
 fn is_photo(name: &str) -> bool {
@@ -46,4 +154,4 @@ fn is_photo(name: &str) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
-const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "gif"];
+const ENDINGS: [&str; 7] = ["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif"];

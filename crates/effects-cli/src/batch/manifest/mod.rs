@@ -24,6 +24,8 @@ pub(crate) struct Manifest {
     form: Form,
     /// Whether a column that is left out, and looks like one of ours, is an error.
     strict: bool,
+    /// Of a folder whose folders are read too: the folder of the pictures, which is none of them.
+    recursive_but: Option<PathBuf>,
 }
 
 /// How a manifest is written.
@@ -52,8 +54,16 @@ pub(crate) struct Lines {
 
 impl Manifest {
     /// The manifest at this path. If it is `strict`, a column that is left out, and looks like one of
-    /// ours, is an error.
-    pub(crate) fn at(path: &Path, strict: bool) -> Result<Self, Error> {
+    /// ours, is an error. With `recursive_but`, the folders of a folder are read too, but not this one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is no folder and is to be read recursively.
+    pub(crate) fn at(
+        path: &Path,
+        strict: bool,
+        recursive_but: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
         }
@@ -62,8 +72,14 @@ impl Manifest {
             let why = "it is no regular file, and a manifest is read twice: save it as one";
             return Err(unusable(path, why));
         }
+        if recursive_but.is_some() && !found.is_dir() {
+            return Err(unusable(
+                path,
+                "it is no folder, so --recursive says nothing: leave it out",
+            ));
+        }
         let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
-        Ok(Self { path: path.to_owned(), form, strict })
+        Ok(Self { path: path.to_owned(), form, strict, recursive_but })
     }
 
     /// Whether it is a folder of photos, where no row names a template.
@@ -84,7 +100,7 @@ impl Manifest {
         match self.form {
             Form::Csv => csv::read(&self.path, has_template, self.strict),
             Form::JsonLines => json_lines::read(&self.path, self.strict),
-            Form::Folder => folder::read(&self.path),
+            Form::Folder => folder::read(&self.path, self.recursive_but.as_deref()),
         }
     }
 }

@@ -54,7 +54,7 @@ fn json_lines_and_a_folder_do_as_well() {
 
     site.photo("photos/b.png", 1).photo("photos/a.png", 2).write("photos/notes.txt", "no photo");
     let ran = site.batch("photos", &["--template", "glass_ball"]).exits(0);
-    assert!(ran.stderr.contains("1 files of the folder are left out"), "{ran:?}");
+    assert!(ran.stderr.contains("1 file is left out (notes.txt): it is no picture"), "{ran:?}");
     let images: Vec<Value> = site.results().iter().map(|row| row["image"].clone()).collect();
     // The rows of the order before stay, after its own.
     assert_eq!((&images[..2], images.len()), (&["./a.png".into(), "./b.png".into()][..], 4));

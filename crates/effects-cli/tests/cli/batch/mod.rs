@@ -4,6 +4,7 @@ mod costs;
 #[cfg(unix)]
 mod counted;
 mod folder_manifest;
+mod folders;
 mod journal;
 mod journals;
 mod manifest;
