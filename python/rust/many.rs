@@ -104,7 +104,7 @@ impl Many {
         let source = RowSource {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
-            is_journaled: plan.slot.is_some(),
+            ledger: None,
             counts: false,
             rows,
             results: sender.clone(),
@@ -220,6 +220,7 @@ async fn finish_all(
         Either::Right(_) => return,
     };
     source.counts = lent.is_some();
+    source.ledger.clone_from(&ledger);
     let limits = JobLimits {
         ahead: widths.submissions,
         uploads: widths.submissions.max(1),

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use effects_client::Job;
+use effects_client::{Job, Ledger};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Occurrences, Work};
+use effects_jobs::{Identity, Occurrences, RowError, RowName, Work};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
 
+use crate::journal::failed;
 use crate::many_shared::{ManyShared, Open};
 use crate::note::Note;
 use crate::result_queue::ResultSender;
@@ -40,8 +41,8 @@ struct PlainRow {
 pub struct RowSource {
     pub shared: Arc<ManyShared>,
     pub runtime: Handle,
-    /// Whether there is a journal, which knows a row by its photo's content.
-    pub is_journaled: bool,
+    /// Over the journal, which knows a row by its photo's content.
+    pub ledger: Option<Ledger>,
     /// Whether the attempts of submissions are counted, for the client's budget.
     pub counts: bool,
     pub rows: Py<PyIterator>,
@@ -122,16 +123,14 @@ impl RowSource {
             return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
         };
         let loaded = wish.check()?.load()?;
-        if !self.is_journaled {
-            return Ok(loaded.into_job());
-        }
+        let Some(ledger) = &self.ledger else { return Ok(loaded.into_job()) };
         let draft = loaded.row(self.shared.base.origin(), key, tag)?;
-        let occurrence = self.occurrences.count(&draft);
-        let invalid = |error: effects_jobs::SignedUrl| {
-            Error::new(ErrorKind::InvalidRequest, error.to_string())
-        };
-        let row = draft.row(occurrence).map_err(invalid)?;
-        Ok(loaded.into_job().known_as(row))
+        let look = |identity: &Identity| ledger.store().look(&RowName::Identity(*identity));
+        let counted = self.occurrences.row(draft, look).map_err(|error| match error {
+            RowError::Signed(signed) => Error::new(ErrorKind::InvalidRequest, signed.to_string()),
+            RowError::Journal(error) => failed(&error),
+        })?;
+        Ok(loaded.into_job().known_as(counted.row))
     }
 
     /// Waits until another job may begin before the results of others are taken; what is known of it from

@@ -43,6 +43,12 @@ impl Problem {
         Self { field, ..Self::plain(ErrorKind::InvalidRequest, message) }
     }
 
+    /// A key that is another row's.
+    pub(crate) fn key(message: &str) -> Self {
+        let way_out = "an order with a name of its own (--scope NAME) has keys of its own";
+        Self::row(Some("key"), format!("{message}; {way_out}"))
+    }
+
     fn plain(kind: ErrorKind, message: String) -> Self {
         Self { kind, code: None, field: None, value: None, message, suggestions: Vec::new() }
     }

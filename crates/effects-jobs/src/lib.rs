@@ -34,10 +34,10 @@ mod work;
 pub use end::{JobEnd, JobOutcome, Method};
 pub use halt::ends_all;
 pub use journal::{
-    Attempt, Budget, Filter, Holder, Holding, Identity, JournalStore, KnownPrices, MemoryStore,
-    Occurrences, Opened, PictureRecord, Record, Resolution, Row, RowDraft, RowJournal, RowName,
-    RowPhoto, SavedContent, ScopeNumber, ScopeState, SignedUrl, Spend, SpendBy, Standing, Which,
-    admit, reservation_price,
+    Attempt, Budget, CountedRow, Filter, Holder, Holding, Identity, JournalStore, KnownPrices,
+    MemoryStore, Occurrences, Opened, PictureRecord, Record, Resolution, Row, RowDraft, RowError,
+    RowJournal, RowName, RowPhoto, SavedContent, ScopeNumber, ScopeState, SignedUrl, Spend,
+    SpendBy, Standing, Which, admit, reservation_price,
 };
 pub use limits::JobLimits;
 pub use machine::JobMachine;

@@ -105,6 +105,24 @@ fn equal_rows_are_told_apart_by_how_often_they_came() {
 }
 
 #[test]
+fn spellings_of_one_url_are_one_row_and_a_scope_has_keys_of_its_own() {
+    let urls = ["https://example.com/cat.jpg", "HTTPS://Example.COM:443/cat.jpg#top"];
+    assert_eq!(identity(draft(urls[0])), identity(draft(urls[1])));
+    assert_eq!(draft(urls[0]).row(0).unwrap().likeness, draft(urls[1]).row(0).unwrap().likeness);
+    for other in ["https://example.com/Cat.jpg", "https://example.com:80/cat.jpg"] {
+        assert_ne!(identity(draft(other)), identity(draft(urls[0])), "{other}");
+    }
+    let keyed = |scope: Option<&str>| {
+        let draft = RowDraft { key: Some("1".to_owned()), ..draft(urls[0]) };
+        let mut order = Occurrences::within(scope.map(str::to_owned));
+        order.row(draft, |_| Ok(None)).unwrap().row.identity
+    };
+    assert_ne!(keyed(Some("march")), keyed(None));
+    assert_ne!(keyed(Some("march")), keyed(Some("april")));
+    assert_eq!(keyed(Some("march")), keyed(Some("march")));
+}
+
+#[test]
 fn only_a_verdict_or_a_lost_answer_says_something_of_a_row() {
     for kind in [ErrorKind::Journal, ErrorKind::Download, ErrorKind::Misconfigured] {
         assert_eq!(RowEnd::of(&Err(Error::new(kind, "beside the run"))), RowEnd::LetGo);

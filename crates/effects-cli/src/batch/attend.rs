@@ -84,7 +84,9 @@ pub(crate) fn attend(
                 odd += 1;
                 match odd {
                     ..=MOST_SAID => live.note(&text),
-                    NEXT_SAID => live.note("more pictures are odd, or downloaded repeatedly"),
+                    NEXT_SAID => {
+                        live.note("more rows are odd, or their pictures downloaded repeatedly")
+                    }
                     _ => {}
                 }
             }

@@ -51,6 +51,8 @@ struct BatchObject<'a> {
     refused: u64,
     not_submitted: u64,
     invalid: u64,
+    /// Left out, since an earlier row asks for the same.
+    skipped: u64,
     /// Rows whose task is done and did not say in a way that can be read what it cost: in no sum.
     unpriced: u64,
     /// What tasks of this run cost, in USD.
@@ -90,7 +92,8 @@ impl<'a> Books<'a> {
         if self.batch.prints() {
             live.aside(|| output.json_line(&json))?;
         }
-        let no_picture = (report.status != Status::Completed).then(|| report.line());
+        let is_told = matches!(report.status, Status::Completed | Status::Skipped);
+        let no_picture = (!is_told).then(|| report.line());
         for line in no_picture.into_iter().chain(report.cost_line()) {
             self.said += 1;
             match self.said {
@@ -134,7 +137,8 @@ impl<'a> Books<'a> {
         session: &Session,
         live: &Live,
     ) -> Result<(), Failure> {
-        let (mut checker, mut unread) = (Checker::new(self.batch.common), Unread::default());
+        let (mut checker, mut unread) =
+            (Checker::new(self.batch.common), Unread::new(self.batch.common));
         let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
         let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
         let mut earlier = HashMap::new();
@@ -148,7 +152,11 @@ impl<'a> Books<'a> {
             let Some(line) = lines.next() else { break };
             let (mut told, identity) = match checker.check(line?) {
                 Ok(wanted) => {
-                    let identity = unread.identity(self.batch.common, &wanted);
+                    let look = |identity: &Identity| match &session.ledger {
+                        Some(ledger) => ledger.store().look(&RowName::Identity(*identity)),
+                        None => Ok(None),
+                    };
+                    let identity = unread.identity(self.batch.common, &wanted, &look);
                     (wanted.told, identity)
                 }
                 Err(bad) => (*bad.told, None),
@@ -175,6 +183,9 @@ impl<'a> Books<'a> {
                     let how = untold.and_then(|untold| untold.method).map(How::from);
                     let how = how.or(report.how);
                     Report { how, ..report }
+                }
+                None if told.duplicate_of.is_some() && self.batch.common.skips_duplicates => {
+                    Report::new(told, Status::Skipped)
                 }
                 None => Report::new(told, Status::NotSubmitted),
             };
@@ -223,6 +234,7 @@ impl<'a> Books<'a> {
             refused: tally.count(Status::Refused),
             not_submitted: tally.count(Status::NotSubmitted),
             invalid: tally.count(Status::Invalid),
+            skipped: tally.count(Status::Skipped),
             unpriced: tally.unpriced,
             spent: tally.spent,
             cost: tally.cost,
@@ -255,6 +267,7 @@ impl BatchObject<'_> {
             (self.not_downloaded, "not downloaded"),
             (self.not_submitted, "not submitted"),
             (self.invalid, "invalid"),
+            (self.skipped, "skipped as duplicates"),
         ] {
             if count > 0 {
                 words.push_str(&format!(", {count} {what}"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use effects_client::Ledger;
 use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
 use effects_core::{Error, ErrorKind, Origin};
-use effects_jobs::{Found, Identity, JournalStore, ScopeState, SpendBy};
+use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState, SpendBy};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
@@ -33,7 +33,8 @@ impl Batch<'_> {
         {
             find_price(client, &ledger, created, live)?;
         }
-        let ledger = ledger.with_budget(limit, self.options.price).map_err(failed)?;
+        let scope = ledger.store().open_scope(self.options.scope.as_deref()).map_err(failed)?;
+        let ledger = ledger.within(Budget { scope, limit, price: self.options.price });
         for page in rows.chunks(ROWS_AT_ONCE) {
             ledger.store().add_to_scope(ledger.budgets()[0].scope, page).map_err(failed)?;
         }

@@ -27,6 +27,7 @@ pub(crate) struct EarlierLine {
     key: Option<String>,
     tag: Option<String>,
     identity: Option<String>,
+    scope: Option<String>,
     /// Of the photo's content, or of its URL: [`Row::likeness`].
     photo_hash: Option<String>,
     pub(crate) task_id: Option<String>,
@@ -71,7 +72,8 @@ impl EarlierLine {
     /// What is told of the row.
     pub(crate) fn told(&self) -> Told {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
-        Told { template, image, key, size: self.size(), ..Told::default() }
+        let scope = self.scope.clone();
+        Told { template, image, key, scope, size: self.size(), ..Told::default() }
     }
 
     /// What its tasks before the last one cost, in USD.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use effects_client::WallClock;
 use effects_core::{Error, ErrorKind, TaskId};
-use effects_jobs::{Identity, JournalStore, Row, RowName, Standing};
+use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
 use rust_decimal::Decimal;
 
 use super::earlier_line::{EarlierLine, earlier_lines};
@@ -141,13 +141,26 @@ impl Batch<'_> {
         if unknown.by_identity.is_empty() && unknown.by_asked.is_empty() {
             return Ok(found);
         }
-        let (mut checker, mut counted) = (Checker::new(self.common), Counted::default());
+        let (mut checker, mut counted) = (Checker::new(self.common), Counted::new(self.common));
+        let look = |identity: &Identity| match store {
+            Some(store) => store.look(&RowName::Identity(*identity)),
+            None => Ok(None),
+        };
         for line in self.manifest.lines(self.common.template.is_some())? {
             // What is wrong with a row is told elsewhere.
-            let Ok(wanted) = checker.check(line?) else { continue };
-            let Ok((row, _)) = counted.row(self.common, &wanted) else { continue };
-            let named = unknown.by_identity.remove(&row.identity);
-            let before = named.as_ref().and_then(|line| line.row(&self.common.out).ok());
+            let Ok(mut wanted) = checker.check(line?) else { continue };
+            let counted = counted.row(self.common, &mut wanted, &look);
+            let Ok(CountedRow { mut row, former, .. }) = counted else { continue };
+            let mut named = unknown.by_identity.remove(&row.identity);
+            let row_of = |line: &EarlierLine| line.row(&self.common.out).ok();
+            if let (None, Some(former)) = (&named, former)
+                && let Some(known) = unknown.by_identity.get(&former).and_then(row_of)
+                && (row.key.is_none() || row.differs_from(&known).is_none())
+            {
+                (row.identity, row.likeness) = (former, known.likeness);
+                named = unknown.by_identity.remove(&former);
+            }
+            let before = named.as_ref().and_then(row_of);
             if let Some(differs) = before.and_then(|before| row.differs_from(&before)) {
                 return Err(self.key_of_another_row(&row, differs));
             }

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::live::span;
 use super::report::Report;
+use super::rows::Common;
 use super::running_mark::JournalInUse;
-use super::survey::{Question, Standings, survey};
+use super::survey::{Question, Standings, duplicates_told, survey};
 use super::work::Batch;
 use crate::commands::{CommandResult, Done};
 
@@ -29,8 +30,9 @@ struct PlanObject<'a> {
     failed: u64,
     doubtful: u64,
     invalid: u64,
-    /// Lines of rows that ask for what an earlier row asks for; each is paid for.
+    /// Lines of rows that ask for what an earlier row asks for; each is paid for, unless it is skipped.
     duplicates: &'a [u64],
+    skipped: usize,
     /// What these rows have cost so far, in USD.
     spent: Decimal,
     /// What a picture costs at most, in USD, if that is known.
@@ -91,7 +93,8 @@ impl Batch<'_> {
             failed: standings.failed,
             doubtful: standings.doubtful,
             invalid: survey.bad,
-            duplicates: &standings.duplicates,
+            duplicates: &survey.duplicates,
+            skipped: if self.common.skips_duplicates { survey.duplicates.len() } else { 0 },
             spent: standings.spent,
             price,
             cost,
@@ -99,7 +102,7 @@ impl Batch<'_> {
             over_budget: self.over_budget(standings, price),
             seconds: each.map(|each| self.seconds(paid + standings.wait, each)),
         };
-        let lines = object.lines();
+        let lines = object.lines(self.common);
         if self.output.json {
             self.output.result(&object, &[])?;
         } else {
@@ -126,7 +129,7 @@ impl Batch<'_> {
 }
 
 impl PlanObject<'_> {
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, common: &Common) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(journal) = &self.journal {
             lines.push(format!("journal: {journal}"));
@@ -146,15 +149,7 @@ impl PlanObject<'_> {
                 lines.push(format!("  {count} {what}"));
             }
         }
-        if !self.duplicates.is_empty() {
-            let shown: Vec<String> = self.duplicates.iter().take(20).map(u64::to_string).collect();
-            let more = if self.duplicates.len() > shown.len() { ", …" } else { "" };
-            lines.push(format!(
-                "{} rows ask for what an earlier one asks for, and are paid for as well: line {}{more}",
-                self.duplicates.len(),
-                shown.join(", ")
-            ));
-        }
+        lines.extend(duplicates_told(self.duplicates, common));
         lines.push(match (self.price, self.cost) {
             (Some(price), Some(cost)) => format!("cost: at most {cost} USD, {price} each"),
             _ => "cost: not known before the first task has told it; --price says what to expect"

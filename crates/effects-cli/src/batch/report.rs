@@ -56,6 +56,8 @@ pub(crate) enum Status {
     NotSubmitted,
     /// The row cannot be sent.
     Invalid,
+    /// An earlier row asks for the same, and equal rows are left out.
+    Skipped,
 }
 
 /// How its picture was come by.
@@ -105,6 +107,10 @@ struct RowObject<'a> {
     height: Option<u32>,
     tag: Option<&'a str>,
     identity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<u64>,
     status: Status,
     how: Option<How>,
     task_id: Option<&'a TaskId>,
@@ -189,7 +195,7 @@ impl Report {
             }
             JobOutcome::Failed(error) => Self::of_error(told, &error),
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
-                let problems = vec![Problem::row(Some("key"), error.to_string())];
+                let problems = vec![Problem::key(&error.to_string())];
                 return Some(Self::of_bad(Bad { told: told.into(), problems }));
             }
             JobOutcome::Refused(error) => {
@@ -337,7 +343,8 @@ impl Report {
     pub(crate) fn json(&self) -> String {
         let paths: Vec<String> =
             self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let Told { line, key, template, image, size, tag, identity, .. } = &self.told;
+        let Told { line, key, template, image, size, tag, identity, scope, duplicate_of, .. } =
+            &self.told;
         let object = RowObject {
             schema: "effects.row.v1",
             line: *line,
@@ -349,6 +356,8 @@ impl Report {
             height: size.height,
             tag: tag.as_deref(),
             identity: identity.map(|identity| identity.to_string()),
+            scope: scope.as_deref(),
+            duplicate_of: *duplicate_of,
             status: self.status,
             how: self.how,
             task_id: self.task.as_ref(),
@@ -394,6 +403,7 @@ impl Status {
             Self::Refused => "refused",
             Self::NotSubmitted => "not submitted",
             Self::Invalid => "invalid",
+            Self::Skipped => "skipped",
         }
     }
 }

@@ -269,7 +269,8 @@ impl Results {
 impl Noted {
     /// Whether this run submitted nothing for the row and knows no task of it.
     fn is_unsent(&self) -> bool {
-        self.task.is_none() && matches!(self.status, Status::Refused | Status::NotSubmitted)
+        self.task.is_none()
+            && matches!(self.status, Status::Refused | Status::NotSubmitted | Status::Skipped)
     }
 
     /// What a journal that does not know the row needs to take it in, where it may be paid for.
@@ -336,7 +337,9 @@ impl Asked {
     pub(crate) fn of(told: &Told) -> Self {
         let (key, template, image) = (&told.key, &told.template, &told.image);
         let Size { width, height } = told.size;
-        Self(file_names::hash(&format!("{:?}", (key, template, image, width, height))), told.before)
+        let mut asked = format!("{:?}", (key, template, image, width, height));
+        asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
+        Self(file_names::hash(&asked), told.before)
     }
 
     /// The same, for the next of equal rows; `before` counts them.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
-use effects_core::journal::RowNumber;
+use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::{Checked, Draft, DraftImage};
-use effects_core::{Error, ErrorKind, ImageFormat, Origin, Size};
-use effects_jobs::{Identity, Occurrences, Photo, Record, Row, RowDraft, RowPhoto, Uploads};
+use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size};
+use effects_jobs::{
+    CountedRow, Identity, Occurrences, Photo, Record, Row, RowDraft, RowError, RowPhoto, Uploads,
+};
 
 use effects_render::PaintError;
 
@@ -73,8 +75,12 @@ pub(crate) struct Told {
     pub(crate) image: Option<String>,
     pub(crate) size: Size,
     pub(crate) tag: Option<String>,
-    /// How many rows before it ask for the same, where no key tells it from them.
+    /// The scope that its key counts in.
+    pub(crate) scope: Option<String>,
+    /// How many rows before it ask for the same in the same words, where no key tells it from them.
     pub(crate) before: u32,
+    /// The line of the first row that asks for the same, where no key tells it from that.
+    pub(crate) duplicate_of: Option<u64>,
     /// By what the journal knows it, once that is known.
     pub(crate) identity: Option<Identity>,
 }
@@ -91,8 +97,8 @@ impl Told {
             image: Some(row.image.clone()),
             size: row.size,
             tag: row.tag.clone(),
-            before: 0,
             identity: Some(row.identity),
+            ..Self::default()
         }
     }
 
@@ -115,6 +121,10 @@ pub(crate) struct Common {
     pub(crate) out: PathBuf,
     /// The template of rows that name none.
     pub(crate) template: Option<String>,
+    /// The scope that keys count in.
+    pub(crate) scope: Option<String>,
+    /// Whether a row is left out that asks for what an earlier one asks for.
+    pub(crate) skips_duplicates: bool,
     /// What pictures are called whose rows name no file.
     pub(crate) name: Option<NameTemplate>,
     /// The tag of rows that have none.
@@ -132,6 +142,8 @@ pub(crate) struct Checker<'a> {
     keys: HashMap<String, u64>,
     /// How often equal rows came, by what they ask for.
     seen: HashMap<u64, u32>,
+    /// The first lines of rows without a key, by what they ask for, however their URL is written.
+    first: HashMap<u64, u64>,
     count: usize,
 }
 
@@ -153,7 +165,12 @@ impl Common {
     }
 
     /// By what the journal knows a row, as far as that is known without reading a photo.
-    fn identity(&self, wanted: &Wanted, equal: &mut Occurrences) -> Option<Identity> {
+    fn identity(
+        &self,
+        wanted: &Wanted,
+        equal: &mut Occurrences,
+        look: Look<'_>,
+    ) -> Option<Identity> {
         let photo = match (&wanted.checked.reference, &wanted.told.key) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
             // The key alone counts.
@@ -162,8 +179,7 @@ impl Common {
         };
         let mut draft = self.bare(&wanted.checked, photo);
         draft.key.clone_from(&wanted.told.key);
-        let before = equal.count(&draft);
-        Some(draft.row(before).ok()?.identity)
+        Some(equal.row(draft, look).ok()?.row.identity)
     }
 
     /// The image as people may see it.
@@ -194,7 +210,14 @@ impl<'a> Checker<'a> {
             // Nobody was before it.
             let _ = claims.picture(&common.out.join(name), Claim { index: 0, line: 0 });
         }
-        Self { common, claims, keys: HashMap::new(), seen: HashMap::new(), count: 0 }
+        Self {
+            common,
+            claims,
+            keys: HashMap::new(),
+            seen: HashMap::new(),
+            first: HashMap::new(),
+            count: 0,
+        }
     }
 
     /// Checks the next row.
@@ -212,6 +235,7 @@ impl<'a> Checker<'a> {
         told.template = cells.template.clone().or_else(|| self.common.template.clone());
         told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
         (told.key, told.image) = (cells.key.clone(), cells.image.clone());
+        told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
         self.check_cells(line.number, &told, cells)
             .map_err(|problems| Bad { told: told.into(), problems })
     }
@@ -260,12 +284,16 @@ impl<'a> Checker<'a> {
         let target = self.common.out.join(cells.folder.unwrap_or_default()).join(name);
         let mut told = told.clone();
         told.size = checked.size;
-        told.before = if told.key.is_some() { 0 } else { before };
+        if told.key.is_none() {
+            (told.before, told.duplicate_of) = (before, self.duplicate_of(line, given, &checked));
+        }
         // A link can be a permission, and what is told of a row is written down.
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
         let mut wanted = Wanted { told, checked, photo, target, is_named };
-        problems.extend(self.claim(claim, &mut wanted).err());
+        if wanted.told.duplicate_of.is_none() || !self.common.skips_duplicates {
+            problems.extend(self.claim(claim, &mut wanted).err());
+        }
         if problems.is_empty() { Ok(wanted) } else { Err(problems) }
     }
 
@@ -312,6 +340,16 @@ impl<'a> Checker<'a> {
         *count - 1
     }
 
+    /// The line of the first row that asks for the same.
+    fn duplicate_of(&mut self, line: u64, image: &str, checked: &Checked) -> Option<u64> {
+        let Checked { reference, template, size } = checked;
+        let url = reference.as_ref().map(Reference::canonical);
+        let image = url.as_deref().unwrap_or(image);
+        let asked = file_names::hash(&format!("{image}\n{template}\n{size}"));
+        let first = *self.first.entry(asked).or_insert(line);
+        (first != line).then_some(first)
+    }
+
     fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), Problem> {
         if let Some(photo) = &wanted.photo {
             self.claims.photo(photo, claim.line);
@@ -321,7 +359,11 @@ impl<'a> Checker<'a> {
         // made names hold a hash of the row.)
         if !wanted.is_named
             && wanted.told.key.is_some()
-            && let Some(identity) = self.common.identity(wanted, &mut Occurrences::default())
+            && let Some(identity) = self.common.identity(
+                wanted,
+                &mut Occurrences::within(self.common.scope.clone()),
+                &|_| Ok(None),
+            )
         {
             let own = file_names::of_identity(&wanted.target, &identity);
             if self.claims.picture(&own, claim).is_ok() {
@@ -347,28 +389,58 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Counts how often equal rows came, for the journal.
-#[derive(Default)]
-pub(crate) struct Counted(Occurrences);
+/// What a journal has under an identity.
+pub(crate) type Look<'a> = &'a dyn Fn(&Identity) -> Result<Option<Record>, JournalError>;
+
+/// The rows of a manifest, counted as the journal knows them.
+pub(crate) struct Counted {
+    order: Occurrences,
+    /// The lines of the first of equal rows, by the identity that they share.
+    first: HashMap<Identity, u64>,
+}
 
 impl Counted {
-    /// The row, as the journal knows it, and how many equal ones came before.
-    pub(crate) fn row(&mut self, common: &Common, wanted: &Wanted) -> Result<(Row, u32), Problem> {
+    pub(crate) fn new(common: &Common) -> Self {
+        Self { order: Occurrences::within(common.scope.clone()), first: HashMap::new() }
+    }
+
+    /// The row, as the journal knows it; its photo is read where it is on this machine, and tells whether
+    /// the row asks for what an earlier one does.
+    pub(crate) fn row(
+        &mut self,
+        common: &Common,
+        wanted: &mut Wanted,
+        look: Look<'_>,
+    ) -> Result<CountedRow, Problem> {
         let draft = common.draft(wanted).map_err(Problem::from)?;
-        let before = self.0.count(&draft);
-        let row = draft.row(before);
-        row.map(|row| (row, before)).map_err(|signed| Problem::row(Some("key"), signed.to_string()))
+        if let (None, Some(line), Ok(equal)) = (&draft.key, wanted.told.line, draft.clone().row(0))
+        {
+            let first = *self.first.entry(equal.identity).or_insert(line);
+            wanted.told.duplicate_of = (first != line).then_some(first);
+        }
+        self.order.row(draft, look).map_err(|error| match error {
+            RowError::Signed(signed) => Problem::row(Some("key"), signed.to_string()),
+            RowError::Journal(error) => Error::new(ErrorKind::Journal, error.to_string()).into(),
+        })
     }
 }
 
 /// Rows of a manifest that a run did not come to, by what the journal knows them.
-#[derive(Default)]
 pub(crate) struct Unread(Occurrences);
 
 impl Unread {
+    pub(crate) fn new(common: &Common) -> Self {
+        Self(Occurrences::within(common.scope.clone()))
+    }
+
     /// The identity of the next row; `None` where only its photo could tell.
-    pub(crate) fn identity(&mut self, common: &Common, wanted: &Wanted) -> Option<Identity> {
-        common.identity(wanted, &mut self.0)
+    pub(crate) fn identity(
+        &mut self,
+        common: &Common,
+        wanted: &Wanted,
+        look: Look<'_>,
+    ) -> Option<Identity> {
+        common.identity(wanted, &mut self.0, look)
     }
 }
 

@@ -67,7 +67,8 @@ pub(crate) enum Wake {
     Report(Box<Report>),
     /// A row's task failed, and there will be another; what the first one cost.
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
-    /// Something about a download that is repeated, or a picture that is kept although it is odd.
+    /// Something about a download that is repeated, a picture that is kept although it is odd, or a row that
+    /// asks for what another does.
     Odd(String),
     /// Something a person must know that ends nothing.
     Note(String),
@@ -203,6 +204,11 @@ impl Beginner<'_> {
         state.rows.insert(index, BegunRow { told, number });
         drop(state);
         self.jobs.send(job).is_ok()
+    }
+
+    /// Warns of a row.
+    pub(crate) fn warn(&self, told: &Told, why: &str) {
+        self.session.tell(Wake::Odd(format!("warning: {}: {why}", told.place(None))));
     }
 
     /// Tells what became of a row that is not begun.

@@ -6,14 +6,14 @@ use std::collections::{BTreeSet, HashSet};
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Identity, JournalStore, RowName, Standing};
+use effects_jobs::{Identity, JournalStore, Record, RowName, Standing};
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
 use super::names::{RESULTS, SHEET};
 use super::placement;
 use super::report::Report;
-use super::rows::{Bad, Checker, Common, Counted, Told, check_whole};
+use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, check_whole};
 use crate::problem::Problem;
 
 /// What a first look finds.
@@ -26,6 +26,8 @@ pub(crate) struct Survey {
     pub(crate) claims: Claims,
     /// What a person should know of the manifest as a whole.
     pub(crate) warnings: Vec<String>,
+    /// The lines of rows that ask for what an earlier one asks for, as far as that is known.
+    pub(crate) duplicates: Vec<u64>,
     /// Rows, by their place, that are bad for what is not in them: the journal, or a later row.
     pub(crate) refused: HashSet<usize>,
     /// How the rows stand, as far as the journal was asked.
@@ -46,8 +48,6 @@ pub(crate) struct Standings {
     pub(crate) kept: u64,
     pub(crate) failed: u64,
     pub(crate) doubtful: u64,
-    /// Rows that ask for what an earlier one asks for, and are paid for as well: their lines.
-    pub(crate) duplicates: Vec<u64>,
     /// Those of the waiting that have a task.
     pub(crate) created: Vec<RowNumber>,
     /// Those that are done and never told their cost.
@@ -77,7 +77,7 @@ pub(crate) fn survey(
     most: u64,
     mut tell: impl FnMut(Report),
 ) -> Result<Survey, Error> {
-    let (mut survey, mut counted) = (Survey::default(), Counted::default());
+    let (mut survey, mut counted) = (Survey::default(), Counted::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let lines = manifest.lines(common.template.is_some())?;
     survey.warnings = lines.warnings().to_vec();
@@ -91,11 +91,15 @@ pub(crate) fn survey(
                 survey.warnings.push(unknown(name));
             }
         }
-        let checked = checker.check(line).and_then(|wanted| {
+        let checked = checker.check(line).and_then(|mut wanted| {
             let standings = &mut survey.standings;
             let before = (standings.submit, standings.renew);
-            let known = question
-                .map_or(Ok(()), |question| ask(question, common, &mut counted, standings, &wanted));
+            let known = question.map_or(Ok(()), |question| {
+                ask(question, common, &mut counted, standings, &mut wanted)
+            });
+            if wanted.told.duplicate_of.is_some() {
+                survey.duplicates.extend(wanted.told.line);
+            }
             let is_sent = question.is_none() || (standings.submit, standings.renew) != before;
             let whole = if decodes && is_sent { check_whole(&wanted) } else { Ok(()) };
             if whole.is_err() {
@@ -138,31 +142,32 @@ fn ask(
     common: &Common,
     counted: &mut Counted,
     standings: &mut Standings,
-    wanted: &super::rows::Wanted,
+    wanted: &mut Wanted,
 ) -> Result<(), Problem> {
-    let (row, before) = counted.row(common, wanted)?;
-    if before > 0 && row.key.is_none() {
-        standings.duplicates.extend(wanted.told.line);
+    // What would be taken in is known before a row that was released.
+    let find = |identity: &Identity| -> Result<Option<(&dyn JournalStore, Record)>, JournalError> {
+        for store in [question.imported, question.store].into_iter().flatten() {
+            if let Some(record) = store.look(&RowName::Identity(*identity))? {
+                return Ok(Some((store, record)));
+            }
+        }
+        Ok(None)
+    };
+    let look = |identity: &Identity| Ok(find(identity)?.map(|(_, record)| record));
+    let row = counted.row(common, wanted, &look)?.row;
+    if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
+        return Ok(());
     }
     let fails =
         |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
     standings.identities.push(row.identity);
-    // What would be taken in is known before a row that was released.
-    let mut known = None;
-    for store in [question.imported, question.store].into_iter().flatten() {
-        let found = store.look(&RowName::Identity(row.identity)).map_err(fails)?;
-        known = known.or(found.map(|record| (store, record)));
-    }
-    let Some((store, record)) = known else {
+    let Some((store, record)) = find(&row.identity).map_err(fails)? else {
         standings.submit += 1;
         return Ok(());
     };
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
-        return Err(Problem::row(
-            Some("key"),
-            JournalError::KeyReused { key, row, differs }.to_string(),
-        ));
+        return Err(Problem::key(&JournalError::KeyReused { key, row, differs }.to_string()));
     }
     standings.spent += record.paid;
     match &record.standing {
@@ -191,6 +196,23 @@ fn ask(
         }
     } += 1;
     Ok(())
+}
+
+/// What is told of rows that ask for what an earlier one asks for; nothing where there are none.
+pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> {
+    let shown: Vec<String> = lines.iter().take(20).map(u64::to_string).collect();
+    let (rows, asks, are, them) = match lines.len() {
+        0 => return None,
+        1 => ("1 row".to_owned(), "asks", "is", "it"),
+        count => (format!("{count} rows"), "ask", "are", "them"),
+    };
+    let what = match common.skips_duplicates {
+        true => format!("{are} left out"),
+        false => format!("{are} paid for as well (--skip-duplicates leaves {them} out)"),
+    };
+    let more = if lines.len() > shown.len() { ", …" } else { "" };
+    let shown = shown.join(", ");
+    Some(format!("{rows} {asks} for what an earlier one asks for, and {what}: line {shown}{more}"))
 }
 
 /// Fields nobody asked for that are named, where each row may have its own.

@@ -78,7 +78,7 @@ impl Tally {
         let found = PRECEDENCE.into_iter().find(|code| self.codes.contains(code));
         match found {
             Some(code) => code,
-            None if self.told() == self.count(Status::Completed) => 0,
+            None if self.told() == self.count(Status::Completed) + self.count(Status::Skipped) => 0,
             None => UNFORESEEN,
         }
     }
@@ -86,7 +86,7 @@ impl Tally {
     /// How long the rest takes at the rate so far; unknown before anything came of it.
     pub(crate) fn remaining(&self, rows: u64) -> Option<Duration> {
         // Rows that took no time say nothing of those that will.
-        let idle = self.kept + self.count(Status::Invalid);
+        let idle = self.kept + self.count(Status::Invalid) + self.count(Status::Skipped);
         let worked = self.told().saturating_sub(idle);
         let left = rows.saturating_sub(self.told());
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use clap::Args;
 use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
 use effects_core::{Error, ErrorKind, Policy};
-use effects_jobs::JournalStore;
+use effects_jobs::{Identity, JournalStore, RowName};
 use rust_decimal::Decimal;
 
 use super::attend::{Attended, attend};
@@ -17,12 +17,12 @@ use super::budget;
 use super::live::Live;
 use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
-use super::report::Report;
+use super::report::{Report, Status};
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, Counted, decode};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{Beginner, Session, Wake};
-use super::survey::{Question, Survey, survey};
+use super::survey::{Question, Survey, duplicates_told, survey};
 use super::tally::Tally;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
@@ -42,6 +42,19 @@ pub(crate) struct Options {
     /// The most that these rows may cost, what earlier runs paid for them included
     #[arg(long, value_name = "USD", value_parser = usd)]
     pub(crate) budget: Option<Decimal>,
+
+    /// The name of the order: keys count within it, so that two orders may both number from 1
+    ///
+    /// With --budget, all rows of this name share one budget, also those of other manifests that were run
+    /// with both options.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) scope: Option<String>,
+
+    /// Leave out rows that ask for what an earlier row of the manifest asks for
+    ///
+    /// Without it such rows are as many pictures, each paid for. A row with a key is never left out.
+    #[arg(long)]
+    pub(crate) skip_duplicates: bool,
 
     /// What one picture costs at most; else the highest cost the journal knows of this gateway
     #[arg(long, value_name = "USD", value_parser = usd)]
@@ -127,7 +140,8 @@ impl Batch<'_> {
             tally.add(&report);
             books.note(&report, &live)
         })?;
-        for warning in &survey.warnings {
+        let duplicates = duplicates_told(&survey.duplicates, self.common);
+        for warning in survey.warnings.iter().chain(&duplicates) {
             live.note(&format!("warning: {warning}"));
         }
         let rows = survey.good + survey.bad;
@@ -164,7 +178,8 @@ impl Batch<'_> {
             }
         }
         let session = Arc::new(Session::new(ledger, self.options.price, tell));
-        let source = self.source(session.ledger.is_some(), survey.good, survey.refused);
+        let store = session.ledger.as_ref().map(|ledger| Arc::clone(ledger.store()));
+        let source = self.source(store, survey.good, survey.refused);
         let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
         let hear = |report: &Report| books.note(report, &live);
@@ -223,9 +238,12 @@ impl Batch<'_> {
             "the price rose while tasks were under way, or --price was too low"
         };
         let paid = scope.paid;
-        Ok((paid > limit).then(|| {
-            format!("these rows cost {paid} USD, more than the budget of {limit} USD: {why}")
-        }))
+        let rows = match &self.options.scope {
+            Some(name) => format!("the rows of {name:?}"),
+            None => "these rows".to_owned(),
+        };
+        Ok((paid > limit)
+            .then(|| format!("{rows} cost {paid} USD, more than the budget of {limit} USD: {why}")))
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
@@ -282,23 +300,27 @@ impl Batch<'_> {
     /// What begins the rows, on a thread of its own.
     fn source(
         &self,
-        is_journaled: bool,
+        store: Option<Arc<dyn JournalStore>>,
         mut most: u64,
         refused: HashSet<usize>,
     ) -> impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, common) = (self.manifest.clone(), self.common.clone());
         move |beginner| {
-            let (mut checker, mut counted) = (Checker::new(&common), Counted::default());
+            let (mut checker, mut counted) = (Checker::new(&common), Counted::new(&common));
             for line in manifest.lines(common.template.is_some())? {
                 if most == 0 {
                     break;
                 }
                 // Bad rows were told of at the first look.
-                let Ok(wanted) = checker.check(line?) else { continue };
+                let Ok(mut wanted) = checker.check(line?) else { continue };
                 let index = wanted.told.index;
-                let row = is_journaled.then(|| counted.row(&common, &wanted));
+                let was_told = wanted.told.duplicate_of.is_some();
+                let row = store.as_ref().map(|store| {
+                    let look = |identity: &Identity| store.look(&RowName::Identity(*identity));
+                    counted.row(&common, &mut wanted, &look)
+                });
                 let row = match row.transpose() {
-                    Ok(row) => row.map(|(row, _)| row),
+                    Ok(row) => row.map(|counted| counted.row),
                     Err(_) if refused.contains(&index) => continue,
                     Err(problem) => {
                         let (told, problems) = (wanted.told.into(), vec![problem]);
@@ -311,6 +333,20 @@ impl Batch<'_> {
                     continue;
                 }
                 most -= 1;
+                if let Some(first) = wanted.told.duplicate_of {
+                    if common.skips_duplicates {
+                        beginner.tell_of(Report::new(wanted.told, Status::Skipped));
+                        continue;
+                    }
+                    if !was_told {
+                        beginner.warn(
+                            &wanted.told,
+                            &format!(
+                                "it asks for what line {first} asks for, and is paid for as well"
+                            ),
+                        );
+                    }
+                }
                 let (told, job) = wanted.into_job(row);
                 if !beginner.begin(told, None, job) {
                     break;

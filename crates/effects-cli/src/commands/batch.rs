@@ -87,6 +87,8 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         folder: manifest.folder().to_owned(),
         out,
         template: arguments.template.clone(),
+        scope: arguments.options.scope.clone(),
+        skips_duplicates: arguments.options.skip_duplicates,
         name: arguments.name.clone(),
         tag: global.tag.clone(),
         origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,

@@ -70,7 +70,8 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// The budget is one with that of all jobs in this scope of the journal: of earlier runs, and of
-    /// processes that run at the same time.
+    /// processes that run at the same time. Keys count within the scope, so that two orders may both number
+    /// their jobs from 1.
     pub fn scope(mut self, name: impl Into<String>) -> Self {
         self.options.scope = Some(name.into());
         self

@@ -9,8 +9,8 @@ use effects_core::batch::Outage;
 use effects_core::journal::{AsyncJournal, JournalError, RowEnd};
 use effects_core::{BaseUrl, Error, ErrorKind, Event, Origin, Picture, TaskId};
 use effects_jobs::{
-    Budget, FetchError, Found, JobEnd, MemoryStore, Method, Occurrences, OpenRow, Photo,
-    PrepareError, Record, Row, RowDraft, RowName, RowPhoto, Standing, Work,
+    Budget, FetchError, Found, Identity, JobEnd, MemoryStore, Method, Occurrences, OpenRow, Photo,
+    PrepareError, Record, Row, RowDraft, RowError, RowName, RowPhoto, Standing, Work,
 };
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
@@ -92,7 +92,10 @@ impl JobContext {
             price: options.price,
             registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
-            counted: Mutex::default(),
+            counted: Mutex::new(Counted {
+                occurrences: Occurrences::within(options.scope.clone()),
+                ..Counted::default()
+            }),
             check_photo: options.check_photo.clone(),
             checked: Mutex::default(),
             on_notice: options.on_notice.clone(),
@@ -131,7 +134,7 @@ impl JobContext {
         counted: &mut Counted,
     ) -> Result<(), PrepareError> {
         let Ask::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
-        if self.ledger.is_some() && tracked.job.row.is_none() {
+        if let (Some(ledger), None) = (&self.ledger, &tracked.job.row) {
             let photo = match (&checked.reference, photo) {
                 (Some(url), _) => RowPhoto::Url(url.clone()),
                 (None, Some(source)) => {
@@ -149,12 +152,16 @@ impl JobContext {
                 tag: tracked.job.tag.clone(),
                 target: None,
             };
-            let before = counted.occurrences.count(&draft);
-            let row = draft.row(before).map_err(|signed| {
-                let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
-                PrepareError::Refused(error)
+            let store = ledger.store();
+            let look = |identity: &Identity| store.look(&RowName::Identity(*identity));
+            let counted = counted.occurrences.row(draft, look).map_err(|error| match error {
+                RowError::Signed(signed) => {
+                    let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
+                    PrepareError::Refused(error)
+                }
+                RowError::Journal(error) => PrepareError::Journal(error),
             })?;
-            tracked.job.row = Some(Box::new(row));
+            tracked.job.row = Some(Box::new(counted.row));
         }
         let Save::Files(files) = &self.save else { return Ok(()) };
         if tracked.job.claim.is_none() {

@@ -22,7 +22,7 @@ pub struct JobOptions {
     /// The most that they may cost together, in USD.
     pub budget: Option<Decimal>,
     /// The name of the scope that the budget is for, which other runs and processes share over one
-    /// journal.
+    /// journal. Keys count within it.
     pub scope: Option<String>,
     /// What one picture costs at most, in USD.
     pub price: Option<Decimal>,
@@ -117,9 +117,9 @@ impl JobOptions {
         }
         let is_kept = self.store.is_some() || self.ledger.is_some();
         match &self.scope {
-            Some(scope) if !is_kept || self.budget.is_none() => refused(format!(
-                "scope {scope:?} is shared through a journal and limits by a budget: give both"
-            )),
+            Some(scope) if !is_kept => {
+                refused(format!("scope {scope:?} is shared through a journal: give one"))
+            }
             _ => Ok(()),
         }
     }

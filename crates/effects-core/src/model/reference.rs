@@ -1,5 +1,6 @@
 //! The input picture, as the service wants it: a URL it can fetch.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,6 +34,29 @@ impl Reference {
     /// The URL. Letters outside ASCII stand in it percent-encoded, those of its host in punycode.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The URL in the form that all its spellings have in common: scheme and host in lower case, without the
+    /// scheme's own port and without a fragment, which no server is told. What a person writes
+    /// in several ways is one picture.
+    ///
+    /// ```
+    /// use effects_core::Reference;
+    ///
+    /// let reference: Reference = "HTTPS://Example.com:443/Cat.jpg?v=2#top".parse()?;
+    /// assert_eq!(reference.canonical(), "https://example.com/Cat.jpg?v=2");
+    /// # Ok::<(), effects_core::InvalidReference>(())
+    /// ```
+    pub fn canonical(&self) -> Cow<'_, str> {
+        let Some((scheme, rest)) = self.0.split_once("://") else { return self.as_str().into() };
+        let scheme = scheme.to_ascii_lowercase();
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        let usual = if scheme == "https" { ":443" } else { ":80" };
+        let host = host.strip_suffix(usual).or(host.strip_suffix(':')).unwrap_or(host);
+        let canonical = format!("{scheme}://{user}{}{path}", host.to_ascii_lowercase());
+        if canonical == self.as_str() { self.as_str().into() } else { canonical.into() }
     }
 
     /// The host, if it is this machine or in a private network: a service elsewhere cannot fetch from

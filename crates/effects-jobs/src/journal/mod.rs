@@ -37,7 +37,7 @@ pub use budget::{Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, r
 pub use identity::Identity;
 pub use memory::MemoryStore;
 pub use record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
-pub use row::{Occurrences, Row, RowDraft, RowPhoto, SignedUrl};
+pub use row::{CountedRow, Occurrences, Row, RowDraft, RowError, RowPhoto, SignedUrl};
 pub use store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };

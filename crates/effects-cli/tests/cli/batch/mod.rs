@@ -9,6 +9,7 @@ mod journal;
 mod journals;
 mod manifest;
 mod money;
+mod orders;
 mod outage;
 mod outputs;
 #[cfg(target_os = "linux")]
