@@ -9,8 +9,8 @@ use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
 use crate::commands::{
-    batch, check, completions, cost, emulator, journal, resolve, resume, run, sampler, status,
-    submit, tasks, templates, wait,
+    batch, check, completions, cost, emulator, journal, reorder, resolve, resume, run, sampler,
+    status, submit, tasks, templates, wait,
 };
 use crate::values::Poll;
 
@@ -114,6 +114,8 @@ pub(crate) enum Command {
     Tasks(tasks::Arguments),
     /// Wait for what is unfinished in the journal, and download it
     Resume(resume::Arguments),
+    /// Buy pictures of the journal once more
+    Reorder(reorder::Arguments),
     /// Tell the journal what became of a doubtful row
     Resolve(resolve::Arguments),
     /// Copy the journal, or make one again from a folder's manifest.jsonl
@@ -156,7 +158,11 @@ impl Cli {
         }
         let outlives = matches!(
             self.command,
-            Command::Submit(_) | Command::Status(_) | Command::Wait(_) | Command::Resume(_)
+            Command::Submit(_)
+                | Command::Status(_)
+                | Command::Wait(_)
+                | Command::Resume(_)
+                | Command::Reorder(_)
         );
         (*emulator && outlives).then_some(
             "--emulator ends with this command, and its tasks with it: start one that stays with \

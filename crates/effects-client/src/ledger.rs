@@ -40,13 +40,14 @@ use crate::random::random_bytes;
 pub struct Ledger {
     store: Arc<dyn JournalStore>,
     retry_failed: u32,
+    reorders: bool,
     budgets: Vec<Budget>,
 }
 
 impl Ledger {
     /// A ledger over this store. Failed rows stay as they are.
     pub fn new(store: Arc<dyn JournalStore>) -> Self {
-        Self { store, retry_failed: 0, budgets: Vec::new() }
+        Self { store, retry_failed: 0, reorders: false, budgets: Vec::new() }
     }
 
     /// The same ledger, whose submissions have to fit into this budget too.
@@ -78,6 +79,13 @@ impl Ledger {
     #[must_use]
     pub fn retrying_failed(self, times: u32) -> Self {
         Self { retry_failed: times, ..self }
+    }
+
+    /// The same ledger, which buys every row anew that has a verdict, however often it was bought before: a
+    /// person wants another picture.
+    #[must_use]
+    pub fn reordering(self) -> Self {
+        Self { reorders: true, ..self }
     }
 
     /// A row in hand that is to be submitted: its submissions have to fit into the budgets.
@@ -164,6 +172,10 @@ impl Ledger {
         Ok(match opened {
             Opened::Submit(journal) => Found::Submit(self.charged(journal, None)),
             Opened::Watch(record, journal) => Found::Watch(OpenRow::new(journal, Some(record))),
+            Opened::Finished(record, _) if self.reorders => {
+                let journal = self.store.reorder(record.number)?;
+                Found::Submit(self.charged(journal, Some(record)))
+            }
             Opened::Finished(record, journal) => {
                 if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
                     let journal = self.store.renew(record.number)?;

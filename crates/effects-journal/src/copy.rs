@@ -192,8 +192,8 @@ const TABLES: [Table; 6] = [
     Table {
         name: "rows",
         columns: "number, identity, origin, template, width, height, image, likeness, key, tag, \
-                  target, state, attempts, reason, task, former, renewals, begun, changed, \
-                  open_tasks, reserved",
+                  target, state, attempts, reason, task, former, former_completed, renewals, begun, \
+                  changed, open_tasks, reserved",
         which: "true",
     },
     Table {

@@ -94,8 +94,11 @@ impl Line {
         Ok(match self.state {
             State::Intent => mine,
             State::Released => mine || desk.holder(self.owner)?.is_none(),
-            State::Failed => claim.renews.is_some() && self.task == claim.renews,
-            State::Doubtful | State::Created | State::Completed => false,
+            // A verdict that was told otherwise since is another one.
+            State::Failed | State::Completed => {
+                claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
+            }
+            State::Doubtful | State::Created => false,
         })
     }
 

@@ -81,11 +81,11 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 4] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
+const STEPS: [&str; 5] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
-/// whose hands it is; its `task` is the current one, its `former` the failed one that a renewal
-/// under way would replace.
+/// whose hands it is; its `task` is the current one, its `former` the one with a verdict that
+/// a renewal or a new order under way would replace.
 const FORMAT_1: &str = "
     CREATE TABLE owners (
         id INTEGER PRIMARY KEY,
@@ -201,4 +201,9 @@ const FORMAT_3: &str = "
 const FORMAT_4: &str = "
     ALTER TABLE pictures ADD COLUMN modified INTEGER;
     CREATE INDEX pictures_by_path ON pictures (path) WHERE path IS NOT NULL;
+";
+
+/// Whether the `former` task of a row was completed, and not failed: then a new one was ordered on purpose.
+const FORMAT_5: &str = "
+    ALTER TABLE rows ADD COLUMN former_completed INTEGER NOT NULL DEFAULT 0;
 ";

@@ -19,8 +19,8 @@ use crate::spill::Spilled;
 pub(crate) struct Claim {
     pub(crate) row: Row,
     pub(crate) number: i64,
-    /// The failed task that a new one is to replace.
-    pub(crate) renews: Option<i64>,
+    /// The task with a verdict that a new one is to replace, and what its row was when it was taken in hand.
+    pub(crate) renews: Option<(i64, State)>,
 }
 
 /// What an entry came to: durable, over a budget, or not for this run to write.
@@ -307,8 +307,10 @@ fn intend(
     let number = match line {
         None => insert(desk, &claim.row, "intent", &open, Some(claim.number))?,
         Some(line) => {
-            if line.state == State::Failed {
-                let sql = "UPDATE rows SET former = task, task = NULL, renewals = renewals + 1
+            if matches!(line.state, State::Failed | State::Completed) {
+                let sql = "UPDATE rows SET former = task, task = NULL,
+                        former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
+                        renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
                     WHERE number = ?1";
                 desk.run(sql, values![line.number])?;
             }
@@ -422,12 +424,14 @@ fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail
 }
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
-/// it had before.
+/// it had before, and that of a new order is completed as it was.
 fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
-            state = CASE WHEN former IS NULL THEN 'released' ELSE 'failed' END,
+            state = CASE WHEN former IS NULL THEN 'released'
+                WHEN former_completed = 1 THEN 'completed' ELSE 'failed' END,
             task = former,
-            renewals = CASE WHEN former IS NULL THEN renewals ELSE renewals - 1 END,
+            renewals = CASE WHEN former IS NULL OR former_completed = 1 THEN renewals
+                ELSE renewals - 1 END,
             owner = CASE WHEN former IS NULL THEN owner END,
             claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";

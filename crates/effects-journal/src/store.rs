@@ -16,6 +16,7 @@ use crate::counter::Counter;
 use crate::database::values;
 use crate::desk::Desk;
 use crate::keeper::Needs;
+use crate::line::State;
 use crate::row::OpenRow;
 use crate::steps::Claim;
 use crate::{books, budget, rows, steps};
@@ -32,7 +33,7 @@ impl Store {
         Self { counter, claims: AtomicI64::new(1) }
     }
 
-    fn claim(&self, row: &Row, renews: Option<i64>) -> Claim {
+    fn claim(&self, row: &Row, renews: Option<(i64, State)>) -> Claim {
         let number = self.claims.fetch_add(1, Ordering::Relaxed);
         Claim { row: row.clone(), number, renews }
     }
@@ -76,6 +77,30 @@ impl Store {
         }
     }
 
+    /// Takes a row in hand for a new task beside those it had.
+    fn take_anew(
+        &self,
+        row: RowNumber,
+        may_be_taken: fn(&Standing) -> bool,
+        wanted: &'static str,
+    ) -> Result<Arc<dyn RowJournal>, JournalError> {
+        let find = move |desk: &Desk<'_>| {
+            let record = rows::get(desk, row)?;
+            let task = steps::current_task(desk, &record.row.identity)?;
+            Ok((record, task))
+        };
+        let (record, task) = self.counter.ask(Needs::Reading, find)?;
+        if !may_be_taken(&record.standing) {
+            return Err(wrong(&record, wanted));
+        }
+        let state = match record.standing {
+            Standing::Completed { .. } => State::Completed,
+            _ => State::Failed,
+        };
+        let renews = task.map(|task| (task, state));
+        Ok(self.in_hand(self.claim(&record.row, renews), false))
+    }
+
     fn take_over(&self, identity: &Identity, claim: i64) -> Result<bool, JournalError> {
         let identity = *identity;
         self.counter.ask(Needs::Writing, move |desk| steps::take_over(desk, &identity, claim))
@@ -113,16 +138,12 @@ impl JournalStore for Store {
     }
 
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
-        let find = move |desk: &Desk<'_>| {
-            let record = rows::get(desk, row)?;
-            let task = steps::current_task(desk, &record.row.identity)?;
-            Ok((record, task))
-        };
-        let (record, task) = self.counter.ask(Needs::Reading, find)?;
-        if !record.standing.may_be_renewed() {
-            return Err(wrong(&record, "one that failed in a way a new task may mend"));
-        }
-        Ok(self.in_hand(self.claim(&record.row, task), false))
+        let wanted = "one that failed in a way a new task may mend";
+        self.take_anew(row, Standing::may_be_renewed, wanted)
+    }
+
+    fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+        self.take_anew(row, Standing::is_final, "one that is completed or failed")
     }
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
@@ -221,6 +242,9 @@ macro_rules! journal_store {
                 }
                 fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
                     self.store.renew(row)
+                }
+                fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+                    self.store.reorder(row)
                 }
                 fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
                     self.store.resolve(row, found)

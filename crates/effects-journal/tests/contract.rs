@@ -265,6 +265,45 @@ fn every_task_of_a_row_counts_renewed_ones_too() {
 }
 
 #[test]
+fn a_completed_row_is_bought_again_on_purpose_and_stays_as_it_was_where_nothing_comes_of_it() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "1.50", Some("0.50"))];
+        buy(store, "cat", &limit, &completed("t1", "0.50"));
+        let cat = || store.look(&RowName::Number(RowNumber(1))).unwrap().unwrap();
+        assert!(store.renew(RowNumber(1)).is_err(), "it did not fail");
+        let before = cat().standing;
+
+        // Refused, or found not billed: the picture is the one it was.
+        let again = store.reorder(RowNumber(1)).unwrap();
+        assert_eq!(cat().standing, before);
+        again.charge_to(&limit);
+        assert_eq!(Journal::write(&*again, &intent(0)), Ok(Admission::Admitted));
+        assert_eq!(cat().standing.name(), "intent");
+        assert!(store.reorder(RowNumber(1)).is_err(), "it has no verdict");
+        Journal::write(&*again, &released("HTTP 400")).unwrap();
+        assert_eq!((cat().standing, cat().renewals), (before.clone(), 0));
+        let again = store.reorder(RowNumber(1)).unwrap();
+        Journal::write(&*again, &intent(1)).unwrap();
+        again.settle(&RowEnd::Unknown { trouble: "it was cut off".into() }).unwrap();
+        store.resolve(RowNumber(1), &Resolution::NotBilled).unwrap();
+        assert_eq!((cat().standing, cat().renewals), (before, 0));
+        assert_eq!(state(store, scope).paid, usd("0.50"));
+
+        // Of two that order it again at once, one does.
+        let (again, other) =
+            (store.reorder(RowNumber(1)).unwrap(), store.reorder(RowNumber(1)).unwrap());
+        Journal::write(&*again, &intent(2)).unwrap();
+        assert!(Journal::write(&*other, &intent(3)).is_err() && other.is_taken());
+        Journal::write(&*again, &created("t2")).unwrap();
+        again.settle(&completed("t2", "0.50")).unwrap();
+        assert_eq!(cat().standing.task().unwrap().as_str(), "t2");
+        assert_eq!((cat().paid, cat().renewals), (usd("1.00"), 0));
+        assert_eq!(state(store, scope).paid, usd("1.00"));
+    });
+}
+
+#[test]
 fn what_was_paid_before_counts_when_a_row_joins_a_scope() {
     over_every_store(|store| {
         buy(store, "cat", &[], &completed("t1", "0.03"));

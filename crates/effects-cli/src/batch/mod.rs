@@ -34,7 +34,7 @@ pub(crate) use live::Live;
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use report::{Report, Status};
-pub(crate) use rows::{Common, Told};
+pub(crate) use rows::{Common, Told, decode};
 pub(crate) use session::{Session, Wake};
 pub(crate) use tally::Tally;
 pub(crate) use work::{Batch, Options};

@@ -457,7 +457,7 @@ pub(super) fn check_whole(wanted: &Wanted) -> Result<(), Problem> {
 
 /// Decodes a photo to its end, one at a time since the pixels take room. Only what is damaged is
 /// refused: the service may take formats that are not decoded here.
-pub(super) fn decode(photo: &Photo) -> Result<(), String> {
+pub(crate) fn decode(photo: &Photo) -> Result<(), String> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     match effects_render::photo_size(photo.bytes()) {

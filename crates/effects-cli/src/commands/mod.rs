@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod emulator;
 pub(crate) mod journal;
+pub(crate) mod reorder;
 pub(crate) mod resolve;
 pub(crate) mod resume;
 pub(crate) mod run;
@@ -42,6 +43,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Batch(arguments) => batch::batch(&global, &arguments, &output),
         Command::Tasks(arguments) => tasks::tasks(&arguments, &output),
         Command::Resume(arguments) => resume::resume(&global, &arguments, &output),
+        Command::Reorder(arguments) => reorder::reorder(&global, &arguments, &output),
         Command::Resolve(arguments) => resolve::resolve(&global, &arguments, &output),
         Command::Journal(arguments) => journal::journal(&arguments, &output),
         Command::Cost(arguments) => cost::cost(&arguments, &output),

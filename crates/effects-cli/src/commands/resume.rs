@@ -78,7 +78,7 @@ fn unfinished(origin: &Origin) -> Filter {
 }
 
 /// Prints what became of a row: its object, or its paths.
-fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
+pub(super) fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
     if report.status != Status::Completed {
         live.urge(&report.line());
     }

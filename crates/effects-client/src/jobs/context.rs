@@ -2,6 +2,7 @@
 //! pictures. It blocks, so a driver calls it on a thread of its own.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use super::tracked::TrackedJob;
 use crate::file_names;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
-use crate::saved_picture::record_picture;
+use crate::saved_picture::{is_picture, record_picture};
 use crate::telemetry;
 
 /// What jobs share of this machine.
@@ -330,12 +331,24 @@ impl JobContext {
         found: Option<Found>,
     ) -> Result<Option<Found>, PrepareError> {
         let (Some(files), Some(target)) = (self.files(), &job.target) else { return Ok(found) };
-        let Err(error) = placement::check(files, target) else { return Ok(found) };
+        // A picture of its own, of a task before, stays beside the new one.
+        let is_own = self.has_own_picture(job, target).map_err(PrepareError::Journal)?;
+        let Err(error) = placement::check(files, target, is_own) else { return Ok(found) };
         match self.begun_by_another(job).map_err(PrepareError::Journal)? {
             // Another process was faster, and what is in the way is its picture of this job.
             Some(record) => Ok(Some(Found::Elsewhere(record))),
             None => Err(PrepareError::Refused(error)),
         }
+    }
+
+    /// Whether a file was last saved as a picture of the job's own row.
+    fn has_own_picture(&self, job: &TrackedJob, file: &Path) -> Result<bool, JournalError> {
+        let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(false) };
+        if !is_picture(file) {
+            return Ok(false);
+        }
+        let owner = ledger.store().look(&RowName::Picture(file.to_owned()))?;
+        Ok(owner.is_some_and(|owner| owner.row.identity == row.identity))
     }
 
     /// The job's record, if by now the journal has a submission or a task of it.

@@ -80,12 +80,13 @@ pub(super) fn choose(
     Ok(())
 }
 
-/// Whether a picture could be saved to this file, found out before it is paid for.
-pub(super) fn check(files: &SaveFiles, target: &Path) -> Result<(), Error> {
+/// Whether a picture could be saved to this file or beside it, found out before it is paid for; `is_own` says
+/// that the file is a picture of the same row.
+pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<(), Error> {
     let name = target.display();
     let SaveWords { thing, another_file, overwrite } = files.words;
     let refused = |why: String| Err(Error::new(ErrorKind::Misconfigured, why));
-    if !files.overwrite && is_picture(target) {
+    if !files.overwrite && !is_own && is_picture(target) {
         return refused(format!(
             "{name} is there already and is no picture of this {thing}: move it, {another_file}, or \
              replace it with {overwrite}; nothing was sent"

@@ -71,7 +71,7 @@ struct StoredRow {
     attempts: Vec<Attempt>,
     reason: String,
     tasks: Vec<StoredTask>,
-    /// The place of the current task, and of the failed one that a renewal would replace.
+    /// The place of the current task, and of the one that a renewal or a new order would replace.
     task: Option<usize>,
     former: Option<usize>,
     renewals: u32,
@@ -130,6 +130,22 @@ impl MemoryStore {
         Arc::new(RowLease { store: self.clone(), claim, state })
     }
 
+    /// Takes a row in hand for a new task beside those it had.
+    fn take_anew(
+        &self,
+        row: RowNumber,
+        may_be_taken: fn(&Standing) -> bool,
+        wanted: &'static str,
+    ) -> Result<Arc<dyn RowJournal>, JournalError> {
+        let mut table = self.table();
+        let index = table.index(row)?;
+        if !may_be_taken(&table.record(index).standing) {
+            return Err(table.wrong(index, wanted));
+        }
+        let (row, task) = (table.rows[index].row.clone(), table.rows[index].task);
+        Ok(self.lease(&mut table, &row, task, false))
+    }
+
     /// What a row is to be opened as.
     fn opened(&self, table: &mut Table, index: usize) -> Opened {
         let (record, held) = (table.record(index), table.rows[index].claim.is_some());
@@ -186,13 +202,12 @@ impl JournalStore for MemoryStore {
     }
 
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
-        let mut table = self.table();
-        let index = table.index(row)?;
-        if !table.record(index).standing.may_be_renewed() {
-            return Err(table.wrong(index, "one that failed in a way a new task may mend"));
-        }
-        let (row, task) = (table.rows[index].row.clone(), table.rows[index].task);
-        Ok(self.lease(&mut table, &row, task, false))
+        let wanted = "one that failed in a way a new task may mend";
+        self.take_anew(row, Standing::may_be_renewed, wanted)
+    }
+
+    fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+        self.take_anew(row, Standing::is_final, "one that is completed or failed")
     }
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
@@ -454,9 +469,9 @@ impl Table {
         }
         let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
         let stored = &mut self.rows[index];
-        if stored.state == State::Failed {
+        if matches!(stored.state, State::Failed | State::Completed) {
             (stored.former, stored.task) = (stored.task, None);
-            stored.renewals += 1;
+            stored.renewals += u32::from(stored.state == State::Failed);
         }
         if !again {
             stored.attempts.push(attempt);
@@ -765,8 +780,8 @@ impl StoredRow {
         match self.state {
             State::Intent => mine,
             State::Released => mine || self.claim.is_none(),
-            State::Failed => claim.renews.is_some() && self.task == claim.renews,
-            State::Doubtful | State::Created | State::Completed => false,
+            State::Failed | State::Completed => claim.renews.is_some() && self.task == claim.renews,
+            State::Doubtful | State::Created => false,
         }
     }
 
@@ -805,8 +820,10 @@ impl StoredRow {
         match self.former.take() {
             None => self.state = State::Released,
             Some(former) => {
-                (self.state, self.task, self.claim) = (State::Failed, Some(former), None);
-                self.renewals -= 1;
+                let is_completed = !self.tasks[former].pictures.is_empty();
+                self.state = if is_completed { State::Completed } else { State::Failed };
+                (self.task, self.claim) = (Some(former), None);
+                self.renewals -= u32::from(!is_completed);
             }
         }
     }

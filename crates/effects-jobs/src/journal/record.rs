@@ -179,6 +179,11 @@ impl Standing {
         Some(Effect::kept(task, pictures.iter().map(|picture| picture.url.as_str()), *cost))
     }
 
+    /// Whether its task has a verdict: it is completed or failed.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed { .. })
+    }
+
     /// Whether it failed in a way in which a new task, which costs anew, may do better: the
     /// service's codes 3009095 to 3009099.
     pub fn may_be_renewed(&self) -> bool {

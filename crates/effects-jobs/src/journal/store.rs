@@ -43,6 +43,15 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// [`may_be_renewed`](super::Standing::may_be_renewed).
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError>;
 
+    /// Takes a row with a verdict in hand for a new task, which costs anew: a person wants another picture
+    /// of it. As long as its intent is not written, and where nothing comes of that, it stays as it is.
+    /// What all its tasks cost counts.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::WrongStanding`] unless it is completed or failed.
+    fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError>;
+
     /// Settles a doubtful row with what a person found out.
     ///
     /// # Errors

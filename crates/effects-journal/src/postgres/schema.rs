@@ -77,10 +77,10 @@ fn has_table(client: &mut impl GenericClient, like: &str) -> Result<bool, Error>
 const MIGRATION: i64 = 0x4546_464a_0001;
 
 /// Today's format: a journal of format N has taken the first N steps.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 1] = [FORMAT_1];
+const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
 
 /// The tables are those of the file (`schema.rs` beside this folder has what they mean), with two more
 /// columns. An owner's `commits` numbers its transactions, so that one whose answer was lost is found
@@ -181,4 +181,9 @@ const FORMAT_1: &str = "
         highest TEXT NOT NULL,
         PRIMARY KEY (origin, template, width, height)
     );
+";
+
+/// What the file's format 5 has.
+const FORMAT_2: &str = "
+    ALTER TABLE effects.rows ADD COLUMN former_completed BIGINT NOT NULL DEFAULT 0;
 ";

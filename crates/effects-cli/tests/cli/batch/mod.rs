@@ -19,5 +19,6 @@ mod proxy;
 mod rebuilt;
 #[cfg(unix)]
 mod recovery;
+mod reorder;
 pub(crate) mod site;
 mod stops;

@@ -1,0 +1,179 @@
+//! `effects reorder`: buys rows of the journal once more, on purpose.
+
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+
+use clap::Args;
+use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, read_photo};
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::model::Checked;
+use effects_core::{Error, ErrorKind, Reference, signed_url};
+use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto};
+
+use crate::args::Global;
+use crate::batch::{self, Live, Report, Session, Tally, Told, Wake, decode};
+use crate::commands::{CommandResult, Done, resume};
+use crate::failure::Failure;
+use crate::gateway::{self, Gateway, Place};
+use crate::image::is_url;
+use crate::journal::{self, JournalChoice};
+use crate::output::Output;
+use crate::signals;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects tasks --json
+  effects reorder 17
+  effects reorder 17 --image photos/cat.jpg
+
+Each row is submitted once more with its template, size and photo, which costs anew: for a picture that
+nobody likes, or one whose link expired before it was downloaded. The row must be completed or failed. The
+new picture is the row's from then on; the old file stays, and the new one is saved beside it as
+NAME-TASKID.png, unless --overwrite is given. What all tasks of the row cost counts in every sum. If it
+is interrupted, `effects resume` waits on; the same line again buys once more. It exits like `batch`.")]
+pub(crate) struct Arguments {
+    /// Rows' numbers, as `effects tasks` prints them
+    #[arg(value_name = "ROW", required = true)]
+    rows: Vec<RowNumber>,
+
+    /// The photo of the row: a URL or a path, where the journal's words do not lead to it from here
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+
+    /// Replace the file of the old picture
+    #[arg(long)]
+    overwrite: bool,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let place = Place::of(global)?;
+    if arguments.image.is_some() && arguments.rows.len() > 1 {
+        return Err(unusable("--image is the photo of one row: give one".to_owned()));
+    }
+    let store = arguments.journal.that_is_there(output)?;
+    let Some(store) = store else { return Err(no_row(arguments.rows[0])) };
+    let mut rows = arguments.rows.clone();
+    rows.sort_unstable();
+    rows.dedup();
+    // All of them are checked before one is paid for.
+    let jobs = rows.iter().enumerate();
+    let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &place, global));
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
+    let (tell, woken) = mpsc::channel();
+    let signal = tell.clone();
+    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    let session = Arc::new(Session::new(Some(Ledger::new(store).reordering()), None, tell));
+    let files = SaveFiles {
+        overwrite: arguments.overwrite,
+        words: SaveWords {
+            thing: "row",
+            another_file: "move what is there",
+            overwrite: "--overwrite",
+        },
+        ..SaveFiles::default()
+    };
+    let count = jobs.len() as u64;
+    let begun = gateway.client.jobs().save(Save::Files(files)).check_photos(decode);
+    let started = session.start(begun, move |beginner| {
+        for (told, row, job) in jobs {
+            if !beginner.begin(told, Some(row), job) {
+                break;
+            }
+        }
+        Ok(())
+    })?;
+    let live = Live::new(output);
+    let hear = |report: &Report| resume::hear(report, &live, output);
+    let most_wait = gateway.client.policy().request_timeout;
+    let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);
+    if attended.interrupted {
+        output.urge("interrupted; the tasks go on; wait on with: effects resume");
+    }
+    output.note(&format!("{} USD spent", attended.tally.spent));
+    Ok(Done::Code(attended.tally.exit_code()))
+}
+
+impl Arguments {
+    /// The job that buys a row once more, or why there is none.
+    fn job(
+        &self,
+        store: &dyn JournalStore,
+        index: usize,
+        row: RowNumber,
+        place: &Place,
+        global: &Global,
+    ) -> Result<(Told, RowNumber, Job), Failure> {
+        let found = store.look(&RowName::Number(row));
+        let record = found.map_err(|error| journal::failure(&error))?;
+        let record = record.ok_or_else(|| no_row(row))?;
+        let origin = place.origin()?;
+        if record.row.origin != origin {
+            let of = &record.row.origin;
+            return Err(unusable(format!(
+                "row {row} is of {of}, not {origin}: give --base-url {of}"
+            )));
+        }
+        if !record.standing.is_final() {
+            let (standing, wanted) = (record.standing.name(), "one that is completed or failed");
+            return Err(journal::failure(&JournalError::WrongStanding { row, standing, wanted }));
+        }
+        let (reference, photo) = self.photo(&record)?;
+        if photo.is_some() {
+            place.uploads(global.uploads.as_ref())?;
+        }
+        let (template, size) = (record.row.template.clone(), record.row.size);
+        let job = Job::of(Checked { reference, template, size }, photo.map(PhotoSource::File));
+        let job = match &record.row.target {
+            Some(target) => job.saved_as_before_or_to(target.clone()),
+            None => job,
+        };
+        Ok((Told::of_record(index, &record), row, job.known_as(record.row)))
+    }
+
+    /// The photo of the row: a URL, or a file on this machine.
+    fn photo(&self, record: &Record) -> Result<(Option<Reference>, Option<PathBuf>), Failure> {
+        let (row, kept) = (record.number, &record.row.image);
+        let image = self.image.as_ref().unwrap_or(kept);
+        let give = "give the photo with --image";
+        let refused = |why: String| unusable(format!("row {row}: {why}"));
+        if !signed_url::is_whole(image) {
+            return Err(refused(format!("the journal does not keep {image} whole: {give}")));
+        }
+        let (photo, reference, path) = if is_url(image) {
+            let url: Reference = image.parse().map_err(|error| refused(format!("{error}")))?;
+            (RowPhoto::Url(url.clone()), Some(url), None)
+        } else {
+            let path = PathBuf::from(image);
+            let photo = read_photo(&path).map_err(|error| refused(format!("{error}: {give}")))?;
+            (RowPhoto::content(&photo, image.as_str()), None, Some(path))
+        };
+        let draft = RowDraft {
+            origin: record.row.origin.clone(),
+            template: record.row.template.clone(),
+            size: record.row.size,
+            photo,
+            key: None,
+            tag: None,
+            target: None,
+        };
+        // What the journal kept of a URL is of that row in any case.
+        let is_of_row = draft.unique([0; 16]).likeness == record.row.likeness;
+        if !is_of_row && (path.is_some() || self.image.is_some()) {
+            return Err(refused(format!("it is of another photo than {image}: {give}")));
+        }
+        Ok((reference, path))
+    }
+}
+
+fn no_row(row: RowNumber) -> Failure {
+    journal::failure(&JournalError::NoSuchRow(row))
+}
+
+fn unusable(message: String) -> Failure {
+    Error::new(ErrorKind::Misconfigured, message).into()
+}
