@@ -38,6 +38,7 @@ pub(crate) fn attend(
     let mut odd = 0_u64;
     let (mut outages, mut is_halt_told) = (OutageNews::default(), false);
     loop {
+        tally.throttled = session.throttled();
         live.show(&tally, handle.running() as usize, rows);
         if let Some(outage) = outages.of(handle.outage().as_ref()) {
             live.urge(&format!("warning: {outage}"));

@@ -1,6 +1,6 @@
 //! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::live::Live;
 use super::names::SHEET;
 use super::placement;
 use super::report::{How, Report, Status};
+use super::report_csv::CsvReport;
 use super::results::{Asked, Results};
 use super::rows::{Checker, Unread};
 use super::session::Session;
@@ -55,6 +56,9 @@ struct BatchObject<'a> {
     skipped: u64,
     /// Rows whose task is done and did not say in a way that can be read what it cost: in no sum.
     unpriced: u64,
+    /// How many rows have an error of each kind, and of each code of the service.
+    errors: &'a BTreeMap<&'static str, u64>,
+    codes: &'a BTreeMap<String, u64>,
     /// What tasks of this run cost, in USD.
     spent: Decimal,
     /// What all tasks of these rows cost, in USD.
@@ -62,6 +66,8 @@ struct BatchObject<'a> {
     exit_code: u8,
     manifest: Option<&'a str>,
     contact_sheet: Option<&'a str>,
+    /// The table of --report-csv.
+    report_csv: Option<&'a str>,
     /// The line to run again, where something is missing.
     resume: Option<&'a str>,
     /// What ended it that is no row's.
@@ -85,6 +91,7 @@ impl<'a> Books<'a> {
         let json = report.json();
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
+        self.results.grow(report, &json, self.store.as_deref());
         if self.batch.options.pilot.is_some() {
             self.pilots.extend(sheet::Pilot::of(report));
         }
@@ -218,8 +225,17 @@ impl<'a> Books<'a> {
             })
         };
         let sheet = sure(sheet::put(self.pilots, &common.out.join(SHEET)));
-        let manifest = self.results.finish(self.store.as_deref());
-        let manifest = sure(manifest.map(|path| Some(path.display().to_string())));
+        let mut report = None;
+        let begun = common.report_csv.as_deref().map(CsvReport::begin).transpose();
+        sure(begun.map(|begun| {
+            report = begun;
+            None
+        }));
+        let manifest = self.results.finish(self.store.as_deref(), report.as_mut());
+        let shown = |path: PathBuf| Some(path.display().to_string());
+        let manifest = sure(manifest.map(shown));
+        let report = report.filter(|_| manifest.is_some()).map(CsvReport::finish).transpose();
+        let report = sure(report.map(|path| path.and_then(shown)));
         let exit_code = tally.exit_code();
         let resume = (exit_code != 0).then(line_to_run_again);
         let object = BatchObject {
@@ -236,11 +252,14 @@ impl<'a> Books<'a> {
             invalid: tally.count(Status::Invalid),
             skipped: tally.count(Status::Skipped),
             unpriced: tally.unpriced,
+            errors: &tally.kinds,
+            codes: &tally.service_codes,
             spent: tally.spent,
             cost: tally.cost,
             exit_code,
             manifest: manifest.as_deref(),
             contact_sheet: sheet.as_deref(),
+            report_csv: report.as_deref(),
             resume,
             error: trouble.as_deref(),
         };
@@ -273,6 +292,18 @@ impl BatchObject<'_> {
                 words.push_str(&format!(", {count} {what}"));
             }
         }
+        let counted = |counts: Vec<(&str, u64)>| {
+            let counts = counts.into_iter().map(|(what, count)| format!("{count} {what}"));
+            counts.collect::<Vec<_>>().join(", ")
+        };
+        if !self.errors.is_empty() {
+            let errors = counted(self.errors.iter().map(|(kind, count)| (*kind, *count)).collect());
+            words.push_str(&format!("; errors: {errors}"));
+        }
+        if !self.codes.is_empty() {
+            let codes = self.codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
+            words.push_str(&format!(" (by code: {})", counted(codes)));
+        }
         words.push_str(&format!("; {} USD spent", self.spent));
         if self.cost != self.spent {
             words.push_str(&format!(", {} USD for these rows in all", self.cost));
@@ -286,6 +317,9 @@ impl BatchObject<'_> {
         }
         if let Some(manifest) = self.manifest {
             words.push_str(&format!("; each row is in {manifest}"));
+        }
+        if let Some(report) = self.report_csv {
+            words.push_str(&format!("; the table is {report}"));
         }
         if let Some(sheet) = self.contact_sheet {
             words.push_str(&format!("; the contact sheet is {sheet}"));

@@ -5,6 +5,7 @@
 //! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of
 //! them.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
@@ -13,6 +14,7 @@ use effects_core::{ErrorKind, Origin, ServiceCode, Size, TaskId, Template, Time,
 use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::report::Status;
 use super::rows::Told;
@@ -178,10 +180,33 @@ pub(crate) struct Text {
     pub(crate) line: Option<EarlierLine>,
 }
 
-/// The lines of the folder's manifest; none where there is no such file. Empty ones are left out.
+/// The lines of the folder's manifest; none where there is no such file. Empty ones are left out, and
+/// those that a run wrote before a later one of the same row, or did not write to their end.
 pub(crate) fn earlier_lines(
     manifest: &Path,
 ) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
+    let (mut last, mut superseded) = (HashMap::new(), HashSet::new());
+    for text in all_lines(manifest)? {
+        let Text { number, line: Some(line), .. } = text? else { continue };
+        let Some(identity) = line.identity().filter(|_| line.status != Status::Invalid) else {
+            continue;
+        };
+        let (task, may_be_paid) = (line.task_id.clone(), line.may_be_paid());
+        let before = last.insert((line.origin, identity), (number, task.clone(), may_be_paid));
+        if let Some((before, before_task, was_paid)) = before
+            && (before_task.is_none() || before_task == task)
+            && (may_be_paid || !was_paid)
+        {
+            superseded.insert(before);
+        }
+    }
+    let lines = all_lines(manifest)?;
+    Ok(lines
+        .filter(move |line| line.as_ref().map_or(true, |line| !superseded.contains(&line.number))))
+}
+
+/// Every line of a row that was written to its end, and everything that is none.
+fn all_lines(manifest: &Path) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
     let file = match File::open(manifest) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         file => Some(file?),
@@ -193,8 +218,17 @@ pub(crate) fn earlier_lines(
         let line = serde_json::from_slice(&text).ok();
         Ok(Text { number, text, line })
     });
-    Ok(lines.filter(move |line| line.as_ref().map_or(true, |line| !is_empty(&line.text))))
+    let is_torn = |text: &Text| {
+        text.line.is_none()
+            && text.text.starts_with(BEGINNING)
+            && serde_json::from_slice::<IgnoredAny>(&text.text).is_err()
+    };
+    let is_line = move |text: &Text| !is_empty(&text.text) && !is_torn(text);
+    Ok(lines.filter(move |line| line.as_ref().map_or(true, is_line)))
 }
+
+/// How the line of a row begins.
+const BEGINNING: &[u8] = br#"{"schema":"effects.row.v1""#;
 
 /// A cost that can be one of a task, or of a few.
 fn believed(cost: &Decimal) -> bool {

@@ -1,6 +1,7 @@
 //! What a person sees while a batch runs: one live line on a terminal, single lines elsewhere.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::report::Status;
 use super::tally::Tally;
@@ -8,49 +9,65 @@ use crate::live_line::LiveLine;
 use crate::output::Output;
 
 /// The live line of a batch, on stderr.
-pub(crate) struct Live(LiveLine);
+pub(crate) struct Live {
+    line: LiveLine,
+    /// How often a line is said where none is drawn; never where it is `None`.
+    every: Option<Duration>,
+    said: Cell<Instant>,
+}
 
 impl Live {
-    pub(crate) fn new(output: &Output) -> Self {
-        Self(LiveLine::new(output, Duration::from_millis(250)))
+    /// A line that is drawn on a terminal; elsewhere one is said this often.
+    pub(crate) fn new(output: &Output, every: Duration) -> Self {
+        let line = LiveLine::new(output, Duration::from_millis(250));
+        let every = Some(every).filter(|every| !every.is_zero() && !output.quiet);
+        Self { line, every, said: Cell::new(Instant::now()) }
     }
 
     /// Shows how far it is.
     pub(crate) fn show(&self, tally: &Tally, running: usize, rows: u64) {
-        if self.0.is_drawn() {
-            self.0.show(&words(tally, running, rows));
+        if self.line.is_drawn() {
+            self.line.show(&words(tally, running, rows));
+        } else if self.every.is_some_and(|every| self.said.get().elapsed() >= every) {
+            self.said.set(Instant::now());
+            self.line.note(&words(tally, running, rows));
         }
     }
 
     /// Says what is being done before there are numbers.
     pub(crate) fn doing(&self, what: &str) {
-        self.0.show(what);
+        self.line.show(what);
     }
 
     /// Says something above the live line.
     pub(crate) fn note(&self, text: &str) {
-        self.0.note(text);
+        self.line.note(text);
     }
 
     /// Says something that a person must know, quiet or not.
     pub(crate) fn urge(&self, text: &str) {
-        self.0.urge(text);
+        self.line.urge(text);
     }
 
     /// Does something to stdout, which may be the same terminal.
     pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
-        self.0.aside(act)
+        self.line.aside(act)
     }
 
     /// Takes the live line away.
     pub(crate) fn clear(&self) {
-        self.0.clear();
+        self.line.clear();
     }
 }
 
 fn words(tally: &Tally, running: usize, rows: u64) -> String {
+    let throttled = match tally.throttled {
+        0 => String::new(),
+        1 => "throttled once, ".to_owned(),
+        times => format!("throttled {times} times, "),
+    };
     let mut words = format!(
-        "{} of {rows} done, {running} running, {} failed, {} doubtful, {} USD spent",
+        "{} of {rows} done, {running} running, {} failed, {} doubtful, {throttled}{} USD spent",
         tally.count(Status::Completed),
         tally.count(Status::Failed) + tally.count(Status::Refused) + tally.count(Status::Invalid),
         tally.count(Status::Doubtful),
@@ -61,6 +78,9 @@ fn words(tally: &Tally, running: usize, rows: u64) -> String {
     }
     words
 }
+
+/// How often a line is said where none is drawn, unless it is said otherwise.
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// A time as people say it.
 pub(crate) fn span(time: Duration) -> String {

@@ -19,6 +19,7 @@ mod other_journal;
 mod placement;
 mod plan;
 mod report;
+mod report_csv;
 mod results;
 mod rows;
 mod running_mark;
@@ -30,7 +31,7 @@ mod work;
 
 pub(crate) use attend::attend;
 pub(crate) use earlier_line::{EarlierLine, Text, earlier_lines};
-pub(crate) use live::Live;
+pub(crate) use live::{Live, PROGRESS_EVERY};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use report::{Report, Status};

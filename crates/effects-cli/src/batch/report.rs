@@ -88,7 +88,7 @@ pub(crate) struct RowError {
     pub(crate) kind: &'static str,
     pub(crate) exit_code: u8,
     message: String,
-    code: Option<ServiceCode>,
+    pub(crate) code: Option<ServiceCode>,
     status: Option<u16>,
     request_id: Option<String>,
     idempotency_key: Option<String>,

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::names::RESULTS;
-use super::report::{Report, Status};
+use super::report::{How, Report, Status};
+use super::report_csv::CsvReport;
 use super::rows::Told;
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
@@ -42,8 +43,9 @@ struct Noted {
     status: Status,
     /// The task's id, where the file had it and the line does not.
     known_task: Option<String>,
-    /// An earlier run knows more of the row than this one, which did not come to it.
-    is_told_by_earlier: bool,
+    /// Where the line of an earlier run is that knows more of the row than this one, which did not come
+    /// to it, and how long.
+    told_by_earlier: Option<(u64, u32)>,
 }
 
 /// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
@@ -112,9 +114,44 @@ impl Results {
             task: report.task.clone(),
             status: report.status,
             known_task: None,
-            is_told_by_earlier: false,
+            told_by_earlier: None,
         });
         self.write(line.as_bytes())
+    }
+
+    /// Puts the last line of a row at the end of the file at once, so that the file tells of a run that
+    /// goes on, or was killed. What is there of the row stays till the run's end, and the later line
+    /// counts.
+    pub(crate) fn grow(&self, report: &Report, line: &str, store: Option<&dyn JournalStore>) {
+        // Of other rows the file tells already, or there is nothing to tell before the end.
+        let is_news = matches!(report.how, Some(How::Submitted | How::Resumed))
+            || matches!(report.status, Status::Failed | Status::Doubtful | Status::Running);
+        let Some(noted) = self.rows.get(report.told.index).and_then(Option::as_ref) else { return };
+        if is_news {
+            // Where that fails, the end tells, which writes the file whole.
+            let (line, _) = self.with_ending(noted, line.as_bytes().to_vec(), store);
+            let _ = append(&self.target, line);
+        }
+    }
+
+    /// A line with what every line has beside the row's object, and why that is not all there is.
+    fn with_ending(
+        &self,
+        noted: &Noted,
+        mut line: Vec<u8>,
+        store: Option<&dyn JournalStore>,
+    ) -> (Vec<u8>, Option<JournalError>) {
+        let mut unread = None;
+        if line.pop_if(|last| *last == b'}').is_some() {
+            let of_row = noted.ending(store).unwrap_or_else(|error| {
+                unread = Some(error);
+                None
+            });
+            let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
+            line.extend(Ending { origin: &self.origin, journal, journal_id, of_row }.text());
+        }
+        line.push(b'\n');
+        (line, unread)
     }
 
     /// Whether something was noted of a row.
@@ -134,8 +171,13 @@ impl Results {
             Error::new(kind, format!("{path} cannot be read: {error}"))
         };
         let (mut identities, mut before) = (HashMap::new(), HashMap::new());
+        let mut seen = HashSet::new();
         for text in earlier_lines(&self.target).map_err(fail)? {
             let Some(line) = text.map_err(fail)?.line else { continue };
+            // Two tasks of one row are no two rows.
+            if line.identity().is_some_and(|identity| !seen.insert(identity)) {
+                continue;
+            }
             if line.origin.as_ref() == Some(&self.origin) && line.status != Status::Invalid {
                 let asked = Asked::of(&line.told()).counted(&mut before);
                 identities.extend(line.identity().map(|identity| (asked, identity)));
@@ -145,39 +187,43 @@ impl Results {
     }
 
     /// Puts the manifest in its place, whole: the lines of this run, completed by what the journal
-    /// knows, and then those of other rows that were there.
+    /// knows, and then those of other rows that were there. Those of this run go to `report` too.
     ///
     /// # Errors
     ///
     /// When it cannot be read or written; what was there stays then. When the journal cannot be read;
     /// then it is in its place all the same.
-    pub(crate) fn finish(mut self, store: Option<&dyn JournalStore>) -> Result<PathBuf, Error> {
+    pub(super) fn finish(
+        mut self,
+        store: Option<&dyn JournalStore>,
+        mut report: Option<&mut CsvReport>,
+    ) -> Result<PathBuf, Error> {
         let _lock = lock(&self.target);
         let own_end = self.end;
         self.merge()?;
-        let Self { target, scratch, rows, origin, journal, journal_id, .. } = self;
+        let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
-        let mut file = scratch.into_inner().map_err(|error| fail(error.into_error()))?;
+        self.scratch.flush().map_err(fail)?;
+        let mut file = self.scratch.get_ref().try_clone().map_err(fail)?;
         let mut landing = Landing::begin(&target)?;
         let (mut line, mut unread) = (Vec::new(), None);
-        for noted in rows.iter().flatten().filter(|noted| !noted.is_told_by_earlier) {
-            line.resize(noted.length as usize, 0);
-            file.seek(SeekFrom::Start(noted.start))
+        for noted in self.rows.iter().flatten() {
+            let (start, length) = noted.told_by_earlier.unwrap_or((noted.start, noted.length));
+            line.resize(length as usize, 0);
+            file.seek(SeekFrom::Start(start))
                 .and_then(|_| file.read_exact(&mut line))
                 .map_err(fail)?;
             if let Some(id) = &noted.known_task {
                 line = with_task(&line, id);
             }
-            if line.pop_if(|last| *last == b'}').is_some() {
-                let of_row = noted.ending(store).unwrap_or_else(|error| {
-                    unread.get_or_insert(error);
-                    None
-                });
-                let (journal, journal_id) = (journal.as_deref(), journal_id.as_deref());
-                line.extend(Ending { origin: &origin, journal, journal_id, of_row }.text());
+            if let Some(report) = &mut report {
+                report.add(&line)?;
             }
-            line.push(b'\n');
-            landing.write(&line)?;
+            if noted.told_by_earlier.is_none() {
+                let (whole, error) = self.with_ending(noted, std::mem::take(&mut line), store);
+                unread = unread.or(error);
+                landing.write(&whole)?;
+            }
         }
         file.seek(SeekFrom::Start(own_end)).map_err(fail)?;
         let mut page = vec![0; COPIED_AT_ONCE];
@@ -199,7 +245,8 @@ impl Results {
         let (places, mut before) = (Places::of(&self.rows), HashMap::new());
         for text in earlier_lines(&target).map_err(fail)? {
             let Text { mut text, line, .. } = text.map_err(fail)?;
-            if line.is_none_or(|line| self.keeps(&line, &places, &mut before)) {
+            let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            if line.is_none_or(|line| self.keeps(&line, length, &places, &mut before)) {
                 text.push(b'\n');
                 self.write(&text)?;
             }
@@ -208,10 +255,12 @@ impl Results {
     }
 
     /// Whether a line that the file has is kept. A task's id that only it knows goes to the line of
-    /// this run that replaces it. `before` counts equal rows.
+    /// this run that replaces it. The line has this length, and would come next; `before` counts equal
+    /// rows.
     fn keeps(
         &mut self,
         line: &EarlierLine,
+        length: u32,
         places: &Places,
         before: &mut HashMap<u64, u32>,
     ) -> bool {
@@ -219,6 +268,10 @@ impl Results {
         if !is_first_edition && line.origin.as_ref() != Some(&self.origin) {
             // Without a journal the gateway ended with its command, and its tasks with it.
             return identity.is_some() || line.task_id.is_some() && line.journal.is_some();
+        }
+        if identity.is_none() && !is_first_edition && places.has_task_of(line) {
+            // This run wrote it as the row came to its end.
+            return false;
         }
         let asked = Asked::of(&line.told());
         if line.status == Status::Invalid {
@@ -248,7 +301,9 @@ impl Results {
             // This run did not come to the row, nor to reading its photo; or it sent nothing for it.
             Some(noted) if identity.is_some() && (named.is_none() || noted.is_unsent()) => {
                 let tells_more = line.may_be_paid() && noted.task.is_none();
-                noted.is_told_by_earlier |= tells_more;
+                if tells_more {
+                    noted.told_by_earlier = Some((self.end, length));
+                }
                 tells_more
             }
             Some(noted) if noted.task.is_none() => {
@@ -358,6 +413,22 @@ fn with_task(line: &[u8], id: &str) -> Vec<u8> {
     text.replacen(r#""task_id":null"#, &format!(r#""task_id":{id}"#), 1).into_bytes()
 }
 
+/// Puts a line at the end of the file, which is made if it is not there.
+fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
+    let _lock = lock(target);
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(target)?;
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            // A run was killed in the middle of a line.
+            line.insert(0, b'\n');
+        }
+    }
+    file.write_all(&line)
+}
+
 /// Keeps other batches from the file until this is dropped: each of two that merge at once would lose
 /// the other's lines. Where a folder takes no lock, they may.
 #[cfg(unix)]
@@ -445,7 +516,7 @@ mod tests {
             results.add(&Report::new(told, Status::NotSubmitted), line).unwrap();
         }
         assert!(results.has(0) && !results.has(1) && !results.has(9));
-        let path = results.finish(None).unwrap();
+        let path = results.finish(None, None).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "first\nthird, later\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
@@ -466,7 +537,7 @@ mod tests {
                 report.task = task.map(|id| id.parse().unwrap());
                 results.add(&report, &report.json()).unwrap();
             }
-            let text = fs::read_to_string(results.finish(None).unwrap()).unwrap();
+            let text = fs::read_to_string(results.finish(None, None).unwrap()).unwrap();
             text.lines()
                 .map(|line| {
                     let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -129,6 +129,8 @@ pub(crate) struct Common {
     pub(crate) name: Option<NameTemplate>,
     /// The tag of rows that have none.
     pub(crate) tag: Option<String>,
+    /// Where a table of what became of each row goes, absolute.
+    pub(crate) report_csv: Option<PathBuf>,
     /// The gateway.
     pub(crate) origin: Origin,
     /// How photos on this machine are uploaded, or why they cannot be.
@@ -206,9 +208,10 @@ impl Common {
 impl<'a> Checker<'a> {
     pub(crate) fn new(common: &'a Common) -> Self {
         let mut claims = Claims::default();
-        for name in [RESULTS, SHEET] {
+        let own = [RESULTS, SHEET].map(|name| common.out.join(name));
+        for path in own.iter().chain(&common.report_csv) {
             // Nobody was before it.
-            let _ = claims.picture(&common.out.join(name), Claim { index: 0, line: 0 });
+            let _ = claims.picture(path, Claim { index: 0, line: 0 });
         }
         Self {
             common,

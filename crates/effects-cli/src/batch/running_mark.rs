@@ -1,8 +1,9 @@
 //! A file in the output folder that names a running batch's rows and journal: [`RunningMark`]. A batch of
 //! some of the same rows with another journal is refused: [`JournalInUse::check`].
 //!
-//! The folder's `manifest.jsonl` is written at a batch's end. Until then, and after a kill, only this
-//! mark tells a batch with another journal that rows may be paid for that its journal does not know.
+//! The folder's `manifest.jsonl` tells of rows that came to their ends. Of those on their way, and after a
+//! kill, only this mark tells a batch with another journal that they may be paid for and that its
+//! journal does not know them.
 //! The rows are named before their photos are read, by what their lines ask for: a photo that was
 //! renamed since is not recognised here.
 

@@ -2,13 +2,14 @@
 //! the attending thread what happens ([`Wake`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, Ledger};
-use effects_core::Error;
 use effects_core::journal::RowNumber;
+use effects_core::{Error, Event};
 use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     /// What a picture costs at most, as the user says.
     price: Option<Decimal>,
     state: Mutex<State>,
+    /// Answers that put something off.
+    throttled: AtomicU64,
     tell: Sender<Wake>,
 }
 
@@ -88,7 +91,7 @@ pub(crate) struct Beginner<'a> {
 
 impl Session {
     pub(crate) fn new(ledger: Option<Ledger>, price: Option<Decimal>, tell: Sender<Wake>) -> Self {
-        Self { ledger, price, state: Mutex::default(), tell }
+        Self { ledger, price, state: Mutex::default(), throttled: AtomicU64::new(0), tell }
     }
 
     /// Starts everything: rows are begun by `source`, on a thread of its own.
@@ -129,6 +132,11 @@ impl Session {
         let _ = self.tell.send(wake);
     }
 
+    /// How many answers put something off: a submission, or a look at a task.
+    pub(crate) fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
     /// What became of a row was told to the user.
     pub(crate) fn was_told(&self, index: usize) {
         self.lock().untold.remove(&index);
@@ -165,6 +173,11 @@ impl Session {
                 self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
+            JobNotice::Event { event: Event::Retrying { trouble, .. }, .. }
+                if trouble.rejection().is_some_and(|it| matches!(it.status, 425 | 429 | 503)) =>
+            {
+                self.throttled.fetch_add(1, Ordering::Relaxed);
+            }
             // The attending thread looks at outages itself.
             JobNotice::Event { .. } | JobNotice::Outage { .. } => {}
             JobNotice::Kept { index, warning } => {

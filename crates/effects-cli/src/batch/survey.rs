@@ -122,8 +122,8 @@ pub(crate) fn survey(
     for (claim, photo) in survey.claims.conflicts() {
         if claim.line == 0 {
             let why = format!(
-                "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, which the \
-                 batch itself writes: give another folder"
+                "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, or that of \
+                 --report-csv, which the batch itself writes: give another folder or file"
             );
             return Err(Error::new(ErrorKind::Misconfigured, why));
         }

@@ -13,6 +13,11 @@ use crate::failure::UNFORESEEN;
 pub(crate) struct Tally {
     counts: BTreeMap<Status, u64>,
     codes: BTreeSet<u8>,
+    /// Rows by the kinds of their errors, and by the service's codes.
+    pub(crate) kinds: BTreeMap<&'static str, u64>,
+    pub(crate) service_codes: BTreeMap<String, u64>,
+    /// Answers that put something off.
+    pub(crate) throttled: u64,
     kept: u64,
     /// Rows whose task is done and did not say in a way that can be read what it cost.
     pub(crate) unpriced: u64,
@@ -28,6 +33,9 @@ impl Tally {
         Self {
             counts: BTreeMap::new(),
             codes: BTreeSet::new(),
+            kinds: BTreeMap::new(),
+            service_codes: BTreeMap::new(),
+            throttled: 0,
             kept: 0,
             unpriced: 0,
             spent: Decimal::ZERO,
@@ -46,6 +54,10 @@ impl Tally {
         }
         if let Some(error) = &report.error {
             self.codes.insert(error.exit_code);
+            *self.kinds.entry(error.kind).or_default() += 1;
+            if let Some(code) = &error.code {
+                *self.service_codes.entry(code.to_string()).or_default() += 1;
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use clap::Args;
 use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
@@ -29,7 +30,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Output, stdout_is_terminal};
 use crate::signals;
-use crate::values::usd;
+use crate::values::{duration, usd};
 
 /// How a batch is done.
 #[derive(Args, Clone, Debug)]
@@ -93,6 +94,14 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) no_photo_check: bool,
 
+    /// Where stderr is no terminal, say how far it is this often: 60, 5m; 0 for never
+    #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration)]
+    pub(crate) progress_every: Duration,
+
+    /// Write what became of each row as a table for a spreadsheet, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report_csv: Option<PathBuf>,
+
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
     pub(crate) pilot: Option<u64>,
@@ -115,7 +124,7 @@ impl Batch<'_> {
         store: Option<Arc<dyn JournalStore>>,
         open: impl FnOnce() -> Result<Gateway, Failure>,
     ) -> CommandResult {
-        let live = Live::new(self.output);
+        let live = Live::new(self.output, self.options.progress_every);
         if self.options.strict
             && let Some(done) = self.strictly(&live)?
         {

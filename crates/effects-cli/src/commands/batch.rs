@@ -73,6 +73,7 @@ pub(crate) struct Arguments {
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = Place::of(global)?;
     let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
+    let report_csv = arguments.options.report_csv.as_deref();
     let recursive_but = arguments.recursive.then(|| out.clone());
     let manifest = Manifest::at(&arguments.manifest, arguments.options.strict, recursive_but)?;
     arguments.check(&manifest, &out)?;
@@ -91,6 +92,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         skips_duplicates: arguments.options.skip_duplicates,
         name: arguments.name.clone(),
         tag: global.tag.clone(),
+        report_csv: report_csv.map(std::path::absolute).transpose().map_err(Failure::system)?,
         origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
         uploads: place.uploads(global.uploads.as_ref()),
     };
@@ -145,9 +147,23 @@ impl Arguments {
             );
             problems.push(Problem::option(why));
         }
+        if let Some(report) = &self.options.report_csv {
+            if file.is_some() && file == FileId::of(report) {
+                problems.push(Problem::option("--report-csv is the manifest: give another file"));
+            } else if report.is_dir() || !report.parent().is_some_and(|at| is_there(at, out)) {
+                let why = format!("--report-csv {} cannot be a file", report.display());
+                problems.push(Problem::option(format!("{why}: make its folder, or give another")));
+            }
+        }
         if fs::metadata(out).is_ok_and(|found| !found.is_dir()) {
             problems.push(Problem::option(format!("--out {} is not a folder", out.display())));
         }
         Problems::among(problems).map_or(Ok(()), |problems| Err(Failure::Invalid(problems)))
     }
+}
+
+/// Whether a folder is there, or will be: `out` is made. The empty path is the current folder.
+fn is_there(folder: &Path, out: &Path) -> bool {
+    let is_out = || std::path::absolute(folder).is_ok_and(|folder| folder == out);
+    folder.as_os_str().is_empty() || folder.is_dir() || is_out()
 }

@@ -11,7 +11,7 @@ use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto};
 
 use crate::args::Global;
-use crate::batch::{self, Live, Report, Session, Tally, Told, Wake, decode};
+use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Tally, Told, Wake, decode};
 use crate::commands::{CommandResult, Done, resume};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway, Place};
@@ -87,7 +87,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         }
         Ok(())
     })?;
-    let live = Live::new(output);
+    let live = Live::new(output, PROGRESS_EVERY);
     let hear = |report: &Report| resume::hear(report, &live, output);
     let most_wait = gateway.client.policy().request_timeout;
     let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);

@@ -9,7 +9,7 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::args::Global;
-use crate::batch::{self, Live, Report, Session, Status, Tally, Told, Wake};
+use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake};
 use crate::commands::tasks::each;
 use crate::commands::{CommandResult, Done};
 use crate::failure::Failure;
@@ -62,7 +62,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         });
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
     })?;
-    let live = Live::new(output);
+    let live = Live::new(output, PROGRESS_EVERY);
     let hear = |report: &Report| hear(report, &live, output);
     let most_wait = gateway.client.policy().request_timeout;
     let attended = batch::attend(&started, most_wait, &woken, &live, rows, Tally::new(), hear);

@@ -7,6 +7,7 @@ mod folder_manifest;
 mod folders;
 mod journal;
 mod journals;
+mod long_runs;
 mod manifest;
 mod money;
 mod orders;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
@@ -58,21 +59,33 @@ pub(crate) fn billing(gateway: SocketAddr, bill: Arc<Bill>) -> ScriptedServer {
 
 /// A proxy that holds the first request of this path back until the sender says so.
 pub(crate) fn holding(gateway: SocketAddr, path: &str, word: Receiver<()>) -> ScriptedServer {
+    holding_nth(gateway, path, 1, word)
+}
+
+/// A proxy that holds this request of this path back, counted from 1, until the sender says so.
+pub(crate) fn holding_nth(
+    gateway: SocketAddr,
+    path: &str,
+    nth: usize,
+    word: Receiver<()>,
+) -> ScriptedServer {
     let server = ScriptedServer::start().unwrap();
-    let pass = move |seen: &Seen| match forward(gateway, seen) {
-        Some((status, body)) => {
-            Response::new(status).header("Content-Type", "application/json").body(body).into()
+    let (path, seen_so_far, word) = (path.to_owned(), AtomicUsize::new(0), Mutex::new(word));
+    server.otherwise(Behaviour::with(move |seen| {
+        if seen.method == "POST"
+            && seen.target == path
+            && seen_so_far.fetch_add(1, Ordering::SeqCst) + 1 == nth
+        {
+            // Also when the test is over.
+            let _ = word.lock().unwrap().recv();
         }
-        None => Behaviour::Close,
-    };
-    let word = Mutex::new(word);
-    let held = Behaviour::with(move |seen| {
-        // Also when the test is over.
-        let _ = word.lock().unwrap().recv();
-        pass(seen)
-    });
-    server.on("POST", path, [held]);
-    server.otherwise(Behaviour::with(pass));
+        match forward(gateway, seen) {
+            Some((status, body)) => {
+                Response::new(status).header("Content-Type", "application/json").body(body).into()
+            }
+            None => Behaviour::Close,
+        }
+    }));
     server
 }
 
