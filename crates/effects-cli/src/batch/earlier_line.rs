@@ -15,7 +15,9 @@ use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
+use super::known_photos::KnownPhoto;
 use super::report::Status;
 use super::rows::Told;
 
@@ -43,6 +45,8 @@ pub(crate) struct EarlierLine {
     /// When its task was submitted, in milliseconds since the epoch.
     submitted_ms: Option<Time>,
     error: Option<EarlierError>,
+    /// What its photo was, on this machine: a [`KnownPhoto`], if it can be one.
+    photo: Option<Value>,
     /// The gateway. The first edition did not write it, nor what tells a row and a journal from others.
     pub(crate) origin: Option<String>,
     /// The journal that was used, and its id.
@@ -205,6 +209,18 @@ pub(crate) fn earlier_lines(
         .filter(move |line| line.as_ref().map_or(true, |line| !superseded.contains(&line.number))))
 }
 
+/// The photos that lines remember, by the images of their rows.
+pub(super) fn remembered_photos(manifest: &Path) -> io::Result<HashMap<String, KnownPhoto>> {
+    let mut photos = HashMap::new();
+    for text in all_lines(manifest)? {
+        let Some(EarlierLine { image: Some(image), photo: Some(photo), .. }) = text?.line else {
+            continue;
+        };
+        photos.extend(serde_json::from_value(photo).ok().map(|photo| (image, photo)));
+    }
+    Ok(photos)
+}
+
 /// Every line of a row that was written to its end, and everything that is none.
 fn all_lines(manifest: &Path) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
     let file = match File::open(manifest) {
@@ -236,7 +252,7 @@ fn believed(cost: &Decimal) -> bool {
 }
 
 /// A hash out of its 64 hexadecimal digits.
-fn digest(digits: &str) -> Option<Identity> {
+pub(super) fn digest(digits: &str) -> Option<Identity> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
     Some(Identity::from_bytes(bytes.try_into().ok()?))

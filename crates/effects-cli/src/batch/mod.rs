@@ -12,6 +12,7 @@ mod attend;
 mod books;
 mod budget;
 mod earlier_line;
+mod known_photos;
 mod live;
 mod manifest;
 mod names;
@@ -31,6 +32,7 @@ mod work;
 
 pub(crate) use attend::attend;
 pub(crate) use earlier_line::{EarlierLine, Text, earlier_lines};
+pub(crate) use known_photos::KnownPhotos;
 pub(crate) use live::{Live, PROGRESS_EVERY};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};

@@ -15,6 +15,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::earlier_line::{EarlierLine, Text, earlier_lines};
+use super::known_photos::KnownPhoto;
 use super::names::RESULTS;
 use super::report::{How, Report, Status};
 use super::report_csv::CsvReport;
@@ -43,6 +44,7 @@ struct Noted {
     status: Status,
     /// The task's id, where the file had it and the line does not.
     known_task: Option<String>,
+    photo: Option<KnownPhoto>,
     /// Where the line of an earlier run is that knows more of the row than this one, which did not come
     /// to it, and how long.
     told_by_earlier: Option<(u64, u32)>,
@@ -67,6 +69,9 @@ struct Ending<'a> {
 #[derive(Serialize)]
 struct EndingOfRow {
     photo_hash: String,
+    /// What the row's photo on this machine was when it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo: Option<KnownPhoto>,
     #[serde(skip_serializing_if = "Option::is_none")]
     submitted_ms: Option<Time>,
     #[serde(skip_serializing_if = "Decimal::is_zero")]
@@ -114,6 +119,7 @@ impl Results {
             task: report.task.clone(),
             status: report.status,
             known_task: None,
+            photo: report.told.photo,
             told_by_earlier: None,
         });
         self.write(line.as_bytes())
@@ -341,6 +347,7 @@ impl Noted {
         let record = store.look(&RowName::Identity(identity))?;
         Ok(record.map(|record| EndingOfRow {
             photo_hash: record.row.likeness.to_string(),
+            photo: self.photo,
             submitted_ms: record.standing.submitted(),
             earlier_cost: record.paid - record.standing.cost().unwrap_or_default(),
         }))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
 use effects_core::journal::{JournalError, RowNumber};
@@ -16,6 +16,7 @@ use effects_jobs::{
 
 use effects_render::PaintError;
 
+use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::manifest::{Cells, Line};
 use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
 use crate::image::is_url;
@@ -83,6 +84,8 @@ pub(crate) struct Told {
     pub(crate) duplicate_of: Option<u64>,
     /// By what the journal knows it, once that is known.
     pub(crate) identity: Option<Identity>,
+    /// What its photo on this machine is, once it is read.
+    pub(crate) photo: Option<KnownPhoto>,
 }
 
 impl Told {
@@ -133,6 +136,8 @@ pub(crate) struct Common {
     pub(crate) report_csv: Option<PathBuf>,
     /// The gateway.
     pub(crate) origin: Origin,
+    /// The photos that earlier runs have read.
+    pub(crate) known_photos: Arc<KnownPhotos>,
     /// How photos on this machine are uploaded, or why they cannot be.
     pub(crate) uploads: Result<Uploads, Error>,
 }
@@ -150,20 +155,12 @@ pub(crate) struct Checker<'a> {
 }
 
 impl Common {
-    /// The row as the journal knows it; its photo's content is read where it is on this machine.
-    pub(crate) fn draft(&self, wanted: &Wanted) -> Result<RowDraft, Error> {
-        let photo = match (&wanted.checked.reference, &wanted.photo) {
-            (Some(url), _) => RowPhoto::Url(url.clone()),
-            (None, Some(path)) => {
-                let shown = path.to_string_lossy();
-                RowPhoto::content(&effects_client::read_photo(path)?, shown)
-            }
-            (None, None) => unreachable!("a checked row has a reference or a photo"),
-        };
+    /// The row as the journal knows it, with this photo.
+    fn draft(&self, wanted: &Wanted, photo: RowPhoto) -> RowDraft {
         let mut draft = self.bare(&wanted.checked, photo);
         (draft.key, draft.tag) = (wanted.told.key.clone(), wanted.told.tag.clone());
         draft.target = Some(wanted.target.clone());
-        Ok(draft)
+        draft
     }
 
     /// By what the journal knows a row, as far as that is known without reading a photo.
@@ -407,25 +404,77 @@ impl Counted {
         Self { order: Occurrences::within(common.scope.clone()), first: HashMap::new() }
     }
 
-    /// The row, as the journal knows it; its photo is read where it is on this machine, and tells whether
-    /// the row asks for what an earlier one does.
+    /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is as it
+    /// was when an earlier run read it and the row is settled. It tells whether the row asks for what an
+    /// earlier one does.
     pub(crate) fn row(
         &mut self,
         common: &Common,
         wanted: &mut Wanted,
         look: Look<'_>,
     ) -> Result<CountedRow, Problem> {
-        let draft = common.draft(wanted).map_err(Problem::from)?;
+        let photo = match (&wanted.checked.reference, wanted.photo.clone()) {
+            (Some(url), _) => RowPhoto::Url(url.clone()),
+            (None, Some(path)) => {
+                if let Some(counted) = self.settled_row(common, wanted, &path, look)? {
+                    return Ok(counted);
+                }
+                let (photo, known) = KnownPhoto::read(&path).map_err(Problem::from)?;
+                wanted.told.photo = known;
+                RowPhoto::content(&photo, path.to_string_lossy())
+            }
+            (None, None) => unreachable!("a checked row has a reference or a photo"),
+        };
+        let draft = common.draft(wanted, photo);
+        self.mark_duplicate(wanted, &draft);
+        self.count(draft, look)
+    }
+
+    /// The row, if its photo need not be read: its file is as it was, and the journal has a verdict for what
+    /// it was then.
+    fn settled_row(
+        &mut self,
+        common: &Common,
+        wanted: &mut Wanted,
+        path: &Path,
+        look: Look<'_>,
+    ) -> Result<Option<CountedRow>, Problem> {
+        let image = wanted.told.image.as_deref().unwrap_or_default();
+        let Some(known) = common.known_photos.get(image, path) else { return Ok(None) };
+        let shown = path.to_string_lossy().into_owned();
+        let photo = RowPhoto::Content { digest: known.sha256(), shown };
+        let draft = common.draft(wanted, photo);
+        let counted = self.count(draft.clone(), look)?;
+        let record = look(&counted.row.identity).map_err(|error| journal_problem(&error))?;
+        let is_settled = record
+            .is_some_and(|record| record.standing.is_final() && !record.standing.may_be_renewed());
+        if !is_settled {
+            self.order.uncount(&draft);
+            return Ok(None);
+        }
+        wanted.told.photo = Some(known);
+        self.mark_duplicate(wanted, &draft);
+        Ok(Some(counted))
+    }
+
+    fn mark_duplicate(&mut self, wanted: &mut Wanted, draft: &RowDraft) {
         if let (None, Some(line), Ok(equal)) = (&draft.key, wanted.told.line, draft.clone().row(0))
         {
             let first = *self.first.entry(equal.identity).or_insert(line);
             wanted.told.duplicate_of = (first != line).then_some(first);
         }
+    }
+
+    fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, Problem> {
         self.order.row(draft, look).map_err(|error| match error {
             RowError::Signed(signed) => Problem::row(Some("key"), signed.to_string()),
-            RowError::Journal(error) => Error::new(ErrorKind::Journal, error.to_string()).into(),
+            RowError::Journal(error) => journal_problem(&error),
         })
     }
+}
+
+fn journal_problem(error: &JournalError) -> Problem {
+    Error::new(ErrorKind::Journal, error.to_string()).into()
 }
 
 /// Rows of a manifest that a run did not come to, by what the journal knows them.

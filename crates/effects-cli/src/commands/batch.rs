@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use effects_client::FileId;
@@ -9,7 +10,7 @@ use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
 
 use crate::args::Global;
-use crate::batch::{Batch, Common, Manifest, NameTemplate, Options, RESULTS};
+use crate::batch::{Batch, Common, KnownPhotos, Manifest, NameTemplate, Options, RESULTS};
 use crate::commands::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway, Place};
@@ -86,6 +87,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     };
     let common = Common {
         folder: manifest.folder().to_owned(),
+        known_photos: Arc::new(KnownPhotos::of(&out.join(RESULTS))),
         out,
         template: arguments.template.clone(),
         scope: arguments.options.scope.clone(),

@@ -329,6 +329,13 @@ impl Occurrences {
         next(&mut self.counts, draft.likeness(UrlForm::Canonical))
     }
 
+    /// Takes back the count of a photo of this machine, which turned out to be another one.
+    pub fn uncount(&mut self, draft: &RowDraft) {
+        if let Some(count) = self.counts.get_mut(&draft.likeness(UrlForm::Canonical)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// The next row of the order. `look` says what a journal has under an identity. A row that it knows by
     /// an identity of an earlier version keeps that one: URLs counted as they were written then. A key
     /// within a scope is taken for the one without where that names the same picture, so that an order

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::sync::mpsc;
+#[cfg(unix)]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::proxy;
-use super::site::{Site, objects, told};
+use super::site::{Site, count, objects, told};
 use crate::world::{CREATE, Ran};
 
 #[test]
@@ -55,8 +57,7 @@ fn the_folders_manifest_tells_of_a_run_that_goes_on_and_of_one_that_was_killed()
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     // The kept row, two new ones, and one that waits for its answer.
     assert_eq!(stdout.by_ref().take(3).map(Result::unwrap).count(), 3);
-    let mut grown = site.results();
-    grown.sort_by_key(|row| row["line"].as_u64());
+    let grown = site.results();
     assert_eq!(grown.len(), 3);
     for row in &grown[1..] {
         assert_eq!(
@@ -76,7 +77,8 @@ fn the_folders_manifest_tells_of_a_run_that_goes_on_and_of_one_that_was_killed()
     let end = site.results();
     let lines: Vec<_> = end.iter().map(|row| row["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [2, 3, 4, 5], "{end:?}");
-    for (row, before) in end.iter().zip(&grown) {
+    for before in &grown {
+        let row = end.iter().find(|row| row["line"] == before["line"]).unwrap();
         assert_eq!((&row["task_id"], &row["path"]), (&before["task_id"], &before["path"]));
     }
 }
@@ -98,6 +100,61 @@ fn another_journal_is_told_what_a_killed_run_had_paid_for() {
         ["journal", "rebuild", "--from", "out/manifest.jsonl", "--journal", "new.db", "--json"];
     let rebuilt = objects(&site.run(&from).exits(0).stdout).pop().unwrap();
     assert_eq!((&rebuilt["rows"], &rebuilt["imported"]), (&json!(2), &json!(2)));
+}
+
+/// Waits until a file is so old that it is remembered: its times are those of its last change then.
+#[cfg(unix)]
+fn grow_old(path: &std::path::Path) {
+    use std::os::unix::fs::MetadataExt;
+    let changed = |path: &std::path::Path| fs::metadata(path).unwrap().ctime();
+    while SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed()
+        < changed(path) + 4
+    {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_finished_batch_is_run_again_without_its_photos_being_read_unless_they_changed() {
+    let site = Site::new();
+    site.photo("a.png", 1).photo("b.png", 2).photo("c.png", 3);
+    site.write("rows.csv", "template,image\nglass_ball,a.png\nglass_ball,b.png\n");
+    grow_old(&site.path("c.png"));
+    site.batch("rows.csv", &[]).exits(0);
+    let tasks = |site: &Site| -> Vec<Value> {
+        site.results().iter().map(|row| row["task_id"].clone()).collect()
+    };
+    let before = tasks(&site);
+    // What is remembered of the two is exchanged: a run that reads them would not be misled.
+    let mut lines = site.results();
+    assert_eq!(lines[0]["photo"]["sha256"].as_str().unwrap().len(), 64);
+    let first = lines[0]["photo"]["sha256"].take();
+    lines[0]["photo"]["sha256"] = lines[1]["photo"]["sha256"].take();
+    lines[1]["photo"]["sha256"] = first;
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    site.write("out/manifest.jsonl", &text);
+    site.batch("rows.csv", &["--budget", "1"]).exits(0);
+    assert_eq!(tasks(&site), [before[1].clone(), before[0].clone()]);
+    // What is not settled is read, and so nothing is paid for under a wrong name.
+    site.write("out/manifest.jsonl", &text);
+    site.batch("rows.csv", &["--journal", "other.db", "--pay-again", "--overwrite"]).exits(0);
+    let of = |row: &Value| row["identity"].clone();
+    let identities: Vec<_> = site.results().iter().map(of).collect();
+    assert_eq!(identities, [of(&lines[0]), of(&lines[1])]);
+    let paid = site.emulator.counts().accepted;
+    assert_eq!(paid, 4);
+    // A photo that was replaced by one of its size and its time is another one.
+    let modified = fs::metadata(site.path("a.png")).unwrap().modified().unwrap();
+    site.photo("a.png", 9);
+    fs::File::options()
+        .write(true)
+        .open(site.path("a.png"))
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (2, paid + 1));
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! The photos that earlier runs have read, by what the folder's manifest remembers of them
+//! ([`KnownPhotos`]): a finished batch that is run again does not read them all again.
+//!
+//! Only rows that are settled are served by it. What would be sent is read.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use effects_core::Error;
+use effects_jobs::Photo;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::earlier_line::remembered_photos;
+
+/// What a row's photo was when it was read: its content, and by what its file is known to be as it was.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct KnownPhoto {
+    #[serde(with = "hexadecimal")]
+    sha256: [u8; 32],
+    #[serde(flatten)]
+    file: FileStamp,
+}
+
+/// By what a file is known to be as it was, without its content being read.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct FileStamp {
+    size: u64,
+    inode: u64,
+    /// In nanoseconds since the epoch: when its content, and when anything about it was last changed.
+    modified_ns: i64,
+    changed_ns: i64,
+}
+
+/// The photos that the folder's manifest remembers, by the images of their rows.
+#[derive(Debug, Default)]
+pub(crate) struct KnownPhotos(HashMap<String, KnownPhoto>);
+
+impl KnownPhotos {
+    /// What this manifest remembers; nothing where it cannot be read, which others tell.
+    pub(crate) fn of(manifest: &Path) -> Self {
+        Self(remembered_photos(manifest).unwrap_or_default())
+    }
+
+    /// The photo of a row, if its file is as it was when it was read.
+    pub(crate) fn get(&self, image: &str, path: &Path) -> Option<KnownPhoto> {
+        let known = self.0.get(image)?;
+        let file = FileStamp::of(&fs::metadata(path).ok()?)?;
+        (known.file == file).then_some(*known)
+    }
+}
+
+impl KnownPhoto {
+    /// The SHA-256 of its bytes.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// Reads a photo, and what is to be remembered of it: nothing where its file was changed so lately that
+    /// another change might not show.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn read(path: &Path) -> Result<(Photo, Option<Self>), Error> {
+        let stamp = || fs::metadata(path).ok().as_ref().and_then(FileStamp::of);
+        let before = stamp();
+        let photo = effects_client::read_photo(path)?;
+        let file = before.filter(|before| !before.is_fresh() && stamp() == Some(*before));
+        let sha256 = Sha256::digest(photo.bytes()).into();
+        Ok((photo, file.map(|file| Self { sha256, file })))
+    }
+}
+
+impl FileStamp {
+    #[cfg(unix)]
+    fn of(found: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Some(Self {
+            size: found.len(),
+            inode: found.ino(),
+            modified_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
+            changed_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+        })
+    }
+
+    /// Elsewhere a file has no number of its own.
+    #[cfg(not(unix))]
+    fn of(_found: &Metadata) -> Option<Self> {
+        None
+    }
+
+    /// Whether the file was changed so lately that its times may stay the same when it is changed again.
+    fn is_fresh(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let last = self.modified_ns.max(self.changed_ns);
+        let unchanged = u64::try_from(last).ok().map(Duration::from_nanos);
+        unchanged.is_none_or(|last| last + TICK > now)
+    }
+}
+
+/// A hash as its 64 hexadecimal digits.
+mod hexadecimal {
+    use effects_jobs::Identity;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::batch::earlier_line::digest;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&Identity::from_bytes(*bytes))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<[u8; 32], D::Error> {
+        let digits = String::deserialize(from)?;
+        let bytes = digest(&digits).ok_or_else(|| D::Error::custom("it is no hash"))?;
+        Ok(*bytes.as_bytes())
+    }
+}
+
+/// The coarsest times that file systems keep are of two seconds.
+const TICK: Duration = Duration::from_secs(2);
