@@ -20,6 +20,7 @@ enum Operation {
     Open { journal: usize, row: usize },
     Take { journal: usize, row: usize },
     Renew { journal: usize, row: usize },
+    Reorder { journal: usize, row: usize },
     Intend(usize),
     Intend2(usize),
     Create(usize),
@@ -42,6 +43,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         6 => place().prop_map(|(journal, row)| Open { journal, row }),
         1 => place().prop_map(|(journal, row)| Take { journal, row }),
         2 => place().prop_map(|(journal, row)| Renew { journal, row }),
+        2 => place().prop_map(|(journal, row)| Reorder { journal, row }),
         6 => hand.clone().prop_map(Intend),
         1 => hand.clone().prop_map(Intend2),
         5 => hand.clone().prop_map(Create),
@@ -66,7 +68,7 @@ struct ModelRow {
     state: &'static str,
     owner: Option<Owner>,
     task: Option<String>,
-    former: Option<String>,
+    former: Option<(String, &'static str)>,
     renewals: u32,
 }
 
@@ -75,7 +77,7 @@ struct Hand {
     journal: usize,
     row: usize,
     number: usize,
-    renews: Option<String>,
+    renews: Option<(String, &'static str)>,
     holds: bool,
     open: Arc<dyn RowJournal>,
 }
@@ -151,7 +153,8 @@ impl World {
                 self.opened(journal, row, opened);
             }
             Operation::Take { journal, row } => self.take(journal, row),
-            Operation::Renew { journal, row } => self.renew(journal, row),
+            Operation::Renew { journal, row } => self.renew(journal, row, false),
+            Operation::Reorder { journal, row } => self.renew(journal, row, true),
             Operation::Intend(hand) => self.with(hand, Self::intend),
             Operation::Intend2(hand) => self.with(hand, |world, hand| {
                 world.intend(hand);
@@ -229,14 +232,16 @@ impl World {
         }
     }
 
-    fn renew(&mut self, journal: usize, row: usize) {
+    fn renew(&mut self, journal: usize, row: usize, reorders: bool) {
         let Some(number) = self.number(row) else { return };
-        let journal = self.alive[journal];
-        let renewed = self.journals[journal].renew(number);
-        assert_eq!(renewed.is_ok(), self.model[row].state == "failed");
+        let (journal, state) = (self.alive[journal], self.model[row].state);
+        let store = &self.journals[journal];
+        let renewed = if reorders { store.reorder(number) } else { store.renew(number) };
+        assert_eq!(renewed.is_ok(), state == "failed" || reorders && state == "completed");
         if let Ok(open) = renewed {
             self.hand(journal, row, open, false);
-            self.hands.last_mut().unwrap().renews = self.model[row].task.clone();
+            let task = self.model[row].task.clone().unwrap();
+            self.hands.last_mut().unwrap().renews = Some((task, state));
         }
     }
 
@@ -253,9 +258,13 @@ impl World {
             "" => true,
             "intent" => mine,
             "released" => mine || !held,
-            "failed" if renews.is_some() && model.task == renews => {
-                model.former = model.task.take();
-                model.renewals += 1;
+            "failed" | "completed"
+                if renews.is_some()
+                    && renews == model.task.clone().map(|task| (task, model.state)) =>
+            {
+                model.former = renews;
+                model.task = None;
+                model.renewals += u32::from(model.state == "failed");
                 submissions.1 += 1;
                 true
             }
@@ -304,10 +313,9 @@ impl World {
     fn unmake(&mut self, row: usize) {
         let model = &mut self.model[row];
         model.state = "released";
-        if let Some(former) = model.former.take() {
-            model.state = "failed";
-            model.task = Some(former);
-            model.renewals -= 1;
+        if let Some((former, state)) = model.former.take() {
+            (model.state, model.task) = (state, Some(former));
+            model.renewals -= u32::from(state == "failed");
             model.owner = None;
             self.submissions.get_mut(&row).unwrap().1 -= 1;
         }
@@ -382,7 +390,7 @@ impl World {
         self.journals.push(self.clock.elsewhere(&self.path, &host));
     }
 
-    fn about(&self, hand: usize) -> (usize, Owner, Option<String>) {
+    fn about(&self, hand: usize) -> (usize, Owner, Option<(String, &'static str)>) {
         let hand = &self.hands[hand];
         (hand.row, (hand.journal, hand.number), hand.renews.clone())
     }

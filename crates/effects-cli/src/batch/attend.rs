@@ -86,7 +86,7 @@ pub(crate) fn attend(
                 match odd {
                     ..=MOST_SAID => live.note(&text),
                     NEXT_SAID => {
-                        live.note("more rows are odd, or their pictures downloaded repeatedly")
+                        live.note("more rows are odd, or their pictures downloaded repeatedly");
                     }
                     _ => {}
                 }

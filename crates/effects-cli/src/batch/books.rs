@@ -16,7 +16,7 @@ use super::placement;
 use super::report::{How, Report, Status};
 use super::report_csv::CsvReport;
 use super::results::{Asked, Results};
-use super::rows::{Checker, Unread};
+use super::rows::{Checker, Counted, looking_in};
 use super::session::Session;
 use super::sheet;
 use super::tally::Tally;
@@ -145,7 +145,7 @@ impl<'a> Books<'a> {
         live: &Live,
     ) -> Result<(), Failure> {
         let (mut checker, mut unread) =
-            (Checker::new(self.batch.common), Unread::new(self.batch.common));
+            (Checker::new(self.batch.common), Counted::new(self.batch.common));
         let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
         let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
         let mut earlier = HashMap::new();
@@ -159,11 +159,9 @@ impl<'a> Books<'a> {
             let Some(line) = lines.next() else { break };
             let (mut told, identity) = match checker.check(line?) {
                 Ok(wanted) => {
-                    let look = |identity: &Identity| match &session.ledger {
-                        Some(ledger) => ledger.store().look(&RowName::Identity(*identity)),
-                        None => Ok(None),
-                    };
-                    let identity = unread.identity(self.batch.common, &wanted, &look);
+                    let store = session.ledger.as_ref().map(|ledger| &**ledger.store());
+                    let look = looking_in(store);
+                    let identity = unread.unread_identity(self.batch.common, &wanted, &look);
                     (wanted.told, identity)
                 }
                 Err(bad) => (*bad.told, None),

@@ -86,7 +86,8 @@ impl FromStr for NameTemplate {
 fn within_a_part(text: &str) -> String {
     let acts = |c: char| "/\\:".contains(c) || c.is_control();
     let plain: String = text.chars().map(|c| if acts(c) { '_' } else { c }).collect();
-    if plain.starts_with('.') { format!("_{}", &plain[1..]) } else { plain }
+    // A dot first would hide the file.
+    plain.strip_prefix('.').map_or_else(|| plain.clone(), |rest| format!("_{rest}"))
 }
 
 const LONGEST_PART: usize = 200;

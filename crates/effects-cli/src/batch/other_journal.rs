@@ -15,7 +15,7 @@ use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
 use super::report::Status;
 use super::results::Asked;
-use super::rows::{Checker, Counted};
+use super::rows::{Checker, Counted, looking_in};
 use super::work::Batch;
 use crate::failure::Failure;
 use crate::journal;
@@ -142,10 +142,7 @@ impl Batch<'_> {
             return Ok(found);
         }
         let (mut checker, mut counted) = (Checker::new(self.common), Counted::new(self.common));
-        let look = |identity: &Identity| match store {
-            Some(store) => store.look(&RowName::Identity(*identity)),
-            None => Ok(None),
-        };
+        let look = looking_in(store);
         for line in self.manifest.lines(self.common.template.is_some())? {
             // What is wrong with a row is told elsewhere.
             let Ok(mut wanted) = checker.check(line?) else { continue };

@@ -11,7 +11,8 @@ use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::{Checked, Draft, DraftImage};
 use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size};
 use effects_jobs::{
-    CountedRow, Identity, Occurrences, Photo, Record, Row, RowDraft, RowError, RowPhoto, Uploads,
+    CountedRow, Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowError,
+    RowName, RowPhoto, Uploads,
 };
 
 use effects_render::PaintError;
@@ -392,6 +393,13 @@ impl<'a> Checker<'a> {
 /// What a journal has under an identity.
 pub(crate) type Look<'a> = &'a dyn Fn(&Identity) -> Result<Option<Record>, JournalError>;
 
+/// Looks in a store, or in none.
+pub(crate) fn looking_in(
+    store: Option<&dyn JournalStore>,
+) -> impl Fn(&Identity) -> Result<Option<Record>, JournalError> {
+    move |identity| store.map_or(Ok(None), |store| store.look(&RowName::Identity(*identity)))
+}
+
 /// The rows of a manifest, counted as the journal knows them.
 pub(crate) struct Counted {
     order: Occurrences,
@@ -465,6 +473,17 @@ impl Counted {
         }
     }
 
+    /// The identity of the next row of a manifest that a run did not come to; `None` where only its photo
+    /// could tell.
+    pub(crate) fn unread_identity(
+        &mut self,
+        common: &Common,
+        wanted: &Wanted,
+        look: Look<'_>,
+    ) -> Option<Identity> {
+        common.identity(wanted, &mut self.order, look)
+    }
+
     fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, Problem> {
         self.order.row(draft, look).map_err(|error| match error {
             RowError::Signed(signed) => Problem::row(Some("key"), signed.to_string()),
@@ -475,25 +494,6 @@ impl Counted {
 
 fn journal_problem(error: &JournalError) -> Problem {
     Error::new(ErrorKind::Journal, error.to_string()).into()
-}
-
-/// Rows of a manifest that a run did not come to, by what the journal knows them.
-pub(crate) struct Unread(Occurrences);
-
-impl Unread {
-    pub(crate) fn new(common: &Common) -> Self {
-        Self(Occurrences::within(common.scope.clone()))
-    }
-
-    /// The identity of the next row; `None` where only its photo could tell.
-    pub(crate) fn identity(
-        &mut self,
-        common: &Common,
-        wanted: &Wanted,
-        look: Look<'_>,
-    ) -> Option<Identity> {
-        common.identity(wanted, &mut self.0, look)
-    }
 }
 
 /// Whether the photo of a row is whole, found out by decoding it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
 use effects_core::{Error, ErrorKind, Policy};
-use effects_jobs::{Identity, JournalStore, RowName};
+use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
 use super::attend::{Attended, attend};
@@ -20,7 +20,7 @@ use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
 use super::report::{Report, Status};
 use super::results::sweep;
-use super::rows::{Bad, Checker, Common, Counted, decode};
+use super::rows::{Bad, Checker, Common, Counted, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{Beginner, Session, Wake};
 use super::survey::{Question, Survey, duplicates_told, survey};
@@ -324,10 +324,9 @@ impl Batch<'_> {
                 let Ok(mut wanted) = checker.check(line?) else { continue };
                 let index = wanted.told.index;
                 let was_told = wanted.told.duplicate_of.is_some();
-                let row = store.as_ref().map(|store| {
-                    let look = |identity: &Identity| store.look(&RowName::Identity(*identity));
-                    counted.row(&common, &mut wanted, &look)
-                });
+                let row = store
+                    .as_deref()
+                    .map(|store| counted.row(&common, &mut wanted, &looking_in(Some(store))));
                 let row = match row.transpose() {
                     Ok(row) => row.map(|counted| counted.row),
                     Err(_) if refused.contains(&index) => continue,

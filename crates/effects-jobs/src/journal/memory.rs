@@ -71,9 +71,10 @@ struct StoredRow {
     attempts: Vec<Attempt>,
     reason: String,
     tasks: Vec<StoredTask>,
-    /// The place of the current task, and of the one that a renewal or a new order would replace.
+    /// The place of the current task, and of the one that a renewal or a new order would replace, with what
+    /// its row was.
     task: Option<usize>,
-    former: Option<usize>,
+    former: Option<(usize, State)>,
     renewals: u32,
     begun: Time,
     changed: Time,
@@ -121,7 +122,7 @@ impl MemoryStore {
         &self,
         table: &mut Table,
         row: &Row,
-        renews: Option<usize>,
+        renews: Option<(usize, State)>,
         holds: bool,
     ) -> Arc<dyn RowJournal> {
         table.claims += 1;
@@ -142,8 +143,9 @@ impl MemoryStore {
         if !may_be_taken(&table.record(index).standing) {
             return Err(table.wrong(index, wanted));
         }
-        let (row, task) = (table.rows[index].row.clone(), table.rows[index].task);
-        Ok(self.lease(&mut table, &row, task, false))
+        let StoredRow { row, task, state, .. } = &table.rows[index];
+        let (row, renews) = (row.clone(), task.map(|task| (task, *state)));
+        Ok(self.lease(&mut table, &row, renews, false))
     }
 
     /// What a row is to be opened as.
@@ -470,7 +472,7 @@ impl Table {
         let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
         let stored = &mut self.rows[index];
         if matches!(stored.state, State::Failed | State::Completed) {
-            (stored.former, stored.task) = (stored.task, None);
+            stored.former = stored.task.take().map(|task| (task, stored.state));
             stored.renewals += u32::from(stored.state == State::Failed);
         }
         if !again {
@@ -780,7 +782,10 @@ impl StoredRow {
         match self.state {
             State::Intent => mine,
             State::Released => mine || self.claim.is_none(),
-            State::Failed | State::Completed => claim.renews.is_some() && self.task == claim.renews,
+            // A verdict that was told otherwise since is another one.
+            State::Failed | State::Completed => {
+                claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
+            }
             State::Doubtful | State::Created => false,
         }
     }
@@ -819,11 +824,9 @@ impl StoredRow {
         reason.clone_into(&mut self.reason);
         match self.former.take() {
             None => self.state = State::Released,
-            Some(former) => {
-                let is_completed = !self.tasks[former].pictures.is_empty();
-                self.state = if is_completed { State::Completed } else { State::Failed };
-                (self.task, self.claim) = (Some(former), None);
-                self.renewals -= u32::from(!is_completed);
+            Some((former, state)) => {
+                (self.state, self.task, self.claim) = (state, Some(former), None);
+                self.renewals -= u32::from(state == State::Failed);
             }
         }
     }
@@ -901,7 +904,7 @@ struct Claim {
     number: u64,
     row: Row,
     /// The place of the failed task that a new one is to replace.
-    renews: Option<usize>,
+    renews: Option<(usize, State)>,
 }
 
 /// A row of a [`MemoryStore`] in the hands of a run.

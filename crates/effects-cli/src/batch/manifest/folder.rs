@@ -95,7 +95,7 @@ impl Found {
                     Some(photo) if is_photo(photo) => self.photos.push(photo.to_owned()),
                     Some(_) => self.leave_out(why_not(&file), below),
                     None => {
-                        self.leave_out(Reason::plain("its name is not UTF-8: rename it"), below)
+                        self.leave_out(Reason::plain("its name is not UTF-8: rename it"), below);
                     }
                 },
                 Ok(_) => self.leave_out(Reason::plain("it is no regular file"), below),
