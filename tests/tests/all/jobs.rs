@@ -394,6 +394,69 @@ fn equal_jobs_are_two_pictures_with_a_journal_and_without() {
     }
 }
 
+#[test]
+fn keys_count_within_a_scope_and_a_url_is_one_job_however_it_is_written() {
+    for kind in KINDS {
+        let (emulator, setup) = emulator(0);
+        let client = Client::new(kind, &setup, &Notes::default());
+        let store: Arc<dyn JournalStore> = Arc::new(MemoryStore::new());
+        let paid = |scope: Option<&str>, job: Job| {
+            let options = JobOptions {
+                store: Some(Arc::clone(&store)),
+                scope: scope.map(str::to_owned),
+                ..JobOptions::default()
+            };
+            let results: Vec<_> = client.run_with(options, std::iter::once(job)).collect();
+            assert!(results[0].is_completed(), "{kind:?}: {results:?}");
+            emulator.counts().accepted
+        };
+        let job = |url: &str| Job::url(Template::GlassBall, url).unwrap();
+        assert_eq!(paid(None, job("https://example.com/a.jpg").with_key("1")), 1);
+        // The same picture, before its order had a name; another one, in an order of its own.
+        assert_eq!(paid(Some("march"), job("https://example.com/a.jpg").with_key("1")), 1);
+        assert_eq!(paid(Some("march"), job("https://example.com/b.jpg").with_key("1")), 2);
+        assert_eq!(paid(Some("april"), job("https://example.com/c.jpg").with_key("1")), 3);
+        assert_eq!(paid(Some("march"), job("https://EXAMPLE.com:443/b.jpg#x").with_key("1")), 3);
+        assert_eq!(paid(None, job("https://example.com/d.jpg")), 4);
+        assert_eq!(paid(None, job("HTTPS://Example.com/d.jpg")), 4);
+    }
+}
+
+#[test]
+fn a_photo_that_is_found_damaged_is_not_paid_for() {
+    let photo = include_bytes!("../../../examples/chelsea.png");
+    for kind in KINDS {
+        let (emulator, setup) = emulator(0);
+        let client = Client::new(kind, &setup, &Notes::default());
+        let folder = tempfile::tempdir().unwrap();
+        let job = |name: &str| {
+            std::fs::write(folder.path().join(name), [&photo[..], name.as_bytes()].concat())
+                .unwrap();
+            Job::photo(Template::GlassBall, folder.path().join(name))
+        };
+        let calls = Arc::new(AtomicUsize::new(0));
+        let called = Arc::clone(&calls);
+        let options = JobOptions {
+            check_photo: Some(Arc::new(move |photo| {
+                called.fetch_add(1, Ordering::SeqCst);
+                match photo.bytes().ends_with(b"half.png") {
+                    true => Err("it ends in the middle".to_owned()),
+                    false => Ok(()),
+                }
+            })),
+            ..JobOptions::default()
+        };
+        let jobs = [job("whole.png"), job("half.png"), job("whole.png")];
+        let results = client.run_with(options, jobs.into_iter());
+        let refused: Vec<_> = results.filter(|result| !result.is_completed()).collect();
+        assert_eq!((refused.len(), refused[0].index), (1, 1), "{kind:?}: {refused:?}");
+        let told = format!("{:?}", refused[0].outcome);
+        assert!(told.contains("half.png: it ends in the middle; nothing was sent"), "{told}");
+        assert_eq!(emulator.counts().accepted, 2);
+        assert!(calls.load(Ordering::SeqCst) <= 3, "{calls:?}");
+    }
+}
+
 /// Hears of the entries of every third job.
 struct EveryThird {
     heard: Notes,
