@@ -1,18 +1,15 @@
 //! The command line as it is typed. Each command's own arguments stand in its file.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use effects_core::BaseUrl;
-use effects_jobs::Uploads;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     batch, check, completions, cost, emulator, journal, reorder, resolve, resume, run, sampler,
     status, submit, tasks, templates, wait,
 };
-use crate::values::Poll;
+use crate::global::Global;
 
 /// Turns photos into styled pictures with the spark_img_effects service.
 ///
@@ -25,77 +22,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// The API key; other users of this machine may see it there
-    ///
-    /// Better in a file (--api-key-file) or in the environment: EFFECTS_API_KEY, else
-    /// VTRIX_API_KEY.
-    #[arg(long, global = true, value_name = "KEY")]
-    pub(crate) api_key: Option<String>,
-
-    /// A file that holds the API key and nothing else
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) api_key_file: Option<PathBuf>,
-
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        help = format!("The gateway; else EFFECTS_BASE_URL, else {}", BaseUrl::DEFAULT)
-    )]
-    pub(crate) base_url: Option<String>,
-
-    /// Let the base URL be http on another machine: the key travels in the clear
-    #[arg(long, global = true)]
-    pub(crate) allow_http: bool,
-
-    /// Use a gateway inside this command, whatever key and base URL are set
-    ///
-    /// It paints locally, costs nothing, and ends with the command and everything in it; so it
-    /// makes no sense with submit, status, wait, resume or --base-url.
-    #[arg(long, global = true)]
-    pub(crate) emulator: bool,
-
-    /// Where local photos are put: gateway[=URL], data-url, command=PROGRAM, presigned-put=PROGRAM
-    ///
-    /// The service fetches a URL, so a photo on this machine must be somewhere first. `gateway` is
-    /// the gateway's storage endpoint (proven with the local gateway alone), `data-url` writes the
-    /// photo into the request (unproven), `command=PROGRAM` runs a program that gets the file's path
-    /// and prints a URL, `presigned-put=PROGRAM` one that prints a URL to PUT to and a URL to fetch
-    /// from. Left out, it is `gateway` where the gateway is this machine, and a refusal elsewhere.
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) uploads: Option<Uploads>,
-
-    /// When to look at a running task: auto, or every so many seconds
-    ///
-    /// auto looks when tasks of the template usually end, as learnt from earlier ones, and about
-    /// every 3 s until there were some; with --emulator it is every 0.1 s.
-    #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
-    pub(crate) poll: Poll,
-
-    /// A word of yours: results repeat it, and costs are added up by it
-    #[arg(long, global = true, value_name = "TEXT")]
-    pub(crate) tag: Option<String>,
-
-    /// Print one JSON object per result on stdout, errors included
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    /// Say nothing on stderr but errors
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-
-    /// Log to stderr; -vv in detail, -vvv everything
-    ///
-    /// RUST_LOG, where it is set, chooses what -v logs ("effects_ureq=debug"). No key is ever
-    /// logged.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 #[derive(Subcommand)]

@@ -14,25 +14,11 @@ use effects_core::{Effect, Error, Event, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
-use crate::flight::{Flight, Recorded, Standing};
-use crate::gateway::Place;
+use crate::flight::{Flight, Recorded, Standing, Wake};
 use crate::output::Output;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::signals;
-
-/// What the attending thread is told.
-pub(crate) enum Wake {
-    /// Something to show.
-    Event(Event),
-    /// Something to say.
-    Note(String),
-    /// The submission in flight was answered.
-    Answered,
-    /// Ctrl-C, SIGTERM or SIGHUP.
-    Signal,
-    /// The work is over.
-    Done,
-}
 
 /// What the work has of the attending thread.
 #[derive(Clone)]

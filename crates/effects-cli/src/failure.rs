@@ -9,7 +9,7 @@ use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 
 use crate::flight::{Intent, Standing};
-use crate::gateway::Place;
+use crate::place::Place;
 use crate::problem::{Problem, Problems};
 
 /// Why a command did not do what it was asked.

@@ -7,10 +7,22 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::TaskId;
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_core::{Event, TaskId};
 
-use crate::attend::Wake;
+/// What the attending thread is told.
+pub(crate) enum Wake {
+    /// Something to show.
+    Event(Event),
+    /// Something to say.
+    Note(String),
+    /// The submission in flight was answered.
+    Answered,
+    /// Ctrl-C, SIGTERM or SIGHUP.
+    Signal,
+    /// The work is over.
+    Done,
+}
 
 /// The journal of one command, in memory.
 pub(crate) struct Flight {

@@ -3,70 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
-use effects_client::{PaceFile, PaceFileError, base_url_of_the_environment};
+use effects_client::{PaceFile, PaceFileError};
 use effects_core::pace::{Curve, Learned, Pacer};
-use effects_core::{BaseUrl, Error, ErrorKind, Origin, Policy, TaskId};
+use effects_core::{Error, ErrorKind, Origin, Policy};
 use effects_emulator::{Emulator, StartError};
-use effects_jobs::Uploads;
 use effects_ureq::{Client, ClientBuilder};
 
-use crate::args::Global;
 use crate::failure::Failure;
+use crate::global::Global;
+use crate::place::{Place, origin_of};
 use crate::state;
-
-/// Where the gateway is.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// Inside this command.
-    Inside,
-    /// At this URL.
-    At(BaseUrl),
-}
-
-impl Place {
-    /// The gateway the global options and the environment name.
-    pub(crate) fn of(global: &Global) -> Result<Self, Error> {
-        if global.emulator {
-            return Ok(Self::Inside);
-        }
-        let url = match &global.base_url {
-            Some(url) => Some(url.clone()),
-            None => base_url_of_the_environment()?,
-        };
-        BaseUrl::parse(url.as_deref().unwrap_or(BaseUrl::DEFAULT), global.allow_http)
-            .map(Self::At)
-            .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))
-    }
-
-    /// The command line that resumes a task there; none where the task does not outlive the command.
-    pub(crate) fn resume_line(&self, task: &TaskId) -> Option<String> {
-        match self {
-            Self::Inside => None,
-            Self::At(base) => Some(base.resume_line(task)),
-        }
-    }
-
-    /// Its origin. That of a gateway inside this command is known once it listens.
-    pub(crate) fn origin(&self) -> Result<Origin, Error> {
-        match self {
-            Self::At(base) => Ok(base.origin().clone()),
-            Self::Inside => loopback(),
-        }
-    }
-
-    /// How a local photo gets there.
-    ///
-    /// # Errors
-    ///
-    /// The refusal that names the choices, where nobody made one.
-    pub(crate) fn uploads(&self, chosen: Option<&Uploads>) -> Result<Uploads, Error> {
-        let chosen = chosen.cloned().unwrap_or_default();
-        match self {
-            Self::Inside => chosen.chosen_for(&loopback()?),
-            Self::At(base) => chosen.chosen_for(base.origin()),
-        }
-    }
-}
 
 /// A client, and the gateway it talks to if that is inside this command.
 pub(crate) struct Gateway {
@@ -76,15 +22,6 @@ pub(crate) struct Gateway {
     _pace: Option<KeptPace>,
     /// Kept for as long as the client is used.
     _emulator: Option<Emulator>,
-}
-
-fn loopback() -> Result<Origin, Error> {
-    origin_of("http://127.0.0.1")
-}
-
-fn origin_of(url: &str) -> Result<Origin, Error> {
-    let misconfigured = |error: String| Error::new(ErrorKind::Misconfigured, error);
-    Origin::try_from(url.to_owned()).map_err(|error| misconfigured(error.to_string()))
 }
 
 impl Gateway {

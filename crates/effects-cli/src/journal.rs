@@ -8,14 +8,13 @@ use clap::Args;
 use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
 use effects_core::journal::{Journal, JournalError, RowNumber};
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
-use effects_jobs::{Filter, Found, JournalStore, OpenRow, RowDraft, Standing, Which};
+use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, Standing, Which};
 use effects_journal::{SqliteJournal, is_database_url, without_password};
 
-use crate::commands::tasks::each;
 use crate::failure::Failure;
-use crate::gateway::Place;
 use crate::input_file::InputFile;
 use crate::output::{Output, say};
+use crate::place::Place;
 use crate::state;
 
 /// Where the journal is.
@@ -345,4 +344,25 @@ fn default_path() -> Result<PathBuf, Failure> {
 
 fn unusable(why: &str) -> Failure {
     Error::new(ErrorKind::Misconfigured, format!("the journal cannot be used: {why}")).into()
+}
+
+/// Goes through the rows of a journal, page by page, for as long as `see` wants more.
+pub(crate) fn each(
+    store: &dyn JournalStore,
+    mut filter: Filter,
+    mut see: impl FnMut(&Record) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    loop {
+        let page = store.list(&filter).map_err(|error| failure(&error))?;
+        for record in &page {
+            if !see(record)? {
+                return Ok(());
+            }
+        }
+        let last: Option<RowNumber> = page.last().map(|record| record.number);
+        if last.is_none() || page.len() < filter.limit {
+            return Ok(());
+        }
+        filter.after = last;
+    }
 }

@@ -11,8 +11,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use effects_core::printable;
 use serde::Serialize;
 
-use crate::args::Global;
 use crate::failure::{ErrorObject, Failure};
+use crate::global::Global;
 
 /// How this command speaks.
 #[derive(Clone, Copy, Debug)]

@@ -13,9 +13,9 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::attend::Desk;
-use crate::gateway::Place;
 use crate::input_file::InputFile;
 use crate::journal::Kept;
+use crate::place::Place;
 use crate::problem::Problem;
 
 /// What a finished task yields.

@@ -9,11 +9,11 @@ use effects_core::{EffectRequest, Error, Origin, ServiceCode, Size, Template, Vi
 use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
 use effects_ureq::Client;
 
-use crate::args::Global;
 use crate::attend::Desk;
-use crate::gateway::Place;
+use crate::global::Global;
 use crate::image::Image;
 use crate::input_file::InputFile;
+use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
 
 /// What is asked of the service.

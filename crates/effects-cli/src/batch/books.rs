@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::live::Live;
 use super::names::SHEET;
+use super::options::Batch;
 use super::placement;
 use super::report::{How, Report, Status};
 use super::report_csv::CsvReport;
@@ -20,8 +21,7 @@ use super::rows::{Checker, Counted, looking_in};
 use super::session::Session;
 use super::sheet;
 use super::tally::Tally;
-use super::work::Batch;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::journal;
 use crate::typed::line_to_run_again;

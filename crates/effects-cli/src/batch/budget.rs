@@ -10,7 +10,7 @@ use effects_ureq::Client;
 use rust_decimal::Decimal;
 
 use super::live::Live;
-use super::work::Batch;
+use super::options::Batch;
 use crate::failure::Failure;
 use crate::journal;
 

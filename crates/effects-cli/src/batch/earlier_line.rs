@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::known_photos::KnownPhoto;
+use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::report::Status;
 use super::rows::Told;
 
@@ -209,8 +209,13 @@ pub(crate) fn earlier_lines(
         .filter(move |line| line.as_ref().map_or(true, |line| !superseded.contains(&line.number))))
 }
 
+/// The photos that a manifest remembers; none where it cannot be read, which others tell.
+pub(crate) fn remembered_photos(manifest: &Path) -> KnownPhotos {
+    KnownPhotos::of(photos_of_lines(manifest).unwrap_or_default())
+}
+
 /// The photos that lines remember, by the images of their rows.
-pub(super) fn remembered_photos(manifest: &Path) -> io::Result<HashMap<String, KnownPhoto>> {
+fn photos_of_lines(manifest: &Path) -> io::Result<HashMap<String, KnownPhoto>> {
     let mut photos = HashMap::new();
     for text in all_lines(manifest)? {
         let Some(EarlierLine { image: Some(image), photo: Some(photo), .. }) = text?.line else {

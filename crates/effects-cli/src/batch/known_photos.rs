@@ -13,8 +13,6 @@ use effects_jobs::Photo;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::earlier_line::remembered_photos;
-
 /// What a row's photo was when it was read: its content, and by what its file is known to be as it was.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct KnownPhoto {
@@ -39,9 +37,9 @@ struct FileStamp {
 pub(crate) struct KnownPhotos(HashMap<String, KnownPhoto>);
 
 impl KnownPhotos {
-    /// What this manifest remembers; nothing where it cannot be read, which others tell.
-    pub(crate) fn of(manifest: &Path) -> Self {
-        Self(remembered_photos(manifest).unwrap_or_default())
+    /// Those of these images.
+    pub(crate) fn of(photos: HashMap<String, KnownPhoto>) -> Self {
+        Self(photos)
     }
 
     /// The photo of a row, if its file is as it was when it was read.

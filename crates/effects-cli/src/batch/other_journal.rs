@@ -13,10 +13,10 @@ use rust_decimal::Decimal;
 
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
+use super::options::Batch;
 use super::report::Status;
 use super::results::Asked;
 use super::rows::{Checker, Counted, looking_in};
-use super::work::Batch;
 use crate::failure::Failure;
 use crate::journal;
 

@@ -7,12 +7,12 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::live::span;
+use super::options::Batch;
 use super::report::Report;
 use super::rows::Common;
 use super::running_mark::JournalInUse;
 use super::survey::{Question, Standings, duplicates_told, survey};
-use super::work::Batch;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 
 /// What a batch would do.
 #[derive(Serialize)]

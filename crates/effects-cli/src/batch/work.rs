@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
-use clap::Args;
 use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
-use effects_core::{Error, ErrorKind, Policy};
+use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
@@ -16,106 +14,20 @@ use super::attend::{Attended, attend};
 use super::books::Books;
 use super::budget;
 use super::live::Live;
-use super::manifest::Manifest;
 use super::names::{RESULTS, SHEET};
+use super::options::Batch;
 use super::report::{Report, Status};
 use super::results::sweep;
-use super::rows::{Bad, Checker, Common, Counted, decode, looking_in};
+use super::rows::{Bad, Checker, Counted, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{Beginner, Session, Wake};
 use super::survey::{Question, Survey, duplicates_told, survey};
 use super::tally::Tally;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::{Output, stdout_is_terminal};
+use crate::output::stdout_is_terminal;
 use crate::signals;
-use crate::values::{duration, usd};
-
-/// How a batch is done.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    /// Tasks in flight at once
-    #[arg(long, value_name = "N", default_value_t = 16,
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) in_flight: u32,
-
-    /// The most that these rows may cost, what earlier runs paid for them included
-    #[arg(long, value_name = "USD", value_parser = usd)]
-    pub(crate) budget: Option<Decimal>,
-
-    /// The name of the order: keys count within it, so that two orders may both number from 1
-    ///
-    /// With --budget, all rows of this name share one budget, also those of other manifests that were run
-    /// with both options.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) scope: Option<String>,
-
-    /// Leave out rows that ask for what an earlier row of the manifest asks for
-    ///
-    /// Without it such rows are as many pictures, each paid for. A row with a key is never left out.
-    #[arg(long)]
-    pub(crate) skip_duplicates: bool,
-
-    /// What one picture costs at most; else the highest cost the journal knows of this gateway
-    #[arg(long, value_name = "USD", value_parser = usd)]
-    pub(crate) price: Option<Decimal>,
-
-    /// Pay for up to N new tasks for a row whose task failed with 3009095 to 3009099
-    ///
-    /// Each costs anew and counts in the budget; those of earlier runs count too.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) retry_failed: u32,
-
-    /// Replace files that stand where pictures go, whoever's they are
-    ///
-    /// Without it a row is refused, before it is paid for, whose picture would replace a file that
-    /// is not its own; and a picture that was changed since it was saved is kept, with a warning.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-
-    /// Pay once more for rows that another journal has paid for
-    #[arg(long)]
-    pub(crate) pay_again: bool,
-
-    /// How many submissions in a row may be of unknown outcome
-    ///
-    /// Then nothing is submitted for 30 s, and one row shows whether the gateway answers again: if
-    /// not, the batch ends.
-    #[arg(long, value_name = "N", default_value_t = Policy::default().unknown_in_a_row,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) unknown_in_a_row: u32,
-
-    /// Send nothing if any row is bad
-    #[arg(long)]
-    pub(crate) strict: bool,
-
-    /// Send photos without decoding them whole before: quicker, and damaged ones are paid for
-    #[arg(long)]
-    pub(crate) no_photo_check: bool,
-
-    /// Where stderr is no terminal, say how far it is this often: 60, 5m; 0 for never
-    #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration)]
-    pub(crate) progress_every: Duration,
-
-    /// Write what became of each row as a table for a spreadsheet, too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report_csv: Option<PathBuf>,
-
-    /// Do the first N rows, put their pictures on a contact sheet, and stop
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
-    pub(crate) pilot: Option<u64>,
-}
-
-/// A batch: which rows, from where to where, and how.
-pub(crate) struct Batch<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) manifest: &'a Manifest,
-    pub(crate) common: &'a Common,
-    /// Where the journal is, if there is one.
-    pub(crate) journal: Option<&'a Path>,
-    pub(crate) output: &'a Output,
-}
 
 impl Batch<'_> {
     /// Does it.

@@ -9,13 +9,14 @@ use effects_client::FileId;
 use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
 
-use crate::args::Global;
-use crate::batch::{Batch, Common, KnownPhotos, Manifest, NameTemplate, Options, RESULTS};
-use crate::commands::CommandResult;
+use crate::batch::{Batch, Common, Manifest, NameTemplate, Options, RESULTS, remembered_photos};
+use crate::done::CommandResult;
 use crate::failure::Failure;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
+use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
 
 #[derive(Args)]
@@ -87,7 +88,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     };
     let common = Common {
         folder: manifest.folder().to_owned(),
-        known_photos: Arc::new(KnownPhotos::of(&out.join(RESULTS))),
+        known_photos: Arc::new(remembered_photos(&out.join(RESULTS))),
         out,
         template: arguments.template.clone(),
         scope: arguments.options.scope.clone(),

@@ -4,8 +4,8 @@ use clap::Args;
 use effects_core::Size;
 use serde::Serialize;
 
-use crate::args::Global;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
+use crate::global::Global;
 use crate::output::Output;
 use crate::problem::Problem;
 use crate::request::{self, RequestArguments};

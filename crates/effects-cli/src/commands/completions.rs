@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::output;
 
 #[derive(Args)]

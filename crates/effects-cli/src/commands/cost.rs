@@ -7,7 +7,7 @@ use effects_jobs::{Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 

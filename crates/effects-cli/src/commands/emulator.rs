@@ -13,10 +13,10 @@ use effects_emulator::{
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::args::Global;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway;
+use crate::global::Global;
 use crate::output::{Output, say};
 
 #[derive(Args)]

@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{EarlierLine, Text, earlier_lines};
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 #[cfg(not(feature = "postgres"))]
 use crate::journal::connected;

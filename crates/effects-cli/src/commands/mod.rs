@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
-use crate::failure::{ErrorObject, Failure};
+use crate::failure::ErrorObject;
 use crate::output::{self, Output};
 use crate::{logging, typed};
 
@@ -61,29 +61,6 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         }
     }
 }
-
-/// How a command ended that did what it was asked.
-pub(crate) enum Done {
-    /// All is well.
-    Well,
-    /// It was asked for a judgement, and the judgement is this.
-    Bad(ErrorKind),
-    /// It did many things, and this is the exit code of them all.
-    Code(u8),
-}
-
-impl From<Done> for u8 {
-    fn from(done: Done) -> Self {
-        match done {
-            Done::Well => 0,
-            Done::Bad(kind) => kind.exit_code(),
-            Done::Code(code) => code,
-        }
-    }
-}
-
-/// What every command returns.
-pub(crate) type CommandResult = Result<Done, Failure>;
 
 /// Prints what clap says of a command line, in its colours. It repeats what was typed, so that is
 /// read once more with what a terminal would obey escaped.

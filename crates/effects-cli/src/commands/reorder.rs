@@ -10,14 +10,16 @@ use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto};
 
-use crate::args::Global;
 use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Tally, Told, Wake, decode};
-use crate::commands::{CommandResult, Done, resume};
+use crate::commands::resume;
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::image::is_url;
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
+use crate::place::Place;
 use crate::signals;
 
 #[derive(Args)]

@@ -9,12 +9,12 @@ use effects_core::{Error, ErrorKind, TaskId};
 use effects_jobs::{Filter, JournalStore, Resolution, RowName, Which};
 use serde::Serialize;
 
-use crate::args::Global;
-use crate::commands::tasks::each;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
+use crate::place::Place;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -157,12 +157,12 @@ fn doubtful(
     global: &Global,
     arguments: &Arguments,
 ) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
-    let place = global.base_url.is_some().then(|| crate::gateway::Place::of(global)).transpose()?;
+    let place = global.base_url.is_some().then(|| Place::of(global)).transpose()?;
     let origin = place.map(|place| place.origin()).transpose()?;
     let filter =
         Filter { which: Which::Doubtful, origin, tag: global.tag.clone(), ..Filter::default() };
     let mut rows = Vec::new();
-    each(store, filter, |record| {
+    journal::each(store, filter, |record| {
         if arguments.template.as_deref().is_none_or(|id| id == record.row.template.id()) {
             rows.push((record.number, Resolution::NotBilled));
         }

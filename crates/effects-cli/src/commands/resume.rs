@@ -8,14 +8,14 @@ use effects_client::{Job, Ledger, Save, SaveFiles};
 use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
-use crate::args::Global;
 use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake};
-use crate::commands::tasks::each;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
-use crate::gateway::{self, Gateway, Place};
-use crate::journal::JournalChoice;
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
+use crate::journal::{JournalChoice, each};
 use crate::output::Output;
+use crate::place::Place;
 use crate::signals;
 use crate::typed::line_to_run_again;
 

@@ -9,16 +9,17 @@ use effects_client::file_names::Names;
 use effects_core::{EffectRequest, Policy, TaskId};
 use effects_jobs::JournalStore;
 
-use crate::args::Global;
 use crate::attend::{Desk, attend};
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::input_file::InputFile;
 use crate::journal::{JournalChoice, Kept};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
+use crate::place::Place;
 use crate::request::{self, Ready, RequestArguments};
 use crate::values::duration;
 

@@ -8,7 +8,7 @@ use effects_client::{Landing, Sink};
 use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::image::Image;
 use crate::input_file::InputFile;

@@ -6,14 +6,15 @@ use effects_core::{ServiceError, Status, Task, TaskId};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::args::Global;
 use crate::attend::attend;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::output::Output;
 use crate::pictures::PictureObject;
+use crate::place::Place;
 
 #[derive(Args)]
 #[command(after_help = "\

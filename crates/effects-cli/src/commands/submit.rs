@@ -6,14 +6,15 @@ use clap::Args;
 use effects_core::{Policy, TaskId, Template};
 use serde::Serialize;
 
-use crate::args::Global;
 use crate::attend::attend;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::journal::{JournalChoice, Kept};
 use crate::output::Output;
+use crate::place::Place;
 use crate::request::{self, RequestArguments};
 use crate::values::duration;
 

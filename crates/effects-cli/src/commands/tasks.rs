@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_core::ServiceCode;
-use effects_core::journal::RowNumber;
 use effects_jobs::{Attempt, Filter, JournalStore, Record, Standing, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::commands::{CommandResult, Done};
-use crate::failure::Failure;
+use crate::done::{CommandResult, Done};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 
@@ -69,32 +67,11 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
         (_, true) => Which::Doubtful,
         _ => Which::All,
     };
-    each(&*store, Filter { which, ..Filter::default() }, |record| {
+    journal::each(&*store, Filter { which, ..Filter::default() }, |record| {
         let object = TaskObject::of(record);
         output.listing(&object, &object.lines())
     })?;
     Ok(Done::Well)
-}
-
-/// Goes through the rows of a journal, page by page, for as long as `see` wants more.
-pub(crate) fn each(
-    store: &dyn JournalStore,
-    mut filter: Filter,
-    mut see: impl FnMut(&Record) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    loop {
-        let page = store.list(&filter).map_err(|error| journal::failure(&error))?;
-        for record in &page {
-            if !see(record)? {
-                return Ok(());
-            }
-        }
-        let last: Option<RowNumber> = page.last().map(|record| record.number);
-        if last.is_none() || page.len() < filter.limit {
-            return Ok(());
-        }
-        filter.after = last;
-    }
 }
 
 impl<'a> TaskObject<'a> {

@@ -4,7 +4,7 @@ use clap::Args;
 use effects_core::{Group, Template};
 use serde::Serialize;
 
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::output::Output;
 
 #[derive(Args)]

@@ -6,17 +6,18 @@ use clap::Args;
 use effects_client::file_names::Names;
 use effects_core::{Policy, TaskId};
 
-use crate::args::Global;
 use crate::attend::{Desk, attend};
 use crate::commands::run::Saving;
-use crate::commands::{CommandResult, Done};
+use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::flight::Standing;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
 use crate::input_file::InputFile;
 use crate::journal::{self, Kept};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
+use crate::place::Place;
 use crate::problem::Problems;
 use crate::values::duration;
 

@@ -1,0 +1,28 @@
+//! [`CommandResult`]: how a command ended, and with that the exit code.
+
+use effects_core::ErrorKind;
+
+use crate::failure::Failure;
+
+/// How a command ended that did what it was asked.
+pub(crate) enum Done {
+    /// All is well.
+    Well,
+    /// It was asked for a judgement, and the judgement is this.
+    Bad(ErrorKind),
+    /// It did many things, and this is the exit code of them all.
+    Code(u8),
+}
+
+impl From<Done> for u8 {
+    fn from(done: Done) -> Self {
+        match done {
+            Done::Well => 0,
+            Done::Bad(kind) => kind.exit_code(),
+            Done::Code(code) => code,
+        }
+    }
+}
+
+/// What every command returns.
+pub(crate) type CommandResult = Result<Done, Failure>;

@@ -1,0 +1,71 @@
+//! [`Place`]: where the gateway is that a command talks to, inside this command or at a URL.
+
+use effects_client::base_url_of_the_environment;
+use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};
+use effects_jobs::Uploads;
+
+use crate::global::Global;
+
+/// Where the gateway is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// Inside this command.
+    Inside,
+    /// At this URL.
+    At(BaseUrl),
+}
+
+impl Place {
+    /// The gateway the global options and the environment name.
+    pub(crate) fn of(global: &Global) -> Result<Self, Error> {
+        if global.emulator {
+            return Ok(Self::Inside);
+        }
+        let url = match &global.base_url {
+            Some(url) => Some(url.clone()),
+            None => base_url_of_the_environment()?,
+        };
+        BaseUrl::parse(url.as_deref().unwrap_or(BaseUrl::DEFAULT), global.allow_http)
+            .map(Self::At)
+            .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))
+    }
+
+    /// The command line that resumes a task there; none where the task does not outlive the command.
+    pub(crate) fn resume_line(&self, task: &TaskId) -> Option<String> {
+        match self {
+            Self::Inside => None,
+            Self::At(base) => Some(base.resume_line(task)),
+        }
+    }
+
+    /// Its origin. That of a gateway inside this command is known once it listens.
+    pub(crate) fn origin(&self) -> Result<Origin, Error> {
+        match self {
+            Self::At(base) => Ok(base.origin().clone()),
+            Self::Inside => loopback(),
+        }
+    }
+
+    /// How a local photo gets there.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that names the choices, where nobody made one.
+    pub(crate) fn uploads(&self, chosen: Option<&Uploads>) -> Result<Uploads, Error> {
+        let chosen = chosen.cloned().unwrap_or_default();
+        match self {
+            Self::Inside => chosen.chosen_for(&loopback()?),
+            Self::At(base) => chosen.chosen_for(base.origin()),
+        }
+    }
+}
+
+fn loopback() -> Result<Origin, Error> {
+    origin_of("http://127.0.0.1")
+}
+
+/// The origin of a URL.
+pub(crate) fn origin_of(url: &str) -> Result<Origin, Error> {
+    let misconfigured = |error: String| Error::new(ErrorKind::Misconfigured, error);
+    Origin::try_from(url.to_owned()).map_err(|error| misconfigured(error.to_string()))
+}
