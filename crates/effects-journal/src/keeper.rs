@@ -39,6 +39,7 @@ pub(crate) trait Errand: Send {
     /// as a whole, it is done once more.
     fn act(&mut self, desk: &Desk<'_>) -> bool;
     /// Whether it may be done once more after it was committed: saying the same again changes nothing.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
     /// Tells, once the transaction is over.
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
@@ -87,6 +88,7 @@ where
 struct Told<T, F, G> {
     needs: Needs,
     act: F,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     is_repeatable: bool,
     answer: Option<Result<T, JournalError>>,
     tell: G,
