@@ -70,7 +70,7 @@ impl SqliteJournal {
 
     /// Writes a whole copy of the journal to `target`, a file for this user alone, while other
     /// processes may write the journal. Once this returns, the copy is on the disk. The copy is the
-    /// same journal, with the same [`id`](JournalStore::id). (A plain copy of the file misses what
+    /// same journal, with the same [`id`](effects_jobs::JournalStore::id). (A plain copy of the file misses what
     /// is still in the log beside it, `journal.db-wal`.)
     ///
     /// ```
