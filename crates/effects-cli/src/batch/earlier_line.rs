@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
+use effects_client::is_special;
 use effects_core::{ErrorKind, Origin, ServiceCode, Size, TaskId, Template, Time, Usage};
 use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
 use rust_decimal::Decimal;
@@ -209,9 +210,13 @@ pub(crate) fn earlier_lines(
         .filter(move |line| line.as_ref().map_or(true, |line| !superseded.contains(&line.number))))
 }
 
-/// The photos that a manifest remembers; none where it cannot be read, which others tell.
+/// The photos that a manifest remembers; none where it cannot be read, which others tell, or where reading
+/// it would wait.
 pub(crate) fn remembered_photos(manifest: &Path) -> KnownPhotos {
-    KnownPhotos::of(photos_of_lines(manifest).unwrap_or_default())
+    match is_special(manifest) {
+        true => KnownPhotos::default(),
+        false => KnownPhotos::of(photos_of_lines(manifest).unwrap_or_default()),
+    }
 }
 
 /// The photos that lines remember, by the images of their rows.
