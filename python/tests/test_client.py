@@ -138,7 +138,8 @@ def test_events_know_what_ended_them(client, emulator, async_client):
     emulator.script("create", {"kind": "take", "seconds": 3600})
     task = client.submit("glass_ball", URL)
     events = task.events(policy=Policy(poll=0.01, wait_timeout=0.5))
-    assert {event.kind for event in events} == {"running"}
+    # On a busy machine a look may not be answered before the wait ends.
+    assert {event.kind for event in events} - {"retrying"} == {"running"}
     looks = len(emulator.requests)
     for _ in range(2):
         with pytest.raises(spark_effects.WaitTimeout) as caught:

@@ -286,8 +286,9 @@ const ORDER_OF_THE_CORE: [&[&str]; 10] = [
 ];
 
 /// The sources in which no two files import each other, beside the core's.
-const NO_CIRCLES: [&str; 8] = [
+const NO_CIRCLES: [&str; 9] = [
     "crates/effects-jobs/src",
+    "crates/effects-cli/src",
     "crates/effects-client/src",
     "crates/effects-ureq/src",
     "crates/effects-reqwest/src",

@@ -73,7 +73,7 @@ impl EarlierLine {
 
     /// By what the journal knew the row.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        digest(self.identity.as_deref()?)
+        Identity::from_digits(self.identity.as_deref()?)
     }
 
     /// What is told of the row.
@@ -122,7 +122,7 @@ impl EarlierLine {
         let origin = self.origin.clone().and_then(|origin| Origin::try_from(origin).ok());
         let id = self.template.as_deref().ok_or_else(|| missing("template"))?;
         let template = id.parse().or_else(|_| Template::unlisted(id));
-        let photo_hash = self.photo_hash.as_deref().and_then(digest);
+        let photo_hash = self.photo_hash.as_deref().and_then(Identity::from_digits);
         Ok(Row {
             identity: self.identity().ok_or_else(|| missing("identity"))?,
             origin: origin.ok_or_else(|| missing("origin"))?,
@@ -259,11 +259,4 @@ const BEGINNING: &[u8] = br#"{"schema":"effects.row.v1""#;
 /// A cost that can be one of a task, or of a few.
 fn believed(cost: &Decimal) -> bool {
     (Decimal::ZERO..=Usage::MOST_COST).contains(cost)
-}
-
-/// A hash out of its 64 hexadecimal digits.
-pub(super) fn digest(digits: &str) -> Option<Identity> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
-    Some(Identity::from_bytes(bytes.try_into().ok()?))
 }

@@ -107,15 +107,14 @@ mod hexadecimal {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::batch::earlier_line::digest;
-
     pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&Identity::from_bytes(*bytes))
     }
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<[u8; 32], D::Error> {
         let digits = String::deserialize(from)?;
-        let bytes = digest(&digits).ok_or_else(|| D::Error::custom("it is no hash"))?;
+        let bytes =
+            Identity::from_digits(&digits).ok_or_else(|| D::Error::custom("it is no hash"))?;
         Ok(*bytes.as_bytes())
     }
 }

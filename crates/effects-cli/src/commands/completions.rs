@@ -1,9 +1,8 @@
 //! `effects completions`: a script that teaches a shell this command.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::done::{CommandResult, Done};
 use crate::output;
 
@@ -18,9 +17,10 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn completions(arguments: &Arguments) -> CommandResult {
+/// Prints the script for `command`.
+pub(crate) fn completions(arguments: &Arguments, command: &mut Command) -> CommandResult {
     // Into memory first: the generator panics where nobody reads.
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "effects", &mut script);
+    clap_complete::generate(arguments.shell, command, "effects", &mut script);
     output::script(&script).map(|()| Done::Well)
 }

@@ -19,6 +19,7 @@ pub(crate) mod wait;
 
 use std::ffi::OsString;
 
+use clap::CommandFactory;
 use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
@@ -51,7 +52,9 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
-        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Completions(arguments) => {
+            completions::completions(&arguments, &mut Cli::command())
+        }
     };
     match done {
         Ok(done) => done.into(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_core::ServiceCode;
-use effects_jobs::{Attempt, Filter, JournalStore, Record, Standing, Which};
+use effects_jobs::{Attempt, Filter, Record, Standing, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

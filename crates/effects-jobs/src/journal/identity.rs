@@ -31,6 +31,13 @@ impl Identity {
         Self::hashed("effects task 1", &[origin.to_string().as_bytes(), task.as_str().as_bytes()])
     }
 
+    /// The identity that is shown as these 64 hexadecimal digits.
+    pub fn from_digits(digits: &str) -> Option<Self> {
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
+        Some(Self::from_bytes(bytes.try_into().ok()?))
+    }
+
     /// The identity with these bytes: for stores that read one back.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

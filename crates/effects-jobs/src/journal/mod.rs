@@ -29,6 +29,7 @@
 mod budget;
 mod identity;
 mod memory;
+mod occurrences;
 mod record;
 mod row;
 mod store;
@@ -36,8 +37,9 @@ mod store;
 pub use budget::{Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price};
 pub use identity::Identity;
 pub use memory::MemoryStore;
+pub use occurrences::{CountedRow, Occurrences, RowError};
 pub use record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
-pub use row::{CountedRow, Occurrences, Row, RowDraft, RowError, RowPhoto, SignedUrl};
+pub use row::{Row, RowDraft, RowPhoto, SignedUrl};
 pub use store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };
