@@ -29,7 +29,7 @@ use crate::render_queue::RenderQueue;
 use crate::seen_request::SeenRequest;
 use crate::session::PageSession;
 use crate::spending::{Movement, Spending};
-use crate::store::{self, Restored, RestoredTask, Store, StoreEntry, StoreError};
+use crate::store::{self, EmulatorStore, Restored, RestoredTask, StoreEntry, StoreError};
 use crate::task::{EmulatedTask, WorkStage};
 use crate::tasks::Tasks;
 use crate::wire::task::AnswerContext;
@@ -45,7 +45,7 @@ pub(crate) struct EmulatorState {
     pub(crate) faults: FaultInjector,
     pub(crate) record: RequestRecord,
     pub(crate) spending: Spending,
-    pub(crate) store: Option<Store>,
+    pub(crate) store: Option<EmulatorStore>,
     pub(crate) bodies: BodyMemory,
     pub(crate) changes: Changes,
     pub(crate) session: PageSession,
@@ -65,7 +65,7 @@ impl EmulatorState {
         painter: Arc<dyn Painter>,
         stop: watch::Receiver<bool>,
     ) -> Result<(Self, Vec<RestoredTask>), StoreError> {
-        let opened = options.data_dir.as_deref().map(Store::open).transpose()?;
+        let opened = options.data_dir.as_deref().map(EmulatorStore::open).transpose()?;
         let (store, restored) =
             opened.map_or((None, Restored::default()), |(store, restored)| (Some(store), restored));
         let kept_key = options.api_key.clone().or(restored.api_key);

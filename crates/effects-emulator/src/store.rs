@@ -1,4 +1,4 @@
-//! [`Store`]: the folder of an emulator that outlives its process, with SQLite for what is known and
+//! [`EmulatorStore`]: the folder of an emulator that outlives its process, with SQLite for what is known and
 //! files for pictures.
 //!
 //! One thread owns the database and commits in groups: all that has come in while the last commit
@@ -22,7 +22,7 @@ use crate::task::EmulatedTask;
 
 /// The store of a gateway.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct EmulatorStore {
     sender: Option<Sender<StoreEntry>>,
     thread: Option<JoinHandle<()>>,
     process: u32,
@@ -69,7 +69,7 @@ pub(crate) enum StoreEntry {
     Wait(oneshot::Sender<()>),
 }
 
-impl Store {
+impl EmulatorStore {
     /// Opens the folder, makes it if it is not there, and reads what it remembers.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Restored), StoreError> {
         private::make_folder(&files(folder))?;
@@ -118,7 +118,7 @@ impl Store {
 }
 
 /// Everything written so far is committed before the store is gone.
-impl Drop for Store {
+impl Drop for EmulatorStore {
     fn drop(&mut self) {
         drop(self.sender.take());
         // A forked process has no copy of the thread, and would wait for it for ever.

@@ -52,7 +52,7 @@ pub fn paint(
         .ok_or_else(|| PaintError::UnknownTemplate { id: template_id.to_owned() })?;
     check_side("width", width)?;
     check_side("height", height)?;
-    let photo::Read { photo, notes, .. } = photo::read_for(photo, width, height)?;
+    let photo::ReadPhoto { photo, notes, .. } = photo::read_for(photo, width, height)?;
     let canvas = paint_look(&photo, look, width, height)?;
     drop(photo);
     let png = encode::png(&canvas, look.id)
@@ -82,7 +82,7 @@ pub fn paint_scene(
 ) -> Result<Painting, PaintError> {
     check_side("width", width)?;
     check_side("height", height)?;
-    let photo::Read { photo, notes, .. } = photo::read_for(photo, width, height)?;
+    let photo::ReadPhoto { photo, notes, .. } = photo::read_for(photo, width, height)?;
     let input = scene::SceneInput { photo: &photo, width, height, id: title, title };
     let faulty = |reason: String| PaintError::Scene { template: title.to_owned(), reason };
     let canvas = scene::paint(scene, &input).map_err(|fault| faulty(fault.to_string()))?;

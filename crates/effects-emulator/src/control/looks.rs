@@ -23,11 +23,11 @@ use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/looks`
 #[utoipa::path(get, path = "/_emulator/looks", tag = "control",
-    responses((status = 200, body = Looks)))]
-pub(crate) async fn looks() -> Json<Looks> {
+    responses((status = 200, body = LookList)))]
+pub(crate) async fn looks() -> Json<LookList> {
     let look =
         |template: &'static Template| LookChoice { id: template.id(), title: template.title() };
-    Json(Looks {
+    Json(LookList {
         templates: Template::ALL.iter().map(look).collect(),
         least_side: *SIDE_RANGE.start(),
         most_side: *SIDE_RANGE.end(),
@@ -37,7 +37,8 @@ pub(crate) async fn looks() -> Json<Looks> {
 
 /// The templates, and the sizes that there are.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Looks {
+#[schema(as = Looks)]
+pub(crate) struct LookList {
     templates: Vec<LookChoice>,
     least_side: u32,
     most_side: u32,

@@ -97,7 +97,7 @@ impl RowPhoto {
 
 impl RowDraft {
     /// The row, known by its key; else by origin, template, size, photo, and how often an equal row
-    /// came before it in its manifest ([`Occurrences`] counts).
+    /// came before it in its manifest ([`Occurrences`](crate::Occurrences) counts).
     ///
     /// # Errors
     ///

@@ -73,7 +73,7 @@ pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
 ///
 /// Whatever [`paint`](crate::paint) has to say against the photo.
 pub fn decode_photo(photo: &[u8]) -> Result<DecodedPhoto, PaintError> {
-    let Read { photo: PhotoPixels { width, height, rgb }, notes, .. } = read(photo, u32::MAX)?;
+    let ReadPhoto { photo: PhotoPixels { width, height, rgb }, notes, .. } = read(photo, u32::MAX)?;
     Ok(DecodedPhoto { width, height, rgb, notes })
 }
 
@@ -99,7 +99,7 @@ impl std::fmt::Debug for DecodedPhoto {
 
 /// A photo, and what was found out while it was read.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct ReadPhoto {
     pub(crate) photo: PhotoPixels,
     /// Its upright size in the file.
     full: (u32, u32),
@@ -108,13 +108,13 @@ pub(crate) struct Read {
 
 /// Decodes a photo for a painting of this size: one with far more pixels than it can show comes
 /// smaller.
-pub(crate) fn read_for(bytes: &[u8], width: u32, height: u32) -> Result<Read, PaintError> {
+pub(crate) fn read_for(bytes: &[u8], width: u32, height: u32) -> Result<ReadPhoto, PaintError> {
     let useful = f64::from(width.max(height)) * 1.4;
     read(bytes, useful.round() as u32)
 }
 
 /// Decodes a photo. Where its shorter side is far more than `useful`, it comes at about that size.
-fn read(bytes: &[u8], useful: u32) -> Result<Read, PaintError> {
+fn read(bytes: &[u8], useful: u32) -> Result<ReadPhoto, PaintError> {
     let format = recognise(bytes)?;
     let decode = |checked: bool| {
         let mut source = RowReceiver::new(useful);
@@ -233,7 +233,7 @@ impl RowReceiver {
         self.conversion = Conversion::of(profile);
     }
 
-    fn finish(self) -> Result<Read, PaintError> {
+    fn finish(self) -> Result<ReadPhoto, PaintError> {
         let (width, height) = self.wanted;
         let mut rgb = self.shrinking.map(Shrinking::finish).unwrap_or_default();
         if let Some(conversion) = &self.conversion {
@@ -252,7 +252,7 @@ impl RowReceiver {
             | Orientation::Rotate270FlipH => (self.full.1, self.full.0),
             _ => self.full,
         };
-        Ok(Read {
+        Ok(ReadPhoto {
             photo: PhotoPixels { width, height, rgb: rgb.into_raw() },
             full,
             notes: self.notes,
