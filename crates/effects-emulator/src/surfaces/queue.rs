@@ -106,7 +106,7 @@ pub(crate) async fn response(
 /// `PUT /model/v1/queue/{model}/requests/{id}/cancel`
 #[utoipa::path(put, path = "/model/v1/queue/{model}/requests/{id}/cancel", tag = "queue",
     params(("model" = String, Path), ("id" = String, Path)),
-    responses((status = 202, body = QueueCancelled), (status = 400, body = QueueCancelled),
+    responses((status = 202, body = QueueCancelled), (status = 400, body = CancelRefused),
         (status = 404, body = CancelRefused)))]
 pub(crate) async fn cancel(
     State(state): State<Arc<EmulatorState>>,
@@ -133,7 +133,8 @@ pub(crate) async fn stream() -> ApiRefusal {
     ApiRefusal::bad_request("SSE streaming not supported").with_body(ErrorBody::Detail)
 }
 
-/// There is no such request, or no such model.
+/// The request has ended or there is none of this id; or a usual refusal: no such model, a body that
+/// broke off.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "it describes answers that are made elsewhere")]
