@@ -94,6 +94,30 @@ fn a_batch_goes_on_from_another_machine_under_one_budget() {
 }
 
 #[test]
+fn hosts_with_lists_of_their_own_share_the_budget_of_a_scope() {
+    let Some((_database, url)) = database() else { return };
+    let (here, there) = (Site::new(), Site::new());
+    here.rows("rows.csv", 6);
+    there.write("rows.csv", "template,image\nmy_world,https://example.com/there.jpg\n");
+    let batch = |site: &Site| {
+        let arguments =
+            ["--journal", &url, "--budget", "0.12", "--price", "0.03", "--scope", "spring"];
+        let mut command = site.command(
+            &[&["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--json"], &arguments[..]]
+                .concat(),
+        );
+        command.env("EFFECTS_BASE_URL", here.emulator.base_url());
+        command.env("EFFECTS_API_KEY", here.emulator.api_key());
+        tells_no_password(Ran::of(&mut command))
+    };
+    let (rows, _) = told(&batch(&here).exits(6));
+    assert_eq!(count(&rows, "completed"), 4);
+    let (rows, end) = told(&batch(&there).exits(6));
+    assert_eq!(count(&rows, "completed"), 0, "{end}");
+    assert_eq!(here.accepted_once(), 4);
+}
+
+#[test]
 fn a_journal_is_copied_from_its_file_and_used_from_the_database() {
     let Some((_database, url)) = database() else { return };
     let site = Site::new();
