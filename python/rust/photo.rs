@@ -1,8 +1,9 @@
 //! The input picture as Python gives it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use effects_client::read_photo;
+use effects_client::{is_special, read_photo};
 use effects_core::model::DraftImage;
 use effects_core::{Error, ErrorKind, ImageFormat};
 use effects_jobs::Photo;
@@ -55,7 +56,34 @@ impl Image {
             }
         }
     }
+
+    /// The same for one of many jobs, which no pipe holds up.
+    pub fn photo_among_many(self) -> Result<Photo, Error> {
+        match self {
+            Self::Path((path,)) if is_special(&path) => read_in_time(path),
+            image => image.photo(),
+        }
+    }
 }
+
+/// A photo through a pipe or a device, unless that takes so long that a batch would stand still for it:
+/// nothing may ever be written there. The thread that waits for it ends with the process.
+fn read_in_time(path: PathBuf) -> Result<Photo, Error> {
+    let (tell, read) = std::sync::mpsc::channel();
+    let shown = path.display().to_string();
+    // Nobody waits for what comes too late.
+    std::thread::spawn(move || drop(tell.send(read_photo(&path))));
+    read.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let message = format!(
+            "photo {shown} is no regular file, and nothing ended it for {} s: save it as a file",
+            PATIENCE.as_secs()
+        );
+        Err(Error::new(ErrorKind::UnusablePhoto, message))
+    })
+}
+
+/// How long one of many jobs waits for a pipe.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A PNG of the pixels, or, where they are many and hide nothing, a JPEG.
 fn encoded(

@@ -122,7 +122,7 @@ impl RowSource {
         let Some(wish) = wish else {
             return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
         };
-        let loaded = wish.check()?.load()?;
+        let loaded = wish.check()?.load_among_many()?;
         let Some(ledger) = &self.ledger else { return Ok(loaded.into_job()) };
         let draft = loaded.row(self.shared.base.origin(), key, tag)?;
         let look = |identity: &Identity| ledger.store().look(&RowName::Identity(*identity));

@@ -76,6 +76,12 @@ impl Order {
         Ok(Loaded { checked: self.checked, photo })
     }
 
+    /// Reads a local photo of one of many jobs. It blocks, for a pipe only so long.
+    pub fn load_among_many(self) -> Result<Loaded, Error> {
+        let photo = self.photo.map(Image::photo_among_many).transpose()?;
+        Ok(Loaded { checked: self.checked, photo })
+    }
+
     /// Reads a local photo off the runtime.
     pub async fn load_aside(self) -> Result<Loaded, Error> {
         if self.photo.is_none() {
@@ -109,7 +115,7 @@ impl Loaded {
         tag: Option<String>,
     ) -> Result<RowDraft, Error> {
         let photo = match (&self.photo, &self.checked.reference) {
-            (Some(photo), _) => RowPhoto::content(photo, photo.name()),
+            (Some(photo), _) => RowPhoto::content(photo, photo.shown()),
             (None, Some(reference)) => RowPhoto::Url(reference.clone()),
             (None, None) => return Err(unread()),
         };

@@ -165,6 +165,36 @@ def test_a_photo_that_nothing_takes_ends_soon(refusing, tmp_path):
     assert time.monotonic() - begun < 4
 
 
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_photo_that_no_service_elsewhere_reaches_is_warned_of_once(awaits, told):
+    base = "https://no.such.host.invalid"
+    options = {"base_url": base, "api_key": "key-of-the-tests", "wait_timeout": 0.2}
+    photos = ["http://localhost:8000/a.png", "http://localhost:8000/b.png", "http://192.168.0.7/c.png"]
+
+    async def run_all():
+        client = AsyncClient(**options)
+        ends = await asyncio.gather(*(client.run("glass_ball", it) for it in photos), return_exceptions=True)
+        return [await client.map([("glass_ball", it) for it in photos]).all(), ends]
+
+    if awaits:
+        asyncio.run(run_all())
+    else:
+        client = Client(**options)
+        for photo in photos:
+            with pytest.raises(EffectsError):
+                client.run("glass_ball", photo)
+        client.map([("glass_ball", it) for it in photos]).all()
+    lines = [line for _, line in told.lines if "cannot reach" in line]
+    # Once for the client's runs, and once for its jobs.
+    assert sum("localhost" in line for line in lines) == 2
+    assert sum("192.168.0.7" in line for line in lines) == 2
+
+
+def test_an_emulator_reaches_what_is_here(client, told):
+    client.submit("glass_ball", "http://localhost:9/a.png")
+    assert told.lines == []
+
+
 def test_many_runs_tell_it_once(refusing, told):
     client = Client(base_url=refusing, api_key="key-of-the-tests", wait_timeout=0.5)
     results = client.map([("glass_ball", f"{URL}?{number}") for number in range(20)]).all()

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import pathlib
 import re
 import signal
 import stat
@@ -226,6 +227,19 @@ CALLS = {
     "map": lambda client, photo: next(client.map([("glass_ball", photo)], **QUICK)).unwrap(),
     "job": lambda client, photo: next(client.map([spark_effects.Job("glass_ball", photo, key="a")])).unwrap(),
 }
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/zero").exists(), reason="needs the devices of Unix")
+def test_no_pipe_and_no_device_holds_many_jobs_up(emulator, tmp_path, photos):
+    """Nothing is ever written to the pipe, and the device never ends."""
+    os.mkfifo(tmp_path / "pipe.png")
+    odd = os.fsdecode(b"ca\xfft.png")
+    (tmp_path / odd).write_bytes(photos[0].read_bytes())
+    given = [photos[0], "/dev/zero", tmp_path / "pipe.png", tmp_path / odd, photos[0]]
+    results = emulator.client(poll=0.005).map([("glass_ball", photo) for photo in given]).all()
+    assert [result.ok for result in results] == [True, False, False, True, True]
+    assert "shrink it" in str(results[1].error)
+    assert "pipe.png is no regular file" in str(results[2].error)
 
 
 @pytest.mark.parametrize("awaits", [False, True])

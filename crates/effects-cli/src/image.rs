@@ -1,5 +1,6 @@
 //! IMAGE: a URL, a path, or `-` for stdin.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
@@ -22,12 +23,14 @@ pub(crate) enum Image {
 
 impl Image {
     /// Reads the input picture: a local photo whole, a URL not at all.
-    pub(crate) fn read(given: Option<&str>) -> Self {
-        let photo = match given {
-            None | Some("") => return Self::Missing,
+    pub(crate) fn read(given: Option<&OsStr>) -> Self {
+        let Some(given) = given else { return Self::Missing };
+        let photo = match given.to_str() {
+            Some("") => return Self::Missing,
             Some("-") => read_stdin(),
             Some(url) if is_url(url) => return Self::Url(url.to_owned()),
-            Some(path) => read_photo(Path::new(path)),
+            // A path may hold any bytes.
+            _ => read_photo(Path::new(given)),
         };
         photo.map_or_else(Self::Unusable, Self::Local)
     }

@@ -1,5 +1,6 @@
 //! The photo a command reads, so that no output replaces it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use effects_client::FileId;
@@ -13,13 +14,12 @@ pub(crate) struct InputFile(Option<FileId>);
 
 impl InputFile {
     /// The file of IMAGE as it was given: a URL, a path, or `-` for stdin.
-    pub(crate) fn of(image: Option<&str>) -> Self {
-        Self(match image {
-            None => None,
+    pub(crate) fn of(image: Option<&OsStr>) -> Self {
+        Self(image.and_then(|image| match image.to_str() {
             Some("-") => FileId::of_stdin(),
             Some(url) if is_url(url) => None,
-            Some(path) => FileId::of(Path::new(path)),
-        })
+            _ => FileId::of(Path::new(image)),
+        }))
     }
 
     /// Whether this path leads to it, by whatever links.

@@ -1,5 +1,6 @@
 //! Which journal a command keeps: the record that outlives it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -265,7 +266,7 @@ impl Kept {
 
     /// The file of its photo, as far as the journal's words lead to one from here.
     pub(crate) fn input(&self) -> InputFile {
-        InputFile::of(self.row.record().map(|record| record.row.image.as_str()))
+        InputFile::of(self.row.record().map(|record| OsStr::new(&record.row.image)))
     }
 
     /// When its task was submitted, if it has one.

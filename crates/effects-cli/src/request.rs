@@ -1,9 +1,10 @@
 //! TEMPLATE, IMAGE and size: checked all at once, before anything is sent.
 
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::Args;
-use effects_client::telemetry;
 use effects_core::model::{Checked, Draft};
 use effects_core::{EffectRequest, Error, Origin, ServiceCode, Size, Template, Violation};
 use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
@@ -23,7 +24,7 @@ pub(crate) struct RequestArguments {
     pub(crate) template: Option<String>,
 
     /// The photo: a URL, a path, or - for stdin
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
 
     /// Pixels across, 512 to 2048; 1328 when left out
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -50,6 +51,11 @@ impl RequestArguments {
         InputFile::of(self.image.as_deref())
     }
 
+    /// The photo as it was given, where a path is no text as near to it as can be.
+    pub(crate) fn image_text(&self) -> Option<Cow<'_, str>> {
+        self.image.as_deref().map(OsStr::to_string_lossy)
+    }
+
     /// Checks everything there is to check, without a network; `more` are problems found elsewhere.
     pub(crate) fn check(
         &self,
@@ -59,7 +65,7 @@ impl RequestArguments {
     ) -> Result<Ready, Problems> {
         let image = Image::read(self.image.as_deref());
         if let Image::Unusable(error) = &image {
-            more.push(Problem::photo(self.image.as_deref().unwrap_or_default(), error));
+            more.push(Problem::photo(&self.image_text().unwrap_or_default(), error));
         }
         if matches!(image, Image::Local(_) | Image::Unusable(_))
             && let Some(Err(error)) = place.map(|place| place.uploads(uploads))
@@ -123,7 +129,7 @@ impl Ready {
     ) -> RowDraft {
         let photo = match (&self.checked.reference, &self.photo) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
-            (None, Some(photo)) => RowPhoto::content(photo, photo.name()),
+            (None, Some(photo)) => RowPhoto::content(photo, photo.shown()),
             (None, None) => unreachable!("a checked request has a reference or a photo"),
         };
         let (template, size) = (self.checked.template.clone(), self.checked.size);
@@ -133,12 +139,7 @@ impl Ready {
     /// The request, once the photo is where the service can fetch it.
     pub(crate) fn upload(self, desk: &Desk, client: &Client) -> Result<EffectRequest, Error> {
         let reference = match (&self.checked.reference, &self.photo) {
-            (Some(reference), _) => {
-                for warning in self.warnings(client.base_url().origin().is_loopback()) {
-                    telemetry::warn(&warning);
-                }
-                reference.clone()
-            }
+            (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {
                 desk.note(format!("uploading {} ({} bytes)", photo.shown(), photo.bytes().len()));
                 client.upload(photo)?

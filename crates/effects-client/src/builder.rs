@@ -10,10 +10,11 @@ use std::time::Duration;
 use effects_core::gateway::Endpoint;
 use effects_core::pace::Pacer;
 use effects_core::{ApiKey, BaseUrl, Error, ErrorKind, Pace, Policy, Repeat};
-use effects_jobs::Uploads;
+use effects_jobs::{Uploads, Work};
 use url::Url;
 
 use crate::telemetry;
+use crate::unreachable_photos::UnreachablePhotos;
 
 /// Everything a client is made of, checked.
 #[derive(Clone, Debug)]
@@ -35,9 +36,19 @@ pub struct Settings {
     pub ca_bundle: Option<CaBundle>,
     /// Whether http passes to other machines.
     pub allow_http: bool,
+    /// Warns of photos that the gateway cannot reach.
+    pub unreachable_photos: Arc<UnreachablePhotos>,
 }
 
 impl Settings {
+    /// Warns of a work's photo that the gateway cannot reach.
+    pub fn warn_of(&self, work: &Work) {
+        if let Work::Submit(request) = work {
+            let gateway = self.endpoint.base().origin();
+            self.unreachable_photos.warn_of(request.reference(), gateway);
+        }
+    }
+
     /// The policy at this gateway, which links to pictures are resolved against.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
@@ -269,6 +280,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             proxy: self.proxy,
             ca_bundle: ca_bundle.transpose()?,
             allow_http: self.allow_http,
+            unreachable_photos: Arc::default(),
         })
     }
 }

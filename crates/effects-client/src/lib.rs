@@ -27,6 +27,7 @@ mod run;
 mod saved_picture;
 mod state;
 pub mod telemetry;
+mod unreachable_photos;
 mod upload_cache;
 mod verdict;
 
@@ -51,5 +52,6 @@ pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, is_picture, record_picture};
 pub use state::{make_private_dir, state_dir};
+pub use unreachable_photos::UnreachablePhotos;
 pub use upload_cache::UploadCache;
 pub use verdict::Verdict;

@@ -123,6 +123,7 @@ impl Driving {
         if run.span.is_none() {
             run.span = watched(telemetry::task_span(work.template(), work.task_id()));
         }
+        self.core.shared().settings.warn_of(&work);
         let now = self.now();
         let reads = run.waiter.reads();
         let job = self.machine.add_at_once(work, Known::Run(run), seed, now);

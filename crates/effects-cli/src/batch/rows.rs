@@ -248,7 +248,8 @@ impl<'a> Checker<'a> {
         cells: Cells,
     ) -> Result<Wanted, Vec<Problem>> {
         let mut problems = Vec::new();
-        let (image, photo) = self.image(cells.image.as_deref(), &mut problems);
+        let (image, photo) =
+            self.image(cells.image.as_deref(), cells.file.as_deref(), &mut problems);
         let mut side = |field, given: Option<String>| {
             let number = whole_number(field, given.as_deref());
             number.map_err(|violation| problems.push(violation.into())).ok().flatten()
@@ -302,6 +303,7 @@ impl<'a> Checker<'a> {
     fn image(
         &self,
         given: Option<&str>,
+        file: Option<&Path>,
         problems: &mut Vec<Problem>,
     ) -> (DraftImage, Option<PathBuf>) {
         let given = match given {
@@ -314,7 +316,7 @@ impl<'a> Checker<'a> {
             problems.push(Problem::row(Some("image_input1"), why));
             return (DraftImage::Local, None);
         }
-        let path = self.common.folder.join(given);
+        let path = self.common.folder.join(file.unwrap_or(Path::new(given)));
         if let Err(error) = peek(&path) {
             problems.push(Problem::photo(given, &error));
         }

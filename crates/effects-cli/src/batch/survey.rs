@@ -79,6 +79,7 @@ pub(crate) fn survey(
 ) -> Result<Survey, Error> {
     let (mut survey, mut counted) = (Survey::default(), Counted::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
+    let mut private = HashSet::new();
     let lines = manifest.lines(common.template.is_some())?;
     survey.warnings = lines.warnings().to_vec();
     for line in lines {
@@ -92,6 +93,14 @@ pub(crate) fn survey(
             }
         }
         let checked = checker.check(line).and_then(|mut wanted| {
+            // The run itself is warned by its client.
+            if let (Some(photo), Some(_)) =
+                (&wanted.checked.reference, question.and_then(|it| it.imported))
+                && !common.origin.is_loopback()
+                && photo.private_host().is_some_and(|host| private.insert(host))
+            {
+                survey.warnings.extend(photo.warning());
+            }
             let standings = &mut survey.standings;
             let before = (standings.submit, standings.renew);
             let known = question.map_or(Ok(()), |question| {

@@ -1,5 +1,7 @@
 //! `effects check`: every rule, no network.
 
+use std::borrow::Cow;
+
 use clap::Args;
 use effects_core::Size;
 use serde::Serialize;
@@ -31,7 +33,7 @@ struct CheckObject<'a> {
     schema: &'static str,
     ok: bool,
     template: Option<&'a str>,
-    image: Option<&'a str>,
+    image: Option<Cow<'a, str>>,
     width: Option<u32>,
     height: Option<u32>,
     problems: &'a [Problem],
@@ -48,7 +50,7 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
         schema: "effects.check.v1",
         ok: checked.is_ok(),
         template: request.template.as_deref(),
-        image: request.image.as_deref(),
+        image: request.image_text(),
         width: None,
         height: None,
         problems: &[],

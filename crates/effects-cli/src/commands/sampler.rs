@@ -1,5 +1,6 @@
 //! `effects sampler`: one photo through all thirty templates, painted on this machine.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -26,7 +27,7 @@ The pictures are painted on this machine: stand-ins that tell the templates apar
 service's generative model makes of the photo. Nothing is sent, nothing is billed.")]
 pub(crate) struct Arguments {
     /// A photo on this machine, or - for stdin
-    image: String,
+    image: OsString,
 
     /// Where the sheet goes; sheet.png when left out, or sheet-2.png where that is the photo
     #[arg(short, long, value_name = "FILE")]
@@ -59,7 +60,7 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
     }
     let mut landing = Landing::begin(&path)?;
     let sheet = effects_render::sampler(photo.bytes(), SIDE).map_err(|error| {
-        Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.name()))
+        Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.shown()))
     })?;
     landing.write(&sheet)?;
     let path = landing.finish()?.display().to_string();

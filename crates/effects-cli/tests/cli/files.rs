@@ -4,7 +4,7 @@ use std::fs;
 
 use effects_testkit::http::{Behaviour, Response};
 
-use crate::world::{CREATE, IMAGE, PHOTO, World};
+use crate::world::{CREATE, IMAGE, PHOTO, Ran, World};
 
 const STORAGE: &str = "/api/v1/storage/files";
 
@@ -43,6 +43,48 @@ fn a_picture_of_another_length_than_the_service_said_is_saved_with_a_warning() {
     assert!(picture["warning"].as_str().unwrap().contains("where the service said 7"), "{picture}");
     assert_eq!(picture["bytes"], PHOTO.len());
     assert!(fs::read(world.path("ball.png")).unwrap() == PHOTO);
+}
+
+/// Names are bytes on most systems.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_photo_whose_name_is_no_text_works_in_every_command() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let world = World::new();
+    let (name, saved) = (OsStr::from_bytes(b"ca\xff t.png"), OsStr::from_bytes(b"o\xff.png"));
+    world.accepts();
+    fs::write(world.path("").join(name), PHOTO).unwrap();
+    for (command, is_saved) in [
+        (&["check", "glass_ball", "--emulator"][..], false),
+        (&["submit", "glass_ball", "--uploads", "data-url"], false),
+        (&["run", "glass_ball", "--emulator", "--json"], true),
+        (&["sampler"], true),
+    ] {
+        let is_here = !command.contains(&"submit");
+        let mut command = if is_here { world.bare(command) } else { world.command(command) };
+        command.arg(name);
+        if is_saved {
+            command.arg("-o").arg(saved);
+        }
+        let ran = Ran::of(&mut command).exits(0);
+        assert!(!is_saved || fs::remove_file(world.path("").join(saved)).is_ok(), "{ran:?}");
+    }
+    let mut missing = world.bare(&["check", "glass_ball", "--json"]);
+    let object = Ran::of(missing.arg(OsStr::from_bytes(b"\xff.png"))).exits(2).object();
+    assert_eq!(object["image"], "\u{fffd}.png");
+}
+
+#[test]
+fn names_of_any_script_keep_their_letters() {
+    let world = World::new();
+    fs::write(world.path("кошка 猫.png"), PHOTO).unwrap();
+    let run = ["run", "glass_ball", "кошка 猫.png", "--emulator", "--journal", "runs.db"];
+    let ran = world.run(&run).exits(0);
+    assert!(ran.stderr.contains("uploading кошка 猫.png"), "{ran:?}");
+    let ran = world.run(&["tasks", "--journal", "runs.db"]).exits(0);
+    assert!(ran.stdout.contains("кошка 猫.png"), "{ran:?}");
 }
 
 #[test]

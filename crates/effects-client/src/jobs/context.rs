@@ -28,6 +28,7 @@ use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::{is_picture, record_picture};
 use crate::telemetry;
+use crate::unreachable_photos::UnreachablePhotos;
 
 /// What jobs share of this machine.
 pub struct JobContext {
@@ -41,6 +42,7 @@ pub struct JobContext {
     registers: bool,
     price: Option<Decimal>,
     save: Save,
+    unreachable_photos: UnreachablePhotos,
     counted: Mutex<Counted>,
     check_photo: Option<PhotoCheck>,
     /// The photos that it let pass, by the SHA-256 of their bytes.
@@ -93,6 +95,7 @@ impl JobContext {
             price: options.price,
             registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
+            unreachable_photos: UnreachablePhotos::default(),
             counted: Mutex::new(Counted {
                 occurrences: Occurrences::within(options.scope.clone()),
                 ..Counted::default()
@@ -107,6 +110,9 @@ impl JobContext {
     /// The next job, counted: called in the order of the jobs, since equal ones are told apart by it. A
     /// photo in a file is read where the journal has to know it again.
     pub fn track(&self, job: Job) -> TrackedJob {
+        if let Some(photo) = job.reference() {
+            self.unreachable_photos.warn_of(photo, &self.origin);
+        }
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let index = counted.jobs;
         counted.jobs += 1;
@@ -373,7 +379,7 @@ impl JobContext {
         };
         let photo = source.read().map_err(PrepareError::Failed)?;
         if let PhotoSource::Photo(_) = source {
-            *source = PhotoSource::Uploaded(photo.name().to_owned());
+            *source = PhotoSource::Uploaded(photo.shown().to_owned());
         }
         let digest = Sha256::digest(photo.bytes()).into();
         let is_of = |row: &Row| row.likeness == Row::likeness_of_content(digest);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::journal::RowNumber;
 use effects_core::model::Checked;
-use effects_core::{EffectRequest, InvalidRequest, Size, TaskId, Template, Time};
+use effects_core::{EffectRequest, InvalidRequest, Reference, Size, TaskId, Template, Time};
 use effects_jobs::{Photo, Record, Row, Work};
 
 use super::claims::Claim;
@@ -177,13 +177,21 @@ impl Job {
     pub fn image(&self) -> String {
         match &self.ask {
             Ask::Picture(_, Some(PhotoSource::File(path))) => path.to_string_lossy().into_owned(),
-            Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.name().to_owned(),
+            Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.shown().to_owned(),
             Ask::Picture(_, Some(PhotoSource::Uploaded(name))) => name.clone(),
             Ask::Picture(checked, None) => {
                 checked.reference.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default()
             }
             Ask::Task { task, .. } => task.to_string(),
             Ask::Row { image, .. } => image.clone(),
+        }
+    }
+
+    /// The URL of its photo, where it was given as one.
+    pub(super) fn reference(&self) -> Option<&Reference> {
+        match &self.ask {
+            Ask::Picture(checked, _) => checked.reference.as_ref(),
+            Ask::Task { .. } | Ask::Row { .. } => None,
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Cells {
     pub(crate) out: Option<String>,
     /// The folder below that of the pictures where its own goes: of a photo in a folder of the manifest.
     pub(crate) folder: Option<PathBuf>,
+    /// The file of the photo, where its path is no text: `image` is as near to it as can be.
+    pub(crate) file: Option<PathBuf>,
     /// Fields nobody asked for, where a row names its own.
     pub(crate) strange: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! A folder of photos as a manifest: its photos by name, on request with those of the folders in it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -38,9 +39,10 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
     photos.sort();
     let rows = (1..).zip(photos).map(|(number, photo)| {
         // A file may have any name; it is a path here whatever it looks like.
-        let image = Some(format!("./{photo}"));
-        let folder = Path::new(&photo).parent().map(Path::to_owned);
-        Ok(Line { number, cells: Ok(Cells { image, folder, ..Cells::default() }) })
+        let image = Some(format!("./{}", photo.display()));
+        let folder = photo.parent().map(Path::to_owned);
+        let file = photo.to_str().is_none().then_some(photo);
+        Ok(Line { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) })
     });
     Ok(Lines::new(rows).with_warnings(warnings))
 }
@@ -49,7 +51,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
 #[derive(Default)]
 struct Found {
     /// Paths from the folder.
-    photos: Vec<String>,
+    photos: Vec<PathBuf>,
     left_out: BTreeMap<Reason, LeftOut>,
     /// Folders that are not read.
     folders: u64,
@@ -91,13 +93,8 @@ impl Found {
             match fs::metadata(&file) {
                 Ok(found) if found.is_dir() && is_recursive => self.read(path, &below, true)?,
                 Ok(found) if found.is_dir() => self.folders += 1,
-                Ok(found) if found.is_file() => match below.to_str() {
-                    Some(photo) if is_photo(photo) => self.photos.push(photo.to_owned()),
-                    Some(_) => self.leave_out(why_not(&file), below),
-                    None => {
-                        self.leave_out(Reason::plain("its name is not UTF-8: rename it"), below);
-                    }
-                },
+                Ok(found) if found.is_file() && is_photo(&below) => self.photos.push(below),
+                Ok(found) if found.is_file() => self.leave_out(why_not(&file), below),
                 Ok(_) => self.leave_out(Reason::plain("it is no regular file"), below),
                 Err(error) => self.leave_out(Reason::plain(&error.to_string()), below),
             }
@@ -149,9 +146,9 @@ fn why_not(file: &Path) -> Reason {
     }
 }
 
-fn is_photo(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+fn is_photo(path: &Path) -> bool {
+    let ending = path.extension().map(OsStr::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
 }
 
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif"];

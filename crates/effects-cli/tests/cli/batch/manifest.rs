@@ -37,6 +37,42 @@ fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
     assert_eq!(site.accepted_once(), 3);
 }
 
+/// Its names are bytes, and a pipe in it is read by nobody.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_may_have_names_of_any_script_names_that_are_no_text_and_pipes() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let site = Site::new();
+    site.photo("photos/кошка моя.png", 1).photo("photos/b.png", 2);
+    let odd = std::ffi::OsStr::from_bytes(b"ca\xfft.png");
+    std::fs::rename(site.path("photos/b.png"), site.path("photos").join(odd)).unwrap();
+    let pipe = site.path("photos/pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let ran = site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert!(ran.stderr.contains("(pipe.png): it is no regular file"), "{ran:?}");
+    let results = site.results();
+    let names: Vec<&str> = results.iter().map(|row| row["path"].as_str().unwrap()).collect();
+    assert!(names.iter().any(|name| name.contains("/кошка_моя-glass_ball-")), "{names:?}");
+    assert!(names.iter().any(|name| name.contains("t-glass_ball-")), "{names:?}");
+    assert!(names.iter().all(|name| std::path::Path::new(name).exists()), "{names:?}");
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn photos_that_no_service_elsewhere_reaches_are_warned_of_once_for_each_host() {
+    let site = Site::new();
+    let rows = "template,image\nglass_ball, http://localhost:8000/a.jpg \n\
+                glass_ball,http://localhost:8000/b.jpg\nglass_ball,http://10.1.2.3/c.jpg\n\
+                glass_ball,https://bücher.example/d.jpg\n";
+    site.write("rows.csv", rows);
+    let elsewhere = ["--base-url", "https://no.such.host.invalid", "--plan"];
+    let ran = site.batch("rows.csv", &elsewhere).exits(0);
+    assert_eq!(ran.stderr.matches("the photo is at localhost").count(), 1, "{ran:?}");
+    assert_eq!(ran.stderr.matches("the photo is at 10.1.2.3").count(), 1, "{ran:?}");
+    assert!(!ran.stderr.contains("at b"), "{ran:?}");
+}
+
 #[test]
 fn json_lines_and_a_folder_do_as_well() {
     let site = Site::new();

@@ -1,0 +1,28 @@
+//! Warnings of photos whose URL a service elsewhere cannot reach: [`UnreachablePhotos`]. A client has one
+//! for its runs, and its jobs share another.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use effects_core::{Origin, Reference};
+
+use crate::telemetry;
+
+/// Warns of photos at hosts that are private, once of each host.
+#[derive(Debug, Default)]
+pub struct UnreachablePhotos(Mutex<HashSet<String>>);
+
+impl UnreachablePhotos {
+    /// Warns if a photo is where this gateway cannot fetch it from. A gateway on this machine can.
+    pub fn warn_of(&self, photo: &Reference, gateway: &Origin) {
+        if gateway.is_loopback() {
+            return;
+        }
+        if let Some(host) = photo.private_host()
+            && let Some(warning) = photo.warning()
+            && self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host)
+        {
+            telemetry::warn(&warning);
+        }
+    }
+}
