@@ -1,7 +1,6 @@
-//! [`Tasks`]: all tasks by id, in shards, so that looks at different tasks do not wait for each other.
+//! [`Tasks`]: all tasks by id.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::task::EmulatedTask;
@@ -9,14 +8,12 @@ use crate::task::EmulatedTask;
 /// The tasks the emulator remembers.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    shards: [Mutex<Shard>; SHARDS],
-    /// Tasks in all shards.
-    count: AtomicUsize,
+    known: Mutex<Known>,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Shard {
+struct Known {
     tasks: HashMap<Box<str>, EmulatedTask>,
     /// How many there were when none could be forgotten: looking again at each new one would make
     /// many unfinished tasks cost their square.
@@ -26,7 +23,7 @@ struct Shard {
 impl Tasks {
     /// Room for this many tasks; beyond it the oldest finished ones make way.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { shards: Default::default(), count: AtomicUsize::new(0), limit }
+        Self { known: Mutex::default(), limit }
     }
 
     /// Remembers a task and gives back those forgotten for it at this time.
@@ -36,25 +33,22 @@ impl Tasks {
         task: EmulatedTask,
         now: u64,
     ) -> Vec<(Box<str>, EmulatedTask)> {
-        let mut shard = self.shard(id);
-        if shard.tasks.insert(id.into(), task).is_none() {
-            self.count.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut known = self.known();
+        known.tasks.insert(id.into(), task);
         // Making room by sixteenths keeps the search for the oldest rare.
-        let full = self.limit / SHARDS + 1;
-        let step = full / 16 + 1;
-        let len = shard.tasks.len();
-        if len <= full || len < shard.stuck_at + step {
+        let step = self.limit / 16 + 1;
+        let len = known.tasks.len();
+        if len <= self.limit || len < known.stuck_at + step {
             return Vec::new();
         }
-        let gone = self.make_room(&mut shard, step, now);
-        shard.stuck_at = if gone.is_empty() { len } else { 0 };
+        let gone = known.make_room(step, now);
+        known.stuck_at = if gone.is_empty() { len } else { 0 };
         gone
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.known().tasks.len()
     }
 
     /// Whether another task would have to displace an unfinished one.
@@ -65,15 +59,12 @@ impl Tasks {
 
     /// Works on one task; `None` if there is none of this id.
     pub(crate) fn with<R>(&self, id: &str, work: impl FnOnce(&mut EmulatedTask) -> R) -> Option<R> {
-        self.shard(id).tasks.get_mut(id).map(work)
+        self.known().tasks.get_mut(id).map(work)
     }
 
     /// Calls `work` with every task, in no order.
     pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &EmulatedTask)) {
-        for shard in &self.shards {
-            let shard = lock(shard);
-            shard.tasks.iter().for_each(|(id, task)| work(id, task));
-        }
+        self.known().tasks.iter().for_each(|(id, task)| work(id, task));
     }
 
     /// The ids of those that a look at this time sees running.
@@ -88,43 +79,26 @@ impl Tasks {
     }
 
     pub(crate) fn clear(&self) {
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            self.count.fetch_sub(shard.tasks.len(), Ordering::Relaxed);
-            *shard = Shard::default();
-        }
+        *self.known() = Known::default();
     }
 
-    /// A task whose work is over may still wait for its time: it is not finished to its client.
-    fn make_room(
-        &self,
-        shard: &mut Shard,
-        wanted: usize,
-        now: u64,
-    ) -> Vec<(Box<str>, EmulatedTask)> {
-        let finished = shard.tasks.iter().filter(|(_, task)| task.is_settled() && task.due <= now);
+    /// No work under this lock leaves a task half changed, so a panic elsewhere spoils nothing.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Forgets the oldest finished tasks. One whose work is over may still wait for its time: it is not
+    /// finished to its client.
+    fn make_room(&mut self, wanted: usize, now: u64) -> Vec<(Box<str>, EmulatedTask)> {
+        let finished = self.tasks.iter().filter(|(_, task)| task.is_settled() && task.due <= now);
         let mut oldest: Vec<_> = finished.map(|(id, task)| (task.created, id.clone())).collect();
         oldest.sort_unstable();
         oldest.truncate(wanted);
-        let gone = oldest.into_iter().filter_map(|(_, id)| shard.tasks.remove_entry(&id));
-        let gone: Vec<_> = gone.collect();
-        self.count.fetch_sub(gone.len(), Ordering::Relaxed);
-        gone
-    }
-
-    /// Ids are random, so their last letter spreads them evenly.
-    fn shard(&self, id: &str) -> MutexGuard<'_, Shard> {
-        let last = id.as_bytes().last().copied().unwrap_or(0);
-        lock(&self.shards[usize::from(last) % SHARDS])
+        oldest.into_iter().filter_map(|(_, id)| self.tasks.remove_entry(&id)).collect()
     }
 }
-
-/// No work under these locks leaves a task half changed, so a panic elsewhere spoils nothing.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-const SHARDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +124,7 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_the_oldest_finished_tasks_make_way() {
-        let tasks = Tasks::new(16);
+        let tasks = Tasks::new(2);
         let failed = || WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
         assert!(tasks.insert("1a", task(1, WorkStage::Queued), 3).is_empty());
         assert!(tasks.insert("2a", task(2, failed()), 3).is_empty());
@@ -168,14 +142,14 @@ mod tests {
 
     #[test]
     fn tasks_whose_time_has_not_come_stay_until_there_is_no_room_at_all() {
-        let tasks = Tasks::new(16);
+        let tasks = Tasks::new(8);
         let failed = || WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
-        for at in 0..32 {
+        for at in 0..16 {
             assert!(!tasks.is_full());
             let early = EmulatedTask { due: 100, ..task(1, failed()) };
             assert_eq!(tasks.insert(&format!("{at}a"), early, 99).len(), 0);
         }
         assert!(tasks.is_full());
-        assert_eq!(tasks.insert("32a", task(1, failed()), 100).len(), 1);
+        assert_eq!(tasks.insert("16a", task(1, failed()), 100).len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Pictures};
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use serde_json::Value;
 
@@ -40,6 +40,24 @@ fn behind_a_proxy_that_makes_no_connection_no_row_is_doubtful_and_it_says_so() {
         let unsent = batch["refused"].as_u64().unwrap() + batch["not_submitted"].as_u64().unwrap();
         assert_eq!(unsent as usize, ROWS, "{batch}");
     }
+}
+
+#[test]
+fn where_no_gateway_is_a_batch_ends_no_row_and_goes_on_when_there_is_one() {
+    let site = Site::new();
+    site.rows("rows.csv", ROWS);
+    let address = effects_testkit::http::unused_address();
+    let mut command = site.command(&["batch", "rows.csv", "--out", "out", "--poll", "0.05"]);
+    command.env("EFFECTS_BASE_URL", format!("http://{address}"));
+    let mut run = Started::new(command);
+    run.says("warning: no submission leaves this machine (");
+    let key = site.emulator.api_key();
+    let gateway = Emulator::builder().pictures(Pictures::Stub).options(|options| {
+        (options.port, options.api_key) = (address.port(), Some(key.to_owned()));
+    });
+    let gateway = gateway.start().unwrap();
+    run.end().exits(0);
+    assert_eq!(gateway.counts().accepted, ROWS as u64);
 }
 
 #[test]
