@@ -7,10 +7,10 @@
 
 use std::fmt;
 use std::sync::Weak;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 
-use crate::keeper::Order;
-use crate::promise::{Keep, promise};
+use crate::keeper::{Away, Order};
+use crate::promise::promise;
 
 /// The door of a journal, for whoever forks the process. It does not keep the journal open.
 #[derive(Clone)]
@@ -24,13 +24,6 @@ pub struct Door {
 #[must_use = "the journal opens its file again when this is dropped"]
 pub struct Shut {
     _until: Sender<()>,
-}
-
-/// What the keeper is told.
-#[derive(Debug)]
-pub(crate) struct Away {
-    pub(crate) closed: Keep<()>,
-    pub(crate) until: Receiver<()>,
 }
 
 impl Door {

@@ -14,7 +14,6 @@ use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, values};
 use crate::desk::{Desk, Fail, Owner};
-use crate::door::Away;
 use crate::file::{self, FileNumber};
 use crate::promise::{Keep, Promise, promise};
 use crate::spill::{Spill, Spilled};
@@ -43,6 +42,13 @@ pub(crate) trait Errand: Send {
     fn is_repeatable(&self) -> bool;
     /// Tells, once the transaction is over.
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
+}
+
+/// To close the file until somebody says, or is gone.
+#[derive(Debug)]
+pub(crate) struct Away {
+    pub(crate) closed: Keep<()>,
+    pub(crate) until: Receiver<()>,
 }
 
 /// What is handed in.

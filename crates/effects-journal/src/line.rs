@@ -1,14 +1,22 @@
 //! Of a row, what decides on its next step, and the changes most steps are made of.
 
 use effects_core::{TaskId, Time};
-use effects_jobs::{Attempt, Identity};
+use effects_jobs::{Attempt, Identity, Row};
 use rust_decimal::Decimal;
 
 use crate::budget::note_reservation;
 use crate::database::values;
 use crate::desk::{Desk, Fail};
 use crate::rows::{attempts, decimal};
-use crate::steps::Claim;
+
+/// By what a run in this process is told from every other: its owner's number for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) row: Row,
+    pub(crate) number: i64,
+    /// The task with a verdict that a new one is to replace, and what its row was when it was taken in hand.
+    pub(crate) renews: Option<(i64, State)>,
+}
 
 /// Of a row, what decides on its next step.
 pub(crate) struct Line {

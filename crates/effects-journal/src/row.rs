@@ -11,9 +11,10 @@ use effects_jobs::{Budget, RowJournal, SavedContent};
 use crate::counter::Counter;
 use crate::desk::Desk;
 use crate::keeper::{Needs, errand_telling};
+use crate::line::Claim;
 use crate::promise::{Promise, promise};
 use crate::spill::{Spill, Spilled};
-use crate::steps::{self, Claim, Written};
+use crate::steps::{self, Written};
 
 /// A row in hand.
 #[derive(Debug)]

@@ -10,18 +10,9 @@ use rust_decimal::Decimal;
 use crate::budget;
 use crate::database::values;
 use crate::desk::{Desk, Fail};
-use crate::line::{Line, State, json};
+use crate::line::{Claim, Line, State, json};
 use crate::rows;
 use crate::spill::Spilled;
-
-/// By what a run in this process is told from every other: its owner's number for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Claim {
-    pub(crate) row: Row,
-    pub(crate) number: i64,
-    /// The task with a verdict that a new one is to replace, and what its row was when it was taken in hand.
-    pub(crate) renews: Option<(i64, State)>,
-}
 
 /// What an entry came to: durable, over a budget, or not for this run to write.
 pub(crate) type Written = Result<Admission, JournalError>;

@@ -16,9 +16,9 @@ use crate::counter::Counter;
 use crate::database::values;
 use crate::desk::Desk;
 use crate::keeper::Needs;
+use crate::line::Claim;
 use crate::line::State;
 use crate::row::OpenRow;
-use crate::steps::Claim;
 use crate::{books, budget, rows, steps};
 
 /// The side of a journal that asks: every method hands a request to the thread that has the database.

@@ -13,9 +13,8 @@ use effects_core::journal::JournalError;
 
 use crate::database::DatabaseError;
 use crate::desk::{Desk, Fail, Owner};
-use crate::door::Away;
 use crate::journal::wall;
-use crate::keeper::{Counters, Errand, Needs, Order, RENEWALS_A_LEASE};
+use crate::keeper::{Away, Counters, Errand, Needs, Order, RENEWALS_A_LEASE};
 use crate::postgres::connection::{Begun, Connection};
 use crate::postgres::settings::Settings;
 use crate::spill::{Spill, Spilled};
