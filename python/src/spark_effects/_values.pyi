@@ -159,12 +159,12 @@ class Policy(_Value):
         *,
         poll: Poll = "auto",
         wait_timeout: Seconds | None = 600,
+        first_answer_timeout: Seconds | None = 60,
         request_timeout: Seconds = 30,
         repeat: Repeat = "safe",
         retry: Backoff | None = None,
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
-        first_answer_timeout: Seconds | None = 60,
     ) -> None: ...
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""
