@@ -1,4 +1,6 @@
-//! What both Python clients are made of: the operations of a client with its settings.
+//! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold one
+//! each: its methods begin every operation of theirs. It keeps a client's settings, and its connections and
+//! budget for each process, so that a fork has its own.
 
 use std::future::Future;
 use std::path::PathBuf;

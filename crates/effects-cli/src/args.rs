@@ -1,4 +1,5 @@
-//! The command line as it is typed. Each command's own arguments stand in its file.
+//! [`Cli`]: the command line as it is typed, the global options and one [`Command`]. `commands::main` reads it
+//! and calls that command's own file, where its arguments stand.
 
 use std::ffi::OsString;
 

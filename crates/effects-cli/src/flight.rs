@@ -1,4 +1,6 @@
-//! What is known of this command's submission, so that an interruption loses no paid task.
+//! [`Flight`]: how things stand with one command's submission (nothing left, in flight, a task made), so that
+//! an interruption loses no paid task. `attend` makes one for each `run`, `submit`, `wait` and `status`, and
+//! asks it at Ctrl-C.
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so
 //! whoever interrupts finds either that nothing left and nothing will, or an intent in flight, or

@@ -1,4 +1,5 @@
-//! The photo a command reads, so that no output replaces it.
+//! [`InputFile`]: which file the photo of a command is, by whatever path or link, so that no picture replaces
+//! it. `run`, `sampler` and `wait` (which has it from the journal) and `pictures.rs` ask it for each path.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Jobs that are drawn one after the other, as room comes and as results are read: [`Queue`] counts what a
-//! driver asks for, [`draw`] is the thread that draws.
+//! Jobs that are drawn one after the other, as room comes and as results are read: [`Queue`] counts how many a
+//! driver may ask for, and [`draw`] takes them from the caller's iterator, on a thread of its own. The job
+//! drivers of both clients use the two.
 
 use crate::backlog::Backlog;
 

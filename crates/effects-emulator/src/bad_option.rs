@@ -1,4 +1,5 @@
-//! [`BadOption`]: why the text of an option is refused. The parsers of options and the command return it.
+//! [`BadOption`]: why an option is refused. The parsers of options (`Latency`, `ClockKind`, `Pictures` and the
+//! like) and `Options::check` return it; `StartError::Option` carries it to the program that starts an emulator.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
 //! Cross-origin requests: which pages of other sites may call an emulator, by
-//! [`Options::cors`](crate::Options::cors). The server asks before and after each request.
+//! [`Options::cors`](crate::Options::cors). `IsolatedEmulators::answer` asks [`allowed`] and [`preflight`]
+//! before a request is answered and calls [`allow_origin`] after it; `Options::check` asks [`is_origin`].
 //!
 //! A page that may ask still needs the key; the cookie of the emulator's own page never counts there.
 

@@ -1,4 +1,5 @@
-//! What an error of the HTTP stack is told as: [`words`].
+//! [`words`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest tells,
+//! which may be a permission. `http_client.rs` and `submission.rs` tell their failures with it.
 
 use std::error::Error as StdError;
 

@@ -1,4 +1,5 @@
-//! A task by its id.
+//! [`TaskHandle`]: a task by its id, to be looked at, followed and waited for.
+//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it.
 
 use effects_client::{Verdict, fresh_seed};
 use effects_core::driver::Clock;

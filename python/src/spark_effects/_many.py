@@ -1,4 +1,5 @@
-"""Many jobs at once: drawn as room comes, yielded in the order of the jobs or as they end."""
+"""The results of many jobs: `start` begins the jobs, which Rust draws and runs; `Results` and `AsyncResults`
+yield a `Result` for each. ``map`` and ``as_completed`` of both clients (``_plans.py``) return them."""
 
 import weakref
 

@@ -1,4 +1,5 @@
-//! `effects check`: every rule, no network.
+//! `effects check`: everything that `run` with the same arguments would refuse before it sends anything
+//! (template, size, the photo's file, how it would be uploaded), without a network or a key.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
-//! [`FaultPlan`]: rules that say which fault happens at which endpoint and how often, read from TOML or
-//! built in Rust.
+//! [`FaultPlan`]: rules that say which fault happens at which endpoint and how often, with a rate limit and a
+//! balance; built in Rust or read from TOML or JSON. `Options::faults` holds it, the control API sets another,
+//! and `FaultInjector` follows it.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! [`Conversion`]: from a photo's colour profile to sRGB, applied by the decoders to each row.
+//! [`Conversion`]: from a photo's colour profile to sRGB. The decoders hand the profile to their
+//! `RowReceiver` (`mod.rs`), which converts the whole photo once, after its rows were reduced.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 

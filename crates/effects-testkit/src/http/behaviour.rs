@@ -1,4 +1,5 @@
-//! What the server does with a request.
+//! [`Behaviour`]: what a [`ScriptedServer`](super::ScriptedServer) does with one request. Tests put them into
+//! its script, and `connection.rs` carries them out.
 
 use std::fmt;
 use std::net::SocketAddr;
