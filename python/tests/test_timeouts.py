@@ -67,7 +67,7 @@ def test_a_call_takes_no_longer_than_it_may(call, gateway, awaits, request, tmp_
 
     with pytest.raises(TransportError) as raised:
         run()
-    assert 0.05 < time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5
     if call != "upload":
         assert raised.value.task_id == "abc"
         assert "effects wait abc" in raised.value.resume_line

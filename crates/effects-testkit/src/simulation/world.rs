@@ -123,7 +123,8 @@ impl World {
                 }
                 Some(_) => self.step(chosen),
             }
-            if self.chance.below(100) == 0 {
+            // What a person resolves is gone on with by the next pass, so that there has to be one.
+            if self.chance.below(100) == 0 && self.passes < MOST_PASSES {
                 self.resolve_a_doubt();
             }
             if std::mem::take(&mut self.has_news) {
