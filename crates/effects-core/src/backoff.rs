@@ -1,4 +1,5 @@
-//! Waits that grow: for repeating what could not be done, and for looking less and less often.
+//! [`Backoff`]: waits that grow by a factor up to a limit, with jitter. [`Policy`](crate::Policy) has one
+//! for repeats (`retry`), and [`Pace::Backoff`](crate::Pace) polls by one.
 
 use std::time::Duration;
 

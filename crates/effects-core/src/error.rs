@@ -1,4 +1,6 @@
-//! The error of both clients: [`Error`], made of what a run, a look or a transfer ended with.
+//! [`Error`]: the one error type of both clients, made from how a run, a poll or a transfer ended, or
+//! from a [`Problem`] beside them. The command takes its exit code from it, and the Python package its
+//! exception.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! The kinds of errors: one table from [`ErrorKind`] to Python class and exit code.
+//! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. Its table gives each kind a name in
+//! JSON, a Python class and an exit code; the command's `failure.rs` and the Python package's
+//! `failure.rs` read it.
 
 use serde::{Deserialize, Serialize};
 

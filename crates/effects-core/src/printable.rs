@@ -1,5 +1,5 @@
-//! Text from outside, made harmless for a terminal: [`printable`] escapes what a terminal obeys or
-//! hides instead of showing it.
+//! [`printable`]: escapes in a text from outside what a terminal obeys or hides instead of showing it.
+//! `Error`, `Event` and the command's `output.rs` print through it.
 //!
 //! Errors and events print themselves through it, and so does every line of the command.
 

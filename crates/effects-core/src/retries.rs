@@ -1,4 +1,5 @@
-//! Repeating what costs nothing: uploads before a run, downloads after it.
+//! [`Retries`]: when to repeat an exchange that costs nothing, and when to give it up. Both clients
+//! repeat uploads and single polls by it, and `Download` of `effects-jobs` repeats downloads.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Chance as an argument: eight bytes from the driver, and everything random follows from them.
+//! [`Seed`]: eight random bytes from the driver. A [`Run`](crate::Run) draws all its randomness from one
+//! (jitter, request ids) through [`Dice`], so that the same seed gives the same run.
 
 use std::fmt;
 

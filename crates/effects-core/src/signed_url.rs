@@ -1,4 +1,6 @@
-//! URLs that are permissions, since they are signed: told by their query, and shown without it.
+//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, and [`shown`]
+//! leaves out what must not be kept or printed. `effects-jobs` keeps the URLs of rows and pictures as
+//! [`shown`] gives them, and identifies no row by a signed one.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

@@ -1,4 +1,5 @@
-//! The service's name for a task: the one thing that must never be lost.
+//! [`TaskId`]: the service's id of a task, which is all that a later process needs to find a paid task
+//! again. Runs, journals and both clients pass it on; a text that cannot be one is an [`InvalidTaskId`].
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,4 +1,6 @@
-//! Time as a number: saved, invented in a test, compared after a restart.
+//! [`Time`]: a moment as milliseconds since the Unix epoch, so that it can be saved, compared after a
+//! restart and invented in a test. Every state machine of this crate takes it as an argument;
+//! [`Timeline`] reads it from the machine's two clocks for `effects_client::WallClock`.
 
 use std::fmt;
 use std::ops::{Add, Sub};

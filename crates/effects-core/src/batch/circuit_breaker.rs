@@ -1,4 +1,5 @@
-//! The circuit breaker of a batch: it holds submissions back while the gateway fails them all.
+//! [`CircuitBreaker`]: holds a batch's submissions back while the gateway fails them all. The `Queues`
+//! ask it before a submission leaves, and callers see the reason as an [`Outage`].
 //!
 //! A submission of unknown outcome may be billed, and a person has to find out what became of it. So
 //! after a few in a row none leaves for a while; then one goes as a probe. If its outcome is unknown

@@ -1,5 +1,5 @@
-//! The learnt curves of task durations that a batch polls by, one for each label: copies, fetched from
-//! the shared pacer again when they are old.
+//! [`Curves`]: the learnt curves of task durations that a `Batch` polls by, one for each label: copies,
+//! fetched from the shared [`Pacer`] again when they are old.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The queues of runs that wait to submit or to poll: which goes next, within the limits.
+//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll, and which of them goes next, within
+//! the limits.
 //!
 //! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
 //! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; half a

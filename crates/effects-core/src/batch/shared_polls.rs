@@ -1,4 +1,5 @@
-//! Deduplicates polling: runs that follow one task share one poller, their leader.
+//! [`SharedPolls`]: deduplicates polling in a `Batch`: runs that follow one task share one poller, their
+//! leader.
 //!
 //! A follower is a complete run with its own wait. When the leader stops before the task has ended, since
 //! its wait is over or it was cancelled, the next follower becomes the leader.

@@ -1,4 +1,5 @@
-//! The places of the runs: handles that never become another's, tickets that say what still counts.
+//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one and never becomes
+//! another's; a [`Ticket`] is a place in a queue, which counts until the run is moved.
 
 use crate::run::Run;
 

@@ -1,4 +1,5 @@
-//! What everybody in a batch shares when the service says: slower.
+//! [`Throttle`]: what all runs of a `Batch` share when the service says to go slower: a pause, and a rate
+//! that is halved and recovers slowly. The `Queues` let submissions and polls leave by it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The one heap of timers: for each run at most one time at which to look after it again.
+//! [`Timers`]: the one heap of timers of a `Batch`, with at most one time for each run.
 
 use crate::time::Time;
 

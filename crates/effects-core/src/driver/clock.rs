@@ -1,4 +1,5 @@
-//! The time, as a driver tells it and waits for it: [`Clock`], and its async twin [`AsyncClock`].
+//! [`Clock`] and [`AsyncClock`]: how a driver reads the time and waits, blocking or not. `effects-client`
+//! and `effects-reqwest` implement them on the machine's clock, and `effects-testkit` on a virtual one.
 
 use crate::time::Time;
 

@@ -1,4 +1,5 @@
-//! The key of an account, and the search for it in what a gateway says.
+//! [`ApiKey`]: the API key of an account, which prints as dots. An [`Endpoint`](super::Endpoint) sends
+//! it, and the decoders in `wire` search for it in answers, so that no kept text holds it.
 //!
 //! A gateway may repeat the key in an answer: in an error's words, a redirect, a task's metadata. The
 //! core decodes an answer first and takes the key out of the texts it keeps afterwards (`wire/body.rs`),

@@ -1,5 +1,5 @@
-//! Which gateway: the base URL, and its origin (scheme, host and port). Journal rows, prices and learnt
-//! durations of different origins are kept apart.
+//! [`BaseUrl`]: the URL of a gateway; [`Origin`]: its scheme, host and port. Endpoints and client
+//! settings have a base URL; journal rows, prices and learnt durations are kept apart by origin.
 
 use std::borrow::Cow;
 use std::fmt;

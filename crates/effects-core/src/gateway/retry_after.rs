@@ -1,4 +1,6 @@
-//! `Retry-After`, in both its forms (RFC 9110, section 10.2.3).
+//! [`retry_after`]: reads `Retry-After` in both its forms (RFC 9110, section 10.2.3), and [`answered_at`]
+//! the `Date` of an answer. The decoders of answers use them (`call.rs`, `wire/answer.rs`), and so does
+//! `Batch`.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,5 @@
-//! What goes wrong with a journal.
+//! [`JournalError`]: why a journal could not do what it was asked. `Journal` and the `JournalStore` of
+//! `effects-jobs` return it, and a driver that gets one sends nothing more.
 
 use std::fmt;
 use std::path::PathBuf;

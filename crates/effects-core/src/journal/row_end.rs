@@ -1,5 +1,6 @@
-//! How a run ended, in the form that a journal keeps in the run's row: [`RowEnd`]. It is the part of an
-//! [`Outcome`] that is stored: state, cost, pictures, error.
+//! [`RowEnd`]: how a run ended, in the form that a journal keeps in the run's row: the part of an
+//! [`Outcome`] that is stored (state, cost, pictures, error). The drivers, and `JobMachine` and `OpenRow`
+//! of `effects-jobs`, hand it to the journal.
 
 use rust_decimal::Decimal;
 

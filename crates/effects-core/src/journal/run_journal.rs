@@ -1,5 +1,6 @@
-//! [`Journal`] and [`AsyncJournal`]: both write an entry and say whether the run may go on. [`NoJournal`]
-//! keeps nothing.
+//! [`Journal`] and [`AsyncJournal`]: what a driver writes a run's entries to; the answer says whether the
+//! run may go on. The rows of `effects-journal` and of `MemoryStore` implement them; [`NoJournal`], a
+//! client's default, keeps nothing.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,5 @@
-//! The input picture, as the service wants it: a URL it can fetch.
+//! [`Reference`]: the checked URL of the input picture, which the service fetches. An
+//! [`EffectRequest`](super::EffectRequest) has one, and an upload returns one.
 
 use std::borrow::Cow;
 use std::fmt;

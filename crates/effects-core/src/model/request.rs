@@ -1,4 +1,6 @@
-//! What is asked of the service, valid by construction.
+//! [`EffectRequest`]: a checked request for one picture: reference, template, size. The clients submit
+//! it; the command and the Python package make it from a [`Draft`], which reports every [`Violation`] at
+//! once.
 
 use std::borrow::Cow;
 use std::fmt;

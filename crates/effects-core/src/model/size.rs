@@ -1,4 +1,5 @@
-//! The size of a picture: what the service accepts and what it paints when nothing is said.
+//! [`Size`]: the width and height asked for, and the range that the service accepts. `EffectRequest`
+//! checks it; the local gateway checks requests by the same range.
 
 use std::fmt;
 use std::ops::RangeInclusive;

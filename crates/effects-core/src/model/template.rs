@@ -1,4 +1,5 @@
-//! The catalogue of looks: the thirty templates the service lists, and how a word finds one.
+//! [`Template`]: the thirty styles that the service lists, and how a text is read or searched as one.
+//! Requests, the command, the renderer and the local gateway use it.
 //!
 //! Source of ids and titles: the service's page, section "Parameters", `template_id`. Ids are
 //! case-sensitive there, so they are here: nothing ever picks a template by similarity.

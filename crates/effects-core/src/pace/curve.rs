@@ -1,4 +1,6 @@
-//! When to look next at a task, given its age.
+//! [`Curve`]: when to poll a task next, given its age. [`Pacer`](super::Pacer) makes it from a
+//! [`History`], and runs that wait (`run/wait.rs`) ask it; an [`Eta`] says how long the task will take in
+//! all.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! From pairs of looks to a histogram of durations.
+//! [`Histogram`]: how often tasks took how long, fitted to the pairs of polls in a [`History`].
+//! [`Curve`](super::Curve) is made from its `Forecast`.
 
 use super::history::{CAPACITY, History, Span};
 use super::scale::{self, BINS};

@@ -1,4 +1,5 @@
-//! The distribution of a task's duration, smoothed and with a tail for the unforeseen.
+//! [`Forecast`]: the distribution of a task's duration, smoothed and with a tail for durations not seen
+//! yet. It is made from a [`Histogram`] whenever a `Curve` is; `plan.rs` plans the polls by it.
 
 use super::fit::Histogram;
 use super::scale::{self, LAST, POINTS, STEPS_PER_BIN};

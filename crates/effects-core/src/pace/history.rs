@@ -1,4 +1,6 @@
-//! What has been seen of the durations of one kind of task.
+//! [`History`]: what was seen of the durations of the tasks of one label, as pairs of polls round their
+//! ends. A `Curve` is made of it, and [`Pacer`](super::Pacer) and [`Models`](super::Models) keep one for
+//! each label.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The learned pace: settings, and a model that keeps its curve up to date.
+//! [`Learned`]: the settings of the learned pace: what a poll is worth, and its shortest and longest
+//! interval. `Pace::Learned` has them, and [`Curve`](super::Curve) is made by them.
 //!
 //! A fixed interval wastes looks while a task cannot have ended yet, and loses seconds once it
 //! has. The learned pace puts looks where endings are, in four steps, each a file:

@@ -1,4 +1,5 @@
-//! What is known of every kind of task, as data to keep and to share.
+//! [`Models`]: the duration histories of all gateways and labels, as data to keep and to merge.
+//! `effects_client::PaceFile` writes it to disk.
 
 use std::collections::BTreeMap;
 

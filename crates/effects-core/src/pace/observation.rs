@@ -1,4 +1,5 @@
-//! What one watch saw of a task's duration.
+//! [`Observation`]: the ages at which a run saw its task last running and first ended. `Run::observation`
+//! makes it; [`History`](super::History) and [`Pacer`](super::Pacer) learn from it.
 
 use std::time::Duration;
 

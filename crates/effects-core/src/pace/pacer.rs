@@ -1,4 +1,5 @@
-//! What the runs of one client share: curves for all, learnt by all.
+//! [`Pacer`]: hands out the [`Curve`] of each label and learns from every run that ends. A client has one
+//! for all its runs; `Batch` fetches its curves from it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

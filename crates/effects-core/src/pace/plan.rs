@@ -1,4 +1,5 @@
-//! The cheapest times to look.
+//! [`Ground`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration. `Curve`
+//! asks it once, when it is made.
 //!
 //! A look costs `worth` seconds, and every second between the end and the look that sees it costs
 //! a second. With *F(t)* the chance of an end by age *t*, *A(t)* the integral of *F*, and *U(t)*

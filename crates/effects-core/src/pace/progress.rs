@@ -1,4 +1,5 @@
-//! What a report of progress says about the end of a task, if it can be believed.
+//! [`Progress`]: how far a task says it is. `Curve` moves its next poll towards the end that two reports
+//! promise ([`expected_end`], [`sharpen`]), within bounds, since a report may be wrong.
 
 use std::time::Duration;
 

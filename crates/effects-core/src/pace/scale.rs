@@ -1,4 +1,5 @@
-//! A scale of ages: fine where ages are short, coarse where they are long.
+//! A logarithmic scale of task ages: [`point_of`] and [`age_of`] convert between seconds and points. The
+//! histogram, the forecast and the plan of a `Curve` are arrays over its points.
 //!
 //! Points divide each doubling of the age into [`STEPS`] equal ratios, about 1 % apart; eight of
 //! them make a bin of the histogram, about 9 % wide. Everything is done with `+ - * /` and exact

@@ -1,5 +1,6 @@
-//! The journal's answer to a record of a run: [`Admission`]. It says whether the record is written, and
-//! for a submission whether the budget reaches: yes, not yet, or no.
+//! [`Admission`]: a journal's answer to an entry of a run. It says whether the entry is written, and for
+//! a submission whether the budget reaches: yes, not yet, or no. `Journal::write` returns it, and the
+//! driver hands it to the `Run`.
 
 use std::fmt;
 use std::str::FromStr;

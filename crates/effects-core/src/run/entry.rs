@@ -1,5 +1,5 @@
-//! A record for the journal: [`Entry`]. A run stops at each one (it is about to submit, it has a task's
-//! id, or a submission made no task) until the journal has written it to disk.
+//! [`Entry`]: a record for the journal. A run stops at each one (it is about to submit, it has a task's
+//! id, or a submission made no task) until the driver's `Journal` has written it to disk.
 
 use serde::{Deserialize, Serialize};
 

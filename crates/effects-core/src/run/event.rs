@@ -1,4 +1,6 @@
-//! What a run has to tell while it goes on.
+//! [`Event`]: what a run reports while it goes on: the task's id, each poll that showed it running, each
+//! retry, warnings. `Run` hands them to its driver; the clients' `Watch`, the command's `progress.rs` and
+//! `telemetry.rs` show them.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

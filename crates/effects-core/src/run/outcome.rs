@@ -1,4 +1,5 @@
-//! How a run ends, with all that is known of it: [`Outcome`]. A journal keeps a part of it.
+//! [`Outcome`]: how a run ends, with all that is known of it; [`Effect`] is its good end. The clients
+//! turn it into a result with `into_result`, and a journal keeps a part of it (`RowEnd`).
 
 use std::fmt;
 use std::time::Duration;

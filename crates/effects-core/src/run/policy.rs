@@ -1,5 +1,6 @@
-//! The settings of a run: how often it polls, how long it waits, and whether a submission of unknown
-//! outcome is repeated ([`Repeat`]). The clients fill them in: [`Policy`].
+//! [`Policy`]: the settings of a run: how often it polls, how long it waits, and whether a submission of
+//! unknown outcome is repeated ([`Repeat`]). `ClientBuilder` and the Python package's `NativePolicy` fill
+//! them in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A run as data.
+//! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

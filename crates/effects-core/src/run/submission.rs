@@ -1,5 +1,6 @@
-//! The body of a create request and the label of its task: [`Submission`]. It is all that a run knows of
-//! what it pays for, so that runs of any model of the gateway are alike.
+//! [`Submission`]: the body of a create request and the label of its task. It is all that a run knows of
+//! what it pays for, so that runs of any model of the gateway are alike; `EffectRequest` converts into
+//! one.
 
 use bytes::Bytes;
 

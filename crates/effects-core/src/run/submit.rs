@@ -1,4 +1,5 @@
-//! Up to the task's id: the states in which a mistake costs money.
+//! [`Submitting`]: the state machine of a [`Run`](super::Run) up to the task's id. A mistake here costs
+//! money, so it submits again only what certainly made no task, unless [`Repeat`] says otherwise.
 //!
 //! ```text
 //!          Record(Intent)        Send(Submit)

@@ -1,4 +1,5 @@
-//! What ends a wait: the service's last word on a task.
+//! [`verdict`]: the [`Outcome`] that ends a wait, if the answer to a poll shows the task's end. `Waiting`
+//! asks it for each state of the task that it sees.
 
 use super::Core;
 use super::event::Event;

@@ -1,4 +1,5 @@
-//! From the task's id to its verdict: looks cost nothing, so whatever can pass is waited out.
+//! [`Waiting`]: the state machine of a [`Run`](super::Run) from the task's id to its end. Polls cost
+//! nothing, so it goes on polling through every error that can pass.
 //!
 //! ```text
 //!             pace, retry, throttle

@@ -1,5 +1,5 @@
-//! What an answer means: two tables with a line for every possible answer, one for submissions and one
-//! for looks (polls).
+//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission or to a poll means, in a table
+//! with a line for every possible answer. The state machines `Submitting` and `Waiting` decide by them.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

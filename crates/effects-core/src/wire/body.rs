@@ -1,5 +1,5 @@
-//! The JSON body of an answer, read tolerantly: [`Body`]. Every variant that was seen of the gateway and
-//! its clients decodes.
+//! [`Body`]: the JSON body of an answer, read tolerantly: every variant that was seen of the gateway and
+//! its clients decodes. `wire/answer.rs` reads each answer with it.
 //!
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is

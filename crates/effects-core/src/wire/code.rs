@@ -1,4 +1,5 @@
-//! The service's own error codes: what each means, who can mend it, whether asking again helps.
+//! [`ServiceCode`]: the service's own error codes: what each means, who can mend it ([`Fault`]), and
+//! whether a new task may do better. `Violation`, `ServiceError` and `Error` carry one.
 //!
 //! Source: the service's page, section "Error Codes". Codes it does not list are kept as text.
 

@@ -1,5 +1,5 @@
-//! One picture of a task: its URL, made absolute against the gateway's address where the service gave
-//! only a path.
+//! [`Picture`]: one picture of a task: its URL, made absolute against the gateway's address where the
+//! service gave only a path. A `Task` and an `Effect` list them, and the clients download them.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};

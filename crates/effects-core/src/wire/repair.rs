@@ -1,5 +1,6 @@
-//! Makes JSON of an answer that is almost JSON, so that the id of a paid task is not lost to a fault of
-//! form.
+//! [`repair`]: makes JSON of an answer that is almost JSON, so that the id of a paid task is not lost to
+//! a fault of form. `wire/answer.rs` tries it on the answer to a submission that broke off or that `Body`
+//! cannot read.
 //!
 //! [`repair`] is for answers that [`Body`](super::body::Body) cannot read. It keeps every complete member
 //! and drops the rest: `NaN` becomes `null`, and a text that was cut ends where it was cut.

@@ -1,5 +1,5 @@
-//! The task as the service describes it in one answer: [`Task`], with its status, pictures, bill and error,
-//! read tolerantly.
+//! [`Task`]: a task as the service describes it in one answer, with its status, pictures, bill and error,
+//! read tolerantly. `wire/body.rs` reads it; a poll outside a run (`TaskHandle::status`) returns it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! Why one request made no task or showed none: it was not sent, its answer was lost, or the answer says
-//! so. Events, outcomes and errors show a [`Trouble`].
+//! [`Trouble`]: why one request made no task or showed none: it was not sent, its answer was lost, or the
+//! answer says so ([`Rejection`]). Events, outcomes and errors carry it, and [`Retries`](crate::Retries)
+//! decides by it.
 
 use std::fmt;
 use std::time::Duration;

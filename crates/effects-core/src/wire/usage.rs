@@ -1,4 +1,5 @@
-//! The bill of a task.
+//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`,
+//! and an `Effect` keeps it.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
