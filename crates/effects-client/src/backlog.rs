@@ -1,4 +1,5 @@
-//! How far a reader of ends is behind.
+//! [`Backlog`]: counts the results of jobs that wait for their reader. [`Queue`](crate::Queue) draws no
+//! more jobs while it is full; the `jobs.rs` of both clients count results in and out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! Settings: from code, from the environment, checked once before anything is sent.
+//! [`ClientBuilder`]: the settings of a client, from code and from the environment, checked before
+//! anything is sent. Both clients' `Client::builder` returns it; [`Settings`] is what they are made from.
 
 use std::env::{self, VarError};
 use std::fmt;

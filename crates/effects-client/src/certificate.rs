@@ -1,5 +1,6 @@
-//! What an exchange comes to that never left this machine, by the HTTP stack's words: a certificate that
-//! is not trusted ends a run at once ([`unsent`]) and is told with its way out ([`with_way_out`]).
+//! [`unsent`]: the answer of an exchange that never left this machine; a certificate that is not trusted
+//! ends the run at once. [`with_way_out`] adds to the reason what to do about it. The HTTP clients of
+//! both crates use them.
 
 use effects_core::gateway::Answer;
 use effects_core::wire::Trouble;

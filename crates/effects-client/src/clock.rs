@@ -1,4 +1,5 @@
-//! The clock of the machine, and a sleep that can be ended.
+//! [`WallClock`]: the machine's clock, which both clients go by. [`StoppableClock`] is the blocking
+//! client's sleep, which a [`Stopper`] ends from another thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! [`EnvironmentProxies`]: which proxy the environment names for a URL, by the same rules in both clients.
+//! [`EnvironmentProxies`]: which proxy the environment names for a URL, by the same rules in both
+//! clients. Their `http_client.rs` and the async client's `connector.rs` ask it.
 //!
 //! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has none
 //! of its own, each in capitals too; and `no_proxy` with hosts, their domains, addresses, networks and

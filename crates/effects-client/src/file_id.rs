@@ -1,5 +1,6 @@
-//! Which file a path leads to: two paths of one file, by links of whatever kind, have the same
-//! [`FileId`].
+//! [`FileId`]: which file a path leads to; two paths of one file, by links of whatever kind, have the
+//! same one. `Claims`, `placement.rs` and the command compare files by it, so that no picture replaces a
+//! photo.
 
 use std::path::Path;
 

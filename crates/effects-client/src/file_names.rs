@@ -1,4 +1,5 @@
-//! Names of files for pictures whose place nobody chose.
+//! [`Names`]: the file names for a task's pictures. [`of_key`], [`of_row`] and [`beside`] make the names
+//! of pictures for which the caller chose none; `jobs/placement.rs` and the command use them.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -1,4 +1,6 @@
-//! Files: photos read whole and bounded, pictures written beside their place and renamed into it.
+//! [`Landing`]: a file that is written under a temporary name and renamed into its place once it is
+//! whole. Downloads, the command's reports and `PaceFile` are written so. [`read_photo`] reads a photo,
+//! up to a limit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,5 +1,5 @@
-//! Rows of a journal on their way through a client: what the command line and the Python package
-//! share.
+//! [`Ledger`]: opens the rows of a journal for a client, within its budgets. The command, the Python
+//! package and `JobContext` open their rows with it.
 //!
 //! A [`Ledger`] opens a row and says what there is to do for it; the [`OpenRow`] is the journal of its
 //! run, and is told how the run ended and where its pictures landed.

@@ -1,4 +1,5 @@
-//! What was learnt of durations, kept from one process to the next by those who ask for it.
+//! [`PaceFile`]: the learnt durations of tasks, kept in a file from one process to the next. The
+//! command's `gateway.rs` uses it.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Programs of the caller's that put a photo somewhere.
+//! Programs of the caller's that put a photo where the service can fetch it: [`run_uploader`] and
+//! [`run_presigner`] start one and read its answer. The `transfer.rs` of both clients call them.
 
 use std::env;
 use std::ffi::OsStr;

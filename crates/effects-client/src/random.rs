@@ -1,4 +1,5 @@
-//! Chance from the operating system: the one place where a client draws any.
+//! Randomness from the operating system: [`fresh_seed`] for each run, [`random_name`] for temporary
+//! files. It is the one place where a client draws any.
 //!
 //! Nothing of it is kept in memory, since a fork copies memory, and what two processes then drew
 //! from it would be the same: a key under which both submit, a name under which both write.

@@ -1,4 +1,4 @@
-//! The run of a work: [`begin_run`].
+//! [`begin_run`]: makes the `Run` that a [`Work`] asks for. The blocking client's `Watch` drives it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The folder where state is kept between processes, by those who ask for it.
+//! [`state_dir`]: the user's folder for what is kept between processes. The journals of the command and
+//! of the Python package, and `PaceFile`, are in it where no other place is given.
 
 use std::env;
 use std::ffi::OsString;

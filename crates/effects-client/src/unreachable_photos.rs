@@ -1,5 +1,5 @@
-//! Warnings of photos whose URL a service elsewhere cannot reach: [`UnreachablePhotos`]. A client has one
-//! for its runs, and its jobs share another.
+//! [`UnreachablePhotos`]: warns of photos whose URL a service elsewhere cannot reach. A client has one
+//! for its runs, and its jobs share another (`JobContext`).
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

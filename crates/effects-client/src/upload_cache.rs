@@ -1,4 +1,5 @@
-//! Uploads made already, by what was uploaded.
+//! [`UploadCache`]: where photos were uploaded to a short while ago, by the SHA-256 of their content, so
+//! that a photo of several requests is uploaded once. Each client has one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};

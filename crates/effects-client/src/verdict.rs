@@ -1,5 +1,5 @@
-//! [`Verdict`]: the end of a task, once somebody saw it, so that nobody need look again. The task handles of both
-//! clients keep one.
+//! [`Verdict`]: the end of a task once a run has seen it, so that the task is not polled again. The
+//! `TaskHandle` of both clients keeps one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

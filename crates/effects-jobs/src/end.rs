@@ -1,4 +1,5 @@
-//! How a job ended: [`JobEnd`].
+//! [`JobEnd`]: how a job ended. [`JobMachine`](crate::JobMachine) gives it to its driver with the last
+//! step of a job, and the clients make a `JobResult` of it.
 
 use crate::journal::Record;
 use effects_core::{Effect, Error};

@@ -1,5 +1,6 @@
-//! Which errors end paying for all jobs ([`ends_all`]), and which jobs are refused because one like
-//! them was ([`Refusals`]): their budget is used up, or no picture comes.
+//! [`ends_all`]: whether an error ends paying for all jobs. [`Refusals`]: which jobs are refused because
+//! one like them was, since its budget is used up or no picture comes. [`JobMachine`](crate::JobMachine)
+//! asks both.
 
 use effects_core::run::Refused;
 use effects_core::wire::Trouble;

@@ -1,5 +1,5 @@
-//! How much a job machine does at once, how often it pays anew, and whether an error ends it:
-//! [`JobLimits`].
+//! [`JobLimits`]: how much a [`JobMachine`](crate::JobMachine) does at once, how often it pays anew for a
+//! failed task, and whether an error ends it. The clients' `Jobs::limits` sets them.
 
 use effects_core::batch::Widths;
 

@@ -1,4 +1,5 @@
-//! [`JobMachine`]: takes jobs from the photo to the file, many at once, over one [`Batch`].
+//! [`JobMachine`]: the state machine that takes jobs from the photo to the file, many at once, over one
+//! [`Batch`]. The job drivers of both clients (`driver.rs`, `jobs.rs`) step it; it makes no I/O itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A row of a journal in the hands of a job: [`OpenRow`], and what there is to do for it ([`Found`]).
+//! [`OpenRow`]: a row of a journal that a job holds; [`Found`]: what there is to do for it.
+//! `effects_client::Ledger` opens it, and [`JobMachine`](crate::JobMachine) writes the job's run to it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! What a job asks of the gateway: [`Work`].
+//! [`Work`]: what a job asks of the gateway: to submit a request, its photo uploaded or not, to follow a
+//! task, or to go on with a row of the journal. [`JobMachine`](crate::JobMachine) and the clients'
+//! `Watch` are given one.
 
 use effects_core::model::Checked;
 use effects_core::{EffectRequest, Size, TaskId, Template, Time};

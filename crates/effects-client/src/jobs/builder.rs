@@ -1,4 +1,5 @@
-//! Both clients' `jobs()`: [`Jobs`].
+//! [`Jobs`]: the builder that both clients' `jobs()` return: journal, budget, folder, limits. Its `run`
+//! starts the jobs, through the client's [`RunJobs`].
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Which files jobs want or read ([`Claims`]), so that no picture replaces another's or a photo.
+//! [`Claims`]: which files jobs write or read, so that no picture replaces another's or a photo.
+//! `JobContext` and the command's `batch/rows.rs` claim each file before its job begins.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What stops jobs from another thread, and says how they stand: [`JobsHandle`].
+//! [`JobsHandle`]: stops jobs from another thread, and says how they stand. The `JobResults` of both
+//! clients hand it out; the command's Ctrl-C uses it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

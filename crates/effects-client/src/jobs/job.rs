@@ -1,4 +1,5 @@
-//! A picture that a caller wants: [`Job`].
+//! [`Job`]: a picture that a caller wants: template, size, photo, and optionally a key and a file.
+//! Callers of `jobs()`, the command's batch and the Python package make them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! What a caller hears of jobs before their results come: [`JobNotice`], and [`JobJournals`] for what is
-//! written of their runs.
+//! [`JobNotice`]: what a caller is told of jobs before their results come. [`JobJournals`] reports what
+//! is written of their runs, which the Python package (`many.rs`) listens to.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Which outages of a gateway are news to a caller: [`OutageNews`].
+//! [`OutageNews`]: picks which outages of a gateway a caller is told of: each when it begins, then once a
+//! minute. The `jobs.rs` of both clients and the command's `batch/attend.rs` ask it.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};

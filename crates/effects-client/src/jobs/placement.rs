@@ -1,6 +1,6 @@
 //! Which file a job's picture is saved to ([`choose`], [`check`], [`save`]), and whether it is there
-//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. Two orders may
-//! use one folder, and no file of one is taken for a picture of the other.
+//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. `JobContext`
+//! asks before a job is paid for, and saves by it.
 
 use std::path::{Path, PathBuf};
 use std::{fs, iter};

@@ -1,4 +1,5 @@
-//! What came of a job: [`JobResult`].
+//! [`JobResult`]: how a job ended: its picture, its cost, or its error. `JobContext` makes it, and the
+//! `JobResults` of both clients yield it.
 
 use std::fmt;
 use std::path::PathBuf;

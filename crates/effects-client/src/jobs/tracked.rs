@@ -1,4 +1,5 @@
-//! A job on its way from its caller to its result: [`TrackedJob`]. Clients hand it from step to step.
+//! [`TrackedJob`]: a job on its way from its caller to its result. `JobContext` makes one of each
+//! [`Job`], and the job drivers of both clients hand it from step to step.
 
 use std::path::PathBuf;
 use std::sync::Arc;

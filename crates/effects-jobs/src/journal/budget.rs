@@ -1,4 +1,6 @@
-//! Budgets: what the rows of a scope may cost, and the rule that admits a submission.
+//! [`Budget`]: the most that the rows of a scope may cost together; [`admit`]: the rule that decides
+//! whether a submission fits into it. [`MemoryStore`](super::MemoryStore) and `effects-journal` apply it
+//! to each intent.
 //!
 //! A [`JournalStore`](super::JournalStore) counts all money. Writing the intent of a submission is
 //! its reservation: in one transaction the store adds up what the rows of each [`Budget`]'s scope

@@ -1,4 +1,6 @@
-//! By what a row is known again.
+//! [`Identity`]: the hash by which a row is found again when its batch is run again.
+//! [`RowDraft`](super::RowDraft) makes it, and every [`JournalStore`](super::JournalStore) finds rows by
+//! it.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! A store that is gone with its process: [`MemoryStore`].
+//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process. Jobs with a budget and no
+//! journal use it.
 //!
 //! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
 //! tests, and as the model that other stores are compared with.

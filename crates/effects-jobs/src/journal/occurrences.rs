@@ -1,5 +1,5 @@
-//! [`Occurrences`]: counts the rows of one order as they come, so that each is known again. Every face makes
-//! its rows with it.
+//! [`Occurrences`]: counts equal rows of one order as they come, so that each is found again in the
+//! journal. The command, `JobContext` and the Python package make their rows with it.
 
 use std::collections::{HashMap, HashSet};
 

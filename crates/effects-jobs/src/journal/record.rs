@@ -1,4 +1,6 @@
-//! What the journal knows of a row.
+//! [`Record`]: what a journal knows of a row: how it stands ([`Standing`]), its attempts, pictures and
+//! cost. A [`JournalStore`](super::JournalStore) returns it; the command lists it, and `JobMachine` goes
+//! on from it.
 
 use std::fmt;
 use std::path::PathBuf;

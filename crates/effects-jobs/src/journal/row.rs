@@ -1,4 +1,5 @@
-//! One row: a picture somebody wants, with the identity it is known by.
+//! [`Row`]: one wanted picture, with the [`Identity`] it is found by. [`RowDraft`] makes it for `Ledger`,
+//! `Occurrences` and the command, and every journal stores it.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
-//! The contract of a store of rows.
+//! [`JournalStore`]: the contract of a store of rows, durable and for several processes at once.
+//! `effects-journal` implements it over SQLite and Postgres, and [`MemoryStore`](super::MemoryStore) in
+//! memory.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

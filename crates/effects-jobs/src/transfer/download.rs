@@ -1,4 +1,5 @@
-//! A picture on its way to this machine: the rules, without the I/O.
+//! [`Download`]: one picture's download: when to try again, and which bytes are accepted. It makes no
+//! I/O; the `transfer.rs` of both clients drive it.
 //!
 //! A download carries no key, costs nothing and may be repeated. Two things must not happen: that
 //! something else than the picture ends up under its name, and that a paid picture is thrown away

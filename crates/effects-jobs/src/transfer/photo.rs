@@ -1,4 +1,5 @@
-//! [`Photo`]: the bytes of a picture, known to be one, with a name to tell of it by.
+//! [`Photo`]: the bytes of a picture, checked to be one, with a name to show. `read_photo` of
+//! `effects-client` makes it of a file, and the clients' `upload` sends it.
 
 use std::fmt;
 

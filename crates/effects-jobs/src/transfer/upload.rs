@@ -1,4 +1,5 @@
-//! A photo on this machine on its way to a URL the service can fetch: the rules, without the I/O.
+//! [`Uploads`]: where local photos are put so that the service can fetch them, and the requests that do
+//! so. It makes no I/O; the `transfer.rs` of both clients send them.
 //!
 //! The service documents URLs alone, so a local photo must be put somewhere first. Where is the
 //! caller's choice among four; none is made for them, except on this machine's own gateway.
