@@ -1,5 +1,5 @@
-//! [`state_dir`]: the user's folder for what is kept between processes. The journals of the command and
-//! of the Python package, and `PaceFile`, are in it where no other place is given.
+//! [`state_dir`]: the user's folder for what is kept between processes. The command's usual journal,
+//! `PaceFile`, and the task ids that a Postgres journal could not take are kept there.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,4 +1,5 @@
-//! A whole copy of the journal's database in another file, made while other processes write it.
+//! [`write`]: copies the whole SQLite database of a journal to another file while other processes write
+//! it. The thread in `keeper.rs` calls it for `SqliteJournal::backup`.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,5 @@
-//! Many rows at once: lists, and what they cost.
+//! Queries over many rows: [`list`] gives a page of rows, [`spend`] what their tasks cost. `Store`
+//! answers `JournalStore::list` and `spend` with them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! Budgets in the database: scopes and what their rows have paid, prices, and reservations.
+//! Budgets in the database: scopes and what their rows have paid, prices, and reservations. [`ask`]
+//! decides on an intent; the transactions of `steps.rs` call it and keep the sums, and `Store` opens
+//! scopes.
 //!
 //! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
 //! keeps the sums true, within the transactions of `steps.rs`.

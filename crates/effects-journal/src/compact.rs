@@ -1,4 +1,6 @@
-//! Room: what finished rows no longer need goes, and the file shrinks when that is worth while.
+//! [`forget`]: removes from the database what finished rows no longer need; [`shrink`] gives the room
+//! back to the file system. `SqliteJournal::compact` does both, and so does opening a journal, at most
+//! once a day.
 
 use std::time::Duration;
 

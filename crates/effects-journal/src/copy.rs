@@ -1,4 +1,5 @@
-//! A whole journal copied from its file into a database: [`SqliteJournal::copy_to`].
+//! [`SqliteJournal::copy_to`]: copies a whole journal from its file into a Postgres database, and checks
+//! the copy ([`Copied`]). `effects journal copy` calls it.
 //!
 //! Both have the same tables, so that each row of each table is copied as it is: task ids, costs,
 //! attempts of unknown outcome, pictures, and the scopes that have a name.

@@ -1,4 +1,6 @@
-//! Where errands are handed in: the side of the keeper's thread that everybody shares.
+//! [`Counter`]: the sending side of a journal's writer thread: it hands in an [`Errand`] and waits for
+//! the answer. `Store` and the rows (`OpenRow`) of a journal share it; dropping the last one closes the
+//! journal.
 
 use std::path::Path;
 use std::process;

@@ -1,6 +1,6 @@
-//! The SQL database beneath a journal: [`Database`], which SQLite implements and, with the feature
-//! `postgres`, a connection to Postgres. The rules of a row (`steps`, `budget`, `rows`) are written
-//! once, in SQL that both understand, and know a database by this trait alone.
+//! [`Database`]: the SQL database beneath a journal, implemented by SQLite and, with the feature
+//! `postgres`, by a connection to Postgres. The rules of a row (`steps`, `budget`, `rows`) are written
+//! once, in SQL that both understand, and use a database by this trait alone.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
-//! `postgres://` URLs, as far as they are read where no database is spoken to: told from a file's
-//! name, and shown without their password.
+//! [`is_database_url`]: tells a `postgres://` URL from a file's name; [`without_password`]: the URL as it
+//! may be shown. The command and the Python package choose the kind of journal with them.
 
 /// Whether a journal's name is the URL of a Postgres database, and not a file.
 ///

@@ -1,4 +1,6 @@
-//! What an errand works with: the database within a transaction, the time, and who is who.
+//! [`Desk`]: what an `Errand` works with inside a transaction: the database, the time, and the [`Owner`]s
+//! of rows. The writer threads (`keeper.rs`, `postgres/writer.rs`) make it, and every query of the crate
+//! takes it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

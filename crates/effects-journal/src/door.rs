@@ -1,4 +1,5 @@
-//! How a journal lets go of its file for a while, so that its process can be forked.
+//! [`Door`]: closes a journal's file for a while, so that its process can be forked ([`Shut`]). The
+//! Python package shuts the doors of its journals before a fork.
 //!
 //! What SQLite knows of a file is shared by the whole process: which locks are held, which of its
 //! own mutexes are taken. A fork has the memory of it, and neither the locks nor the threads: it

@@ -1,4 +1,5 @@
-//! The database file: made for its owner alone, opened, and brought to today's format.
+//! [`open`]: opens the database file of a `SqliteJournal`, made for its owner alone, and brings it to
+//! today's format. [`FileNumber`] lets the thread in `keeper.rs` notice that the file was replaced.
 //!
 //! Several processes may open a file for the first time at once. Whoever comes too early for SQLite
 //! to answer tries again, so that [`open`] fails only for reasons that last.

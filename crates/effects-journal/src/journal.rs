@@ -1,4 +1,6 @@
-//! The journal itself: opened, and asked for rows.
+//! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings. It
+//! starts the writer thread (`keeper.rs`) and is a `JournalStore`, which the command and the Python
+//! package open.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The thread that has the database: it takes what has come in while it wrote, writes all of it in
-//! one transaction, and tells each who waits.
+//! [`Keeper`]: the writer thread of a `SqliteJournal`. It takes the [`Errand`]s that came in while it
+//! wrote, does all of them in one transaction, and answers each. `Counter` hands them in.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! Of a row, what decides on its next step, and the changes most steps are made of.
+//! [`Line`]: the columns of a row that decide on its next step, and the changes most steps are made of.
+//! The functions of `steps.rs` read it first; a [`Claim`] identifies the run that writes, within its
+//! owner.
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity, Row};

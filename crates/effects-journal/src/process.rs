@@ -1,4 +1,5 @@
-//! Who owns what: processes, told apart and known to be gone.
+//! [`Process`]: identifies a process that writes a journal, and tells of another one that it can see
+//! whether it still runs. An `Owner` has one, so that the rows of a crashed process are free at once.
 
 use std::fs;
 use std::process;

@@ -1,4 +1,5 @@
-//! A value that comes later: waited for by a thread, or by a future of any runtime.
+//! [`promise`]: a one-shot channel whose [`Promise`] is awaited by a thread, or by a future of any
+//! runtime. The writer thread answers `Counter` and the rows through it.
 
 use std::future::Future;
 use std::pin::Pin;

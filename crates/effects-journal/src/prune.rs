@@ -1,4 +1,5 @@
-//! Rows that ended long ago are forgotten on purpose, so that a journal does not grow for ever.
+//! [`SqliteJournal::prune`] and its twin of `PostgresStore`: delete rows that ended long ago, so that a
+//! journal does not grow for ever. `effects journal prune` calls them.
 
 use std::time::Duration;
 

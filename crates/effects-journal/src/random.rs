@@ -1,4 +1,5 @@
-//! Chance from the operating system.
+//! [`random_number`]: a random number from the operating system. Owners, journals and temporary files get
+//! their ids and names from it.
 
 use std::io;
 

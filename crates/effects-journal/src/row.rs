@@ -1,4 +1,5 @@
-//! A row in the hands of a run of this process.
+//! [`OpenRow`]: a row that a run of this process holds. `Store` opens it; it is the run's journal
+//! ([`Journal`], [`AsyncJournal`]) and lets go of the row when it is dropped.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! Rows as they are read: what is wanted, and where it stands.
+//! Reads rows from the database: [`find`] and [`get`] give a [`Record`], with all that is known of the
+//! row. `Store`, `steps.rs` and `books.rs` read through them or through [`Columns`].
 
 use std::path::PathBuf;
 

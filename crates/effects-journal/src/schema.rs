@@ -1,4 +1,5 @@
-//! The format of a journal's database, and how an older one becomes a newer one.
+//! The tables of a journal in SQLite, and the steps from an older format to today's: [`migrate`].
+//! `file.rs` calls it whenever it opens a database, after [`check`].
 
 use std::io;
 

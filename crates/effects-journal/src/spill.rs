@@ -1,4 +1,5 @@
-//! The spill file: ids of tasks that the database could not take, kept beside it until it can.
+//! [`Spill`]: a file beside the database for the ids of tasks that the database could not take. `OpenRow`
+//! adds an id, and the writer threads put it into its row when they can.
 //!
 //! A task is paid for from the moment it is made, so a full disk must not cost its id. A [`Spill`]
 //! reserves room before a submission may leave, and takes the id where the database does not; the

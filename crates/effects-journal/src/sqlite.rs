@@ -1,4 +1,4 @@
-//! SQLite as a [`Database`].
+//! Implements [`Database`] for a connection to SQLite, which the writer thread in `keeper.rs` has.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};

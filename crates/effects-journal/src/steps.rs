@@ -1,4 +1,5 @@
-//! The steps a row takes: every write to it is one of these, within a transaction.
+//! The writes to a row, each within a transaction: [`write`] an entry, [`settle`] its end, [`land`] a
+//! picture, [`resolve`], [`import`] and others. `OpenRow` and `Store` hand them to the writer thread.
 
 use std::path::Path;
 

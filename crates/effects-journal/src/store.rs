@@ -1,5 +1,5 @@
-//! [`Store`], what every journal is beneath its name: the [`JournalStore`] of the thread that has the
-//! database. `journal_store!` gives its methods to a type that has one.
+//! [`Store`]: the [`JournalStore`] methods that `SqliteJournal` and `PostgresStore` share: each hands a
+//! request to the writer thread. The macro `journal_store!` gives them to both types.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,5 @@
-//! A clock that jumps.
+//! [`VirtualClock`]: a clock on which sleeping takes no time. [`Service`](crate::Service) and
+//! [`World`](crate::World) run on it, and so can the core's drivers.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

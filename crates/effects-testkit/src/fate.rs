@@ -1,4 +1,6 @@
-//! What becomes of one exchange.
+//! [`Fate`]: what becomes of one exchange with the scripted [`Service`](crate::Service), such as an
+//! answer that is lost. Tests put fates into its script, and [`Faults`](crate::Faults) draws them at
+//! random.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Faults by chance: seeded, so that a run that went wrong can be had again.
+//! [`Faults`]: draws random faults from a seed, so that a run that went wrong can be repeated.
+//! [`Service::faults`](crate::Service::faults) takes them for every exchange without a script.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The life of a task at the scripted service.
+//! [`Life`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends. The
+//! service keeps a [`Living`] of each task it made.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! An answer, as a script says it: for the scripted service and the misbehaving server alike.
+//! [`Response`]: an HTTP answer as a script gives it. The scripted [`Service`](crate::Service) and
+//! [`ScriptedServer`](crate::http::ScriptedServer) send it.
 
 use std::sync::LazyLock;
 

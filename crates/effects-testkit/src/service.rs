@@ -1,4 +1,5 @@
-//! The service, played from a script on a virtual clock.
+//! [`Service`]: the service, played from a script on a virtual clock, without a network. Tests of the
+//! core drive runs against it, mostly through a [`World`](crate::World).
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};

@@ -1,4 +1,5 @@
-//! What happened to a run, line by line.
+//! [`Transcript`]: what happened to a run in a [`World`](crate::World), line by line. Tests look for
+//! events and times in it, and print it when they fail.
 
 use std::fmt;
 use std::time::Duration;

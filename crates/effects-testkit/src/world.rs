@@ -1,4 +1,5 @@
-//! A world for a run: it drives the run on virtual time and writes down all that happens.
+//! [`World`]: drives a run on virtual time against a scripted [`Service`] and writes a [`Transcript`].
+//! Tests of the core use it.
 
 use effects_core::gateway::{Answer, CallId};
 use effects_core::{Outcome, Run, Step, Time};

@@ -1,4 +1,5 @@
-//! One connection to Postgres: a [`Database`] for the shared rules, and the transactions they run in.
+//! [`Connection`]: one connection to Postgres: a [`Database`] for the shared rules, and the transactions
+//! they run in. `Writer` opens it, and again when it is lost.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! The format of a journal in Postgres: the schema `effects`, and how an older one becomes a newer one.
+//! The tables of a journal in Postgres, in the schema `effects`, and the steps from an older format to
+//! today's: [`migrate`]. `Connection` calls it whenever it connects.
 
 use effects_core::journal::JournalError;
 use postgres::error::Error;

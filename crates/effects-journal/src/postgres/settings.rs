@@ -1,5 +1,6 @@
-//! How to reach a database, said as libpq's programs are told: [`Settings`] reads a `postgres://` URL
-//! and fills in what it leaves open from `PGHOST` and its like and from the password file.
+//! [`Settings`]: how to reach a database. It reads a `postgres://` URL, and fills in what the URL leaves
+//! open from `PGHOST` and its like and from the password file, as libpq does. `Connection` connects with
+//! it.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,5 +1,5 @@
-//! TLS to a database: [`Tls`] gives the driver a stream of rustls, which trusts the platform's
-//! certificates or those of a file.
+//! [`Tls`]: TLS to a database. It gives the Postgres driver a stream of rustls, which trusts the
+//! platform's certificates or those of a file; `Settings` chooses which.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The thread that speaks to Postgres: [`Writer`] takes the requests that have come in, does them in
-//! one transaction, and answers them. A transaction whose connection was lost is begun anew.
+//! [`Writer`]: the writer thread of a `PostgresStore`. It takes the requests that have come in, does them
+//! in one transaction, and answers them; a transaction whose connection was lost is begun anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! One connection: requests in, misbehaviour out.
+//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the [`Script`]
+//! says, however broken. The server calls it on a thread of each connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,6 @@
-//! A request as it came in, byte for byte.
+//! [`Seen`]: a request as it came in, byte for byte.
+//! [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
+//! `connection.rs` parses them with [`read`].
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! [`Script`]: what the server does with each request, and what it has seen. Its connections share it.
+//! [`Script`]: what a `ScriptedServer` does with each request, and the requests it has seen. The server
+//! and the threads of its connections share it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;

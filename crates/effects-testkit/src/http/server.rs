@@ -1,4 +1,5 @@
-//! The server: a listener, a script, and a memory.
+//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`Script`] and keeps the
+//! requests it saw. Tests of the HTTP clients and of the command start one.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
-//! A simulated disk: what was written and not synced vanishes in a crash.
+//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. The simulated `World`
+//! saves pictures to it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

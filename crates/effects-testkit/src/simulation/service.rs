@@ -1,4 +1,5 @@
-//! The simulated service: its books of tasks, and what it answers.
+//! [`Service`]: the simulated service: its own record of tasks, and its answers to creates and polls. The
+//! simulated `World` sends it the calls of its jobs and checks the journal against it.
 
 use std::time::Duration;
 
