@@ -1,5 +1,5 @@
-//! [`Address`]: where a result for Python goes, a blocked thread or an event loop. A [`Source`] gives values to
-//! addresses one by one.
+//! [`Address`]: where a result for Python goes: a blocked thread or an event loop. `Operation` makes one,
+//! and a [`Source`] of many values (`ResultQueue`, `Events`) delivers to them one by one.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

@@ -1,4 +1,5 @@
-//! [`Bell`]: wakes an event loop that watches the other end of a socket pair. Results and warnings ring it.
+//! [`Bell`]: wakes an event loop by a byte to a socket pair whose other end the loop watches. `Mailbox`
+//! rings it for results, and `warnings.rs` for warnings.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

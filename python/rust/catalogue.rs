@@ -1,4 +1,5 @@
-//! The core's tables, for the Python side to be checked against.
+//! [`templates`] and [`errors`]: the core's tables of templates and error kinds, as Python values. The
+//! package's tests compare its own classes with them.
 
 use effects_core::{ErrorKind, Template};
 use pyo3::prelude::*;

@@ -1,4 +1,4 @@
-//! The `effects` command inside a Python process.
+//! [`command`]: runs the `effects` command inside a Python process. The package's `_command.py` calls it.
 
 use std::ffi::OsString;
 

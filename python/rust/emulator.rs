@@ -1,4 +1,5 @@
-//! The local gateway inside a Python process.
+//! [`Gateway`]: a local gateway (`effects_emulator`) inside a Python process. `_emulator.py` starts and
+//! stops it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! The core's errors as the exceptions of `spark_effects.errors`.
+//! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. Every native
+//! class raises by it; [`told`] makes the exception that is part of a result.
 
 use effects_core::{Cause, Error, ErrorKind, Violation};
 use pyo3::prelude::*;

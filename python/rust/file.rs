@@ -1,4 +1,6 @@
-//! Files that Python writes, by the rules of every other face.
+//! [`write_file`]: writes a file as the Rust clients do, whole or not at all; [`printable`]: a text made
+//! harmless for a terminal. `_effect.py` saves pictures with the one; every `repr` of the package goes
+//! through the other.
 
 use std::io;
 use std::path::{Path, PathBuf};

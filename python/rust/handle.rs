@@ -1,4 +1,5 @@
-//! A task by its id, as Python holds it.
+//! [`Handle`]: a task by its id, as the Python class `Task` holds it. `Engine` makes it, and follows the
+//! task by it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,6 @@
-//! The journals of this process, one for each file or database, and how a fork finds none of them open.
+//! [`Slot`]: the journal in one file or database, open once in this process; `Single`, `Many` and
+//! `Engine` open their rows there. [`close_journals`] and [`reopen_journals`] close all of them while the
+//! process is forked.
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is

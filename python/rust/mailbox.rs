@@ -1,4 +1,5 @@
-//! Where the results of an event loop's operations arrive: many at one wake-up.
+//! [`Mailbox`]: where the results of an event loop's operations arrive, many at one wake-up. `_loop.py`
+//! makes one for each loop, and `Operation` delivers to it.
 //!
 //! The loop watches one end of a socket pair. The runtime's thread puts a result into the box and
 //! writes one byte if the box was empty; it needs neither the interpreter nor its lock.

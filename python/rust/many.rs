@@ -1,5 +1,5 @@
 //! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs within their budget, records
-//! their ends in the journal, and queues their results.
+//! their ends in the journal, and queues their results. `Engine` starts it, and `_many.py` reads from it.
 //!
 //! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid

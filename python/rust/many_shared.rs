@@ -1,5 +1,5 @@
-//! [`ManyShared`]: what the parts of many jobs share: the source of their rows, the driver, the queue of their
-//! results, and Python's handle.
+//! [`ManyShared`]: what the parts of many jobs share: [`Many`](crate::many::Many), its `RowSource` and
+//! its `ResultQueue`. It keeps which jobs are open and which results were not taken.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

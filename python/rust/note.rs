@@ -1,4 +1,6 @@
-//! What is known of a run's submission and task ([`Note`]), for the caller who stops waiting for it.
+//! [`Note`]: what is known of a run's submission and task, for the caller who stops waiting for it. The
+//! operations of `single.rs` and `many.rs` keep one for each run; [`wait_for_submissions`] waits at the
+//! end of the process.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

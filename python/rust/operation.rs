@@ -1,5 +1,5 @@
-//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. Both
-//! Python clients are made of them.
+//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. The
+//! methods of `Engine`, `Many` and `Events` return one.
 
 use std::future::Future;
 use std::pin::Pin;

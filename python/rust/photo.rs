@@ -1,4 +1,5 @@
-//! The input picture as Python gives it.
+//! [`Image`]: the input picture as Python gives it: a URL, a path, a file's content or pixels. `Wish` has
+//! one, and reads it as a [`Photo`].
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! How runs behave, out of plain numbers.
+//! [`NativePolicy`]: a [`Policy`] made of the plain numbers of Python's `Policy`. `Engine` takes it with
+//! each operation.
 
 use std::sync::Arc;
 use std::time::Duration;

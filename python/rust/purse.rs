@@ -1,5 +1,5 @@
-//! What a client may spend in its life: reserved before each submission, settled with the real cost
-//! once somebody sees the end of its task.
+//! [`Purse`]: the budget of a client: reserved before each submission, settled with the real cost once
+//! its task's end is seen. `Engine` has one; `stake.rs` reserves from it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -1,4 +1,5 @@
-//! The one thread of a process on which everything of every client runs.
+//! [`handle`]: the tokio runtime of this process, whose one thread runs every operation of every client.
+//! `Engine` and `Operation` start their work on it.
 //!
 //! One thread is enough for ten thousand tasks, since each mostly waits, and it never asks for the
 //! interpreter's lock, so that no Python code ever holds it up.

@@ -1,4 +1,5 @@
-//! A client's settings, as Python gives them, and the money that travels with them.
+//! [`Setup`]: a client's settings, as Python gives them; `Engine` builds its client from it.
+//! [`PlainMoney`] is the client's budget in a form that can be pickled.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! One submission by itself: made ready, sent, and settled with the budget and the journal.
+//! [`Single`]: one submission by itself: made ready, sent, and settled with the budget and the journal.
+//! `Engine` makes it for `run` and `submit`; `Operation` and `Events` take its result.
 //!
 //! A run joins those under way of its client and policy, so that ten thousand of them are rows and not
 //! ten thousand futures. What has to come first (a photo to read

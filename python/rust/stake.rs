@@ -1,4 +1,5 @@
-//! What is held of a client's money: for one submission, or for many jobs.
+//! [`Reserved`]: the money that one submission holds of a client's `Purse`; [`Lent`]: what many jobs hold
+//! together. `Single` and `Many` keep them until the ends are seen.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! What is asked for: checked at once, before anything leaves.
+//! [`Wish`]: what is asked for, as Python says it; [`Order`]: the same, checked before anything is sent.
+//! `Engine` and `RowSource` check each request with it.
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};

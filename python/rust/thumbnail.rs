@@ -1,4 +1,5 @@
-//! Small pictures for notebooks, so that one with many results stays small.
+//! [`thumbnail`]: a small copy of a picture, so that a notebook with many results stays small.
+//! `_display.py` shows it.
 
 use std::io::Cursor;
 

@@ -1,5 +1,5 @@
-//! Results, as they cross from the runtime's thread into Python: tuples of plain values, which the
-//! Python side makes its objects of.
+//! [`Value`]: the result of an operation on its way from the runtime's thread into Python: it becomes a
+//! tuple of plain values, of which the Python side makes its objects. An `Address` delivers it.
 
 use std::path::PathBuf;
 use std::time::Instant;

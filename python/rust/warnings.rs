@@ -1,4 +1,6 @@
-//! Warnings, as records of Python's `logging` under the name `spark_effects`.
+//! Logs warnings as records of Python's `logging` under the name `spark_effects`. [`Waiting`] keeps those
+//! of the runtime's thread until a thread that waits for a result logs them; `Purse` and `Note` warn with
+//! [`pass_on`] and [`log_apart`].
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
 //! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a

@@ -1,4 +1,5 @@
-//! The client's face.
+//! [`Client`]: the public async client: it submits, watches, uploads and downloads, and runs many jobs.
+//! The Python package's `Engine` and async Rust programs use it; `ClientCore` holds its parts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

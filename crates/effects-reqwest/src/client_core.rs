@@ -1,5 +1,5 @@
-//! [`ClientCore`]: what a client is made of, below its face: the gateway, the clock, the settings, the policy
-//! and the journal. Drivers, transfers and handles work with it.
+//! [`ClientCore`]: the parts of a [`Client`](crate::Client): the gateway, the clock, the settings, the
+//! policy and the journal. `Driver`, `transfer.rs` and `TaskHandle` work with it.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The machine's clock under tokio.
+//! [`TokioClock`]: the machine's clock, slept on with tokio's timer. `ClientCore` has one for its runs,
+//! retries and downloads.
 
 use std::sync::Arc;
 use std::time::Duration;

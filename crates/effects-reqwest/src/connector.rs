@@ -1,5 +1,6 @@
-//! New connections to a gateway: name, TCP, a proxy's tunnel, TLS. [`Connector`] makes them for
-//! [submissions](crate::submission), which leave on a connection of their own each.
+//! [`Connector`]: makes new connections to a gateway: name, TCP, a proxy's tunnel, TLS. `Submitter` makes
+//! one for each submission with it, so that none leaves on a connection that the gateway is about to
+//! close.
 //!
 //! Looks and downloads leave on reqwest's connections instead. Proxies are chosen by the same rules,
 //! those of hyper-util, which reqwest goes by too.

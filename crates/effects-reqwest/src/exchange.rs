@@ -1,4 +1,5 @@
-//! [`ReqwestExchange`]: this crate's HTTP client as the core's [`AsyncExchange`].
+//! [`ReqwestExchange`]: this crate's HTTP client as the core's [`AsyncExchange`]. `ClientCore` sends
+//! every request with it, and a program can drive `effects_core::Run` over it.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! [`HttpClient`]: reqwest, set up for a paid API. It sends looks at tasks, submissions, uploads and
-//! downloads, and bounds how many exchanges are under way at once ([`Room`]).
+//! [`HttpClient`]: reqwest, set up for a paid API. It sends polls, submissions, uploads and downloads for
+//! `ReqwestExchange`, and bounds how many exchanges are under way at once ([`Room`]).
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

@@ -1,5 +1,5 @@
-//! The stream of results of many jobs, [`JobResults`], and the crowd behind it: one tokio task drives them
-//! (`driver.rs`).
+//! [`JobResults`]: the stream of results of many jobs, which [`Client::jobs`](crate::Client::jobs)
+//! starts. One tokio task (`driver.rs`) drives them; this file gives it their jobs and takes their ends.
 //!
 //! Jobs are drawn as room comes, on a thread of its own, so that one that takes long to come (a
 //! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a

@@ -1,5 +1,5 @@
-//! [`Runs`]: what begins the runs of a client, and keeps what drives them: a client's own, which its tasks
-//! and watches share.
+//! [`Runs`]: begins the runs of a client, and keeps the [`SharedRuns`] that drives them. A client has
+//! one, which its `TaskHandle`s and `Watch`es share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,6 @@
-//! [`SharedRuns`]: the runs of a client, driven together. [`Client::run`](crate::Client::run) and its like join them.
+//! [`SharedRuns`]: the runs of a client, driven together in one tokio task.
+//! [`Client::run`](crate::Client::run) and every other call that waits for a task add theirs, through
+//! `Runs`.
 //!
 //! Ten thousand state machines, timers and tasks would be ten thousand futures. Here they are rows of one
 //! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well

@@ -1,5 +1,5 @@
-//! Requests that must not be lost without need: [`Submitter`] gives each a connection of its own and
-//! says truthfully what became of it.
+//! [`Submitter`]: sends a request on a connection of its own and says truthfully whether it can have
+//! left. `HttpClient` sends with it what must not be lost without need: submissions above all.
 //!
 //! A connection that is kept may be closed by the gateway at the moment of the next request, and then
 //! nobody knows that request's fate: HTTP/1.1 has no way to tell, and HTTP/2 tells only where the

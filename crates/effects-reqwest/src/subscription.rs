@@ -1,6 +1,5 @@
-//! [`Subscription`]: what a caller holds of a run that a driver drives. Its events come to it, and its
-//! end; dropping it stops the run. [`Client::run`](crate::Client::run), `submit`, `wait` and `events` are
-//! each one of them.
+//! [`Subscription`]: a run that a driver drives, as its caller holds it: its events arrive here, and its
+//! end; dropping it stops the run. [`Watch`](crate::Watch) is made on one.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

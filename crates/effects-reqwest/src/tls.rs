@@ -1,4 +1,5 @@
-//! Whom to trust: read once for all connections of a client, and not before TLS is needed.
+//! [`settings`]: the TLS settings of a client, with the caller's certificates or the system's, which are
+//! read once and not before TLS is needed. `HttpClient` gives them to reqwest and to `Connector`.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,5 @@
-//! Photos in, pictures out: the core's rules, driven over reqwest.
+//! Drives the rules of `effects-jobs` over reqwest: [`upload`] puts a photo where the service can fetch
+//! it, [`download`] and [`fetch`] get pictures. `Client` and the job driver (`driver.rs`) call them.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! [`Waiter`]: what is told of a run in its caller's place. [`WaitedFor`] is what the driver keeps of one.
+//! [`Waiter`]: a callback that is told of a run in place of a future, for callers that have many: the
+//! Python package's `single.rs`. [`WaitedFor`] is what the driver keeps of such a run.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
-//! [`Watch`]: a run event by event, then its end.
+//! [`Watch`]: a run event by event, then its end. [`Client::watch`](crate::Client::watch) and
+//! [`TaskHandle::events`](crate::TaskHandle::events) return it; `run`, `submit` and `wait` are made of
+//! it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The client's face.
+//! [`Client`]: the public blocking client: it submits, watches, uploads and downloads, and runs many
+//! jobs. The `effects` command and blocking Rust programs use it; `ClientCore` holds its parts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

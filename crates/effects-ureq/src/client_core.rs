@@ -1,5 +1,5 @@
-//! [`ClientCore`]: what a client is made of, below its face: the gateway, the clock, the settings, the policy
-//! and the journal. Watches, transfers, handles and jobs work with it.
+//! [`ClientCore`]: the parts of a [`Client`](crate::Client): the gateway, the clock, the settings, the
+//! policy and the journal. `Watch`, `TaskHandle`, `transfer.rs` and `jobs.rs` work with it.
 
 use std::fmt;
 use std::sync::Arc;

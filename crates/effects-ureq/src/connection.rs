@@ -1,6 +1,6 @@
-//! Notes of the exchange under way in a thread whether its request began to leave, and whether it could
-//! be sent to its end. Keeps the key out of ureq's log, and asks for a host's addresses only where it
-//! connects. [`GatewayConnector`] does all of it, for ureq's agents.
+//! [`GatewayConnector`]: makes the connections of ureq's agents. It notes of the exchange under way in a
+//! thread whether its request began to leave and was sent to its end, keeps the key out of ureq's log,
+//! and resolves a host only where it connects. `HttpClient` gives it to its agents.
 //!
 //! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
 //! whole, so that its first byte is the request's: a proxy's CONNECT and the TLS handshake have passed

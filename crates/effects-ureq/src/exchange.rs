@@ -1,4 +1,5 @@
-//! [`UreqExchange`]: this crate's HTTP client as the core's [`Exchange`].
+//! [`UreqExchange`]: this crate's HTTP client as the core's [`Exchange`]. `ClientCore` sends every
+//! request with it, and a program can drive `effects_core::Run` over it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Many jobs at once, on a few threads.
+//! [`JobResults`]: the results of many jobs, as [`Client::jobs`](crate::Client::jobs) runs them on a few
+//! threads. The `effects` command runs its batches with it.
 //!
 //! One thread drives a [`JobMachine`] and makes no exchange itself; a few workers make them, and others
 //! open rows, upload photos and fetch pictures. Jobs are drawn as room comes, on a thread of their own,

@@ -1,4 +1,5 @@
-//! Photos in, pictures out: the core's rules, driven over ureq.
+//! Drives the rules of `effects-jobs` over ureq: [`upload`] puts a photo where the service can fetch it,
+//! [`download`] and [`fetch`] get pictures. `Client` and `jobs.rs` call them.
 
 use bytes::Bytes;
 use effects_client::{

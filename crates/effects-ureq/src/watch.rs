@@ -1,4 +1,6 @@
-//! A run being driven, event by event.
+//! [`Watch`]: an iterator over the events of a run, which it drives, then the run's outcome.
+//! [`Client::watch`](crate::Client::watch) and [`TaskHandle::events`](crate::TaskHandle::events) return
+//! it; `run`, `submit` and `wait` are made of it.
 
 use std::sync::Arc;
 use std::time::Duration;
