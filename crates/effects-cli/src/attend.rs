@@ -1,4 +1,5 @@
-//! Doing a command's work on a thread of its own while this one listens for Ctrl-C.
+//! [`attend`]: does a command's work on a thread of its own while the calling thread prints and waits for
+//! Ctrl-C. `run`, `submit`, `wait` and `status` work under it, with the [`Desk`] as their way to print.
 //!
 //! All output happens on the attending thread, so that leaving at once leaves nothing half said.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.

@@ -1,4 +1,5 @@
-//! [`CommandResult`]: how a command ended, and with that the exit code.
+//! [`CommandResult`]: what every command returns: how it ended ([`Done`]) or its `Failure`.
+//! `commands::main` makes the exit code of it.
 
 use effects_core::ErrorKind;
 

@@ -1,4 +1,5 @@
-//! Why a command did not do what it was asked: what it prints, and its exit code.
+//! [`Failure`]: why a command failed, with what it prints and its exit code. Every command returns it,
+//! and `Output::failure` prints it; with `--json` as an [`ErrorObject`].
 
 use std::fmt;
 use std::io;

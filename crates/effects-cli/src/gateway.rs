@@ -1,4 +1,5 @@
-//! Which gateway a command talks to, and under which key.
+//! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. Commands that
+//! talk to a gateway open one, from the global options and a [`Place`].
 
 use std::fs;
 use std::time::Duration;

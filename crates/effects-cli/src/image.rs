@@ -1,4 +1,5 @@
-//! IMAGE: a URL, a path, or `-` for stdin.
+//! [`Image`]: the IMAGE argument: a URL, a path, or `-` for stdin; [`Image::read`] reads a photo of this
+//! machine. `request.rs` and `effects sampler` use it.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};

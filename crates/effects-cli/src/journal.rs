@@ -1,4 +1,5 @@
-//! Which journal a command keeps: the record that outlives it.
+//! [`JournalChoice`]: the options that say which journal a command uses, and how it is opened. [`Kept`]
+//! is the row of a single `run`, `submit` or `wait` in it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The line on stderr that redraws itself while a command runs, on a terminal.
+//! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal. `Progress`
+//! and the batch's `Live` draw it; log lines are printed above it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What the libraries tell `tracing`, on stderr: with `-v` as a log, without it their warnings alone.
-//! Keys never reach it.
+//! [`start`]: prints on stderr what the libraries tell `tracing`: with `-v` as a log, without it their
+//! warnings alone. Keys never reach it. `commands::main` calls it.
 
 use std::env::VarError;
 use std::fmt::Debug;

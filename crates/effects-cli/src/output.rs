@@ -1,4 +1,5 @@
-//! Results on stdout, everything else on stderr, and no panic where nobody reads either.
+//! [`Output`]: prints the results of a command on stdout and everything else on stderr, for people or as
+//! JSON. Every command prints through it; a reader that is gone never makes it panic.
 //!
 //! Everything that is printed passes through here, or through [`LiveLine`](crate::live_line::LiveLine).
 //! JSON is printed as it is; every line for a person is escaped by [`printable`], since services, files

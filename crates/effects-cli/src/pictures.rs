@@ -1,4 +1,5 @@
-//! Pictures into files, and what is said of them.
+//! [`save`]: downloads the pictures of a task into files; [`RunObject`] is what is printed of them. `run`
+//! and `wait` use both, and `status` prints a [`PictureObject`] of each.
 
 use std::path::Path;
 

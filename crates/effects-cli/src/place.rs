@@ -1,4 +1,5 @@
-//! [`Place`]: where the gateway is that a command talks to, inside this command or at a URL.
+//! [`Place`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
+//! make it from the global options, and open their `Gateway` and journal for it.
 
 use effects_client::base_url_of_the_environment;
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};

@@ -1,4 +1,5 @@
-//! What is wrong with what was asked for: everything at once, before anything is sent.
+//! [`Problem`]: one thing that is wrong with a request or a row; [`Problems`]: all of them, found before
+//! anything is sent. `request.rs` and `batch/rows.rs` collect them, and `Failure::Invalid` prints them.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! What a person sees while a task runs: one live line on a terminal, single lines elsewhere.
+//! [`Progress`]: shows the events of one task on stderr: one live line on a terminal, single lines
+//! elsewhere. `attend` feeds it.
 
 use std::time::Duration;
 

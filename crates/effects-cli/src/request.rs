@@ -1,4 +1,5 @@
-//! TEMPLATE, IMAGE and size: checked all at once, before anything is sent.
+//! [`RequestArguments`]: the arguments TEMPLATE, IMAGE and size, which its `check` tests all at once
+//! before anything is sent; [`Ready`] is what passed. `run`, `submit` and `check` take them.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

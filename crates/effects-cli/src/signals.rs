@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP, turned into calls on a thread of their own.
+//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own. `attend`, the
+//! batch (`batch/work.rs`), `resume` and `reorder` listen so.
 
 use std::io;
 

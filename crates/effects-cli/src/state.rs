@@ -1,4 +1,5 @@
-//! The user's state folder, where it cannot be used.
+//! [`warn_once`]: warns that the user's state folder cannot be used. `journal.rs` and `gateway.rs` call
+//! it and go on without one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,5 @@
-//! The command line as it was typed, to be told as the one to run again.
+//! [`line_to_run_again`]: the command line as it was typed, without key and password. `batch` and
+//! `resume` print it when they are interrupted or leave rows unfinished.
 
 use std::ffi::OsString;
 use std::sync::OnceLock;

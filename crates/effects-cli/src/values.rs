@@ -1,4 +1,5 @@
-//! Values as they are typed: times and paces.
+//! Parsers of option values: [`Poll`] for `--poll`, [`duration`] for time-outs, [`usd`] for amounts of
+//! money. `Global`, the batch's `Options` and the commands name them to clap.
 
 use std::str::FromStr;
 use std::time::Duration;

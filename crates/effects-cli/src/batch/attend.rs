@@ -1,4 +1,5 @@
-//! The thread that attends to a batch: it alone prints, counts, and hears Ctrl-C.
+//! [`attend`]: the one thread of a batch that prints, counts and waits for Ctrl-C, until all rows have
+//! ended. `Batch::run`, `resume` and `reorder` call it, with the [`Started`] session.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

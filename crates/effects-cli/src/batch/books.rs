@@ -1,4 +1,5 @@
-//! The books of a batch: what is printed of each row, and what stands in the folder's manifest.
+//! [`Books`]: what a batch records of its rows as they end: it prints each [`Report`], and hands it on to
+//! the folder's manifest, `--report-csv` and the contact sheet. `Batch::run` has one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The budget of a batch: its rows are a scope of the store, which counts what they cost.
+//! The budget of a batch (`--budget`): `Batch::ledger` makes its rows a scope of the store, which counts
+//! what they cost, and [`scope`] reads what they have paid. `Batch::run` uses them.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What an earlier run left in the folder's `manifest.jsonl`: its lines, and what each says that a
-//! journal can take in.
+//! [`EarlierLine`]: a line that an earlier run left in the folder's `manifest.jsonl`, and what of it a
+//! journal can take in. [`earlier_lines`] reads the file for the batch and for `effects journal rebuild`.
 //!
 //! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
 //! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of

@@ -1,4 +1,5 @@
-//! What a person sees while a batch runs: one live line on a terminal, single lines elsewhere.
+//! [`Live`]: shows how far a batch is, on stderr: one live line on a terminal, single lines elsewhere.
+//! The batch, `resume` and `reorder` have one.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! Where the pictures of rows go: names that neither collide nor leave their folder.
+//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`asked_for`] checks a name that a
+//! row asks for. `rows.rs` uses both, so that no name leaves the output folder.
 
 use std::path::PathBuf;
 use std::str::FromStr;

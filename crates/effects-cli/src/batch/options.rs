@@ -1,5 +1,5 @@
-//! [`Options`]: what can be said of a batch on the command line. [`Batch`] is what a batch is made of: rows, a
-//! folder, a journal, options.
+//! [`Options`]: the options of `effects batch` on the command line. [`Batch`]: the rows, folder, journal
+//! and options that one batch is made of; `commands/batch.rs` makes it and calls its `run` or `plan`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

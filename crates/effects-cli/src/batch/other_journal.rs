@@ -1,6 +1,6 @@
-//! Rows that the folder's own manifest has as paid for and the journal does not know: another journal
-//! was used for them. The batch takes them into its journal, so that their tasks are followed and
-//! not paid for again, and stops before anything is sent where it cannot.
+//! `Batch::import_from_folder`: takes rows into the journal that the folder's own manifest has as paid
+//! for and the journal does not know, since another one was used for them. `Batch::run` calls it before
+//! anything is sent, so that their tasks are followed and not paid for again, and stops where it cannot.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

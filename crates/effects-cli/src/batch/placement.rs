@@ -1,4 +1,5 @@
-//! Whether all pictures of a row are where they were saved: [`all_there`].
+//! [`all_there`]: the pictures of a completed row, if all of them are still where they were saved.
+//! `survey.rs` and `books.rs` ask it of the journal's rows.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! `--plan`: what a batch would do and cost, as far as that is known without a network.
+//! `Batch::plan`: `--plan`, which prints what a batch would do and cost, as far as that is known without
+//! a network. `commands/batch.rs` calls it.
 
 use std::time::Duration;
 

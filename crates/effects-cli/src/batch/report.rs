@@ -1,4 +1,5 @@
-//! What became of a row: what is printed of it, and what stands in the folder's manifest.
+//! [`Report`]: what became of a row: its [`Status`], task, cost and files, or its error. `Session` makes
+//! one of each job's result; `Books` prints it and writes it into the folder's manifest.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! `--report-csv`: what became of each row as a table for a spreadsheet ([`CsvReport`]).
+//! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Books` writes it
+//! at the end of a batch.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! The folder's own manifest, `manifest.jsonl`: a line for each row with what became of it, in the
-//! manifest's order, and then the lines of earlier orders.
+//! [`Results`]: writes the folder's own manifest, `manifest.jsonl`: a line for each row with what became
+//! of it, in the manifest's order, and then the lines of earlier orders. `Books` has one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};

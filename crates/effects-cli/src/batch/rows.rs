@@ -1,4 +1,6 @@
-//! Rows of a manifest, checked: everything that is wrong with each at once, without a network.
+//! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
+//! without a network: a [`Wanted`] row or a [`Bad`] one. [`Counted`] makes a wanted row's row of the
+//! journal. `survey.rs` and `Batch::run` use both.
 
 use std::collections::HashMap;
 use std::fs::File;

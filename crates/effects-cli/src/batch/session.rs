@@ -1,5 +1,5 @@
-//! A batch under way ([`Session`]): starts the jobs of its rows, remembers which were begun, and tells
-//! the attending thread what happens ([`Wake`]).
+//! [`Session`]: a batch under way. It starts the jobs of its rows, remembers which were begun, and tells
+//! the attending thread what happens ([`Wake`]). `Batch::run`, `resume` and `reorder` start one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! The contact sheet of a pilot: its pictures side by side.
+//! [`put`]: writes the contact sheet of a pilot (`--pilot`): its pictures side by side, each a [`Pilot`].
+//! `Books` calls it at the end of a batch.
 
 use std::fs;
 use std::path::{Path, PathBuf};

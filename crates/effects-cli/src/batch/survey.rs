@@ -1,5 +1,5 @@
-//! A first look through a manifest, before anything is sent: what is wrong with it, and what the
-//! journal knows of its rows.
+//! [`survey`]: reads a manifest before anything is sent, and counts what is wrong with its rows and what
+//! the journal knows of them ([`Survey`]). `Batch::run` and `Batch::plan` call it.
 
 use std::collections::{BTreeSet, HashSet};
 

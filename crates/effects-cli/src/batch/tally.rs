@@ -1,4 +1,5 @@
-//! The sum of many rows: counts, money, and the exit code of it all.
+//! [`Tally`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
+//! each `Report`; `Books` and `Live` print it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

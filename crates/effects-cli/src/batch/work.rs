@@ -1,4 +1,5 @@
-//! A batch from the first look to the last word.
+//! `Batch::run`: does a batch from its survey to the last line printed. `commands/batch.rs` calls it; the
+//! parts are in `survey.rs`, `session.rs`, `attend.rs` and `books.rs`.
 
 use std::collections::HashSet;
 use std::fs;

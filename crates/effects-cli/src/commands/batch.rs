@@ -1,4 +1,5 @@
-//! `effects batch`: a manifest of rows, each paid for once.
+//! `effects batch` ([`batch`]): pays for each row of a manifest once and saves its picture. It reads the
+//! arguments, opens gateway and journal, and calls `Batch::run`, or `Batch::plan` with `--plan`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

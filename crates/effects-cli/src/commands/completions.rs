@@ -1,4 +1,5 @@
-//! `effects completions`: a script that teaches a shell this command.
+//! `effects completions` ([`completions`]): prints the script by which a shell completes this command's
+//! arguments.
 
 use clap::{Args, Command};
 use clap_complete::Shell;

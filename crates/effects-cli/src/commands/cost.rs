@@ -1,4 +1,5 @@
-//! `effects cost`: what the tasks of the journal cost.
+//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag or day. It
+//! reads `JournalStore::spend`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `effects emulator`: the gateway on this machine, until it is stopped.
+//! `effects emulator` ([`emulator`]): serves the local gateway of `effects-emulator` on this machine
+//! until it is stopped.
 
 use std::fs;
 use std::net::IpAddr;

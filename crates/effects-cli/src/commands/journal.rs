@@ -1,6 +1,6 @@
-//! `effects journal backup`, a whole copy of the journal, `effects journal rebuild`, a journal made
-//! from a folder's `manifest.jsonl`, `effects journal copy`, a file's journal taken into a database, and
-//! `effects journal prune`, which forgets rows that ended long ago.
+//! `effects journal` ([`journal`]): `backup` copies the journal to a file, `rebuild` makes one from a
+//! folder's `manifest.jsonl`, `copy` takes a file's journal into a database, and `prune` forgets rows
+//! that ended long ago.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

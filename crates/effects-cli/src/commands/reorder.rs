@@ -1,4 +1,5 @@
-//! `effects reorder`: buys rows of the journal once more, on purpose.
+//! `effects reorder` ([`reorder`]): buys rows of the journal once more, on purpose. It starts them as the
+//! jobs of a batch `Session`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};

@@ -1,4 +1,5 @@
-//! `effects resolve`: what a person found out of doubtful rows.
+//! `effects resolve` ([`resolve`]): records what a person found out about a doubtful row: the task it
+//! made, or that it made none and nothing was billed. It calls `JournalStore::resolve`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `effects resume`: waits for what the journal has unfinished, and downloads it. Nothing is
-//! submitted.
+//! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing is
+//! submitted. It starts the rows as the jobs of a batch `Session`.
 
 use std::sync::{Arc, mpsc};
 

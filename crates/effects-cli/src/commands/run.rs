@@ -1,4 +1,6 @@
-//! `effects run`: submit, wait, save.
+//! `effects run` ([`run`]): submits a request, waits for its task and saves its picture. It works under
+//! `attend`, and journals its row as a `Kept`; `effects wait` shares [`Saving`], the options of where
+//! pictures go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

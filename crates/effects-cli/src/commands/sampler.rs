@@ -1,4 +1,5 @@
-//! `effects sampler`: one photo through all thirty templates, painted on this machine.
+//! `effects sampler` ([`sampler`]): one photo through all thirty templates, painted on this machine by
+//! `effects_render::sampler`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `effects status`: one look at a task.
+//! `effects status` ([`status`]): polls a task once and prints what the gateway says of it.
 
 use clap::Args;
 use effects_core::wire::RawJson;

@@ -1,4 +1,5 @@
-//! `effects submit`: the task's id, and no waiting.
+//! `effects submit` ([`submit`]): submits a request and prints the task's id, without waiting for its
+//! end. It works under `attend`, and journals its row as a `Kept`.
 
 use std::time::Duration;
 

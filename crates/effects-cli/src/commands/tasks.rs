@@ -1,4 +1,5 @@
-//! `effects tasks`: what the journal knows.
+//! `effects tasks` ([`tasks`]): lists the rows of the journal, all or those that are unfinished or
+//! doubtful.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! `effects templates`: the thirty looks.
+//! `effects templates` ([`templates`]): lists the thirty templates, or those that `Template::search`
+//! finds.
 
 use clap::Args;
 use effects_core::{Group, Template};

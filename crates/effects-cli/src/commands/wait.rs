@@ -1,4 +1,5 @@
-//! `effects wait`: follow a task submitted before, and save its picture.
+//! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It works
+//! under `attend`, and records the end in the task's row if the journal has one.
 
 use std::time::Duration;
 

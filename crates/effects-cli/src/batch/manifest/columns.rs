@@ -1,4 +1,5 @@
-//! The columns a row may have, and what was probably meant by another.
+//! [`Cells`]: the values of one row, by column; [`suggestion`] says which column another name probably
+//! means. The readers of CSV, JSON Lines and folders fill it, and `batch/rows.rs` checks it.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
-//! A manifest as CSV: a header, quotes where they are needed, and what spreadsheets make of it: other
-//! separators, rows cut or filled with empty cells, rows of nothing else.
+//! [`read`]: reads a manifest as CSV: a header, quotes where they are needed, and what spreadsheets make
+//! of it (other separators, rows cut or filled with empty cells, rows of nothing else). `Manifest` calls
+//! it.
 
 use std::io::{self, BufReader, Bytes, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};

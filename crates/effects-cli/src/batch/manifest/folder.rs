@@ -1,4 +1,5 @@
-//! A folder of photos as a manifest: its photos by name, on request with those of the folders in it.
+//! [`read`]: reads a folder of photos as a manifest: its photos by name, on request with those of the
+//! folders in it. `Manifest` calls it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! A manifest as JSON Lines: an object a line.
+//! [`read`]: reads a manifest as JSON Lines, an object a line. `Manifest` calls it.
 
 use std::collections::VecDeque;
 use std::io::BufRead;

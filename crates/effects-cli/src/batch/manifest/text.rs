@@ -1,5 +1,6 @@
-//! A manifest's text as UTF-8, however it was written ([`open`]): with a mark, in UTF-16, or in an older
-//! code page; and files that are no text, named for what they are.
+//! [`open`]: opens a manifest's text as UTF-8, however it was written: with a mark, in UTF-16, or in an
+//! older code page; files that are no text are named for what they are. The readers of CSV and JSON Lines
+//! call it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
