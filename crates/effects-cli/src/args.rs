@@ -1,5 +1,5 @@
-//! [`Cli`]: the command line as it is typed, the global options and one [`Command`]. `commands::main` reads it
-//! and calls that command's own file, where its arguments stand.
+//! [`Cli`]: the command line as it is typed, the global options and one [`Command`]. `commands::main`
+//! reads it and calls the file of that command, which declares the command's own arguments.
 
 use std::ffi::OsString;
 

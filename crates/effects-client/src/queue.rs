@@ -1,6 +1,6 @@
-//! Jobs that are drawn one after the other, as room comes and as results are read: [`Queue`] counts how many a
-//! driver may ask for, and [`draw`] takes them from the caller's iterator, on a thread of its own. The job
-//! drivers of both clients use the two.
+//! [`Queue`]: counts how many jobs may be drawn now, as room comes and as results are read; [`draw`]
+//! takes them from the caller's iterator, on a thread of its own. The job drivers of both clients
+//! (`jobs.rs`) use the two.
 
 use crate::backlog::Backlog;
 

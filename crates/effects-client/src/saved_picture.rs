@@ -1,6 +1,6 @@
-//! Whether the file of a picture is still the one that was saved: [`PictureState`]. The command line,
-//! and the journal as a client opens it ([`Ledger`](crate::Ledger)), ask it before they fetch a picture
-//! again.
+//! [`PictureState`]: whether the file of a picture is still the one that was saved. `jobs/placement.rs`
+//! and the command's `batch/placement.rs` ask it before a picture is fetched again; [`record_picture`]
+//! notes the file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! What kind of picture some bytes are, by their first few: [`ImageFormat`]. Uploads, downloads and the
-//! renderer ask it.
+//! [`ImageFormat`]: which format of pictures some bytes are, by their first few, and whether they are
+//! whole. `Photo` and `Download` of `effects-jobs`, the command and the renderer ask it.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! [`OpenRow`]: a row of a journal that a job holds; [`Found`]: what there is to do for it.
-//! `effects_client::Ledger` opens it, and [`JobMachine`](crate::JobMachine) writes the job's run to it.
+//! `effects_client::Ledger` opens it, and the job drivers of both clients write the job's run to it.
 
 use std::path::Path;
 use std::sync::Arc;

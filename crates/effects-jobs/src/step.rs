@@ -1,5 +1,5 @@
-//! What a [`JobMachine`](crate::JobMachine) asks of its driver ([`JobStep`]), and how the driver says
-//! that it could not do it ([`PrepareError`], [`FetchError`]).
+//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver. The job drivers of both
+//! clients do it, or say that they could not ([`PrepareError`], [`FetchError`]).
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

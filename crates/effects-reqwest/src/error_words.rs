@@ -1,5 +1,5 @@
-//! [`words`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest tells,
-//! which may be a permission. `http_client.rs` and `submission.rs` tell their failures with it.
+//! [`words`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest
+//! adds, which may be a permission. `http_client.rs` and `submission.rs` report their failures with it.
 
 use std::error::Error as StdError;
 

@@ -1,4 +1,4 @@
-//! A socket that stays readable when it takes no more: [`KeptReadable`], which lies below TLS in every
+//! [`KeptReadable`]: a socket that stays readable when it takes no more. It lies below TLS in every
 //! connection that a [`Connector`](crate::connector::Connector) makes.
 //!
 //! A gateway may answer a request it has not read to its end and close, which makes the client's next

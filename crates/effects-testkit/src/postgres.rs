@@ -1,6 +1,6 @@
 //! Postgres for tests: [`TestServer`], a server of a test's own, and [`TestDatabase`], an empty database
-//! in a server that all tests share. Both are made of the server programs of this machine, in a
-//! temporary folder, and need neither a password nor a network.
+//! in a server that all tests share. Tests of the journal and of the command start them from the server
+//! programs of this machine, in a temporary folder, without a password or a network.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,5 +1,5 @@
-//! What jobs need of this machine: [`JobContext`] opens their rows, reads their photos and saves their
-//! pictures. It blocks, so a driver calls it on a thread of its own.
+//! [`JobContext`]: what jobs need of this machine: it opens their rows, reads their photos and saves
+//! their pictures. It blocks, so the job drivers of both clients call it on threads of their own.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! How jobs are done ([`JobOptions`]) and what becomes of their pictures ([`Save`]): what both clients'
-//! `jobs()` set.
+//! [`JobOptions`]: how jobs are done; [`Save`]: what becomes of their pictures. `Jobs` and the Python
+//! package fill them in, and `JobContext` goes by them.
 
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! [`Call`]: a submission or a look at a task, before it becomes an HTTP request. [`Answer`] is what the
+//! [`Call`]: a submission or a poll of a task, before it becomes an HTTP request. [`Answer`] is what the
 //! HTTP stack reports of it, and [`CallResult`] that report together with the key, for a
 //! [`Run`](crate::Run) to read.
 

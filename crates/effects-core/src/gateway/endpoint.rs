@@ -1,6 +1,6 @@
 //! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the key,
-//! and hands the answer on as it came, together with the key, so that the core can take that out of
-//! every text it keeps.
+//! and a [`CallResult`] of the answer, which carries the key so that the core can take it out of every
+//! text it keeps. A `Gateway` has one.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! [`RowEnd`]: how a run ended, in the form that a journal keeps in the run's row: the part of an
-//! [`Outcome`] that is stored (state, cost, pictures, error). The drivers, and `JobMachine` and `OpenRow`
-//! of `effects-jobs`, hand it to the journal.
+//! [`Outcome`] that is stored (state, cost, pictures, error). Drivers give it to `Journal::ended`, and
+//! `OpenRow` of `effects-jobs` settles its row with it.
 
 use rust_decimal::Decimal;
 

@@ -1,5 +1,5 @@
-//! Which tasks are expected to take equally long: those of one [`Label`], for this model a template's
-//! id. The durations of finished tasks are collected by gateway and label, to poll at the right times.
+//! [`Label`]: names tasks that are expected to take equally long, for this model by a template's id. A
+//! `Submission` has one, and [`Pacer`](super::Pacer) collects the durations of finished tasks by label.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! A history of durations with the curve that is learnt from it: [`Model`]. It predicts how long a task
-//! will take, for a program that polls by itself; the pacer of a client has one for each label.
+//! [`Model`]: a history of durations with the [`Curve`](super::Curve) that is learnt from it. It is for a
+//! program that polls by itself and wants to know how long a task will take (`examples/pace.rs`); the
+//! clients use [`Pacer`](super::Pacer) instead.
 
 use std::sync::Arc;
 use std::time::Duration;
