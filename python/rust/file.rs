@@ -1,6 +1,6 @@
 //! [`write_file`]: writes a file as the Rust clients do, whole or not at all; [`printable`]: a text made
-//! harmless for a terminal. `_effect.py` saves pictures with the one; every `repr` of the package goes
-//! through the other.
+//! harmless for a terminal. `_effect.py` saves pictures with the one; it and other modules print ids and
+//! errors through the other.
 
 use std::io;
 use std::path::{Path, PathBuf};

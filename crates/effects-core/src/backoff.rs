@@ -1,5 +1,5 @@
 //! [`Backoff`]: waits that grow by a factor up to a limit, with jitter. [`Policy`](crate::Policy) has one
-//! for repeats (`retry`), and [`Pace::Backoff`](crate::Pace) polls by one.
+//! for repeats (`retry`), and [`Pace::Backoff`](crate::Pace) polls at such intervals.
 
 use std::time::Duration;
 

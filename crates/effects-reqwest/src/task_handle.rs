@@ -1,4 +1,4 @@
-//! [`TaskHandle`]: a task by its id, to be looked at, followed and waited for.
+//! [`TaskHandle`]: a task by its id, to be polled once, followed, or waited for.
 //! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it.
 
 use std::sync::Arc;

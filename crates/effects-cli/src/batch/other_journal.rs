@@ -1,6 +1,7 @@
 //! `Batch::import_from_folder`: takes rows into the journal that the folder's own manifest has as paid
-//! for and the journal does not know, since another one was used for them. `Batch::run` calls it before
-//! anything is sent, so that their tasks are followed and not paid for again, and stops where it cannot.
+//! for and the journal does not know, since another one was used for them. `Batch::run` and `Batch::plan`
+//! call it first, so that the tasks of such rows are followed and not paid for again; where it cannot,
+//! the batch stops.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

@@ -1,6 +1,6 @@
-//! The way to an HTTP library: [`Exchange`] sends one request and reports its answer, blocking, and
-//! [`AsyncExchange`] does so without blocking. [`Gateway`] joins one of them with an [`Endpoint`];
-//! `effects-ureq` and `effects-reqwest` implement them, and each client has a [`Gateway`].
+//! The way to an HTTP library: [`Exchange`] sends one request and reports its answer, blocking
+//! (`UreqExchange`), and [`AsyncExchange`] without blocking (`ReqwestExchange`). [`Gateway`] joins one of
+//! them with an [`Endpoint`]; each client has one.
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.

@@ -1,5 +1,5 @@
-//! [`Progress`]: how far a task says it is. `Curve` moves its next poll towards the end that two reports
-//! promise ([`expected_end`], [`sharpen`]), within bounds, since a report may be wrong.
+//! [`Progress`]: how far a task says it is. `Curve` moves its next poll towards the end that the last two
+//! reports suggest ([`expected_end`], [`sharpen`]), within bounds, since a report may be wrong.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process.
+//! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`]
+//! makes it and [`Run::restore`] reads it, for programs that drive runs by themselves.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
