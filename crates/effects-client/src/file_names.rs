@@ -1,5 +1,6 @@
 //! [`Names`]: the file names for a task's pictures. [`of_key`], [`of_row`] and [`beside`] make the names
-//! of pictures for which the caller chose none; `jobs/placement.rs` and the command use them.
+//! of pictures for which the caller chose none; `JobContext`, `jobs/placement.rs` and the command use
+//! them.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! [`HttpClient`]: reqwest, set up for a paid API. It sends polls, submissions, uploads and downloads for
-//! `ReqwestExchange`, and bounds how many exchanges are under way at once ([`Room`]).
+//! [`HttpClient`]: reqwest, set up for a paid API. `ReqwestExchange` sends polls, submissions and uploads
+//! with it, and `transfer.rs` downloads; it bounds how many exchanges are under way at once ([`Room`]).
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

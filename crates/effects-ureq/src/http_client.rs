@@ -1,5 +1,5 @@
 //! [`HttpClient`]: ureq, set up for a paid API: one agent for each kind of exchange, and nothing is
-//! repeated by itself. `UreqExchange` sends with it.
+//! repeated by itself. `UreqExchange` sends with it, and `transfer.rs` downloads.
 //!
 //! No redirect is followed and no status is an error on requests that carry the key; environment
 //! proxies never catch this machine; everything but a look at a task leaves on a connection of its own;
