@@ -1,5 +1,6 @@
-//! [`Image`]: the IMAGE argument: a URL, a path, or `-` for stdin; [`Image::read`] reads a photo of this
-//! machine. `request.rs` and `effects sampler` use it.
+//! [`Image`]: the IMAGE argument: a URL, or a photo that [`Image::read`] reads from a path or, for `-`,
+//! from stdin. `request.rs` and `effects sampler` read one; [`is_url`] tells URLs from paths for the batch,
+//! `effects reorder` and `InputFile` too.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};

@@ -1,5 +1,5 @@
-//! Seeded random numbers for latencies and faults: the same seed and the same question give the same
-//! answer.
+//! [`unit`] and [`normal`]: seeded random numbers, which `Latency` and `FaultInjector` draw: the same
+//! seed, subject and count give the same number.
 //!
 //! The dice have no state of their own. A question names its seed, what it is about and how often
 //! it was asked before, so that two endpoints busy at once cannot disturb each other's series.

@@ -1,4 +1,5 @@
-//! Works on pixels: blurs, masks, and laying pictures over each other, for the painter and the filters.
+//! Functions on pixels, for the painter, the filters and the contact sheet: [`lay`] lays one picture over
+//! another by a [`Blend`]; others blur, mask, sample between pixels and measure brightness ([`luma`]).
 //!
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.

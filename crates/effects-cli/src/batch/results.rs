@@ -1,5 +1,7 @@
-//! [`Results`]: writes the folder's own manifest, `manifest.jsonl`: a line for each row with what became
-//! of it, in the manifest's order, and then the lines of earlier orders. `Books` has one.
+//! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
+//! whole file anew, a line for each row in the manifest's order and then those lines of earlier runs that
+//! stay. `Books` has one. [`Asked`], by which other files of the batch know a row whose photo is not read
+//! yet, is here too.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};

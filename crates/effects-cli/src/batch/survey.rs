@@ -1,5 +1,6 @@
-//! [`survey`]: reads a manifest before anything is sent, and counts what is wrong with its rows and what
-//! the journal knows of them ([`Survey`]). `Batch::run` and `Batch::plan` call it.
+//! [`survey`]: reads a manifest before anything is sent, checks its rows and tells of the bad ones. For a
+//! plan, or where there is a budget, it also asks the journal how the rows stand ([`Standings`]).
+//! `Batch::plan` and `Batch::run` call it.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,4 +1,6 @@
-//! [`TaskAnswer`]: a task as the generation surface answers it.
+//! [`TaskAnswer`]: a task as the generation surface answers it; its handlers call [`created`] and
+//! [`task_answer`], which write one as JSON. `wire/queue.rs` shares [`AnswerContext`], [`link`],
+//! [`reported_size`] and [`STAND_IN`].
 
 use std::time::Duration;
 

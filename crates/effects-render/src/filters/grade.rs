@@ -1,5 +1,6 @@
-//! The filters `grade`, `stretch`, `tint` and `vignette`: brightness, contrast, saturation, warmth and
-//! fading corners.
+//! The filters `grade` (brightness, contrast, saturation, warmth), `stretch` (the darkest pixels to black,
+//! the brightest to white), `tint` (a colour mixed in) and `vignette` (corners that fade).
+//! `filters/mod.rs` calls them by name; [`luma_range`] serves `dither` and `duotone` too.
 
 use resvg::tiny_skia::Pixmap;
 
