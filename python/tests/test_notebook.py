@@ -240,7 +240,8 @@ def test_the_time_is_measured_from_the_submission_however_the_end_was_seen(emula
     while (task.status().progress or 0) < 0.5:
         pass
     effect = ENDS[end](client, task)
-    assert 0.4 <= effect.elapsed < 10
+    # From its wait it would be 0.2 s; the answer to the submission comes a moment after the task began.
+    assert 0.3 <= effect.elapsed < 10
     assert task.wait().elapsed <= effect.elapsed + 0.05 or end == "pickled"
 
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use effects_client::{Verdict, telemetry};
-use effects_core::{Effect, Error, ErrorKind, Event, TaskId};
+use effects_core::{Effect, Error, ErrorKind, Event, TaskId, Time};
 use effects_jobs::Work;
 use tracing::Span;
 
@@ -96,14 +96,17 @@ impl Watch {
         }
     }
 
-    /// Waits until the task's id is known, and stops watching. With the id comes what the run came to,
-    /// which is the task's end where the answer to the submission had it.
+    /// Waits until the task's id is known, and stops watching. With the id come the time when it was known
+    /// and what the run came to, which is the task's end where the answer to the submission had it.
     ///
     /// # Errors
     ///
     /// Those of [`Client::submit`](crate::Client::submit).
-    pub(crate) async fn submitted(mut self) -> Result<(TaskId, Result<Effect, Error>), Error> {
+    pub(crate) async fn submitted(
+        mut self,
+    ) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
         while self.task.is_none() && self.next().await.is_some() {}
+        let known = self.runs.core().now();
         if let Stage::Under(subscription) = &self.stage {
             subscription.detach();
         }
@@ -111,9 +114,9 @@ impl Watch {
         match self.finish().await {
             // The journal did not take the id: the caller must not take it for recorded.
             Err(error) if error.kind() == ErrorKind::Journal || task.is_none() => Err(error),
-            Ok(effect) => Ok((effect.task_id.clone(), Ok(effect))),
+            Ok(effect) => Ok((effect.task_id.clone(), known, Ok(effect))),
             Err(error) => match task {
-                Some(task) => Ok((task, Err(error))),
+                Some(task) => Ok((task, known, Err(error))),
                 None => Err(error),
             },
         }

@@ -92,8 +92,8 @@ impl Client {
     /// ([`ErrorKind::Journal`](effects_core::ErrorKind::Journal), with the id).
     pub fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
         let template = Some(request.template().clone());
-        let (id, end) = self.watch(request).submitted()?;
-        let handle = TaskHandle::new(&self.0, id, template).submitted_at(self.0.now());
+        let (id, known, end) = self.watch(request).submitted()?;
+        let handle = TaskHandle::new(&self.0, id, template).submitted_at(known);
         handle.saw_end(&end);
         Ok(handle)
     }

@@ -119,21 +119,22 @@ impl Watch {
         })
     }
 
-    /// Drives the run until its task's id is known, and stops. With the id comes what the run came to,
-    /// which is the task's end where the answer to the submission had it.
+    /// Drives the run until its task's id is known, and stops. With the id come the time when it was known
+    /// and what the run came to, which is the task's end where the answer to the submission had it.
     ///
     /// # Errors
     ///
     /// Those of [`Client::submit`](crate::Client::submit).
-    pub(crate) fn submitted(mut self) -> Result<(TaskId, Result<Effect, Error>), Error> {
+    pub(crate) fn submitted(mut self) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
         while self.task_id().is_none() && self.next().is_some() {}
+        let known = self.core.now();
         self.stopper.stop();
         let task = self.task_id().cloned();
         match self.finish() {
             // The journal did not take the id: the caller must not take it for recorded.
             Err(error) if error.kind() == ErrorKind::Journal => Err(error),
-            Ok(effect) => Ok((effect.task_id.clone(), Ok(effect))),
-            Err(error) => task.map(|task| (task, Err(error.clone()))).ok_or(error),
+            Ok(effect) => Ok((effect.task_id.clone(), known, Ok(effect))),
+            Err(error) => task.map(|task| (task, known, Err(error.clone()))).ok_or(error),
         }
     }
 

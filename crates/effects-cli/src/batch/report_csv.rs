@@ -1,6 +1,8 @@
 //! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Books` writes it
 //! at the end of a batch.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use effects_client::{Landing, Sink};
@@ -22,6 +24,17 @@ impl CsvReport {
         report.0.write("\u{feff}".as_bytes())?;
         report.record(COLUMNS)?;
         Ok(report)
+    }
+
+    /// Whether a table may be put there: where no file is yet, or an earlier table. Whatever else is there, a
+    /// journal or a picture, is not for a table to replace; and a pipe would hold the batch up.
+    pub(super) fn has_place(path: &Path) -> bool {
+        let mut start = Vec::new();
+        let begins = format!("\u{feff}{}", COLUMNS[..4].join(","));
+        match File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)) {
+            Ok(_) => start.is_empty() || start.starts_with(begins.as_bytes()),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Adds a row, whose object this is.

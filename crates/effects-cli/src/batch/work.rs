@@ -18,6 +18,7 @@ use super::live::Live;
 use super::names::{RESULTS, SHEET};
 use super::options::Batch;
 use super::report::{Report, Status};
+use super::report_csv::CsvReport;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Counted, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
@@ -128,8 +129,8 @@ impl Batch<'_> {
         books.close(&mut tally, rows, trouble)
     }
 
-    /// Whether the batch's own files in the folder can be written, as far as their names tell: a pipe
-    /// would hold it up for ever.
+    /// Whether the batch's own files can be written, as far as their names tell: a pipe would hold it up for
+    /// ever, and a report replaces no other file.
     pub(super) fn check_folder(&self) -> Result<(), Failure> {
         for name in [RESULTS, SHEET] {
             let path = self.common.out.join(name);
@@ -140,6 +141,16 @@ impl Batch<'_> {
                 );
                 return Err(Error::new(ErrorKind::Misconfigured, why).into());
             }
+        }
+        let Some(report) = &self.common.report_csv else { return Ok(()) };
+        let own = [RESULTS, SHEET].map(|name| self.common.out.join(name));
+        if own.contains(report) || is_special(report) || !CsvReport::has_place(report) {
+            let why = format!(
+                "--report-csv {} is no place for a report, which would replace what is there: give the \
+                 name of a new file, or of an earlier report; nothing was sent",
+                report.display()
+            );
+            return Err(Error::new(ErrorKind::Misconfigured, why).into());
         }
         Ok(())
     }

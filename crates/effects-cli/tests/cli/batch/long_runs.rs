@@ -193,7 +193,15 @@ fn the_end_counts_errors_by_kind_and_writes_a_table() {
     site.batch("rows.csv", &line);
     let again = fs::read_to_string(site.path("out/report.csv")).unwrap();
     assert_eq!(again.lines().count(), 7);
-    for bad in ["rows.csv", "no/such/folder.csv", "out"] {
+    // It replaces nothing but a report: no journal, no picture, none of the batch's own files.
+    let picture = fs::read_dir(site.path("out")).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.extension().is_some_and(|it| it == "png").then_some(path)
+    });
+    let picture = picture.unwrap().to_str().unwrap().to_owned();
+    let journal = site.journal().path().unwrap().to_owned();
+    let own = [picture.as_str(), &journal, "out/manifest.jsonl", "out/contact-sheet.png"];
+    for bad in ["rows.csv", "no/such/folder.csv", "out"].into_iter().chain(own) {
         let seen = site.emulator.requests().len();
         let ran: Ran = site.batch("rows.csv", &["--report-csv", bad]).exits(2);
         assert!(ran.stderr.contains("--report-csv"), "{ran:?}");
