@@ -153,7 +153,7 @@ pub(crate) enum Joined {
 
 /// Who takes what a run comes to.
 pub(crate) trait Taker: Send + Sync + 'static {
-    /// Whether nobody waits any more.
+    /// Whether it waits no more.
     fn has_left(&self) -> bool;
 
     /// Whether it hears of each look.

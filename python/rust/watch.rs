@@ -47,7 +47,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    run: Run,
+    run: Stage,
     /// No reader is left.
     has_left: bool,
     /// Events that wait for their reader, and the run that does not look before they are read.
@@ -63,7 +63,7 @@ struct State {
 
 /// The run that the events are of.
 #[derive(Default)]
-enum Run {
+enum Stage {
     /// Nothing was read yet.
     Before(Box<Launch>),
     Joined(Joined),
@@ -78,7 +78,7 @@ impl Events {
     pub(crate) fn new(launch: Launch, template: Option<String>) -> Self {
         let (process, client) = (std::process::id(), launch.client.clone());
         let note = Arc::clone(&launch.note);
-        let state = State { run: Run::Before(Box::new(launch)), ..State::default() };
+        let state = State { run: Stage::Before(Box::new(launch)), ..State::default() };
         let (state, ended) = (Mutex::new(state), Notify::new());
         let shared = Shared { process, client: client.clone(), state, ended };
         let stream = Arc::new(Stream(Arc::new(shared)));
@@ -183,7 +183,7 @@ impl Drop for Stream {
         state.has_left = true;
         let run = std::mem::take(&mut state.run);
         drop(state);
-        if let Run::Joined(joined) = run {
+        if let Stage::Joined(joined) = run {
             joined.leave();
         }
     }
@@ -195,7 +195,7 @@ impl Shared {
         let launch = {
             let mut state = self.state();
             match std::mem::take(&mut state.run) {
-                Run::Before(launch) => launch,
+                Stage::Before(launch) => launch,
                 begun => {
                     state.run = begun;
                     return;
@@ -203,10 +203,10 @@ impl Shared {
             }
         };
         // Its end may be known and come at once.
-        let joined = launch.begin(runtime, Teller(Arc::clone(self)));
+        let joined = launch.begin(runtime, EventsTaker(Arc::clone(self)));
         let mut state = self.state();
         if state.end.is_none() {
-            state.run = Run::Joined(joined);
+            state.run = Stage::Joined(joined);
         }
     }
 
@@ -216,9 +216,9 @@ impl Shared {
 }
 
 /// Hands the events and the end of the run to its readers. Dropped without an end, it says so itself.
-struct Teller(Arc<Shared>);
+struct EventsTaker(Arc<Shared>);
 
-impl Taker for Teller {
+impl Taker for EventsTaker {
     fn has_left(&self) -> bool {
         self.0.state().has_left
     }
@@ -243,7 +243,7 @@ impl Taker for Teller {
 
     fn end(&self, result: Result<Effect, Error>) {
         let mut state = self.0.state();
-        (state.end, state.run) = (Some(result), Run::Gone);
+        (state.end, state.run) = (Some(result), Stage::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
             address.deliver(Ok(Value::Event(None)));
         }
@@ -252,7 +252,7 @@ impl Taker for Teller {
     }
 }
 
-impl Drop for Teller {
+impl Drop for EventsTaker {
     fn drop(&mut self) {
         if self.0.state().end.is_none() {
             self.end(Err(given_up()));

@@ -102,7 +102,7 @@ pub(crate) fn attend<T: Send + 'static>(
     let worker = thread::Builder::new()
         .name("work".to_owned())
         .spawn(move || {
-            let _bell = Bell(wake);
+            let _bell = DoneOnDrop(wake);
             work(&desk)
         })
         .map_err(Failure::system)?;
@@ -140,9 +140,9 @@ pub(crate) fn attend<T: Send + 'static>(
 }
 
 /// Rings when it is dropped, panic or not.
-struct Bell(Sender<Wake>);
+struct DoneOnDrop(Sender<Wake>);
 
-impl Drop for Bell {
+impl Drop for DoneOnDrop {
     fn drop(&mut self) {
         // Nobody listens only once somebody left.
         let _ = self.0.send(Wake::Done);

@@ -44,7 +44,7 @@ pub(crate) trait Errand: Send {
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
 }
 
-/// To close the file until somebody says, or is gone.
+/// To close the file until the sender of `until` is dropped.
 #[derive(Debug)]
 pub(crate) struct Away {
     pub(crate) closed: Keep<()>,

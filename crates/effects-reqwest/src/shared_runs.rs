@@ -34,8 +34,8 @@ pub(crate) struct SharedRuns {
 #[derive(Debug, Default)]
 struct Shared {
     runs: AtomicUsize,
-    /// Somebody left, and the driver has not looked since.
-    somebody_left: AtomicBool,
+    /// Callers have left since the driver last looked for them.
+    callers_left: AtomicBool,
 }
 
 impl SharedRuns {
@@ -72,7 +72,7 @@ impl SharedRuns {
 
     /// Stops the runs whose waiters have left.
     pub(crate) fn look_who_left(&self) {
-        if !self.shared.somebody_left.swap(true, Ordering::SeqCst) {
+        if !self.shared.callers_left.swap(true, Ordering::SeqCst) {
             // A driver that is gone has no runs left.
             let _ = self.words.send(Arrival::Word(Word::Left));
         }
@@ -122,7 +122,7 @@ impl Crowd for Newcomers {
                 }
             }
             Word::Left => {
-                self.shared.somebody_left.store(false, Ordering::SeqCst);
+                self.shared.callers_left.store(false, Ordering::SeqCst);
                 let now = driving.now();
                 driving.machine.detach_those(now, |known| match known {
                     Known::Run(run) => run.waiter.has_left(),

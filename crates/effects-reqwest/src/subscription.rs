@@ -23,7 +23,7 @@ pub(crate) struct Subscription {
 
 /// What comes next of a run.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum Next {
     Event(Event),
     End(Result<Effect, Error>),
 }
@@ -45,7 +45,7 @@ impl Subscription {
     }
 
     /// The next event, else the end. A future that is dropped takes nothing with it.
-    pub(crate) async fn next(&self) -> News {
+    pub(crate) async fn next(&self) -> Next {
         poll_fn(|context| {
             let mut state = self.state.lock();
             if let Some(event) = state.events.pop_front() {
@@ -54,10 +54,10 @@ impl Subscription {
                 {
                     self.runs.look_on(run);
                 }
-                return Poll::Ready(News::Event(event));
+                return Poll::Ready(Next::Event(event));
             }
             if let Some(end) = state.end.take() {
-                return Poll::Ready(News::End(end));
+                return Poll::Ready(Next::End(end));
             }
             state.waker = Some(context.waker().clone());
             Poll::Pending

@@ -10,7 +10,7 @@ use effects_jobs::Work;
 use tracing::Span;
 
 use crate::runs::Runs;
-use crate::subscription::{News, Subscription};
+use crate::subscription::{Next, Subscription};
 
 /// A run: its events one by one, then its end. Nothing happens before it is asked for the next event or
 /// for its end; from then on the client's driver drives it.
@@ -69,13 +69,13 @@ impl Watch {
         self.begin(true);
         let Stage::Under(subscription) = &self.stage else { return None };
         match subscription.next().await {
-            News::Event(event) => {
+            Next::Event(event) => {
                 if self.task.is_none() {
                     self.task = subscription.task();
                 }
                 Some(event)
             }
-            News::End(end) => {
+            Next::End(end) => {
                 self.end(end);
                 None
             }

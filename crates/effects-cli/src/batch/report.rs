@@ -31,7 +31,7 @@ pub(crate) struct Report {
     pub(crate) is_counted: bool,
     /// What its tasks before that cost, in USD.
     pub(crate) earlier: Decimal,
-    pub(crate) error: Option<RowError>,
+    pub(crate) error: Option<ReportedError>,
     /// What is odd about its picture.
     pub(crate) warning: Option<String>,
     pub(crate) problems: Vec<Problem>,
@@ -85,7 +85,7 @@ impl From<Method> for How {
 
 /// Why a row has no picture.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct RowError {
+pub(crate) struct ReportedError {
     pub(crate) kind: &'static str,
     pub(crate) exit_code: u8,
     message: String,
@@ -120,7 +120,7 @@ struct RowObject<'a> {
     cost: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable_cost: Option<&'a str>,
-    error: Option<&'a RowError>,
+    error: Option<&'a ReportedError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -149,7 +149,7 @@ impl Report {
     /// A row that nothing is sent for, for a reason of its own.
     pub(crate) fn refused(told: Told, kind: ErrorKind, why: String) -> Self {
         let mut report = Self::new(told, Status::Refused);
-        report.error = Some(RowError::plain(kind, why));
+        report.error = Some(ReportedError::plain(kind, why));
         report
     }
 
@@ -157,7 +157,7 @@ impl Report {
     pub(crate) fn of_error(told: Told, error: &Error) -> Self {
         let mut report = Self::new(told, status_of(error));
         report.task = error.task_id().cloned();
-        report.error = Some(RowError::of(error));
+        report.error = Some(ReportedError::of(error));
         match error.cause() {
             Cause::Failed(Failed { usage: Some(usage), .. }) => report.billed(usage),
             _ => report,
@@ -177,7 +177,7 @@ impl Report {
             JobOutcome::NotFetched(effect, error) => {
                 let mut report = Self::new(told, Status::NotDownloaded).billed(&effect.usage);
                 report.task = Some(effect.task_id);
-                report.error = Some(RowError::of(&error));
+                report.error = Some(ReportedError::of(&error));
                 report
             }
             JobOutcome::Kept => {
@@ -208,7 +208,7 @@ impl Report {
                 if report.status != Status::Invalid {
                     report.status = Status::NotSubmitted;
                 }
-                report.error = Some(RowError::of(&error));
+                report.error = Some(ReportedError::of(&error));
                 return Some(report.after(earlier_cost));
             }
             JobOutcome::NotBegun => return None,
@@ -224,9 +224,9 @@ impl Report {
         let message = problems.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut report = Self::new(*bad.told, Status::Invalid);
         let list = problems.map(|problems| problems.list().to_vec()).unwrap_or_default();
-        report.error = Some(RowError {
+        report.error = Some(ReportedError {
             code: list.iter().find_map(|problem| problem.code.clone()),
-            ..RowError::plain(kind, message)
+            ..ReportedError::plain(kind, message)
         });
         report.problems = list;
         report
@@ -236,22 +236,22 @@ impl Report {
     pub(crate) fn of_record(told: Told, record: &Record) -> Self {
         let (status, error) = match &record.standing {
             Standing::Failed { code, message, .. } => {
-                let error = RowError::plain(ErrorKind::TaskFailed, message.clone());
-                (Status::Failed, RowError { code: code.clone(), ..error })
+                let error = ReportedError::plain(ErrorKind::TaskFailed, message.clone());
+                (Status::Failed, ReportedError { code: code.clone(), ..error })
             }
             Standing::Doubtful { attempts, trouble } => {
-                (Status::Doubtful, RowError::doubtful(record.number, attempts, trouble))
+                (Status::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             // This process has it, and is about to leave without its answer.
             Standing::Intent { attempts }
                 if record.holder.as_ref().is_some_and(|holder| holder.ours) =>
             {
                 let trouble = "this run was left before its answer came";
-                (Status::Doubtful, RowError::doubtful(record.number, attempts, trouble))
+                (Status::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
                 let why = "stopped watching; the task goes on".to_owned();
-                (Status::Running, RowError::plain(ErrorKind::Detached, why))
+                (Status::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
                 let holder =
@@ -263,7 +263,7 @@ impl Report {
                 );
                 let status =
                     if other.task().is_some() { Status::Running } else { Status::NotSubmitted };
-                (status, RowError::plain(ErrorKind::WaitTimeout, message))
+                (status, ReportedError::plain(ErrorKind::WaitTimeout, message))
             }
         };
         let mut report = Self::new(told, status);
@@ -298,7 +298,7 @@ impl Report {
             }
             None => {
                 let why = "its picture is paid for and not downloaded yet".to_owned();
-                report.error = Some(RowError::plain(ErrorKind::Download, why));
+                report.error = Some(ReportedError::plain(ErrorKind::Download, why));
             }
         }
         report
@@ -409,7 +409,7 @@ impl Status {
     }
 }
 
-impl RowError {
+impl ReportedError {
     /// What an error says, without the line that resumes its task: the batch is resumed as a whole.
     pub(crate) fn of(error: &Error) -> Self {
         let key = match error.cause() {

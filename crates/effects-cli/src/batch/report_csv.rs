@@ -26,8 +26,8 @@ impl CsvReport {
         Ok(report)
     }
 
-    /// Whether a table may be put there: where no file is yet, or an earlier table. Whatever else is there, a
-    /// journal or a picture, is not for a table to replace; and a pipe would hold the batch up.
+    /// Whether a table may be put there: where no file is yet, or an earlier table. Another file, a
+    /// journal or a picture, is not for a table to replace.
     pub(super) fn has_place(path: &Path) -> bool {
         let mut start = Vec::new();
         let begins = format!("\u{feff}{}", COLUMNS[..4].join(","));

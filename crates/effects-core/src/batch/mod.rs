@@ -267,7 +267,7 @@ impl Batch {
         if let Reply::Answer { status, headers, .. } = result.as_reply()
             && let Some(asked) = refused_for_now(status.as_u16(), headers)
         {
-            // Whatever does not say how long pauses all for the second wait of a retry: 1 s by default.
+            // A refusal that does not say for how long pauses all for a retry's second wait: 1 s by default.
             let pause = match asked {
                 Some(asked) => asked.min(self.policy.retry_after_most),
                 None => self.policy.retry.longest(1),
