@@ -721,6 +721,13 @@ impl<K> JobMachine<K> {
         if self.may_renew(id, &error) {
             return self.renew(id, error);
         }
+        if self.keeps_its_picture(id, &error) {
+            // Opened again, the row is completed as it was before that order.
+            if let Some(plan) = self.plan(id) {
+                (plan.row, plan.method) = (None, None);
+            }
+            return self.prepare(id);
+        }
         let priced_by = self.plan(id).and_then(|plan| plan.work.priced_by());
         self.refusals.note(priced_by, &error);
         if ends_all(&error) && self.plan(id).is_some() {
@@ -746,6 +753,19 @@ impl<K> JobMachine<K> {
         let code = failed.error.as_ref().and_then(|error| error.code.as_ref());
         code.is_some_and(ServiceCode::may_pass)
             && self.plan(id).is_some_and(|plan| plan.work.submits() && plan.renewals < most)
+    }
+
+    /// Whether a failed task was a new order, followed by this job and not made by it, of a row that keeps
+    /// its completed task.
+    fn keeps_its_picture(&mut self, id: JobId, error: &Error) -> bool {
+        matches!(error.cause(), Cause::Failed(_))
+            && !self.is_halted
+            && self.plan(id).is_some_and(|plan| {
+                let record = plan.row.as_ref().and_then(OpenRow::record);
+                plan.opens
+                    && plan.method == Some(Method::Resumed)
+                    && record.is_some_and(|record| record.is_reordered)
+            })
     }
 
     fn renew(&mut self, id: JobId, error: Error) {

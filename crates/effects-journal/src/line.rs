@@ -136,8 +136,10 @@ impl Line {
         let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3) RETURNING number";
         let made = values![self.number, task.as_str(), at.as_millis()];
         let number: i64 = desk.database.get(sql, made)?.get(0)?;
-        let sql = "UPDATE rows SET state = 'created', task = ?2, former = NULL, reason = NULL,
-            changed = ?3, attempts = ?4 WHERE number = ?1";
+        // A completed task is the row's again where the new one fails.
+        let sql = "UPDATE rows SET state = 'created', task = ?2, reason = NULL,
+            former = CASE WHEN former_completed = 1 THEN former END, changed = ?3, attempts = ?4
+            WHERE number = ?1";
         let open = (!open.is_empty()).then(|| json(open));
         desk.run(sql, values![self.number, number, desk.now.as_millis(), open])?;
         Ok(())

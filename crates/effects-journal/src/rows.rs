@@ -64,6 +64,8 @@ pub(crate) struct Columns {
     task: Option<TaskColumns>,
     /// The costs of all its tasks.
     costs: Option<String>,
+    is_reordered: bool,
+    failed_order: Option<TaskColumns>,
 }
 
 struct TaskColumns {
@@ -78,19 +80,6 @@ struct TaskColumns {
 
 impl Columns {
     pub(crate) fn read(row: &Fields) -> Result<Self, DatabaseError> {
-        let number: Option<i64> = row.get(18)?;
-        let task = match number {
-            None => None,
-            Some(number) => Some(TaskColumns {
-                number,
-                id: row.get(19)?,
-                submitted: row.get(20)?,
-                finished: row.get(21)?,
-                cost: row.get(22)?,
-                code: row.get(23)?,
-                message: row.get(24)?,
-            }),
-        };
         Ok(Self {
             number: row.get(0)?,
             identity: row.get(1)?,
@@ -109,8 +98,10 @@ impl Columns {
             begun: row.get(15)?,
             changed: row.get(16)?,
             owner: row.get(17)?,
-            task,
+            task: TaskColumns::read(row, 18)?,
             costs: row.get(25)?,
+            is_reordered: row.get(26)?,
+            failed_order: TaskColumns::read(row, 27)?,
         })
     }
 
@@ -122,6 +113,7 @@ impl Columns {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
         let holder = if held { desk.holder(self.owner)? } else { None };
         let standing = self.standing(desk, holder.is_some())?;
+        let failed_order = self.failed_order.as_ref().map(TaskColumns::failed).transpose()?;
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
@@ -145,6 +137,8 @@ impl Columns {
             renewals: self.renewals,
             paid,
             holder,
+            is_reordered: self.is_reordered,
+            failed_order: failed_order.map(Box::new),
         })
     }
 
@@ -171,6 +165,20 @@ impl Columns {
 }
 
 impl TaskColumns {
+    /// The task whose columns begin at this place, if there is one.
+    fn read(row: &Fields, first: usize) -> Result<Option<Self>, DatabaseError> {
+        let Some(number) = row.get(first)? else { return Ok(None) };
+        Ok(Some(Self {
+            number,
+            id: row.get(first + 1)?,
+            submitted: row.get(first + 2)?,
+            finished: row.get(first + 3)?,
+            cost: row.get(first + 4)?,
+            code: row.get(first + 5)?,
+            message: row.get(first + 6)?,
+        }))
+    }
+
     fn created(&self) -> Result<Standing, Fail> {
         let (task, submitted) = (self.id()?, Time::from_millis(self.submitted));
         Ok(Standing::Created { task, submitted })
@@ -231,12 +239,17 @@ fn saved_content(
     Some(SavedContent { size: size?, modified: Time::from_millis(modified?), digest: digest? })
 }
 
-/// All there is to know of a row but its pictures, in the order [`Columns`] reads it.
+/// All there is to know of a row but its pictures, in the order [`Columns`] reads it. A later task than
+/// a completed row's is of a new order that failed.
 pub(crate) const SELECT: &str = "
     SELECT r.number, r.identity, r.origin, r.template, r.width, r.height, r.image, r.likeness,
         r.key, r.tag, r.target, r.state, r.attempts, r.reason, r.renewals, r.begun, r.changed,
         r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message,
-        (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) AS costs
-    FROM rows r LEFT JOIN tasks t ON t.number = r.task";
+        (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) AS costs,
+        r.former IS NOT NULL AND r.former_completed = 1,
+        f.number, f.id, f.submitted, f.finished, f.cost, f.code, f.message
+    FROM rows r LEFT JOIN tasks t ON t.number = r.task
+    LEFT JOIN tasks f ON r.state = 'completed'
+        AND f.number = (SELECT max(number) FROM tasks WHERE row = r.number AND number > r.task)";
 
 const OWNER_GONE: &str = "its process is gone, and left no answer behind";

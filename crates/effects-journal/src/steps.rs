@@ -467,8 +467,12 @@ fn conclude(
     let code = verdict.code.map(ServiceCode::as_str);
     desk.run(sql, values![number, desk.now.as_millis(), cost, code, verdict.message])?;
     if line.task == Some(number) {
-        let sql = "UPDATE rows SET state = ?2, owner = NULL, claim = NULL, former = NULL,
-            reason = NULL, changed = ?3 WHERE number = ?1";
+        // Where a new order of a completed row fails, the row is completed as it was.
+        let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
+                task = CASE WHEN ?2 = 'failed' THEN coalesce(former, task) ELSE task END,
+                state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
+                former = NULL
+            WHERE number = ?1";
         desk.run(sql, values![line.number, verdict.state, desk.now.as_millis()])?;
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();

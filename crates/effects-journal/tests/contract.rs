@@ -304,6 +304,67 @@ fn a_completed_row_is_bought_again_on_purpose_and_stays_as_it_was_where_nothing_
 }
 
 #[test]
+fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it() {
+    over_every_store(|store| {
+        let scope = scope(store);
+        let limit = [budget(scope, "9.00", Some("0.50"))];
+        buy(store, "cat", &limit, &completed("t1", "0.50"));
+        let cat = || store.look(&RowName::Number(RowNumber(1))).unwrap().unwrap();
+        let before = cat();
+        assert!(before.failed_order.is_none() && !before.is_reordered);
+        let order = |attempt, task: &str| {
+            let again = store.reorder(RowNumber(1)).unwrap();
+            again.charge_to(&limit);
+            Journal::write(&*again, &intent(attempt)).unwrap();
+            assert!(cat().is_reordered);
+            Journal::write(&*again, &created(task)).unwrap();
+            assert_eq!((cat().standing.name(), cat().is_reordered), ("created", true));
+            again
+        };
+        let kept = |failed: &str| {
+            let cat = cat();
+            assert_eq!((&cat.standing, cat.renewals), (&before.standing, before.renewals));
+            assert!(!cat.is_reordered && cat.holder.is_none());
+            let order = cat.failed_order.unwrap();
+            assert_eq!((order.task().unwrap().as_str(), order.name()), (failed, "failed"));
+            assert!(store.renew(RowNumber(1)).is_err(), "it is not paid for again by itself");
+        };
+        let billed = RowEnd::Failed {
+            task: "t2".parse().unwrap(),
+            code: Some("3009099".into()),
+            message: "it went wrong".to_owned(),
+            cost: Some(usd("0.20")),
+        };
+        order(0, "t2").settle(&billed).unwrap();
+        kept("t2");
+        assert_eq!((cat().paid, state(store, scope).paid), (usd("0.70"), usd("0.70")));
+        // The same end once more, and an order that another run follows to its end.
+        store.reorder(RowNumber(1)).unwrap().settle(&billed).unwrap();
+        kept("t2");
+        drop(order(1, "t3"));
+        let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
+        open.settle(&failed("t3", "3009099")).unwrap();
+        kept("t3");
+        // An order that a person found the task of.
+        let again = store.reorder(RowNumber(1)).unwrap();
+        Journal::write(&*again, &intent(2)).unwrap();
+        again.settle(&RowEnd::Unknown { trouble: "it was cut off".into() }).unwrap();
+        assert!(cat().is_reordered);
+        store.resolve(RowNumber(1), &Resolution::Task("t4".parse().unwrap())).unwrap();
+        let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
+        open.settle(&failed("t4", "3009099")).unwrap();
+        kept("t4");
+        assert_eq!(state(store, scope).paid, usd("0.70"));
+        assert_eq!(state(store, scope).live + state(store, scope).abandoned, 0);
+        // One that succeeds is the row's from then on.
+        order(3, "t5").settle(&completed("t5", "0.50")).unwrap();
+        assert_eq!(cat().standing.task().unwrap().as_str(), "t5");
+        assert_eq!((cat().failed_order, cat().is_reordered), (None, false));
+        assert_eq!((cat().paid, state(store, scope).paid), (usd("1.20"), usd("1.20")));
+    });
+}
+
+#[test]
 fn what_was_paid_before_counts_when_a_row_joins_a_scope() {
     over_every_store(|store| {
         buy(store, "cat", &[], &completed("t1", "0.03"));

@@ -294,7 +294,7 @@ impl World {
         assert_eq!(written.is_ok(), mine || second, "{written:?} {model:?}");
         if mine {
             (model.state, model.owner, model.task) = ("created", Some(me), Some(task));
-            model.former = None;
+            model.former.take_if(|(_, state)| *state == "failed");
         } else {
             self.strays += 1;
         }
@@ -326,7 +326,10 @@ impl World {
         let Some(task) = self.model[row].task.clone() else { return };
         self.settle(hand, &end(&task));
         let model = &mut self.model[row];
-        (model.state, model.owner, model.former) = (state, None, None);
+        (model.state, model.owner) = (state, None);
+        if let (Some((former, before)), "failed") = (model.former.take(), state) {
+            (model.state, model.task) = (before, Some(former));
+        }
     }
 
     fn settle(&mut self, hand: usize, end: &RowEnd) {
@@ -368,7 +371,8 @@ impl World {
         let submissions = self.submissions.get_mut(&row).unwrap();
         if found {
             let model = &mut self.model[row];
-            (model.state, model.task, model.former) = ("created", Some(task), None);
+            (model.state, model.task) = ("created", Some(task));
+            model.former.take_if(|(_, state)| *state == "failed");
         } else {
             // The person answers for it.
             submissions.1 += 1;

@@ -25,6 +25,8 @@ use super::rows::Told;
 /// A line of the manifest that an earlier run left.
 #[derive(Debug, Deserialize)]
 pub(crate) struct EarlierLine {
+    /// Where the row begins in the order's own manifest.
+    line: Option<u64>,
     template: Option<String>,
     image: Option<String>,
     width: Option<u32>,
@@ -79,8 +81,15 @@ impl EarlierLine {
     /// What is told of the row.
     pub(crate) fn told(&self) -> Told {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
-        let scope = self.scope.clone();
-        Told { template, image, key, scope, size: self.size(), ..Told::default() }
+        let (scope, tag) = (self.scope.clone(), self.tag.clone());
+        let (line, identity, size) = (self.line, self.identity(), self.size());
+        let photo = self.photo.clone().and_then(|photo| serde_json::from_value(photo).ok());
+        Told { line, template, image, size, key, scope, tag, identity, photo, ..Told::default() }
+    }
+
+    /// Whether it tells of this task and this sum already, with this status.
+    pub(crate) fn tells(&self, task: Option<&str>, cost: Option<Decimal>, status: Status) -> bool {
+        self.task_id.as_deref() == task && self.cost == cost && self.status == status
     }
 
     /// What its tasks before the last one cost, in USD.
@@ -197,9 +206,13 @@ pub(crate) fn earlier_lines(
             continue;
         };
         let (task, may_be_paid) = (line.task_id.clone(), line.may_be_paid());
-        let before = last.insert((line.origin, identity), (number, task.clone(), may_be_paid));
-        if let Some((before, before_task, was_paid)) = before
-            && (before_task.is_none() || before_task == task)
+        let this = (number, task.clone(), may_be_paid, line.journal_id.clone());
+        let before = last.insert((line.origin, identity), this);
+        if let Some((before, before_task, was_paid, before_journal)) = before
+            // One journal knows all tasks of a row, and its later line has the costs of those before.
+            && (before_task.is_none()
+                || before_task == task
+                || task.is_some() && line.journal_id.is_some() && before_journal == line.journal_id)
             && (may_be_paid || !was_paid)
         {
             superseded.insert(before);

@@ -452,6 +452,17 @@ impl ReportedError {
     }
 }
 
+/// What a person reads of a completed row whose last new order failed.
+pub(crate) fn kept_after_failed_order(record: &Record) -> Option<String> {
+    let order = record.failed_order.as_deref()?;
+    let Standing::Failed { task, message, cost, .. } = order else { return None };
+    let kept = record.standing.task().map(|task| format!(" of task {task}")).unwrap_or_default();
+    let cost = cost.map(|cost| format!(", which cost {cost} USD,")).unwrap_or_default();
+    Some(format!(
+        "a new order of it, task {task}{cost} failed ({message}); the row keeps its picture{kept}"
+    ))
+}
+
 /// What a person does about a doubtful row.
 fn way_out(row: RowNumber) -> String {
     format!("; find out, then `effects resolve {row} --task ID` or `--not-billed`")

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use effects_client::{Landing, Sink, file_names, random_name};
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin, Size, TaskId, Time};
-use effects_jobs::{Identity, JournalStore, RowName};
+use effects_jobs::{Identity, JournalStore, Record, RowName};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -59,17 +59,17 @@ pub(crate) struct Asked(u64, u32);
 
 /// What every line of the manifest has beside the row's object.
 #[derive(Serialize)]
-struct Ending<'a> {
-    origin: &'a str,
-    journal: Option<&'a str>,
-    journal_id: Option<&'a str>,
+pub(super) struct Ending<'a> {
+    pub(super) origin: &'a str,
+    pub(super) journal: Option<&'a str>,
+    pub(super) journal_id: Option<&'a str>,
     #[serde(flatten)]
-    of_row: Option<EndingOfRow>,
+    pub(super) of_row: Option<EndingOfRow>,
 }
 
 /// What a journal needs of a row that may be paid for, beside the row's object.
 #[derive(Serialize)]
-struct EndingOfRow {
+pub(super) struct EndingOfRow {
     photo_hash: String,
     /// What the row's photo on this machine was when it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,15 +150,12 @@ impl Results {
         store: Option<&dyn JournalStore>,
     ) -> (Vec<u8>, Option<JournalError>) {
         let mut unread = None;
-        if line.pop_if(|last| *last == b'}').is_some() {
-            let of_row = noted.ending(store).unwrap_or_else(|error| {
-                unread = Some(error);
-                None
-            });
-            let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
-            line.extend(Ending { origin: &self.origin, journal, journal_id, of_row }.text());
-        }
-        line.push(b'\n');
+        let of_row = noted.ending(store).unwrap_or_else(|error| {
+            unread = Some(error);
+            None
+        });
+        let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
+        Ending { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
         (line, unread)
     }
 
@@ -347,20 +344,30 @@ impl Noted {
             return Ok(None);
         };
         let record = store.look(&RowName::Identity(identity))?;
-        Ok(record.map(|record| EndingOfRow {
-            photo_hash: record.row.likeness.to_string(),
-            photo: self.photo,
-            submitted_ms: record.standing.submitted(),
-            earlier_cost: record.paid - record.standing.cost().unwrap_or_default(),
-        }))
+        Ok(record.map(|record| EndingOfRow::of(&record, self.photo)))
     }
 }
 
 impl Ending<'_> {
-    /// The object's fields, without the brace that begins it.
-    fn text(&self) -> Vec<u8> {
-        // Texts and numbers can always be written.
-        serde_json::to_string(self).unwrap_or_default().replacen('{', ",", 1).into_bytes()
+    /// Puts the object's fields at the end of the object that a line is, and ends the line.
+    pub(super) fn end(&self, line: &mut Vec<u8>) {
+        if line.pop_if(|last| *last == b'}').is_some() {
+            // Texts and numbers can always be written.
+            let fields = serde_json::to_string(self).unwrap_or_default();
+            line.extend(fields.replacen('{', ",", 1).into_bytes());
+        }
+        line.push(b'\n');
+    }
+}
+
+impl EndingOfRow {
+    pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
+        Self {
+            photo_hash: record.row.likeness.to_string(),
+            photo,
+            submitted_ms: record.standing.submitted(),
+            earlier_cost: record.paid - record.standing.cost().unwrap_or_default(),
+        }
     }
 }
 
@@ -415,7 +422,7 @@ impl Asked {
 }
 
 /// A line that names no task, naming this one.
-fn with_task(line: &[u8], id: &str) -> Vec<u8> {
+pub(super) fn with_task(line: &[u8], id: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(line);
     let id = serde_json::Value::from(id);
     // Within a text a quote is escaped, so this is the field.
@@ -423,7 +430,7 @@ fn with_task(line: &[u8], id: &str) -> Vec<u8> {
 }
 
 /// Puts a line at the end of the file, which is made if it is not there.
-fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
+pub(super) fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
     let _lock = lock(target);
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(target)?;
     if file.metadata()?.len() > 0 {

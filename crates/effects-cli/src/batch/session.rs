@@ -14,7 +14,7 @@ use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
-use super::report::Report;
+use super::report::{Report, kept_after_failed_order};
 use super::rows::Told;
 
 /// What the threads of a batch share.
@@ -46,6 +46,8 @@ struct State {
 struct BegunRow {
     told: Told,
     number: Option<RowNumber>,
+    /// How its run, if it has one, goes on with it.
+    method: Option<Method>,
 }
 
 /// A row that was begun and nothing was told of.
@@ -148,7 +150,14 @@ impl Session {
     }
 
     fn end(&self, result: JobResult) {
-        let Some(BegunRow { told, .. }) = self.lock().rows.remove(&result.index) else { return };
+        let Some(BegunRow { told, number, method }) = self.lock().rows.remove(&result.index) else {
+            return;
+        };
+        if let (Some(Method::Resumed), Some(record)) = (method, &result.record)
+            && let Some(kept) = kept_after_failed_order(record)
+        {
+            self.tell(Wake::Odd(format!("{}: {kept}", told.place(number.or(result.row)))));
+        }
         let Some(report) = Report::of_result(told, result) else { return };
         self.tell(Wake::Report(Box::new(report)));
     }
@@ -157,8 +166,11 @@ impl Session {
         let of = |index: usize| self.lock().rows.get(&index).cloned();
         match notice {
             JobNotice::Begun { index, method, .. } => {
-                let Some(row) = of(index) else { return };
-                if let Some(untold) = self.lock().untold.get_mut(&row.told.index) {
+                let mut state = self.lock();
+                let Some(row) = state.rows.get_mut(&index) else { return };
+                row.method = Some(method);
+                let place = row.told.index;
+                if let Some(untold) = state.untold.get_mut(&place) {
                     untold.method = Some(method);
                 }
             }
@@ -214,7 +226,7 @@ impl Beginner<'_> {
         if let Some(identity) = told.identity {
             state.untold.insert(told.index, Untold { identity, method: None });
         }
-        state.rows.insert(index, BegunRow { told, number });
+        state.rows.insert(index, BegunRow { told, number, method: None });
         drop(state);
         self.jobs.send(job).is_ok()
     }

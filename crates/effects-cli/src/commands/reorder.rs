@@ -9,9 +9,12 @@ use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, read_
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, signed_url};
-use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto};
+use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
 
-use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Tally, Told, Wake, decode};
+use crate::batch::{
+    self, FolderRows, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake, decode,
+    kept_after_failed_order,
+};
 use crate::commands::resume;
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -33,8 +36,9 @@ Examples:
 Each row is submitted once more with its template, size and photo, which costs anew: for a picture that
 nobody likes, or one whose link expired before it was downloaded. The row must be completed or failed. The
 new picture is the row's from then on; the old file stays, and the new one is saved beside it as
-NAME-TASKID.png, unless --overwrite is given. What all tasks of the row cost counts in every sum. If it
-is interrupted, `effects resume` waits on; the same line again buys once more. It exits like `batch`.")]
+NAME-TASKID.png, unless --overwrite is given. A completed row whose new task fails keeps its earlier
+picture. What all tasks of the row cost counts in every sum. If it is interrupted, `effects resume` waits
+on; the same line again buys once more. It exits like `batch`.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them
     #[arg(value_name = "ROW", required = true)]
@@ -70,7 +74,11 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
     signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
-    let session = Arc::new(Session::new(Some(Ledger::new(store).reordering()), None, tell));
+    let journal = arguments.journal.path_for_batch(&place)?;
+    let folders = FolderRows::new(&*store, journal.as_deref());
+    let mut folders = folders.map_err(|error| journal::failure(&error))?;
+    let ledger = Ledger::new(Arc::clone(&store)).reordering();
+    let session = Arc::new(Session::new(Some(ledger), None, tell));
     let files = SaveFiles {
         overwrite: arguments.overwrite,
         words: SaveWords {
@@ -91,7 +99,16 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         Ok(())
     })?;
     let live = Live::new(output, PROGRESS_EVERY);
-    let hear = |report: &Report| resume::hear(report, &live, output);
+    let hear = |report: &Report| {
+        let noted = folders.note(report).map_err(Failure::from);
+        let kept = kept_picture(&*store, report)?;
+        let told = Report { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
+        resume::hear(&told, &live, output)?;
+        if let Some(kept) = kept {
+            live.urge(&format!("{}: {kept}", report.told.place(report.row)));
+        }
+        noted
+    };
     let most_wait = gateway.client.policy().request_timeout;
     let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);
     if attended.interrupted {
@@ -171,6 +188,21 @@ impl Arguments {
         }
         Ok((reference, path))
     }
+}
+
+/// What is said of a row whose order came to no picture and that has its earlier one.
+fn kept_picture(store: &dyn JournalStore, report: &Report) -> Result<Option<String>, Failure> {
+    let Some(number) = report.row.filter(|_| report.status != Status::Completed) else {
+        return Ok(None);
+    };
+    let record = store.look(&RowName::Number(number)).map_err(|error| journal::failure(&error))?;
+    let Some(record) = record else { return Ok(None) };
+    let Standing::Completed { task, .. } = &record.standing else { return Ok(None) };
+    Ok(match (&report.task, kept_after_failed_order(&record)) {
+        (Some(made), _) if made == task => None,
+        (Some(_), failed) => failed,
+        (None, _) => Some(format!("the row keeps its picture of task {task}")),
+    })
 }
 
 fn no_row(row: RowNumber) -> Failure {

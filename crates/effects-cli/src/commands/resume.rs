@@ -8,12 +8,14 @@ use effects_client::{Job, Ledger, Save, SaveFiles};
 use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
-use crate::batch::{self, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake};
+use crate::batch::{
+    self, FolderRows, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake,
+};
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
-use crate::journal::{JournalChoice, each};
+use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
 use crate::place::Place;
 use crate::signals;
@@ -50,12 +52,16 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
     signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    let journal = arguments.journal.path_for_batch(&place)?;
+    let folders = FolderRows::new(&*store, journal.as_deref());
+    let mut folders = folders.map_err(|error| journal::failure(&error))?;
+    let rows_store = Arc::clone(&store);
     let session = Session::new(Some(Ledger::new(Arc::clone(&store))), None, tell);
     let session = Arc::new(session);
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
     let started = session.start(jobs, move |beginner| {
         let mut index = 0;
-        let begun = each(&*store, unfinished(&origin), |record| {
+        let begun = each(&*rows_store, unfinished(&origin), |record| {
             let told = Told::of_record(index, record);
             index += 1;
             Ok(beginner.begin(told, Some(record.number), Job::resume(record)))
@@ -63,7 +69,10 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
     })?;
     let live = Live::new(output, PROGRESS_EVERY);
-    let hear = |report: &Report| hear(report, &live, output);
+    let hear = |report: &Report| {
+        let noted = folders.note(report);
+        hear(report, &live, output).and(noted.map_err(Failure::from))
+    };
     let most_wait = gateway.client.policy().request_timeout;
     let attended = batch::attend(&started, most_wait, &woken, &live, rows, Tally::new(), hear);
     if attended.interrupted {

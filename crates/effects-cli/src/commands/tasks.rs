@@ -59,6 +59,29 @@ struct TaskObject<'a> {
     attempts: &'a [Attempt],
     /// The process that has it in hand.
     holder: Option<String>,
+    /// The last new order of a completed row that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_order: Option<FailedOrder<'a>>,
+}
+
+#[derive(Serialize)]
+struct FailedOrder<'a> {
+    task_id: &'a str,
+    submitted: String,
+    cost: Option<Decimal>,
+    code: Option<&'a ServiceCode>,
+    message: &'a str,
+}
+
+impl<'a> FailedOrder<'a> {
+    fn of(record: &'a Record) -> Option<Self> {
+        let order = record.failed_order.as_deref()?;
+        let Standing::Failed { task, submitted, code, message, cost, .. } = order else {
+            return None;
+        };
+        let (submitted, code) = (submitted.to_string(), code.as_ref());
+        Some(Self { task_id: task.as_str(), submitted, cost: *cost, code, message })
+    }
 }
 
 pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
@@ -109,6 +132,7 @@ impl<'a> TaskObject<'a> {
             message,
             attempts,
             holder: record.holder.as_ref().map(ToString::to_string),
+            failed_order: FailedOrder::of(record),
         }
     }
 
@@ -127,6 +151,11 @@ impl<'a> TaskObject<'a> {
                 "    sent at {} with X-Request-Id {} and Idempotency-Key {}",
                 attempt.at, attempt.request_id, attempt.idempotency_key
             )
+        }));
+        lines.extend(self.failed_order.as_ref().map(|order| {
+            let FailedOrder { task_id, submitted, message, .. } = order;
+            let cost = order.cost.map(|cost| format!("  {cost} USD")).unwrap_or_default();
+            format!("    ordered anew at {submitted}: task {task_id} failed ({message}){cost}")
         }));
         lines
     }

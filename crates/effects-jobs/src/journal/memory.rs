@@ -394,6 +394,8 @@ impl Table {
                 process: std::process::id(),
                 ours: true,
             }),
+            is_reordered: matches!(stored.former, Some((_, State::Completed))),
+            failed_order: stored.failed_order(),
         }
     }
 
@@ -801,7 +803,9 @@ impl StoredRow {
             message: String::new(),
             pictures: Vec::new(),
         });
-        (self.task, self.former, self.state) = (Some(self.tasks.len() - 1), None, State::Created);
+        (self.task, self.state) = (Some(self.tasks.len() - 1), State::Created);
+        // A completed task is the row's again where the new one fails.
+        self.former.take_if(|(_, state)| *state != State::Completed);
     }
 
     /// The attempt that made a task is in doubt no more.
@@ -834,8 +838,16 @@ impl StoredRow {
 
     fn finish(&mut self, place: usize, state: State) {
         if self.task == Some(place) {
-            (self.state, self.claim, self.former) = (state, None, None);
+            let former = self.former.take().filter(|_| state == State::Failed);
+            let (task, state) = former.unwrap_or((place, state));
+            (self.task, self.state, self.claim) = (Some(task), state, None);
         }
+    }
+
+    /// The last task of a new order that failed and left the row its completed one.
+    fn failed_order(&self) -> Option<Box<Standing>> {
+        let current = self.task.filter(|_| self.state == State::Completed)?;
+        self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
     }
 
     fn let_go(&mut self) {
@@ -883,18 +895,24 @@ impl StoredRow {
                 cost: task.cost,
                 pictures: task.pictures.clone(),
             },
-            (State::Failed, Some(task)) => Standing::Failed {
-                task: task.id.clone(),
-                submitted: task.submitted,
-                finished: task.finished.unwrap_or(task.submitted),
-                code: task.code.clone(),
-                message: task.message.clone(),
-                cost: task.cost,
-            },
+            (State::Failed, Some(task)) => task.failed(),
             (State::Released, _) => Standing::Released { reason: self.reason.clone() },
             (State::Doubtful, _) | (_, None) => {
                 Standing::Doubtful { attempts: self.attempts.clone(), trouble: self.reason.clone() }
             }
+        }
+    }
+}
+
+impl StoredTask {
+    fn failed(&self) -> Standing {
+        Standing::Failed {
+            task: self.id.clone(),
+            submitted: self.submitted,
+            finished: self.finished.unwrap_or(self.submitted),
+            code: self.code.clone(),
+            message: self.message.clone(),
+            cost: self.cost,
         }
     }
 }

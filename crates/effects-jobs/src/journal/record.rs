@@ -33,6 +33,11 @@ pub struct Record {
     pub paid: Decimal,
     /// Who has it in hand, as far as can be told; `None` if nobody.
     pub holder: Option<Holder>,
+    /// Whether a new order of it is under way or in doubt that leaves the row its completed task where
+    /// it comes to no picture.
+    pub is_reordered: bool,
+    /// The last new order that failed and left the row its completed task, as [`Standing::Failed`].
+    pub failed_order: Option<Box<Standing>>,
 }
 
 /// The process that has a row in hand.

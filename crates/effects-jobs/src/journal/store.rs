@@ -47,7 +47,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
 
     /// Takes a row with a verdict in hand for a new task, which costs anew: a person wants another picture
     /// of it. As long as its intent is not written, and where nothing comes of that, it stays as it is.
-    /// What all its tasks cost counts.
+    /// A completed row whose new task fails is completed as it was; its record names the task as
+    /// [`failed_order`](Record::failed_order). What all its tasks cost counts.
     ///
     /// # Errors
     ///

@@ -91,6 +91,97 @@ fn where_nothing_is_billed_the_row_stays_as_it_was() {
 }
 
 #[test]
+fn an_order_that_fails_leaves_the_row_its_picture_and_is_told_of_everywhere() {
+    let site = Site::new();
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    let (before, kept) = (site.rows_of_the_journal().remove(0), site.results().remove(0));
+    let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009099")).first(1);
+    site.emulator.follow(FaultPlan::none().with(fails)).unwrap();
+    let ran = site.reorder(&["1"]).exits(4);
+    let row = objects(&ran.stdout).pop().unwrap();
+    let failed = row["task_id"].as_str().unwrap();
+    let said = format!("the row keeps its picture of task {}", before["task_id"].as_str().unwrap());
+    assert_eq!((row["status"].as_str(), site.paid()), (Some("failed"), 2), "{ran:?}");
+    assert!(row["warning"].as_str().unwrap().ends_with(&said), "{row}");
+    assert!(ran.stderr.contains(&said) && ran.stderr.contains(failed), "{ran:?}");
+
+    let after = site.rows_of_the_journal().remove(0);
+    for field in ["standing", "task_id", "paths", "cost"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(after["failed_order"]["task_id"], failed);
+    assert_eq!(after["failed_order"]["code"], "3009099");
+    let listed = site.run(&["tasks"]).exits(0).stdout;
+    assert!(listed.contains(&format!("task {failed} failed")), "{listed}");
+
+    // Nothing is paid for it again, and its folder tells of the picture that it has.
+    for more in [&["--json", "--retry-failed", "3"][..], &["--json", "--budget", "9"]] {
+        let (rows, _) = told(&site.batch("rows.csv", more).exits(0));
+        assert_eq!((rows[0]["how"].as_str(), &rows[0]["path"]), (Some("kept"), &kept["path"]));
+        assert_eq!((&rows[0]["task_id"], site.paid()), (&before["task_id"], 2));
+        assert_eq!(site.results().remove(0)["task_id"], before["task_id"]);
+    }
+    // A new order that succeeds is the row's.
+    let row = objects(&site.reorder(&["1"]).exits(0).stdout).pop().unwrap();
+    let after = site.rows_of_the_journal().remove(0);
+    assert_eq!((&after["task_id"], site.paid()), (&row["task_id"], 3));
+    assert_eq!(after.get("failed_order"), None);
+}
+
+#[test]
+fn an_order_that_another_command_sees_fail_leaves_the_row_its_picture() {
+    for goes_on in [&["resume"][..], &["batch", "rows.csv", "--out", "out"]] {
+        let site = Site::new();
+        site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+        let before = site.rows_of_the_journal().remove(0);
+        let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009099")).first(1);
+        // The task is left on its way.
+        let refused = FaultRule::on(Endpoint::Task, Fault::status(401)).first(1);
+        site.emulator.follow(FaultPlan::none().with(fails).with(refused)).unwrap();
+        let ran = site.reorder(&["1"]).exits(3);
+        let made = objects(&ran.stdout).pop().unwrap()["task_id"].clone();
+        assert_eq!(site.rows_of_the_journal()[0]["standing"], "created");
+        let ran = site.run(&[goes_on, &["--json", "--poll", "0.05"]].concat()).exits(0);
+        let row = &objects(&ran.stdout)[0];
+        assert_eq!((row["how"].as_str(), &row["task_id"]), (Some("kept"), &before["task_id"]));
+        let said = format!("a new order of it, task {}", made.as_str().unwrap());
+        assert!(ran.stderr.contains(&said), "{ran:?}");
+        assert_eq!(
+            (site.results().remove(0)["task_id"].clone(), site.paid()),
+            (before["task_id"].clone(), 2)
+        );
+    }
+}
+
+#[test]
+fn a_lost_journal_is_made_again_with_what_was_ordered_anew() {
+    let site = Site::new();
+    site.photo("cat.png", 1);
+    site.write(
+        "rows.csv",
+        "template,image,out\nglass_ball,cat.png,below/cat.png\nmy_world,cat.png,w.png\n",
+    );
+    site.batch("rows.csv", &[]).exits(0);
+    let row = objects(&site.reorder(&["1"]).exits(0).stdout).pop().unwrap();
+    let lost = |site: &Site| {
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+            let _ = fs::remove_file(site.state.path().join(name));
+        }
+    };
+    lost(&site);
+    site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl"]).exits(0);
+    let bought = site.rows_of_the_journal().into_iter().find(|it| it["task_id"] == row["task_id"]);
+    assert_eq!(bought.expect("the new task is known")["paths"][0], row["path"]);
+    let cost = site.run(&["cost", "--json"]).exits(0).stdout;
+    assert_eq!(objects(&cost)[0]["cost"], "0.09", "{cost}");
+    // So does a batch with another journal, for as much as all tasks cost.
+    lost(&site);
+    let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--budget", "0.09"]).exits(0));
+    assert_eq!((count(&rows, "completed"), &batch["cost"], site.paid()), (2, &"0.09".into(), 3));
+    assert_eq!(rows.iter().filter(|it| it["task_id"] == row["task_id"]).count(), 1);
+}
+
+#[test]
 fn what_cannot_be_bought_again_is_refused_with_the_way_out_and_nothing_is_sent() {
     let site = Site::new();
     site.photo("cat.png", 1).photo("dog.png", 2);

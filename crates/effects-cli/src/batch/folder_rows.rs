@@ -1,0 +1,126 @@
+//! [`FolderRows`]: puts what became of a row into the `manifest.jsonl` of the folder that the row belongs
+//! to, where another command than its batch went on with it. `reorder` and `resume` have one.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use effects_core::journal::JournalError;
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{Identity, JournalStore, Record, RowName};
+
+use super::earlier_line::{EarlierLine, earlier_lines};
+use super::names::RESULTS;
+use super::placement;
+use super::report::{Report, Status};
+use super::results::{Ending, EndingOfRow, append, with_task};
+
+/// The folders of rows, as far as their manifests tell.
+pub(crate) struct FolderRows<'a> {
+    store: &'a dyn JournalStore,
+    /// Where the journal is, and its id.
+    journal: Option<String>,
+    journal_id: Option<String>,
+    /// The last line of each row, by the folder.
+    manifests: HashMap<PathBuf, Lines>,
+}
+
+type Lines = HashMap<(Option<String>, Identity), EarlierLine>;
+
+impl<'a> FolderRows<'a> {
+    /// Over this journal, which is there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn new(
+        store: &'a dyn JournalStore,
+        journal: Option<&Path>,
+    ) -> Result<Self, JournalError> {
+        let journal = journal.map(|path| path.to_string_lossy().into_owned());
+        Ok(Self { store, journal, journal_id: store.id()?, manifests: HashMap::new() })
+    }
+
+    /// Puts how the row of a report stands now at the end of its folder's manifest, if that tells of the
+    /// row and says something else.
+    ///
+    /// # Errors
+    ///
+    /// When the journal or the manifest cannot be read, or the manifest cannot be written.
+    pub(crate) fn note(&mut self, told: &Report) -> Result<(), Error> {
+        let failed = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
+        let Some(number) = told.row else { return Ok(()) };
+        let record = self.store.look(&RowName::Number(number)).map_err(failed)?;
+        let Some(record) = record else { return Ok(()) };
+        let pictures = placement::all_there(self.store, &record).map_err(failed)?;
+        let Some((folder, earlier)) = self.folder_of(&record)? else { return Ok(()) };
+        let mut report = Report::left(earlier.told(), &record, pictures);
+        if report.task == told.task {
+            report.how = told.how;
+        }
+        let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
+        if earlier.tells(task.as_deref(), report.paid(), report.status) {
+            return Ok(());
+        }
+        let mut line = report.json().into_bytes();
+        if let Some(task) = &task {
+            line = with_task(&line, task);
+        }
+        let may_be_paid = task.is_some() || report.status == Status::Doubtful;
+        let of_row = may_be_paid.then(|| EndingOfRow::of(&record, report.told.photo));
+        let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
+        let origin = record.row.origin.to_string();
+        Ending { origin: &origin, journal, journal_id, of_row }.end(&mut line);
+        let manifest = folder.join(RESULTS);
+        append(&manifest, line).map_err(|error| {
+            let why = format!("{} cannot be written: {error}", manifest.display());
+            Error::new(ErrorKind::Download, why)
+        })
+    }
+
+    /// The nearest folder, from where the row's picture is wanted upwards, whose manifest tells of the
+    /// row, and its line.
+    fn folder_of(&mut self, record: &Record) -> Result<Option<(PathBuf, &EarlierLine)>, Error> {
+        let Some(target) = record.row.target.as_ref().filter(|path| path.is_absolute()) else {
+            return Ok(None);
+        };
+        let known = (Some(record.row.origin.to_string()), record.row.identity);
+        let mut found = None;
+        for folder in target.ancestors() {
+            if self.lines(folder)?.contains_key(&known) {
+                found = Some(folder.to_owned());
+                break;
+            }
+        }
+        Ok(found.and_then(|folder| {
+            let line = self.manifests.get(&folder)?.get(&known)?;
+            Some((folder, line))
+        }))
+    }
+
+    fn lines(&mut self, folder: &Path) -> Result<&Lines, Error> {
+        if !self.manifests.contains_key(folder) {
+            let manifest = folder.join(RESULTS);
+            let lines = read(&manifest).map_err(|error| {
+                let why = format!("{} cannot be read: {error}", manifest.display());
+                Error::new(ErrorKind::Download, why)
+            })?;
+            self.manifests.insert(folder.to_owned(), lines);
+        }
+        Ok(&self.manifests[folder])
+    }
+}
+
+fn read(manifest: &Path) -> io::Result<Lines> {
+    let mut lines = Lines::new();
+    if !manifest.is_file() {
+        return Ok(lines);
+    }
+    for text in earlier_lines(manifest)? {
+        let Some(line) = text?.line else { continue };
+        if let Some(identity) = line.identity() {
+            lines.insert((line.origin.clone(), identity), line);
+        }
+    }
+    Ok(lines)
+}
