@@ -16,7 +16,7 @@ use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
 use super::options::Batch;
 use super::report::Status;
-use super::results::Asked;
+use super::results::{Asked, identities_of};
 use super::rows::{Checker, Counted, looking_in};
 use crate::failure::Failure;
 use crate::journal;
@@ -90,12 +90,7 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
         manifest: &Path,
     ) -> Result<Unknown, Failure> {
-        let unreadable = |error: io::Error| {
-            // What it lists would be paid for again.
-            let why =
-                format!("{} cannot be read, so nothing was sent: {error}", manifest.display());
-            Failure::from(Error::new(ErrorKind::Misconfigured, why))
-        };
+        let unreadable = |error: io::Error| unreadable(manifest, &error);
         let origin = self.common.origin.to_string();
         let (mut unknown, mut before) = (Unknown::default(), HashMap::new());
         for text in earlier_lines(manifest).map_err(unreadable)? {
@@ -144,11 +139,21 @@ impl Batch<'_> {
         }
         let (mut checker, mut counted) = (Checker::new(self.common), Counted::new(self.common));
         let look = looking_in(store);
+        let mut unsent = Vec::new();
         for line in self.manifest.lines(self.common.template.is_some())? {
-            // What is wrong with a row is told elsewhere.
-            let Ok(mut wanted) = checker.check(line?) else { continue };
+            // What is wrong with a row is told elsewhere. What was paid for it counts all the same.
+            let mut wanted = match checker.check(line?) {
+                Ok(wanted) => wanted,
+                Err(bad) => {
+                    unsent.push(Asked::of(&bad.told));
+                    continue;
+                }
+            };
             let counted = counted.row(self.common, &mut wanted, &look);
-            let Ok(CountedRow { mut row, former, .. }) = counted else { continue };
+            let Ok(CountedRow { mut row, former, .. }) = counted else {
+                unsent.push(Asked::of(&wanted.told));
+                continue;
+            };
             let mut named = unknown.by_identity.remove(&row.identity);
             let row_of = |line: &EarlierLine| line.row(&self.common.out).ok();
             if let (None, Some(former)) = (&named, former)
@@ -182,6 +187,18 @@ impl Batch<'_> {
                     found.unmatched += 1;
                     found.may_be_rebuilt |= is_named;
                 }
+            }
+        }
+        let manifest = self.common.out.join(RESULTS);
+        let unsent = identities_of(&unsent, &manifest, &self.common.origin);
+        for identity in unsent.map_err(|error| unreadable(&manifest, &error))? {
+            let Some(line) = unknown.by_identity.remove(&identity) else { continue };
+            let standing = line.standing(now).filter(|standing| standing.task().is_some());
+            if let (Some(standing), Ok(row)) = (standing, line.row(&self.common.out))
+                && !self.knows_task_of(store, &line)?
+            {
+                found.journals.extend(line.journal.clone());
+                found.to_import.push((row, standing, line.earlier_cost()));
             }
         }
         Ok(found)
@@ -241,6 +258,12 @@ impl Batch<'_> {
         );
         Ok(Error::new(ErrorKind::Misconfigured, message).into())
     }
+}
+
+/// Why the batch stops whose folder's manifest cannot be read: what it lists would be paid for again.
+pub(super) fn unreadable(manifest: &Path, error: &io::Error) -> Error {
+    let why = format!("{} cannot be read, so nothing was sent: {error}", manifest.display());
+    Error::new(ErrorKind::Misconfigured, why)
 }
 
 /// Whether the journal knows the row of a line. A row that it has released is one that it may submit,

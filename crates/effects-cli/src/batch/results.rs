@@ -171,24 +171,10 @@ impl Results {
     ///
     /// When the file cannot be read.
     pub(crate) fn earlier_identities(&self) -> Result<HashMap<Asked, Identity>, Error> {
-        let fail = |error: io::Error| {
+        earlier_identities(&self.target, &self.origin).map_err(|error| {
             let (path, kind) = (self.target.display(), ErrorKind::Download);
             Error::new(kind, format!("{path} cannot be read: {error}"))
-        };
-        let (mut identities, mut before) = (HashMap::new(), HashMap::new());
-        let mut seen = HashSet::new();
-        for text in earlier_lines(&self.target).map_err(fail)? {
-            let Some(line) = text.map_err(fail)?.line else { continue };
-            // Two tasks of one row are no two rows.
-            if line.identity().is_some_and(|identity| !seen.insert(identity)) {
-                continue;
-            }
-            if line.origin.as_ref() == Some(&self.origin) && line.status != Status::Invalid {
-                let asked = Asked::of(&line.told()).counted(&mut before);
-                identities.extend(line.identity().map(|identity| (asked, identity)));
-            }
-        }
-        Ok(identities)
+        })
     }
 
     /// Puts the manifest in its place, whole: the lines of this run, completed by what the journal
@@ -324,6 +310,44 @@ impl Results {
         self.end += bytes.len() as u64;
         self.scratch.write_all(bytes).map_err(|error| unwritable(&self.target, &error))
     }
+}
+
+/// By what a journal knew the rows that a manifest tells of at this gateway, by what they ask for.
+fn earlier_identities(manifest: &Path, origin: &str) -> io::Result<HashMap<Asked, Identity>> {
+    let (mut identities, mut before) = (HashMap::new(), HashMap::new());
+    let mut seen = HashSet::new();
+    for text in earlier_lines(manifest)? {
+        let Some(line) = text?.line else { continue };
+        // Two tasks of one row are no two rows.
+        if line.identity().is_some_and(|identity| !seen.insert(identity)) {
+            continue;
+        }
+        if line.origin.as_deref() == Some(origin) && line.status != Status::Invalid {
+            let asked = Asked::of(&line.told()).counted(&mut before);
+            identities.extend(line.identity().map(|identity| (asked, identity)));
+        }
+    }
+    Ok(identities)
+}
+
+/// By what a journal knew the rows, equal ones too, that ask for the same as one of these, says the
+/// manifest.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(super) fn identities_of(
+    asked: &[Asked],
+    manifest: &Path,
+    origin: &Origin,
+) -> io::Result<Vec<Identity>> {
+    let asked: HashSet<u64> = asked.iter().map(|asked| asked.0).collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = earlier_identities(manifest, &origin.to_string())?.into_iter();
+    let known = known.filter(|(known, _)| asked.contains(&known.0));
+    Ok(known.map(|(_, identity)| identity).collect())
 }
 
 impl Noted {

@@ -239,14 +239,14 @@ impl<'a> Checker<'a> {
         told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
         (told.key, told.image) = (cells.key.clone(), cells.image.clone());
         told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
-        self.check_cells(line.number, &told, cells)
+        self.check_cells(line.number, &mut told, cells)
             .map_err(|problems| Bad { told: told.into(), problems })
     }
 
     fn check_cells(
         &mut self,
         line: u64,
-        told: &Told,
+        told: &mut Told,
         cells: Cells,
     ) -> Result<Wanted, Vec<Problem>> {
         let mut problems = Vec::new();
@@ -257,6 +257,9 @@ impl<'a> Checker<'a> {
             number.map_err(|violation| problems.push(violation.into())).ok().flatten()
         };
         let (width, height) = (side("width", cells.width), side("height", cells.height));
+        // Also where the row is bad: by this it is known which row of an earlier run it is.
+        let whole = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok());
+        told.size = Size { width: whole(width), height: whole(height) };
         let template_id = told.template.clone();
         let draft = Draft { image, template_id, width, height, ..Draft::default() };
         let checked = draft.check().map_err(|invalid| {

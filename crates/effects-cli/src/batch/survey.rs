@@ -12,8 +12,10 @@ use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
 use super::names::{RESULTS, SHEET};
+use super::other_journal::unreadable;
 use super::placement;
 use super::report::Report;
+use super::results::{Asked, identities_of};
 use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, check_whole};
 use crate::problem::Problem;
 
@@ -67,6 +69,22 @@ pub(crate) struct Question<'a> {
     pub(crate) retry_failed: u32,
 }
 
+impl<'a> Question<'a> {
+    /// What is known of a row, and by which store: what would be taken in is known before a row that was
+    /// released.
+    fn find(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<(&'a dyn JournalStore, Record)>, JournalError> {
+        for store in [self.imported, self.store].into_iter().flatten() {
+            if let Some(record) = store.look(&RowName::Identity(*identity))? {
+                return Ok(Some((store, record)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// Looks through a manifest, at most `most` good rows of it; `tell` hears of each bad one. With a
 /// question, photos on this machine are read, since their content is what they are known by. If it
 /// `decodes`, those that would be sent are decoded whole.
@@ -81,6 +99,8 @@ pub(crate) fn survey(
     let (mut survey, mut counted) = (Survey::default(), Counted::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let mut private = HashSet::new();
+    // Rows that nothing is sent for now, and that may be paid for.
+    let mut unsent = Vec::new();
     let lines = manifest.lines(common.template.is_some())?;
     survey.warnings = lines.warnings().to_vec();
     for line in lines {
@@ -124,9 +144,13 @@ pub(crate) fn survey(
             Ok(()) => survey.good += 1,
             Err(bad) => {
                 survey.bad += 1;
+                unsent.push(Asked::of(&bad.told));
                 tell(Report::of_bad(bad));
             }
         }
+    }
+    if let Some(question) = question {
+        count_unsent(question, common, &unsent, &mut survey.standings)?;
     }
     survey.claims = checker.into_claims();
     for (claim, photo) in survey.claims.conflicts() {
@@ -154,24 +178,18 @@ fn ask(
     standings: &mut Standings,
     wanted: &mut Wanted,
 ) -> Result<(), Problem> {
-    // What would be taken in is known before a row that was released.
-    let find = |identity: &Identity| -> Result<Option<(&dyn JournalStore, Record)>, JournalError> {
-        for store in [question.imported, question.store].into_iter().flatten() {
-            if let Some(record) = store.look(&RowName::Identity(*identity))? {
-                return Ok(Some((store, record)));
-            }
-        }
-        Ok(None)
-    };
-    let look = |identity: &Identity| Ok(find(identity)?.map(|(_, record)| record));
+    let look = |identity: &Identity| Ok(question.find(identity)?.map(|(_, record)| record));
     let row = counted.row(common, wanted, &look)?.row;
-    if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
-        return Ok(());
-    }
     let fails =
         |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
     standings.identities.push(row.identity);
-    let Some((store, record)) = find(&row.identity).map_err(fails)? else {
+    let found = question.find(&row.identity).map_err(fails)?;
+    if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
+        // An earlier run that did not leave it out has paid for it.
+        standings.spent += found.map_or(Decimal::ZERO, |(_, record)| record.paid);
+        return Ok(());
+    }
+    let Some((store, record)) = found else {
         standings.submit += 1;
         return Ok(());
     };
@@ -205,6 +223,27 @@ fn ask(
             }
         }
     } += 1;
+    Ok(())
+}
+
+/// Lets what was paid for rows count that nothing is sent for now, since their photo cannot be read, say:
+/// the folder's manifest tells which rows of the journal they are.
+fn count_unsent(
+    question: &Question<'_>,
+    common: &Common,
+    unsent: &[Asked],
+    standings: &mut Standings,
+) -> Result<(), Error> {
+    let manifest = common.out.join(RESULTS);
+    let found = identities_of(unsent, &manifest, &common.origin);
+    let found = found.map_err(|error| unreadable(&manifest, &error))?;
+    let mut counted: HashSet<_> = standings.identities.iter().copied().collect();
+    for identity in found.into_iter().filter(|identity| counted.insert(*identity)) {
+        let record = question.find(&identity);
+        let record = record.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
+        standings.spent += record.map_or(Decimal::ZERO, |(_, record)| record.paid);
+        standings.identities.push(identity);
+    }
     Ok(())
 }
 

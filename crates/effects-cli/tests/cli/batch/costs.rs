@@ -1,6 +1,7 @@
 //! What rows cost, and what a budget makes of it: costs that cannot be read, prices that differ and
 //! rise, rows with several tasks. Paid is what the emulator accepted.
 
+use std::fs;
 use std::str::FromStr;
 
 use effects_core::journal::RowEnd;
@@ -326,4 +327,43 @@ fn doubtful_twice(site: &Site, image: &str) -> Identity {
     journal.settle(&RowEnd::Unknown { trouble: "no answer".to_owned() }).unwrap();
     store.flush().unwrap();
     row.identity
+}
+
+#[test]
+fn a_budget_counts_what_was_paid_for_rows_that_nothing_is_sent_for_now() {
+    let budget = ["--budget", "0.06", "--price", "0.03", "--json"];
+    let url = "glass_ball,https://example.com/0.jpg";
+    // A photo that cannot be read just now, with the journal that paid for it and with another.
+    for journal in [&[][..], &["--journal", "new.db"]] {
+        let site = Site::new();
+        site.photo("cat.png", 1).photo("dog.png", 2);
+        site.write(
+            "rows.csv",
+            format!("template,image,width\nglass_ball,cat.png,512\nglass_ball,dog.png\n{url}\n"),
+        );
+        site.batch("rows.csv", &["--pilot", "2"]).exits(0);
+        for photo in ["cat.png", "dog.png"] {
+            fs::rename(site.path(photo), site.path("away.png")).unwrap();
+        }
+        let (plan, more) = (["--plan"], [&budget[..], journal].concat());
+        let plan = objects(&site.batch("rows.csv", &[&plan[..], &more].concat()).exits(2).stdout);
+        let plan = plan.last().unwrap();
+        assert_eq!((&plan["spent"], &plan["over_budget"]), (&"0.06".into(), &1.into()), "{plan}");
+        let ran = site.batch("rows.csv", &more).exits(6);
+        let (rows, _) = told(&ran);
+        assert_eq!((count(&rows, "invalid"), count(&rows, "refused")), (2, 1), "{ran:?}");
+        assert_eq!(site.accepted_once(), 2);
+    }
+    // Rows that are left out now and were not before.
+    let site = Site::new();
+    site.write("rows.csv", format!("template,image\n{url}\n{url}\n"));
+    site.batch("rows.csv", &[]).exits(0);
+    site.write(
+        "rows.csv",
+        format!("template,image\n{url}\n{url}\nmy_world,https://example.com/1.jpg\n"),
+    );
+    let ran = site.batch("rows.csv", &[&budget[..], &["--skip-duplicates"]].concat()).exits(6);
+    let (rows, _) = told(&ran);
+    assert_eq!((count(&rows, "skipped"), count(&rows, "refused")), (1, 1), "{ran:?}");
+    assert_eq!(site.emulator.counts().accepted, 2);
 }
