@@ -53,6 +53,12 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     amount.ok_or_else(|| "give an amount in USD such as 5 or 0.03".to_owned())
 }
 
+/// Reads the name of an order. Blanks around it do not count.
+pub(crate) fn order_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() { Err("give a name, or no --scope".to_owned()) } else { Ok(name.to_owned()) }
+}
+
 fn span(text: &str) -> Option<Duration> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number: f64 = text[..text.len() - unit.len()].parse().ok()?;

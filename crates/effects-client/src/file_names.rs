@@ -137,7 +137,13 @@ fn composed(text: &str) -> Cow<'_, str> {
 
 /// A text such that two names have the same one if some file system takes them for one: their letters
 /// differ in case, or an accent is a character of its own in one of them.
-pub(crate) fn folded(text: &str) -> String {
+///
+/// ```
+/// use effects_client::file_names::folded;
+///
+/// assert_eq!(folded("Zo\u{eb}"), folded("zoe\u{308}"));
+/// ```
+pub fn folded(text: &str) -> String {
     composed(&composed(text).to_lowercase()).into_owned()
 }
 

@@ -31,12 +31,12 @@ pub(crate) struct EarlierLine {
     image: Option<String>,
     width: Option<u32>,
     height: Option<u32>,
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     tag: Option<String>,
     identity: Option<String>,
-    scope: Option<String>,
+    pub(crate) scope: Option<String>,
     /// Of the photo's content, or of its URL: [`Row::likeness`].
-    photo_hash: Option<String>,
+    pub(crate) photo_hash: Option<String>,
     pub(crate) task_id: Option<String>,
     pub(crate) status: Status,
     #[serde(default)]

@@ -19,6 +19,7 @@ mod manifest;
 mod names;
 mod options;
 mod other_journal;
+mod other_scope;
 mod placement;
 mod plan;
 mod report;

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::manifest::Manifest;
 use super::rows::Common;
 use crate::output::Output;
-use crate::values::{duration, usd};
+use crate::values::{duration, order_name, usd};
 
 /// How a batch is done.
 #[derive(Args, Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Options {
     ///
     /// With --budget, all rows of this name share one budget, also those of other manifests that were run
     /// with both options.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = order_name)]
     pub(crate) scope: Option<String>,
 
     /// Leave out rows that ask for what an earlier row of the manifest asks for
@@ -55,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) overwrite: bool,
 
-    /// Pay once more for rows that another journal has paid for
+    /// Pay once more for rows that another journal, or an order of another name, has paid for
     #[arg(long)]
     pub(crate) pay_again: bool,
 

@@ -58,6 +58,7 @@ impl Batch<'_> {
         if let Some(in_use) = JournalInUse::of(self, store)? {
             in_use.check(self)?;
         }
+        self.check_scope(store)?;
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;

@@ -166,8 +166,20 @@ impl Common {
         draft
     }
 
+    /// The hash of a row's photo, as the folder's manifest has it; `None` where it cannot be read.
+    pub(super) fn photo_hash(&self, wanted: &Wanted) -> Option<String> {
+        let photo = match (&wanted.checked.reference, &wanted.photo) {
+            (Some(url), _) => RowPhoto::Url(url.clone()),
+            (None, Some(path)) => {
+                RowPhoto::content(&effects_client::read_photo(path).ok()?, String::new())
+            }
+            (None, None) => return None,
+        };
+        Some(self.bare(&wanted.checked, photo).unique([0; 16]).likeness.to_string())
+    }
+
     /// By what the journal knows a row, as far as that is known without reading a photo.
-    fn identity(
+    pub(super) fn identity(
         &self,
         wanted: &Wanted,
         equal: &mut Occurrences,

@@ -49,6 +49,7 @@ impl Batch<'_> {
         if let Some(in_use) = &in_use {
             in_use.check(self)?;
         }
+        self.check_scope(store.as_deref())?;
         if let Some(store) = store.as_deref() {
             self.import_from_folder(Some(store), store)?;
         }

@@ -72,9 +72,9 @@ impl<C: RunJobs> Jobs<C> {
 
     /// The budget is one with that of all jobs in this scope of the journal: of earlier runs, and of
     /// processes that run at the same time. Keys count within the scope, so that two orders may both number
-    /// their jobs from 1.
-    pub fn scope(mut self, name: impl Into<String>) -> Self {
-        self.options.scope = Some(name.into());
+    /// their jobs from 1. Blanks around the name do not count.
+    pub fn scope(mut self, name: impl AsRef<str>) -> Self {
+        self.options.scope = Some(name.as_ref().trim().to_owned());
         self
     }
 

@@ -117,6 +117,9 @@ impl JobOptions {
         }
         let is_kept = self.store.is_some() || self.ledger.is_some();
         match &self.scope {
+            Some(scope) if scope.is_empty() => {
+                refused("a scope without a name names no order: give a name, or none".to_owned())
+            }
             Some(scope) if !is_kept => {
                 refused(format!("scope {scope:?} is shared through a journal: give one"))
             }

@@ -64,6 +64,51 @@ fn an_order_that_is_given_a_scope_later_pays_for_nothing_twice() {
 }
 
 #[test]
+fn an_order_without_its_scope_or_with_another_spelling_stops_before_anything_is_paid_again() {
+    let site = Site::new();
+    let csv = "template,image,key\nglass_ball,https://example.com/1.jpg,1\nglass_ball,2.png,2\n";
+    site.photo("2.png", 2).write("rows.csv", csv);
+    site.batch("rows.csv", &["--scope", " Two  kings "]).exits(0);
+    assert_eq!(field(&site.results(), "scope"), ["Two  kings", "Two  kings"]);
+    let seen = site.emulator.requests().len();
+    let stops = |more: &[&str], said: &str| {
+        for plan in [&[][..], &["--plan"]] {
+            let ran = site.batch("rows.csv", &[more, plan].concat()).exits(2);
+            for said in [said, "2 rows with keys are paid for in the order", "--pay-again"] {
+                assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+            }
+        }
+        assert_eq!((site.emulator.requests().len(), site.accepted_once()), (seen, 2));
+    };
+    let meant = r#"give --scope "Two  kings""#;
+    for spelled in ["two kings", "TWO  KINGS", "Two kings"] {
+        stops(&["--scope", spelled], &format!("--scope {spelled:?} is another order"));
+        stops(&["--scope", spelled, "--journal", "other.db"], meant);
+    }
+    stops(&[], meant);
+    stops(&[], "without --scope this is another order");
+    // A photo that was renamed is the same.
+    std::fs::rename(site.path("2.png"), site.path("b.png")).unwrap();
+    site.write("rows.csv", csv.replace("2.png", "b.png"));
+    stops(&[], meant);
+    let (rows, _) = told(&site.batch("rows.csv", &["--scope", "Two  kings", "--json"]).exits(0));
+    assert_eq!(field(&rows, "how"), ["kept", "kept"]);
+    // Another name is another order on purpose, and so are other pictures without one.
+    site.write("rows.csv", csv.replace("2.png", "b.png"));
+    site.batch("rows.csv", &["--scope", "three", "--plan"]).exits(0);
+    site.write("rows.csv", "template,image,key\nmy_world,https://example.com/1.jpg,1\n");
+    site.batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 3);
+    // What is insisted on is paid for, and known from then on.
+    site.write("rows.csv", csv.replace("2.png", "b.png"));
+    site.batch("rows.csv", &["--scope", "two kings", "--pay-again"]).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 5);
+    site.batch("rows.csv", &["--scope", "two kings"]).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 5);
+    assert!(site.batch("rows.csv", &["--scope", "  "]).exits(2).stderr.contains("give a name"));
+}
+
+#[test]
 fn orders_of_one_scope_share_its_budget() {
     let site = Site::new();
     let budget = ["--scope", "march", "--budget", "0.09", "--price", "0.03"];
