@@ -21,6 +21,7 @@ pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail
             "(r.state IN ('intent', 'doubtful', 'created') OR
               r.state = 'completed' AND r.target IS NOT NULL)"
         }
+        Which::Open => "r.state IN ('intent', 'doubtful', 'created')",
         _ => "true",
     };
     let sql = format!(

@@ -55,6 +55,7 @@ fn rows_are_listed_by_how_they_stand_where_they_belong_and_page_by_page() {
     assert_eq!(list(&of(Which::All)), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(list(&of(Which::Doubtful)), [1, 3]);
     assert_eq!(list(&of(Which::Unfinished)), [1, 2, 3, 4, 6]);
+    assert_eq!(list(&of(Which::Open)), [1, 2, 3, 4]);
     assert_eq!(list(&Filter { origin: Some(loopback), ..of(Which::All) }), [4]);
     assert_eq!(list(&Filter { tag: Some("x".to_owned()), ..of(Which::Unfinished) }), [4]);
     let page = Filter { after: Some(RowNumber(1)), limit: 2, ..of(Which::Unfinished) };

@@ -1,13 +1,13 @@
 //! [`Books`]: what a batch records of its rows as they end: it prints each [`Report`], and hands it on to
 //! the folder's manifest, `--report-csv` and the contact sheet. `Batch::run` has one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use effects_core::Error;
 use effects_core::journal::JournalError;
-use effects_jobs::{Identity, JournalStore, Record, RowName};
+use effects_jobs::{Filter, Identity, JournalStore, Record, RowName, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -214,6 +214,15 @@ impl<'a> Books<'a> {
         mut trouble: Option<String>,
     ) -> CommandResult {
         let Batch { common, output, .. } = *self.batch;
+        if let Some(store) = self.store.as_deref() {
+            match self.batch.left_tasks(store, &self.results.identities()) {
+                Ok(told) => told.iter().for_each(|told| output.note(told)),
+                Err(failure) => {
+                    tally.note(failure.exit_code());
+                    trouble.get_or_insert(failure.to_string());
+                }
+            }
+        }
         // What was paid for is told whether or not these two files can be written.
         let mut sure = |written: Result<Option<String>, Error>| {
             written.unwrap_or_else(|error| {
@@ -269,6 +278,38 @@ impl<'a> Books<'a> {
                 .json_line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
         }
         Ok(Done::Code(exit_code))
+    }
+}
+
+impl Batch<'_> {
+    /// What to say of tasks for the folder that are no task of these rows, without an end, and followed by
+    /// no run: a batch was killed, and its photos or its manifest were changed since.
+    pub(super) fn left_tasks(
+        &self,
+        store: &dyn JournalStore,
+        rows: &HashSet<Identity>,
+    ) -> Result<Option<String>, Failure> {
+        let origin = Some(self.common.origin.clone());
+        let filter = Filter { which: Which::Open, origin, ..Filter::default() };
+        let mut left = 0_u64;
+        journal::each(store, filter, |record| {
+            let is_here =
+                record.row.target.as_ref().is_some_and(|it| it.starts_with(&self.common.out));
+            let is_left = record.holder.is_none() && record.standing.task().is_some();
+            left += u64::from(is_here && is_left && !rows.contains(&record.row.identity));
+            Ok(true)
+        })?;
+        let (tasks, their) = match left {
+            0 => return Ok(None),
+            1 => ("1 task".to_owned(), "its picture"),
+            count => (format!("{count} tasks"), "their pictures"),
+        };
+        let journal = self.journal.map(|path| format!(" --journal {}", path.display()));
+        Ok(Some(format!(
+            "{tasks} of an earlier run for this folder, of other rows or photos than these, may be paid \
+             for and had no end yet; this waits and fetches {their}: effects resume{}",
+            journal.unwrap_or_default()
+        )))
     }
 }
 

@@ -66,7 +66,8 @@ impl Batch<'_> {
         let mut bad = Vec::new();
         let note = |report: Report| bad.push((report.json(), report.line()));
         let decodes = !self.options.no_photo_check;
-        let survey = survey(self.manifest, self.common, Some(&question), decodes, u64::MAX, note)?;
+        let question = Some(&question);
+        let survey = survey(self.manifest, self.common, store, question, decodes, u64::MAX, note)?;
         for warning in &survey.warnings {
             self.output.note(&format!("warning: {warning}"));
         }
@@ -104,7 +105,11 @@ impl Batch<'_> {
             over_budget: self.over_budget(standings, price),
             seconds: each.map(|each| self.seconds(paid + standings.wait, each)),
         };
-        let lines = object.lines(self.common);
+        let mut lines = object.lines(self.common);
+        if let Some(store) = store {
+            let rows = standings.identities.iter().copied().collect();
+            lines.extend(self.left_tasks(store, &rows)?);
+        }
         if self.output.json {
             self.output.result(&object, &[])?;
         } else {

@@ -194,7 +194,21 @@ impl Report {
                 }
                 return Some(report);
             }
-            JobOutcome::Failed(error) => Self::of_error(told, &error),
+            JobOutcome::Failed(error) => {
+                let mut report = Self::of_error(told, &error);
+                // Its task is done, whatever kept this run from looking at it.
+                let done = record.as_ref().map(|record| &record.standing).filter(|standing| {
+                    matches!(standing, Standing::Completed { .. })
+                        && report.task.as_ref() == standing.task()
+                });
+                if let Some(standing) = done {
+                    report.cost = report.cost.or(standing.cost());
+                    if report.status == Status::Running {
+                        report.status = Status::NotDownloaded;
+                    }
+                }
+                report
+            }
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
                 let problems = vec![Problem::key(&error.to_string())];
                 return Some(Self::of_bad(Bad { told: told.into(), problems }));

@@ -159,6 +159,11 @@ impl Results {
         (line, unread)
     }
 
+    /// By what the journal knows the rows that something was noted of.
+    pub(crate) fn identities(&self) -> HashSet<Identity> {
+        self.rows.iter().flatten().filter_map(|noted| noted.identity).collect()
+    }
+
     /// Whether something was noted of a row.
     pub(crate) fn has(&self, index: usize) -> bool {
         self.rows.get(index).is_some_and(Option::is_some)

@@ -14,7 +14,7 @@ use effects_core::model::{Checked, Draft, DraftImage};
 use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size};
 use effects_jobs::{
     CountedRow, Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowError,
-    RowName, RowPhoto, Uploads,
+    RowName, RowPhoto, Standing, Uploads,
 };
 
 use effects_render::PaintError;
@@ -37,12 +37,14 @@ pub(crate) struct Wanted {
     pub(crate) target: PathBuf,
     /// Whether the row itself names that place; otherwise another one may do.
     pub(crate) is_named: bool,
+    /// Why its photo cannot be read: then the row can be gone on with only where its key is known.
+    pub(crate) unreadable: Option<Problem>,
 }
 
 impl Wanted {
     /// What is told of the row, and its job; with its row of the journal, where there is one.
     pub(crate) fn into_job(self, row: Option<Row>) -> (Told, Job) {
-        let Self { mut told, checked, photo, target, is_named } = self;
+        let Self { mut told, checked, photo, target, is_named, .. } = self;
         told.identity = row.as_ref().map(|row| row.identity);
         let job = Job::of(checked, photo.map(PhotoSource::File));
         let job = match is_named {
@@ -196,6 +198,24 @@ impl Common {
         Some(equal.row(draft, look).ok()?.row.identity)
     }
 
+    /// The row of a key, whose photo cannot be read any more, as the journal knows it: to go on with its
+    /// task needs no photo. `None` where there is nothing to go on with.
+    pub(super) fn known_row(
+        &self,
+        wanted: &Wanted,
+        look: Look<'_>,
+    ) -> Result<Option<Row>, Problem> {
+        let mut order = Occurrences::within(self.scope.clone());
+        let Some(identity) = self.identity(wanted, &mut order, look) else { return Ok(None) };
+        let record = look(&identity).map_err(|error| journal_problem(&error))?;
+        let begun = |it: &Record| !matches!(it.standing, Standing::Released { .. });
+        Ok(record.filter(begun).map(|record| {
+            let shown = record.row.image.clone();
+            let draft = self.draft(wanted, RowPhoto::Content { digest: [0; 32], shown });
+            Row { identity, likeness: record.row.likeness, ..draft.unique([0; 16]) }
+        }))
+    }
+
     /// The image as people may see it.
     fn shown(&self, checked: &Checked, given: String) -> String {
         match &checked.reference {
@@ -262,8 +282,11 @@ impl<'a> Checker<'a> {
         cells: Cells,
     ) -> Result<Wanted, Vec<Problem>> {
         let mut problems = Vec::new();
-        let (image, photo) =
+        let (image, photo, mut unreadable) =
             self.image(cells.image.as_deref(), cells.file.as_deref(), &mut problems);
+        if told.key.is_none() {
+            problems.extend(unreadable.take());
+        }
         let mut side = |field, given: Option<String>| {
             let number = whole_number(field, given.as_deref());
             number.map_err(|violation| problems.push(violation.into())).ok().flatten()
@@ -309,38 +332,36 @@ impl<'a> Checker<'a> {
         // A link can be a permission, and what is told of a row is written down.
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
-        let mut wanted = Wanted { told, checked, photo, target, is_named };
+        let mut wanted = Wanted { told, checked, photo, target, is_named, unreadable };
         if wanted.told.duplicate_of.is_none() || !self.common.skips_duplicates {
             problems.extend(self.claim(claim, &mut wanted).err());
         }
         if problems.is_empty() { Ok(wanted) } else { Err(problems) }
     }
 
-    /// What is said of the image, and its path if it is on this machine.
+    /// What is said of the image, and its path if it is on this machine, and why it cannot be read there.
     fn image(
         &self,
         given: Option<&str>,
         file: Option<&Path>,
         problems: &mut Vec<Problem>,
-    ) -> (DraftImage, Option<PathBuf>) {
+    ) -> (DraftImage, Option<PathBuf>, Option<Problem>) {
         let given = match given {
-            None => return (DraftImage::Missing, None),
-            Some(url) if is_url(url) => return (DraftImage::Url(url.to_owned()), None),
+            None => return (DraftImage::Missing, None, None),
+            Some(url) if is_url(url) => return (DraftImage::Url(url.to_owned()), None, None),
             Some(path) => path,
         };
         if given == "-" {
             let why = "image \"-\" would be stdin, which a manifest cannot mean".to_owned();
             problems.push(Problem::row(Some("image_input1"), why));
-            return (DraftImage::Local, None);
+            return (DraftImage::Local, None, None);
         }
         let path = self.common.folder.join(file.unwrap_or(Path::new(given)));
-        if let Err(error) = peek(&path) {
-            problems.push(Problem::photo(given, &error));
-        }
+        let unreadable = peek(&path).err().map(|error| Problem::photo(given, &error));
         if let Err(error) = &self.common.uploads {
             problems.push(error.clone().into());
         }
-        (DraftImage::Local, Some(path))
+        (DraftImage::Local, Some(path), unreadable)
     }
 
     fn key(&mut self, line: u64, key: &str, problems: &mut Vec<Problem>) {
@@ -440,6 +461,10 @@ impl Counted {
         wanted: &mut Wanted,
         look: Look<'_>,
     ) -> Result<CountedRow, Problem> {
+        if let Some(problem) = &wanted.unreadable {
+            let row = common.known_row(wanted, look)?.ok_or_else(|| problem.clone())?;
+            return Ok(CountedRow { row, before: 0, former: None });
+        }
         let photo = match (&wanted.checked.reference, wanted.photo.clone()) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
             (None, Some(path)) => {

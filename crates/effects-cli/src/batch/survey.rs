@@ -16,7 +16,7 @@ use super::other_journal::unreadable;
 use super::placement;
 use super::report::Report;
 use super::results::{Asked, identities_of};
-use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, check_whole};
+use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, check_whole, looking_in};
 use crate::problem::Problem;
 
 /// What a first look finds.
@@ -86,11 +86,13 @@ impl<'a> Question<'a> {
 }
 
 /// Looks through a manifest, at most `most` good rows of it; `tell` hears of each bad one. With a
-/// question, photos on this machine are read, since their content is what they are known by. If it
-/// `decodes`, those that would be sent are decoded whole.
+/// question, photos on this machine are read, since their content is what they are known by; without one
+/// the journal, `known`, is asked of rows whose photo cannot be read. If it `decodes`, those that would be
+/// sent are decoded whole.
 pub(crate) fn survey(
     manifest: &Manifest,
     common: &Common,
+    known: Option<&dyn JournalStore>,
     question: Option<&Question<'_>>,
     decodes: bool,
     most: u64,
@@ -124,14 +126,22 @@ pub(crate) fn survey(
             }
             let standings = &mut survey.standings;
             let before = (standings.submit, standings.renew);
-            let known = question.map_or(Ok(()), |question| {
-                ask(question, common, &mut counted, standings, &mut wanted)
-            });
+            let known = match (question, &wanted.unreadable) {
+                (Some(question), _) => ask(question, common, &mut counted, standings, &mut wanted),
+                (None, None) => Ok(()),
+                (None, Some(problem)) => common
+                    .known_row(&wanted, &looking_in(known))
+                    .and_then(|row| row.map(drop).ok_or_else(|| problem.clone())),
+            };
             if wanted.told.duplicate_of.is_some() {
                 survey.duplicates.extend(wanted.told.line);
             }
             let is_sent = question.is_none() || (standings.submit, standings.renew) != before;
-            let whole = if decodes && is_sent { check_whole(&wanted) } else { Ok(()) };
+            let whole = if decodes && is_sent && wanted.unreadable.is_none() {
+                check_whole(&wanted)
+            } else {
+                Ok(())
+            };
             if whole.is_err() {
                 (standings.submit, standings.renew) = before;
             }

@@ -40,7 +40,7 @@ impl Batch<'_> {
     ) -> CommandResult {
         let live = Live::new(self.output, self.options.progress_every);
         if self.options.strict
-            && let Some(done) = self.strictly(&live)?
+            && let Some(done) = self.strictly(store.as_deref(), &live)?
         {
             return Ok(done);
         }
@@ -60,7 +60,7 @@ impl Batch<'_> {
         let _mark = mark.transpose()?;
         let mut tally = Tally::new();
         let mut books = Books::begin(self, store.clone())?;
-        let survey = self.survey(store.as_deref(), &live, false, |report| {
+        let survey = self.survey(store.as_deref(), &live, |report| {
             tally.add(&report);
             books.note(&report, &live)
         })?;
@@ -181,11 +181,17 @@ impl Batch<'_> {
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
-    fn strictly(&self, live: &Live) -> Result<Option<Done>, Failure> {
+    fn strictly(
+        &self,
+        store: Option<&dyn JournalStore>,
+        live: &Live,
+    ) -> Result<Option<Done>, Failure> {
         let mut bad = Vec::new();
-        let found = self.survey(None, live, !self.options.no_photo_check, |report| {
+        live.doing("looking through the manifest");
+        let (decodes, most) =
+            (!self.options.no_photo_check, self.options.pilot.unwrap_or(u64::MAX));
+        let found = survey(self.manifest, self.common, store, None, decodes, most, |report| {
             bad.push(report);
-            Ok(())
         })?;
         if bad.is_empty() {
             return Ok(None);
@@ -207,7 +213,6 @@ impl Batch<'_> {
         &self,
         store: Option<&dyn JournalStore>,
         live: &Live,
-        decodes: bool,
         mut tell: impl FnMut(Report) -> Result<(), Failure>,
     ) -> Result<Survey, Failure> {
         live.doing("looking through the manifest");
@@ -217,7 +222,7 @@ impl Batch<'_> {
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
         let most = self.options.pilot.unwrap_or(u64::MAX);
         let mut broken = None;
-        let survey = survey(self.manifest, self.common, asked, decodes, most, |report| {
+        let survey = survey(self.manifest, self.common, store, asked, false, most, |report| {
             broken = broken.take().or(tell(report).err());
         })?;
         match broken {

@@ -272,11 +272,12 @@ impl JournalStore for MemoryStore {
             let which = match (&record.standing, filter.which) {
                 (_, Which::All) => true,
                 (standing, Which::Doubtful) => matches!(standing, Standing::Doubtful { .. }),
+                (Standing::Completed { .. }, Which::Open) => false,
                 (Standing::Completed { pictures, .. }, Which::Unfinished) => {
                     record.row.target.is_some()
                         && pictures.iter().any(|picture| picture.path.is_none())
                 }
-                (standing, Which::Unfinished) => {
+                (standing, Which::Unfinished | Which::Open) => {
                     !matches!(standing, Standing::Failed { .. } | Standing::Released { .. })
                 }
             };

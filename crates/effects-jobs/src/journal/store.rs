@@ -273,6 +273,8 @@ pub enum Which {
     Unfinished,
     /// Doubtful alone.
     Doubtful,
+    /// Without a verdict: intents, doubtful and created ones.
+    Open,
 }
 
 /// By what costs are added up.

@@ -1,5 +1,6 @@
 //! Which rows of two orders, or of one, are the same: scopes of keys, spellings of URLs, duplicates.
 
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -143,6 +144,60 @@ fn a_url_is_one_row_however_its_host_port_and_fragment_are_written() {
     site.write("rows.csv", csv(["https://example.com/A.jpg", "https://example.com:80/a.jpg"]));
     site.batch("rows.csv", &[]).exits(0);
     assert_eq!(site.accepted_once(), 4);
+}
+
+#[test]
+fn a_row_with_a_key_has_its_lost_picture_again_after_its_photo_is_gone() {
+    let site = Site::new();
+    site.photo("cat.png", 1).photo("dog.png", 2);
+    let csv = "template,image,key\nglass_ball,cat.png,cat\nglass_ball,dog.png,dog\n";
+    site.write("rows.csv", csv).batch("rows.csv", &[]).exits(0);
+    let before = site.results();
+    std::fs::remove_file(site.path("cat.png")).unwrap();
+    for more in [&[][..], &["--strict"], &["--budget", "0.06", "--price", "0.03"]] {
+        std::fs::remove_file(before[0]["path"].as_str().unwrap()).unwrap();
+        let plan = objects(&site.batch("rows.csv", &["--plan", "--json"]).exits(0).stdout);
+        assert_eq!((&plan[0]["download"], &plan[0]["kept"]), (&json!(1), &json!(1)), "{plan:?}");
+        let (rows, _) = told(&site.batch("rows.csv", &[more, &["--json"]].concat()).exits(0));
+        assert_eq!(count(&rows, "completed"), 2);
+        assert_eq!(field(&site.results(), "task_id"), field(&before, "task_id"));
+        site.pictures_are_there();
+    }
+    // Also where the folder alone knows of it, and not where it asks for another look.
+    std::fs::remove_file(before[0]["path"].as_str().unwrap()).unwrap();
+    site.batch("rows.csv", &["--journal", "new.db"]).exits(0);
+    site.pictures_are_there();
+    site.write("rows.csv", csv.replace("glass_ball,cat", "my_world,cat"));
+    let ran = site.batch("rows.csv", &[]).exits(2);
+    assert!(ran.stderr.contains("with another template"), "{ran:?}");
+    // A row that nothing was paid for needs its photo.
+    site.write("rows.csv", "template,image,key\nglass_ball,cat.png,new\n");
+    for more in [&[][..], &["--plan"], &["--strict"]] {
+        let ran = site.batch("rows.csv", more).exits(2);
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains("cannot be read"), "{ran:?}");
+    }
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn tasks_of_photos_that_were_changed_since_are_told_of() {
+    let site = Site::new();
+    site.photo("cat.png", 1).write("rows.csv", "template,image\nglass_ball,cat.png\n");
+    let refused = FaultRule::on(Endpoint::Task, Fault::status(401)).first(1);
+    site.emulator.follow(FaultPlan::none().with(refused)).unwrap();
+    site.batch("rows.csv", &[]).exits(3);
+    let hint = "1 task of an earlier run for this folder";
+    assert!(!site.batch("rows.csv", &["--plan"]).exits(0).stdout.contains(hint));
+    site.photo("cat.png", 2);
+    for (more, paid) in [(&["--plan"][..], 1), (&[], 2)] {
+        let ran = site.batch("rows.csv", more).exits(0);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(hint) && said.contains("effects resume --journal"), "{ran:?}");
+        assert_eq!(site.accepted_once(), paid);
+    }
+    site.run(&["resume", "--poll", "0.05"]).exits(0);
+    let ran = site.batch("rows.csv", &[]).exits(0);
+    assert!(!ran.stderr.contains(hint), "{ran:?}");
 }
 
 fn hashed(kind: &str, parts: &[&[u8]]) -> [u8; 32] {

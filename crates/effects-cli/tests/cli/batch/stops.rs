@@ -25,6 +25,26 @@ fn a_refused_key_stops_it_at_once() {
 }
 
 #[test]
+fn a_refused_key_leaves_finished_rows_finished() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).batch("rows.csv", &[]).exits(0);
+    let before = site.results();
+    for row in &before[..2] {
+        fs::remove_file(row["path"].as_str().unwrap()).unwrap();
+    }
+    let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
+    let ran = Ran::of(site.command(&line).env("EFFECTS_API_KEY", "another-key")).exits(3);
+    let (_, batch) = told(&ran);
+    let counts = ["completed", "not_downloaded", "running"].map(|it| batch[it].as_u64().unwrap());
+    assert_eq!((counts, &batch["cost"]), ([1, 2, 0], &"0.09".into()), "{ran:?}");
+    for (row, before) in site.results().iter().zip(&before) {
+        assert_eq!((&row["task_id"], &row["cost"]), (&before["task_id"], &"0.03".into()), "{row}");
+    }
+    site.batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 3);
+}
+
+#[test]
 fn one_page_of_a_firewall_stops_no_batch() {
     for status in [401, 403] {
         let page = || Fault::status_with(status, ErrorBody::Html, None);
