@@ -164,7 +164,8 @@ impl Engine {
             },
             None => Funds::Own(limit, price),
         };
-        let policy = Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.0).clone() };
+        let policy =
+            Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.of_call()).clone() };
         let client = self.client(py)?.with_policy(policy);
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
@@ -186,9 +187,9 @@ impl Engine {
         Ok(Limit { time, kind, what, task: None, base: Arc::clone(&self.base) })
     }
 
-    /// The client of this process under this policy.
+    /// The client of this process under this policy, for one call that begins now.
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        let client = self.here(|here| here.client_under(&policy.0));
+        let client = self.here(|here| here.client_under(&policy.of_call()));
         client.map_err(|error| failure::exception(py, &error))
     }
 }

@@ -4,15 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::{Backoff, Error, ErrorKind, Pace, Policy, Repeat};
+use effects_core::{Backoff, Deadline, Error, ErrorKind, Pace, Policy, Repeat};
 use pyo3::prelude::*;
 
 use crate::failure;
+use crate::handle::now;
 
 /// A policy, read once and used by many operations.
 #[pyclass(frozen, name = "Policy", module = "spark_effects._native")]
 #[derive(Clone, Debug)]
 pub struct NativePolicy(pub Arc<Policy>);
+
+impl NativePolicy {
+    /// The policy of one call that begins now, whose parts share one deadline.
+    pub(crate) fn of_call(&self) -> Arc<Policy> {
+        match self.0.deadline {
+            Some(_) => Arc::new(self.0.anchored(now())),
+            None => Arc::clone(&self.0),
+        }
+    }
+}
 
 #[pymethods]
 impl NativePolicy {
@@ -35,6 +46,9 @@ struct PlainPolicy {
     repeat: String,
     request_timeout: f64,
     wait_timeout: f64,
+    last_look: f64,
+    /// `None` is none.
+    deadline: Option<f64>,
     first_answer_timeout: f64,
     not_found_grace: f64,
     retry_after_most: f64,
@@ -60,6 +74,11 @@ impl PlainPolicy {
             },
             request_timeout: span("request_timeout", self.request_timeout)?,
             wait_timeout: span("wait_timeout", self.wait_timeout)?,
+            last_look: span("last_look", self.last_look)?,
+            deadline: match self.deadline {
+                None => None,
+                Some(seconds) => Some(Deadline::after(span("deadline", seconds)?)),
+            },
             first_answer_timeout: span("first_answer_timeout", self.first_answer_timeout)?,
             not_found_grace: span("not_found_grace", self.not_found_grace)?,
             retry_after_most: span("retry_after_most", self.retry_after_most)?,

@@ -10,13 +10,14 @@ use std::time::Instant;
 
 use effects_client::Ledger;
 use effects_core::journal::AsyncJournal;
-use effects_core::{Effect, EffectRequest, Error, Event, Origin, TaskId, Template};
+use effects_core::{Effect, EffectRequest, Error, ErrorKind, Event, Origin, TaskId, Template};
 use effects_jobs::OpenRow;
 use effects_reqwest::{Client, RunTicket, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::address::Address;
+use crate::handle::now;
 use crate::journal::{self, Slot, TaskRows};
 use crate::note::Note;
 use crate::purse::Purse;
@@ -60,8 +61,17 @@ pub(crate) struct Stakes {
 }
 
 impl Single {
-    /// Reads, uploads, reserves and opens what the submission needs.
+    /// Reads, uploads, reserves and opens what the submission needs, before its deadline.
     pub async fn ready(self) -> Result<Ready, Error> {
+        let now = now();
+        let left = self.client.policy().ends_by(now).since(now);
+        tokio::time::timeout(left, self.ready_in_time()).await.unwrap_or_else(|_| {
+            let why = "the deadline was over before it was submitted; nothing is billed";
+            Err(Error::new(ErrorKind::DeadlineExceeded, why))
+        })
+    }
+
+    async fn ready_in_time(self) -> Result<Ready, Error> {
         let loaded = self.order.load_aside().await?;
         let mut stakes = Stakes::default();
         if let Some(purse) = &self.purse {

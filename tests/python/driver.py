@@ -47,6 +47,8 @@ def policy(setup):
                 "repeat",
                 "request_timeout",
                 "wait_timeout",
+                "last_look",
+                "deadline",
                 "not_found_grace",
                 "retry_after_most",
             )

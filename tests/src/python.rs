@@ -234,6 +234,8 @@ fn plain_setup(setup: &Setup) -> Value {
         },
         "request_timeout": policy.request_timeout.as_secs_f64(),
         "wait_timeout": policy.wait_timeout.as_secs_f64(),
+        "last_look": policy.last_look.as_secs_f64(),
+        "deadline": policy.deadline.map(|deadline| deadline.span().as_secs_f64()),
         "not_found_grace": policy.not_found_grace.as_secs_f64(),
         "retry_after_most": policy.retry_after_most.as_secs_f64(),
         "connect_timeout": setup.connect_timeout.as_secs_f64(),

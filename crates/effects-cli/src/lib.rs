@@ -27,6 +27,7 @@ mod progress;
 mod request;
 mod signals;
 mod state;
+mod time_options;
 mod typed;
 mod values;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use effects_core::gateway::Endpoint;
 use effects_core::pace::Pacer;
-use effects_core::{ApiKey, BaseUrl, Error, ErrorKind, Pace, Policy, Repeat};
+use effects_core::{ApiKey, BaseUrl, Deadline, Error, ErrorKind, Pace, Policy, Repeat};
 use effects_jobs::{Uploads, Work};
 use url::Url;
 
@@ -191,9 +191,26 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
-    /// How long one run is watched; 10 minutes unless said otherwise.
+    /// How long one run is watched; 10 minutes unless said otherwise. The [last look](Self::last_look)
+    /// at its end comes on top.
     pub fn wait_timeout(mut self, timeout: Duration) -> Self {
         self.policy.wait_timeout = timeout;
+        self
+    }
+
+    /// How long the last look at the end of a wait may take, beyond the wait; 5 seconds unless said
+    /// otherwise, and none with zero.
+    pub fn last_look(mut self, limit: Duration) -> Self {
+        self.policy.last_look = limit;
+        self
+    }
+
+    /// How long each call may take in all: an upload, a run from its submission to its end, a download,
+    /// or many jobs from their first upload to their last picture. The client's `with_deadline` has
+    /// several calls share one. Nothing is submitted after it, and a task that is not over by then is
+    /// named by the error, with the line that goes on with it.
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.policy.deadline = Some(Deadline::after(limit));
         self
     }
 

@@ -4,8 +4,11 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use effects_core::{Error, ErrorKind, Reference};
 use effects_jobs::Photo;
@@ -13,19 +16,19 @@ use effects_jobs::Photo;
 use crate::random::random_name;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
-/// argument, and prints the URL. It is waited for as long as it takes.
+/// argument, and prints the URL. It is stopped after this time.
 ///
 /// `program` may hold arguments of its own, parted by spaces; no shell reads it.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL.
-pub fn run_uploader(program: &str, photo: &Photo) -> Result<Reference, Error> {
+pub fn run_uploader(program: &str, photo: &Photo, limit: Duration) -> Result<Reference, Error> {
     let folder = Scratch::new()?;
     let path = folder.0.join(photo.name());
     fs::write(&path, photo.bytes())
         .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
-    let printed = run(program, &[path.as_os_str()])?;
+    let printed = run(program, &[path.as_os_str()], limit)?;
     let line = printed.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     parse(program, line)
 }
@@ -47,14 +50,19 @@ impl std::fmt::Debug for PresignedUrls {
 }
 
 /// Runs a program that makes presigned URLs: it gets a file name and a media type as its last
-/// arguments, and prints the URL to PUT to and, on a second line, the URL to fetch from.
+/// arguments, and prints the URL to PUT to and, on a second line, the URL to fetch from. It is stopped
+/// after this time.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Upload`] when it cannot be run, fails, or does not print both.
-pub fn run_presigner(program: &str, photo: &Photo) -> Result<PresignedUrls, Error> {
+pub fn run_presigner(
+    program: &str,
+    photo: &Photo,
+    limit: Duration,
+) -> Result<PresignedUrls, Error> {
     let arguments = [OsStr::new(photo.name()), OsStr::new(photo.format().media_type())];
-    let printed = run(program, &arguments)?;
+    let printed = run(program, &arguments, limit)?;
     let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
     let (Some(put), Some(fetch)) = (lines.next(), lines.next()) else {
         return Err(upload_error(&format!(
@@ -68,21 +76,62 @@ fn parse(program: &str, line: &str) -> Result<Reference, Error> {
     line.parse().map_err(|error| upload_error(&format!("{program:?} printed no URL: {error}")))
 }
 
-fn run(program: &str, arguments: &[&OsStr]) -> Result<String, Error> {
+fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<String, Error> {
+    let failed = |error: io::Error| upload_error(&format!("{program:?} cannot be run: {error}"));
     let mut words = program.split_whitespace();
-    let output = Command::new(words.next().unwrap_or_default())
+    let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
         .args(arguments)
         .stdin(Stdio::null())
-        .output()
-        .map_err(|error| upload_error(&format!("{program:?} cannot be run: {error}")))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    // A pipe that is full would stop the program.
+    let (printed, said) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
+    let Some(status) = wait(&mut child, limit).map_err(failed)? else {
+        let message = format!("{program:?} did not end before the deadline and was stopped");
+        let message = format!("{message}; nothing was submitted");
+        return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if !status.success() {
+        let said = text(said.join().unwrap_or_default());
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        return Err(upload_error(&format!("{program:?} ended with {}: {last}", output.status)));
+        return Err(upload_error(&format!("{program:?} ended with {status}: {last}")));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(text(printed.join().unwrap_or_default()))
 }
+
+fn read_aside(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before an error is all there is.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
+
+/// How a program ended; `None` if it did not in time, and was stopped.
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if begun.elapsed() >= limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(BETWEEN_CHECKS.min(limit.saturating_sub(begun.elapsed())));
+    }
+}
+
+/// A program that uploads takes a multiple of that.
+const BETWEEN_CHECKS: Duration = Duration::from_millis(10);
 
 fn upload_error(message: &str) -> Error {
     Error::new(ErrorKind::Upload, format!("{message}; nothing was submitted"))
@@ -115,6 +164,19 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_program_that_does_not_end_is_stopped_in_time_and_one_that_prints_much_is_not_stuck() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = Duration::from_millis(50);
+        let error = run_uploader("tail -f", &photo(), limit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+        assert!(error.to_string().contains("nothing was submitted"), "{error}");
+        let program = script(folder.path(), "echo https://x/y; head -c 1000000 /dev/zero >&2");
+        assert!(run_uploader(&program, &photo(), LONG).is_ok());
+    }
+
     fn photo() -> Photo {
         Photo::new(bytes::Bytes::from_static(b"\x89PNG\r\n\x1a\n"), "cat.png").unwrap()
     }
@@ -132,7 +194,7 @@ mod tests {
             folder.path(),
             "test \"$(wc -c < \"$1\")\" -eq 8 && echo https://example.com/$(basename \"$1\")",
         );
-        let url = run_uploader(&program, &photo()).unwrap();
+        let url = run_uploader(&program, &photo(), LONG).unwrap();
         assert_eq!(url.as_str(), "https://example.com/cat.png");
     }
 
@@ -140,24 +202,26 @@ mod tests {
     fn a_presigner_prints_two_urls() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "echo https://put/$1; echo https://get/$2");
-        let urls = run_presigner(&program, &photo()).unwrap();
+        let urls = run_presigner(&program, &photo(), LONG).unwrap();
         assert_eq!(
             (urls.put.as_str(), urls.fetch.as_str()),
             ("https://put/cat.png", "https://get/image/png")
         );
         assert!(!format!("{urls:?}").contains("put/cat"));
         let one_line = script(folder.path(), "echo https://put");
-        assert!(run_presigner(&one_line, &photo()).unwrap_err().to_string().contains("two lines"));
+        assert!(
+            run_presigner(&one_line, &photo(), LONG).unwrap_err().to_string().contains("two lines")
+        );
     }
 
     #[test]
     fn a_program_that_fails_says_why_and_nothing_was_submitted() {
         let folder = tempfile::tempdir().unwrap();
         let failing = script(folder.path(), "echo no such bucket >&2; exit 3");
-        let error = run_uploader(&failing, &photo()).unwrap_err();
+        let error = run_uploader(&failing, &photo(), LONG).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Upload);
         assert!(error.to_string().contains("no such bucket"), "{error}");
-        assert!(run_uploader("/nowhere/put", &photo()).is_err());
-        assert!(run_uploader(&script(folder.path(), "echo done"), &photo()).is_err());
+        assert!(run_uploader("/nowhere/put", &photo(), LONG).is_err());
+        assert!(run_uploader(&script(folder.path(), "echo done"), &photo(), LONG).is_err());
     }
 }

@@ -169,7 +169,7 @@ pub use printable::printable;
 pub use retries::Retries;
 pub use run::event::Event;
 pub use run::outcome::{Effect, Outcome};
-pub use run::policy::{Policy, Repeat};
+pub use run::policy::{Deadline, Policy, Repeat};
 pub use run::submission::Submission;
 pub use run::{Run, Step};
 pub use seed::Seed;

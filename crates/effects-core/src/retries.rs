@@ -17,6 +17,8 @@ pub struct Retries {
     dice: Dice,
     failures: u32,
     deadline: Time,
+    /// When the policy's deadline is over.
+    end: Time,
     /// When it ends unless something was answered until then.
     unanswered_until: Time,
 }
@@ -24,9 +26,14 @@ pub struct Retries {
 impl Retries {
     /// Repeats within one `wait_timeout` from now.
     pub fn new(policy: &Policy, seed: Seed, now: Time) -> Self {
-        let deadline = now + policy.wait_timeout;
-        let unanswered_until = Time::MAX;
-        Self { policy: policy.clone(), dice: seed.dice(), failures: 0, deadline, unanswered_until }
+        Self {
+            policy: policy.clone(),
+            dice: seed.dice(),
+            failures: 0,
+            deadline: now + policy.wait_timeout,
+            end: policy.ends_by(now),
+            unanswered_until: Time::MAX,
+        }
     }
 
     /// The same, within this long from now.
@@ -55,7 +62,18 @@ impl Retries {
         }
         let until = now + self.policy.retry_delay(self.failures, asked, &mut self.dice);
         self.failures = self.failures.saturating_add(1);
-        (until < self.deadline.min(self.unanswered_until)).then_some(until)
+        (until < self.deadline.min(self.end).min(self.unanswered_until)).then_some(until)
+    }
+
+    /// The longest an exchange may take that leaves now: one `request_timeout`, and no longer than to
+    /// the policy's deadline.
+    pub fn time_for_exchange(&self, now: Time) -> Duration {
+        self.policy.request_timeout.min(self.end.since(now))
+    }
+
+    /// Whether the policy's deadline is over, so that nothing is tried any more.
+    pub fn is_over(&self, now: Time) -> bool {
+        now >= self.end
     }
 
     /// How often it was tried again.

@@ -26,6 +26,7 @@ pub fn ends_all(error: &Error) -> bool {
             | ErrorKind::KeyRefused
             | ErrorKind::Forbidden
             | ErrorKind::OutOfCredit
+            | ErrorKind::DeadlineExceeded
             | ErrorKind::NoSuchEndpoint
             | ErrorKind::Redirected
             | ErrorKind::Journal

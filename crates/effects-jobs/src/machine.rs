@@ -106,7 +106,7 @@ impl<K> JobMachine<K> {
     pub fn new(policy: Arc<Policy>, limits: impl Into<JobLimits>, now: Time) -> Self {
         let limits = limits.into();
         Self {
-            patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER),
+            patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER).min(policy.ends_by(now).since(now)),
             batch: Batch::new(policy, limits.widths, now),
             limits,
             now,

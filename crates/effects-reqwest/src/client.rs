@@ -3,12 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{BuildClient, ClientBuilder, Jobs, Settings};
 use effects_core::journal::AsyncJournal;
 use effects_core::pace::Pacer;
-use effects_core::{Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId};
+use effects_core::{
+    Deadline, Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId,
+};
 use effects_jobs::{Photo, Work};
 
 use crate::client_core::ClientCore;
@@ -54,6 +57,26 @@ impl Client {
     #[must_use]
     pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
         Self(Runs::of(self.core().with_policy(policy.into())))
+    }
+
+    /// The same client with one deadline for all its calls together, so long from now: an upload, a
+    /// run and a download, say. Nothing is submitted after it; a task that is not over by then goes on,
+    /// and the error names it.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use effects_reqwest::{Client, EffectRequest, Template};
+    /// # async fn example(client: &Client, request: EffectRequest) -> Result<(), effects_reqwest::Error> {
+    /// let client = client.with_deadline(Duration::from_secs(60));
+    /// let effect = client.run(request).await?;
+    /// client.download(&effect.pictures[0], "ball.png").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_deadline(&self, limit: Duration) -> Self {
+        let deadline = Some(Deadline::after(limit).begun(self.core().now()));
+        self.with_policy(Policy { deadline, ..self.policy().clone() })
     }
 
     /// The same client with a journal: no submission leaves before its intent is in it, no poll

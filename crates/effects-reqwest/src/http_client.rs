@@ -17,7 +17,7 @@ use effects_client::telemetry::OutageNotice;
 use effects_client::{EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
 use effects_core::wire::Trouble;
-use effects_core::{BaseUrl, Error, ErrorKind, Policy};
+use effects_core::{BaseUrl, Error, ErrorKind};
 use http::{Request, Uri};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{ClientBuilder, Response, Url};
@@ -290,16 +290,19 @@ impl HttpClient {
         }
     }
 
-    /// Opens a download. It carries no key, may go for one `request_timeout` without a byte, and
-    /// ends with one `wait_timeout`.
-    pub(crate) async fn open(&self, url: &str, policy: &Policy) -> Result<Fetch, Trouble> {
+    /// Opens a download. It carries no key, and may go for the time `quiet` without a byte and take the
+    /// time `whole` in all.
+    pub(crate) async fn open(
+        &self,
+        url: &str,
+        quiet: Duration,
+        whole: Duration,
+    ) -> Result<Fetch, Trouble> {
         let Ok(url) = url.parse::<Url>() else {
             return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
         };
-        let quiet = policy.request_timeout;
-        let whole = policy.wait_timeout.max(quiet);
         let request = self.transfer.of(&url).get(url).timeout(whole).send();
-        let response = within(quiet, request).await?.map_err(|error| {
+        let response = within(quiet.min(whole), request).await?.map_err(|error| {
             let reason = words(&error);
             if before_sending(&error) { unsent_fetch(reason) } else { Trouble::Lost { reason } }
         })?;

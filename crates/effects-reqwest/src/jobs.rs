@@ -62,7 +62,7 @@ impl RunJobs for Client {
             handle: handle.clone(),
         };
         let limits = options.limits(origin);
-        let core = self.core().with_policy(self.policy().among_many().into());
+        let core = self.core().with_policy(self.policy().among_many().into()).anchored();
         let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
         let waker = words.clone();
         handle.wake_by(move || drop(waker.send(Arrival::Word(Word::Room))));

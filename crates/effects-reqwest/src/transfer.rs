@@ -22,6 +22,7 @@ use tracing::Instrument;
 use crate::client_core::ClientCore;
 
 pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+    let core = &core.anchored();
     let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     let _alone = shared.uploads.alone_with(photo).await;
@@ -39,12 +40,12 @@ pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference
             off_the_runtime(move || uploader.upload(&photo)).await?
         }
         Uploads::Command(program) => {
-            let photo = photo.clone();
-            off_the_runtime(move || run_uploader(&program, &photo)).await?
+            let (photo, limit) = (photo.clone(), core.time_left());
+            off_the_runtime(move || run_uploader(&program, &photo, limit)).await?
         }
         Uploads::PresignedPut(program) => {
-            let presigned = photo.clone();
-            let urls = off_the_runtime(move || run_presigner(&program, &presigned)).await?;
+            let (presigned, limit) = (photo.clone(), core.time_left());
+            let urls = off_the_runtime(move || run_presigner(&program, &presigned, limit)).await?;
             let request = presigned_request(&urls.put, photo)?;
             repeat(core, &request, |result| result.arrived().map(drop)).await?;
             urls.fetch
@@ -70,13 +71,18 @@ async fn repeat<T>(
     let clock = &shared.clock;
     let mut retries = Retries::new(policy, fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
-        let result = shared.gateway.exchange_async(request.clone(), policy.request_timeout).await;
+        let timeout = retries.time_for_exchange(clock.now());
+        if timeout.is_zero() {
+            let reason = "there was no time for it".to_owned();
+            return Err(upload_error(Trouble::NotSent { reason }, true));
+        }
+        let result = shared.gateway.exchange_async(request.clone(), timeout).await;
         let trouble = match read(&result) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
         };
         let Some(until) = retries.next(&trouble, clock.now()) else {
-            return Err(upload_error(trouble));
+            return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
         clock.sleep_fully(until).await;
     }
@@ -263,7 +269,8 @@ async fn attempt(
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
     let http = core.shared().gateway.stack().http();
-    let mut fetch = http.open(&picture.url, core.policy()).await.map_err(Hitch::Trouble)?;
+    let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
+    let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::Trouble)?;
     let response = &fetch.response;
     let mut receiver = download
         .receive(response.status(), response.version(), response.headers())

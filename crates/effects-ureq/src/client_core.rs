@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use effects_client::{Settings, UploadCache, WallClock};
 use effects_core::gateway::Gateway;
@@ -48,6 +49,20 @@ impl ClientCore {
     /// The same under another policy.
     pub(crate) fn with_policy(&self, policy: Arc<Policy>) -> Self {
         Self { policy: self.shared.settings.policy_here(policy), ..self.clone() }
+    }
+
+    /// The same for one call that begins now, whose parts share one deadline.
+    pub(crate) fn anchored(&self) -> Self {
+        match self.policy.deadline {
+            None => self.clone(),
+            Some(_) => Self { policy: Arc::new(self.policy.anchored(self.now())), ..self.clone() },
+        }
+    }
+
+    /// How long it is to the deadline of a call that was [anchored](Self::anchored).
+    pub(crate) fn time_left(&self) -> Duration {
+        let now = self.now();
+        self.policy.ends_by(now).since(now)
     }
 
     /// The same with another journal.

@@ -20,7 +20,7 @@ use effects_client::certificate::{unsent, unsent_fetch};
 use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
 use effects_core::wire::Trouble;
-use effects_core::{BaseUrl, Error, ErrorKind, Policy};
+use effects_core::{BaseUrl, Error, ErrorKind};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
@@ -151,18 +151,23 @@ impl HttpClient {
         }))
     }
 
-    /// Opens a download. It carries no key, may go for one `request_timeout` without a byte, and
-    /// ends with one `wait_timeout`.
-    pub(crate) fn open(&self, url: &str, policy: &Policy) -> Result<Response<Body>, Trouble> {
+    /// Opens a download. It carries no key, and may go for the time `quiet` without a byte and take the
+    /// time `whole` in all.
+    pub(crate) fn open(
+        &self,
+        url: &str,
+        quiet: Duration,
+        whole: Duration,
+    ) -> Result<Response<Body>, Trouble> {
         let Ok(uri) = url.parse::<Uri>() else {
             return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
         };
-        let quiet = Some(policy.request_timeout);
+        let quiet = Some(quiet);
         let request = self.transfer.by(self.route(&uri)).get(uri).config();
         let request = request
             .timeout_recv_response(quiet)
             .timeout_per_read(quiet)
-            .timeout_global(Some(policy.wait_timeout.max(policy.request_timeout)))
+            .timeout_global(Some(whole))
             .build();
         let under = connection::begin(None);
         request.call().map_err(|error| {

@@ -51,7 +51,7 @@ impl RunJobs for Client {
         let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
         let (tell, ends) = channel();
         let handle = JobsHandle::default();
-        let core = self.core().with_policy(Arc::new(self.policy().among_many()));
+        let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
         let driver = Driver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());

@@ -18,7 +18,8 @@ use crate::client_core::ClientCore;
 use crate::http_client::read_chunks;
 
 pub(crate) fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
-    core.shared().uploads.alone_with(photo, || upload_once(core, photo))
+    let core = core.anchored();
+    core.shared().uploads.alone_with(photo, || upload_once(&core, photo))
 }
 
 fn upload_once(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
@@ -34,9 +35,9 @@ fn upload_once(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
     let reference = match uploads {
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => uploader.upload(photo)?,
-        Uploads::Command(program) => run_uploader(&program, photo)?,
+        Uploads::Command(program) => run_uploader(&program, photo, core.time_left())?,
         Uploads::PresignedPut(program) => {
-            let urls = run_presigner(&program, photo)?;
+            let urls = run_presigner(&program, photo, core.time_left())?;
             let request = presigned_request(&urls.put, photo)?;
             repeat(core, &request, |result| result.arrived().map(drop))?;
             urls.fetch
@@ -74,13 +75,17 @@ fn repeat<T>(
     let mut retries =
         Retries::new(core.policy(), fresh_seed()?, clock.now()).if_answered(clock.now());
     loop {
-        let timeout = core.policy().request_timeout;
+        let timeout = retries.time_for_exchange(clock.now());
+        if timeout.is_zero() {
+            let reason = "there was no time for it".to_owned();
+            return Err(upload_error(Trouble::NotSent { reason }, true));
+        }
         let trouble = match read(&shared.gateway.exchange(request.clone(), timeout)) {
             Ok(value) => return Ok(value),
             Err(trouble) => trouble,
         };
         let Some(until) = retries.next(&trouble, clock.now()) else {
-            return Err(upload_error(trouble));
+            return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
         sleep(&clock, until);
     }
@@ -129,7 +134,8 @@ fn attempt(
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
     let http = core.shared().gateway.stack().http();
-    let response = http.open(&picture.url, core.policy()).map_err(Hitch::Trouble)?;
+    let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
+    let response = http.open(&picture.url, quiet, whole).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
     let mut receiver =
         download.receive(parts.status, parts.version, &parts.headers).map_err(Hitch::Trouble)?;

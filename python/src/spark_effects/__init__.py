@@ -23,6 +23,7 @@ from ._values import Backoff, Pace, Policy
 from .errors import (
     AuthError,
     BudgetExceeded,
+    DeadlineExceeded,
     EffectsError,
     InvalidRequest,
     OutcomeUnknown,
@@ -45,6 +46,7 @@ __all__ = [
     "Backoff",
     "BudgetExceeded",
     "Client",
+    "DeadlineExceeded",
     "Effect",
     "EffectsError",
     "Emulator",

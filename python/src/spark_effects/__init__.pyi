@@ -26,6 +26,7 @@ from ._values import Pace as Pace
 from ._values import Policy as Policy
 from .errors import AuthError as AuthError
 from .errors import BudgetExceeded as BudgetExceeded
+from .errors import DeadlineExceeded as DeadlineExceeded
 from .errors import EffectsError as EffectsError
 from .errors import InvalidRequest as InvalidRequest
 from .errors import OutcomeUnknown as OutcomeUnknown
@@ -48,6 +49,7 @@ __all__ = [
     "Backoff",
     "BudgetExceeded",
     "Client",
+    "DeadlineExceeded",
     "Effect",
     "EffectsError",
     "Emulator",

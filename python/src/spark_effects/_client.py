@@ -28,6 +28,8 @@ class _ClientBase:
         base_url=None,
         poll="auto",
         wait_timeout=600,
+        last_look=5,
+        deadline=None,
         first_answer_timeout=60,
         request_timeout=30,
         connect_timeout=10,
@@ -46,6 +48,8 @@ class _ClientBase:
         self._policy = Policy(
             poll=poll,
             wait_timeout=wait_timeout,
+            last_look=last_look,
+            deadline=deadline,
             first_answer_timeout=first_answer_timeout,
             request_timeout=request_timeout,
             repeat=repeat,
@@ -152,7 +156,10 @@ class Client(_ClientBase):
         poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
-            without limit.
+            without limit. Its end may add one last look.
+        last_look: how long that last look may take; 0 for none.
+        deadline: how long each call may take in all, upload, submission, wait and download together; see
+            `Policy`.
         first_answer_timeout: how long one run goes on while nothing at all answers it, from its start; once
             there is a task, and for many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.

@@ -22,6 +22,8 @@ class _ClientOptions(TypedDict, total=False):
     base_url: str | None
     poll: Poll
     wait_timeout: Seconds | None
+    last_look: Seconds
+    deadline: Seconds | None
     first_answer_timeout: Seconds | None
     request_timeout: Seconds
     connect_timeout: Seconds
@@ -42,6 +44,8 @@ class _ClientBase:
         base_url: str | None = None,
         poll: Poll = "auto",
         wait_timeout: Seconds | None = 600,
+        last_look: Seconds = 5,
+        deadline: Seconds | None = None,
         first_answer_timeout: Seconds | None = 60,
         request_timeout: Seconds = 30,
         connect_timeout: Seconds = 10,
@@ -87,7 +91,10 @@ class Client(_ClientBase):
         poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
-            without limit.
+            without limit. Its end may add one last look.
+        last_look: how long that last look may take; 0 for none.
+        deadline: how long each call may take in all, upload, submission, wait and download together; see
+            `Policy`.
         first_answer_timeout: how long one run goes on while nothing at all answers it, from its start; once
             there is a task, and for many jobs at once, ``wait_timeout`` counts.
         request_timeout: the longest one exchange may take.
@@ -161,6 +168,7 @@ class Client(_ClientBase):
         width: int | None = None,
         height: int | None = None,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -177,6 +185,8 @@ class Client(_ClientBase):
             height: pixels down, 512 to 2048; 1328 when left out.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
+            deadline: how long the call may take in all (upload, submission, wait and download together), in
+                seconds or as a timedelta, without limit with ``None``; the client's own when left out.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -193,7 +203,8 @@ class Client(_ClientBase):
             RateLimited: the service throttled to the end of the wait.
             OutOfCredit: the account is out of credit.
             TaskFailed: the task failed, or has no picture.
-            WaitTimeout: the wait is over and the task is not; it goes on.
+            WaitTimeout: the wait or the deadline is over and the task is not; it goes on.
+            DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
             UnreadableAnswer: the service answered with what nobody can read.
@@ -209,6 +220,7 @@ class Client(_ClientBase):
             width: int | None = None,
             height: int | None = None,
             wait_timeout: Seconds | None = ...,
+            deadline: Seconds | None = ...,
             policy: Policy | None = None,
             fetch: bool = True,
             on_event: Callable[[Event], object] | None = None,
@@ -223,6 +235,7 @@ class Client(_ClientBase):
         width: int | None = None,
         height: int | None = None,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -236,6 +249,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> Task:
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -255,6 +269,7 @@ class Client(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            deadline: Seconds | None = ...,
             policy: Policy | None = None,
         ) -> Task: ...
     @overload
@@ -265,6 +280,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> Task: ...
     def download(
@@ -318,6 +334,7 @@ class Client(_ClientBase):
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -356,6 +373,9 @@ class Client(_ClientBase):
                 each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
+            deadline: how long all of it may take, from the first upload to the last picture, in seconds or
+                as a timedelta, without limit with ``None``; the client's own when left out. What was not
+                submitted by then is not, and errors name the tasks that go on.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -379,6 +399,7 @@ class Client(_ClientBase):
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -417,6 +438,9 @@ class Client(_ClientBase):
                 each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
+            deadline: how long all of it may take, from the first upload to the last picture, in seconds or
+                as a timedelta, without limit with ``None``; the client's own when left out. What was not
+                submitted by then is not, and errors name the tasks that go on.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -474,6 +498,7 @@ class AsyncClient(_ClientBase):
         width: int | None = None,
         height: int | None = None,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -490,6 +515,8 @@ class AsyncClient(_ClientBase):
             height: pixels down, 512 to 2048; 1328 when left out.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
+            deadline: how long the call may take in all (upload, submission, wait and download together), in
+                seconds or as a timedelta, without limit with ``None``; the client's own when left out.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -506,7 +533,8 @@ class AsyncClient(_ClientBase):
             RateLimited: the service throttled to the end of the wait.
             OutOfCredit: the account is out of credit.
             TaskFailed: the task failed, or has no picture.
-            WaitTimeout: the wait is over and the task is not; it goes on.
+            WaitTimeout: the wait or the deadline is over and the task is not; it goes on.
+            DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
             UnreadableAnswer: the service answered with what nobody can read.
@@ -522,6 +550,7 @@ class AsyncClient(_ClientBase):
             width: int | None = None,
             height: int | None = None,
             wait_timeout: Seconds | None = ...,
+            deadline: Seconds | None = ...,
             policy: Policy | None = None,
             fetch: bool = True,
             on_event: Callable[[Event], object] | None = None,
@@ -536,6 +565,7 @@ class AsyncClient(_ClientBase):
         width: int | None = None,
         height: int | None = None,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -549,6 +579,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> AsyncTask:
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -568,6 +599,7 @@ class AsyncClient(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            deadline: Seconds | None = ...,
             policy: Policy | None = None,
         ) -> AsyncTask: ...
     @overload
@@ -578,6 +610,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> AsyncTask: ...
     async def download(
@@ -631,6 +664,7 @@ class AsyncClient(_ClientBase):
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -669,6 +703,9 @@ class AsyncClient(_ClientBase):
                 each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
+            deadline: how long all of it may take, from the first upload to the last picture, in seconds or
+                as a timedelta, without limit with ``None``; the client's own when left out. What was not
+                submitted by then is not, and errors name the tasks that go on.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -692,6 +729,7 @@ class AsyncClient(_ClientBase):
         budget: Money | None = None,
         price: Money | None = None,
         journal: str | PathLike[str] | None = None,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -730,6 +768,9 @@ class AsyncClient(_ClientBase):
                 each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
+            deadline: how long all of it may take, from the first upload to the last picture, in seconds or
+                as a timedelta, without limit with ``None``; the client's own when left out. What was not
+                submitted by then is not, and errors name the tasks that go on.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.

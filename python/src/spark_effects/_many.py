@@ -5,7 +5,6 @@ import weakref
 
 from ._effect import Effect
 from ._job import Job, asked_for, job_photo, job_row, jobs_of
-from ._plans import policy_or
 from ._values import money, number, own_state, place, switch, whole
 from ._wait import alive, annotate, awaited, waited
 from .errors import EffectsError
@@ -365,7 +364,7 @@ def start(
             "fetch": switch("fetch", fetch),
             "ordered": ordered,
         },
-        policy_or(client._policy, policy)._native,
+        policy._native,
     )
     meter = None
     if progress:

@@ -13,7 +13,7 @@ from ._values import Policy, positive, switch
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
-__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "checked", "policy_or", "wish"]
+__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked", "wish"]
 
 
 def wish(template, image, width, height):
@@ -43,21 +43,14 @@ def _side(pixels):
     return None if pixels is None else max(-(2**63), min(pixels.__index__(), 2**63 - 1))
 
 
-def policy_or(own, policy):
-    """The policy of one call: its own if it has one."""
+def call_policy(own, policy, **changes):
+    """The policy of one call: its own if it has one, with the options that were not left out (``...``)."""
     if policy is None:
-        return own
-    if not isinstance(policy, Policy):
+        policy = own
+    elif not isinstance(policy, Policy):
         raise TypeError(f"policy is {policy!r}: give a Policy")
-    return policy
-
-
-def _policy(own, policy, wait_timeout):
-    policy = policy_or(own, policy)
-    # Left out: `None` is a wait without limit.
-    if wait_timeout is not ...:
-        policy = policy.replace(wait_timeout=wait_timeout)
-    return policy
+    changes = {name: value for name, value in changes.items() if value is not ...}
+    return policy.replace(**changes) if changes else policy
 
 
 def _timeout(value):
@@ -105,6 +98,7 @@ class ClientPlans:
         width=None,
         height=None,
         wait_timeout=...,
+        deadline=...,
         policy=None,
         fetch=True,
         on_event=None,
@@ -121,6 +115,8 @@ class ClientPlans:
             height: pixels down, 512 to 2048; 1328 when left out.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
+            deadline: how long the call may take in all (upload, submission, wait and download together), in
+                seconds or as a timedelta, without limit with ``None``; the client's own when left out.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -137,12 +133,13 @@ class ClientPlans:
             RateLimited: the service throttled to the end of the wait.
             OutOfCredit: the account is out of credit.
             TaskFailed: the task failed, or has no picture.
-            WaitTimeout: the wait is over and the task is not; it goes on.
+            WaitTimeout: the wait or the deadline is over and the task is not; it goes on.
+            DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
             UnreadableAnswer: the service answered with what nobody can read.
         """
-        policy = _policy(self._policy, policy, wait_timeout)
+        policy = call_policy(self._policy, policy, wait_timeout=wait_timeout, deadline=deadline)
         if not (on_event is None or callable(on_event)):
             raise TypeError(f"on_event is {on_event!r}: give a function of one event")
         if is_coroutine_function(on_event) and not self._awaits:
@@ -155,7 +152,7 @@ class ClientPlans:
             operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
         return operation, lambda facts: Effect(*facts, photo=photo)
 
-    def submit(self, template, image, *, width=None, height=None, policy=None):
+    def submit(self, template, image, *, width=None, height=None, deadline=..., policy=None):
         """Submits a request and returns its task once the id is known. From here on it costs.
 
         The arguments and errors are those of `run`, but for the waiting.
@@ -163,7 +160,7 @@ class ClientPlans:
         Returns:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
-        own = _policy(self._policy, policy, ...)
+        own = call_policy(self._policy, policy, deadline=deadline)
         asked = wish(template, image, width, height)
         operation, photo = self._open.submit(asked, own._native), photo_path(image)
 
@@ -238,6 +235,7 @@ def many(ordered):
         budget=None,
         price=None,
         journal=None,
+        deadline=...,
         policy=None,
         fetch=True,
         progress=False,
@@ -257,7 +255,7 @@ def many(ordered):
                 budget=budget,
                 price=price,
                 journal=journal,
-                policy=policy,
+                policy=call_policy(self._policy, policy, deadline=deadline),
                 fetch=fetch,
                 progress=progress,
                 submissions=submissions,
@@ -299,6 +297,9 @@ def many(ordered):
                 each; jobs that cost more than the budget after all are one at the end.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
+            deadline: how long all of it may take, from the first upload to the last picture, in seconds or
+                as a timedelta, without limit with ``None``; the client's own when left out. What was not
+                submitted by then is not, and errors name the tasks that go on.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -334,7 +335,7 @@ class TaskPlans:
             AuthError: the key was refused.
             TransportError: the service could not be reached.
         """
-        own = _policy(self._client._policy, policy, ...)
+        own = call_policy(self._client._policy, policy)
         timeout = _timeout(timeout)
         if timeout is not None:
             # What goes wrong is told, where it is known before the time is over.
@@ -342,12 +343,14 @@ class TaskPlans:
         operation = self._client._open.status(self._handle, own._native, timeout)
         return operation, self._looked
 
-    def wait(self, *, wait_timeout=..., policy=None, fetch=True):
+    def wait(self, *, wait_timeout=..., deadline=..., policy=None, fetch=True):
         """Waits for the task's picture and fetches it.
 
         Args:
             wait_timeout: how long to wait from now, in seconds or as a timedelta, without limit with
                 ``None`` or ``inf``; the client's own when left out.
+            deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
+                without limit with ``None``; the client's own when left out.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 
@@ -361,7 +364,7 @@ class TaskPlans:
             AuthError: the key was refused.
             TransportError: the service could not be reached.
         """
-        own = _policy(self._client._policy, policy, wait_timeout)
+        own = call_policy(self._client._policy, policy, wait_timeout=wait_timeout, deadline=deadline)
         operation = self._client._open.wait(self._handle, own._native, fetch)
         return operation, self._finished
 

@@ -44,6 +44,7 @@ class Task(_TaskBase):
         self,
         *,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect:
@@ -52,6 +53,8 @@ class Task(_TaskBase):
         Args:
             wait_timeout: how long to wait from now, in seconds or as a timedelta, without limit with
                 ``None`` or ``inf``; the client's own when left out.
+            deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
+                without limit with ``None``; the client's own when left out.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 
@@ -100,6 +103,7 @@ class AsyncTask(_TaskBase):
         self,
         *,
         wait_timeout: Seconds | None = ...,
+        deadline: Seconds | None = ...,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect:
@@ -108,6 +112,8 @@ class AsyncTask(_TaskBase):
         Args:
             wait_timeout: how long to wait from now, in seconds or as a timedelta, without limit with
                 ``None`` or ``inf``; the client's own when left out.
+            deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
+                without limit with ``None``; the client's own when left out.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 

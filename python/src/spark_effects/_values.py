@@ -316,7 +316,12 @@ class Policy(_Value):
     Args:
         poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
-            without limit.
+            without limit. Its end may add one last look, of `last_look` seconds at most.
+        last_look: how long the last look at the end of a wait may take; 0 for none.
+        deadline: how long each call may take in all (upload, submission, wait and download together), in
+            seconds or as a timedelta; ``None`` is without. Nothing is submitted after it, and a task that
+            is not over by then is named by the error. A submission that is under way is awaited, for at
+            most one ``request_timeout``: its answer names a task that is paid for.
         first_answer_timeout: how long one run goes on while nothing at all answers it, from its start, in
             seconds or as a timedelta; ``None`` and ``inf`` are without limit. Once there is a task, and for
             many jobs at once, ``wait_timeout`` counts.
@@ -331,7 +336,9 @@ class Policy(_Value):
 
     __slots__ = (
         "_native",
+        "deadline",
         "first_answer_timeout",
+        "last_look",
         "not_found_grace",
         "poll",
         "repeat",
@@ -349,6 +356,8 @@ class Policy(_Value):
         "not_found_grace",
         "retry_after_most",
         "first_answer_timeout",
+        "last_look",
+        "deadline",
     )
 
     def __init__(
@@ -362,6 +371,8 @@ class Policy(_Value):
         retry=None,
         not_found_grace=15,
         retry_after_most=60,
+        last_look=5,
+        deadline=None,
     ):
         if retry is not None and not isinstance(retry, Backoff):
             raise TypeError(f"retry is {_short(retry)}: give a Backoff")
@@ -378,6 +389,8 @@ class Policy(_Value):
             not_found_grace=seconds("not_found_grace", not_found_grace),
             retry_after_most=seconds("retry_after_most", retry_after_most),
             first_answer_timeout=limit("first_answer_timeout", first_answer_timeout),
+            last_look=seconds("last_look", last_look),
+            deadline=None if deadline is None else positive("deadline", deadline),
         )
         native = _native.Policy(
             {
@@ -385,6 +398,8 @@ class Policy(_Value):
                 "retry": self.retry._facts(),
                 "repeat": repeat,
                 "request_timeout": self.request_timeout,
+                "last_look": self.last_look,
+                "deadline": self.deadline,
                 "wait_timeout": min(self.wait_timeout, _LONGEST),
                 "first_answer_timeout": min(self.first_answer_timeout, _LONGEST),
                 "not_found_grace": self.not_found_grace,

@@ -125,7 +125,12 @@ class Policy(_Value):
     Args:
         poll: ``"auto"``, seconds between looks, a timedelta, or a `Pace`.
         wait_timeout: how long one run is watched, in seconds or as a timedelta; ``None`` and ``inf`` are
-            without limit.
+            without limit. Its end may add one last look, of `last_look` seconds at most.
+        last_look: how long the last look at the end of a wait may take; 0 for none.
+        deadline: how long each call may take in all (upload, submission, wait and download together), in
+            seconds or as a timedelta; ``None`` is without. Nothing is submitted after it, and a task that
+            is not over by then is named by the error. A submission that is under way is awaited, for at
+            most one ``request_timeout``: its answer names a task that is paid for.
         first_answer_timeout: how long one run goes on while nothing at all answers it, from its start, in
             seconds or as a timedelta; ``None`` and ``inf`` are without limit. Once there is a task, and for
             many jobs at once, ``wait_timeout`` counts.
@@ -154,6 +159,10 @@ class Policy(_Value):
     def retry_after_most(self) -> float: ...
     @property
     def first_answer_timeout(self) -> float: ...
+    @property
+    def last_look(self) -> float: ...
+    @property
+    def deadline(self) -> float | None: ...
     def __init__(
         self,
         *,
@@ -165,6 +174,8 @@ class Policy(_Value):
         retry: Backoff | None = None,
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
+        last_look: Seconds = 5,
+        deadline: Seconds | None = None,
     ) -> None: ...
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""

@@ -9,6 +9,7 @@ import builtins as _builtins
 __all__ = [
     "AuthError",
     "BudgetExceeded",
+    "DeadlineExceeded",
     "EffectsError",
     "InvalidRequest",
     "OutOfCredit",
@@ -120,6 +121,10 @@ class OutcomeUnknown(EffectsError):
 
 class TransportError(EffectsError):
     """The service could not be reached, or a photo or a picture could not be transferred."""
+
+
+class DeadlineExceeded(TransportError, TimeoutError):
+    """The caller's deadline was over before anything was submitted. Nothing is billed."""
 
 
 class UnreadableAnswer(EffectsError):

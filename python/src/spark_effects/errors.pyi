@@ -4,6 +4,7 @@ from typing import Any
 __all__ = [
     "AuthError",
     "BudgetExceeded",
+    "DeadlineExceeded",
     "EffectsError",
     "InvalidRequest",
     "OutOfCredit",
@@ -96,6 +97,9 @@ class OutcomeUnknown(EffectsError):
 
 class TransportError(EffectsError):
     """The service could not be reached, or a photo or a picture could not be transferred."""
+
+class DeadlineExceeded(TransportError, TimeoutError):
+    """The caller's deadline was over before anything was submitted. Nothing is billed."""
 
 class UnreadableAnswer(EffectsError):
     """The service answered with what nobody can read."""

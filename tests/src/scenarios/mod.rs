@@ -1,6 +1,7 @@
 //! Everything that can happen, in lists.
 
 pub mod create;
+pub mod deadlines;
 pub mod dialects;
 pub mod downloads;
 pub mod echoes;

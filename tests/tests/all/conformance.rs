@@ -1,6 +1,6 @@
 //! Every scenario, over every client, in every style of using it.
 
-use effects_tests::scenarios::{create, dialects, downloads, echoes, looks, uploads};
+use effects_tests::scenarios::{create, deadlines, dialects, downloads, echoes, looks, uploads};
 use effects_tests::{Async, Blocking, Style, check_all};
 
 /// One test for each list and face, so that what breaks is named.
@@ -34,6 +34,8 @@ conformance! {
     downloads_async: downloads over Async(Style::Run);
     echoes_blocking: echoes over Blocking(Style::Events);
     echoes_async: echoes over Async(Style::Events);
+    deadlines_blocking: deadlines over Blocking(Style::Run);
+    deadlines_async: deadlines over Async(Style::Run);
     uploads_blocking: uploads over Blocking(Style::Run);
     uploads_async: uploads over Async(Style::Run);
 }
@@ -47,6 +49,7 @@ fn every_name_is_given_once() {
         downloads::scenarios(),
         echoes::scenarios(),
         uploads::scenarios(),
+        deadlines::scenarios(),
     ];
     let mut names: Vec<&str> = lists.iter().flatten().map(effects_tests::Scenario::name).collect();
     let count = names.len();

@@ -1,7 +1,7 @@
 //! Every scenario over the Python clients. `SPARK_EFFECTS_PYTHON` names an interpreter that has the
 //! package; the checks install it.
 
-use effects_tests::scenarios::{create, dialects, downloads, echoes, looks, uploads};
+use effects_tests::scenarios::{create, deadlines, dialects, downloads, echoes, looks, uploads};
 use effects_tests::{Face, Python, Style, check_all, unplayed};
 
 /// One test for each list and face, so that what breaks is named.
@@ -36,6 +36,8 @@ conformance! {
     downloads_async: downloads over Python::awaited(Style::Run);
     echoes_blocking: echoes over Python::blocking(Style::Events);
     echoes_async: echoes over Python::awaited(Style::Events);
+    deadlines_blocking: deadlines over Python::blocking(Style::Run);
+    deadlines_async: deadlines over Python::awaited(Style::Run);
     uploads_blocking: uploads over Python::blocking(Style::Run);
     uploads_async: uploads over Python::awaited(Style::Run);
 }
@@ -50,6 +52,7 @@ fn every_scenario_plays_over_both_clients() {
         (downloads::scenarios(), &[Style::Run]),
         (echoes::scenarios(), &[Style::Events]),
         (uploads::scenarios(), &[Style::Run]),
+        (deadlines::scenarios(), &[Style::Run]),
     ];
     for client in [Python::blocking, Python::awaited] {
         for (scenarios, styles) in &lists {

@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use super::manifest::Manifest;
 use super::rows::Common;
 use crate::output::Output;
+use crate::time_options::DeadlineOption;
 use crate::values::{duration, order_name, usd};
 
 /// How a batch is done.
@@ -66,6 +67,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = Policy::default().unknown_in_a_row,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) unknown_in_a_row: u32,
+
+    #[command(flatten)]
+    pub(crate) deadline: DeadlineOption,
 
     /// Send nothing if any row is bad
     #[arg(long)]

@@ -121,7 +121,8 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
 impl Arguments {
     fn policy(&self, global: &Global) -> Policy {
         let unknown_in_a_row = self.options.unknown_in_a_row;
-        Policy { unknown_in_a_row, ..gateway::policy(global) }
+        let policy = Policy { unknown_in_a_row, ..gateway::policy(global) };
+        self.options.deadline.policy(policy)
     }
 
     /// What is wrong with the command line as a whole, before a row is read.

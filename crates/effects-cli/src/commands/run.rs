@@ -23,6 +23,7 @@ use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::place::Place;
 use crate::request::{self, Ready, RequestArguments};
+use crate::time_options::WaitOptions;
 use crate::values::duration;
 
 #[derive(Args)]
@@ -44,9 +45,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     saving: Saving,
 
-    /// How long to wait: 90, 90s, 10m, 1h; the task goes on after that
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    wait_timeout: Duration,
+    #[command(flatten)]
+    times: WaitOptions,
 
     /// How long to try while nothing answers at all; once there is a task, the wait counts
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
@@ -108,9 +108,8 @@ impl Saving {
 }
 
 pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let Arguments { request, saving, wait_timeout, first_answer_timeout, journal, no_journal } =
-        arguments;
-    let policy = Policy { wait_timeout, first_answer_timeout, ..gateway::policy(global) };
+    let Arguments { request, saving, times, first_answer_timeout, journal, no_journal } = arguments;
+    let policy = Policy { first_answer_timeout, ..times.policy(gateway::policy(global)) };
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
     // Without a place there is nothing to resume, and nothing is sent.

@@ -17,6 +17,7 @@ use crate::journal::{JournalChoice, Kept};
 use crate::output::Output;
 use crate::place::Place;
 use crate::request::{self, RequestArguments};
+use crate::time_options::DeadlineOption;
 use crate::values::duration;
 
 #[derive(Args)]
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     first_answer_timeout: Duration,
 
     #[command(flatten)]
+    deadline: DeadlineOption,
+
+    #[command(flatten)]
     journal: JournalChoice,
 }
 
@@ -49,6 +53,7 @@ struct SubmitObject {
 }
 
 pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let policy = arguments.deadline.policy(gateway::policy(global));
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
     let shown = place.clone().unwrap_or(Place::Inside);
@@ -62,7 +67,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         };
         let store = arguments.journal.for_run(&place)?;
         let first_answer_timeout = arguments.first_answer_timeout;
-        let policy = Policy { first_answer_timeout, ..gateway::policy(&work_global) };
+        let policy = Policy { first_answer_timeout, ..policy };
         let gateway = Gateway::open(&work_global, &place, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
         let request = ready.upload(desk, &gateway.client)?;

@@ -1,11 +1,9 @@
 //! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It works
 //! under `attend`, and records the end in the task's row if the journal has one.
 
-use std::time::Duration;
-
 use clap::Args;
 use effects_client::file_names::Names;
-use effects_core::{Policy, TaskId};
+use effects_core::TaskId;
 
 use crate::attend::{Desk, attend};
 use crate::commands::run::Saving;
@@ -20,7 +18,7 @@ use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::place::Place;
 use crate::problem::Problems;
-use crate::values::duration;
+use crate::time_options::WaitOptions;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -36,14 +34,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     saving: Saving,
 
-    /// How long to wait: 90, 90s, 10m, 1h; the task goes on after that
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    wait_timeout: Duration,
+    #[command(flatten)]
+    times: WaitOptions,
 }
 
 pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let Arguments { task_id, saving, wait_timeout } = arguments;
-    let policy = Policy { wait_timeout, ..gateway::policy(global) };
+    let Arguments { task_id, saving, times } = arguments;
+    let policy = times.policy(gateway::policy(global));
     let place = Place::of(global)?;
     let gateway = Gateway::open(global, &place, policy)?;
     // What it comes to belongs into the journal, if the task is there; so does what it was made of.

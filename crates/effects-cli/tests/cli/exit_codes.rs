@@ -3,7 +3,7 @@
 use effects_core::ErrorKind;
 use effects_testkit::http::{Behaviour, Response, unused_address};
 
-use crate::world::{CREATE, IMAGE, Ran, World, failed, running};
+use crate::world::{CREATE, IMAGE, Ran, TASK, World, failed, running};
 
 const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
 
@@ -69,6 +69,52 @@ fn what_nothing_answers_ends_after_its_own_time_and_exits_7() {
         let begun = std::time::Instant::now();
         ends(&world, &[command, &place].concat(), kind);
         assert!(begun.elapsed() < std::time::Duration::from_secs(6), "{command:?}");
+    }
+}
+
+#[test]
+fn a_deadline_ends_all_of_it_and_names_what_is_paid_for() {
+    let deadline = ["--deadline", "1s"];
+    let hangs = |method: &str, path: &str, world: &World| {
+        let often: Vec<Behaviour> = (0..9).map(|_| Behaviour::Hang).collect();
+        world.server.on(method, path, often);
+    };
+    let upload = ["run", "glass_ball", "cat.png", "--uploads", "gateway"];
+    for (hangs_at, command, kind) in [
+        (("POST", "/api/v1/storage/files"), &upload[..], ErrorKind::DeadlineExceeded),
+        (("GET", TASK), &RUN[..], ErrorKind::WaitTimeout),
+        (("GET", "/out.png"), &RUN[..], ErrorKind::Download),
+    ] {
+        let world = World::new();
+        world.photo();
+        hangs(hangs_at.0, hangs_at.1, &world);
+        if kind != ErrorKind::WaitTimeout {
+            world.looks([world.completed()]);
+        }
+        world.accepts();
+        world.serves_picture();
+        let begun = std::time::Instant::now();
+        let ran = ends(&world, &[command, &deadline].concat(), kind);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{ran:?}");
+        let paid = kind != ErrorKind::DeadlineExceeded;
+        assert_eq!(
+            ran.object()["task_id"],
+            if paid { "task-1".into() } else { serde_json::Value::Null }
+        );
+        assert_eq!(world.submissions() - usize::from(!paid), usize::from(paid));
+        assert_eq!(ran.stderr.contains("effects wait task-1"), paid, "{ran:?}");
+    }
+}
+
+#[test]
+fn a_wait_adds_no_more_than_its_last_look() {
+    let world = World::new();
+    world.server.on("GET", TASK, (0..9).map(|_| Behaviour::Hang));
+    for last_look in ["0", "1s"] {
+        let begun = std::time::Instant::now();
+        let line = ["wait", "task-1", "--wait-timeout", "500ms", "--last-look", last_look];
+        ends(&world, &line, ErrorKind::Transport);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(8), "{last_look}");
     }
 }
 

@@ -425,7 +425,10 @@ impl Batch {
         let (want, deadline) = (run.want(self.now), run.deadline());
         match want {
             Want::Step => self.step_run(index),
-            Want::LastPoll => self.ask_for_last_poll(index, deadline),
+            Want::LastPoll => {
+                let latest = run.last_look_by();
+                self.ask_for_last_poll(index, latest)
+            }
             _ if self.slots.follows(index) => {
                 // A look it made before it followed may still be out when its wait is over.
                 let rest = match want {

@@ -2,8 +2,8 @@
 //! the limits.
 //!
 //! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
-//! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; half a
-//! request's time-out after the wait they go whatever the limits, so that their answers come in time.
+//! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; once
+//! half their time is over they go whatever the limits, so that their answers come in time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::{Batch, BatchStep};
 use crate::error_kind::ErrorKind;
 use crate::run::Run;
 use crate::run::outcome::{Outcome, Refused};
+use crate::run::submit::DEADLINE_OVER;
 use crate::time::Time;
 use crate::wire::trouble::Trouble;
 
@@ -58,7 +59,9 @@ impl Batch {
     }
 
     fn turn_never_came(&mut self, index: u32) -> BatchStep {
-        let (kind, reason) = if self.now < self.throttle.until() {
+        let (kind, reason) = if self.policy.waits_until(self.now) <= self.now {
+            (ErrorKind::DeadlineExceeded, DEADLINE_OVER)
+        } else if self.now < self.throttle.until() {
             (ErrorKind::RateLimited, "the service asked for a pause beyond the end of the wait")
         } else {
             (ErrorKind::Transport, "others were submitting for the whole of the wait")
@@ -79,8 +82,7 @@ impl Batch {
         None
     }
 
-    pub(super) fn ask_for_last_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
-        let latest = deadline + self.policy.request_timeout / 2;
+    pub(super) fn ask_for_last_poll(&mut self, index: u32, latest: Time) -> Option<BatchStep> {
         if self.now >= latest {
             self.throttle.spend_poll();
             return self.step_run(index);

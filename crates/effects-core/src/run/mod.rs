@@ -11,7 +11,7 @@ pub(crate) mod outcome;
 pub(crate) mod policy;
 mod saved;
 pub(crate) mod submission;
-mod submit;
+pub(crate) mod submit;
 mod verdict;
 mod wait;
 
@@ -332,6 +332,11 @@ impl Run {
         }
     }
 
+    /// The latest that its last look may leave for want of a turn.
+    pub(crate) fn last_look_by(&self) -> Time {
+        (self.deadline() + self.core.last_look() / 2).min(self.core.end())
+    }
+
     /// The chance that its task has ended since it was last seen running.
     pub(crate) fn chance(&self, now: Time, curve: &Curve) -> f64 {
         match &self.state {
@@ -516,7 +521,23 @@ impl Core {
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
     fn deadline(&self) -> Time {
-        self.started.unwrap_or(self.now) + self.policy.wait_timeout
+        let started = self.started.unwrap_or(self.now);
+        (started + self.policy.wait_timeout).min(self.submits_until())
+    }
+
+    /// When nothing is submitted any more.
+    fn submits_until(&self) -> Time {
+        self.policy.waits_until(self.started.unwrap_or(self.now))
+    }
+
+    /// When all must be over, the last look and the downloads too.
+    fn end(&self) -> Time {
+        self.policy.ends_by(self.started.unwrap_or(self.now))
+    }
+
+    /// How long the last look may take.
+    fn last_look(&self) -> Duration {
+        self.policy.last_look.min(self.policy.request_timeout)
     }
 
     fn call(&mut self) -> CallId {

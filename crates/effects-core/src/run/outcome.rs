@@ -124,6 +124,7 @@ impl fmt::Display for Refused {
             ErrorKind::RateLimited => f.write_str("the service throttles")?,
             ErrorKind::Transport => f.write_str("the service cannot be reached")?,
             ErrorKind::BudgetExceeded => f.write_str("the budget does not allow it")?,
+            ErrorKind::DeadlineExceeded => f.write_str("the deadline is over")?,
             ErrorKind::NoPicture => f.write_str("the batch pays for nothing more")?,
             _ => f.write_str("the request was refused")?,
         }

@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::gateway::origin::BaseUrl;
 use crate::pace::Pace;
 use crate::seed::Dice;
+use crate::time::Time;
 
 /// How a run behaves: plain data, compared, saved and sent like any other.
 ///
@@ -36,8 +37,17 @@ pub struct Policy {
     /// The longest one exchange may take, from its first byte to its last.
     pub request_timeout: Duration,
     /// How long one run is watched, from its first step, waiting for throttles included. The last
-    /// look at its end may add one `request_timeout`.
+    /// look at its end may add one [`last_look`](Self::last_look).
     pub wait_timeout: Duration,
+    /// How long the last look at the end of the wait may take, which comes on top of the wait: 5
+    /// seconds, and never more than a `request_timeout`. With zero there is no such look, and a picture
+    /// that was made since the look before it is found by the next wait.
+    pub last_look: Duration,
+    /// When all of it must be over: the uploads, the submission, the wait with its last look, and the
+    /// downloads together. Nothing is submitted after it. A submission that is under way by then is
+    /// awaited all the same, for one `request_timeout` at most: its answer names a task that is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// How long a run that submits, or an upload before one, goes on without any answer at all from the
     /// gateway, counted as `wait_timeout` is; a minute. Once there is a task, `wait_timeout` alone
     /// counts. Many jobs at once wait for a gateway as long as that, and do not end by this.
@@ -64,6 +74,36 @@ impl Policy {
         Self { first_answer_timeout: Duration::MAX, ..self.clone() }
     }
 
+    /// The same policy for one call that begins now, whose parts share one deadline.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use effects_core::{Deadline, Policy, Time};
+    ///
+    /// let minute = Deadline::after(Duration::from_secs(60));
+    /// let policy = Policy { deadline: Some(minute), ..Policy::default() };
+    /// let (begun, later) = (Time::from_millis(1_000), Time::from_millis(40_000));
+    /// let call = policy.anchored(begun);
+    /// assert_eq!(call.ends_by(later), Time::from_millis(61_000));
+    /// ```
+    #[must_use]
+    pub fn anchored(&self, now: Time) -> Self {
+        Self { deadline: self.deadline.map(|deadline| deadline.begun(now)), ..self.clone() }
+    }
+
+    /// When something must be over that began then; never, without a deadline.
+    pub fn ends_by(&self, began: Time) -> Time {
+        self.deadline.map_or(Time::MAX, |deadline| deadline.begun.unwrap_or(began) + deadline.after)
+    }
+
+    /// The latest that something may be submitted or its wait end that began then: a moment before the
+    /// deadline, so that the last look has that.
+    pub(crate) fn waits_until(&self, began: Time) -> Time {
+        let Some(deadline) = self.deadline else { return Time::MAX };
+        let last = LAST_LOOK_BEFORE_DEADLINE.min(deadline.after / 8).min(self.last_look);
+        self.ends_by(began) - last
+    }
+
     /// The wait before the next attempt: our own back-off, or what the service asked for if that is
     /// longer, up to what is believed.
     pub(crate) fn retry_delay(
@@ -85,6 +125,8 @@ impl Default for Policy {
             repeat: Repeat::default(),
             request_timeout: Duration::from_secs(30),
             wait_timeout: Duration::from_secs(600),
+            last_look: Duration::from_secs(5),
+            deadline: None,
             first_answer_timeout: Duration::from_secs(60),
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
@@ -93,6 +135,35 @@ impl Default for Policy {
         }
     }
 }
+
+/// When all of a call must be over.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Deadline {
+    after: Duration,
+    /// Where it is not said, each part of a call counts for itself.
+    begun: Option<Time>,
+}
+
+impl Deadline {
+    /// So long after the call begins.
+    pub fn after(span: Duration) -> Self {
+        Self { after: span, begun: None }
+    }
+
+    /// The same of a call that began then, unless it is that of one that began before.
+    #[must_use]
+    pub fn begun(self, at: Time) -> Self {
+        Self { begun: self.begun.or(Some(at)), ..self }
+    }
+
+    /// How long it is from the beginning of the call.
+    pub fn span(self) -> Duration {
+        self.after
+    }
+}
+
+/// How long before a deadline the last look is made. A look usually takes a fraction of that.
+const LAST_LOOK_BEFORE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Which submissions may be repeated. A submission costs money and the service promises no
 /// idempotency, so this is the caller's to decide and [`Safe`](Self::Safe) unless they do.

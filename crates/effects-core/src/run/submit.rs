@@ -143,6 +143,7 @@ impl Submitting {
 
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         match &self.phase {
+            Phase::Intend if now >= core.submits_until() => Want::Step,
             Phase::Intend => Want::Submit,
             Phase::Ready { .. } => Want::Step,
             Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
@@ -151,8 +152,11 @@ impl Submitting {
             Phase::Holding { until, .. } if now >= *until => Want::Submit,
             Phase::Holding { until, .. } => Want::Sleep((*until).min(self.deadline(core))),
             Phase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => Want::Step,
+            Phase::Unaffordable { .. } if now >= core.submits_until() => Want::Step,
             Phase::Unaffordable { until } if now >= *until => Want::Submit,
-            Phase::Unaffordable { until } if self.attempts == 0 => Want::Sleep(*until),
+            Phase::Unaffordable { until } if self.attempts == 0 => {
+                Want::Sleep((*until).min(core.submits_until()))
+            }
             Phase::Unaffordable { until } => Want::Sleep((*until).min(core.deadline())),
         }
     }
@@ -197,6 +201,10 @@ impl Submitting {
                 self.phase = Phase::Intend;
                 (State::Submitting(self), None)
             }
+            Phase::Ready { .. } if core.now >= core.submits_until() => {
+                self.release(DEADLINE_OVER.to_owned(), core);
+                (self.too_late(), None)
+            }
             Phase::Ready { request_id, .. } => {
                 let call = self.send(request_id, core);
                 (State::Submitting(self), Some(Step::Send(call)))
@@ -209,6 +217,9 @@ impl Submitting {
                 if core.detaching =>
             {
                 (self.left(), None)
+            }
+            Phase::Intend | Phase::Unaffordable { .. } if core.now >= core.submits_until() => {
+                (self.too_late(), None)
             }
             Phase::Intend => {
                 self.intend(core);
@@ -373,6 +384,12 @@ impl Submitting {
         }
     }
 
+    /// The end of a submission that did not leave before the deadline.
+    fn too_late(self: Box<Self>) -> State {
+        let trouble = Trouble::NotSent { reason: DEADLINE_OVER.to_owned() };
+        self.refused(ErrorKind::DeadlineExceeded, trouble)
+    }
+
     fn left(self: Box<Self>) -> State {
         match self.doubt {
             Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
@@ -397,6 +414,9 @@ impl Submitting {
 /// How long after it became durable an intent may be acted on: well within the lease of a journal's
 /// owner, which is renewed three times in 30 seconds.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why nothing is submitted any more.
+pub(crate) const DEADLINE_OVER: &str = "no time is left before the deadline";
 
 /// How long a submission waits before it asks its budget again. A cost that is seen in this process
 /// ends the wait at once; one that another process sees does not.

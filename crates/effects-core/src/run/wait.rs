@@ -192,6 +192,7 @@ impl Waiting {
         match self.phase {
             Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
             Phase::Out { .. } => Want::Step,
+            Phase::Due { .. } if is_over(now, core) => Want::Step,
             Phase::Due { .. } if now >= deadline => Want::LastPoll,
             Phase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             Phase::Due { .. } => Want::Poll,
@@ -224,6 +225,7 @@ impl Waiting {
             Phase::Out { .. } => {
                 (self.again(lost("no answer within the request timeout"), true, core), None)
             }
+            Phase::Due { .. } if is_over(core.now, core) => (self.over(core), None),
             Phase::Due { .. } => {
                 let call = self.look(core);
                 (State::Waiting(self), Some(Step::Send(call)))
@@ -448,16 +450,21 @@ impl Core {
 const LOOKS_OF_A_MISSING_TASK: u32 = 3;
 const SPAN_OF_A_MISSING_TASK: Duration = Duration::from_secs(60);
 
+/// Whether the wait is over and no look is to be made any more, the last one included.
+fn is_over(now: Time, core: &Core) -> bool {
+    now >= core.end() || (now >= core.deadline() && core.last_look().is_zero())
+}
+
 /// When a look that left then must have ended. One made within the wait ends with it, so that the
-/// last look, made at the end of the wait, has a request's time of its own and ends in time,
-/// also where a driver notices limits a little late. Whoever slept through all of that still
-/// gets a whole last look.
+/// last look, made at the end of the wait or after a submission that took all of it, has a time of its
+/// own. A machine that slept through that end may have to connect anew: its last look may take as long
+/// as any. None outlasts a deadline.
 fn limit(sent: Time, core: &Core) -> Time {
-    let timeout = core.policy.request_timeout;
-    let (deadline, end) = (core.deadline(), core.deadline() + timeout);
-    match sent {
+    let (deadline, timeout) = (core.deadline(), core.policy.request_timeout);
+    let limit = match sent {
         sent if sent < deadline => deadline.min(sent + timeout),
-        sent if sent < end => end,
+        sent if sent < deadline + timeout => sent + core.last_look(),
         sent => sent + timeout,
-    }
+    };
+    limit.min(core.end())
 }

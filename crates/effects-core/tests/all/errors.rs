@@ -117,7 +117,7 @@ fn unreadable_answer() {
 #[test]
 fn upload() {
     let answer = Response::new(500).to_answer();
-    let error = upload_error(read_storage_answer(&result_of(answer)).unwrap_err());
+    let error = upload_error(read_storage_answer(&result_of(answer)).unwrap_err(), false);
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Upload, 7));
     assert_eq!(error.status(), Some(500));
 }
@@ -231,6 +231,7 @@ fn the_table_gives_each_kind_a_name_a_class_and_an_exit_code() {
         "BudgetExceeded",
         "TaskNotFound",
         "TransportError",
+        "DeadlineExceeded",
         "UnreadableAnswer",
         "EffectsError",
         "KeyboardInterrupt",

@@ -7,7 +7,8 @@ use crate::common::{COMPLETED, RUNNING, Scene, TASK, at, policy, seconds};
 use effects_core::gateway::CallKind;
 use effects_core::run::SleepReason;
 use effects_core::{
-    Backoff, BaseUrl, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, Status, Step, Time,
+    Backoff, BaseUrl, Deadline, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, Status, Step,
+    Time,
 };
 use effects_testkit::{Fate, Life, Response, World, result_of};
 
@@ -297,20 +298,79 @@ fn the_end_of_the_wait_brings_one_last_look() {
 }
 
 #[test]
-fn the_last_look_has_a_whole_request_time_of_its_own() {
+fn the_last_look_has_a_few_seconds_of_its_own_and_no_whole_request_time() {
     let policy = Policy { wait_timeout: seconds(100), ..policy() };
-    // Each look takes 20 s: the one begun at 92 s cannot be the last word.
+    // Each look takes 4 s: the one before cannot be the last word.
     let mut scene = Scene::attached(policy.clone(), Life::lasting(seconds(99)));
-    let _same = scene.world.service().latency(seconds(20));
+    let _same = scene.world.service().latency(seconds(4));
     assert!(scene.completes(), "{}", scene.world.transcript());
-    assert_eq!(scene.world.transcript().elapsed(), seconds(120));
+    assert_eq!(scene.world.transcript().elapsed(), seconds(104));
 
     // And if the service never answers, it is over when that time is.
     let mut scene = Scene::attached(policy, Life::endless());
     let _same = scene.world.service().latency(seconds(500));
     let Outcome::Broken(broken) = scene.outcome() else { panic!("{}", scene.world.transcript()) };
     assert_eq!(broken.kind, ErrorKind::Transport);
-    assert_eq!(scene.world.transcript().elapsed(), seconds(130));
+    assert_eq!(scene.world.transcript().elapsed(), seconds(105));
+
+    // A wait of a second at a service that hangs is over after six.
+    let hung = |last_look| {
+        let policy = Policy { wait_timeout: seconds(1), last_look, ..crate::common::policy() };
+        let mut scene = Scene::attached(policy, Life::endless());
+        let _same = scene.world.service().latency(seconds(500));
+        scene.outcome();
+        scene.world.transcript().elapsed()
+    };
+    assert_eq!(hung(seconds(5)), seconds(6));
+    // Its time is no longer than any request's, and with none there is none.
+    assert_eq!(hung(seconds(500)), seconds(31));
+    assert_eq!(hung(seconds(0)), seconds(1));
+}
+
+#[test]
+fn a_wait_without_a_last_look_ends_on_time_and_keeps_the_task() {
+    let policy = Policy { wait_timeout: seconds(100), last_look: seconds(0), ..policy() };
+    let mut scene = Scene::attached(policy, Life::lasting(Duration::from_millis(99_500)));
+    let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
+    assert_eq!((still.task_id.as_str(), still.waited), (TASK, seconds(100)));
+    let last = scene.world.transcript().calls().last().unwrap().0;
+    assert!(last < at(scene.world.now(), 0), "{last:?}");
+}
+
+#[test]
+fn a_deadline_ends_the_wait_with_its_last_look() {
+    for (deadline, wait) in [(100, 600), (100, 100), (100, 99)] {
+        let deadline = Some(Deadline::after(seconds(deadline)));
+        let policy = Policy { wait_timeout: seconds(wait), deadline, ..policy() };
+        // What is ready by the last look, a second before, is not thrown away.
+        let mut scene =
+            Scene::attached(policy.clone(), Life::lasting(Duration::from_millis(98_500)));
+        assert!(scene.completes(), "{}", scene.world.transcript());
+        assert_eq!(scene.world.transcript().elapsed(), seconds(99));
+
+        let mut scene = Scene::attached(policy.clone(), Life::endless());
+        let _same = scene.world.service().latency(seconds(500));
+        scene.outcome();
+        assert_eq!(scene.world.transcript().elapsed(), seconds(100));
+    }
+    // A short one is not spent on the last look.
+    let policy = Policy { deadline: Some(Deadline::after(seconds(2))), ..policy() };
+    let mut scene = Scene::attached(policy, Life::endless());
+    let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
+    assert_eq!((still.task_id.as_str(), still.waited), (TASK, Duration::from_millis(1_750)));
+}
+
+#[test]
+fn a_wait_that_begins_after_its_deadline_looks_no_more() {
+    let scene = Scene::attached(policy(), Life::endless());
+    let start = scene.world.now();
+    let policy = Policy {
+        deadline: Some(Deadline::after(seconds(1)).begun(start - seconds(1))),
+        ..policy()
+    };
+    let mut run = Run::attach(TASK.parse().unwrap(), None, policy.into(), Seed::from(1), start);
+    let Step::Done(Outcome::StillRunning(still)) = run.step(start) else { panic!() };
+    assert_eq!(still.task_id.as_str(), TASK);
 }
 
 #[test]
@@ -331,7 +391,7 @@ fn a_driver_that_is_late_does_not_make_the_wait_longer() {
                 Step::Record(_) | Step::Notify(_) => {}
             }
         }
-        let bound = wait_timeout + policy.request_timeout + Duration::from_millis(10);
+        let bound = wait_timeout + policy.last_look + Duration::from_millis(10);
         assert!(now.since(start) <= bound, "{millis} ms: {:?}", now.since(start));
     }
 }

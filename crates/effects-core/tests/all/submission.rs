@@ -7,7 +7,7 @@ use effects_core::gateway::CallKind;
 use effects_core::journal::Fact;
 use effects_core::run::SleepReason;
 use effects_core::wire::Trouble;
-use effects_core::{Backoff, ErrorKind, Event, Outcome, Policy, Repeat, Step};
+use effects_core::{Backoff, Deadline, ErrorKind, Event, Outcome, Policy, Repeat, Run, Seed, Step};
 use effects_testkit::{Fate, Life, Response};
 
 /// What a submission comes to that is answered like this once, and then served.
@@ -581,6 +581,42 @@ fn a_run_that_nothing_answers_ends_after_a_minute_and_one_that_was_answered_does
     let mut scene = Scene::submitting(policy()).polls(vec![Fate::NotSent; 999]);
     assert_eq!(scene.error().kind(), ErrorKind::WaitTimeout);
     assert!(scene.world.transcript().elapsed() >= wait);
+}
+
+#[test]
+fn nothing_leaves_after_the_deadline_and_a_task_that_is_paid_for_is_named() {
+    let due = |left: u64| {
+        let mut scene = Scene::submitting(policy());
+        let deadline =
+            Some(Deadline::after(seconds(60)).begun(scene.world.now() - seconds(60 - left)));
+        scene.policy = Policy { deadline, ..policy() }.into();
+        scene.run = Run::submit(request(), scene.policy.clone(), Seed::from(1), scene.world.now());
+        scene
+    };
+    // The upload took it all.
+    let mut scene = due(0);
+    let error = scene.error();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!((error.exit_code(), error.task_id()), (7, None));
+    let words = error.to_string();
+    assert!(
+        words.contains("the deadline is over") && words.contains("nothing is billed"),
+        "{words}"
+    );
+    assert_eq!(scene.world.service().submissions(), 0);
+
+    // A submission that is under way is awaited, and its task named; there is no look at it.
+    let mut scene = due(10).submits([Fate::Served.after(seconds(20))]).life(Life::endless());
+    let error = scene.error();
+    assert_eq!(error.kind(), ErrorKind::WaitTimeout, "{error}");
+    assert!(error.task_id().is_some());
+    assert_eq!(scene.world.transcript().elapsed(), seconds(20));
+    assert_eq!(scene.world.transcript().calls().count(), 1);
+
+    // A gateway that cannot be reached is tried until then.
+    let mut scene = due(10).submits(vec![Fate::NotSent; 99]);
+    assert_eq!(scene.error().kind(), ErrorKind::Transport);
+    assert!(scene.world.transcript().elapsed() <= seconds(10));
 }
 
 #[test]

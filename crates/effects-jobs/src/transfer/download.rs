@@ -39,7 +39,11 @@ use effects_core::{
 #[derive(Debug)]
 pub struct Download {
     picture: Picture,
+    /// The longest a fetch may take.
+    longest_fetch: Duration,
     request_timeout: Duration,
+    /// When all of it must be over.
+    end: Time,
     retries: Retries,
     not_found_until: Time,
     /// How often what arrived was no picture.
@@ -81,7 +85,9 @@ impl Download {
     pub fn new(picture: &Picture, policy: &Policy, seed: Seed, now: Time) -> Self {
         Self {
             picture: picture.clone(),
+            longest_fetch: policy.wait_timeout.max(policy.request_timeout),
             request_timeout: policy.request_timeout,
+            end: policy.ends_by(now),
             retries: Retries::new(policy, seed, now),
             not_found_until: now + policy.not_found_grace,
             strangers: 0,
@@ -97,6 +103,11 @@ impl Download {
         self.request_timeout
     }
 
+    /// How long a fetch may take that begins now.
+    pub fn time_for_fetch(&self, now: Time) -> Duration {
+        self.longest_fetch.min(self.end.since(now))
+    }
+
     /// What to do next.
     pub fn step(&mut self, now: Time) -> DownloadStep {
         if let Some(event) = self.event.take() {
@@ -106,6 +117,10 @@ impl Download {
             && now >= until
         {
             self.next = DownloadStep::Fetch;
+        }
+        if self.next == DownloadStep::Fetch && now >= self.end {
+            let reason = "the deadline is over".to_owned();
+            self.next = DownloadStep::Failed(self.error(Trouble::NotSent { reason }));
         }
         self.next.clone()
     }

@@ -177,9 +177,12 @@ pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
     })
 }
 
-/// The error of an upload that failed for good.
-pub fn upload_error(trouble: Trouble) -> Error {
+/// The error of an upload that failed for good, or that did not succeed before the deadline.
+pub fn upload_error(trouble: Trouble, is_too_late: bool) -> Error {
     let (kind, message) = match trouble.status() {
+        _ if is_too_late => {
+            (ErrorKind::DeadlineExceeded, "the deadline is over, and the photo is not uploaded")
+        }
         Some(401 | 403) => (ErrorKind::KeyRefused, "the gateway's storage refused the key"),
         Some(404 | 405) => (
             ErrorKind::Upload,
@@ -287,10 +290,10 @@ mod tests {
             );
         }
         let missing = read_storage_answer(&answer(404, "{}")).unwrap_err();
-        assert!(upload_error(missing).to_string().contains("no storage endpoint"));
+        assert!(upload_error(missing, false).to_string().contains("no storage endpoint"));
         assert!(read_storage_answer(&answer(200, "{}")).is_err());
         let echo = read_storage_answer(&answer(200, r#"{"url":"https://x/key-for-tests/y.png"}"#));
-        let error = upload_error(echo.unwrap_err()).to_string();
+        let error = upload_error(echo.unwrap_err(), false).to_string();
         assert!(error.contains("holds the API key") && !error.contains("key-for-tests"), "{error}");
     }
 }

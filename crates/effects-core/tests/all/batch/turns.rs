@@ -92,7 +92,7 @@ fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
     assert!(last.count() >= 450);
     for run in runs {
         let (ended, _) = world.ends[&run];
-        assert!(ended.since(start) <= seconds(630), "{:?}", ended.since(start));
+        assert!(ended.since(start) <= seconds(605), "{:?}", ended.since(start));
     }
     assert_eq!(world.count(completed), 50);
     assert_eq!(world.count(|outcome| matches!(outcome, Outcome::StillRunning(_))), 450);
@@ -102,7 +102,7 @@ fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
 #[test]
 fn last_looks_keep_to_the_rate_where_they_can() {
     let mut world = World::new(0, scarce(20.0), Life::endless());
-    for nth in 0..100 {
+    for nth in 0..40 {
         world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
     }
     world.batch.feed_no_more();
@@ -111,7 +111,7 @@ fn last_looks_keep_to_the_rate_where_they_can() {
     let mut late: Vec<u64> =
         world.polls().iter().map(|(at, _)| at.since(start).as_secs()).collect();
     late.retain(|second| *second >= 600);
-    assert_eq!(late.len(), 100);
+    assert_eq!(late.len(), 40);
     let most = (600..632).map(|second| late.iter().filter(|at| **at == second).count()).max();
     assert!(most <= Some(25), "{most:?} in one second");
 }

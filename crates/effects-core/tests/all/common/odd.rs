@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use effects_core::gateway::{Answer, CallId, CallResult};
 use effects_core::pace::Learned;
-use effects_core::{Backoff, Pace, Policy, Repeat, Run, Time};
+use effects_core::{Backoff, Deadline, Pace, Policy, Repeat, Run, Time};
 use effects_testkit::result_of;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;
@@ -196,18 +196,20 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     ];
     let repeat = prop_oneof![Just(Repeat::Never), Just(Repeat::Safe), Just(Repeat::Always)];
     let times = (millis(1..60_000), millis(0..120_000), millis(0..40_000), millis(0..90_000));
-    (pace, backoff(), repeat, times, 0..5u32).prop_map(|(pace, retry, repeat, times, in_a_row)| {
-        Policy {
-            pace,
-            retry,
-            repeat,
-            request_timeout: times.0,
-            wait_timeout: times.1,
-            first_answer_timeout: times.2.max(times.3),
-            not_found_grace: times.2,
-            retry_after_most: times.3,
-            unknown_in_a_row: in_a_row,
-            gateway: None,
-        }
+    let ends = (millis(0..10_000), proptest::option::of(millis(1..120_000)));
+    let all = (pace, backoff(), repeat, times, ends, 0..5u32);
+    all.prop_map(|(pace, retry, repeat, times, ends, in_a_row)| Policy {
+        pace,
+        retry,
+        repeat,
+        request_timeout: times.0,
+        wait_timeout: times.1,
+        last_look: ends.0,
+        deadline: ends.1.map(Deadline::after),
+        first_answer_timeout: times.2.max(times.3),
+        not_found_grace: times.2,
+        retry_after_most: times.3,
+        unknown_in_a_row: in_a_row,
+        gateway: None,
     })
 }

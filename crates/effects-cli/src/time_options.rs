@@ -1,0 +1,53 @@
+//! [`WaitOptions`] and [`DeadlineOption`]: the options of how long a command may take. Commands that wait
+//! for a task, or that submit one, flatten them into their arguments and make their policy with them.
+
+use std::time::Duration;
+
+use clap::Args;
+use effects_client::WallClock;
+use effects_core::{Deadline, Policy};
+
+use crate::values::duration;
+
+/// How long to wait for a task.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct WaitOptions {
+    /// How long to wait: 90, 90s, 10m, 1h; the task goes on after that
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    wait_timeout: Duration,
+
+    /// How long the last look at the end of the wait may take, beyond it; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    last_look: Duration,
+
+    #[command(flatten)]
+    deadline: DeadlineOption,
+}
+
+impl WaitOptions {
+    /// The policy under these options, for a command that begins now.
+    pub(crate) fn policy(self, policy: Policy) -> Policy {
+        let Self { wait_timeout, last_look, deadline } = self;
+        deadline.policy(Policy { wait_timeout, last_look, ..policy })
+    }
+}
+
+/// How long all of a command may take.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DeadlineOption {
+    /// How long all of it may take: upload, submission, wait and download together
+    ///
+    /// Nothing is submitted after that, and a task that is not over by then is named with the line that
+    /// goes on with it. A submission that is under way is awaited, for at most 30 s: its answer names a
+    /// task that is paid for.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    deadline: Option<Duration>,
+}
+
+impl DeadlineOption {
+    /// The policy under this option, for a command that begins now.
+    pub(crate) fn policy(self, policy: Policy) -> Policy {
+        let begun = |limit| Deadline::after(limit).begun(WallClock::new().now());
+        Policy { deadline: self.deadline.map(begun), ..policy }
+    }
+}
