@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use effects_core::batch::Outage;
 use effects_core::driver::Clock;
 use effects_core::{Time, Timeline};
 
@@ -49,7 +48,6 @@ struct Shared {
     stopped: Mutex<bool>,
     changed: Condvar,
     submitting: AtomicBool,
-    outage: Mutex<Option<Outage>>,
 }
 
 impl Stopper {
@@ -74,18 +72,7 @@ impl Stopper {
         self.0.submitting.store(submitting, Ordering::SeqCst);
     }
 
-    /// Why the batch holds its submissions back; `None` as long as they reach the gateway and it
-    /// answers them.
-    pub fn outage(&self) -> Option<Outage> {
-        self.0.outage.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Notes why submissions are held back. For clients.
-    pub fn set_outage(&self, outage: Option<Outage>) {
-        *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
-    }
-
-    /// Sleeps, but no longer than until somebody says stop.
+    /// Sleeps, but no longer than until it is told to stop.
     fn sleep(&self, duration: Duration) {
         let stopped = self.0.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         if !*stopped {

@@ -14,8 +14,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use effects_core::gateway::Answer;
 use effects_core::{Event, Picture, TaskId, Template};
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use tracing::{Span, field};
 
 /// The target of warnings: what is odd about a setting or an answer, in a sentence for a person.
@@ -35,8 +36,20 @@ pub struct OutageNotice {
 }
 
 impl OutageNotice {
-    /// An exchange with this place never left this machine.
-    pub fn not_sent(&self, place: &dyn Display, reason: &str) {
+    /// An exchange with this URL's place ended like this.
+    pub fn hear(&self, url: &Uri, answer: &Answer) {
+        if let Answer::NotSent(reason) = answer {
+            // A user's name and password are not repeated.
+            let host = url.authority().map_or("", |it| it.as_str());
+            let host = host.rsplit('@').next().unwrap_or_default();
+            let scheme = url.scheme_str().unwrap_or_default();
+            self.not_sent(&format_args!("{scheme}://{host}"), reason);
+        } else if self.is_out.load(Ordering::Relaxed) {
+            self.is_out.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn not_sent(&self, place: &dyn Display, reason: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !self.is_out.swap(true, Ordering::Relaxed);
         if !is_new && last.is_some_and(|last| last.elapsed() < BETWEEN_NOTICES) {
@@ -47,13 +60,6 @@ impl OutageNotice {
         warn(&format!(
             "{place} cannot be reached{on}: {reason}; it is tried again while the wait lasts"
         ));
-    }
-
-    /// One reached it.
-    pub fn sent(&self) {
-        if self.is_out.load(Ordering::Relaxed) {
-            self.is_out.store(false, Ordering::Relaxed);
-        }
     }
 }
 

@@ -164,7 +164,7 @@ impl Client {
     /// [`ErrorKind::Upload`](effects_core::ErrorKind::Upload) and its like where it failed. Nothing
     /// was submitted then.
     pub async fn upload(&self, photo: &Photo) -> Result<Reference, Error> {
-        transfer::upload(self.core(), photo).await
+        transfer::upload(self.core(), photo, &|| true).await
     }
 
     /// Downloads a picture into a file, which appears whole or not at all; a device or a pipe at that

@@ -302,11 +302,15 @@ impl<C: Crowd> Driver<C> {
         };
         let core = self.driving.core.clone();
         tokio::spawn(async move {
+            let handle = context.handle().clone();
+            let is_wanted = move || !handle.is_halted();
             let read = tokio::task::spawn_blocking(move || (context.photo(&mut job), job));
             // It is gone only where the runtime is shut down, and the driver with it.
             let Ok((photo, job)) = read.await else { return };
             let uploaded = match photo {
-                Ok(photo) => transfer::upload(&core, &photo).await.map_err(PrepareError::Failed),
+                Ok(photo) => {
+                    transfer::upload(&core, &photo, &is_wanted).await.map_err(PrepareError::Failed)
+                }
                 Err(error) => Err(error),
             };
             let _ = arrive.send(Arrival::Uploaded(id, job, Box::new(uploaded)));

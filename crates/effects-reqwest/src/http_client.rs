@@ -249,16 +249,9 @@ impl HttpClient {
     }
 
     async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
-        let place = (request.uri().scheme().cloned(), request.uri().authority().cloned());
+        let url = request.uri().clone();
         let answer = self.answer(limit, request).await;
-        match (&answer, place) {
-            (Answer::NotSent(reason), (Some(scheme), Some(host))) => {
-                // A user's name and password are not repeated.
-                let host = host.as_str().rsplit('@').next().unwrap_or_default();
-                self.outage.not_sent(&format_args!("{scheme}://{host}"), reason);
-            }
-            _ => self.outage.sent(),
-        }
+        self.outage.hear(&url, &answer);
         answer
     }
 

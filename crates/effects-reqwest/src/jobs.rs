@@ -50,7 +50,7 @@ impl RunJobs for Client {
         let context = Arc::new(JobContext::new(&options, origin)?);
         let (tell, results) = unbounded_channel();
         let (wish, wishes) = mpsc::channel();
-        let (queue, handle) = (Queue::default(), JobsHandle::default());
+        let (queue, handle) = (Queue::default(), context.handle().clone());
         let backlog = queue.backlog().clone();
         let drawn = Drawn {
             tell,

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
@@ -21,7 +22,12 @@ use tracing::Instrument;
 
 use crate::client_core::ClientCore;
 
-pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+/// Uploads a photo, once; gives up where an upload fails and is not wanted any more.
+pub(crate) async fn upload(
+    core: &ClientCore,
+    photo: &Photo,
+    is_wanted: &(dyn Fn() -> bool + Sync),
+) -> Result<Reference, Error> {
     let core = &core.anchored();
     let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
@@ -47,12 +53,12 @@ pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference
             let (presigned, limit) = (photo.clone(), core.time_left());
             let urls = off_the_runtime(move || run_presigner(&program, &presigned, limit)).await?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(core, &request, |result| result.arrived().map(drop)).await?;
+            repeat(core, &request, is_wanted, |result| result.arrived().map(drop)).await?;
             urls.fetch
         }
         Uploads::Gateway(url) => {
             let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
-            repeat(core, &request, read_storage_answer).await?
+            repeat(core, &request, is_wanted, read_storage_answer).await?
         }
         // `chosen_for` leaves nothing unset, and knows every way this version has.
         _ => return Err(Error::new(ErrorKind::Misconfigured, "no way to upload")),
@@ -61,10 +67,12 @@ pub(crate) async fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference
     Ok(reference)
 }
 
-/// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
+/// Makes an upload's exchange until it succeeds, cannot, or is not wanted any more: it costs nothing and
+/// may be repeated.
 async fn repeat<T>(
     core: &ClientCore,
     request: &Request<Bytes>,
+    is_wanted: &(dyn Fn() -> bool + Sync),
     read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
     let (shared, policy) = (core.shared(), core.policy());
@@ -84,9 +92,17 @@ async fn repeat<T>(
         let Some(until) = retries.next(&trouble, clock.now()) else {
             return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
-        clock.sleep_fully(until).await;
+        while clock.now() < until {
+            if !is_wanted() {
+                return Err(upload_error(trouble, false));
+            }
+            clock.sleep_fully(until.min(clock.now() + BETWEEN_QUESTIONS)).await;
+        }
     }
 }
+
+/// How long an upload that waits for its next attempt goes on unasked.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 
 /// Downloads a picture into memory.
 pub(crate) async fn fetch(

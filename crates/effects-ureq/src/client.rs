@@ -155,7 +155,7 @@ impl Client {
     /// [`ErrorKind::Upload`](effects_core::ErrorKind::Upload) and its like where it failed. Nothing
     /// was submitted then.
     pub fn upload(&self, photo: &Photo) -> Result<Reference, Error> {
-        transfer::upload(&self.0, photo)
+        transfer::upload(&self.0, photo, &|| true)
     }
 
     /// Downloads a picture into a file, which appears whole or not at all; a device or a pipe at that

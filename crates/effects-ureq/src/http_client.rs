@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::certificate::{unsent, unsent_fetch};
+use effects_client::telemetry::OutageNotice;
 use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
 use effects_core::gateway::{Answer, FreshConnection};
 use effects_core::wire::Trouble;
@@ -41,6 +42,7 @@ pub(crate) struct HttpClient {
     gateway: Option<(Authority, Route)>,
     /// The time limit of the agents; another costs a copy of their settings.
     timeout: Duration,
+    outage: OutageNotice,
 }
 
 /// One for each [`Route`].
@@ -124,6 +126,7 @@ impl HttpClient {
             }),
             environment,
             timeout,
+            outage: OutageNotice::default(),
         })
     }
 
@@ -131,7 +134,8 @@ impl HttpClient {
     pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
         let is_fresh = request.extensions().get::<FreshConnection>().is_some();
         let agents = if is_fresh { &self.submit } else { &self.poll };
-        let agent = agents.by(self.route(request.uri()));
+        let url = request.uri().clone();
+        let agent = agents.by(self.route(&url));
         let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();
@@ -145,10 +149,12 @@ impl HttpClient {
                 }
             }
         });
-        under.restore(answer.unwrap_or_else(|error| {
+        let answer = under.restore(answer.unwrap_or_else(|error| {
             let reason = under.reason(&error);
             if under.has_left() { Answer::Lost(reason) } else { unsent(reason) }
-        }))
+        }));
+        self.outage.hear(&url, &answer);
+        answer
     }
 
     /// Opens a download. It carries no key, and may go for the time `quiet` without a byte and take the

@@ -50,7 +50,7 @@ impl RunJobs for Client {
     {
         let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
         let (tell, ends) = channel();
-        let handle = JobsHandle::default();
+        let handle = context.handle().clone();
         let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
         let driver = Driver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
@@ -417,7 +417,8 @@ impl Hands {
             }
             Errand::Upload(id, mut job) => {
                 let uploaded = self.context.photo(&mut job).and_then(|photo| {
-                    transfer::upload(&self.core, &photo).map_err(PrepareError::Failed)
+                    let is_wanted = || !self.context.handle().is_halted();
+                    transfer::upload(&self.core, &photo, &is_wanted).map_err(PrepareError::Failed)
                 });
                 Arrival::Uploaded(id, job, uploaded)
             }

@@ -1,6 +1,8 @@
 //! Drives the rules of `effects-jobs` over ureq: [`upload`] puts a photo where the service can fetch it,
 //! [`download`] and [`fetch`] get pictures. `Client` and `jobs.rs` call them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use effects_client::{
     Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
@@ -17,12 +19,21 @@ use effects_jobs::{
 use crate::client_core::ClientCore;
 use crate::http_client::read_chunks;
 
-pub(crate) fn upload(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+/// Uploads a photo, once; gives up where an upload fails and is not wanted any more.
+pub(crate) fn upload(
+    core: &ClientCore,
+    photo: &Photo,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Reference, Error> {
     let core = core.anchored();
-    core.shared().uploads.alone_with(photo, || upload_once(&core, photo))
+    core.shared().uploads.alone_with(photo, || upload_once(&core, photo, is_wanted))
 }
 
-fn upload_once(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
+fn upload_once(
+    core: &ClientCore,
+    photo: &Photo,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Reference, Error> {
     let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     if let Some(reference) = shared.uploads.get(photo, shared.clock.now()) {
@@ -39,12 +50,12 @@ fn upload_once(core: &ClientCore, photo: &Photo) -> Result<Reference, Error> {
         Uploads::PresignedPut(program) => {
             let urls = run_presigner(&program, photo, core.time_left())?;
             let request = presigned_request(&urls.put, photo)?;
-            repeat(core, &request, |result| result.arrived().map(drop))?;
+            repeat(core, &request, is_wanted, |result| result.arrived().map(drop))?;
             urls.fetch
         }
         Uploads::Gateway(url) => {
             let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
-            repeat(core, &request, read_storage_answer)?
+            repeat(core, &request, is_wanted, read_storage_answer)?
         }
         // `chosen_for` leaves nothing unset, and knows every way this version has.
         _ => return Err(Error::new(effects_core::ErrorKind::Misconfigured, "no way to upload")),
@@ -64,10 +75,12 @@ pub(crate) fn fetch(
     Ok(bytes.into())
 }
 
-/// Makes an upload's exchange until it succeeds or cannot: it costs nothing and may be repeated.
+/// Makes an upload's exchange until it succeeds, cannot, or is not wanted any more: it costs nothing and
+/// may be repeated.
 fn repeat<T>(
     core: &ClientCore,
     request: &http::Request<bytes::Bytes>,
+    is_wanted: &dyn Fn() -> bool,
     read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
     let shared = core.shared();
@@ -87,9 +100,17 @@ fn repeat<T>(
         let Some(until) = retries.next(&trouble, clock.now()) else {
             return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
-        sleep(&clock, until);
+        while clock.now() < until {
+            if !is_wanted() {
+                return Err(upload_error(trouble, false));
+            }
+            clock.sleep_until(until.min(clock.now() + BETWEEN_QUESTIONS));
+        }
     }
 }
+
+/// How long an upload that waits for its next attempt goes on unasked.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 
 pub(crate) fn download(
     core: &ClientCore,

@@ -1,9 +1,11 @@
 //! Ctrl-C and SIGTERM: no paid task is lost.
 
+use std::fs;
 use std::process::Command;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use effects_testkit::http::{Behaviour, Response};
+use effects_testkit::http::{Behaviour, Response, unused_address};
 use serde_json::Value;
 
 use crate::world::{CREATE, IMAGE, PATIENCE, Started, World, on_word, running};
@@ -146,5 +148,27 @@ fn waiting_and_looking_can_be_interrupted_too() {
         run.signal("INT");
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_what_nothing_answers_knows_it_and_leaves_at_once() {
+    let world = World::new();
+    let nowhere = format!("http://{}", unused_address());
+    fs::write(world.path("rows.csv"), format!("template,image\nglass_ball,{}\n", world.photo()))
+        .unwrap();
+    for command in [
+        &["status", "task-1"][..],
+        &["run", "glass_ball", "cat.png", "--uploads", "gateway"],
+        &["batch", "rows.csv", "--out", "out", "--uploads", "gateway"],
+    ] {
+        let mut run = start(&world, &[command, &["--base-url", &nowhere]].concat());
+        run.says(&format!("{nowhere} cannot be reached: "));
+        run.signal("INT");
+        let left = Instant::now();
+        let ran = run.end().exits(130);
+        // An upload and a look cost nothing, so their answers are not waited for.
+        assert!(left.elapsed() < Duration::from_secs(15), "{ran:?}");
+        assert!(ran.stderr.contains("effects wait task-1") || ran.stderr.contains("nothing"));
     }
 }

@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Claims};
+use super::handle::JobsHandle;
 use super::job::{Ask, Job, PhotoSource};
 use super::notice::{JobJournals, JobNotice};
 use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
@@ -49,6 +50,7 @@ pub struct JobContext {
     checked: Mutex<HashSet<[u8; 32]>>,
     on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
     journals: Option<Arc<dyn JobJournals>>,
+    handle: JobsHandle,
 }
 
 /// Jobs that came, counted in their order.
@@ -104,7 +106,13 @@ impl JobContext {
             checked: Mutex::default(),
             on_notice: options.on_notice.clone(),
             journals: options.journals.clone(),
+            handle: JobsHandle::default(),
         })
+    }
+
+    /// What stops these jobs.
+    pub fn handle(&self) -> &JobsHandle {
+        &self.handle
     }
 
     /// The next job, counted: called in the order of the jobs, since equal ones are told apart by it. A
