@@ -24,6 +24,7 @@ mod pictures;
 mod place;
 mod problem;
 mod progress;
+mod report_place;
 mod request;
 mod signals;
 mod state;

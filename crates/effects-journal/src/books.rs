@@ -65,14 +65,21 @@ pub(crate) fn spend(
     by: SpendBy,
     origin: Option<&Origin>,
 ) -> Result<Vec<Spend>, Fail> {
-    let sql = "SELECT r.origin, r.template, r.tag, t.submitted, t.cost
-        FROM tasks t JOIN rows r ON r.number = t.row WHERE r.origin = ?1 OR ?1 IS NULL";
+    let (name, scopes) = match by {
+        SpendBy::Scope => ("n.name", NAMED_SCOPES),
+        _ => ("NULL", ""),
+    };
+    let sql = format!(
+        "SELECT r.origin, r.template, r.tag, t.submitted, t.cost, {name}
+         FROM tasks t JOIN rows r ON r.number = t.row {scopes} WHERE r.origin = ?1 OR ?1 IS NULL"
+    );
     let mut sums = BTreeMap::<(String, String), Sum>::new();
-    desk.database.each(sql, values![origin.map(Origin::to_string)], &mut |row| {
+    desk.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
         let group = match by {
             SpendBy::Template => row.get(1)?,
             SpendBy::Tag => row.get::<Option<String>>(2)?.unwrap_or_default(),
             SpendBy::Day => day(Time::from_millis(row.get(3)?)),
+            SpendBy::Scope => row.get::<Option<String>>(5)?.unwrap_or_default(),
         };
         let cost: Option<String> = row.get(4)?;
         let cost = cost.as_deref().map(str::parse).transpose().map_err(DatabaseError::new)?;
@@ -118,5 +125,11 @@ impl Sum {
 fn day(time: Time) -> String {
     time.to_string().chars().take(10).collect()
 }
+
+/// A row of tasks for each named scope that its row is in, and one where it is in none.
+const NAMED_SCOPES: &str = "LEFT JOIN (
+    SELECT s.identity, c.name FROM scope_rows s JOIN scopes c ON c.number = s.scope
+    WHERE c.name IS NOT NULL
+) n ON n.identity = r.identity";
 
 const PAGE: u32 = 500;

@@ -393,6 +393,31 @@ fn a_scope_with_a_name_is_found_again_and_one_without_is_new() {
 }
 
 #[test]
+fn costs_are_added_up_by_the_names_of_scopes() {
+    over_every_store(|store| {
+        let [spring, autumn] =
+            ["spring", "autumn"].map(|name| store.open_scope(Some(name)).unwrap());
+        let limits = |scopes: &[ScopeNumber]| -> Vec<Budget> {
+            scopes.iter().map(|scope| budget(*scope, "1", Some("0.1"))).collect()
+        };
+        for (name, scopes) in [
+            ("cat", &[spring][..]),
+            ("dog", &[spring, autumn]),
+            ("cow", &[scope(store)]),
+            ("fox", &[]),
+            ("owl", &[scope(store), autumn]),
+        ] {
+            buy(store, name, &limits(scopes), &completed(name, "0.03"));
+        }
+        let told = store.spend(SpendBy::Scope, None).unwrap();
+        let told: Vec<_> =
+            told.iter().map(|it| (it.group.as_str(), it.tasks, it.cost.to_string())).collect();
+        let sum = |group, cost: &str| (group, 2, cost.to_owned());
+        assert_eq!(told, [sum("", "0.06"), sum("autumn", "0.06"), sum("spring", "0.06")]);
+    });
+}
+
+#[test]
 fn a_row_may_be_in_several_scopes_and_has_to_fit_into_each() {
     over_every_store(|store| {
         let (wide, narrow) = (scope(store), scope(store));

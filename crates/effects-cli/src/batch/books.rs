@@ -234,7 +234,8 @@ impl<'a> Books<'a> {
         };
         let sheet = sure(sheet::put(self.pilots, &common.out.join(SHEET)));
         let mut report = None;
-        let begun = common.report_csv.as_deref().map(CsvReport::begin).transpose();
+        let begun =
+            common.report_csv.as_ref().map(|place| CsvReport::begin(&place.path)).transpose();
         sure(begun.map(|begun| {
             report = begun;
             None

@@ -42,6 +42,7 @@ pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use options::{Batch, Options};
 pub(crate) use report::{Report, Status, kept_after_failed_order};
+pub(crate) use report_csv::CSV;
 pub(crate) use rows::{Common, Told, decode};
 pub(crate) use session::{Session, Wake};
 pub(crate) use tally::Tally;

@@ -9,8 +9,10 @@ use effects_core::Policy;
 use rust_decimal::Decimal;
 
 use super::manifest::Manifest;
+use super::report_csv::CSV;
 use super::rows::Common;
 use crate::output::Output;
+use crate::report_place::ReportKind;
 use crate::time_options::DeadlineOption;
 use crate::values::{duration, order_name, usd};
 
@@ -90,6 +92,15 @@ pub(crate) struct Options {
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
     pub(crate) pilot: Option<u64>,
+}
+
+impl Options {
+    /// The reports that are asked for, and where they are to go.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = (ReportKind, &Path)> {
+        [(CSV, &self.report_csv)]
+            .into_iter()
+            .filter_map(|(kind, path)| Some((kind, path.as_deref()?)))
+    }
 }
 
 /// A batch: which rows, from where to where, and how.

@@ -1,13 +1,17 @@
 //! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Books` writes it
 //! at the end of a batch.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use effects_client::{Landing, Sink};
 use effects_core::{Error, ErrorKind};
 use serde_json::Value;
+
+use crate::report_place::ReportKind;
+
+/// The option, and the first columns of every table, those of earlier versions too.
+pub(crate) const CSV: ReportKind =
+    ReportKind { option: "--report-csv", begins: "\u{feff}line,key,status,how" };
 
 /// A table on its way to its file: it appears whole.
 pub(super) struct CsvReport(Landing);
@@ -26,28 +30,18 @@ impl CsvReport {
         Ok(report)
     }
 
-    /// Whether a table may be put there: where no file is yet, or an earlier table. Another file, a
-    /// journal or a picture, is not for a table to replace.
-    pub(super) fn has_place(path: &Path) -> bool {
-        let mut start = Vec::new();
-        let begins = format!("\u{feff}{}", COLUMNS[..4].join(","));
-        match File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)) {
-            Ok(_) => start.is_empty() || start.starts_with(begins.as_bytes()),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        }
-    }
-
     /// Adds a row, whose object this is.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), Error> {
-        let row: Value = serde_json::from_slice(line).unwrap_or_default();
-        self.record(COLUMNS.map(|column| match column {
-            "error" => text(&row["error"]["kind"]),
-            "code" | "message" => text(&row["error"][column]),
-            column => text(&row[column]),
+    pub(super) fn add(&mut self, row: &Value) -> Result<(), Error> {
+        self.record(COLUMNS.map(|column| {
+            inert(match column {
+                "error" => text(&row["error"]["kind"]),
+                "code" | "message" => text(&row["error"][column]),
+                column => text(&row[column]),
+            })
         }))
     }
 
@@ -77,6 +71,12 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// A cell that no spreadsheet takes for a formula and runs: manifests and services have a say in it. The
+/// apostrophe is what a person types there for a text, too.
+fn inert(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
 const COLUMNS: [&str; 16] = [

@@ -213,7 +213,7 @@ impl Results {
                 line = with_task(&line, id);
             }
             if let Some(report) = &mut report {
-                report.add(&line)?;
+                report.add(&serde_json::from_slice(&line).unwrap_or_default())?;
             }
             if noted.told_by_earlier.is_none() {
                 let (whole, error) = self.with_ending(noted, std::mem::take(&mut line), store);

@@ -24,6 +24,7 @@ use super::manifest::{Cells, Line};
 use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
 use crate::image::is_url;
 use crate::problem::{self, Problem};
+use crate::report_place::ReportPlace;
 use crate::request::whole_number;
 
 /// A row that breaks no rule.
@@ -137,8 +138,8 @@ pub(crate) struct Common {
     pub(crate) name: Option<NameTemplate>,
     /// The tag of rows that have none.
     pub(crate) tag: Option<String>,
-    /// Where a table of what became of each row goes, absolute.
-    pub(crate) report_csv: Option<PathBuf>,
+    /// Where a table of what became of each row goes.
+    pub(crate) report_csv: Option<ReportPlace>,
     /// The gateway.
     pub(crate) origin: Origin,
     /// The photos that earlier runs have read.
@@ -160,6 +161,11 @@ pub(crate) struct Checker<'a> {
 }
 
 impl Common {
+    /// Where reports go.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &ReportPlace> {
+        self.report_csv.iter()
+    }
+
     /// The row as the journal knows it, with this photo.
     fn draft(&self, wanted: &Wanted, photo: RowPhoto) -> RowDraft {
         let mut draft = self.bare(&wanted.checked, photo);
@@ -241,7 +247,7 @@ impl<'a> Checker<'a> {
     pub(crate) fn new(common: &'a Common) -> Self {
         let mut claims = Claims::default();
         let own = [RESULTS, SHEET].map(|name| common.out.join(name));
-        for path in own.iter().chain(&common.report_csv) {
+        for path in own.iter().chain(common.reports().map(|place| &place.path)) {
             // Nobody was before it.
             let _ = claims.picture(path, Claim { index: 0, line: 0 });
         }

@@ -18,7 +18,6 @@ use super::live::Live;
 use super::names::{RESULTS, SHEET};
 use super::options::Batch;
 use super::report::{Report, Status};
-use super::report_csv::CsvReport;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Counted, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
@@ -143,17 +142,8 @@ impl Batch<'_> {
                 return Err(Error::new(ErrorKind::Misconfigured, why).into());
             }
         }
-        let Some(report) = &self.common.report_csv else { return Ok(()) };
         let own = [RESULTS, SHEET].map(|name| self.common.out.join(name));
-        if own.contains(report) || is_special(report) || !CsvReport::has_place(report) {
-            let why = format!(
-                "--report-csv {} is no place for a report, which would replace what is there: give the \
-                 name of a new file, or of an earlier report; nothing was sent",
-                report.display()
-            );
-            return Err(Error::new(ErrorKind::Misconfigured, why).into());
-        }
-        Ok(())
+        self.common.reports().try_for_each(|place| place.check(&own)).map_err(Failure::from)
     }
 
     /// What to say where the rows cost more than the budget after all: a price rose while tasks were

@@ -10,7 +10,9 @@ use effects_client::FileId;
 use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
 
-use crate::batch::{Batch, Common, Manifest, NameTemplate, Options, RESULTS, remembered_photos};
+use crate::batch::{
+    Batch, CSV, Common, Manifest, NameTemplate, Options, RESULTS, remembered_photos,
+};
 use crate::done::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
@@ -19,6 +21,7 @@ use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
+use crate::report_place::{ReportKind, ReportPlace};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -76,7 +79,6 @@ pub(crate) struct Arguments {
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = Place::of(global)?;
     let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
-    let report_csv = arguments.options.report_csv.as_deref();
     let recursive_but = arguments.recursive.then(|| out.clone());
     let manifest = Manifest::at(&arguments.manifest, arguments.options.strict, recursive_but)?;
     arguments.check(&manifest, &out)?;
@@ -96,7 +98,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         skips_duplicates: arguments.options.skip_duplicates,
         name: arguments.name.clone(),
         tag: global.tag.clone(),
-        report_csv: report_csv.map(std::path::absolute).transpose().map_err(Failure::system)?,
+        report_csv: arguments.place(CSV)?,
         origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
         uploads: place.uploads(global.uploads.as_ref()),
     };
@@ -152,23 +154,41 @@ impl Arguments {
             );
             problems.push(Problem::option(why));
         }
-        if let Some(report) = &self.options.report_csv {
-            if file.is_some() && file == FileId::of(report) {
-                problems.push(Problem::option("--report-csv is the manifest: give another file"));
-            } else if report.is_dir() || !report.parent().is_some_and(|at| is_there(at, out)) {
-                let why = format!("--report-csv {} cannot be a file", report.display());
-                problems.push(Problem::option(format!("{why}: make its folder, or give another")));
-            }
-        }
+        problems.extend(self.report_problems(file.as_ref(), out)?.into_iter().map(Problem::option));
         if fs::metadata(out).is_ok_and(|found| !found.is_dir()) {
             problems.push(Problem::option(format!("--out {} is not a folder", out.display())));
         }
         Problems::among(problems).map_or(Ok(()), |problems| Err(Failure::Invalid(problems)))
     }
-}
 
-/// Whether a folder is there, or will be: `out` is made. The empty path is the current folder.
-fn is_there(folder: &Path, out: &Path) -> bool {
-    let is_out = || std::path::absolute(folder).is_ok_and(|folder| folder == out);
-    folder.as_os_str().is_empty() || folder.is_dir() || is_out()
+    /// Where a report of this kind goes, if one is asked for.
+    fn place(&self, kind: ReportKind) -> Result<Option<ReportPlace>, Failure> {
+        let given = self.options.reports().find(|(known, _)| known.option == kind.option);
+        given.map(|(kind, path)| ReportPlace::of(kind, path)).transpose()
+    }
+
+    /// Why reports cannot be where the options say.
+    fn report_problems(
+        &self,
+        manifest: Option<&FileId>,
+        out: &Path,
+    ) -> Result<Vec<String>, Failure> {
+        let (mut problems, mut taken) = (Vec::new(), Vec::new());
+        for (kind, given) in self.options.reports() {
+            let (option, place) = (kind.option, ReportPlace::of(kind, given)?);
+            if given == Path::new("-") {
+                problems.push(format!(
+                    "{option} - would be stdout, where the rows are printed: give the name of a file"
+                ));
+            } else if manifest.is_some() && manifest == FileId::of(given).as_ref() {
+                problems.push(format!("{option} is the manifest: give another file"));
+            } else if taken.contains(&place.path) {
+                problems.push(format!("{option} names the file of another report: give another"));
+            } else {
+                problems.extend(place.unusable(Some(out)));
+            }
+            taken.push(place.path);
+        }
+        Ok(problems)
+    }
 }

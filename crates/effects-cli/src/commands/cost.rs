@@ -1,4 +1,4 @@
-//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag or day. It
+//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope. It
 //! reads `JournalStore::spend`.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ Examples:
 Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere.")]
 pub(crate) struct Arguments {
     /// What to add up by; left out, everything of a gateway
-    #[arg(long, value_name = "template|tag|day")]
+    #[arg(long, value_name = "template|tag|day|scope")]
     by: Option<By>,
 
     #[command(flatten)]
@@ -35,6 +35,8 @@ enum By {
     Tag,
     /// The day (UTC) on which the task was submitted
     Day,
+    /// The name of the order (--scope, with --budget); rows of several orders count in each
+    Scope,
 }
 
 #[derive(Serialize)]
@@ -42,7 +44,7 @@ struct CostObject {
     schema: &'static str,
     origin: String,
     by: Option<By>,
-    /// The template's id, the tag (empty for none), the day; none for everything.
+    /// The template's id, the tag or the scope (empty for none), the day; none for everything.
     group: Option<String>,
     tasks: u64,
     /// Of them, those that have not told their cost.
@@ -59,6 +61,7 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         Some(By::Template) | None => SpendBy::Template,
         Some(By::Tag) => SpendBy::Tag,
         Some(By::Day) => SpendBy::Day,
+        Some(By::Scope) => SpendBy::Scope,
     };
     let spend = store.spend(by, None).map_err(|error| journal::failure(&error))?;
     let objects = match arguments.by {
@@ -107,6 +110,7 @@ impl CostObject {
 
     fn line(&self) -> String {
         let group = match self.group.as_deref() {
+            Some("") if matches!(self.by, Some(By::Scope)) => "(no scope)  ".to_owned(),
             Some("") => "(no tag)  ".to_owned(),
             Some(group) => format!("{group}  "),
             None => String::new(),

@@ -296,13 +296,15 @@ impl JournalStore for MemoryStore {
                 continue;
             }
             for task in &stored.tasks {
-                let group = match by {
-                    SpendBy::Template => stored.row.template.id().to_owned(),
-                    SpendBy::Tag => stored.row.tag.clone().unwrap_or_default(),
-                    SpendBy::Day => task.submitted.to_string().chars().take(10).collect(),
+                let groups = match by {
+                    SpendBy::Template => vec![stored.row.template.id().to_owned()],
+                    SpendBy::Tag => vec![stored.row.tag.clone().unwrap_or_default()],
+                    SpendBy::Day => vec![task.submitted.to_string().chars().take(10).collect()],
+                    SpendBy::Scope => table.scope_names_of(&stored.row.identity),
                 };
-                let sum =
-                    sums.entry((stored.row.origin.to_string(), group.clone())).or_insert(Spend {
+                for group in groups {
+                    let key = (stored.row.origin.to_string(), group.clone());
+                    let sum = sums.entry(key).or_insert(Spend {
                         origin: stored.row.origin.clone(),
                         group,
                         tasks: 0,
@@ -310,10 +312,11 @@ impl JournalStore for MemoryStore {
                         cost: Decimal::ZERO,
                         highest: None,
                     });
-                sum.tasks += 1;
-                sum.unpriced += u64::from(task.cost.is_none());
-                sum.cost += task.cost.unwrap_or_default();
-                sum.highest = sum.highest.max(task.cost);
+                    sum.tasks += 1;
+                    sum.unpriced += u64::from(task.cost.is_none());
+                    sum.cost += task.cost.unwrap_or_default();
+                    sum.highest = sum.highest.max(task.cost);
+                }
             }
         }
         Ok(sums.into_values().collect())
@@ -398,6 +401,16 @@ impl Table {
             is_reordered: matches!(stored.former, Some((_, State::Completed))),
             failed_order: stored.failed_order(),
         }
+    }
+
+    /// The names of the scopes that a row is in; the empty one where it is in none.
+    fn scope_names_of(&self, identity: &Identity) -> Vec<String> {
+        let named = self.scope_names.iter().filter(|(_, scope)| {
+            let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+            self.scopes.get(place).is_some_and(|scope| scope.members.contains(identity))
+        });
+        let names: Vec<String> = named.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() { vec![String::new()] } else { names }
     }
 
     /// The state of a scope; `but` is the row that asks, whose reservation does not count.

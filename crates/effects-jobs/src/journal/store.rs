@@ -286,6 +286,9 @@ pub enum SpendBy {
     Tag,
     /// By the day (UTC) on which the task was submitted: `2026-01-31`.
     Day,
+    /// By the name of the [`Scope`](JournalStore::open_scope) that the row is in; what is in no named one is under
+    /// the empty name, and what is in several counts in each.
+    Scope,
 }
 
 /// What the tasks of one group cost.
@@ -293,7 +296,7 @@ pub enum SpendBy {
 pub struct Spend {
     /// The gateway.
     pub origin: Origin,
-    /// The template id, the tag, or the day.
+    /// The template id, the tag, the day, or the scope's name.
     pub group: String,
     /// How many tasks.
     pub tasks: u64,

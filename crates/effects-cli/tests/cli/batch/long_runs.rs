@@ -210,3 +210,24 @@ fn the_end_counts_errors_by_kind_and_writes_a_table() {
         assert_eq!(site.emulator.requests().len(), seen);
     }
 }
+
+#[test]
+fn no_cell_of_the_table_is_a_formula_and_stdout_is_no_place_for_it() {
+    let site = Site::new();
+    site.write(
+        "rows.csv",
+        "template,image,key,tag\nglass_ball,https://example.com/0.jpg,=HYPERLINK(1),@SUM(1)\n\
+         +1,-2.jpg,-3,plain\n",
+    );
+    site.batch("rows.csv", &["--report-csv", "report.csv"]).exits(2);
+    let table = fs::read_to_string(site.path("report.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[1].starts_with("2,'=HYPERLINK(1),completed,submitted,glass_ball,"), "{table}");
+    assert!(lines[1].contains(",'@SUM(1),"), "{table}");
+    assert!(lines[2].starts_with("3,'-3,invalid,,'+1,'-2.jpg,,,plain,"), "{table}");
+    let seen = site.emulator.requests().len();
+    let ran = site.batch("rows.csv", &["--report-csv", "-"]).exits(2);
+    assert!(ran.stderr.contains("--report-csv - would be stdout"), "{ran:?}");
+    assert_eq!(site.emulator.requests().len(), seen);
+    assert!(!site.path("-").exists());
+}
