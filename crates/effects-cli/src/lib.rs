@@ -20,6 +20,7 @@ mod journal;
 mod live_line;
 mod logging;
 mod output;
+mod page;
 mod pictures;
 mod place;
 mod problem;

@@ -122,7 +122,8 @@ fn plain(text: &str) -> String {
     if text.trim().is_empty() { "-".to_owned() } else { text }
 }
 
-fn fit(photo: &PhotoPixels, side: u32) -> Pixmap {
+/// A photo as large as fits into a square.
+pub(crate) fn fit(photo: &PhotoPixels, side: u32) -> Pixmap {
     let (width, height) = (f64::from(photo.width), f64::from(photo.height));
     let factor = f64::from(side) / width.max(height);
     let scaled = |length: f64| (length * factor).round().clamp(1.0, f64::from(side)) as u32;

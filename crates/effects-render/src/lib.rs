@@ -72,6 +72,7 @@ mod scale;
 mod scene;
 mod subject;
 mod test_card;
+mod thumbnail;
 mod tiles;
 
 pub use contact_sheet::{SheetPicture, contact_sheet};
@@ -85,3 +86,4 @@ pub use photo::{
 };
 pub use sampler::sampler;
 pub use test_card::test_card;
+pub use thumbnail::thumbnail;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use effects_core::Error;
 use effects_core::journal::JournalError;
+use effects_core::pace::Histories;
 use effects_jobs::{Filter, Identity, JournalStore, Record, RowName, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -16,7 +17,8 @@ use super::names::SHEET;
 use super::options::Batch;
 use super::placement;
 use super::report::{How, Report, Status};
-use super::report_csv::CsvReport;
+use super::report_page::Summary;
+use super::reports::Reports;
 use super::results::{Asked, Results};
 use super::rows::{Checker, Counted, looking_in};
 use super::session::Session;
@@ -36,6 +38,8 @@ pub(super) struct Books<'a> {
     /// Lines on stderr about single rows.
     said: u64,
     pilots: Vec<sheet::Pilot>,
+    /// What the pace had learnt of durations before the batch began.
+    pub(super) learnt: Histories,
 }
 
 /// What the batch as a whole came to.
@@ -69,6 +73,8 @@ struct BatchObject<'a> {
     contact_sheet: Option<&'a str>,
     /// The table of --report-csv.
     report_csv: Option<&'a str>,
+    /// The page of --report.
+    report: Option<&'a str>,
     /// The line to run again, where something is missing.
     resume: Option<&'a str>,
     /// What ended it that is no row's.
@@ -84,7 +90,7 @@ impl<'a> Books<'a> {
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
         let id = id.map_err(|error| journal::failure(&error))?;
         let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
-        Ok(Self { batch, results, store, said: 0, pilots: Vec::new() })
+        Ok(Self { batch, results, store, said: 0, pilots: Vec::new(), learnt: Histories::new() })
     }
 
     /// Notes what became of a row, and prints it.
@@ -213,7 +219,7 @@ impl<'a> Books<'a> {
         rows: u64,
         mut trouble: Option<String>,
     ) -> CommandResult {
-        let Batch { common, output, .. } = *self.batch;
+        let Batch { common, output, options, .. } = *self.batch;
         if let Some(store) = self.store.as_deref() {
             match self.batch.left_tasks(store, &self.results.identities()) {
                 Ok(told) => told.iter().for_each(|told| output.note(told)),
@@ -223,62 +229,43 @@ impl<'a> Books<'a> {
                 }
             }
         }
-        // What was paid for is told whether or not these two files can be written.
-        let mut sure = |written: Result<Option<String>, Error>| {
-            written.unwrap_or_else(|error| {
+        // What was paid for is told whether or not these files can be written.
+        let sure = |tally: &mut Tally, trouble: &mut Option<String>, written: Written| {
+            let written = written.unwrap_or_else(|error| {
                 tally.note(error.exit_code());
                 output.urge(&format!("error: {error}"));
                 trouble.get_or_insert(error.to_string());
                 None
-            })
+            });
+            written.map(|path| path.display().to_string())
         };
-        let sheet = sure(sheet::put(self.pilots, &common.out.join(SHEET)));
-        let mut report = None;
-        let begun =
-            common.report_csv.as_ref().map(|place| CsvReport::begin(&place.path)).transpose();
-        sure(begun.map(|begun| {
-            report = begun;
-            None
-        }));
-        let manifest = self.results.finish(self.store.as_deref(), report.as_mut());
-        let shown = |path: PathBuf| Some(path.display().to_string());
-        let manifest = sure(manifest.map(shown));
-        let report = report.filter(|_| manifest.is_some()).map(CsvReport::finish).transpose();
-        let report = sure(report.map(|path| path.and_then(shown)));
-        let exit_code = tally.exit_code();
-        let resume = (exit_code != 0).then(line_to_run_again);
-        let object = BatchObject {
-            schema: "effects.batch.v1",
-            rows,
-            completed: tally.count(Status::Completed),
-            kept: tally.kept(),
-            not_downloaded: tally.count(Status::NotDownloaded),
-            running: tally.count(Status::Running),
-            doubtful: tally.count(Status::Doubtful),
-            failed: tally.count(Status::Failed),
-            refused: tally.count(Status::Refused),
-            not_submitted: tally.count(Status::NotSubmitted),
-            invalid: tally.count(Status::Invalid),
-            skipped: tally.count(Status::Skipped),
-            unpriced: tally.unpriced,
-            errors: &tally.kinds,
-            codes: &tally.service_codes,
-            spent: tally.spent,
-            cost: tally.cost,
-            exit_code,
-            manifest: manifest.as_deref(),
-            contact_sheet: sheet.as_deref(),
-            report_csv: report.as_deref(),
-            resume,
-            error: trouble.as_deref(),
-        };
+        let mut files = Files::default();
+        let sheet = sheet::put(self.pilots, &common.out.join(SHEET));
+        files.contact_sheet = sure(tally, &mut trouble, sheet);
+        let mut reports = Reports::begin(common);
+        let manifest = self.results.finish(self.store.as_deref(), &mut reports);
+        files.manifest = sure(tally, &mut trouble, manifest.map(Some));
+        // Where the manifest is not whole, neither are the reports.
+        if files.manifest.is_some() {
+            files.report_csv = sure(tally, &mut trouble, reports.finish_csv());
+            let summary = Summary {
+                batch: BatchObject::of(tally, rows, &files, trouble.as_deref()),
+                origin: common.origin.to_string(),
+                scope: options.scope.as_deref(),
+                budget: options.budget,
+                has_journal: self.store.is_some(),
+            };
+            let page = reports.finish_page(&summary, &self.learnt);
+            files.report = sure(tally, &mut trouble, page);
+        }
+        let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
         output.note(&object.words());
         if self.batch.prints() {
             let json = serde_json::to_string(&object);
             output
                 .json_line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
         }
-        Ok(Done::Code(exit_code))
+        Ok(Done::Code(object.exit_code))
     }
 }
 
@@ -314,7 +301,49 @@ impl Batch<'_> {
     }
 }
 
-impl BatchObject<'_> {
+/// A file that was asked for and could be written, or why not.
+type Written = Result<Option<PathBuf>, Error>;
+
+/// The files that a batch wrote at its end.
+#[derive(Default)]
+struct Files {
+    manifest: Option<String>,
+    contact_sheet: Option<String>,
+    report_csv: Option<String>,
+    report: Option<String>,
+}
+
+impl<'a> BatchObject<'a> {
+    fn of(tally: &'a Tally, rows: u64, files: &'a Files, error: Option<&'a str>) -> Self {
+        let exit_code = tally.exit_code();
+        Self {
+            schema: "effects.batch.v1",
+            rows,
+            completed: tally.count(Status::Completed),
+            kept: tally.kept(),
+            not_downloaded: tally.count(Status::NotDownloaded),
+            running: tally.count(Status::Running),
+            doubtful: tally.count(Status::Doubtful),
+            failed: tally.count(Status::Failed),
+            refused: tally.count(Status::Refused),
+            not_submitted: tally.count(Status::NotSubmitted),
+            invalid: tally.count(Status::Invalid),
+            skipped: tally.count(Status::Skipped),
+            unpriced: tally.unpriced,
+            errors: &tally.kinds,
+            codes: &tally.service_codes,
+            spent: tally.spent,
+            cost: tally.cost,
+            exit_code,
+            manifest: files.manifest.as_deref(),
+            contact_sheet: files.contact_sheet.as_deref(),
+            report_csv: files.report_csv.as_deref(),
+            report: files.report.as_deref(),
+            resume: (exit_code != 0).then(line_to_run_again),
+            error,
+        }
+    }
+
     /// What a person reads at the end.
     fn words(&self) -> String {
         let mut words = format!("{} of {} rows have their picture", self.completed, self.rows);
@@ -361,6 +390,9 @@ impl BatchObject<'_> {
         }
         if let Some(report) = self.report_csv {
             words.push_str(&format!("; the table is {report}"));
+        }
+        if let Some(report) = self.report {
+            words.push_str(&format!("; the report is {report}"));
         }
         if let Some(sheet) = self.contact_sheet {
             words.push_str(&format!("; the contact sheet is {sheet}"));

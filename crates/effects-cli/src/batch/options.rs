@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::manifest::Manifest;
 use super::report_csv::CSV;
+use super::report_page::PAGE;
 use super::rows::Common;
 use crate::output::Output;
 use crate::report_place::ReportKind;
@@ -89,6 +90,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) report_csv: Option<PathBuf>,
 
+    /// Write what became of the batch as one HTML page, too: failures first, pictures small, costs and durations
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
     pub(crate) pilot: Option<u64>,
@@ -97,9 +102,8 @@ pub(crate) struct Options {
 impl Options {
     /// The reports that are asked for, and where they are to go.
     pub(crate) fn reports(&self) -> impl Iterator<Item = (ReportKind, &Path)> {
-        [(CSV, &self.report_csv)]
-            .into_iter()
-            .filter_map(|(kind, path)| Some((kind, path.as_deref()?)))
+        let places = [(CSV, &self.report_csv), (PAGE, &self.report)];
+        places.into_iter().filter_map(|(kind, path)| Some((kind, path.as_deref()?)))
     }
 }
 

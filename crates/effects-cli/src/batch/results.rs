@@ -20,7 +20,7 @@ use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::known_photos::KnownPhoto;
 use super::names::RESULTS;
 use super::report::{How, Report, Status};
-use super::report_csv::CsvReport;
+use super::reports::Reports;
 use super::rows::Told;
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
@@ -137,26 +137,20 @@ impl Results {
         let Some(noted) = self.rows.get(report.told.index).and_then(Option::as_ref) else { return };
         if is_news {
             // Where that fails, the end tells, which writes the file whole.
-            let (line, _) = self.with_ending(noted, line.as_bytes().to_vec(), store);
-            let _ = append(&self.target, line);
+            let record = noted.record(store).ok().flatten();
+            let _ = append(
+                &self.target,
+                self.with_ending(noted, line.as_bytes().to_vec(), record.as_ref()),
+            );
         }
     }
 
-    /// A line with what every line has beside the row's object, and why that is not all there is.
-    fn with_ending(
-        &self,
-        noted: &Noted,
-        mut line: Vec<u8>,
-        store: Option<&dyn JournalStore>,
-    ) -> (Vec<u8>, Option<JournalError>) {
-        let mut unread = None;
-        let of_row = noted.ending(store).unwrap_or_else(|error| {
-            unread = Some(error);
-            None
-        });
+    /// A line with what every line has beside the row's object, as far as its record tells.
+    fn with_ending(&self, noted: &Noted, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
+        let of_row = record.map(|record| EndingOfRow::of(record, noted.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         Ending { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
-        (line, unread)
+        line
     }
 
     /// By what the journal knows the rows that something was noted of.
@@ -183,7 +177,8 @@ impl Results {
     }
 
     /// Puts the manifest in its place, whole: the lines of this run, completed by what the journal
-    /// knows, and then those of other rows that were there. Those of this run go to `report` too.
+    /// knows, and then those of other rows that were there. Those of the manifest's rows go to the reports
+    /// too.
     ///
     /// # Errors
     ///
@@ -192,7 +187,7 @@ impl Results {
     pub(super) fn finish(
         mut self,
         store: Option<&dyn JournalStore>,
-        mut report: Option<&mut CsvReport>,
+        reports: &mut Reports,
     ) -> Result<PathBuf, Error> {
         let _lock = lock(&self.target);
         let own_end = self.end;
@@ -212,13 +207,18 @@ impl Results {
             if let Some(id) = &noted.known_task {
                 line = with_task(&line, id);
             }
-            if let Some(report) = &mut report {
-                report.add(&serde_json::from_slice(&line).unwrap_or_default())?;
-            }
+            let record = match noted.told_by_earlier {
+                Some(_) => Ok(None),
+                None => noted.record(store),
+            };
+            let record = record.unwrap_or_else(|error| {
+                unread.get_or_insert(error);
+                None
+            });
+            reports.add(&line, record.as_ref());
             if noted.told_by_earlier.is_none() {
-                let (whole, error) = self.with_ending(noted, std::mem::take(&mut line), store);
-                unread = unread.or(error);
-                landing.write(&whole)?;
+                let line = std::mem::take(&mut line);
+                landing.write(&self.with_ending(noted, line, record.as_ref()))?;
             }
         }
         file.seek(SeekFrom::Start(own_end)).map_err(fail)?;
@@ -362,18 +362,14 @@ impl Noted {
             && matches!(self.status, Status::Refused | Status::NotSubmitted | Status::Skipped)
     }
 
-    /// What a journal that does not know the row needs to take it in, where it may be paid for.
-    fn ending(
-        &self,
-        store: Option<&dyn JournalStore>,
-    ) -> Result<Option<EndingOfRow>, JournalError> {
+    /// What the journal knows of the row, where it may be paid for.
+    fn record(&self, store: Option<&dyn JournalStore>) -> Result<Option<Record>, JournalError> {
         let has_task = self.task.is_some() || self.known_task.is_some();
         let may_be_paid = has_task || self.status == Status::Doubtful;
         let (Some(store), Some(identity), true) = (store, self.identity, may_be_paid) else {
             return Ok(None);
         };
-        let record = store.look(&RowName::Identity(identity))?;
-        Ok(record.map(|record| EndingOfRow::of(&record, self.photo)))
+        store.look(&RowName::Identity(identity))
     }
 }
 
@@ -561,7 +557,7 @@ mod tests {
             results.add(&Report::new(told, Status::NotSubmitted), line).unwrap();
         }
         assert!(results.has(0) && !results.has(1) && !results.has(9));
-        let path = results.finish(None, None).unwrap();
+        let path = results.finish(None, &mut Reports::default()).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "first\nthird, later\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
@@ -582,7 +578,8 @@ mod tests {
                 report.task = task.map(|id| id.parse().unwrap());
                 results.add(&report, &report.json()).unwrap();
             }
-            let text = fs::read_to_string(results.finish(None, None).unwrap()).unwrap();
+            let text =
+                fs::read_to_string(results.finish(None, &mut Reports::default()).unwrap()).unwrap();
             text.lines()
                 .map(|line| {
                     let line: serde_json::Value = serde_json::from_str(line).unwrap();

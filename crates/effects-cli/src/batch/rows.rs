@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::{Checked, Draft, DraftImage};
-use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size};
+use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size, signed_url};
 use effects_jobs::{
     CountedRow, Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowError,
     RowName, RowPhoto, Standing, Uploads,
@@ -140,6 +140,8 @@ pub(crate) struct Common {
     pub(crate) tag: Option<String>,
     /// Where a table of what became of each row goes.
     pub(crate) report_csv: Option<ReportPlace>,
+    /// Where a page of it goes.
+    pub(crate) report: Option<ReportPlace>,
     /// The gateway.
     pub(crate) origin: Origin,
     /// The photos that earlier runs have read.
@@ -163,7 +165,7 @@ pub(crate) struct Checker<'a> {
 impl Common {
     /// Where reports go.
     pub(crate) fn reports(&self) -> impl Iterator<Item = &ReportPlace> {
-        self.report_csv.iter()
+        self.report_csv.iter().chain(&self.report)
     }
 
     /// The row as the journal knows it, with this photo.
@@ -275,7 +277,11 @@ impl<'a> Checker<'a> {
         };
         told.template = cells.template.clone().or_else(|| self.common.template.clone());
         told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
-        (told.key, told.image) = (cells.key.clone(), cells.image.clone());
+        told.key.clone_from(&cells.key);
+        // A link can be a permission, and what is told of a row is written down.
+        let shown =
+            |image: &String| if is_url(image) { signed_url::shown(image) } else { image.clone() };
+        told.image = cells.image.as_ref().map(shown);
         told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
         self.check_cells(line.number, &mut told, cells)
             .map_err(|problems| Bad { told: told.into(), problems })
@@ -335,7 +341,6 @@ impl<'a> Checker<'a> {
         if told.key.is_none() {
             (told.before, told.duplicate_of) = (before, self.duplicate_of(line, given, &checked));
         }
-        // A link can be a permission, and what is told of a row is written down.
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
         let mut wanted = Wanted { told, checked, photo, target, is_named, unreadable };

@@ -35,7 +35,7 @@ impl Pilot {
 }
 
 /// Puts the sheet where it goes, in the order of the rows; none where there is no picture.
-pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<PathBuf>, Error> {
     if pilots.is_empty() {
         return Ok(None);
     }
@@ -58,7 +58,7 @@ pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<String>,
     let sheet = contact_sheet(&pictures, SIDE).map_err(fails)?;
     let mut landing = Landing::begin(path)?;
     landing.write(&sheet)?;
-    Ok(Some(landing.finish()?.display().to_string()))
+    landing.finish().map(Some)
 }
 
 /// Pixels of each picture on the sheet.

@@ -73,6 +73,7 @@ impl Batch<'_> {
             return books.close(&mut tally, rows, None);
         }
         let gateway = open()?;
+        books.learnt = gateway.client.pacer().histories();
         let standings = &survey.standings;
         let (rows_known, created) = (&standings.identities, &standings.created);
         let ledger = self.ledger(&gateway.client, store, rows_known, created, &live)?;

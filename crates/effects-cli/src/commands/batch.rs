@@ -11,7 +11,7 @@ use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
 
 use crate::batch::{
-    Batch, CSV, Common, Manifest, NameTemplate, Options, RESULTS, remembered_photos,
+    Batch, CSV, Common, Manifest, NameTemplate, Options, PAGE, RESULTS, remembered_photos,
 };
 use crate::done::CommandResult;
 use crate::failure::Failure;
@@ -99,6 +99,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         name: arguments.name.clone(),
         tag: global.tag.clone(),
         report_csv: arguments.place(CSV)?,
+        report: arguments.place(PAGE)?,
         origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
         uploads: place.uploads(global.uploads.as_ref()),
     };

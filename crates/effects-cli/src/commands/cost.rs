@@ -1,22 +1,29 @@
-//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope. It
-//! reads `JournalStore::spend`.
+//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope, and
+//! with `--html` writes it as a page. It reads `JournalStore::spend`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use effects_jobs::{Spend, SpendBy};
+use effects_client::{Landing, Sink};
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{JournalStore, Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::done::{CommandResult, Done};
+use crate::failure::Failure;
 use crate::journal::{self, JournalChoice};
-use crate::output::Output;
+use crate::output::{self, Output};
+use crate::page::{CostTable, Page};
+use crate::report_place::{ReportKind, ReportPlace};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   effects cost
   effects cost --by tag --json
+  effects cost --html costs.html
 
 Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere.")]
 pub(crate) struct Arguments {
@@ -24,9 +31,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "template|tag|day|scope")]
     by: Option<By>,
 
+    /// Write all sums as one HTML page, too: by template, tag, day and scope; `-` prints it instead
+    ///
+    /// It replaces an earlier page and no other file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     #[command(flatten)]
     journal: JournalChoice,
 }
+
+/// What every page of costs begins with.
+const COSTS: ReportKind = ReportKind {
+    option: "--html",
+    begins: "<!doctype html>\n<!-- A report of effects cost. -->\n",
+};
 
 #[derive(Clone, Copy, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -56,7 +75,28 @@ struct CostObject {
 }
 
 pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
-    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(Done::Well) };
+    let is_printed = arguments.html.as_deref() == Some(Path::new("-"));
+    if is_printed && output.json {
+        let why = "--html - prints a page on stdout, where --json prints objects: give the name of a file";
+        return Err(Error::new(ErrorKind::Misconfigured, why).into());
+    }
+    let place = arguments.html.as_deref().filter(|_| !is_printed);
+    let place = place.map(|path| ReportPlace::of(COSTS, path)).transpose()?;
+    if let Some(place) = &place {
+        let unusable = place.unusable(None).map(|why| Error::new(ErrorKind::Misconfigured, why));
+        unusable.map_or_else(|| place.check(&[]), Err)?;
+    }
+    let store = arguments.journal.that_is_there(output)?;
+    if is_printed {
+        let page = page(store.as_deref(), Vec::new())?;
+        output::script(&page)?;
+        return Ok(Done::Well);
+    }
+    if let Some(place) = place {
+        let path = page(store.as_deref(), Landing::begin(&place.path)?)?.finish()?;
+        output.note(&format!("the page is {}", path.display()));
+    }
+    let Some(store) = store else { return Ok(Done::Well) };
     let by = match arguments.by {
         Some(By::Template) | None => SpendBy::Template,
         Some(By::Tag) => SpendBy::Tag,
@@ -74,6 +114,25 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         }
     }
     Ok(Done::Well)
+}
+
+/// The page of all sums, written to this.
+fn page<S: Sink>(store: Option<&dyn JournalStore>, sink: S) -> Result<S, Failure> {
+    let mut page = Page::begin(sink, COSTS.begins, "What tasks cost")?;
+    let mut tables = Vec::new();
+    let all = [
+        ("template", SpendBy::Template),
+        ("tag", SpendBy::Tag),
+        ("day", SpendBy::Day),
+        ("scope", SpendBy::Scope),
+    ];
+    for (by, spend_by) in all {
+        let spend = store.map_or(Ok(Vec::new()), |store| store.spend(spend_by, None));
+        tables.extend(CostTable::of_spend(by, spend.map_err(|error| journal::failure(&error))?));
+    }
+    page.data("costs", &tables)?;
+    page.data("summary", &serde_json::json!({}))?;
+    Ok(page.end()?)
 }
 
 /// One sum for each gateway.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::gateway::origin::broken_rule;
+use crate::signed_url;
 
 /// The URL of the input picture (`image_input1`).
 ///
@@ -109,7 +110,12 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = |rule| Err(InvalidReference { given: shortened(text), rule });
+        // What cannot be sent is told and written down, and may be a permission all the same.
+        let given = || match text.contains("://") {
+            true => signed_url::shown(text),
+            false => text.to_owned(),
+        };
+        let fail = |rule| Err(InvalidReference { given: shortened(&given()), rule });
         let text = text.trim();
         if text.is_empty() {
             return fail("is missing: give the URL of a picture");
@@ -211,6 +217,12 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_that_cannot_be_sent_is_told_without_what_may_be_a_permission() {
+        let error = "https://me:pw@h.example/a b.jpg?sig=s3cr3t".parse::<Reference>().unwrap_err();
+        assert_eq!(error.given, "https://h.example/a b.jpg?…");
+    }
 
     #[test]
     fn only_a_url_the_service_could_fetch_passes() {

@@ -21,5 +21,6 @@ mod rebuilt;
 #[cfg(unix)]
 mod recovery;
 mod reorder;
+mod report_page;
 pub(crate) mod site;
 mod stops;

@@ -1,0 +1,252 @@
+//! [`PageReport`]: `--report`, what became of a batch as one HTML page: failures first, pictures small, what
+//! it cost and how long its tasks took. `Reports` writes it at the end of a batch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use effects_client::Landing;
+use effects_core::Error;
+use effects_core::pace::Histories;
+use effects_jobs::{Record, Standing};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::durations::{Durations, Histogram};
+use crate::page::{CostGroup, CostTable, CostUnit, Page, embedded};
+use crate::report_place::ReportKind;
+
+/// The option, and what every such page begins with.
+pub(crate) const PAGE: ReportKind = ReportKind {
+    option: "--report",
+    begins: "<!doctype html>\n<!-- A report of effects batch. -->\n",
+};
+
+/// A page on its way to its file: rows are written as they come, their sums at the end.
+pub(super) struct PageReport {
+    page: Page<Landing>,
+    /// The page's folder, from which links start.
+    folder: PathBuf,
+    rows: usize,
+    texts: Texts,
+    /// Small pictures, by their rows' places.
+    pictures: BTreeMap<usize, String>,
+    /// Costs by template, tag and day.
+    costs: [BTreeMap<String, CostGroup>; 3],
+    durations: Durations,
+}
+
+/// Texts that many rows have: each is written once, and rows have its place.
+#[derive(Default)]
+struct Texts {
+    places: HashMap<String, usize>,
+    list: Vec<String>,
+}
+
+/// What is known of the batch as a whole.
+#[derive(Serialize)]
+pub(super) struct Summary<'a, B> {
+    /// The object that stdout has of it.
+    pub(super) batch: B,
+    pub(super) origin: String,
+    pub(super) scope: Option<&'a str>,
+    pub(super) budget: Option<Decimal>,
+    /// Whether a journal tells when tasks were submitted.
+    pub(super) has_journal: bool,
+}
+
+impl PageReport {
+    /// Begins the page that will be at this path.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, as of everything below.
+    pub(super) fn begin(path: &Path) -> Result<Self, Error> {
+        let mut page = Page::begin(Landing::begin(path)?, PAGE.begins, "Report of a batch")?;
+        page.data("columns", &COLUMNS)?;
+        page.list("rows")?;
+        Ok(Self {
+            page,
+            folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+            rows: 0,
+            texts: Texts::default(),
+            pictures: BTreeMap::new(),
+            costs: <[BTreeMap<_, _>; 3]>::default(),
+            durations: Durations::default(),
+        })
+    }
+
+    /// Adds a row, whose object this is, with what the journal knows of it.
+    pub(super) fn add(&mut self, row: &Value, record: Option<&Record>) -> Result<(), Error> {
+        let standing = record.map(|record| &record.standing);
+        let took = standing.and_then(took);
+        if let (Some(took), Some(template)) = (took, row["template"].as_str())
+            // The end of a task that an earlier run left was seen late.
+            && row["how"] != "resumed"
+        {
+            self.durations.add(template, took);
+        }
+        self.count_cost(row, standing);
+        let paths: Vec<PathBuf> = serde_json::from_value(row["paths"].clone()).unwrap_or_default();
+        if let Some(path) = paths.first() {
+            self.embed(path);
+        }
+        let links: Vec<String> = paths.iter().map(|path| link(&self.folder, path)).collect();
+        let mut cells: Vec<Value> = COLUMNS
+            .iter()
+            .map(|column| match *column {
+                "error" => self.texts.place(&row["error"]["kind"]),
+                "code" | "message" => self.texts.place(&row["error"][column]),
+                "status" | "how" | "template" | "tag" | "warning" => self.texts.place(&row[column]),
+                "size" => self.texts.place(&size(row)),
+                "links" => {
+                    if links.is_empty() {
+                        Value::Null
+                    } else {
+                        json!(links)
+                    }
+                }
+                column => row[column].clone(),
+            })
+            .collect();
+        while cells.last().is_some_and(Value::is_null) {
+            cells.pop();
+        }
+        self.page.item(&cells, self.rows == 0)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Puts the page in its place; `learnt` is what the pace knew before the batch began.
+    pub(super) fn finish<B: Serialize>(
+        mut self,
+        summary: &Summary<'_, B>,
+        learnt: &Histories,
+    ) -> Result<PathBuf, Error> {
+        let page = &mut self.page;
+        page.end_list()?;
+        page.data("texts", &self.texts.list)?;
+        page.data("pictures", &self.pictures)?;
+        let costs = ["template", "tag", "day"].into_iter().zip(self.costs);
+        let costs: Vec<CostTable> = costs
+            .map(|(by, groups)| CostTable {
+                by,
+                origin: summary.origin.clone(),
+                unit: CostUnit::Row,
+                groups: groups.into_values().collect(),
+            })
+            .collect();
+        page.data("costs", &costs)?;
+        let durations: Option<Histogram> = self.durations.histogram(learnt);
+        page.data("durations", &durations)?;
+        page.data("summary", summary)?;
+        self.page.end()?.finish()
+    }
+
+    fn count_cost(&mut self, row: &Value, standing: Option<&Standing>) {
+        let cost: Option<Decimal> = row["cost"].as_str().and_then(|cost| cost.parse().ok());
+        let is_done = row["status"] == "completed" || row["status"] == "not_downloaded";
+        if cost.is_none() && !is_done {
+            return;
+        }
+        let text = |column: &str| row[column].as_str().unwrap_or_default().to_owned();
+        let day = standing.and_then(Standing::submitted);
+        let day = day.map(|day| day.to_string().chars().take(10).collect());
+        let names = [Some(text("template")), Some(text("tag")), day];
+        for (groups, name) in self.costs.iter_mut().zip(names) {
+            let Some(name) = name else { continue };
+            let group =
+                groups.entry(name.clone()).or_insert(CostGroup { name, ..CostGroup::default() });
+            group.count += 1;
+            group.unpriced += u64::from(cost.is_none());
+            group.cost += cost.unwrap_or_default();
+        }
+    }
+
+    /// Takes a row's picture into the page, small, while there are not too many: the page of a large batch
+    /// shows the files themselves, once they come into sight.
+    fn embed(&mut self, path: &Path) {
+        if self.pictures.len() < MOST_PICTURES
+            // One that cannot be read is shown by its link alone.
+            && let Ok(picture) = fs::read(path)
+            && let Ok(small) = effects_render::thumbnail(&picture, SIDE)
+        {
+            self.pictures.insert(self.rows, embedded(&small));
+        }
+    }
+}
+
+impl Texts {
+    /// The place of a text; `null` for what is none.
+    fn place(&mut self, text: &Value) -> Value {
+        let Some(text) = text.as_str() else { return Value::Null };
+        let known = self.places.get(text).copied();
+        let place = known.unwrap_or_else(|| {
+            self.places.insert(text.to_owned(), self.list.len());
+            self.list.push(text.to_owned());
+            self.list.len() - 1
+        });
+        place.into()
+    }
+}
+
+/// How long a row's last task took, as far as its end was seen.
+fn took(standing: &Standing) -> Option<std::time::Duration> {
+    match standing {
+        Standing::Completed { submitted, finished, .. }
+        | Standing::Failed { submitted, finished, .. } => Some(finished.since(*submitted)),
+        _ => None,
+    }
+}
+
+fn size(row: &Value) -> Value {
+    match (&row["width"], &row["height"]) {
+        (Value::Null, Value::Null) => Value::Null,
+        (width, height) => format!("{width} × {height}").replace("null", "…").into(),
+    }
+}
+
+/// The way from a folder to a file, as the parts of a link are: with `/` between.
+fn link(folder: &Path, file: &Path) -> String {
+    let [from, to] = [folder, file].map(|path| {
+        // As a browser does it, whatever symbolic links there are.
+        let mut parts = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(parts.pop()),
+                part => parts.push(part.as_os_str()),
+            }
+        }
+        parts
+    });
+    let shared = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = from[shared..].iter().map(|_| "..".into());
+    let down = to[shared..].iter().map(|part| part.to_string_lossy());
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
+/// What a row has in the page, in this order.
+const COLUMNS: [&str; 17] = [
+    "line",
+    "status",
+    "template",
+    "size",
+    "image",
+    "key",
+    "tag",
+    "links",
+    "task_id",
+    "cost",
+    "row",
+    "how",
+    "error",
+    "code",
+    "message",
+    "warning",
+    "duplicate_of",
+];
+
+/// Pictures that are embedded, and their longer side in pixels: they are about one MB in all.
+const MOST_PICTURES: usize = 200;
+const SIDE: u32 = 192;

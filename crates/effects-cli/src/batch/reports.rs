@@ -1,0 +1,77 @@
+//! [`Reports`]: the files of `--report-csv` and `--report`. `Results` adds each row as it writes the folder's
+//! manifest, and `Books` puts them in their places.
+
+use std::path::PathBuf;
+
+use effects_core::Error;
+use effects_core::pace::Histories;
+use effects_jobs::Record;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::report_csv::CsvReport;
+use super::report_page::{PageReport, Summary};
+use super::rows::Common;
+use crate::report_place::ReportPlace;
+
+/// Reports on their way. One that cannot be written keeps neither the other nor the manifest from it.
+#[derive(Default)]
+pub(super) struct Reports {
+    csv: Option<Result<CsvReport, Error>>,
+    page: Option<Result<PageReport, Error>>,
+}
+
+impl Reports {
+    /// Those that are asked for.
+    pub(super) fn begin(common: &Common) -> Self {
+        let path = |place: &ReportPlace| place.path.clone();
+        Self {
+            csv: common.report_csv.as_ref().map(path).map(|path| CsvReport::begin(&path)),
+            page: common.report.as_ref().map(path).map(|path| PageReport::begin(&path)),
+        }
+    }
+
+    /// Adds a row, whose object this is, with what the journal knows of it.
+    pub(super) fn add(&mut self, line: &[u8], record: Option<&Record>) {
+        if self.csv.is_none() && self.page.is_none() {
+            return;
+        }
+        let row: Value = serde_json::from_slice(line).unwrap_or_default();
+        unless_broken(&mut self.csv, |csv| csv.add(&row));
+        unless_broken(&mut self.page, |page| page.add(&row, record));
+    }
+
+    /// Puts the table in its place, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or could not be before.
+    pub(super) fn finish_csv(&mut self) -> Result<Option<PathBuf>, Error> {
+        self.csv.take().transpose()?.map(CsvReport::finish).transpose()
+    }
+
+    /// Puts the page in its place, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or could not be before.
+    pub(super) fn finish_page<B: Serialize>(
+        &mut self,
+        summary: &Summary<'_, B>,
+        learnt: &Histories,
+    ) -> Result<Option<PathBuf>, Error> {
+        let page = self.page.take().transpose()?;
+        page.map(|page| page.finish(summary, learnt)).transpose()
+    }
+}
+
+fn unless_broken<T>(
+    report: &mut Option<Result<T, Error>>,
+    act: impl FnOnce(&mut T) -> Result<(), Error>,
+) {
+    if let Some(Ok(whole)) = report
+        && let Err(error) = act(whole)
+    {
+        *report = Some(Err(error));
+    }
+}

@@ -1,0 +1,53 @@
+//! [`CostTable`]: what was paid, added up by one thing, as a page shows it. `effects cost` and the page of a
+//! batch make them.
+
+use std::collections::BTreeMap;
+
+use effects_jobs::Spend;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+/// Costs of one gateway by template, tag, day or scope.
+#[derive(Debug, Serialize)]
+pub(crate) struct CostTable {
+    /// The word for what they are added up by.
+    pub(crate) by: &'static str,
+    pub(crate) origin: String,
+    pub(crate) unit: CostUnit,
+    pub(crate) groups: Vec<CostGroup>,
+}
+
+/// What is counted beside costs.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CostUnit {
+    Row,
+    Task,
+}
+
+/// One sum.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct CostGroup {
+    /// Empty for what has no tag or scope.
+    pub(crate) name: String,
+    pub(crate) count: u64,
+    /// Of them, those whose cost is not known.
+    pub(crate) unpriced: u64,
+    /// USD, exact to the digit.
+    pub(crate) cost: Decimal,
+}
+
+impl CostTable {
+    /// A table of each gateway, of what a journal tells.
+    pub(crate) fn of_spend(by: &'static str, spend: Vec<Spend>) -> Vec<Self> {
+        let mut tables = BTreeMap::<String, Self>::new();
+        for Spend { origin, group, tasks, unpriced, cost, .. } in spend {
+            let origin = origin.to_string();
+            let (unit, groups) = (CostUnit::Task, Vec::new());
+            let table = || Self { by, origin: origin.clone(), unit, groups };
+            let groups = &mut tables.entry(origin.clone()).or_insert_with(table).groups;
+            groups.push(CostGroup { name: group, count: tasks, unpriced, cost });
+        }
+        tables.into_values().collect()
+    }
+}
