@@ -250,3 +250,72 @@ const COLUMNS: [&str; 17] = [
 /// Pictures that are embedded, and their longer side in pixels: they are about one MB in all.
 const MOST_PICTURES: usize = 200;
 const SIDE: u32 = 192;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn summary() -> Summary<'static, Value> {
+        let origin = "https://gateway.example".to_owned();
+        Summary { batch: json!({}), origin, scope: None, budget: None, has_journal: true }
+    }
+
+    #[test]
+    fn a_link_leads_from_the_page_to_the_file() {
+        for (folder, file, way) in [
+            ("/a/out", "/a/out/x.png", "x.png"),
+            ("/a", "/a/out/in/x.png", "out/in/x.png"),
+            ("/a/reports", "/a/out/x.png", "../out/x.png"),
+            ("/a/b/../reports", "/a/b/../out/x.png", "../out/x.png"),
+            ("/", "/x.png", "x.png"),
+        ] {
+            assert_eq!(link(Path::new(folder), Path::new(file)), way);
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_rows_are_a_file_that_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, begun) = (folder.path().join("report.html"), Instant::now());
+        let mut page = PageReport::begin(&path).unwrap();
+        for line in 0..100_000 {
+            let fails = line % 50 == 0;
+            let picture = folder.path().join(format!("out/order_{line}-ea6c189a.png"));
+            let row = json!({
+                "line": line + 2, "row": line, "key": format!("order {line}"), "tag": "spring",
+                "template": (["glass_ball", "my_world"][line % 2]), "width": 1024, "height": 1024,
+                "image": format!("https://photos.example.com/2026/spring/{line}.jpg"),
+                "status": if fails { "failed" } else { "completed" }, "how": "submitted",
+                "task_id": format!("1kennetqra72ank{line:06}"), "cost": "0.03",
+                "paths": if fails { json!([]) } else { json!([picture]) },
+                "error": if fails {
+                    json!({ "kind": "task_failed", "code": "3009095", "message": "no luck (3009095)" })
+                } else { Value::Null },
+            });
+            page.add(&row, None).unwrap();
+        }
+        page.finish(&summary(), &Histories::new()).unwrap();
+        let size = fs::metadata(&path).unwrap().len();
+        // The time is for people: it depends on the machine.
+        println!("100,000 rows: {size} bytes, written in {:?}", begun.elapsed());
+        assert!(size < 25_000_000, "{size}");
+    }
+
+    #[test]
+    fn pictures_are_embedded_while_they_are_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("x.png");
+        fs::write(&picture, effects_render::test_card(64, 48).unwrap()).unwrap();
+        let path = folder.path().join("report.html");
+        let mut page = PageReport::begin(&path).unwrap();
+        for line in 0..MOST_PICTURES + 5 {
+            let row = json!({ "line": line, "status": "completed", "paths": [picture] });
+            page.add(&row, None).unwrap();
+        }
+        assert_eq!(page.pictures.len(), MOST_PICTURES);
+        page.finish(&summary(), &Histories::new()).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 3_000_000);
+    }
+}
