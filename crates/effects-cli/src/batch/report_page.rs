@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
-use effects_client::Landing;
+use effects_client::{Landing, is_special};
 use effects_core::Error;
 use effects_core::pace::Histories;
 use effects_jobs::{Record, Standing};
@@ -30,8 +32,8 @@ pub(super) struct PageReport {
     folder: PathBuf,
     rows: usize,
     texts: Texts,
-    /// Small pictures, by their rows' places.
-    pictures: BTreeMap<usize, String>,
+    /// The pictures to embed, with their rows' places.
+    pictures: Vec<(usize, PathBuf)>,
     /// Costs by template, tag and day.
     costs: [BTreeMap<String, CostGroup>; 3],
     durations: Durations,
@@ -71,7 +73,7 @@ impl PageReport {
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
             rows: 0,
             texts: Texts::default(),
-            pictures: BTreeMap::new(),
+            pictures: Vec::new(),
             costs: <[BTreeMap<_, _>; 3]>::default(),
             durations: Durations::default(),
         })
@@ -89,8 +91,8 @@ impl PageReport {
         }
         self.count_cost(row, standing);
         let paths: Vec<PathBuf> = serde_json::from_value(row["paths"].clone()).unwrap_or_default();
-        if let Some(path) = paths.first() {
-            self.embed(path);
+        if let (Some(path), true) = (paths.first(), self.pictures.len() < MOST_PICTURES) {
+            self.pictures.push((self.rows, path.clone()));
         }
         let links: Vec<String> = paths.iter().map(|path| link(&self.folder, path)).collect();
         let mut cells: Vec<Value> = COLUMNS
@@ -127,7 +129,7 @@ impl PageReport {
         let page = &mut self.page;
         page.end_list()?;
         page.data("texts", &self.texts.list)?;
-        page.data("pictures", &self.pictures)?;
+        page.data("pictures", &small_pictures(&self.pictures))?;
         let costs = ["template", "tag", "day"].into_iter().zip(self.costs);
         let costs: Vec<CostTable> = costs
             .map(|(by, groups)| CostTable {
@@ -163,18 +165,6 @@ impl PageReport {
             group.cost += cost.unwrap_or_default();
         }
     }
-
-    /// Takes a row's picture into the page, small, while there are not too many: the page of a large batch
-    /// shows the files themselves, once they come into sight.
-    fn embed(&mut self, path: &Path) {
-        if self.pictures.len() < MOST_PICTURES
-            // One that cannot be read is shown by its link alone.
-            && let Ok(picture) = fs::read(path)
-            && let Ok(small) = effects_render::thumbnail(&picture, SIDE)
-        {
-            self.pictures.insert(self.rows, embedded(&small));
-        }
-    }
 }
 
 impl Texts {
@@ -189,6 +179,27 @@ impl Texts {
         });
         place.into()
     }
+}
+
+/// Pictures as the page embeds them. What cannot be read is shown by its link alone.
+fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
+    let small = |path: &Path| {
+        let picture = (!is_special(path)).then(|| fs::read(path).ok())??;
+        Some(embedded(&effects_render::thumbnail(&picture, SIDE).ok()?))
+    };
+    // To decode one takes up to a tenth of a second.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let shares = files.chunks(files.len().div_ceil(threads).max(1));
+        let workers: Vec<_> = shares
+            .map(|share| {
+                let each =
+                    share.iter().filter_map(move |(place, path)| Some((*place, small(path)?)));
+                scope.spawn(move || each.collect::<Vec<_>>())
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    })
 }
 
 /// How long a row's last task took, as far as its end was seen.
@@ -247,7 +258,9 @@ const COLUMNS: [&str; 17] = [
     "duplicate_of",
 ];
 
-/// Pictures that are embedded, and their longer side in pixels: they are about one MB in all.
+/// Pictures that are embedded, and their longer side in pixels: they are about two MB in all. The page of a
+/// larger batch shows the files themselves for the others, as they come into sight: it stays small enough to
+/// be opened and sent, and its end does not wait for a hundred thousand pictures to be decoded.
 const MOST_PICTURES: usize = 200;
 const SIDE: u32 = 192;
 

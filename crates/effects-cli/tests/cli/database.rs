@@ -40,6 +40,8 @@ fn a_single_run_is_journaled_listed_counted_and_resumed() {
     assert_eq!(listed["standing"], "completed");
     let cost = run(&["cost"]).exits(0).stdout;
     assert!(cost.contains("0.03"), "{cost}");
+    let page = run(&["cost", "--html", "-"]).exits(0).stdout;
+    assert!(page.starts_with("<!doctype html>") && page.contains("\"cost\":\"0.03"), "{page}");
     let refused = run(&["journal", "backup", "copy.db"]).exits(2).stderr;
     assert!(refused.contains("pg_dump"), "{refused}");
 }

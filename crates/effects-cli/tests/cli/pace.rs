@@ -5,7 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-use crate::world::{IMAGE, Ran, World, running};
+use effects_testkit::http::Response;
+use serde_json::json;
+
+use crate::world::{CREATE, IMAGE, Ran, TASK, World, running};
 
 /// A gateway that is not this machine, as far as the command can tell: reached through a proxy that
 /// takes every host for the world's server. Ends with the test's process.
@@ -67,6 +70,41 @@ fn what_one_run_learns_the_next_one_knows() {
     let ran = wait(&world, &proxy, "state").exits(0);
     assert_eq!(pairs(&kept()), 2, "{}", kept());
     assert!(!ran.stderr.contains("warning"), "{ran:?}");
+}
+
+#[test]
+fn a_batchs_report_tells_what_was_learnt_before_it_beside_what_it_took() {
+    let world = World::new();
+    let proxy = elsewhere(&world);
+    let report = |number: usize| {
+        let rows = format!("template,image\nglass_ball,https://example.com/{number}.jpg\n");
+        fs::write(world.path("rows.csv"), rows).unwrap();
+        let running = format!(r#"{{"id":"task-{number}","status":"in_progress"}}"#);
+        let completed = String::from_utf8(world.completed_body()).unwrap();
+        let completed = completed.replace("task-1", &format!("task-{number}"));
+        world.server.on("POST", CREATE, [Response::json(running.clone())]);
+        let path = TASK.replace("task-1", &format!("task-{number}"));
+        world.server.on("GET", &path, [Response::json(running), Response::json(completed)]);
+        world.serves_picture();
+        let line = ["batch", "rows.csv", "--out", "out", "--allow-http", "--poll", "0.05"];
+        let mut command = world.command(&[&line[..], &["--report", "report.html"]].concat());
+        command.env("EFFECTS_BASE_URL", "http://gateway.example.com").env("http_proxy", &proxy);
+        Ran::of(&mut command).exits(0);
+        let page = fs::read_to_string(world.path("report.html")).unwrap();
+        let (_, data) = page.split_once("id=\"durations\">").unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        serde_json::from_str::<serde_json::Value>(data).unwrap()
+    };
+    let first = report(1);
+    assert_eq!((&first["learnt"], &first["templates"][0]["earlier"]), (&json!(null), &json!(0)));
+    let second = report(2);
+    let template = &second["templates"][0];
+    assert_eq!((&template["template"], &template["earlier"]), (&json!("glass_ball"), &json!(1)));
+    assert!(template["learnt"]["half"].is_f64(), "{second}");
+    assert_eq!(
+        second["learnt"].as_array().unwrap().len(),
+        second["seen"].as_array().unwrap().len()
+    );
 }
 
 #[test]
