@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use effects_core::pace::{Curve, Histories, Label, Learned};
+use effects_core::pace::{Curve, Histories, History, Label, Learned};
 use serde::Serialize;
 
 /// Seconds from a task's id to its end, by template.
@@ -62,7 +62,7 @@ impl Durations {
                 template: template.clone(),
                 tasks: durations.len(),
                 seen: Usual { half: quantile(durations, 0.5), most: quantile(durations, 0.9) },
-                earlier: history.map_or(0, |history| history.len()),
+                earlier: history.map_or(0, History::len),
                 learnt: eta.map(|eta| Usual {
                     half: eta.typical.as_secs_f64(),
                     most: eta.p90.as_secs_f64(),
@@ -138,8 +138,6 @@ const WIDTHS: [f64; 17] = [
 
 #[cfg(test)]
 mod tests {
-    use effects_core::pace::History;
-
     use super::*;
 
     #[test]

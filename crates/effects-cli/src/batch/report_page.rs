@@ -289,6 +289,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stdout, reason = "a figure for people")]
     fn a_hundred_thousand_rows_are_a_file_that_opens() {
         let folder = tempfile::tempdir().unwrap();
         let (path, begun) = (folder.path().join("report.html"), Instant::now());

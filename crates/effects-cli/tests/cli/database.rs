@@ -83,7 +83,9 @@ fn a_batch_goes_on_from_another_machine_under_one_budget() {
     assert!(plan.stdout.contains("postgres://postgres@"), "{plan:?}");
     let made = database.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'effects'");
     assert_eq!(made.unwrap(), "0", "to plan makes nothing");
-    let first = batch(&here, &[]);
+    let first = batch(&here, &["--report", "report.html"]);
+    let page = std::fs::read_to_string(here.path("report.html")).unwrap();
+    assert!(page.contains("postgres://postgres@") && !page.contains(PASSWORD), "{page}");
     let (rows, _) = told(&first);
     let done = count(&rows, "completed");
     assert!(done > 0 && done < 12, "{first:?}");
