@@ -1,11 +1,15 @@
 # The emulator in a container: `docker build -t effects-emulator .`, then
-# `docker run -p 8600:8600 effects-emulator --api-key any-test-key`.
+# `docker run -p 8600:8600 effects-emulator --api-key any-test-key`. The command is in it whole: with
+# `--build-arg FEATURES=postgres` also for a journal in Postgres, as examples/engines/kubernetes_job.yaml runs it.
 FROM rust:1.95-slim-bookworm AS build
+ARG FEATURES=""
 WORKDIR /source
 COPY . .
-RUN cargo build --locked --profile dist --package effects-cli
+RUN cargo build --locked --profile dist --package effects-cli --features "$FEATURES"
 
 FROM debian:bookworm-slim
+# Whom to trust: the service and a database are spoken to in TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /source/target/dist/effects /usr/local/bin/effects
 # It needs to own nothing: tasks and pictures are in memory.
 USER 65534:65534

@@ -155,6 +155,19 @@ impl Engine {
         let price = plain.price.as_deref().map(money).transpose()?;
         let limit = plain.budget.as_deref().map(money).transpose()?;
         let purse = self.purse(py);
+        if let Some(scope) = &plain.scope {
+            let why = match (&slot, &purse) {
+                (None, _) => "is shared through a journal: give journal= as well",
+                (_, Some(_)) => {
+                    "shares one budget with others, and the client has a budget of its own, which only \
+                     its process knows: give budget= to this call instead of the client"
+                }
+                _ => "",
+            };
+            if !why.is_empty() {
+                return Err(Error::new(ErrorKind::Misconfigured, format!("scope={scope:?} {why}")));
+            }
+        }
         let funds = match purse {
             // The journal may know what one costs.
             Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
@@ -170,8 +183,9 @@ impl Engine {
         let (submissions, tasks, polls_per_second) = plain.widths;
         let widths = Widths { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
+        let scope = plain.scope.clone();
         let (ahead, given) = (plain.ahead, Given { budget: limit, price: GivenPrice::of(price) });
-        Ok(Plan { client, base, widths, ahead, funds, given, slot, fetch, ordered })
+        Ok(Plan { client, base, widths, ahead, funds, given, scope, slot, fetch, ordered })
     }
 
     /// The time that one call may take.
@@ -487,6 +501,7 @@ struct PlainMany {
     unknown_in_a_row: u32,
     budget: Option<String>,
     price: Option<String>,
+    scope: Option<String>,
     journal: Option<PathBuf>,
     fetch: bool,
     ordered: bool,

@@ -47,6 +47,8 @@ pub struct Plan {
     pub ahead: u32,
     pub funds: Funds,
     pub given: Given,
+    /// The name of the order in the journal that its budget and its keys belong to.
+    pub scope: Option<String>,
     pub slot: Option<Arc<Slot>>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
@@ -108,7 +110,7 @@ impl Many {
             counts: false,
             rows,
             results: sender.clone(),
-            occurrences: Occurrences::default(),
+            occurrences: Occurrences::within(plan.scope.clone()),
             drawn: 0,
             begun: 0,
             permitted: 0,
@@ -202,7 +204,7 @@ async fn finish_all(
     mut source: RowSource,
     results: ResultSender,
 ) {
-    let Plan { client, base, widths, funds, given, slot, fetch, .. } = plan;
+    let Plan { client, base, widths, funds, given, scope, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
         let (ledger, known) = match &rows {
@@ -237,6 +239,7 @@ async fn finish_all(
     let options = JobOptions {
         budget: budget.map(|(limit, _)| limit),
         price: budget.and_then(|(_, price)| price),
+        scope,
         limits: Some(limits),
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| told.hear(notice))),

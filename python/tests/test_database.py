@@ -1,58 +1,15 @@
 """A client's journal in Postgres: the same as in a file, for many machines."""
 
-import glob
 import multiprocessing
-import os
-import pathlib
-import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
-from conftest import URL
+from conftest import PASSWORD, URL
 
 import spark_effects
 
-PASSWORD = "a-password-that-no-one-may-see"
 QUICK = {"polls_per_second": 5000}
-
-
-def programs():
-    """Where the server's programs are, if they are here."""
-    found = shutil.which("pg_ctl")
-    folders = [os.path.dirname(os.path.realpath(found))] if found else []
-    folders += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-    return next((pathlib.Path(folder) for folder in folders if os.path.exists(f"{folder}/initdb")), None)
-
-
-@pytest.fixture(scope="module")
-def database():
-    """The URL of an empty database of a server that ends with the tests of this file."""
-    folder = programs()
-    if folder is None:
-        pytest.skip("there are no server programs of PostgreSQL here: apt-get install postgresql")
-    # A server refuses to be root's.
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    place = pathlib.Path(tempfile.mkdtemp(prefix="effects-pg-"))
-    shutil.chown(place, user)
-
-    def run(program, *arguments):
-        line = [folder / program, *arguments]
-        extra = {"user": user, "group": pwd.getpwnam(user).pw_gid} if os.getuid() == 0 else {}
-        subprocess.run(line, check=True, cwd="/", stdout=subprocess.DEVNULL, **extra)
-
-    data = place / "data"
-    run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--pgdata", data)
-    options = f"-c listen_addresses='' -c fsync=off -k {place}"
-    run("pg_ctl", "start", "--wait", "--silent", "-D", data, "-l", place / "log", "-o", options)
-    try:
-        # The server asks for no password, and none may be told all the same.
-        yield f"postgres://postgres:{PASSWORD}@/postgres?host={place}"
-    finally:
-        run("pg_ctl", "stop", "--silent", "-m", "immediate", "-D", data)
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +53,41 @@ def test_no_password_is_told(emulator, database, caplog):
             client.run("glass_ball", URL)
         assert "postgres://me@127.0.0.1:1/photos" in str(raised.value)
         assert PASSWORD not in str(raised.value) + repr(client) + caplog.text
+    assert emulator.counts["accepted"] == 0
+
+
+def test_an_order_has_one_budget_in_all_hands(emulator, database):
+    """Two clients, as on two machines, with rows of their own: one scope, and so one budget."""
+    order = {"budget": "0.30", "price": "0.03", "scope": " an order ", "journal": database, **QUICK}
+    results = []
+    for hand in ("left", "right"):
+        with emulator.client(poll=0.005) as client:
+            results += client.map(jobs(f"order-{hand}", 7), **order)
+    over = [result.error for result in results if not result.ok]
+    assert len(over) == 4
+    assert all(isinstance(error, spark_effects.BudgetExceeded) for error in over), over
+    assert emulator.counts["accepted"] == 10
+    assert str(emulator.spent) == "0.30"
+    # Another order has a budget of its own, and numbers its jobs from 1 as well.
+    with emulator.client(poll=0.005) as client:
+        for scope in ("an order", "another order"):
+            one = spark_effects.Job("glass_ball", f"https://example.com/{len(scope)}.jpg", key="1")
+            result = next(client.map([one], **{**order, "scope": scope, "budget": "9"}))
+            assert result.ok, result
+    assert emulator.counts["accepted"] == 12
+
+
+def test_a_scope_that_cannot_be_shared_is_refused(emulator, database):
+    cases = [
+        ({}, {"scope": "spring"}, "give journal="),
+        ({"budget": "1"}, {"scope": "spring", "journal": database}, "give budget= to this call"),
+        ({}, {"scope": "  ", "journal": database}, "give the order a name"),
+    ]
+    for options, order, rule in cases:
+        with emulator.client(**options) as client, pytest.raises(spark_effects.InvalidRequest, match=rule):
+            list(client.map(jobs("refused", 1), **order))
+    with emulator.client() as client, pytest.raises(TypeError, match="scope is 7: give text"):
+        client.map(jobs("refused", 1), scope=7, journal=database)
     assert emulator.counts["accepted"] == 0
 
 

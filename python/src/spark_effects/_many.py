@@ -5,7 +5,7 @@ import weakref
 
 from ._effect import Effect
 from ._job import Job, asked_for, job_photo, job_row, jobs_of
-from ._values import money, number, own_state, place, switch, whole
+from ._values import money, number, own_state, place, refused, switch, text, whole
 from ._wait import alive, annotate, awaited, waited
 from .errors import EffectsError
 
@@ -328,6 +328,7 @@ def start(
     ahead,
     budget,
     price,
+    scope,
     journal,
     policy,
     fetch,
@@ -360,6 +361,7 @@ def start(
             "unknown_in_a_row": whole("unknown_in_a_row", unknown_in_a_row, 1, _MOST),
             "budget": money("budget", budget),
             "price": money("price", price),
+            "scope": _scope(scope),
             "journal": place("journal", journal),
             "fetch": switch("fetch", fetch),
             "ordered": ordered,
@@ -372,6 +374,14 @@ def start(
 
         meter = Meter(total)
     return many, meter, drawn
+
+
+def _scope(name):
+    """The name of an order as text without blanks around it, or nothing."""
+    name = text("scope", name)
+    if name is not None and not name.strip():
+        raise refused("scope", name, "give the order a name, or leave scope out")
+    return name and name.strip()
 
 
 _MOST = 2**32 - 1
