@@ -297,10 +297,10 @@ def many(ordered):
             price: what one picture costs at most, in USD, if it is known. A picture that costs more is a
                 warning of the logger ``"spark_effects"``, at once, and from then on so much is reserved for
                 each; jobs that cost more than the budget after all are one at the end.
-            scope: the name of an order in the journal, which may be in the hands of many processes and
-                machines: their budget is one, and counts what earlier calls in the scope paid. Keys of
-                jobs count within it, so that two orders may both number their jobs from 1. Only with a
-                journal, and not for a client that has a budget of its own.
+            scope: the name of an order in the journal, which many processes and machines may do together.
+                Their budget is one, and counts what earlier calls in the scope paid. Keys of jobs count
+                within it, so that two orders may both number their jobs from 1. Only with a journal, and
+                not for a client that has a budget of its own.
             journal: the file that keeps what was done, safe against crashes, or the ``postgres://`` URL of
                 a database that many machines share; the client's own when left out.
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
