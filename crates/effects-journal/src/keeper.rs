@@ -34,9 +34,9 @@ pub(crate) enum Needs {
 /// Something to do at the desk, and somebody to tell.
 pub(crate) trait Errand: Send {
     fn needs(&self) -> Needs;
-    /// Does it; whether it went well. If not, what it wrote is undone. Where a transaction was undone
-    /// as a whole, it is done once more.
-    fn act(&mut self, desk: &Desk<'_>) -> bool;
+    /// Does it. Where that does not go well, what it wrote is undone; the error says whether it may go
+    /// well in another transaction. Where a transaction was undone as a whole, it is done once more.
+    fn act(&mut self, desk: &Desk<'_>) -> Result<(), DatabaseError>;
     /// Whether it may be done once more after it was committed: saying the same again changes nothing.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
@@ -110,10 +110,18 @@ where
         self.needs
     }
 
-    fn act(&mut self, desk: &Desk<'_>) -> bool {
+    fn act(&mut self, desk: &Desk<'_>) -> Result<(), DatabaseError> {
         let reading = self.needs == Needs::Reading;
-        let answer = (self.act)(desk).map_err(|fail| fail.into_error(reading));
-        self.answer.insert(answer).is_ok()
+        let mut ended = Ok(());
+        let answer = (self.act)(desk).map_err(|fail| {
+            ended = Err(match &fail {
+                Fail::Database(error) => error.clone(),
+                _ => DatabaseError::new("a request failed"),
+            });
+            fail.into_error(reading)
+        });
+        self.answer = Some(answer);
+        ended
     }
 
     fn is_repeatable(&self) -> bool {
@@ -465,12 +473,13 @@ impl Keeper {
 /// One errand within the transaction: what it wrote is undone if it did not go well.
 fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
-        errand.act(desk);
+        // It has its error itself.
+        let _ = errand.act(desk);
         return Ok(());
     }
     let run = |sql| desk.run(sql, values![]).map(drop);
     run("SAVEPOINT errand")?;
-    if !errand.act(desk) {
+    if errand.act(desk).is_err() {
         run("ROLLBACK TO errand")?;
     }
     run("RELEASE errand")

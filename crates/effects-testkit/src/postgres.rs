@@ -37,8 +37,17 @@ impl TestServer {
     ///
     /// Why there is none, in one line: where this machine has no server programs, say.
     pub fn start(settings: &[&str]) -> Result<Self, String> {
-        let folder = std::env::temp_dir().join(format!("effects-pg-{}", unique()));
-        let cluster = Cluster::at(folder)?;
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Makes and starts one as [`start`](Self::start) does, with its data in a new folder of this one: on
+    /// a disk of the test's own, say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self, String> {
+        let cluster = Cluster::at(parent.join(format!("effects-pg-{}", unique())))?;
         cluster.make()?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();

@@ -245,11 +245,20 @@ fn fault(error: &Error) -> DatabaseError {
         || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
         || error.as_db_error().is_some_and(|known| {
             matches!(known.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
-                || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
-                    .contains(known.code())
+                || PASSING.contains(known.code())
         });
     DatabaseError { reason: words(error), passes }
 }
+
+/// What a server refuses for reasons that pass: two transactions met, or it lacks room that its operator
+/// makes. It is waited for then, as for a server that is away.
+const PASSING: [SqlState; 5] = [
+    SqlState::T_R_SERIALIZATION_FAILURE,
+    SqlState::T_R_DEADLOCK_DETECTED,
+    SqlState::DISK_FULL,
+    SqlState::OUT_OF_MEMORY,
+    SqlState::INSUFFICIENT_RESOURCES,
+];
 
 /// Said to the server of each connection: it ends a transaction whose client is gone, so that the lock
 /// is free for the others.

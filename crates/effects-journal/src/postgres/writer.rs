@@ -123,10 +123,14 @@ impl Writer {
             let done = self.transact(needs, &mut |desk, again| {
                 for (place, errand) in group.iter_mut().enumerate() {
                     let is_over = failed.contains(&place) || again && !errand.is_repeatable();
-                    let is_well = is_over || errand.act(desk);
-                    if !is_well && needs > Needs::Reading {
-                        failing = place;
-                        return Err(DatabaseError::new(ONE_FAILED));
+                    let ended = if is_over { Ok(()) } else { errand.act(desk) };
+                    match ended {
+                        Err(error) if error.passes => return Err(error),
+                        Err(_) if needs > Needs::Reading => {
+                            failing = place;
+                            return Err(DatabaseError::new(ONE_FAILED));
+                        }
+                        _ => {}
                     }
                 }
                 Ok(())
