@@ -41,13 +41,15 @@ def test_a_wait_of_a_second_at_a_gateway_that_hangs_adds_no_whole_request_timeou
     task = client.submit("glass_ball", URL)
     hanging(emulator, "task")
     took, error = timed(lambda: task.wait(wait_timeout=1))
-    assert isinstance(error, WaitTimeout) and error.task_id == task.id
+    assert isinstance(error, WaitTimeout)
+    assert error.task_id == task.id
     assert 1 <= took < 12, took
     # And none at all, if that is what is wanted.
     task = client.submit("glass_ball", URL)
     policy = client.policy.replace(last_look=0)
     took, error = timed(lambda: task.wait(wait_timeout=1, policy=policy))
-    assert isinstance(error, WaitTimeout) and took < 5, took
+    assert isinstance(error, WaitTimeout)
+    assert took < 5, took
 
 
 @pytest.mark.parametrize("deadline", [1, timedelta(seconds=1)])
@@ -55,12 +57,15 @@ def test_a_deadline_ends_a_wait_and_names_the_task(emulator, deadline):
     client = emulator.client()
     hanging(emulator, "task")
     took, error = timed(lambda: client.run("glass_ball", URL, deadline=deadline))
-    assert isinstance(error, WaitTimeout) and isinstance(error, TimeoutError)
-    assert error.task_id and error.task_id in error.resume_line
+    assert isinstance(error, WaitTimeout)
+    assert isinstance(error, TimeoutError)
+    assert error.task_id
+    assert error.task_id in error.resume_line
     assert took < 10, took
     task = client.task(error.task_id)
     took, error = timed(lambda: task.wait(deadline=deadline))
-    assert error.task_id == task.id and took < 10, took
+    assert error.task_id == task.id
+    assert took < 10, took
 
 
 def test_a_deadline_holds_over_the_upload_and_nothing_is_submitted_after_it(emulator):
@@ -78,9 +83,11 @@ def test_a_deadline_holds_over_the_upload_and_nothing_is_submitted_after_it(emul
     ):
         took, error = timed(act)
         assert isinstance(error, DeadlineExceeded), error
-        assert isinstance(error, TransportError) and isinstance(error, TimeoutError)
+        assert isinstance(error, TransportError)
+        assert isinstance(error, TimeoutError)
         assert (error.task_id, error.kind) == (None, "deadline_exceeded")
-        assert "nothing" in str(error) and took < 10, took
+        assert "nothing" in str(error)
+        assert took < 10, took
         assert type(pickle.loads(pickle.dumps(error))) is DeadlineExceeded
     assert not creates(emulator)
 
@@ -88,8 +95,10 @@ def test_a_deadline_holds_over_the_upload_and_nothing_is_submitted_after_it(emul
 def test_a_deadline_holds_over_the_download_and_what_is_paid_for_is_named(emulator):
     hanging(emulator, "file")
     took, error = timed(lambda: emulator.client(poll=0.01).run("glass_ball", URL, deadline=1.5))
-    assert isinstance(error, TransportError) and error.kind == "download"
-    assert error.task_id and "paid for" in str(error)
+    assert isinstance(error, TransportError)
+    assert error.kind == "download"
+    assert error.task_id
+    assert "paid for" in str(error)
     assert took < 10, took
 
 

@@ -12,8 +12,9 @@ use effects_jobs::{
 };
 use rust_decimal::Decimal;
 
-use crate::database::values;
+use crate::database::{Fields, values};
 use crate::desk::{Desk, Fail};
+use crate::line::Line;
 use crate::rows::decimal;
 
 /// Opens the scope with this name, or a new one without, which is gone with its owner.
@@ -35,8 +36,18 @@ pub(crate) fn add_to_scope(
     scope: ScopeNumber,
     identity: &Identity,
 ) -> Result<(), Fail> {
+    join_scope(desk, scope, identity, true)
+}
+
+/// The same, for a row that the journal knows or one that it does not, which has no tasks.
+fn join_scope(
+    desk: &Desk<'_>,
+    scope: ScopeNumber,
+    identity: &Identity,
+    may_have_tasks: bool,
+) -> Result<(), Fail> {
     let sql = "INSERT INTO scope_rows (identity, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    if desk.run(sql, values![identity.as_bytes(), scope.0])? == 0 {
+    if desk.run(sql, values![identity.as_bytes(), scope.0])? == 0 || !may_have_tasks {
         return Ok(());
     }
     let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
@@ -48,7 +59,7 @@ pub(crate) fn add_to_scope(
     if !paid.is_zero() {
         let paid = stored_scope(desk, scope)?.paid + paid;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.run(sql, values![scope.0, paid.to_string()])?;
+        desk.later(sql, values![scope.0, paid.to_string()])?;
     }
     let sql = "SELECT r.number FROM rows r JOIN tasks t ON t.number = r.task
         WHERE r.identity = ?1 AND r.state = 'completed' AND t.cost IS NULL";
@@ -66,14 +77,19 @@ pub(crate) fn scope_state(
     // Rows that count alike are counted by the database: there may be thousands in flight.
     let sql =
         "SELECT min(r.number), r.state, r.owner, CAST(sum(r.open_tasks) AS BIGINT), r.reserved,
-            count(*)
+            count(*), o.host, o.place, o.process, o.started, o.lease
         FROM rows r INDEXED BY rows_reserving
         JOIN scope_rows s ON s.identity = r.identity AND s.scope = ?1
+        LEFT JOIN owners o ON o.id = r.owner
         WHERE r.open_tasks > 0 AND r.identity IS DISTINCT FROM ?2
-        GROUP BY r.state, r.owner, r.reserved ORDER BY 1";
+        GROUP BY r.state, r.owner, r.reserved, o.host, o.place, o.process, o.started, o.lease
+        ORDER BY 1";
     for row in desk.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
         let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
+        if let Some(owner) = owner {
+            desk.meet(owner, OWNER_PLACE, &row)?;
+        }
         let is_held = desk.holder(owner)?.is_some();
         let state_name: String = row.get(1)?;
         let holding = match state_name.as_str() {
@@ -88,6 +104,9 @@ pub(crate) fn scope_state(
     Ok(state)
 }
 
+/// Where the query of [`scope_state`] has the first of the columns of an owner.
+const OWNER_PLACE: usize = 6;
+
 /// Asks every budget whether an intent fits, with which its row holds reservations for `tasks` tasks;
 /// where it does, the price to reserve at.
 pub(crate) fn ask(
@@ -95,12 +114,13 @@ pub(crate) fn ask(
     row: &Row,
     budgets: &[Budget],
     tasks: u64,
-    is_covered: bool,
+    known_row: Option<&Line>,
 ) -> Result<Result<Option<Decimal>, Admission>, Fail> {
     let mut price = None;
     let known = known_prices(desk, row)?;
+    let is_covered = known_row.is_some_and(|line| line.open_tasks >= tasks);
     for budget in budgets {
-        add_to_scope(desk, budget.scope, &row.identity)?;
+        join_scope(desk, budget.scope, &row.identity, known_row.is_some())?;
         let scope = scope_state(desk, budget.scope, Some(&row.identity))?;
         // A reservation that the row holds already covers another attempt.
         if !is_covered {
@@ -128,7 +148,7 @@ pub(crate) fn reserve(desk: &Desk<'_>, number: u64, price: Option<Decimal>) -> R
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),
             CASE WHEN state = 'released' AND owner IS NOT NULL THEN 1 ELSE 0 END)
         WHERE number = ?1";
-    desk.run(sql, values![number, price.map(|price| price.to_string())])?;
+    desk.later(sql, values![number, price.map(|price| price.to_string())])?;
     Ok(())
 }
 
@@ -142,8 +162,7 @@ pub(crate) fn book(
     before: Option<Decimal>,
 ) -> Result<(), Fail> {
     let mut is_news = false;
-    for scope in scopes_of(desk, &row.identity)? {
-        let state = stored_scope(desk, scope)?;
+    for (scope, state) in stored_scopes_of(desk, &row.identity)? {
         let paid = state.paid + cost - before.unwrap_or_default();
         let counts = before.is_none() && !cost.is_zero();
         let highest = state.highest_seen.max(Some(cost).filter(|cost| !cost.is_zero()));
@@ -151,7 +170,7 @@ pub(crate) fn book(
         let sql = "UPDATE scopes SET paid = ?2, costs_seen = costs_seen + ?3, highest_seen = ?4
             WHERE number = ?1";
         let highest = highest.map(|cost| cost.to_string());
-        desk.run(sql, values![scope.0, paid.to_string(), counts, highest])?;
+        desk.later(sql, values![scope.0, paid.to_string(), counts, highest])?;
     }
     if cost.is_zero() {
         return Ok(());
@@ -163,7 +182,7 @@ pub(crate) fn book(
             DO UPDATE SET highest = excluded.highest";
         let (width, height) = stored_size(row.size);
         let origin = row.origin.to_string();
-        desk.run(sql, values![origin, row.template.id(), width, height, cost.to_string()])?;
+        desk.later(sql, values![origin, row.template.id(), width, height, cost.to_string()])?;
         is_news = true;
     }
     if is_news { reprice(desk, row, cost) } else { Ok(()) }
@@ -171,10 +190,10 @@ pub(crate) fn book(
 
 /// Books what a row cost that says nothing of the price, since it may be the sum of several tasks.
 pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
-    for scope in scopes_of(desk, &row.identity)? {
-        let paid = stored_scope(desk, scope)?.paid + cost;
+    for (scope, state) in stored_scopes_of(desk, &row.identity)? {
+        let paid = state.paid + cost;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.run(sql, values![scope.0, paid.to_string()])?;
+        desk.later(sql, values![scope.0, paid.to_string()])?;
     }
     Ok(())
 }
@@ -195,7 +214,7 @@ pub(crate) fn note_unreadable(
             (false, true) => count_unreadable(desk, scope, number)?,
             (true, false) => {
                 let sql = "UPDATE scopes SET unreadable = unreadable - 1 WHERE number = ?1";
-                desk.run(sql, values![scope.0])?;
+                desk.later(sql, values![scope.0])?;
             }
             _ => {}
         }
@@ -214,17 +233,35 @@ pub(crate) fn share_scopes(desk: &Desk<'_>, from: &Identity, to: &Identity) -> R
 fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
     let sql = "UPDATE scopes SET unreadable = unreadable + 1,
         unreadable_row = coalesce(unreadable_row, ?2) WHERE number = ?1";
-    desk.run(sql, values![scope.0, row])?;
+    desk.later(sql, values![scope.0, row])?;
     Ok(())
 }
 
 /// What the scope's own row says: everything but reservations.
 fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
-    let sql = "SELECT paid, costs_seen, highest_seen, unreadable, unreadable_row FROM scopes
-        WHERE number = ?1";
-    let Some(stored) = desk.database.find(sql, values![scope.0])? else {
+    let sql = format!("SELECT {STORED} FROM scopes WHERE number = ?1");
+    let Some(stored) = desk.database.find(&sql, values![scope.0])? else {
         return Err(JournalError::Unreadable("it has no such scope".to_owned()).into());
     };
+    read_scope(&stored)
+}
+
+/// The scopes that a row is in, each with what its own row says.
+fn stored_scopes_of(
+    desk: &Desk<'_>,
+    identity: &Identity,
+) -> Result<Vec<(ScopeNumber, ScopeState)>, Fail> {
+    let sql = format!(
+        "SELECT {STORED}, number FROM scope_rows JOIN scopes ON number = scope WHERE identity = ?1"
+    );
+    let scopes = desk.database.query(&sql, values![identity.as_bytes()])?;
+    scopes.iter().map(|row| Ok((ScopeNumber(row.get(5)?), read_scope(row)?))).collect()
+}
+
+/// What [`read_scope`] reads.
+const STORED: &str = "paid, costs_seen, highest_seen, unreadable, unreadable_row";
+
+fn read_scope(stored: &Fields) -> Result<ScopeState, Fail> {
     let (highest, unpriced): (Option<String>, u64) = (stored.get(2)?, stored.get(3)?);
     let row: Option<u64> = stored.get(4)?;
     Ok(ScopeState {
@@ -274,7 +311,7 @@ fn reprice(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
         let reserved = reserved.as_deref().map(decimal).transpose()?;
         if reserved.is_none_or(|price| price < cost) {
             let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
-            desk.run(sql, values![number, cost.to_string()])?;
+            desk.later(sql, values![number, cost.to_string()])?;
         }
     }
     Ok(())

@@ -12,6 +12,17 @@ pub(crate) trait Database {
     /// Runs a statement; how many rows it changed.
     fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError>;
 
+    /// Runs a statement whose answer is not waited for: it is sent with the next that is, or when the
+    /// transaction ends, and in its place. Where it fails, what comes after it fails too.
+    fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+        self.run(sql, values).map(drop)
+    }
+
+    /// Waits for the answers of all that [`later`](Self::later) took.
+    fn answered(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     /// Runs a query, and calls a function with each of its rows, which must not use the database.
     fn each(
         &self,
@@ -69,6 +80,19 @@ pub(crate) enum Value<'a> {
     Integer(i64),
     Text(Cow<'a, str>),
     Bytes(Cow<'a, [u8]>),
+}
+
+#[cfg(feature = "postgres")]
+impl Value<'_> {
+    /// The same, with what it borrows copied.
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::Integer(number),
+            Self::Text(text) => Value::Text(text.into_owned().into()),
+            Self::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+        }
+    }
 }
 
 /// The parameters of a statement.

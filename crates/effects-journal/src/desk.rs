@@ -2,12 +2,12 @@
 //! of rows. The writer threads (`keeper.rs`, `postgres/writer.rs`) make it, and every query of the crate
 //! takes it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use crate::database::{Database, DatabaseError, Value, values};
+use crate::database::{Database, DatabaseError, Fields, Value, values};
 use crate::living;
 use crate::process::Process;
 use crate::random::random_number;
@@ -95,6 +95,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) local: Time,
     /// How long an owner that is gone is remembered, should it come back.
     pub(crate) remembered: Duration,
+    /// Whether each request waits for the answers to what it writes, to learn whose write failed.
+    pub(crate) waits: Cell<bool>,
     /// Owners met so far; `None` for those that are gone.
     met: RefCell<HashMap<i64, Option<Holder>>>,
 }
@@ -107,8 +109,8 @@ impl<'a> Desk<'a> {
         lease: Duration,
     ) -> Self {
         let (believed_until, remembered) = (Time::default(), Duration::ZERO);
-        let (local, met) = (now, RefCell::default());
-        Self { database, now, me, lease, believed_until, local, remembered, met }
+        let (local, waits, met) = (now, Cell::default(), RefCell::default());
+        Self { database, now, me, lease, believed_until, local, remembered, waits, met }
     }
 
     /// A time that this machine's clock told, by the journal's.
@@ -126,6 +128,16 @@ impl<'a> Desk<'a> {
         self.database.run(sql, values)
     }
 
+    /// Runs a statement whose answer is not waited for, as [`Database::later`] does.
+    pub(crate) fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+        self.database.later(sql, values)
+    }
+
+    /// Waits for the answers of what was written [`later`](Self::later), where each request does.
+    pub(crate) fn answered(&self) -> Result<(), DatabaseError> {
+        if self.waits.get() { self.database.answered() } else { Ok(()) }
+    }
+
     /// The owner, if it is there: its leave to what it holds has not ended.
     pub(crate) fn holder(&self, owner: Option<i64>) -> Result<Option<Holder>, DatabaseError> {
         let Some(owner) = owner else {
@@ -134,7 +146,25 @@ impl<'a> Desk<'a> {
         if let Some(met) = self.met.borrow().get(&owner) {
             return Ok(met.clone());
         }
-        let found = self.find_owner(owner)?;
+        let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
+        let found = self.database.find(sql, values![owner])?;
+        let found = found.map(|row| read_owner(0, &row)).transpose()?;
+        Ok(self.met(owner, found))
+    }
+
+    /// Learns of an owner by a query that has its `host, place, process, started, lease` from this place on,
+    /// or nothing there for one that is not known.
+    pub(crate) fn meet(&self, owner: i64, place: usize, row: &Fields) -> Result<(), DatabaseError> {
+        if self.met.borrow().contains_key(&owner) {
+            return Ok(());
+        }
+        let is_known = row.get::<Option<String>>(place)?.is_some();
+        let found = is_known.then(|| read_owner(place, row)).transpose()?;
+        self.met(owner, found);
+        Ok(())
+    }
+
+    fn met(&self, owner: i64, found: Option<(Process, Time)>) -> Option<Holder> {
         let there = found.filter(|(process, lease)| self.is_there(owner, process, *lease));
         let holder = there.map(|(process, _)| Holder {
             host: process.host,
@@ -142,7 +172,7 @@ impl<'a> Desk<'a> {
             ours: owner == self.me.id,
         });
         self.met.borrow_mut().insert(owner, holder.clone());
-        Ok(holder)
+        holder
     }
 
     /// Joins the owners: fails where one of this id is there already.
@@ -218,14 +248,6 @@ impl<'a> Desk<'a> {
         self.now.as_millis().saturating_sub(remembered)
     }
 
-    fn find_owner(&self, owner: i64) -> Result<Option<(Process, Time)>, DatabaseError> {
-        let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
-        let Some(row) = self.database.find(sql, values![owner])? else { return Ok(None) };
-        let (host, place) = (row.get(0)?, row.get(1)?);
-        let process = Process { host, place, id: row.get(2)?, started: row.get(3)? };
-        Ok(Some((process, Time::from_millis(row.get(4)?))))
-    }
-
     fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {
         owner == self.me.id
             || match self.me.process.sees(process) {
@@ -234,6 +256,17 @@ impl<'a> Desk<'a> {
                 None => self.now < lease || self.now < self.believed_until,
             }
     }
+}
+
+/// A process and its lease, from this place on.
+fn read_owner(place: usize, row: &Fields) -> Result<(Process, Time), DatabaseError> {
+    let process = Process {
+        host: row.get(place)?,
+        place: row.get(place + 1)?,
+        id: row.get(place + 2)?,
+        started: row.get(place + 3)?,
+    };
+    Ok((process, Time::from_millis(row.get(place + 4)?)))
 }
 
 /// Clocks that differ by less say the same.

@@ -113,7 +113,8 @@ where
     fn act(&mut self, desk: &Desk<'_>) -> Result<(), DatabaseError> {
         let reading = self.needs == Needs::Reading;
         let mut ended = Ok(());
-        let answer = (self.act)(desk).map_err(|fail| {
+        let done = (self.act)(desk).and_then(|done| Ok(desk.answered().map(|()| done)?));
+        let answer = done.map_err(|fail| {
             ended = Err(match &fail {
                 Fail::Database(error) => error.clone(),
                 _ => DatabaseError::new("a request failed"),

@@ -7,7 +7,7 @@ use effects_jobs::{Attempt, Identity, Row};
 use rust_decimal::Decimal;
 
 use crate::budget::note_reservation;
-use crate::database::values;
+use crate::database::{Fields, values};
 use crate::desk::{Desk, Fail};
 use crate::rows::{attempts, decimal};
 
@@ -32,6 +32,13 @@ pub(crate) struct Line {
     attempts: Option<String>,
 }
 
+/// A task that a row has.
+pub(crate) struct KnownTask {
+    pub(crate) number: i64,
+    /// What it cost, as far as is known, in USD.
+    pub(crate) cost: Option<Decimal>,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
     Intent,
@@ -47,9 +54,29 @@ impl Line {
         let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
              WHERE identity = ?1";
         let found = desk.database.find(sql, values![identity.as_bytes()])?;
-        let Some(row) = found else { return Ok(None) };
+        found.map(|row| Self::read(&row)).transpose()
+    }
+
+    /// The row, and this task if it is one of its tasks.
+    pub(crate) fn find_with(
+        desk: &Desk<'_>,
+        identity: &Identity,
+        task: &TaskId,
+    ) -> Result<Option<(Self, Option<KnownTask>)>, Fail> {
+        let sql = "SELECT r.number, r.state, r.owner, r.claim, r.task, r.attempts, r.open_tasks,
+                t.number, t.cost
+            FROM rows r LEFT JOIN tasks t ON t.row = r.number AND t.id = ?2 WHERE r.identity = ?1";
+        let values = values![identity.as_bytes(), task.as_str()];
+        let Some(row) = desk.database.find(sql, values)? else { return Ok(None) };
+        let cost: Option<String> = row.get(8)?;
+        let cost = cost.as_deref().map(decimal).transpose()?;
+        let number: Option<i64> = row.get(7)?;
+        Ok(Some((Self::read(&row)?, number.map(|number| KnownTask { number, cost }))))
+    }
+
+    fn read(row: &Fields) -> Result<Self, Fail> {
         let state: String = row.get(1)?;
-        Ok(Some(Self {
+        Ok(Self {
             number: row.get(0)?,
             state: match state.as_str() {
                 "intent" => State::Intent,
@@ -65,7 +92,7 @@ impl Line {
             task: row.get(4)?,
             attempts: row.get(5)?,
             open_tasks: row.get(6)?,
-        }))
+        })
     }
 
     pub(crate) fn is_of(&self, desk: &Desk<'_>, claim: &Claim) -> bool {
@@ -83,19 +110,6 @@ impl Line {
 
     pub(crate) fn attempts(&self) -> Result<Vec<Attempt>, Fail> {
         attempts(self.attempts.as_deref())
-    }
-
-    /// A task of this row: its number, and what it cost, as far as is known, in USD.
-    pub(crate) fn known_task(
-        &self,
-        desk: &Desk<'_>,
-        task: &TaskId,
-    ) -> Result<Option<(i64, Option<Decimal>)>, Fail> {
-        let sql = "SELECT number, cost FROM tasks WHERE id = ?1 AND row = ?2";
-        let found = desk.database.find(sql, values![task.as_str(), self.number])?;
-        let Some(found) = found else { return Ok(None) };
-        let cost: Option<String> = found.get(1)?;
-        Ok(Some((found.get(0)?, cost.as_deref().map(decimal).transpose()?)))
     }
 
     /// Whether a run may write an intent for it.
@@ -121,7 +135,7 @@ impl Line {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
             owner = ?4, claim = ?5 WHERE number = ?1";
         let now = desk.now.as_millis();
-        desk.run(sql, values![self.number, json(open), now, desk.me.id, claim.number])?;
+        desk.later(sql, values![self.number, json(open), now, desk.me.id, claim.number])?;
         Ok(())
     }
 
@@ -141,13 +155,13 @@ impl Line {
             former = CASE WHEN former_completed = 1 THEN former END, changed = ?3, attempts = ?4
             WHERE number = ?1";
         let open = (!open.is_empty()).then(|| json(open));
-        desk.run(sql, values![self.number, number, desk.now.as_millis(), open])?;
+        desk.later(sql, values![self.number, number, desk.now.as_millis(), open])?;
         Ok(())
     }
 
     pub(crate) fn free(&self, desk: &Desk<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
-        desk.run(sql, values![self.number])?;
+        desk.later(sql, values![self.number])?;
         note_reservation(desk, self.number)
     }
 }

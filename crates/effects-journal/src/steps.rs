@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use crate::budget;
 use crate::database::values;
 use crate::desk::{Desk, Fail};
-use crate::line::{Claim, Line, State, json};
+use crate::line::{Claim, KnownTask, Line, State, json};
 use crate::rows;
 use crate::spill::Spilled;
 
@@ -55,7 +55,7 @@ pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Resu
         return unmake(desk, &line, "its intent could not be confirmed, so nothing was sent");
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
-    desk.run(sql, values![line.number, json(&open), desk.now.as_millis()])?;
+    desk.later(sql, values![line.number, json(&open), desk.now.as_millis()])?;
     budget::note_reservation(desk, line.number)
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(),
             for (place, url) in (0_u32..).zip(pictures) {
                 let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
                     ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
-                desk.run(sql, values![task, place, url.as_str()])?;
+                desk.later(sql, values![task, place, url.as_str()])?;
             }
             Ok(())
         }
@@ -104,7 +104,7 @@ pub(crate) fn land(
         content.map(|content| content.modified.as_millis()),
         content.map(|content| content.digest),
     ];
-    desk.run(sql, values)?;
+    desk.later(sql, values)?;
     Ok(())
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Res
         return Ok(false);
     }
     let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-    desk.run(sql, values![line.number, desk.me.id, claim])?;
+    desk.later(sql, values![line.number, desk.me.id, claim])?;
     Ok(true)
 }
 
@@ -136,14 +136,14 @@ pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
     let Size { width, height } = row.size;
     let (image, likeness, tag) = (row.image.as_str(), row.likeness.as_bytes(), row.tag.as_deref());
     let values = values![line.number, row.template.id(), width, height, image, likeness, tag];
-    desk.run(sql, values)?;
+    desk.later(sql, values)?;
     Ok(true)
 }
 
 /// Where the pictures of a row are wanted from now on.
 pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
-    desk.run(sql, values![identity.as_bytes(), target])?;
+    desk.later(sql, values![identity.as_bytes(), target])?;
     Ok(())
 }
 
@@ -225,7 +225,7 @@ fn import_doubt(
     let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
         WHERE number = ?1";
     let now = desk.now.as_millis();
-    desk.run(sql, values![line.number, json(attempts), trouble, now])?;
+    desk.later(sql, values![line.number, json(attempts), trouble, now])?;
     Ok(())
 }
 
@@ -243,7 +243,7 @@ fn import_earlier(
     }
     let id = Identity::of_task(&row.origin, task).to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
-    desk.run(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
+    desk.later(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
     budget::pay(desk, row, cost)
 }
 
@@ -255,7 +255,7 @@ fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> 
     };
     let sql = "UPDATE tasks SET finished = ?2
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
-    desk.run(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
+    desk.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
     // No run has this number: runs are counted from 1.
     let claim = Claim { row: row.clone(), number: 0, renews: None };
     settle(desk, &claim, end)?;
@@ -291,8 +291,7 @@ fn intend(
         open.push(attempt);
     }
     let tasks = open.len() as u64;
-    let is_covered = line.as_ref().is_some_and(|line| line.open_tasks >= tasks);
-    let price = match budget::ask(desk, &claim.row, budgets, tasks, is_covered)? {
+    let price = match budget::ask(desk, &claim.row, budgets, tasks, line.as_ref())? {
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
@@ -304,7 +303,7 @@ fn intend(
                         former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
                         renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
                     WHERE number = ?1";
-                desk.run(sql, values![line.number])?;
+                desk.later(sql, values![line.number])?;
             }
             line.submit(desk, claim, &open)?;
             line.number
@@ -324,11 +323,11 @@ fn create(
     request_id: Option<&str>,
     at: Time,
 ) -> Result<Written, Fail> {
-    let Some(line) = Line::find(desk, &claim.row.identity)? else {
+    let Some((line, known)) = Line::find_with(desk, &claim.row.identity, task)? else {
         insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
         return create(desk, owner, claim, task, request_id, at);
     };
-    if line.known_task(desk, task)?.is_some() {
+    if known.is_some() {
         return Ok(Ok(Admission::Admitted));
     }
     // The attempt that made the task is in doubt no more; the others still are.
@@ -341,7 +340,7 @@ fn create(
     if line.is_open() && mine {
         line.give_task(desk, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        desk.run(sql, values![line.number, owner, claim.number])?;
+        desk.later(sql, values![line.number, owner, claim.number])?;
         budget::note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
@@ -349,7 +348,7 @@ fn create(
     if mine {
         // A repeated submission made a second task: it is kept as a row of its own.
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
-        desk.run(sql, values![line.number, json(&attempts)])?;
+        desk.later(sql, values![line.number, json(&attempts)])?;
         budget::note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
@@ -398,7 +397,7 @@ fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64,
     line.give_task(desk, task, at, &[])?;
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
-    desk.run(sql, values![line.number, claim.row.identity.as_bytes()])?;
+    desk.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
     budget::share_scopes(desk, &claim.row.identity, &row.identity)?;
     budget::note_reservation(desk, line.number)?;
     Ok(line.number)
@@ -427,7 +426,7 @@ fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
             owner = CASE WHEN former IS NULL THEN owner END,
             claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";
-    desk.run(sql, values![line.number, desk.now.as_millis(), reason])?;
+    desk.later(sql, values![line.number, desk.now.as_millis(), reason])?;
     budget::note_reservation(desk, line.number)
 }
 
@@ -446,26 +445,20 @@ fn conclude(
     task: &TaskId,
     verdict: &Verdict<'_>,
 ) -> Result<Option<i64>, Fail> {
-    let Some(mut line) = Line::find(desk, &claim.row.identity)? else {
-        return Ok(None);
-    };
-    let mut known = line.known_task(desk, task)?;
-    if known.is_none() {
+    let find = || Line::find_with(desk, &claim.row.identity, task);
+    let mut found = find()?;
+    if let Some((_, None)) = found {
         // Its id never reached the journal, and this does.
         let written = create(desk, desk.me.id, claim, task, None, desk.now)?;
-        match Line::find(desk, &claim.row.identity)? {
-            Some(found) if written.is_ok() => line = found,
-            _ => return Ok(None),
-        }
-        known = line.known_task(desk, task)?;
+        found = if written.is_ok() { find()? } else { None };
     }
-    let Some((number, before)) = known else { return Ok(None) };
+    let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
     let was_unreadable = line.state == State::Completed && before.is_none();
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
     let code = verdict.code.map(ServiceCode::as_str);
-    desk.run(sql, values![number, desk.now.as_millis(), cost, code, verdict.message])?;
+    desk.later(sql, values![number, desk.now.as_millis(), cost, code, verdict.message])?;
     if line.task == Some(number) {
         // Where a new order of a completed row fails, the row is completed as it was.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
@@ -473,7 +466,7 @@ fn conclude(
                 state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
                 former = NULL
             WHERE number = ?1";
-        desk.run(sql, values![line.number, verdict.state, desk.now.as_millis()])?;
+        desk.later(sql, values![line.number, verdict.state, desk.now.as_millis()])?;
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
         budget::note_unreadable(desk, &claim.row, line.number, was_unreadable, is_unreadable)?;
@@ -493,7 +486,7 @@ fn doubt(desk: &Desk<'_>, claim: &Claim, trouble: &str) -> Result<(), Fail> {
     if line.state == State::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        desk.run(sql, values![line.number, trouble, desk.now.as_millis()])?;
+        desk.later(sql, values![line.number, trouble, desk.now.as_millis()])?;
     }
     Ok(())
 }

@@ -519,3 +519,41 @@ fn forgets(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
     assert_eq!(names.map(known), [false, false, true, true, true, true]);
     assert_eq!(store.scope(scope).unwrap(), before);
 }
+
+#[test]
+fn a_write_that_the_server_refuses_fails_its_row_alone() {
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let store = PostgresStore::connect(&database.url()).unwrap();
+    database
+        .sql(
+            "CREATE FUNCTION effects.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF (SELECT id FROM effects.tasks WHERE number = NEW.task) = 't-pig' THEN
+                    RAISE EXCEPTION 'no pig';
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER refuse BEFORE UPDATE ON effects.rows FOR EACH ROW
+                EXECUTE FUNCTION effects.refuse()",
+        )
+        .unwrap();
+    // All at once, so that they share transactions.
+    let names = ["cat", "dog", "pig", "cow", "hen", "ewe", "elk", "owl"];
+    let rows = names.map(|name| (name, submit(&store, &row(name))));
+    thread::scope(|scope| {
+        let write = |name: &'static str, row: &dyn Journal| {
+            Journal::write(row, &intent(0)).unwrap();
+            (name, Journal::write(row, &created(&format!("t-{name}"))))
+        };
+        let threads = rows.each_ref().map(|(name, row)| scope.spawn(move || write(name, &**row)));
+        for (name, written) in threads.map(|thread| thread.join().unwrap()) {
+            match written {
+                Ok(_) => assert_ne!(name, "pig"),
+                Err(error) => assert!(error.to_string().contains("no pig"), "{name}: {error}"),
+            }
+        }
+    });
+    for name in names {
+        let created = matches!(standing(&store, &row(name)), Standing::Created { .. });
+        assert_eq!(created, name != "pig", "{name}");
+    }
+}

@@ -4,15 +4,21 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use effects_core::Time;
 use effects_core::journal::JournalError;
-use postgres::error::{Severity, SqlState};
-use postgres::fallible_iterator::FallibleIterator;
-use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Error, SimpleQueryMessage, Statement};
+use futures_util::TryStreamExt;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
 use crate::database::{Database, DatabaseError, Fields, Value};
 use crate::keeper::Needs;
@@ -21,8 +27,21 @@ use crate::postgres::settings::{Settings, words};
 
 /// A connection, and the statements it has prepared.
 pub(crate) struct Connection {
-    client: RefCell<Client>,
+    /// Of the writer's thread alone; it reads and writes the connection while a statement is waited for.
+    runtime: Runtime,
+    /// Moves the bytes until the client is dropped.
+    driver: JoinHandle<()>,
+    /// `None` only while this is dropped.
+    client: Option<Client>,
     statements: RefCell<HashMap<String, Statement>>,
+    /// Statements that go with the next one that is waited for.
+    queued: RefCell<Vec<Queued>>,
+}
+
+/// A statement that is to be sent, and its values.
+struct Queued {
+    statement: Statement,
+    values: Vec<Value<'static>>,
 }
 
 /// What a transaction that has begun found.
@@ -43,15 +62,25 @@ impl Connection {
         settings: &Settings,
         makes: bool,
     ) -> Result<Option<(Self, String)>, OpenError> {
-        let connected = settings.config.connect(settings.tls.clone());
-        let mut client = connected.map_err(|error| OpenError::new(&error, settings))?;
-        client.batch_execute(SESSION).map_err(|error| OpenError::new(&error, settings))?;
-        if !makes && !schema::is_there(&mut client).map_err(|e| OpenError::new(&e, settings))? {
-            return Ok(None);
-        }
-        let id = schema::migrate(&mut client).map_err(OpenError::lasting)?;
-        let connection = Self { client: RefCell::new(client), statements: RefCell::default() };
-        Ok(Some((connection, id)))
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            OpenError::lasting(JournalError::Unreadable(format!("no runtime: {error}")))
+        })?;
+        let refused = |error: Error| OpenError::new(&error, settings);
+        let connected = runtime.block_on(settings.config.connect(settings.tls.clone()));
+        let (client, transport) = connected.map_err(refused)?;
+        // How it ended is told by the statements that it ended.
+        let driver = runtime.spawn(async move { drop(transport.await) });
+        let (statements, queued) = (RefCell::default(), RefCell::default());
+        let mut connection = Self { runtime, driver, client: Some(client), statements, queued };
+        let Self { runtime, client: Some(client), .. } = &mut connection else { return Ok(None) };
+        let id = runtime.block_on(async {
+            client.batch_execute(SESSION).await.map_err(refused)?;
+            if !makes && !schema::is_there(client).await.map_err(refused)? {
+                return Ok(None);
+            }
+            schema::migrate(client).await.map(Some).map_err(OpenError::lasting)
+        })?;
+        Ok(id.map(|id| (connection, id)))
     }
 
     /// Begins a transaction.
@@ -74,7 +103,8 @@ impl Connection {
                 floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,
                 commits, lease FROM (SELECT) AS one LEFT JOIN owners ON id = {owner}"
         );
-        let answers = self.client.borrow_mut().simple_query(&asked).map_err(|e| fault(&e))?;
+        let asking = async { self.client()?.simple_query(&asked).await.map_err(|e| fault(&e)) };
+        let answers = self.runtime.block_on(asking)?;
         let last = answers.iter().rev().find_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -91,31 +121,100 @@ impl Connection {
     /// Ends a transaction: with what these statements do, and committed.
     pub(crate) fn commit(&self, statements: &str) -> Result<(), DatabaseError> {
         let end = format!("{statements}; COMMIT");
-        self.client.borrow_mut().batch_execute(&end).map_err(|error| fault(&error))
+        self.after_queued(async |client| client.batch_execute(&end).await)
     }
 
     pub(crate) fn roll_back(&self) -> Result<(), DatabaseError> {
-        self.client.borrow_mut().batch_execute("ROLLBACK").map_err(|error| fault(&error))
+        self.queued.borrow_mut().clear();
+        self.after_queued(async |client| client.batch_execute("ROLLBACK").await)
+    }
+
+    fn client(&self) -> Result<&Client, DatabaseError> {
+        self.client.as_ref().ok_or_else(|| DatabaseError::new("it is not connected"))
     }
 
     fn statement(&self, sql: &str) -> Result<Statement, DatabaseError> {
         if let Some(known) = self.statements.borrow().get(sql) {
             return Ok(known.clone());
         }
-        let prepared = self.client.borrow_mut().prepare(&in_its_dialect(sql));
+        let (client, dialect) = (self.client()?, in_its_dialect(sql));
+        let prepared = self.runtime.block_on(client.prepare(&dialect));
         let prepared = prepared.map_err(|error| fault(&error))?;
         self.statements.borrow_mut().insert(sql.to_owned(), prepared.clone());
         Ok(prepared)
+    }
+
+    /// Does something with the client, with all that is queued sent before it: one way to the server and
+    /// back for all of it. The first error is that of the whole.
+    fn after_queued<T>(
+        &self,
+        last: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+    ) -> Result<T, DatabaseError> {
+        let (client, queued) = (self.client()?, self.queued.take());
+        let mut writes: Vec<_> = queued
+            .iter()
+            .map(|write| Some(Box::pin(client.execute_raw(&write.statement, &write.values))))
+            .collect();
+        let done = self.runtime.block_on(async {
+            let (mut last, mut answer) = (pin!(last(client)), None);
+            // A statement is sent when it is first polled: this keeps their order.
+            poll_fn(|context| {
+                for write in &mut writes {
+                    if let Some(waiting) = write
+                        && let Poll::Ready(done) = waiting.as_mut().poll(context)
+                    {
+                        *write = None;
+                        if let Err(error) = done {
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                }
+                if answer.is_none()
+                    && let Poll::Ready(done) = last.as_mut().poll(context)
+                {
+                    answer = Some(done);
+                }
+                match answer.take_if(|_| writes.iter().all(Option::is_none)) {
+                    Some(answer) => Poll::Ready(answer),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        });
+        done.map_err(|error| fault(&error))
+    }
+}
+
+/// Takes leave of the server, which ends its session at once then.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        drop(self.client.take());
+        let leaving = async { tokio::time::timeout(LEAVING, &mut self.driver).await };
+        // One that is cut ends by itself.
+        let _ = self.runtime.block_on(leaving);
     }
 }
 
 impl Database for Connection {
     fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
         let statement = self.statement(sql)?;
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|it| it as _).collect();
-        let changed = self.client.borrow_mut().execute(&statement, &values);
-        let changed = changed.map_err(|error| fault(&error))?;
+        let changed =
+            self.after_queued(async |client| client.execute_raw(&statement, values).await)?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+        let statement = self.statement(sql)?;
+        let values = values.iter().cloned().map(Value::into_owned).collect();
+        self.queued.borrow_mut().push(Queued { statement, values });
+        Ok(())
+    }
+
+    fn answered(&self) -> Result<(), DatabaseError> {
+        if self.queued.borrow().is_empty() {
+            return Ok(());
+        }
+        self.after_queued(async |_| Ok(()))
     }
 
     fn each(
@@ -125,15 +224,16 @@ impl Database for Connection {
         take: &mut dyn FnMut(Fields) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         let statement = self.statement(sql)?;
-        let mut client = self.client.borrow_mut();
-        let values = values.iter().map(|it| it as &(dyn ToSql + Sync));
-        let mut rows = client.query_raw(&statement, values).map_err(|error| fault(&error))?;
-        while let Some(row) = rows.next().map_err(|error| fault(&error))? {
-            let read = |place| row.try_get::<_, Field>(place).map(|field| field.0);
-            let fields = (0..row.len()).map(read).collect::<Result<_, _>>();
-            take(Fields(fields.map_err(|error| fault(&error))?))?;
-        }
-        Ok(())
+        let rows = self.after_queued(async |client| client.query_raw(&statement, values).await)?;
+        let mut rows = pin!(rows);
+        self.runtime.block_on(async {
+            while let Some(row) = rows.try_next().await.map_err(|error| fault(&error))? {
+                let read = |place| row.try_get::<_, Field>(place).map(|field| field.0);
+                let fields = (0..row.len()).map(read).collect::<Result<_, _>>();
+                take(Fields(fields.map_err(|error| fault(&error))?))?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -272,6 +372,9 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') = 'off';
 ";
+
+/// How long a server may take to hear that its client leaves.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// "EFFJ", 2: the lock of a transaction that writes.
 const WRITER: i64 = 0x4546_464a_0002;

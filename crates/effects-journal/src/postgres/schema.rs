@@ -2,8 +2,8 @@
 //! today's: [`migrate`]. `Connection` calls it whenever it connects.
 
 use effects_core::journal::JournalError;
-use postgres::error::Error;
-use postgres::{Client, GenericClient};
+use tokio_postgres::error::Error;
+use tokio_postgres::{Client, GenericClient};
 
 use crate::postgres::settings::words;
 use crate::random::random_number;
@@ -14,18 +14,18 @@ pub(crate) const SCHEMA: &str = "effects";
 /// Makes the schema if it is not there, and takes every step from the format found to today's; the
 /// journal's id. An advisory lock lets one process at a time do so: of many that start at once, the
 /// others find nothing left to do.
-pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
+pub(crate) async fn migrate(client: &mut Client) -> Result<String, JournalError> {
     let refuse = |error: Error| JournalError::Unreadable(words(&error));
-    if let Some((FORMAT, id)) = found(client).map_err(refuse)? {
+    if let Some((FORMAT, id)) = found(client).await.map_err(refuse)? {
         return Ok(id);
     }
     let random = || random_number().map_err(|error| JournalError::Unwritable(error.to_string()));
     let id = format!("{:016x}{:016x}", random()?, random()?);
-    let mut transaction = client.transaction().map_err(refuse)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION]).map_err(refuse)?;
-    let (format, id) = match found(&mut transaction).map_err(refuse)? {
+    let transaction = client.transaction().await.map_err(refuse)?;
+    transaction.execute(LOCK, &[&MIGRATION]).await.map_err(refuse)?;
+    let (format, id) = match found(&transaction).await.map_err(refuse)? {
         Some(known) => known,
-        None if has_table(&mut transaction, "%").map_err(refuse)? => {
+        None if has_table(&transaction, "%").await.map_err(refuse)? => {
             let why = format!("its schema \"{SCHEMA}\" is of something else");
             return Err(JournalError::Unreadable(why));
         }
@@ -36,7 +36,7 @@ pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
         return Err(JournalError::Newer { found: number(format), known: number(FORMAT) });
     }
     for step in &STEPS[usize::try_from(format).unwrap_or_default()..] {
-        transaction.batch_execute(step).map_err(|error| {
+        transaction.batch_execute(step).await.map_err(|error| {
             JournalError::Unwritable(format!(
                 "the schema \"{SCHEMA}\" cannot be made: {}; its user needs the right to create it \
                  (GRANT CREATE ON DATABASE …), once",
@@ -46,35 +46,36 @@ pub(crate) fn migrate(client: &mut Client) -> Result<String, JournalError> {
     }
     let named = "INSERT INTO effects.journal (id, format) VALUES ($1, $2)
         ON CONFLICT (one) DO UPDATE SET format = excluded.format";
-    transaction.execute(named, &[&id, &FORMAT]).map_err(refuse)?;
-    transaction.commit().map_err(refuse)?;
+    transaction.execute(named, &[&id, &FORMAT]).await.map_err(refuse)?;
+    transaction.commit().await.map_err(refuse)?;
     Ok(id)
 }
 
 /// Whether the database has a journal.
-pub(crate) fn is_there(client: &mut Client) -> Result<bool, Error> {
-    has_table(client, "journal")
+pub(crate) async fn is_there(client: &Client) -> Result<bool, Error> {
+    has_table(client, "journal").await
 }
 
 /// The format and the id of the journal that is there.
-fn found(client: &mut impl GenericClient) -> Result<Option<(i32, String)>, Error> {
-    if !has_table(client, "journal")? {
+async fn found(client: &impl GenericClient) -> Result<Option<(i32, String)>, Error> {
+    if !has_table(client, "journal").await? {
         return Ok(None);
     }
-    let row = client.query_opt("SELECT format, id FROM effects.journal", &[])?;
+    let row = client.query_opt("SELECT format, id FROM effects.journal", &[]).await?;
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
 /// Whether a table with a name like this is in the schema: read from the catalog as it is committed
 /// now, which `to_regclass` need not do within a transaction.
-fn has_table(client: &mut impl GenericClient, like: &str) -> Result<bool, Error> {
+async fn has_table(client: &impl GenericClient, like: &str) -> Result<bool, Error> {
     let sql =
         "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname::text LIKE $2)";
-    Ok(client.query_one(sql, &[&SCHEMA, &like])?.get(0))
+    Ok(client.query_one(sql, &[&SCHEMA, &like]).await?.get(0))
 }
 
 /// "EFFJ", and a number for each of the locks.
+const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const MIGRATION: i64 = 0x4546_464a_0001;
 
 /// Today's format: a journal of format N has taken the first N steps.

@@ -118,27 +118,35 @@ impl Writer {
         // Each is undone by itself where it does not go well. That is rare, and a savepoint for each would
         // be two more statements under the lock: the others are done anew without it.
         let mut failed = HashSet::new();
+        // Most of what is written is answered with a later request, or the commit; where any of it fails,
+        // the transaction is done anew, and each request waits for its own.
+        let mut waits = false;
         let done = loop {
-            let mut failing = 0;
+            let mut failing = None;
             let done = self.transact(needs, &mut |desk, again| {
+                desk.waits.set(waits);
                 for (place, errand) in group.iter_mut().enumerate() {
                     let is_over = failed.contains(&place) || again && !errand.is_repeatable();
                     let ended = if is_over { Ok(()) } else { errand.act(desk) };
                     match ended {
                         Err(error) if error.passes => return Err(error),
                         Err(_) if needs > Needs::Reading => {
-                            failing = place;
-                            return Err(DatabaseError::new(ONE_FAILED));
+                            failing = waits.then_some(place);
+                            return Err(DatabaseError::new("one of its requests failed"));
                         }
                         _ => {}
                     }
                 }
                 Ok(())
             });
-            if !done.as_ref().is_err_and(|error| error.reason == ONE_FAILED) {
-                break done;
+            match &done {
+                Err(error) if needs > Needs::Reading && !error.passes => match failing {
+                    Some(place) => drop(failed.insert(place)),
+                    None if !waits => waits = true,
+                    None => break done,
+                },
+                _ => break done,
             }
-            failed.insert(failing);
         };
         let done = done.map_err(|error| {
             let reason = error.reason;
@@ -193,7 +201,7 @@ impl Writer {
                         error.reason,
                         self.patience.as_secs()
                     ),
-                    passes: false,
+                    passes: true,
                 });
             }
             thread::sleep(NAP);
@@ -294,7 +302,6 @@ fn unwritable(error: DatabaseError) -> JournalError {
     JournalError::Unwritable(error.reason)
 }
 
-const ONE_FAILED: &str = "one of its requests failed";
 /// Requests of one transaction.
 const MOST_AT_ONCE: usize = 64;
 /// Between two attempts to reach a lost database.
