@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
-use effects_client::read_photo;
+use effects_client::{is_special, read_photo};
 use effects_core::model::DraftImage;
 use effects_core::{Error, ErrorKind};
 use effects_jobs::Photo;
@@ -32,7 +32,7 @@ impl Image {
             Some("-") => read_stdin(),
             Some(url) if is_url(url) => return Self::Url(url.to_owned()),
             // A path may hold any bytes.
-            _ => read_photo(Path::new(given)),
+            _ => read_file(Path::new(given)),
         };
         photo.map_or_else(Self::Unusable, Self::Local)
     }
@@ -54,6 +54,24 @@ impl Image {
             _ => None,
         }
     }
+}
+
+/// Reads a photo from a file. A pipe by name, which nothing may ever be written to, and a device are refused.
+///
+/// # Errors
+///
+/// When it is none, or cannot be read.
+pub(crate) fn read_file(path: &Path) -> Result<Photo, Error> {
+    // What the shell has opened for the command has its writer: `<(curl …)`.
+    let is_open = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|it| path.starts_with(it));
+    if is_special(path) && !is_open {
+        let message = format!(
+            "photo {} is not a regular file: save it as a file, or give it through stdin, as -",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::UnusablePhoto, message));
+    }
+    read_photo(path)
 }
 
 /// A file whose name looks like a URL can be given as `./http:…`.

@@ -3,7 +3,6 @@
 //! them.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use effects_core::{Size, TaskId, Template};
@@ -38,15 +37,7 @@ impl Names {
     /// The path of the picture with this index: the first has the name itself, a second one ends
     /// in `-2`.
     pub fn path(&self, index: usize) -> PathBuf {
-        if index == 0 {
-            return self.0.clone();
-        }
-        let part = |part: Option<&OsStr>| {
-            part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
-        };
-        let (stem, ending) = (part(self.0.file_stem()), part(self.0.extension()));
-        let dot = if ending.is_empty() { "" } else { "." };
-        self.0.with_file_name(format!("{stem}-{}{dot}{ending}", index + 1))
+        if index == 0 { self.0.clone() } else { with_word(&self.0, &(index + 1).to_string()) }
     }
 }
 
@@ -74,6 +65,32 @@ pub fn stem(image: &str) -> &str {
     if stem.is_empty() { "photo" } else { stem }
 }
 
+/// A path as a text that tells it from others: bytes that are no UTF-8 are percent-escaped.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use effects_client::file_names::shown;
+///
+/// assert_eq!(shown(Path::new("a/Zo\u{eb}.png")), "a/Zo\u{eb}.png");
+/// # #[cfg(unix)]
+/// assert_eq!(
+///     shown(Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"caf\xe9.png"))),
+///     "caf%E9.png"
+/// );
+/// ```
+pub fn shown(path: &Path) -> Cow<'_, str> {
+    if let Some(text) = path.to_str() {
+        return text.into();
+    }
+    let mut shown = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        shown.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("%{byte:02X}")));
+    }
+    shown.into()
+}
+
 /// The name beside another for the picture of this task: `cat-TASKID.png` beside `cat.png`.
 pub fn beside(path: &Path, task: &TaskId) -> PathBuf {
     with_word(path, &harmless(task.as_str()))
@@ -93,10 +110,13 @@ pub fn is_at_or_beside(path: &Path, place: &Path, task: &TaskId) -> bool {
 }
 
 fn with_word(path: &Path, word: &str) -> PathBuf {
-    let part = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-    let stem = part(path.file_stem()).unwrap_or_default();
-    let ending = part(path.extension()).map(|ending| format!(".{ending}")).unwrap_or_default();
-    path.with_file_name(format!("{stem}-{word}{ending}"))
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{word}"));
+    if let Some(ending) = path.extension().filter(|ending| !ending.is_empty()) {
+        name.push(".");
+        name.push(ending);
+    }
+    path.with_file_name(name)
 }
 
 /// A text as part of a file's name: itself if it can be one, else made plain, with a hash of what

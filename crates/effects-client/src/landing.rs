@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use effects_core::{Error, ErrorKind};
 use effects_jobs::Photo;
 
+use crate::file_names;
 use crate::random::random_name;
 
 /// Reads a photo from a file.
@@ -26,7 +27,7 @@ pub fn read_photo(path: &Path) -> Result<Photo, Error> {
     // One byte more than is accepted tells a photo that is too long, whatever the file claims.
     let most = Photo::MOST_BYTES as u64 + 1;
     File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
-    Photo::new(bytes.into(), &path.to_string_lossy())
+    Photo::new(bytes.into(), &file_names::shown(path))
 }
 
 /// Writes a file as a [`Landing`] does, with the system's own error where that fails.

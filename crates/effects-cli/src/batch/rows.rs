@@ -329,7 +329,10 @@ impl<'a> Checker<'a> {
         let name = name.transpose();
         let name = name.map_err(|why| problems.push(Problem::row(Some("out"), why)));
         let (Ok(checked), Ok(name)) = (checked, name) else { return Err(problems) };
-        let before = self.before(given, &checked);
+        // A path that is no text is told from another whose name is written like it.
+        let bytes = cells.file.as_ref().map_or(&[][..], |path| path.as_os_str().as_encoded_bytes());
+        let photo_name = format!("{given}{}", bytes.escape_ascii());
+        let before = self.before(&photo_name, &checked);
         let is_named = name.is_some();
         let name = name.unwrap_or_else(|| match &told.key {
             Some(key) => file_names::of_key(key),
@@ -339,7 +342,8 @@ impl<'a> Checker<'a> {
         let mut told = told.clone();
         told.size = checked.size;
         if told.key.is_none() {
-            (told.before, told.duplicate_of) = (before, self.duplicate_of(line, given, &checked));
+            told.before = before;
+            told.duplicate_of = self.duplicate_of(line, &photo_name, &checked);
         }
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
@@ -484,7 +488,7 @@ impl Counted {
                 }
                 let (photo, known) = KnownPhoto::read(&path).map_err(Problem::from)?;
                 wanted.told.photo = known;
-                RowPhoto::content(&photo, path.to_string_lossy())
+                RowPhoto::content(&photo, file_names::shown(&path))
             }
             (None, None) => unreachable!("a checked row has a reference or a photo"),
         };
@@ -504,7 +508,7 @@ impl Counted {
     ) -> Result<Option<CountedRow>, Problem> {
         let image = wanted.told.image.as_deref().unwrap_or_default();
         let Some(known) = common.known_photos.get(image, path) else { return Ok(None) };
-        let shown = path.to_string_lossy().into_owned();
+        let shown = file_names::shown(path).into_owned();
         let photo = RowPhoto::Content { digest: known.sha256(), shown };
         let draft = common.draft(wanted, photo);
         let counted = self.count(draft.clone(), look)?;
@@ -554,7 +558,7 @@ fn journal_problem(error: &JournalError) -> Problem {
 /// Whether the photo of a row is whole, found out by decoding it.
 pub(super) fn check_whole(wanted: &Wanted) -> Result<(), Problem> {
     let Some(path) = &wanted.photo else { return Ok(()) };
-    let fail = |error: &Error| Problem::photo(&path.to_string_lossy(), error);
+    let fail = |error: &Error| Problem::photo(&file_names::shown(path), error);
     let photo = effects_client::read_photo(path).map_err(|error| fail(&error))?;
     decode(&photo).map_err(|why| {
         let message = format!("photo {}: {why}", path.display());

@@ -1,11 +1,12 @@
 //! `effects reorder` ([`reorder`]): buys rows of the journal once more, on purpose. It starts them as the
 //! jobs of a batch `Session`.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, read_photo};
+use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, file_names};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, signed_url};
@@ -20,7 +21,7 @@ use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
-use crate::image::is_url;
+use crate::image::{is_url, read_file};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 use crate::place::Place;
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
 
     /// The photo of the row: a URL or a path, where the journal's words do not lead to it from here
     #[arg(long, value_name = "IMAGE")]
-    image: Option<String>,
+    image: Option<OsString>,
 
     /// Replace the file of the old picture
     #[arg(long)]
@@ -158,19 +159,25 @@ impl Arguments {
     /// The photo of the row: a URL, or a file on this machine.
     fn photo(&self, record: &Record) -> Result<(Option<Reference>, Option<PathBuf>), Failure> {
         let (row, kept) = (record.number, &record.row.image);
-        let image = self.image.as_ref().unwrap_or(kept);
+        let given = self.image.as_deref().unwrap_or(OsStr::new(kept));
+        // A path may hold any bytes, and a URL may not.
+        let image = file_names::shown(Path::new(given));
         let give = "give the photo with --image";
         let refused = |why: String| unusable(format!("row {row}: {why}"));
-        if !signed_url::is_whole(image) {
+        if !signed_url::is_whole(&image) {
             return Err(refused(format!("the journal does not keep {image} whole: {give}")));
         }
-        let (photo, reference, path) = if is_url(image) {
-            let url: Reference = image.parse().map_err(|error| refused(format!("{error}")))?;
-            (RowPhoto::Url(url.clone()), Some(url), None)
-        } else {
-            let path = PathBuf::from(image);
-            let photo = read_photo(&path).map_err(|error| refused(format!("{error}: {give}")))?;
-            (RowPhoto::content(&photo, image.as_str()), None, Some(path))
+        let (photo, reference, path) = match given.to_str().filter(|given| is_url(given)) {
+            Some(url) => {
+                let url: Reference = url.parse().map_err(|error| refused(format!("{error}")))?;
+                (RowPhoto::Url(url.clone()), Some(url), None)
+            }
+            None => {
+                let path = PathBuf::from(given);
+                let photo = read_file(&path);
+                let photo = photo.map_err(|error| refused(format!("{error}: {give}")))?;
+                (RowPhoto::content(&photo, &*image), None, Some(path))
+            }
         };
         let draft = RowDraft {
             origin: record.row.origin.clone(),

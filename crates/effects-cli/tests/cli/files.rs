@@ -76,6 +76,32 @@ fn a_photo_whose_name_is_no_text_works_in_every_command() {
     assert_eq!(object["image"], "\u{fffd}.png");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_or_a_device_as_a_photo_is_refused_and_what_the_shell_has_opened_is_read() {
+    let world = World::new();
+    let pipe = world.path("pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for photo in ["pipe.png", "/dev/zero"] {
+        for command in [
+            &["check", "glass_ball", photo][..],
+            &["run", "glass_ball", photo, "--emulator"],
+            &["submit", "glass_ball", photo, "--uploads", "data-url"],
+            &["sampler", photo],
+        ] {
+            let ran = Ran::of(&mut world.command(command)).exits(2);
+            let said = format!("photo {photo} is not a regular file");
+            assert!(ran.stderr.contains(&said) || ran.stdout.contains(&said), "{ran:?}");
+        }
+    }
+    assert!(world.server.requests().is_empty());
+    fs::write(world.path("cat.png"), PHOTO).unwrap();
+    let effects = env!("CARGO_BIN_EXE_effects");
+    let line = format!("cat cat.png | {effects} check glass_ball /dev/fd/0 --emulator");
+    let mut shell = std::process::Command::new("sh");
+    Ran::of(shell.args(["-c", &line]).current_dir(world.path(""))).exits(0);
+}
+
 #[test]
 fn names_of_any_script_keep_their_letters() {
     let world = World::new();

@@ -89,7 +89,7 @@ impl Claims {
 /// The places that a path stands for.
 fn places(path: &Path) -> impl Iterator<Item = Place> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name = Place::Name(file_names::hash(&file_names::folded(&whole.to_string_lossy())));
+    let name = Place::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));
     [name].into_iter().chain(FileId::of(path).map(Place::File))
 }
 

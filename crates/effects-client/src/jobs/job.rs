@@ -9,6 +9,7 @@ use effects_core::{EffectRequest, InvalidRequest, Reference, Size, TaskId, Templ
 use effects_jobs::{Photo, Record, Row, Work};
 
 use super::claims::Claim;
+use crate::file_names;
 
 /// A picture that a caller wants: template, size, photo, and optionally a key, a tag and a file.
 ///
@@ -177,7 +178,7 @@ impl Job {
     /// Its photo, as people may be shown it: a path, a URL, or a name.
     pub fn image(&self) -> String {
         match &self.ask {
-            Ask::Picture(_, Some(PhotoSource::File(path))) => path.to_string_lossy().into_owned(),
+            Ask::Picture(_, Some(PhotoSource::File(path))) => file_names::shown(path).into_owned(),
             Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.shown().to_owned(),
             Ask::Picture(_, Some(PhotoSource::Uploaded(name))) => name.clone(),
             Ask::Picture(checked, None) => {

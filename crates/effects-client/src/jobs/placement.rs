@@ -224,7 +224,7 @@ pub(super) fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &Ta
         }
     };
     if is_taken {
-        let hash = file_names::hash(&path.to_string_lossy());
+        let hash = file_names::hash(&file_names::shown(&path));
         return path.with_extension(format!("{hash:016x}.png"));
     }
     path

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use effects_client::FileId;
+use effects_client::{FileId, file_names};
 use effects_core::{Error, ImageFormat};
 
 use super::columns::Cells;
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
     photos.sort();
     let rows = (1..).zip(photos).map(|(number, photo)| {
         // A file may have any name; it is a path here whatever it looks like.
-        let image = Some(format!("./{}", photo.display()));
+        let image = Some(format!("./{}", file_names::shown(&photo)));
         let folder = photo.parent().map(Path::to_owned);
         let file = photo.to_str().is_none().then_some(photo);
         Ok(Line { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) })

@@ -59,6 +59,43 @@ fn a_folder_may_have_names_of_any_script_names_that_are_no_text_and_pipes() {
     assert_eq!(site.accepted_once(), 2);
 }
 
+/// Two names in Latin-1 that are written alike where only text can be: they are two photos.
+#[cfg(target_os = "linux")]
+#[test]
+fn photos_whose_names_are_no_text_are_told_apart() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let names = [&b"caf\xe8.png"[..], b"caf\xe9.png"].map(std::ffi::OsStr::from_bytes);
+    let line = ["--template", "glass_ball", "--skip-duplicates", "--name", "{stem}.png", "--json"];
+    // The gateway inside the command needs no journal.
+    for more in [&["--emulator"][..], &[]] {
+        let site = Site::new();
+        for (name, last) in names.iter().zip([1, 2]) {
+            site.photo("photos/b.png", last);
+            std::fs::rename(site.path("photos/b.png"), site.path("photos").join(name)).unwrap();
+        }
+        let (mut rows, _) = told(&site.batch("photos", &[&line[..], more].concat()).exits(0));
+        rows.sort_by_key(|row| row["line"].as_u64());
+        assert_eq!(count(&rows, "completed"), 2, "{rows:?}");
+        let images = rows.iter().map(|row| row["image"].as_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(images, ["./caf%E8.png", "./caf%E9.png"]);
+        for (row, name) in rows.iter().zip(["caf%E8.png", "caf%E9.png"]) {
+            assert_eq!(
+                row["path"].as_str().unwrap(),
+                site.path("out").join(name).to_str().unwrap()
+            );
+        }
+        if more.is_empty() {
+            let number = rows[0]["row"].to_string();
+            let mut reorder = site.command(&["reorder", &number, "--poll", "0.05", "--image"]);
+            crate::world::Ran::of(reorder.arg(site.path("photos").join(names[1]))).exits(2);
+            let mut reorder = site.command(&["reorder", &number, "--poll", "0.05", "--image"]);
+            crate::world::Ran::of(reorder.arg(site.path("photos").join(names[0]))).exits(0);
+            assert_eq!(site.emulator.counts().accepted, 3);
+        }
+    }
+}
+
 #[test]
 fn photos_that_no_service_elsewhere_reaches_are_warned_of_once_for_each_host() {
     let site = Site::new();
