@@ -1,10 +1,11 @@
 //! [`Image`]: the input picture as Python gives it: a URL, a path, a file's content or pixels. `Wish` has
 //! one, and reads it as a [`Photo`].
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use effects_client::{is_special, read_photo};
+use effects_client::{is_special, read_opened_photo, read_photo};
 use effects_core::model::DraftImage;
 use effects_core::{Error, ErrorKind, ImageFormat};
 use effects_jobs::Photo;
@@ -44,6 +45,8 @@ impl Image {
     pub fn photo(self) -> Result<Photo, Error> {
         match self {
             Self::Url(_) => Err(Error::new(ErrorKind::UnusablePhoto, "a URL is no photo")),
+            // A pipe may take its time, once something writes to it.
+            Self::Path((path,)) if is_special(&path) => read_in_time(path, None),
             Self::Path((path,)) => read_photo(&path),
             Self::File((bytes, name)) if name.is_empty() => {
                 // An uploader's program may look at the ending.
@@ -61,29 +64,40 @@ impl Image {
     /// The same for one of many jobs, which no pipe holds up.
     pub fn photo_among_many(self) -> Result<Photo, Error> {
         match self {
-            Self::Path((path,)) if is_special(&path) => read_in_time(path),
+            Self::Path((path,)) if is_special(&path) => read_in_time(path, Some(PATIENCE)),
             image => image.photo(),
         }
     }
 }
 
-/// A photo through a pipe or a device, unless that takes so long that a batch would stand still for it:
-/// nothing may ever be written there. The thread that waits for it ends with the process.
-fn read_in_time(path: PathBuf) -> Result<Photo, Error> {
+/// A photo through a pipe or a device, unless nothing is written there: a call, or a batch, would stand
+/// still for it. Once something has opened it, it has `most` time to end. The thread that waits for it ends
+/// with the process.
+fn read_in_time(path: PathBuf, most: Option<Duration>) -> Result<Photo, Error> {
     let (tell, read) = std::sync::mpsc::channel();
     let shown = path.display().to_string();
-    // Nobody waits for what comes too late.
-    std::thread::spawn(move || drop(tell.send(read_photo(&path))));
-    read.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+    std::thread::spawn(move || {
+        let opened = File::open(&path);
+        // The caller is gone where it took too long.
+        let _ = tell.send(None);
+        let _ = tell.send(Some(read_opened_photo(opened, &path)));
+    });
+    let late = |what: &str| {
         let message = format!(
-            "photo {shown} is no regular file, and nothing ended it for {} s: save it as a file",
+            "photo {shown} is no regular file, and nothing {what} it for {} s: save it as a file",
             PATIENCE.as_secs()
         );
-        Err(Error::new(ErrorKind::UnusablePhoto, message))
-    })
+        Error::new(ErrorKind::UnusablePhoto, message)
+    };
+    read.recv_timeout(PATIENCE).map_err(|_| late("opened"))?;
+    let photo = match most {
+        Some(most) => read.recv_timeout(most).ok(),
+        None => read.recv().ok(),
+    };
+    photo.flatten().unwrap_or_else(|| Err(late("ended")))
 }
 
-/// How long one of many jobs waits for a pipe.
+/// How long a photo waits for what writes to its pipe, and one of many jobs for the end of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A PNG of the pixels, or, where they are many and hide nothing, a JPEG.

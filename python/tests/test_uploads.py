@@ -242,6 +242,39 @@ def test_no_pipe_and_no_device_holds_many_jobs_up(emulator, tmp_path, photos):
     assert "pipe.png is no regular file" in str(results[2].error)
 
 
+def test_a_pipe_that_nothing_writes_to_is_refused(emulator, tmp_path):
+    """All at once, since each waits for a writer for a while."""
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    client = emulator.client(poll=0.005)
+    said = []
+
+    def refused(call):
+        try:
+            said.append(str(call()))
+        except spark_effects.EffectsError as error:
+            said.append(str(error))
+
+    async def run():
+        return await emulator.async_client(poll=0.005).run("glass_ball", pipe)
+
+    calls = [
+        lambda: [violation.message for violation in client.check("glass_ball", pipe)],
+        lambda: client.run("glass_ball", pipe),
+        lambda: client.submit("glass_ball", pipe),
+        lambda: client.upload(pipe),
+        lambda: asyncio.run(run()),
+    ]
+    threads = [threading.Thread(target=refused, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    found = [text for text in said if "pipe.png is no regular file, and nothing opened it for 10 s" in text]
+    assert len(found) == len(calls), said
+    assert emulator.counts["accepted"] == 0
+
+
 @pytest.mark.parametrize("awaits", [False, True])
 @pytest.mark.parametrize("call", CALLS)
 def test_a_photo_is_read_once(emulator, tmp_path, photos, call, awaits):

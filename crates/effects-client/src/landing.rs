@@ -19,6 +19,16 @@ use crate::random::random_name;
 ///
 /// [`ErrorKind::UnusablePhoto`] when it cannot be read, is too long, or is no picture.
 pub fn read_photo(path: &Path) -> Result<Photo, Error> {
+    read_opened_photo(File::open(path), path)
+}
+
+/// Reads a photo from a file that was opened at this path: to open a pipe waits for what writes to it, which
+/// a caller may want to know of.
+///
+/// # Errors
+///
+/// Those of [`read_photo`].
+pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo, Error> {
     let fail = |error: std::io::Error| {
         let message = format!("photo {} cannot be read: {error}", path.display());
         Error::new(ErrorKind::UnusablePhoto, message)
@@ -26,7 +36,7 @@ pub fn read_photo(path: &Path) -> Result<Photo, Error> {
     let mut bytes = Vec::new();
     // One byte more than is accepted tells a photo that is too long, whatever the file claims.
     let most = Photo::MOST_BYTES as u64 + 1;
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
+    opened.and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
     Photo::new(bytes.into(), &file_names::shown(path))
 }
 

@@ -43,7 +43,7 @@ pub use jobs::{
     JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
-pub use landing::{Landing, Sink, read_photo, write_file};
+pub use landing::{Landing, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use program::{PresignedUrls, run_presigner, run_uploader};
