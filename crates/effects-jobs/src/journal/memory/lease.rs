@@ -1,0 +1,137 @@
+//! [`RowLease`]: a run's hold on a row in memory, with the [`Claim`] by which the table tells it from
+//! other runs. `MemoryStore` hands it out, as the journal of that run.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use super::stored_row::State;
+use crate::journal::budget::Budget;
+use crate::journal::record::{Attempt, PictureRecord, SavedContent};
+use crate::journal::row::Row;
+use crate::journal::store::RowJournal;
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+
+/// A run's hold on a row.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) number: u64,
+    pub(super) row: Row,
+    /// The place of the failed task that a new one is to replace.
+    pub(super) renews: Option<(usize, State)>,
+}
+
+/// A row of a [`MemoryStore`] in the hands of a run.
+#[derive(Debug)]
+pub(super) struct RowLease {
+    pub(super) store: MemoryStore,
+    pub(super) claim: Claim,
+    pub(super) state: Mutex<LeaseState>,
+}
+
+#[derive(Debug)]
+pub(super) struct LeaseState {
+    pub(super) budgets: Vec<Budget>,
+    pub(super) taken: bool,
+    /// Whether there may be something to let go of.
+    pub(super) holds: bool,
+}
+
+impl RowLease {
+    pub(super) fn state(&self) -> MutexGuard<'_, LeaseState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for RowLease {
+    fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        let mut state = self.state();
+        state.holds = true;
+        let mut table = self.store.table();
+        table.now = table.now.max(entry.at);
+        match &entry.fact {
+            Fact::Intent { request_id, idempotency_key, .. } => {
+                let (request_id, key) = (request_id.clone(), idempotency_key.clone());
+                let attempt = Attempt { request_id, idempotency_key: key, at: entry.at };
+                let answer = table.intend(&self.claim, &state.budgets, attempt);
+                state.taken |= matches!(answer, Err(JournalError::Taken { .. }));
+                answer
+            }
+            Fact::Created { task_id, request_id } => {
+                table.create(&self.claim, task_id, request_id.as_deref(), entry.at)
+            }
+            Fact::Released { reason } => {
+                if let Some(stored) = table.held(&self.claim)
+                    && stored.state == State::Intent
+                {
+                    stored.unmake(reason);
+                    let index = table.by_identity[&self.claim.row.identity];
+                    table.note_reservation(index);
+                }
+                Ok(Admission::Admitted)
+            }
+        }
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.settle(end)
+    }
+}
+
+#[async_trait]
+impl AsyncJournal for RowLease {
+    async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        Journal::write(self, entry)
+    }
+
+    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.settle(end)
+    }
+}
+
+impl RowJournal for RowLease {
+    fn charge_to(&self, budgets: &[Budget]) {
+        budgets.clone_into(&mut self.state().budgets);
+    }
+
+    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+        self.state().holds = false;
+        self.store.table().settle(&self.claim, end);
+        Ok(())
+    }
+
+    fn landed(
+        &self,
+        index: usize,
+        path: &Path,
+        content: Option<SavedContent>,
+    ) -> Result<(), JournalError> {
+        let mut table = self.store.table();
+        let row = table.by_identity.get(&self.claim.row.identity).copied();
+        if let Some(stored) = row.map(|row| &mut table.rows[row])
+            && let Some(task) = stored.task
+        {
+            let pictures = &mut stored.tasks[task].pictures;
+            while pictures.len() <= index {
+                pictures.push(PictureRecord { url: String::new(), path: None, content: None });
+            }
+            (pictures[index].path, pictures[index].content) = (Some(path.to_owned()), content);
+        }
+        Ok(())
+    }
+
+    fn is_taken(&self) -> bool {
+        self.state().taken
+    }
+}
+
+/// Lets go of the row.
+impl Drop for RowLease {
+    fn drop(&mut self) {
+        if self.state().holds {
+            self.store.table().settle(&self.claim, &RowEnd::LetGo);
+        }
+    }
+}

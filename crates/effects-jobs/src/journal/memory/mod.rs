@@ -1,0 +1,288 @@
+//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process. Jobs with a budget and no
+//! journal use it, and so does the command's `--plan`.
+//!
+//! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
+//! tests, and as the model that other stores are compared with.
+
+mod lease;
+mod stored_row;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rust_decimal::Decimal;
+
+use self::lease::{Claim, LeaseState, RowLease};
+use self::stored_row::{State, StoredRow};
+use self::table::{Scope, Table};
+use crate::journal::budget::{ScopeNumber, ScopeState};
+use crate::journal::identity::Identity;
+use crate::journal::record::{Record, Standing};
+use crate::journal::row::Row;
+use crate::journal::store::{
+    Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
+};
+use effects_core::Origin;
+use effects_core::journal::{JournalError, RowNumber};
+
+/// Keeps rows in memory. Clones are the same store.
+///
+/// ```
+/// use effects_jobs::{JournalStore, MemoryStore};
+///
+/// let store = MemoryStore::new();
+/// let scope = store.open_scope(None)?;
+/// assert!(store.scope(scope)?.paid.is_zero());
+/// # Ok::<(), effects_core::journal::JournalError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<Table>>);
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run's hold on a row; one that `holds` it from the start lets go of it when it is dropped.
+    fn lease(
+        &self,
+        table: &mut Table,
+        row: &Row,
+        renews: Option<(usize, State)>,
+        holds: bool,
+    ) -> Arc<dyn RowJournal> {
+        table.claims += 1;
+        let claim = Claim { number: table.claims, row: row.clone(), renews };
+        let state = Mutex::new(LeaseState { budgets: Vec::new(), taken: false, holds });
+        Arc::new(RowLease { store: self.clone(), claim, state })
+    }
+
+    /// Takes a row in hand for a new task beside those it had.
+    fn take_anew(
+        &self,
+        row: RowNumber,
+        may_be_taken: fn(&Standing) -> bool,
+        wanted: &'static str,
+    ) -> Result<Arc<dyn RowJournal>, JournalError> {
+        let mut table = self.table();
+        let index = table.index(row)?;
+        if !may_be_taken(&table.record(index).standing) {
+            return Err(table.wrong(index, wanted));
+        }
+        let StoredRow { row, task, state, .. } = &table.rows[index];
+        let (row, renews) = (row.clone(), task.map(|task| (task, *state)));
+        Ok(self.lease(&mut table, &row, renews, false))
+    }
+
+    /// What a row is to be opened as.
+    fn opened(&self, table: &mut Table, index: usize) -> Opened {
+        let (record, held) = (table.record(index), table.rows[index].claim.is_some());
+        match &record.standing {
+            Standing::Doubtful { .. } => Opened::Doubtful(record),
+            Standing::Intent { .. } => Opened::Elsewhere(record),
+            Standing::Created { .. } | Standing::Released { .. } if held => {
+                Opened::Elsewhere(record)
+            }
+            Standing::Released { .. } => {
+                Opened::Submit(self.lease(table, &record.row, None, false))
+            }
+            Standing::Completed { .. } | Standing::Failed { .. } => {
+                let lease = self.lease(table, &record.row, None, false);
+                Opened::Finished(record, lease)
+            }
+            Standing::Created { .. } => {
+                let lease = self.lease(table, &record.row, None, true);
+                table.rows[index].claim = Some(table.claims);
+                table.note_reservation(index);
+                Opened::Watch(record, lease)
+            }
+        }
+    }
+}
+
+impl JournalStore for MemoryStore {
+    fn open(&self, row: &Row) -> Result<Opened, JournalError> {
+        let mut table = self.table();
+        let Some(index) = table.by_identity.get(&row.identity).copied() else {
+            return Ok(Opened::Submit(self.lease(&mut table, row, None, false)));
+        };
+        let stored = &mut table.rows[index];
+        if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&stored.row)) {
+            if stored.state != State::Released || stored.claim.is_some() {
+                let number = RowNumber(index as u64 + 1);
+                return Err(JournalError::KeyReused { key: key.clone(), row: number, differs });
+            }
+            stored.row = row.clone();
+        }
+        if row.target.is_some() {
+            stored.row.target.clone_from(&row.target);
+        }
+        Ok(self.opened(&mut table, index))
+    }
+
+    fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
+        let mut table = self.table();
+        let index = table.index(row)?;
+        if table.rows[index].state == State::Released {
+            return Err(table.wrong(index, "one with a task"));
+        }
+        Ok(self.opened(&mut table, index))
+    }
+
+    fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+        let wanted = "one that failed in a way a new task may mend";
+        self.take_anew(row, Standing::may_be_renewed, wanted)
+    }
+
+    fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
+        self.take_anew(row, Standing::is_final, "one that is completed or failed")
+    }
+
+    fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
+        let mut table = self.table();
+        let index = table.index(row)?;
+        if table.rows[index].state != State::Doubtful {
+            return Err(table.wrong(index, "doubtful"));
+        }
+        match found {
+            Resolution::NotBilled => {
+                table.rows[index].unmake("a person found that nothing was billed");
+            }
+            Resolution::Task(task) => {
+                let origin = table.rows[index].row.origin.clone();
+                if let Some(other) = table.find_task(&origin, task) {
+                    return Err(JournalError::TaskOfAnotherRow {
+                        row: RowNumber(other as u64 + 1),
+                    });
+                }
+                let at = table.rows[index].attempts.last().map_or(table.now, |last| last.at);
+                table.rows[index].attempts.clear();
+                table.rows[index].give_task(task, at);
+            }
+        }
+        table.rows[index].claim = None;
+        table.note_reservation(index);
+        Ok(())
+    }
+
+    fn import(
+        &self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        self.table().import(row, standing, earlier)
+    }
+
+    fn id(&self) -> Result<Option<String>, JournalError> {
+        Ok(None)
+    }
+
+    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+        let table = self.table();
+        let index = match row {
+            RowName::Number(number) => table.index(*number).ok(),
+            RowName::Identity(identity) => table.by_identity.get(identity).copied(),
+            RowName::Task(origin, task) => table.find_task(origin, task),
+            RowName::Picture(path) => table.find_picture(path),
+        };
+        Ok(index.map(|index| table.record(index)))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
+        let table = self.table();
+        let after = filter.after.map_or(0, |row| usize::try_from(row.0).unwrap_or(usize::MAX));
+        let records = (after..table.rows.len()).map(|index| table.record(index));
+        let is_wanted = |record: &Record| {
+            let which = match (&record.standing, filter.which) {
+                (_, Which::All) => true,
+                (standing, Which::Doubtful) => matches!(standing, Standing::Doubtful { .. }),
+                (Standing::Completed { .. }, Which::Open) => false,
+                (Standing::Completed { pictures, .. }, Which::Unfinished) => {
+                    record.row.target.is_some()
+                        && pictures.iter().any(|picture| picture.path.is_none())
+                }
+                (standing, Which::Unfinished | Which::Open) => {
+                    !matches!(standing, Standing::Failed { .. } | Standing::Released { .. })
+                }
+            };
+            which
+                && filter.origin.as_ref().is_none_or(|origin| *origin == record.row.origin)
+                && filter.tag.as_ref().is_none_or(|tag| record.row.tag.as_ref() == Some(tag))
+        };
+        Ok(records.filter(is_wanted).take(filter.limit).collect())
+    }
+
+    fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
+        let table = self.table();
+        let mut sums = BTreeMap::<(String, String), Spend>::new();
+        for stored in &table.rows {
+            if origin.is_some_and(|origin| *origin != stored.row.origin) {
+                continue;
+            }
+            for task in &stored.tasks {
+                let groups = match by {
+                    SpendBy::Template => vec![stored.row.template.id().to_owned()],
+                    SpendBy::Tag => vec![stored.row.tag.clone().unwrap_or_default()],
+                    SpendBy::Day => vec![task.submitted.to_string().chars().take(10).collect()],
+                    SpendBy::Scope => table.scope_names_of(&stored.row.identity),
+                };
+                for group in groups {
+                    let key = (stored.row.origin.to_string(), group.clone());
+                    let sum = sums.entry(key).or_insert(Spend {
+                        origin: stored.row.origin.clone(),
+                        group,
+                        tasks: 0,
+                        unpriced: 0,
+                        cost: Decimal::ZERO,
+                        highest: None,
+                    });
+                    sum.tasks += 1;
+                    sum.unpriced += u64::from(task.cost.is_none());
+                    sum.cost += task.cost.unwrap_or_default();
+                    sum.highest = sum.highest.max(task.cost);
+                }
+            }
+        }
+        Ok(sums.into_values().collect())
+    }
+
+    fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
+        let mut table = self.table();
+        if let Some(known) = name.and_then(|name| table.scope_names.get(name)) {
+            return Ok(*known);
+        }
+        table.scopes.push(Scope::default());
+        let number = ScopeNumber(table.scopes.len() as u64);
+        if let Some(name) = name {
+            table.scope_names.insert(name.to_owned(), number);
+        }
+        Ok(number)
+    }
+
+    fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
+        let mut table = self.table();
+        rows.iter().try_for_each(|row| table.add_to(scope, *row))
+    }
+
+    fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
+        self.table().scope_state(scope, None)
+    }
+
+    fn flush(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("rows", &self.table().rows.len()).finish()
+    }
+}

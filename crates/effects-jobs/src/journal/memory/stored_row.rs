@@ -1,0 +1,192 @@
+//! [`StoredRow`]: a row in memory with its tasks, and how a step changes it. `Table` has one of each.
+
+use rust_decimal::Decimal;
+
+use super::lease::Claim;
+use crate::journal::budget::Holding;
+use crate::journal::record::{Attempt, PictureRecord, Standing};
+use crate::journal::row::Row;
+use effects_core::{ServiceCode, TaskId, Time};
+
+pub(super) struct StoredRow {
+    pub(super) row: Row,
+    pub(super) state: State,
+    /// Attempts of unknown outcome.
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) reason: String,
+    pub(super) tasks: Vec<StoredTask>,
+    /// The place of the current task, and of the one that a renewal or a new order would replace, with what
+    /// its row was.
+    pub(super) task: Option<usize>,
+    pub(super) former: Option<(usize, State)>,
+    pub(super) renewals: u32,
+    pub(super) begun: Time,
+    pub(super) changed: Time,
+    /// The run that holds the row.
+    pub(super) claim: Option<u64>,
+    /// What each task that is reserved for is taken to cost.
+    pub(super) reserved: Option<Decimal>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    Intent,
+    Doubtful,
+    Created,
+    Completed,
+    Failed,
+    Released,
+}
+
+pub(super) struct StoredTask {
+    pub(super) id: TaskId,
+    pub(super) submitted: Time,
+    pub(super) finished: Option<Time>,
+    pub(super) cost: Option<Decimal>,
+    pub(super) code: Option<ServiceCode>,
+    pub(super) message: String,
+    pub(super) pictures: Vec<PictureRecord>,
+}
+
+impl StoredRow {
+    /// What all its tasks cost, as far as is known, in USD.
+    pub(super) fn paid(&self) -> Decimal {
+        self.tasks.iter().filter_map(|task| task.cost).sum()
+    }
+
+    pub(super) fn may_intend(&self, claim: &Claim) -> bool {
+        let mine = self.claim == Some(claim.number);
+        match self.state {
+            State::Intent => mine,
+            State::Released => mine || self.claim.is_none(),
+            // A verdict that was told otherwise since is another one.
+            State::Failed | State::Completed => {
+                claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
+            }
+            State::Doubtful | State::Created => false,
+        }
+    }
+
+    pub(super) fn give_task(&mut self, task: &TaskId, at: Time) {
+        self.tasks.push(StoredTask {
+            id: task.clone(),
+            submitted: at,
+            finished: None,
+            cost: None,
+            code: None,
+            message: String::new(),
+            pictures: Vec::new(),
+        });
+        (self.task, self.state) = (Some(self.tasks.len() - 1), State::Created);
+        // A completed task is the row's again where the new one fails.
+        self.former.take_if(|(_, state)| *state != State::Completed);
+    }
+
+    /// The attempt that made a task is in doubt no more.
+    pub(super) fn forget_attempt(&mut self, request_id: Option<&str>) {
+        let named = |attempt: &Attempt| Some(attempt.request_id.as_str()) == request_id;
+        let place = self.attempts.iter().position(named);
+        if let Some(place) = place.or((!self.attempts.is_empty()).then_some(0)) {
+            self.attempts.remove(place);
+        }
+    }
+
+    /// A submission elsewhere may have made a task.
+    pub(super) fn doubt(&mut self, attempts: &[Attempt], trouble: &str) {
+        attempts.clone_into(&mut self.attempts);
+        (self.state, self.reason) = (State::Doubtful, trouble.to_owned());
+    }
+
+    /// Nothing was made of what was open.
+    pub(super) fn unmake(&mut self, reason: &str) {
+        self.attempts.clear();
+        reason.clone_into(&mut self.reason);
+        match self.former.take() {
+            None => self.state = State::Released,
+            Some((former, state)) => {
+                (self.state, self.task, self.claim) = (state, Some(former), None);
+                self.renewals -= u32::from(state == State::Failed);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, place: usize, state: State) {
+        if self.task == Some(place) {
+            let former = self.former.take().filter(|_| state == State::Failed);
+            let (task, state) = former.unwrap_or((place, state));
+            (self.task, self.state, self.claim) = (Some(task), state, None);
+        }
+    }
+
+    /// The last task of a new order that failed and left the row its completed one.
+    pub(super) fn failed_order(&self) -> Option<Box<Standing>> {
+        let current = self.task.filter(|_| self.state == State::Completed)?;
+        self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
+    }
+
+    pub(super) fn let_go(&mut self) {
+        match self.state {
+            State::Intent => {
+                let reason = "its run ended, and said nothing of an answer";
+                (self.state, self.reason) = (State::Doubtful, reason.to_owned());
+            }
+            State::Created | State::Released => self.claim = None,
+            State::Doubtful | State::Completed | State::Failed => {}
+        }
+    }
+
+    /// Whether its task is completed and what that cost is not known.
+    pub(super) fn is_unreadable(&self) -> bool {
+        let current = self.task.map(|place| &self.tasks[place]);
+        self.state == State::Completed && current.is_some_and(|task| task.cost.is_none())
+    }
+
+    /// How the row holds a reservation, and for how many tasks.
+    pub(super) fn reservation(&self) -> (Holding, u64) {
+        let unfinished = self.tasks.iter().filter(|task| task.finished.is_none()).count();
+        let open = (self.attempts.len() + unfinished) as u64;
+        let held = self.claim.is_some();
+        let holding = |held| if held { Holding::Live } else { Holding::Abandoned };
+        match self.state {
+            State::Intent | State::Created => (holding(held), open),
+            // Its run may try again.
+            State::Released => (holding(held), open.max(u64::from(held))),
+            State::Doubtful | State::Completed | State::Failed => (Holding::Abandoned, open),
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let current = self.task.map(|place| &self.tasks[place]);
+        match (self.state, current) {
+            (State::Intent, _) => Standing::Intent { attempts: self.attempts.clone() },
+            (State::Created, Some(task)) => {
+                Standing::Created { task: task.id.clone(), submitted: task.submitted }
+            }
+            (State::Completed, Some(task)) => Standing::Completed {
+                task: task.id.clone(),
+                submitted: task.submitted,
+                finished: task.finished.unwrap_or(task.submitted),
+                cost: task.cost,
+                pictures: task.pictures.clone(),
+            },
+            (State::Failed, Some(task)) => task.failed(),
+            (State::Released, _) => Standing::Released { reason: self.reason.clone() },
+            (State::Doubtful, _) | (_, None) => {
+                Standing::Doubtful { attempts: self.attempts.clone(), trouble: self.reason.clone() }
+            }
+        }
+    }
+}
+
+impl StoredTask {
+    pub(super) fn failed(&self) -> Standing {
+        Standing::Failed {
+            task: self.id.clone(),
+            submitted: self.submitted,
+            finished: self.finished.unwrap_or(self.submitted),
+            code: self.code.clone(),
+            message: self.message.clone(),
+            cost: self.cost,
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! [`Table`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps of a row:
+//! its intent, its task and its end. The store reads it, and `RowLease` writes it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use rust_decimal::Decimal;
+
+use super::lease::Claim;
+use super::stored_row::{State, StoredRow};
+use crate::journal::budget::{
+    Budget, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
+};
+use crate::journal::identity::Identity;
+use crate::journal::record::{Attempt, Holder, PictureRecord, Record, Standing};
+use crate::journal::row::Row;
+use effects_core::journal::{Admission, JournalError, RowEnd, RowNumber};
+use effects_core::{Origin, Size, TaskId, Time};
+
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) rows: Vec<StoredRow>,
+    pub(super) by_identity: HashMap<Identity, usize>,
+    /// The rows that hold a reservation.
+    pub(super) reserving: BTreeSet<usize>,
+    /// The highest cost seen of each template and size, in USD.
+    pub(super) prices: HashMap<Origin, HashMap<PriceKind, Decimal>>,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) scope_names: HashMap<String, ScopeNumber>,
+    pub(super) claims: u64,
+    /// The latest time that an entry told.
+    pub(super) now: Time,
+}
+
+#[derive(Default)]
+pub(super) struct Scope {
+    pub(super) members: HashSet<Identity>,
+    /// What its members have paid, in USD.
+    pub(super) paid: Decimal,
+    /// The completed members whose cost is not known.
+    pub(super) unreadable: BTreeSet<usize>,
+    pub(super) costs_seen: u64,
+    pub(super) highest_seen: Option<Decimal>,
+}
+
+/// What has one price: a template and a size.
+type PriceKind = (String, Option<u32>, Option<u32>);
+
+impl Table {
+    pub(super) fn index(&self, row: RowNumber) -> Result<usize, JournalError> {
+        let index = usize::try_from(row.0).unwrap_or_default().wrapping_sub(1);
+        if index < self.rows.len() { Ok(index) } else { Err(JournalError::NoSuchRow(row)) }
+    }
+
+    pub(super) fn find_task(&self, origin: &Origin, task: &TaskId) -> Option<usize> {
+        self.rows.iter().rposition(|stored| {
+            stored.row.origin == *origin && stored.tasks.iter().any(|known| known.id == *task)
+        })
+    }
+
+    pub(super) fn find_picture(&self, path: &Path) -> Option<usize> {
+        let saved = self.rows.iter().enumerate().flat_map(|(index, stored)| {
+            let pictures = stored.tasks.iter().flat_map(|task| &task.pictures);
+            let there = pictures.filter(|picture| picture.path.as_deref() == Some(path));
+            there.map(move |picture| (picture.content.map(|content| content.modified), index))
+        });
+        saved.max().map(|(_, index)| index)
+    }
+
+    pub(super) fn scope_mut(&mut self, scope: ScopeNumber) -> Result<&mut Scope, JournalError> {
+        let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+        self.scopes.get_mut(place).ok_or_else(no_such_scope)
+    }
+
+    pub(super) fn wrong(&self, index: usize, wanted: &'static str) -> JournalError {
+        let (row, standing) = (RowNumber(index as u64 + 1), self.record(index).standing.name());
+        JournalError::WrongStanding { row, standing, wanted }
+    }
+
+    pub(super) fn record(&self, index: usize) -> Record {
+        let stored = &self.rows[index];
+        let held = stored
+            .claim
+            .filter(|_| matches!(stored.state, State::Intent | State::Created | State::Released));
+        Record {
+            number: RowNumber(index as u64 + 1),
+            row: stored.row.clone(),
+            standing: stored.standing(),
+            begun: stored.begun,
+            changed: stored.changed,
+            renewals: stored.renewals,
+            paid: stored.paid(),
+            holder: held.map(|_| Holder {
+                host: String::new(),
+                process: std::process::id(),
+                ours: true,
+            }),
+            is_reordered: matches!(stored.former, Some((_, State::Completed))),
+            failed_order: stored.failed_order(),
+        }
+    }
+
+    /// The names of the scopes that a row is in; the empty one where it is in none.
+    pub(super) fn scope_names_of(&self, identity: &Identity) -> Vec<String> {
+        let named = self.scope_names.iter().filter(|(_, scope)| {
+            let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+            self.scopes.get(place).is_some_and(|scope| scope.members.contains(identity))
+        });
+        let names: Vec<String> = named.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() { vec![String::new()] } else { names }
+    }
+
+    /// The state of a scope; `but` is the row that asks, whose reservation does not count.
+    pub(super) fn scope_state(
+        &self,
+        scope: ScopeNumber,
+        but: Option<&Identity>,
+    ) -> Result<ScopeState, JournalError> {
+        let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+        let scope = self.scopes.get(place).ok_or_else(no_such_scope)?;
+        let mut state = ScopeState {
+            paid: scope.paid,
+            costs_seen: scope.costs_seen,
+            highest_seen: scope.highest_seen,
+            unpriced: scope.unreadable.len() as u64,
+            unreadable: scope.unreadable.first().map(|index| RowNumber(*index as u64 + 1)),
+            ..ScopeState::default()
+        };
+        for &index in &self.reserving {
+            let stored = &self.rows[index];
+            let identity = &stored.row.identity;
+            if but != Some(identity) && scope.members.contains(identity) {
+                let (holding, tasks) = stored.reservation();
+                state.add(RowNumber(index as u64 + 1), holding, tasks, stored.reserved);
+            }
+        }
+        Ok(state)
+    }
+
+    pub(super) fn known_prices(&self, row: &Row) -> KnownPrices {
+        let Some(prices) = self.prices.get(&row.origin) else { return KnownPrices::default() };
+        let any = prices.values().max().copied();
+        KnownPrices { same: prices.get(&price_kind(row)).copied(), any }
+    }
+
+    /// Keeps the list of rows with reservations true after a row has changed.
+    pub(super) fn note_reservation(&mut self, index: usize) {
+        if self.rows[index].reservation().1 > 0 {
+            self.reserving.insert(index);
+        } else {
+            self.reserving.remove(&index);
+        }
+    }
+
+    /// Writes an intent, if it fits into every budget.
+    pub(super) fn intend(
+        &mut self,
+        claim: &Claim,
+        budgets: &[Budget],
+        attempt: Attempt,
+    ) -> Result<Admission, JournalError> {
+        let index = self.by_identity.get(&claim.row.identity).copied();
+        if let Some(index) = index
+            && !self.rows[index].may_intend(claim)
+        {
+            return Err(JournalError::Taken { row: RowNumber(index as u64 + 1) });
+        }
+        let attempts = index.map_or(&[][..], |index| &self.rows[index].attempts);
+        let again = attempts.iter().any(|open| open.request_id == attempt.request_id);
+        let tasks = attempts.len() as u64 + u64::from(!again);
+        let mut price = None;
+        for budget in budgets {
+            self.add_to(budget.scope, claim.row.identity)?;
+            let scope = self.scope_state(budget.scope, Some(&claim.row.identity))?;
+            let known = self.known_prices(&claim.row);
+            // A reservation that the row holds already covers the attempt.
+            let held = index.is_some_and(|index| self.rows[index].reservation().1 >= tasks);
+            if !held {
+                match admit(budget, &scope, known, tasks) {
+                    Admission::Admitted => {}
+                    refused => return Ok(refused),
+                }
+            }
+            price = price.max(reservation_price(budget.price, &scope, known));
+        }
+        let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
+        let stored = &mut self.rows[index];
+        if matches!(stored.state, State::Failed | State::Completed) {
+            stored.former = stored.task.take().map(|task| (task, stored.state));
+            stored.renewals += u32::from(stored.state == State::Failed);
+        }
+        if !again {
+            stored.attempts.push(attempt);
+        }
+        (stored.state, stored.claim) = (State::Intent, Some(claim.number));
+        stored.reserved = stored.reserved.max(price);
+        self.note_reservation(index);
+        Ok(Admission::Admitted)
+    }
+
+    pub(super) fn add_to(&mut self, scope: ScopeNumber, row: Identity) -> Result<(), JournalError> {
+        let known = self.by_identity.get(&row).copied();
+        let paid = known.map(|index| self.rows[index].paid());
+        let unreadable = known.filter(|index| self.rows[*index].is_unreadable());
+        let scope = self.scope_mut(scope)?;
+        if scope.members.insert(row) {
+            scope.paid += paid.unwrap_or_default();
+            scope.unreadable.extend(unreadable);
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert(&mut self, row: Row, at: Time) -> usize {
+        let index = self.rows.len();
+        self.by_identity.insert(row.identity, index);
+        self.rows.push(StoredRow {
+            row,
+            state: State::Intent,
+            attempts: Vec::new(),
+            reason: String::new(),
+            tasks: Vec::new(),
+            task: None,
+            former: None,
+            renewals: 0,
+            begun: at,
+            changed: at,
+            claim: None,
+            reserved: None,
+        });
+        index
+    }
+
+    /// Takes in a row as another store knows it; whether it did.
+    pub(super) fn import(
+        &mut self,
+        row: &Row,
+        standing: &Standing,
+        earlier: Decimal,
+    ) -> Result<bool, JournalError> {
+        let known = self.by_identity.get(&row.identity).copied();
+        let is_known = known.is_some_and(|index| {
+            let stored = &self.rows[index];
+            stored.state != State::Released || stored.claim.is_some()
+        });
+        if is_known || matches!(standing, Standing::Released { .. }) {
+            return Ok(false);
+        }
+        let task = standing.task();
+        if let Some(other) = task.and_then(|task| self.find_task(&row.origin, task)) {
+            return Err(JournalError::TaskOfAnotherRow { row: RowNumber(other as u64 + 1) });
+        }
+        let at = standing.submitted().unwrap_or(self.now);
+        let index = known.unwrap_or_else(|| self.insert(row.clone(), at));
+        self.rows[index].row = row.clone();
+        if let Some(task) = task {
+            self.import_earlier(index, task, at, earlier);
+            self.rows[index].give_task(task, at);
+            if let Some(end) = standing.row_end() {
+                // No run has this number: runs are counted from 1.
+                let claim = Claim { number: 0, row: row.clone(), renews: None };
+                self.take_end(&claim, &end);
+            }
+        }
+        let stored = &mut self.rows[index];
+        match standing {
+            Standing::Intent { attempts } => stored.doubt(attempts, ITS_OWNER_IS_ELSEWHERE),
+            Standing::Doubtful { attempts, trouble } => stored.doubt(attempts, trouble),
+            Standing::Completed { finished, pictures, .. } => {
+                if let Some(task) = stored.tasks.last_mut() {
+                    (task.finished, task.pictures) = (Some(*finished), pictures.clone());
+                }
+            }
+            Standing::Failed { finished, .. } => {
+                if let Some(task) = stored.tasks.last_mut() {
+                    task.finished = Some(*finished);
+                }
+            }
+            Standing::Created { .. } | Standing::Released { .. } => {}
+        }
+        self.note_reservation(index);
+        Ok(true)
+    }
+
+    /// Books what the tasks before an imported one cost, as one task that failed.
+    pub(super) fn import_earlier(&mut self, index: usize, task: &TaskId, at: Time, cost: Decimal) {
+        let identity = self.rows[index].row.identity;
+        let id = Identity::of_task(&self.rows[index].row.origin, task).to_string().parse();
+        // An identity's digits are an id.
+        let Some(id) = id.ok().filter(|_| !cost.is_zero()) else { return };
+        self.rows[index].give_task(&id, at);
+        if let Some(earlier) = self.rows[index].tasks.last_mut() {
+            (earlier.finished, earlier.cost) = (Some(at), Some(cost));
+        }
+        // It may be the sum of several, so it says nothing of the price.
+        for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
+            scope.paid += cost;
+        }
+    }
+
+    /// A task exists, so it is kept whatever became of the row meanwhile.
+    pub(super) fn create(
+        &mut self,
+        claim: &Claim,
+        task: &TaskId,
+        request_id: Option<&str>,
+        at: Time,
+    ) -> Result<Admission, JournalError> {
+        let index = match self.by_identity.get(&claim.row.identity) {
+            Some(index) => *index,
+            None => {
+                let index = self.insert(claim.row.clone(), at);
+                self.rows[index].claim = Some(claim.number);
+                index
+            }
+        };
+        if self.rows[index].tasks.iter().any(|known| known.id == *task) {
+            return Ok(Admission::Admitted);
+        }
+        let stored = &mut self.rows[index];
+        let mine = stored.claim == Some(claim.number)
+            || request_id.is_some_and(|id| stored.attempts.iter().any(|it| it.request_id == id));
+        if mine && matches!(stored.state, State::Intent | State::Doubtful | State::Released) {
+            stored.forget_attempt(request_id);
+            stored.give_task(task, at);
+            stored.claim = Some(claim.number);
+            self.note_reservation(index);
+            return Ok(Admission::Admitted);
+        }
+        if mine {
+            stored.forget_attempt(request_id);
+        }
+        let reserved = stored.reserved;
+        self.note_reservation(index);
+        let kept = self.stray(claim, task, at, reserved);
+        if mine {
+            return Ok(Admission::Admitted);
+        }
+        let (row, kept) = (RowNumber(index as u64 + 1), RowNumber(kept as u64 + 1));
+        Err(JournalError::GivenAway { row, kept })
+    }
+
+    /// The row that is this task's alone: a member of every scope that the run's row is in.
+    pub(super) fn stray(
+        &mut self,
+        claim: &Claim,
+        task: &TaskId,
+        at: Time,
+        reserved: Option<Decimal>,
+    ) -> usize {
+        let identity = Identity::of_task(&claim.row.origin, task);
+        if let Some(index) = self.by_identity.get(&identity) {
+            return *index;
+        }
+        for scope in &mut self.scopes {
+            if scope.members.contains(&claim.row.identity) {
+                scope.members.insert(identity);
+            }
+        }
+        let index = self.insert(Row { identity, key: None, ..claim.row.clone() }, at);
+        self.rows[index].give_task(task, at);
+        self.rows[index].reserved = reserved;
+        self.note_reservation(index);
+        index
+    }
+
+    pub(super) fn settle(&mut self, claim: &Claim, end: &RowEnd) {
+        self.take_end(claim, end);
+        if let Some(&index) = self.by_identity.get(&claim.row.identity) {
+            self.note_reservation(index);
+        }
+    }
+
+    pub(super) fn take_end(&mut self, claim: &Claim, end: &RowEnd) {
+        match end {
+            RowEnd::Completed { task, cost, pictures } => {
+                let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
+                let stored = &mut self.rows[index];
+                let kept = &mut stored.tasks[place].pictures;
+                for (nth, url) in pictures.iter().enumerate() {
+                    match kept.get_mut(nth) {
+                        Some(picture) => picture.url.clone_from(url),
+                        None => {
+                            kept.push(PictureRecord {
+                                url: url.clone(),
+                                path: None,
+                                content: None,
+                            });
+                        }
+                    }
+                }
+                stored.finish(place, State::Completed);
+                let (identity, unreadable) = (stored.row.identity, stored.is_unreadable());
+                for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
+                    if unreadable {
+                        scope.unreadable.insert(index);
+                    } else {
+                        scope.unreadable.remove(&index);
+                    }
+                }
+            }
+            RowEnd::Failed { task, code, message, cost } => {
+                let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
+                let stored = &mut self.rows[index];
+                let known = &mut stored.tasks[place];
+                known.code = code.clone().or(known.code.take());
+                known.message.clone_from(message);
+                stored.finish(place, State::Failed);
+            }
+            RowEnd::Unknown { trouble } => {
+                if let Some(stored) = self.held(claim)
+                    && stored.state == State::Intent
+                {
+                    (stored.state, stored.reason) = (State::Doubtful, trouble.clone());
+                }
+            }
+            RowEnd::LetGo => {
+                if let Some(stored) = self.held(claim) {
+                    stored.let_go();
+                }
+            }
+        }
+    }
+
+    pub(super) fn held(&mut self, claim: &Claim) -> Option<&mut StoredRow> {
+        let index = *self.by_identity.get(&claim.row.identity)?;
+        let stored = &mut self.rows[index];
+        (stored.claim == Some(claim.number)).then_some(stored)
+    }
+
+    /// Books the end of a task: the places of its row and of the task.
+    pub(super) fn concluded(
+        &mut self,
+        claim: &Claim,
+        task: &TaskId,
+        cost: Option<Decimal>,
+    ) -> Option<(usize, usize)> {
+        let identity = claim.row.identity;
+        let index = *self.by_identity.get(&identity)?;
+        let find = |row: &StoredRow| row.tasks.iter().position(|known| known.id == *task);
+        if find(&self.rows[index]).is_none() {
+            // Its id never reached the store before.
+            self.create(claim, task, None, self.now).ok()?;
+        }
+        let place = find(&self.rows[index])?;
+        let known = &mut self.rows[index].tasks[place];
+        known.finished.get_or_insert(self.now);
+        let before = known.cost;
+        known.cost = cost.or(before);
+        if let Some(cost) = cost.filter(|cost| before != Some(*cost)) {
+            self.book(index, cost, before);
+        }
+        Some((index, place))
+    }
+
+    /// A cost was seen, for the first time or another than `before`: every scope of the row pays it,
+    /// and a higher price reprices what is reserved. A cost of nothing says nothing of the price.
+    pub(super) fn book(&mut self, index: usize, cost: Decimal, before: Option<Decimal>) {
+        let row = self.rows[index].row.clone();
+        for scope in &mut self.scopes {
+            if scope.members.contains(&row.identity) {
+                scope.paid += cost - before.unwrap_or_default();
+                if !cost.is_zero() {
+                    scope.costs_seen += u64::from(before.is_none());
+                    scope.highest_seen = scope.highest_seen.max(Some(cost));
+                }
+            }
+        }
+        if cost.is_zero() {
+            return;
+        }
+        let prices = self.prices.entry(row.origin.clone()).or_default();
+        let highest = prices.entry(price_kind(&row)).or_insert(cost);
+        *highest = cost.max(*highest);
+        for &other in &self.reserving {
+            let stored = &self.rows[other];
+            let same = price_kind(&stored.row) == price_kind(&row)
+                || self.known_prices(&stored.row).same.is_none();
+            if same
+                && stored.row.origin == row.origin
+                && stored.reserved.is_none_or(|price| price < cost)
+            {
+                self.rows[other].reserved = Some(cost);
+            }
+        }
+    }
+}
+
+fn price_kind(row: &Row) -> PriceKind {
+    let Size { width, height } = row.size;
+    (row.template.id().to_owned(), width, height)
+}
+
+fn no_such_scope() -> JournalError {
+    JournalError::Unreadable("it has no such scope".to_owned())
+}
+
+const ITS_OWNER_IS_ELSEWHERE: &str =
+    "its submission left by another journal, and its answer is not known here";
