@@ -40,6 +40,8 @@ pub(super) struct Books<'a> {
     pilots: Vec<sheet::Pilot>,
     /// What the pace had learnt of durations before the batch began.
     pub(super) learnt: Histories,
+    /// What all rows that share the budget have paid in the end, where the journal counts it.
+    pub(super) paid: Option<Decimal>,
 }
 
 /// What the batch as a whole came to.
@@ -90,7 +92,15 @@ impl<'a> Books<'a> {
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
         let id = id.map_err(|error| journal::failure(&error))?;
         let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
-        Ok(Self { batch, results, store, said: 0, pilots: Vec::new(), learnt: Histories::new() })
+        Ok(Self {
+            batch,
+            results,
+            store,
+            said: 0,
+            pilots: Vec::new(),
+            learnt: Histories::new(),
+            paid: None,
+        })
     }
 
     /// Notes what became of a row, and prints it.
@@ -253,6 +263,7 @@ impl<'a> Books<'a> {
                 origin: common.origin.to_string(),
                 scope: options.scope.as_deref(),
                 budget: options.budget,
+                paid: self.paid.unwrap_or(tally.cost),
                 has_journal: self.store.is_some(),
             };
             let page = reports.finish_page(&summary, &self.learnt);

@@ -54,6 +54,8 @@ pub(super) struct Summary<'a, B> {
     pub(super) origin: String,
     pub(super) scope: Option<&'a str>,
     pub(super) budget: Option<Decimal>,
+    /// What the rows that share the budget have paid.
+    pub(super) paid: Decimal,
     /// Whether a journal tells when tasks were submitted.
     pub(super) has_journal: bool,
 }
@@ -272,7 +274,14 @@ mod tests {
 
     fn summary() -> Summary<'static, Value> {
         let origin = "https://gateway.example".to_owned();
-        Summary { batch: json!({}), origin, scope: None, budget: None, has_journal: true }
+        Summary {
+            batch: json!({}),
+            origin,
+            scope: None,
+            budget: None,
+            paid: Decimal::ZERO,
+            has_journal: true,
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
-use effects_client::{Ledger, Save, SaveFiles, SaveWords, is_special};
+use effects_client::{Save, SaveFiles, SaveWords, is_special};
 use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
@@ -116,11 +116,13 @@ impl Batch<'_> {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
-        match self.over_budget_after_all(started.context.budgeted(), tally.spent) {
-            Ok(None) => {}
-            Ok(Some(over)) => {
-                tally.note(ErrorKind::BudgetExceeded.exit_code());
-                self.output.urge(&over);
+        match budget::scope(started.context.budgeted()) {
+            Ok(scope) => {
+                books.paid = scope.map(|scope| scope.paid);
+                if let Some(over) = self.over_budget_after_all(books.paid, tally.spent) {
+                    tally.note(ErrorKind::BudgetExceeded.exit_code());
+                    self.output.urge(&over);
+                }
             }
             Err(failure) => {
                 tally.note(failure.exit_code());
@@ -147,28 +149,21 @@ impl Batch<'_> {
         self.common.reports().try_for_each(|place| place.check(&own)).map_err(Failure::from)
     }
 
-    /// What to say where the rows cost more than the budget after all: a price rose while tasks were
+    /// What to say where the rows have `paid` more than the budget after all: a price rose while tasks were
     /// under way, `--price` was too low, or they had cost more before this run, which `spent` so much.
-    fn over_budget_after_all(
-        &self,
-        ledger: Option<&Ledger>,
-        spent: Decimal,
-    ) -> Result<Option<String>, Failure> {
-        let (Some(limit), Some(scope)) = (self.options.budget, budget::scope(ledger)?) else {
-            return Ok(None);
-        };
+    fn over_budget_after_all(&self, paid: Option<Decimal>, spent: Decimal) -> Option<String> {
+        let (paid, limit) = (paid?, self.options.budget?);
         let why = if spent.is_zero() {
             "so much was paid for them before, and nothing was submitted"
         } else {
             "the price rose while tasks were under way, or --price was too low"
         };
-        let paid = scope.paid;
         let rows = match &self.options.scope {
             Some(name) => format!("the rows of {name:?}"),
             None => "these rows".to_owned(),
         };
-        Ok((paid > limit)
-            .then(|| format!("{rows} cost {paid} USD, more than the budget of {limit} USD: {why}")))
+        (paid > limit)
+            .then(|| format!("{rows} cost {paid} USD, more than the budget of {limit} USD: {why}"))
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.

@@ -164,7 +164,7 @@ function readRows() {
   return list.sort((one, other) => rank(one) - rank(other));
 }
 
-function totals({ batch, budget, scope }) {
+function totals({ batch, budget, paid, scope }) {
   const item = (name, value, ...more) => h("div", null, h("dt", null, name), h("dd", null, value, ...more));
   const counts = ORDER.filter((status) => status !== "completed" && batch[status]);
   return card("totals", "In all", h("dl", { class: "totals" },
@@ -173,7 +173,7 @@ function totals({ batch, budget, scope }) {
     counts.map((status) => item(words(status), h("span", { class: `state ${status}` }, number(batch[status])))),
     item("Spent by this run", usd(batch.spent)),
     item("Paid for these rows, all runs", usd(batch.cost), batch.unpriced ? h("small", null, ` ${counted(batch.unpriced, "cost")} could not be read`) : ""),
-    budget !== null && item(`Budget${scope === null ? "" : " of all runs of this order"}`, usd(budget), bar(Number(batch.cost) / Number(budget)))),
+    budget !== null && item(`Budget${scope === null ? "" : " of all runs of this order"}`, usd(budget), h("small", null, `${paid} of it paid`), bar(Number(paid) / Number(budget)))),
   batch.error && h("p", { class: "failure" }, batch.error),
   batch.resume && h("p", null, "To go on, run the same line again; nothing is paid twice: ", h("code", null, batch.resume)));
 }

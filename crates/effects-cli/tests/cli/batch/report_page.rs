@@ -99,7 +99,8 @@ fn a_page_has_every_row_with_its_end_what_it_cost_and_the_way_on() {
     }
     assert_eq!(data(&page, "pictures").as_object().unwrap().len(), 4, "each is embedded, small");
     let summary = data(&page, "summary");
-    assert_eq!((&summary["budget"], &summary["scope"]), (&json!("5"), &json!("spring")));
+    assert_eq!((&summary["budget"], &summary["paid"]), (&json!("5"), &json!("0.12")));
+    assert_eq!(summary["scope"], "spring");
     assert_eq!(summary["origin"], json!(site.emulator.base_url().trim_end_matches('/')));
     let batch = &summary["batch"];
     assert_eq!(
