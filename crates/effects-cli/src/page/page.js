@@ -190,14 +190,15 @@ function failures(rows, show) {
   if (!groups.size) return card("failures", "Rows without a picture", h("p", null, "None: every row has its picture."));
   return card("failures", "Rows without a picture", h("ul", { class: "failures" }, [...groups].map(([key, some]) => {
     const [status, what] = JSON.parse(key);
-    const { message } = some[0];
+    const { message, code, error } = some[0];
+    const why = code ?? (error && words(error));
     const name = `${counted(some.length, "row")} ${words(status)}`;
     return h("li", null,
-      h("h3", null, h("span", { class: `state ${status}` }, name), what && ` · ${words(what)}`),
+      h("h3", null, h("span", { class: `state ${status}` }, name), why && ` · ${why}`),
       message && h("p", { class: "text" }, some.length > 1 && `line ${some[0].line ?? "?"}: `, message),
       h("p", { class: "quiet" }, STATUSES[status]),
       h("button", { type: "button", onclick: () => show(status, what ?? "") }, `Show ${some.length === 1 ? "it" : "them"}`,
-        h("span", { class: "hidden" }, ` (${name}${what ? `, ${words(what)}` : ""})`)));
+        h("span", { class: "hidden" }, ` (${name}${why ? `, ${why}` : ""})`)));
   })));
 }
 
