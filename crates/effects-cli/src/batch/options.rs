@@ -87,10 +87,15 @@ pub(crate) struct Options {
     pub(crate) progress_every: Duration,
 
     /// Write what became of each row as a table for a spreadsheet, too
+    ///
+    /// It replaces an earlier table and no other file.
     #[arg(long, value_name = "FILE")]
     pub(crate) report_csv: Option<PathBuf>,
 
     /// Write what became of the batch as one HTML page, too: failures first, pictures small, costs and durations
+    ///
+    /// It needs no other file, but links lead to the pictures where they are. It replaces an earlier page of a batch
+    /// and no other file.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 

@@ -27,7 +27,7 @@ use crate::report_place::{ReportKind, ReportPlace};
 #[command(after_help = "\
 Examples:
   effects batch rows.csv --out pictures --plan
-  effects batch rows.csv --out pictures --budget 5.00 --in-flight 32
+  effects batch rows.csv --out pictures --budget 5.00 --in-flight 32 --report report.html
   effects batch photos/ --template glass_ball --out pictures --pilot 4
   effects batch rows.jsonl --out pictures --emulator --json
 
