@@ -28,6 +28,7 @@ impl Progress {
             _ if self.verbose => {}
             // A warning is said where it comes up.
             Event::Warning { .. } => {}
+            Event::UnknownStatus { word, .. } if word.looks_final() => {}
             // Where there is no live line, a line for each look would drown what matters.
             Event::Running { .. } => self.live.show(&event.to_string()),
             event => self.live.note(&event.to_string()),

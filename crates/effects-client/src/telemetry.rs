@@ -117,6 +117,8 @@ pub fn tell(span: &Span, event: &Event) {
         Event::Running { .. } => tracing::debug!("{event}"),
         Event::Submitted { .. } => tracing::info!("{event}"),
         Event::Warning { message } => warn(message),
+        // A wait that may be in vain is worth a person's look.
+        Event::UnknownStatus { word, .. } if word.looks_final() => warn(&event.to_string()),
         _ => tracing::warn!("{event}"),
     });
 }

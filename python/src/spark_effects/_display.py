@@ -187,7 +187,9 @@ def status(status):
     cost = None if status.usage is None else status.usage.cost
     facts = {
         "task": _code(status.task_id),
-        "status": _red(status.status) if status.status == "failed" else _code(status.status),
+        "status": _red(status.status)
+        if status.done and status.status != "completed"
+        else _code(status.status),
         "error": None if status.error is None else _red(status.error),
         "progress": _code(None if status.progress is None else f"{status.progress:.0%}"),
         "made": _code(status.created_at),

@@ -477,8 +477,8 @@ class TaskStatus(_Record):
 
     Attributes:
         task_id: the task.
-        status: ``"queued"``, ``"in_progress"``, ``"completed"``, ``"failed"``, ``"cancelled"``, or a
-            word nobody has met yet; ``None`` when the answer did not say.
+        status: ``"queued"``, ``"in_progress"``, ``"completed"``, ``"failed"``, ``"cancelled"``,
+            ``"expired"``, ``"rejected"``, or a word nobody has met yet; ``None`` when the answer did not say.
         progress: how far it says it is, 0 to 1.
         pictures: the pictures with a usable URL.
         usage: what it cost.
@@ -543,7 +543,7 @@ class TaskStatus(_Record):
     @property
     def done(self):
         """Whether no later look can show anything else."""
-        return self.status in ("completed", "failed", "cancelled")
+        return self.status in ("completed", "failed", "cancelled", "expired", "rejected")
 
     def __repr__(self):
         progress = "" if self.progress is None else f", {self.progress:.0%}"

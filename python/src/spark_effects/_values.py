@@ -365,14 +365,14 @@ class Policy(_Value):
         *,
         poll="auto",
         wait_timeout=600,
+        last_look=5,
+        deadline=None,
         first_answer_timeout=60,
         request_timeout=30,
         repeat="safe",
         retry=None,
         not_found_grace=15,
         retry_after_most=60,
-        last_look=5,
-        deadline=None,
     ):
         if retry is not None and not isinstance(retry, Backoff):
             raise TypeError(f"retry is {_short(retry)}: give a Backoff")

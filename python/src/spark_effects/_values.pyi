@@ -168,14 +168,14 @@ class Policy(_Value):
         *,
         poll: Poll = "auto",
         wait_timeout: Seconds | None = 600,
+        last_look: Seconds = 5,
+        deadline: Seconds | None = None,
         first_answer_timeout: Seconds | None = 60,
         request_timeout: Seconds = 30,
         repeat: Repeat = "safe",
         retry: Backoff | None = None,
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
-        last_look: Seconds = 5,
-        deadline: Seconds | None = None,
     ) -> None: ...
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""

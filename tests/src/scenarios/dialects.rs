@@ -73,6 +73,8 @@ fn statuses() -> Vec<Scenario> {
         ("status cancelled", "cancelled"),
         ("status canceled", "canceled"),
         ("status FAILED", "FAILED"),
+        ("status expired", "expired"),
+        ("status rejected", "Rejected"),
     ];
     let failed = words.into_iter().map(|(name, word)| {
         let body = format!(r#"{{"id":"{TASK}","status":"{word}"}}"#);

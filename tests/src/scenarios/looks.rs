@@ -69,13 +69,9 @@ fn passing() -> Vec<Scenario> {
         survives("a look: a connection given up", task().and(After::Close)),
         survives("a look: an upper-case status", Response::json(r#"{"status":"IN_PROGRESS"}"#)),
         survives("a look: a status without an id", Response::json(r#"{"status":"queued"}"#)),
-        survives("a look: an unknown status", {
-            Response::json(format!(r#"{{"id":"{TASK}","status":"polishing"}}"#))
-        }),
-        survives("a look: an unknown status is told", {
-            Response::json(format!(r#"{{"id":"{TASK}","status":"Polishing"}}"#))
-        })
-        .tells("unknown status"),
+        survives("a look: an unknown status", { status("polishing") }),
+        survives("a look: an unknown status is told", { status("Polishing") })
+            .tells("unknown status"),
         survives("a look: trouble is told", error(500)).tells("looking at task"),
     ]
 }
@@ -247,6 +243,11 @@ fn not_found() -> Vec<Scenario> {
     ]
 }
 
+/// A task with this word for its status.
+fn status(word: &str) -> Response {
+    Response::json(format!(r#"{{"id":"{TASK}","status":"{word}"}}"#))
+}
+
 /// The wait ends with one last look, and then it is only the wait that is over.
 fn the_end_of_the_wait() -> Vec<Scenario> {
     let ending = |name, arrange: fn(&World)| {
@@ -263,6 +264,26 @@ fn the_end_of_the_wait() -> Vec<Scenario> {
                 assert!(witness.looks.len() > 1, "{:?}", witness.looks);
                 assert!(witness.failure().message.contains("still running"), "{witness:?}");
             }),
+        ending("the wait ends at a word that sounds final", |world| {
+            world.gateway.otherwise(status("archived"));
+        })
+        .fails_with_task(ErrorKind::WaitTimeout)
+        .tells("\"archived\"")
+        .then(|witness| {
+            let message = &witness.failure().message;
+            assert!(message.contains("the service calls it \"archived\""), "{message}");
+        }),
+        ending("the wait ends at a word that sounds like work", |world| {
+            world.gateway.otherwise(status("polishing"));
+        })
+        .fails_with_task(ErrorKind::WaitTimeout)
+        .then(|witness| {
+            let message = &witness.failure().message;
+            assert!(
+                message.contains("still running") && message.contains("polishing"),
+                "{message}"
+            );
+        }),
         ending("the wait ends under a path", |world| world.gateway.otherwise(world.running()))
             .with(|setup, world| setup.base_url = world.gateway.url("/proxy/v2/"))
             .fails_with_task(ErrorKind::WaitTimeout),

@@ -107,6 +107,25 @@ fn a_deadline_ends_all_of_it_and_names_what_is_paid_for() {
 }
 
 #[test]
+fn a_word_that_sounds_final_is_told_once_and_named_at_the_end_of_the_wait() {
+    let world = World::new();
+    world.accepts();
+    let archived = || Response::json(r#"{"id":"task-1","status":"archived"}"#);
+    world.looks((0..50).map(|_| archived()));
+    let line = [&RUN[..], &["--wait-timeout", "500ms"]].concat();
+    let ran = ends(&world, &line, ErrorKind::WaitTimeout);
+    let warned = |line: &&str| line.starts_with("warning: ") && line.contains("\"archived\"");
+    assert_eq!(ran.stderr.lines().filter(warned).count(), 1, "{ran:?}");
+    assert!(ran.object()["message"].as_str().unwrap().contains("archived"), "{ran:?}");
+
+    let world = World::new();
+    world.accepts();
+    world.looks([Response::json(r#"{"id":"task-1","status":"rejected"}"#)]);
+    let ran = ends(&world, &RUN, ErrorKind::TaskFailed);
+    assert!(ran.object()["message"].as_str().unwrap().contains("rejected"), "{ran:?}");
+}
+
+#[test]
 fn a_wait_adds_no_more_than_its_last_look() {
     let world = World::new();
     world.server.on("GET", TASK, (0..9).map(|_| Behaviour::Hang));

@@ -105,9 +105,13 @@ impl fmt::Display for Event {
                 "downloading the picture of task {task_id} again in {:.1} s: {trouble}",
                 after.as_secs_f64()
             ),
-            Self::UnknownStatus { task_id, word } => {
-                let word = word.as_str();
-                write!(f, "task {task_id} has the unknown status {word:?}; taken as running")
+            Self::UnknownStatus { task_id, word: status } => {
+                let word = status.as_str();
+                write!(f, "task {task_id} has the unknown status {word:?}")?;
+                f.write_str(match status.looks_final() {
+                    true => ", which may mean that it is over; it is looked at until the wait ends",
+                    false => "; taken as running",
+                })
             }
             Self::Warning { message } => f.write_str(message),
             Self::SecondTask { task_id } => {

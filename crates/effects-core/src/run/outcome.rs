@@ -213,12 +213,28 @@ pub struct StillRunning {
 
 impl fmt::Display for StillRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waited = self.waited.as_secs_f64();
-        write!(f, "task {} is still running after {waited:.1} s", self.task_id)?;
-        if let Some(progress) = self.progress {
-            write!(f, ", at {:.0} %", progress * 100.0)?;
+        let (task, waited) = (&self.task_id, self.waited.as_secs_f64());
+        match &self.status {
+            // Its message is all that a caller of `run` may see of the word.
+            Some(word) if word.looks_final() => write!(
+                f,
+                "task {task} is not known to be over after {waited:.1} s: the service calls it {:?}, an \
+                 unknown word that may mean that it is; see all of its answer with: effects status {} \
+                 --json; the wait is over",
+                word.as_str(),
+                shell_word(task.as_str())
+            )?,
+            status => {
+                write!(f, "task {task} is still running after {waited:.1} s")?;
+                if let Some(Status::Unknown(word)) = status {
+                    write!(f, ", as {word:?}")?;
+                }
+                if let Some(progress) = self.progress {
+                    write!(f, ", at {:.0} %", progress * 100.0)?;
+                }
+                f.write_str("; the wait is over, the task goes on")?;
+            }
         }
-        f.write_str("; the wait is over, the task goes on")?;
         if let Some(trouble) = &self.trouble {
             write!(f, " (the last look: {trouble})")?;
         }

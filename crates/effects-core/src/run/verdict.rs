@@ -8,7 +8,7 @@ use crate::error_kind::ErrorKind;
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 use crate::wire::picture::Picture;
-use crate::wire::task::{Status, Task};
+use crate::wire::task::{ServiceError, Status, Task};
 use crate::wire::usage::Usage;
 
 /// The end the service's answer spells, if it does.
@@ -54,7 +54,7 @@ impl Task {
         let completed = match &self.status {
             // Without a word, a picture speaks for itself.
             None if !has_picture => return None,
-            status => !matches!(status, Some(Status::Failed | Status::Cancelled)),
+            status => !status.as_ref().is_some_and(Status::is_failure),
         };
         if completed && has_picture {
             return Some(Outcome::Completed(Box::new(Effect {
@@ -71,10 +71,14 @@ impl Task {
         } else {
             ErrorKind::TaskFailed
         };
+        // Where no reason is given, such a word is one.
+        let says_why = |word: &Status| matches!(word, Status::Expired | Status::Rejected);
+        let word = self.status.clone().filter(says_why);
+        let reason = |word: Status| ServiceError { code: None, message: format!("it is {word}") };
         Some(Outcome::Failed(Failed {
             task_id: id.clone(),
             kind,
-            error: self.error.clone(),
+            error: self.error.clone().or(word.map(reason)),
             usage: self.usage.clone(),
             raw: self.raw.clone(),
         }))

@@ -79,6 +79,10 @@ pub enum Status {
     Failed,
     /// Over, called off: `cancelled`, `canceled`.
     Cancelled,
+    /// Over, without pictures: its time ran out, or what it made is kept no longer.
+    Expired,
+    /// Over, without pictures: the service would not do it.
+    Rejected,
     /// A word nobody has met yet; the task is taken to be still running.
     Unknown(Arc<str>),
 }
@@ -86,7 +90,21 @@ pub enum Status {
 impl Status {
     /// Whether no later look can show anything else.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+        *self == Self::Completed || self.is_failure()
+    }
+
+    /// Whether the task is over and has no picture.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled | Self::Expired | Self::Rejected)
+    }
+
+    /// Whether it is an unknown word that sounds as if the task were over: `archived`, `moderated`. The
+    /// task is taken to be running all the same, since a word is no proof.
+    pub fn looks_final(&self) -> bool {
+        let Self::Unknown(word) = self else { return false };
+        let word = word.to_ascii_lowercase();
+        let is_under_way = UNDER_WAY.iter().any(|known| word.ends_with(known));
+        (word.ends_with("ed") && !is_under_way) || FINAL.contains(&&*word)
     }
 
     /// The word, as this library writes it.
@@ -97,6 +115,8 @@ impl Status {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
             Self::Unknown(word) => word,
         }
     }
@@ -116,6 +136,8 @@ impl From<&str> for Status {
             "completed" | "succeeded" | "success" | "done" => Self::Completed,
             "failed" | "error" => Self::Failed,
             "cancelled" | "canceled" => Self::Cancelled,
+            "expired" => Self::Expired,
+            "rejected" => Self::Rejected,
             _ => Self::Unknown(word.trim().chars().take(64).collect::<String>().into()),
         }
     }
@@ -138,6 +160,27 @@ impl fmt::Display for Status {
         f.pad(self.as_str())
     }
 }
+
+/// Words of services for tasks that are under way, although they end as those of finished ones do.
+const UNDER_WAY: [&str; 14] = [
+    "accepted",
+    "assigned",
+    "claimed",
+    "created",
+    "delayed",
+    "enqueued",
+    "initialized",
+    "paused",
+    "received",
+    "requested",
+    "retried",
+    "scheduled",
+    "started",
+    "suspended",
+];
+
+/// Words of finished tasks that end in another way.
+const FINAL: [&str; 6] = ["dead", "gone", "not_found", "timeout", "timed_out", "unsafe"];
 
 /// What the service says went wrong: with a task, or with a request.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -189,5 +232,21 @@ mod tests {
         }
         let unknown = Status::from("Polishing");
         assert_eq!((unknown.as_str(), unknown.is_final()), ("Polishing", false));
+        for (word, is_failure) in [("Expired", true), ("REJECTED", true), ("done", false)] {
+            let status = Status::from(word);
+            assert_eq!((status.is_final(), status.is_failure()), (true, is_failure), "{word}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_that_sound_final_are_told_from_others() {
+        for word in ["archived", "Moderated", "BLOCKED", "already_completed", "timeout"] {
+            let status = Status::from(word);
+            assert!(status.looks_final() && !status.is_final(), "{word}");
+        }
+        for word in ["polishing", "started", "cancellation_requested", "waiting", "failed", "7", ""]
+        {
+            assert!(!Status::from(word).looks_final(), "{word}");
+        }
     }
 }
