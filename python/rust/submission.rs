@@ -3,7 +3,7 @@
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};
-use effects_core::{EffectRequest, Error, ErrorKind, Origin, Template};
+use effects_core::{EffectRequest, Error, ErrorKind, ExtraParams, Origin, Template};
 use effects_jobs::{Photo, RowDraft, RowPhoto};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
@@ -19,6 +19,8 @@ pub struct Wish {
     pub width: Option<i64>,
     pub height: Option<i64>,
     pub allow_unlisted: bool,
+    /// A JSON object of parameters that this library does not know.
+    pub extra: Option<String>,
 }
 
 /// What is asked for, checked; a local photo is still to be read.
@@ -36,19 +38,21 @@ pub struct Loaded {
 }
 
 impl Wish {
-    fn draft(&self) -> Draft {
-        Draft {
+    fn draft(&self) -> Result<Draft, Error> {
+        let params = self.extra.as_deref().map(str::parse::<ExtraParams>).transpose()?;
+        Ok(Draft {
             image: self.image.as_ref().map(Image::draft).unwrap_or_default(),
             template_id: self.template.clone(),
             width: self.width,
             height: self.height,
             allow_unlisted: self.allow_unlisted,
-        }
+            params: params.unwrap_or_default(),
+        })
     }
 
     /// Checks all of it but the photo's content.
     pub fn check(self) -> Result<Order, Error> {
-        let checked = self.draft().check()?;
+        let checked = self.draft()?.check()?;
         let photo = self.image.filter(|image| !matches!(image, Image::Url(_)));
         Ok(Order { checked, photo })
     }
@@ -124,6 +128,7 @@ impl Loaded {
             origin: origin.clone(),
             template: self.checked.template.clone(),
             size: self.checked.size,
+            params: self.checked.params.clone(),
             photo,
             key,
             tag,

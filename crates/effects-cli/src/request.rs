@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_core::model::{Checked, Draft};
-use effects_core::{EffectRequest, Error, Origin, ServiceCode, Size, Template, Violation};
+use effects_core::{
+    EffectRequest, Error, ExtraParams, Origin, ServiceCode, Size, Template, Violation,
+};
 use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
 use effects_ureq::Client;
+use serde_json::Value;
 
 use crate::attend::Desk;
 use crate::global::Global;
@@ -17,6 +20,7 @@ use crate::image::Image;
 use crate::input_file::InputFile;
 use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
+use crate::values::param;
 
 /// What is asked of the service.
 #[derive(Args, Clone)]
@@ -38,6 +42,13 @@ pub(crate) struct RequestArguments {
     /// Let a template id pass that is not among the thirty
     #[arg(long)]
     pub(crate) allow_unlisted: bool,
+
+    /// A parameter that this command does not know, for the service; its value is JSON, or text
+    ///
+    /// --param seed=3 is a number, --param style=soft a text. May be given several times. A parameter that
+    /// is known, or looks like one, is refused.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub(crate) params: Vec<(String, Value)>,
 }
 
 /// A request that breaks no rule, its photo perhaps still on this machine.
@@ -77,12 +88,20 @@ impl RequestArguments {
             whole_number(field, given.as_deref()).map_err(|violation| more.push(violation.into()))
         };
         let (width, height) = (side("width", &self.width), side("height", &self.height));
+        let mut params = ExtraParams::default();
+        for (name, value) in &self.params {
+            match params.clone().with(name, value.clone()) {
+                Ok(with) => params = with,
+                Err(invalid) => more.push(Problem::option(format!("--param: {invalid}"))),
+            }
+        }
         let draft = Draft {
             image: image.draft(),
             template_id: self.template.clone(),
             width: width.ok().flatten(),
             height: height.ok().flatten(),
             allow_unlisted: self.allow_unlisted,
+            params,
         };
         let checked = draft.check();
         if let Err(invalid) = &checked {
@@ -133,8 +152,8 @@ impl Ready {
             (None, Some(photo)) => RowPhoto::content(photo, photo.shown()),
             (None, None) => unreachable!("a checked request has a reference or a photo"),
         };
-        let (template, size) = (self.checked.template.clone(), self.checked.size);
-        RowDraft { origin, template, size, photo, key: None, tag, target }
+        let Checked { template, size, params, .. } = self.checked.clone();
+        RowDraft { origin, template, size, params, photo, key: None, tag, target }
     }
 
     /// The request, once the photo is where the service can fetch it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use effects_core::Pace;
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 /// When to look at a running task.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +58,19 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
 pub(crate) fn order_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() { Err("give a name, or no --scope".to_owned()) } else { Ok(name.to_owned()) }
+}
+
+/// A value as it is typed: JSON, and what is none is text.
+pub(crate) fn json_or_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+/// Reads `NAME=VALUE`, whose value is JSON or text.
+pub(crate) fn param(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), json_or_text(value))),
+        _ => Err("give NAME=VALUE, such as seed=3".to_owned()),
+    }
 }
 
 fn span(text: &str) -> Option<Duration> {

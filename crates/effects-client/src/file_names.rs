@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use effects_core::{Size, TaskId, Template};
+use effects_core::{ExtraParams, Size, TaskId, Template};
 use effects_jobs::Identity;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
@@ -49,10 +49,16 @@ pub fn of_key(key: &str) -> PathBuf {
 /// The name for the picture of a job without one, which stays its own however the jobs are sorted:
 /// `PHOTO-TEMPLATE-HASH.png`, the hash being over what the job asks for and how often an equal one
 /// came before it.
-pub fn of_row(image: &str, template: &Template, size: Size, before: u32) -> PathBuf {
+pub fn of_row(
+    image: &str,
+    template: &Template,
+    size: Size,
+    params: &ExtraParams,
+    before: u32,
+) -> PathBuf {
     let stem: String = plain(stem(image)).chars().take(LONGEST_STEM).collect();
+    let hash = hash(&format!("{}\n{before}", asked(image, template, size, params)));
     let template = harmless(template.id());
-    let hash = hash(&format!("{image}\n{template}\n{size}\n{before}"));
     format!("{stem}-{template}-{:012x}.png", hash & HASH_MASK).into()
 }
 
@@ -167,6 +173,17 @@ pub fn folded(text: &str) -> String {
     composed(&composed(text).to_lowercase()).into_owned()
 }
 
+/// A hash over what a job asks for.
+pub fn hash_of_ask(image: &str, template: &Template, size: Size, params: &ExtraParams) -> u64 {
+    hash(&asked(image, template, size, params))
+}
+
+fn asked(image: &str, template: &Template, size: Size, params: &ExtraParams) -> String {
+    let asked = format!("{image}\n{template}\n{size}");
+    // Without extra parameters, names are what they were before there were any.
+    if params.is_empty() { asked } else { format!("{asked}\n{params}") }
+}
+
 /// FNV-1a: the same in every version, since names are made of it.
 pub fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -225,7 +242,8 @@ mod tests {
     #[test]
     fn default_names_are_plain_and_differ_with_all_that_is_asked_for() {
         let name = |image: &str, before| {
-            let path = of_row(image, &Template::GlassBall, Size::DEFAULT, before);
+            let path =
+                of_row(image, &Template::GlassBall, Size::DEFAULT, &ExtraParams::default(), before);
             path.to_str().unwrap().to_owned()
         };
         let plain = name("https://example.com/a/cat.jpg?x=1", 0);

@@ -161,6 +161,7 @@ impl Ledger {
             origin: origin.clone(),
             template: request.template().clone(),
             size: request.size(),
+            params: request.params().clone(),
             photo: RowPhoto::Url(request.reference().clone()),
             key: None,
             tag: None,

@@ -11,6 +11,7 @@ fn draft(url: &str) -> RowDraft {
         origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
         template: Template::GlassBall,
         size: Size::DEFAULT,
+        params: Default::default(),
         photo: RowPhoto::Url(url.parse().unwrap()),
         key: None,
         tag: None,
@@ -32,6 +33,7 @@ fn what_makes_another_picture_makes_another_row_and_nothing_else_does() {
         RowDraft { size: Size::new(512, 1328), ..cat() },
         draft("https://example.com/cat.jpg?v=2"),
         RowDraft { key: Some("cat".to_owned()), ..cat() },
+        RowDraft { params: r#"{"seed":3}"#.parse().unwrap(), ..cat() },
     ] {
         assert_ne!(identity(other.clone()), identity(cat()), "{other:?}");
     }
@@ -42,6 +44,21 @@ fn what_makes_another_picture_makes_another_row_and_nothing_else_does() {
     ] {
         assert_eq!(identity(same), identity(cat()));
     }
+}
+
+#[test]
+fn extra_parameters_are_a_part_of_the_identity_and_a_row_without_keeps_its_own() {
+    let cat = || draft("https://example.com/cat.jpg");
+    // As every version before there were any has hashed it.
+    let before = "2a157ebe34aa068856979dd1f211789e20dfb99be62cf6bfb2502a0f79be0866";
+    assert_eq!(identity(cat()).to_string(), before);
+    let with = |params: &str| RowDraft { params: params.parse().unwrap(), ..cat() };
+    assert_eq!(identity(with("{}")).to_string(), before);
+    assert_eq!(identity(with(r#"{"seed": 3, "a": [1]}"#)), identity(with(r#"{"a":[1],"seed":3}"#)));
+    assert_ne!(identity(with(r#"{"seed":3}"#)), identity(with(r#"{"seed":"3"}"#)));
+    // Under one key they are told apart all the same.
+    let keyed = |params| RowDraft { key: Some("1".to_owned()), ..with(params) }.row(0).unwrap();
+    assert_eq!(keyed(r#"{"seed":3}"#).differs_from(&keyed("{}")), Some("params"));
 }
 
 #[test]

@@ -194,7 +194,7 @@ const TABLES: [Table; 6] = [
         name: "rows",
         columns: "number, identity, origin, template, width, height, image, likeness, key, tag, \
                   target, state, attempts, reason, task, former, former_completed, renewals, begun, \
-                  changed, open_tasks, reserved",
+                  changed, open_tasks, reserved, params",
         which: "true",
     },
     Table {

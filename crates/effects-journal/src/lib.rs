@@ -35,6 +35,7 @@
 //!     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
 //!     template: Template::GlassBall,
 //!     size: Size::DEFAULT,
+//!     params: Default::default(),
 //!     photo: RowPhoto::Url("https://example.com/cat.jpg".parse()?),
 //!     key: None,
 //!     tag: None,

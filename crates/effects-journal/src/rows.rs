@@ -66,6 +66,8 @@ pub(crate) struct Columns {
     costs: Option<String>,
     is_reordered: bool,
     failed_order: Option<TaskColumns>,
+    /// The parameters that this program does not know, as a JSON object.
+    params: Option<String>,
 }
 
 struct TaskColumns {
@@ -102,6 +104,7 @@ impl Columns {
             costs: row.get(25)?,
             is_reordered: row.get(26)?,
             failed_order: TaskColumns::read(row, 27)?,
+            params: row.get(34)?,
         })
     }
 
@@ -117,11 +120,13 @@ impl Columns {
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
+        let params = self.params.as_deref().map(str::parse).transpose();
         let row = Row {
             identity: Identity::from_bytes(self.identity),
             origin: self.origin.try_into().map_err(|error| Fail::unreadable("origin", &error))?,
             template: template.map_err(|error| Fail::unreadable("template", &error))?,
             size: self.size,
+            params: params.map_err(|error| Fail::unreadable("params", &error))?.unwrap_or_default(),
             image: self.image,
             likeness: Identity::from_bytes(self.likeness),
             key: self.key,
@@ -247,7 +252,7 @@ pub(crate) const SELECT: &str = "
         r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message,
         (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) AS costs,
         r.former IS NOT NULL AND r.former_completed = 1,
-        f.number, f.id, f.submitted, f.finished, f.cost, f.code, f.message
+        f.number, f.id, f.submitted, f.finished, f.cost, f.code, f.message, r.params
     FROM rows r LEFT JOIN tasks t ON t.number = r.task
     LEFT JOIN tasks f ON r.state = 'completed'
         AND f.number = (SELECT max(number) FROM tasks WHERE row = r.number AND number > r.task)";

@@ -82,7 +82,7 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 5] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
+const STEPS: [&str; 6] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
 /// whose hands it is; its `task` is the current one, its `former` the one with a verdict that
@@ -207,4 +207,9 @@ const FORMAT_4: &str = "
 /// Whether the `former` task of a row was completed, and not failed: then a new one was ordered on purpose.
 const FORMAT_5: &str = "
     ALTER TABLE rows ADD COLUMN former_completed INTEGER NOT NULL DEFAULT 0;
+";
+
+/// The parameters of a row that this program does not know, as a JSON object; none without.
+const FORMAT_6: &str = "
+    ALTER TABLE rows ADD COLUMN params TEXT;
 ";

@@ -132,10 +132,20 @@ pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
         return Ok(false);
     }
     let sql = "UPDATE rows SET template = ?2, width = ?3, height = ?4, image = ?5, likeness = ?6,
-        tag = ?7 WHERE number = ?1";
+        tag = ?7, params = ?8 WHERE number = ?1";
     let Size { width, height } = row.size;
     let (image, likeness, tag) = (row.image.as_str(), row.likeness.as_bytes(), row.tag.as_deref());
-    let values = values![line.number, row.template.id(), width, height, image, likeness, tag];
+    let params = params(row);
+    let values = values![
+        line.number,
+        row.template.id(),
+        width,
+        height,
+        image,
+        likeness,
+        tag,
+        params.as_deref()
+    ];
     desk.later(sql, values)?;
     Ok(true)
 }
@@ -511,9 +521,10 @@ fn insert(
     claim: Option<i64>,
 ) -> Result<u64, Fail> {
     let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
-            tag, target, state, attempts, begun, changed, owner, claim)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)
+            tag, target, state, attempts, begun, changed, owner, claim, params)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)
         RETURNING number";
+    let params = params(row);
     let values = values![
         row.identity.as_bytes(),
         row.origin.to_string(),
@@ -530,8 +541,14 @@ fn insert(
         desk.now.as_millis(),
         claim.map(|_| desk.me.id),
         claim,
+        params.as_deref(),
     ];
     Ok(desk.database.get(sql, values)?.get(0)?)
+}
+
+/// The extra parameters of a row, as they are written down; none without.
+fn params(row: &Row) -> Option<String> {
+    (!row.params.is_empty()).then(|| row.params.to_string())
 }
 
 const ITS_OWNER_IS_ELSEWHERE: &str =

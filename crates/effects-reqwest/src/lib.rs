@@ -58,10 +58,10 @@ pub use effects_client::{
 };
 pub use effects_core::{
     ApiKey, Backoff, BaseUrl, Cause, Deadline, Effect, EffectRequest, Error, ErrorKind, Event,
-    Group, ImageFormat, InvalidApiKey, InvalidBaseUrl, InvalidReference, InvalidRequest,
-    InvalidTaskId, Origin, Outcome, Pace, Picture, Policy, Problem, Reference, Repeat, ServiceCode,
-    ServiceError, Size, Status, Submission, Task, TaskId, Template, UnknownTemplate, Usage,
-    Violation,
+    ExtraParams, Group, ImageFormat, InvalidApiKey, InvalidBaseUrl, InvalidParam, InvalidReference,
+    InvalidRequest, InvalidTaskId, Origin, Outcome, Pace, Picture, Policy, Problem, Reference,
+    Repeat, ServiceCode, ServiceError, Size, Status, Submission, Task, TaskId, Template,
+    UnknownTemplate, Usage, Violation,
 };
 pub use effects_jobs::{
     Budget, JobLimits, JobOutcome, JournalStore, MemoryStore, Method, Photo, Uploader, Uploads,

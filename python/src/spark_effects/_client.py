@@ -104,13 +104,16 @@ class _ClientBase:
         self._engine.close()
 
     @plain
-    def check(self, template, image, *, width=None, height=None):
+    def check(self, template, image, *, width=None, height=None, extra=None):
         """Finds everything that `run` with the same arguments would refuse; nothing is sent.
 
         Returns:
             A list of `Violation`; empty if there is nothing to say against it.
+
+        Raises:
+            InvalidRequest: `extra` has a parameter that is known, or looks like one.
         """
-        return checked(self, template, image, width, height)
+        return checked(self, template, image, width, height, extra)
 
     def __eq__(self, other):
         if type(other) is not type(self):

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import TypedDict, overload
@@ -71,11 +71,15 @@ class _ClientBase:
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> list[Violation]:
         """Finds everything that `run` with the same arguments would refuse; nothing is sent.
 
         Returns:
             A list of `Violation`; empty if there is nothing to say against it.
+
+        Raises:
+            InvalidRequest: `extra` has a parameter that is known, or looks like one.
         """
     def __hash__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
@@ -167,6 +171,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
@@ -183,6 +188,8 @@ class Client(_ClientBase):
                 URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
+            extra: parameters that this library does not know, for the service: ``{"seed": 3}``. One that
+                it knows, or that looks like one, is refused.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
@@ -219,6 +226,7 @@ class Client(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            extra: Mapping[str, object] | None = None,
             wait_timeout: Seconds | None = ...,
             deadline: Seconds | None = ...,
             policy: Policy | None = None,
@@ -234,6 +242,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
@@ -249,6 +258,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> Task:
@@ -269,6 +279,7 @@ class Client(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            extra: Mapping[str, object] | None = None,
             deadline: Seconds | None = ...,
             policy: Policy | None = None,
         ) -> Task: ...
@@ -280,6 +291,7 @@ class Client(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> Task: ...
@@ -507,6 +519,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
@@ -523,6 +536,8 @@ class AsyncClient(_ClientBase):
                 URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
+            extra: parameters that this library does not know, for the service: ``{"seed": 3}``. One that
+                it knows, or that looks like one, is refused.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
@@ -559,6 +574,7 @@ class AsyncClient(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            extra: Mapping[str, object] | None = None,
             wait_timeout: Seconds | None = ...,
             deadline: Seconds | None = ...,
             policy: Policy | None = None,
@@ -574,6 +590,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
@@ -589,6 +606,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> AsyncTask:
@@ -609,6 +627,7 @@ class AsyncClient(_ClientBase):
             *,
             width: int | None = None,
             height: int | None = None,
+            extra: Mapping[str, object] | None = None,
             deadline: Seconds | None = ...,
             policy: Policy | None = None,
         ) -> AsyncTask: ...
@@ -620,6 +639,7 @@ class AsyncClient(_ClientBase):
         *,
         width: int | None = None,
         height: int | None = None,
+        extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
         policy: Policy | None = None,
     ) -> AsyncTask: ...

@@ -21,16 +21,18 @@ class Job(_Value):
         key: a name of your own for it, unique in the journal; needed where the image is a link that is
             signed anew each time.
         tag: a word to add costs up by.
+        extra: parameters that this library does not know, for the service: ``{"seed": 3}``. They tell a
+            job from another.
     """
 
-    __slots__ = _fields = ("template", "image", "width", "height", "key", "tag")
+    __slots__ = _fields = ("template", "image", "width", "height", "key", "tag", "extra")
 
-    def __init__(self, template, image, *, width=None, height=None, key=None, tag=None):
-        self._set(template=template, image=image, width=width, height=height, key=key, tag=tag)
+    def __init__(self, template, image, *, width=None, height=None, key=None, tag=None, extra=None):
+        self._set(template=template, image=image, width=width, height=height, key=key, tag=tag, extra=extra)
 
     def _row(self):
-        template, image, width, height, key, tag = map(_present, self._facts())
-        asked = wish(template, image, _side(width), _side(height))
+        template, image, width, height, key, tag, extra = map(_present, self._facts())
+        asked = wish(template, image, _side(width), _side(height), extra)
         return {"wish": asked, "key": text("key", key), "tag": text("tag", tag)}
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 from typing_extensions import LiteralString, deprecated
@@ -22,6 +22,8 @@ class Job(_Value):
         key: a name of your own for it, unique in the journal; needed where the image is a link that is
             signed anew each time.
         tag: a word to add costs up by.
+        extra: parameters that this library does not know, for the service: ``{"seed": 3}``. They tell a
+            job from another.
     """
 
     @property
@@ -36,6 +38,8 @@ class Job(_Value):
     def key(self) -> str | None: ...
     @property
     def tag(self) -> str | None: ...
+    @property
+    def extra(self) -> Mapping[str, object] | None: ...
     @overload
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Job(_Value):
         height: float | None = None,
         key: str | None = None,
         tag: str | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> None: ...
     if not MYPY:
         @overload
@@ -59,6 +64,7 @@ class Job(_Value):
             height: float | None = None,
             key: str | None = None,
             tag: str | None = None,
+            extra: Mapping[str, object] | None = None,
         ) -> None: ...
     @overload
     def __init__(
@@ -70,6 +76,7 @@ class Job(_Value):
         height: float | None = None,
         key: str | None = None,
         tag: str | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> None: ...
 
 def asked_for(job: Any) -> tuple[str | None, str | None, str | None]:

@@ -9,14 +9,14 @@ import os
 from ._effect import Effect, Picture, TaskStatus
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Policy, positive, switch
+from ._values import Policy, positive, refused, switch
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
 __all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked", "wish"]
 
 
-def wish(template, image, width, height):
+def wish(template, image, width, height, extra=None):
     """What is asked for, as the native half reads it."""
     unlisted = isinstance(template, UnlistedTemplate)
     if isinstance(template, Template):
@@ -35,7 +35,22 @@ def wish(template, image, width, height):
         "width": _side(width),
         "height": _side(height),
         "allow_unlisted": unlisted,
+        "extra": extra_params(extra),
     }
+
+
+def extra_params(extra):
+    """Parameters that this library does not know, as JSON, or nothing."""
+    if extra is None:
+        return None
+    if not (hasattr(extra, "items") and all(isinstance(name, str) for name in extra)):
+        raise TypeError(f"extra is {extra!r}: give a dict of names and values, such as {{'seed': 3}}")
+    import json
+
+    try:
+        return json.dumps(dict(extra), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise refused("extra", extra, f"its values must be such that JSON has ({error})") from None
 
 
 def _side(pixels):
@@ -97,6 +112,7 @@ class ClientPlans:
         *,
         width=None,
         height=None,
+        extra=None,
         wait_timeout=...,
         deadline=...,
         policy=None,
@@ -113,6 +129,8 @@ class ClientPlans:
                 URL is uploaded first.
             width: pixels across, 512 to 2048; 1328 when left out.
             height: pixels down, 512 to 2048; 1328 when left out.
+            extra: parameters that this library does not know, for the service: ``{"seed": 3}``. One that
+                it knows, or that looks like one, is refused.
             wait_timeout: how long to watch, in seconds or as a timedelta, without limit with ``None`` or
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
@@ -145,14 +163,14 @@ class ClientPlans:
         if is_coroutine_function(on_event) and not self._awaits:
             raise TypeError("on_event is a coroutine function: AsyncClient awaits it, and Client does not")
         progress = switch("progress", progress)
-        asked, photo = wish(template, image, width, height), photo_path(image)
+        asked, photo = wish(template, image, width, height, extra), photo_path(image)
         if on_event is None and not progress:
             operation = self._open.run(asked, policy._native, fetch)
         else:
             operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
         return operation, lambda facts: Effect(*facts, photo=photo)
 
-    def submit(self, template, image, *, width=None, height=None, deadline=..., policy=None):
+    def submit(self, template, image, *, width=None, height=None, extra=None, deadline=..., policy=None):
         """Submits a request and returns its task once the id is known. From here on it costs.
 
         The arguments and errors are those of `run`, but for the waiting.
@@ -161,7 +179,7 @@ class ClientPlans:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
         own = call_policy(self._policy, policy, deadline=deadline)
-        asked = wish(template, image, width, height)
+        asked = wish(template, image, width, height, extra)
         operation, photo = self._open.submit(asked, own._native), photo_path(image)
 
         def finish(facts):
@@ -407,9 +425,9 @@ class EventPlans:
         return self._stream.finish(fetch), self._task._finished
 
 
-def checked(client, template, image, width, height):
+def checked(client, template, image, width, height, extra=None):
     """Everything wrong with a request, as violations."""
-    violations, problems = client._open.check(wish(template, image, width, height))
+    violations, problems = client._open.check(wish(template, image, width, height, extra))
     found = [Violation(*rule) for rule in violations]
     found += [Violation(None, "image_input1", None, str(problem)) for problem in problems]
     return ViolationList(found)

@@ -69,9 +69,8 @@ fn passing() -> Vec<Scenario> {
         survives("a look: a connection given up", task().and(After::Close)),
         survives("a look: an upper-case status", Response::json(r#"{"status":"IN_PROGRESS"}"#)),
         survives("a look: a status without an id", Response::json(r#"{"status":"queued"}"#)),
-        survives("a look: an unknown status", { status("polishing") }),
-        survives("a look: an unknown status is told", { status("Polishing") })
-            .tells("unknown status"),
+        survives("a look: an unknown status", status("polishing")),
+        survives("a look: an unknown status is told", status("Polishing")).tells("unknown status"),
         survives("a look: trouble is told", error(500)).tells("looking at task"),
     ]
 }

@@ -291,6 +291,7 @@ fn asked(input: &Input) -> Result<EffectRequest, InvalidRequest> {
         width: input.width,
         height: input.height,
         allow_unlisted: input.allow_unlisted,
+        ..Draft::default()
     }
     .try_into()
 }

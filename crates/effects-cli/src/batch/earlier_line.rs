@@ -11,7 +11,9 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
 use effects_client::is_special;
-use effects_core::{ErrorKind, Origin, ServiceCode, Size, TaskId, Template, Time, Usage};
+use effects_core::{
+    ErrorKind, ExtraParams, Origin, ServiceCode, Size, TaskId, Template, Time, Usage,
+};
 use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -31,6 +33,8 @@ pub(crate) struct EarlierLine {
     image: Option<String>,
     width: Option<u32>,
     height: Option<u32>,
+    #[serde(default)]
+    params: ExtraParams,
     pub(crate) key: Option<String>,
     tag: Option<String>,
     identity: Option<String>,
@@ -83,8 +87,21 @@ impl EarlierLine {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
         let (scope, tag) = (self.scope.clone(), self.tag.clone());
         let (line, identity, size) = (self.line, self.identity(), self.size());
+        let params = self.params.clone();
         let photo = self.photo.clone().and_then(|photo| serde_json::from_value(photo).ok());
-        Told { line, template, image, size, key, scope, tag, identity, photo, ..Told::default() }
+        Told {
+            line,
+            template,
+            image,
+            size,
+            params,
+            key,
+            scope,
+            tag,
+            identity,
+            photo,
+            ..Told::default()
+        }
     }
 
     /// Whether it tells of this task and this sum already, with this status.
@@ -137,6 +154,7 @@ impl EarlierLine {
             origin: origin.ok_or_else(|| missing("origin"))?,
             template: template.map_err(|_| format!("template {id:?} cannot be one"))?,
             size: self.size(),
+            params: self.params.clone(),
             image: self.image.clone().ok_or_else(|| missing("image"))?,
             likeness: photo_hash.ok_or_else(|| missing("photo_hash"))?,
             key: self.key.clone(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use effects_client::JobResult;
 use effects_core::journal::RowNumber;
 use effects_core::run::Failed;
-use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId, Usage};
+use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskId, Usage};
 use effects_jobs::{Attempt, JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,8 @@ struct RowObject<'a> {
     image: Option<&'a str>,
     width: Option<u32>,
     height: Option<u32>,
+    #[serde(skip_serializing_if = "ExtraParams::is_empty")]
+    params: &'a ExtraParams,
     tag: Option<&'a str>,
     identity: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -358,8 +360,8 @@ impl Report {
     pub(crate) fn json(&self) -> String {
         let paths: Vec<String> =
             self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let Told { line, key, template, image, size, tag, identity, scope, duplicate_of, .. } =
-            &self.told;
+        let Told { line, key, template, image, size, params, tag, .. } = &self.told;
+        let Told { identity, scope, duplicate_of, .. } = &self.told;
         let object = RowObject {
             schema: "effects.row.v1",
             line: *line,
@@ -369,6 +371,7 @@ impl Report {
             image: image.as_deref(),
             width: size.width,
             height: size.height,
+            params,
             tag: tag.as_deref(),
             identity: identity.map(|identity| identity.to_string()),
             scope: scope.as_deref(),

@@ -435,6 +435,9 @@ impl Asked {
         let Size { width, height } = told.size;
         let mut asked = format!("{:?}", (key, template, image, width, height));
         asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
+        if !told.params.is_empty() {
+            asked.push_str(&told.params.to_string());
+        }
         Self(file_names::hash(&asked), told.before)
     }
 

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use effects_client::{Claim, Claims, Job, PhotoSource, file_names, is_special};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::{Checked, Draft, DraftImage};
-use effects_core::{Error, ErrorKind, ImageFormat, Origin, Reference, Size, signed_url};
+use effects_core::{
+    Error, ErrorKind, ExtraParams, ImageFormat, Origin, Reference, Size, signed_url,
+};
 use effects_jobs::{
     CountedRow, Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowError,
     RowName, RowPhoto, Standing, Uploads,
@@ -81,6 +83,7 @@ pub(crate) struct Told {
     pub(crate) template: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) size: Size,
+    pub(crate) params: ExtraParams,
     pub(crate) tag: Option<String>,
     /// The scope that its key counts in.
     pub(crate) scope: Option<String>,
@@ -105,6 +108,7 @@ impl Told {
             template: Some(row.template.id().to_owned()),
             image: Some(row.image.clone()),
             size: row.size,
+            params: row.params.clone(),
             tag: row.tag.clone(),
             identity: Some(row.identity),
             ..Self::default()
@@ -237,6 +241,7 @@ impl Common {
             origin: self.origin.clone(),
             template: checked.template.clone(),
             size: checked.size,
+            params: checked.params.clone(),
             photo,
             key: None,
             tag: None,
@@ -308,7 +313,13 @@ impl<'a> Checker<'a> {
         let whole = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok());
         told.size = Size { width: whole(width), height: whole(height) };
         let template_id = told.template.clone();
-        let draft = Draft { image, template_id, width, height, ..Draft::default() };
+        let params = cells.params.map(ExtraParams::try_from).transpose();
+        let params = params.map_err(|invalid| {
+            problems.push(Problem::row(Some("params"), invalid.to_string()));
+        });
+        let params = params.ok().flatten().unwrap_or_default();
+        told.params.clone_from(&params);
+        let draft = Draft { image, template_id, width, height, params, ..Draft::default() };
         let checked = draft.check().map_err(|invalid| {
             problems.extend(problem::violations(&invalid));
         });
@@ -336,7 +347,10 @@ impl<'a> Checker<'a> {
         let is_named = name.is_some();
         let name = name.unwrap_or_else(|| match &told.key {
             Some(key) => file_names::of_key(key),
-            None => file_names::of_row(given, &checked.template, checked.size, before),
+            None => {
+                let Checked { template, size, params, .. } = &checked;
+                file_names::of_row(given, template, *size, params, before)
+            }
         });
         let target = self.common.out.join(cells.folder.unwrap_or_default()).join(name);
         let mut told = told.clone();
@@ -389,19 +403,19 @@ impl<'a> Checker<'a> {
 
     /// How often a row that asks for the same came before.
     fn before(&mut self, image: &str, checked: &Checked) -> u32 {
-        let Checked { template, size, .. } = checked;
-        let count =
-            self.seen.entry(file_names::hash(&format!("{image}\n{template}\n{size}"))).or_default();
+        let Checked { template, size, params, .. } = checked;
+        let asked = file_names::hash_of_ask(image, template, *size, params);
+        let count = self.seen.entry(asked).or_default();
         *count += 1;
         *count - 1
     }
 
     /// The line of the first row that asks for the same.
     fn duplicate_of(&mut self, line: u64, image: &str, checked: &Checked) -> Option<u64> {
-        let Checked { reference, template, size } = checked;
+        let Checked { reference, template, size, params } = checked;
         let url = reference.as_ref().map(Reference::canonical);
         let image = url.as_deref().unwrap_or(image);
-        let asked = file_names::hash(&format!("{image}\n{template}\n{size}"));
+        let asked = file_names::hash_of_ask(image, template, *size, params);
         let first = *self.first.entry(asked).or_insert(line);
         (first != line).then_some(first)
     }

@@ -32,7 +32,7 @@ Examples:
   effects batch rows.jsonl --out pictures --emulator --json
 
 A manifest is CSV with a header, as spreadsheets write it, or JSON Lines, with the columns template and
-image, and optionally width, height, key, tag, out; or a folder of photos. An image is a URL, or a path from the manifest's
+image, and optionally width, height, key, tag, out, param:NAME (in JSON params); or a folder of photos. An image is a URL, or a path from the manifest's
 folder. The same command again goes on where it stopped: it submits only what is missing, waits for
 what is unfinished, downloads what was lost, and pays for nothing twice. What became of each row, and
 its cost, is in manifest.jsonl in the folder of --out.

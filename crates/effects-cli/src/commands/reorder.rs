@@ -148,7 +148,9 @@ impl Arguments {
             place.uploads(global.uploads.as_ref())?;
         }
         let (template, size) = (record.row.template.clone(), record.row.size);
-        let job = Job::of(Checked { reference, template, size }, photo.map(PhotoSource::File));
+        let params = record.row.params.clone();
+        let checked = Checked { reference, template, size, params };
+        let job = Job::of(checked, photo.map(PhotoSource::File));
         let job = match &record.row.target {
             Some(target) => job.saved_as_before_or_to(target.clone()),
             None => job,
@@ -183,6 +185,7 @@ impl Arguments {
             origin: record.row.origin.clone(),
             template: record.row.template.clone(),
             size: record.row.size,
+            params: record.row.params.clone(),
             photo,
             key: None,
             tag: None,

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use effects_core::ServiceCode;
+use effects_core::{ExtraParams, ServiceCode};
 use effects_jobs::{Attempt, Filter, Record, Standing, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -44,6 +44,8 @@ struct TaskObject<'a> {
     origin: String,
     template: &'a str,
     image: &'a str,
+    #[serde(skip_serializing_if = "ExtraParams::is_empty")]
+    params: &'a ExtraParams,
     key: Option<&'a str>,
     tag: Option<&'a str>,
     task_id: Option<&'a str>,
@@ -121,6 +123,7 @@ impl<'a> TaskObject<'a> {
             template: record.row.template.id(),
             image: &record.row.image,
             key: record.row.key.as_deref(),
+            params: &record.row.params,
             tag: record.row.tag.as_deref(),
             task_id: record.standing.task().map(effects_core::TaskId::as_str),
             cost: record.standing.cost(),

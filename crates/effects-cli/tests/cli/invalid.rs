@@ -196,6 +196,30 @@ fn a_variable_that_is_no_text_is_an_error_unless_something_else_is_given() {
 }
 
 #[test]
+fn an_unknown_parameter_is_sent_and_a_misspelt_one_refused() {
+    let world = World::with_service();
+    let run = ["run", "glass_ball", IMAGE, "--poll", "0.05", "--no-journal", "--no-download"];
+    let params = ["--param", "seed=3", "--param", "style=soft", "--param", r#"on=["x", 1.5]"#];
+    world.run(&[&run[..], &params].concat()).exits(0);
+    let sent = world.server.requests().into_iter().find(|seen| seen.method == "POST").unwrap();
+    assert!(sent.text().contains(r#","on":["x",1.5],"seed":3,"style":"soft"}"#), "{}", sent.text());
+    for (param, words) in [
+        ("widht=512", "did you mean \"width\""),
+        ("width=512", "its own option"),
+        ("seed=null", "is null"),
+        ("seed", "NAME=VALUE"),
+        ("=3", "NAME=VALUE"),
+    ] {
+        for command in ["run", "submit", "check"] {
+            let ran = world.run(&[command, "glass_ball", IMAGE, "--param", param]).exits(2);
+            let told = [ran.stdout.as_str(), &ran.stderr].concat();
+            assert!(told.contains(words), "{param}: {ran:?}");
+        }
+    }
+    assert_eq!(world.submissions(), 1);
+}
+
+#[test]
 fn options_that_make_no_sense_together_exit_2() {
     let world = World::new();
     let url = world.server.base_url();

@@ -162,6 +162,7 @@ impl JobContext {
                 origin: self.origin.clone(),
                 template: checked.template.clone(),
                 size: checked.size,
+                params: checked.params.clone(),
                 photo,
                 key: tracked.job.key.clone(),
                 tag: tracked.job.tag.clone(),
@@ -185,10 +186,11 @@ impl JobContext {
                 None => {
                     let (image, template, size) =
                         (tracked.job.image(), &checked.template, checked.size);
-                    let asked = file_names::hash(&format!("{image}\n{template}\n{size}"));
+                    let params = &checked.params;
+                    let asked = file_names::hash_of_ask(&image, template, size, params);
                     let before = counted.names.entry(asked).or_default();
                     *before += 1;
-                    file_names::of_row(&image, template, size, *before - 1)
+                    file_names::of_row(&image, template, size, params, *before - 1)
                 }
             });
             let folder = files.folder.clone().unwrap_or_default();
@@ -293,6 +295,7 @@ impl JobContext {
                     origin: self.origin.clone(),
                     template: checked.template.clone(),
                     size: checked.size,
+                    params: checked.params.clone(),
                     photo: RowPhoto::Content { digest: [0; 32], shown: job.job.image() },
                     key: None,
                     tag: None,

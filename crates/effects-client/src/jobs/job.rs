@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use effects_core::journal::RowNumber;
 use effects_core::model::Checked;
-use effects_core::{EffectRequest, InvalidRequest, Reference, Size, TaskId, Template, Time};
+use effects_core::{
+    EffectRequest, ExtraParams, InvalidParam, InvalidRequest, Reference, Size, TaskId, Template,
+    Time,
+};
 use effects_jobs::{Photo, Record, Row, Work};
+use serde_json::Value;
 
 use super::claims::Claim;
 use crate::file_names;
@@ -72,7 +76,8 @@ impl Job {
 
     /// A job for a photo in a file, which is read and uploaded when its turn comes.
     pub fn photo(template: Template, path: impl Into<PathBuf>) -> Self {
-        let checked = Checked { reference: None, template, size: Size::DEFAULT };
+        let (size, params) = (Size::DEFAULT, ExtraParams::default());
+        let checked = Checked { reference: None, template, size, params };
         Self::of(checked, Some(PhotoSource::File(path.into())))
     }
 
@@ -106,6 +111,18 @@ impl Job {
             // The rule is the request's: any URL and template will do to ask it.
             EffectRequest::new(Template::GlassBall, "https://example.com/a.jpg")?.sized(size)?;
             checked.size = size;
+        }
+        Ok(self)
+    }
+
+    /// The same job with a parameter that this library does not know, which tells it from another.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParam`] for one that it knows, or that looks like one.
+    pub fn with_param(mut self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidParam> {
+        if let Ask::Picture(checked, _) = &mut self.ask {
+            checked.params = checked.params.clone().with(name, value)?;
         }
         Ok(self)
     }
@@ -217,7 +234,8 @@ impl From<EffectRequest> for Job {
     fn from(request: EffectRequest) -> Self {
         let reference = Some(request.reference().clone());
         let (template, size) = (request.template().clone(), request.size());
-        Self::of(Checked { reference, template, size }, None)
+        let params = request.params().clone();
+        Self::of(Checked { reference, template, size, params }, None)
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`EffectRequest`](crate::EffectRequest) is one picture to make. This is the only module that knows
 //! the model; support for another model of the same gateway is a second module beside it.
 
+pub(crate) mod extra_params;
 pub(crate) mod reference;
 pub(crate) mod request;
 pub(crate) mod size;

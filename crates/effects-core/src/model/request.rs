@@ -3,13 +3,16 @@
 //! once.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
+use crate::model::extra_params::{ExtraParams, InvalidParam};
 use crate::model::reference::{InvalidReference, Reference};
 use crate::model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
 use crate::model::template::{Template, UnknownTemplate};
@@ -40,6 +43,7 @@ pub struct EffectRequest {
     reference: Reference,
     template: Template,
     size: Size,
+    params: ExtraParams,
 }
 
 impl EffectRequest {
@@ -51,7 +55,7 @@ impl EffectRequest {
     pub fn new(template: Template, image: &str) -> Result<Self, InvalidRequest> {
         let reference =
             image.parse().map_err(|error| InvalidRequest::one(Violation::from(error)))?;
-        Ok(Self { reference, template, size: Size::DEFAULT })
+        Ok(Self { reference, template, size: Size::DEFAULT, params: ExtraParams::default() })
     }
 
     /// The same request for a picture of this size.
@@ -66,6 +70,15 @@ impl EffectRequest {
         } else {
             Err(InvalidRequest(violations))
         }
+    }
+
+    /// The same request with a parameter that this library does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParam`] for one that it knows, or that looks like one.
+    pub fn with_param(self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidParam> {
+        Ok(Self { params: self.params.with(name, value)?, ..self })
     }
 
     /// The URL of the input picture.
@@ -83,13 +96,20 @@ impl EffectRequest {
         self.size
     }
 
+    /// The parameters that this library does not know.
+    pub fn params(&self) -> &ExtraParams {
+        &self.params
+    }
+
     /// The JSON body of the submission, written strictly: the four documented parameters in the
-    /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given.
+    /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given, then the extra
+    /// ones.
     pub fn body(&self) -> Bytes {
         let params = Params {
             image_input1: self.reference.as_str().into(),
             template_id: self.template.id().into(),
             size: self.size,
+            extra: self.params.clone().into(),
         };
         let body = Body { model: super::MODEL.into(), input: [Input { params }] };
         // Writing strings and integers into memory cannot fail.
@@ -105,6 +125,7 @@ impl EffectRequest {
             width: params.size.width.map(i64::from),
             height: params.size.height.map(i64::from),
             allow_unlisted: true,
+            params: params.extra.try_into().ok()?,
         };
         Self::try_from(draft).ok().filter(|request| request.body() == body)
     }
@@ -127,6 +148,8 @@ struct Params<'a> {
     template_id: Cow<'a, str>,
     #[serde(flatten)]
     size: Size,
+    #[serde(flatten)]
+    extra: BTreeMap<String, Value>,
 }
 
 impl From<EffectRequest> for Submission {
@@ -200,6 +223,9 @@ pub struct Draft {
     /// Lets ids pass that the catalogue does not list.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_unlisted: bool,
+    /// Parameters that this library does not know.
+    #[serde(default, skip_serializing_if = "ExtraParams::is_empty")]
+    pub params: ExtraParams,
 }
 
 /// The input picture of a [`Draft`].
@@ -261,7 +287,9 @@ impl Draft {
         };
         let size = Size { width: side("width", self.width), height: side("height", self.height) };
         match template {
-            Some(template) if violations.is_empty() => Ok(Checked { reference, template, size }),
+            Some(template) if violations.is_empty() => {
+                Ok(Checked { reference, template, size, params: self.params.clone() })
+            }
             _ => Err(InvalidRequest(violations)),
         }
     }
@@ -276,12 +304,14 @@ pub struct Checked {
     pub template: Template,
     /// The size, in range.
     pub size: Size,
+    /// The parameters that this library does not know.
+    pub params: ExtraParams,
 }
 
 impl Checked {
     /// The request with this reference.
     pub fn with_reference(self, reference: Reference) -> EffectRequest {
-        EffectRequest { reference, template: self.template, size: self.size }
+        EffectRequest { reference, template: self.template, size: self.size, params: self.params }
     }
 }
 
@@ -308,6 +338,7 @@ impl From<EffectRequest> for Draft {
             template_id: Some(request.template.into()),
             width: request.size.width.map(i64::from),
             height: request.size.height.map(i64::from),
+            params: request.params,
         }
     }
 }
@@ -432,6 +463,11 @@ mod tests {
             "{\"model\":\"spark_img_effects\",\"input\":[{\"params\":{\"image_input1\":\
              \"https://example.com/cat.jpg\",\"template_id\":\"my_world\"}}]}"
         );
+        let seeded = request().with_param("seed", 3).unwrap();
+        assert!(seeded.body().ends_with(b"\"template_id\":\"my_world\",\"seed\":3}}]}"));
+        assert_eq!(EffectRequest::of_body(&seeded.body()), Some(seeded.clone()));
+        let saved = serde_json::to_string(&Submission::from(seeded.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<Submission>(&saved).unwrap(), seeded.into());
         let wide = request().sized(Size { width: Some(512), height: None }).unwrap();
         assert!(wide.body().ends_with(b"\"template_id\":\"my_world\",\"width\":512}}]}"));
     }

@@ -454,7 +454,7 @@ fn folded(text: &str) -> String {
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) that turn one text into the other.
-fn distance(left: &str, right: &str) -> usize {
+pub(super) fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
     let mut before: Vec<usize> = Vec::new();

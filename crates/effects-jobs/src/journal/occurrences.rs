@@ -21,6 +21,7 @@ use crate::journal::row::{Row, RowDraft, RowPhoto, SignedUrl, UrlForm};
 ///         origin: BaseUrl::parse(BaseUrl::DEFAULT, false).expect("a URL").origin().clone(),
 ///         template: Template::GlassBall,
 ///         size: Size::DEFAULT,
+///         params: Default::default(),
 ///         photo: RowPhoto::Url(url.parse()?),
 ///         key: None,
 ///         tag: None,

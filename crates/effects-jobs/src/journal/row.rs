@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::journal::identity::Identity;
 use crate::transfer::Photo;
 use effects_core::signed_url;
-use effects_core::{Origin, Reference, Size, Template};
+use effects_core::{ExtraParams, Origin, Reference, Size, Template};
 
 /// A picture somebody wants, on its way to a [`Row`].
 ///
@@ -22,6 +22,7 @@ use effects_core::{Origin, Reference, Size, Template};
 ///     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
 ///     template: Template::GlassBall,
 ///     size: Size::DEFAULT,
+///     params: Default::default(),
 ///     photo: RowPhoto::Url(url),
 ///     key: None,
 ///     tag: Some("spring".into()),
@@ -46,6 +47,8 @@ pub struct RowDraft {
     pub template: Template,
     /// The size asked for.
     pub size: Size,
+    /// The parameters that this library does not know.
+    pub params: ExtraParams,
     /// The photo.
     pub photo: RowPhoto,
     /// The caller's own name for the row, unique at this origin, or within the scope of its order.
@@ -97,7 +100,7 @@ impl RowPhoto {
 }
 
 impl RowDraft {
-    /// The row, known by its key; else by origin, template, size, photo, and how often an equal row
+    /// The row, known by its key; else by origin, template, size, extra parameters, photo, and how often an equal row
     /// came before it in its manifest ([`Occurrences`](crate::Occurrences) counts).
     ///
     /// # Errors
@@ -161,8 +164,13 @@ impl RowDraft {
         };
         let origin = self.origin.to_string();
         let size = self.size.to_string();
+        let params = self.params.to_string();
         let texts = [origin.as_bytes(), self.template.id().as_bytes(), size.as_bytes(), photo];
-        Identity::hashed(kind, &texts)
+        // A row without extra parameters is known by what it was known by before there were any.
+        match self.params.is_empty() {
+            true => Identity::hashed(kind, &texts),
+            false => Identity::hashed(kind, &[&texts[..], &[params.as_bytes()]].concat()),
+        }
     }
 
     pub(crate) fn known_as(self, identity: Identity) -> Row {
@@ -173,6 +181,7 @@ impl RowDraft {
             origin: self.origin,
             template: self.template,
             size: self.size,
+            params: self.params,
             key: self.key,
             tag: self.tag,
             target: self.target,
@@ -192,6 +201,8 @@ pub struct Row {
     pub template: Template,
     /// The size asked for.
     pub size: Size,
+    /// The parameters that this library does not know.
+    pub params: ExtraParams,
     /// The photo, as people may see it: a path, or a URL without what could be a permission.
     pub image: String,
     /// By what the photo is told from another under the same key: its content, or its URL without
@@ -211,12 +222,13 @@ impl Row {
         Identity::hashed("effects file 1", &[&digest])
     }
 
-    /// What this row asks for otherwise than `other`, which has the same key: `template`, `size` or
-    /// `image`; `None` if nothing.
+    /// What this row asks for otherwise than `other`, which has the same key: `template`, `size`,
+    /// `params` or `image`; `None` if nothing.
     pub fn differs_from(&self, other: &Self) -> Option<&'static str> {
         match self {
             row if row.template != other.template => Some("template"),
             row if row.size.to_string() != other.size.to_string() => Some("size"),
+            row if row.params != other.params => Some("params"),
             row if row.likeness != other.likeness => Some("image"),
             _ => None,
         }

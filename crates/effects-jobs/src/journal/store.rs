@@ -81,6 +81,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///     origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
     ///     template: Template::GlassBall,
     ///     size: Size::DEFAULT,
+    ///     params: Default::default(),
     ///     photo: RowPhoto::Url("https://example.com/cat.jpg".parse()?),
     ///     key: None,
     ///     tag: None,

@@ -79,10 +79,10 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const MIGRATION: i64 = 0x4546_464a_0001;
 
 /// Today's format: a journal of format N has taken the first N steps.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 2] = [FORMAT_1, FORMAT_2];
+const STEPS: [&str; 3] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 /// The tables are those of the file (`schema.rs` beside this folder has what they mean), with two more
 /// columns. An owner's `commits` numbers its transactions, so that one whose answer was lost is found
@@ -188,4 +188,9 @@ const FORMAT_1: &str = "
 /// What the file's format 5 has.
 const FORMAT_2: &str = "
     ALTER TABLE effects.rows ADD COLUMN former_completed BIGINT NOT NULL DEFAULT 0;
+";
+
+/// What the file's format 6 has.
+const FORMAT_3: &str = "
+    ALTER TABLE effects.rows ADD COLUMN params TEXT;
 ";

@@ -20,6 +20,7 @@ pub(crate) fn draft(name: &str) -> RowDraft {
         origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
         template: Template::GlassBall,
         size: Size::DEFAULT,
+        params: Default::default(),
         photo: RowPhoto::Url(format!("https://example.com/{name}.jpg").parse().unwrap()),
         key: None,
         tag: None,

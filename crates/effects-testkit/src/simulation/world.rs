@@ -268,8 +268,12 @@ impl World {
     }
 
     fn work(&self, row: usize) -> Work {
-        let checked =
-            Checked { reference: None, template: Template::GlassBall, size: Size::DEFAULT };
+        let checked = Checked {
+            reference: None,
+            template: Template::GlassBall,
+            size: Size::DEFAULT,
+            params: Default::default(),
+        };
         if self.is_local[row] {
             return Work::Upload(checked);
         }
@@ -602,6 +606,7 @@ fn row(number: u64) -> Row {
         origin: BaseUrl::parse(BaseUrl::DEFAULT, false).expect("a base URL").origin().clone(),
         template: Template::GlassBall,
         size: Size::DEFAULT,
+        params: Default::default(),
         photo: RowPhoto::Url(photo(number).parse().expect("a URL")),
         key: None,
         tag: None,

@@ -1,7 +1,12 @@
 //! [`Cells`]: the values of one row, by column; [`suggestion`] says which column another name probably
 //! means. The readers of CSV, JSON Lines and folders fill it, and `batch/rows.rs` checks it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::values::json_or_text;
 
 /// What a row says, as far as it says it; an empty cell says nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -13,6 +18,8 @@ pub(crate) struct Cells {
     pub(crate) key: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) out: Option<String>,
+    /// Parameters that this program does not know, of which nothing is checked yet.
+    pub(crate) params: Option<BTreeMap<String, Value>>,
     /// The folder below that of the pictures where its own goes: of a photo in a folder of the manifest.
     pub(crate) folder: Option<PathBuf>,
     /// The file of the photo, where its path is no text: `image` is as near to it as can be.
@@ -27,6 +34,13 @@ pub(super) const NAMES: [&str; 7] = ["template", "image", "width", "height", "ke
 impl Cells {
     /// Puts a value into the column of this name, if there is such a column.
     pub(super) fn put(&mut self, name: &str, value: &str) -> bool {
+        if let Some(param) = param_of(name) {
+            if !value.trim().is_empty() {
+                let params = self.params.get_or_insert_default();
+                params.insert(param.to_owned(), json_or_text(value.trim()));
+            }
+            return true;
+        }
         let Some(cell) = self.named(name) else { return false };
         let value = value.trim();
         *cell = match name {
@@ -51,10 +65,26 @@ impl Cells {
     }
 }
 
-/// A column's name as we write it: without blanks around it and capitals.
+/// A column's name as we write it: without blanks around it and capitals. A parameter keeps its own.
 pub(super) fn plain_name(name: &str) -> String {
-    name.trim().to_lowercase()
+    let name = name.trim();
+    match name.split_at_checked(PARAM.len()) {
+        Some((prefix, param)) if prefix.eq_ignore_ascii_case(PARAM) => format!("{PARAM}{param}"),
+        _ => name.to_lowercase(),
+    }
 }
+
+/// The parameter that a column is for, if it is for one: `param:seed`.
+pub(super) fn param_of(name: &str) -> Option<&str> {
+    name.strip_prefix(PARAM).map(str::trim)
+}
+
+/// Whether there is such a column.
+pub(super) fn is_known(plain_name: &str) -> bool {
+    NAMES.contains(&plain_name) || param_of(plain_name).is_some()
+}
+
+const PARAM: &str = "param:";
 
 /// A side as tables write one: they make `1024.0` of whole numbers in a column with gaps, or `1024,0`, and
 /// `NaN` or `NA` of the gaps. What is no whole number stays as it is, and is refused with the row.
@@ -74,7 +104,7 @@ fn side(value: &str) -> Option<String> {
 /// A name that is left out, and looks like one of our columns that is not there, with that.
 pub(super) fn lookalike<T: AsRef<str>>(names: &[T]) -> Option<(&str, &'static str)> {
     let is_there = |known: &&str| names.iter().any(|name| name.as_ref() == *known);
-    names.iter().map(AsRef::as_ref).filter(|name| !NAMES.contains(name)).find_map(|name| {
+    names.iter().map(AsRef::as_ref).filter(|name| !is_known(name)).find_map(|name| {
         let near = nearest(name).filter(|near| !is_there(near))?;
         Some((name, near))
     })
@@ -88,7 +118,8 @@ pub(crate) fn unknown(name: &str) -> String {
             format!("column {shown:?} is not known and left out; did you mean {meant:?}?")
         }
         None => {
-            format!("column {shown:?} is not known and left out; known are {}", NAMES.join(", "))
+            let known = NAMES.join(", ");
+            format!("column {shown:?} is not known and left out; known are {known}, param:NAME")
         }
     }
 }

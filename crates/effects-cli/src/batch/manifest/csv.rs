@@ -77,9 +77,8 @@ impl Start {
 fn known(header: &[u8], separator: u8) -> usize {
     let mut reader = ReaderBuilder::new().delimiter(separator).from_reader(header);
     let names = reader.byte_headers().cloned().unwrap_or_default();
-    let is_known = |name: &&[u8]| {
-        columns::NAMES.contains(&&*columns::plain_name(&String::from_utf8_lossy(name)))
-    };
+    let is_known =
+        |name: &&[u8]| columns::is_known(&columns::plain_name(&String::from_utf8_lossy(name)));
     names.iter().filter(is_known).count()
 }
 
@@ -107,9 +106,11 @@ fn check(
         let why = format!("line {line}: it has no column {needed:?}{hint}{way_out}");
         return Err(unusable(path, &why));
     }
-    if let Some(twice) = names.iter().enumerate().find(|(index, name)| {
-        columns::NAMES.contains(&name.as_str()) && names[..*index].contains(name)
-    }) {
+    if let Some(twice) = names
+        .iter()
+        .enumerate()
+        .find(|(index, name)| columns::is_known(name) && names[..*index].contains(name))
+    {
         return Err(unusable(path, &format!("line {line}: column {:?} is there twice", twice.1)));
     }
     if strict && let Some((name, meant)) = columns::lookalike(&names) {
@@ -119,7 +120,7 @@ fn check(
         );
         return Err(unusable(path, &why));
     }
-    let unknown = |name: &&String| !columns::NAMES.contains(&&*columns::plain_name(name));
+    let unknown = |name: &&String| !columns::is_known(&columns::plain_name(name));
     let named = given.iter().filter(|name| !name.trim().is_empty());
     Ok(named.filter(unknown).map(|name| columns::unknown(name.trim())).collect())
 }
@@ -251,7 +252,7 @@ fn cells(names: &[String], record: &ByteRecord, has_line_breaks: bool) -> Result
     for (name, value) in names.iter().zip(record) {
         match std::str::from_utf8(value) {
             Ok(text) => drop(cells.put(name, text)),
-            Err(_) if columns::NAMES.contains(&name.as_str()) => {
+            Err(_) if columns::is_known(name) => {
                 return Err(format!("column {name:?} is not UTF-8"));
             }
             Err(_) => {}

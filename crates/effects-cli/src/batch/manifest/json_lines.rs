@@ -131,7 +131,15 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
     let mut names: Vec<String> = Vec::new();
     for (given, value) in object {
         let name = columns::plain_name(&given);
-        if !columns::NAMES.contains(&name.as_str()) {
+        if let ("params", Value::Object(params)) = (name.as_str(), &value) {
+            cells.params.get_or_insert_default().extend(params.clone());
+            names.push(name);
+            continue;
+        }
+        if name == "params" && !value.is_null() {
+            return Err("field \"params\" is no object of names and values".to_owned());
+        }
+        if name != "params" && !columns::is_known(&name) {
             cells.strange.push(given);
             names.push(name);
             continue;

@@ -305,6 +305,7 @@ fn doubtful_twice(site: &Site, image: &str) -> Identity {
         origin: site.base_url().try_into().unwrap(),
         template: Template::GlassBall,
         size: Size::DEFAULT,
+        params: Default::default(),
         photo: RowPhoto::Url(image.parse().unwrap()),
         key: None,
         tag: None,

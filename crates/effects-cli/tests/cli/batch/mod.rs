@@ -13,6 +13,7 @@ mod money;
 mod orders;
 mod outage;
 mod outputs;
+mod params;
 #[cfg(target_os = "linux")]
 mod photos;
 mod plan;

@@ -116,6 +116,7 @@ impl World {
             origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
             template: Template::GlassBall,
             size: Size::DEFAULT,
+            params: Default::default(),
             photo: RowPhoto::Url(url.parse().unwrap()),
             key: None,
             tag: None,

@@ -1,0 +1,99 @@
+//! Parameters that the command does not know: they are sent, and tell rows apart.
+
+use serde_json::Value;
+
+use super::site::{Site, count, objects, told};
+
+impl Site {
+    /// The extra parameters of each submission, in order.
+    fn sent(&self, name: &str) -> Vec<Value> {
+        let creates = self.emulator.requests().into_iter();
+        let bodies = creates.filter(|seen| seen.method == "POST").map(|seen| {
+            let body: Value = serde_json::from_str(&seen.body).unwrap();
+            body["input"][0]["params"][name].clone()
+        });
+        bodies.collect()
+    }
+}
+
+#[test]
+fn columns_and_objects_of_parameters_are_sent_and_make_rows_of_their_own() {
+    for (name, rows) in [
+        (
+            "rows.csv",
+            "template,image,param:seed, Param:style \nglass_ball,https://example.com/a.jpg,3,soft\n\
+             glass_ball,https://example.com/a.jpg,,\nglass_ball,https://example.com/a.jpg,4,\n",
+        ),
+        (
+            "rows.jsonl",
+            concat!(
+                r#"{"template":"glass_ball","image":"https://example.com/a.jpg","params":{"seed":3,"style":"soft"}}"#,
+                "\n",
+                r#"{"template":"glass_ball","image":"https://example.com/a.jpg"}"#,
+                "\n",
+                r#"{"template":"glass_ball","image":"https://example.com/a.jpg","param:seed":4,"params":{}}"#,
+            ),
+        ),
+    ] {
+        let site = Site::new();
+        site.write(name, rows);
+        let (sent, _) = told(&site.batch(name, &["--json", "--in-flight", "1"]).exits(0));
+        assert_eq!(count(&sent, "completed"), 3, "{sent:?}");
+        let mut asked: Vec<_> = site.sent("seed").into_iter().zip(site.sent("style")).collect();
+        // They are made ready side by side.
+        asked.sort_by_key(|(seed, _)| seed.as_u64());
+        let soft = (3.into(), "soft".into());
+        assert_eq!(asked, [(Value::Null, Value::Null), soft, (4.into(), Value::Null)]);
+        let mut names: Vec<_> = sent.iter().map(|row| row["path"].as_str().unwrap()).collect();
+        names.dedup();
+        assert_eq!(names.len(), 3, "each has a file of its own");
+        // They are known again, with what was asked for.
+        let (again, _) = told(&site.batch(name, &["--json"]).exits(0));
+        assert_eq!(again.iter().filter(|row| row["how"] == "kept").count(), 3, "{again:?}");
+        let first = site.results().into_iter().find(|row| row["line"] == sent[0]["line"]).unwrap();
+        assert_eq!(first["params"]["seed"], 3);
+        let journal = objects(&site.run(&["tasks", "--json"]).exits(0).stdout);
+        assert_eq!(journal.iter().filter(|row| row["params"]["style"] == "soft").count(), 1);
+        // One that is bought once more asks for the same.
+        let row = journal.iter().find(|row| row["params"]["style"] == "soft").unwrap();
+        site.run(&["reorder", "--poll", "0.05", &row["row"].to_string()]).exits(0);
+        assert_eq!(site.sent("style").iter().filter(|style| **style == "soft").count(), 2);
+        assert_eq!(site.sent("seed").len(), 4);
+    }
+}
+
+#[test]
+fn another_journal_takes_rows_in_with_their_parameters() {
+    let site = Site::new();
+    let row = "template,image,param:seed\nglass_ball,https://example.com/a.jpg,3\n";
+    site.write("rows.csv", row);
+    site.batch("rows.csv", &[]).exits(0);
+    site.batch("rows.csv", &["--journal", "another.db"]).exits(0);
+    assert_eq!(site.sent("seed").len(), 1, "it was paid for");
+    // A key that asks for another parameter is another ask.
+    site.write("keyed.csv", "template,image,key,param:seed\nglass_ball,https://x.com/a.jpg,1,3\n");
+    site.batch("keyed.csv", &[]).exits(0);
+    site.write("keyed.csv", "template,image,key,param:seed\nglass_ball,https://x.com/a.jpg,1,4\n");
+    let ran = site.batch("keyed.csv", &[]).exits(2);
+    assert!(ran.stderr.contains("params"), "{ran:?}");
+    assert_eq!(site.sent("seed").len(), 2);
+}
+
+#[test]
+fn a_parameter_that_is_known_or_misspelt_is_refused_and_nothing_is_sent() {
+    let site = Site::new();
+    for (name, meant) in [("widht", "width"), ("template_id", "its own option")] {
+        site.write(
+            "rows.csv",
+            format!("template,image,param:{name}\nglass_ball,https://example.com/a.jpg,512\n"),
+        );
+        let ran = site.batch("rows.csv", &[]).exits(2);
+        assert!(ran.stderr.contains(name) && ran.stderr.contains(meant), "{ran:?}");
+    }
+    site.write(
+        "rows.jsonl",
+        r#"{"template":"glass_ball","image":"https://example.com/a.jpg","params":[1]}"#,
+    );
+    site.batch("rows.jsonl", &[]).exits(2);
+    assert_eq!(site.sent("seed").len(), 0);
+}
