@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use effects_core::gateway::RequestHeaders;
 use effects_core::{Backoff, Deadline, Error, ErrorKind, Pace, Policy, Repeat};
 use pyo3::prelude::*;
 
@@ -52,6 +53,7 @@ struct PlainPolicy {
     first_answer_timeout: f64,
     not_found_grace: f64,
     retry_after_most: f64,
+    headers: Vec<(String, String)>,
 }
 
 impl PlainPolicy {
@@ -82,6 +84,10 @@ impl PlainPolicy {
             first_answer_timeout: span("first_answer_timeout", self.first_answer_timeout)?,
             not_found_grace: span("not_found_grace", self.not_found_grace)?,
             retry_after_most: span("retry_after_most", self.retry_after_most)?,
+            headers: self.headers.iter().try_fold(RequestHeaders::default(), |all, header| {
+                let (name, value) = header;
+                all.with(name, value)
+            })?,
             ..Policy::default()
         })
     }

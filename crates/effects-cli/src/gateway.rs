@@ -51,6 +51,9 @@ impl Gateway {
         if let Some(uploads) = &global.uploads {
             builder = builder.uploads(uploads.clone());
         }
+        for (name, value) in &global.headers {
+            builder = builder.header(name, value);
+        }
         let client = builder.policy(policy).build()?;
         Ok(Self { client, origin, _pace: pace, _emulator: emulator })
     }

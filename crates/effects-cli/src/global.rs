@@ -7,7 +7,7 @@ use clap::Args;
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::values::Poll;
+use crate::values::{Poll, header};
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -59,6 +59,13 @@ pub(crate) struct Global {
     /// every 3 s until there were some; with --emulator it is every 0.1 s.
     #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
     pub(crate) poll: Poll,
+
+    /// A header on each request to the gateway, 'NAME: VALUE'; may be given several times
+    ///
+    /// For a proxy in between, say, or a User-Agent. Headers that the command sets itself cannot be given,
+    /// such as Authorization. Other users of this machine may see its value.
+    #[arg(long = "header", global = true, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
 
     /// A word of yours: results repeat it, and costs are added up by it
     #[arg(long, global = true, value_name = "TEXT")]

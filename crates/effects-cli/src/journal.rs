@@ -324,6 +324,31 @@ impl Kept {
     }
 }
 
+/// What to do about a row that is not as a command needs it.
+pub(crate) fn way_out(record: &Record) -> String {
+    let row = record.number;
+    match &record.standing {
+        Standing::Intent { .. } => {
+            "another command is submitting it now, so wait for that command's end".to_owned()
+        }
+        Standing::Created { .. } => {
+            "its task is paid for and goes on: `effects resume` waits for it".to_owned()
+        }
+        Standing::Doubtful { .. } => format!(
+            "its task may exist and may be billed: find out, then `effects resolve {row} --task ID` or \
+             `effects resolve {row} --not-billed`"
+        ),
+        Standing::Released { .. } => {
+            "no task was made and nothing is billed: `effects batch` with its manifest, or `effects run`, \
+             submits it"
+                .to_owned()
+        }
+        Standing::Completed { .. } | Standing::Failed { .. } => {
+            format!("its task has ended, so nothing is open; `effects reorder {row}` would buy it once more")
+        }
+    }
+}
+
 /// A failure of the journal.
 pub(crate) fn failure(error: &JournalError) -> Failure {
     let kind = match error {

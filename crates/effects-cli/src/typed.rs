@@ -1,4 +1,4 @@
-//! [`line_to_run_again`]: the command line as it was typed, without key and password. `batch` and
+//! [`line_to_run_again`]: the command line as it was typed, without key, headers and password. `batch` and
 //! `resume` print it when they are interrupted or leave rows unfinished.
 
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ pub(crate) fn remember(arguments: &[OsString]) {
     let _ = TYPED.set(line(arguments));
 }
 
-/// The line to run again: as it was typed, without the key, and without a database's password.
+/// The line to run again: as it was typed, without the key and headers, and without a database's password.
 pub(crate) fn line_to_run_again() -> &'static str {
     TYPED.get().map_or("effects", String::as_str)
 }
@@ -21,14 +21,22 @@ fn line(arguments: &[OsString]) -> String {
     let mut words = vec!["effects".to_owned()];
     let mut arguments = arguments.iter().skip(1).map(|word| word.to_string_lossy());
     while let Some(word) = arguments.next() {
-        if word == "--api-key" {
+        if SECRETS.contains(&&*word) {
             arguments.next();
-        } else if !word.starts_with("--api-key=") {
+        } else if !SECRETS.iter().any(|secret| is_given_with_value(&word, secret)) {
             words.push(quoted(&shown(&word)));
         }
     }
     words.join(" ")
 }
+
+/// Whether a word is this option with its value behind an equals sign.
+fn is_given_with_value(word: &str, option: &str) -> bool {
+    word.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))
+}
+
+/// Options whose values may be secrets.
+const SECRETS: [&str; 2] = ["--api-key", "--header"];
 
 /// A word without the password of a database's URL that it may have.
 fn shown(word: &str) -> String {
@@ -71,6 +79,7 @@ mod tests {
             line("x --api-key=sk-1 batch --api-key-file k"),
             "effects batch --api-key-file k"
         );
+        assert_eq!(line("x batch --header=X-A:s3 --header X-B:s3 a.csv"), "effects batch a.csv");
         for given in ["--journal postgres://me:s3@db/x", "--journal=postgres://me:s3@db/x"] {
             let shown = given.replace(":s3", "");
             assert_eq!(line(&format!("x batch {given}")), format!("effects batch {shown}"));

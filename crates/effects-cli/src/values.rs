@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use effects_core::Pace;
+use effects_core::gateway::RequestHeaders;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -58,6 +59,14 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
 pub(crate) fn order_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() { Err("give a name, or no --scope".to_owned()) } else { Ok(name.to_owned()) }
+}
+
+/// Reads `NAME: VALUE`, a header that a caller may give.
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("give NAME: VALUE, such as 'X-Team: studio'")?;
+    let (name, value) = (name.trim(), value.trim());
+    RequestHeaders::default().with(name, value).map_err(|invalid| invalid.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A value as it is typed: JSON, and what is none is text.

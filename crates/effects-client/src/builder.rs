@@ -115,6 +115,7 @@ pub struct ClientBuilder<C> {
     uploads: Uploads,
     proxy: Proxy,
     ca_bundle: Option<PathBuf>,
+    headers: Vec<(String, String)>,
     client: PhantomData<fn() -> C>,
 }
 
@@ -131,6 +132,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             uploads: Uploads::default(),
             proxy: Proxy::default(),
             ca_bundle: None,
+            headers: Vec::new(),
             client: PhantomData,
         }
     }
@@ -232,6 +234,18 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
+    /// One more header on each request to the gateway; never one that the client sets itself, such as
+    /// `Authorization`. Its value is not shown.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// What the client calls itself to the gateway, instead of `effects/VERSION`.
+    pub fn user_agent(self, text: impl Into<String>) -> Self {
+        self.header("User-Agent", text)
+    }
+
     /// Through what to connect.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
@@ -281,6 +295,11 @@ impl<C: BuildClient> ClientBuilder<C> {
             Url::parse(&format!("{scheme}{proxy}"))
                 .map_err(|error| misconfigured(format!("the proxy's URL is unusable: {error}")))?;
         }
+        let headers =
+            self.headers.iter().try_fold(self.policy.headers.clone(), |all, header| {
+                let (name, value) = header;
+                all.with(name, value)
+            })?;
         let ca_bundle = self.ca_bundle.map(|path| match std::fs::read(&path) {
             Ok(pem) => Ok(CaBundle { path, pem }),
             Err(error) => {
@@ -292,7 +311,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
             connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
-            policy: Policy { gateway: Some(base), ..self.policy },
+            policy: Policy { gateway: Some(base), headers, ..self.policy },
             pacer: self.pacer,
             uploads: self.uploads,
             proxy: self.proxy,
@@ -378,6 +397,9 @@ mod tests {
             key().base_url("nowhere"),
             key().request_timeout(Duration::ZERO),
             key().ca_bundle("/nowhere/ca.pem"),
+            key().header("Authorization", "Bearer hunter2"),
+            key().header("X-Team", "hunter2\r\nHost: elsewhere"),
+            key().header("no name", "hunter2"),
             builder().api_key("two words"),
             key().proxy(Proxy::Url("http://me:hunter2@proxy:99999".to_owned())),
             key().proxy(Proxy::Url("proxy:99999".to_owned())),

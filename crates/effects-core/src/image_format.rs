@@ -123,9 +123,9 @@ impl ImageFormat {
                  save JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
             }
             Self::JpegXl => "convert it, for example with `djxl photo.jxl photo.png`",
-            Self::Bmp | Self::Gif | Self::Tiff => {
-                "convert it, for example with `magick photo.tiff photo.png`"
-            }
+            Self::Bmp => "convert it, for example with `magick photo.bmp photo.png`",
+            Self::Gif => "convert it, for example with `magick 'photo.gif[0]' photo.png`",
+            Self::Tiff => "convert it, for example with `magick photo.tiff photo.png`",
             Self::Jpeg | Self::Png | Self::WebP => "save it anew",
         }
     }

@@ -56,7 +56,8 @@ impl TaskHandle {
         let mut retries =
             Retries::new(policy, fresh_seed()?, clock.now()).within(timeout, clock.now());
         loop {
-            let call = Call::look(self.id.clone(), timeout, clock.now());
+            let call = Call::look(self.id.clone(), timeout, clock.now())
+                .with_headers(policy.headers.clone());
             let result = shared.gateway.call_async(&call).await;
             let error = match Task::read(&self.id, self.runs.core().base_url(), &result) {
                 Ok(task) => return Ok(task),

@@ -57,7 +57,9 @@ pub(crate) async fn upload(
             urls.fetch
         }
         Uploads::Gateway(url) => {
-            let request = storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
+            let mut request =
+                storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
+            core.policy().headers.add_to(request.headers_mut());
             repeat(core, &request, is_wanted, read_storage_answer).await?
         }
         // `chosen_for` leaves nothing unset, and knows every way this version has.

@@ -75,6 +75,19 @@ impl Client {
         self.with_policy(Policy { deadline, ..self.policy().clone() })
     }
 
+    /// The same client with one more header on its requests to the gateway, or with another value of it:
+    /// for one call, `client.with_header("X-Team", "studio")?.run(…)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) for one that the client sets
+    /// itself, the authorisation above all, and for what is no header.
+    pub fn with_header(&self, name: &str, value: &str) -> Result<Self, Error> {
+        let policy = self.policy().clone();
+        let headers = policy.headers.clone().with(name, value)?;
+        Ok(self.with_policy(Policy { headers, ..policy }))
+    }
+
     /// The same client with a journal: no submission leaves before its intent is in it, no poll
     /// before the task's id is.
     #[must_use]

@@ -54,7 +54,8 @@ impl TaskHandle {
         let mut retries = Retries::new(self.core.policy(), fresh_seed()?, now).within(timeout, now);
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
-            let call = Call::look(self.id.clone(), timeout, clock.now());
+            let call = Call::look(self.id.clone(), timeout, clock.now())
+                .with_headers(self.core.policy().headers.clone());
             let result = shared.gateway.call(&call);
             let error = match Task::read(&self.id, self.core.base_url(), &result) {
                 Ok(task) => return Ok(task),

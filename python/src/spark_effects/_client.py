@@ -7,7 +7,7 @@ from . import _native
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Policy, is_database, money, own_state, place, positive, refused, switch, text
+from ._values import Headers, Policy, is_database, money, own_state, place, positive, refused, switch, text
 from ._wait import awaiting, blocking, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -41,6 +41,8 @@ class _ClientBase:
         proxy=None,
         ca_bundle=None,
         allow_http=False,
+        headers=None,
+        user_agent=None,
         **unknown,
     ):
         if unknown:
@@ -53,6 +55,8 @@ class _ClientBase:
             first_answer_timeout=first_answer_timeout,
             request_timeout=request_timeout,
             repeat=repeat,
+            headers=Headers(headers)
+            + (() if user_agent is None else (("User-Agent", text("user_agent", user_agent)),)),
         )
         price = money("price", price)
         if price is not None and budget is None:
@@ -190,6 +194,9 @@ class Client(_ClientBase):
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
+        headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
+            the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
+        user_agent: what the client calls itself to the gateway.
 
     Raises:
         AuthError: there is no key.

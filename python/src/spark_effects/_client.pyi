@@ -35,6 +35,8 @@ class _ClientOptions(TypedDict, total=False):
     proxy: str | None
     ca_bundle: str | PathLike[str] | None
     allow_http: bool
+    headers: Mapping[str, str] | None
+    user_agent: str | None
 
 class _ClientBase:
     def __init__(
@@ -57,6 +59,8 @@ class _ClientBase:
         proxy: str | None = None,
         ca_bundle: str | PathLike[str] | None = None,
         allow_http: bool = False,
+        headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
     ) -> None: ...
     @property
     def base_url(self) -> str:
@@ -126,6 +130,9 @@ class Client(_ClientBase):
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
+        headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
+            the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
+        user_agent: what the client calls itself to the gateway.
 
     Raises:
         AuthError: there is no key.
@@ -174,6 +181,7 @@ class Client(_ClientBase):
         extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -194,6 +202,7 @@ class Client(_ClientBase):
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
                 seconds or as a timedelta, without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -229,6 +238,7 @@ class Client(_ClientBase):
             extra: Mapping[str, object] | None = None,
             wait_timeout: Seconds | None = ...,
             deadline: Seconds | None = ...,
+            headers: Mapping[str, str] | None = None,
             policy: Policy | None = None,
             fetch: bool = True,
             on_event: Callable[[Event], object] | None = None,
@@ -245,6 +255,7 @@ class Client(_ClientBase):
         extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -260,6 +271,7 @@ class Client(_ClientBase):
         height: int | None = None,
         extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
     ) -> Task:
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -281,6 +293,7 @@ class Client(_ClientBase):
             height: int | None = None,
             extra: Mapping[str, object] | None = None,
             deadline: Seconds | None = ...,
+            headers: Mapping[str, str] | None = None,
             policy: Policy | None = None,
         ) -> Task: ...
     @overload
@@ -293,6 +306,7 @@ class Client(_ClientBase):
         height: int | None = None,
         extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
     ) -> Task: ...
     def download(
@@ -522,6 +536,7 @@ class AsyncClient(_ClientBase):
         extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -542,6 +557,7 @@ class AsyncClient(_ClientBase):
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
                 seconds or as a timedelta, without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -577,6 +593,7 @@ class AsyncClient(_ClientBase):
             extra: Mapping[str, object] | None = None,
             wait_timeout: Seconds | None = ...,
             deadline: Seconds | None = ...,
+            headers: Mapping[str, str] | None = None,
             policy: Policy | None = None,
             fetch: bool = True,
             on_event: Callable[[Event], object] | None = None,
@@ -593,6 +610,7 @@ class AsyncClient(_ClientBase):
         extra: Mapping[str, object] | None = None,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         on_event: Callable[[Event], object] | None = None,
@@ -608,6 +626,7 @@ class AsyncClient(_ClientBase):
         height: int | None = None,
         extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
     ) -> AsyncTask:
         """Submits a request and returns its task once the id is known. From here on it costs.
@@ -629,6 +648,7 @@ class AsyncClient(_ClientBase):
             height: int | None = None,
             extra: Mapping[str, object] | None = None,
             deadline: Seconds | None = ...,
+            headers: Mapping[str, str] | None = None,
             policy: Policy | None = None,
         ) -> AsyncTask: ...
     @overload
@@ -641,6 +661,7 @@ class AsyncClient(_ClientBase):
         height: int | None = None,
         extra: Mapping[str, object] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
     ) -> AsyncTask: ...
     async def download(

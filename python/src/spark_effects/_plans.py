@@ -9,7 +9,7 @@ import os
 from ._effect import Effect, Picture, TaskStatus
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Policy, positive, refused, switch
+from ._values import Headers, Policy, positive, refused, switch
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
@@ -65,6 +65,11 @@ def call_policy(own, policy, **changes):
     elif not isinstance(policy, Policy):
         raise TypeError(f"policy is {policy!r}: give a Policy")
     changes = {name: value for name, value in changes.items() if value is not ...}
+    if changes.get("headers") is not None:
+        # Beside those of the client; of two values of one header the latter counts.
+        changes["headers"] = (*policy.headers, *Headers(changes["headers"]))
+    else:
+        changes.pop("headers", None)
     return policy.replace(**changes) if changes else policy
 
 
@@ -115,6 +120,7 @@ class ClientPlans:
         extra=None,
         wait_timeout=...,
         deadline=...,
+        headers=None,
         policy=None,
         fetch=True,
         on_event=None,
@@ -135,6 +141,7 @@ class ClientPlans:
                 ``inf``; the client's own when left out.
             deadline: how long the call may take in all (upload, submission, wait and download together), in
                 seconds or as a timedelta, without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how this run behaves, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
             on_event: a function that is called with each `Event` as it comes; with `AsyncClient` it may be
@@ -157,7 +164,8 @@ class ClientPlans:
             TransportError: the service could not be reached, or a picture not be transferred.
             UnreadableAnswer: the service answered with what nobody can read.
         """
-        policy = call_policy(self._policy, policy, wait_timeout=wait_timeout, deadline=deadline)
+        times = {"wait_timeout": wait_timeout, "deadline": deadline}
+        policy = call_policy(self._policy, policy, headers=headers, **times)
         if not (on_event is None or callable(on_event)):
             raise TypeError(f"on_event is {on_event!r}: give a function of one event")
         if is_coroutine_function(on_event) and not self._awaits:
@@ -170,7 +178,9 @@ class ClientPlans:
             operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
         return operation, lambda facts: Effect(*facts, photo=photo)
 
-    def submit(self, template, image, *, width=None, height=None, extra=None, deadline=..., policy=None):
+    def submit(
+        self, template, image, *, width=None, height=None, extra=None, deadline=..., headers=None, policy=None
+    ):
         """Submits a request and returns its task once the id is known. From here on it costs.
 
         The arguments and errors are those of `run`, but for the waiting.
@@ -178,7 +188,7 @@ class ClientPlans:
         Returns:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
-        own = call_policy(self._policy, policy, deadline=deadline)
+        own = call_policy(self._policy, policy, deadline=deadline, headers=headers)
         asked = wish(template, image, width, height, extra)
         operation, photo = self._open.submit(asked, own._native), photo_path(image)
 
@@ -367,7 +377,7 @@ class TaskPlans:
         operation = self._client._open.status(self._handle, own._native, timeout)
         return operation, self._looked
 
-    def wait(self, *, wait_timeout=..., deadline=..., policy=None, fetch=True):
+    def wait(self, *, wait_timeout=..., deadline=..., headers=None, policy=None, fetch=True):
         """Waits for the task's picture and fetches it.
 
         Args:
@@ -375,6 +385,7 @@ class TaskPlans:
                 ``None`` or ``inf``; the client's own when left out.
             deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
                 without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 
@@ -388,7 +399,8 @@ class TaskPlans:
             AuthError: the key was refused.
             TransportError: the service could not be reached.
         """
-        own = call_policy(self._client._policy, policy, wait_timeout=wait_timeout, deadline=deadline)
+        times = {"wait_timeout": wait_timeout, "deadline": deadline}
+        own = call_policy(self._client._policy, policy, headers=headers, **times)
         operation = self._client._open.wait(self._handle, own._native, fetch)
         return operation, self._finished
 

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from ._effect import Effect, Event, TaskStatus
@@ -45,6 +45,7 @@ class Task(_TaskBase):
         *,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect:
@@ -55,6 +56,7 @@ class Task(_TaskBase):
                 ``None`` or ``inf``; the client's own when left out.
             deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
                 without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 
@@ -104,6 +106,7 @@ class AsyncTask(_TaskBase):
         *,
         wait_timeout: Seconds | None = ...,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
     ) -> Effect:
@@ -114,6 +117,7 @@ class AsyncTask(_TaskBase):
                 ``None`` or ``inf``; the client's own when left out.
             deadline: how long the call may take in all, with the download, in seconds or as a timedelta,
                 without limit with ``None``; the client's own when left out.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how to wait, instead of the client's own policy.
             fetch: whether to fetch the picture's bytes before returning.
 

@@ -310,6 +310,25 @@ def _pace(poll):
     return Pace.fixed(positive("poll", poll))
 
 
+class Headers(tuple):
+    """Headers of requests, as pairs of name and value. Their values may be secrets and are not shown."""
+
+    __slots__ = ()
+
+    def __new__(cls, headers=()):
+        given = headers or ()
+        pairs = tuple(given.items() if hasattr(given, "items") else given)
+        for pair in pairs:
+            if len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+                raise TypeError(
+                    "headers is no dict of names and texts: give one such as {'X-Team': 'studio'}"
+                )
+        return super().__new__(cls, pairs)
+
+    def __repr__(self):
+        return "{" + ", ".join(f"{name!r}: '…'" for name, _ in self) + "}"
+
+
 class Policy(_Value):
     """How runs behave.
 
@@ -332,12 +351,14 @@ class Policy(_Value):
         not_found_grace: how long after its submission a task may still be unknown to the service; after
             that it is taken to be gone once three looks, over a minute, did not find it.
         retry_after_most: the longest ``Retry-After`` that is believed.
+        headers: headers on each request to the gateway, as a dict; see `Client`.
     """
 
     __slots__ = (
         "_native",
         "deadline",
         "first_answer_timeout",
+        "headers",
         "last_look",
         "not_found_grace",
         "poll",
@@ -358,6 +379,7 @@ class Policy(_Value):
         "first_answer_timeout",
         "last_look",
         "deadline",
+        "headers",
     )
 
     def __init__(
@@ -373,6 +395,7 @@ class Policy(_Value):
         retry=None,
         not_found_grace=15,
         retry_after_most=60,
+        headers=(),
     ):
         if retry is not None and not isinstance(retry, Backoff):
             raise TypeError(f"retry is {_short(retry)}: give a Backoff")
@@ -391,6 +414,7 @@ class Policy(_Value):
             first_answer_timeout=limit("first_answer_timeout", first_answer_timeout),
             last_look=seconds("last_look", last_look),
             deadline=None if deadline is None else positive("deadline", deadline),
+            headers=Headers(headers),
         )
         native = _native.Policy(
             {
@@ -399,6 +423,7 @@ class Policy(_Value):
                 "repeat": repeat,
                 "request_timeout": self.request_timeout,
                 "last_look": self.last_look,
+                "headers": list(self.headers),
                 "deadline": self.deadline,
                 "wait_timeout": min(self.wait_timeout, _LONGEST),
                 "first_answer_timeout": min(self.first_answer_timeout, _LONGEST),

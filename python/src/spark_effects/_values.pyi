@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from logging import Logger
@@ -141,6 +142,7 @@ class Policy(_Value):
         not_found_grace: how long after its submission a task may still be unknown to the service; after
             that it is taken to be gone once three looks, over a minute, did not find it.
         retry_after_most: the longest ``Retry-After`` that is believed.
+        headers: headers on each request to the gateway, as a dict; see `Client`.
     """
 
     @property
@@ -163,6 +165,8 @@ class Policy(_Value):
     def last_look(self) -> float: ...
     @property
     def deadline(self) -> float | None: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
     def __init__(
         self,
         *,
@@ -176,6 +180,7 @@ class Policy(_Value):
         retry: Backoff | None = None,
         not_found_grace: Seconds = 15,
         retry_after_most: Seconds = 60,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> None: ...
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""

@@ -18,6 +18,12 @@ pub(crate) fn asked_for(out: &str) -> Result<PathBuf, String> {
     if out.starts_with('/') {
         return fail("is an absolute path: give one below the folder of --out");
     }
+    if out.starts_with('~') && out.contains('/') {
+        return fail(
+            "begins with ~, which only a shell takes for the home folder: give a path below \
+                     the folder of --out",
+        );
+    }
     for part in out.split('/') {
         match part {
             "" => return fail("names no file"),
@@ -62,7 +68,14 @@ impl NameTemplate {
                 _ => return Err(format!("--name {:?} has {{{field}, which is not known", self.0)),
             });
         }
-        asked_for(&name)
+        let path = asked_for(&name)?;
+        match path.extension() {
+            Some(_) => Ok(path),
+            None => Err(format!(
+                "--name {:?} makes the name {name:?}, which has no ending: add .png to it",
+                self.0
+            )),
+        }
     }
 }
 
@@ -74,7 +87,9 @@ impl FromStr for NameTemplate {
             || text.matches('{').count() != text.matches('}').count()
             || text.find('}').is_some_and(|end| text.find('{').is_none_or(|start| end < start));
         let name = Self(text.to_owned());
-        let fields = NameFields { stem: "cat", template: "glass_ball", key: Some("k"), row: 1 };
+        // A key may end in .png of itself, which shows only as the rows are read.
+        let key = Some(if text.ends_with("{key}") { "k.png" } else { "k" });
+        let fields = NameFields { stem: "cat", template: "glass_ball", key, row: 1 };
         match name.name(&fields) {
             Ok(_) if !is_open => Ok(name),
             Err(why) if !why.contains("not known") => Err(why),
@@ -115,6 +130,14 @@ mod tests {
         {
             assert!(of(bad).is_err(), "{bad}");
         }
+        for (bad, said) in
+            [("{template}/{row}", "add .png"), ("~/x/{stem}.png", "below the folder")]
+        {
+            assert!(of(bad).unwrap_err().contains(said), "{bad}");
+        }
+        let keyed = of("{key}").unwrap();
+        assert_eq!(keyed.name(&NameFields { key: Some("k.png"), ..fields }), Ok("k.png".into()));
+        assert!(keyed.name(&NameFields { key: Some("k"), ..fields }).is_err());
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl PlanObject<'_> {
         if let Some(journal) = &self.journal {
             lines.push(format!("journal: {journal}"));
         }
-        lines.push(format!("{} rows", self.rows));
+        lines.push(format!("{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" }));
         for (count, what) in [
             (self.invalid, "bad, and left out"),
             (self.kept, "have their picture"),

@@ -2,7 +2,7 @@
 //! plan, or where there is a budget, it also asks the journal how the rows stand ([`Standings`]).
 //! `Batch::plan` and `Batch::run` call it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
@@ -61,6 +61,37 @@ pub(crate) struct Standings {
     pub(crate) identities: Vec<Identity>,
 }
 
+/// The count of [`Standings`] that a row is in.
+#[derive(Clone, Copy)]
+enum Count {
+    Submit,
+    Renew,
+    Wait,
+    Download,
+    Kept,
+    Failed,
+    Doubtful,
+}
+
+impl Count {
+    /// Whether a task is paid for anew.
+    fn is_sent(self) -> bool {
+        matches!(self, Self::Submit | Self::Renew)
+    }
+
+    fn of(self, standings: &mut Standings) -> &mut u64 {
+        match self {
+            Self::Submit => &mut standings.submit,
+            Self::Renew => &mut standings.renew,
+            Self::Wait => &mut standings.wait,
+            Self::Download => &mut standings.download,
+            Self::Kept => &mut standings.kept,
+            Self::Failed => &mut standings.failed,
+            Self::Doubtful => &mut standings.doubtful,
+        }
+    }
+}
+
 /// What the journal is asked.
 pub(crate) struct Question<'a> {
     pub(crate) store: Option<&'a dyn JournalStore>,
@@ -101,6 +132,8 @@ pub(crate) fn survey(
     let (mut survey, mut counted) = (Survey::default(), Counted::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let mut private = HashSet::new();
+    // In which count each row is, so that one refused later leaves it.
+    let mut counts: HashMap<usize, Count> = HashMap::new();
     // Rows that nothing is sent for now, and that may be paid for.
     let mut unsent = Vec::new();
     let lines = manifest.lines(common.template.is_some())?;
@@ -125,25 +158,26 @@ pub(crate) fn survey(
                 survey.warnings.extend(photo.warning());
             }
             let standings = &mut survey.standings;
-            let before = (standings.submit, standings.renew);
             let known = match (question, &wanted.unreadable) {
                 (Some(question), _) => ask(question, common, &mut counted, standings, &mut wanted),
-                (None, None) => Ok(()),
+                (None, None) => Ok(None),
                 (None, Some(problem)) => common
                     .known_row(&wanted, &looking_in(known))
-                    .and_then(|row| row.map(drop).ok_or_else(|| problem.clone())),
+                    .and_then(|row| row.map(|_| None).ok_or_else(|| problem.clone())),
             };
+            let count = known.as_ref().ok().copied().flatten();
             if wanted.told.duplicate_of.is_some() {
                 survey.duplicates.extend(wanted.told.line);
             }
-            let is_sent = question.is_none() || (standings.submit, standings.renew) != before;
+            let is_sent = question.is_none() || count.is_some_and(Count::is_sent);
             let whole = if decodes && is_sent && wanted.unreadable.is_none() {
                 check_whole(&wanted)
             } else {
                 Ok(())
             };
-            if whole.is_err() {
-                (standings.submit, standings.renew) = before;
+            if let (Some(count), Ok(())) = (count, &whole) {
+                *count.of(standings) += 1;
+                counts.insert(wanted.told.index, count);
             }
             known.and(whole).map_err(|problem| {
                 survey.refused.insert(wanted.told.index);
@@ -162,6 +196,9 @@ pub(crate) fn survey(
     if let Some(question) = question {
         count_unsent(question, common, &unsent, &mut survey.standings)?;
     }
+    if survey.good + survey.bad == 0 {
+        survey.warnings.push(manifest.without_rows());
+    }
     survey.claims = checker.into_claims();
     for (claim, photo) in survey.claims.conflicts() {
         if claim.line == 0 {
@@ -173,6 +210,9 @@ pub(crate) fn survey(
         }
         (survey.good, survey.bad) = (survey.good - 1, survey.bad + 1);
         survey.refused.insert(claim.index);
+        if let Some(count) = counts.remove(&claim.index) {
+            *count.of(&mut survey.standings) -= 1;
+        }
         let told = Told { index: claim.index, line: Some(claim.line), ..Told::default() };
         let why = format!("its picture would replace the photo of line {photo}");
         let problems = vec![Problem::row(Some("out"), why)];
@@ -187,7 +227,7 @@ fn ask(
     counted: &mut Counted,
     standings: &mut Standings,
     wanted: &mut Wanted,
-) -> Result<(), Problem> {
+) -> Result<Option<Count>, Problem> {
     let look = |identity: &Identity| Ok(question.find(identity)?.map(|(_, record)| record));
     let row = counted.row(common, wanted, &look)?.row;
     let fails =
@@ -197,12 +237,9 @@ fn ask(
     if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
         // An earlier run that did not leave it out has paid for it.
         standings.spent += found.map_or(Decimal::ZERO, |(_, record)| record.paid);
-        return Ok(());
+        return Ok(None);
     }
-    let Some((store, record)) = found else {
-        standings.submit += 1;
-        return Ok(());
-    };
+    let Some((store, record)) = found else { return Ok(Some(Count::Submit)) };
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
         return Err(Problem::key(&JournalError::KeyReused { key, row, differs }.to_string()));
@@ -213,27 +250,26 @@ fn ask(
         Standing::Completed { cost: None, .. } => standings.unpriced += 1,
         _ => {}
     }
-    *match &record.standing {
-        Standing::Released { .. } => &mut standings.submit,
-        Standing::Intent { .. } | Standing::Created { .. } => &mut standings.wait,
-        Standing::Doubtful { .. } => &mut standings.doubtful,
+    Ok(Some(match &record.standing {
+        Standing::Released { .. } => Count::Submit,
+        Standing::Intent { .. } | Standing::Created { .. } => Count::Wait,
+        Standing::Doubtful { .. } => Count::Doubtful,
         Standing::Failed { .. }
             if record.standing.may_be_renewed() && record.renewals < question.retry_failed =>
         {
-            &mut standings.renew
+            Count::Renew
         }
-        Standing::Failed { .. } => &mut standings.failed,
+        Standing::Failed { .. } => Count::Failed,
         Standing::Completed { .. } => {
             let there = placement::all_there(store, &record).map_err(fails)?;
             let folder = wanted.target.parent();
             if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {
-                &mut standings.kept
+                Count::Kept
             } else {
-                &mut standings.download
+                Count::Download
             }
         }
-    } += 1;
-    Ok(())
+    }))
 }
 
 /// Lets what was paid for rows count that nothing is sent for now, since their photo cannot be read, say:

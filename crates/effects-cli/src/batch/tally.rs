@@ -56,7 +56,8 @@ impl Tally {
         if let Some(error) = &report.error {
             self.codes.insert(error.exit_code);
             *self.kinds.entry(error.kind).or_default() += 1;
-            if let Some(code) = &error.code {
+            // The codes of a bad row are what this command foresees; the service never saw the row.
+            if let Some(code) = error.code.as_ref().filter(|_| report.status != Status::Invalid) {
                 *self.service_codes.entry(code.to_string()).or_default() += 1;
             }
         }

@@ -141,7 +141,8 @@ impl Arguments {
         }
         if !record.standing.is_final() {
             let (standing, wanted) = (record.standing.name(), "one that is completed or failed");
-            return Err(journal::failure(&JournalError::WrongStanding { row, standing, wanted }));
+            let wrong = JournalError::WrongStanding { row, standing, wanted };
+            return Err(unusable(format!("{wrong}: {}", journal::way_out(&record))));
         }
         let (reference, photo) = self.photo(&record)?;
         if photo.is_some() {
@@ -194,7 +195,13 @@ impl Arguments {
         // What the journal kept of a URL is of that row in any case.
         let is_of_row = draft.unique([0; 16]).likeness == record.row.likeness;
         if !is_of_row && (path.is_some() || self.image.is_some()) {
-            return Err(refused(format!("it is of another photo than {image}: {give}")));
+            return Err(refused(match self.image {
+                Some(_) => format!(
+                    "{image} is another photo than the row's, {kept}: give that one, or order the new \
+                     one as a row of its own with `effects batch` or `effects run`"
+                ),
+                None => format!("it is of another photo than {image}: {give}"),
+            }));
         }
         Ok((reference, path))
     }

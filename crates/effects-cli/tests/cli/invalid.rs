@@ -196,6 +196,38 @@ fn a_variable_that_is_no_text_is_an_error_unless_something_else_is_given() {
 }
 
 #[test]
+fn headers_of_the_callers_own_go_to_the_gateway_alone_and_never_replace_the_key() {
+    let world = World::with_service();
+    let run = ["run", "glass_ball", world.photo(), "--poll", "0.05", "--no-journal"];
+    let stored = r#"{"url":"https://files.example.com/photo.png"}"#;
+    world.server.on(
+        "POST",
+        "/api/v1/storage/files",
+        [effects_testkit::http::Response::json(stored)],
+    );
+    let headers = ["--header", "X-Team: studio", "--header", "user-agent: mine/1.0"];
+    world.run(&[&run[..], &["--uploads", "gateway"], &headers].concat()).exits(0);
+    for seen in world.server.requests() {
+        let expected = (seen.path() != "/out.png").then_some("studio");
+        assert_eq!(seen.header("x-team"), expected, "{}", seen.path());
+        if expected.is_some() {
+            assert_eq!(seen.header("user-agent"), Some("mine/1.0"));
+            assert_eq!(seen.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+        }
+    }
+    let world = World::with_service();
+    for header in
+        ["Authorization: Bearer x", "host: elsewhere", "Content-Length: 1", "X-Team", ": a"]
+    {
+        let ran = world.run(&[&RUN_IMAGE[..], &["--header", header]].concat()).exits(2);
+        assert!(!ran.stderr.contains("Bearer x ") && !ran.stderr.is_empty(), "{ran:?}");
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+const RUN_IMAGE: [&str; 3] = ["run", "glass_ball", IMAGE];
+
+#[test]
 fn an_unknown_parameter_is_sent_and_a_misspelt_one_refused() {
     let world = World::with_service();
     let run = ["run", "glass_ball", IMAGE, "--poll", "0.05", "--no-journal", "--no-download"];

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::api_key::ApiKey;
+use crate::gateway::request_headers::RequestHeaders;
 use crate::gateway::retry_after::{answered_at, retry_after};
 use crate::task_id::TaskId;
 use crate::time::Time;
@@ -28,6 +29,8 @@ pub struct Call {
     pub timeout: Duration,
     /// When that time is over: past it, the run books the call as lost by itself.
     pub limit: Time,
+    /// Headers of the caller's own.
+    pub headers: RequestHeaders,
 }
 
 impl Call {
@@ -38,7 +41,14 @@ impl Call {
 
     /// A call outside any run.
     pub fn of(kind: CallKind, timeout: Duration, now: Time) -> Self {
-        Self { id: CallId(0), kind, timeout, limit: now + timeout }
+        let headers = RequestHeaders::default();
+        Self { id: CallId(0), kind, timeout, limit: now + timeout, headers }
+    }
+
+    /// The same with headers of the caller's own.
+    #[must_use]
+    pub fn with_headers(self, headers: RequestHeaders) -> Self {
+        Self { headers, ..self }
     }
 
     /// Whether it submits: a request that costs money and must never be dropped on the way.

@@ -45,12 +45,6 @@ impl Endpoint {
         Self { base, key, uri, authorization, user_agent }
     }
 
-    /// The same, under another `User-Agent`.
-    #[must_use]
-    pub fn with_user_agent(self, user_agent: HeaderValue) -> Self {
-        Self { user_agent, ..self }
-    }
-
     /// The gateway.
     pub fn base(&self) -> &BaseUrl {
         &self.base
@@ -58,7 +52,7 @@ impl Endpoint {
 
     /// The request for a call, authorised. Send it as it is and follow no redirect with it.
     pub fn request(&self, call: &Call) -> Request<Bytes> {
-        match &call.kind {
+        let mut request = match &call.kind {
             CallKind::Submit { body, request_id, idempotency_key } => {
                 let mut request = self.authorised(Method::POST, GENERATION, body.clone());
                 let headers = request.headers_mut();
@@ -77,7 +71,9 @@ impl Endpoint {
                 let path = [GENERATION, "/task/", &path_segment(task.as_str())].concat();
                 self.authorised(Method::GET, &path, Bytes::new())
             }
-        }
+        };
+        call.headers.add_to(request.headers_mut());
+        request
     }
 
     /// An authorised request for a path below the base URL: `/api/v1/storage/files`, say.
@@ -179,7 +175,8 @@ mod tests {
     }
 
     fn call(kind: CallKind) -> Call {
-        Call { id: CallId(1), kind, timeout: Duration::ZERO, limit: Time::MAX }
+        let (timeout, limit, headers) = (Duration::ZERO, Time::MAX, Default::default());
+        Call { id: CallId(1), kind, timeout, limit, headers }
     }
 
     #[test]

@@ -9,9 +9,11 @@ pub(crate) mod call;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod origin;
+pub(crate) mod request_headers;
 pub(crate) mod retry_after;
 
 pub use call::{Answer, Call, CallId, CallKind, CallResult, FreshConnection};
 pub use endpoint::Endpoint;
 pub use exchange::{AsyncExchange, Exchange, Gateway};
 pub use origin::check_url;
+pub use request_headers::{InvalidHeader, RequestHeaders};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
 use crate::gateway::origin::BaseUrl;
+use crate::gateway::request_headers::RequestHeaders;
 use crate::pace::Pace;
 use crate::seed::Dice;
 use crate::time::Time;
@@ -61,6 +62,10 @@ pub struct Policy {
     /// `//host/a.png`); without one, such a link is none. A client fills in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<BaseUrl>,
+    /// Headers of the caller's own, on each request to the gateway. They are not written down with the
+    /// rest: their values may be secrets.
+    #[serde(skip)]
+    pub headers: RequestHeaders,
     /// How many submissions in a row may be of unknown outcome before a batch pauses for half a
     /// minute and then sends one as a probe; if its outcome is unknown too, the batch submits
     /// nothing more. As many in a row that could not leave this machine make it try one at a time.
@@ -131,6 +136,7 @@ impl Default for Policy {
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
             gateway: None,
+            headers: RequestHeaders::default(),
             unknown_in_a_row: 3,
         }
     }

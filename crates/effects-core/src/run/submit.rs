@@ -312,7 +312,7 @@ impl Submitting {
             request_id: request_id.to_string(),
             idempotency_key: self.idempotency_key.to_string(),
         };
-        Call { id: call, kind, timeout, limit }
+        Call { id: call, kind, timeout, limit, headers: core.policy.headers.clone() }
     }
 
     fn answered(

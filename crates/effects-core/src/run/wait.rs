@@ -385,7 +385,8 @@ impl Waiting {
         let (call, sent, limit) = (core.call(), core.now, limit(core.now, core));
         self.phase = Phase::Out { call, sent, limit, last: sent >= core.deadline() };
         let kind = CallKind::Poll { task: self.task.clone() };
-        Call { id: call, kind, timeout: limit.since(sent), limit }
+        let headers = core.policy.headers.clone();
+        Call { id: call, kind, timeout: limit.since(sent), limit, headers }
     }
 
     /// Whether the look that is out was made at the end of the wait.

@@ -95,6 +95,14 @@ impl Manifest {
         }
     }
 
+    /// What a person is told of a manifest of nothing but a header.
+    pub(crate) fn without_rows(&self) -> String {
+        format!(
+            "manifest {} has no rows, so nothing is sent and nothing is paid",
+            self.path.display()
+        )
+    }
+
     /// Its rows from the first. `has_template` says whether rows may go without one.
     pub(crate) fn lines(&self, has_template: bool) -> Result<Lines, Error> {
         match self.form {
