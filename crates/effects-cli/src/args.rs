@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    batch, check, completions, cost, emulator, journal, reorder, resolve, resume, run, sampler,
-    status, submit, tasks, templates, wait,
+    batch, check, completions, cost, doctor, emulator, journal, reorder, resolve, resume, run,
+    sampler, status, submit, tasks, templates, wait,
 };
 use crate::global::Global;
 
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Cost(cost::Arguments),
     /// Check a request against every rule, without a network
     Check(check::Arguments),
+    /// Say what is set up, reachable and accepted, without spending
+    Doctor(Box<doctor::Arguments>),
     /// List the templates, all or those that match
     Templates(templates::Arguments),
     /// Paint a photo through all thirty templates, on this machine

@@ -32,11 +32,16 @@ pub(crate) struct Desk {
 impl Desk {
     /// The client, so that its submissions are known here, and on record where there is one.
     pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
+        client.with_journal(self.journal(record))
+    }
+
+    /// The journal of a run, so that its submissions are known here, and on record where there is one.
+    pub(crate) fn journal(&self, record: Option<Arc<dyn Journal>>) -> Arc<dyn Journal> {
         let flight = Arc::clone(&self.flight);
-        client.with_journal(match record {
+        match record {
             Some(record) => Arc::new(Recorded { flight, record }),
             None => flight,
-        })
+        }
     }
 
     /// Follows a run to its end and shows what it tells.

@@ -1,10 +1,11 @@
 //! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. Commands that
 //! talk to a gateway open one, from the global options and a [`Place`].
 
+use std::env;
 use std::fs;
 use std::time::Duration;
 
-use effects_client::{PaceFile, PaceFileError};
+use effects_client::{BuildClient, KEY_VARIABLES, PaceFile, PaceFileError};
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{Error, ErrorKind, Origin, Policy};
 use effects_emulator::{Emulator, StartError};
@@ -16,8 +17,8 @@ use crate::place::{Place, origin_of};
 use crate::state;
 
 /// A client, and the gateway it talks to if that is inside this command.
-pub(crate) struct Gateway {
-    pub(crate) client: Client,
+pub(crate) struct Gateway<C = Client> {
+    pub(crate) client: C,
     origin: Origin,
     /// Kept when the client is done with.
     _pace: Option<KeptPace>,
@@ -28,7 +29,14 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Connects, as far as that needs no network.
     pub(crate) fn open(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
-        let mut builder = ClientBuilder::<Client>::from_env();
+        Self::open_as(global, place, policy)
+    }
+}
+
+impl<C: BuildClient> Gateway<C> {
+    /// Connects with a client of another kind.
+    pub(crate) fn open_as(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
+        let mut builder = ClientBuilder::<C>::from_env();
         let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
         match place {
             Place::At(base) => {
@@ -128,6 +136,23 @@ pub(crate) fn key(global: &Global) -> Result<Option<String>, Error> {
         let message = format!("--api-key-file {} cannot be read: {error}", path.display());
         Error::new(ErrorKind::Misconfigured, message)
     })
+}
+
+/// Where the key of a client comes from; not the key.
+pub(crate) fn key_source(global: &Global) -> String {
+    let variable = || {
+        KEY_VARIABLES
+            .into_iter()
+            .find(|name| env::var(name).is_ok_and(|key| !key.trim().is_empty()))
+    };
+    match (global.emulator, &global.api_key, &global.api_key_file) {
+        (true, ..) => "the gateway's own".to_owned(),
+        (_, _, Some(path)) => format!("from the file {}", path.display()),
+        (_, Some(_), _) => {
+            "from --api-key, where other users of this machine may see it".to_owned()
+        }
+        (_, None, None) => format!("from {}", variable().unwrap_or_default()),
+    }
 }
 
 /// Why an emulator does not start. An address that is taken is the caller's to change.

@@ -144,26 +144,30 @@ impl JournalChoice {
         &self,
         output: &Output,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if let (None, Some(path)) = (self.url(), &self.journal)
+            && !path.exists()
+        {
+            let why = format!("--journal {}: there is no such file", path.display());
+            return Err(Error::new(ErrorKind::Misconfigured, why).into());
+        }
+        let (place, store) = self.seen()?;
+        if store.is_none() {
+            output.note(&format!("nothing is journaled yet ({})", place.display()));
+        }
+        Ok(store)
+    }
+
+    /// Where the journal is, without a password, and the journal itself if there is one. None is made.
+    pub(crate) fn seen(&self) -> Result<(PathBuf, Option<Arc<dyn JournalStore>>), Failure> {
         if let Some(url) = self.url() {
-            let found = found(url)?;
-            if found.is_none() {
-                output.note(&format!("nothing is journaled yet ({})", without_password(url)));
-            }
-            return Ok(found);
+            return Ok((without_password(url).into(), found(url)?));
         }
-        let path = match &self.journal {
-            Some(path) if !path.exists() => {
-                let why = format!("--journal {}: there is no such file", path.display());
-                return Err(Error::new(ErrorKind::Misconfigured, why).into());
-            }
-            Some(path) => path.clone(),
-            None => default_path()?,
-        };
+        let path = self.path()?;
         if !path.exists() {
-            output.note(&format!("nothing is journaled yet ({})", path.display()));
-            return Ok(None);
+            return Ok((path, None));
         }
-        Ok(Some(Arc::new(self.open(&path)?)))
+        let store = self.open(&path)?;
+        Ok((path, Some(Arc::new(store))))
     }
 
     fn open(&self, path: &Path) -> Result<SqliteJournal, Failure> {

@@ -9,6 +9,7 @@ mod args;
 mod attend;
 mod batch;
 mod commands;
+mod doctor;
 mod done;
 mod failure;
 mod flight;

@@ -359,7 +359,8 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
     }
 }
 
-const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
+/// The environment variables that may hold the key, the first that is set first.
+pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
 const MISSING_KEY: &str = "there is no API key: set EFFECTS_API_KEY, or give one; keys are made on \
     the API key page of the service's site (https://cloud.vtrix.ai), and the local gateway \

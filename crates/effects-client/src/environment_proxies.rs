@@ -8,6 +8,9 @@
 use std::env;
 use std::net::IpAddr;
 
+use effects_core::BaseUrl;
+use url::Url;
+
 /// The proxies that the environment names, and what goes without.
 #[derive(Clone, Default)]
 pub struct EnvironmentProxies {
@@ -15,6 +18,10 @@ pub struct EnvironmentProxies {
     https: Option<String>,
     exceptions: Vec<Exception>,
 }
+
+/// A proxy of the environment whose URL cannot be read. It may hold a password, so it is not repeated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UnreadableProxy;
 
 /// An entry of `no_proxy`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,6 +75,27 @@ impl EnvironmentProxies {
     /// The proxy for https, as the environment gives it.
     pub fn https(&self) -> Option<&str> {
         self.https.as_deref()
+    }
+
+    /// The proxy that a request to this URL goes by, in words that repeat no user and no password: its
+    /// scheme, host and port. None where it goes by none: to this machine, and to what `no_proxy` names.
+    ///
+    /// # Errors
+    ///
+    /// What the variable says cannot be read as a proxy's URL; the clients take that for none.
+    pub fn shown_for(&self, url: &BaseUrl) -> Result<Option<String>, UnreadableProxy> {
+        let Ok(target) = Url::parse(&url.to_string()) else { return Ok(None) };
+        let (host, port) = (target.host_str().unwrap_or_default(), target.port_or_known_default());
+        if url.origin().is_loopback() || self.are_bypassed_by(host, port.unwrap_or_default()) {
+            return Ok(None);
+        }
+        let proxy = if target.scheme() == "https" { self.https() } else { self.http() };
+        let Some(proxy) = proxy else { return Ok(None) };
+        let scheme = if proxy.contains("://") { "" } else { "http://" };
+        let proxy = Url::parse(&format!("{scheme}{proxy}")).map_err(|_| UnreadableProxy)?;
+        let port = proxy.port().map_or(String::new(), |port| format!(":{port}"));
+        let host = proxy.host_str().ok_or(UnreadableProxy)?;
+        Ok(Some(format!("{}://{host}{port}", proxy.scheme())))
     }
 
     /// Whether `no_proxy` names this host, or its domain, at this port.
@@ -176,6 +204,23 @@ mod tests {
         assert_eq!(both(&[("ALL_PROXY", "c"), ("http_proxy", "a")]), (some("a"), some("c")));
         assert_eq!(both(&[("HTTPS_PROXY", " "), ("all_proxy", "c")]), (some("c"), some("c")));
         assert_eq!(both(&[("HTTP_PROXY", "a"), ("REQUEST_METHOD", "GET")]), (None, None));
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_user_where_one_is_used() {
+        let shown = |variables: &[_], url: &str| {
+            proxies(variables).shown_for(&BaseUrl::parse(url, true).unwrap())
+        };
+        let variables = [
+            ("https_proxy", "http://me:hunter2@proxy:3128"),
+            ("http_proxy", "me:hunter2@[::1]:80:80"),
+            ("no_proxy", "inside.example"),
+        ];
+        let shown = |url: &str| shown(&variables, url);
+        assert_eq!(shown("https://example.com"), Ok(Some("http://proxy:3128".to_owned())));
+        assert_eq!(shown("http://example.com"), Err(UnreadableProxy));
+        assert_eq!(shown("https://inside.example"), Ok(None));
+        assert_eq!(shown("http://127.0.0.1:8080"), Ok(None));
     }
 
     #[test]

@@ -33,10 +33,11 @@ mod verdict;
 
 pub use backlog::Backlog;
 pub use builder::{
-    BuildClient, CaBundle, ClientBuilder, Proxy, Settings, base_url_of_the_environment,
+    BuildClient, CaBundle, ClientBuilder, KEY_VARIABLES, Proxy, Settings,
+    base_url_of_the_environment,
 };
 pub use clock::{StoppableClock, Stopper, WallClock};
-pub use environment_proxies::EnvironmentProxies;
+pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,

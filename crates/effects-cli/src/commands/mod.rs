@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod cost;
+pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod journal;
 pub(crate) mod reorder;
@@ -49,6 +50,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Journal(arguments) => journal::journal(&arguments, &output),
         Command::Cost(arguments) => cost::cost(&arguments, &output),
         Command::Check(arguments) => check::check(&global, &arguments, &output),
+        Command::Doctor(arguments) => doctor::doctor(&global, *arguments, &output),
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),

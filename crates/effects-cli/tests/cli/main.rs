@@ -8,6 +8,7 @@ pub(crate) mod batch;
 mod costs;
 #[cfg(all(feature = "postgres", target_os = "linux"))]
 mod database;
+mod doctor;
 mod emulator;
 mod exit_codes;
 mod files;

@@ -4,8 +4,18 @@ use std::process::Command;
 
 use crate::world::{IMAGE, Ran, World};
 
-const COMMANDS: [&str; 9] =
-    ["run", "submit", "status", "wait", "reorder", "check", "templates", "emulator", "completions"];
+const COMMANDS: [&str; 10] = [
+    "run",
+    "submit",
+    "status",
+    "wait",
+    "reorder",
+    "check",
+    "doctor",
+    "templates",
+    "emulator",
+    "completions",
+];
 
 #[test]
 fn help_goes_to_stdout_with_examples_and_exits_0() {

@@ -1,0 +1,151 @@
+//! `effects doctor` ([`doctor`]): says what is set up, reachable and accepted, without spending; with `--live`
+//! it makes one real task and says what that shows of the service. The checks are in `doctor/`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use effects_core::{ErrorKind, Template};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::attend::{Desk, attend};
+use crate::doctor::live::{self, Order, Report};
+use crate::doctor::network::{self, Probe};
+use crate::doctor::{self, Check, machine};
+use crate::done::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::flight::Standing;
+use crate::gateway::{self, Gateway};
+use crate::global::Global;
+use crate::journal::JournalChoice;
+use crate::output::Output;
+use crate::place::Place;
+use crate::values::usd;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects doctor
+  effects doctor --json | jq '.checks[] | select(.status != \"ok\")'
+  effects doctor --live --budget 0.10
+
+It costs nothing and changes nothing, but for --live. Its exit code is that of the first check that fails:
+2 for a setting, 3 for the key, 7 for the network; 0 where none does, warnings or not.")]
+pub(crate) struct Arguments {
+    /// Make one real task, which costs, and say which facts of the README's table it shows
+    ///
+    /// The report holds no key, no URL of a photo or picture, and may be sent to the project.
+    #[arg(long, requires = "budget")]
+    live: bool,
+
+    /// The most that the task of --live may cost
+    #[arg(long, value_name = "USD", value_parser = usd, requires = "live")]
+    budget: Option<Decimal>,
+
+    /// What the task costs at most; else the highest cost the journal knows of this gateway
+    #[arg(long, value_name = "USD", value_parser = usd, requires = "live")]
+    price: Option<Decimal>,
+
+    /// The template of the task
+    #[arg(long, value_name = "ID", requires = "live", default_value = Template::GlassBall.id())]
+    template: String,
+
+    /// The photo of the task: a URL, a path, or - for stdin; a test card when left out
+    #[arg(long, value_name = "IMAGE", requires = "live")]
+    image: Option<OsString>,
+
+    #[command(flatten)]
+    journal: JournalChoice,
+}
+
+#[derive(Serialize)]
+struct DoctorObject {
+    schema: &'static str,
+    ok: bool,
+    exit_code: u8,
+    version: &'static str,
+    checks: Vec<Check>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Report>,
+}
+
+pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    let place = Place::of(global);
+    let shown = place.clone().unwrap_or(Place::Inside);
+    let (global, work_place) = (global.clone(), shown.clone());
+    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+        let mut checks = vec![];
+        let probe = match &place {
+            Ok(place) => set_up(&global, place, &mut checks),
+            Err(error) => {
+                checks.push(Check::failed("base url", &error.clone().into()));
+                None
+            }
+        };
+        checks.push(machine::state());
+        checks.push(machine::journal(&arguments.journal));
+        if let Ok(place) = &place {
+            checks.push(machine::uploads(&global, place));
+        }
+        if let Some(probe) = &probe {
+            checks.extend(network::ask(&probe.client)?);
+        }
+        let live = live(desk, &global, arguments, &work_place, probe.as_ref(), &checks)?;
+        let exit_code = match doctor::exit_code(&checks) {
+            0 => live.as_ref().map_or(0, |live| live.exit_code),
+            failed => failed,
+        };
+        let (schema, ok, version) =
+            ("effects.doctor.v1", exit_code == 0, env!("CARGO_PKG_VERSION"));
+        Ok(DoctorObject { schema, ok, exit_code, version, checks, live })
+    })?;
+    let mut lines: Vec<String> = object.checks.iter().map(Check::line).collect();
+    lines.extend(object.live.iter().flat_map(Report::lines));
+    output.result(&object, &lines)?;
+    Ok(Done::Code(object.exit_code))
+}
+
+/// Looks at the settings, and makes what asks the gateway of them.
+fn set_up(global: &Global, place: &Place, checks: &mut Vec<Check>) -> Option<Gateway<Probe>> {
+    match place {
+        Place::At(base) => {
+            checks.push(Check::ok("base url", base.to_string()));
+            checks.push(machine::proxy(base));
+            checks.push(machine::certificates(base));
+        }
+        Place::Inside => checks.push(Check::ok("base url", "a gateway inside this command")),
+    }
+    match Gateway::<Probe>::open_as(global, place, gateway::policy(global)) {
+        Ok(probe) => {
+            checks.push(Check::ok("key", gateway::key_source(global)));
+            Some(probe)
+        }
+        Err(failure) => {
+            let is_key = failure.exit_code() == ErrorKind::MissingKey.exit_code();
+            checks.push(Check::failed(if is_key { "key" } else { "settings" }, &failure));
+            None
+        }
+    }
+}
+
+/// Makes the task of `--live`, unless something that it needs is missing.
+fn live(
+    desk: &Desk,
+    global: &Global,
+    arguments: Arguments,
+    place: &Place,
+    probe: Option<&Gateway<Probe>>,
+    checks: &[Check],
+) -> Result<Option<Report>, Failure> {
+    let (true, Some(budget), Some(probe)) = (arguments.live, arguments.budget, probe) else {
+        return Ok(None);
+    };
+    if doctor::exit_code(checks) != 0 {
+        desk.note("no task is made: see what fails first");
+        return Ok(None);
+    }
+    let store = arguments.journal.for_run(place)?;
+    let Arguments { template, image, price, .. } = arguments;
+    let order = Order { template, image, budget, price, tag: global.tag.clone() };
+    live::make(desk, &probe.client, store, order).map(Some).map_err(|failure| failure.at(place))
+}

@@ -1,0 +1,238 @@
+//! [`Fact`]: a row of the README's table of what is known of the service, and what one real task shows of it.
+//! [`Recording`] keeps what the exchanges of that task say, without values that could be a secret.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use effects_core::gateway::{Answer, Endpoint, Exchange};
+use effects_core::{Status, Task, TaskId};
+use effects_jobs::Uploads;
+use effects_ureq::UreqExchange;
+use http::{HeaderMap, Method, Request};
+use serde::Serialize;
+use serde_json::Value;
+
+/// One fact and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Fact {
+    pub(crate) fact: &'static str,
+    /// How it is known: `documented`, `observed`, `guess`.
+    pub(crate) known: &'static str,
+    pub(crate) verdict: Verdict,
+    /// What was seen.
+    pub(crate) seen: String,
+}
+
+/// What one task says about a fact.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Confirmed,
+    Refuted,
+    NotSeen,
+}
+
+impl Fact {
+    /// The line for a person.
+    pub(crate) fn line(&self) -> String {
+        let verdict = match self.verdict {
+            Verdict::Confirmed => "confirmed",
+            Verdict::Refuted => "refuted",
+            Verdict::NotSeen => "not seen",
+        };
+        let Self { fact, known, seen, .. } = self;
+        format!("{verdict:9}  {fact} ({known}): {seen}")
+    }
+}
+
+/// What one exchange showed.
+#[derive(Clone, Debug)]
+struct Exchanged {
+    is_create: bool,
+    status: u16,
+    /// Whether the answer repeats the request's `X-Request-Id`.
+    repeats_request_id: bool,
+    has_retry_after: bool,
+    /// The answer's JSON where it is a task, with `[key]` where it repeats the key.
+    task: Option<Value>,
+}
+
+/// An HTTP stack that keeps what its answers show.
+pub(crate) struct Recording {
+    stack: UreqExchange,
+    endpoint: Endpoint,
+    seen: Mutex<Vec<Exchanged>>,
+}
+
+impl Recording {
+    pub(crate) fn new(stack: UreqExchange, endpoint: Endpoint) -> Self {
+        Self { stack, endpoint, seen: Mutex::default() }
+    }
+
+    fn task(&self, body: &Bytes) -> Option<Value> {
+        let id: Value = serde_json::from_slice(body).ok()?;
+        let id: TaskId = id["id"].as_str()?.parse().ok()?;
+        let read = Task::read(&id, self.endpoint.base(), &self.endpoint.pushed(body.clone()));
+        Some(read.ok()?.raw.to_value())
+    }
+}
+
+impl Exchange for &Recording {
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        let is_create = request.method() == Method::POST;
+        let sent = request.headers().get("x-request-id").cloned();
+        let answer = self.stack.exchange(request, limit);
+        if let Answer::Answered { status, headers, body } = &answer {
+            let has = |headers: &HeaderMap| {
+                sent.is_some() && headers.get("x-request-id") == sent.as_ref()
+            };
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Exchanged {
+                is_create,
+                status: status.as_u16(),
+                repeats_request_id: has(headers),
+                has_retry_after: headers.contains_key(http::header::RETRY_AFTER),
+                task: self.task(body),
+            });
+        }
+        answer
+    }
+}
+
+/// What is known of a task beside its exchanges.
+pub(crate) struct Made<'a> {
+    /// How its photo was put somewhere; none where it was a URL.
+    pub(crate) uploads: Option<&'a Uploads>,
+    /// Whether it was completed.
+    pub(crate) is_completed: bool,
+    /// How long it took, from its submission on.
+    pub(crate) took: Duration,
+}
+
+impl Recording {
+    /// What the exchanges say about each fact of the README's table, in its order.
+    pub(crate) fn facts(&self, made: &Made<'_>) -> Vec<Fact> {
+        use Verdict::{Confirmed, NotSeen, Refuted};
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = || seen.iter().filter_map(|exchanged| exchanged.task.as_ref());
+        let created = seen.iter().find(|exchanged| exchanged.is_create);
+        let is_created = created.is_some_and(|created| created.task.is_some());
+        let polled = seen.iter().any(|seen| !seen.is_create && seen.task.is_some());
+        let create_status =
+            created.map_or("nothing".to_owned(), |seen| format!("HTTP {}", seen.status));
+        let last = tasks().next_back();
+        let usage =
+            |name: &str| last.map(|task| &task["usage"][name]).filter(|value| !value.is_null());
+        let words: BTreeSet<&str> = tasks().filter_map(|task| task["status"].as_str()).collect();
+        let odd = words.iter().any(|word| {
+            !matches!(Status::from(*word), Status::InProgress | Status::Completed | Status::Failed)
+        });
+        let words = words.into_iter().collect::<Vec<_>>().join(", ");
+        let refusals: BTreeSet<u16> = seen
+            .iter()
+            .map(|seen| seen.status)
+            .filter(|status| matches!(status, 401 | 402 | 403 | 429))
+            .collect();
+        let by = |yes: bool| if yes { Confirmed } else { NotSeen };
+        let completed =
+            if made.is_completed { "the task was completed" } else { "no task was completed" };
+        let judged = |used: bool| match (used, made.is_completed) {
+            (false, _) => (NotSeen, "not used by this task"),
+            (true, true) => (Confirmed, completed),
+            (true, false) => (Refuted, completed),
+        };
+        let (storage, storage_seen) = judged(matches!(made.uploads, Some(Uploads::Gateway(_))));
+        let (data_url, data_url_seen) = judged(matches!(made.uploads, Some(Uploads::DataUrl)));
+        let cost = usage("cost");
+        let verdicts: [(Verdict, String); FACTS.len()] = [
+            (by(is_created), format!("one template and size: {create_status}")),
+            match cost {
+                Some(cost) if cost.is_string() => (Confirmed, "usage.cost is text".to_owned()),
+                Some(_) => (Refuted, "usage.cost is no text".to_owned()),
+                None => (NotSeen, "no usage.cost".to_owned()),
+            },
+            (by(is_created), format!("the submission: {create_status}")),
+            (
+                by(is_created && polled),
+                format!("submission and look: {create_status}, {completed}"),
+            ),
+            match (words.is_empty(), odd) {
+                (true, _) => (NotSeen, "no status".to_owned()),
+                (false, true) => (Refuted, words),
+                (false, false) => (Confirmed, words),
+            },
+            match refusals.is_empty() {
+                true => (NotSeen, "none of them".to_owned()),
+                false => (Confirmed, format!("HTTP {refusals:?}")),
+            },
+            match created {
+                Some(seen) if seen.status == 400 => (Confirmed, "HTTP 400".to_owned()),
+                _ => (NotSeen, "nothing invalid is ever sent".to_owned()),
+            },
+            {
+                let has = seen.iter().any(|seen| seen.has_retry_after);
+                (by(has), if has { "sent" } else { "not sent" }.to_owned())
+            },
+            {
+                let repeats = created.is_some_and(|seen| seen.repeats_request_id);
+                let said = if repeats {
+                    "X-Request-Id is repeated"
+                } else {
+                    "X-Request-Id is not repeated"
+                };
+                (by(repeats), said.to_owned())
+            },
+            (storage, storage_seen.to_owned()),
+            (data_url, data_url_seen.to_owned()),
+            (NotSeen, format!("this task took {:.1} s", made.took.as_secs_f64())),
+            (
+                NotSeen,
+                usage("discount").map_or("no usage.discount".to_owned(), |given| {
+                    format!("usage.discount is {given}")
+                }),
+            ),
+        ];
+        FACTS
+            .into_iter()
+            .zip(verdicts)
+            .map(|((fact, known), (verdict, seen))| Fact { fact, known, verdict, seen })
+            .collect()
+    }
+}
+
+/// The rows of the README's table, and how each is known. A test holds both together.
+pub(crate) const FACTS: [(&str, &str); 13] = [
+    ("the four parameters, their ranges and defaults, the thirty template ids", "documented"),
+    ("nine error codes, `error.code` as text, `usage.cost` as text in USD", "documented"),
+    ("bearer key", "documented"),
+    (
+        "`POST /model/v1/generation`, `GET …/task/{id}`, the envelope `{model, input: [{params}]}`",
+        "observed",
+    ),
+    ("`in_progress`, `completed`, `failed`; every other status word", "observed"),
+    ("401, 402, 403 and their words; 429", "observed"),
+    ("whether faults in parameters come as HTTP 400 or as a failed task", "guess"),
+    ("`Retry-After`", "guess"),
+    ("`Idempotency-Key`, `X-Request-Id`", "guess"),
+    ("the storage endpoint for local photos", "observed"),
+    ("`data:` URLs as input", "guess"),
+    ("how long results are kept, rate limits, how long a task takes", "guess"),
+    ("whether `usage.discount` is an amount or a factor", "guess"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_are_the_rows_of_the_readme() {
+        let readme = include_str!("../../../../README.md");
+        let table = readme.split_once("## What is known of the service").unwrap().1;
+        let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+        let rows: Vec<&str> = rows.map(|row| row.split(" | ").next().unwrap()).collect();
+        let rows: Vec<&str> = rows.iter().map(|row| row.trim_start_matches("| ")).collect();
+        let facts: Vec<&str> = FACTS.iter().map(|(fact, _)| *fact).collect();
+        assert_eq!(rows[..facts.len()], facts);
+    }
+}

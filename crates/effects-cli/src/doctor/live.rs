@@ -1,0 +1,192 @@
+//! The one real task of `effects doctor --live` ([`make`]): within its budget, in the journal like any other,
+//! and with a [`Report`] of what its exchanges show.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use effects_client::{BuildClient, Ledger, StoppableClock, Stopper, WallClock, fresh_seed};
+use effects_core::driver::{Clock, drive};
+use effects_core::gateway::Gateway;
+use effects_core::journal::Journal;
+use effects_core::model::{Draft, DraftImage};
+use effects_core::{Effect, EffectRequest, Error, ErrorKind, Run, TaskId};
+use effects_jobs::{JournalStore, MemoryStore, Photo, RowDraft, RowPhoto};
+use effects_ureq::Client;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::facts::{Fact, Made, Recording};
+use super::network::Probe;
+use crate::attend::Desk;
+use crate::failure::Failure;
+use crate::image::Image;
+use crate::journal;
+
+/// What task to make.
+pub(crate) struct Order {
+    pub(crate) template: String,
+    /// The photo; a test card of this command's own where none is given.
+    pub(crate) image: Option<OsString>,
+    pub(crate) budget: Decimal,
+    pub(crate) price: Option<Decimal>,
+    pub(crate) tag: Option<String>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    template: String,
+    task_id: Option<TaskId>,
+    /// USD, exact to the digit.
+    cost: Option<Decimal>,
+    seconds: f64,
+    /// The format of the picture, and its length.
+    picture: Option<String>,
+    error: Option<String>,
+    pub(crate) facts: Vec<Fact>,
+    #[serde(skip)]
+    pub(crate) exit_code: u8,
+}
+
+impl Report {
+    /// The lines for a person.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let Self { template, seconds, .. } = self;
+        let task =
+            self.task_id.as_ref().map_or("no task".to_owned(), |task| format!("task {task}"));
+        let cost = self.cost.map_or("not known".to_owned(), |cost| format!("{cost} USD"));
+        let mut lines = vec![format!("live  {template}: {task}, {seconds:.1} s, cost {cost}")];
+        lines.extend(self.picture.iter().map(|picture| format!("live  picture: {picture}")));
+        lines.extend(self.error.iter().map(|error| format!("fail  live: {error}")));
+        lines.extend(self.facts.iter().map(Fact::line));
+        lines
+    }
+}
+
+/// Makes the task and waits for it.
+pub(crate) fn make(
+    desk: &Desk,
+    probe: &Probe,
+    store: Option<Arc<dyn JournalStore>>,
+    order: Order,
+) -> Result<Report, Failure> {
+    let base = probe.settings.endpoint.base().clone();
+    let client = Client::from_settings(probe.settings.clone())?;
+    let image = match &order.image {
+        Some(image) => Image::read(Some(image)),
+        None => Image::Local(test_card()?),
+    };
+    if let Image::Unusable(error) = image {
+        return Err(error.into());
+    }
+    let draft = Draft {
+        image: image.draft(),
+        template_id: Some(order.template.clone()),
+        width: Some(SIDE),
+        height: Some(SIDE),
+        ..Draft::default()
+    };
+    let is_url = matches!(draft.image, DraftImage::Url(_));
+    let checked = draft
+        .check()
+        .map_err(|invalid| Error::new(ErrorKind::InvalidRequest, invalid.to_string()))?;
+    let uploads = match is_url {
+        true => None,
+        false => Some(probe.settings.uploads.chosen_for(base.origin())?),
+    };
+    let (photo, reference) = match (image.into_photo(), &checked.reference) {
+        (Some(photo), _) => (RowPhoto::content(&photo, photo.shown()), client.upload(&photo)?),
+        (None, Some(url)) => (RowPhoto::Url(url.clone()), url.clone()),
+        (None, None) => unreachable!("a checked request has a reference or a photo"),
+    };
+    let row = RowDraft {
+        origin: base.origin().clone(),
+        template: checked.template.clone(),
+        size: checked.size,
+        photo,
+        key: None,
+        tag: order.tag.clone(),
+        target: None,
+    };
+    let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+    let ledger = Ledger::new(store)
+        .with_budget(order.budget, order.price)
+        .map_err(|error| journal::failure(&error))?;
+    let open = ledger.begin(row).map_err(|error| journal::failure(&error))?;
+    let recording = Recording::new(probe.exchange.clone(), probe.settings.endpoint.clone());
+    let request = checked.with_reference(reference);
+    let record = desk.journal(Some(open.journal::<Arc<dyn Journal>>()));
+    let (result, took) = follow(desk, probe, &recording, request, &*record)?;
+    open.settle(&result).map_err(|error| journal::failure(&error))?;
+    let made = Made { uploads: uploads.as_ref(), is_completed: result.is_ok(), took };
+    let facts = recording.facts(&made);
+    Ok(report(&client, order.template, result, took.as_secs_f64(), facts))
+}
+
+/// Drives the run to its end over the stack that records.
+fn follow(
+    desk: &Desk,
+    probe: &Probe,
+    recording: &Recording,
+    request: EffectRequest,
+    journal: &dyn Journal,
+) -> Result<(Result<Effect, Error>, std::time::Duration), Failure> {
+    let clock = StoppableClock::new(Arc::new(WallClock::new()), Stopper::default());
+    let gateway = Gateway::new(probe.settings.endpoint.clone(), recording);
+    let policy = probe.settings.policy_here(Arc::new(probe.settings.policy.clone()));
+    let begun = clock.now();
+    let mut run = Run::submit(request, policy, fresh_seed()?, begun);
+    let driven = drive(&mut run, &gateway, &clock, journal, |event| desk.show(event));
+    let outcome = driven.map_err(|error| journal::failure(&error))?;
+    let result = outcome.into_result();
+    let result = result.map_err(|error| error.with_resume_line(|task| gateway.resume_line(task)));
+    Ok((result, clock.now().since(begun)))
+}
+
+fn report(
+    client: &Client,
+    template: String,
+    result: Result<Effect, Error>,
+    seconds: f64,
+    facts: Vec<Fact>,
+) -> Report {
+    let mut report = Report {
+        template,
+        task_id: None,
+        cost: None,
+        seconds,
+        picture: None,
+        error: None,
+        facts,
+        exit_code: 0,
+    };
+    let fetched = result.and_then(|effect| {
+        (report.task_id, report.cost) = (Some(effect.task_id.clone()), effect.usage.cost);
+        effect.pictures.first().map(|picture| client.fetch(picture)).transpose()
+    });
+    match fetched {
+        Ok(picture) => {
+            report.picture = picture.map(|bytes| {
+                let format = Photo::new(bytes.clone(), "picture").map(|photo| photo.format());
+                let format = format.map_or("unknown".to_owned(), |format| format.to_string());
+                format!("{format}, {} bytes", bytes.len())
+            });
+        }
+        Err(error) => {
+            report.task_id = report.task_id.or_else(|| error.task_id().cloned());
+            report.exit_code = error.exit_code();
+            report.error = Some(error.to_string());
+        }
+    }
+    report
+}
+
+fn test_card() -> Result<Photo, Failure> {
+    let side = u32::try_from(SIDE).unwrap_or_default();
+    let card = effects_render::test_card(side, side)
+        .map_err(|error| Failure::Unforeseen(format!("the test card: {error}")))?;
+    Ok(Photo::new(card.into(), "test-card.png")?)
+}
+
+/// The smallest picture there is costs least.
+const SIDE: i64 = 512;

@@ -1,0 +1,149 @@
+//! The checks of this machine, which need no network: proxy, certificates, state folder, journal and uploads.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use effects_client::{EnvironmentProxies, Landing, UnreadableProxy, state_dir};
+use effects_core::{BaseUrl, ErrorKind};
+use effects_jobs::{Filter, Uploads, Which};
+
+use super::Check;
+use crate::global::Global;
+use crate::journal::{self, JournalChoice};
+use crate::place::Place;
+
+/// By which proxy requests to the gateway go.
+pub(crate) fn proxy(base: &BaseUrl) -> Check {
+    let name = "proxy";
+    match EnvironmentProxies::from_env().shown_for(base) {
+        Ok(None) => Check::ok(name, "none for this gateway"),
+        Ok(Some(proxy)) if proxy.starts_with("socks") => Check::fail(
+            name,
+            ErrorKind::Misconfigured,
+            format!("{proxy}, from the environment, speaks SOCKS"),
+            "name a proxy that speaks HTTP in https_proxy, or the gateway's host in no_proxy",
+        ),
+        Ok(Some(proxy)) => Check::ok(name, format!("{proxy}, from the environment")),
+        Err(UnreadableProxy) => Check::warn(
+            name,
+            "the environment's proxy is no URL, and is passed over",
+            "set https_proxy to http://HOST:PORT, or unset it",
+        ),
+    }
+}
+
+/// Whose certificates are trusted. Whether the gateway's is, its answer shows.
+pub(crate) fn certificates(base: &BaseUrl) -> Check {
+    let name = "certificates";
+    if base.to_string().starts_with("http://") {
+        return Check::ok(name, "not needed: the gateway is http");
+    }
+    let Some(file) = env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
+        return Check::ok(name, "those that this system trusts");
+    };
+    let shown = Path::new(&file).display();
+    let trouble = match fs::read(&file) {
+        Ok(text) if contains(&text, b"-----BEGIN CERTIFICATE-----") => {
+            return Check::ok(name, format!("those of SSL_CERT_FILE, {shown}"));
+        }
+        Ok(_) => "holds no certificate in PEM form".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    let message = format!("SSL_CERT_FILE {shown} {trouble}");
+    Check::fail(name, ErrorKind::Misconfigured, message, "set it to a PEM file, or unset it")
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The folder of what is kept between commands.
+pub(crate) fn state() -> Check {
+    let name = "state folder";
+    let way_out = "set EFFECTS_STATE_DIR to a folder that you may write to";
+    let Some(folder) = state_dir() else {
+        return Check::fail(name, ErrorKind::Misconfigured, "there is no home folder", way_out);
+    };
+    // The folder itself, or where it will be made.
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    match Landing::begin(&there.join(PROBE)) {
+        Ok(_) if there == folder => Check::ok(name, folder.display().to_string()),
+        Ok(_) => Check::ok(name, format!("{}, not made yet", folder.display())),
+        Err(error) => {
+            let message = format!("{} cannot be written: {error}", folder.display());
+            Check::fail(name, ErrorKind::Misconfigured, message, way_out)
+        }
+    }
+}
+
+/// The journal, and what in it is unfinished.
+pub(crate) fn journal(choice: &JournalChoice) -> Check {
+    let name = "journal";
+    let seen = choice.seen().and_then(|(place, store)| {
+        let Some(store) = store else { return Ok((place, None)) };
+        let mut counts = [0_usize; 2];
+        for (which, count) in [Which::Unfinished, Which::Doubtful].into_iter().zip(&mut counts) {
+            let filter = Filter { which, ..Filter::default() };
+            journal::each(&*store, filter, |_| {
+                *count += 1;
+                Ok(true)
+            })?;
+        }
+        Ok((place, Some(counts)))
+    });
+    let shown = |place: PathBuf| place.display().to_string();
+    match seen {
+        Err(failure) => Check::failed(name, &failure),
+        Ok((place, None)) => Check::ok(name, format!("{}, not made yet", shown(place))),
+        Ok((place, Some([0, _]))) => Check::ok(name, shown(place)),
+        Ok((place, Some([unfinished, 0]))) => Check::warn(
+            name,
+            format!("{}; unfinished: {unfinished}", shown(place)),
+            "`effects resume` waits for them and fetches their pictures",
+        ),
+        Ok((place, Some([unfinished, doubtful]))) => Check::warn(
+            name,
+            format!("{}; unfinished: {unfinished}, of them doubtful: {doubtful}", shown(place)),
+            "`effects tasks --doubtful` names those that may be paid for; `effects resume` takes the others",
+        ),
+    }
+}
+
+/// How photos of this machine get to where the service can fetch them.
+pub(crate) fn uploads(global: &Global, place: &Place) -> Check {
+    let name = "uploads";
+    match place.uploads(global.uploads.as_ref()) {
+        Ok(Uploads::Gateway(_)) => Check::ok(name, "the gateway's storage endpoint"),
+        Ok(Uploads::DataUrl) => Check::ok(name, "within the request, as a data: URL"),
+        Ok(Uploads::Command(program) | Uploads::PresignedPut(program)) => {
+            let word = program.split_whitespace().next().unwrap_or_default();
+            if is_program(word) {
+                Check::ok(name, format!("by the program {word}"))
+            } else {
+                let way_out = "give its path, or put it into a folder of PATH";
+                let message = format!("there is no program {word:?}");
+                Check::fail(name, ErrorKind::Upload, message, way_out)
+            }
+        }
+        Ok(_) => Check::ok(name, "chosen"),
+        Err(_) => Check::warn(
+            name,
+            "no way is chosen, so photos must be URLs",
+            "choose one with --uploads: gateway, data-url, command=PROGRAM, presigned-put=PROGRAM",
+        ),
+    }
+}
+
+/// Whether a word names a program, as the system looks for one.
+fn is_program(word: &str) -> bool {
+    if word.contains(std::path::MAIN_SEPARATOR) {
+        return Path::new(word).is_file();
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders)
+        .any(|folder| folder.join(format!("{word}{}", env::consts::EXE_SUFFIX)).is_file())
+}
+
+/// Never kept: it only shows whether a folder can be written.
+const PROBE: &str = "effects-doctor";

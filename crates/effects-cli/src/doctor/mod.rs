@@ -1,0 +1,85 @@
+//! What `effects doctor` finds out: a [`Check`] for each thing that a paid picture needs, from the settings to
+//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `live.rs` makes
+//! the one real task of `--live`, whose exchanges `facts.rs` holds against what the README says is known of the
+//! service. `commands/doctor.rs` calls them.
+
+pub(crate) mod facts;
+pub(crate) mod live;
+pub(crate) mod machine;
+pub(crate) mod network;
+
+use effects_core::ErrorKind;
+use serde::Serialize;
+
+use crate::failure::{Failure, UNFORESEEN};
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) status: Status,
+    pub(crate) message: String,
+    /// What to do about it, where something is to be done.
+    pub(crate) way_out: Option<String>,
+    /// The exit code of a command that fails for this.
+    #[serde(skip)]
+    exit_code: u8,
+}
+
+impl Check {
+    pub(crate) fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, status: Status::Ok, message: message.into(), way_out: None, exit_code: 0 }
+    }
+
+    pub(crate) fn warn(
+        name: &'static str,
+        message: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        let way_out = Some(way_out.into());
+        Self { status: Status::Warn, way_out, ..Self::ok(name, message) }
+    }
+
+    pub(crate) fn fail(
+        name: &'static str,
+        kind: ErrorKind,
+        message: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        let exit_code = kind.exit_code();
+        Self { status: Status::Fail, exit_code, ..Self::warn(name, message, way_out) }
+    }
+
+    /// A failure that says itself what to do.
+    pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
+        let exit_code = failure.exit_code().max(UNFORESEEN);
+        Self { status: Status::Fail, exit_code, ..Self::ok(name, failure.to_string()) }
+    }
+
+    /// The line for a person.
+    pub(crate) fn line(&self) -> String {
+        let status = match self.status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "fail",
+        };
+        let way_out = self.way_out.iter().map(|way_out| format!("; {way_out}"));
+        let way_out: String = way_out.collect();
+        format!("{status:4}  {:12}  {}{way_out}", self.name, self.message)
+    }
+}
+
+/// The exit code: that of the first thing that fails, in the order in which they are looked at.
+pub(crate) fn exit_code(checks: &[Check]) -> u8 {
+    let failed = |check: &&Check| check.status == Status::Fail;
+    checks.iter().find(failed).map_or(0, |check| check.exit_code)
+}

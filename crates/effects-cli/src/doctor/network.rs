@@ -1,0 +1,135 @@
+//! The checks that ask the gateway: one look at a task that does not exist, which costs nothing and shows
+//! whether the gateway is reached, takes the key, and has the same time. [`Probe`] is what a gateway is asked
+//! with.
+
+use std::time::{Duration, SystemTime};
+
+use effects_client::{BuildClient, Settings, random_name};
+use effects_core::gateway::{Answer, Call, Gateway};
+use effects_core::{Error, ErrorKind, Task, TaskId, Time};
+use effects_ureq::UreqExchange;
+
+use super::Check;
+use crate::failure::Failure;
+
+/// The settings of a client and its HTTP stack, to make single exchanges with.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    pub(crate) settings: Settings,
+    pub(crate) exchange: UreqExchange,
+}
+
+impl BuildClient for Probe {
+    fn from_settings(settings: Settings) -> Result<Self, Error> {
+        Ok(Self { exchange: UreqExchange::new(&settings)?, settings })
+    }
+}
+
+/// What the gateway's answer to one look shows.
+pub(crate) fn ask(probe: &Probe) -> Result<Vec<Check>, Failure> {
+    let gateway = Gateway::new(probe.settings.endpoint.clone(), probe.exchange.clone());
+    let base = gateway.endpoint().base();
+    // No service makes such an id, so the look shows no task of anybody's.
+    let name = random_name().map_err(Failure::system)?;
+    let task: TaskId = format!("effects-doctor-{name}").parse().map_err(|error| {
+        Failure::Unforeseen(format!("the id of a task that does not exist: {error}"))
+    })?;
+    let limit = probe.settings.policy.request_timeout;
+    let asked = SystemTime::now();
+    let result = gateway.call(&Call::look(task.clone(), limit, Time::from_millis(0)));
+    let read = Task::read(&task, base, &result);
+    let mut checks = match (result.answer(), read) {
+        (Answer::NotSent(_) | Answer::Untrusted(_), Err(error)) => vec![unreachable(&error)],
+        (Answer::Lost(_) | Answer::BrokenOff { .. }, Err(error)) => vec![unanswered(&error)],
+        (_, Ok(_)) => vec![reached(200), key_taken()],
+        (_, Err(error)) => answered(&error),
+    };
+    if let Answer::Answered { headers, .. } = result.answer()
+        && let Some(date) = headers.get(http::header::DATE).and_then(|date| date.to_str().ok())
+        && let Ok(theirs) = httpdate::parse_http_date(date)
+    {
+        checks.push(clock(asked, theirs));
+    }
+    Ok(checks)
+}
+
+fn reached(status: u16) -> Check {
+    Check::ok("gateway", format!("answers (HTTP {status})"))
+}
+
+fn key_taken() -> Check {
+    Check::ok("key accepted", "the gateway takes the key")
+}
+
+/// Why nothing was sent. The words of the HTTP stack say what to do about a certificate.
+fn unreachable(error: &Error) -> Check {
+    let way_out = "check the base URL, the network, and the proxy above";
+    Check::fail("gateway", error.kind(), reason(error), way_out)
+}
+
+fn unanswered(error: &Error) -> Check {
+    let way_out = "try again; if it stays so, what answers there is no gateway, or a proxy holds requests back";
+    Check::fail("gateway", error.kind(), reason(error), way_out)
+}
+
+/// What went wrong, without the task that nothing is about.
+fn reason(error: &Error) -> String {
+    error.trouble().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What an answer without a task shows.
+fn answered(error: &Error) -> Vec<Check> {
+    let reason = reason(error);
+    let (name, status) = ("key accepted", error.status().unwrap_or_default());
+    let is_json =
+        error.trouble().and_then(|trouble| trouble.rejection()).is_some_and(|found| found.is_json);
+    match error.kind() {
+        ErrorKind::TaskNotFound if is_json => vec![reached(status), key_taken()],
+        ErrorKind::TaskNotFound | ErrorKind::NoSuchEndpoint | ErrorKind::Redirected => {
+            let way_out = "check --base-url, EFFECTS_BASE_URL and the profile";
+            let message = format!("what answers there is not the gateway's API: {reason}");
+            vec![Check::fail("gateway", ErrorKind::NoSuchEndpoint, message, way_out)]
+        }
+        kind @ (ErrorKind::KeyRefused | ErrorKind::Forbidden) => {
+            let way_out =
+                "make a key on the API key page of the service's site, and set EFFECTS_API_KEY";
+            let refused = format!("the gateway refuses the key: {reason}");
+            vec![reached(status), Check::fail(name, kind, refused, way_out)]
+        }
+        kind @ ErrorKind::OutOfCredit => {
+            vec![reached(status), Check::fail(name, kind, reason, "add credit to the account")]
+        }
+        ErrorKind::Rejected => {
+            let message = format!("the gateway does not refuse the key ({reason})");
+            vec![reached(status), Check::ok(name, message)]
+        }
+        ErrorKind::RateLimited => {
+            let way_out = "wait, then run `effects doctor` again";
+            let message = format!("not known: the gateway asks to wait ({reason})");
+            vec![reached(status), Check::warn(name, message, way_out)]
+        }
+        kind => {
+            let way_out = "run `effects doctor` again; if it stays so, ask the service's support";
+            vec![Check::fail("gateway", kind, format!("answers with {reason}"), way_out)]
+        }
+    }
+}
+
+/// The difference between this machine's clock and the gateway's.
+fn clock(ours: SystemTime, theirs: SystemTime) -> Check {
+    let (ahead, apart) = match ours.duration_since(theirs) {
+        Ok(apart) => ("ahead of", apart),
+        Err(error) => ("behind", error.duration()),
+    };
+    if apart < CLOSE {
+        return Check::ok("clock", format!("within {} s of the gateway's", CLOSE.as_secs()));
+    }
+    Check::warn(
+        "clock",
+        format!("{} s {ahead} the gateway's", apart.as_secs()),
+        "set this machine's clock: certificates and signed links go by it",
+    )
+}
+
+/// A header's date has no fractions, and an answer takes a while.
+const CLOSE: Duration = Duration::from_secs(30);
