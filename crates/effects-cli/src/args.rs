@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    batch, check, completions, cost, doctor, emulator, journal, reorder, resolve, resume, run,
+    batch, check, completions, cost, doctor, emulator, journal, man, reorder, resolve, resume, run,
     sampler, status, submit, tasks, templates, wait,
 };
 use crate::global::Global;
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Emulator(Box<emulator::Arguments>),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Write the manual pages
+    Man(man::Arguments),
 }
 
 impl Cli {
@@ -114,7 +116,9 @@ Exit codes:
   2 bad input, refused           7 network or download
   3 key refused                  8 outcome unknown: it may be billed
   4 task failed or not found     9 throttled to the end
-                               130 interrupted";
+                               130 interrupted
+
+For programs: effects --help --json";
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use effects_core::journal::RowNumber;
 use effects_core::run::Detached;
 use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::flight::{Intent, Standing};
 use crate::place::Place;
@@ -27,6 +28,21 @@ pub(crate) enum Failure {
     /// The system refused something that never fails.
     Unforeseen(String),
 }
+
+/// Every exit code, and what it means.
+pub(crate) const EXIT_CODES: [(u8, &str); 11] = [
+    (0, "done"),
+    (1, "bug, or something unforeseen"),
+    (2, "bad input or a refused request; nothing is billed"),
+    (3, "the key is missing or refused"),
+    (4, "the task failed, is not found, or has no picture"),
+    (5, "still running when the wait ended"),
+    (6, "out of credit or budget"),
+    (7, "network or download"),
+    (8, "outcome unknown: the task may exist and may be billed"),
+    (9, "throttled to the end"),
+    (130, "interrupted"),
+];
 
 /// The exit code of bugs and of what nobody foresaw; every other stands in [`ErrorKind::TABLE`].
 pub(crate) const UNFORESEEN: u8 = 1;
@@ -141,14 +157,16 @@ impl From<Error> for Failure {
 }
 
 /// An error with `--json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorObject<'a> {
     schema: &'static str,
     kind: &'static str,
     exit_code: u8,
     message: String,
+    #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
     resume: Option<&'a str>,
+    #[schema(value_type = Option<String>)]
     code: Option<&'a ServiceCode>,
     status: Option<u16>,
     /// Seconds.
@@ -156,6 +174,7 @@ pub(crate) struct ErrorObject<'a> {
     request_id: Option<&'a str>,
     idempotency_key: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Problem>)]
     problems: &'a [Problem],
 }
 

@@ -15,6 +15,7 @@ mod failure;
 mod flight;
 mod gateway;
 mod global;
+mod help_json;
 mod image;
 mod input_file;
 mod journal;

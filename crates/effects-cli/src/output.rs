@@ -106,7 +106,10 @@ impl Output {
     fn text(&self, object: &impl Serialize, lines: &[String]) -> Result<String, Failure> {
         if self.json {
             let json = serde_json::to_string(object);
-            return json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")));
+            // An answer that is kept as the service wrote it may have line breaks between its words.
+            return json
+                .map(|json| json.replace(['\n', '\r'], " "))
+                .map_err(|error| Failure::Unforeseen(format!("JSON: {error}")));
         }
         let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
         Ok(lines.join("\n"))

@@ -12,6 +12,7 @@ use effects_core::{
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attend::Desk;
 use crate::input_file::InputFile;
@@ -20,26 +21,32 @@ use crate::place::Place;
 use crate::problem::Problem;
 
 /// What a finished task yields.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunObject {
     schema: &'static str,
+    #[schema(value_type = String)]
     task_id: TaskId,
+    #[schema(value_type = Option<String>)]
     template: Option<Template>,
     tag: Option<String>,
     pictures: Vec<PictureObject>,
     /// USD, exact to the digit.
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable_cost: Option<String>,
+    #[schema(value_type = Option<String>)]
     discount: Option<Decimal>,
     /// An error the service reported beside a usable picture.
+    #[schema(value_type = Option<Object>)]
     warning: Option<ServiceError>,
+    #[schema(value_type = serde_json::Value)]
     metadata: Option<RawJson>,
 }
 
 /// A picture, as results tell of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PictureObject {
     url: String,
     /// Where it was saved, if it was.

@@ -5,13 +5,16 @@ use std::fmt;
 
 use effects_core::{Error, ErrorKind, InvalidRequest, ServiceCode, Template, Violation};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One thing that is wrong with what was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     #[serde(serialize_with = "by_name")]
+    #[schema(value_type = String)]
     pub(crate) kind: ErrorKind,
     /// The service's code for it, if it has one.
+    #[schema(value_type = Option<String>)]
     pub(crate) code: Option<ServiceCode>,
     /// The parameter's name on the wire, if it is one.
     pub(crate) field: Option<&'static str>,
@@ -20,6 +23,7 @@ pub(crate) struct Problem {
     /// The rule, and the way out.
     pub(crate) message: String,
     /// Templates that were probably meant.
+    #[schema(value_type = Vec<String>)]
     pub(crate) suggestions: Vec<Template>,
 }
 

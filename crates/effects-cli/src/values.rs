@@ -1,11 +1,13 @@
 //! Parsers of option values: [`Poll`] for `--poll`, [`duration`] for time-outs, [`usd`] for amounts of
-//! money. `Global`, the batch's `Options` and the commands name them to clap.
+//! money, [`TemplateId`] for templates. `Global`, the batch's `Options` and the commands name them to clap.
 
+use std::ffi::OsStr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use effects_core::Pace;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use effects_core::gateway::RequestHeaders;
+use effects_core::{Pace, Template};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -79,6 +81,30 @@ pub(crate) fn param(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), json_or_text(value))),
         _ => Err("give NAME=VALUE, such as seed=3".to_owned()),
+    }
+}
+
+/// Takes any text for a template's id, since the rules are checked together later; shells complete the
+/// known ones.
+#[derive(Clone, Debug)]
+pub(crate) struct TemplateId;
+
+impl TypedValueParser for TemplateId {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        static KNOWN: [Template; 30] = Template::ALL;
+        let value = |known: &'static Template| PossibleValue::new(known.id()).help(known.title());
+        Some(Box::new(KNOWN.iter().map(value)))
     }
 }
 

@@ -11,6 +11,7 @@ use effects_core::pace::Histories;
 use effects_jobs::{Filter, Identity, JournalStore, Record, RowName, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::live::Live;
 use super::names::SHEET;
@@ -45,8 +46,8 @@ pub(super) struct Books<'a> {
 }
 
 /// What the batch as a whole came to.
-#[derive(Serialize)]
-struct BatchObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchObject<'a> {
     schema: &'static str,
     rows: u64,
     completed: u64,
@@ -64,11 +65,15 @@ struct BatchObject<'a> {
     /// Rows whose task is done and did not say in a way that can be read what it cost: in no sum.
     unpriced: u64,
     /// How many rows have an error of each kind, and of each code of the service.
+    #[schema(value_type = BTreeMap<String, u64>)]
     errors: &'a BTreeMap<&'static str, u64>,
+    #[schema(value_type = BTreeMap<String, u64>)]
     codes: &'a BTreeMap<String, u64>,
     /// What tasks of this run cost, in USD.
+    #[schema(value_type = String)]
     spent: Decimal,
     /// What all tasks of these rows cost, in USD.
+    #[schema(value_type = String)]
     cost: Decimal,
     exit_code: u8,
     manifest: Option<&'a str>,

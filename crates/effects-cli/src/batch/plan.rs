@@ -6,6 +6,7 @@ use std::time::Duration;
 use effects_jobs::{JournalStore, MemoryStore};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::live::span;
 use super::options::Batch;
@@ -16,8 +17,8 @@ use super::survey::{Question, Standings, duplicates_told, survey};
 use crate::done::{CommandResult, Done};
 
 /// What a batch would do.
-#[derive(Serialize)]
-struct PlanObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct PlanObject<'a> {
     schema: &'static str,
     /// What knows which rows are paid for.
     journal: Option<String>,
@@ -32,14 +33,19 @@ struct PlanObject<'a> {
     doubtful: u64,
     invalid: u64,
     /// Lines of rows that ask for what an earlier row asks for; each is paid for, unless it is skipped.
+    #[schema(value_type = Vec<u64>)]
     duplicates: &'a [u64],
     skipped: usize,
     /// What these rows have cost so far, in USD.
+    #[schema(value_type = String)]
     spent: Decimal,
     /// What a picture costs at most, in USD, if that is known.
+    #[schema(value_type = Option<String>)]
     price: Option<Decimal>,
     /// What there is still to pay at most, in USD.
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
+    #[schema(value_type = Option<String>)]
     budget: Option<Decimal>,
     /// How many of the rows to submit the budget does not reach.
     over_budget: Option<u64>,

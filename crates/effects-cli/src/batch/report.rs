@@ -10,6 +10,7 @@ use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskId, Us
 use effects_jobs::{Attempt, JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::rows::{Bad, Told};
 use crate::problem::{Problem, Problems};
@@ -38,8 +39,11 @@ pub(crate) struct Report {
 }
 
 /// What became of a row, in a word.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RowStatus)]
 pub(crate) enum Status {
     /// Its picture is there.
     Completed,
@@ -62,7 +66,7 @@ pub(crate) enum Status {
 }
 
 /// How its picture was come by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum How {
     /// It was there.
@@ -84,11 +88,12 @@ impl From<Method> for How {
 }
 
 /// Why a row has no picture.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ReportedError {
     pub(crate) kind: &'static str,
     pub(crate) exit_code: u8,
     message: String,
+    #[schema(value_type = Option<String>)]
     pub(crate) code: Option<ServiceCode>,
     status: Option<u16>,
     request_id: Option<String>,
@@ -96,8 +101,8 @@ pub(crate) struct ReportedError {
 }
 
 /// A row with `--json`.
-#[derive(Serialize)]
-struct RowObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct RowObject<'a> {
     schema: &'static str,
     line: Option<u64>,
     row: Option<u64>,
@@ -116,16 +121,20 @@ struct RowObject<'a> {
     duplicate_of: Option<u64>,
     status: Status,
     how: Option<How>,
+    #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
     path: Option<String>,
     paths: Vec<String>,
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable_cost: Option<&'a str>,
+    #[schema(value_type = Option<ReportedError>)]
     error: Option<&'a ReportedError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Problem>)]
     problems: &'a [Problem],
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use clap::Args;
 use effects_core::Size;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::global::Global;
@@ -30,16 +31,19 @@ pub(crate) struct Arguments {
     request: RequestArguments,
 }
 
-#[derive(Serialize)]
-struct CheckObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct CheckObject<'a> {
     schema: &'static str,
     ok: bool,
     template: Option<&'a str>,
+    #[schema(value_type = Option<String>)]
     image: Option<Cow<'a, str>>,
     width: Option<u32>,
     height: Option<u32>,
+    #[schema(value_type = Vec<Problem>)]
     problems: &'a [Problem],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
     warnings: &'a [String],
 }
 

@@ -10,6 +10,7 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::{JournalStore, Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -47,9 +48,9 @@ const COSTS: ReportKind = ReportKind {
     begins: "<!doctype html>\n<!-- A report of effects cost. -->\n",
 };
 
-#[derive(Clone, Copy, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Serialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum By {
+pub(super) enum By {
     Template,
     Tag,
     /// The day (UTC) on which the task was submitted
@@ -58,8 +59,8 @@ enum By {
     Scope,
 }
 
-#[derive(Serialize)]
-struct CostObject {
+#[derive(Serialize, ToSchema)]
+pub(super) struct CostObject {
     schema: &'static str,
     origin: String,
     by: Option<By>,
@@ -69,8 +70,10 @@ struct CostObject {
     /// Of them, those that have not told their cost.
     unpriced: u64,
     /// USD, exact to the digit.
+    #[schema(value_type = String)]
     cost: Decimal,
     /// The highest cost of one task, in USD.
+    #[schema(value_type = Option<String>)]
     highest: Option<Decimal>,
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use effects_core::{ErrorKind, Template};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attend::{Desk, attend};
 use crate::doctor::live::{self, Order, Report};
@@ -20,7 +21,7 @@ use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::place::Place;
-use crate::values::usd;
+use crate::values::{TemplateId, usd};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -47,7 +48,8 @@ pub(crate) struct Arguments {
     price: Option<Decimal>,
 
     /// The template of the task
-    #[arg(long, value_name = "ID", requires = "live", default_value = Template::GlassBall.id())]
+    #[arg(long, value_name = "ID", requires = "live", default_value = Template::GlassBall.id(),
+          value_parser = TemplateId, hide_possible_values = true)]
     template: String,
 
     /// The photo of the task: a URL, a path, or - for stdin; a test card when left out
@@ -58,8 +60,8 @@ pub(crate) struct Arguments {
     journal: JournalChoice,
 }
 
-#[derive(Serialize)]
-struct DoctorObject {
+#[derive(Serialize, ToSchema)]
+pub(super) struct DoctorObject {
     schema: &'static str,
     ok: bool,
     exit_code: u8,

@@ -13,6 +13,7 @@ use effects_emulator::{
 };
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -108,8 +109,8 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct EmulatorObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct EmulatorObject<'a> {
     schema: &'static str,
     base_url: &'a str,
     api_key: &'a str,

@@ -15,6 +15,7 @@ use effects_journal::is_database_url;
 use effects_journal::{Copied, SqliteJournal, without_password};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::batch::{EarlierLine, Text, earlier_lines};
 use crate::done::{CommandResult, Done};
@@ -118,17 +119,19 @@ struct PruneArguments {
     journal: JournalChoice,
 }
 
-#[derive(Serialize)]
-struct PruneObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct PruneObject<'a> {
     schema: &'static str,
+    #[schema(value_type = String)]
     journal: &'a Path,
     rows: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "nothing is copied without it"))]
-struct CopyObject<'a> {
+pub(super) struct CopyObject<'a> {
     schema: &'static str,
+    #[schema(value_type = String)]
     from: &'a Path,
     to: &'a str,
     rows: u64,
@@ -136,17 +139,21 @@ struct CopyObject<'a> {
     pictures: u64,
 }
 
-#[derive(Serialize)]
-struct BackupObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct BackupObject<'a> {
     schema: &'static str,
+    #[schema(value_type = String)]
     journal: &'a Path,
+    #[schema(value_type = String)]
     file: &'a Path,
 }
 
-#[derive(Serialize)]
-struct RebuildObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct RebuildObject<'a> {
     schema: &'static str,
+    #[schema(value_type = String)]
     journal: &'a Path,
+    #[schema(value_type = String)]
     from: &'a Path,
     /// Lines of the manifest.
     rows: u64,

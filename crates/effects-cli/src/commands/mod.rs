@@ -7,6 +7,7 @@ pub(crate) mod cost;
 pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod journal;
+pub(crate) mod man;
 pub(crate) mod reorder;
 pub(crate) mod resolve;
 pub(crate) mod resume;
@@ -25,8 +26,27 @@ use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
 use crate::failure::ErrorObject;
+use crate::help_json::{self, Objects};
 use crate::output::{self, Output};
 use crate::{logging, typed};
+
+/// Adds the schemas of what the commands print.
+pub(crate) fn schemas(objects: &mut Objects<'_>) {
+    objects.add::<check::CheckObject<'_>>("effects.check.v1");
+    objects.add::<cost::CostObject>("effects.cost.v1");
+    objects.add::<doctor::DoctorObject>("effects.doctor.v1");
+    objects.add::<emulator::EmulatorObject<'_>>("effects.emulator.v1");
+    objects.add::<journal::BackupObject<'_>>("effects.backup.v1");
+    objects.add::<journal::CopyObject<'_>>("effects.copy.v1");
+    objects.add::<journal::PruneObject<'_>>("effects.prune.v1");
+    objects.add::<journal::RebuildObject<'_>>("effects.rebuild.v1");
+    objects.add::<resolve::ResolveObject<'_>>("effects.resolve.v1");
+    objects.add::<sampler::SamplerObject<'_>>("effects.sampler.v1");
+    objects.add::<status::StatusObject>("effects.status.v1");
+    objects.add::<submit::SubmitObject>("effects.submit.v1");
+    objects.add::<tasks::TaskObject<'_>>("effects.task.v1");
+    objects.add::<templates::TemplateObject<'_>>("effects.template.v1");
+}
 
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {
@@ -54,6 +74,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
+        Command::Man(arguments) => man::man(&arguments, Cli::command()),
         Command::Completions(arguments) => {
             completions::completions(&arguments, &mut Cli::command())
         }
@@ -87,12 +108,16 @@ fn print(error: &clap::Error, arguments: &[OsString]) {
 
 /// A command line that cannot be read, or that asks for help.
 fn misread(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let json = arguments.iter().any(|argument| argument == "--json");
+    if json && error.kind() == clap::error::ErrorKind::DisplayHelp {
+        return help_json::print(&mut Cli::command());
+    }
     print(error, arguments);
     if !error.use_stderr() {
         return 0;
     }
     // The options were not read, so the word itself tells that a program is listening.
-    if arguments.iter().any(|argument| argument == "--json") {
+    if json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         output::error_object(&ErrorObject::of_usage(message.to_owned()));

@@ -9,6 +9,7 @@ use effects_core::journal::RowNumber;
 use effects_core::{Error, ErrorKind, TaskId};
 use effects_jobs::{Filter, JournalStore, Resolution, RowName, Which};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -67,11 +68,12 @@ struct FoundOut {
     not_billed: bool,
 }
 
-#[derive(Serialize)]
-struct ResolveObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResolveObject<'a> {
     schema: &'static str,
     row: u64,
     standing: &'static str,
+    #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
 }
 

@@ -9,6 +9,7 @@ use effects_client::file_names::Names;
 use effects_client::{Landing, Sink};
 use effects_core::{Error, ErrorKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -35,8 +36,8 @@ pub(crate) struct Arguments {
     output: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct SamplerObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct SamplerObject<'a> {
     schema: &'static str,
     path: &'a str,
 }

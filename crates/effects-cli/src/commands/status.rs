@@ -5,6 +5,7 @@ use effects_core::wire::RawJson;
 use effects_core::{ServiceError, Status, Task, TaskId};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attend::attend;
 use crate::done::{CommandResult, Done};
@@ -28,24 +29,31 @@ pub(crate) struct Arguments {
     task_id: TaskId,
 }
 
-#[derive(Serialize)]
-struct StatusObject {
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusObject {
     schema: &'static str,
+    #[schema(value_type = String)]
     task_id: TaskId,
+    #[schema(value_type = Option<String>)]
     status: Option<Status>,
     /// Whether no later look can show anything else.
     r#final: bool,
     progress: Option<f64>,
     created_at: Option<String>,
     pictures: Vec<PictureObject>,
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable_cost: Option<String>,
+    #[schema(value_type = Option<String>)]
     discount: Option<Decimal>,
+    #[schema(value_type = Option<Object>)]
     error: Option<ServiceError>,
+    #[schema(value_type = serde_json::Value)]
     metadata: Option<RawJson>,
     /// The whole answer, as the service wrote it.
+    #[schema(value_type = serde_json::Value)]
     raw: RawJson,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use effects_core::{Policy, TaskId, Template};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attend::attend;
 use crate::done::{CommandResult, Done};
@@ -43,10 +44,12 @@ pub(crate) struct Arguments {
     journal: JournalChoice,
 }
 
-#[derive(Serialize)]
-struct SubmitObject {
+#[derive(Serialize, ToSchema)]
+pub(super) struct SubmitObject {
     schema: &'static str,
+    #[schema(value_type = String)]
     task_id: TaskId,
+    #[schema(value_type = String)]
     template: Template,
     tag: Option<String>,
     resume: Option<String>,

@@ -8,6 +8,7 @@ use effects_core::{ExtraParams, ServiceCode};
 use effects_jobs::{Attempt, Filter, Record, Standing, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::journal::{self, JournalChoice};
@@ -35,8 +36,8 @@ pub(crate) struct Arguments {
     doubtful: bool,
 }
 
-#[derive(Serialize)]
-struct TaskObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct TaskObject<'a> {
     schema: &'static str,
     row: u64,
     /// `intent`, `doubtful`, `created`, `completed`, `failed`, `released`.
@@ -50,14 +51,19 @@ struct TaskObject<'a> {
     tag: Option<&'a str>,
     task_id: Option<&'a str>,
     /// USD, exact to the digit.
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
     begun: String,
     changed: String,
+    #[schema(value_type = Option<String>)]
     target: Option<&'a PathBuf>,
+    #[schema(value_type = Vec<String>)]
     paths: Vec<&'a PathBuf>,
+    #[schema(value_type = Option<String>)]
     code: Option<&'a ServiceCode>,
     message: Option<&'a str>,
     /// Submissions whose fate is open, as the service's support may find them.
+    #[schema(value_type = Vec<Object>)]
     attempts: &'a [Attempt],
     /// The process that has it in hand.
     holder: Option<String>,
@@ -66,11 +72,13 @@ struct TaskObject<'a> {
     failed_order: Option<FailedOrder<'a>>,
 }
 
-#[derive(Serialize)]
-struct FailedOrder<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct FailedOrder<'a> {
     task_id: &'a str,
     submitted: String,
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
+    #[schema(value_type = Option<String>)]
     code: Option<&'a ServiceCode>,
     message: &'a str,
 }

@@ -4,6 +4,7 @@
 use clap::Args;
 use effects_core::{Group, Template};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::done::{CommandResult, Done};
 use crate::output::Output;
@@ -19,11 +20,12 @@ pub(crate) struct Arguments {
     query: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct TemplateObject<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct TemplateObject<'a> {
     schema: &'static str,
     id: &'a str,
     title: &'a str,
+    #[schema(value_type = Option<String>)]
     group: Option<Group>,
 }
 

@@ -13,9 +13,10 @@ use effects_ureq::UreqExchange;
 use http::{HeaderMap, Method, Request};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// One fact and what became of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Fact {
     pub(crate) fact: &'static str,
     /// How it is known: `documented`, `observed`, `guess`.
@@ -26,7 +27,7 @@ pub(crate) struct Fact {
 }
 
 /// What one task says about a fact.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     Confirmed,

@@ -14,6 +14,7 @@ use effects_jobs::{JournalStore, MemoryStore, Photo, RowDraft, RowPhoto};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::facts::{Fact, Made, Recording};
 use super::network::Probe;
@@ -33,11 +34,14 @@ pub(crate) struct Order {
 }
 
 /// What became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LiveReport)]
 pub(crate) struct Report {
     template: String,
+    #[schema(value_type = Option<String>)]
     task_id: Option<TaskId>,
     /// USD, exact to the digit.
+    #[schema(value_type = Option<String>)]
     cost: Option<Decimal>,
     seconds: f64,
     /// The format of the picture, and its length.

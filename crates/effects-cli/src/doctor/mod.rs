@@ -10,12 +10,14 @@ pub(crate) mod network;
 
 use effects_core::ErrorKind;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::failure::{Failure, UNFORESEEN};
 
 /// How one thing is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = CheckStatus)]
 pub(crate) enum Status {
     Ok,
     Warn,
@@ -23,7 +25,7 @@ pub(crate) enum Status {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) status: Status,

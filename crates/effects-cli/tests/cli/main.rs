@@ -18,6 +18,8 @@ mod json;
 #[cfg(unix)]
 mod outputs;
 mod pace;
+#[cfg(unix)]
+mod programs;
 mod secrets;
 #[cfg(unix)]
 mod server;

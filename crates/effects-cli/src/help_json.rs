@@ -1,0 +1,244 @@
+//! [`print`]: `effects --help --json`, the whole command line for programs: commands and options as clap has
+//! them, environment variables, exit codes, and a schema of each object that `--json` prints, made of the code
+//! that prints it. `commands::main` calls it where a command line asks for help and has `--json`.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgAction, Command};
+use effects_core::ErrorKind;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::failure::{EXIT_CODES, ErrorObject, UNFORESEEN};
+use crate::{batch, commands, output, pictures};
+
+/// Prints the description of `command`, the whole program.
+pub(crate) fn print(command: &mut Command) -> u8 {
+    command.build();
+    let help = help(command);
+    match serde_json::to_vec(&help).map(|mut text| {
+        text.push(b'\n');
+        output::script(&text)
+    }) {
+        Ok(Ok(())) => 0,
+        Ok(Err(failure)) => failure.exit_code(),
+        Err(_) => UNFORESEEN,
+    }
+}
+
+#[derive(Serialize)]
+struct Help {
+    schema: &'static str,
+    version: &'static str,
+    about: Option<String>,
+    usage: String,
+    /// What every command takes, before its name or after it.
+    options: Vec<Parameter>,
+    commands: Vec<CommandHelp>,
+    environment: Vec<Variable>,
+    exit_codes: Vec<ExitCode>,
+    /// The schema of each object, by its `schema`. It is JSON Schema; references are to `components`.
+    schemas: Schemas,
+    components: Value,
+}
+
+#[derive(Serialize)]
+struct CommandHelp {
+    name: String,
+    about: Option<String>,
+    usage: String,
+    arguments: Vec<Parameter>,
+    options: Vec<Parameter>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<Self>,
+    /// What stands below the options: examples above all.
+    notes: Option<String>,
+    /// The objects that it prints with `--json`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prints: Vec<&'static str>,
+}
+
+/// An option, or a positional argument, which has no flags.
+#[derive(Serialize)]
+struct Parameter {
+    name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<String>,
+    help: Option<String>,
+    /// `flag`, `count`, or what its value is: `TIME`, `USD`, `FILE`.
+    r#type: String,
+    required: bool,
+    repeatable: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    default: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Variable {
+    name: &'static str,
+    means: &'static str,
+}
+
+#[derive(Serialize)]
+struct ExitCode {
+    code: u8,
+    means: &'static str,
+    /// The kinds of error that end so.
+    kinds: Vec<&'static str>,
+}
+
+fn help(command: &Command) -> Help {
+    let mut components = Map::new();
+    let schemas = objects(&mut components);
+    let is_global = |arg: &&Arg| arg.is_global_set();
+    Help {
+        schema: "effects.help.v1",
+        version: env!("CARGO_PKG_VERSION"),
+        about: command.get_long_about().or(command.get_about()).map(ToString::to_string),
+        usage: "effects [OPTIONS] <COMMAND>".to_owned(),
+        options: command.get_arguments().filter(is_global).map(parameter).collect(),
+        commands: subcommands(command, &[], &schemas),
+        environment: VARIABLES.map(|(name, means)| Variable { name, means }).into(),
+        exit_codes: EXIT_CODES.map(exit_code).into(),
+        schemas,
+        components: json!({ "schemas": components }),
+    }
+}
+
+type Schemas = BTreeMap<&'static str, Value>;
+
+fn exit_code((code, means): (u8, &'static str)) -> ExitCode {
+    let kinds = ErrorKind::TABLE.iter().filter(|row| row.exit_code == code);
+    ExitCode { code, means, kinds: kinds.map(|row| row.name).collect() }
+}
+
+fn subcommands(command: &Command, above: &[&str], schemas: &Schemas) -> Vec<CommandHelp> {
+    let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
+    commands.map(|command| describe(command, above, schemas)).collect()
+}
+
+fn describe(command: &Command, above: &[&str], schemas: &Schemas) -> CommandHelp {
+    let path = [above, &[command.get_name()]].concat();
+    let own = || command.get_arguments().filter(|arg| !arg.is_global_set() && !is_help(arg));
+    let usage = command.clone().render_usage().to_string();
+    CommandHelp {
+        name: path.join(" "),
+        about: command.get_long_about().or(command.get_about()).map(ToString::to_string),
+        usage: usage.trim_start_matches("Usage: ").to_owned(),
+        arguments: own().filter(|arg| arg.is_positional()).map(parameter).collect(),
+        options: own().filter(|arg| !arg.is_positional()).map(parameter).collect(),
+        commands: subcommands(command, &path, schemas),
+        notes: command.get_after_help().map(ToString::to_string),
+        prints: prints(&path.join(" "), schemas),
+    }
+}
+
+fn is_help(arg: &Arg) -> bool {
+    matches!(arg.get_id().as_str(), "help" | "version")
+}
+
+fn parameter(arg: &Arg) -> Parameter {
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let takes_value = arg.get_action().takes_values();
+    let r#type = match arg.get_action() {
+        ArgAction::Count => "count".to_owned(),
+        _ if !takes_value => "flag".to_owned(),
+        _ => arg.get_value_names().unwrap_or_default().join(" "),
+    };
+    let shown = |value: &std::ffi::OsStr| value.to_string_lossy().into_owned();
+    let many = arg.get_num_args().is_some_and(|range| range.max_values() > 1);
+    Parameter {
+        name: arg.get_id().to_string(),
+        flags: short.into_iter().chain(long).collect(),
+        help: arg.get_long_help().or(arg.get_help()).map(ToString::to_string),
+        r#type,
+        required: arg.is_required_set(),
+        repeatable: many || matches!(arg.get_action(), ArgAction::Append | ArgAction::Count),
+        default: arg
+            .get_default_values()
+            .iter()
+            .filter(|_| takes_value)
+            .map(|value| shown(value))
+            .collect(),
+        values: arg
+            .get_possible_values()
+            .iter()
+            .filter(|value| takes_value && !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect(),
+        environment: arg.get_env().map(shown),
+    }
+}
+
+/// The objects that a command prints with `--json`; every one may print an error.
+fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
+    let own: &[&str] = match command {
+        "wait" => &["run"],
+        "batch" => &["row", "batch", "plan"],
+        "resume" | "reorder" => &["row"],
+        "tasks" => &["task"],
+        "templates" => &["template"],
+        command => &[command.strip_prefix("journal ").unwrap_or(command)],
+    };
+    let named = |name: &&str| schemas.get_key_value(format!("effects.{name}.v1").as_str());
+    let own: Vec<&str> = own.iter().filter_map(named).map(|(name, _)| *name).collect();
+    let error = if own.is_empty() { None } else { Some("effects.error.v1") };
+    own.into_iter().chain(error).collect()
+}
+
+/// The schema of each object; what they share goes to the components.
+fn objects(components: &mut Map<String, Value>) -> Schemas {
+    let mut objects = Objects { components, schemas: BTreeMap::new() };
+    objects.add::<ErrorObject<'_>>("effects.error.v1");
+    objects.add::<pictures::RunObject>("effects.run.v1");
+    batch::schemas(&mut objects);
+    commands::schemas(&mut objects);
+    objects.schemas
+}
+
+/// Collects schemas.
+pub(crate) struct Objects<'a> {
+    components: &'a mut Map<String, Value>,
+    schemas: Schemas,
+}
+
+impl Objects<'_> {
+    /// Adds the object that is printed under this name.
+    pub(crate) fn add<T: ToSchema>(&mut self, name: &'static str) {
+        let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();
+        T::schemas(&mut parts);
+        for (name, part) in parts {
+            let part = json!(part);
+            let known = self.components.entry(name).or_insert_with(|| part.clone());
+            debug_assert_eq!(*known, part, "two types of one name");
+        }
+        let mut schema = json!(<T as PartialSchema>::schema());
+        schema["properties"]["schema"] = json!({ "const": name });
+        self.schemas.insert(name, schema);
+    }
+}
+
+/// The environment variables that the command reads.
+const VARIABLES: [(&str, &str); 11] = [
+    ("EFFECTS_API_KEY", "the API key, where no option gives one"),
+    ("VTRIX_API_KEY", "the API key, where EFFECTS_API_KEY is not set either"),
+    ("EFFECTS_BASE_URL", "the gateway, where --base-url is left out"),
+    ("EFFECTS_STATE_DIR", "the folder of the usual journal and of what is learnt of durations"),
+    ("XDG_STATE_HOME", "where that folder is, as `effects`, unless EFFECTS_STATE_DIR says"),
+    (
+        "https_proxy, http_proxy, all_proxy, no_proxy",
+        "the proxy, by curl's rules; never to this machine",
+    ),
+    ("SSL_CERT_FILE", "a PEM file of certificates to trust"),
+    ("PGPASSWORD", "the password of a journal's database"),
+    ("RUST_LOG", "what -v logs"),
+    ("NO_COLOR", "no colours in help and errors"),
+    ("PATH", "where programs of --uploads are looked for"),
+];
