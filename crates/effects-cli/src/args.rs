@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    batch, check, completions, cost, doctor, emulator, journal, man, reorder, resolve, resume, run,
-    sampler, status, submit, tasks, templates, wait,
+    batch, check, completions, cost, doctor, emulator, journal, login, man, reorder, resolve,
+    resume, run, sampler, status, submit, tasks, templates, wait,
 };
 use crate::global::Global;
 
@@ -59,10 +59,33 @@ pub(crate) enum Command {
     Sampler(sampler::Arguments),
     /// Run the local gateway until it is stopped
     Emulator(Box<emulator::Arguments>),
+    /// Store the API key of a profile
+    Login(login::LoginArguments),
+    /// Forget the stored API key of a profile
+    Logout(login::LogoutArguments),
+    /// List the profiles
+    Profile(login::ProfileArguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Write the manual pages
     Man(man::Arguments),
+}
+
+impl Command {
+    /// Whether the settings of a profile matter to it.
+    pub(crate) fn uses_profile(&self) -> bool {
+        !matches!(
+            self,
+            Self::Templates(_)
+                | Self::Sampler(_)
+                | Self::Emulator(_)
+                | Self::Login(_)
+                | Self::Logout(_)
+                | Self::Profile(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
+    }
 }
 
 impl Cli {
@@ -78,8 +101,12 @@ impl Cli {
     /// Global options may stand before the command and after it, where clap sees no conflict.
     fn contradiction(&self) -> Option<&'static str> {
         let Global { api_key, api_key_file, base_url, emulator, quiet, verbose, .. } = &self.global;
-        if api_key.is_some() && api_key_file.is_some() {
-            return Some("--api-key and --api-key-file both give the key: choose one");
+        let keys =
+            [api_key.is_some(), api_key_file.is_some(), self.global.api_key_command.is_some()];
+        if keys.into_iter().filter(|given| *given).count() > 1 {
+            return Some(
+                "--api-key, --api-key-file and --api-key-command all give the key: choose one",
+            );
         }
         if *quiet && *verbose > 0 {
             return Some("--quiet and --verbose contradict each other");

@@ -5,7 +5,9 @@ use std::env;
 use std::fs;
 use std::time::Duration;
 
-use effects_client::{BuildClient, KEY_VARIABLES, PaceFile, PaceFileError};
+use effects_client::{
+    BuildClient, KEY_COMMAND_VARIABLE, KEY_VARIABLES, PaceFile, PaceFileError, ProfileKey,
+};
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{Error, ErrorKind, Origin, Policy};
 use effects_emulator::{Emulator, StartError};
@@ -14,6 +16,7 @@ use effects_ureq::{Client, ClientBuilder};
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::place::{Place, origin_of};
+use crate::profile::InUse;
 use crate::state;
 
 /// A client, and the gateway it talks to if that is inside this command.
@@ -45,6 +48,15 @@ impl<C: BuildClient> Gateway<C> {
                     builder = builder.pacer(pace.pacer.clone());
                 }
                 builder = builder.base_url(base.to_string()).allow_http(global.allow_http);
+                if let Some(InUse { profile, has_key }) = &global.settings {
+                    builder = profile.apply_transport(builder);
+                    if *has_key {
+                        builder = profile.clone().apply_key(builder);
+                    }
+                }
+                if let Some(program) = &global.api_key_command {
+                    builder = builder.api_key_command(program);
+                }
                 if let Some(key) = key(global)? {
                     builder = builder.api_key(key);
                 }
@@ -140,18 +152,27 @@ pub(crate) fn key(global: &Global) -> Result<Option<String>, Error> {
 
 /// Where the key of a client comes from; not the key.
 pub(crate) fn key_source(global: &Global) -> String {
-    let variable = || {
-        KEY_VARIABLES
-            .into_iter()
-            .find(|name| env::var(name).is_ok_and(|key| !key.trim().is_empty()))
-    };
-    match (global.emulator, &global.api_key, &global.api_key_file) {
-        (true, ..) => "the gateway's own".to_owned(),
-        (_, _, Some(path)) => format!("from the file {}", path.display()),
-        (_, Some(_), _) => {
+    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let variable = || KEY_VARIABLES.into_iter().chain([KEY_COMMAND_VARIABLE]).find(is_set);
+    match global {
+        Global { emulator: true, .. } => "the gateway's own".to_owned(),
+        Global { api_key_file: Some(path), .. } => format!("from the file {}", path.display()),
+        Global { api_key: Some(_), .. } => {
             "from --api-key, where other users of this machine may see it".to_owned()
         }
-        (_, None, None) => format!("from {}", variable().unwrap_or_default()),
+        Global { api_key_command: Some(_), .. } => {
+            "printed by the program of --api-key-command".to_owned()
+        }
+        Global { settings: Some(InUse { profile, has_key: true }), .. } => {
+            let place = match profile.key() {
+                ProfileKey::Stored => "stored by `effects login`",
+                ProfileKey::File => "from its file",
+                ProfileKey::Command => "printed by its program",
+                ProfileKey::Inline | ProfileKey::None => "in the profiles' file",
+            };
+            format!("of profile {}, {place}", profile.name)
+        }
+        _ => format!("from {}", variable().unwrap_or_default()),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
+use crate::profile::InUse;
 use crate::values::{Poll, header};
 
 /// What every command takes.
@@ -23,6 +24,21 @@ pub(crate) struct Global {
     /// A file that holds the API key and nothing else
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
+
+    /// A program that prints the API key; else EFFECTS_API_KEY_COMMAND
+    ///
+    /// Its arguments are parted by spaces, and no shell reads it. It is asked again once when the gateway
+    /// refuses the key.
+    #[arg(long, global = true, value_name = "PROGRAM")]
+    pub(crate) api_key_command: Option<String>,
+
+    /// Settings under this name; else EFFECTS_PROFILE, else the profile `default` if there is one
+    ///
+    /// Profiles are tables of profiles.toml in EFFECTS_CONFIG_DIR, else $XDG_CONFIG_HOME/effects, else
+    /// ~/.config/effects: base_url, allow_http, api_key_file, api_key_command, api_key, uploads, proxy,
+    /// ca_bundle, journal. `effects login` stores a key for one.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 
     #[arg(
         long,
@@ -85,4 +101,8 @@ pub(crate) struct Global {
     /// logged.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// The profile in use, once it is read, and whether its key is.
+    #[arg(skip)]
+    pub(crate) settings: Option<InUse>,
 }

@@ -226,9 +226,13 @@ impl Objects<'_> {
 }
 
 /// The environment variables that the command reads.
-const VARIABLES: [(&str, &str); 11] = [
+const VARIABLES: [(&str, &str); 15] = [
     ("EFFECTS_API_KEY", "the API key, where no option gives one"),
     ("VTRIX_API_KEY", "the API key, where EFFECTS_API_KEY is not set either"),
+    ("EFFECTS_API_KEY_COMMAND", "a program that prints the API key, where neither is set"),
+    ("EFFECTS_PROFILE", "the profile, where --profile is left out"),
+    ("EFFECTS_CONFIG_DIR", "the folder of profiles.toml"),
+    ("XDG_CONFIG_HOME", "where that folder is, as `effects`, unless EFFECTS_CONFIG_DIR says"),
     ("EFFECTS_BASE_URL", "the gateway, where --base-url is left out"),
     ("EFFECTS_STATE_DIR", "the folder of the usual journal and of what is learnt of durations"),
     ("XDG_STATE_HOME", "where that folder is, as `effects`, unless EFFECTS_STATE_DIR says"),

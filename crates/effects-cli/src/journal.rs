@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::input_file::InputFile;
 use crate::output::{Output, say};
 use crate::place::Place;
+use crate::profile;
 use crate::state;
 
 /// Where the journal is.
@@ -49,9 +50,14 @@ impl JournalChoice {
         Ok(Some(Arc::new(self.open(&path)?)))
     }
 
+    /// The journal that the option names, else the profile.
+    fn named(&self) -> Option<&Path> {
+        self.journal.as_deref().or_else(|| profile::journal())
+    }
+
     /// The URL of the database that was named, if one was.
     fn url(&self) -> Option<&str> {
-        self.journal.as_deref().and_then(Path::to_str).filter(|name| is_database_url(name))
+        self.named().and_then(Path::to_str).filter(|name| is_database_url(name))
     }
 
     /// The journal that is there, to be copied, and where it is.
@@ -101,7 +107,7 @@ impl JournalChoice {
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
-        self.journal.clone().map_or_else(default_path, Ok)
+        self.named().map_or_else(default_path, |path| Ok(path.to_owned()))
     }
 
     /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
@@ -110,8 +116,8 @@ impl JournalChoice {
         if let Some(url) = self.url() {
             return Ok(Some(without_password(url).into()));
         }
-        let path = match &self.journal {
-            Some(path) => path.clone(),
+        let path = match self.named() {
+            Some(path) => path.to_owned(),
             None if matches!(place, Place::Inside) => return Ok(None),
             None => default_path()?,
         };
@@ -124,7 +130,7 @@ impl JournalChoice {
         if let Some(url) = self.url() {
             return Ok(Some(connected(url)?));
         }
-        if let Some(path) = &self.journal {
+        if let Some(path) = self.named() {
             return Ok(Some(Arc::new(self.open(path)?)));
         }
         if matches!(place, Place::Inside) {
@@ -171,7 +177,7 @@ impl JournalChoice {
     }
 
     fn open(&self, path: &Path) -> Result<SqliteJournal, Failure> {
-        if self.journal.is_none()
+        if self.named().is_none()
             && let Some(folder) = path.parent()
         {
             make_private_dir(folder).map_err(|error| {
@@ -236,20 +242,17 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
 /// The journal of the task somebody waits for, if the usual one knows it: what it came to belongs
 /// there. Whoever waits needs no journal, so a faulty one is a warning.
 pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
-    let path = default_path().ok().filter(|path| path.exists())?;
-    let found = SqliteJournal::open(&path).and_then(|store| {
-        let ledger = Ledger::new(Arc::new(store));
-        let found = ledger.follow(origin, task)?;
-        Ok((ledger, found))
+    let followed = JournalChoice::default().seen().and_then(|(_, store)| {
+        let Some(store) = store else { return Ok(None) };
+        let ledger = Ledger::new(store);
+        let found = ledger.follow(origin, task).map_err(|error| failure(&error))?;
+        Ok(found.map(|found| (ledger, found)))
     });
-    match found {
-        Ok((ledger, Some(Found::Watch(row) | Found::Settled(row)))) => Some(Kept { ledger, row }),
+    match followed {
+        Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => Some(Kept { ledger, row }),
         Ok(_) => None,
-        Err(error) => {
-            let path = path.display();
-            state::warn_once(&format!(
-                "what becomes of this task is not journaled: {path}: {error}"
-            ));
+        Err(failure) => {
+            state::warn_once(&format!("what becomes of this task is not journaled: {failure}"));
             None
         }
     }

@@ -26,6 +26,7 @@ mod page;
 mod pictures;
 mod place;
 mod problem;
+mod profile;
 mod progress;
 mod report_place;
 mod request;

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use effects_core::gateway::Endpoint;
 use effects_core::pace::Pacer;
-use effects_core::{ApiKey, BaseUrl, Deadline, Error, ErrorKind, Pace, Policy, Repeat};
+use effects_core::{
+    ApiKey, BaseUrl, Deadline, Error, ErrorKind, InvalidApiKey, Pace, Policy, Repeat,
+};
 use effects_jobs::{Uploads, Work};
 use url::Url;
 
+use crate::program::run_key_program;
 use crate::telemetry;
 use crate::unreachable_photos::UnreachablePhotos;
 
@@ -102,11 +105,27 @@ pub trait BuildClient: Sized {
     fn from_settings(settings: Settings) -> Result<Self, Error>;
 }
 
+/// Asks for the key as it is now.
+type AskForKey = Arc<dyn Fn() -> Result<String, Error> + Send + Sync>;
+
+/// Where a client's key comes from.
+#[derive(Clone)]
+enum KeyFrom {
+    Text(String),
+    Source(AskForKey),
+}
+
+impl KeyFrom {
+    fn program(program: String) -> Self {
+        Self::Source(Arc::new(move || run_key_program(&program)))
+    }
+}
+
 /// Builds a client of either kind.
 #[must_use = "a builder makes a client when `build` is called"]
 pub struct ClientBuilder<C> {
     /// As it was given; or why what the environment says cannot be read.
-    api_key: Result<Option<String>, Error>,
+    api_key: Result<Option<KeyFrom>, Error>,
     base_url: Result<Option<String>, Error>,
     allow_http: bool,
     policy: Policy,
@@ -137,21 +156,45 @@ impl<C: BuildClient> ClientBuilder<C> {
         }
     }
 
-    /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`) and the gateway of
-    /// `EFFECTS_BASE_URL`, as far as they are set; an empty variable counts as unset. One that is not
-    /// UTF-8 is an error of [`build`](Self::build), unless what it says is given otherwise.
+    /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`, else what the program of
+    /// `EFFECTS_API_KEY_COMMAND` prints) and the gateway of `EFFECTS_BASE_URL`, as far as they are set; an
+    /// empty variable counts as unset. One that is not UTF-8 is an error of [`build`](Self::build), unless
+    /// what it says is given otherwise.
     pub fn from_env() -> Self {
         let key = KEY_VARIABLES.into_iter().map(variable).find(|key| *key != Ok(None));
-        Self {
-            api_key: key.unwrap_or(Ok(None)),
-            base_url: base_url_of_the_environment(),
-            ..Self::new()
-        }
+        let program = || Ok(variable(KEY_COMMAND_VARIABLE)?.map(KeyFrom::program));
+        let api_key = key.map_or_else(program, |key| Ok(key?.map(KeyFrom::Text)));
+        Self { api_key, base_url: base_url_of_the_environment(), ..Self::new() }
     }
 
     /// The key.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Ok(Some(key.into()));
+        self.api_key = Ok(Some(KeyFrom::Text(key.into())));
+        self
+    }
+
+    /// Where the key comes from: it is asked for when the client is built, and once more for each key that the
+    /// gateway refuses with a 401; the request is then sent again with the new one. It may block.
+    ///
+    /// ```
+    /// # use effects_client::{BuildClient, ClientBuilder};
+    /// # fn example<C: BuildClient>() -> Result<C, effects_core::Error> {
+    /// let token = || Ok(std::fs::read_to_string("/run/secrets/effects").unwrap_or_default());
+    /// ClientBuilder::<C>::new().api_key_from(token).build()
+    /// # }
+    /// ```
+    pub fn api_key_from(
+        mut self,
+        source: impl Fn() -> Result<String, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.api_key = Ok(Some(KeyFrom::Source(Arc::new(source))));
+        self
+    }
+
+    /// A program that prints the key, with arguments parted by spaces; no shell reads it. It is asked like
+    /// [`api_key_from`](Self::api_key_from).
+    pub fn api_key_command(mut self, program: impl Into<String>) -> Self {
+        self.api_key = Ok(Some(KeyFrom::program(program.into())));
         self
     }
 
@@ -273,8 +316,10 @@ impl<C: BuildClient> ClientBuilder<C> {
         let base = self.base_url?;
         let base = BaseUrl::parse(base.as_deref().unwrap_or(BaseUrl::DEFAULT), self.allow_http)
             .map_err(|error| misconfigured(error.to_string()))?;
-        let Some(key) = self.api_key? else {
-            return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY));
+        let (key, source) = match self.api_key? {
+            None => return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY)),
+            Some(KeyFrom::Text(key)) => (key, None),
+            Some(KeyFrom::Source(source)) => (source()?, Some(source)),
         };
         let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
         if let Some(warning) = key.warning() {
@@ -306,8 +351,12 @@ impl<C: BuildClient> ClientBuilder<C> {
                 Err(misconfigured(format!("ca_bundle {} cannot be read: {error}", path.display())))
             }
         });
+        let endpoint = Endpoint::new(base.clone(), key);
         Ok(Settings {
-            endpoint: Endpoint::new(base.clone(), key),
+            endpoint: match source {
+                Some(source) => endpoint.with_key_source(Arc::new(move || ask_again(&*source))),
+                None => endpoint,
+            },
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
             connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
@@ -338,6 +387,18 @@ impl<C> fmt::Debug for ClientBuilder<C> {
     }
 }
 
+/// The key that a source has now. Where it has none, the gateway's refusal of the last one stands.
+fn ask_again(source: &dyn Fn() -> Result<String, Error>) -> Option<ApiKey> {
+    let key = source().and_then(|key| {
+        let misconfigured =
+            |error: InvalidApiKey| Error::new(ErrorKind::Misconfigured, error.to_string());
+        ApiKey::new(key).map_err(misconfigured)
+    });
+    let said =
+        |error| telemetry::warn(&format!("the key is refused, and no other is to be had: {error}"));
+    key.map_err(said).ok()
+}
+
 /// The gateway that `EFFECTS_BASE_URL` names, as far as it is set; an empty one counts as unset.
 ///
 /// # Errors
@@ -361,6 +422,8 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
 
 /// The environment variables that may hold the key, the first that is set first.
 pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
+/// The environment variable that may name a program that prints the key.
+pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
 const MISSING_KEY: &str = "there is no API key: set EFFECTS_API_KEY, or give one; keys are made on \
     the API key page of the service's site (https://cloud.vtrix.ai), and the local gateway \

@@ -6,7 +6,7 @@
 //! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
 //! journal ([`Ledger`]), files that appear whole ([`Landing`]), whether a picture is still the one that was
 //! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
-//! ([`UploadCache`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
+//! ([`UploadCache`]), profiles ([`Profile`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
 //! spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod backlog;
@@ -20,6 +20,7 @@ mod jobs;
 mod landing;
 mod ledger;
 mod pace_file;
+mod profile;
 mod program;
 mod queue;
 mod random;
@@ -33,7 +34,7 @@ mod verdict;
 
 pub use backlog::Backlog;
 pub use builder::{
-    BuildClient, CaBundle, ClientBuilder, KEY_VARIABLES, Proxy, Settings,
+    BuildClient, CaBundle, ClientBuilder, KEY_COMMAND_VARIABLE, KEY_VARIABLES, Proxy, Settings,
     base_url_of_the_environment,
 };
 pub use clock::{StoppableClock, Stopper, WallClock};
@@ -47,12 +48,13 @@ pub use jobs::{
 pub use landing::{Landing, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
-pub use program::{PresignedUrls, run_presigner, run_uploader};
+pub use profile::{Profile, ProfileKey, StoredKey};
+pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use queue::{Queue, draw};
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, is_picture, record_picture};
-pub use state::{make_private_dir, state_dir};
+pub use state::{config_dir, make_private_dir, state_dir};
 pub use unreachable_photos::UnreachablePhotos;
 pub use upload_cache::UploadCache;
 pub use verdict::Verdict;

@@ -72,6 +72,25 @@ pub fn run_presigner(
     Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch)? })
 }
 
+/// Runs a program that prints the API key on its first line, for half a minute at most. What it prints is in
+/// no message; the last line that it says on stderr is.
+///
+/// # Errors
+///
+/// [`ErrorKind::MissingKey`] when it cannot be run, fails, or prints nothing.
+pub fn run_key_program(program: &str) -> Result<String, Error> {
+    let fail = |why: &str| {
+        let why = why.trim_end_matches("; nothing was submitted");
+        Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"))
+    };
+    let printed = run(program, &[], KEY_LIMIT).map_err(|error| fail(&error.to_string()))?;
+    let key = printed.lines().map(str::trim).find(|line| !line.is_empty());
+    key.map(str::to_owned).ok_or_else(|| fail(&format!("{program:?} printed nothing")))
+}
+
+/// How long a program may take to print the key: it may ask a vault on the network, and no person.
+const KEY_LIMIT: Duration = Duration::from_secs(30);
+
 fn parse(program: &str, line: &str) -> Result<Reference, Error> {
     line.parse().map_err(|error| upload_error(&format!("{program:?} printed no URL: {error}")))
 }

@@ -1,4 +1,4 @@
-//! [`state_dir`]: the user's folder for what is kept between processes. The command's usual journal,
+//! [`state_dir`]: the user's folder for what is kept between processes; [`config_dir`]: the one for profiles. The command's usual journal,
 //! `PaceFile`, and the task ids that a Postgres journal could not take are kept there.
 
 use std::env;
@@ -14,6 +14,12 @@ use std::path::{Path, PathBuf};
 /// specification asks. `None` where there is no home either.
 pub fn state_dir() -> Option<PathBuf> {
     state_dir_of(|name| env::var_os(name), env::home_dir())
+}
+
+/// Where this user's settings of Effects are: `EFFECTS_CONFIG_DIR`, else `$XDG_CONFIG_HOME/effects`, else
+/// `~/.config/effects`; by the rules of [`state_dir`].
+pub fn config_dir() -> Option<PathBuf> {
+    dir_of(&CONFIG, |name| env::var_os(name), env::home_dir())
 }
 
 /// Makes a folder, and those above it, for this user alone. One that is there stays as it is.
@@ -33,19 +39,36 @@ fn state_dir_of(
     variable: impl Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
 ) -> Option<PathBuf> {
+    dir_of(&STATE, variable, home)
+}
+
+/// The variables that say where a folder is, and where it is below the home folder.
+struct Place {
+    own: &'static str,
+    shared: &'static str,
+    below_home: &'static str,
+}
+
+fn dir_of(
+    place: &Place,
+    variable: impl Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(chosen) = folder(OWN_VARIABLE) {
+    if let Some(chosen) = folder(place.own) {
         return Some(chosen);
     }
-    let shared = folder(SHARED_VARIABLE).filter(|folder| folder.is_absolute());
+    let shared = folder(place.shared).filter(|folder| folder.is_absolute());
     let shared = shared.or_else(|| {
-        home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(".local/state"))
+        home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(place.below_home))
     })?;
     Some(shared.join("effects"))
 }
 
-const OWN_VARIABLE: &str = "EFFECTS_STATE_DIR";
-const SHARED_VARIABLE: &str = "XDG_STATE_HOME";
+const STATE: Place =
+    Place { own: "EFFECTS_STATE_DIR", shared: "XDG_STATE_HOME", below_home: ".local/state" };
+const CONFIG: Place =
+    Place { own: "EFFECTS_CONFIG_DIR", shared: "XDG_CONFIG_HOME", below_home: ".config" };
 
 #[cfg(test)]
 mod tests {

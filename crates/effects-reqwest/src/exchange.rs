@@ -43,4 +43,10 @@ impl AsyncExchange for ReqwestExchange {
         let span = telemetry::exchange_span(&request);
         Box::pin(self.0.exchange(request, limit).instrument(span))
     }
+
+    fn block(&self, work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let working = tokio::task::spawn_blocking(work);
+        // A panic in it leaves the key as it was.
+        Box::pin(async move { drop(working.await) })
+    }
 }

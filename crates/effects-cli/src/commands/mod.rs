@@ -7,6 +7,7 @@ pub(crate) mod cost;
 pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod journal;
+pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod reorder;
 pub(crate) mod resolve;
@@ -25,10 +26,10 @@ use clap::CommandFactory;
 use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
-use crate::failure::ErrorObject;
+use crate::failure::{ErrorObject, Failure};
 use crate::help_json::{self, Objects};
 use crate::output::{self, Output};
-use crate::{logging, typed};
+use crate::{logging, profile, typed};
 
 /// Adds the schemas of what the commands print.
 pub(crate) fn schemas(objects: &mut Objects<'_>) {
@@ -40,6 +41,9 @@ pub(crate) fn schemas(objects: &mut Objects<'_>) {
     objects.add::<journal::CopyObject<'_>>("effects.copy.v1");
     objects.add::<journal::PruneObject<'_>>("effects.prune.v1");
     objects.add::<journal::RebuildObject<'_>>("effects.rebuild.v1");
+    objects.add::<login::LoginObject<'_>>("effects.login.v1");
+    objects.add::<login::LogoutObject<'_>>("effects.logout.v1");
+    objects.add::<login::ProfileObject<'_>>("effects.profile.v1");
     objects.add::<resolve::ResolveObject<'_>>("effects.resolve.v1");
     objects.add::<sampler::SamplerObject<'_>>("effects.sampler.v1");
     objects.add::<status::StatusObject>("effects.status.v1");
@@ -50,13 +54,20 @@ pub(crate) fn schemas(objects: &mut Objects<'_>) {
 
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {
-    let Cli { global, command } = match Cli::read(arguments) {
+    let Cli { mut global, command } = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => return misread(&error, arguments),
     };
     typed::remember(arguments);
     logging::start(global.verbose, global.quiet);
     let output = Output::new(&global);
+    if command.uses_profile()
+        && let Err(error) = profile::apply(&mut global)
+    {
+        let failure = Failure::from(error);
+        output.failure(&failure);
+        return failure.exit_code();
+    }
     let done = match command {
         Command::Run(arguments) => run::run(&global, arguments, &output),
         Command::Submit(arguments) => submit::submit(&global, arguments, &output),
@@ -74,6 +85,9 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
+        Command::Login(_) => login::login(&global, &output),
+        Command::Logout(_) => login::logout(&global, &output),
+        Command::Profile(arguments) => login::profiles(&global, &arguments, &output),
         Command::Man(arguments) => man::man(&arguments, Cli::command()),
         Command::Completions(arguments) => {
             completions::completions(&arguments, &mut Cli::command())

@@ -6,6 +6,8 @@
 mod answers;
 pub(crate) mod batch;
 mod costs;
+#[cfg(unix)]
+mod credentials;
 #[cfg(all(feature = "postgres", target_os = "linux"))]
 mod database;
 mod doctor;

@@ -50,7 +50,10 @@ fn the_command_line_as_json_has_commands_options_and_exit_codes() {
     assert_eq!(option(&help, "poll")["default"], json!(["auto"]));
     let budget = option(&command("batch"), "budget");
     assert_eq!((&budget["type"], &budget["required"]), (&json!("USD"), &json!(false)));
-    assert_eq!(option(&command("cost"), "by")["values"], json!(["template", "tag", "day"]));
+    assert_eq!(
+        option(&command("cost"), "by")["values"],
+        json!(["template", "tag", "day", "scope"])
+    );
     let template = &command("run")["arguments"][0];
     assert_eq!(template["values"].as_array().unwrap().len(), 30);
     assert!(template["values"].as_array().unwrap().contains(&json!("glass_ball")));

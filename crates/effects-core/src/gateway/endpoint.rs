@@ -3,6 +3,7 @@
 //! text it keeps. A `Gateway` has one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
@@ -10,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
+use crate::gateway::key_ring::{AskKey, KeyRing};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
@@ -29,10 +31,9 @@ use crate::task_id::TaskId;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     base: BaseUrl,
-    key: ApiKey,
-    /// The base URL and the key as requests carry them, read and written once.
+    keys: KeyRing,
+    /// The base URL as requests carry it, read once.
     uri: Uri,
-    authorization: HeaderValue,
     user_agent: HeaderValue,
 }
 
@@ -40,9 +41,31 @@ impl Endpoint {
     /// The gateway at `base`, with its key.
     pub fn new(base: BaseUrl, key: ApiKey) -> Self {
         // The base was a URI when it was read.
-        let (uri, authorization) = (base.to_string().parse().unwrap_or_default(), key.header());
+        let uri = base.to_string().parse().unwrap_or_default();
         let user_agent = HeaderValue::from_static(USER_AGENT_VALUE);
-        Self { base, key, uri, authorization, user_agent }
+        Self { base, keys: KeyRing::new(key), uri, user_agent }
+    }
+
+    /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked once
+    /// for each key that is refused, and the refused request sent once more. Clones share the key.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use effects_core::{ApiKey, BaseUrl};
+    /// use effects_core::gateway::Endpoint;
+    ///
+    /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+    /// let source = Arc::new(|| ApiKey::new("the-key-of-today").ok());
+    /// let endpoint = Endpoint::new(base, ApiKey::new("the-key-of-yesterday")?).with_key_source(source);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_key_source(self, source: Arc<AskKey>) -> Self {
+        Self { keys: self.keys.asking(source), ..self }
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// The gateway.
@@ -88,7 +111,7 @@ impl Endpoint {
         uri.path_and_query = [self.base.path(), path].concat().try_into().ok();
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(AUTHORIZATION, self.keys.current().header);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, self.user_agent.clone());
         request
@@ -117,7 +140,12 @@ impl Endpoint {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn result(&self, answer: Answer) -> CallResult {
-        let clean = |reason: String| self.key.redact(reason).into_owned();
+        self.result_for(self.keys.current().key, answer)
+    }
+
+    /// What became of a call that was sent with this key.
+    pub(crate) fn result_for(&self, key: ApiKey, answer: Answer) -> CallResult {
+        let clean = |reason: String| key.redact(reason).into_owned();
         let answer = match answer {
             answered @ Answer::Answered { .. } => answered,
             Answer::BrokenOff { status, headers, body, reason } => {
@@ -127,7 +155,7 @@ impl Endpoint {
             Answer::Untrusted(reason) => Answer::Untrusted(clean(reason)),
             Answer::Lost(reason) => Answer::Lost(clean(reason)),
         };
-        CallResult::new(answer, self.key.clone())
+        CallResult::new(answer, key)
     }
 
     /// A task's JSON that came by itself, for [`Run::observed`](crate::Run::observed).

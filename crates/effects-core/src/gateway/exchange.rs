@@ -5,6 +5,7 @@
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use http::Request;
 
 use crate::gateway::call::{Answer, Call, CallResult};
 use crate::gateway::endpoint::Endpoint;
+use crate::gateway::key_ring::refuses_the_key;
 use crate::task_id::TaskId;
 
 /// Makes HTTP exchanges, blocking the thread.
@@ -38,6 +40,12 @@ pub trait AsyncExchange {
 
     /// Makes one exchange.
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_>;
+
+    /// Does something that may block: asks for another key. Here and now, unless the stack has a thread for it.
+    fn block(&self, work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        work();
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl<X: Exchange + ?Sized> Exchange for &X {
@@ -110,9 +118,20 @@ impl<X: Exchange> Gateway<X> {
         self.exchange(self.endpoint.request(call), call.timeout)
     }
 
-    /// Makes an exchange of no run: an upload's.
+    /// Makes an exchange of no run: an upload's. Where the key is refused and another one is to be had, the
+    /// request is sent once more with that.
     pub fn exchange(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
-        self.endpoint.result(self.stack.exchange(request, limit))
+        let keys = self.endpoint.keys();
+        let (sent, again) =
+            (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
+        let result =
+            self.endpoint.result_for(sent.key.clone(), self.stack.exchange(request, limit));
+        let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
+        keys.ask_again(&sent);
+        if !keys.renew(again.headers_mut(), &sent) {
+            return result;
+        }
+        self.endpoint.result(self.stack.exchange(again, limit))
     }
 }
 
@@ -122,8 +141,20 @@ impl<X: AsyncExchange> Gateway<X> {
         self.exchange_async(self.endpoint.request(call), call.timeout).await
     }
 
-    /// Makes an exchange of no run, without blocking: an upload's.
+    /// Makes an exchange of no run, without blocking: an upload's. Where the key is refused and another one is
+    /// to be had, the request is sent once more with that.
     pub async fn exchange_async(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
-        self.endpoint.result(self.stack.exchange(request, limit).await)
+        let keys = self.endpoint.keys();
+        let (sent, again) =
+            (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
+        let answer = self.stack.exchange(request, limit).await;
+        let result = self.endpoint.result_for(sent.key.clone(), answer);
+        let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
+        let (keys_there, refused) = (keys.clone(), sent.clone());
+        self.stack.block(Box::new(move || keys_there.ask_again(&refused))).await;
+        if !keys.renew(again.headers_mut(), &sent) {
+            return result;
+        }
+        self.endpoint.result(self.stack.exchange(again, limit).await)
     }
 }

@@ -1,0 +1,174 @@
+//! `effects login`, `effects logout` and `effects profile list`: keys that are stored for a profile, and the
+//! profiles there are. A key is read from stdin or a prompt that shows nothing, and never printed.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use effects_client::{Profile, ProfileKey, StoredKey};
+use effects_core::{Error, ErrorKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::done::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::Output;
+use crate::profile;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects login
+  effects login --profile studio < key-file
+  pass show effects | effects login
+
+The key is read from stdin, or typed where stdin is a terminal, and stored for the profile (`default` unless
+--profile or EFFECTS_PROFILE names one) in a file in the state folder that this user alone may read. To keep it
+in a keyring or a vault instead, let the profile's api_key_command print it. `effects doctor` shows whether the
+gateway takes it.")]
+pub(crate) struct LoginArguments {}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects logout
+  effects logout --profile studio")]
+pub(crate) struct LogoutArguments {}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  effects profile list
+  effects profile list --json")]
+pub(crate) struct ProfileArguments {
+    #[command(subcommand)]
+    command: ProfileCommand,
+}
+
+#[derive(Subcommand)]
+enum ProfileCommand {
+    /// List the profiles, and where each has its key
+    List,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoginObject<'a> {
+    schema: &'static str,
+    profile: &'a str,
+    #[schema(value_type = String)]
+    file: &'a Path,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LogoutObject<'a> {
+    schema: &'static str,
+    profile: &'a str,
+    /// Whether there was a key.
+    removed: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProfileObject<'a> {
+    schema: &'static str,
+    profile: &'a str,
+    /// Whether it is the one in use.
+    active: bool,
+    base_url: String,
+    /// Where its key is: `stored`, `file`, `command`, `inline`.
+    key: Option<&'static str>,
+    uploads: Option<&'a str>,
+    #[schema(value_type = Option<String>)]
+    journal: Option<String>,
+}
+
+pub(crate) fn login(global: &Global, output: &Output) -> CommandResult {
+    if global.api_key.is_some() {
+        let why = "login reads the key from stdin or a prompt, where other users do not see it: leave --api-key out";
+        return Err(misconfigured(why.to_owned()));
+    }
+    let name = name(global);
+    let stored = StoredKey::of(&name)?;
+    let key = read_key(output)
+        .map_err(|error| misconfigured(format!("the key cannot be read: {error}")))?;
+    stored.store(&key)?;
+    let file = stored.path();
+    let object = LoginObject { schema: "effects.login.v1", profile: &name, file };
+    output
+        .result(&object, &[format!("the key of profile {name} is stored in {}", file.display())])?;
+    Ok(Done::Well)
+}
+
+pub(crate) fn logout(global: &Global, output: &Output) -> CommandResult {
+    let name = name(global);
+    let removed = StoredKey::of(&name)?.forget()?;
+    let object = LogoutObject { schema: "effects.logout.v1", profile: &name, removed };
+    let line = if removed { "is removed" } else { "was not stored" };
+    output.result(&object, &[format!("the key of profile {name} {line}")])?;
+    Ok(Done::Well)
+}
+
+pub(crate) fn profiles(
+    global: &Global,
+    arguments: &ProfileArguments,
+    output: &Output,
+) -> CommandResult {
+    let ProfileCommand::List = arguments.command;
+    let active = name(global);
+    let profiles = Profile::list()?;
+    for profile in &profiles {
+        let key = match profile.key() {
+            ProfileKey::Stored => Some("stored"),
+            ProfileKey::File => Some("file"),
+            ProfileKey::Command => Some("command"),
+            ProfileKey::Inline => Some("inline"),
+            ProfileKey::None => None,
+        };
+        let journal = profile.journal.as_deref().map(Path::to_string_lossy);
+        let object = ProfileObject {
+            schema: "effects.profile.v1",
+            profile: &profile.name,
+            active: profile.name == active,
+            base_url: profile.base()?.to_string(),
+            key,
+            uploads: profile.uploads.as_deref(),
+            journal: journal.map(|journal| effects_journal::without_password(&journal)),
+        };
+        let mark = if object.active { '*' } else { ' ' };
+        let line = format!(
+            "{mark} {}  {}  key: {}",
+            object.profile,
+            object.base_url,
+            key.unwrap_or("none")
+        );
+        if !output.listing(&object, &[line])? {
+            break;
+        }
+    }
+    if profiles.is_empty() {
+        output.note("there is no profile: `effects login` makes one, or write profiles.toml");
+    }
+    Ok(Done::Well)
+}
+
+fn name(global: &Global) -> String {
+    profile::named(global).map_or(profile::DEFAULT.to_owned(), |(name, _)| name)
+}
+
+fn read_key(output: &Output) -> io::Result<String> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        output.urge("API key (it is not shown):");
+        return rpassword::read_password();
+    }
+    let mut key = String::new();
+    stdin.lock().take(MOST_KEY_BYTES).read_to_string(&mut key)?;
+    Ok(key)
+}
+
+fn misconfigured(message: String) -> Failure {
+    Error::new(ErrorKind::Misconfigured, message).into()
+}
+
+/// No key is nearly as long.
+const MOST_KEY_BYTES: u64 = 64 * 1024;

@@ -1,0 +1,108 @@
+//! [`apply`]: puts the profile that is in use into the global options, where they leave something open.
+//! `commands::main` calls it for commands that talk to a gateway or read a journal.
+//!
+//! Each setting is that of the first that has it: an option; the profile of `--profile`; the environment; the
+//! profile of `EFFECTS_PROFILE`, else `default`. A profile's key goes to the profile's own gateway alone.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use effects_client::{
+    KEY_COMMAND_VARIABLE, KEY_VARIABLES, Profile, ProfileKey, base_url_of_the_environment,
+};
+use effects_core::{BaseUrl, Error, ErrorKind};
+
+use crate::global::Global;
+
+/// The profile in use.
+#[derive(Clone, Debug)]
+pub(crate) struct InUse {
+    pub(crate) profile: Profile,
+    /// Whether its key is the one to use.
+    pub(crate) has_key: bool,
+}
+
+/// The name of the profile that an option or the environment names, and whether it is an option.
+pub(crate) fn named(global: &Global) -> Option<(String, bool)> {
+    let variable = || env::var(PROFILE_VARIABLE).ok().filter(|name| !name.trim().is_empty());
+    let option = global.profile.clone().map(|name| (name, true));
+    option.or_else(|| variable().map(|name| (name, false)))
+}
+
+/// Reads the profile and fills in what the options leave open.
+pub(crate) fn apply(global: &mut Global) -> Result<(), Error> {
+    let (profile, is_option) = match named(global) {
+        Some((name, is_option)) => (Profile::load(&name)?, is_option),
+        None => match Profile::find(DEFAULT)? {
+            Some(profile) => (profile, false),
+            None => return Ok(()),
+        },
+    };
+    if global.emulator {
+        return Ok(());
+    }
+    let wins = |in_environment: bool| is_option || !in_environment;
+    if global.base_url.is_none() && wins(base_url_of_the_environment()?.is_some()) {
+        global.base_url.clone_from(&profile.base_url);
+        global.allow_http |= profile.base_url.is_some() && profile.allow_http;
+    }
+    if global.uploads.is_none() {
+        global.uploads = profile.uploads.as_deref().map(str::parse).transpose()?;
+    }
+    if let Some(journal) = &profile.journal {
+        // A process has one command.
+        let _ = JOURNAL.set(journal.clone());
+    }
+    let has_key =
+        !gives_key(global) && wins(environment_key()) && profile.key() != ProfileKey::None;
+    if has_key {
+        refuse_another_gateway(global, &profile)?;
+    }
+    global.settings = Some(InUse { profile, has_key });
+    Ok(())
+}
+
+/// The journal of the profile in use, which stands where none is named.
+pub(crate) fn journal() -> Option<&'static Path> {
+    JOURNAL.get().map(PathBuf::as_path)
+}
+
+/// Whether an option gives the key.
+fn gives_key(global: &Global) -> bool {
+    global.api_key.is_some() || global.api_key_file.is_some() || global.api_key_command.is_some()
+}
+
+/// Whether the environment gives the key.
+fn environment_key() -> bool {
+    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    KEY_VARIABLES.iter().chain(&[KEY_COMMAND_VARIABLE]).any(|name| is_set(&name))
+}
+
+/// A key is for one gateway: the profile's must not go to another one.
+fn refuse_another_gateway(global: &Global, profile: &Profile) -> Result<(), Error> {
+    let url = match &global.base_url {
+        Some(url) => Some(url.clone()),
+        None => base_url_of_the_environment()?,
+    };
+    let url = url.as_deref().unwrap_or(BaseUrl::DEFAULT);
+    let own = profile.base()?;
+    // One that cannot be read is told of where it is used.
+    let Ok(base) = BaseUrl::parse(url, true) else { return Ok(()) };
+    if base.origin() == own.origin() {
+        return Ok(());
+    }
+    let message = format!(
+        "the key of profile {} is for {}, and the gateway is {}: give the key of that one (--api-key-file), or \
+         leave its base URL out",
+        profile.name,
+        own.origin(),
+        base.origin()
+    );
+    Err(Error::new(ErrorKind::Misconfigured, message))
+}
+
+static JOURNAL: OnceLock<PathBuf> = OnceLock::new();
+/// The profile in use where none is named.
+pub(crate) const DEFAULT: &str = "default";
+const PROFILE_VARIABLE: &str = "EFFECTS_PROFILE";

@@ -1,0 +1,256 @@
+//! Where the key comes from: a program, a profile, what `effects login` stored; and that it goes nowhere else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use effects_testkit::http::{Behaviour, Response, ScriptedServer};
+use serde_json::Value;
+
+use crate::world::{CREATE, IMAGE, KEY, Ran, World};
+
+const NEW_KEY: &str = "sk-the-key-of-today-that-nobody-may-see";
+const RUN: [&str; 6] = ["run", "glass_ball", IMAGE, "--poll", "0.05", "--no-download"];
+
+/// The command with a configuration folder, and no key in its environment.
+fn keyless(world: &World, arguments: &[&str]) -> Command {
+    let mut command = world.bare(arguments);
+    command.env("EFFECTS_CONFIG_DIR", world.path("config"));
+    command
+}
+
+fn profiles(world: &World, text: &str) {
+    fs::create_dir_all(world.path("config")).unwrap();
+    fs::write(world.path("config/profiles.toml"), text).unwrap();
+}
+
+/// A service that takes this key alone.
+fn takes_only(world: &World, key: &'static str) {
+    let done = String::from_utf8(world.completed_body()).unwrap();
+    world.server.otherwise(Behaviour::with(move |seen| {
+        if seen.header("authorization") != Some(format!("Bearer {key}").as_str()) {
+            return Response::json(r#"{"error":{"message":"invalid key"}}"#).status(401).into();
+        }
+        if seen.method == "POST" {
+            return Response::json(r#"{"id":"task-1","status":"in_progress"}"#).into();
+        }
+        Response::json(done.clone()).into()
+    }));
+}
+
+/// A program that prints the first line of `keys` and takes it away, but for the last one; it counts.
+fn key_program(world: &World, keys: &[&str]) -> &'static str {
+    fs::write(world.path("keys"), keys.join("\n") + "\n").unwrap();
+    let script = "echo asked >> asked\nhead -n 1 keys\nif [ $(wc -l < keys) -gt 1 ]; then tail -n +2 keys > rest; mv rest keys; fi\n";
+    fs::write(world.path("key.sh"), script).unwrap();
+    "sh key.sh"
+}
+
+fn asked(world: &World) -> usize {
+    fs::read_to_string(world.path("asked")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_program_gives_the_key_and_is_asked_again_once_where_it_is_refused() {
+    let world = World::new();
+    takes_only(&world, NEW_KEY);
+    let program = key_program(&world, &[KEY, NEW_KEY]);
+    let mut command =
+        keyless(&world, &[&RUN[..], &["-vvv", "--api-key-command", program]].concat());
+    let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
+    assert_eq!(
+        (world.submissions(), asked(&world)),
+        (2, 2),
+        "refused, and sent again with the new key"
+    );
+    assert!(!format!("{ran:?}").contains(KEY) && !format!("{ran:?}").contains(NEW_KEY), "{ran:?}");
+
+    // The environment's program; and one that has no other key is asked once more and no more.
+    let world = World::new();
+    takes_only(&world, NEW_KEY);
+    let program = key_program(&world, &[KEY]);
+    let mut command = keyless(&world, &RUN);
+    command.env("EFFECTS_BASE_URL", world.server.base_url());
+    let ran = Ran::of(command.env("EFFECTS_API_KEY_COMMAND", program)).exits(3);
+    assert_eq!((world.submissions(), asked(&world)), (1, 2), "{ran:?}");
+
+    // A second refusal stands.
+    let world = World::new();
+    takes_only(&world, "another");
+    let program = key_program(&world, &[KEY, NEW_KEY, "a-third-key-that-is-not-asked-for"]);
+    let mut command = keyless(&world, &[&RUN[..], &["--api-key-command", program]].concat());
+    Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+    assert_eq!((world.submissions(), asked(&world)), (2, 2));
+}
+
+#[test]
+fn a_refusal_that_names_a_task_is_not_sent_again() {
+    let world = World::new();
+    let odd = r#"{"id":"task-1","status":"in_progress","model":"spark_img_effects"}"#;
+    world.server.on("POST", CREATE, [Response::json(odd).status(401)]);
+    world.looks([world.completed()]);
+    let program = key_program(&world, &[KEY, NEW_KEY]);
+    let mut command = keyless(&world, &[&RUN[..], &["--api-key-command", program]].concat());
+    Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
+    assert_eq!((world.submissions(), asked(&world)), (1, 1));
+}
+
+#[test]
+fn a_program_that_fails_says_why_and_nothing_is_sent() {
+    let world = World::new();
+    for (script, why) in [("echo no vault >&2; exit 3", "no vault"), ("true", "printed nothing")] {
+        fs::write(world.path("key.sh"), script).unwrap();
+        let mut command =
+            keyless(&world, &[&RUN[..], &["--api-key-command", "sh key.sh"]].concat());
+        let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+        assert!(ran.stderr.contains(why), "{ran:?}");
+    }
+    let two = ["--api-key-command", "sh key.sh", "--api-key-file", "key"];
+    Ran::of(&mut keyless(&world, &[&RUN[..], &two].concat())).exits(2);
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn a_profile_says_gateway_key_uploads_and_journal() {
+    let world = World::with_service();
+    fs::write(world.path("key"), format!("{KEY}\n")).unwrap();
+    let (url, key, journal) = (world.server.base_url(), world.path("key"), world.path("studio.db"));
+    profiles(
+        &world,
+        &format!(
+            "[studio]\nbase_url = {url:?}\napi_key_file = {key:?}\njournal = {journal:?}\nuploads = \"data-url\"\n"
+        ),
+    );
+    let ran =
+        Ran::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat())).exits(0);
+    assert!(world.path("studio.db").is_file(), "{ran:?}");
+    assert_eq!(world.submissions(), 1);
+    let mut command = keyless(&world, &["tasks", "--json"]);
+    let task = Ran::of(command.env("EFFECTS_PROFILE", "studio")).exits(0).object();
+    assert_eq!(task["task_id"], "task-1");
+    let doctor = Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio"]));
+    assert!(doctor.stdout.contains("of profile studio, from its file"), "{doctor:?}");
+    assert!(
+        doctor.stdout.contains("data: URL") && doctor.stdout.contains("studio.db"),
+        "{doctor:?}"
+    );
+    assert!(!format!("{doctor:?}").contains(KEY), "{doctor:?}");
+    let missing = Ran::of(&mut keyless(&world, &["doctor", "--profile", "nope"])).exits(2);
+    assert!(missing.stderr.contains("has studio"), "{missing:?}");
+}
+
+#[test]
+fn options_win_over_the_named_profile_and_that_over_the_environment() {
+    let world = World::new();
+    world.server.otherwise(Response::json(r#"{"error":{"message":"no such task"}}"#).status(404));
+    let url = world.server.base_url();
+    fs::write(world.path("key"), "of-the-profile").unwrap();
+    let key = world.path("key");
+    profiles(&world, &format!("[default]\nbase_url = {url:?}\napi_key_file = {key:?}\n"));
+    let asked_with = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = keyless(&world, &[&["doctor"], arguments].concat());
+        Ran::of(command.envs(variables.iter().copied())).exits(0);
+        world.server.requests().pop().unwrap().header("authorization").unwrap().to_owned()
+    };
+    assert_eq!(asked_with(&[], &[]), "Bearer of-the-profile");
+    let environment = [("EFFECTS_API_KEY", "of-the-environment")];
+    assert_eq!(asked_with(&[], &environment), "Bearer of-the-environment");
+    assert_eq!(asked_with(&["--profile", "default"], &environment), "Bearer of-the-profile");
+    let all = ["--profile", "default", "--api-key", "of-the-option"];
+    assert_eq!(asked_with(&all, &environment), "Bearer of-the-option");
+}
+
+#[test]
+fn the_key_of_a_profile_goes_to_its_own_gateway_alone() {
+    let world = World::new();
+    let other = ScriptedServer::start().unwrap();
+    fs::write(world.path("key"), KEY).unwrap();
+    let (url, key) = (world.server.base_url(), world.path("key"));
+    profiles(&world, &format!("[default]\nbase_url = {url:?}\napi_key_file = {key:?}\n"));
+    let elsewhere = other.base_url();
+    for (arguments, variable) in
+        [(&["--base-url", elsewhere.as_str()][..], ""), (&[], elsewhere.as_str())]
+    {
+        let mut command = keyless(&world, &[&RUN[..], arguments].concat());
+        let ran = Ran::of(command.env("EFFECTS_BASE_URL", variable)).exits(2);
+        assert!(ran.stderr.contains("the key of profile default is for"), "{ran:?}");
+    }
+    assert_eq!(other.connections() + world.server.connections(), 0);
+}
+
+#[test]
+fn a_setting_that_is_not_known_is_named_and_no_line_is_repeated() {
+    let world = World::new();
+    for (text, why) in [
+        (format!("[studio]\n\napikey = \"{KEY}\"\n"), "line 3: unknown field `apikey`"),
+        (format!("[studio]\napi_key = [\"{KEY}\"]\n"), "line 2: "),
+        (format!("[studio]\napi_key = \"{KEY}\" {KEY}\n"), "line 2: "),
+    ] {
+        profiles(&world, &text);
+        let ran =
+            Ran::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat())).exits(2);
+        assert!(ran.stderr.contains(why), "{ran:?}");
+        assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+    }
+    // A key in the file is this user's alone.
+    profiles(&world, &format!("[studio]\napi_key = \"{KEY}\"\n"));
+    let file = world.path("config/profiles.toml");
+    let list = || Ran::of(&mut keyless(&world, &["profile", "list", "--json"]));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(list().exits(2).stderr.contains("chmod 600"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(list().exits(0).object()["key"], "inline");
+    assert!(!list().stdout.contains(KEY));
+}
+
+#[test]
+fn login_stores_the_key_for_its_owner_alone_and_logout_forgets_it() {
+    let world = World::new();
+    world.server.otherwise(Response::json(r#"{"error":{"message":"no such task"}}"#).status(404));
+    profiles(&world, &format!("[studio]\nbase_url = {:?}\n", world.server.base_url()));
+    let login = |arguments: &[&str], key: &str| {
+        fs::write(world.path("typed"), key).unwrap();
+        let mut command = keyless(&world, &[&["login", "--json"], arguments].concat());
+        Ran::of(command.stdin(Stdio::from(fs::File::open(world.path("typed")).unwrap())))
+    };
+    let ran = login(&["--profile", "studio"], &format!("{KEY}\n")).exits(0);
+    assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+    let file = ran.object()["file"].as_str().unwrap().to_owned();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let folder = std::path::Path::new(&file).parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    // Stored anew over one with other rights.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    login(&["--profile", "studio"], KEY).exits(0);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let doctor = Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio", "-vvv"])).exits(0);
+    assert!(doctor.stdout.contains("stored by `effects login`"), "{doctor:?}");
+    let sent = world.server.requests().pop().unwrap();
+    assert_eq!(sent.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    let list = Ran::of(&mut keyless(&world, &["profile", "list", "--json"])).exits(0);
+    let listed: Value = list.object();
+    assert_eq!((&listed["profile"], &listed["key"]), (&"studio".into(), &"stored".into()));
+    for ran in [&doctor, &list, &Ran::of(&mut keyless(&world, &["--help", "--json"]))] {
+        assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+    }
+
+    let logout =
+        || Ran::of(&mut keyless(&world, &["logout", "--profile", "studio", "--json"])).exits(0);
+    assert_eq!(logout().object()["removed"], true);
+    assert!(!std::path::Path::new(&file).exists());
+    assert_eq!(logout().object()["removed"], false);
+    Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio"])).exits(3);
+}
+
+#[test]
+fn login_takes_no_key_from_the_command_line_and_no_text_that_is_none() {
+    let world = World::new();
+    let ran = Ran::of(&mut keyless(&world, &["login", "--api-key", KEY])).exits(2);
+    assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+    assert!(Ran::of(&mut keyless(&world, &["login", KEY])).exits(2).stdout.is_empty());
+    Ran::of(&mut keyless(&world, &["login"])).exits(2);
+    let ran = Ran::of(&mut keyless(&world, &["login", "--profile", "../x"])).exits(2);
+    assert!(ran.stderr.contains("profile's name"), "{ran:?}");
+    assert!(crate::world::names(world.state.path()).is_empty());
+}

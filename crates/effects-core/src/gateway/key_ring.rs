@@ -1,0 +1,101 @@
+//! [`KeyRing`]: the key of an [`Endpoint`](super::Endpoint), and where another one comes from when the gateway
+//! refuses it. A [`Gateway`](super::Gateway) asks it after a 401, once for each key that is refused.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::call::{Answer, CallResult};
+use crate::wire::answer::SubmissionAnswer;
+
+/// Asks for the key as it is now: a program, a vault, a token that runs out. It may take a while; `None`
+/// where there is none.
+pub type AskKey = dyn Fn() -> Option<ApiKey> + Send + Sync;
+
+/// The key that requests carry. Clones share it.
+#[derive(Clone)]
+pub(crate) struct KeyRing {
+    current: Arc<RwLock<KeyInUse>>,
+    source: Option<Arc<AskKey>>,
+    /// One asks at a time; the next one finds the new key.
+    asking: Arc<Mutex<()>>,
+}
+
+/// A key and the header that it makes.
+#[derive(Clone)]
+pub(crate) struct KeyInUse {
+    pub(crate) key: ApiKey,
+    pub(crate) header: HeaderValue,
+}
+
+impl KeyRing {
+    pub(crate) fn new(key: ApiKey) -> Self {
+        let header = key.header();
+        let current = Arc::new(RwLock::new(KeyInUse { key, header }));
+        Self { current, source: None, asking: Arc::default() }
+    }
+
+    pub(crate) fn asking(self, source: Arc<AskKey>) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// Whether there may be another key.
+    pub(crate) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    pub(crate) fn current(&self) -> KeyInUse {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The key that a request with these headers carries.
+    pub(crate) fn sent_with(&self, headers: &HeaderMap) -> KeyInUse {
+        let current = self.current();
+        let other = headers.get(AUTHORIZATION).filter(|header| **header != current.header);
+        let key = other.and_then(|header| {
+            let key = std::str::from_utf8(header.as_bytes()).ok()?.strip_prefix("Bearer ")?;
+            Some(KeyInUse { key: ApiKey::new(key).ok()?, header: header.clone() })
+        });
+        key.unwrap_or(current)
+    }
+
+    /// Asks for another key, unless another one came since this one was sent. It may take a while.
+    pub(crate) fn ask_again(&self, refused: &KeyInUse) {
+        let Some(source) = &self.source else { return };
+        let _turn: MutexGuard<'_, ()> = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.current().key != refused.key {
+            return;
+        }
+        if let Some(key) = source() {
+            let header = key.header();
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) =
+                KeyInUse { key, header };
+        }
+    }
+
+    /// Puts the key into a request that carried another one. Whether it did.
+    pub(crate) fn renew(&self, headers: &mut HeaderMap, refused: &KeyInUse) -> bool {
+        let current = self.current();
+        let is_new = current.key != refused.key && headers.contains_key(AUTHORIZATION);
+        if is_new {
+            headers.insert(AUTHORIZATION, current.header);
+        }
+        is_new
+    }
+}
+
+/// Whether this answer refuses the key, and proves that no task was made.
+pub(crate) fn refuses_the_key(result: &CallResult) -> bool {
+    matches!(result.answer(), Answer::Answered { status: StatusCode::UNAUTHORIZED, .. })
+        && matches!(SubmissionAnswer::read(result), SubmissionAnswer::Refused(..))
+}
+
+/// Without the key.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyRing(…)")
+    }
+}
