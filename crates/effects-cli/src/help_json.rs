@@ -226,7 +226,7 @@ impl Objects<'_> {
 }
 
 /// The environment variables that the command reads.
-const VARIABLES: [(&str, &str); 15] = [
+const VARIABLES: [(&str, &str); 16] = [
     ("EFFECTS_API_KEY", "the API key, where no option gives one"),
     ("VTRIX_API_KEY", "the API key, where EFFECTS_API_KEY is not set either"),
     ("EFFECTS_API_KEY_COMMAND", "a program that prints the API key, where neither is set"),
@@ -241,6 +241,10 @@ const VARIABLES: [(&str, &str); 15] = [
         "the proxy, by curl's rules; never to this machine",
     ),
     ("SSL_CERT_FILE", "a PEM file of certificates to trust"),
+    (
+        "EFFECTS_WEBHOOK_SECRET",
+        "the secret that posts of --post-to are signed with: whsec_BASE64, or text",
+    ),
     ("PGPASSWORD", "the password of a journal's database"),
     ("RUST_LOG", "what -v logs"),
     ("NO_COLOR", "no colours in help and errors"),

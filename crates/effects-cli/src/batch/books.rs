@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use effects_core::Error;
 use effects_core::journal::JournalError;
 use effects_core::pace::Histories;
+use effects_core::{Error, ErrorKind};
 use effects_jobs::{Filter, Identity, JournalStore, Record, RowName, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hooks::{HookCounts, Hooks};
 use super::live::Live;
 use super::names::SHEET;
 use super::options::Batch;
@@ -34,6 +36,7 @@ use crate::typed::line_to_run_again;
 pub(super) struct Books<'a> {
     batch: &'a Batch<'a>,
     results: Results,
+    hooks: Hooks,
     /// The journal, if there is one.
     store: Option<Arc<dyn JournalStore>>,
     /// Lines on stderr about single rows.
@@ -82,6 +85,12 @@ pub(super) struct BatchObject<'a> {
     report_csv: Option<&'a str>,
     /// The page of --report.
     report: Option<&'a str>,
+    /// Programs of --on-done that failed.
+    #[serde(skip_serializing_if = "is_none")]
+    hooks_failed: u64,
+    /// Rows whose post to --post-to is not acknowledged.
+    #[serde(skip_serializing_if = "is_none")]
+    undelivered: u64,
     /// The line to run again, where something is missing.
     resume: Option<&'a str>,
     /// What ended it that is no row's.
@@ -97,9 +106,11 @@ impl<'a> Books<'a> {
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
         let id = id.map_err(|error| journal::failure(&error))?;
         let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
+        let hooks = Hooks::begin(&batch.options.hooks, &common.out)?;
         Ok(Self {
             batch,
             results,
+            hooks,
             store,
             said: 0,
             pilots: Vec::new(),
@@ -114,6 +125,7 @@ impl<'a> Books<'a> {
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
         self.results.grow(report, &json, self.store.as_deref());
+        self.hooks.row_ended(report, &json);
         if self.batch.options.pilot.is_some() {
             self.pilots.extend(sheet::Pilot::of(report));
         }
@@ -274,6 +286,11 @@ impl<'a> Books<'a> {
             let page = reports.finish_page(&summary, &self.learnt);
             files.report = sure(tally, &mut trouble, page);
         }
+        let patience = if tally.is_interrupted() { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
+        files.hooks = self.hooks.finish(patience, |text| output.urge(text));
+        if files.hooks.undelivered > 0 {
+            tally.note(ErrorKind::Transport.exit_code());
+        }
         let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
         output.note(&object.words());
         if self.batch.prints() {
@@ -327,6 +344,13 @@ struct Files {
     contact_sheet: Option<String>,
     report_csv: Option<String>,
     report: Option<String>,
+    hooks: HookCounts,
+}
+
+/// Whether there is none of them.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl<'a> BatchObject<'a> {
@@ -355,6 +379,8 @@ impl<'a> BatchObject<'a> {
             contact_sheet: files.contact_sheet.as_deref(),
             report_csv: files.report_csv.as_deref(),
             report: files.report.as_deref(),
+            hooks_failed: files.hooks.failed,
+            undelivered: files.hooks.undelivered,
             resume: (exit_code != 0).then(line_to_run_again),
             error,
         }
@@ -401,6 +427,14 @@ impl<'a> BatchObject<'a> {
                 words.push_str(&format!(", and the cost of {count} pictures could not be read"));
             }
         }
+        for (count, what) in [
+            (self.hooks_failed, "programs of --on-done failed"),
+            (self.undelivered, "rows are not acknowledged by --post-to"),
+        ] {
+            if count > 0 {
+                words.push_str(&format!("; {count} {what}"));
+            }
+        }
         if let Some(manifest) = self.manifest {
             words.push_str(&format!("; each row is in {manifest}"));
         }
@@ -431,3 +465,7 @@ fn known(session: &Session, identity: Option<Identity>) -> Result<Option<Known>,
 /// Lines about single rows that are said on stderr, and downloads that are odd.
 pub(super) const MOST_SAID: u64 = 50;
 pub(super) const NEXT_SAID: u64 = MOST_SAID + 1;
+
+/// How long the hooks of the last rows are waited for, and after Ctrl-C.
+const HOOKS_PATIENCE: Duration = Duration::from_secs(120);
+const HOOKS_AFTER_CTRL_C: Duration = Duration::from_secs(2);

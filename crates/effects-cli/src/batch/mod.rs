@@ -14,6 +14,7 @@ mod budget;
 mod durations;
 mod earlier_line;
 mod folder_rows;
+mod hooks;
 mod known_photos;
 mod live;
 mod manifest;

@@ -8,6 +8,7 @@ use clap::Args;
 use effects_core::Policy;
 use rust_decimal::Decimal;
 
+use super::hooks::HookOptions;
 use super::manifest::Manifest;
 use super::report_csv::CSV;
 use super::report_page::PAGE;
@@ -98,6 +99,9 @@ pub(crate) struct Options {
     /// and no other file.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) hooks: HookOptions,
 
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]

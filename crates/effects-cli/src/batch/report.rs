@@ -418,6 +418,10 @@ impl Report {
     }
 }
 
+/// The names of ends in JSON that hooks are told of.
+pub(super) const STATUS_NAMES: [&str; 5] =
+    ["completed", "not_downloaded", "doubtful", "failed", "refused"];
+
 impl Status {
     /// In words.
     pub(crate) fn words(self) -> &'static str {

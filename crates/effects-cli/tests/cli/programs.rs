@@ -121,9 +121,14 @@ fn what_is_printed_is_as_its_schema_says() {
     run(&["doctor"]);
     world.accepts();
     run(&["submit", "glass_ball", IMAGE]);
+    let login = world.run_with_stdin(&["login", "--json"], b"a-key-for-a-profile").exits(0);
+    check(&help, &login.object());
+    run(&["profile", "list"]);
+    run(&["logout"]);
     for schema in help["schemas"].as_object().unwrap().keys() {
-        // These need a server that stays, a database or a lost answer.
-        let elsewhere = ["effects.emulator.v1", "effects.copy.v1", "effects.resolve.v1"];
+        // These need a server that stays, a database or a lost answer; and one is checked above.
+        let elsewhere =
+            ["effects.emulator.v1", "effects.copy.v1", "effects.resolve.v1", "effects.login.v1"];
         assert!(
             seen.contains(schema) || elsewhere.contains(&schema.as_str()),
             "{schema} is not printed"

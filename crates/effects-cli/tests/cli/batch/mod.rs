@@ -5,6 +5,8 @@ mod costs;
 mod counted;
 mod folder_manifest;
 mod folders;
+#[cfg(unix)]
+mod hooks;
 mod journal;
 mod journals;
 mod long_runs;

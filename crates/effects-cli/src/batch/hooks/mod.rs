@@ -1,0 +1,193 @@
+//! [`Hooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
+//! and posts to a URL (`--post-to`, `webhook.rs`), on threads of their own. No hook holds a row back or ends the
+//! batch; what fails is told and counted. `Books` hands the rows on.
+
+mod program;
+mod webhook;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use self::webhook::Webhook;
+use super::report::{How, Report, Status};
+use crate::failure::Failure;
+
+/// What is done besides for each row.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct HookOptions {
+    /// Start a program for each row that ends, with the row's JSON on its stdin
+    ///
+    /// Its arguments are parted by spaces, and no shell reads it. Up to four run at once. One that fails is told
+    /// and counted, and ends nothing.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) on_done: Option<String>,
+
+    /// Post each row that ends to a URL, signed as Standard Webhooks with EFFECTS_WEBHOOK_SECRET
+    ///
+    /// A post is repeated until it is acknowledged by a 2xx, also by the same line run again, with the same
+    /// webhook-id: it arrives at least once. What was acknowledged is in deliveries.jsonl in the folder of --out.
+    #[arg(long, value_name = "URL")]
+    pub(crate) post_to: Option<String>,
+}
+
+/// A row that ended, for the hooks.
+#[derive(Clone, Debug)]
+struct EndedRow {
+    /// By which the row and its end are known again.
+    id: String,
+    /// What a person calls it.
+    shown: String,
+    status: &'static str,
+    json: String,
+}
+
+/// The hooks of a batch under way.
+#[derive(Default)]
+pub(super) struct Hooks {
+    programs: Option<Workers>,
+    posts: Option<Workers>,
+}
+
+/// What the hooks came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HookCounts {
+    /// Programs of --on-done that failed.
+    pub(super) failed: u64,
+    /// Rows that --post-to was not acknowledged for.
+    pub(super) undelivered: u64,
+}
+
+impl Hooks {
+    /// The hooks that the options name.
+    pub(super) fn begin(options: &HookOptions, out: &Path) -> Result<Self, Failure> {
+        let programs = options.on_done.clone().map(|program| {
+            Workers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, row))
+        });
+        let webhook = options.post_to.as_deref().map(|url| Webhook::new(url, out)).transpose()?;
+        let posts =
+            webhook.map(|webhook| Workers::start(POSTS_AT_ONCE, move |row| webhook.post(row)));
+        Ok(Self { programs, posts })
+    }
+
+    /// Hands on what became of a row, if it ended. A row whose picture was there before ended in an earlier
+    /// run: only a post that was not acknowledged then is made for it.
+    pub(super) fn row_ended(&self, report: &Report, json: &str) {
+        let ended = matches!(
+            report.status,
+            Status::Completed
+                | Status::NotDownloaded
+                | Status::Doubtful
+                | Status::Failed
+                | Status::Refused
+        );
+        let (true, Some(row)) = (ended, EndedRow::of(report, json)) else { return };
+        if let Some(programs) = self.programs.as_ref().filter(|_| report.how != Some(How::Kept)) {
+            programs.take(row.clone());
+        }
+        if let Some(posts) = &self.posts {
+            posts.take(row);
+        }
+    }
+
+    /// Waits for what is under way, for a while; `say` is told of each that failed.
+    pub(super) fn finish(self, patience: Duration, say: impl Fn(&str)) -> HookCounts {
+        let until = Instant::now() + patience;
+        let count =
+            |workers: Option<Workers>| workers.map_or(0, |workers| workers.finish(until, &say));
+        HookCounts { failed: count(self.programs), undelivered: count(self.posts) }
+    }
+}
+
+impl EndedRow {
+    fn of(report: &Report, json: &str) -> Option<Self> {
+        let row = serde_json::from_str::<serde_json::Value>(json).ok()?;
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        let status = super::report::STATUS_NAMES.iter().find(|name| **name == text("status"))?;
+        let known =
+            [text("identity"), text("task_id"), text("status"), text("image"), text("template")];
+        let shown = report.told.place(report.row);
+        Some(Self { id: webhook::id_of(&known), shown, status, json: json.to_owned() })
+    }
+}
+
+/// Threads that do one thing for each row.
+struct Workers {
+    rows: Sender<EndedRow>,
+    troubles: Receiver<String>,
+    threads: Vec<JoinHandle<()>>,
+    left: Arc<AtomicU64>,
+}
+
+impl Workers {
+    fn start(
+        threads: usize,
+        act: impl Fn(&EndedRow) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        let (rows, taken) = channel::<EndedRow>();
+        let (tell, troubles) = channel();
+        let (act, taken) = (Arc::new(act), Arc::new(Mutex::new(taken)));
+        let left = Arc::<AtomicU64>::default();
+        let work = || {
+            let (act, taken, tell, left) =
+                (Arc::clone(&act), Arc::clone(&taken), tell.clone(), Arc::clone(&left));
+            thread::spawn(move || {
+                loop {
+                    let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(row) = next else { break };
+                    if let Err(why) = act(&row) {
+                        // The receiver is gone only once the batch no longer waits.
+                        let _ = tell.send(format!("{}: {why}", row.shown));
+                    }
+                    left.fetch_sub(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let threads = (0..threads).map(|_| work()).collect();
+        Self { rows, troubles, threads, left }
+    }
+
+    fn take(&self, row: EndedRow) {
+        self.left.fetch_add(1, Ordering::SeqCst);
+        // The threads end only after the sender.
+        let _ = self.rows.send(row);
+    }
+
+    /// Waits until all is done, or until then. How many rows failed, or were not come to.
+    fn finish(self, until: Instant, say: &impl Fn(&str)) -> u64 {
+        let Self { rows, troubles, threads, left } = self;
+        drop(rows);
+        let mut failed = 0;
+        loop {
+            match troubles.recv_timeout(until.saturating_duration_since(Instant::now()).min(TICK)) {
+                Ok(why) => {
+                    failed += 1;
+                    if failed <= MOST_SAID {
+                        say(&format!("warning: {why}"));
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
+                    return failed + left.load(Ordering::SeqCst);
+                }
+                Err(RecvTimeoutError::Timeout) if threads.iter().all(JoinHandle::is_finished) => {
+                    failed += troubles.try_iter().count() as u64;
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        failed
+    }
+}
+
+const PROGRAMS_AT_ONCE: usize = 4;
+const POSTS_AT_ONCE: usize = 4;
+/// Lines about single hooks.
+const MOST_SAID: u64 = 20;
+const TICK: Duration = Duration::from_millis(50);

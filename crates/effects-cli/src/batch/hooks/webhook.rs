@@ -1,0 +1,204 @@
+//! [`Webhook`]: posts rows to the URL of `--post-to`, signed as Standard Webhooks
+//! (<https://www.standardwebhooks.com>), and keeps in `deliveries.jsonl` which were acknowledged.
+
+use std::collections::HashSet;
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use effects_client::{BuildClient, ClientBuilder, Settings};
+use effects_core::gateway::{Answer, Exchange, FreshConnection};
+use effects_core::{Error, ErrorKind};
+use effects_ureq::UreqExchange;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Request, Uri};
+use sha2::{Digest, Sha256};
+
+use super::EndedRow;
+use crate::failure::Failure;
+
+/// Where rows are posted to.
+pub(super) struct Webhook {
+    url: Uri,
+    secret: Vec<u8>,
+    stack: UreqExchange,
+    /// The URL, as the file of deliveries names it.
+    target: String,
+    delivered: Mutex<HashSet<String>>,
+    file: PathBuf,
+    /// A post was not acknowledged by its last repetition: the next ones are tried once.
+    is_down: AtomicBool,
+}
+
+/// An HTTP stack with the usual settings, and no key of a gateway.
+struct Stack(UreqExchange);
+
+impl BuildClient for Stack {
+    fn from_settings(settings: Settings) -> Result<Self, Error> {
+        UreqExchange::new(&settings).map(Self)
+    }
+}
+
+impl Webhook {
+    pub(super) fn new(url: &str, out: &Path) -> Result<Self, Failure> {
+        let unusable = |why: String| Failure::from(Error::new(ErrorKind::Misconfigured, why));
+        let parsed = url.parse::<Uri>().ok().filter(|url| {
+            matches!(url.scheme_str(), Some("https" | "http")) && url.host().is_some()
+        });
+        let parsed = parsed.ok_or_else(|| {
+            unusable("--post-to is no URL: give https://HOST/PATH; nothing was sent".to_owned())
+        })?;
+        let secret = env::var(SECRET).ok().filter(|secret| !secret.trim().is_empty());
+        let secret = secret.and_then(|secret| match secret.trim().strip_prefix("whsec_") {
+            Some(encoded) => BASE64_STANDARD.decode(encoded).ok(),
+            None => Some(secret.trim().as_bytes().to_vec()),
+        });
+        let secret = secret.filter(|secret| !secret.is_empty()).ok_or_else(|| {
+            unusable(format!(
+                "--post-to signs with the secret of {SECRET}, which is not set, or no base64 after whsec_; \
+                 nothing was sent"
+            ))
+        })?;
+        // The key is none, and no request of this stack carries one.
+        let Stack(stack) = ClientBuilder::<Stack>::new().api_key("no-key-is-sent").build()?;
+        let (file, target) = (out.join(DELIVERIES), id_of(&[url.to_owned()]));
+        let delivered = read(&file, &target)
+            .map_err(|error| unusable(format!("{} cannot be read: {error}", file.display())))?;
+        let is_down = AtomicBool::new(false);
+        Ok(Self {
+            url: parsed,
+            secret,
+            stack,
+            target,
+            delivered: Mutex::new(delivered),
+            file,
+            is_down,
+        })
+    }
+
+    /// Posts a row until it is acknowledged, unless it was before.
+    pub(super) fn post(&self, row: &EndedRow) -> Result<(), String> {
+        if self.lock().contains(&row.id) {
+            return Ok(());
+        }
+        let body = format!(r#"{{"type":"row.{}","data":{}}}"#, row.status, row.json);
+        let waits = if self.is_down.load(Ordering::Relaxed) { &WAITS[..0] } else { &WAITS };
+        let mut trouble = String::new();
+        for wait in std::iter::once(&Duration::ZERO).chain(waits) {
+            thread::sleep(*wait);
+            match self.try_once(&row.id, &body) {
+                Ok(()) => {
+                    self.is_down.store(false, Ordering::Relaxed);
+                    return self.acknowledged(&row.id).map_err(|error| {
+                        format!("posted, and {} cannot be written: {error}", self.file.display())
+                    });
+                }
+                Err(why) => trouble = why,
+            }
+        }
+        self.is_down.store(true, Ordering::Relaxed);
+        Err(format!(
+            "--post-to is not acknowledged ({trouble}); the same line run again posts it again"
+        ))
+    }
+
+    fn try_once(&self, id: &str, body: &str) -> Result<(), String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signature = sign(&self.secret, id, now, body);
+        let request = Request::post(self.url.clone())
+            .header("content-type", "application/json")
+            .header("user-agent", concat!("effects/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now)
+            .header("webhook-signature", signature)
+            .extension(FreshConnection)
+            .body(Bytes::from(body.to_owned()))
+            .map_err(|error| error.to_string())?;
+        match self.stack.exchange(request, LIMIT) {
+            Answer::Answered { status, .. } if status.is_success() => Ok(()),
+            Answer::Answered { status, .. } | Answer::BrokenOff { status, .. } => {
+                Err(format!("HTTP {}", status.as_u16()))
+            }
+            Answer::NotSent(why) | Answer::Untrusted(why) | Answer::Lost(why) => Err(why),
+        }
+    }
+
+    fn acknowledged(&self, id: &str) -> io::Result<()> {
+        let mut delivered = self.lock();
+        let line = format!("{{\"webhook_id\":\"{id}\",\"target\":\"{}\"}}\n", self.target);
+        let mut file: File = OpenOptions::new().create(true).append(true).open(&self.file)?;
+        file.write_all(line.as_bytes())?;
+        delivered.insert(id.to_owned());
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was acknowledged by this target before. A line that was cut by a crash is posted again.
+fn read(file: &Path, target: &str) -> io::Result<HashSet<String>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(error),
+    };
+    let lines =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let ours = lines.filter(|line| line["target"] == target);
+    Ok(ours.filter_map(|line| line["webhook_id"].as_str().map(str::to_owned)).collect())
+}
+
+/// The name of these words: the same in each run.
+pub(super) fn id_of(words: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for word in words {
+        hash.update((word.len() as u64).to_le_bytes());
+        hash.update(word);
+    }
+    let name =
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("msg_{name}")
+}
+
+/// `webhook-signature` over the id, the time and the body.
+fn sign(secret: &[u8], id: &str, timestamp: u64, body: &str) -> String {
+    // HMAC takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
+    mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+    format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+const SECRET: &str = "EFFECTS_WEBHOOK_SECRET";
+const DELIVERIES: &str = "deliveries.jsonl";
+/// How long one post may take.
+const LIMIT: Duration = Duration::from_secs(15);
+/// How long to wait before each repetition.
+const WAITS: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_that_of_the_standards_example() {
+        let secret = BASE64_STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signed =
+            sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+}

@@ -1,0 +1,136 @@
+//! `--on-done` and `--post-to`: a program and a signed post for each row that ends.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen};
+use serde_json::Value;
+
+use super::site::{Site, objects, told};
+use crate::world::{Ran, World};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn post(site: &Site, url: &str) -> Ran {
+    let mut command = site.command(&[
+        "batch",
+        "rows.csv",
+        "--out",
+        "out",
+        "--poll",
+        "0.05",
+        "--budget",
+        "5",
+        "--post-to",
+        url,
+    ]);
+    Ran::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET))
+}
+
+fn ids(seen: &[Seen]) -> Vec<String> {
+    let mut ids: Vec<String> =
+        seen.iter().map(|seen| seen.header("webhook-id").unwrap().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn a_program_is_started_for_each_row_that_ends_and_not_again_for_what_is_kept() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).write("hook.sh", "cat >> ended.jsonl; echo said");
+    let (_, batch) = told(&site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0));
+    assert!(batch.get("hooks_failed").is_none(), "{batch}");
+    let ended = || objects(&fs::read_to_string(site.path("ended.jsonl")).unwrap());
+    let rows = ended();
+    assert_eq!(rows.len(), 3);
+    assert!(
+        rows.iter().all(|row| row["schema"] == "effects.row.v1" && row["status"] == "completed")
+    );
+    site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0);
+    assert_eq!(ended().len(), 3, "they ended in the first run");
+}
+
+#[test]
+fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
+    for hook in ["sh hook.sh", "/nowhere/hook"] {
+        let site = Site::new();
+        site.rows("rows.csv", 2).write("hook.sh", "exit 3");
+        let ran = site.batch("rows.csv", &["--on-done", hook]).exits(0);
+        let (rows, batch) = told(&ran);
+        assert_eq!(
+            (rows.len(), &batch["completed"], &batch["hooks_failed"]),
+            (2, &2.into(), &2.into())
+        );
+        assert_eq!(ran.stderr.matches("warning: line").count(), 2, "{ran:?}");
+        site.pictures_are_there();
+    }
+}
+
+#[test]
+fn rows_are_posted_signed_and_once_where_they_are_acknowledged() {
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    server.otherwise(Response::new(204));
+    site.rows("rows.csv", 3);
+    post(&site, &server.url("/hook")).exits(0);
+    let seen = server.requests();
+    assert_eq!(seen.len(), 3);
+    for post in &seen {
+        let body: Value = serde_json::from_slice(&post.body).unwrap();
+        assert_eq!(
+            (&body["type"], &body["data"]["schema"]),
+            (&"row.completed".into(), &"effects.row.v1".into())
+        );
+        assert!(post.header("webhook-signature").unwrap().starts_with("v1,"));
+        assert!(post.header("webhook-timestamp").unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+        assert_eq!(post.header("authorization"), None, "the key goes to the gateway alone");
+        assert!(!format!("{post:?}").contains(site.emulator.api_key()));
+    }
+    // Run again, nothing is posted twice; another URL has had nothing yet.
+    post(&site, &server.url("/hook")).exits(0);
+    assert_eq!(server.requests().len(), 3);
+    post(&site, &server.url("/other")).exits(0);
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[test]
+fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_same_id() {
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    let first = AtomicUsize::new(0);
+    server.otherwise(Behaviour::with(move |_| {
+        let status = if first.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 200 };
+        Response::new(status).into()
+    }));
+    site.rows("rows.csv", 1);
+    post(&site, &server.url("/hook")).exits(0);
+    let seen = server.requests();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].header("webhook-id"), seen[1].header("webhook-id"));
+
+    // Where nothing acknowledges, the batch is done all the same, and says so.
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    server.otherwise(Response::new(500));
+    site.rows("rows.csv", 2);
+    let ran = post(&site, &server.url("/hook")).exits(7);
+    let (_, batch) = told(&ran);
+    assert_eq!((&batch["completed"], &batch["undelivered"]), (&2.into(), &2.into()));
+    assert!(ran.stderr.contains("the same line run again posts it again"), "{ran:?}");
+    let mut refused = ids(&server.requests());
+    refused.dedup();
+    let before = server.requests().len();
+    server.otherwise(Response::new(200));
+    post(&site, &server.url("/hook")).exits(0);
+    assert_eq!(ids(&server.requests()[before..]), refused);
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn without_a_secret_or_a_url_nothing_is_sent() {
+    let site = Site::new();
+    site.rows("rows.csv", 1);
+    let ran = site.batch("rows.csv", &["--post-to", "https://example.com/hook"]).exits(2);
+    assert!(ran.stderr.contains("EFFECTS_WEBHOOK_SECRET"), "{ran:?}");
+    post(&site, "nowhere").exits(2);
+    assert_eq!(site.emulator.counts().accepted, 0);
+    let world = World::new();
+    assert!(world.run(&["batch", "--help"]).exits(0).stdout.contains("--on-done"));
+}
