@@ -29,6 +29,7 @@ mod note;
 mod operation;
 mod photo;
 mod policy;
+mod profile;
 mod purse;
 mod result_queue;
 mod row_source;
@@ -73,6 +74,8 @@ mod _native {
     use super::operation::Operation;
     #[pymodule_export]
     use super::policy::NativePolicy;
+    #[pymodule_export]
+    use super::profile::{profile, profile_key};
     #[pymodule_export]
     use super::thumbnail::thumbnail;
     #[pymodule_export]

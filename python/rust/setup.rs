@@ -18,6 +18,8 @@ use crate::value::task_id;
 #[pyo3(from_item_all)]
 pub(crate) struct Setup {
     pub api_key: Option<String>,
+    /// What returns the key, where it is no text.
+    pub ask_key: Option<Py<PyAny>>,
     pub base_url: Option<String>,
     pub allow_http: bool,
     pub connect_timeout: f64,
@@ -47,6 +49,10 @@ impl Setup {
         if let Some(key) = &self.api_key {
             builder = builder.api_key(key);
         }
+        if let Some(ask) = &self.ask_key {
+            let ask = Python::attach(|py| ask.clone_ref(py));
+            builder = builder.api_key_from(move || ask_for_key(&ask));
+        }
         if let Some(url) = &self.base_url {
             builder = builder.base_url(url);
         }
@@ -70,6 +76,18 @@ impl Setup {
         let limit = self.budget.as_deref().map(money).transpose()?;
         Ok(kept.or(limit.map(|limit| Money::of(limit, given))).map(Purse::of))
     }
+}
+
+/// Calls what returns the key. What it raises is told without what it returned.
+fn ask_for_key(ask: &Py<PyAny>) -> Result<String, Error> {
+    let missing =
+        |why: String| Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"));
+    let asked = Python::try_attach(|py| {
+        let key = ask.call0(py).map_err(|error| format!("api_key() raised {error}"))?;
+        let kind = || key.bind(py).get_type().to_string();
+        key.extract::<String>(py).map_err(|_| format!("api_key() returned {}: return text", kind()))
+    });
+    asked.unwrap_or_else(|| Err("Python is about to end".to_owned())).map_err(missing)
 }
 
 /// Decimal text as money.

@@ -17,7 +17,7 @@ PHOTO = ROOT / "examples" / "chelsea.png"
 URL = "https://example.com/cat.jpg"
 PASSWORD = "a-password-that-no-one-may-see"
 
-for name in ("EFFECTS_API_KEY", "VTRIX_API_KEY", "EFFECTS_BASE_URL", "EFFECTS_STATE_DIR"):
+for name in ("EFFECTS_API_KEY", "VTRIX_API_KEY", "EFFECTS_BASE_URL", "EFFECTS_STATE_DIR", "EFFECTS_PROFILE"):
     os.environ.pop(name, None)
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that:

@@ -36,7 +36,7 @@ def test_both_have_the_same_names_options_and_words(blocking, awaited):
         assert inspect.signature(one) == inspect.signature(other), name
         if name != "events":
             assert one.__doc__ == other.__doc__, name
-        waits = name not in {"check", "task", "map", "as_completed", "events", "to_dict"}
+        waits = name not in {"check", "task", "map", "as_completed", "events", "to_dict", "from_profile"}
         assert inspect.iscoroutinefunction(other) == waits, name
     assert inspect.signature(blocking) == inspect.signature(awaited)
 

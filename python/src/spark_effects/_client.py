@@ -8,13 +8,31 @@ from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
 from ._values import Headers, Policy, is_database, money, own_state, place, positive, refused, switch, text
-from ._wait import awaiting, blocking, misspelt, named, plain
+from ._wait import awaiting, blocking, is_coroutine_function, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
 
 # The emulators that run in this process. They have nothing else to do than to answer.
 emulators = weakref.WeakSet()
 _EMULATOR_INTERVAL = 0.1
+
+
+class _ProfileKey(tuple):
+    """Asks for the key of the profile that it names. It travels as that name."""
+
+    __slots__ = ()
+
+    def __call__(self):
+        return _native.profile_key(self[0])
+
+
+def _key(api_key):
+    """The key as text, or what returns it."""
+    if not callable(api_key):
+        return {"api_key": text("api_key", api_key, secret=True), "ask_key": None}
+    if is_coroutine_function(api_key):
+        raise TypeError("api_key is a coroutine function: give one that returns the text of the key")
+    return {"api_key": None, "ask_key": api_key}
 
 
 class _ClientBase:
@@ -63,7 +81,7 @@ class _ClientBase:
             raise refused("price", price, "it is for a budget: give budget= as well, or leave it out")
         journal = place("journal", journal)
         setup = {
-            "api_key": text("api_key", api_key, secret=True),
+            **_key(api_key),
             "base_url": text("base_url", base_url),
             "allow_http": switch("allow_http", allow_http),
             "connect_timeout": positive("connect_timeout", connect_timeout),
@@ -81,6 +99,30 @@ class _ClientBase:
         # `Pace()` asks for the learned pace in so many words.
         if isinstance(poll, str) and self._is_emulator_here():
             self._policy = self._policy.replace(poll=_EMULATOR_INTERVAL)
+
+    @classmethod
+    def from_profile(cls, name=None, **options):
+        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
+
+        Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
+        stores a key for one. A profile's key goes to the profile's own gateway alone.
+
+        Args:
+            name: the profile; ``EFFECTS_PROFILE``, else ``"default"``, when left out.
+            options: what else the client is to have, or to have otherwise.
+
+        Raises:
+            InvalidRequest: there is no such profile, its file cannot be used, or ``base_url`` is given
+                without the key of that gateway.
+        """
+        name = name or os.environ.get("EFFECTS_PROFILE") or "default"
+        settings = _native.profile(name)
+        if settings.pop("has_key") and options.get("api_key") is None:
+            if options.get("base_url") is not None:
+                rule = f"the key of profile {name} is for its own gateway: give api_key= as well"
+                raise refused("base_url", options["base_url"], rule)
+            settings["api_key"] = _ProfileKey((name,))
+        return cls(**{**settings, **options})
 
     def _is_emulator_here(self):
         address = self.base_url.rstrip("/")
@@ -158,7 +200,10 @@ class Client(_ClientBase):
     A key given here travels with a pickle of the client; one of the environment stays there.
 
     Args:
-        api_key: the key; ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, when left out.
+        api_key: the key, or what returns it: a function without arguments, which is called when the client is
+            made, and once more, in a thread of its own, for each key that the service refuses. When left
+            out, ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, else what the program of
+            ``EFFECTS_API_KEY_COMMAND`` prints.
         base_url: the gateway; ``EFFECTS_BASE_URL``, else the service's own, when left out.
         poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.

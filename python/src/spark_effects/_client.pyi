@@ -3,7 +3,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TypedDict, overload
 
-from typing_extensions import LiteralString, Self, deprecated
+from typing_extensions import LiteralString, Self, Unpack, deprecated
 
 from ._effect import Effect, Event, Picture
 from ._image import Image
@@ -18,7 +18,7 @@ __all__ = ["AsyncClient", "Client"]
 class _ClientOptions(TypedDict, total=False):
     """The options of a client."""
 
-    api_key: str | None
+    api_key: str | Callable[[], str] | None
     base_url: str | None
     poll: Poll
     wait_timeout: Seconds | None
@@ -42,7 +42,7 @@ class _ClientBase:
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         base_url: str | None = None,
         poll: Poll = "auto",
         wait_timeout: Seconds | None = 600,
@@ -62,6 +62,21 @@ class _ClientBase:
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
     ) -> None: ...
+    @classmethod
+    def from_profile(cls, name: str | None = None, **options: Unpack[_ClientOptions]) -> Self:
+        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
+
+        Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
+        stores a key for one. A profile's key goes to the profile's own gateway alone.
+
+        Args:
+            name: the profile; ``EFFECTS_PROFILE``, else ``"default"``, when left out.
+            options: what else the client is to have, or to have otherwise.
+
+        Raises:
+            InvalidRequest: there is no such profile, its file cannot be used, or ``base_url`` is given
+                without the key of that gateway.
+        """
     @property
     def base_url(self) -> str:
         """Where the gateway is."""
@@ -94,7 +109,10 @@ class Client(_ClientBase):
     A key given here travels with a pickle of the client; one of the environment stays there.
 
     Args:
-        api_key: the key; ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, when left out.
+        api_key: the key, or what returns it: a function without arguments, which is called when the client is
+            made, and once more, in a thread of its own, for each key that the service refuses. When left
+            out, ``EFFECTS_API_KEY``, else ``VTRIX_API_KEY``, else what the program of
+            ``EFFECTS_API_KEY_COMMAND`` prints.
         base_url: the gateway; ``EFFECTS_BASE_URL``, else the service's own, when left out.
         poll: when to look at a running task: ``"auto"``, seconds, a timedelta, or a `Pace`. ``"auto"``
             learns from the tasks it has seen; an `Emulator` of this process is asked every 0.1 s.

@@ -1,0 +1,33 @@
+//! [`profile`] and [`profile_key`]: the settings and the key of a profile, for `Client.from_profile`. The file
+//! and its rules are those of `effects_client::Profile`, which the command reads, too.
+
+use effects_client::{Profile, ProfileKey};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::failure;
+
+/// The settings of a profile as options of a client, and `has_key`.
+#[pyfunction]
+pub fn profile<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+    let fail = |error| failure::exception(py, &error);
+    let profile = Profile::load(name).map_err(fail)?;
+    let options = PyDict::new(py);
+    options.set_item("base_url", profile.base().map_err(fail)?.to_string())?;
+    options.set_item("allow_http", profile.allow_http)?;
+    options.set_item("has_key", profile.key() != ProfileKey::None)?;
+    for (name, value) in [("uploads", &profile.uploads), ("proxy", &profile.proxy)] {
+        options.set_item(name, value)?;
+    }
+    for (name, value) in [("ca_bundle", &profile.ca_bundle), ("journal", &profile.journal)] {
+        options.set_item(name, value)?;
+    }
+    Ok(options)
+}
+
+/// The key of a profile. Its program may take a while; other threads run meanwhile.
+#[pyfunction]
+pub fn profile_key(py: Python<'_>, name: &str) -> PyResult<Option<String>> {
+    let read = py.detach(|| Profile::load(name).and_then(|profile| profile.read_key()));
+    read.map_err(|error| failure::exception(py, &error))
+}
