@@ -75,8 +75,8 @@ fn gives_key(global: &Global) -> bool {
 
 /// Whether the environment gives the key.
 fn environment_key() -> bool {
-    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    KEY_VARIABLES.iter().chain(&[KEY_COMMAND_VARIABLE]).any(|name| is_set(&name))
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    KEY_VARIABLES.iter().chain(&[KEY_COMMAND_VARIABLE]).any(|name| is_set(name))
 }
 
 /// A key is for one gateway: the profile's must not go to another one.

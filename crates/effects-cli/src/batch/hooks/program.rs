@@ -5,14 +5,15 @@ use std::process::{Command, Stdio};
 
 use super::EndedRow;
 
-/// Starts it for a row and waits for its end. What it prints is passed on to stderr, where a batch talks.
+/// Starts it for a row and waits for its end. What it prints is left out, since stdout is the batch's; what it says on
+/// stderr is not.
 pub(super) fn run(program: &str, row: &EndedRow) -> Result<(), String> {
     let fail = |why: &dyn std::fmt::Display| format!("--on-done {program:?} {why}");
     let mut words = program.split_whitespace();
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
         .stdin(Stdio::piped())
-        .stdout(std::io::stderr())
+        .stdout(Stdio::null())
         .spawn()
         .map_err(|error| fail(&format!("cannot be run: {error}")))?;
     if let Some(mut stdin) = child.stdin.take() {
