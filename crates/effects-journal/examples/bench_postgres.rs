@@ -3,7 +3,7 @@
 //!
 //! A row is an intent within one budget, its task, and its end. A host is a store of its own, with
 //! eight rows in flight. Postgres is a server of this machine that waits for the disk, or the one of a URL
-//! that is given, whose journal must be empty.
+//! that is given, with the number of hosts: `-- postgres://… 4`. Its journal must be empty.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -26,7 +26,11 @@ fn main() -> Result<(), Error> {
         None => Some(effects_testkit::postgres::TestServer::start(&["fsync=on"])?),
     };
     let folder = tempfile::tempdir()?;
-    for hosts in [1, 4, 16] {
+    let hosts = match std::env::args().nth(2) {
+        Some(hosts) => vec![hosts.parse()?],
+        None => vec![1, 4, 16],
+    };
+    for hosts in hosts {
         let url = match (&given, &server) {
             (Some(url), _) => url.clone(),
             (None, Some(server)) => {

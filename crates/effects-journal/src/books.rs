@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use crate::database::{DatabaseError, values};
 use crate::desk::{Desk, Fail};
-use crate::rows::{Columns, SELECT};
+use crate::rows::{self, Columns, SELECT};
 
 /// A page of rows.
 pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
@@ -19,26 +19,29 @@ pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail
         Which::Doubtful => "r.state IN ('intent', 'doubtful')",
         Which::Unfinished => {
             "(r.state IN ('intent', 'doubtful', 'created') OR
-              r.state = 'completed' AND r.target IS NOT NULL)"
+              r.state = 'completed' AND r.target IS NOT NULL AND EXISTS (
+                SELECT 1 FROM pictures p WHERE p.task = r.task AND p.path IS NULL))"
         }
         Which::Open => "r.state IN ('intent', 'doubtful', 'created')",
         _ => "true",
     };
-    let sql = format!(
-        "{SELECT} WHERE r.number > ?1 AND {states} AND (r.origin = ?2 OR ?2 IS NULL)
-         AND (r.tag = ?3 OR ?3 IS NULL) ORDER BY r.number LIMIT ?4"
+    let wanted = format!(
+        "r.number > ?1 AND {states} AND (r.origin = ?2 OR ?2 IS NULL) AND (r.tag = ?3 OR ?3 IS NULL)"
     );
+    let sql = format!("{SELECT} WHERE {wanted} ORDER BY r.number LIMIT ?4");
+    let of_page = format!("{wanted} AND r.number <= ?4");
     let origin = filter.origin.as_ref().map(Origin::to_string);
     while records.len() < filter.limit {
-        let values = values![after, origin.as_deref(), filter.tag.as_deref(), PAGE];
-        let page = desk.database.query(&sql, values)?;
+        let values = |last| values![after, origin.as_deref(), filter.tag.as_deref(), last].to_vec();
+        let page = desk.database.query(&sql, &values(PAGE))?;
         let page: Vec<Columns> = page.iter().map(Columns::read).collect::<Result<_, _>>()?;
-        let Some(last) = page.last() else {
+        let Some(last) = page.last().map(|last| last.number().0) else {
             break;
         };
-        after = last.number().0;
+        let pictures = rows::pictures_of(desk, &of_page, &values(last))?;
+        after = last;
         for columns in page {
-            let record = columns.record(desk)?;
+            let record = columns.record(desk, Some(&pictures))?;
             if records.len() < filter.limit && is_wanted(&record, filter.which) {
                 records.push(record);
             }
@@ -47,43 +50,38 @@ pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail
     Ok(records)
 }
 
-/// What a state in the table does not tell: whether an intent's owner is there, and whether the
-/// pictures of a completed row reached the disk.
+/// What a state in the table does not tell: whether an intent's owner is there.
 fn is_wanted(record: &Record, which: Which) -> bool {
-    match (&record.standing, which) {
-        (standing, Which::Doubtful) => matches!(standing, Standing::Doubtful { .. }),
-        (Standing::Completed { pictures, .. }, Which::Unfinished) => {
-            pictures.iter().any(|picture| picture.path.is_none())
-        }
-        _ => true,
-    }
+    which != Which::Doubtful || matches!(record.standing, Standing::Doubtful { .. })
 }
 
-/// Sums for each origin and group. Costs are added as decimals, which SQLite could not.
+/// Sums for each origin and group. The database counts tasks that cost the same; costs are added as
+/// decimals, which SQLite could not.
 pub(crate) fn spend(
     desk: &Desk<'_>,
     by: SpendBy,
     origin: Option<&Origin>,
 ) -> Result<Vec<Spend>, Fail> {
-    let (name, scopes) = match by {
-        SpendBy::Scope => ("n.name", NAMED_SCOPES),
-        _ => ("NULL", ""),
+    let (group, scopes) = match by {
+        SpendBy::Template => ("r.template", ""),
+        SpendBy::Tag => ("coalesce(r.tag, '')", ""),
+        SpendBy::Day => ("t.submitted / 86400000", ""),
+        SpendBy::Scope => ("coalesce(n.name, '')", NAMED_SCOPES),
     };
     let sql = format!(
-        "SELECT r.origin, r.template, r.tag, t.submitted, t.cost, {name}
-         FROM tasks t JOIN rows r ON r.number = t.row {scopes} WHERE r.origin = ?1 OR ?1 IS NULL"
+        "SELECT r.origin, {group}, t.cost, count(*)
+         FROM tasks t JOIN rows r ON r.number = t.row {scopes}
+         WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3"
     );
     let mut sums = BTreeMap::<(String, String), Sum>::new();
     desk.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
         let group = match by {
-            SpendBy::Template => row.get(1)?,
-            SpendBy::Tag => row.get::<Option<String>>(2)?.unwrap_or_default(),
-            SpendBy::Day => day(Time::from_millis(row.get(3)?)),
-            SpendBy::Scope => row.get::<Option<String>>(5)?.unwrap_or_default(),
+            SpendBy::Day => day(row.get(1)?),
+            SpendBy::Template | SpendBy::Tag | SpendBy::Scope => row.get(1)?,
         };
-        let cost: Option<String> = row.get(4)?;
+        let cost: Option<String> = row.get(2)?;
         let cost = cost.as_deref().map(str::parse).transpose().map_err(DatabaseError::new)?;
-        sums.entry((row.get(0)?, group)).or_default().add(cost);
+        sums.entry((row.get(0)?, group)).or_default().add(row.get(3)?, cost);
         Ok(())
     })?;
     let read = |((origin, group), sum): ((String, String), Sum)| {
@@ -109,21 +107,23 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, cost: Option<Decimal>) {
-        self.tasks += 1;
+    /// Adds tasks that cost the same each.
+    fn add(&mut self, tasks: u64, cost: Option<Decimal>) {
+        self.tasks += tasks;
         match cost {
-            None => self.unpriced += 1,
+            None => self.unpriced += tasks,
             Some(cost) => {
-                self.cost += cost;
+                self.cost += cost * Decimal::from(tasks);
                 self.highest = self.highest.max(Some(cost));
             }
         }
     }
 }
 
-/// `2026-01-31`, in UTC.
-fn day(time: Time) -> String {
-    time.to_string().chars().take(10).collect()
+/// `2026-01-31`, in UTC, of a number of days since the epoch.
+fn day(number: u64) -> String {
+    let midnight = Time::from_millis(number.saturating_mul(24 * 3600 * 1000));
+    midnight.to_string().chars().take(10).collect()
 }
 
 /// A row of tasks for each named scope that its row is in, and one where it is in none.
@@ -132,4 +132,4 @@ const NAMED_SCOPES: &str = "LEFT JOIN (
     WHERE c.name IS NOT NULL
 ) n ON n.identity = r.identity";
 
-const PAGE: u32 = 500;
+const PAGE: u64 = 500;

@@ -83,9 +83,9 @@ fn step(desk: &Desk<'_>, age: u64, after: u64) -> Result<Option<(u64, u64)>, Fai
     Ok(Some((last, rows as u64)))
 }
 
-/// Ended before `?1`, and nothing more is to come of it. It is as true once the pictures and tasks of
+/// Ended before `?1`, and nothing more is to come of it; by when it began, Postgres finds it. It is as true once the pictures and tasks of
 /// these rows are gone.
-const ENDED: &str = "r.state IN ('completed', 'failed', 'released') AND r.changed <= ?1
+const ENDED: &str = "r.begun <= ?1 AND r.state IN ('completed', 'failed', 'released') AND r.changed <= ?1
     AND r.open_tasks = 0 AND r.owner IS NULL AND NOT EXISTS (
         SELECT 1 FROM tasks t WHERE t.number = r.task AND r.state = 'completed' AND t.cost IS NULL)
     AND NOT EXISTS (

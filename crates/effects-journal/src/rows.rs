@@ -1,6 +1,7 @@
 //! Reads rows from the database: [`find`] and [`get`] give a [`Record`], with all that is known of the
 //! row. `Store`, `steps.rs` and `books.rs` read through them or through [`Columns`].
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use effects_core::journal::{JournalError, RowNumber};
@@ -17,7 +18,7 @@ use crate::desk::{Desk, Fail};
 pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
     let read = |condition: &str, values: &[Value<'_>]| -> Result<Option<Record>, Fail> {
         let found = desk.database.find(&format!("{SELECT} WHERE {condition}"), values)?;
-        found.map(|row| Columns::read(&row)?.record(desk)).transpose()
+        found.map(|row| Columns::read(&row)?.record(desk, None)).transpose()
     };
     match name {
         RowName::Number(number) => read("r.number = ?1", values![number.0]),
@@ -40,6 +41,35 @@ pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fa
 pub(crate) fn get(desk: &Desk<'_>, number: RowNumber) -> Result<Record, Fail> {
     let found = find(desk, &RowName::Number(number))?;
     found.ok_or(Fail::Known(JournalError::NoSuchRow(number)))
+}
+
+/// The pictures of tasks, by the tasks' numbers.
+pub(crate) type Pictures = HashMap<i64, Vec<PictureRecord>>;
+
+/// The pictures of the current tasks of the rows that a condition on `rows r` names.
+pub(crate) fn pictures_of(
+    desk: &Desk<'_>,
+    condition: &str,
+    values: &[Value<'_>],
+) -> Result<Pictures, Fail> {
+    let sql = format!(
+        "SELECT {PICTURE}, p.task FROM rows r JOIN pictures p ON p.task = r.task
+         WHERE {condition} ORDER BY p.task, p.place"
+    );
+    let mut pictures = Pictures::new();
+    desk.database.each(&sql, values, &mut |row| {
+        pictures.entry(row.get(5)?).or_default().push(read_picture(&row)?);
+        Ok(())
+    })?;
+    Ok(pictures)
+}
+
+/// What [`read_picture`] reads.
+const PICTURE: &str = "url, path, size, modified, digest";
+
+fn read_picture(row: &Fields) -> Result<PictureRecord, DatabaseError> {
+    let content = saved_content(row.get(2)?, row.get(3)?, row.get(4)?);
+    Ok(PictureRecord { url: row.get(0)?, path: row.get(1)?, content })
 }
 
 /// The columns of a row and its current task, as the database has them.
@@ -112,10 +142,15 @@ impl Columns {
         RowNumber(self.number)
     }
 
-    pub(crate) fn record(self, desk: &Desk<'_>) -> Result<Record, Fail> {
+    /// The record; `pictures` are those of its page, if they are read already.
+    pub(crate) fn record(
+        self,
+        desk: &Desk<'_>,
+        pictures: Option<&Pictures>,
+    ) -> Result<Record, Fail> {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
         let holder = if held { desk.holder(self.owner)? } else { None };
-        let standing = self.standing(desk, holder.is_some())?;
+        let standing = self.standing(desk, holder.is_some(), pictures)?;
         let failed_order = self.failed_order.as_ref().map(TaskColumns::failed).transpose()?;
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
@@ -148,7 +183,12 @@ impl Columns {
     }
 
     /// Where the row stands. An intent whose owner is gone is doubtful, whoever looks first.
-    fn standing(&self, desk: &Desk<'_>, held: bool) -> Result<Standing, Fail> {
+    fn standing(
+        &self,
+        desk: &Desk<'_>,
+        held: bool,
+        pictures: Option<&Pictures>,
+    ) -> Result<Standing, Fail> {
         let reason = || self.reason.clone().unwrap_or_default();
         let task = || self.task.as_ref().ok_or_else(|| Fail::unreadable("task", &"it has none"));
         Ok(match self.state.as_str() {
@@ -162,7 +202,7 @@ impl Columns {
                 trouble: reason(),
             },
             "created" => task()?.created()?,
-            "completed" => task()?.completed(desk)?,
+            "completed" => task()?.completed(desk, pictures)?,
             "failed" => task()?.failed()?,
             _ => Standing::Released { reason: reason() },
         })
@@ -189,20 +229,21 @@ impl TaskColumns {
         Ok(Standing::Created { task, submitted })
     }
 
-    fn completed(&self, desk: &Desk<'_>) -> Result<Standing, Fail> {
-        let sql = "SELECT url, path, size, modified, digest FROM pictures WHERE task = ?1
-            ORDER BY place";
-        let pictures = desk.database.query(sql, values![self.number])?;
-        let read = |row: &Fields| -> Result<PictureRecord, DatabaseError> {
-            let content = saved_content(row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok(PictureRecord { url: row.get(0)?, path: row.get(1)?, content })
+    fn completed(&self, desk: &Desk<'_>, pictures: Option<&Pictures>) -> Result<Standing, Fail> {
+        let pictures = match pictures {
+            Some(known) => known.get(&self.number).cloned().unwrap_or_default(),
+            None => {
+                let sql = format!("SELECT {PICTURE} FROM pictures WHERE task = ?1 ORDER BY place");
+                let pictures = desk.database.query(&sql, values![self.number])?;
+                pictures.iter().map(read_picture).collect::<Result<_, _>>()?
+            }
         };
         Ok(Standing::Completed {
             task: self.id()?,
             submitted: Time::from_millis(self.submitted),
             finished: self.finished(),
             cost: self.cost.as_deref().map(decimal).transpose()?,
-            pictures: pictures.iter().map(read).collect::<Result<_, _>>()?,
+            pictures,
         })
     }
 

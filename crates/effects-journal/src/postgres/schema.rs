@@ -79,10 +79,10 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const MIGRATION: i64 = 0x4546_464a_0001;
 
 /// Today's format: a journal of format N has taken the first N steps.
-const FORMAT: i32 = 3;
+const FORMAT: i32 = 4;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 3] = [FORMAT_1, FORMAT_2, FORMAT_3];
+const STEPS: [&str; 4] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
 /// The tables are those of the file (`schema.rs` beside this folder has what they mean), with two more
 /// columns. An owner's `commits` numbers its transactions, so that one whose answer was lost is found
@@ -193,4 +193,19 @@ const FORMAT_2: &str = "
 /// What the file's format 6 has.
 const FORMAT_3: &str = "
     ALTER TABLE effects.rows ADD COLUMN params TEXT;
+";
+
+/// For millions of rows. What is pruned is found by when it began, which never changes, so that the index
+/// costs an update nothing; pictures that were not saved by themselves. Tables that only grow are vacuumed
+/// by what came in, and the planner learns soon how few of many rows are under way.
+const FORMAT_4: &str = "
+    CREATE INDEX rows_by_begun ON effects.rows (begun);
+    CREATE INDEX pictures_unsaved ON effects.pictures (task) WHERE path IS NULL;
+    ALTER TABLE effects.rows SET (autovacuum_analyze_scale_factor = 0.02,
+        autovacuum_vacuum_insert_scale_factor = 0.05);
+    ALTER TABLE effects.tasks SET (autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
+    ALTER TABLE effects.pictures SET (autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_vacuum_insert_scale_factor = 0.05);
+    ALTER TABLE effects.scope_rows SET (autovacuum_vacuum_insert_scale_factor = 0.05);
 ";

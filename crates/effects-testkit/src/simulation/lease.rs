@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use effects_core::Time;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
 use effects_jobs::{Budget, RowJournal, SavedContent};
 use rust_decimal::Decimal;
@@ -17,16 +18,22 @@ pub(super) struct Lease {
     /// `None` once its owner passes for gone, or for a row that was never its own.
     inner: Mutex<Option<Arc<dyn RowJournal>>>,
     mutation: Option<Mutation>,
+    /// How far the clock of its process is ahead of the store's, in milliseconds.
+    ahead: i64,
 }
 
 impl Lease {
-    pub(super) fn new(inner: Arc<dyn RowJournal>, mutation: Option<Mutation>) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::new(Some(inner)), mutation })
+    pub(super) fn new(
+        inner: Arc<dyn RowJournal>,
+        mutation: Option<Mutation>,
+        ahead: i64,
+    ) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::new(Some(inner)), mutation, ahead })
     }
 
     /// A row that another process has in hand.
     pub(super) fn stolen() -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default(), mutation: None })
+        Arc::new(Self { inner: Mutex::default(), mutation: None, ahead: 0 })
     }
 
     /// Another process takes its owner for gone.
@@ -51,6 +58,9 @@ impl Lease {
 impl Journal for Lease {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
+        // The store tells all times by its own clock.
+        let at = entry.at.as_millis().saturating_add_signed(-self.ahead);
+        let entry = &Entry { at: Time::from_millis(at), ..entry.clone() };
         match (self.mutation, &entry.fact) {
             (Some(Mutation::SkipIntent), Fact::Intent { .. })
             | (Some(Mutation::SkipCreated), Fact::Created { .. }) => Ok(Admission::Admitted),

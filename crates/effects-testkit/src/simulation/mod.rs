@@ -1,6 +1,11 @@
 //! A simulated world for paid work: several processes do the same jobs over one journal and one budget,
 //! crash, sleep, and are started again, against a service that loses requests and answers.
 //!
+//! The store is the one in memory, with the rules of a row that all stores keep, behind what a database that
+//! many machines share adds to them: the time is the store's, and the clocks of the machines are up to two
+//! hours off; a process that does not reach it for longer than its lease passes for gone; and the answer to
+//! a commit may be lost, whether the commit arrived or not. It is looked up then, or done again.
+//!
 //! A seed is a schedule: [`Simulation::run`] plays it on virtual time and checks after every step, by the
 //! *service's* own books, that no row was paid twice, that no task is lost, that no budget is exceeded and
 //! that no picture is recorded that is not on the disk. The same seed always plays the same. A
@@ -62,11 +67,15 @@ pub enum Mutation {
     SaveToWrongFile,
     /// A clock stands still while its process sleeps, so that an old intent is sent.
     SleeperSendsLate,
+    /// A write whose answer was lost is taken for done, and not looked up.
+    TrustLostCommit,
+    /// Leases are read by the clock of a process, and not by the store's.
+    LeaseByOwnClock,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::SkipIntent,
         Self::SkipCreated,
         Self::ReleaseDoubtful,
@@ -82,6 +91,8 @@ impl Mutation {
         Self::ReuseOwner,
         Self::SaveToWrongFile,
         Self::SleeperSendsLate,
+        Self::TrustLostCommit,
+        Self::LeaseByOwnClock,
     ];
 }
 

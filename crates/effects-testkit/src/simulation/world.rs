@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use effects_core::batch::{RunId, Widths};
 use effects_core::gateway::{Answer, Call, CallId, CallKind};
-use effects_core::journal::{Entry, Fact};
+use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError};
 use effects_core::model::Checked;
 use effects_core::{
     BaseUrl, Effect, Error, ErrorKind, Pace, Policy, Seed, Size, TaskId, Template, Time,
@@ -65,9 +65,23 @@ struct Process {
     wakes: Time,
     /// Its computer sleeps until then.
     sleeps_until: Option<Time>,
-    /// How far its clock is behind.
+    /// How far its clock is behind, since it stood still.
     lag: Duration,
+    /// How far its clock is ahead of the store's, in milliseconds.
+    ahead: i64,
+    /// A write whose answer was lost, to be looked up once the store is reached again.
+    lost: Option<LostWrite>,
     is_over: bool,
+}
+
+/// A write of a run whose answer was lost, with its connection.
+struct LostWrite {
+    run: RunId,
+    entry: Entry,
+    /// The answer, where the store did what was asked; `None` where it was never asked.
+    answer: Option<Result<Admission, JournalError>>,
+    /// How long the store was not reached.
+    away: Duration,
 }
 
 enum Happening {
@@ -167,8 +181,13 @@ impl World {
             self.store.add_to_scope(scope, &identities).expect("memory takes it");
             Budget { scope, limit, price }
         });
+        let ahead = match self.chance.below(3) {
+            0 => self.chance.below(14_400_000) as i64 - 7_200_000,
+            _ => 0,
+        };
+        let now = Time::from_millis(self.now.as_millis().saturating_add_signed(ahead));
         self.processes[chosen] = Some(Process {
-            machine: JobMachine::new(Arc::new(policy), limits, self.now),
+            machine: JobMachine::new(Arc::new(policy), limits, now),
             budget,
             leases: Vec::new(),
             coming: BTreeMap::new(),
@@ -176,6 +195,8 @@ impl World {
             wakes: self.now,
             sleeps_until: None,
             lag: Duration::ZERO,
+            ahead,
+            lost: None,
             is_over: false,
         });
     }
@@ -199,6 +220,9 @@ impl World {
         } else {
             process.sleeps_until = None;
             process.wakes = self.now;
+            if let Some(lost) = process.lost.take() {
+                self.look_up(chosen, &mut process, lost);
+            }
             self.deliver(chosen, &mut process);
             self.do_step(chosen, &mut process);
         }
@@ -241,8 +265,7 @@ impl World {
             JobStep::Send(run, call) => self.send(chosen, process, run, &call),
             JobStep::Settle(id, end) => {
                 let row = process.machine.row_of(id).cloned();
-                let journal: Option<Arc<dyn effects_core::journal::Journal>> =
-                    row.map(|row| row.journal());
+                let journal: Option<Arc<dyn Journal>> = row.map(|row| row.journal());
                 let settled = journal.map_or(Ok(()), |journal| journal.ended(&end));
                 self.note(format!("process {chosen}: a run ends: {end:?}"));
                 process.machine.settled(id, settled, true);
@@ -261,7 +284,8 @@ impl World {
             }
             JobStep::Sleep(until) => {
                 let arrival = process.coming.keys().next().map_or(Time::MAX, |(at, _)| *at);
-                process.wakes = (until + process.lag).min(arrival);
+                let until = until.as_millis().saturating_add_signed(-process.ahead);
+                process.wakes = (Time::from_millis(until) + process.lag).min(arrival);
             }
             JobStep::Empty => process.is_over = true,
         }
@@ -282,7 +306,8 @@ impl World {
 
     /// What a process takes the time for.
     fn clock(&self, process: &Process) -> Time {
-        Time::from_millis(self.now.as_millis() - process.lag.as_millis() as u64)
+        let now = self.now.as_millis().saturating_add_signed(process.ahead);
+        Time::from_millis(now - process.lag.as_millis() as u64)
     }
 
     /// Something comes to a process after a while.
@@ -361,7 +386,7 @@ impl World {
 
     fn found(&mut self, process: &mut Process, row: usize, opened: Opened) -> Found {
         let mut lease = |inner: Arc<dyn effects_jobs::RowJournal>, record: Option<Record>| {
-            let lease = Lease::new(inner, self.mutation);
+            let lease = Lease::new(inner, self.mutation, process.ahead);
             process.leases.push((row, Arc::downgrade(&lease)));
             OpenRow::new(lease, record)
         };
@@ -400,6 +425,11 @@ impl World {
                             return Found::Submit(OpenRow::new(Lease::stolen(), None));
                         }
                         Some(Mutation::IgnoreLease) => self.take_for_gone(row),
+                        Some(Mutation::LeaseByOwnClock)
+                            if process.ahead > LEASE.as_millis() as i64 =>
+                        {
+                            self.take_for_gone(row);
+                        }
                         _ => {}
                     }
                 }
@@ -418,10 +448,12 @@ impl World {
 
     fn record(&mut self, chosen: usize, process: &mut Process, run: RunId, entry: &Entry) {
         let Some(&row) = process.machine.known(run) else { return };
-        let journal: Option<Arc<dyn effects_core::journal::Journal>> =
-            process.machine.row(run).map(OpenRow::journal);
-        let answer =
-            journal.map_or(Ok(effects_core::journal::Admission::Admitted), |it| it.write(entry));
+        let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
+        if self.chance.below(60) == 0 {
+            let answer = (self.chance.below(2) == 0).then(|| write(journal.as_deref(), entry));
+            return self.lose_the_store(chosen, process, (run, entry.clone(), answer));
+        }
+        let answer = write(journal.as_deref(), entry);
         self.note(format!("process {chosen}: row {row} records {:?}: {answer:?}", entry.fact));
         let is_intent = matches!(entry.fact, Fact::Intent { .. }) && answer.is_ok();
         let now = self.clock(process);
@@ -431,16 +463,53 @@ impl World {
         }
     }
 
+    /// The connection of a process to the store is lost, and with it the answer to a write.
+    fn lose_the_store(
+        &mut self,
+        chosen: usize,
+        process: &mut Process,
+        (run, entry, answer): (RunId, Entry, Option<Result<Admission, JournalError>>),
+    ) {
+        let away = Duration::from_secs(1 + self.chance.below(60));
+        let done = if answer.is_some() { "done" } else { "not done" };
+        let (fact, seconds) = (&entry.fact, away.as_secs());
+        self.note(format!(
+            "process {chosen} loses the store for {seconds} s: {fact:?} is {done}, its answer lost"
+        ));
+        process.lost = Some(LostWrite { run, entry, answer, away });
+        self.is_away(process, away);
+    }
+
+    /// The store is reached again: a write whose answer was lost is looked up. Found, it is done, unless the
+    /// lease may have ended since; else it is done again.
+    fn look_up(&mut self, chosen: usize, process: &mut Process, lost: LostWrite) {
+        let LostWrite { run, entry, answer, away } = lost;
+        let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
+        let answer = match answer.filter(|_| away < LEASE / 3) {
+            _ if self.mutation == Some(Mutation::TrustLostCommit) => Ok(Admission::Admitted),
+            Some(found) => found,
+            None => write(journal.as_deref(), &entry),
+        };
+        self.note(format!("process {chosen} looks {:?} up: {answer:?}", entry.fact));
+        let now = self.clock(process);
+        process.machine.recorded(now, run, &entry, answer);
+    }
+
     /// The computer of a process sleeps, with an intent that is not sent.
     fn fall_asleep(&mut self, chosen: usize, process: &mut Process) {
         let asleep = Duration::from_secs(5 + self.chance.below(60));
         self.note(format!("process {chosen} sleeps for {} s", asleep.as_secs()));
-        process.sleeps_until = Some(self.now + asleep);
-        process.wakes = self.now + asleep;
         if self.mutation == Some(Mutation::SleeperSendsLate) {
             process.lag += asleep;
         }
-        if asleep > LEASE {
+        self.is_away(process, asleep);
+    }
+
+    /// A process renews no lease for so long.
+    fn is_away(&self, process: &mut Process, away: Duration) {
+        process.sleeps_until = Some(self.now + away);
+        process.wakes = self.now + away;
+        if away > LEASE {
             // Other processes take it for gone meanwhile.
             let leases = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
             leases.for_each(|lease| lease.is_let_go());
@@ -593,6 +662,11 @@ impl World {
     fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.chance.below(bound as u64)).unwrap_or_default()
     }
+}
+
+/// Writes an entry of a run, whose row may have no journal.
+fn write(journal: Option<&dyn Journal>, entry: &Entry) -> Result<Admission, JournalError> {
+    journal.map_or(Ok(Admission::Admitted), |journal| journal.write(entry))
 }
 
 /// The task of a completed row, and the file of its picture where it was saved.
