@@ -170,7 +170,7 @@ fn explained(log: &Path, before: usize) -> Result<Vec<(String, Plan)>, Error> {
             continue;
         };
         let sql = told["Query Text"].as_str().unwrap_or_default();
-        let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sql = without_numbers(sql);
         let plan = &told["Plan"];
         let pages = ["Shared Hit Blocks", "Shared Read Blocks"].map(|kind| plan[kind].as_u64());
         let mut scans = Vec::new();
@@ -180,6 +180,16 @@ fn explained(log: &Path, before: usize) -> Result<Vec<(String, Plan)>, Error> {
         found.push((sql, Plan { pages, millis, scans }));
     }
     Ok(found)
+}
+
+/// A statement on one line, with the numbers of owners and times taken out.
+fn without_numbers(sql: &str) -> String {
+    let words = sql.split_whitespace().map(|word| {
+        let is_number =
+            word.chars().all(|letter| letter.is_ascii_digit() || ",;()".contains(letter));
+        if is_number && word.len() > 1 { "…" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The tables that a plan reads, and by which index.

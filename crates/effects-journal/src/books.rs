@@ -38,10 +38,14 @@ pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail
         let Some(last) = page.last().map(|last| last.number().0) else {
             break;
         };
-        let pictures = rows::pictures_of(desk, &of_page, &values(last))?;
+        // Of a few among many rows, each row's own are read.
+        let pictures = match filter.which {
+            Which::All => Some(rows::pictures_of(desk, &of_page, &values(last))?),
+            _ => None,
+        };
         after = last;
         for columns in page {
-            let record = columns.record(desk, Some(&pictures))?;
+            let record = columns.record(desk, pictures.as_ref())?;
             if records.len() < filter.limit && is_wanted(&record, filter.which) {
                 records.push(record);
             }

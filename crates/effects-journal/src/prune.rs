@@ -49,23 +49,32 @@ impl PostgresStore {
 
 fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    // What began later is looked at by no step: in a large journal that is most of it.
+    let until = move |desk: &Desk<'_>| {
+        let before = desk.now.as_millis().saturating_sub(age);
+        let sql = "SELECT max(number) FROM rows WHERE begun <= ?1";
+        Ok(desk.database.get(sql, values![before])?.get::<Option<u64>>(0)?)
+    };
+    let Some(until) = counter.ask(Needs::Reading, until)? else { return Ok(0) };
     let (mut after, mut pruned) = (0, 0);
     loop {
-        match counter.ask(Needs::Safety, move |desk| step(desk, age, after))? {
+        match counter.ask(Needs::Safety, move |desk| step(desk, age, (after, until)))? {
             None => return Ok(pruned),
             Some((last, rows)) => (after, pruned) = (last, pruned + rows),
         }
     }
 }
 
-/// Forgets some of the rows after this one: the last of them, and how many; nothing if none is left.
-fn step(desk: &Desk<'_>, age: u64, after: u64) -> Result<Option<(u64, u64)>, Fail> {
+/// Forgets some of the rows after one number, up to another: the last of them, and how many; nothing if
+/// none is left.
+fn step(desk: &Desk<'_>, age: u64, (after, until): (u64, u64)) -> Result<Option<(u64, u64)>, Fail> {
     let before = desk.now.as_millis().saturating_sub(age);
     let sql = format!(
-        "SELECT max(number) FROM (SELECT number FROM rows r WHERE {ENDED} AND r.number > ?2
+        "SELECT max(number) FROM (SELECT number FROM rows r
+         WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3
          ORDER BY r.number LIMIT {ROWS_AT_ONCE}) AS page"
     );
-    let last: Option<u64> = desk.database.get(&sql, values![before, after])?.get(0)?;
+    let last: Option<u64> = desk.database.get(&sql, values![before, after, until])?.get(0)?;
     let Some(last) = last else { return Ok(None) };
     let these = format!("FROM rows r WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3");
     let tasks = format!("SELECT number FROM tasks WHERE row IN (SELECT r.number {these})");
@@ -83,9 +92,9 @@ fn step(desk: &Desk<'_>, age: u64, after: u64) -> Result<Option<(u64, u64)>, Fai
     Ok(Some((last, rows as u64)))
 }
 
-/// Ended before `?1`, and nothing more is to come of it; by when it began, Postgres finds it. It is as true once the pictures and tasks of
+/// Ended before `?1`, and nothing more is to come of it. It is as true once the pictures and tasks of
 /// these rows are gone.
-const ENDED: &str = "r.begun <= ?1 AND r.state IN ('completed', 'failed', 'released') AND r.changed <= ?1
+const ENDED: &str = "r.state IN ('completed', 'failed', 'released') AND r.changed <= ?1
     AND r.open_tasks = 0 AND r.owner IS NULL AND NOT EXISTS (
         SELECT 1 FROM tasks t WHERE t.number = r.task AND r.state = 'completed' AND t.cost IS NULL)
     AND NOT EXISTS (

@@ -195,11 +195,11 @@ const FORMAT_3: &str = "
     ALTER TABLE effects.rows ADD COLUMN params TEXT;
 ";
 
-/// For millions of rows. What is pruned is found by when it began, which never changes, so that the index
-/// costs an update nothing; pictures that were not saved by themselves. Tables that only grow are vacuumed
-/// by what came in, and the planner learns soon how few of many rows are under way.
+/// For millions of rows. What may be pruned is found by when it began, which never changes, so that the
+/// index costs an update nothing; pictures that were not saved have an index of their own. Tables that
+/// only grow are vacuumed by what came in, and the planner learns soon how few of many rows are under way.
 const FORMAT_4: &str = "
-    CREATE INDEX rows_by_begun ON effects.rows (begun);
+    CREATE INDEX rows_by_begun ON effects.rows (begun, number);
     CREATE INDEX pictures_unsaved ON effects.pictures (task) WHERE path IS NULL;
     ALTER TABLE effects.rows SET (autovacuum_analyze_scale_factor = 0.02,
         autovacuum_vacuum_insert_scale_factor = 0.05);
