@@ -187,7 +187,7 @@ fn without_numbers(sql: &str) -> String {
     let words = sql.split_whitespace().map(|word| {
         let is_number =
             word.chars().all(|letter| letter.is_ascii_digit() || ",;()".contains(letter));
-        if is_number && word.len() > 1 { "…" } else { word }
+        if is_number && word.len() > 2 { "…" } else { word }
     });
     words.collect::<Vec<_>>().join(" ")
 }
