@@ -214,6 +214,7 @@ fn draft(number: usize) -> Result<RowDraft, Error> {
         origin: BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone(),
         template: Template::GlassBall,
         size: Size::DEFAULT,
+        params: Default::default(),
         photo: RowPhoto::Url(format!("https://example.com/new{number}.jpg").parse()?),
         key: None,
         tag: None,

@@ -112,6 +112,7 @@ pub(super) struct RowObject<'a> {
     width: Option<u32>,
     height: Option<u32>,
     #[serde(skip_serializing_if = "ExtraParams::is_empty")]
+    #[schema(value_type = Object)]
     params: &'a ExtraParams,
     tag: Option<&'a str>,
     identity: Option<String>,

@@ -46,6 +46,7 @@ pub(super) struct TaskObject<'a> {
     template: &'a str,
     image: &'a str,
     #[serde(skip_serializing_if = "ExtraParams::is_empty")]
+    #[schema(value_type = Object)]
     params: &'a ExtraParams,
     key: Option<&'a str>,
     tag: Option<&'a str>,

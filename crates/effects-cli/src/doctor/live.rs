@@ -107,6 +107,7 @@ pub(crate) fn make(
         origin: base.origin().clone(),
         template: checked.template.clone(),
         size: checked.size,
+        params: checked.params.clone(),
         photo,
         key: None,
         tag: order.tag.clone(),
