@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::CallResult;
 use crate::gateway::origin::BaseUrl;
+use crate::gateway::request_headers::InvalidHeader;
+use crate::model::extra_params::InvalidParam;
 use crate::model::request::{InvalidRequest, Violation};
 use crate::printable::Escaping;
 use crate::run::outcome::{
@@ -243,6 +245,18 @@ impl From<Cause> for Error {
 impl From<InvalidRequest> for Error {
     fn from(invalid: InvalidRequest) -> Self {
         Cause::Invalid(invalid).into()
+    }
+}
+
+impl From<InvalidParam> for Error {
+    fn from(invalid: InvalidParam) -> Self {
+        Self::new(ErrorKind::InvalidRequest, invalid.to_string())
+    }
+}
+
+impl From<InvalidHeader> for Error {
+    fn from(invalid: InvalidHeader) -> Self {
+        Self::new(ErrorKind::Misconfigured, invalid.to_string())
     }
 }
 

@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::Error;
-use crate::error_kind::ErrorKind;
-
 /// Headers beside those that a request has by itself; none to begin with. They go to the gateway alone,
 /// and neither to where pictures are nor to a presigned URL.
 ///
@@ -77,12 +74,6 @@ impl fmt::Display for InvalidHeader {
 }
 
 impl std::error::Error for InvalidHeader {}
-
-impl From<InvalidHeader> for Error {
-    fn from(invalid: InvalidHeader) -> Self {
-        Self::new(ErrorKind::Misconfigured, invalid.0)
-    }
-}
 
 /// What the client sets itself: the authorisation, what names an exchange, and what HTTP is made of.
 const OWN: [&str; 18] = [

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::Error;
-use crate::error_kind::ErrorKind;
 use crate::model::template::distance;
 
 /// Parameters beside the four documented ones, by name; none to begin with.
@@ -102,12 +100,6 @@ impl fmt::Display for InvalidParam {
 }
 
 impl std::error::Error for InvalidParam {}
-
-impl From<InvalidParam> for Error {
-    fn from(invalid: InvalidParam) -> Self {
-        Self::new(ErrorKind::InvalidRequest, invalid.0)
-    }
-}
 
 fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
     let refuse = |why: String| Err(InvalidParam(format!("parameter {name:?} {why}")));
