@@ -14,9 +14,8 @@ use effects_emulator::{Emulator, StartError};
 use effects_ureq::{Client, ClientBuilder};
 
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global::{Global, InUse};
 use crate::place::{Place, origin_of};
-use crate::profile::InUse;
 use crate::state;
 
 /// A client, and the gateway it talks to if that is inside this command.

@@ -4,11 +4,19 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use effects_client::Profile;
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::profile::InUse;
 use crate::values::{Poll, header};
+
+/// The profile in use.
+#[derive(Clone, Debug)]
+pub(crate) struct InUse {
+    pub(crate) profile: Profile,
+    /// Whether its key is the one to use.
+    pub(crate) has_key: bool,
+}
 
 /// What every command takes.
 #[derive(Args, Clone)]

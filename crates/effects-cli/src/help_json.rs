@@ -2,22 +2,21 @@
 //! them, environment variables, exit codes, and a schema of each object that `--json` prints, made of the code
 //! that prints it. `commands::main` calls it where a command line asks for help and has `--json`.
 
-use std::collections::BTreeMap;
-
 use clap::{Arg, ArgAction, Command};
 use effects_core::ErrorKind;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use serde_json::{Value, json};
 
-use crate::failure::{EXIT_CODES, ErrorObject, UNFORESEEN};
-use crate::{batch, commands, output, pictures};
+use crate::failure::{EXIT_CODES, UNFORESEEN};
+use crate::output;
+use crate::schemas::{Objects, Schemas};
 
-/// Prints the description of `command`, the whole program.
-pub(crate) fn print(command: &mut Command) -> u8 {
+/// Prints the description of `command`, the whole program; `schemas` adds those of what it prints.
+pub(crate) fn print(command: &mut Command, schemas: fn(&mut Objects)) -> u8 {
     command.build();
-    let help = help(command);
+    let mut objects = Objects::default();
+    schemas(&mut objects);
+    let help = help(command, objects);
     match serde_json::to_vec(&help).map(|mut text| {
         text.push(b'\n');
         output::script(&text)
@@ -93,9 +92,7 @@ struct ExitCode {
     kinds: Vec<&'static str>,
 }
 
-fn help(command: &Command) -> Help {
-    let mut components = Map::new();
-    let schemas = objects(&mut components);
+fn help(command: &Command, Objects { components, schemas }: Objects) -> Help {
     let is_global = |arg: &&Arg| arg.is_global_set();
     Help {
         schema: "effects.help.v1",
@@ -110,8 +107,6 @@ fn help(command: &Command) -> Help {
         components: json!({ "schemas": components }),
     }
 }
-
-type Schemas = BTreeMap<&'static str, Value>;
 
 fn exit_code((code, means): (u8, &'static str)) -> ExitCode {
     let kinds = ErrorKind::TABLE.iter().filter(|row| row.exit_code == code);
@@ -191,38 +186,6 @@ fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
     let own: Vec<&str> = own.iter().filter_map(named).map(|(name, _)| *name).collect();
     let error = if own.is_empty() { None } else { Some("effects.error.v1") };
     own.into_iter().chain(error).collect()
-}
-
-/// The schema of each object; what they share goes to the components.
-fn objects(components: &mut Map<String, Value>) -> Schemas {
-    let mut objects = Objects { components, schemas: BTreeMap::new() };
-    objects.add::<ErrorObject<'_>>("effects.error.v1");
-    objects.add::<pictures::RunObject>("effects.run.v1");
-    batch::schemas(&mut objects);
-    commands::schemas(&mut objects);
-    objects.schemas
-}
-
-/// Collects schemas.
-pub(crate) struct Objects<'a> {
-    components: &'a mut Map<String, Value>,
-    schemas: Schemas,
-}
-
-impl Objects<'_> {
-    /// Adds the object that is printed under this name.
-    pub(crate) fn add<T: ToSchema>(&mut self, name: &'static str) {
-        let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();
-        T::schemas(&mut parts);
-        for (name, part) in parts {
-            let part = json!(part);
-            let known = self.components.entry(name).or_insert_with(|| part.clone());
-            debug_assert_eq!(*known, part, "two types of one name");
-        }
-        let mut schema = json!(<T as PartialSchema>::schema());
-        schema["properties"]["schema"] = json!({ "const": name });
-        self.schemas.insert(name, schema);
-    }
 }
 
 /// The environment variables that the command reads.

@@ -30,6 +30,7 @@ mod profile;
 mod progress;
 mod report_place;
 mod request;
+mod schemas;
 mod signals;
 mod state;
 mod time_options;

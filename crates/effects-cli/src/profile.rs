@@ -13,15 +13,7 @@ use effects_client::{
 };
 use effects_core::{BaseUrl, Error, ErrorKind};
 
-use crate::global::Global;
-
-/// The profile in use.
-#[derive(Clone, Debug)]
-pub(crate) struct InUse {
-    pub(crate) profile: Profile,
-    /// Whether its key is the one to use.
-    pub(crate) has_key: bool,
-}
+use crate::global::{Global, InUse};
 
 /// The name of the profile that an option or the environment names, and whether it is an option.
 pub(crate) fn named(global: &Global) -> Option<(String, bool)> {

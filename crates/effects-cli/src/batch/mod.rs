@@ -52,10 +52,10 @@ pub(crate) use rows::{Common, Told, decode};
 pub(crate) use session::{Session, Wake};
 pub(crate) use tally::Tally;
 
-use crate::help_json::Objects;
+use crate::schemas::Objects;
 
 /// Adds the schemas of what a batch prints.
-pub(crate) fn schemas(objects: &mut Objects<'_>) {
+pub(crate) fn schemas(objects: &mut Objects) {
     objects.add::<report::RowObject<'_>>("effects.row.v1");
     objects.add::<books::BatchObject<'_>>("effects.batch.v1");
     objects.add::<plan::PlanObject<'_>>("effects.plan.v1");

@@ -27,12 +27,16 @@ use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
 use crate::failure::{ErrorObject, Failure};
-use crate::help_json::{self, Objects};
 use crate::output::{self, Output};
-use crate::{logging, profile, typed};
+use crate::pictures::RunObject;
+use crate::schemas::Objects;
+use crate::{help_json, logging, profile, typed};
 
 /// Adds the schemas of what the commands print.
-pub(crate) fn schemas(objects: &mut Objects<'_>) {
+fn schemas(objects: &mut Objects) {
+    objects.add::<ErrorObject<'_>>("effects.error.v1");
+    objects.add::<RunObject>("effects.run.v1");
+    crate::batch::schemas(objects);
     objects.add::<check::CheckObject<'_>>("effects.check.v1");
     objects.add::<cost::CostObject>("effects.cost.v1");
     objects.add::<doctor::DoctorObject>("effects.doctor.v1");
@@ -124,7 +128,7 @@ fn print(error: &clap::Error, arguments: &[OsString]) {
 fn misread(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let json = arguments.iter().any(|argument| argument == "--json");
     if json && error.kind() == clap::error::ErrorKind::DisplayHelp {
-        return help_json::print(&mut Cli::command());
+        return help_json::print(&mut Cli::command(), schemas);
     }
     print(error, arguments);
     if !error.use_stderr() {

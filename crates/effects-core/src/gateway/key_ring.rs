@@ -9,7 +9,6 @@ use http::{HeaderMap, StatusCode};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, CallResult};
-use crate::wire::answer::SubmissionAnswer;
 
 /// Asks for the key as it is now: a program, a vault, a token that runs out. It may take a while; `None`
 /// where there is none.
@@ -87,10 +86,14 @@ impl KeyRing {
     }
 }
 
-/// Whether this answer refuses the key, and proves that no task was made.
+/// Whether this answer refuses the key, and proves that no task was made: it has the status 401, and nothing in
+/// it could be a task's id. In doubt it is left to the run, which reads it whole.
 pub(crate) fn refuses_the_key(result: &CallResult) -> bool {
-    matches!(result.answer(), Answer::Answered { status: StatusCode::UNAUTHORIZED, .. })
-        && matches!(SubmissionAnswer::read(result), SubmissionAnswer::Refused(..))
+    let Answer::Answered { status: StatusCode::UNAUTHORIZED, body, .. } = result.answer() else {
+        return false;
+    };
+    let has = |word: &[u8]| body.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word));
+    !has(b"\"id\"") && !has(b"task_id") && !has(b"taskid")
 }
 
 /// Without the key.

@@ -1,0 +1,34 @@
+//! [`Objects`]: collects the schemas of the objects that `--json` prints, which are made of the types that are
+//! printed. `batch` and `commands` add theirs, and `help_json.rs` prints them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The schema of each object, by its name.
+pub(crate) type Schemas = BTreeMap<&'static str, Value>;
+
+/// Collects schemas, and the parts that they share.
+#[derive(Default)]
+pub(crate) struct Objects {
+    pub(crate) components: Map<String, Value>,
+    pub(crate) schemas: Schemas,
+}
+
+impl Objects {
+    /// Adds the object that is printed under this name.
+    pub(crate) fn add<T: ToSchema>(&mut self, name: &'static str) {
+        let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();
+        T::schemas(&mut parts);
+        for (name, part) in parts {
+            let part = json!(part);
+            let known = self.components.entry(name).or_insert_with(|| part.clone());
+            debug_assert_eq!(*known, part, "two types of one name");
+        }
+        let mut schema = json!(<T as PartialSchema>::schema());
+        schema["properties"]["schema"] = json!({ "const": name });
+        self.schemas.insert(name, schema);
+    }
+}
