@@ -1,7 +1,7 @@
 //! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. Every native
 //! class raises by it; [`told`] makes the exception that is part of a result.
 
-use effects_core::{Cause, Error, ErrorKind, Violation};
+use effects_core::{Cause, Error, ErrorKind, TaskId, Violation};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -48,7 +48,25 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
     let make = MAKE.get_or_try_init(py, || {
         py.import("spark_effects.errors")?.getattr("make").map(Bound::unbind)
     })?;
-    make.bind(py).call1((class, error.to_string(), facts))
+    make.bind(py).call1((class, words(error), facts))
+}
+
+/// What is read of an error.
+fn words(error: &Error) -> String {
+    match (error.resume_line(), error.task_id()) {
+        (Some(line), Some(task)) => {
+            format!("{}; {}", Error::from(error.cause().clone()), resume_words(task, line))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// How a task is waited for: in a shell, which may not have this client's key yet, and in Python.
+pub fn resume_words(task: &TaskId, line: &str) -> String {
+    format!(
+        "resume with: {line} in a shell that has the key, or with client.task({:?}).wait()",
+        task.as_str()
+    )
 }
 
 /// Violations as tuples of code, field, value, message and suggested ids.

@@ -11,6 +11,7 @@ use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, 
 use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
+use crate::failure::resume_words;
 use crate::{runtime, warnings};
 
 /// Submissions of this process whose answers are still to come.
@@ -91,7 +92,8 @@ impl Note {
     fn left_behind(&self, task: &TaskId) -> String {
         let line = self.base.resume_line(task);
         let text = format!(
-            "task {task} was submitted, and its result reached no caller; resume with: {line}"
+            "task {task} was submitted, and its result reached no caller; {}",
+            resume_words(task, &line)
         );
         printable(&text).into_owned()
     }
@@ -132,7 +134,8 @@ impl Note {
         match (&known.task, known.posting.as_deref()) {
             (Some(task), _) => {
                 let line = self.base.resume_line(task);
-                printable(&format!("task {task} goes on; resume with: {line}")).into_owned()
+                printable(&format!("task {task} goes on; {}", resume_words(task, &line)))
+                    .into_owned()
             }
             (None, Some(Posting { request_id })) => format!(
                 "a submission is under way (X-Request-Id {request_id}) and runs to its answer; \

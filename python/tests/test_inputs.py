@@ -359,3 +359,76 @@ def test_a_job_with_a_whole_photo_prints_in_a_line():
     assert len(repr(job)) < 200
     assert f"<{PHOTO.stat().st_size} bytes>" in repr(job)
     assert len(repr(Job("glass_ball", "data:image/png;base64," + "A" * 10**6))) < 400
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda c: Client("sk-a-key"), "Client() takes options by name alone: api_key=, base_url="),
+        (lambda c: spark_effects.AsyncClient("sk-a-key"), "AsyncClient() takes options by name alone"),
+        (lambda c: Client(url="http://127.0.0.1:9"), "Client() has no option 'url': did you mean 'base_url'?"),
+        (lambda c: Client(key="sk-a-key"), "did you mean 'api_key'?"),
+        (lambda c: Client(timeout=3), "did you mean 'wait_timeout'?"),
+        (lambda c: Emulator("127.0.0.1"), "Emulator() takes options by name alone: host=, port="),
+        (lambda c: Job(id="task-1"), "Job() has no option 'id': client.task(id) takes up a task"),
+        (lambda c: Job(template_id="glass_ball", image=URL), "did you mean 'template'?"),
+        (lambda c: Job("glass_ball"), "Job() has no image: give it"),
+        (lambda c: Job("glass_ball", URL, 512), "Job() takes template and image, and then options by name"),
+        (lambda c: c.task(None), "id is None: give the id of a task, as text"),
+        (lambda c: c.task(3), "id is 3: give text"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_told_in_the_words_of_the_caller(client, emulator, call, said):
+    with pytest.raises(TypeError) as raised:
+        call(client)
+    words = str(raised.value)
+    assert said in words
+    for inner in ("__init__", "_ClientBase", "instance of", "sk-a-key", "positional"):
+        assert inner not in words
+    assert emulator.requests == []
+
+
+def test_a_time_may_be_numpy_s():
+    numpy = pytest.importorskip("numpy")
+    assert Policy(wait_timeout=numpy.timedelta64(1500, "ms")).wait_timeout == 1.5
+    assert Policy(wait_timeout=numpy.timedelta64(2, "m")).wait_timeout == 120
+    for wrong in (numpy.timedelta64("NaT"), numpy.timedelta64(-1, "s")):
+        with pytest.raises(spark_effects.InvalidRequest, match="wait_timeout is"):
+            Policy(wait_timeout=wrong)
+
+
+def test_a_picture_for_a_folder_that_is_not_there_names_the_folder(client, tmp_path):
+    effect = client.run("glass_ball", URL)
+    for place in ("nope/x.png", "nope/"):
+        with pytest.raises(FileNotFoundError, match="the folder is not there: make it") as raised:
+            effect.save(f"{tmp_path}/{place}")
+        assert raised.value.filename == str(tmp_path / "nope")
+    (tmp_path / "nope").mkdir()
+    assert os.path.exists(effect.save(tmp_path / "nope"))
+
+
+def test_what_is_missing_for_a_key_is_said_for_python_too(monkeypatch):
+    with pytest.raises(spark_effects.AuthError) as raised:
+        Client()
+    for words in ("nothing was sent", "EFFECTS_API_KEY", "api_key", "`Emulator` in a program"):
+        assert words in str(raised.value)
+
+
+def test_photos_that_are_none_or_too_large_are_the_caller_s(client, emulator):
+    for photo, said in ((b"", "is empty"), (b"%PDF-1.7", "is not a picture: it is a PDF")):
+        with pytest.raises(spark_effects.InvalidRequest, match=said):
+            client.run("glass_ball", photo)
+    emulator.follow({"fault": [{"on": "upload", "kind": "status", "status": 413}]})
+    with pytest.raises(spark_effects.InvalidRequest, match="no photo of this size: make it smaller") as raised:
+        client.run("glass_ball", PHOTO)
+    assert (raised.value.kind, raised.value.status) == ("unusable_photo", 413)
+    assert "nothing was submitted" in str(raised.value)
+
+
+def test_a_task_that_goes_on_is_offered_to_python_and_to_a_shell(client, emulator):
+    task = client.submit("glass_ball", URL)
+    emulator.follow({"fault": [{"on": "task", "kind": "status", "status": 500}]})
+    with pytest.raises(spark_effects.EffectsError) as raised:
+        task.wait(wait_timeout=0.05)
+    assert f'client.task("{task.id}").wait()' in str(raised.value)
+    assert f"{raised.value.resume_line} in a shell that has the key" in str(raised.value)

@@ -8,7 +8,7 @@ from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
 from ._values import Headers, Policy, is_database, money, own_state, place, positive, refused, switch, text
-from ._wait import awaiting, blocking, is_coroutine_function, misspelt, named, plain
+from ._wait import awaiting, blocking, constructor, is_coroutine_function, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -39,6 +39,7 @@ class _ClientBase:
     # An emulator it was made by lives as long as it does.
     __slots__ = ("__weakref__", "_closed", "_emulator", "_engine", "_options", "_policy")
 
+    @constructor
     def __init__(
         self,
         *,
@@ -188,6 +189,9 @@ def task(self, id, *, template=None):
     Raises:
         InvalidRequest: the id cannot be one.
     """
+    id = text("id", id)
+    if id is None:
+        raise TypeError("id is None: give the id of a task, as text")
     template = template and str(template)
     handle = self._open.task(id, self._policy._native, template, None)
     return self._task_class(self, handle, id, template)

@@ -270,6 +270,12 @@ class Picture(_Record):
                 f"the picture in {shown} is {told.name}, whatever its suffix says: readers that go by the "
                 f"suffix may refuse it; {told.suffixes[0]} fits"
             )
+        folder = os.path.dirname(target)
+        if folder and not os.path.exists(folder):
+            import errno
+
+            why = "the folder is not there: make it and save again, the picture is kept here until then"
+            raise FileNotFoundError(errno.ENOENT, why, folder)
         _native.write_file(target, data)
         return target
 

@@ -3,7 +3,7 @@
 from . import _native
 from ._effect import _Record
 from ._values import log, place, seconds, switch, text, whole
-from ._wait import misspelt
+from ._wait import constructor, misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
 
@@ -102,6 +102,7 @@ class Emulator:
     True
     """
 
+    @constructor
     def __init__(
         self,
         *,

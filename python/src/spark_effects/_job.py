@@ -3,7 +3,7 @@
 from ._image import photo_path
 from ._plans import wish
 from ._values import _Value, text
-from ._wait import misspelt
+from ._wait import constructor, misspelt
 
 __all__ = ["Job", "asked_for", "job_photo", "job_row", "jobs_of"]
 
@@ -27,6 +27,7 @@ class Job(_Value):
 
     __slots__ = _fields = ("template", "image", "width", "height", "key", "tag", "extra")
 
+    @constructor
     def __init__(self, template, image, *, width=None, height=None, key=None, tag=None, extra=None):
         self._set(template=template, image=image, width=width, height=height, key=key, tag=tag, extra=extra)
 

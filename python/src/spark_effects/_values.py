@@ -35,6 +35,9 @@ def seconds(name, value):
     given = value
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
+    elif type(value).__name__ == "timedelta64":
+        # numpy's, which counts in a unit of its own.
+        value = float(value / type(value)(1, "s"))
     elif isinstance(value, bool) or not hasattr(type(value), "__float__"):
         raise TypeError(f"{name} is {_short(given)}: give seconds, or a timedelta")
     try:

@@ -179,6 +179,39 @@ def named(owner):
     return owner
 
 
+def constructor(function):
+    """Makes an ``__init__`` that says what a call that does not fit it probably means."""
+
+    @functools.wraps(function)
+    def method(self, /, *arguments, **options):
+        try:
+            return function(self, *arguments, **options)
+        except TypeError as error:
+            if error.__traceback__.tb_next is not None:
+                raise
+            raise _misfit(error, type(self), arguments, options) from None
+
+    return method
+
+
+def _misfit(error, owner, arguments, options):
+    """The error of arguments that a class cannot be made of. It shows none of them: one may be a key."""
+    import inspect
+
+    parameters = inspect.signature(owner).parameters.values()
+    placed = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    named = [f"{one.name}=" for one in parameters if one.kind is one.KEYWORD_ONLY]
+    shown = ", ".join(named[:2])
+    if len(arguments) > len(placed):
+        first = f"{' and '.join(placed)}, and then " if placed else ""
+        return TypeError(f"{owner.__name__}() takes {first}options by name alone: {shown} and so on")
+    told = misspelt(None, owner, options)
+    if told is not None:
+        return told
+    missing = [name for name in placed[len(arguments) :] if name not in options]
+    return TypeError(f"{owner.__name__}() has no {' and no '.join(missing)}: give it") if missing else error
+
+
 def hinted(error, function, options):
     """The error, with what a misspelt option probably means."""
     trace = error.__traceback__
@@ -198,7 +231,26 @@ def misspelt(error, function, options):
     known = [one.name for one in parameters if one.name != "self" and one.kind is not one.VAR_KEYWORD]
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            meant = [_MEANT[name]] if _MEANT.get(name) in known else []
+            near = meant or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]!r}?" if near else "the options are " + ", ".join(known)
+            advice = _ELSEWHERE.get(name, advice)
             return TypeError(f"{function.__name__}() has no option {name!r}: {advice}")
     return error
+
+
+# What options are called elsewhere, where no likeness tells.
+_MEANT = {
+    "url": "base_url",
+    "endpoint": "base_url",
+    "host": "base_url",
+    "key": "api_key",
+    "token": "api_key",
+    "timeout": "wait_timeout",
+    "photo": "image",
+    "image_input1": "image",
+}
+
+# Options of other calls.
+_TASK = "client.task(id) takes up a task that was submitted before, and may stand among jobs"
+_ELSEWHERE = {"id": _TASK, "task_id": _TASK}
