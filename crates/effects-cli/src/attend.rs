@@ -62,8 +62,8 @@ impl Desk {
         self.tell(Wake::Note(text.into()));
     }
 
-    /// As long as this is held, nobody leaves: a file that is begun is finished. Once somebody is
-    /// leaving, it never comes.
+    /// Hold this while writing a file: the process does not exit until it is dropped. Once the process
+    /// began to exit, this call blocks for ever.
     pub(crate) fn landing(&self) -> MutexGuard<'_, Landing> {
         let landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
         if *landing == Landing::Closed {
@@ -76,7 +76,7 @@ impl Desk {
     }
 
     fn tell(&self, wake: Wake) {
-        // Nobody listens only once the process is about to end.
+        // The receiver is gone only once the process is about to end.
         let _ = self.wake.send(wake);
     }
 }
@@ -149,7 +149,7 @@ struct DoneOnDrop(Sender<Wake>);
 
 impl Drop for DoneOnDrop {
     fn drop(&mut self) {
-        // Nobody listens only once somebody left.
+        // The receiver is gone only once the command was interrupted.
         let _ = self.0.send(Wake::Done);
     }
 }

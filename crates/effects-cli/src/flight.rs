@@ -3,7 +3,7 @@
 //! asks it at Ctrl-C.
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so
-//! whoever interrupts finds either that nothing left and nothing will, or an intent in flight, or
+//! an interruption finds either that nothing left and nothing will, or an intent in flight, or
 //! the task's id. Nothing can slip between looking and leaving.
 
 use std::sync::mpsc::Sender;
@@ -71,7 +71,7 @@ impl Flight {
     /// An intent could not be put on record, so nothing was sent.
     fn nothing_left(&self, why: &str) {
         self.lock().standing = Standing::Nothing(Some(why.to_owned()));
-        // Nobody listens only once the command has its result.
+        // The receiver is gone only once the command has its result.
         let _ = self.wake.send(Wake::Answered);
     }
 
@@ -139,7 +139,7 @@ impl Journal for Flight {
             Fact::Released { reason } => Standing::Nothing(Some(reason.clone())),
         };
         if !matches!(state.standing, Standing::InFlight(_)) {
-            // Nobody listens only once the command has its result.
+            // The receiver is gone only once the command has its result.
             let _ = self.wake.send(Wake::Answered);
         }
         Ok(Admission::Admitted)

@@ -1,4 +1,4 @@
-//! [`InputFile`]: which file the photo of a command is, by whatever path or link, so that no picture replaces
+//! [`InputFile`]: which file the photo of a command is, by any path or link, so that no picture replaces
 //! it. `run`, `sampler` and `wait` (which has it from the journal) and `pictures.rs` ask it for each path.
 
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ impl InputFile {
         }))
     }
 
-    /// Whether this path leads to it, by whatever links.
+    /// Whether this path leads to it, by any links.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.0.is_some() && FileId::of(path) == self.0
     }

@@ -46,7 +46,7 @@ impl Output {
         match write_text(&mut io::stdout().lock(), &text) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                say(&format!("nobody reads stdout; the result: {}", text.replace('\n', ", ")));
+                say(&format!("stdout is closed; the result: {}", text.replace('\n', ", ")));
                 Ok(())
             }
             Err(error) => Err(Failure::Unforeseen(format!(
@@ -93,7 +93,7 @@ impl Output {
     }
 
     /// Tells a failure: on stderr for a person, and with `--json` as an object on stdout, so that a
-    /// program finds one object there whatever happens.
+    /// program finds one object there in every case.
     pub(crate) fn failure(&self, failure: &Failure) {
         for line in failure.lines() {
             say(&format!("error: {line}"));
@@ -134,7 +134,7 @@ pub(crate) fn error_object(object: &ErrorObject<'_>) {
     }
 }
 
-/// Says something on stderr, come what may. Where stderr is gone there is nobody to tell.
+/// Says something on stderr, come what may. Where stderr is closed, the line is lost.
 pub(crate) fn say(line: &str) {
     let _ = write_text(&mut io::stderr().lock(), &printable(line));
 }

@@ -89,7 +89,7 @@ impl RunObject {
         self.pictures.iter().map(line).collect()
     }
 
-    /// What is said on stderr beside it. A gateway inside this command bills nobody, and its
+    /// What is said on stderr beside it. A gateway inside this command bills nothing, and its
     /// pictures are not the service's.
     pub(crate) fn summary(&self, place: &Place) -> String {
         let bill = match (place, self.cost, &self.unreadable_cost) {

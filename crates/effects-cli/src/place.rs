@@ -51,7 +51,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// The refusal that names the choices, where nobody made one.
+    /// The refusal that names the choices, where the caller made none.
     pub(crate) fn uploads(&self, chosen: Option<&Uploads>) -> Result<Uploads, Error> {
         let chosen = chosen.cloned().unwrap_or_default();
         match self {

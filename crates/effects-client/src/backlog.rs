@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the ends that wait for their reader, so that no more jobs are drawn than somebody reads.
+/// Counts the ends that wait for their reader, so that no more jobs are drawn than are read.
 ///
 /// A driver never waits for its reader: a task's id must reach the journal and an answer its run,
-/// however long somebody thinks about a result. What waits is bounded all the same, by what is full
+/// however long the reader takes with a result. What waits is bounded all the same, by what is full
 /// here and the runs that were begun before it was.
 #[derive(Clone, Debug, Default)]
 pub struct Backlog(Arc<AtomicUsize>);

@@ -57,7 +57,7 @@ impl Stopper {
         self.0.changed.notify_all();
     }
 
-    /// Whether somebody told the watch to stop.
+    /// Whether the watch was told to stop.
     pub fn is_stopped(&self) -> bool {
         *self.0.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! [`FileId`]: which file a path leads to; two paths of one file, by links of whatever kind, have the
+//! [`FileId`]: which file a path leads to; two paths of one file, by links of any kind, have the
 //! same one. `Claims`, `placement.rs` and the command compare files by it, so that no picture replaces a
 //! photo.
 

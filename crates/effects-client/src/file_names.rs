@@ -21,7 +21,7 @@ impl Names {
         Self(path)
     }
 
-    /// In the current folder: `TEMPLATE-TASKID.png`, or `TASKID.png` where nobody knows the
+    /// In the current folder: `TEMPLATE-TASKID.png`, or `TASKID.png` where no caller knows the
     /// template.
     ///
     /// Both names come from outside: what could act in a path becomes `_`, and a name that had to

@@ -34,7 +34,7 @@ pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo,
         Error::new(ErrorKind::UnusablePhoto, message)
     };
     let mut bytes = Vec::new();
-    // One byte more than is accepted tells a photo that is too long, whatever the file claims.
+    // One byte more than is accepted tells a photo that is too long, whose file may claim to be shorter.
     let most = Photo::MOST_BYTES as u64 + 1;
     opened.and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
     Photo::new(bytes.into(), &file_names::shown(path))
@@ -53,7 +53,7 @@ pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A file on its way to its place: written under a temporary name beside it, moved there whole.
 ///
-/// Whatever stood there before stays until that moment. Dropped before [`finish`](Self::finish), it
+/// A file that stood there before stays until that moment. Dropped before [`finish`](Self::finish), it
 /// leaves nothing. A symbolic link stays one: the file lands where it leads. What is no regular file
 /// (a device, a pipe) is written to and not replaced, once all bytes are there.
 #[derive(Debug)]
@@ -254,7 +254,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.moved {
-            // Nobody is left to tell; the name says what it is.
+            // No caller is left to tell; the name says what it is.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -75,7 +75,7 @@ impl Ledger {
 
     /// Submits a failed row anew, which costs anew, up to so many times in its life; and only where
     /// a new task may do better: the service's codes 3009095 to 3009099. A row that fails again
-    /// while it can still be submitted anew is opened again by whoever drives it.
+    /// while it can still be submitted anew is opened again by its driver.
     #[must_use]
     pub fn retrying_failed(self, times: u32) -> Self {
         Self { retry_failed: times, ..self }

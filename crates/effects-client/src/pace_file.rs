@@ -166,7 +166,7 @@ mod tests {
         file.keep(&here, &pacer).unwrap();
         assert!(!place.path().join("state").exists());
 
-        // Also not where somebody put it there.
+        // Also not where a caller put it there.
         let mut models = Models::new();
         models.add(&here, &pacer.take_news());
         fs::create_dir(place.path().join("state")).unwrap();

@@ -36,7 +36,7 @@ pub fn run_uploader(program: &str, photo: &Photo, limit: Duration) -> Result<Ref
 /// Where a presigner says to put a photo, and where it can be fetched then.
 #[derive(Clone, Eq, PartialEq)]
 pub struct PresignedUrls {
-    /// To PUT the photo to; whoever has it may write there.
+    /// To PUT the photo to; everyone who has it may write there.
     pub put: String,
     /// To fetch the photo from.
     pub fetch: Reference,

@@ -24,7 +24,7 @@ impl Queue {
         self.hungry = room;
     }
 
-    /// How many jobs to ask for now: as many as there is room for, if somebody reads the ends of
+    /// How many jobs to ask for now: as many as there is room for, if a reader takes the ends of
     /// those before.
     pub fn wish(&mut self) -> Option<u32> {
         if self.hungry == 0 || self.backlog.is_full() {
@@ -43,7 +43,7 @@ impl Queue {
 }
 
 /// Draws as many jobs as are wished for, each time they are, and sends them: `None` after the last.
-/// It returns after that, or when nobody wishes or takes any more.
+/// It returns after that, or when no side wishes or takes any more.
 pub fn draw<T>(
     mut jobs: impl Iterator<Item = T>,
     wishes: impl IntoIterator<Item = u32>,

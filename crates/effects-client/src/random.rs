@@ -8,7 +8,7 @@ use std::io;
 
 use effects_core::{Error, ErrorKind, Seed};
 
-/// Bytes nobody can guess and no other process draws.
+/// Bytes that cannot be guessed and that no other process draws.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn random_name() -> io::Result<String> {
     Ok(format!("{:016x}", u64::from_le_bytes(random_bytes()?)))
 }
 
-/// A seed nobody can guess: drawn anew for each run, which takes the names of its submission from it.
+/// A seed that cannot be guessed: drawn anew for each run, which takes the names of its submission from it.
 ///
 /// # Errors
 ///

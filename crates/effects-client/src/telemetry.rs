@@ -5,8 +5,8 @@
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.
 //!
-//! What a person should read comes under the target [`WARNINGS`], so that a program shows it whatever
-//! it does with the rest.
+//! What a person should read comes under the target [`WARNINGS`], so that a program can show it
+//! and drop the rest.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ pub fn warn(message: &str) {
 }
 
 /// Warns that nothing reaches a place: at once, and once a minute as long as that lasts. Runs repeat what
-/// never left for as long as their wait lasts, and whoever waits should know.
+/// never left for as long as their wait lasts, and the caller who waits should know.
 #[derive(Debug, Default)]
 pub struct OutageNotice {
     is_out: AtomicBool,
@@ -103,7 +103,7 @@ pub fn download_span(picture: &Picture) -> Span {
     tracing::debug_span!(parent: &task, "download", host)
 }
 
-/// Tells that a journal did not take an entry of a run: nobody may be left who waits for its end.
+/// Tells that a journal did not take an entry of a run: no caller may be left who waits for its end.
 pub fn tell_unrecorded(span: &Span, error: &impl std::fmt::Display) {
     span.in_scope(|| tracing::error!("{error}"));
 }

@@ -9,10 +9,10 @@ use effects_core::{Reference, Time};
 use effects_jobs::Photo;
 use sha2::{Digest, Sha256};
 
-/// Remembers where a photo was put, by the SHA-256 of its content: whoever tries ten templates on
+/// Remembers where a photo was put, by the SHA-256 of its content: a caller who tries ten templates on
 /// one photo uploads it once.
 ///
-/// Nobody promises how long an uploaded photo stays, so an entry is believed for an hour.
+/// The service does not say how long an uploaded photo stays, so an entry is believed for an hour.
 #[derive(Debug, Default)]
 pub struct UploadCache {
     known: Mutex<HashMap<[u8; 32], (Reference, Time)>>,

@@ -47,8 +47,8 @@ impl OpenRow {
         self.record()?.standing.task()
     }
 
-    /// When its task was submitted, if it has one. A task whose submission is on record exists, whatever
-    /// a look says.
+    /// When its task was submitted, if it has one. A task whose submission is on record exists, also
+    /// where a look does not find it.
     pub fn submitted(&self) -> Option<Time> {
         self.record()?.standing.submitted()
     }

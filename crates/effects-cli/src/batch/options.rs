@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry_failed: u32,
 
-    /// Replace files that stand where pictures go, whoever's they are
+    /// Replace files that stand where pictures go, also those that are no picture of the row
     ///
     /// Without it a row is refused, before it is paid for, whose picture would replace a file that
     /// is not its own; and a picture that was changed since it was saved is kept, with a warning.

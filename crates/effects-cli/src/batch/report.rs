@@ -208,7 +208,7 @@ impl Report {
             }
             JobOutcome::Failed(error) => {
                 let mut report = Self::of_error(told, &error);
-                // Its task is done, whatever kept this run from looking at it.
+                // Its task is done, also where this run could not look at it.
                 let done = record.as_ref().map(|record| &record.standing).filter(|standing| {
                     matches!(standing, Standing::Completed { .. })
                         && report.task.as_ref() == standing.task()
@@ -280,8 +280,10 @@ impl Report {
                 (Status::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
-                let holder =
-                    record.holder.as_ref().map_or("somebody".to_owned(), ToString::to_string);
+                let holder = record
+                    .holder
+                    .as_ref()
+                    .map_or("another process".to_owned(), ToString::to_string);
                 let message = format!(
                     "row {} is {} and in the hands of {holder}",
                     record.number,

@@ -223,7 +223,7 @@ fn size(row: &Value) -> Value {
 /// The way from a folder to a file, as the parts of a link are: with `/` between.
 fn link(folder: &Path, file: &Path) -> String {
     let [from, to] = [folder, file].map(|path| {
-        // As a browser does it, whatever symbolic links there are.
+        // As a browser does it: symbolic links are not followed.
         let mut parts = Vec::new();
         for part in path.components() {
             match part {

@@ -98,8 +98,8 @@ impl Results {
             .create_new(true)
             .open(&path)
             .map_err(|error| fail(&error))?;
-        // Nobody else opens it, so it needs no name, and is gone with this process whatever
-        // happens. (Where a file in use keeps its name, it goes at the end.)
+        // No other process opens it, so it needs no name, and is gone with this process at any
+        // end. (Where a file in use keeps its name, it goes at the end.)
         let _ = fs::remove_file(&path);
         let (scratch, origin) = (BufWriter::new(file), origin.to_string());
         let journal = journal.map(|path| path.to_string_lossy().into_owned());
@@ -496,7 +496,7 @@ pub(crate) fn sweep(folder: &Path) {
         let old = entry.metadata().and_then(|found| found.modified()).ok().and_then(age);
         if is_under_way(&entry.file_name().to_string_lossy()) && old.is_some_and(|age| age > STALE)
         {
-            // Somebody else swept it, or it stays: it does no harm.
+            // Another process swept it, or it stays: it does no harm.
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 
 /// Prints the script for `command`.
 pub(crate) fn completions(arguments: &Arguments, command: &mut Command) -> CommandResult {
-    // Into memory first: the generator panics where nobody reads.
+    // Into memory first: the generator panics where stdout is closed.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, command, "effects", &mut script);
     output::script(&script).map(|()| Done::Well)

@@ -23,7 +23,7 @@ Examples:
   effects status d758n65e878c73cmdg20
   effects status d758n65e878c73cmdg20 --json
 
-It exits 0 whenever the task could be looked at, whatever it is found to be; `wait` judges.")]
+It exits 0 whenever the task could be looked at, also a task that failed; `wait` judges.")]
 pub(crate) struct Arguments {
     /// The task's id, as `submit` printed it
     task_id: TaskId,

@@ -21,7 +21,7 @@ Examples:
   effects tasks --doubtful --json
 
 Unfinished are tasks without a verdict, pictures that were never downloaded, and the doubtful:
-submissions that may have made a task nobody here knows of. Only a person can find out what became of
+submissions that may have made a task whose id is not known here. Only a person can find out what became of
 these; `effects resolve` tells the journal.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "doubtful")]
     unfinished: bool,
 
-    /// Only submissions that may have made a task nobody knows of
+    /// Only submissions that may have made a task whose id is not known
     #[arg(long)]
     doubtful: bool,
 }

@@ -150,7 +150,7 @@ pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64
     };
     let reserved = price.saturating_mul(Decimal::from(scope.unpriced));
     let reserved = scope.reserved.saturating_add(reserved);
-    // A price can be whatever a caller says. What no decimal can hold fits into no budget.
+    // A price can be any number a caller says. What no decimal can hold fits into no budget.
     let needed = price.checked_mul(Decimal::from(tasks));
     let needed = needed.and_then(|price| price.checked_add(reserved)?.checked_add(scope.paid));
     let fits = needed.is_some_and(|needed| needed <= budget.limit);

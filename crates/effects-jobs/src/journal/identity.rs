@@ -21,7 +21,7 @@ use effects_core::{Origin, TaskId};
 pub struct Identity([u8; 32]);
 
 impl Identity {
-    /// The identity of a row that is to be nobody else's: of a single run, which is paid again when
+    /// The identity of a row that is to be no other caller's: of a single run, which is paid again when
     /// the same command is given again. The bytes come from the system's source of randomness.
     pub fn unique(bytes: [u8; 16]) -> Self {
         Self::hashed("effects unique 1", &[&bytes])

@@ -15,7 +15,7 @@
 //!      +---- resolve: not billed ------ Doubtful --------------+                    Intent
 //! ```
 //!
-//! * An intent is inserted under a unique identity, and its inserter alone may submit: whoever comes
+//! * An intent is inserted under a unique identity, and its inserter alone may submit: a run that comes
 //!   second gets [`JournalError::Taken`] before anything was sent.
 //! * A row is in the hands of one owner, a process. An intent is doubtful only once its owner is
 //!   gone, or says itself that the outcome is unknown; then a person alone can
@@ -23,7 +23,7 @@
 //! * A created row whose owner is gone can be taken over: following a task costs nothing.
 //! * A row that another journal knows is taken in as it stands there
 //!   ([`import`](JournalStore::import)), so that it is followed and not paid again.
-//! * A verdict is a fact about a task, whoever saw it.
+//! * A verdict is a fact about a task, whichever run saw it.
 //! * No credentials are in it, and no query of a URL that could be a permission.
 
 mod budget;

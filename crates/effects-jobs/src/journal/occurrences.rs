@@ -10,7 +10,7 @@ use crate::journal::record::Record;
 use crate::journal::row::{Row, RowDraft, RowPhoto, SignedUrl, UrlForm};
 
 /// The rows of one order, as they come. It counts how often the same row came, so that two equal rows are
-/// two pictures, and the same two when the order is run again, in whatever order.
+/// two pictures, and the same two when the order is run again, in any order.
 ///
 /// ```
 /// use effects_core::{BaseUrl, Size, Template};

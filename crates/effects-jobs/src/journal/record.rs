@@ -31,7 +31,7 @@ pub struct Record {
     /// What all its tasks cost, in USD, as far as the service said: the failed ones that were
     /// replaced too.
     pub paid: Decimal,
-    /// Who has it in hand, as far as can be told; `None` if nobody.
+    /// Which process has it in hand, as far as can be told; `None` if none has.
     pub holder: Option<Holder>,
     /// Whether a new order of it is under way or in doubt that leaves the row its completed task where
     /// it comes to no picture.
@@ -65,7 +65,7 @@ pub enum Standing {
         /// The attempts whose fate is open; usually one.
         attempts: Vec<Attempt>,
     },
-    /// A submission may have made a task, and nobody is left who will know: a person has to find
+    /// A submission may have made a task, and no process is left that will know: a person has to find
     /// out.
     Doubtful {
         /// The attempts whose fate is open, as the service's support may find them.

@@ -11,7 +11,7 @@ use crate::transfer::Photo;
 use effects_core::signed_url;
 use effects_core::{ExtraParams, Origin, Reference, Size, Template};
 
-/// A picture somebody wants, on its way to a [`Row`].
+/// A picture that a caller wants, on its way to a [`Row`].
 ///
 /// ```
 /// use effects_core::{BaseUrl, Reference, Size, Template};

@@ -170,7 +170,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
 
 /// A row in hand: the journal of its run, and what comes after it.
 ///
-/// Dropping the last of it lets go of the row: a created one can be taken over by whoever comes, and
+/// Dropping the last of it lets go of the row: a created one can be taken over by the next run, and
 /// an intent that was neither confirmed nor settled is doubtful.
 pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
     /// The budgets that its submissions have to fit into; said before the first intent.
@@ -208,13 +208,13 @@ pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
 pub enum Opened {
     /// Nothing is paid for it: submit it, with this as the journal of its run.
     Submit(Arc<dyn RowJournal>),
-    /// It has a task without a verdict, which nobody else follows: follow it.
+    /// It has a task without a verdict, which no other run follows: follow it.
     Watch(Record, Arc<dyn RowJournal>),
     /// It has a verdict. The journal is for pictures that are downloaded again.
     Finished(Record, Arc<dyn RowJournal>),
     /// A person has to find out what became of it.
     Doubtful(Record),
-    /// Somebody else has it in hand.
+    /// Another run has it in hand.
     Elsewhere(Record),
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Cells {
     pub(crate) folder: Option<PathBuf>,
     /// The file of the photo, where its path is no text: `image` is as near to it as can be.
     pub(crate) file: Option<PathBuf>,
-    /// Fields nobody asked for, where a row names its own.
+    /// Fields of no meaning here, where a row names its own.
     pub(crate) strange: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ pub(super) fn lookalike<T: AsRef<str>>(names: &[T]) -> Option<(&str, &'static st
     })
 }
 
-/// What is said of a column nobody asked for.
+/// What is said of a column of no meaning here.
 pub(crate) fn unknown(name: &str) -> String {
     let shown: String = name.chars().take(60).collect();
     match suggestion(name) {

@@ -181,7 +181,7 @@ struct LineFeeds<R> {
     held: Option<u8>,
     last: u8,
     over: bool,
-    /// Whether whoever reads was told that there is no more: a row that ends then has no end.
+    /// Whether the reader was told that there is no more: a row that ends then has no end.
     told_its_end: bool,
 }
 

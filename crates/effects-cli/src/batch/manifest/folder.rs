@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
     }
     photos.sort();
     let rows = (1..).zip(photos).map(|(number, photo)| {
-        // A file may have any name; it is a path here whatever it looks like.
+        // A file may have any name; it is a path here also where it looks like a URL.
         let image = Some(format!("./{}", file_names::shown(&photo)));
         let folder = photo.parent().map(Path::to_owned);
         let file = photo.to_str().is_none().then_some(photo);

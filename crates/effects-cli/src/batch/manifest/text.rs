@@ -53,12 +53,12 @@ fn other_format(start: &[u8]) -> Option<&'static str> {
     let known: [(&[u8], &str); 5] = [
         (
             b"PK\x03\x04",
-            "it is an Excel workbook (.xlsx) or another ZIP archive, whatever its name says: save the \
+            "it is an Excel workbook (.xlsx) or another ZIP archive under another name: save the \
              sheet as CSV (UTF-8)",
         ),
         (
             b"\xd0\xcf\x11\xe0",
-            "it is an old Excel workbook (.xls), whatever its name says: save the sheet as CSV (UTF-8)",
+            "it is an old Excel workbook (.xls) under another name: save the sheet as CSV (UTF-8)",
         ),
         (b"PAR1", "it is a Parquet file: write it as CSV or JSON Lines"),
         (b"\x1f\x8b", "it is compressed with gzip: unpack it first"),

@@ -297,7 +297,7 @@ impl Table {
         }
     }
 
-    /// A task exists, so it is kept whatever became of the row meanwhile.
+    /// A task exists, so it is kept however the row stands meanwhile.
     pub(super) fn create(
         &mut self,
         claim: &Claim,
