@@ -223,7 +223,7 @@ impl<C: BuildClient> ClientBuilder<C> {
     }
 
     /// What is known of how long tasks take at this gateway, to pace by and to add to; nothing
-    /// unless said otherwise. A client keeps nothing on the disk: whoever wants to
+    /// unless said otherwise. A client keeps nothing on the disk: a caller who wants to
     /// know more next time keeps the pacer's news.
     pub fn pacer(mut self, pacer: Pacer) -> Self {
         self.pacer = pacer;
@@ -403,7 +403,7 @@ fn ask_again(source: &dyn Fn() -> Result<String, Error>) -> Option<ApiKey> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Misconfigured`] when it is not UTF-8: whoever set it meant a gateway, and another must
+/// [`ErrorKind::Misconfigured`] when it is not UTF-8: it was set to mean a gateway, and another must
 /// not get the key.
 pub fn base_url_of_the_environment() -> Result<Option<String>, Error> {
     variable(BASE_URL_VARIABLE)
@@ -425,9 +425,10 @@ pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 /// The environment variable that may name a program that prints the key.
 pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
-const MISSING_KEY: &str = "there is no API key: set EFFECTS_API_KEY, or give one; keys are made on \
-    the API key page of the service's site (https://cloud.vtrix.ai), and the local gateway \
-    (`--emulator`) needs none";
+const MISSING_KEY: &str = "there is no API key, so nothing was sent: set EFFECTS_API_KEY, or give one \
+    (api_key, --api-key-file); keys are made on the API key page of the service's site \
+    (https://cloud.vtrix.ai). The local gateway needs none (`Emulator` in a program, --emulator of the \
+    command)";
 
 #[cfg(test)]
 mod tests {

@@ -19,19 +19,68 @@ pub fn unsent_fetch(reason: String) -> Trouble {
     }
 }
 
-/// The reason why an exchange failed, with the way out where a certificate's issuer is not trusted.
+/// The reason why an exchange failed, with the way out where a certificate is refused.
 pub fn with_way_out(reason: String) -> String {
-    if !reason.contains("UnknownIssuer") {
-        return reason;
-    }
-    format!(
-        "{reason} (the certificate's issuer is not trusted here: name a PEM file with it in the environment's \
-         SSL_CERT_FILE, or as ca_bundle)"
-    )
+    let found = WAYS_OUT.iter().find(|(words, _)| reason.contains(words));
+    found.map(|(_, way_out)| format!("{reason} ({way_out})")).unwrap_or(reason)
 }
 
 /// Whether these are the words of rustls, which both clients use, for a certificate it refuses. What
 /// wraps its error on the way does not say so by its type.
 fn is_certificate(reason: &str) -> bool {
     reason.contains("invalid peer certificate")
+}
+
+/// What to do about a certificate, by rustls's word for what is wrong with it.
+const WAYS_OUT: [(&str, &str); 6] = [
+    (
+        "UnknownIssuer",
+        "the certificate's issuer is not trusted here: name a PEM file with it in the environment's \
+         SSL_CERT_FILE, or as ca_bundle",
+    ),
+    (
+        "BadSignature",
+        "an issuer of the same name is trusted here, and has another key: name a PEM file with the \
+         certificate's own issuer in the environment's SSL_CERT_FILE, or as ca_bundle",
+    ),
+    (
+        "CaUsedAsEndEntity",
+        "the server shows a certificate authority's own certificate, which no client takes for a server's: \
+         make the server one without it, for example with `openssl req -x509 -addext \
+         basicConstraints=critical,CA:FALSE`, and name its PEM file in the environment's SSL_CERT_FILE, or \
+         as ca_bundle",
+    ),
+    (
+        "not valid for name",
+        "the certificate is of another host: write the base URL with a name that is in it",
+    ),
+    (
+        "certificate expired",
+        "the server needs a new certificate, unless the clock of this machine is wrong",
+    ),
+    (
+        "certificate not valid yet",
+        "the clock of this machine is wrong, or the server's certificate is of tomorrow",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refused_certificate_has_its_way_out() {
+        for (why, way_out) in [
+            ("UnknownIssuer", "SSL_CERT_FILE"),
+            ("BadSignature", "SSL_CERT_FILE"),
+            ("Other(OtherError(CaUsedAsEndEntity))", "CA:FALSE"),
+            ("certificate not valid for name \"a\"; certificate is only valid for b", "base URL"),
+            ("certificate expired: verification time 2 (UNIX)", "new certificate"),
+            ("certificate not valid yet: verification time 2 (UNIX)", "clock"),
+        ] {
+            let told = with_way_out(format!("invalid peer certificate: {why}"));
+            assert!(told.contains(why) && told.contains(way_out), "{told}");
+        }
+        assert_eq!(with_way_out("connection refused".to_owned()), "connection refused");
+    }
 }

@@ -37,7 +37,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
     TcpConnector, Transport,
 };
-use ureq::{Proxy, ProxyProtocol};
+use ureq::{Proxy, ProxyProtocol, Timeout};
 
 use crate::address_order::AddressOrder;
 
@@ -123,7 +123,13 @@ impl Under {
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
             Some(cut) if exchange.left => format!("the request was cut short ({cut}); {error}"),
-            _ => certificate::with_way_out(error.to_string()),
+            _ => match error {
+                ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                    "timed out while connecting".to_owned()
+                }
+                ureq::Error::Timeout(_) => "timed out".to_owned(),
+                error => certificate::with_way_out(error.to_string()),
+            },
         })
     }
 }

@@ -43,7 +43,7 @@ impl<C: RunJobs> Jobs<C> {
         Self { client, options: JobOptions::default() }
     }
 
-    /// Keeps their rows in this journal: no picture is paid for twice, whatever crashes, and jobs that
+    /// Keeps their rows in this journal: no picture is paid for twice, also after a crash, and jobs that
     /// were done before are not done again.
     pub fn journal(self, store: impl JournalStore + 'static) -> Self {
         self.store(Arc::new(store))

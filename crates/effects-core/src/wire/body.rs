@@ -135,7 +135,7 @@ impl<'a> Body<'a> {
         if let Some(error) = top.get("error").and_then(|error| read_error(error, self.key)) {
             // A bare code inside is explained beside it.
             let message = if error.message.is_empty() { top.text("message") } else { None };
-            let message = message.map(|message| one_line(&message, Some(self.key)));
+            let message = message.map(|message| message_line(&message, self.key));
             return Some(ServiceError { message: message.unwrap_or(error.message), ..error });
         }
         if let Some(status) = top.object("status")
@@ -218,11 +218,19 @@ pub(crate) fn excerpt(body: AnswerBody<'_>) -> String {
 
 /// The text as one line, without the key unless that was taken out before, cut to a length that a person reads.
 fn one_line(text: &str, key: Option<&ApiKey>) -> String {
-    const MOST: usize = 160;
+    cut_line(text, key, MOST_OF_AN_EXCERPT)
+}
+
+/// The service's own words, which may end in advice: longer than what is shown of an unknown body.
+fn message_line(text: &str, key: &ApiKey) -> String {
+    cut_line(text, Some(key), MOST_OF_A_MESSAGE)
+}
+
+fn cut_line(text: &str, key: Option<&ApiKey>, most: usize) -> String {
     // The key has no spaces, so words are whole or left out: the beginning of a key is too much of it.
     let mut line = String::new();
     for word in text.split_whitespace() {
-        if line.len() > 4 * MOST {
+        if line.len() > 4 * most {
             break;
         }
         if !line.is_empty() {
@@ -234,7 +242,7 @@ fn one_line(text: &str, key: Option<&ApiKey>) -> String {
         Some(key) => key.redact(line).into_owned(),
         None => line,
     };
-    if let Some((cut, _)) = line.char_indices().nth(MOST) {
+    if let Some((cut, _)) = line.char_indices().nth(most) {
         line.truncate(cut);
         line.push('…');
     }
@@ -250,7 +258,7 @@ fn service_error(
         code: code
             .filter(|code| !code.is_empty())
             .map(|code| ServiceCode::from(&*key.redact(code))),
-        message: message.map(|message| one_line(&message, Some(key))).unwrap_or_default(),
+        message: message.map(|message| message_line(&message, key)).unwrap_or_default(),
     }
 }
 
@@ -523,6 +531,11 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
 const OUTPUTS: [&str; 3] = ["output", "outputs", "content"];
 
 const MOST_OF_A_RELATIVE_LINK: usize = 2_048;
+
+/// Characters.
+const MOST_OF_AN_EXCERPT: usize = 160;
+/// Characters, as many as the journal keeps.
+const MOST_OF_A_MESSAGE: usize = 500;
 
 /// What tells an envelope's `data` that is a task from other data.
 const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];

@@ -36,9 +36,7 @@ impl Photo {
             return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
         }
         let Some(format) = ImageFormat::sniff(&bytes) else {
-            let what = ImageFormat::why_not(&bytes).map(|what| format!(" ({what})"));
-            let what = what.unwrap_or_default();
-            return fail(format!("is not a picture: give a JPEG, PNG or WebP file{what}"));
+            return fail(Self::why_none(&bytes));
         };
         let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
         let shown: String = last.chars().filter(|c| !c.is_control()).take(80).collect();
@@ -57,6 +55,22 @@ impl Photo {
             _ => name,
         };
         Ok(Self { bytes, name, shown, format })
+    }
+
+    /// What is said of a file of no known format, by its first kilobyte: what it is, and what to give.
+    ///
+    /// ```
+    /// use effects_jobs::Photo;
+    ///
+    /// assert_eq!(Photo::why_none(b""), "is empty: give a JPEG, PNG or WebP file");
+    /// assert!(Photo::why_none(b"%PDF-1.7").starts_with("is not a picture: it is a PDF document"));
+    /// ```
+    pub fn why_none(start: &[u8]) -> String {
+        match ImageFormat::why_not(start) {
+            _ if start.is_empty() => "is empty: give a JPEG, PNG or WebP file".to_owned(),
+            Some(what) => format!("is not a picture: it {what}"),
+            None => "is not a picture: give a JPEG, PNG or WebP file".to_owned(),
+        }
     }
 
     /// Its bytes.
@@ -110,7 +124,7 @@ impl Photo {
         warnings
     }
 
-    /// Itself as a `data:` URL. Nobody has seen this service accept one.
+    /// Itself as a `data:` URL. Whether this service accepts one is not known.
     pub fn data_url(&self) -> Reference {
         let url =
             format!("data:{};base64,{}", self.format.media_type(), STANDARD.encode(&self.bytes));

@@ -149,7 +149,7 @@ pub fn storage_request(
 ///
 /// [`ErrorKind::Upload`] when the URL is none.
 pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Error> {
-    // The URL is a secret of its own: whoever has it may write there.
+    // The URL is a secret of its own: everyone who has it may write there.
     let unusable = |why: &str| {
         Error::new(ErrorKind::Upload, format!("the presigned URL cannot be used: it {why}"))
     };
@@ -188,6 +188,11 @@ pub fn upload_error(trouble: Trouble, is_too_late: bool) -> Error {
             ErrorKind::Upload,
             "this gateway has no storage endpoint: upload the photo elsewhere and give its URL, or \
              choose another of gateway=URL, data-url, command=PROGRAM, presigned-put=PROGRAM",
+        ),
+        Some(413) => (
+            ErrorKind::UnusablePhoto,
+            "the gateway's storage takes no photo of this size: make it smaller (a side of 2048 pixels is \
+             enough), or give the URL of a picture",
         ),
         Some(429) => (ErrorKind::RateLimited, "the storage throttled the upload"),
         _ => (ErrorKind::Upload, "the photo could not be uploaded"),
