@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     batch, check, completions, cost, doctor, emulator, journal, login, man, reorder, resolve,
     resume, run, sampler, status, submit, tasks, templates, wait,
 };
 use crate::global::Global;
+use crate::option_use;
 
 /// Turns photos into styled pictures with the spark_img_effects service.
 ///
@@ -91,11 +92,23 @@ impl Command {
 impl Cli {
     /// Reads the command line, and refuses what makes no sense together.
     pub(crate) fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(arguments)?;
-        match cli.contradiction() {
+        let mut command = option_use::parsed(Self::command());
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let ignored = matches.subcommand_name().filter(|name| cli.ignores_emulator(name));
+        let ignored = ignored.map(|name| {
+            format!(
+                "--emulator says nothing to `effects {name}`, which asks no gateway: leave it out"
+            )
+        });
+        match cli.contradiction().map(str::to_owned).or(ignored) {
             None => Ok(cli),
-            Some(why) => Err(Self::command().error(ErrorKind::ArgumentConflict, why)),
+            Some(why) => Err(command.error(ErrorKind::ArgumentConflict, why)),
         }
+    }
+
+    fn ignores_emulator(&self, command: &str) -> bool {
+        self.global.emulator && !option_use::uses(command, "emulator")
     }
 
     /// Global options may stand before the command and after it, where clap sees no conflict.
@@ -153,6 +166,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        option_use::parsed(Cli::command()).debug_assert();
+        option_use::offered(Cli::command()).debug_assert();
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flight::{Intent, Standing};
+use crate::global::Global;
 use crate::place::Place;
 use crate::problem::{Problem, Problems};
 
@@ -23,7 +24,7 @@ pub(crate) enum Failure {
     Error(Error),
     /// A submission of unknown outcome, which is this row of the journal.
     Doubtful(Error, RowNumber),
-    /// Somebody left while a submission was on its way.
+    /// A second signal ended the command while a submission was on its way.
     Left(Intent),
     /// The system refused something that never fails.
     Unforeseen(String),
@@ -44,7 +45,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 11] = [
     (130, "interrupted"),
 ];
 
-/// The exit code of bugs and of what nobody foresaw; every other stands in [`ErrorKind::TABLE`].
+/// The exit code of bugs and of unforeseen errors; every other stands in [`ErrorKind::TABLE`].
 pub(crate) const UNFORESEEN: u8 = 1;
 
 impl Failure {
@@ -81,6 +82,18 @@ impl Failure {
         match (self, place) {
             (Self::Error(error), Place::Inside) => Self::Error(error.cause().clone().into()),
             (failure, _) => failure,
+        }
+    }
+
+    /// The same failure, whose line that resumes the task finds the key where this command did.
+    pub(crate) fn with_key_of(self, global: &Global) -> Self {
+        match self {
+            Self::Error(error) if error.resume_line().is_some() => {
+                let line = error.resume_line().unwrap_or_default();
+                let line = global.resume_line(line.to_owned());
+                Self::Error(error.with_resume_line(|_| line))
+            }
+            failure => failure,
         }
     }
 

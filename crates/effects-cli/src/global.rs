@@ -8,7 +8,8 @@ use effects_client::Profile;
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::values::{Poll, header};
+use crate::typed::quoted;
+use crate::values::{Poll, header, with_words};
 
 /// The profile in use.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) allow_http: bool,
 
-    /// Use a gateway inside this command, whatever key and base URL are set
+    /// Use a gateway inside this command, in place of the key and base URL that are set
     ///
     /// It paints locally, costs nothing, and ends with the command and everything in it; so it
     /// makes no sense with submit, status, wait, resume or --base-url.
@@ -74,14 +75,16 @@ pub(crate) struct Global {
     /// photo into the request (unproven), `command=PROGRAM` runs a program that gets the file's path
     /// and prints a URL, `presigned-put=PROGRAM` one that prints a URL to PUT to and a URL to fetch
     /// from. Left out, it is `gateway` where the gateway is this machine, and a refusal elsewhere.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", hide_possible_values = true,
+          value_parser = with_words(UPLOADS, str::parse::<Uploads>))]
     pub(crate) uploads: Option<Uploads>,
 
     /// When to look at a running task: auto, or every so many seconds
     ///
     /// auto looks when tasks of the template usually end, as learnt from earlier ones, and about
     /// every 3 s until there were some; with --emulator it is every 0.1 s.
-    #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto")]
+    #[arg(long, global = true, value_name = "auto|SECONDS", default_value = "auto", hide_possible_values = true,
+          value_parser = with_words(["auto"], str::parse::<Poll>))]
     pub(crate) poll: Poll,
 
     /// A header on each request to the gateway, 'NAME: VALUE'; may be given several times
@@ -114,3 +117,24 @@ pub(crate) struct Global {
     #[arg(skip)]
     pub(crate) settings: Option<InUse>,
 }
+
+impl Global {
+    /// A line that resumes a task, with the options that this command has its key by; the key itself stays
+    /// out of it.
+    pub(crate) fn resume_line(&self, mut line: String) -> String {
+        let file = self.api_key_file.as_ref().map(|file| file.to_string_lossy());
+        for (option, value) in [
+            ("--profile", self.profile.as_deref()),
+            ("--api-key-file", file.as_deref()),
+            ("--api-key-command", self.api_key_command.as_deref()),
+        ] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {option} {}", quoted(value)));
+            }
+        }
+        line
+    }
+}
+
+/// How values of `--uploads` begin.
+const UPLOADS: [&str; 4] = ["gateway", "data-url", "command=", "presigned-put="];

@@ -239,8 +239,8 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
     connected(url).map(Some)
 }
 
-/// The journal of the task somebody waits for, if the usual one knows it: what it came to belongs
-/// there. Whoever waits needs no journal, so a faulty one is a warning.
+/// The journal of the task that `wait` waits for, if the usual one knows it: what it came to belongs
+/// there. Waiting needs no journal, so a faulty one is a warning.
 pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
     let followed = JournalChoice::default().seen().and_then(|(_, store)| {
         let Some(store) = store else { return Ok(None) };
@@ -336,7 +336,8 @@ pub(crate) fn way_out(record: &Record) -> String {
     let row = record.number;
     match &record.standing {
         Standing::Intent { .. } => {
-            "another command is submitting it now, so wait for that command's end".to_owned()
+            "a command is submitting it: wait for that command's end, or run it again if it was stopped"
+                .to_owned()
         }
         Standing::Created { .. } => {
             "its task is paid for and goes on: `effects resume` waits for it".to_owned()

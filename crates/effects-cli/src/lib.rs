@@ -1,4 +1,4 @@
-//! The `effects` command as a library, for whoever installs it otherwise than as a program: the Python
+//! The `effects` command as a library, for packages that install it otherwise than as a program: the Python
 //! package has it too.
 //!
 //! The crate's README documents what it prints, with `--json` above all, and its exit codes.
@@ -21,6 +21,7 @@ mod input_file;
 mod journal;
 mod live_line;
 mod logging;
+mod option_use;
 mod output;
 mod page;
 mod pictures;
@@ -44,6 +45,6 @@ use std::ffi::OsString;
 /// It takes SIGINT, SIGTERM and SIGHUP into its own hands, and stays the process's only command.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // Exit code 101 is in nobody's table; the panic's own message is on stderr by then.
+    // Exit code 101 is in no table; the panic's own message is on stderr by then.
     std::panic::catch_unwind(|| commands::main(&arguments)).unwrap_or(failure::UNFORESEEN)
 }

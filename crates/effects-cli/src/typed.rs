@@ -8,7 +8,7 @@ use effects_journal::without_password;
 
 /// Remembers the command line; a process has one command.
 pub(crate) fn remember(arguments: &[OsString]) {
-    // Whoever runs a second one has the first one's line told.
+    // A second command in one process prints the first one's line.
     let _ = TYPED.set(line(arguments));
 }
 
@@ -48,7 +48,8 @@ fn shown(word: &str) -> String {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// The word as a shell takes it for one.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

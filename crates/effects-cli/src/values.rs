@@ -1,5 +1,6 @@
 //! Parsers of option values: [`Poll`] for `--poll`, [`duration`] for time-outs, [`usd`] for amounts of
-//! money, [`TemplateId`] for templates. `Global`, the batch's `Options` and the commands name them to clap.
+//! money, [`TemplateId`] for templates, and [`with_words`], which lets a shell complete the words that a value
+//! is usually one of. `Global`, the batch's `Options` and the commands name them to clap.
 
 use std::ffi::OsStr;
 use std::str::FromStr;
@@ -42,6 +43,39 @@ impl FromStr for Poll {
             Some(interval) if !interval.is_zero() => Ok(Self::Every(interval)),
             _ => Err("give `auto`, or a number of seconds above 0".to_owned()),
         }
+    }
+}
+
+/// A parser whose value is usually one of some words, which completions offer. Unlike clap's own parser of
+/// such words, it leaves it to `parser` what else a value may be.
+pub(crate) fn with_words<P: TypedValueParser>(
+    words: impl IntoIterator<Item = &'static str>,
+    parser: P,
+) -> WithWords<P> {
+    WithWords { words: words.into_iter().collect(), parser }
+}
+
+/// What [`with_words`] makes.
+#[derive(Clone)]
+pub(crate) struct WithWords<P> {
+    words: Vec<&'static str>,
+    parser: P,
+}
+
+impl<P: TypedValueParser> TypedValueParser for WithWords<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        option: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        self.parser.parse_ref(command, option, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.words.iter().copied().map(PossibleValue::new)))
     }
 }
 

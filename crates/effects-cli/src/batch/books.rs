@@ -388,7 +388,11 @@ impl<'a> BatchObject<'a> {
 
     /// What a person reads at the end.
     fn words(&self) -> String {
-        let mut words = format!("{} of {} rows have their picture", self.completed, self.rows);
+        let rows = match self.rows {
+            1 => "1 row has its picture".to_owned(),
+            rows => format!("{rows} rows have their picture"),
+        };
+        let mut words = format!("{} of {rows}", self.completed);
         for (count, what) in [
             (self.kept, "had it before"),
             (self.failed, "failed"),

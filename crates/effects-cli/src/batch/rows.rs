@@ -72,7 +72,7 @@ pub(crate) struct Bad {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// What is told of a row whatever becomes of it.
+/// What is told of a row at every end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     /// Its place among the rows, from 0.
@@ -255,7 +255,7 @@ impl<'a> Checker<'a> {
         let mut claims = Claims::default();
         let own = [RESULTS, SHEET].map(|name| common.out.join(name));
         for path in own.iter().chain(common.reports().map(|place| &place.path)) {
-            // Nobody was before it.
+            // No row was before it.
             let _ = claims.picture(path, Claim { index: 0, line: 0 });
         }
         Self {
@@ -608,7 +608,7 @@ fn peek(path: &Path) -> Result<(), Error> {
     let mut start = Vec::new();
     let found = File::open(path).and_then(|file| {
         let found = file.metadata()?;
-        file.take(ImageFormat::SNIFF_BYTES as u64).read_to_end(&mut start)?;
+        file.take(START_BYTES).read_to_end(&mut start)?;
         Ok(found)
     });
     match found {
@@ -617,9 +617,10 @@ fn peek(path: &Path) -> Result<(), Error> {
             let (length, most) = (found.len(), Photo::MOST_BYTES);
             fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"))
         }
-        Ok(_) if ImageFormat::sniff(&start).is_none() => {
-            fail("is not a picture: give a JPEG, PNG or WebP file".to_owned())
-        }
+        Ok(_) if ImageFormat::sniff(&start).is_none() => fail(Photo::why_none(&start)),
         Ok(_) => Ok(()),
     }
 }
+
+/// How much of a file tells what it is where it is no picture.
+const START_BYTES: u64 = 1024;

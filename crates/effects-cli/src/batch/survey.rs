@@ -310,5 +310,5 @@ pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> 
     Some(format!("{rows} {asks} for what an earlier one asks for, and {what}: line {shown}{more}"))
 }
 
-/// Fields nobody asked for that are named, where each row may have its own.
+/// Fields of no meaning here that are named, where each row may have its own.
 const MOST_NAMED: usize = 20;

@@ -117,7 +117,7 @@ impl Tally {
 }
 
 /// Which code a batch exits with when several apply: the documented order, then bad rows, then what
-/// nobody foresaw.
+/// is unforeseen.
 const PRECEDENCE: [u8; 10] = [130, 3, 8, 6, 9, 7, 5, 4, 2, UNFORESEEN];
 
 #[cfg(test)]

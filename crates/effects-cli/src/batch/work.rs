@@ -179,6 +179,9 @@ impl Batch<'_> {
         let found = survey(self.manifest, self.common, store, None, decodes, most, |report| {
             bad.push(report);
         })?;
+        if found.good + found.bad == 0 {
+            return Err(Error::new(ErrorKind::Misconfigured, self.manifest.without_rows()).into());
+        }
         if bad.is_empty() {
             return Ok(None);
         }
@@ -191,7 +194,8 @@ impl Batch<'_> {
             self.output.urge(&report.line());
         }
         let rows = found.good + found.bad;
-        self.output.urge(&format!("{} of {rows} rows are bad, so nothing was sent", found.bad));
+        let are = if rows == 1 { "row is" } else { "rows are" };
+        self.output.urge(&format!("{} of {rows} {are} bad, so nothing was sent", found.bad));
         Ok(Some(Done::Bad(ErrorKind::InvalidRequest)))
     }
 

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::gateway;
 use crate::global::Global;
 use crate::output::{Output, say};
+use crate::values::with_words;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -52,7 +53,8 @@ pub(crate) struct Arguments {
     latency: Option<Latency>,
 
     /// The clock that tasks live by: real, or virtual, which moves only when told to
-    #[arg(long, value_name = "real|virtual", value_parser = spelt::<ClockKind>)]
+    #[arg(long, value_name = "real|virtual", hide_possible_values = true,
+          value_parser = with_words(["real", "virtual"], spelt::<ClockKind>))]
     clock: Option<ClockKind>,
 
     /// A plan of what goes wrong, in TOML
@@ -60,15 +62,18 @@ pub(crate) struct Arguments {
     faults: Option<PathBuf>,
 
     /// Pictures: painted, or stub, one constant picture for tests at scale
-    #[arg(long, value_name = "painted|stub", value_parser = spelt::<Pictures>)]
+    #[arg(long, value_name = "painted|stub", hide_possible_values = true,
+          value_parser = with_words(["painted", "stub"], spelt::<Pictures>))]
     pictures: Option<Pictures>,
 
     /// How answers are spelt: spec, as the service's page has it, or sdk, as its clients read it
-    #[arg(long, value_name = "spec|sdk", value_parser = spelt::<Dialect>)]
+    #[arg(long, value_name = "spec|sdk", hide_possible_values = true,
+          value_parser = with_words(["spec", "sdk"], spelt::<Dialect>))]
     dialect: Option<Dialect>,
 
     /// Where a bad request fails: task, as a failed task, or http, with HTTP 400
-    #[arg(long, value_name = "task|http", value_parser = spelt::<Validation>)]
+    #[arg(long, value_name = "task|http", hide_possible_values = true,
+          value_parser = with_words(["task", "http"], spelt::<Validation>))]
     validation: Option<Validation>,
 
     /// Paint a test card where a photo cannot be fetched

@@ -30,7 +30,7 @@ use crate::failure::{ErrorObject, Failure};
 use crate::output::{self, Output};
 use crate::pictures::RunObject;
 use crate::schemas::Objects;
-use crate::{help_json, logging, profile, typed};
+use crate::{help_json, logging, option_use, profile, typed};
 
 /// Adds the schemas of what the commands print.
 fn schemas(objects: &mut Objects) {
@@ -92,14 +92,15 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Login(_) => login::login(&global, &output),
         Command::Logout(_) => login::logout(&global, &output),
         Command::Profile(arguments) => login::profiles(&global, &arguments, &output),
-        Command::Man(arguments) => man::man(&arguments, Cli::command()),
+        Command::Man(arguments) => man::man(&arguments, option_use::offered(Cli::command())),
         Command::Completions(arguments) => {
-            completions::completions(&arguments, &mut Cli::command())
+            completions::completions(&arguments, &mut option_use::offered(Cli::command()))
         }
     };
     match done {
         Ok(done) => done.into(),
         Err(failure) => {
+            let failure = failure.with_key_of(&global);
             output.failure(&failure);
             failure.exit_code()
         }
@@ -112,7 +113,7 @@ fn print(error: &clap::Error, arguments: &[OsString]) {
     let escape = |argument: &OsString| printable(&argument.to_string_lossy()).into_owned().into();
     let escaped: Vec<OsString> = arguments.iter().map(escape).collect();
     let told = if escaped == arguments {
-        // Where nobody reads there is nobody to help.
+        // Where stderr is closed, the help is lost.
         return drop(error.print());
     } else {
         Cli::read(&escaped).err()

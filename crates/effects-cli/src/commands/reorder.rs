@@ -35,7 +35,7 @@ Examples:
   effects reorder 17 --image photos/cat.jpg
 
 Each row is submitted once more with its template, size and photo, which costs anew: for a picture that
-nobody likes, or one whose link expired before it was downloaded. The row must be completed or failed. The
+is not liked, or one whose link expired before it was downloaded. The row must be completed or failed. The
 new picture is the row's from then on; the old file stays, and the new one is saved beside it as
 NAME-TASKID.png, unless --overwrite is given. A completed row whose new task fails keeps its earlier
 picture. What all tasks of the row cost counts in every sum. If it is interrupted, `effects resume` waits

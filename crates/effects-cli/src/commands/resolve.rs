@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use effects_core::journal::RowNumber;
+use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, TaskId};
 use effects_jobs::{Filter, JournalStore, Resolution, RowName, Which};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 use crate::place::Place;
+use crate::values::TemplateId;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
     all: bool,
 
     /// With --all: only rows of this template
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", hide_possible_values = true, value_parser = TemplateId)]
     template: Option<String>,
 
     /// A file of rows and what was found of each
@@ -142,8 +143,14 @@ fn resolve_one(
     output: &Output,
 ) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
-    store.resolve(row, found).map_err(failed)?;
-    let record = store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row))?;
+    let look = || store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
+    store.resolve(row, found).map_err(|error| match (&error, look()) {
+        (JournalError::WrongStanding { .. }, Ok(record)) => {
+            unusable(&format!("{error}: {}", journal::way_out(&record)))
+        }
+        _ => failed(error),
+    })?;
+    let record = look()?;
     let standing = record.standing.name();
     let object = ResolveObject {
         schema: "effects.resolve.v1",

@@ -86,7 +86,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
                 return Err(kept.failure(error));
             }
         };
-        let resume = place.resume_line(&task_id);
+        let resume = place.resume_line(&task_id).map(|line| work_global.resume_line(line));
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })
     })?;

@@ -83,13 +83,19 @@ fn photos_are_named_for_what_they_are() {
     ] {
         fs::write(world.path(name), content).unwrap();
         let ran = world.run(&["run", "glass_ball", name]).exits(2);
-        assert!(ran.stderr.contains("not a picture") && ran.stderr.contains(said), "{ran:?}");
+        let none = if content.is_empty() { "is empty" } else { "is not a picture: it is a" };
+        assert!(ran.stderr.contains(none) && ran.stderr.contains(said), "{ran:?}");
+        fs::write(world.path("rows.csv"), format!("template,image\nglass_ball,{name}\n")).unwrap();
+        let ran = world.run(&["batch", "rows.csv", "--out", "out", "--plan"]).exits(2);
+        assert!(ran.stdout.contains(none) && ran.stdout.contains(said), "{ran:?}");
     }
     // What the service makes of these is not known, so they are only warned of.
     for (name, content, said) in [
         ("IMG_1.HEIC", &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "heif-convert"),
         ("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0", "avifdec"),
         ("a.jxl", b"\xff\x0a\0\0", "djxl"),
+        ("a.bmp", b"BM\x0a\0\0\0\0\0\0\0", "magick photo.bmp photo.png"),
+        ("a.gif", b"GIF89a\0;", "magick 'photo.gif[0]' photo.png"),
         ("кошка 猫.tif", b"II*\0\x08\0\0\0", "кошка 猫.tif"),
         ("cut.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "a part of it may be missing"),
     ] {

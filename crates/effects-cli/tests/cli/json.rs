@@ -1,8 +1,10 @@
 //! The shapes `--json` prints.
 
+use std::fs;
+
 use serde_json::json;
 
-use crate::world::{CREATE, IMAGE, World, failed};
+use crate::world::{CREATE, IMAGE, KEY, Ran, World, failed, running};
 
 #[test]
 fn run_and_wait_tell_of_pictures_and_bill() {
@@ -114,4 +116,28 @@ fn check_and_templates_need_no_network() {
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("glass_ball"), "{ran:?}");
     assert_eq!(world.server.connections(), 0);
+}
+
+/// Pasted as it stands, in the same shell.
+#[test]
+fn a_line_that_resumes_finds_the_key_where_the_command_did() {
+    let world = World::new();
+    world.accepts();
+    world.looks([running(), world.completed()]);
+    world.serves_picture();
+    fs::write(world.path("my key"), KEY).unwrap();
+    let url = world.server.base_url();
+    let key = ["--base-url", &url, "--api-key-file", "my key", "--json"];
+    let submit = ["submit", "glass_ball", IMAGE];
+    let submitted = Ran::of(&mut world.bare(&[&submit[..], &key].concat())).exits(0).object();
+    let wait = ["wait", "task-1", "--wait-timeout", "0"];
+    let error = Ran::of(&mut world.bare(&[&wait[..], &key].concat())).exits(5).object();
+    for line in [&submitted["resume"], &error["resume"]] {
+        let line = line.as_str().unwrap();
+        assert!(line.ends_with(" --api-key-file 'my key'") && !line.contains(KEY), "{line}");
+    }
+    let words = error["resume"].as_str().unwrap().replace("'my key'", "my_key");
+    fs::copy(world.path("my key"), world.path("my_key")).unwrap();
+    let words: Vec<&str> = words.split(' ').skip(1).collect();
+    Ran::of(&mut world.bare(&words)).exits(0);
 }

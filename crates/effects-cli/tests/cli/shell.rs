@@ -90,3 +90,92 @@ fn verbose_logs_what_happens() {
     assert!(ran.stderr.contains("INFO task{template=\"glass_ball\""), "{ran:?}");
     assert!(!ran.stderr.contains("\x1b["), "{ran:?}");
 }
+
+/// What the help of a command shows under its own heading.
+fn global_options(help: &str) -> Vec<&str> {
+    let (_, globals) = help.split_once("Global options:").unwrap();
+    let words = globals.lines().filter(|line| line.trim_start().starts_with('-'));
+    words.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")).collect()
+}
+
+#[test]
+fn each_command_shows_the_options_it_uses_and_takes_them_all() {
+    let world = World::new();
+    for (command, unused, used) in [
+        ("templates", &["--uploads", "--emulator", "--api-key", "--poll", "--tag"][..], "--json"),
+        ("tasks", &["--uploads", "--emulator", "--base-url", "--api-key-file"], "--quiet"),
+        ("status", &["--uploads", "--emulator", "--poll", "--tag"], "--base-url"),
+        ("submit", &["--emulator", "--poll"], "--uploads"),
+        ("check", &["--api-key", "--poll", "--tag"], "--emulator"),
+        ("completions", &["--uploads", "--emulator", "--base-url"], "--verbose..."),
+        ("run", &[], "--emulator"),
+    ] {
+        let help = world.run(&[command, "--help"]).exits(0).stdout;
+        let shown = global_options(&help);
+        assert!(shown.contains(&used), "{command}: {shown:?}");
+        for option in unused {
+            assert!(!shown.contains(option), "{command}: {shown:?}");
+        }
+    }
+    let nested = world.run(&["journal", "backup", "--help"]).exits(0).stdout;
+    assert!(!nested.contains("--uploads") && nested.contains("--json"), "{nested}");
+    // A line that somebody keeps before every command goes on to work.
+    for words in [
+        &["--uploads", "gateway", "--tag", "x", "templates", "spring"][..],
+        &["templates", "spring", "--poll", "2", "--base-url", "http://127.0.0.1:1"],
+    ] {
+        world.run(words).exits(0);
+    }
+}
+
+#[test]
+fn an_emulator_that_a_command_would_ignore_is_refused_with_the_reason() {
+    let world = World::new();
+    for command in [
+        &["templates"][..],
+        &["tasks"],
+        &["cost"],
+        &["resolve", "1", "--not-billed"],
+        &["journal", "prune", "--older-than", "90d"],
+        &["sampler", "cat.png"],
+        &["emulator"],
+        &["completions", "bash"],
+    ] {
+        for words in [&[command, &["--emulator"]].concat(), &[&["--emulator"], command].concat()] {
+            let ran = world.run(words).exits(2);
+            let said = format!("--emulator says nothing to `effects {}`", command[0]);
+            assert!(ran.stderr.contains(&said) && ran.stderr.contains("leave it out"), "{ran:?}");
+        }
+    }
+}
+
+/// Bash's own answer to a tab.
+#[test]
+fn bash_completes_the_words_that_a_value_may_be() {
+    let world = World::new();
+    let script = world.path("effects.bash");
+    std::fs::write(&script, world.run(&["completions", "bash"]).exits(0).stdout).unwrap();
+    let offers = |words: &str, begun: &str| {
+        let line = format!(
+            "source '{}'; COMP_WORDS=({words} '{begun}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _effects effects '{begun}' \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[*]}}\"",
+            script.display()
+        );
+        let told = Command::new("bash").args(["-c", &line]).output();
+        told.ok().map(|told| String::from_utf8(told.stdout).unwrap().trim().to_owned())
+    };
+    for (words, begun, offered) in [
+        ("effects run", "gl", "glass_ball"),
+        ("effects batch rows.csv --template", "my_world_", "my_world_universal"),
+        ("effects emulator --clock", "", "real virtual"),
+        ("effects emulator --validation", "", "task http"),
+        ("effects cost --by", "t", "template tag"),
+        ("effects run --poll", "", "auto"),
+        ("effects run --uploads", "", "gateway data-url command= presigned-put="),
+        ("effects templates", "--", "--json --quiet --verbose --help"),
+    ] {
+        // Where there is a bash.
+        let Some(found) = offers(words, begun) else { return };
+        assert_eq!(found, offered, "{words} {begun}");
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) struct Line {
 /// The rows of a manifest, being read.
 pub(crate) struct Lines {
     rows: Box<dyn Iterator<Item = Result<Line, Error>> + Send>,
-    /// Columns nobody asked for, as they are found; a person is told of each once.
+    /// Columns of no meaning here, as they are found; a person is told of each once.
     warnings: Vec<String>,
 }
 

@@ -74,3 +74,70 @@ fn a_pilot_does_the_first_rows_and_shows_them_on_a_sheet() {
     site.batch("rows.csv", &[]).exits(0);
     assert_eq!(site.accepted_once(), 30);
 }
+
+#[test]
+fn a_row_that_a_plan_calls_bad_is_in_no_other_count() {
+    let site = Site::new();
+    // The picture of line 2 would replace the photo of line 3, which shows only as that is read.
+    site.photo("out/cat.png", 1).photo("a.png", 2);
+    site.write(
+        "rows.csv",
+        "template,image,out\nglass_ball,a.png,cat.png\nglass_ball,out/cat.png,b.png\n",
+    );
+    let told = plan(&site.batch("rows.csv", &["--plan", "--json"]).exits(2));
+    let number = |field: &str| told[field].as_u64().unwrap();
+    let counts = ["submit", "renew", "wait", "download", "kept", "failed", "doubtful", "invalid"];
+    assert_eq!((number("submit"), number("invalid")), (1, 1), "{told}");
+    assert_eq!(counts.iter().map(|field| number(field)).sum::<u64>(), number("rows"), "{told}");
+    // And so does the run.
+    let (_, batch) = super::site::told(&site.batch("rows.csv", &["--json"]).exits(2));
+    assert_eq!((batch["invalid"].as_u64(), site.accepted_once()), (Some(1), 1), "{batch}");
+}
+
+#[test]
+fn a_manifest_without_rows_is_told_of_and_refused_under_strict() {
+    let site = Site::new();
+    site.write("rows.csv", "template,image\n").write("rows.jsonl", "\n");
+    for manifest in ["rows.csv", "rows.jsonl"] {
+        for more in [&["--plan"][..], &[], &["--json"]] {
+            let ran = site.batch(manifest, more).exits(0);
+            assert!(ran.stderr.contains(&format!("manifest {manifest} has no rows")), "{ran:?}");
+        }
+        let ran = site.batch(manifest, &["--strict"]).exits(2);
+        assert!(ran.stderr.contains("has no rows"), "{ran:?}");
+    }
+    assert!(site.emulator.requests().is_empty());
+}
+
+#[test]
+fn a_name_without_an_ending_or_in_a_home_folder_is_refused() {
+    let site = Site::new();
+    site.write("rows.csv", "template,image,key\nglass_ball,https://example.com/a.jpg,k\n");
+    for (name, said) in [
+        ("{stem}", "which has no ending: add .png"),
+        ("{template}/{row}", "which has no ending: add .png"),
+        ("~/pictures/{stem}.png", "only a shell takes for the home folder"),
+        ("{key}", "\"k\", which has no ending: add .png"),
+    ] {
+        let ran = site.batch("rows.csv", &["--name", name]).exits(2);
+        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+    }
+    assert_eq!(site.emulator.counts().accepted, 0);
+    site.write("keyed.csv", "template,image,key\nglass_ball,https://example.com/a.jpg,k.png\n");
+    site.batch("keyed.csv", &["--name", "{key}"]).exits(0);
+    assert!(site.path("out/k.png").exists());
+}
+
+#[test]
+fn codes_that_this_command_foresaw_are_not_counted_as_the_services() {
+    let site = Site::new();
+    site.write("rows.csv", "template,image\nglas_ball,https://example.com/a.jpg\nglass_ball,\n");
+    let ran = site.batch("rows.csv", &["--json"]).exits(2);
+    let (rows, batch) = super::site::told(&ran);
+    assert!(rows.iter().all(|row| row["error"]["code"].is_string()), "{ran:?}");
+    assert_eq!(
+        (&batch["codes"], &batch["errors"]["invalid_request"]),
+        (&serde_json::json!({}), &2.into())
+    );
+    assert!(!ran.stderr.contains("by code"), "{ran:?}");
+}

@@ -84,6 +84,7 @@ fn where_nothing_is_billed_the_row_stays_as_it_was() {
     site.reorder(&["1"]).exits(8);
     let ran = site.reorder(&["1"]).exits(2);
     assert!(ran.stderr.contains("row 1 of the journal is doubtful, not one"), "{ran:?}");
+    assert!(ran.stderr.contains("`effects resolve 1 --task ID`"), "{ran:?}");
     site.run(&["resolve", "1", "--not-billed"]).exits(0);
     assert_eq!(site.rows_of_the_journal()[0]["task_id"], before[0]["task_id"]);
     let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
@@ -197,8 +198,14 @@ fn what_cannot_be_bought_again_is_refused_with_the_way_out_and_nothing_is_sent()
             &["1"],
             "row 1: the journal does not keep https://example.com/a.jpg?… whole: give the photo with --image",
         ),
-        (&["1", "--image", "https://example.com/b.jpg"], "row 1: it is of another photo than"),
-        (&["2", "--image", "dog.png"], "row 2: it is of another photo than dog.png"),
+        (
+            &["1", "--image", "https://example.com/b.jpg"],
+            "row 1: https://example.com/b.jpg is another photo than",
+        ),
+        (
+            &["2", "--image", "dog.png"],
+            "row 2: dog.png is another photo than the row's, cat.png: give that one",
+        ),
         (&["2", "--image", "no.png"], "cannot be read"),
         (&["1", "2", "--image", "cat.png"], "--image is the photo of one row"),
         (&["2", "--base-url", "http://127.0.0.1:9"], "row 2 is of http://127.0.0.1"),
@@ -210,4 +217,29 @@ fn what_cannot_be_bought_again_is_refused_with_the_way_out_and_nothing_is_sent()
     site.reorder(&["1", "--image", "https://example.com/a.jpg?X-Amz-Signature=2"]).exits(0);
     site.reorder(&["2", "--image", "./cat.png"]).exits(0);
     assert_eq!(site.paid(), 4);
+}
+
+/// No command sends on to one that sends back.
+#[test]
+fn the_way_out_of_a_row_that_cannot_be_bought_leads_on() {
+    let site = Site::new();
+    site.photo("a.png", 1).photo("b.png", 2);
+    site.write("rows.csv", "template,image\nglass_ball,a.png\n").batch("rows.csv", &[]).exits(0);
+    // Another photo: to give "the photo" once more leads nowhere.
+    let ran = site.reorder(&["1", "--image", "b.png"]).exits(2);
+    assert!(ran.stderr.contains("b.png is another photo than the row's"), "{ran:?}");
+    assert!(ran.stderr.contains("effects run") && !ran.stderr.contains("--image"), "{ran:?}");
+    // A row that is not doubtful.
+    let ran = site.run(&["resolve", "1", "--not-billed"]).exits(2);
+    assert!(ran.stderr.contains("its task has ended, so nothing is open"), "{ran:?}");
+    // A task on its way.
+    let refused = FaultRule::on(Endpoint::Task, Fault::status(401)).first(1);
+    site.emulator.follow(FaultPlan::none().with(refused)).unwrap();
+    site.reorder(&["1"]).exits(3);
+    for command in [&["reorder", "1"][..], &["resolve", "1", "--not-billed"]] {
+        let ran = site.run(command).exits(2);
+        assert!(ran.stderr.contains("`effects resume` waits for it"), "{ran:?}");
+    }
+    site.run(&["resume", "--poll", "0.05"]).exits(0);
+    assert_eq!(site.paid(), 2);
 }

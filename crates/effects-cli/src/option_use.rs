@@ -1,0 +1,57 @@
+//! Which global options each command uses: [`parsed`] is the command line as it is read, where every command
+//! takes every global option and its help shows those it uses; [`offered`] has no others, and completions
+//! are made of it. `args.rs` and `commands/` use them.
+
+use clap::{Arg, Command};
+
+/// The command line as it is read. An option that a command has no use for is taken and not shown, since
+/// lines that people keep may have it before any command.
+pub(crate) fn parsed(command: Command) -> Command {
+    let globals = globals(&command);
+    command.mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        let unused = globals.iter().filter(|option| !uses(&name, option.get_id().as_str()));
+        subcommand.args(unused.map(|option| option.clone().hide(true)))
+    })
+}
+
+/// The command line as completions offer it: each command with the options it uses.
+pub(crate) fn offered(command: Command) -> Command {
+    let globals = globals(&command);
+    let command = command.mut_args(|option| option.global(false));
+    command.mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        let used = globals.iter().filter(|option| uses(&name, option.get_id().as_str()));
+        subcommand.args(used.cloned())
+    })
+}
+
+/// Whether a command uses a global option, by the option's id.
+pub(crate) fn uses(command: &str, option: &str) -> bool {
+    let asks_a_gateway = matches!(
+        command,
+        "run" | "submit" | "status" | "wait" | "batch" | "resume" | "reorder" | "doctor"
+    );
+    let reads_a_journal = matches!(command, "tasks" | "resolve" | "journal" | "cost");
+    match option {
+        "api_key" | "api_key_file" => asks_a_gateway || command == "emulator",
+        "api_key_command" | "headers" => asks_a_gateway,
+        "profile" => {
+            asks_a_gateway
+                || reads_a_journal
+                || matches!(command, "check" | "login" | "logout" | "profile")
+        }
+        "base_url" | "allow_http" => asks_a_gateway || matches!(command, "check" | "resolve"),
+        "emulator" => matches!(command, "run" | "batch" | "check" | "doctor"),
+        "uploads" => {
+            asks_a_gateway && !matches!(command, "status" | "wait" | "resume") || command == "check"
+        }
+        "poll" => asks_a_gateway && !matches!(command, "submit" | "status"),
+        "tag" => matches!(command, "run" | "submit" | "batch" | "resolve" | "doctor"),
+        _ => true,
+    }
+}
+
+fn globals(command: &Command) -> Vec<Arg> {
+    command.get_arguments().filter(|option| option.is_global_set()).cloned().collect()
+}
