@@ -366,7 +366,7 @@ def test_a_job_with_a_whole_photo_prints_in_a_line():
     [
         (lambda c: Client("sk-a-key"), "Client() takes options by name alone: api_key=, base_url="),
         (lambda c: spark_effects.AsyncClient("sk-a-key"), "AsyncClient() takes options by name alone"),
-        (lambda c: Client(url="http://127.0.0.1:9"), "Client() has no option 'url': did you mean 'base_url'?"),
+        (lambda c: Client(url="http://127.0.0.1:9"), "no option 'url': did you mean 'base_url'?"),
         (lambda c: Client(key="sk-a-key"), "did you mean 'api_key'?"),
         (lambda c: Client(timeout=3), "did you mean 'wait_timeout'?"),
         (lambda c: Emulator("127.0.0.1"), "Emulator() takes options by name alone: host=, port="),
@@ -419,7 +419,7 @@ def test_photos_that_are_none_or_too_large_are_the_caller_s(client, emulator):
         with pytest.raises(spark_effects.InvalidRequest, match=said):
             client.run("glass_ball", photo)
     emulator.follow({"fault": [{"on": "upload", "kind": "status", "status": 413}]})
-    with pytest.raises(spark_effects.InvalidRequest, match="no photo of this size: make it smaller") as raised:
+    with pytest.raises(spark_effects.InvalidRequest, match="no photo of this size: make it") as raised:
         client.run("glass_ball", PHOTO)
     assert (raised.value.kind, raised.value.status) == ("unusable_photo", 413)
     assert "nothing was submitted" in str(raised.value)
