@@ -163,6 +163,7 @@ impl Recording {
                 (false, true) => (Refuted, words),
                 (false, false) => (Confirmed, words),
             },
+            (NotSeen, "no such task was made".to_owned()),
             match refusals.is_empty() {
                 true => (NotSeen, "none of them".to_owned()),
                 false => (Confirmed, format!("HTTP {refusals:?}")),
@@ -203,7 +204,7 @@ impl Recording {
 }
 
 /// The rows of the README's table, and how each is known. A test holds both together.
-pub(crate) const FACTS: [(&str, &str); 13] = [
+pub(crate) const FACTS: [(&str, &str); 14] = [
     ("the four parameters, their ranges and defaults, the thirty template ids", "documented"),
     ("nine error codes, `error.code` as text, `usage.cost` as text in USD", "documented"),
     ("bearer key", "documented"),
@@ -211,7 +212,12 @@ pub(crate) const FACTS: [(&str, &str); 13] = [
         "`POST /model/v1/generation`, `GET …/task/{id}`, the envelope `{model, input: [{params}]}`",
         "observed",
     ),
-    ("`in_progress`, `completed`, `failed`; every other status word", "observed"),
+    ("`in_progress`, `completed`, `failed`; every other status word but those below", "observed"),
+    (
+        "`expired` and `rejected` as failures; a word nobody knows as running, and a warning if it sounds final \
+         (`archived`)",
+        "guess",
+    ),
     ("401, 402, 403 and their words; 429", "observed"),
     ("whether faults in parameters come as HTTP 400 or as a failed task", "guess"),
     ("`Retry-After`", "guess"),
