@@ -175,7 +175,9 @@ fn rows_that_ended_long_ago_are_forgotten_on_purpose() {
     };
     assert_eq!(prune("1d").exits(0).object()["rows"], 0);
     // The rows ended two days ago.
-    database.sql("UPDATE effects.rows SET changed = changed - 172800000").unwrap();
+    let earlier =
+        "UPDATE effects.rows SET begun = begun - 172800000, changed = changed - 172800000";
+    database.sql(earlier).unwrap();
     assert_eq!(prune("1d").exits(0).object()["rows"], 3);
     assert_eq!(database.sql("SELECT count(*) FROM effects.tasks").unwrap(), "0");
     let refused = prune("soon").exits(2);
