@@ -334,7 +334,7 @@ fn a_schema_of_something_else_or_of_a_newer_version_is_left_alone() {
     drop(PostgresStore::connect(&database.url()).unwrap());
     database.sql("UPDATE effects.journal SET format = 99").unwrap();
     let refused = PostgresStore::connect(&database.url()).unwrap_err();
-    assert_eq!(refused, JournalError::Newer { found: 99, known: 3 });
+    assert_eq!(refused, JournalError::Newer { found: 99, known: 4 });
     let reader = format!("{}&user=reader", database.url());
     let _ = database.sql("CREATE ROLE reader LOGIN; DROP SCHEMA effects CASCADE");
     let refused = PostgresStore::connect(&reader).unwrap_err().to_string();
