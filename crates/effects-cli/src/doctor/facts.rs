@@ -126,8 +126,14 @@ impl Recording {
         let usage =
             |name: &str| last.map(|task| &task["usage"][name]).filter(|value| !value.is_null());
         let words: BTreeSet<&str> = tasks().filter_map(|task| task["status"].as_str()).collect();
+        let is_ended = |word: &&str| matches!(*word, "expired" | "rejected");
+        let ended: Vec<&str> = words.iter().copied().filter(is_ended).collect();
         let odd = words.iter().any(|word| {
-            !matches!(Status::from(*word), Status::InProgress | Status::Completed | Status::Failed)
+            !is_ended(word)
+                && !matches!(
+                    Status::from(*word),
+                    Status::InProgress | Status::Completed | Status::Failed
+                )
         });
         let words = words.into_iter().collect::<Vec<_>>().join(", ");
         let refusals: BTreeSet<u16> = seen
@@ -163,7 +169,10 @@ impl Recording {
                 (false, true) => (Refuted, words),
                 (false, false) => (Confirmed, words),
             },
-            (NotSeen, "no such task was made".to_owned()),
+            match ended.is_empty() {
+                true => (NotSeen, "none of them".to_owned()),
+                false => (Confirmed, ended.join(", ")),
+            },
             match refusals.is_empty() {
                 true => (NotSeen, "none of them".to_owned()),
                 false => (Confirmed, format!("HTTP {refusals:?}")),
