@@ -1,5 +1,5 @@
-//! [`RowLease`]: a run's hold on a row in memory, with the [`Claim`] by which the table tells it from
-//! other runs. `MemoryStore` hands it out, as the journal of that run.
+//! [`RowLease`]: a row in memory in the hands of a run. `MemoryStore` hands it out, as the journal of that
+//! run.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::stored_row::State;
+use super::stored_row::{Claim, State};
 use crate::journal::budget::Budget;
 use crate::journal::record::{Attempt, PictureRecord, SavedContent};
-use crate::journal::row::Row;
 use crate::journal::store::RowJournal;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
-
-/// A run's hold on a row.
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
-    pub(super) number: u64,
-    pub(super) row: Row,
-    /// The place of the failed task that a new one is to replace.
-    pub(super) renews: Option<(usize, State)>,
-}
 
 /// A row of a [`MemoryStore`] in the hands of a run.
 #[derive(Debug)]

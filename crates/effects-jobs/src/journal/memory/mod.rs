@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rust_decimal::Decimal;
 
-use self::lease::{Claim, LeaseState, RowLease};
-use self::stored_row::{State, StoredRow};
+use self::lease::{LeaseState, RowLease};
+use self::stored_row::{Claim, State, StoredRow};
 use self::table::{Scope, Table};
 use crate::journal::budget::{ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;

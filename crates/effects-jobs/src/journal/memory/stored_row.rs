@@ -2,11 +2,19 @@
 
 use rust_decimal::Decimal;
 
-use super::lease::Claim;
 use crate::journal::budget::Holding;
 use crate::journal::record::{Attempt, PictureRecord, Standing};
 use crate::journal::row::Row;
 use effects_core::{ServiceCode, TaskId, Time};
+
+/// A run's hold on a row.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) number: u64,
+    pub(super) row: Row,
+    /// The place of the failed task that a new one is to replace.
+    pub(super) renews: Option<(usize, State)>,
+}
 
 pub(super) struct StoredRow {
     pub(super) row: Row,

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
-use super::lease::Claim;
-use super::stored_row::{State, StoredRow};
+use super::stored_row::{Claim, State, StoredRow};
 use crate::journal::budget::{
     Budget, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
 };
