@@ -69,6 +69,7 @@ mod process;
 mod promise;
 mod prune;
 mod random;
+mod reservation;
 mod row;
 mod rows;
 mod schema;

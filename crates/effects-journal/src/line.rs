@@ -6,9 +6,9 @@ use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity, Row};
 use rust_decimal::Decimal;
 
-use crate::budget::note_reservation;
 use crate::database::{Fields, values};
 use crate::desk::{Desk, Fail};
+use crate::reservation::note_reservation;
 use crate::rows::{attempts, decimal};
 
 /// By what a run in this process is told from every other: its owner's number for it.

@@ -12,6 +12,7 @@ use crate::budget;
 use crate::database::values;
 use crate::desk::{Desk, Fail};
 use crate::line::{Claim, KnownTask, Line, State, json};
+use crate::reservation::{note_reservation, reserve};
 use crate::rows;
 use crate::spill::Spilled;
 
@@ -56,7 +57,7 @@ pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Resu
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
     desk.later(sql, values![line.number, json(&open), desk.now.as_millis()])?;
-    budget::note_reservation(desk, line.number)
+    note_reservation(desk, line.number)
 }
 
 /// What a run came to.
@@ -221,7 +222,7 @@ pub(crate) fn import(
     if let Some(end) = standing.row_end() {
         import_end(desk, row, standing, &end)?;
     }
-    budget::note_reservation(desk, line.number)?;
+    note_reservation(desk, line.number)?;
     Ok(true)
 }
 
@@ -319,7 +320,7 @@ fn intend(
             line.number
         }
     };
-    budget::reserve(desk, number, price)?;
+    reserve(desk, number, price)?;
     Ok(Ok(Admission::Admitted))
 }
 
@@ -351,7 +352,7 @@ fn create(
         line.give_task(desk, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
         desk.later(sql, values![line.number, owner, claim.number])?;
-        budget::note_reservation(desk, line.number)?;
+        note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
     let kept = stray(desk, claim, task, at)?;
@@ -359,7 +360,7 @@ fn create(
         // A repeated submission made a second task: it is kept as a row of its own.
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
         desk.later(sql, values![line.number, json(&attempts)])?;
-        budget::note_reservation(desk, line.number)?;
+        note_reservation(desk, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
     Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
@@ -409,7 +410,7 @@ fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64,
         WHERE number = ?1";
     desk.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
     budget::share_scopes(desk, &claim.row.identity, &row.identity)?;
-    budget::note_reservation(desk, line.number)?;
+    note_reservation(desk, line.number)?;
     Ok(line.number)
 }
 
@@ -437,7 +438,7 @@ fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
             claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";
     desk.later(sql, values![line.number, desk.now.as_millis(), reason])?;
-    budget::note_reservation(desk, line.number)
+    note_reservation(desk, line.number)
 }
 
 struct Verdict<'a> {
@@ -484,7 +485,7 @@ fn conclude(
     if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
         budget::book(desk, &claim.row, cost, before)?;
     }
-    budget::note_reservation(desk, line.number)?;
+    note_reservation(desk, line.number)?;
     Ok(Some(number))
 }
 
