@@ -1,7 +1,7 @@
 //! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. Every native
 //! class raises by it; [`told`] makes the exception that is part of a result.
 
-use effects_core::{Cause, Error, ErrorKind, TaskId, Violation};
+use effects_core::{Cause, Error, ErrorKind, TaskId, Violation, printable};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -55,7 +55,8 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
 fn words(error: &Error) -> String {
     match (error.resume_line(), error.task_id()) {
         (Some(line), Some(task)) => {
-            format!("{}; {}", Error::from(error.cause().clone()), resume_words(task, line))
+            let cause = Error::from(error.cause().clone());
+            printable(&format!("{cause}; {}", resume_words(task, line))).into_owned()
         }
         _ => error.to_string(),
     }
