@@ -156,7 +156,8 @@ impl Batch<'_> {
         let why = if spent.is_zero() {
             "so much was paid for them before, and nothing was submitted"
         } else {
-            "the price rose while tasks were under way, or --price was too low"
+            "the price rose while tasks were under way, none was known before the first task, or --price \
+             was too low"
         };
         let rows = match &self.options.scope {
             Some(name) => format!("the rows of {name:?}"),

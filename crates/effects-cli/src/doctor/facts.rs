@@ -147,7 +147,8 @@ impl Recording {
         let judged = |used: bool| match (used, made.is_completed) {
             (false, _) => (NotSeen, "not used by this task"),
             (true, true) => (Confirmed, completed),
-            (true, false) => (Refuted, completed),
+            // Why a task was not completed says nothing of how its photo came there.
+            (true, false) => (NotSeen, completed),
         };
         let (storage, storage_seen) = judged(matches!(made.uploads, Some(Uploads::Gateway(_))));
         let (data_url, data_url_seen) = judged(matches!(made.uploads, Some(Uploads::DataUrl)));

@@ -22,6 +22,8 @@ use crate::model::template::distance;
 /// // A misspelt parameter that is known is none that is not.
 /// let error = ExtraParams::default().with("widht", 512).unwrap_err();
 /// assert!(error.to_string().contains("width"));
+/// // 3.0 is the number 3.
+/// assert_eq!(ExtraParams::default().with("seed", 3.0)?, ExtraParams::default().with("seed", 3)?);
 /// # Ok::<(), effects_core::InvalidParam>(())
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -35,7 +37,7 @@ impl ExtraParams {
     ///
     /// [`InvalidParam`] for a name that is documented or looks like one, that is none, and for null.
     pub fn with(self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidParam> {
-        let value = value.into();
+        let value = normal(value.into());
         check(name, &value)?;
         let mut all = self.0.map(Arc::unwrap_or_clone).unwrap_or_default();
         all.insert(name.to_owned(), value);
@@ -78,6 +80,8 @@ impl TryFrom<BTreeMap<String, Value>> for ExtraParams {
     type Error = InvalidParam;
 
     fn try_from(all: BTreeMap<String, Value>) -> Result<Self, Self::Error> {
+        let all: BTreeMap<_, _> =
+            all.into_iter().map(|(name, value)| (name, normal(value))).collect();
         all.iter().try_for_each(|(name, value)| check(name, value))?;
         Ok(Self((!all.is_empty()).then(|| Arc::new(all))))
     }
@@ -129,6 +133,27 @@ fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
         None => Ok(()),
     }
 }
+
+/// A value whose whole numbers are written as such: tables write 3 as `3.0` in a column with gaps, and it is
+/// no other request.
+fn normal(value: Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|it| number.is_f64() && it.fract() == 0.0);
+            whole
+                .filter(|it| it.abs() < EXACT)
+                .map_or(Value::Number(number), |it| (it as i64).into())
+        }
+        Value::Array(items) => items.into_iter().map(normal).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, normal(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// Floats below this hold whole numbers to the digit.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn write_object<'a>(
     f: &mut fmt::Formatter<'_>,

@@ -136,8 +136,11 @@ pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     nearest(&plain)
 }
 
-/// The column whose name is nearly this.
+/// The column whose name is nearly this. What begins like a parameter's is meant to be one.
 fn nearest(plain: &str) -> Option<&'static str> {
+    if plain.starts_with("param") {
+        return Some("param:NAME");
+    }
     let nearest = NAMES.into_iter().map(|known| (distance(plain, known), known)).min()?;
     (nearest.0 <= 1 + nearest.1.len() / 4).then_some(nearest.1)
 }
@@ -196,6 +199,10 @@ mod tests {
     fn a_column_that_looks_like_ours_is_one_that_is_not_there() {
         assert_eq!(lookalike(&["template", "image", "widht"]), Some(("widht", "width")));
         assert_eq!(lookalike(&["template", "image", "width", "widht"]), None);
+        for odd in ["params", "param_seed", "params:seed", "parameter:seed"] {
+            assert_eq!(lookalike(&["template", "image", odd]), Some((odd, "param:NAME")));
+        }
+        assert_eq!(lookalike(&["template", "image", "param:seed"]), None);
         // What columns are called elsewhere may be anything.
         assert_eq!(lookalike(&["template", "image", "name", "notes"]), None);
     }

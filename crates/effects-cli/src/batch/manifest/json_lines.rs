@@ -155,6 +155,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
         }
         names.push(name);
     }
+    names.retain(|name| name != "params");
     if strict && let Some((name, meant)) = columns::lookalike(&names) {
         return Err(format!(
             "field {name:?} is not known and looks like {meant:?}: under --strict, give it that name, or \

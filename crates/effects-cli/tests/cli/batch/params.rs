@@ -97,3 +97,22 @@ fn a_parameter_that_is_known_or_misspelt_is_refused_and_nothing_is_sent() {
     site.batch("rows.jsonl", &[]).exits(2);
     assert_eq!(site.sent("seed").len(), 0);
 }
+
+#[test]
+fn a_number_is_the_same_however_a_table_writes_it_and_a_column_that_looks_like_one_is_told() {
+    let site = Site::new();
+    let rows = |column: &str, seed: &str| {
+        format!("template,image,{column}\nglass_ball,https://example.com/a.jpg,{seed}\n")
+    };
+    site.write("rows.csv", rows("param:seed", "3"));
+    site.batch("rows.csv", &[]).exits(0);
+    site.write("rows.csv", rows("param:seed", "3.0"));
+    let (again, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    assert_eq!((again[0]["how"].as_str(), site.emulator.counts().accepted), (Some("kept"), 1));
+    for odd in ["params", "param_seed", "parameter:seed"] {
+        site.write("rows.csv", rows(odd, "3"));
+        let ran = site.batch("rows.csv", &["--strict"]).exits(2);
+        assert!(ran.stderr.contains("param:NAME"), "{ran:?}");
+    }
+    assert_eq!(site.emulator.counts().accepted, 1);
+}
