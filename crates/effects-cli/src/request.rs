@@ -20,13 +20,13 @@ use crate::image::Image;
 use crate::input_file::InputFile;
 use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
-use crate::values::{TemplateId, param};
+use crate::values::{TemplateIdParser, param};
 
 /// What is asked of the service.
 #[derive(Args, Clone)]
 pub(crate) struct RequestArguments {
     /// The exact id of a template; `effects templates` lists them
-    #[arg(value_parser = TemplateId, hide_possible_values = true)]
+    #[arg(value_parser = TemplateIdParser, hide_possible_values = true)]
     pub(crate) template: Option<String>,
 
     /// The photo: a URL, a path, or - for stdin

@@ -1,5 +1,5 @@
 //! Parsers of option values: [`Poll`] for `--poll`, [`duration`] for time-outs, [`usd`] for amounts of
-//! money, [`TemplateId`] for templates, and [`with_words`], which lets a shell complete the words that a value
+//! money, [`TemplateIdParser`] for templates, and [`with_words`], which lets a shell complete the words that a value
 //! is usually one of. `Global`, the batch's `Options` and the commands name them to clap.
 
 use std::ffi::OsStr;
@@ -121,9 +121,9 @@ pub(crate) fn param(text: &str) -> Result<(String, Value), String> {
 /// Takes any text for a template's id, since the rules are checked together later; shells complete the
 /// known ones.
 #[derive(Clone, Debug)]
-pub(crate) struct TemplateId;
+pub(crate) struct TemplateIdParser;
 
-impl TypedValueParser for TemplateId {
+impl TypedValueParser for TemplateIdParser {
     type Value = String;
 
     fn parse_ref(

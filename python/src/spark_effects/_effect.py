@@ -484,7 +484,7 @@ class TaskStatus(_Record):
     Attributes:
         task_id: the task.
         status: ``"queued"``, ``"in_progress"``, ``"completed"``, ``"failed"``, ``"cancelled"``,
-            ``"expired"``, ``"rejected"``, or a word nobody has met yet; ``None`` when the answer did not say.
+            ``"expired"``, ``"rejected"``, or a word that is not known; ``None`` when the answer did not say.
         progress: how far it says it is, 0 to 1.
         pictures: the pictures with a usable URL.
         usage: what it cost.

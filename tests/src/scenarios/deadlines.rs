@@ -10,7 +10,7 @@ use crate::face::Ask;
 use crate::scenario::{Scenario, draft};
 use crate::world::{World, picture};
 
-/// Whatever may hang, and a last look that does.
+/// Each exchange that may hang, and a last look that does.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         ends_in_time(Scenario::new("a deadline: the upload hangs", |world| {

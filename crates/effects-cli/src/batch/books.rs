@@ -20,7 +20,7 @@ use super::names::SHEET;
 use super::options::Batch;
 use super::placement;
 use super::report::{How, Report, Status};
-use super::report_page::Summary;
+use super::report_page::PageSummary;
 use super::reports::Reports;
 use super::results::{Asked, Results};
 use super::rows::{Checker, Counted, looking_in};
@@ -275,7 +275,7 @@ impl<'a> Books<'a> {
         // Where the manifest is not whole, neither are the reports.
         if files.manifest.is_some() {
             files.report_csv = sure(tally, &mut trouble, reports.finish_csv());
-            let summary = Summary {
+            let summary = PageSummary {
                 batch: BatchObject::of(tally, rows, &files, trouble.as_deref()),
                 origin: common.origin.to_string(),
                 scope: options.scope.as_deref(),

@@ -13,7 +13,7 @@ pub(super) struct Durations(BTreeMap<String, Vec<f64>>);
 
 /// How many tasks took how long.
 #[derive(Debug, Serialize)]
-pub(super) struct Histogram {
+pub(super) struct DurationHistogram {
     /// Seconds that a bar stands for.
     width: f64,
     /// How many tasks ended within each bar's time, from 0 on; the last one is of all that took longer.
@@ -51,7 +51,7 @@ impl Durations {
 
     /// The bars, beside those that these histories tell of as many tasks of the same templates; `None`
     /// where no task has ended.
-    pub(super) fn histogram(mut self, learnt: &Histories) -> Option<Histogram> {
+    pub(super) fn histogram(mut self, learnt: &Histories) -> Option<DurationHistogram> {
         let (mut templates, mut curves) = (Vec::new(), Vec::new());
         for (template, durations) in &mut self.0 {
             durations.sort_by(f64::total_cmp);
@@ -88,7 +88,7 @@ impl Durations {
             seen[bar.min(bars)] += 1;
         }
         let learnt = (!curves.is_empty()).then(|| expected(&curves, all.len(), width, bars));
-        Some(Histogram { width, seen, learnt, templates })
+        Some(DurationHistogram { width, seen, learnt, templates })
     }
 }
 

@@ -13,7 +13,7 @@ use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
 use super::placement;
 use super::report::{Report, Status};
-use super::results::{Ending, EndingOfRow, append, with_task};
+use super::results::{EndingOfRow, LineEnding, append, with_task};
 
 /// The folders of rows, as far as their manifests tell.
 pub(crate) struct FolderRows<'a> {
@@ -70,7 +70,7 @@ impl<'a> FolderRows<'a> {
         let of_row = may_be_paid.then(|| EndingOfRow::of(&record, report.told.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         let origin = record.row.origin.to_string();
-        Ending { origin: &origin, journal, journal_id, of_row }.end(&mut line);
+        LineEnding { origin: &origin, journal, journal_id, of_row }.end(&mut line);
         let manifest = folder.join(RESULTS);
         append(&manifest, line).map_err(|error| {
             let why = format!("{} cannot be written: {error}", manifest.display());

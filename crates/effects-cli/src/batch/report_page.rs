@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::durations::{Durations, Histogram};
+use super::durations::{DurationHistogram, Durations};
 use crate::page::{CostGroup, CostTable, CostUnit, Page, embedded};
 use crate::report_place::ReportKind;
 
@@ -48,7 +48,7 @@ struct Texts {
 
 /// What is known of the batch as a whole.
 #[derive(Serialize)]
-pub(super) struct Summary<'a, B> {
+pub(super) struct PageSummary<'a, B> {
     /// The object that stdout has of it.
     pub(super) batch: B,
     pub(super) origin: String,
@@ -125,7 +125,7 @@ impl PageReport {
     /// Puts the page in its place; `learnt` is what the pace knew before the batch began.
     pub(super) fn finish<B: Serialize>(
         mut self,
-        summary: &Summary<'_, B>,
+        summary: &PageSummary<'_, B>,
         learnt: &Histories,
     ) -> Result<PathBuf, Error> {
         let page = &mut self.page;
@@ -142,7 +142,7 @@ impl PageReport {
             })
             .collect();
         page.data("costs", &costs)?;
-        let durations: Option<Histogram> = self.durations.histogram(learnt);
+        let durations: Option<DurationHistogram> = self.durations.histogram(learnt);
         page.data("durations", &durations)?;
         page.data("summary", summary)?;
         self.page.end()?.finish()
@@ -272,9 +272,9 @@ mod tests {
 
     use super::*;
 
-    fn summary() -> Summary<'static, Value> {
+    fn summary() -> PageSummary<'static, Value> {
         let origin = "https://gateway.example".to_owned();
-        Summary {
+        PageSummary {
             batch: json!({}),
             origin,
             scope: None,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::report_csv::CsvReport;
-use super::report_page::{PageReport, Summary};
+use super::report_page::{PageReport, PageSummary};
 use super::rows::Common;
 use crate::report_place::ReportPlace;
 
@@ -57,7 +57,7 @@ impl Reports {
     /// When it cannot be written, or could not be before.
     pub(super) fn finish_page<B: Serialize>(
         &mut self,
-        summary: &Summary<'_, B>,
+        summary: &PageSummary<'_, B>,
         learnt: &Histories,
     ) -> Result<Option<PathBuf>, Error> {
         let page = self.page.take().transpose()?;

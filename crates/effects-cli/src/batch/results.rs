@@ -59,7 +59,7 @@ pub(crate) struct Asked(u64, u32);
 
 /// What every line of the manifest has beside the row's object.
 #[derive(Serialize)]
-pub(super) struct Ending<'a> {
+pub(super) struct LineEnding<'a> {
     pub(super) origin: &'a str,
     pub(super) journal: Option<&'a str>,
     pub(super) journal_id: Option<&'a str>,
@@ -149,7 +149,7 @@ impl Results {
     fn with_ending(&self, noted: &Noted, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
         let of_row = record.map(|record| EndingOfRow::of(record, noted.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
-        Ending { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
+        LineEnding { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
         line
     }
 
@@ -373,7 +373,7 @@ impl Noted {
     }
 }
 
-impl Ending<'_> {
+impl LineEnding<'_> {
     /// Puts the object's fields at the end of the object that a line is, and ends the line.
     pub(super) fn end(&self, line: &mut Vec<u8>) {
         if line.pop_if(|last| *last == b'}').is_some() {

@@ -22,7 +22,7 @@ use crate::output::Output;
 use crate::place::Place;
 use crate::problem::{self, Problem, Problems};
 use crate::report_place::{ReportKind, ReportPlace};
-use crate::values::TemplateId;
+use crate::values::TemplateIdParser;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     manifest: PathBuf,
 
     /// The template of rows that name none
-    #[arg(long, value_name = "T", value_parser = TemplateId, hide_possible_values = true)]
+    #[arg(long, value_name = "T", value_parser = TemplateIdParser, hide_possible_values = true)]
     template: Option<String>,
 
     /// The folder the pictures go to

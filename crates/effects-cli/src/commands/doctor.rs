@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::attend::{Desk, attend};
-use crate::doctor::live::{self, Order, Report};
+use crate::doctor::live::{self, LiveOrder, Report};
 use crate::doctor::network::{self, Probe};
 use crate::doctor::{self, Check, machine};
 use crate::done::{CommandResult, Done};
@@ -21,7 +21,7 @@ use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::place::Place;
-use crate::values::{TemplateId, usd};
+use crate::values::{TemplateIdParser, usd};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
 
     /// The template of the task
     #[arg(long, value_name = "ID", requires = "live", default_value = Template::GlassBall.id(),
-          value_parser = TemplateId, hide_possible_values = true)]
+          value_parser = TemplateIdParser, hide_possible_values = true)]
     template: String,
 
     /// The photo of the task: a URL, a path, or - for stdin; a test card when left out
@@ -148,6 +148,6 @@ fn live(
     }
     let store = arguments.journal.for_run(place)?;
     let Arguments { template, image, price, .. } = arguments;
-    let order = Order { template, image, budget, price, tag: global.tag.clone() };
+    let order = LiveOrder { template, image, budget, price, tag: global.tag.clone() };
     live::make(desk, &probe.client, store, order).map(Some).map_err(|failure| failure.at(place))
 }

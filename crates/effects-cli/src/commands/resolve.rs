@@ -17,7 +17,7 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 use crate::place::Place;
-use crate::values::TemplateId;
+use crate::values::TemplateIdParser;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     all: bool,
 
     /// With --all: only rows of this template
-    #[arg(long, value_name = "T", hide_possible_values = true, value_parser = TemplateId)]
+    #[arg(long, value_name = "T", hide_possible_values = true, value_parser = TemplateIdParser)]
     template: Option<String>,
 
     /// A file of rows and what was found of each

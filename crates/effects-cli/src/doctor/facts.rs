@@ -1,4 +1,4 @@
-//! [`Fact`]: a row of the README's table of what is known of the service, and what one real task shows of it.
+//! [`ServiceFact`]: a row of the README's table of what is known of the service, and what one real task shows of it.
 //! [`Recording`] keeps what the exchanges of that task say, without values that could be a secret.
 
 use std::collections::BTreeSet;
@@ -17,11 +17,11 @@ use utoipa::ToSchema;
 
 /// One fact and what became of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Fact {
+pub(crate) struct ServiceFact {
     pub(crate) fact: &'static str,
     /// How it is known: `documented`, `observed`, `guess`.
     pub(crate) known: &'static str,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: FactVerdict,
     /// What was seen.
     pub(crate) seen: String,
 }
@@ -29,19 +29,19 @@ pub(crate) struct Fact {
 /// What one task says about a fact.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum FactVerdict {
     Confirmed,
     Refuted,
     NotSeen,
 }
 
-impl Fact {
+impl ServiceFact {
     /// The line for a person.
     pub(crate) fn line(&self) -> String {
         let verdict = match self.verdict {
-            Verdict::Confirmed => "confirmed",
-            Verdict::Refuted => "refuted",
-            Verdict::NotSeen => "not seen",
+            FactVerdict::Confirmed => "confirmed",
+            FactVerdict::Refuted => "refuted",
+            FactVerdict::NotSeen => "not seen",
         };
         let Self { fact, known, seen, .. } = self;
         format!("{verdict:9}  {fact} ({known}): {seen}")
@@ -102,7 +102,7 @@ impl Exchange for &Recording {
 }
 
 /// What is known of a task beside its exchanges.
-pub(crate) struct Made<'a> {
+pub(crate) struct MadeTask<'a> {
     /// How its photo was put somewhere; none where it was a URL.
     pub(crate) uploads: Option<&'a Uploads>,
     /// Whether it was completed.
@@ -113,8 +113,8 @@ pub(crate) struct Made<'a> {
 
 impl Recording {
     /// What the exchanges say about each fact of the README's table, in its order.
-    pub(crate) fn facts(&self, made: &Made<'_>) -> Vec<Fact> {
-        use Verdict::{Confirmed, NotSeen, Refuted};
+    pub(crate) fn facts(&self, made: &MadeTask<'_>) -> Vec<ServiceFact> {
+        use FactVerdict::{Confirmed, NotSeen, Refuted};
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let tasks = || seen.iter().filter_map(|exchanged| exchanged.task.as_ref());
         let created = seen.iter().find(|exchanged| exchanged.is_create);
@@ -153,7 +153,7 @@ impl Recording {
         let (storage, storage_seen) = judged(matches!(made.uploads, Some(Uploads::Gateway(_))));
         let (data_url, data_url_seen) = judged(matches!(made.uploads, Some(Uploads::DataUrl)));
         let cost = usage("cost");
-        let verdicts: [(Verdict, String); FACTS.len()] = [
+        let verdicts: [(FactVerdict, String); FACTS.len()] = [
             (by(is_created), format!("one template and size: {create_status}")),
             match cost {
                 Some(cost) if cost.is_string() => (Confirmed, "usage.cost is text".to_owned()),
@@ -208,7 +208,7 @@ impl Recording {
         FACTS
             .into_iter()
             .zip(verdicts)
-            .map(|((fact, known), (verdict, seen))| Fact { fact, known, verdict, seen })
+            .map(|((fact, known), (verdict, seen))| ServiceFact { fact, known, verdict, seen })
             .collect()
     }
 }
@@ -224,7 +224,7 @@ pub(crate) const FACTS: [(&str, &str); 14] = [
     ),
     ("`in_progress`, `completed`, `failed`; every other status word but those below", "observed"),
     (
-        "`expired` and `rejected` as failures; a word nobody knows as running, and a warning if it sounds final \
+        "`expired` and `rejected` as failures; an unknown word as running, and a warning if it sounds final \
          (`archived`)",
         "guess",
     ),

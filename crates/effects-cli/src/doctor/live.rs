@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::facts::{Fact, Made, Recording};
+use super::facts::{MadeTask, Recording, ServiceFact};
 use super::network::Probe;
 use crate::attend::Desk;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ use crate::image::Image;
 use crate::journal;
 
 /// What task to make.
-pub(crate) struct Order {
+pub(crate) struct LiveOrder {
     pub(crate) template: String,
     /// The photo; a test card of this command's own where none is given.
     pub(crate) image: Option<OsString>,
@@ -47,7 +47,7 @@ pub(crate) struct Report {
     /// The format of the picture, and its length.
     picture: Option<String>,
     error: Option<String>,
-    pub(crate) facts: Vec<Fact>,
+    pub(crate) facts: Vec<ServiceFact>,
     #[serde(skip)]
     pub(crate) exit_code: u8,
 }
@@ -62,7 +62,7 @@ impl Report {
         let mut lines = vec![format!("live  {template}: {task}, {seconds:.1} s, cost {cost}")];
         lines.extend(self.picture.iter().map(|picture| format!("live  picture: {picture}")));
         lines.extend(self.error.iter().map(|error| format!("fail  live: {error}")));
-        lines.extend(self.facts.iter().map(Fact::line));
+        lines.extend(self.facts.iter().map(ServiceFact::line));
         lines
     }
 }
@@ -72,7 +72,7 @@ pub(crate) fn make(
     desk: &Desk,
     probe: &Probe,
     store: Option<Arc<dyn JournalStore>>,
-    order: Order,
+    order: LiveOrder,
 ) -> Result<Report, Failure> {
     let base = probe.settings.endpoint.base().clone();
     let client = Client::from_settings(probe.settings.clone())?;
@@ -123,7 +123,7 @@ pub(crate) fn make(
     let record = desk.journal(Some(open.journal::<Arc<dyn Journal>>()));
     let (result, took) = follow(desk, probe, &recording, request, &*record)?;
     open.settle(&result).map_err(|error| journal::failure(&error))?;
-    let made = Made { uploads: uploads.as_ref(), is_completed: result.is_ok(), took };
+    let made = MadeTask { uploads: uploads.as_ref(), is_completed: result.is_ok(), took };
     let facts = recording.facts(&made);
     Ok(report(&client, order.template, result, took.as_secs_f64(), facts))
 }
@@ -153,7 +153,7 @@ fn report(
     template: String,
     result: Result<Effect, Error>,
     seconds: f64,
-    facts: Vec<Fact>,
+    facts: Vec<ServiceFact>,
 ) -> Report {
     let mut report = Report {
         template,

@@ -119,7 +119,7 @@ fn each_command_shows_the_options_it_uses_and_takes_them_all() {
     }
     let nested = world.run(&["journal", "backup", "--help"]).exits(0).stdout;
     assert!(!nested.contains("--uploads") && nested.contains("--json"), "{nested}");
-    // A line that somebody keeps before every command goes on to work.
+    // A line that a user keeps before every command goes on to work.
     for words in [
         &["--uploads", "gateway", "--tag", "x", "templates", "spring"][..],
         &["templates", "spring", "--poll", "2", "--base-url", "http://127.0.0.1:1"],

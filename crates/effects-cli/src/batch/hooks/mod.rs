@@ -50,8 +50,8 @@ struct EndedRow {
 /// The hooks of a batch under way.
 #[derive(Default)]
 pub(super) struct Hooks {
-    programs: Option<Workers>,
-    posts: Option<Workers>,
+    programs: Option<HookWorkers>,
+    posts: Option<HookWorkers>,
 }
 
 /// What the hooks came to.
@@ -67,11 +67,11 @@ impl Hooks {
     /// The hooks that the options name.
     pub(super) fn begin(options: &HookOptions, out: &Path) -> Result<Self, Failure> {
         let programs = options.on_done.clone().map(|program| {
-            Workers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, row))
+            HookWorkers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, row))
         });
         let webhook = options.post_to.as_deref().map(|url| Webhook::new(url, out)).transpose()?;
         let posts =
-            webhook.map(|webhook| Workers::start(POSTS_AT_ONCE, move |row| webhook.post(row)));
+            webhook.map(|webhook| HookWorkers::start(POSTS_AT_ONCE, move |row| webhook.post(row)));
         Ok(Self { programs, posts })
     }
 
@@ -99,7 +99,7 @@ impl Hooks {
     pub(super) fn finish(self, patience: Duration, say: impl Fn(&str)) -> HookCounts {
         let until = Instant::now() + patience;
         let count =
-            |workers: Option<Workers>| workers.map_or(0, |workers| workers.finish(until, &say));
+            |workers: Option<HookWorkers>| workers.map_or(0, |workers| workers.finish(until, &say));
         HookCounts { failed: count(self.programs), undelivered: count(self.posts) }
     }
 }
@@ -117,14 +117,14 @@ impl EndedRow {
 }
 
 /// Threads that do one thing for each row.
-struct Workers {
+struct HookWorkers {
     rows: Sender<EndedRow>,
     troubles: Receiver<String>,
     threads: Vec<JoinHandle<()>>,
     left: Arc<AtomicU64>,
 }
 
-impl Workers {
+impl HookWorkers {
     fn start(
         threads: usize,
         act: impl Fn(&EndedRow) -> Result<(), String> + Send + Sync + 'static,

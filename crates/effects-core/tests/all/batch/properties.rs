@@ -178,7 +178,7 @@ proptest! {
     }
 
     /// A driver that honours sleeps and limits has every run over within its wait and one request and
-    /// a last look, whatever the answers are, however scarce turns are, and whoever shares a task.
+    /// a last look, whatever the answers are, however scarce turns are, and whichever runs share a task.
     #[test]
     fn every_run_ends_within_its_wait_and_one_request(
         policy in policies(),

@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 
 use self::lease::{LeaseState, RowLease};
 use self::stored_row::{Claim, State, StoredRow};
-use self::table::{Scope, Table};
+use self::table::{MemoryTable, Scope};
 use crate::journal::budget::{ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
 use crate::journal::record::{Record, Standing};
@@ -38,7 +38,7 @@ use effects_core::journal::{JournalError, RowNumber};
 /// # Ok::<(), effects_core::journal::JournalError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<Table>>);
+pub struct MemoryStore(Arc<Mutex<MemoryTable>>);
 
 impl MemoryStore {
     /// An empty store.
@@ -46,14 +46,14 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, MemoryTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A run's hold on a row; one that `holds` it from the start lets go of it when it is dropped.
     fn lease(
         &self,
-        table: &mut Table,
+        table: &mut MemoryTable,
         row: &Row,
         renews: Option<(usize, State)>,
         holds: bool,
@@ -82,7 +82,7 @@ impl MemoryStore {
     }
 
     /// What a row is to be opened as.
-    fn opened(&self, table: &mut Table, index: usize) -> Opened {
+    fn opened(&self, table: &mut MemoryTable, index: usize) -> Opened {
         let (record, held) = (table.record(index), table.rows[index].claim.is_some());
         match &record.standing {
             Standing::Doubtful { .. } => Opened::Doubtful(record),

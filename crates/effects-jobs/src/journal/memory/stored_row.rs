@@ -1,4 +1,4 @@
-//! [`StoredRow`]: a row in memory with its tasks, and how a step changes it. `Table` has one of each.
+//! [`StoredRow`]: a row in memory with its tasks, and how a step changes it. `MemoryTable` has one of each.
 
 use rust_decimal::Decimal;
 

@@ -1,4 +1,4 @@
-//! [`Table`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps of a row:
+//! [`MemoryTable`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps of a row:
 //! its intent, its task and its end. The store reads it, and `RowLease` writes it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -17,7 +17,7 @@ use effects_core::journal::{Admission, JournalError, RowEnd, RowNumber};
 use effects_core::{Origin, Size, TaskId, Time};
 
 #[derive(Default)]
-pub(super) struct Table {
+pub(super) struct MemoryTable {
     pub(super) rows: Vec<StoredRow>,
     pub(super) by_identity: HashMap<Identity, usize>,
     /// The rows that hold a reservation.
@@ -45,7 +45,7 @@ pub(super) struct Scope {
 /// What has one price: a template and a size.
 type PriceKind = (String, Option<u32>, Option<u32>);
 
-impl Table {
+impl MemoryTable {
     pub(super) fn index(&self, row: RowNumber) -> Result<usize, JournalError> {
         let index = usize::try_from(row.0).unwrap_or_default().wrapping_sub(1);
         if index < self.rows.len() { Ok(index) } else { Err(JournalError::NoSuchRow(row)) }
