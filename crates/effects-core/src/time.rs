@@ -48,13 +48,17 @@ impl Time {
     }
 }
 
+/// [`Duration::as_millis`] counts in 128 bits, and a run adds times at every step.
+fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into())
+}
+
 /// Saturates at [`Time::MAX`]; what is shorter than a millisecond is dropped.
 impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(millis))
+        Self(self.0.saturating_add(millis(duration)))
     }
 }
 
@@ -63,8 +67,7 @@ impl Sub<Duration> for Time {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(millis))
+        Self(self.0.saturating_sub(millis(duration)))
     }
 }
 

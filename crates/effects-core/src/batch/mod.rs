@@ -456,7 +456,12 @@ impl Batch {
 
     fn step_run(&mut self, index: u32) -> Option<BatchStep> {
         let id = self.slots.id(index);
-        let step = self.slots.slot(index).run.as_mut()?.step(self.now);
+        self.note_posting(index);
+        let run = self.slots.slot(index).run.as_mut()?;
+        if let Some(outcome) = run.take_outcome() {
+            return Some(self.finish(index, outcome));
+        }
+        let step = run.step(self.now);
         self.note_posting(index);
         match step {
             // Goes on when it is confirmed.

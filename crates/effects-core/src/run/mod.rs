@@ -285,6 +285,16 @@ impl Run {
         }
     }
 
+    /// The outcome of a run that is over, without a copy of it: for a caller that drops the run next.
+    pub(crate) fn take_outcome(&mut self) -> Option<Outcome> {
+        if self.core.has_pending() {
+            return None;
+        }
+        let State::Done(done) = &mut self.state else { return None };
+        let left = Outcome::Detached(Detached { task_id: None });
+        Some(std::mem::replace(&mut done.outcome, left))
+    }
+
     /// Lets the pacer learn from it, once.
     fn teach(&mut self) {
         if let Some(observation) = self.observation()
@@ -308,7 +318,7 @@ impl Run {
         if core.recording {
             return Want::Sleep(Time::MAX);
         }
-        if !core.entries_to_record.is_empty() || !core.events.is_empty() || core.detaching {
+        if core.has_pending() || core.detaching {
             return Want::Step;
         }
         match &self.state {
@@ -511,6 +521,11 @@ impl Core {
             return Some(Step::Record(entry));
         }
         pop(&mut self.events).map(Step::Notify)
+    }
+
+    /// Whether something is to be recorded or told before any state has its say.
+    fn has_pending(&self) -> bool {
+        !self.entries_to_record.is_empty() || !self.events.is_empty()
     }
 
     /// When a run ends that has had no answer at all by then.

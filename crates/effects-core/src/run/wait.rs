@@ -25,6 +25,7 @@ use crate::pace::{Curve, Label, Moment, Observation, Progress};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{Look, kind_of, lost, read_pushed};
+use crate::wire::body::TaskDetail;
 use crate::wire::task::{Status, Task};
 use crate::wire::trouble::Trouble;
 
@@ -235,7 +236,7 @@ impl Waiting {
 
     pub(super) fn reply(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
         let asked = reply.retry_after();
-        match Look::read(&self.task, reply) {
+        match Look::read(&self.task, reply, TaskDetail::State) {
             Look::Seen(task) => {
                 self.date(&task, reply, core.now);
                 self.seen(&task, asked, core)

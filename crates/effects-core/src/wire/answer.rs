@@ -14,7 +14,9 @@ use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{AnswerBody, CallResult, Reply};
 use crate::gateway::retry_after::retry_after;
 use crate::task_id::TaskId;
-use crate::wire::body::{Body, error_of, excerpt, location_of, request_id_of, uploaded_url};
+use crate::wire::body::{
+    Body, TaskDetail, error_of, excerpt, location_of, request_id_of, uploaded_url,
+};
 use crate::wire::repair::repair;
 use crate::wire::task::{ServiceError, Task};
 use crate::wire::trouble::{Rejection, Trouble};
@@ -119,7 +121,7 @@ impl SubmissionAnswer {
         };
         let read = Body::read(body);
         if let Some(read) = &read {
-            match read.task(None) {
+            match read.task(None, TaskDetail::State) {
                 Some(task) if status.is_success() => return Self::created(task, result),
                 _ => {}
             }
@@ -271,7 +273,7 @@ pub(crate) enum Look {
 }
 
 impl Look {
-    pub(crate) fn read(task: &TaskId, reply: Reply<'_>) -> Self {
+    pub(crate) fn read(task: &TaskId, reply: Reply<'_>, detail: TaskDetail) -> Self {
         let (status, headers, body) = match reply {
             Reply::NotSent(reason) => return Self::Again(not_sent(reason)),
             Reply::Untrusted(reason) => return Self::Again(untrusted(reason)),
@@ -284,7 +286,7 @@ impl Look {
         let Some(read) = Body::read(body) else {
             return Self::Again(unreadable(status, body));
         };
-        if let Some(task) = read.task(Some(task)) {
+        if let Some(task) = read.task(Some(task), detail) {
             return Self::Seen(Box::new(task));
         }
         match read.envelope_status().and_then(|code| StatusCode::from_u16(code).ok()) {
@@ -322,7 +324,7 @@ pub(crate) fn read_pushed(task: &TaskId, pushed: Reply<'_>) -> Option<Task> {
     if read.id().is_some_and(|id| id != *task) {
         return None;
     }
-    read.task(Some(task))
+    read.task(Some(task), TaskDetail::State)
 }
 
 impl Trouble {

@@ -27,6 +27,16 @@ use crate::wire::raw::RawJson;
 use crate::wire::task::{ServiceError, Status, Task};
 use crate::wire::usage::{Usage, read_decimal};
 
+/// How much is read of a task that an answer shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TaskDetail {
+    /// All of it, for a caller who asked for the task.
+    Full,
+    /// What a run goes by, which looks at a task a dozen times: of one that goes on its state alone,
+    /// without pictures, bill, notes and the answer's text, of one that is over all of it.
+    State,
+}
+
 /// An answer of the service, as far as its body could be read.
 pub(crate) struct Body<'a> {
     raw: &'a str,
@@ -97,23 +107,31 @@ impl<'a> Body<'a> {
     /// none was, the one it names.
     ///
     /// `None` when nothing in the answer speaks of a task.
-    pub(crate) fn task(&self, asked: Option<&TaskId>) -> Option<Task> {
+    pub(crate) fn task(&self, asked: Option<&TaskId>, detail: TaskDetail) -> Option<Task> {
         let task = self.task_object();
-        let answered = self.task_id();
         // An envelope's `status` is an object and speaks of the exchange, not of a task.
         let status = task.text("status").map(|word| match Status::from(&*word) {
             Status::Unknown(_) => Status::from(&*self.key.redact(word)),
             known => known,
         });
-        if answered.is_none() && status.is_none() && !task.has_any(&["output", "outputs"]) {
-            return None;
+        let shown = status.is_some() || task.has_any(&["output", "outputs"]);
+        let id = match asked {
+            Some(asked) if shown => asked.clone(),
+            asked => {
+                let answered = self.task_id()?;
+                asked.cloned().unwrap_or(answered)
+            }
+        };
+        let created_at = task.get("created_at").and_then(read_time);
+        let progress = task.get("progress").and_then(read_progress);
+        if detail == TaskDetail::State && status.as_ref().is_some_and(|status| !status.is_final()) {
+            return Some(Task { status, created_at, progress, ..Task::named(id) });
         }
-        let id = asked.cloned().or(answered)?;
         Some(Task {
             status,
             model: task.text("model").map(|model| self.key.redact(model).into_owned()),
-            created_at: task.get("created_at").and_then(read_time),
-            progress: task.get("progress").and_then(read_progress),
+            created_at,
+            progress,
             pictures: read_pictures(&task, &id)
                 .into_iter()
                 .map(|picture| without_key(picture, self.key))

@@ -143,10 +143,10 @@ proptest! {
         }
     }
 
-    /// A driver that honours sleeps and limits is done within the wait and one request, whatever
-    /// the answers are.
+    /// A driver that honours sleeps and limits is done within the wait, one request (a submission that
+    /// left at its end) and the last look after it, whatever the answers are.
     #[test]
-    fn it_ends_within_the_wait_and_one_request(
+    fn it_ends_within_the_wait_one_request_and_the_last_look(
         policy in policies(),
         attached in any::<bool>(),
         seed in any::<u64>(),
@@ -184,7 +184,8 @@ proptest! {
                 Step::Done(outcome) => break outcome,
             }
         };
-        let bound = policy.wait_timeout + policy.request_timeout;
+        let last_look = policy.last_look.min(policy.request_timeout);
+        let bound = policy.wait_timeout + policy.request_timeout + last_look;
         prop_assert!(now.since(begin) <= bound, "{:?} > {bound:?}: {outcome:?}", now.since(begin));
         prop_assert_eq!(run.step(now), Step::Done(outcome));
     }
