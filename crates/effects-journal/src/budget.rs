@@ -8,7 +8,8 @@
 use effects_core::Size;
 use effects_core::journal::{Admission, JournalError, RowNumber};
 use effects_jobs::{
-    Budget, Holding, Identity, KnownPrices, Row, ScopeNumber, ScopeState, admit, reservation_price,
+    Budget, Holding, Identity, KnownPrices, Row, ScopeMembership, ScopeNumber, ScopeState, admit,
+    reservation_price,
 };
 use rust_decimal::Decimal;
 
@@ -19,15 +20,95 @@ use crate::rows::decimal;
 
 /// Opens the scope with this name, or a new one without, which is gone with its owner.
 pub(crate) fn open_scope(desk: &Desk<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
-    if let Some(name) = name {
-        let sql = "SELECT number FROM scopes WHERE name = ?1";
-        if let Some(row) = desk.database.find(sql, values![name])? {
-            return Ok(ScopeNumber(row.get(0)?));
-        }
+    if let Some(scope) = name.map_or(Ok(None), |name| find_scope(desk, name))? {
+        return Ok(scope);
     }
     let owner = name.is_none().then_some(desk.me.id);
     let sql = "INSERT INTO scopes (name, owner) VALUES (?1, ?2) RETURNING number";
     Ok(ScopeNumber(desk.database.get(sql, values![name, owner])?.get(0)?))
+}
+
+/// The scope with this name, if there is one.
+pub(crate) fn find_scope(desk: &Desk<'_>, name: &str) -> Result<Option<ScopeNumber>, Fail> {
+    let found = desk.database.find("SELECT number FROM scopes WHERE name = ?1", values![name])?;
+    Ok(found.map(|row| row.get(0).map(ScopeNumber)).transpose()?)
+}
+
+/// The scopes that a row is in. Each counts what its tasks cost, and what those did that were forgotten.
+pub(crate) fn memberships(
+    desk: &Desk<'_>,
+    identity: &Identity,
+) -> Result<Vec<ScopeMembership>, Fail> {
+    let paid = paid_for(desk, identity)?;
+    let sql = "SELECT c.number, c.name, s.forgotten
+        FROM scope_rows s JOIN scopes c ON c.number = s.scope WHERE s.identity = ?1 ORDER BY 1";
+    let rows = desk.database.query(sql, values![identity.as_bytes()])?;
+    let read = |row: &Fields| {
+        let forgotten: Option<String> = row.get(2)?;
+        let counted = paid + forgotten.as_deref().map_or(Ok(Decimal::ZERO), decimal)?;
+        Ok(ScopeMembership { scope: ScopeNumber(row.get(0)?), name: row.get(1)?, counted })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What all tasks of a row cost, as far as is known, in USD.
+fn paid_for(desk: &Desk<'_>, identity: &Identity) -> Result<Decimal, Fail> {
+    let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
+        WHERE r.identity = ?1 AND t.cost IS NOT NULL";
+    let mut paid = Decimal::ZERO;
+    for row in desk.database.query(sql, values![identity.as_bytes()])? {
+        paid += decimal(&row.get::<String>(0)?)?;
+    }
+    Ok(paid)
+}
+
+/// The row is about to be forgotten with its tasks, which cost this together: what its scopes have
+/// counted of it is noted, so that it does not count once more where another journal or a folder brings
+/// these tasks back.
+pub(crate) fn note_forgotten(
+    desk: &Desk<'_>,
+    identity: &Identity,
+    paid: Decimal,
+) -> Result<(), Fail> {
+    let sql = "SELECT scope, forgotten FROM scope_rows WHERE identity = ?1";
+    for row in desk.database.query(sql, values![identity.as_bytes()])? {
+        let before: Option<String> = row.get(1)?;
+        let forgotten = paid + before.as_deref().map_or(Ok(Decimal::ZERO), decimal)?;
+        let scope: u64 = row.get(0)?;
+        if forgotten.is_zero() {
+            let sql = "DELETE FROM scope_rows WHERE identity = ?1 AND scope = ?2";
+            desk.later(sql, values![identity.as_bytes(), scope])?;
+        } else {
+            let sql = "UPDATE scope_rows SET forgotten = ?3 WHERE identity = ?1 AND scope = ?2";
+            desk.later(sql, values![identity.as_bytes(), scope, forgotten.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+/// A new task is about to be made for a row: what is paid from now on is nothing that was forgotten.
+pub(crate) fn pays_anew(desk: &Desk<'_>, identity: &Identity) -> Result<(), Fail> {
+    let sql =
+        "UPDATE scope_rows SET forgotten = NULL WHERE identity = ?1 AND forgotten IS NOT NULL";
+    desk.later(sql, values![identity.as_bytes()])?;
+    Ok(())
+}
+
+/// What of a sum a scope has not counted yet: it may be of a task that the journal had forgotten.
+fn uncounted(
+    desk: &Desk<'_>,
+    identity: &Identity,
+    member: &StoredMember,
+    sum: Decimal,
+) -> Result<Decimal, Fail> {
+    let known = member.forgotten.min(sum).max(Decimal::ZERO);
+    if !known.is_zero() {
+        let left = Some(member.forgotten - known).filter(|left| !left.is_zero());
+        let sql = "UPDATE scope_rows SET forgotten = ?3 WHERE identity = ?1 AND scope = ?2";
+        let left = left.map(|left| left.to_string());
+        desk.later(sql, values![identity.as_bytes(), member.scope.0, left])?;
+    }
+    Ok(sum - known)
 }
 
 /// Makes a row a member of a scope, and lets what was paid for it count.
@@ -50,12 +131,7 @@ fn join_scope(
     if desk.run(sql, values![identity.as_bytes(), scope.0])? == 0 || !may_have_tasks {
         return Ok(());
     }
-    let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
-        WHERE r.identity = ?1 AND t.cost IS NOT NULL";
-    let mut paid = Decimal::ZERO;
-    for row in desk.database.query(sql, values![identity.as_bytes()])? {
-        paid += decimal(&row.get::<String>(0)?)?;
-    }
+    let paid = paid_for(desk, identity)?;
     if !paid.is_zero() {
         let paid = stored_scope(desk, scope)?.paid + paid;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
@@ -144,8 +220,10 @@ pub(crate) fn book(
     before: Option<Decimal>,
 ) -> Result<(), Fail> {
     let mut is_news = false;
-    for (scope, state) in stored_scopes_of(desk, &row.identity)? {
-        let paid = state.paid + cost - before.unwrap_or_default();
+    for member in stored_scopes_of(desk, &row.identity)? {
+        let StoredMember { scope, state, .. } = &member;
+        let more = cost - before.unwrap_or_default();
+        let paid = state.paid + uncounted(desk, &row.identity, &member, more)?;
         let counts = before.is_none() && !cost.is_zero();
         let highest = state.highest_seen.max(Some(cost).filter(|cost| !cost.is_zero()));
         is_news |= highest > state.highest_seen;
@@ -172,10 +250,10 @@ pub(crate) fn book(
 
 /// Books what a row cost that says nothing of the price, since it may be the sum of several tasks.
 pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
-    for (scope, state) in stored_scopes_of(desk, &row.identity)? {
-        let paid = state.paid + cost;
+    for member in stored_scopes_of(desk, &row.identity)? {
+        let paid = member.state.paid + uncounted(desk, &row.identity, &member, cost)?;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.later(sql, values![scope.0, paid.to_string()])?;
+        desk.later(sql, values![member.scope.0, paid.to_string()])?;
     }
     Ok(())
 }
@@ -228,16 +306,31 @@ fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail>
     read_scope(&stored)
 }
 
-/// The scopes that a row is in, each with what its own row says.
-fn stored_scopes_of(
-    desk: &Desk<'_>,
-    identity: &Identity,
-) -> Result<Vec<(ScopeNumber, ScopeState)>, Fail> {
+/// A scope that a row is in.
+struct StoredMember {
+    scope: ScopeNumber,
+    /// What the scope's own row says.
+    state: ScopeState,
+    /// What the scope has counted of tasks of the row that the journal has forgotten, in USD.
+    forgotten: Decimal,
+}
+
+/// The scopes that a row is in.
+fn stored_scopes_of(desk: &Desk<'_>, identity: &Identity) -> Result<Vec<StoredMember>, Fail> {
     let sql = format!(
-        "SELECT {STORED}, number FROM scope_rows JOIN scopes ON number = scope WHERE identity = ?1"
+        "SELECT {STORED}, number, forgotten FROM scope_rows JOIN scopes ON number = scope
+         WHERE identity = ?1"
     );
     let scopes = desk.database.query(&sql, values![identity.as_bytes()])?;
-    scopes.iter().map(|row| Ok((ScopeNumber(row.get(5)?), read_scope(row)?))).collect()
+    let read = |row: &Fields| {
+        let forgotten: Option<String> = row.get(6)?;
+        Ok(StoredMember {
+            scope: ScopeNumber(row.get(5)?),
+            state: read_scope(row)?,
+            forgotten: forgotten.as_deref().map_or(Ok(Decimal::ZERO), decimal)?,
+        })
+    };
+    scopes.iter().map(read).collect()
 }
 
 /// What [`read_scope`] reads.

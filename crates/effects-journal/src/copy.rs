@@ -214,7 +214,7 @@ const TABLES: [Table; 6] = [
     },
     Table {
         name: "scope_rows",
-        columns: "identity, scope",
+        columns: "identity, scope, forgotten",
         which: "scope IN (SELECT number FROM scopes WHERE name IS NOT NULL)",
     },
     Table { name: "prices", columns: "origin, template, width, height, highest", which: "true" },

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use effects_core::journal::JournalError;
+use effects_jobs::Identity;
 
+use crate::budget;
 use crate::counter::Counter;
 use crate::database::values;
 use crate::desk::{Desk, Fail};
@@ -12,14 +14,15 @@ use crate::journal::SqliteJournal;
 use crate::keeper::Needs;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
+use crate::rows::decimal;
 
 impl SqliteJournal {
     /// Forgets every row that ended at least `age` ago, with its tasks and pictures; how many rows.
     /// Then gives room back to the file system if that is worth while.
     ///
     /// A forgotten row is one that the journal never had: a batch that has it pays for it anew, unless
-    /// the `manifest.jsonl` of its folder tells of it. What a scope with a name has paid stays counted;
-    /// the sums of [`spend`](effects_jobs::JournalStore::spend) lose what these rows cost. Kept are all
+    /// the `manifest.jsonl` of its folder tells of it. What a scope with a name has paid stays counted, and
+    /// once only where such a row is taken in again; the sums of [`spend`](effects_jobs::JournalStore::spend) lose what these rows cost. Kept are all
     /// rows without an end, those that may be billed still or whose cost is not known, and those whose
     /// pictures were wanted and never saved.
     ///
@@ -79,11 +82,20 @@ fn step(desk: &Desk<'_>, age: u64, (after, until): (u64, u64)) -> Result<Option<
     let Some(last) = last else { return Ok(None) };
     let these = format!("FROM rows r WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3");
     let tasks = format!("SELECT number FROM tasks WHERE row IN (SELECT r.number {these})");
-    let members = format!("SELECT r.identity {these}");
+    // What scopes have counted of these rows is noted with their names, before the costs are gone.
+    let costs = format!(
+        "SELECT r.identity, (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) {these}
+         AND EXISTS (SELECT 1 FROM scope_rows s WHERE s.identity = r.identity)"
+    );
+    for row in desk.database.query(&costs, values![before, after, last])? {
+        let (identity, costs): ([u8; 32], Option<String>) = (row.get(0)?, row.get(1)?);
+        let costs = costs.unwrap_or_default();
+        let paid = costs.split_whitespace().map(decimal).sum::<Result<_, _>>()?;
+        budget::note_forgotten(desk, &Identity::from_bytes(identity), paid)?;
+    }
     // The rows last: by them the others are found.
     let mut rows = 0;
     for delete in [
-        format!("DELETE FROM scope_rows WHERE identity IN ({members})"),
         format!("DELETE FROM pictures WHERE task IN ({tasks})"),
         format!("DELETE FROM tasks WHERE row IN (SELECT r.number {these})"),
         format!("DELETE FROM rows WHERE number IN (SELECT r.number {these})"),

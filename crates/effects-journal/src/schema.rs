@@ -82,7 +82,7 @@ const APPLICATION: u32 = 0x4546_464a;
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 6] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6];
+const STEPS: [&str; 7] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, FORMAT_6, FORMAT_7];
 
 /// Times are milliseconds since the epoch, costs decimal texts. A row's `owner` and `claim` say in
 /// whose hands it is; its `task` is the current one, its `former` the one with a verdict that
@@ -212,4 +212,10 @@ const FORMAT_5: &str = "
 /// The parameters of a row that this program does not know, as a JSON object; none without.
 const FORMAT_6: &str = "
     ALTER TABLE rows ADD COLUMN params TEXT;
+";
+
+/// What a scope has counted of a row whose tasks were forgotten since, in USD: these do not count once more
+/// where they are taken in again.
+const FORMAT_7: &str = "
+    ALTER TABLE scope_rows ADD COLUMN forgotten TEXT;
 ";

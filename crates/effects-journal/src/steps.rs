@@ -306,6 +306,9 @@ fn intend(
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
+    if line.as_ref().is_none_or(|line| line.state != State::Intent) {
+        budget::pays_anew(desk, &claim.row.identity)?;
+    }
     let number = match line {
         None => insert(desk, &claim.row, "intent", &open, Some(claim.number))?,
         Some(line) => {

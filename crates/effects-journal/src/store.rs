@@ -8,7 +8,7 @@ use effects_core::Origin;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_jobs::{
     Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName,
-    ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+    ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
 };
 use rust_decimal::Decimal;
 
@@ -203,6 +203,16 @@ impl JournalStore for Store {
         })
     }
 
+    fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
+        let name = name.to_owned();
+        self.counter.ask(Needs::Reading, move |desk| budget::find_scope(desk, &name))
+    }
+
+    fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
+        let row = *row;
+        self.counter.ask(Needs::Reading, move |desk| budget::memberships(desk, &row))
+    }
+
     fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
         self.counter.ask(Needs::Reading, move |desk| budget::scope_state(desk, scope, None))
     }
@@ -229,7 +239,7 @@ macro_rules! journal_store {
             use effects_core::journal::{JournalError, RowNumber};
             use effects_jobs::{
                 Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal,
-                RowName, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+                RowName, ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
             };
             use rust_decimal::Decimal;
 
@@ -282,6 +292,12 @@ macro_rules! journal_store {
                     rows: &[Identity],
                 ) -> Result<(), JournalError> {
                     self.store.add_to_scope(scope, rows)
+                }
+                fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
+                    self.store.find_scope(name)
+                }
+                fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
+                    self.store.scopes_of(row)
                 }
                 fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
                     self.store.scope(scope)

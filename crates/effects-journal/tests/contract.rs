@@ -393,6 +393,28 @@ fn a_scope_with_a_name_is_found_again_and_one_without_is_new() {
 }
 
 #[test]
+fn a_row_tells_which_scopes_count_it_and_how_much() {
+    over_every_store(|store| {
+        let (spring, unnamed) = (store.open_scope(Some("spring")).unwrap(), scope(store));
+        let limit = |scope| budget(scope, "9", Some("0.03"));
+        buy(store, "cat", &[limit(spring)], &completed("t1", "0.03"));
+        store.flush().unwrap();
+        store.add_to_scope(unnamed, &[row("cat").identity, row("dog").identity]).unwrap();
+        let told = |name: &str| {
+            let scopes = store.scopes_of(&row(name).identity).unwrap();
+            let told = |it: effects_jobs::ScopeMembership| (it.scope, it.name, it.counted);
+            scopes.into_iter().map(told).collect::<Vec<_>>()
+        };
+        let named = (spring, Some("spring".to_owned()), usd("0.03"));
+        assert_eq!(told("cat"), [named, (unnamed, None, usd("0.03"))]);
+        assert_eq!(told("dog"), [(unnamed, None, usd("0"))], "it is not begun");
+        assert_eq!(told("cow"), []);
+        assert_eq!(store.find_scope("spring"), Ok(Some(spring)));
+        assert_eq!(store.find_scope("summer"), Ok(None));
+    });
+}
+
+#[test]
 fn costs_are_added_up_by_the_names_of_scopes() {
     over_every_store(|store| {
         let [spring, autumn] =

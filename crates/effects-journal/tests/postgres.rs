@@ -16,10 +16,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
+use effects_core::Time;
 use effects_core::journal::{Admission, Journal, JournalError, RowEnd, RowNumber};
 use effects_jobs::{Budget, Filter, JournalStore, Opened, Resolution, Row, RowName, Standing};
 use effects_journal::{Copied, PostgresBuilder, PostgresStore, Process, SqliteJournal};
 use effects_testkit::postgres::{TestDatabase, TestServer};
+use rust_decimal::Decimal;
 
 /// What a test needs, or nothing where this machine has none of it.
 fn there<T>(found: Result<T, String>) -> Option<T> {
@@ -334,7 +336,7 @@ fn a_schema_of_something_else_or_of_a_newer_version_is_left_alone() {
     drop(PostgresStore::connect(&database.url()).unwrap());
     database.sql("UPDATE effects.journal SET format = 99").unwrap();
     let refused = PostgresStore::connect(&database.url()).unwrap_err();
-    assert_eq!(refused, JournalError::Newer { found: 99, known: 4 });
+    assert_eq!(refused, JournalError::Newer { found: 99, known: 5 });
     let reader = format!("{}&user=reader", database.url());
     let _ = database.sql("CREATE ROLE reader LOGIN; DROP SCHEMA effects CASCADE");
     let refused = PostgresStore::connect(&reader).unwrap_err().to_string();
@@ -518,6 +520,82 @@ fn forgets(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
     let names = ["saved", "failed", "unsaved", "unpriced", "running", "doubtful"];
     assert_eq!(names.map(known), [false, false, true, true, true, true]);
     assert_eq!(store.scope(scope).unwrap(), before);
+    let counted = |name: &str| {
+        let scopes = store.scopes_of(&row(name).identity).unwrap();
+        scopes.first().map(|member| (member.scope, member.counted.to_string()))
+    };
+    assert_eq!(counted("saved"), Some((scope, "0.03".to_owned())));
+    assert_eq!(counted("failed"), None, "it cost nothing");
+    assert_eq!(store.find_scope("spring sale"), Ok(Some(scope)));
+    assert_eq!(store.find_scope("summer sale"), Ok(None));
+}
+
+#[test]
+fn what_was_forgotten_and_is_taken_in_again_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteJournal::open(folder.path().join("journal.db")).unwrap();
+    counts_once(&file, &|age| file.prune(age).unwrap());
+    let Some(database) = there(TestDatabase::create()) else { return };
+    let store = PostgresStore::connect(&database.url()).unwrap();
+    counts_once(&store, &|age| store.prune(age).unwrap());
+}
+
+fn counts_once(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
+    let usd = |text: &str| -> Decimal { text.parse().unwrap() };
+    let scopes = ["spring sale", "cards"].map(|name| store.open_scope(Some(name)).unwrap());
+    let limits = scopes.map(|scope| Budget { scope, limit: usd("9"), price: Some(usd("0.03")) });
+    let buy = |name: &str, task: &str| {
+        let Ok(Opened::Submit(open)) = store.open(&row(name)) else { panic!("{name}") };
+        open.charge_to(&limits);
+        assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
+        Journal::write(&*open, &created(task)).unwrap();
+        open.settle(&completed(task, "0.03")).unwrap();
+    };
+    let paid = || scopes.map(|scope| store.scope(scope).unwrap().paid.to_string());
+    let forget = |rows| {
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(prune(Duration::ZERO), rows);
+    };
+    let at = Time::from_millis(START);
+    let done = |task: &str| Standing::Completed {
+        task: task.parse().unwrap(),
+        submitted: at,
+        finished: at,
+        cost: Some(usd("0.03")),
+        pictures: Vec::new(),
+    };
+    let names = ["completed", "earlier", "running", "anew"];
+    names.iter().for_each(|name| buy(name, name));
+    assert_eq!(paid(), ["0.12"; 2]);
+    forget(4);
+    assert_eq!(paid(), ["0.12"; 2]);
+    // As a folder tells of it.
+    assert_eq!(store.import(&row("completed"), &done("completed"), Decimal::ZERO), Ok(true));
+    assert_eq!(paid(), ["0.12"; 2], "it was counted");
+    // It is a member still.
+    store.add_to_scope(scopes[0], &[row("completed").identity]).unwrap();
+    assert_eq!(paid(), ["0.12"; 2]);
+    // Another journal has paid once more for it: that is news.
+    assert_eq!(store.import(&row("earlier"), &done("later"), usd("0.03")), Ok(true));
+    assert_eq!(paid(), ["0.15"; 2]);
+    // Its end is seen here.
+    let task = "running".parse().unwrap();
+    let running = Standing::Created { task, submitted: at };
+    assert_eq!(store.import(&row("running"), &running, Decimal::ZERO), Ok(true));
+    let Ok(Opened::Watch(_, open)) = store.open(&row("running")) else { panic!() };
+    open.settle(&completed("running", "0.03")).unwrap();
+    store.flush().unwrap();
+    assert_eq!(paid(), ["0.15"; 2]);
+    // Nothing tells of it: it is paid anew, and counts anew.
+    buy("anew", "second");
+    store.flush().unwrap();
+    assert_eq!(paid(), ["0.18"; 2]);
+    // And once more: what was counted twice by right is not counted a third time.
+    drop(open);
+    forget(4);
+    assert_eq!(store.import(&row("anew"), &done("second"), Decimal::ZERO), Ok(true));
+    assert_eq!(store.import(&row("earlier"), &done("later"), usd("0.03")), Ok(true));
+    assert_eq!(paid(), ["0.18"; 2]);
 }
 
 #[test]

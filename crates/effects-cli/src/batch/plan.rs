@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use effects_jobs::{JournalStore, MemoryStore};
+use effects_jobs::{JournalStore, MemoryStore, ScopeNumber, ScopeState};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +15,8 @@ use super::rows::Common;
 use super::running_mark::JournalInUse;
 use super::survey::{Question, Standings, duplicates_told, survey};
 use crate::done::{CommandResult, Done};
+use crate::failure::Failure;
+use crate::journal;
 
 /// What a batch would do.
 #[derive(Serialize, ToSchema)]
@@ -68,7 +70,10 @@ impl Batch<'_> {
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;
-        let question = Question { store, imported: Some(&imported), retry_failed };
+        let scope = self.known_scope(store)?;
+        let (imported, number) =
+            (Some(&imported as &dyn JournalStore), scope.as_ref().map(|it| it.0));
+        let question = Question { store, imported, retry_failed, scope: number };
         let mut bad = Vec::new();
         let note = |report: Report| bad.push((report.json(), report.line()));
         let decodes = !self.options.no_photo_check;
@@ -85,10 +90,8 @@ impl Batch<'_> {
             }
         }
         let standings = &survey.standings;
-        let (paid, price) = (
-            standings.submit + standings.renew,
-            self.price(store)?.max(self.price(Some(&imported))?),
-        );
+        let (paid, price) =
+            (standings.submit + standings.renew, self.price(store)?.max(self.price(imported)?));
         let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
             schema: "effects.plan.v1",
@@ -108,7 +111,7 @@ impl Batch<'_> {
             price,
             cost,
             budget: self.options.budget,
-            over_budget: self.over_budget(standings, price),
+            over_budget: self.over_budget(standings, price, scope.map(|it| it.1)),
             seconds: each.map(|each| self.seconds(paid + standings.wait, each)),
         };
         let mut lines = object.lines(self.common);
@@ -124,11 +127,31 @@ impl Batch<'_> {
         Ok(Done::Code(if bad.is_empty() { 0 } else { 2 }))
     }
 
-    fn over_budget(&self, standings: &Standings, price: Option<Decimal>) -> Option<u64> {
+    /// The scope with the budget's name, if the journal has one, and what its rows have paid.
+    fn known_scope(
+        &self,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<(ScopeNumber, ScopeState)>, Failure> {
+        let failed = |error| journal::failure(&error);
+        let (Some(store), Some(name)) = (store, &self.options.scope) else { return Ok(None) };
+        let Some(scope) = store.find_scope(name).map_err(failed)? else { return Ok(None) };
+        Ok(Some((scope, store.scope(scope).map_err(failed)?)))
+    }
+
+    /// How many rows to submit the budget does not reach; `scope` is what the rows of its name have paid
+    /// already, these among them.
+    fn over_budget(
+        &self,
+        standings: &Standings,
+        price: Option<Decimal>,
+        scope: Option<ScopeState>,
+    ) -> Option<u64> {
         let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
-        let open = standings.wait + standings.doubtful + standings.unpriced;
-        let open = Decimal::from(open).saturating_mul(price);
-        let left = limit.saturating_sub(standings.spent).saturating_sub(open).max(Decimal::ZERO);
+        let scope = scope.unwrap_or_default();
+        let open = standings.uncounted_open + scope.unpriced;
+        let open = Decimal::from(open).saturating_mul(price).saturating_add(scope.reserved);
+        let paid = scope.paid.saturating_add(standings.uncounted);
+        let left = limit.saturating_sub(paid).saturating_sub(open).max(Decimal::ZERO);
         // What no decimal can hold is more than there are rows.
         let affordable = left.checked_div(price).and_then(|rows| u64::try_from(rows.trunc()).ok());
         let affordable = affordable.unwrap_or(u64::MAX);

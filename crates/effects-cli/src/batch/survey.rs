@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Identity, JournalStore, Record, RowName, Standing};
+use effects_jobs::{Identity, JournalStore, Record, RowName, ScopeNumber, Standing};
 use rust_decimal::Decimal;
 
 use super::manifest::{Manifest, unknown};
@@ -53,10 +53,12 @@ pub(crate) struct Standings {
     pub(crate) doubtful: u64,
     /// Those of the waiting that have a task.
     pub(crate) created: Vec<RowNumber>,
-    /// Those that are done and never told their cost.
-    pub(crate) unpriced: u64,
     /// What was paid for these rows, in USD.
     pub(crate) spent: Decimal,
+    /// How much of that the scope of the budget has not counted yet.
+    pub(crate) uncounted: Decimal,
+    /// Rows that may be billed still, or never told their cost, and are no members of that scope.
+    pub(crate) uncounted_open: u64,
     /// By what the journal knows the rows.
     pub(crate) identities: Vec<Identity>,
 }
@@ -98,6 +100,8 @@ pub(crate) struct Question<'a> {
     /// What the journal would take in before anything is sent: for a plan, which writes nothing.
     pub(crate) imported: Option<&'a dyn JournalStore>,
     pub(crate) retry_failed: u32,
+    /// The scope with a name that the budget is of, if the journal has it.
+    pub(crate) scope: Option<ScopeNumber>,
 }
 
 impl<'a> Question<'a> {
@@ -113,6 +117,27 @@ impl<'a> Question<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// What the scope of the budget counts of a row; `None` where the row is no member of it.
+    fn counted(&self, identity: &Identity) -> Result<Option<Decimal>, JournalError> {
+        let (Some(store), Some(scope)) = (self.store, self.scope) else { return Ok(None) };
+        let scopes = store.scopes_of(identity)?;
+        Ok(scopes.into_iter().find(|it| it.scope == scope).map(|it| it.counted))
+    }
+
+    /// Lets what was paid for a row count, and what it may be billed for still.
+    fn count(&self, record: &Record, standings: &mut Standings) -> Result<(), JournalError> {
+        let counted = self.counted(&record.row.identity)?;
+        standings.spent += record.paid;
+        standings.uncounted += (record.paid - counted.unwrap_or_default()).max(Decimal::ZERO);
+        let is_settled = match &record.standing {
+            Standing::Completed { cost, .. } => cost.is_some(),
+            Standing::Failed { .. } | Standing::Released { .. } => true,
+            Standing::Intent { .. } | Standing::Created { .. } | Standing::Doubtful { .. } => false,
+        };
+        standings.uncounted_open += u64::from(!is_settled && counted.is_none());
+        Ok(())
     }
 }
 
@@ -236,7 +261,9 @@ fn ask(
     let found = question.find(&row.identity).map_err(fails)?;
     if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
         // An earlier run that did not leave it out has paid for it.
-        standings.spent += found.map_or(Decimal::ZERO, |(_, record)| record.paid);
+        if let Some((_, record)) = found {
+            question.count(&record, standings).map_err(fails)?;
+        }
         return Ok(None);
     }
     let Some((store, record)) = found else { return Ok(Some(Count::Submit)) };
@@ -244,11 +271,9 @@ fn ask(
         let (key, row) = (row.key.unwrap_or_default(), record.number);
         return Err(Problem::key(&JournalError::KeyReused { key, row, differs }.to_string()));
     }
-    standings.spent += record.paid;
-    match &record.standing {
-        Standing::Created { .. } => standings.created.push(record.number),
-        Standing::Completed { cost: None, .. } => standings.unpriced += 1,
-        _ => {}
+    question.count(&record, standings).map_err(fails)?;
+    if let Standing::Created { .. } = &record.standing {
+        standings.created.push(record.number);
     }
     Ok(Some(match &record.standing {
         Standing::Released { .. } => Count::Submit,
@@ -285,9 +310,10 @@ fn count_unsent(
     let found = found.map_err(|error| unreadable(&manifest, &error))?;
     let mut counted: HashSet<_> = standings.identities.iter().copied().collect();
     for identity in found.into_iter().filter(|identity| counted.insert(*identity)) {
-        let record = question.find(&identity);
-        let record = record.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
-        standings.spent += record.map_or(Decimal::ZERO, |(_, record)| record.paid);
+        let fails = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
+        if let Some((_, record)) = question.find(&identity).map_err(fails)? {
+            question.count(&record, standings).map_err(fails)?;
+        }
         standings.identities.push(identity);
     }
     Ok(())

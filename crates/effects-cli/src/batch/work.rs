@@ -209,7 +209,7 @@ impl Batch<'_> {
         live.doing("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
         let retry_failed = self.options.retry_failed;
-        let question = Question { store, imported: None, retry_failed };
+        let question = Question { store, imported: None, retry_failed, scope: None };
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
         let most = self.options.pilot.unwrap_or(u64::MAX);
         let mut broken = None;

@@ -30,6 +30,18 @@ pub struct Budget {
     pub price: Option<Decimal>,
 }
 
+/// A row as a member of a scope.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScopeMembership {
+    /// The scope.
+    pub scope: ScopeNumber,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// What the row's tasks cost that the scope counts as paid, in USD: also those that the store has
+    /// forgotten since, and that count once where they are taken in again.
+    pub counted: Decimal,
+}
+
 /// What a store knows of prices at the row's gateway, in USD.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct KnownPrices {

@@ -34,7 +34,10 @@ mod record;
 mod row;
 mod store;
 
-pub use budget::{Budget, Holding, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price};
+pub use budget::{
+    Budget, Holding, KnownPrices, ScopeMembership, ScopeNumber, ScopeState, admit,
+    reservation_price,
+};
 pub use identity::Identity;
 pub use memory::MemoryStore;
 pub use occurrences::{CountedRow, Occurrences, RowError};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use crate::journal::budget::{Budget, ScopeNumber, ScopeState};
+use crate::journal::budget::{Budget, ScopeMembership, ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
 use crate::journal::record::{Record, SavedContent, Standing};
 use crate::journal::row::Row;
@@ -151,6 +151,20 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// When it cannot be written.
     fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError>;
+
+    /// The scope with this name; `None` where there is none, and none is made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError>;
+
+    /// The scopes that a row is a member of, begun or not, and what each counts of it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError>;
 
     /// What the rows of a scope have paid, and what is reserved for them.
     ///

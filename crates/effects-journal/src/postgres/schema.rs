@@ -79,10 +79,10 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const MIGRATION: i64 = 0x4546_464a_0001;
 
 /// Today's format: a journal of format N has taken the first N steps.
-const FORMAT: i32 = 4;
+const FORMAT: i32 = 5;
 
 /// The steps from format to format. None is ever changed once it was published.
-const STEPS: [&str; 4] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
+const STEPS: [&str; 5] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
 
 /// The tables are those of the file (`schema.rs` beside this folder has what they mean), with two more
 /// columns. An owner's `commits` numbers its transactions, so that one whose answer was lost is found
@@ -208,4 +208,9 @@ const FORMAT_4: &str = "
     ALTER TABLE effects.pictures SET (autovacuum_vacuum_scale_factor = 0.02,
         autovacuum_vacuum_insert_scale_factor = 0.05);
     ALTER TABLE effects.scope_rows SET (autovacuum_vacuum_insert_scale_factor = 0.05);
+";
+
+/// What the file's format 7 has.
+const FORMAT_5: &str = "
+    ALTER TABLE effects.scope_rows ADD COLUMN forgotten TEXT;
 ";

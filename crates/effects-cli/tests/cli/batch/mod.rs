@@ -20,6 +20,7 @@ mod params;
 mod photos;
 mod plan;
 mod proxy;
+mod pruned;
 mod rebuilt;
 #[cfg(unix)]
 mod recovery;

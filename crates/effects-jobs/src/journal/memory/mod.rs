@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use self::lease::{LeaseState, RowLease};
 use self::stored_row::{Claim, State, StoredRow};
 use self::table::{MemoryTable, Scope};
-use crate::journal::budget::{ScopeNumber, ScopeState};
+use crate::journal::budget::{ScopeMembership, ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
 use crate::journal::record::{Record, Standing};
 use crate::journal::row::Row;
@@ -270,6 +270,14 @@ impl JournalStore for MemoryStore {
     fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
         let mut table = self.table();
         rows.iter().try_for_each(|row| table.add_to(scope, *row))
+    }
+
+    fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
+        Ok(self.table().scope_names.get(name).copied())
+    }
+
+    fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
+        Ok(self.table().scopes_of(row))
     }
 
     fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::stored_row::{Claim, State, StoredRow};
 use crate::journal::budget::{
-    Budget, KnownPrices, ScopeNumber, ScopeState, admit, reservation_price,
+    Budget, KnownPrices, ScopeMembership, ScopeNumber, ScopeState, admit, reservation_price,
 };
 use crate::journal::identity::Identity;
 use crate::journal::record::{Attempt, Holder, PictureRecord, Record, Standing};
@@ -101,12 +101,23 @@ impl MemoryTable {
 
     /// The names of the scopes that a row is in; the empty one where it is in none.
     pub(super) fn scope_names_of(&self, identity: &Identity) -> Vec<String> {
-        let named = self.scope_names.iter().filter(|(_, scope)| {
-            let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
-            self.scopes.get(place).is_some_and(|scope| scope.members.contains(identity))
-        });
-        let names: Vec<String> = named.map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> =
+            self.scopes_of(identity).into_iter().filter_map(|scope| scope.name).collect();
         if names.is_empty() { vec![String::new()] } else { names }
+    }
+
+    /// The scopes that a row is in. All of them count what all its tasks cost.
+    pub(super) fn scopes_of(&self, identity: &Identity) -> Vec<ScopeMembership> {
+        let known = self.by_identity.get(identity).map(|index| self.rows[*index].paid());
+        let counted = known.unwrap_or_default();
+        let scopes = (1..).map(ScopeNumber).zip(&self.scopes);
+        let scopes = scopes.filter(|(_, scope)| scope.members.contains(identity));
+        let named = scopes.map(|(scope, _)| {
+            let mut names = self.scope_names.iter();
+            let name = names.find(|(_, named)| **named == scope).map(|(name, _)| name.clone());
+            ScopeMembership { scope, name, counted }
+        });
+        named.collect()
     }
 
     /// The state of a scope; `but` is the row that asks, whose reservation does not count.

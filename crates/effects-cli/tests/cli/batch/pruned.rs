@@ -1,0 +1,82 @@
+//! `effects journal prune`: what was forgotten and comes back from the folder's manifest counts once in the
+//! budget of its scope.
+
+use std::fs;
+
+use super::site::{Site, count, objects, told};
+
+const MARCH: [&str; 4] = ["--scope", "march", "--price", "0.03"];
+
+impl Site {
+    /// Forgets every row of the journal, as if all had ended long ago; how many.
+    fn forget(&self) -> u64 {
+        let long_ago = "UPDATE rows SET begun = 0, changed = 0";
+        self.journal().execute(long_ago, []).unwrap();
+        let ran = self.run(&["journal", "prune", "--older-than", "1d", "--json"]).exits(0);
+        ran.object()["rows"].as_u64().unwrap()
+    }
+
+    /// What `--plan` says of a line, and then what the line does.
+    fn plan_and_batch(&self, more: &[&str], code: i32) -> (u64, u64) {
+        let line = [&MARCH[..], &["--json"], more].concat();
+        let plan = self.batch("rows.csv", &[&line[..], &["--plan"]].concat()).exits(0);
+        let over = objects(&plan.stdout).pop().unwrap()["over_budget"].as_u64().unwrap();
+        let (rows, _) = told(&self.batch("rows.csv", &line).exits(code));
+        (over, count(&rows, "refused") as u64)
+    }
+}
+
+#[test]
+fn what_was_forgotten_counts_once_in_its_scope_where_the_folder_brings_it_back() {
+    let site = Site::new();
+    let march = [&MARCH[..], &["--budget", "9"]].concat();
+    site.rows("rows.csv", 3).batch("rows.csv", &march).exits(0);
+    assert_eq!(site.forget(), 3);
+    // Three are paid for, and the budget has room for two more.
+    site.rows("rows.csv", 6);
+    assert_eq!(site.plan_and_batch(&["--budget", "0.15"], 6), (1, 1));
+    assert_eq!(site.accepted_once(), 5);
+    // The same line again does nothing, and so does one with a little more.
+    assert_eq!(site.plan_and_batch(&["--budget", "0.17"], 6), (1, 1));
+    assert_eq!(site.plan_and_batch(&["--budget", "0.18"], 0), (0, 0));
+    assert_eq!(site.accepted_once(), 6);
+}
+
+#[test]
+fn so_it_does_where_the_journal_is_rebuilt_from_the_folder() {
+    let site = Site::new();
+    let march = [&MARCH[..], &["--budget", "9"]].concat();
+    site.rows("rows.csv", 3).batch("rows.csv", &march).exits(0);
+    assert_eq!(site.forget(), 3);
+    site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl"]).exits(0);
+    site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl"]).exits(0);
+    let cost = site.run(&["cost", "--by", "scope", "--json"]).exits(0).object();
+    assert_eq!((&cost["group"], &cost["cost"]), (&"march".into(), &"0.09".into()));
+    site.rows("rows.csv", 5);
+    assert_eq!(site.plan_and_batch(&["--budget", "0.12"], 6), (1, 1));
+    assert_eq!(site.accepted_once(), 4);
+}
+
+#[test]
+fn what_nothing_brings_back_stays_counted_and_is_paid_for_on_top() {
+    let site = Site::new();
+    let march = [&MARCH[..], &["--budget", "9"]].concat();
+    site.rows("rows.csv", 2).batch("rows.csv", &march).exits(0);
+    assert_eq!(site.forget(), 2);
+    fs::remove_dir_all(site.path("out")).unwrap();
+    assert_eq!(site.plan_and_batch(&["--budget", "0.09"], 6), (1, 1));
+    assert_eq!(site.emulator.counts().accepted, 3);
+}
+
+#[test]
+fn a_plan_counts_what_other_orders_of_the_scope_have_paid() {
+    let site = Site::new();
+    site.photo("cat.png", 1).write("other.csv", "template,image\nmy_world,cat.png\n");
+    site.batch("other.csv", &[&MARCH[..], &["--budget", "9"]].concat()).exits(0);
+    site.rows("rows.csv", 3);
+    assert_eq!(site.plan_and_batch(&["--budget", "0.09"], 6), (1, 1));
+    // Rows that were paid for before they were of the scope count as they join it.
+    site.batch("rows.csv", &["--in-flight", "1"]).exits(0);
+    site.rows("rows.csv", 5);
+    assert_eq!(site.plan_and_batch(&["--budget", "0.15"], 6), (1, 1));
+}
