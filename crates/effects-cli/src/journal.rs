@@ -113,15 +113,18 @@ impl JournalChoice {
     /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
     /// needs none.
     pub(crate) fn path_for_batch(&self, place: &Place) -> Result<Option<PathBuf>, Failure> {
-        if let Some(url) = self.url() {
-            return Ok(Some(without_password(url).into()));
+        match self.named() {
+            None if matches!(place, Place::Inside) => Ok(None),
+            _ => self.whole_path().map(Some),
         }
-        let path = match self.named() {
-            Some(path) => path.to_owned(),
-            None if matches!(place, Place::Inside) => return Ok(None),
-            None => default_path()?,
-        };
-        std::path::absolute(path).map(Some).map_err(Failure::system)
+    }
+
+    /// Where the journal is, as a whole path or a URL without its password.
+    pub(crate) fn whole_path(&self) -> Result<PathBuf, Failure> {
+        match self.url() {
+            Some(url) => Ok(without_password(url).into()),
+            None => std::path::absolute(self.path()?).map_err(Failure::system),
+        }
     }
 
     /// The journal of a single run. One that was named must work; where the usual one does not, a

@@ -764,7 +764,7 @@ impl<K> JobMachine<K> {
                 let record = plan.row.as_ref().and_then(OpenRow::record);
                 plan.opens
                     && plan.method == Some(Method::Resumed)
-                    && record.is_some_and(|record| record.is_reordered)
+                    && record.is_some_and(|record| record.paid_picture.is_some())
             })
     }
 

@@ -94,7 +94,8 @@ pub(crate) struct Columns {
     task: Option<TaskColumns>,
     /// The costs of all its tasks.
     costs: Option<String>,
-    is_reordered: bool,
+    /// The completed task of a row whose new order has no end yet.
+    paid_picture: Option<TaskColumns>,
     failed_order: Option<TaskColumns>,
     /// The parameters that this program does not know, as a JSON object.
     params: Option<String>,
@@ -132,9 +133,9 @@ impl Columns {
             owner: row.get(17)?,
             task: TaskColumns::read(row, 18)?,
             costs: row.get(25)?,
-            is_reordered: row.get(26)?,
-            failed_order: TaskColumns::read(row, 27)?,
-            params: row.get(34)?,
+            failed_order: TaskColumns::read(row, 26)?,
+            paid_picture: TaskColumns::read(row, 33)?,
+            params: row.get(40)?,
         })
     }
 
@@ -152,6 +153,8 @@ impl Columns {
         let holder = if held { desk.holder(self.owner)? } else { None };
         let standing = self.standing(desk, holder.is_some(), pictures)?;
         let failed_order = self.failed_order.as_ref().map(TaskColumns::failed).transpose()?;
+        let paid_picture = self.paid_picture.as_ref();
+        let paid_picture = paid_picture.map(|task| task.completed(desk, None)).transpose()?;
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
@@ -177,7 +180,7 @@ impl Columns {
             renewals: self.renewals,
             paid,
             holder,
-            is_reordered: self.is_reordered,
+            paid_picture: paid_picture.map(Box::new),
             failed_order: failed_order.map(Box::new),
         })
     }
@@ -292,9 +295,10 @@ pub(crate) const SELECT: &str = "
         r.key, r.tag, r.target, r.state, r.attempts, r.reason, r.renewals, r.begun, r.changed,
         r.owner, t.number, t.id, t.submitted, t.finished, t.cost, t.code, t.message,
         (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) AS costs,
-        r.former IS NOT NULL AND r.former_completed = 1,
-        f.number, f.id, f.submitted, f.finished, f.cost, f.code, f.message, r.params
+        f.number, f.id, f.submitted, f.finished, f.cost, f.code, f.message,
+        k.number, k.id, k.submitted, k.finished, k.cost, k.code, k.message, r.params
     FROM rows r LEFT JOIN tasks t ON t.number = r.task
+    LEFT JOIN tasks k ON r.former_completed = 1 AND k.number = r.former
     LEFT JOIN tasks f ON r.state = 'completed'
         AND f.number = (SELECT max(number) FROM tasks WHERE row = r.number AND number > r.task)";
 

@@ -226,6 +226,43 @@ pub(crate) fn import(
     Ok(true)
 }
 
+/// Takes in a new order of a completed row as another journal knows it; whether it did.
+pub(crate) fn import_order(
+    desk: &Desk<'_>,
+    row: &Identity,
+    paid: &TaskId,
+    order: &Standing,
+) -> Result<bool, Fail> {
+    let Some((line, known)) = Line::find_with(desk, row, paid)? else { return Ok(false) };
+    let is_paid = known.is_some_and(|known| line.task == Some(known.number));
+    if line.state != State::Completed || !is_paid {
+        return Ok(false);
+    }
+    let origin = rows::get(desk, RowNumber(line.number))?.row.origin;
+    match order {
+        Standing::Intent { .. } | Standing::Doubtful { .. } => {}
+        Standing::Created { task, .. } => match refuse_known_task(desk, &origin, task) {
+            Err(Fail::Known(JournalError::TaskOfAnotherRow { row })) if row.0 == line.number => {
+                return Ok(false);
+            }
+            checked => checked?,
+        },
+        _ => return Ok(false),
+    }
+    let sql = "UPDATE rows SET former = task, task = NULL, former_completed = 1 WHERE number = ?1";
+    desk.later(sql, values![line.number])?;
+    match order {
+        Standing::Intent { attempts } => {
+            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
+        }
+        Standing::Doubtful { attempts, trouble } => import_doubt(desk, &line, attempts, trouble)?,
+        Standing::Created { task, submitted } => line.give_task(desk, task, *submitted, &[])?,
+        _ => {}
+    }
+    note_reservation(desk, line.number)?;
+    Ok(true)
+}
+
 /// A submission by another journal may have made a task.
 fn import_doubt(
     desk: &Desk<'_>,

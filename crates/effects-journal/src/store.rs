@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use effects_core::Origin;
 use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Origin, TaskId};
 use effects_jobs::{
     Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName,
     ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
@@ -170,6 +170,16 @@ impl JournalStore for Store {
         self.counter.ask(Needs::Writing, move |desk| steps::import(desk, &row, &standing, earlier))
     }
 
+    fn import_order(
+        &self,
+        row: &Identity,
+        paid: &TaskId,
+        order: &Standing,
+    ) -> Result<bool, JournalError> {
+        let (row, paid, order) = (*row, paid.clone(), order.clone());
+        self.counter.ask(Needs::Writing, move |desk| steps::import_order(desk, &row, &paid, &order))
+    }
+
     fn id(&self) -> Result<Option<String>, JournalError> {
         self.counter.ask(Needs::Reading, |desk| {
             let found = desk.database.find("SELECT id FROM journal", values![])?;
@@ -235,8 +245,8 @@ macro_rules! journal_store {
         const _: () = {
             use std::sync::Arc;
 
-            use effects_core::Origin;
             use effects_core::journal::{JournalError, RowNumber};
+            use effects_core::{Origin, TaskId};
             use effects_jobs::{
                 Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal,
                 RowName, ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
@@ -266,6 +276,14 @@ macro_rules! journal_store {
                     earlier: Decimal,
                 ) -> Result<bool, JournalError> {
                     self.store.import(row, standing, earlier)
+                }
+                fn import_order(
+                    &self,
+                    row: &Identity,
+                    paid: &TaskId,
+                    order: &Standing,
+                ) -> Result<bool, JournalError> {
+                    self.store.import_order(row, paid, order)
                 }
                 fn id(&self) -> Result<Option<String>, JournalError> {
                     self.store.id()

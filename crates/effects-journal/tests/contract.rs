@@ -311,20 +311,20 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         buy(store, "cat", &limit, &completed("t1", "0.50"));
         let cat = || store.look(&RowName::Number(RowNumber(1))).unwrap().unwrap();
         let before = cat();
-        assert!(before.failed_order.is_none() && !before.is_reordered);
+        assert!(before.failed_order.is_none() && before.paid_picture.is_none());
         let order = |attempt, task: &str| {
             let again = store.reorder(RowNumber(1)).unwrap();
             again.charge_to(&limit);
             Journal::write(&*again, &intent(attempt)).unwrap();
-            assert!(cat().is_reordered);
+            assert_eq!(cat().paid_picture.as_deref(), Some(&before.standing));
             Journal::write(&*again, &created(task)).unwrap();
-            assert_eq!((cat().standing.name(), cat().is_reordered), ("created", true));
+            assert_eq!((cat().standing.name(), cat().paid_picture.is_some()), ("created", true));
             again
         };
         let kept = |failed: &str| {
             let cat = cat();
             assert_eq!((&cat.standing, cat.renewals), (&before.standing, before.renewals));
-            assert!(!cat.is_reordered && cat.holder.is_none());
+            assert!(cat.paid_picture.is_none() && cat.holder.is_none());
             let order = cat.failed_order.unwrap();
             assert_eq!((order.task().unwrap().as_str(), order.name()), (failed, "failed"));
             assert!(store.renew(RowNumber(1)).is_err(), "it is not paid for again by itself");
@@ -349,7 +349,7 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         let again = store.reorder(RowNumber(1)).unwrap();
         Journal::write(&*again, &intent(2)).unwrap();
         again.settle(&RowEnd::Unknown { trouble: "it was cut off".into() }).unwrap();
-        assert!(cat().is_reordered);
+        assert_eq!(cat().paid_picture.as_deref(), Some(&before.standing));
         store.resolve(RowNumber(1), &Resolution::Task("t4".parse().unwrap())).unwrap();
         let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
         open.settle(&failed("t4", "3009099")).unwrap();
@@ -359,7 +359,7 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         // One that succeeds is the row's from then on.
         order(3, "t5").settle(&completed("t5", "0.50")).unwrap();
         assert_eq!(cat().standing.task().unwrap().as_str(), "t5");
-        assert_eq!((cat().failed_order, cat().is_reordered), (None, false));
+        assert_eq!((cat().failed_order, cat().paid_picture), (None, None));
         assert_eq!((cat().paid, state(store, scope).paid), (usd("1.20"), usd("1.20")));
     });
 }
@@ -702,5 +702,73 @@ fn what_another_journal_paid_counts_in_budgets_and_tells_the_price() {
         assert_eq!((answer, state(store, after).live), (Admission::Admitted, 1));
         let limit = [budget(scope(store), "0.02", None)];
         assert!(exceeded(&intend(store, "dear", &limit).1));
+    });
+}
+
+#[test]
+fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that_is_paid() {
+    over_every_store(|store| {
+        let at = Time::from_millis(START);
+        let task = |id: &str| id.parse::<effects_core::TaskId>().unwrap();
+        let paid = |id: &str| Standing::Completed {
+            task: task(id),
+            submitted: at,
+            finished: at,
+            cost: Some(usd("0.03")),
+            pictures: vec![PictureRecord {
+                url: String::new(),
+                path: Some("/out/cat.png".into()),
+                content: None,
+            }],
+        };
+        let running = |id: &str| Standing::Created { task: task(id), submitted: at };
+        let attempts = vec![Attempt { request_id: "r".into(), idempotency_key: "i".into(), at }];
+        let doubt = Standing::Doubtful { attempts, trouble: "the answer was lost".to_owned() };
+        let look =
+            |name: &str| store.look(&RowName::Identity(row(name).identity)).unwrap().unwrap();
+        let order = |name: &str, paid: &str, order: &Standing| {
+            store.import_order(&row(name).identity, &task(paid), order)
+        };
+        let scope = scope(store);
+        let limit = [budget(scope, "0.10", Some("0.03"))];
+        store.add_to_scope(scope, &["cat", "dog"].map(|name| row(name).identity)).unwrap();
+        assert_eq!(order("cat", "t1", &doubt), Ok(false), "there is no such row");
+        for (name, id) in [("cat", "t1"), ("dog", "t2"), ("cow", "t3")] {
+            assert_eq!(store.import(&row(name), &paid(id), Decimal::ZERO), Ok(true));
+        }
+        let before = look("cat").standing;
+        assert_eq!(order("cat", "t2", &doubt), Ok(false), "its picture is another task's by now");
+        assert_eq!(order("cat", "t1", &paid("t9")), Ok(false), "it is over");
+        assert_eq!(order("cat", "t1", &doubt), Ok(true));
+        assert_eq!(order("cat", "t1", &doubt), Ok(false), "it is known");
+        let cat = look("cat");
+        assert_eq!((&cat.standing, cat.paid_picture.as_deref()), (&doubt, Some(&before)));
+        assert_eq!((cat.paid, cat.renewals), (usd("0.03"), 0));
+        // It counts as one task, and so no second picture fits beside it.
+        let counted = state(store, scope);
+        assert_eq!((counted.paid, counted.abandoned), (usd("0.06"), 1));
+        let (_, refused) = intend(store, "hen", &limit);
+        assert!(exceeded(&refused), "{refused:?}");
+        // A person finds out that nothing came of it.
+        store.resolve(cat.number, &Resolution::NotBilled).unwrap();
+        assert_eq!((look("cat").standing, look("cat").paid_picture), (before, None));
+        assert_eq!(state(store, scope).abandoned, 0);
+
+        assert_eq!(
+            order("dog", "t2", &running("t3")),
+            Err(JournalError::TaskOfAnotherRow { row: look("cow").number })
+        );
+        assert_eq!(order("dog", "t2", &running("t4")), Ok(true));
+        let before = look("dog").paid_picture.unwrap();
+        let Opened::Watch(_, open) = store.open(&row("dog")).unwrap() else { panic!() };
+        open.settle(&failed("t4", "3009099")).unwrap();
+        let dog = look("dog");
+        assert_eq!((&dog.standing, dog.paid_picture), (&*before, None));
+        assert_eq!(order("dog", "t2", &running("t4")), Ok(false), "it failed here");
+        assert_eq!(order("dog", "t2", &running("t5")), Ok(true));
+        let Opened::Watch(_, open) = store.open(&row("dog")).unwrap() else { panic!() };
+        open.settle(&completed("t5", "0.03")).unwrap();
+        assert_eq!(look("dog").standing.task().unwrap().as_str(), "t5");
+        assert_eq!((look("dog").paid, state(store, scope).paid), (usd("0.06"), usd("0.09")));
     });
 }

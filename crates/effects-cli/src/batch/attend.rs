@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use effects_client::OutageNews;
 use effects_core::ErrorKind;
+use effects_core::journal::RowNumber;
 
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::live::Live;
@@ -13,6 +14,14 @@ use super::report::Report;
 use super::session::{Started, Wake};
 use super::tally::Tally;
 use crate::failure::Failure;
+
+/// What the attending thread hears of a row.
+pub(crate) enum RowNews<'a> {
+    /// What became of it.
+    Ended(&'a Report),
+    /// The row of this number has a new task.
+    Submitted(RowNumber),
+}
 
 /// What the attending thread came back with.
 pub(crate) struct Attended {
@@ -25,7 +34,7 @@ pub(crate) struct Attended {
     pub(crate) trouble: Option<String>,
 }
 
-/// Attends to a batch until it is over or left; `hear` is told what became of each row.
+/// Attends to a batch until it is over or left; `hear` is told what becomes of each row.
 pub(crate) fn attend(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
@@ -33,7 +42,7 @@ pub(crate) fn attend(
     live: &Live,
     rows: u64,
     mut tally: Tally,
-    mut hear: impl FnMut(&Report) -> Result<(), Failure>,
+    mut hear: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     let mut odd = 0_u64;
@@ -66,17 +75,23 @@ pub(crate) fn attend(
             Err(RecvTimeoutError::Disconnected) => break,
             Ok(wake) => wake,
         };
+        let news = match &wake {
+            Wake::Report(report) => Some(RowNews::Ended(report)),
+            Wake::Submitted(row) => Some(RowNews::Submitted(*row)),
+            _ => None,
+        };
+        if let Some(RowNews::Ended(report)) = &news {
+            tally.add(report);
+            session.was_told(report.told.index);
+        }
+        if let Some(Err(failure)) = news.map(&mut hear)
+            && trouble.is_none()
+        {
+            handle.halt();
+            fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
+        }
         match wake {
-            Wake::Report(report) => {
-                tally.add(&report);
-                session.was_told(report.told.index);
-                if let Err(failure) = hear(&report)
-                    && trouble.is_none()
-                {
-                    handle.halt();
-                    fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
-                }
-            }
+            Wake::Report(_) | Wake::Submitted(_) => {}
             Wake::FailedOnce { line, why, cost } => {
                 tally.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();

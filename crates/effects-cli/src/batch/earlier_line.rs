@@ -11,16 +11,18 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
 use effects_client::is_special;
+use effects_core::journal::JournalError;
 use effects_core::{
     ErrorKind, ExtraParams, Origin, ServiceCode, Size, TaskId, Template, Time, Usage,
 };
-use effects_jobs::{Attempt, Identity, PictureRecord, Row, Standing};
+use effects_jobs::{Attempt, Identity, JournalStore, PictureRecord, Record, Row, Standing};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::known_photos::{KnownPhoto, KnownPhotos};
+use super::paid_picture::PaidPicture;
 use super::report::Status;
 use super::rows::Told;
 
@@ -52,6 +54,11 @@ pub(crate) struct EarlierLine {
     /// When its task was submitted, in milliseconds since the epoch.
     submitted_ms: Option<Time>,
     error: Option<EarlierError>,
+    /// Its submissions of unknown outcome. Earlier versions wrote the last one's names alone, in `error`.
+    #[serde(default)]
+    attempts: Vec<Attempt>,
+    /// The picture that it keeps while a new order of it has no end: a [`PaidPicture`], if it can be one.
+    paid_picture: Option<Value>,
     /// What its photo was, on this machine: a [`KnownPhoto`], if it can be one.
     photo: Option<Value>,
     /// The gateway. The first edition did not write it, nor what tells a row and a journal from others.
@@ -104,24 +111,92 @@ impl EarlierLine {
         }
     }
 
-    /// Whether it tells of this task and this sum already, with this status.
-    pub(crate) fn tells(&self, task: Option<&str>, cost: Option<Decimal>, status: Status) -> bool {
-        self.task_id.as_deref() == task && self.cost == cost && self.status == status
+    /// Whether it tells of this task and this sum already, with this status and these submissions of unknown
+    /// outcome.
+    pub(crate) fn tells(
+        &self,
+        task: Option<&str>,
+        cost: Option<Decimal>,
+        status: Status,
+        attempts: &[Attempt],
+    ) -> bool {
+        self.task_id.as_deref() == task
+            && self.cost == cost
+            && self.status == status
+            && self.attempts == attempts
     }
 
-    /// What its tasks before the last one cost, in USD.
-    pub(crate) fn earlier_cost(&self) -> Decimal {
-        self.earlier_cost.filter(believed).unwrap_or_default()
+    /// What a journal can take in of it, if there is a task or a doubt; the manifest is in this folder.
+    /// What the line does not tell of times happened `now`.
+    ///
+    /// # Errors
+    ///
+    /// What is missing: the field and its rule.
+    pub(crate) fn importable(&self, folder: &Path, now: Time) -> Result<ImportableRow, String> {
+        let importable = self.importable_as(self.row(folder)?, now);
+        importable.ok_or_else(|| "its `task_id` cannot be one".to_owned())
     }
 
-    /// How the row stands, for a journal that does not know it; `None` where it has no task and no
-    /// doubt, or no task's id that can be one. What the line does not tell of times happened `now`.
-    pub(crate) fn standing(&self, now: Time) -> Option<Standing> {
-        let submitted = self.submitted_ms.unwrap_or(now);
-        let Some(task) = &self.task_id else {
-            let doubtful = self.status == Status::Doubtful;
-            return doubtful.then(|| self.doubt(submitted));
+    /// The same, of a row that is known already.
+    pub(crate) fn importable_as(&self, row: Row, now: Time) -> Option<ImportableRow> {
+        let (standing, earlier, order) =
+            (self.standing(now)?, self.earlier_cost(), self.order(now));
+        Some(ImportableRow { row, standing, earlier, order, journal_id: self.journal_id.clone() })
+    }
+
+    /// Whether a journal would take in a new order of this row from it: the row is completed there with the
+    /// task whose picture is paid for.
+    pub(crate) fn orders_anew(&self, known: &Record) -> bool {
+        let paid = self.paid_picture();
+        matches!(known.standing, Standing::Completed { .. })
+            && paid.is_some_and(|paid| known.standing.task() == Some(&paid.task_id))
+    }
+
+    /// Whether an order of it is of unknown outcome, whatever task it has beside.
+    pub(crate) fn is_doubt(&self) -> bool {
+        self.status == Status::Doubtful && (self.task_id.is_none() || !self.attempts.is_empty())
+    }
+
+    fn paid_picture(&self) -> Option<PaidPicture> {
+        if matches!(self.status, Status::Completed | Status::NotDownloaded | Status::Failed) {
+            return None;
+        }
+        serde_json::from_value(self.paid_picture.clone()?).ok()
+    }
+
+    /// What its tasks cost, in USD, that are neither its order's nor that of its picture.
+    fn earlier_cost(&self) -> Decimal {
+        let all = self.cost.unwrap_or_default();
+        let earlier = match self.paid_picture() {
+            Some(paid) => Some(all - paid.cost.unwrap_or_default()),
+            None if self.is_doubt() => self.cost,
+            None => self.earlier_cost,
         };
+        earlier.filter(believed).unwrap_or_default()
+    }
+
+    /// The order that has no end, of a row that has a picture beside.
+    fn order(&self, now: Time) -> Option<Standing> {
+        self.paid_picture()?;
+        if self.status != Status::Running {
+            return Some(self.doubt(now));
+        }
+        let task = self.task_id.as_ref()?.parse().ok()?;
+        Some(Standing::Created { task, submitted: self.submitted_ms.unwrap_or(now) })
+    }
+
+    /// How the row stands, for a journal that does not know it, whatever order of it has no end beside;
+    /// `None` where it has no task and no doubt, or no task's id that can be one. What the line does not
+    /// tell of times happened `now`.
+    pub(crate) fn standing(&self, now: Time) -> Option<Standing> {
+        if let Some(paid) = self.paid_picture() {
+            return Some(paid.standing(now));
+        }
+        let submitted = self.submitted_ms.unwrap_or(now);
+        if self.is_doubt() {
+            return Some(self.doubt(submitted));
+        }
+        let task = self.task_id.as_ref()?;
         let task: TaskId = task.parse().ok()?;
         let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
         let failed = ErrorKind::TaskFailed.name();
@@ -177,6 +252,11 @@ impl EarlierLine {
     }
 
     fn doubt(&self, at: Time) -> Standing {
+        let trouble =
+            "the answer to its submission was lost, says the folder's manifest".to_owned();
+        if !self.attempts.is_empty() {
+            return Standing::Doubtful { attempts: self.attempts.clone(), trouble };
+        }
         let error = self.error.as_ref();
         let text = |of: fn(&EarlierError) -> &Option<String>| {
             error.and_then(|error| of(error).clone()).unwrap_or_default()
@@ -187,8 +267,7 @@ impl EarlierLine {
             idempotency_key: text(|error| &error.idempotency_key),
             at,
         };
-        let trouble = "the answer to its submission was lost, says the folder's manifest";
-        Standing::Doubtful { attempts: vec![attempt], trouble: trouble.to_owned() }
+        Standing::Doubtful { attempts: vec![attempt], trouble }
     }
 
     fn pictures(&self) -> Vec<PictureRecord> {
@@ -200,6 +279,37 @@ impl EarlierLine {
             // Not saved: a look at the task tells how many there are.
             _ => vec![picture(None)],
         }
+    }
+}
+
+/// What a journal takes in of a line.
+pub(crate) struct ImportableRow {
+    pub(crate) row: Row,
+    pub(crate) standing: Standing,
+    /// What its tasks before cost, in USD.
+    earlier: Decimal,
+    /// A new order of it that has no end.
+    order: Option<Standing>,
+    /// The journal that the line is of.
+    journal_id: Option<String>,
+}
+
+impl ImportableRow {
+    /// Takes it into a journal; whether that did not know of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JournalStore::import`].
+    pub(crate) fn import_into(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
+        let is_new = store.import(&self.row, &self.standing, self.earlier)?;
+        let (Some(order), Some(paid)) = (&self.order, self.standing.task()) else {
+            return Ok(is_new);
+        };
+        // What became of its own orders a journal knows better.
+        if !is_new && self.journal_id.is_some() && self.journal_id == store.id()? {
+            return Ok(false);
+        }
+        Ok(store.import_order(&self.row.identity, paid, order)? || is_new)
     }
 }
 

@@ -1,13 +1,13 @@
 //! [`FolderRows`]: puts what became of a row into the `manifest.jsonl` of the folder that the row belongs
-//! to, where another command than its batch went on with it. `reorder` and `resume` have one.
+//! to, where another command than its batch went on with it. `reorder`, `resume` and `resolve` have one.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use effects_core::journal::JournalError;
-use effects_core::{Error, ErrorKind};
-use effects_jobs::{Identity, JournalStore, Record, RowName};
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Error, ErrorKind, Time};
+use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, Standing};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::names::RESULTS;
@@ -48,18 +48,56 @@ impl<'a> FolderRows<'a> {
     ///
     /// When the journal or the manifest cannot be read, or the manifest cannot be written.
     pub(crate) fn note(&mut self, told: &Report) -> Result<(), Error> {
-        let failed = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
-        let Some(number) = told.row else { return Ok(()) };
-        let record = self.store.look(&RowName::Number(number)).map_err(failed)?;
-        let Some(record) = record else { return Ok(()) };
-        let pictures = placement::all_there(self.store, &record).map_err(failed)?;
-        let Some((folder, earlier)) = self.folder_of(&record)? else { return Ok(()) };
-        let mut report = Report::left(earlier.told(), &record, pictures);
-        if report.task == told.task {
+        let Some(record) = self.record(told.row)? else { return Ok(()) };
+        self.put(&record, Some(told))
+    }
+
+    /// The same, of a row that nothing else is told of.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`note`](Self::note).
+    pub(crate) fn note_standing(&mut self, row: RowNumber) -> Result<(), Error> {
+        let Some(record) = self.record(Some(row))? else { return Ok(()) };
+        self.put(&record, None)
+    }
+
+    /// Puts into its folder's manifest, before anything is sent, that a new order of a row is under way:
+    /// should this process be killed, the folder tells that it may be billed, and which picture is paid for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`note`](Self::note).
+    pub(crate) fn note_order(&mut self, row: RowNumber, now: Time) -> Result<(), Error> {
+        let Some(record) = self.record(Some(row))? else { return Ok(()) };
+        let unnamed =
+            Attempt { request_id: String::new(), idempotency_key: String::new(), at: now };
+        let is_completed = matches!(record.standing, Standing::Completed { .. });
+        let ordered = Record {
+            paid_picture: is_completed.then(|| Box::new(record.standing.clone())),
+            standing: Standing::Doubtful { attempts: vec![unnamed], trouble: UNDER_WAY.to_owned() },
+            ..record
+        };
+        self.put(&ordered, None)
+    }
+
+    fn record(&self, row: Option<RowNumber>) -> Result<Option<Record>, Error> {
+        let Some(row) = row else { return Ok(None) };
+        self.store.look(&RowName::Number(row)).map_err(|error| failed(&error))
+    }
+
+    fn put(&mut self, record: &Record, told: Option<&Report>) -> Result<(), Error> {
+        let pictures = placement::all_there(self.store, record).map_err(|error| failed(&error))?;
+        let Some((folder, earlier)) = self.folder_of(record)? else { return Ok(()) };
+        let mut report = Report::left(earlier.told(), record, pictures);
+        if let Some(told) = told
+            && report.task == told.task
+        {
             report.how = told.how;
         }
         let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
-        if earlier.tells(task.as_deref(), report.paid(), report.status) {
+        let attempts = record.standing.attempts();
+        if earlier.tells(task.as_deref(), report.paid(), report.status, attempts) {
             return Ok(());
         }
         let mut line = report.json().into_bytes();
@@ -67,15 +105,21 @@ impl<'a> FolderRows<'a> {
             line = with_task(&line, task);
         }
         let may_be_paid = task.is_some() || report.status == Status::Doubtful;
-        let of_row = may_be_paid.then(|| EndingOfRow::of(&record, report.told.photo));
+        let of_row = may_be_paid.then(|| EndingOfRow::of(record, report.told.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         let origin = record.row.origin.to_string();
         LineEnding { origin: &origin, journal, journal_id, of_row }.end(&mut line);
+        let last = serde_json::from_slice(&line).ok();
         let manifest = folder.join(RESULTS);
         append(&manifest, line).map_err(|error| {
             let why = format!("{} cannot be written: {error}", manifest.display());
             Error::new(ErrorKind::Download, why)
-        })
+        })?;
+        let known = (Some(origin), record.row.identity);
+        if let (Some(lines), Some(last)) = (self.manifests.get_mut(&folder), last) {
+            lines.insert(known, last);
+        }
+        Ok(())
     }
 
     /// The nearest folder, from where the row's picture is wanted upwards, whose manifest tells of the
@@ -124,3 +168,9 @@ fn read(manifest: &Path) -> io::Result<Lines> {
     }
     Ok(lines)
 }
+
+fn failed(error: &JournalError) -> Error {
+    Error::new(ErrorKind::Journal, error.to_string())
+}
+
+const UNDER_WAY: &str = "a new order of it was under way, and its answer is not known here";

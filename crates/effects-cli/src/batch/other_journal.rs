@@ -10,9 +10,8 @@ use std::path::Path;
 use effects_client::WallClock;
 use effects_core::{Error, ErrorKind, TaskId};
 use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
-use rust_decimal::Decimal;
 
-use super::earlier_line::{EarlierLine, earlier_lines};
+use super::earlier_line::{EarlierLine, ImportableRow, earlier_lines};
 use super::names::RESULTS;
 use super::options::Batch;
 use super::report::Status;
@@ -32,7 +31,7 @@ struct Unknown {
 /// What there is to do for the rows of this batch that are among them.
 #[derive(Default)]
 struct Found {
-    to_import: Vec<(Row, Standing, Decimal)>,
+    to_import: Vec<ImportableRow>,
     /// How many rows cannot be taken in, and whether a rebuilt journal would know them as doubtful.
     unmatched: u64,
     may_be_rebuilt: bool,
@@ -61,8 +60,8 @@ impl Batch<'_> {
         if found.unmatched > 0 {
             return Err(self.refusal(&found, known, own, &manifest)?);
         }
-        for (row, standing, earlier) in &found.to_import {
-            into.import(row, standing, *earlier).map_err(|error| journal::failure(&error))?;
+        for row in &found.to_import {
+            row.import_into(into).map_err(|error| journal::failure(&error))?;
         }
         let rows = match found.to_import.len() {
             0 => return Ok(()),
@@ -105,7 +104,7 @@ impl Batch<'_> {
                 }
             } else if line.status != Status::Invalid {
                 let asked = Asked::of(&line.told()).counted(&mut before);
-                if line.may_be_paid() && !self.knows_task_of(store, &line)? {
+                if line.may_be_paid() && self.row_of_task(store, &line)?.is_none() {
                     unknown.by_asked.insert(asked, line);
                 }
             }
@@ -113,17 +112,17 @@ impl Batch<'_> {
         Ok(unknown)
     }
 
-    /// Whether the journal knows the task of a line.
-    fn knows_task_of(
+    /// The row that has the task of a line in the journal.
+    fn row_of_task(
         &self,
         store: Option<&dyn JournalStore>,
         line: &EarlierLine,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<Identity>, Failure> {
         let task = line.task_id.as_ref().and_then(|id| id.parse::<TaskId>().ok());
-        let (Some(store), Some(task)) = (store, task) else { return Ok(false) };
+        let (Some(store), Some(task)) = (store, task) else { return Ok(None) };
         let name = RowName::Task(self.common.origin.clone(), task);
         let known = store.look(&name).map_err(|error| journal::failure(&error))?;
-        Ok(known.is_some())
+        Ok(known.map(|record| record.row.identity))
     }
 
     /// The rows of this batch that are among these. Their photos are read: a row is known by their
@@ -177,12 +176,11 @@ impl Batch<'_> {
             found.journals.extend(line.journal.clone());
             found.ids.extend(line.journal_id.clone());
             let is_named = line.identity().is_some();
-            let is_anothers = self.knows_task_of(store, &line)?;
-            let standing = line.standing(now).filter(|standing| standing.task().is_some());
-            match standing {
-                Some(standing) if is_named && !is_anothers => {
-                    found.to_import.push((row, standing, line.earlier_cost()));
-                }
+            let owner = self.row_of_task(store, &line)?;
+            let is_anothers = owner.is_some_and(|owner| owner != row.identity);
+            let importable = line.importable_as(row, now);
+            match importable.filter(|row| row.standing.task().is_some()) {
+                Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
                 _ => {
                     found.unmatched += 1;
                     found.may_be_rebuilt |= is_named;
@@ -193,12 +191,13 @@ impl Batch<'_> {
         let unsent = identities_of(&unsent, &manifest, &self.common.origin);
         for identity in unsent.map_err(|error| unreadable(&manifest, &error))? {
             let Some(line) = unknown.by_identity.remove(&identity) else { continue };
-            let standing = line.standing(now).filter(|standing| standing.task().is_some());
-            if let (Some(standing), Ok(row)) = (standing, line.row(&self.common.out))
-                && !self.knows_task_of(store, &line)?
+            let owner = self.row_of_task(store, &line)?;
+            if let Ok(importable) = line.importable(&self.common.out, now)
+                && importable.standing.task().is_some()
+                && owner.is_none_or(|owner| owner == identity)
             {
                 found.journals.extend(line.journal.clone());
-                found.to_import.push((row, standing, line.earlier_cost()));
+                found.to_import.push(importable);
             }
         }
         Ok(found)
@@ -267,7 +266,8 @@ pub(super) fn unreadable(manifest: &Path, error: &io::Error) -> Error {
 }
 
 /// Whether the journal knows the row of a line. A row that it has released is one that it may submit,
-/// so that a task of it by another journal is news. A doubt is none: a person has settled it here.
+/// so that a task of it by another journal is news, and so is another journal's new order of a row that it
+/// has as completed. A doubt of a row without a picture is none: a person has settled it here.
 fn is_known(
     store: Option<&dyn JournalStore>,
     identity: Identity,
@@ -279,5 +279,6 @@ fn is_known(
     let Some(record) = known else { return Ok(false) };
     let is_released =
         record.holder.is_none() && matches!(record.standing, Standing::Released { .. });
-    Ok(!is_released || line.task_id.is_none() || line.journal_id == store.id().map_err(failed)?)
+    let is_news = is_released && line.task_id.is_some() && !line.is_doubt();
+    Ok(!(is_news || line.orders_anew(&record)) || line.journal_id == store.id().map_err(failed)?)
 }

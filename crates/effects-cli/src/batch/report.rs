@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::paid_picture::PaidPicture;
 use super::rows::{Bad, Told};
 use crate::problem::{Problem, Problems};
 
@@ -24,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) how: Option<How>,
     pub(crate) task: Option<TaskId>,
     pub(crate) paths: Vec<PathBuf>,
+    /// The picture that it keeps while a new order of it has no end.
+    pub(crate) paid_picture: Option<PaidPicture>,
     /// What its last task cost, as far as the service said; whenever it was paid.
     pub(crate) cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read.
@@ -133,6 +136,8 @@ pub(super) struct RowObject<'a> {
     #[schema(value_type = Option<ReportedError>)]
     error: Option<&'a ReportedError>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    paid_picture: Option<&'a PaidPicture>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Problem>)]
@@ -148,6 +153,7 @@ impl Report {
             how: None,
             task: None,
             paths: Vec::new(),
+            paid_picture: None,
             cost: None,
             unreadable_cost: None,
             is_counted: false,
@@ -218,6 +224,11 @@ impl Report {
                     if report.status == Status::Running {
                         report.status = Status::NotDownloaded;
                     }
+                } else if let (Status::Doubtful | Status::Running, Some(record)) =
+                    (report.status, &record)
+                {
+                    let paid = PaidPicture::of(record);
+                    report.paid_picture = paid.or(PaidPicture::of_standing(&record.standing));
                 }
                 report
             }
@@ -299,6 +310,7 @@ impl Report {
         report.task = record.standing.task().cloned();
         report.cost = record.standing.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
+        report.paid_picture = PaidPicture::of(record);
         report.error = Some(error);
         report
     }
@@ -396,6 +408,7 @@ impl Report {
             cost: self.paid(),
             unreadable_cost: self.unreadable_cost.as_deref(),
             error: self.error.as_ref(),
+            paid_picture: self.paid_picture.as_ref(),
             warning: self.warning.as_deref(),
             problems: &self.problems,
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use effects_client::{Landing, Sink, file_names, random_name};
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin, Size, TaskId, Time};
-use effects_jobs::{Identity, JournalStore, Record, RowName};
+use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,9 @@ pub(super) struct EndingOfRow {
     submitted_ms: Option<Time>,
     #[serde(skip_serializing_if = "Decimal::is_zero")]
     earlier_cost: Decimal,
+    /// Its submissions of unknown outcome: each may be billed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Attempt>,
 }
 
 impl Results {
@@ -387,11 +390,15 @@ impl LineEnding<'_> {
 
 impl EndingOfRow {
     pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
+        // Without a task of the order, the line names the one whose picture is paid for.
+        let paid = record.paid_picture.as_deref().filter(|_| record.standing.task().is_none());
+        let named = paid.unwrap_or(&record.standing);
         Self {
             photo_hash: record.row.likeness.to_string(),
             photo,
-            submitted_ms: record.standing.submitted(),
-            earlier_cost: record.paid - record.standing.cost().unwrap_or_default(),
+            submitted_ms: named.submitted(),
+            earlier_cost: record.paid - named.cost().unwrap_or_default(),
+            attempts: record.standing.attempts().to_vec(),
         }
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Started {
 pub(crate) enum Wake {
     /// What became of a row.
     Report(Box<Report>),
+    /// A row that the journal has under this number already has a new task.
+    Submitted(RowNumber),
     /// A row's task failed, and there will be another; what the first one cost.
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
     /// Something about a download that is repeated, a picture that is kept although it is odd, or a row that
@@ -183,6 +185,11 @@ impl Session {
             JobNotice::Event { index, is_download: true, event } => {
                 let Some(row) = of(index) else { return };
                 self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
+            }
+            JobNotice::Event { index, event: Event::Submitted { .. }, .. } => {
+                if let Some(number) = of(index).and_then(|row| row.number) {
+                    self.tell(Wake::Submitted(number));
+                }
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
             JobNotice::Event { event: Event::Retrying { trouble, .. }, .. }

@@ -11,7 +11,7 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
-use super::attend::{Attended, attend};
+use super::attend::{Attended, RowNews, attend};
 use super::books::Books;
 use super::budget;
 use super::live::Live;
@@ -106,7 +106,10 @@ impl Batch<'_> {
         let source = self.source(store, survey.good, survey.refused);
         let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
-        let hear = |report: &Report| books.note(report, &live);
+        let hear = |news: RowNews<'_>| match news {
+            RowNews::Ended(report) => books.note(report, &live),
+            RowNews::Submitted(_) => Ok(()),
+        };
         let attended = attend(&started, most_wait, &woken, &live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {

@@ -9,11 +9,9 @@ use clap::{Args, Subcommand};
 use effects_client::WallClock;
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Row, Standing};
 use effects_journal::is_database_url;
 #[cfg(feature = "postgres")]
 use effects_journal::{Copied, SqliteJournal, without_password};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -261,8 +259,8 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
             object.unpaid += 1;
             continue;
         }
-        let taken = match importable(&line, folder) {
-            Ok((row, standing, earlier)) => match store.import(&row, &standing, earlier) {
+        let taken = match line.importable(folder, WallClock::new().now()) {
+            Ok(row) => match row.import_into(&*store) {
                 Err(error @ JournalError::TaskOfAnotherRow { .. }) => Err(error.to_string()),
                 taken => Ok(taken.map_err(|error| failure(&error))?),
             },
@@ -298,14 +296,6 @@ impl RebuildObject<'_> {
         }
         words
     }
-}
-
-/// What a journal takes in of a line that is paid for, or why it cannot.
-fn importable(line: &EarlierLine, folder: &Path) -> Result<(Row, Standing, Decimal), String> {
-    let row = line.row(folder)?;
-    let standing = line.standing(WallClock::new().now());
-    let standing = standing.ok_or_else(|| "its `task_id` cannot be one".to_owned())?;
-    Ok((row, standing, line.earlier_cost()))
 }
 
 fn unusable_row(from: &Path, number: usize, line: &EarlierLine, why: &str) -> String {

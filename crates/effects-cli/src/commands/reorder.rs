@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, file_names};
+use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake, decode,
-    kept_after_failed_order,
+    self, FolderRows, Live, PROGRESS_EVERY, Report, RowNews, Session, Status, Tally, Told, Wake,
+    decode, kept_after_failed_order,
 };
 use crate::commands::resume;
 use crate::done::{CommandResult, Done};
@@ -78,6 +78,10 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
+    // Before anything is sent, so that a kill leaves no folder that does not know of it.
+    for row in &rows {
+        folders.note_order(*row, WallClock::new().now())?;
+    }
     let ledger = Ledger::new(Arc::clone(&store)).reordering();
     let session = Arc::new(Session::new(Some(ledger), None, tell));
     let files = SaveFiles {
@@ -100,7 +104,11 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         Ok(())
     })?;
     let live = Live::new(output, PROGRESS_EVERY);
-    let hear = |report: &Report| {
+    let hear = |news: RowNews<'_>| {
+        let report = match news {
+            RowNews::Ended(report) => report,
+            RowNews::Submitted(row) => return Ok(folders.note_standing(row)?),
+        };
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
         let told = Report { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
@@ -112,10 +120,13 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     };
     let most_wait = gateway.client.policy().request_timeout;
     let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);
+    // Also of rows that were not come to.
+    let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));
     if attended.interrupted {
         output.urge("interrupted; the tasks go on; wait on with: effects resume");
     }
     output.note(&format!("{} USD spent", attended.tally.spent));
+    noted?;
     Ok(Done::Code(attended.tally.exit_code()))
 }
 

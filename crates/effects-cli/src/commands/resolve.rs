@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, TaskId};
-use effects_jobs::{Filter, JournalStore, Resolution, RowName, Which};
+use effects_jobs::{Filter, JournalStore, Resolution, RowName, Standing, Which};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::batch::FolderRows;
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::global::Global;
@@ -99,10 +100,12 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     if rows.is_empty() {
         output.note("no row is doubtful of those that were meant");
     }
+    let folders = FolderRows::new(&*store, Some(&arguments.journal.whole_path()?));
+    let mut folders = folders.map_err(|error| journal::failure(&error))?;
     // One that cannot be resolved keeps no other from it.
     let mut failures = Vec::new();
     for (row, found) in &rows {
-        if let Err(failure) = resolve_one(&*store, *row, found, output) {
+        if let Err(failure) = resolve_one(&*store, &mut folders, *row, found, output) {
             failures.push(failure);
         }
     }
@@ -138,6 +141,7 @@ impl Arguments {
 
 fn resolve_one(
     store: &dyn JournalStore,
+    folders: &mut FolderRows<'_>,
     row: RowNumber,
     found: &Resolution,
     output: &Output,
@@ -151,6 +155,12 @@ fn resolve_one(
         _ => failed(error),
     })?;
     let record = look()?;
+    // What was made of it is told by its folder, too; that nothing was, its next batch tells.
+    if !matches!(record.standing, Standing::Released { .. })
+        && let Err(error) = folders.note_standing(row)
+    {
+        output.urge(&format!("warning: row {row} is resolved, and {error}"));
+    }
     let standing = record.standing.name();
     let object = ResolveObject {
         schema: "effects.resolve.v1",

@@ -9,7 +9,7 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, Session, Status, Tally, Told, Wake,
+    self, FolderRows, Live, PROGRESS_EVERY, Report, RowNews, Session, Status, Tally, Told, Wake,
 };
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -69,7 +69,8 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
     })?;
     let live = Live::new(output, PROGRESS_EVERY);
-    let hear = |report: &Report| {
+    let hear = |news: RowNews<'_>| {
+        let RowNews::Ended(report) = news else { return Ok(()) };
         let noted = folders.note(report);
         hear(report, &live, output).and(noted.map_err(Failure::from))
     };

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::batch::PaidPicture;
 use crate::done::{CommandResult, Done};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
@@ -71,6 +72,9 @@ pub(super) struct TaskObject<'a> {
     /// The last new order of a completed row that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_order: Option<FailedOrder<'a>>,
+    /// The picture that is paid for, while a new order of the row is under way or in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid_picture: Option<PaidPicture>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -145,6 +149,7 @@ impl<'a> TaskObject<'a> {
             attempts,
             holder: record.holder.as_ref().map(ToString::to_string),
             failed_order: FailedOrder::of(record),
+            paid_picture: PaidPicture::of(record),
         }
     }
 
@@ -168,6 +173,13 @@ impl<'a> TaskObject<'a> {
             let FailedOrder { task_id, submitted, message, .. } = order;
             let cost = order.cost.map(|cost| format!("  {cost} USD")).unwrap_or_default();
             format!("    ordered anew at {submitted}: task {task_id} failed ({message}){cost}")
+        }));
+        lines.extend(self.paid_picture.as_ref().map(|paid| {
+            let PaidPicture { task_id, cost, paths, .. } = paid;
+            let (submitted, cost) =
+                (paid.submitted(), cost.map(|cost| format!("  {cost} USD")).unwrap_or_default());
+            let path = paths.first().map(|path| format!("  {path}")).unwrap_or_default();
+            format!("    ordered anew; its picture is of task {task_id} at {submitted}{cost}{path}")
         }));
         lines
     }

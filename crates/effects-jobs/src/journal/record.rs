@@ -33,9 +33,9 @@ pub struct Record {
     pub paid: Decimal,
     /// Which process has it in hand, as far as can be told; `None` if none has.
     pub holder: Option<Holder>,
-    /// Whether a new order of it is under way or in doubt that leaves the row its completed task where
-    /// it comes to no picture.
-    pub is_reordered: bool,
+    /// The completed task whose picture is paid for, as [`Standing::Completed`], while a new order of the
+    /// row is under way or in doubt: it is the row's again where the new order comes to no picture.
+    pub paid_picture: Option<Box<Standing>>,
     /// The last new order that failed and left the row its completed task, as [`Standing::Failed`].
     pub failed_order: Option<Box<Standing>>,
 }
@@ -163,6 +163,14 @@ impl Standing {
             | Self::Completed { submitted, .. }
             | Self::Failed { submitted, .. } => Some(*submitted),
             Self::Intent { .. } | Self::Doubtful { .. } | Self::Released { .. } => None,
+        }
+    }
+
+    /// The submissions whose fate is open, where it is an intent or doubtful.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::Intent { attempts } | Self::Doubtful { attempts, .. } => attempts,
+            _ => &[],
         }
     }
 

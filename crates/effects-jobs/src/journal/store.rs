@@ -107,6 +107,23 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
         earlier: Decimal,
     ) -> Result<bool, JournalError>;
 
+    /// Takes in a new order of a completed row as another journal knows it: an intent or a doubt, which
+    /// is doubtful here, or a task without a verdict, which is followed. Whether it was taken in: only
+    /// where the row is completed with the task `paid`, whose picture it keeps as
+    /// [`paid_picture`](Record::paid_picture), and the order's task is none of its own.
+    ///
+    /// What was taken in is durable after the next [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::TaskOfAnotherRow`]; when it cannot be written.
+    fn import_order(
+        &self,
+        row: &Identity,
+        paid: &TaskId,
+        order: &Standing,
+    ) -> Result<bool, JournalError>;
+
     /// The id of the journal, by which its file is told from another at the same path, and a copy is
     /// known; `None` for a store that is gone with its process.
     ///

@@ -223,3 +223,22 @@ fn a_backup_replaces_nothing_and_says_why() {
     site.batch("rows.csv", &["--journal", "copy.db"]).exits(0);
     assert_eq!(site.accepted_once(), 2);
 }
+
+/// A row that failed, was submitted anew and is in doubt since: the task that failed does not answer that.
+#[test]
+fn a_doubt_after_a_failed_task_stays_a_doubt_in_another_journal() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1);
+    let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).nth(1);
+    let site = Site::with(FaultPlan::none().with(failing).with(lost));
+    site.rows("rows.csv", 1);
+    site.batch("rows.csv", &["--retry-failed", "1"]).exits(8);
+    site.batch("rows.csv", &["--retry-failed", "1"]).exits(8);
+    let again = [&NEW[..], &["--retry-failed", "3"]].concat();
+    let stopped = site.batch("rows.csv", &again).exits(2);
+    assert!(stopped.stderr.contains("take it in as doubtful"), "{stopped:?}");
+    rebuild(&site).exits(0);
+    let doubtful = objects(&site.run(&["tasks", "--doubtful", "--json", NEW[0], NEW[1]]).stdout);
+    assert_eq!(doubtful[0]["attempts"].as_array().unwrap().len(), 1);
+    site.batch("rows.csv", &again).exits(8);
+    assert_eq!(site.emulator.counts().accepted, 1);
+}

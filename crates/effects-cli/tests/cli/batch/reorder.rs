@@ -243,3 +243,210 @@ fn the_way_out_of_a_row_that_cannot_be_bought_leads_on() {
     site.run(&["resume", "--poll", "0.05"]).exits(0);
     assert_eq!(site.paid(), 2);
 }
+
+/// A reordered row whose answer was lost: the folder, and the task of its picture.
+fn with_a_lost_answer(rows: usize) -> (Site, Value) {
+    let site = Site::new();
+    site.rows("rows.csv", rows).batch("rows.csv", &["--in-flight", "1"]).exits(0);
+    let before = site.rows_of_the_journal().remove(0);
+    let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).first(1);
+    site.emulator.follow(FaultPlan::none().with(lost)).unwrap();
+    site.reorder(&["1"]).exits(8);
+    site.emulator.follow(FaultPlan::none()).unwrap();
+    (site, before)
+}
+
+/// The last line of a row in the folder's manifest.
+fn last_line(site: &Site, task: &Value) -> Value {
+    let is_of = |line: &Value| line["task_id"] == *task || line["paid_picture"]["task_id"] == *task;
+    site.results().into_iter().rfind(is_of).unwrap()
+}
+
+#[test]
+fn an_order_in_doubt_is_told_beside_the_picture_that_is_paid() {
+    let (site, before) = with_a_lost_answer(1);
+    let listed = site.rows_of_the_journal().remove(0);
+    assert_eq!((&listed["standing"], &listed["task_id"]), (&"doubtful".into(), &Value::Null));
+    let paid = &listed["paid_picture"];
+    for field in ["task_id", "cost", "paths"] {
+        assert_eq!(paid[field], before[field], "{field}");
+    }
+    let text = site.run(&["tasks"]).exits(0).stdout;
+    let said = format!("its picture is of task {}", before["task_id"].as_str().unwrap());
+    assert!(text.contains(&said), "{text}");
+
+    let line = last_line(&site, &before["task_id"]);
+    assert_eq!((&line["status"], &line["task_id"]), (&"doubtful".into(), &before["task_id"]));
+    assert_eq!((&line["paid_picture"], &line["cost"]), (paid, &before["cost"]));
+    assert_eq!(line.get("earlier_cost"), None, "no cost is told twice: {line}");
+    assert_eq!(line["attempts"], listed["attempts"]);
+    assert_eq!(line["attempts"][0]["request_id"], line["error"]["request_id"]);
+    // So does a batch that tells of it once more.
+    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+    assert_eq!((&rows[0]["status"], &rows[0]["paid_picture"]), (&"doubtful".into(), paid));
+    assert_eq!((&batch["cost"], site.paid()), (&before["cost"], 1));
+    let line = last_line(&site, &before["task_id"]);
+    assert_eq!((&line["paid_picture"], line.get("earlier_cost")), (paid, None));
+    assert_eq!(line["attempts"], listed["attempts"]);
+    // A person finds out.
+    site.run(&["resolve", "1", "--not-billed"]).exits(0);
+    let line = last_line(&site, &before["task_id"]);
+    assert_eq!((&line["status"], &line["path"]), (&"completed".into(), &before["paths"][0]));
+    assert_eq!((line.get("paid_picture"), line.get("attempts")), (None, None));
+}
+
+#[test]
+fn another_journal_doubts_an_order_that_a_folder_tells_of_and_counts_it() {
+    let new = ["--journal", "new.db"];
+    let from = ["journal", "rebuild", "--from", "out/manifest.jsonl"];
+    for rebuilds in [true, false] {
+        let (site, before) = with_a_lost_answer(1);
+        let doubts = || {
+            let line = ["tasks", "--doubtful", "--json"];
+            objects(&site.run(&[&line[..], &new].concat()).exits(0).stdout)
+        };
+        if rebuilds {
+            site.run(&[&from[..], &new].concat()).exits(0);
+            site.run(&[&from[..], &new].concat()).exits(0);
+        } else {
+            site.batch("rows.csv", &new).exits(8);
+        }
+        let doubtful = doubts().pop().expect("it is in doubt");
+        let known = site.rows_of_the_journal().remove(0);
+        for field in ["paid_picture", "attempts"] {
+            assert_eq!(doubtful[field], known[field], "{field}");
+        }
+        let cost = site.run(&[&["cost", "--json"][..], &new].concat()).exits(0).object();
+        assert_eq!((&cost["cost"], &cost["tasks"]), (&before["cost"], &1.into()));
+        // It may be billed, so that the budget has no room for a second picture.
+        site.rows("rows.csv", 2);
+        let tight = [&new[..], &["--json", "--budget", "0.08", "--price", "0.03"]].concat();
+        let plan = site.batch("rows.csv", &[&tight[..], &["--plan"]].concat()).exits(0);
+        assert_eq!(objects(&plan.stdout).pop().unwrap()["over_budget"], 1, "{plan:?}");
+        let (rows, _) = told(&site.batch("rows.csv", &tight).exits(8));
+        assert_eq!((count(&rows, "doubtful"), count(&rows, "refused")), (1, 1));
+        // Once it is settled, the row has its picture, and nothing is paid for it again.
+        let row = doubtful["row"].to_string();
+        site.run(&[&["resolve", &row, "--not-billed"][..], &new].concat()).exits(0);
+        let (rows, _) = told(&site.batch("rows.csv", &[&new[..], &["--json"]].concat()).exits(0));
+        let kept = rows.iter().find(|row| row["how"] == "kept").expect("its picture is kept");
+        assert_eq!((&kept["task_id"], &kept["path"]), (&before["task_id"], &before["paths"][0]));
+        assert_eq!((doubts().len(), site.accepted_once()), (0, 2));
+    }
+}
+
+#[test]
+fn a_journal_that_knows_the_picture_doubts_another_journals_order_once() {
+    let site = Site::new();
+    let second = ["--journal", "second.db"];
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    site.batch("rows.csv", &second).exits(0);
+    let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).first(1);
+    site.emulator.follow(FaultPlan::none().with(lost)).unwrap();
+    site.reorder(&["1"]).exits(8);
+    site.batch("rows.csv", &[&second[..], &["--plan", "--json"]].concat()).exits(0);
+    let (rows, _) = told(&site.batch("rows.csv", &[&second[..], &["--json"]].concat()).exits(8));
+    assert_eq!(rows[0]["status"], "doubtful");
+    // What a person settles is settled.
+    site.run(&[&["resolve", "1", "--not-billed"][..], &second].concat()).exits(0);
+    for _ in 0..2 {
+        let line = [&second[..], &["--json"]].concat();
+        let (rows, _) = told(&site.batch("rows.csv", &line).exits(0));
+        assert_eq!(rows[0]["how"], "kept");
+    }
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn an_order_that_is_refused_or_not_come_to_leaves_the_folder_as_it_was() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).batch("rows.csv", &["--in-flight", "1"]).exits(0);
+    let before = site.results();
+    for status in [400, 401] {
+        let refused = FaultRule::on(Endpoint::Create, Fault::status(status));
+        site.emulator.follow(FaultPlan::none().with(refused)).unwrap();
+        let ran = site.reorder(&["1", "2", "3"]);
+        assert!(matches!(ran.code, Some(2 | 3)), "{ran:?}");
+        for before in &before {
+            let line = last_line(&site, &before["task_id"]);
+            for field in ["status", "task_id", "path", "cost"] {
+                assert_eq!(line[field], before[field], "{status}: {line}");
+            }
+        }
+    }
+    site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl", "--journal", "new.db"])
+        .exits(0);
+    site.batch("rows.csv", &["--journal", "new.db"]).exits(0);
+    assert_eq!(site.accepted_once(), 3);
+}
+
+/// A kill on the way of an order, whose folder tells how it stood then.
+#[cfg(unix)]
+mod a_kill_of_an_order {
+    use std::time::{Duration, Instant};
+
+    use super::{Endpoint, Fault, FaultPlan, FaultRule, Site, Value, last_line, objects};
+    use crate::world::{PATIENCE, Started};
+
+    /// A row that is ordered anew, killed once `done` says so; what the row was.
+    fn killed(fault: FaultRule, done: impl Fn(&Site) -> bool) -> (Site, Value) {
+        let site = Site::new();
+        site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+        let before = site.rows_of_the_journal().remove(0);
+        site.emulator.follow(FaultPlan::none().with(fault)).unwrap();
+        let run = Started::new(site.command(&["reorder", "1", "--poll", "0.05"]));
+        let begun = Instant::now();
+        while !done(&site) {
+            assert!(begun.elapsed() < PATIENCE, "it does nothing: {:?}", site.results());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        run.signal("KILL");
+        run.end();
+        site.emulator.follow(FaultPlan::none()).unwrap();
+        (site, before)
+    }
+
+    const NEW: [&str; 2] = ["--journal", "new.db"];
+
+    fn rebuilt(site: &Site) -> Value {
+        let line = ["journal", "rebuild", "--from", "out/manifest.jsonl"];
+        site.run(&[&line[..], &NEW].concat()).exits(0);
+        objects(&site.run(&[&["tasks", "--json"][..], &NEW].concat()).exits(0).stdout).remove(0)
+    }
+
+    #[test]
+    fn before_its_answer_is_told_as_a_doubt() {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Slow { seconds: 60.0 });
+        let (site, before) = killed(slow, |site| site.paid() == 2);
+        let line = last_line(&site, &before["task_id"]);
+        assert_eq!(line["status"], "doubtful", "{line}");
+        assert_eq!(line["paid_picture"]["paths"], before["paths"]);
+        let row = rebuilt(&site);
+        assert_eq!(
+            (&row["standing"], row["attempts"].as_array().unwrap().len()),
+            (&"doubtful".into(), 1)
+        );
+        assert_eq!(row["paid_picture"]["task_id"], before["task_id"]);
+        // Its own journal knows the names of the submission.
+        let own = site.rows_of_the_journal().remove(0);
+        assert_eq!(
+            (&own["standing"], &own["paid_picture"]),
+            (&"doubtful".into(), &row["paid_picture"])
+        );
+        assert!(!own["attempts"][0]["request_id"].as_str().unwrap().is_empty());
+    }
+
+    #[test]
+    fn on_the_way_of_its_task_is_told_with_the_task() {
+        let takes = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 600.0 });
+        let (site, before) =
+            killed(takes, |site| site.results().iter().any(|line| line["status"] == "running"));
+        let line = last_line(&site, &before["task_id"]);
+        assert_ne!(line["task_id"], before["task_id"]);
+        let row = rebuilt(&site);
+        assert_eq!((&row["standing"], &row["task_id"]), (&"created".into(), &line["task_id"]));
+        assert_eq!(row["paid_picture"]["task_id"], before["task_id"]);
+        let cost = site.run(&[&["cost", "--json"][..], &NEW].concat()).exits(0).object();
+        assert_eq!((&cost["cost"], &cost["tasks"]), (&before["cost"], &2.into()));
+    }
+}

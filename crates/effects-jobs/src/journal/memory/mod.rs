@@ -24,8 +24,8 @@ use crate::journal::row::Row;
 use crate::journal::store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
 };
-use effects_core::Origin;
 use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Origin, TaskId};
 
 /// Keeps rows in memory. Clones are the same store.
 ///
@@ -179,6 +179,15 @@ impl JournalStore for MemoryStore {
         earlier: Decimal,
     ) -> Result<bool, JournalError> {
         self.table().import(row, standing, earlier)
+    }
+
+    fn import_order(
+        &self,
+        row: &Identity,
+        paid: &TaskId,
+        order: &Standing,
+    ) -> Result<bool, JournalError> {
+        self.table().import_order(row, paid, order)
     }
 
     fn id(&self) -> Result<Option<String>, JournalError> {

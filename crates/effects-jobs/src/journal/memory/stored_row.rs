@@ -132,6 +132,12 @@ impl StoredRow {
         self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
     }
 
+    /// The completed task that the row keeps where a new order under way comes to no picture.
+    pub(super) fn paid_picture(&self) -> Option<Box<Standing>> {
+        let (place, _) = self.former.filter(|(_, state)| *state == State::Completed)?;
+        Some(Box::new(self.tasks[place].completed()))
+    }
+
     pub(super) fn let_go(&mut self) {
         match self.state {
             State::Intent => {
@@ -170,13 +176,7 @@ impl StoredRow {
             (State::Created, Some(task)) => {
                 Standing::Created { task: task.id.clone(), submitted: task.submitted }
             }
-            (State::Completed, Some(task)) => Standing::Completed {
-                task: task.id.clone(),
-                submitted: task.submitted,
-                finished: task.finished.unwrap_or(task.submitted),
-                cost: task.cost,
-                pictures: task.pictures.clone(),
-            },
+            (State::Completed, Some(task)) => task.completed(),
             (State::Failed, Some(task)) => task.failed(),
             (State::Released, _) => Standing::Released { reason: self.reason.clone() },
             (State::Doubtful, _) | (_, None) => {
@@ -187,6 +187,16 @@ impl StoredRow {
 }
 
 impl StoredTask {
+    fn completed(&self) -> Standing {
+        Standing::Completed {
+            task: self.id.clone(),
+            submitted: self.submitted,
+            finished: self.finished.unwrap_or(self.submitted),
+            cost: self.cost,
+            pictures: self.pictures.clone(),
+        }
+    }
+
     pub(super) fn failed(&self) -> Standing {
         Standing::Failed {
             task: self.id.clone(),

@@ -94,7 +94,7 @@ impl MemoryTable {
                 process: std::process::id(),
                 ours: true,
             }),
-            is_reordered: matches!(stored.former, Some((_, State::Completed))),
+            paid_picture: stored.paid_picture(),
             failed_order: stored.failed_order(),
         }
     }
@@ -286,6 +286,48 @@ impl MemoryTable {
                 }
             }
             Standing::Created { .. } | Standing::Released { .. } => {}
+        }
+        self.note_reservation(index);
+        Ok(true)
+    }
+
+    /// Takes in a new order of a completed row as another store knows it; whether it did.
+    pub(super) fn import_order(
+        &mut self,
+        row: &Identity,
+        paid: &TaskId,
+        order: &Standing,
+    ) -> Result<bool, JournalError> {
+        let Some(&index) = self.by_identity.get(row) else { return Ok(false) };
+        let stored = &self.rows[index];
+        let current = stored.task.filter(|place| stored.tasks[*place].id == *paid);
+        let Some(current) = current.filter(|_| stored.state == State::Completed) else {
+            return Ok(false);
+        };
+        let former = Some((current, State::Completed));
+        match order {
+            Standing::Intent { attempts } => {
+                self.rows[index].doubt(attempts, ITS_OWNER_IS_ELSEWHERE);
+            }
+            Standing::Doubtful { attempts, trouble } => self.rows[index].doubt(attempts, trouble),
+            Standing::Created { task, submitted } => {
+                match self.find_task(&stored.row.origin, task) {
+                    Some(own) if own == index => return Ok(false),
+                    Some(other) => {
+                        return Err(JournalError::TaskOfAnotherRow {
+                            row: RowNumber(other as u64 + 1),
+                        });
+                    }
+                    None => {}
+                }
+                self.rows[index].former = former;
+                self.rows[index].give_task(task, *submitted);
+            }
+            _ => return Ok(false),
+        }
+        self.rows[index].former = former;
+        if self.rows[index].state == State::Doubtful {
+            self.rows[index].task = None;
         }
         self.note_reservation(index);
         Ok(true)
