@@ -22,6 +22,7 @@ mod journal;
 mod live_line;
 mod logging;
 mod option_use;
+mod order_budget;
 mod output;
 mod page;
 mod pictures;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use effects_client::Ledger;
 use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
 use effects_core::{Error, ErrorKind, Origin};
-use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState, SpendBy};
+use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
@@ -14,6 +14,7 @@ use super::live::Live;
 use super::options::Batch;
 use crate::failure::Failure;
 use crate::journal;
+use crate::order_budget;
 
 impl Batch<'_> {
     /// The ledger over the journal, whose submissions have to fit into the budget, if there is one. What
@@ -108,9 +109,7 @@ fn find_price(
 
 /// The highest cost of one picture that the journal knows of this gateway.
 fn highest_cost(store: &dyn JournalStore, origin: &Origin) -> Result<Option<Decimal>, Failure> {
-    let spend = store.spend(SpendBy::Template, Some(origin));
-    let spend = spend.map_err(|error| journal::failure(&error))?;
-    Ok(spend.into_iter().filter_map(|spend| spend.highest).max())
+    order_budget::highest_cost(store, origin).map_err(|error| journal::failure(&error))
 }
 
 /// Rows that join the scope in one step.

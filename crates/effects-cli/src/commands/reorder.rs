@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::{Job, Ledger, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
+use effects_client::{Job, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, signed_url};
@@ -23,9 +23,11 @@ use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::image::{is_url, read_file};
 use crate::journal::{self, JournalChoice};
+use crate::order_budget::OrderBudget;
 use crate::output::Output;
 use crate::place::Place;
 use crate::signals;
+use crate::time_options::DeadlineOption;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -33,12 +35,15 @@ Examples:
   effects tasks --json
   effects reorder 17
   effects reorder 17 --image photos/cat.jpg
+  effects reorder 17 18 19 --budget 0.30
+  effects reorder 17 --budget 5.00 --scope march
 
 Each row is submitted once more with its template, size and photo, which costs anew: for a picture that
 is not liked, or one whose link expired before it was downloaded. The row must be completed or failed. The
 new picture is the row's from then on; the old file stays, and the new one is saved beside it as
 NAME-TASKID.png, unless --overwrite is given. A completed row whose new task fails keeps its earlier
-picture. What all tasks of the row cost counts in every sum. If it is interrupted, `effects resume` waits
+picture. What all tasks of the row cost counts in every sum, and --budget is the most it may be: of these
+rows, or with --scope of all rows of an order. If it is interrupted, `effects resume` waits
 on; the same line again buys once more. It exits like `batch`.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them
@@ -52,6 +57,12 @@ pub(crate) struct Arguments {
     /// Replace the file of the old picture
     #[arg(long)]
     overwrite: bool,
+
+    #[command(flatten)]
+    budget: OrderBudget,
+
+    #[command(flatten)]
+    deadline: DeadlineOption,
 
     #[command(flatten)]
     journal: JournalChoice,
@@ -71,19 +82,22 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let jobs = rows.iter().enumerate();
     let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &place, global));
     let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
-    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
+    let policy = arguments.deadline.policy(gateway::policy(global));
+    let gateway = Gateway::open(global, &place, policy)?;
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
     signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
+    let identities: Vec<_> = jobs.iter().filter_map(|(told, ..)| told.identity).collect();
+    let ledger = arguments.budget.ledger(&store, &place.origin()?, &identities, output)?;
     // Before anything is sent, so that a kill leaves no folder that does not know of it.
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
     }
-    let ledger = Ledger::new(Arc::clone(&store)).reordering();
-    let session = Arc::new(Session::new(Some(ledger), None, tell));
+    let session = Session::new(Some(ledger.reordering()), arguments.budget.price, tell);
+    let session = Arc::new(session);
     let files = SaveFiles {
         overwrite: arguments.overwrite,
         words: SaveWords {

@@ -22,6 +22,7 @@ use crate::attend::Desk;
 use crate::failure::Failure;
 use crate::image::Image;
 use crate::journal;
+use crate::order_budget::{highest_cost, price_unknown};
 
 /// What task to make.
 pub(crate) struct LiveOrder {
@@ -75,6 +76,15 @@ pub(crate) fn make(
     order: LiveOrder,
 ) -> Result<Report, Failure> {
     let base = probe.settings.endpoint.base().clone();
+    let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+    let known = highest_cost(&*store, base.origin()).map_err(|error| journal::failure(&error))?;
+    match order.price {
+        Some(price) if price > order.budget => {
+            return Ok(refused(order.template, price, order.budget));
+        }
+        None if known.is_none() => desk.note(price_unknown("the one task", order.budget)),
+        _ => {}
+    }
     let client = Client::from_settings(probe.settings.clone())?;
     let image = match &order.image {
         Some(image) => Image::read(Some(image)),
@@ -113,7 +123,6 @@ pub(crate) fn make(
         tag: order.tag.clone(),
         target: None,
     };
-    let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
     let ledger = Ledger::new(store)
         .with_budget(order.budget, order.price)
         .map_err(|error| journal::failure(&error))?;
@@ -148,6 +157,25 @@ fn follow(
     Ok((result, clock.now().since(begun)))
 }
 
+/// The report of a task that is not made, since the price that was given is more than the budget.
+fn refused(template: String, price: Decimal, budget: Decimal) -> Report {
+    let why = format!(
+        "--price {price} is more than --budget {budget}, so the budget does not reach one task; nothing was sent"
+    );
+    Report {
+        error: Some(why),
+        exit_code: ErrorKind::BudgetExceeded.exit_code(),
+        ..Report::new(template, 0.0, Vec::new())
+    }
+}
+
+impl Report {
+    fn new(template: String, seconds: f64, facts: Vec<ServiceFact>) -> Self {
+        let (task_id, cost, picture, error) = (None, None, None, None);
+        Self { template, task_id, cost, seconds, picture, error, facts, exit_code: 0 }
+    }
+}
+
 fn report(
     client: &Client,
     template: String,
@@ -155,16 +183,7 @@ fn report(
     seconds: f64,
     facts: Vec<ServiceFact>,
 ) -> Report {
-    let mut report = Report {
-        template,
-        task_id: None,
-        cost: None,
-        seconds,
-        picture: None,
-        error: None,
-        facts,
-        exit_code: 0,
-    };
+    let mut report = Report::new(template, seconds, facts);
     let fetched = result.and_then(|effect| {
         (report.task_id, report.cost) = (Some(effect.task_id.clone()), effect.usage.cost);
         effect.pictures.first().map(|picture| client.fetch(picture)).transpose()

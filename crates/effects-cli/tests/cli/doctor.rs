@@ -127,6 +127,8 @@ fn one_real_task_shows_which_facts_hold() {
     let live = ["--live", "--budget", "0.10", "--poll", "0.05"];
     let ran = doctor(&world, emulator.base_url(), emulator.api_key(), &live).exits(0);
     assert_eq!(emulator.counts().accepted, 1);
+    // No price is known yet, and that is said before.
+    assert!(ran.stderr.contains("may cost more than --budget 0.10: --price USD says"), "{ran:?}");
     let object = ran.object();
     let facts = object["live"]["facts"].as_array().unwrap();
     let verdict = |fact: &str| {
@@ -152,6 +154,14 @@ fn one_real_task_shows_which_facts_hold() {
     let tasks = Ran::of(&mut world.bare(&["tasks", "--json"])).exits(0).object();
     assert_eq!(tasks["task_id"], object["live"]["task_id"]);
     assert_eq!(tasks["standing"], "completed");
+    // From now on one is known, and kept.
+    for (more, code) in [(&[][..], 0), (&["--price", "0.05"], 0)] {
+        let ran = doctor(&world, emulator.base_url(), emulator.api_key(), &[&live, more].concat());
+        assert!(!ran.exits(code).stderr.contains("may cost more"), "{more:?}");
+    }
+    let less = ["--live", "--budget", "0.02", "--poll", "0.05"];
+    doctor(&world, emulator.base_url(), emulator.api_key(), &less).exits(6);
+    assert_eq!(emulator.counts().accepted, 3);
 }
 
 #[test]
@@ -159,8 +169,10 @@ fn the_budget_is_asked_before_the_task_is_made() {
     let (world, emulator) = (World::new(), Emulator::start().unwrap());
     let live = ["--live", "--budget", "0.01", "--price", "0.03"];
     let ran = doctor(&world, emulator.base_url(), emulator.api_key(), &live).exits(6);
-    assert!(ran.object()["live"]["error"].as_str().unwrap().contains("budget"), "{ran:?}");
-    assert_eq!(emulator.counts().accepted, 0);
+    let error = ran.object()["live"]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("--price 0.03 is more than --budget 0.01"), "{error}");
+    let sent = emulator.requests().iter().filter(|seen| seen.method == "POST").count();
+    assert_eq!((emulator.counts().accepted, sent), (0, 0), "nor is a photo uploaded");
     // Without one it is refused.
     doctor(&world, emulator.base_url(), emulator.api_key(), &["--live"]).exits(2);
 }

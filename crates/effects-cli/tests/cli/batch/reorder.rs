@@ -380,6 +380,71 @@ fn an_order_that_is_refused_or_not_come_to_leaves_the_folder_as_it_was() {
     assert_eq!(site.accepted_once(), 3);
 }
 
+#[test]
+fn a_budget_holds_for_what_is_bought_once_more_and_counts_what_was_paid_before() {
+    let site = Site::new();
+    site.rows("rows.csv", 3).batch("rows.csv", &["--in-flight", "1"]).exits(0);
+    // 0.06 USD are paid for two rows: there is room for one more picture.
+    let ran = site.reorder(&["1", "2", "--budget", "0.09"]).exits(6);
+    let rows = objects(&ran.stdout);
+    assert_eq!((count(&rows, "completed"), count(&rows, "refused"), site.paid()), (1, 1, 4));
+    let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("0.09"), "{refused}");
+    // The row that was refused is as it was, in its folder, too.
+    let row = refused["row"].as_u64().unwrap();
+    let standing = site.rows_of_the_journal().remove(row as usize - 1);
+    assert_eq!((&standing["standing"], standing.get("paid_picture")), (&"completed".into(), None));
+    assert_eq!(last_line(&site, &standing["task_id"])["status"], "completed");
+    // A price that is given counts.
+    site.reorder(&["3", "--budget", "0.10", "--price", "0.08"]).exits(6);
+    site.reorder(&["3", "--budget", "0.10", "--price", "0.07"]).exits(0);
+    assert_eq!(site.paid(), 5);
+    for (line, said) in [
+        (&["3", "--price", "0.03"][..], "--budget"),
+        (&["3", "--scope", "march"], "--budget"),
+        (&["3", "--budget", "9", "--scope", "march"], "1 of these rows is not of the order"),
+        (&["3", "--budget", "much"], "--budget"),
+    ] {
+        let ran = site.reorder(line).exits(2);
+        assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+    }
+    assert_eq!(site.paid(), 5);
+}
+
+#[test]
+fn a_reorder_says_what_its_order_has_spent_and_keeps_the_orders_budget_on_request() {
+    let site = Site::new();
+    let march = ["--scope", "march", "--budget", "0.12", "--price", "0.03"];
+    site.rows("rows.csv", 3).batch("rows.csv", &march).exits(0);
+    let ran = site.reorder(&["1"]).exits(0);
+    assert!(ran.stderr.contains("the order \"march\" has spent 0.09 USD;"), "{ran:?}");
+    // It counted, so the order's budget is used up.
+    let ran = site.reorder(&["2", "--scope", "march", "--budget", "0.12"]).exits(6);
+    assert!(!ran.stderr.contains("has spent"), "{ran:?}");
+    let row = objects(&ran.stdout).pop().unwrap();
+    assert_eq!((&row["status"], site.paid()), (&"refused".into(), 4));
+    site.reorder(&["2", "--scope", "march", "--budget", "0.15"]).exits(0);
+    assert_eq!(site.paid(), 5);
+    // A budget of the row alone does not ask the order's.
+    let ran = site.reorder(&["3", "--budget", "0.06"]).exits(0);
+    assert!(ran.stderr.contains("the order \"march\" has spent 0.15 USD;"), "{ran:?}");
+}
+
+#[test]
+fn nothing_is_bought_once_more_after_the_deadline() {
+    let takes = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 600.0 });
+    let site = Site::new();
+    site.rows("rows.csv", 2).batch("rows.csv", &["--in-flight", "1"]).exits(0);
+    site.emulator.follow(FaultPlan::none().with(takes)).unwrap();
+    let ran = site.reorder(&["1", "--deadline", "1s"]);
+    let row = objects(&ran.stdout).pop().unwrap();
+    assert_eq!((&row["status"], site.paid()), (&"running".into(), 3), "{ran:?}");
+    assert!(row["task_id"].is_string() && row["paid_picture"]["task_id"].is_string(), "{row}");
+    let ran = site.reorder(&["2", "--deadline", "0"]);
+    let row = objects(&ran.stdout).pop();
+    assert_eq!(site.paid(), 3, "{ran:?} {row:?}");
+}
+
 /// A kill on the way of an order, whose folder tells how it stood then.
 #[cfg(unix)]
 mod a_kill_of_an_order {
