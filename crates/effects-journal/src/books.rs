@@ -73,9 +73,10 @@ pub(crate) fn spend(
         SpendBy::Scope => ("coalesce(n.name, '')", NAMED_SCOPES),
     };
     let sql = format!(
-        "SELECT r.origin, {group}, t.cost, count(*)
+        "SELECT r.origin, {group}, t.cost, count(*),
+            t.finished IS NOT NULL AND t.message IS NOT NULL
          FROM tasks t JOIN rows r ON r.number = t.row {scopes}
-         WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3"
+         WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3, 5"
     );
     let mut sums = BTreeMap::<(String, String), Sum>::new();
     desk.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
@@ -85,7 +86,7 @@ pub(crate) fn spend(
         };
         let cost: Option<String> = row.get(2)?;
         let cost = cost.as_deref().map(str::parse).transpose().map_err(DatabaseError::new)?;
-        sums.entry((row.get(0)?, group)).or_default().add(row.get(3)?, cost);
+        sums.entry((row.get(0)?, group)).or_default().add(row.get(3)?, cost, row.get(4)?);
         Ok(())
     })?;
     let read = |((origin, group), sum): ((String, String), Sum)| {
@@ -111,10 +112,11 @@ struct Sum {
 }
 
 impl Sum {
-    /// Adds tasks that cost the same each.
-    fn add(&mut self, tasks: u64, cost: Option<Decimal>) {
+    /// Adds tasks that cost the same each. One that failed has a reason, and without a bill it cost nothing.
+    fn add(&mut self, tasks: u64, cost: Option<Decimal>, has_failed: bool) {
         self.tasks += tasks;
         match cost {
+            None if has_failed => {}
             None => self.unpriced += tasks,
             Some(cost) => {
                 self.cost += cost * Decimal::from(tasks);

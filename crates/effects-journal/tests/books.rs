@@ -126,13 +126,13 @@ fn costs_add_up_to_the_digit_by_template_tag_and_day() {
     };
     assert_eq!(
         told(SpendBy::Template),
-        [line("glass_ball", 4, 1, "0.33"), line("my_world", 1, 0, "0.0300000000000000000001")]
+        [line("glass_ball", 4, 0, "0.33"), line("my_world", 1, 0, "0.0300000000000000000001")]
     );
     assert_eq!(
         told(SpendBy::Tag),
-        [line("", 3, 1, "0.0600000000000000000001"), line("spring", 2, 0, "0.3")]
+        [line("", 3, 0, "0.0600000000000000000001"), line("spring", 2, 0, "0.3")]
     );
-    assert_eq!(told(SpendBy::Day), [line("2025-11-24", 5, 1, "0.3600000000000000000001")]);
+    assert_eq!(told(SpendBy::Day), [line("2025-11-24", 5, 0, "0.3600000000000000000001")]);
     let all = journal.spend(SpendBy::Template, None).unwrap();
     assert_eq!(all.len(), 3);
     assert_eq!(all[0].origin, loopback);

@@ -512,6 +512,24 @@ fn a_failed_task_without_a_bill_costs_nothing_and_says_nothing_of_the_price() {
 
 /// Each attempt whose outcome is unknown may be billed, beside the task that is known.
 #[test]
+fn of_tasks_without_a_cost_those_that_failed_cost_nothing_and_the_others_are_unknown() {
+    over_every_store(|store| {
+        buy(store, "cat", &[], &failed("t1", "3009095"));
+        store.flush().unwrap();
+        let spend = || store.spend(SpendBy::Template, None).unwrap().remove(0);
+        assert_eq!((spend().tasks, spend().unpriced, spend().highest), (1, 0, None));
+        buy(store, "dog", &[], &without_cost("t2"));
+        let (open, _) = intend(store, "cow", &[]);
+        Journal::write(&*open, &created("t3")).unwrap();
+        store.flush().unwrap();
+        assert_eq!((spend().tasks, spend().unpriced), (3, 2));
+        open.settle(&failed("t3", "3009095")).unwrap();
+        store.flush().unwrap();
+        assert_eq!((spend().tasks, spend().unpriced, spend().cost), (3, 1, usd("0")));
+    });
+}
+
+#[test]
 fn every_attempt_of_unknown_outcome_and_every_second_task_counts() {
     over_every_store(|store| {
         let scope = scope(store);

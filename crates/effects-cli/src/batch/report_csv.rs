@@ -79,7 +79,7 @@ fn inert(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "line", "key", "status", "how", "template", "image", "width", "height", "tag", "task_id",
-    "path", "cost", "error", "code", "message", "warning",
+    "path", "cost", "error", "code", "message", "warning", "params",
 ];

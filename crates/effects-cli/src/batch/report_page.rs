@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::thread;
 
 use effects_client::{Landing, is_special};
-use effects_core::Error;
 use effects_core::pace::Histories;
+use effects_core::{Error, Time};
 use effects_jobs::{Record, Standing};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -91,7 +91,7 @@ impl PageReport {
         {
             self.durations.add(template, took);
         }
-        self.count_cost(row, standing);
+        self.count_cost(row, record);
         let paths: Vec<PathBuf> = serde_json::from_value(row["paths"].clone()).unwrap_or_default();
         if let (Some(path), true) = (paths.first(), self.pictures.len() < MOST_PICTURES) {
             self.pictures.push((self.rows, path.clone()));
@@ -104,6 +104,7 @@ impl PageReport {
                 "code" | "message" => self.texts.place(&row["error"][column]),
                 "status" | "how" | "template" | "tag" | "warning" => self.texts.place(&row[column]),
                 "size" => self.texts.place(&size(row)),
+                "params" => self.texts.place(&params(row)),
                 "links" => {
                     if links.is_empty() {
                         Value::Null
@@ -148,14 +149,14 @@ impl PageReport {
         self.page.end()?.finish()
     }
 
-    fn count_cost(&mut self, row: &Value, standing: Option<&Standing>) {
+    fn count_cost(&mut self, row: &Value, record: Option<&Record>) {
         let cost: Option<Decimal> = row["cost"].as_str().and_then(|cost| cost.parse().ok());
         let is_done = row["status"] == "completed" || row["status"] == "not_downloaded";
         if cost.is_none() && !is_done {
             return;
         }
         let text = |column: &str| row[column].as_str().unwrap_or_default().to_owned();
-        let day = standing.and_then(Standing::submitted);
+        let day = submitted(row, record);
         let day = day.map(|day| day.to_string().chars().take(10).collect());
         let names = [Some(text("template")), Some(text("tag")), day];
         for (groups, name) in self.costs.iter_mut().zip(names) {
@@ -204,6 +205,16 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
     })
 }
 
+/// When the task of a row was submitted whose cost is known, or the row was begun, as far as this or an earlier
+/// run tells: of a row in doubt it is an earlier task's.
+fn submitted(row: &Value, record: Option<&Record>) -> Option<Time> {
+    let paid = |record: &Record| record.paid_picture.as_ref().and_then(|paid| paid.submitted());
+    let of_task = record.and_then(|record| record.standing.submitted().or_else(|| paid(record)));
+    of_task
+        .or_else(|| row["submitted_ms"].as_u64().map(Time::from_millis))
+        .or(record.map(|record| record.begun))
+}
+
 /// How long a row's last task took, as far as its end was seen.
 fn took(standing: &Standing) -> Option<std::time::Duration> {
     match standing {
@@ -218,6 +229,13 @@ fn size(row: &Value) -> Value {
         (Value::Null, Value::Null) => Value::Null,
         (width, height) => format!("{width} × {height}").replace("null", "…").into(),
     }
+}
+
+/// The extra parameters as `--param` takes them: `seed=3 style="soft"`.
+fn params(row: &Value) -> Value {
+    let Some(params) = row["params"].as_object() else { return Value::Null };
+    let params = params.iter().map(|(name, value)| format!("{name}={value}"));
+    params.collect::<Vec<_>>().join(" ").into()
 }
 
 /// The way from a folder to a file, as the parts of a link are: with `/` between.
@@ -240,7 +258,7 @@ fn link(folder: &Path, file: &Path) -> String {
 }
 
 /// What a row has in the page, in this order.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "line",
     "status",
     "template",
@@ -258,6 +276,7 @@ const COLUMNS: [&str; 17] = [
     "message",
     "warning",
     "duplicate_of",
+    "params",
 ];
 
 /// Pictures that are embedded, and their longer side in pixels: they are about two MB in all. The page of a

@@ -44,6 +44,7 @@ struct Noted {
     identity: Option<Identity>,
     task: Option<TaskId>,
     status: Status,
+    has_cost: bool,
     /// The task's id, where the file had it and the line does not.
     known_task: Option<String>,
     photo: Option<KnownPhoto>,
@@ -123,6 +124,7 @@ impl Results {
             identity: report.told.identity,
             task: report.task.clone(),
             status: report.status,
+            has_cost: report.paid().is_some(),
             known_task: None,
             photo: report.told.photo,
             told_by_earlier: None,
@@ -368,7 +370,7 @@ impl Noted {
     /// What the journal knows of the row, where it may be paid for.
     fn record(&self, store: Option<&dyn JournalStore>) -> Result<Option<Record>, JournalError> {
         let has_task = self.task.is_some() || self.known_task.is_some();
-        let may_be_paid = has_task || self.status == Status::Doubtful;
+        let may_be_paid = has_task || self.has_cost || self.status == Status::Doubtful;
         let (Some(store), Some(identity), true) = (store, self.identity, may_be_paid) else {
             return Ok(None);
         };

@@ -159,8 +159,10 @@ impl<'a> TaskObject<'a> {
         let name = self.key.unwrap_or(self.image);
         let path =
             self.paths.first().map(|path| format!("  {}", path.display())).unwrap_or_default();
+        let params = self.params.iter().map(|(name, value)| format!("  {name}={value}"));
+        let params: String = params.collect();
         let mut lines = vec![format!(
-            "{}  {:9}  {task}  {}  {name}{cost}{path}",
+            "{}  {:9}  {task}  {}  {name}{params}{cost}{path}",
             self.row, self.standing, self.template
         )];
         lines.extend(self.attempts.iter().map(|attempt| {

@@ -151,7 +151,7 @@ const ORDER = Object.keys(STATUSES);
 
 function readRows() {
   const [names, texts, pictures] = [data("columns"), data("texts"), data("pictures")];
-  const isText = new Set(["status", "how", "template", "size", "tag", "error", "code", "message", "warning"]);
+  const isText = new Set(["status", "how", "template", "size", "tag", "error", "code", "message", "warning", "params"]);
   const list = data("rows").map((cells, place) => {
     const row = { picture: pictures[place] };
     names.forEach((name, at) => {
@@ -225,7 +225,7 @@ function rowItem(row) {
       h("dl", { class: "facts" },
         fact("photo", row.image),
         fact("template", row.template && row.size ? `${row.template}, ${row.size}` : row.template),
-        fact("key", row.key), fact("tag", row.tag),
+        fact("parameters", row.params), fact("key", row.key), fact("tag", row.tag),
         fact("cost", row.cost && usd(row.cost)),
         fact("equal to", row.duplicate_of && `line ${row.duplicate_of}`),
         fact("task", row.task_id && h("a", { href: `#task=${encodeURIComponent(row.task_id)}` }, h("code", null, row.task_id))),
@@ -236,7 +236,7 @@ function rowItem(row) {
 /** The list of rows: failures first, a page at a time, since there may be very many. */
 function list(rows) {
   const state = { status: "", text: "", start: 0, found: rows };
-  const haystack = (row) => (row.text ??= [row.line, row.key, row.image, row.tag, row.template, row.task_id, row.error, row.code, row.message, row.links]
+  const haystack = (row) => (row.text ??= [row.line, row.key, row.image, row.tag, row.template, row.params, row.task_id, row.error, row.code, row.message, row.links]
     .filter((it) => it !== null).join("\n").toLowerCase());
   const present = ORDER.filter((status) => rows.some((row) => row.status === status));
   const status = h("select", { onchange: () => { state.status = status.value; find(); } },

@@ -332,7 +332,8 @@ pub struct Spend {
     pub group: String,
     /// How many tasks.
     pub tasks: u64,
-    /// How many of them have not told their cost: they run, failed, or were never billed openly.
+    /// How many of them have not told their cost: they run, or were never billed openly. A failed task
+    /// without a bill cost nothing.
     pub unpriced: u64,
     /// What the others cost, in USD, exact to the digit.
     pub cost: Decimal,

@@ -368,3 +368,46 @@ fn a_budget_counts_what_was_paid_for_rows_that_nothing_is_sent_for_now() {
     assert_eq!((count(&rows, "skipped"), count(&rows, "refused")), (1, 1), "{ran:?}");
     assert_eq!(site.emulator.counts().accepted, 2);
 }
+
+#[test]
+fn the_days_of_a_report_add_up_to_what_the_rows_cost_doubts_and_refusals_among_them() {
+    // Of three rows one is bought once more and is in doubt, one failed with a bill and its second task is
+    // refused by the budget, and one failed with a bill and its second is in doubt.
+    let site = Site::billing(FaultPlan::none(), |_| json!({"cost": "0.03", "discount": 1}));
+    let lost = || FaultRule::on(Endpoint::Create, Fault::status(500)).first(1);
+    let fails = || FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    site.emulator.follow(FaultPlan::none().with(lost())).unwrap();
+    site.run(&["reorder", "1"]).exits(8);
+    site.emulator.follow(FaultPlan::none().with(fails()).with(lost())).unwrap();
+    site.rows("rows.csv", 2).batch("rows.csv", &["--retry-failed", "1"]).exits(8);
+    site.emulator.follow(FaultPlan::none().with(fails())).unwrap();
+    site.rows("rows.csv", 3);
+    let line = ["--json", "--retry-failed", "1", "--budget", "0.16", "--price", "0.03"];
+    for _ in 0..2 {
+        let line = [&line[..], &["--report", "report.html"]].concat();
+        let (rows, batch) = told(&site.batch("rows.csv", &line).exits(8));
+        let ends = ["doubtful", "refused"].map(|status| count(&rows, status));
+        assert_eq!((ends, &batch["cost"]), ([2, 1], &"0.09".into()), "{rows:?}");
+        let page = fs::read_to_string(site.path("report.html")).unwrap();
+        for table in super::report_page::data(&page, "costs").as_array().unwrap() {
+            let groups = table["groups"].as_array().unwrap();
+            let sum: Decimal = groups
+                .iter()
+                .map(|group| group["cost"].as_str().unwrap().parse::<Decimal>().unwrap())
+                .sum();
+            assert_eq!(sum.to_string(), "0.09", "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_task_without_a_bill_is_no_task_without_a_cost() {
+    let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
+    let site = Site::with(FaultPlan::none().with(fails));
+    site.rows("rows.csv", 2).batch("rows.csv", &["--in-flight", "1"]).exits(4);
+    let ran = site.run(&["cost"]).exits(0);
+    assert!(ran.stdout.contains("2 tasks  ") && !ran.stdout.contains("without"), "{ran:?}");
+    let cost = site.run(&["cost", "--json"]).exits(0).object();
+    assert_eq!((&cost["tasks"], &cost["unpriced"]), (&2.into(), &0.into()));
+}

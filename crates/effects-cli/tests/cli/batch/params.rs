@@ -116,3 +116,31 @@ fn a_number_is_the_same_however_a_table_writes_it_and_a_column_that_looks_like_o
     }
     assert_eq!(site.emulator.counts().accepted, 1);
 }
+
+#[test]
+fn every_face_shows_the_parameters_of_a_row() {
+    let site = Site::new();
+    let rows = concat!(
+        r#"{"template":"glass_ball","image":"https://example.com/a.jpg","params":{"seed":3,"style":"so </script>"}}"#,
+        "\n",
+        r#"{"template":"glass_ball","image":"https://example.com/b.jpg"}"#,
+    );
+    site.write("rows.jsonl", rows);
+    let reports = ["--in-flight", "1", "--report", "page.html", "--report-csv", "table.csv"];
+    site.batch("rows.jsonl", &reports).exits(0);
+    let text = site.run(&["tasks"]).exits(0).stdout;
+    let shown: Vec<&str> = text.lines().filter(|line| line.contains("  seed=3  style=")).collect();
+    assert_eq!((shown.len(), text.matches("seed").count()), (1, 1), "{text}");
+    let table = std::fs::read_to_string(site.path("table.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].ends_with(",warning,params"), "{table}");
+    assert!(lines[1].ends_with(r#","{""seed"":3,""style"":""so </script>""}""#), "{table}");
+    assert!(lines[2].ends_with(','), "{table}");
+    let page = std::fs::read_to_string(site.path("page.html")).unwrap();
+    let data = |name: &str| super::report_page::data(&page, name);
+    let place = data("columns").as_array().unwrap().iter().position(|name| name == "params");
+    let rows = data("rows");
+    let text = rows[0][place.unwrap()].as_u64().unwrap() as usize;
+    assert_eq!(data("texts")[text], r#"seed=3 style="so </script>""#);
+    assert_eq!(rows[1].as_array().unwrap().get(place.unwrap()), None);
+}

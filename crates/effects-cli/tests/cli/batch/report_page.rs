@@ -15,7 +15,7 @@ use super::site::{Site, told};
 use crate::world::{KEY, Ran};
 
 /// The data that a page carries under a name.
-fn data(page: &str, name: &str) -> Value {
+pub(super) fn data(page: &str, name: &str) -> Value {
     let (_, rest) = page.split_once(&format!("id=\"{name}\">")).unwrap();
     let (text, _) = rest.split_once("</script>").unwrap();
     serde_json::from_str(text).unwrap()
@@ -24,8 +24,9 @@ fn data(page: &str, name: &str) -> Value {
 /// The rows of a page, with the texts that they share in their places.
 fn rows(page: &str) -> Vec<Value> {
     let [columns, texts, rows] = ["columns", "texts", "rows"].map(|name| data(page, name));
-    let shared =
-        ["status", "how", "template", "size", "tag", "error", "code", "message", "warning"];
+    let shared = [
+        "status", "how", "template", "size", "tag", "error", "code", "message", "warning", "params",
+    ];
     let row = |cells: &Value| {
         let named = columns.as_array().unwrap().iter().enumerate().map(|(place, column)| {
             let (column, cell) = (column.as_str().unwrap(), &cells[place]);

@@ -254,7 +254,7 @@ impl JournalStore for MemoryStore {
                         highest: None,
                     });
                     sum.tasks += 1;
-                    sum.unpriced += u64::from(task.cost.is_none());
+                    sum.unpriced += u64::from(task.cost.is_none() && !task.is_failed);
                     sum.cost += task.cost.unwrap_or_default();
                     sum.highest = sum.highest.max(task.cost);
                 }

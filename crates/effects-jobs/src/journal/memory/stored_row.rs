@@ -51,6 +51,8 @@ pub(super) struct StoredTask {
     pub(super) submitted: Time,
     pub(super) finished: Option<Time>,
     pub(super) cost: Option<Decimal>,
+    /// Whether it is over and has no picture.
+    pub(super) is_failed: bool,
     pub(super) code: Option<ServiceCode>,
     pub(super) message: String,
     pub(super) pictures: Vec<PictureRecord>,
@@ -81,6 +83,7 @@ impl StoredRow {
             submitted: at,
             finished: None,
             cost: None,
+            is_failed: false,
             code: None,
             message: String::new(),
             pictures: Vec::new(),

@@ -454,6 +454,7 @@ impl MemoryTable {
                 let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
                 let stored = &mut self.rows[index];
                 let known = &mut stored.tasks[place];
+                known.is_failed = true;
                 known.code = code.clone().or(known.code.take());
                 known.message.clone_from(message);
                 stored.finish(place, State::Failed);
