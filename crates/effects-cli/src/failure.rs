@@ -14,6 +14,7 @@ use crate::flight::{Intent, Standing};
 use crate::global::Global;
 use crate::place::Place;
 use crate::problem::{Problem, Problems};
+use crate::response_object::ResponseObject;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -186,6 +187,9 @@ pub(crate) struct ErrorObject<'a> {
     retry_after: Option<f64>,
     request_id: Option<&'a str>,
     idempotency_key: Option<&'a str>,
+    /// What is kept of the answer it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseObject>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Problem>)]
     problems: &'a [Problem],
@@ -205,6 +209,7 @@ impl<'a> ErrorObject<'a> {
             retry_after: None,
             request_id: None,
             idempotency_key: None,
+            response: None,
             problems: &[],
         }
     }
@@ -221,6 +226,7 @@ impl<'a> ErrorObject<'a> {
         self.status = error.status();
         self.retry_after = error.retry_after().map(|after| after.as_secs_f64());
         self.request_id = error.request_id();
+        self.response = error.response().map(ResponseObject::from);
         if let Cause::Unknown(unknown) = error.cause() {
             self.idempotency_key = Some(&unknown.idempotency_key);
         }

@@ -32,6 +32,7 @@ mod profile;
 mod progress;
 mod report_place;
 mod request;
+mod response_object;
 mod schemas;
 mod signals;
 mod state;

@@ -19,6 +19,7 @@ use crate::input_file::InputFile;
 use crate::journal::Kept;
 use crate::place::Place;
 use crate::problem::Problem;
+use crate::response_object::ResponseObject;
 
 /// What a finished task yields.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +44,12 @@ pub(crate) struct RunObject {
     warning: Option<ServiceError>,
     #[schema(value_type = serde_json::Value)]
     metadata: Option<RawJson>,
+    /// The service's name for the exchange that showed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// What is kept of the answer that showed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseObject>,
 }
 
 /// A picture, as results tell of it.
@@ -71,6 +78,8 @@ impl RunObject {
     ) -> Self {
         Self {
             schema: "effects.run.v1",
+            request_id: effect.request_id().map(str::to_owned),
+            response: effect.response.as_deref().map(ResponseObject::from),
             task_id: effect.task_id,
             template,
             tag,

@@ -27,7 +27,7 @@ impl Progress {
             // The log has it.
             _ if self.verbose => {}
             // A warning is said where it comes up.
-            Event::Warning { .. } => {}
+            Event::Warning { .. } | Event::SecondTask { .. } => {}
             Event::UnknownStatus { word, .. } if word.looks_final() => {}
             // Where there is no live line, a line for each look would drown what matters.
             Event::Running { .. } => self.live.show(&event.to_string()),

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::gateway::Endpoint;
+use effects_core::gateway::{Endpoint, ExchangeObserver};
 use effects_core::pace::Pacer;
 use effects_core::{
-    ApiKey, BaseUrl, Deadline, Error, ErrorKind, InvalidApiKey, Pace, Policy, Repeat,
+    ApiKey, BaseUrl, Deadline, Error, ErrorKind, Event, InvalidApiKey, Pace, Policy, Repeat,
 };
 use effects_jobs::{Uploads, Work};
+use tracing::Span;
 use url::Url;
 
 use crate::program::run_key_program;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub allow_http: bool,
     /// Warns of photos that the gateway cannot reach.
     pub unreachable_photos: Arc<UnreachablePhotos>,
+    /// Is told of each event of a run.
+    pub event_observer: EventObserver,
 }
 
 impl Settings {
@@ -53,6 +56,14 @@ impl Settings {
         }
     }
 
+    /// Tells an event of a run, inside its task's span.
+    pub fn tell(&self, span: &Span, event: &Event) {
+        telemetry::tell(span, event);
+        if let Some(observe) = &self.event_observer.0 {
+            observe(event);
+        }
+    }
+
     /// The policy at this gateway, which links to pictures are resolved against.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
@@ -60,6 +71,16 @@ impl Settings {
             return policy;
         }
         Arc::new(Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) })
+    }
+}
+
+/// What is told of each event of a client's runs, if anything is.
+#[derive(Clone, Default)]
+pub struct EventObserver(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+
+impl fmt::Debug for EventObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventObserver({})", if self.0.is_some() { "…" } else { "none" })
     }
 }
 
@@ -135,6 +156,8 @@ pub struct ClientBuilder<C> {
     proxy: Proxy,
     ca_bundle: Option<PathBuf>,
     headers: Vec<(String, String)>,
+    exchange_observer: Option<Arc<dyn ExchangeObserver>>,
+    event_observer: EventObserver,
     client: PhantomData<fn() -> C>,
 }
 
@@ -152,6 +175,8 @@ impl<C: BuildClient> ClientBuilder<C> {
             proxy: Proxy::default(),
             ca_bundle: None,
             headers: Vec::new(),
+            exchange_observer: None,
+            event_observer: EventObserver::default(),
             client: PhantomData,
         }
     }
@@ -289,6 +314,19 @@ impl<C: BuildClient> ClientBuilder<C> {
         self.header("User-Agent", text)
     }
 
+    /// Tells this observer of each exchange with the gateway, without the key: for metrics, or a log of one's
+    /// own. It must not block.
+    pub fn on_exchange(mut self, observer: impl ExchangeObserver + 'static) -> Self {
+        self.exchange_observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Calls this with each event of each run, jobs' runs too. It must not block.
+    pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.event_observer = EventObserver(Some(Arc::new(observe)));
+        self
+    }
+
     /// Through what to connect.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
@@ -351,12 +389,15 @@ impl<C: BuildClient> ClientBuilder<C> {
                 Err(misconfigured(format!("ca_bundle {} cannot be read: {error}", path.display())))
             }
         });
-        let endpoint = Endpoint::new(base.clone(), key);
+        let mut endpoint = Endpoint::new(base.clone(), key);
+        if let Some(source) = source {
+            endpoint = endpoint.with_key_source(Arc::new(move || ask_again(&*source)));
+        }
+        if let Some(observer) = self.exchange_observer {
+            endpoint = endpoint.observed_by(observer);
+        }
         Ok(Settings {
-            endpoint: match source {
-                Some(source) => endpoint.with_key_source(Arc::new(move || ask_again(&*source))),
-                None => endpoint,
-            },
+            endpoint,
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
             connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
@@ -367,6 +408,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             ca_bundle: ca_bundle.transpose()?,
             allow_http: self.allow_http,
             unreachable_photos: Arc::default(),
+            event_observer: self.event_observer,
         })
     }
 }

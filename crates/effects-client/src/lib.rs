@@ -34,8 +34,8 @@ mod verdict;
 
 pub use backlog::Backlog;
 pub use builder::{
-    BuildClient, CaBundle, ClientBuilder, KEY_COMMAND_VARIABLE, KEY_VARIABLES, Proxy, Settings,
-    base_url_of_the_environment,
+    BuildClient, CaBundle, ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES,
+    Proxy, Settings, base_url_of_the_environment,
 };
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};

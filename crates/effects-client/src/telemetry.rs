@@ -22,6 +22,9 @@ use tracing::{Span, field};
 /// The target of warnings: what is odd about a setting or an answer, in a sentence for a person.
 pub const WARNINGS: &str = "effects::warnings";
 
+/// The target of what a run tells on its way: ids, looks, attempts that are repeated.
+pub const EVENTS: &str = "effects::events";
+
 /// Warns a person.
 pub fn warn(message: &str) {
     tracing::warn!(target: WARNINGS, "{message}");
@@ -114,11 +117,15 @@ pub fn tell(span: &Span, event: &Event) {
         span.record("task_id", task_id.as_str());
     }
     span.in_scope(|| match event {
-        Event::Running { .. } => tracing::debug!("{event}"),
-        Event::Submitted { .. } => tracing::info!("{event}"),
+        Event::Running { .. } => tracing::debug!(target: EVENTS, "{event}"),
+        Event::Submitted { .. } => tracing::info!(target: EVENTS, "{event}"),
         Event::Warning { message } => warn(message),
+        // It may be billed beside the task that is watched.
+        Event::SecondTask { .. } => warn(&event.to_string()),
         // A wait that may be in vain is worth a person's look.
         Event::UnknownStatus { word, .. } if word.looks_final() => warn(&event.to_string()),
-        _ => tracing::warn!("{event}"),
+        // Whoever downloads tells it: no run is under way.
+        Event::DownloadRetrying { .. } => tracing::warn!("{event}"),
+        _ => tracing::warn!(target: EVENTS, "{event}"),
     });
 }

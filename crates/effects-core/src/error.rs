@@ -19,6 +19,7 @@ use crate::task_id::TaskId;
 use crate::wire::answer::{Look, kind_of};
 use crate::wire::body::TaskDetail;
 use crate::wire::code::ServiceCode;
+use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::Task;
 use crate::wire::trouble::{Rejection, Trouble};
 
@@ -160,7 +161,19 @@ impl Error {
 
     /// The HTTP status of the answer it is about.
     pub fn status(&self) -> Option<u16> {
-        self.trouble()?.status()
+        match self.trouble() {
+            Some(trouble) => trouble.status(),
+            None => self.response().map(|response| response.status),
+        }
+    }
+
+    /// What is kept of the HTTP response it is about: its headers and the beginning of its body, without
+    /// the key.
+    pub fn response(&self) -> Option<&ResponseExcerpt> {
+        match &self.0.cause {
+            Cause::Failed(failed) => failed.response.as_deref(),
+            _ => self.trouble()?.response(),
+        }
     }
 
     /// How long the service asked to wait.
@@ -173,7 +186,10 @@ impl Error {
     pub fn request_id(&self) -> Option<&str> {
         match &self.0.cause {
             Cause::Unknown(unknown) => Some(&unknown.request_id),
-            _ => self.rejection()?.request_id.as_deref(),
+            _ => match self.rejection() {
+                Some(rejection) => rejection.request_id.as_deref(),
+                None => self.response()?.request_id.as_deref(),
+            },
         }
     }
 

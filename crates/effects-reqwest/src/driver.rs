@@ -198,7 +198,7 @@ impl<C: Crowd> Driver<C> {
                     }
                 }
                 JobStep::Notify(run, event) => {
-                    telemetry::tell(&self.driving.span(run), &event);
+                    self.driving.core.shared().settings.tell(&self.driving.span(run), &event);
                     self.crowd.hear_event(run, event, &mut self.driving);
                 }
                 JobStep::Renewing(id, error) => {

@@ -255,7 +255,7 @@ pub(crate) async fn download(
         loop {
             match download.step(clock.now()) {
                 DownloadStep::Notify(event) => {
-                    telemetry::tell(&span, &event);
+                    core.shared().settings.tell(&span, &event);
                     on_event(event);
                 }
                 DownloadStep::Sleep { until } => clock.sleep_fully(until).await,

@@ -104,8 +104,13 @@ impl Watch {
     /// Those of [`Client::submit`](crate::Client::submit).
     pub(crate) async fn submitted(
         mut self,
+        mut on_event: impl FnMut(Event),
     ) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
-        while self.task.is_none() && self.next().await.is_some() {}
+        while self.task.is_none()
+            && let Some(event) = self.next().await
+        {
+            on_event(event);
+        }
         let known = self.runs.core().now();
         if let Stage::Under(subscription) = &self.stage {
             subscription.detach();

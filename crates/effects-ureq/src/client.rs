@@ -127,8 +127,21 @@ impl Client {
     /// A submission that made no task, or nobody knows; and a task whose id the journal did not take
     /// ([`ErrorKind::Journal`](effects_core::ErrorKind::Journal), with the id).
     pub fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
+        self.submit_with(request, |_| {})
+    }
+
+    /// [`submit`](Self::submit) that tells what happens on the way: [`Event::Retrying`], say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`submit`](Self::submit).
+    pub fn submit_with(
+        &self,
+        request: EffectRequest,
+        on_event: impl FnMut(Event),
+    ) -> Result<TaskHandle, Error> {
         let template = Some(request.template().clone());
-        let (id, known, end) = self.watch(request).submitted()?;
+        let (id, known, end) = self.watch(request).submitted(on_event)?;
         let handle = TaskHandle::new(&self.0, id, template).submitted_at(known);
         handle.saw_end(&end);
         Ok(handle)

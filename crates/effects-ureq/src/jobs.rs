@@ -220,7 +220,7 @@ impl Driver {
                     self.exchanges.give(Errand::Exchange(run, call, self.span(run)));
                 }
                 JobStep::Notify(run, event) => {
-                    telemetry::tell(&self.span(run), &event);
+                    self.core.shared().settings.tell(&self.span(run), &event);
                     if let Some(job) = self.machine.known(run) {
                         let (index, is_download) = (job.index, false);
                         self.context.tell(JobNotice::Event { index, is_download, event });

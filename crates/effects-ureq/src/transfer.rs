@@ -127,7 +127,7 @@ pub(crate) fn download(
     loop {
         match download.step(clock.now()) {
             DownloadStep::Notify(event) => {
-                telemetry::tell(&span, &event);
+                core.shared().settings.tell(&span, &event);
                 on_event(event);
             }
             DownloadStep::Sleep { until } => sleep(&clock, until),

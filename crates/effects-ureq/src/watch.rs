@@ -125,8 +125,15 @@ impl Watch {
     /// # Errors
     ///
     /// Those of [`Client::submit`](crate::Client::submit).
-    pub(crate) fn submitted(mut self) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
-        while self.task_id().is_none() && self.next().is_some() {}
+    pub(crate) fn submitted(
+        mut self,
+        mut on_event: impl FnMut(Event),
+    ) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
+        while self.task_id().is_none()
+            && let Some(event) = self.next()
+        {
+            on_event(event);
+        }
         let known = self.core.now();
         self.stopper.stop();
         let task = self.task_id().cloned();
@@ -171,7 +178,7 @@ impl Iterator for Watch {
         }
         match self.drive() {
             Ok(Told::Event(event)) => {
-                telemetry::tell(&self.span, &event);
+                self.core.shared().settings.tell(&self.span, &event);
                 Some(event)
             }
             Ok(Told::Done(outcome)) => {

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::paid_picture::PaidPicture;
 use super::rows::{Bad, Told};
 use crate::problem::{Problem, Problems};
+use crate::response_object::ResponseObject;
 
 /// What became of a row.
 #[derive(Clone, Debug)]
@@ -101,6 +102,9 @@ pub(crate) struct ReportedError {
     status: Option<u16>,
     request_id: Option<String>,
     idempotency_key: Option<String>,
+    /// What is kept of the answer it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseObject>,
 }
 
 /// A row with `--json`.
@@ -467,6 +471,7 @@ impl ReportedError {
             status: error.status(),
             request_id: error.request_id().map(str::to_owned),
             idempotency_key: key,
+            response: error.response().map(ResponseObject::from),
             ..Self::plain(error.kind(), Error::from(error.cause().clone()).to_string())
         }
     }
@@ -480,6 +485,7 @@ impl ReportedError {
             status: None,
             request_id: None,
             idempotency_key: None,
+            response: None,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use effects_core::{Policy, TaskId, Template};
+use effects_core::{Event, Policy, TaskId, Template};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -77,7 +77,12 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;
         let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
         let template = request.template().clone();
-        let submitted = client.submit(request);
+        let submitted = client.submit_with(request, |event| {
+            // The id is the result.
+            if !matches!(event, Event::Submitted { .. }) {
+                desk.show(event);
+            }
+        });
         let task_id = match (submitted, &kept) {
             (Ok(handle), _) => handle.id().clone(),
             (Err(error), None) => return Err(error.into()),

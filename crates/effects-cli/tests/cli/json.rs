@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use effects_testkit::http::Response;
 use serde_json::json;
 
 use crate::world::{CREATE, IMAGE, KEY, Ran, World, failed, running};
@@ -11,7 +12,10 @@ fn run_and_wait_tell_of_pictures_and_bill() {
     let world = World::with_service();
     let arguments =
         ["run", "glass_ball", IMAGE, "--json", "--tag", "spring", "--poll", "0.05", "-o", "b.png"];
-    let run = world.run(&arguments).exits(0).object();
+    let mut run = world.run(&arguments).exits(0).object();
+    let response = run.as_object_mut().unwrap().remove("response").unwrap();
+    assert_eq!((&response["status"], &response["request_id"]), (&json!(200), &json!(null)));
+    assert_eq!(response["headers"]["content-type"], "application/json");
     let url = world.server.url("/out.png");
     let length = crate::world::PHOTO.len();
     let mut expected = json!({
@@ -24,12 +28,71 @@ fn run_and_wait_tell_of_pictures_and_bill() {
     assert_eq!(run, expected);
 
     world.looks([world.completed()]);
-    let wait = world.run(&["wait", "task-1", "--json", "--no-download"]).exits(0).object();
+    let mut wait = world.run(&["wait", "task-1", "--json", "--no-download"]).exits(0).object();
+    wait.as_object_mut().unwrap().remove("response").unwrap();
     expected["template"] = json!(null);
     expected["tag"] = json!(null);
     expected["pictures"][0]["path"] = json!(null);
     expected["pictures"][0]["format"] = json!(null);
     assert_eq!(wait, expected);
+}
+
+#[test]
+fn results_and_errors_tell_the_exchange_without_the_key() {
+    let world = World::new();
+    let named = |response: Response| {
+        response
+            .header("x-trace-id", format!("trace-{KEY}-7"))
+            .header("server", format!("gateway of {KEY}"))
+            .header("set-cookie", format!("session={KEY}"))
+    };
+    let page = format!("<html>!{KEY} {}", "ü".repeat(2_000));
+    world.server.on("POST", CREATE, [named(Response::html(page).status(502))]);
+    let ran = world.run(&["run", "glass_ball", IMAGE, "--json"]).exits(8);
+    let error = ran.object();
+    assert!(!ran.stdout.contains(KEY) && !ran.stderr.contains(KEY), "{ran:?}");
+    let response = &error["response"];
+    assert_eq!((&error["status"], &response["status"]), (&json!(502), &json!(502)));
+    assert_eq!(response["request_id"], "trace-[key]-7");
+    assert_eq!(response["headers"]["server"], "gateway of [key]");
+    assert_eq!(response["headers"]["set-cookie"], json!(null));
+    let body = response["body"].as_str().unwrap();
+    assert!(body.starts_with("<html>![key] ü") && body.ends_with('ü'), "{body}");
+    // Of the last character that begins before 2 KiB one byte would be left.
+    assert_eq!(body.len(), 2_047);
+    // By its own name the service's support finds a submission that is lost.
+    let sent = world.server.requests()[0].header("x-request-id").unwrap().to_owned();
+    assert_eq!(error["request_id"], sent);
+
+    world.looks([named(world.completed())]);
+    let wait = world.run(&["wait", "task-1", "--json", "--no-download"]).exits(0);
+    assert!(!wait.stdout.contains(KEY), "{wait:?}");
+    assert_eq!(wait.object()["request_id"], "trace-[key]-7");
+
+    let manifest = format!("template,image\nglass_ball,{IMAGE}\n");
+    fs::write(world.folder.path().join("rows.csv"), manifest).unwrap();
+    world.server.on("POST", CREATE, [named(Response::json(r#"{"message":"no"}"#).status(422))]);
+    let batch = world.run(&["batch", "rows.csv", "--out", "pictures", "--json"]);
+    let row: serde_json::Value =
+        serde_json::from_str(batch.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(row["error"]["request_id"], "trace-[key]-7", "{batch:?}");
+    assert_eq!(row["error"]["response"]["body"], r#"{"message":"no"}"#);
+}
+
+#[test]
+fn run_and_submit_say_that_they_try_again() {
+    for command in ["run", "submit"] {
+        let world = World::new();
+        let throttled = Response::json(r#"{"message":"slow down"}"#).status(429);
+        world.server.on("POST", CREATE, [throttled]);
+        world.accepts();
+        world.looks([world.completed()]);
+        world.serves_picture();
+        let ran = world.run(&[command, "glass_ball", IMAGE]).exits(0);
+        let said = ran.stderr.lines().find(|line| line.starts_with("submitting again in"));
+        assert!(said.is_some_and(|line| line.contains("HTTP 429: slow down")), "{ran:?}");
+        assert_eq!(world.submissions(), 2);
+    }
 }
 
 #[test]

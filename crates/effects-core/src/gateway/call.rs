@@ -51,6 +51,14 @@ impl Call {
         Self { headers, ..self }
     }
 
+    /// The task that it looks at.
+    pub(crate) fn task(&self) -> Option<&TaskId> {
+        match &self.kind {
+            CallKind::Poll { task } => Some(task),
+            CallKind::Submit { .. } => None,
+        }
+    }
+
     /// Whether it submits: a request that costs money and must never be dropped on the way.
     pub fn is_submission(&self) -> bool {
         matches!(self.kind, CallKind::Submit { .. })

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
 use crate::gateway::key_ring::{AskKey, KeyRing};
+use crate::gateway::observer::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
 
@@ -35,6 +36,7 @@ pub struct Endpoint {
     /// The base URL as requests carry it, read once.
     uri: Uri,
     user_agent: HeaderValue,
+    observer: Option<Arc<dyn ExchangeObserver>>,
 }
 
 impl Endpoint {
@@ -43,7 +45,22 @@ impl Endpoint {
         // The base was a URI when it was read.
         let uri = base.to_string().parse().unwrap_or_default();
         let user_agent = HeaderValue::from_static(USER_AGENT_VALUE);
-        Self { base, keys: KeyRing::new(key), uri, user_agent }
+        Self { base, keys: KeyRing::new(key), uri, user_agent, observer: None }
+    }
+
+    /// The same, whose exchanges this observer is told of.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn ExchangeObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    /// Tells the observer, if there is one, of a request that is about to leave.
+    pub(crate) fn begins(
+        &self,
+        request: &Request<Bytes>,
+        task: Option<&TaskId>,
+    ) -> Option<ObserveEnd> {
+        self.observer.as_ref()?.begins(RequestExcerpt::of(request, task))
     }
 
     /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked once

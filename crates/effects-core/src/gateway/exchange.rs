@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 
+use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallResult};
 use crate::gateway::endpoint::Endpoint;
 use crate::gateway::key_ring::refuses_the_key;
@@ -115,46 +116,94 @@ impl<X> Gateway<X> {
 impl<X: Exchange> Gateway<X> {
     /// Makes the exchange of a call.
     pub fn call(&self, call: &Call) -> CallResult {
-        self.exchange(self.endpoint.request(call), call.timeout)
+        self.exchange_about(call.task(), self.endpoint.request(call), call.timeout)
     }
 
     /// Makes an exchange of no run: an upload's. Where the key is refused and another one is to be had, the
     /// request is sent once more with that.
     pub fn exchange(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
+        self.exchange_about(None, request, limit)
+    }
+
+    fn exchange_about(
+        &self,
+        task: Option<&TaskId>,
+        request: Request<Bytes>,
+        limit: Duration,
+    ) -> CallResult {
         let keys = self.endpoint.keys();
         let (sent, again) =
             (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
-        let result =
-            self.endpoint.result_for(sent.key.clone(), self.stack.exchange(request, limit));
+        let result = self.observed(task, sent.key.clone(), request, limit);
         let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
         keys.ask_again(&sent);
         if !keys.renew(again.headers_mut(), &sent) {
             return result;
         }
-        self.endpoint.result(self.stack.exchange(again, limit))
+        self.observed(task, keys.current().key, again, limit)
+    }
+
+    /// Makes one exchange with this key, and tells the endpoint's observer.
+    fn observed(
+        &self,
+        task: Option<&TaskId>,
+        key: ApiKey,
+        request: Request<Bytes>,
+        limit: Duration,
+    ) -> CallResult {
+        let observe = self.endpoint.begins(&request, task);
+        let result = self.endpoint.result_for(key, self.stack.exchange(request, limit));
+        if let Some(observe) = observe {
+            observe(&result);
+        }
+        result
     }
 }
 
 impl<X: AsyncExchange> Gateway<X> {
     /// Makes the exchange of a call, without blocking.
     pub async fn call_async(&self, call: &Call) -> CallResult {
-        self.exchange_async(self.endpoint.request(call), call.timeout).await
+        self.exchange_about_async(call.task(), self.endpoint.request(call), call.timeout).await
     }
 
     /// Makes an exchange of no run, without blocking: an upload's. Where the key is refused and another one is
     /// to be had, the request is sent once more with that.
     pub async fn exchange_async(&self, request: Request<Bytes>, limit: Duration) -> CallResult {
+        self.exchange_about_async(None, request, limit).await
+    }
+
+    async fn exchange_about_async(
+        &self,
+        task: Option<&TaskId>,
+        request: Request<Bytes>,
+        limit: Duration,
+    ) -> CallResult {
         let keys = self.endpoint.keys();
         let (sent, again) =
             (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
-        let answer = self.stack.exchange(request, limit).await;
-        let result = self.endpoint.result_for(sent.key.clone(), answer);
+        let result = self.observed_async(task, sent.key.clone(), request, limit).await;
         let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
         let (keys_there, refused) = (keys.clone(), sent.clone());
         self.stack.block(Box::new(move || keys_there.ask_again(&refused))).await;
         if !keys.renew(again.headers_mut(), &sent) {
             return result;
         }
-        self.endpoint.result(self.stack.exchange(again, limit).await)
+        self.observed_async(task, keys.current().key, again, limit).await
+    }
+
+    /// Makes one exchange with this key, and tells the endpoint's observer.
+    async fn observed_async(
+        &self,
+        task: Option<&TaskId>,
+        key: ApiKey,
+        request: Request<Bytes>,
+        limit: Duration,
+    ) -> CallResult {
+        let observe = self.endpoint.begins(&request, task);
+        let result = self.endpoint.result_for(key, self.stack.exchange(request, limit).await);
+        if let Some(observe) = observe {
+            observe(&result);
+        }
+        result
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error_kind::ErrorKind;
-use crate::gateway::call::{Call, CallId, CallResult};
+use crate::gateway::call::{Call, CallId, CallResult, Reply};
 use crate::pace::{Curve, Label, Observation, Pacer};
 use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
@@ -663,7 +663,6 @@ impl State {
 
     /// The answer to a submission that was booked as lost: an id in it is worth money.
     fn late_reply(self, call: CallId, result: &CallResult, core: &mut Core) -> Self {
-        let asked = result.as_reply().retry_after();
         let SubmissionAnswer::Created(task, warning) = SubmissionAnswer::read(result) else {
             return self;
         };
@@ -671,13 +670,13 @@ impl State {
         core.lost_calls.retain(|lost| *lost != call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
-                Self::created(&task, None, warning, done.label, asked, core)
+                Self::created(&task, None, warning, done.label, result.as_reply(), core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
                 core.lost_calls.extend(submitting.call_out());
                 let label = submitting.label().clone();
-                Self::created(&task, None, warning, Some(label), asked, core)
+                Self::created(&task, None, warning, Some(label), result.as_reply(), core)
             }
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
@@ -688,14 +687,14 @@ impl State {
         }
     }
 
-    /// A task exists: its id is recorded and told before anything else happens. `asked` is how long
-    /// the service asks to be left alone, `warning` what was odd about the answer.
+    /// A task exists: its id is recorded and told before anything else happens. `warning` is what was odd
+    /// about the answer.
     fn created(
         task: &Task,
         request_id: Option<String>,
         warning: Option<String>,
         label: Option<Label>,
-        asked: Option<Duration>,
+        reply: Reply<'_>,
         core: &mut Core,
     ) -> Self {
         core.record(Fact::Created { task_id: task.id.clone(), request_id });
@@ -703,7 +702,7 @@ impl State {
         if let Some(message) = warning {
             core.tell(Event::Warning { message });
         }
-        Box::new(Waiting::created(task, label, core)).seen(task, asked, core)
+        Box::new(Waiting::created(task, label, core)).seen(task, reply.retry_after(), reply, core)
     }
 }
 

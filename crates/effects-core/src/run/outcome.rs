@@ -8,12 +8,14 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::error_kind::ErrorKind;
+use crate::gateway::call::Reply;
 use crate::gateway::origin::shell_word;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::body::sent_output;
 use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
+use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::{ServiceError, Status};
 use crate::wire::trouble::Trouble;
 use crate::wire::usage::Usage;
@@ -51,6 +53,21 @@ impl Outcome {
         }
     }
 
+    /// The same, which this answer showed.
+    pub(super) fn shown_by(mut self, reply: Reply<'_>) -> Self {
+        let Reply::Answer { status, headers, body } = reply else { return self };
+        match &mut self {
+            Self::Completed(effect) => {
+                effect.response = Some(ResponseExcerpt::without_body(status, headers, body));
+            }
+            Self::Failed(failed) => {
+                failed.response = Some(ResponseExcerpt::with_body(status, headers, body));
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether later looks at the task could show nothing else.
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Completed(_) | Self::Failed(_))
@@ -73,9 +90,17 @@ pub struct Effect {
     pub warning: Option<ServiceError>,
     /// The whole answer, as the service wrote it.
     pub raw: RawJson,
+    /// The HTTP response that showed it, without its body; `None` where a journal told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<ResponseExcerpt>>,
 }
 
 impl Effect {
+    /// The service's name for the exchange that showed it, for the service's support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.response.as_ref()?.request_id.as_deref()
+    }
+
     /// What a journal keeps of an effect: its task, its pictures' links and its cost. The service's
     /// notes are not kept, and `raw` is `{}`.
     pub fn kept<'a>(
@@ -96,6 +121,7 @@ impl Effect {
             metadata: None,
             warning: None,
             raw: RawJson::empty(),
+            response: None,
         }
     }
 }
@@ -149,6 +175,9 @@ pub struct Failed {
     pub usage: Option<Usage>,
     /// The whole answer, as the service wrote it.
     pub raw: RawJson,
+    /// The HTTP response that showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<ResponseExcerpt>>,
 }
 
 impl fmt::Display for Failed {

@@ -22,7 +22,7 @@ use super::policy::Repeat;
 use super::submission::Submission;
 use super::{AttemptEnd, Core, SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
-use crate::gateway::call::{Call, CallId, CallKind, CallResult};
+use crate::gateway::call::{Call, CallId, CallKind, CallResult, Reply};
 use crate::pace::Label;
 use crate::seed::Uuid;
 use crate::time::Time;
@@ -210,8 +210,9 @@ impl Submitting {
                 (State::Submitting(self), Some(Step::Send(call)))
             }
             Phase::Out { .. } => {
-                let trouble = lost("no answer within the request timeout");
-                (self.answered(SubmissionAnswer::Unknown(trouble), None, core), None)
+                let reason = "no answer within the request timeout";
+                let answer = SubmissionAnswer::Unknown(lost(reason));
+                (self.answered(answer, Reply::Lost(reason), core), None)
             }
             Phase::Intend | Phase::Holding { .. } | Phase::Unaffordable { .. }
                 if core.detaching =>
@@ -243,8 +244,7 @@ impl Submitting {
     }
 
     pub(super) fn reply(self: Box<Self>, result: &CallResult, core: &mut Core) -> State {
-        let asked = result.as_reply().retry_after();
-        self.answered(SubmissionAnswer::read(result), asked, core)
+        self.answered(SubmissionAnswer::read(result), result.as_reply(), core)
     }
 
     /// What the journal answered to the last entry: where an intent was not written, since it does not
@@ -318,7 +318,7 @@ impl Submitting {
     fn answered(
         mut self: Box<Self>,
         answer: SubmissionAnswer,
-        asked: Option<Duration>,
+        reply: Reply<'_>,
         core: &mut Core,
     ) -> State {
         let repeat = core.policy.repeat;
@@ -329,7 +329,7 @@ impl Submitting {
                     Phase::Out { request_id, .. } => Some(request_id.to_string()),
                     _ => None,
                 };
-                State::created(&task, request_id, warning, Some(label), asked, core)
+                State::created(&task, request_id, warning, Some(label), reply, core)
             }
             SubmissionAnswer::Refused(kind, trouble) => {
                 self.release(trouble.to_string(), core);

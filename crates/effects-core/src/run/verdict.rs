@@ -64,6 +64,7 @@ impl Task {
                 metadata: self.metadata.clone(),
                 warning: self.error.clone(),
                 raw: self.raw.clone(),
+                response: None,
             })));
         }
         let kind = if completed && self.error.is_none() {
@@ -81,6 +82,7 @@ impl Task {
             error: self.error.clone().or(word.map(reason)),
             usage: self.usage.clone(),
             raw: self.raw.clone(),
+            response: None,
         }))
     }
 }

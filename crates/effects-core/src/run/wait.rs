@@ -57,8 +57,9 @@ pub(super) struct Waiting {
     told: Option<Status>,
     /// Whether the task was ever seen: the answer to the submission counts.
     seen: bool,
-    /// What went wrong with the latest look.
-    trouble: Option<Trouble>,
+    /// What went wrong with the latest look. What is kept of its answer stays out: a hundred thousand
+    /// runs wait.
+    trouble: Option<Box<Trouble>>,
     /// The looks that did not find the task, since it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     missing: Option<Missing>,
@@ -226,7 +227,10 @@ impl Waiting {
             Phase::Out { .. } => {
                 (self.again(lost("no answer within the request timeout"), true, core), None)
             }
-            Phase::Due { .. } if is_over(core.now, core) => (self.over(core), None),
+            Phase::Due { .. } if is_over(core.now, core) => {
+                let trouble = self.trouble.take().map(|trouble| *trouble);
+                (self.over(trouble, core), None)
+            }
             Phase::Due { .. } => {
                 let call = self.look(core);
                 (State::Waiting(self), Some(Step::Send(call)))
@@ -239,7 +243,7 @@ impl Waiting {
         match Look::read(&self.task, reply, TaskDetail::State) {
             Look::Seen(task) => {
                 self.date(&task, reply, core.now);
-                self.seen(&task, asked, core)
+                self.seen(&task, asked, reply, core)
             }
             // The task is not in danger: it is followed as soon as the setting is right.
             Look::Again(trouble @ Trouble::Untrusted { .. }) if !self.seen => {
@@ -268,7 +272,7 @@ impl Waiting {
         let before = self.phase;
         self.look(core);
         self.date(&task, reply, core.now);
-        let mut state = self.seen(&task, None, core);
+        let mut state = self.seen(&task, None, reply, core);
         if let (State::Waiting(waiting), Phase::Out { .. }) = (&mut state, before) {
             waiting.phase = before;
         }
@@ -299,10 +303,11 @@ impl Waiting {
         mut self: Box<Self>,
         task: &Task,
         asked: Option<Duration>,
+        reply: Reply<'_>,
         core: &mut Core,
     ) -> State {
         if let Some(outcome) = verdict(&self.task, task, core) {
-            return self.ended(outcome, core.now);
+            return self.ended(outcome.shown_by(reply), core.now);
         }
         if let Some(word @ Status::Unknown(_)) = &task.status
             && self.told.as_ref() != Some(word)
@@ -333,7 +338,7 @@ impl Waiting {
             });
         }
         if self.is_last() {
-            return self.over(core);
+            return self.over(None, core);
         }
         let (wait, why) = self.next_look(age, asked, curve.as_deref(), core);
         self.phase = Phase::Due { at: core.now + wait, why };
@@ -399,10 +404,10 @@ impl Waiting {
     fn again(mut self: Box<Self>, trouble: Trouble, tell: bool, core: &mut Core) -> State {
         let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
-        self.trouble = Some(trouble.clone());
         if last {
-            return self.over(core);
+            return self.over(Some(trouble), core);
         }
+        self.trouble = Some(Box::new(trouble.clone().without_response()));
         let until = core.now + core.retry_delay(self.failures, asked);
         let after = until.min(core.deadline()).since(core.now);
         self.failures = self.failures.saturating_add(1);
@@ -415,10 +420,9 @@ impl Waiting {
         State::Waiting(self)
     }
 
-    /// The wait is over. Of a task that was seen, or whose submission is on record, it can be said
-    /// that it is still running.
-    fn over(self: Box<Self>, core: &Core) -> State {
-        let trouble = self.trouble.clone();
+    /// The wait is over, with this trouble at the latest look. Of a task that was seen, or whose
+    /// submission is on record, it can be said that it is still running.
+    fn over(self: Box<Self>, trouble: Option<Trouble>, core: &Core) -> State {
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen && !self.submitted_known => {

@@ -18,6 +18,7 @@ use crate::wire::body::{
     Body, TaskDetail, error_of, excerpt, location_of, request_id_of, uploaded_url,
 };
 use crate::wire::repair::repair;
+use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::{ServiceError, Task};
 use crate::wire::trouble::{Rejection, Trouble};
 
@@ -129,7 +130,7 @@ impl SubmissionAnswer {
                 return Self::created_oddly(id, rejected(status, headers, body), result);
             }
         } else if let Some(id) = repaired_id(status, body) {
-            return Self::created_oddly(id, unreadable(status, body), result);
+            return Self::created_oddly(id, unreadable(status, headers, body), result);
         }
         let trouble = || rejected(status, headers, body);
         let says = |codes: &[&str]| read.as_ref().and_then(|read| listed(status, read, codes));
@@ -216,7 +217,7 @@ fn success_without_id(status: StatusCode, headers: &HeaderMap, body: AnswerBody<
     let read = Body::read(body);
     let has_error = read.as_ref().is_some_and(|read| read.error().is_some());
     if !has_error && !headers.contains_key(LOCATION) {
-        return unreadable(status, body);
+        return unreadable(status, headers, body);
     }
     // An envelope's status says more than one that only says that the envelope arrived.
     let inner = read.and_then(|read| StatusCode::from_u16(read.envelope_status()?).ok());
@@ -284,7 +285,7 @@ impl Look {
             return Self::read_rejection(status, headers, body);
         }
         let Some(read) = Body::read(body) else {
-            return Self::Again(unreadable(status, body));
+            return Self::Again(unreadable(status, headers, body));
         };
         if let Some(task) = read.task(Some(task), detail) {
             return Self::Seen(Box::new(task));
@@ -292,7 +293,7 @@ impl Look {
         match read.envelope_status().and_then(|code| StatusCode::from_u16(code).ok()) {
             Some(inner) if inner.as_u16() >= 400 => Self::read_rejection(inner, headers, body),
             _ if read.error().is_some() => Self::Again(rejected(status, headers, body)),
-            _ => Self::Again(unreadable(status, body)),
+            _ => Self::Again(unreadable(status, headers, body)),
         }
     }
 
@@ -351,6 +352,15 @@ impl CallResult {
         }
     }
 
+    /// What is kept of the answer, if there was a whole one: of a success without its body.
+    pub fn response(&self) -> Option<Box<ResponseExcerpt>> {
+        let Reply::Answer { status, headers, body } = self.as_reply() else { return None };
+        Some(match status.is_success() {
+            true => ResponseExcerpt::without_body(status, headers, body),
+            false => ResponseExcerpt::with_body(status, headers, body),
+        })
+    }
+
     /// The URL that a storage endpoint gave to what was sent: `{"url"}` or `{"data":{"url"}}`
     /// (`WIRE.md` section 8).
     ///
@@ -360,8 +370,11 @@ impl CallResult {
     /// one of them, since the URL goes into the request, and with that into the journal.
     pub fn uploaded_url(&self) -> Result<String, Trouble> {
         let status = self.arrived()?.as_u16();
-        let unreadable =
-            |excerpt: &str| Trouble::Unreadable { status, excerpt: excerpt.to_owned() };
+        let unreadable = |excerpt: &str| Trouble::Unreadable {
+            status,
+            excerpt: excerpt.to_owned(),
+            response: None,
+        };
         let url = match self.as_reply() {
             Reply::Answer { body, .. } => uploaded_url(body),
             Reply::NotSent(_) | Reply::Untrusted(_) | Reply::Lost(_) => None,
@@ -425,11 +438,13 @@ pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody
         retry_after: retry_after(headers),
         request_id: request_id_of(headers, body),
         is_json: Body::read(body).is_some(),
+        response: Some(ResponseExcerpt::with_body(status, headers, body)),
     }))
 }
 
-fn unreadable(status: StatusCode, body: AnswerBody<'_>) -> Trouble {
-    Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt(body) }
+fn unreadable(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
+    let response = Some(ResponseExcerpt::with_body(status, headers, body));
+    Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt(body), response }
 }
 
 /// The kind of a final refusal. Where the service answers 403 for want of money and where for want

@@ -195,13 +195,17 @@ pub(crate) fn error_of(body: AnswerBody<'_>) -> ServiceError {
     ServiceError { code: None, message: excerpt(body) }
 }
 
-/// The name of an exchange, from the answer's header or body.
+/// The service's name for an exchange: of the first of the headers that have it, else of the body, else of
+/// a network in between.
 pub(crate) fn request_id_of(headers: &HeaderMap, body: AnswerBody<'_>) -> Option<String> {
-    let header = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    match header {
-        Some(name) => Some(body.key.redact(name).into_owned()),
-        None => Body::read(body)?.request_id(),
-    }
+    let named = |names: &[&str]| {
+        let mut values = names.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
+        let value = values.find(|value| !value.is_empty())?;
+        Some(body.key.redact(value).into_owned())
+    };
+    named(&OWN_NAMES)
+        .or_else(|| Body::read(body)?.request_id())
+        .or_else(|| named(&NAMES_IN_BETWEEN))
 }
 
 /// Where an answer points, for a person to look at: without what may be a permission, which is a
@@ -547,6 +551,19 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
 
 /// Where a task's pictures may stand.
 const OUTPUTS: [&str; 3] = ["output", "outputs", "content"];
+
+/// Headers in which a service names an exchange.
+const OWN_NAMES: [&str; 6] = [
+    "x-request-id",
+    "request-id",
+    "x-trace-id",
+    "x-correlation-id",
+    "x-tt-logid",
+    "x-amzn-requestid",
+];
+
+/// Headers in which a network before the service does.
+const NAMES_IN_BETWEEN: [&str; 3] = ["cf-ray", "x-amz-cf-id", "x-amz-request-id"];
 
 const MOST_OF_A_RELATIVE_LINK: usize = 2_048;
 

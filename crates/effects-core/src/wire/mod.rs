@@ -9,10 +9,12 @@ pub(crate) mod code;
 pub(crate) mod picture;
 pub(crate) mod raw;
 pub(crate) mod repair;
+pub(crate) mod response_excerpt;
 pub(crate) mod task;
 pub(crate) mod trouble;
 pub(crate) mod usage;
 
 pub use code::Fault;
 pub use raw::RawJson;
+pub use response_excerpt::ResponseExcerpt;
 pub use trouble::{Rejection, Trouble};

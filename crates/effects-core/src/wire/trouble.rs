@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::ServiceError;
 
 /// What went wrong with one exchange, as an event, an outcome or an error tells it.
@@ -37,6 +38,9 @@ pub enum Trouble {
         status: u16,
         /// The beginning of the body.
         excerpt: String,
+        /// More of the answer; `None` where the trouble is the client's own finding.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response: Option<Box<ResponseExcerpt>>,
     },
 }
 
@@ -48,6 +52,25 @@ impl Trouble {
             Self::Unreadable { status, .. } => Some(*status),
             Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => None,
         }
+    }
+
+    /// What is kept of the answer, if there was one.
+    pub fn response(&self) -> Option<&ResponseExcerpt> {
+        match self {
+            Self::Rejected(rejection) => rejection.response.as_deref(),
+            Self::Unreadable { response, .. } => response.as_deref(),
+            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => None,
+        }
+    }
+
+    /// The same without it, for a run that waits with many others.
+    pub(crate) fn without_response(mut self) -> Self {
+        match &mut self {
+            Self::Rejected(rejection) => rejection.response = None,
+            Self::Unreadable { response, .. } => *response = None,
+            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => {}
+        }
+        self
     }
 
     /// The rejection, if it is one.
@@ -67,10 +90,10 @@ impl fmt::Display for Trouble {
             }
             Self::Lost { reason } => write!(f, "no answer: {reason}"),
             Self::Rejected(rejection) => rejection.fmt(f),
-            Self::Unreadable { status, excerpt } if excerpt.is_empty() => {
+            Self::Unreadable { status, excerpt, .. } if excerpt.is_empty() => {
                 write!(f, "HTTP {status} with an answer that cannot be read: empty")
             }
-            Self::Unreadable { status, excerpt } => {
+            Self::Unreadable { status, excerpt, .. } => {
                 write!(f, "HTTP {status} with an answer that cannot be read: {excerpt}")
             }
         }
@@ -92,6 +115,9 @@ pub struct Rejection {
     /// firewall in between is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_json: bool,
+    /// More of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<ResponseExcerpt>>,
 }
 
 impl fmt::Display for Rejection {

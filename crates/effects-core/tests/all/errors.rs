@@ -128,7 +128,10 @@ fn download() {
     let now = Time::from_millis(0);
     let policy = Policy { wait_timeout: seconds(1), ..policy() };
     let mut download = Download::new(&effect.pictures[0], &policy, Seed::from(1), now);
-    download.failed(now, Trouble::Unreadable { status: 200, excerpt: "a page".to_owned() });
+    download.failed(
+        now,
+        Trouble::Unreadable { status: 200, excerpt: "a page".to_owned(), response: None },
+    );
     download.failed(now + seconds(9), Trouble::Lost { reason: "reset".to_owned() });
     let DownloadStep::Notify(event) = download.step(now) else { panic!() };
     assert!(event.to_string().contains("again in"), "{event}");

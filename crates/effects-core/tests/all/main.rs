@@ -9,4 +9,5 @@ mod errors;
 mod looking;
 mod pace;
 mod properties;
+mod responses;
 mod submission;

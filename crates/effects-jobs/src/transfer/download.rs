@@ -344,7 +344,7 @@ fn too_long(length: u64) -> Trouble {
 }
 
 fn unreadable(excerpt: String) -> Trouble {
-    Trouble::Unreadable { status: StatusCode::OK.as_u16(), excerpt }
+    Trouble::Unreadable { status: StatusCode::OK.as_u16(), excerpt, response: None }
 }
 
 /// So many fetches that bring something odd are made: the next would bring the same.

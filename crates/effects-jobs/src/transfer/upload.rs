@@ -174,6 +174,7 @@ pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
     url.parse().map_err(|_| Trouble::Unreadable {
         status: result.arrived().map_or(0, |status| status.as_u16()),
         excerpt: "the storage endpoint's answer holds no URL of a picture".to_owned(),
+        response: None,
     })
 }
 

@@ -1,0 +1,106 @@
+//! [`ExchangeObserver`]: is told of each exchange with the gateway, without secrets; [`RequestExcerpt`] is
+//! what it is told of a request. A `Gateway` calls the one of its `Endpoint`. The hooks of the Python
+//! package are such an observer, and a program's own metrics may be one.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Method, Request};
+
+use crate::gateway::call::CallResult;
+use crate::task_id::TaskId;
+
+/// Watches exchanges with the gateway: submissions, looks at tasks, uploads. It changes nothing of them,
+/// and downloads, which carry no key, are none of them.
+///
+/// It is called on the thread that makes the exchange and must not block.
+///
+/// ```
+/// use std::sync::Arc;
+/// use effects_core::{ApiKey, BaseUrl};
+/// use effects_core::gateway::{Endpoint, ExchangeObserver, ObserveEnd, RequestExcerpt};
+///
+/// struct Printer;
+///
+/// impl ExchangeObserver for Printer {
+///     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
+///         Some(Box::new(move |result| match result.arrived() {
+///             Ok(status) => println!("{} {}: {status}", request.method, request.url),
+///             Err(trouble) => println!("{} {}: {trouble}", request.method, request.url),
+///         }))
+///     }
+/// }
+///
+/// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+/// let endpoint = Endpoint::new(base, ApiKey::new("key-of-the-account")?).observed_by(Arc::new(Printer));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait ExchangeObserver: Send + Sync {
+    /// A request is about to leave. What is returned is called with what became of it, unless the exchange
+    /// is given up on the way.
+    fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd>;
+}
+
+/// Is told what became of an exchange; see [`ExchangeObserver`]. `CallResult::arrived` and
+/// `CallResult::response` say it without the key.
+pub type ObserveEnd = Box<dyn FnOnce(&CallResult) + Send>;
+
+/// A part of a request, without the key and other secrets.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RequestExcerpt {
+    /// Its method.
+    pub method: Method,
+    /// Its URL, without user, password and query.
+    pub url: String,
+    /// Headers by their names in small letters. The values of the key's and of the caller's own are
+    /// replaced by `[redacted]`.
+    pub headers: Vec<(String, String)>,
+    /// The task that it looks at.
+    pub task_id: Option<TaskId>,
+    /// The length of its body, in bytes.
+    pub body_length: usize,
+}
+
+impl RequestExcerpt {
+    /// The excerpt of a request, which looks at this task.
+    pub fn of(request: &Request<Bytes>, task: Option<&TaskId>) -> Self {
+        let uri = request.uri();
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        let host = host.rsplit('@').next().unwrap_or_default();
+        let headers = request.headers().iter().map(|(name, value)| {
+            let shown = match value.to_str() {
+                Ok(text) if !value.is_sensitive() => text,
+                _ => REDACTED,
+            };
+            (name.as_str().to_owned(), shown.to_owned())
+        });
+        Self {
+            method: request.method().clone(),
+            url: format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path()),
+            headers: headers.collect(),
+            task_id: task.cloned(),
+            body_length: request.body().len(),
+        }
+    }
+
+    /// Whether it submits, which costs money.
+    pub fn is_submission(&self) -> bool {
+        self.header("idempotency-key").is_some()
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        known.map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for dyn ExchangeObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExchangeObserver(…)")
+    }
+}
+
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";

@@ -1,0 +1,154 @@
+//! [`ResponseExcerpt`]: what is kept of an HTTP response for a person and the service's support: its
+//! status, its name, some of its headers and, where it is no task, the beginning of its body. Errors and
+//! effects carry it; `wire/answer.rs` and `run/wait.rs` make it.
+//!
+//! Headers are kept by a list of names: one that is not on it may set a cookie or hold a permission.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::api_key::ApiKey;
+use crate::gateway::call::AnswerBody;
+use crate::wire::body::request_id_of;
+
+/// A part of an HTTP response, without the API key wherever the service repeats it.
+///
+/// ```
+/// use effects_core::gateway::{Answer, Call, Endpoint};
+/// use effects_core::{ApiKey, BaseUrl, Task};
+/// use http::{HeaderMap, StatusCode};
+///
+/// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
+/// let endpoint = Endpoint::new(base, ApiKey::new("key-of-the-account")?);
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-trace-id", "trace-7".parse()?);
+/// headers.insert("set-cookie", "session=secret".parse()?);
+/// let (status, body) = (StatusCode::BAD_GATEWAY, b"no upstream for key-of-the-account".as_slice());
+/// let answer = Answer::Answered { status, headers, body: body.into() };
+///
+/// let error = Task::read(&"t-1".parse()?, endpoint.base(), &endpoint.result(answer)).unwrap_err();
+/// let response = error.response().unwrap();
+/// assert_eq!((response.status, response.request_id.as_deref()), (502, Some("trace-7")));
+/// assert_eq!(response.header("X-Trace-Id"), Some("trace-7"));
+/// assert_eq!(response.header("set-cookie"), None);
+/// assert_eq!(response.body.as_deref(), Some("no upstream for [key]"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ResponseExcerpt {
+    /// The HTTP status.
+    pub status: u16,
+    /// The service's name for the exchange: of the first of the headers that usually have it, else of the
+    /// body's `request_id`.
+    pub request_id: Option<String>,
+    /// Headers by their names in small letters, in the order of the names. Of one that came several
+    /// times, the values are joined by commas.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the body of a response that is no usable task: at most 2 KiB, cut between two
+    /// characters. What is no UTF-8 is shown as `�`.
+    pub body: Option<String>,
+}
+
+impl ResponseExcerpt {
+    /// The excerpt of a response that was read as a task.
+    pub(crate) fn without_body(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: AnswerBody<'_>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            status: status.as_u16(),
+            request_id: request_id_of(headers, body),
+            headers: kept_headers(headers, body.key),
+            body: None,
+        })
+    }
+
+    /// The excerpt of another response, with the beginning of its body.
+    pub(crate) fn with_body(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: AnswerBody<'_>,
+    ) -> Box<Self> {
+        let mut excerpt = Self::without_body(status, headers, body);
+        excerpt.body = Some(beginning(body)).filter(|text| !text.is_empty());
+        excerpt
+    }
+
+    /// The value of a header that was kept.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        known.map(|(_, value)| value.as_str())
+    }
+}
+
+fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
+    let is_kept = |name: &str| {
+        KEPT.contains(&name) || KEPT_FAMILIES.iter().any(|family| name.starts_with(family))
+    };
+    let mut kept: Vec<(String, String)> = headers
+        .keys()
+        .filter(|name| is_kept(name.as_str()))
+        .map(|name| {
+            let values = headers.get_all(name).iter();
+            let values: Vec<_> =
+                values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+            // Cut only once the key is out: the beginning of a key is too much of it.
+            let value = cut(key.redact(values.join(", ")), MOST_OF_A_HEADER);
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    kept.sort_unstable();
+    kept
+}
+
+fn beginning(body: AnswerBody<'_>) -> String {
+    // Enough that a key which the cut goes through is found, however each of its letters is escaped.
+    let searched = &body.bytes[..body.bytes.len().min(MOST_SEARCHED)];
+    cut(body.key.redact(String::from_utf8_lossy(searched)), MOST_OF_A_BODY)
+}
+
+/// The text, or the beginning of it that is at most so many bytes long.
+fn cut(text: Cow<'_, str>, most: usize) -> String {
+    let mut text = text.into_owned();
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+/// The headers by which an answer is found again in a gateway's, a proxy's or a cloud's logs, and those
+/// that say what it is and when to come back.
+const KEPT: [&str; 21] = [
+    "age",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "request-id",
+    "retry-after",
+    "server",
+    "server-timing",
+    "traceparent",
+    "via",
+    "x-amz-cf-id",
+    "x-amzn-trace-id",
+    "x-cache",
+    "x-cloud-trace-context",
+    "x-correlation-id",
+    "x-envoy-upstream-service-time",
+    "x-request-id",
+    "x-served-by",
+    "x-trace-id",
+    "x-tt-logid",
+];
+
+/// What the names of other such headers begin with: Cloudflare's, Amazon's, and the limits of rate.
+const KEPT_FAMILIES: [&str; 6] =
+    ["cf-", "ratelimit", "x-amz-request", "x-amzn-request", "x-rate-limit", "x-ratelimit"];
+
+/// Bytes.
+const MOST_OF_A_BODY: usize = 2_048;
+const MOST_OF_A_HEADER: usize = 512;
+const MOST_SEARCHED: usize = 32_768;
