@@ -48,7 +48,7 @@ pub fn received<T: Send>(
         match received {
             Ok(received) => return Ok((told, Some(received))),
             Err(RecvTimeoutError::Timeout) => {
-                runtime::log_warnings(py);
+                runtime::log_warnings(py)?;
                 py.check_signals()?;
             }
             Err(RecvTimeoutError::Disconnected) => return Ok((told, None)),

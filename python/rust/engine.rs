@@ -185,7 +185,8 @@ impl Engine {
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
         let scope = plain.scope.clone();
         let (ahead, given) = (plain.ahead, Given { budget: limit, price: GivenPrice::of(price) });
-        Ok(Plan { client, base, widths, ahead, funds, given, scope, slot, fetch, ordered })
+        let parent = plain.parent.as_ref().map(|parent| Arc::new(parent.clone_ref(py)));
+        Ok(Plan { client, base, widths, ahead, funds, given, scope, slot, fetch, ordered, parent })
     }
 
     /// The time that one call may take.
@@ -505,6 +506,7 @@ struct PlainMany {
     journal: Option<PathBuf>,
     fetch: bool,
     ordered: bool,
+    parent: Option<Py<PyAny>>,
 }
 
 /// Violations of the service's rules, and errors about the photo.

@@ -42,6 +42,14 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
     facts.set_item("retry_after", error.retry_after().map(|wait| wait.as_secs_f64()))?;
     facts.set_item("request_id", error.request_id())?;
     facts.set_item("resume_line", error.resume_line())?;
+    if let Some(response) = error.response() {
+        let headers = PyDict::new(py);
+        for (name, value) in &response.headers {
+            headers.set_item(name, value)?;
+        }
+        facts.set_item("headers", headers)?;
+        facts.set_item("body", response.body.as_deref())?;
+    }
     if let Cause::Invalid(invalid) = error.cause() {
         facts.set_item("violations", violations(py, invalid.violations())?)?;
     }

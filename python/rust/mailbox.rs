@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use effects_core::Error;
 use pyo3::prelude::*;
@@ -38,13 +38,17 @@ impl Shared {
     /// Puts a result into the box, with the future that waits for it.
     pub fn put(&self, future: Py<PyAny>, result: Result<Value, Error>) {
         let was_empty = {
-            let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut arrived = self.arrived();
             arrived.push((future, result));
             arrived.len() == 1
         };
         if was_empty {
             self.bell.ring();
         }
+    }
+
+    fn arrived(&self) -> MutexGuard<'_, Vec<Arrived>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,11 +87,13 @@ impl Mailbox {
                 Err(_) => break,
             }
         }
-        let arrived = {
-            let mut arrived = self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *arrived)
-        };
-        runtime::log_warnings(py);
+        let arrived = std::mem::take(&mut *self.shared.arrived());
+        if let Err(error) = runtime::log_warnings(py) {
+            // The loop ends what runs in it, and takes the results then.
+            self.shared.arrived().splice(0..0, arrived);
+            self.shared.bell.ring();
+            return Err(error);
+        }
         let mut letters = Vec::with_capacity(arrived.len());
         for (future, result) in arrived {
             let future = future.into_bound(py);

@@ -34,6 +34,7 @@ use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER};
 use crate::result_queue::{ResultQueue, ResultSender};
 use crate::row_source::{self, RowSource};
 use crate::stake::Lent;
+use crate::traces::Parent;
 use crate::value::{JobEnd, Made, task_id};
 use crate::{failure, warnings};
 
@@ -53,6 +54,8 @@ pub struct Plan {
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
     pub ordered: bool,
+    /// The call, where it is traced.
+    pub parent: Option<Parent>,
 }
 
 /// What many rows may cost.
@@ -101,6 +104,7 @@ impl Many {
             stop: Notify::new(),
             open: Mutex::default(),
             untaken: Mutex::default(),
+            parent: plan.parent.clone(),
         });
         let (results, sender) = ResultQueue::new(Arc::clone(&shared), plan.ordered);
         let source = RowSource {

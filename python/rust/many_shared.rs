@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::note::Note;
 use crate::stake::JobAttempts;
+use crate::traces::Parent;
 
 /// What the parts of many rows share.
 pub struct ManyShared {
@@ -32,6 +33,8 @@ pub struct ManyShared {
     pub open: Mutex<HashMap<usize, Open>>,
     /// What is known of the jobs whose results were not taken, by the numbers of their rows.
     pub untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
+    /// The call, where it is traced.
+    pub parent: Option<Parent>,
 }
 
 /// A row that became a job.

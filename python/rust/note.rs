@@ -3,7 +3,7 @@
 //! end of the process.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
 use crate::failure::resume_words;
+use crate::traces::{self, Parent};
 use crate::{runtime, warnings};
 
 /// Submissions of this process whose answers are still to come.
@@ -26,6 +27,8 @@ pub struct Note {
     abandoned: AtomicBool,
     /// The task's id was logged: once is enough for every run that follows the same handle.
     logged: Arc<AtomicBool>,
+    /// The call that waits for it, where that is traced.
+    parent: OnceLock<Parent>,
 }
 
 /// Thousands are kept while their tasks run, so what is short-lived lies apart.
@@ -59,7 +62,8 @@ impl Note {
 
     fn with(base: Arc<BaseUrl>, task: Option<TaskId>, logged: Arc<AtomicBool>) -> Arc<Self> {
         let known = Mutex::new(Known { posting: None, task });
-        Arc::new(Self { base, known, abandoned: AtomicBool::new(false), logged })
+        let (abandoned, parent) = (AtomicBool::new(false), OnceLock::new());
+        Arc::new(Self { base, known, abandoned, logged, parent })
     }
 
     /// No caller waits any more.
@@ -69,7 +73,29 @@ impl Note {
 
     /// It follows this task, which an earlier run or another process submitted.
     pub fn is_about(&self, task: TaskId) {
+        self.register(task.as_str());
         self.know().task.get_or_insert(task);
+    }
+
+    /// The exchanges of its run belong to this call.
+    pub fn trace(&self, parent: Parent) {
+        if self.parent.set(parent).is_ok()
+            && let Some(task) = self.task()
+        {
+            self.register(task.as_str());
+        }
+    }
+
+    fn register(&self, name: &str) {
+        if let Some(parent) = self.parent.get() {
+            traces::register(name, parent);
+        }
+    }
+
+    fn unregister(&self, name: &str) {
+        if let Some(parent) = self.parent.get() {
+            traces::forget(name, parent);
+        }
     }
 
     /// The task, once there is one.
@@ -155,8 +181,12 @@ impl Note {
 
     fn take_down(&self, fact: &Fact) {
         let mut known = self.know();
+        if let Some(posting) = &known.posting {
+            self.unregister(&posting.request_id);
+        }
         match fact {
             Fact::Intent { request_id, .. } => {
+                self.register(request_id);
                 let posting = Box::new(Posting { request_id: request_id.clone() });
                 if known.posting.replace(posting).is_none() {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
@@ -166,6 +196,7 @@ impl Note {
                 // A second task does not make the first one less the run's own.
                 let is_second = known.task.is_some();
                 known.task.get_or_insert_with(|| task_id.clone());
+                self.register(task_id.as_str());
                 if self.is_abandoned() && (!self.logged.swap(true, Ordering::SeqCst) || is_second) {
                     warnings::log_apart(&self.left_behind(task_id));
                 }
@@ -198,6 +229,10 @@ impl AsyncJournal for Note {
 
 impl Drop for Note {
     fn drop(&mut self) {
+        let posting = self.know().posting.as_ref().map(|posting| posting.request_id.clone());
+        for name in posting.into_iter().chain(self.task().map(String::from)) {
+            self.unregister(&name);
+        }
         self.settle();
     }
 }
@@ -242,8 +277,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
         py.check_signals()?;
     }
-    runtime::log_warnings(py);
-    Ok(())
+    runtime::log_warnings(py)
 }
 
 /// Forgets the submissions of a parent process: their answers come there.

@@ -78,6 +78,7 @@ impl Operation {
     /// Starts the work; its result goes to `address`.
     fn send_to(&self, py: Python<'_>, mut address: Address) -> PyResult<()> {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
+        warnings::ask_logger(py);
         let mut state = self.state();
         *state = match std::mem::replace(&mut *state, State::Over) {
             State::Made(work) => match *work {
@@ -122,7 +123,8 @@ impl Operation {
         let (tell, told) = channel();
         self.send_to(py, Address::Thread(Some(tell)))?;
         let (_, result) = received(py, told)?;
-        runtime::log_warnings(py);
+        // After a Ctrl-C, the caller tells of a task whose result is lost with it.
+        runtime::log_warnings(py)?;
         match result.unwrap_or_else(|| Err(given_up())) {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),
@@ -149,6 +151,13 @@ impl Operation {
             State::Joined(joined) => joined.leave(),
             State::Reading(reading) => reading.0.leave(reading.1),
             State::Made(_) | State::Over => {}
+        }
+    }
+
+    /// Puts the spans of its exchanges under this context.
+    fn trace(&self, parent: Py<PyAny>) {
+        if let Some(note) = &self.note {
+            note.trace(Arc::new(parent));
         }
     }
 

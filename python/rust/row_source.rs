@@ -143,11 +143,15 @@ impl RowSource {
         permit.forget();
         self.shared.permit(row);
         let base = Arc::clone(&self.shared.base);
-        Some(match job.work() {
+        let note = match job.work() {
             // The caller has its id.
             Work::Watch { task, .. } => Note::silent(base, task),
             _ => Note::new(base),
-        })
+        };
+        if let Some(parent) = &self.shared.parent {
+            note.trace(Arc::clone(parent));
+        }
+        Some(note)
     }
 }
 

@@ -46,11 +46,13 @@ pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<Waiting>> {
     Some(Arc::clone(&runtime.warnings))
 }
 
-/// Logs the warnings that wait.
-pub fn log_warnings(py: Python<'_>) {
-    if let Some(waiting) = warnings(py) {
-        waiting.log(py);
-    }
+/// Logs the warnings that wait, and calls the hooks that do.
+///
+/// # Errors
+///
+/// A Ctrl-C that came to a hook.
+pub fn log_warnings(py: Python<'_>) -> PyResult<()> {
+    warnings(py).map_or(Ok(()), |waiting| waiting.log(py))
 }
 
 fn start(warnings: Arc<Waiting>) -> Result<Handle, Error> {

@@ -9,6 +9,7 @@ use effects_reqwest::{Client, ClientBuilder, Proxy};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
+use crate::hooks::{Hooks, Watcher};
 use crate::policy::span;
 use crate::purse::{Money, Purse};
 use crate::value::task_id;
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     /// What is left of the budget of the client that this one is a copy of.
     pub money: Option<PlainMoney>,
     pub journal: Option<PathBuf>,
+    /// Functions that are told of exchanges and events.
+    pub hooks: Option<Hooks>,
 }
 
 /// Without the key, and without a proxy's password.
@@ -66,7 +69,15 @@ impl Setup {
         if let Some(path) = &self.ca_bundle {
             builder = builder.ca_bundle(path);
         }
-        builder.build()
+        let hooks = self.hooks.as_ref();
+        let hooks = hooks.map(|hooks| Python::attach(|py| hooks.clone_ref(py)));
+        let hears_events = hooks.as_ref().is_some_and(Hooks::hears_events);
+        let watcher = Watcher::new(hooks);
+        if hears_events {
+            let watcher = watcher.clone();
+            builder = builder.on_event(move |event| watcher.hear(event));
+        }
+        builder.on_exchange(watcher).build()
     }
 
     /// The money it may spend, if it has a budget.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
+use effects_core::wire::ResponseExcerpt;
 use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
 use effects_reqwest::{Client, TaskHandle};
 use pyo3::prelude::*;
@@ -143,6 +144,7 @@ fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {
         effect.raw.as_str(),
         made.template.as_deref(),
         made.elapsed,
+        effect.response.as_deref().map(response),
     )
         .into_pyobject(py)
 }
@@ -161,6 +163,13 @@ fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
         task.raw.as_str(),
     )
         .into_pyobject(py)
+}
+
+type PlainResponse<'a> = (u16, Option<&'a str>, &'a [(String, String)]);
+
+/// The status, the name of the exchange and the headers.
+fn response(response: &ResponseExcerpt) -> PlainResponse<'_> {
+    (response.status, response.request_id.as_deref(), &response.headers)
 }
 
 type PlainPicture<'py> = (String, String, Option<u64>, Option<String>, Option<Bound<'py, PyBytes>>);

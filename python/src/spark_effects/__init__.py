@@ -14,6 +14,7 @@ from . import _hints, _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
+from ._hooks import ExchangeRequest, ExchangeResponse
 from ._job import Job
 from ._many import AsyncResults, Result, ResultList, Results
 from ._many import live as _live
@@ -52,6 +53,8 @@ __all__ = [
     "Emulator",
     "Event",
     "Events",
+    "ExchangeRequest",
+    "ExchangeResponse",
     "InvalidRequest",
     "Job",
     "OutOfCredit",

@@ -9,6 +9,8 @@ from ._effect import TaskStatus as TaskStatus
 from ._effect import Usage as Usage
 from ._emulator import Emulator as Emulator
 from ._emulator import SeenRequest as SeenRequest
+from ._hooks import ExchangeRequest as ExchangeRequest
+from ._hooks import ExchangeResponse as ExchangeResponse
 from ._job import Job as Job
 from ._many import AsyncResults as AsyncResults
 from ._many import Result as Result
@@ -55,6 +57,8 @@ __all__ = [
     "Emulator",
     "Event",
     "Events",
+    "ExchangeRequest",
+    "ExchangeResponse",
     "InvalidRequest",
     "Job",
     "OutOfCredit",

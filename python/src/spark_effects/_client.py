@@ -4,6 +4,7 @@ import os
 import weakref
 
 from . import _native
+from ._hooks import hooks_of
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
@@ -62,6 +63,9 @@ class _ClientBase:
         allow_http=False,
         headers=None,
         user_agent=None,
+        on_request=None,
+        on_response=None,
+        on_event=None,
         **unknown,
     ):
         if unknown:
@@ -91,6 +95,7 @@ class _ClientBase:
             "ca_bundle": place("ca_bundle", ca_bundle),
             "budget": money("budget", budget),
             "price": price,
+            "hooks": hooks_of(on_request=on_request, on_response=on_response, on_event=on_event),
             "journal": journal if is_database(journal) else journal and os.path.abspath(journal),
         }
         self._closed = False
@@ -246,6 +251,14 @@ class Client(_ClientBase):
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
         user_agent: what the client calls itself to the gateway.
+        on_request: a function that is called with an `ExchangeRequest` for each request to the gateway. The
+            three hooks watch and change nothing. They are plain functions, called in order, one by one, in a
+            thread that waits for a result of this package, or in the event loop, soon after what they tell of
+            and before its result is given, unless several threads wait. What a hook raises is logged by the
+            logger ``"spark_effects"`` and ends nothing, since what it was told of may be paid for.
+        on_response: a function that is called with an `ExchangeResponse` once a request is answered, or no
+            answer came.
+        on_event: a function that is called with each `Event` of each run of this client, those of `map` too.
 
     Raises:
         AuthError: there is no key.
@@ -332,7 +345,8 @@ class AsyncClient(_ClientBase):
 def _rebuilt(kind, options, policy, money):
     client = kind.__new__(kind)
     client._closed = False
-    client._engine = _native.Engine({**options, "money": money})
+    # A pickle of an earlier release has no hooks.
+    client._engine = _native.Engine({"hooks": None, **options, "money": money})
     client._options = options
     client._policy = policy
     return client

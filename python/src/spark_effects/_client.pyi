@@ -6,6 +6,7 @@ from typing import TypedDict, overload
 from typing_extensions import LiteralString, Self, Unpack, deprecated
 
 from ._effect import Effect, Event, Picture
+from ._hooks import ExchangeRequest, ExchangeResponse
 from ._image import Image
 from ._many import AnyJob, AsyncResults, Results, _Table  # pyright: ignore[reportPrivateUsage]
 from ._task import AsyncTask, Task
@@ -37,6 +38,9 @@ class _ClientOptions(TypedDict, total=False):
     allow_http: bool
     headers: Mapping[str, str] | None
     user_agent: str | None
+    on_request: Callable[[ExchangeRequest], object] | None
+    on_response: Callable[[ExchangeResponse], object] | None
+    on_event: Callable[[Event], object] | None
 
 class _ClientBase:
     def __init__(
@@ -61,6 +65,9 @@ class _ClientBase:
         allow_http: bool = False,
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
+        on_request: Callable[[ExchangeRequest], object] | None = None,
+        on_response: Callable[[ExchangeResponse], object] | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None: ...
     @classmethod
     def from_profile(cls, name: str | None = None, **options: Unpack[_ClientOptions]) -> Self:
@@ -151,6 +158,14 @@ class Client(_ClientBase):
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
         user_agent: what the client calls itself to the gateway.
+        on_request: a function that is called with an `ExchangeRequest` for each request to the gateway. The
+            three hooks watch and change nothing. They are plain functions, called in order, one by one, in a
+            thread that waits for a result of this package, or in the event loop, soon after what they tell of
+            and before its result is given, unless several threads wait. What a hook raises is logged by the
+            logger ``"spark_effects"`` and ends nothing, since what it was told of may be paid for.
+        on_response: a function that is called with an `ExchangeResponse` once a request is answered, or no
+            answer came.
+        on_event: a function that is called with each `Event` of each run of this client, those of `map` too.
 
     Raises:
         AuthError: there is no key.
@@ -380,6 +395,7 @@ class Client(_ClientBase):
         scope: str | None = None,
         journal: str | PathLike[str] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -425,6 +441,7 @@ class Client(_ClientBase):
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
                 as a timedelta, without limit with ``None``; the client's own when left out. What was not
                 submitted by then is not, and errors name the tasks that go on.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -450,6 +467,7 @@ class Client(_ClientBase):
         scope: str | None = None,
         journal: str | PathLike[str] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -495,6 +513,7 @@ class Client(_ClientBase):
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
                 as a timedelta, without limit with ``None``; the client's own when left out. What was not
                 submitted by then is not, and errors name the tasks that go on.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -735,6 +754,7 @@ class AsyncClient(_ClientBase):
         scope: str | None = None,
         journal: str | PathLike[str] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -780,6 +800,7 @@ class AsyncClient(_ClientBase):
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
                 as a timedelta, without limit with ``None``; the client's own when left out. What was not
                 submitted by then is not, and errors name the tasks that go on.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
@@ -805,6 +826,7 @@ class AsyncClient(_ClientBase):
         scope: str | None = None,
         journal: str | PathLike[str] | None = None,
         deadline: Seconds | None = ...,
+        headers: Mapping[str, str] | None = None,
         policy: Policy | None = None,
         fetch: bool = True,
         progress: bool = False,
@@ -850,6 +872,7 @@ class AsyncClient(_ClientBase):
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
                 as a timedelta, without limit with ``None``; the client's own when left out. What was not
                 submitted by then is not, and errors name the tasks that go on.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.

@@ -381,9 +381,22 @@ class Effect(_Record):
         "template",
         "elapsed",
         "_photo",
+        "_response",
     )
 
-    def __init__(self, task_id, pictures, usage, metadata, warning, raw, template, elapsed, photo=None):
+    def __init__(
+        self,
+        task_id,
+        pictures,
+        usage,
+        metadata,
+        warning,
+        raw,
+        template,
+        elapsed,
+        photo=None,
+        response=None,
+    ):
         _set(self, "task_id", task_id)
         _set(self, "pictures", tuple(_of_photo(_made(Picture, one), photo) for one in pictures))
         _set(self, "usage", _made(Usage, usage))
@@ -393,6 +406,25 @@ class Effect(_Record):
         _set(self, "template", template)
         _set(self, "elapsed", elapsed)
         _set(self, "_photo", photo)
+        # The status, the name of the exchange and the headers.
+        _set(self, "_response", response and (*response[:2], tuple(map(tuple, response[2]))))
+
+    @property
+    def request_id(self):
+        """The service's name for the exchange that showed the effect, for its support; ``None`` if it gave
+        none, or where a journal alone tells of the effect.
+        """
+        return self._response and self._response[1]
+
+    @property
+    def status(self):
+        """The HTTP status of the answer that showed the effect."""
+        return self._response and self._response[0]
+
+    @property
+    def headers(self):
+        """Of that answer, the headers by which it is found again, by their names in small letters."""
+        return dict(self._response[2]) if self._response else {}
 
     @property
     def metadata(self):
@@ -444,7 +476,15 @@ class Effect(_Record):
             "warning": self.warning and self.warning.to_dict(),
             "metadata": self.metadata,
             "elapsed": self.elapsed,
+            **self._exchange(),
         }
+
+    def _exchange(self):
+        """The exchange that showed it, with the keys of ``--json``."""
+        if self._response is None:
+            return {}
+        response = {"status": self.status, "request_id": self.request_id, "headers": self.headers}
+        return {"request_id": self.request_id, "response": response}
 
     def __repr__(self):
         what = f" {self.template}" if self.template else ""
@@ -465,6 +505,12 @@ class Effect(_Record):
         from . import _display
 
         return _display.png(self.pictures[0]) if self.pictures else None
+
+
+def effect_of(facts, photo=None):
+    """The effect out of the native half's facts; `photo` is the file that it was made of."""
+    *known, response = facts
+    return Effect(*known, photo, response)
 
 
 def _made(kind, facts):

@@ -164,7 +164,19 @@ class Effect(_Record):
         template: str | None,
         elapsed: float | None,
         photo: str | None = None,
+        response: Any = None,
     ) -> None: ...
+    @property
+    def request_id(self) -> str | None:
+        """The service's name for the exchange that showed the effect, for its support; ``None`` if it gave
+        none, or where a journal alone tells of the effect.
+        """
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the answer that showed the effect."""
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of that answer, the headers by which it is found again, by their names in small letters."""
     @property
     def metadata(self) -> Any:
         """The service's own notes on the task."""

@@ -3,10 +3,10 @@ yield a `Result` for each. ``map`` and ``as_completed`` of both clients (``_plan
 
 import weakref
 
-from ._effect import Effect
+from ._effect import effect_of
 from ._job import Job, asked_for, job_photo, job_row, jobs_of
 from ._values import money, number, own_state, place, refused, switch, text, whole
-from ._wait import alive, annotate, awaited, waited
+from ._wait import alive, annotate, awaited, begun, waited
 from .errors import EffectsError
 
 __all__ = ["AsyncResults", "Result", "ResultList", "Results", "start"]
@@ -34,6 +34,11 @@ class Result:
     def ok(self):
         """Whether there is an effect."""
         return self.error is None
+
+    @property
+    def request_id(self):
+        """The name of the exchange that the end came with, for the service's support."""
+        return self.effect.request_id if self.error is None else self.error.request_id
 
     def unwrap(self):
         """The effect; raises the error if there is none."""
@@ -178,13 +183,14 @@ live = weakref.WeakSet()
 
 
 class _ResultsBase:
-    __slots__ = ("__weakref__", "_jobs", "_many", "_meter", "_over")
+    __slots__ = ("__weakref__", "_jobs", "_many", "_meter", "_over", "_span")
 
-    def __init__(self, many, meter, jobs=None):
+    def __init__(self, many, meter, jobs=None, span=None):
         # An async iterable of jobs, which is drawn in its event loop.
         self._jobs = jobs
         self._many = many
         self._meter = meter
+        self._span = span
         self._over = False
         live.add(self)
 
@@ -213,16 +219,21 @@ class _ResultsBase:
         if hasattr(job, "_handle"):
             effect = job._ended_with(effect, error)
         else:
-            effect = effect and Effect(*effect, photo=job_photo(job))
+            effect = effect and effect_of(effect, job_photo(job))
         result = Result(index, job, effect, error)
         if self._meter is not None:
             self._meter.count(result)
+        if self._span is not None:
+            self._span.job(result)
         return result
 
     def _close(self):
         if self._meter is not None:
             self._meter.close()
             self._meter = None
+        if self._span is not None:
+            self._span.ended(None)
+            self._span = None
 
     def _leave(self):
         """Stops the watching, since no result is taken any more; returns what the caller should know."""
@@ -352,6 +363,7 @@ def start(
     submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
     polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
     progress = switch("progress", progress)
+    span = begun("map" if ordered else "as_completed")
     total = len(jobs) if hasattr(jobs, "__len__") else None
     many = client._open.run_many(
         {
@@ -365,6 +377,7 @@ def start(
             "journal": place("journal", journal),
             "fetch": switch("fetch", fetch),
             "ordered": ordered,
+            "parent": span and span.context,
         },
         policy._native,
     )
@@ -373,7 +386,7 @@ def start(
         from ._progress import Meter
 
         meter = Meter(total)
-    return many, meter, drawn
+    return many, meter, drawn, span
 
 
 def _scope(name):

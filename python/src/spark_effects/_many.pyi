@@ -23,6 +23,9 @@ class _Result:
     index: int
     job: Any
     def __init__(self, index: int, job: Any, effect: Effect | None, error: EffectsError | None) -> None: ...
+    @property
+    def request_id(self) -> str | None:
+        """The name of the exchange that the end came with, for the service's support."""
     def unwrap(self) -> Effect:
         """The effect; raises the error if there is none."""
     def to_dict(self) -> dict[str, Any]:

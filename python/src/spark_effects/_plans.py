@@ -6,7 +6,7 @@ A plan takes a method's arguments and returns the operation that does it and wha
 
 import os
 
-from ._effect import Effect, Picture, TaskStatus
+from ._effect import Effect, Picture, TaskStatus, effect_of
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
 from ._values import Headers, Policy, positive, refused, switch
@@ -176,7 +176,7 @@ class ClientPlans:
             operation = self._open.run(asked, policy._native, fetch)
         else:
             operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
-        return operation, lambda facts: Effect(*facts, photo=photo)
+        return operation, lambda facts: effect_of(facts, photo)
 
     def submit(
         self, template, image, *, width=None, height=None, extra=None, deadline=..., headers=None, policy=None
@@ -265,6 +265,7 @@ def many(ordered):
         scope=None,
         journal=None,
         deadline=...,
+        headers=None,
         policy=None,
         fetch=True,
         progress=False,
@@ -285,7 +286,7 @@ def many(ordered):
                 price=price,
                 scope=scope,
                 journal=journal,
-                policy=call_policy(self._policy, policy, deadline=deadline),
+                policy=call_policy(self._policy, policy, deadline=deadline, headers=headers),
                 fetch=fetch,
                 progress=progress,
                 submissions=submissions,
@@ -334,6 +335,7 @@ def many(ordered):
             deadline: how long all of it may take, from the first upload to the last picture, in seconds or
                 as a timedelta, without limit with ``None``; the client's own when left out. What was not
                 submitted by then is not, and errors name the tasks that go on.
+            headers: headers on each request to the gateway, beside the client's own; see `Client`.
             policy: how the runs behave, instead of the client's own policy.
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.

@@ -106,10 +106,10 @@ class _TaskBase:
     def _made(self, facts):
         """The effect, whose time is measured from the submission, if that is known."""
         self._end_seen()
-        *others, elapsed = facts
+        *others, elapsed, response = facts
         if self._handle.submitted is not None:
             elapsed = max(0.0, self._ended - self._handle.submitted)
-        self._effect = Effect(*others, elapsed, photo=self._photo)
+        self._effect = Effect(*others, elapsed, self._photo, response)
         return self._effect
 
     def _ended_with(self, facts, error):

@@ -9,18 +9,29 @@ __all__ = ["ToldRun"]
 class ToldRun(Told):
     """One run of either client: the events of its stream go to `on_event` and to `meter`."""
 
-    __slots__ = ("_fetch", "_meter", "_on_event", "_stream")
+    __slots__ = ("_fetch", "_meter", "_on_event", "_parent", "_stream")
 
     def __init__(self, stream, fetch, on_event, meter):
         self._stream = stream
         self._fetch = fetch
         self._on_event = on_event
         self._meter = meter
+        self._parent = None
+
+    def trace(self, parent):
+        """Puts the spans of its exchanges under this context."""
+        self._parent = parent
+
+    def _next(self):
+        step = self._stream.next()
+        if self._parent is not None:
+            step.trace(self._parent)
+        return step
 
     def wait(self):
         """Goes to the end of the run; returns what an effect is made of."""
         try:
-            while (facts := waited(self._stream.next())) is not None:
+            while (facts := waited(self._next())) is not None:
                 self._tell(Event(*facts))
             return self._done(waited(self._stream.finish(self._fetch)))
         finally:
@@ -29,7 +40,7 @@ class ToldRun(Told):
     async def awaited(self):
         """The same, awaited; so is `on_event`, if it is a coroutine function."""
         try:
-            while (facts := await awaited(self._stream.next())) is not None:
+            while (facts := await awaited(self._next())) is not None:
                 coming = self._tell(Event(*facts))
                 if hasattr(coming, "__await__"):
                     try:

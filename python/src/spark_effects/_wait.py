@@ -11,6 +11,7 @@ __all__ = [
     "annotate",
     "awaited",
     "awaiting",
+    "begun",
     "blocking",
     "hinted",
     "is_coroutine_function",
@@ -43,13 +44,19 @@ def blocking(plan):
     def method(self, /, *arguments, **options):
         check()
         operation, finish = planned(plan, self, arguments, options)
-        if isinstance(operation, Told):
-            return finish(operation.wait())
+        span = begun(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
         try:
-            return waited(operation, finish)
-        except EffectsError as error:
-            noted(self, error)
+            told = isinstance(operation, Told)
+            result = finish(operation.wait()) if told else waited(operation, finish)
+        except BaseException as error:
+            if span is not None:
+                span.failed(error)
+            if isinstance(error, EffectsError) and not isinstance(operation, Told):
+                noted(self, error)
             raise
+        if span is not None:
+            span.ended(result)
+        return result
 
     return method
 
@@ -62,18 +69,47 @@ def awaiting(plan):
         # Thousands of these wait at once: each is one frame, and holds what it needs.
         operation, finish = planned(plan, self, arguments, options)
         del arguments, options
-        if isinstance(operation, Told):
-            return finish(await operation.awaited())
-        future = started(operation)
+        span = begun(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
         try:
-            await future
+            if isinstance(operation, Told):
+                result = finish(await operation.awaited())
+            else:
+                future = started(operation)
+                try:
+                    await future
+                except BaseException as error:
+                    left(operation, future)
+                    noted(self, error)
+                    raise
+                result = finish(future.result())
         except BaseException as error:
-            left(operation, future)
-            noted(self, error)
+            if span is not None:
+                span.failed(error)
             raise
-        return finish(future.result())
+        if span is not None:
+            span.ended(result)
+        return result
 
     return method
+
+
+# A program that traces has imported it; another one is spared the import.
+_OPENTELEMETRY = "opentelemetry.trace"
+_modules = sys.modules
+
+
+def begun(name, operation=None):
+    """The span of a call that begins, where the program traces with OpenTelemetry."""
+    if _OPENTELEMETRY not in _modules:
+        return None
+    from ._tracing import CallSpan
+
+    span = CallSpan(name)
+    if span.context is None:
+        return None
+    if operation is not None:
+        operation.trace(span.context)
+    return span
 
 
 class Told:

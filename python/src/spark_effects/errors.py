@@ -37,6 +37,8 @@ class EffectsError(Exception):
         status: the HTTP status of the answer it is about.
         retry_after: seconds the service asked to wait.
         request_id: the name of the exchange, for the service's support.
+        headers: of the answer it is about, those by which it is found again, by their names in small letters.
+        body: the beginning of an answer that is no usable task: at most 2 KiB, without the key.
         resume_line: the command that resumes the task, where there is one to resume.
     """
 
@@ -51,6 +53,8 @@ class EffectsError(Exception):
         retry_after=None,
         request_id=None,
         resume_line=None,
+        headers=None,
+        body=None,
     ):
         super().__init__(message)
         self.kind = kind
@@ -60,6 +64,8 @@ class EffectsError(Exception):
         self.retry_after = retry_after
         self.request_id = request_id
         self.resume_line = resume_line
+        self.headers = {} if headers is None else headers
+        self.body = body
 
     def to_dict(self):
         """It as a dict for JSON: its class, its words, and what it knows."""

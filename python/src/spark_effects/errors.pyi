@@ -31,6 +31,8 @@ class EffectsError(Exception):
         status: the HTTP status of the answer it is about.
         retry_after: seconds the service asked to wait.
         request_id: the name of the exchange, for the service's support.
+        headers: of the answer it is about, those by which it is found again, by their names in small letters.
+        body: the beginning of an answer that is no usable task: at most 2 KiB, without the key.
         resume_line: the command that resumes the task, where there is one to resume.
     """
 
@@ -41,6 +43,8 @@ class EffectsError(Exception):
     retry_after: float | None
     request_id: str | None
     resume_line: str | None
+    headers: dict[str, str]
+    body: str | None
     def __init__(
         self,
         message: str = "",
@@ -52,6 +56,8 @@ class EffectsError(Exception):
         retry_after: float | None = None,
         request_id: str | None = None,
         resume_line: str | None = None,
+        headers: dict[str, str] | None = None,
+        body: str | None = None,
     ) -> None: ...
     def to_dict(self) -> dict[str, Any]:
         """It as a dict for JSON: its class, its words, and what it knows."""

@@ -60,7 +60,8 @@ impl Endpoint {
         request: &Request<Bytes>,
         task: Option<&TaskId>,
     ) -> Option<ObserveEnd> {
-        self.observer.as_ref()?.begins(RequestExcerpt::of(request, task))
+        let observer = self.observer.as_ref().filter(|observer| observer.is_watching())?;
+        observer.begins(RequestExcerpt::of(request, task))
     }
 
     /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked once

@@ -36,6 +36,12 @@ use crate::task_id::TaskId;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ExchangeObserver: Send + Sync {
+    /// Whether it wants to be told of an exchange that begins now: it is asked before anything is made for
+    /// it.
+    fn is_watching(&self) -> bool {
+        true
+    }
+
     /// A request is about to leave. What is returned is called with what became of it, unless the exchange
     /// is given up on the way.
     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd>;

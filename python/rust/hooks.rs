@@ -1,0 +1,158 @@
+//! [`Watcher`]: tells Python of a client's exchanges and events: its hooks (`on_request`, `on_response`,
+//! `on_event`), and OpenTelemetry where a call is traced. `Setup` gives one to each client.
+//!
+//! It is called on the runtime's thread, which never asks for the interpreter's lock: what it tells waits,
+//! as warnings do, for a thread or an event loop that waits for a result.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use effects_core::gateway::{CallResult, ExchangeObserver, ObserveEnd, RequestExcerpt};
+use effects_core::{Event, TaskId, printable};
+use pyo3::prelude::*;
+
+use crate::traces::{self, Parent};
+use crate::warnings;
+
+/// The functions of a client, as Python gives them: on a request, a response, an event.
+#[derive(FromPyObject)]
+pub(crate) struct Hooks(Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+impl Hooks {
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let clone = |hook: &Option<Py<PyAny>>| hook.as_ref().map(|hook| hook.clone_ref(py));
+        Self(clone(&self.0), clone(&self.1), clone(&self.2))
+    }
+
+    /// Whether an event is of interest.
+    pub(crate) fn hears_events(&self) -> bool {
+        self.2.is_some()
+    }
+}
+
+/// Tells a client's hooks and the traces of its calls.
+#[derive(Clone)]
+pub(crate) struct Watcher(Option<Arc<Hooks>>);
+
+impl Watcher {
+    pub(crate) fn new(hooks: Option<Hooks>) -> Self {
+        Self(hooks.map(Arc::new))
+    }
+
+    /// Tells an event.
+    pub(crate) fn hear(&self, event: &Event) {
+        let Some(hooks) = self.0.clone().filter(|hooks| hooks.hears_events()) else { return };
+        let facts = (serde_json::to_string(event).unwrap_or_default(), event.to_string());
+        warnings::call_later(move |py| tell(py, hooks.2.as_ref(), "event", facts));
+    }
+}
+
+impl ExchangeObserver for Watcher {
+    fn is_watching(&self) -> bool {
+        traces::is_on()
+            || self.0.as_ref().is_some_and(|hooks| hooks.0.is_some() || hooks.1.is_some())
+    }
+
+    fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
+        let (hooks, parent) = (self.0.clone(), traces::parent_of(&request));
+        let request = Arc::new(Sent::new(request));
+        if let Some(hooks) = hooks.clone().filter(|hooks| hooks.0.is_some()) {
+            let request = Arc::clone(&request);
+            warnings::call_later(move |py| tell(py, hooks.0.as_ref(), "request", request.facts()));
+        }
+        let hooks = hooks.filter(|hooks| hooks.1.is_some());
+        if hooks.is_none() && parent.is_none() {
+            return None;
+        }
+        Some(Box::new(move |result| {
+            let received = Arc::new(Received::new(&request, result));
+            if let Some(parent) = parent {
+                let (request, received) = (Arc::clone(&request), Arc::clone(&received));
+                warnings::call_later(move |py| trace(py, &parent, &request, &received));
+            }
+            if let Some(hooks) = hooks {
+                warnings::call_later(move |py| {
+                    let facts = (request.facts(), received.facts());
+                    tell(py, hooks.1.as_ref(), "response", facts)
+                });
+            }
+        }))
+    }
+}
+
+/// A request that left, and when.
+struct Sent {
+    number: u64,
+    excerpt: RequestExcerpt,
+    begun: Instant,
+    at: SystemTime,
+}
+
+type SentFacts<'a> = (u64, &'a str, &'a str, &'a [(String, String)], Option<&'a str>, usize);
+
+impl Sent {
+    fn new(excerpt: RequestExcerpt) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { number, excerpt, begun: Instant::now(), at: SystemTime::now() }
+    }
+
+    fn facts(&self) -> SentFacts<'_> {
+        let RequestExcerpt { method, url, headers, task_id, body_length, .. } = &self.excerpt;
+        let task = task_id.as_ref().map(TaskId::as_str);
+        (self.number, method.as_str(), url, headers, task, *body_length)
+    }
+}
+
+/// What became of it.
+struct Received {
+    response: Option<Box<effects_core::wire::ResponseExcerpt>>,
+    trouble: Option<String>,
+    elapsed: Duration,
+}
+
+type ReceivedFacts<'a> =
+    (Option<u16>, Option<&'a str>, &'a [(String, String)], Option<&'a str>, Option<&'a str>, f64);
+
+impl Received {
+    fn new(request: &Sent, result: &CallResult) -> Self {
+        let trouble = result.arrived().err();
+        Self {
+            response: result.response(),
+            trouble: trouble.map(|trouble| printable(&trouble.to_string()).into_owned()),
+            elapsed: request.begun.elapsed(),
+        }
+    }
+
+    fn facts(&self) -> ReceivedFacts<'_> {
+        let response = self.response.as_deref();
+        (
+            response.map(|response| response.status),
+            response.and_then(|response| response.request_id.as_deref()),
+            response.map_or(&[], |response| &response.headers),
+            response.and_then(|response| response.body.as_deref()),
+            self.trouble.as_deref(),
+            self.elapsed.as_secs_f64(),
+        )
+    }
+}
+
+/// Calls a hook with a record of these facts. What it raises is logged there, but for a Ctrl-C.
+fn tell<'py>(
+    py: Python<'py>,
+    hook: Option<&Py<PyAny>>,
+    kind: &str,
+    facts: impl IntoPyObject<'py>,
+) -> PyResult<()> {
+    let Some(hook) = hook else { return Ok(()) };
+    py.import("spark_effects._hooks")?.call_method1("tell", (hook, kind, facts)).map(drop)
+}
+
+/// Makes the span of an exchange.
+fn trace(py: Python<'_>, parent: &Parent, request: &Sent, received: &Received) -> PyResult<()> {
+    let begin = request.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let end = begin + received.elapsed.as_nanos();
+    let facts = (&**parent, request.facts(), received.facts(), begin, end);
+    py.import("spark_effects._tracing")?.call_method1("exchange", facts).map(drop)
+}

@@ -1,0 +1,51 @@
+//! [`Parent`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for each
+//! exchange of the call. A `Note` registers it by the names of its submission and its task; the observer of
+//! `hooks.rs` finds it by the names in a request. Nothing is registered while no call is traced.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use effects_core::gateway::RequestExcerpt;
+use pyo3::prelude::*;
+
+/// The context of a call that is traced.
+pub type Parent = Arc<Py<PyAny>>;
+
+static PARENTS: LazyLock<Mutex<HashMap<String, Parent>>> = LazyLock::new(Mutex::default);
+
+/// How many are registered, to be asked for each exchange.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether any call is traced.
+pub fn is_on() -> bool {
+    COUNT.load(Ordering::Relaxed) > 0
+}
+
+/// What has this name, a submission's `X-Request-Id` or a task's id, belongs to this call from now on.
+pub fn register(name: &str, parent: &Parent) {
+    let mut parents = parents();
+    parents.insert(name.to_owned(), Arc::clone(parent));
+    COUNT.store(parents.len(), Ordering::Relaxed);
+}
+
+/// The call is over, for what has this name.
+pub fn forget(name: &str, parent: &Parent) {
+    let mut parents = parents();
+    // Another call may follow the same task by now.
+    if parents.get(name).is_some_and(|known| Arc::ptr_eq(known, parent)) {
+        parents.remove(name);
+    }
+    COUNT.store(parents.len(), Ordering::Relaxed);
+}
+
+/// The call that makes a request.
+pub fn parent_of(request: &RequestExcerpt) -> Option<Parent> {
+    let task = request.task_id.as_ref().map(effects_core::TaskId::as_str);
+    let name = task.or_else(|| request.header("x-request-id"))?;
+    parents().get(name).cloned()
+}
+
+fn parents() -> MutexGuard<'static, HashMap<String, Parent>> {
+    PARENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+"""What a client's hooks are told: `ExchangeRequest` and `ExchangeResponse`. ``Client(on_request=,
+on_response=, on_event=)`` sets the hooks, and `tell`, which the native half calls, calls one of them."""
+
+from ._effect import Event, _made, _Record, _set
+from ._wait import is_coroutine_function
+
+__all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "tell"]
+
+
+class ExchangeRequest(_Record):
+    """A request to the gateway, as a hook is told of it: nothing of it is secret.
+
+    Attributes:
+        number: names the exchange within this process.
+        method: ``"POST"`` or ``"GET"``.
+        url: where it goes, without a query.
+        task_id: the task that it looks at; ``None`` for a submission and an upload.
+        body_length: the length of its body, in bytes.
+    """
+
+    __slots__ = _fields = ("number", "method", "url", "_headers", "task_id", "body_length")
+
+    def __init__(self, number, method, url, headers, task_id, body_length):
+        _set(self, "number", number)
+        _set(self, "method", method)
+        _set(self, "url", url)
+        _set(self, "_headers", tuple(map(tuple, headers)))
+        _set(self, "task_id", task_id)
+        _set(self, "body_length", body_length)
+
+    @property
+    def headers(self):
+        """The headers by their names in small letters; the values of the key's and of the caller's own are
+        ``"[redacted]"``.
+        """
+        return dict(self._headers)
+
+    @property
+    def request_id(self):
+        """The ``X-Request-Id`` of a submission, by which the service's support may find it."""
+        return self.headers.get("x-request-id")
+
+    def __repr__(self):
+        return f"<ExchangeRequest {self.number}: {self.method} {self.url}>"
+
+
+class ExchangeResponse(_Record):
+    """What became of a request to the gateway, as a hook is told of it, without the key.
+
+    Attributes:
+        request: the `ExchangeRequest`.
+        status: the HTTP status; ``None`` where no answer came.
+        request_id: the service's name for the exchange, if it gave one.
+        body: the beginning of the body of an answer that is no success, at most 2 KiB.
+        error: what went wrong, in words; ``None`` for a success.
+        elapsed: seconds from the request to the end of the answer.
+    """
+
+    __slots__ = _fields = ("request", "status", "request_id", "_headers", "body", "error", "elapsed")
+
+    def __init__(self, request, status, request_id, headers, body, error, elapsed):
+        _set(self, "request", _made(ExchangeRequest, request))
+        _set(self, "status", status)
+        _set(self, "request_id", request_id)
+        _set(self, "_headers", tuple(map(tuple, headers)))
+        _set(self, "body", body)
+        _set(self, "error", error)
+        _set(self, "elapsed", elapsed)
+
+    @property
+    def headers(self):
+        """The headers that are kept, by their names in small letters."""
+        return dict(self._headers)
+
+    def __repr__(self):
+        end = self.error or f"HTTP {self.status}"
+        return f"<ExchangeResponse {self.request.number}: {end} after {self.elapsed:.3f} s>"
+
+
+def hooks_of(**functions):
+    """The hooks of a client, as the native half takes them; nothing where there are none."""
+    for name, function in functions.items():
+        if not (function is None or callable(function)):
+            raise TypeError(f"{name} is {function!r}: give a function of one argument")
+        if is_coroutine_function(function):
+            raise TypeError(
+                f"{name} is a coroutine function: give a plain one; it may start a task of the event loop"
+            )
+    hooks = tuple(functions.values())
+    return None if hooks == (None, None, None) else hooks
+
+
+def tell(function, kind, facts):
+    """Calls a hook. Whatever it raises ends nothing: what it was told of may be paid for."""
+    told = {"request": ExchangeRequest, "event": Event}.get(kind)
+    told = ExchangeResponse(facts[0], *facts[1]) if told is None else told(*facts)
+    try:
+        coming = function(told)
+        if hasattr(coming, "__await__"):
+            getattr(coming, "close", lambda: None)()
+            raise TypeError("it returned an awaitable, which nothing awaits: give a plain function")
+    except KeyboardInterrupt:
+        # Ctrl-C, which ends the wait with the ids of what goes on.
+        raise
+    except BaseException:
+        import logging
+
+        logging.getLogger("spark_effects").exception(
+            "the hook on_%s raised an error, and what it was told of goes on: %s", kind, told
+        )
