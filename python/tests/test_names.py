@@ -52,6 +52,7 @@ def test_every_module_has_its_stub():
             "_progress",
             "_stubs",
             "_told_run",
+            "_tracing",
             "_wait",
         ),
         *("__main__", "_command"),
