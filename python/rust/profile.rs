@@ -19,7 +19,12 @@ pub fn profile<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>>
     for (name, value) in [("uploads", &profile.uploads), ("proxy", &profile.proxy)] {
         options.set_item(name, value)?;
     }
-    for (name, value) in [("ca_bundle", &profile.ca_bundle), ("journal", &profile.journal)] {
+    for (name, value) in [
+        ("ca_bundle", &profile.ca_bundle),
+        ("client_cert", &profile.client_cert),
+        ("client_key", &profile.client_key),
+        ("journal", &profile.journal),
+    ] {
         options.set_item(name, value)?;
     }
     Ok(options)

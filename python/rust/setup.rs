@@ -27,6 +27,9 @@ pub(crate) struct Setup {
     pub uploads: Option<String>,
     pub proxy: Option<String>,
     pub ca_bundle: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub cassette: Option<PathBuf>,
     pub budget: Option<String>,
     pub price: Option<String>,
     /// What is left of the budget of the client that this one is a copy of.
@@ -76,6 +79,15 @@ impl Setup {
         if hears_events {
             let watcher = watcher.clone();
             builder = builder.on_event(move |event| watcher.hear(event));
+        }
+        if let Some(path) = &self.client_cert {
+            builder = builder.client_cert(path);
+        }
+        if let Some(path) = &self.client_key {
+            builder = builder.client_key(path);
+        }
+        if let Some(path) = &self.cassette {
+            builder = builder.cassette(path);
         }
         builder.on_exchange(watcher).build()
     }

@@ -17,7 +17,14 @@ PHOTO = ROOT / "examples" / "chelsea.png"
 URL = "https://example.com/cat.jpg"
 PASSWORD = "a-password-that-no-one-may-see"
 
-for name in ("EFFECTS_API_KEY", "VTRIX_API_KEY", "EFFECTS_BASE_URL", "EFFECTS_STATE_DIR", "EFFECTS_PROFILE"):
+for name in (
+    "EFFECTS_API_KEY",
+    "VTRIX_API_KEY",
+    "EFFECTS_BASE_URL",
+    "EFFECTS_CASSETTE",
+    "EFFECTS_PROFILE",
+    "EFFECTS_STATE_DIR",
+):
     os.environ.pop(name, None)
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that:

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Settings};
-use effects_core::gateway::{Answer, AsyncExchange, Call, Endpoint, Exchange};
+use effects_client::{BuildClient, ClientBuilder, Settings, Transport};
+use effects_core::gateway::{Answer, AsyncExchange, Call, DynExchange, Endpoint, Exchange};
 use effects_core::{EffectRequest, Policy, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
 use effects_ureq::UreqExchange;
@@ -127,7 +127,12 @@ fn runtime() -> Result<Runtime> {
 struct TakenSettings(Settings);
 
 impl BuildClient for TakenSettings {
-    fn from_settings(settings: Settings) -> std::result::Result<Self, effects_core::Error> {
+    type Exchange = DynExchange;
+
+    fn from_settings(
+        settings: Settings,
+        _: Transport<DynExchange>,
+    ) -> std::result::Result<Self, effects_core::Error> {
         Ok(Self(settings))
     }
 }

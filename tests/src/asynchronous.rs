@@ -1,5 +1,6 @@
 //! The async client's face.
 
+use effects_client::ClientBuilder;
 use effects_core::{Effect, Error};
 use effects_jobs::Photo;
 use effects_reqwest::{Client, Watch};
@@ -25,27 +26,42 @@ impl Face for Async {
     ///
     /// When the machine has no runtime to give.
     fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+        self.run_with(setup.builder(), job, tell)
+    }
+}
+
+impl Async {
+    /// The same with a client of this builder.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no runtime to give.
+    pub(crate) fn run_with(
+        self,
+        builder: Result<ClientBuilder<Client>, Error>,
+        job: &Job,
+        tell: &mut dyn FnMut(Told<'_>),
+    ) -> Ended {
         let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => panic!("no tokio runtime: {error}"),
         };
-        if let Err(error) = runtime.block_on(self.work(setup, job, tell, &mut ended)) {
+        let done =
+            builder.and_then(|builder| runtime.block_on(self.work(builder, job, tell, &mut ended)));
+        if let Err(error) = done {
             ended.failed(&error);
         }
         ended
     }
-}
 
-impl Async {
     async fn work(
-        &self,
-        setup: &Setup,
+        self,
+        builder: ClientBuilder<Client>,
         job: &Job,
         tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
-        let builder = setup.builder::<Client>()?;
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
@@ -77,7 +93,7 @@ impl Async {
     }
 
     async fn effect(
-        &self,
+        self,
         client: &Client,
         ask: &Ask,
         tell: &mut dyn FnMut(Told<'_>),

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use effects_client::ClientBuilder;
 use effects_core::{Effect, Error, ErrorKind};
 use effects_jobs::Photo;
 use effects_ureq::{Client, Watch};
@@ -22,23 +23,33 @@ impl Face for Blocking {
     }
 
     fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
-        let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
-        if let Err(error) = self.work(setup, job, tell, &mut ended) {
-            ended.failed(&error);
-        }
-        ended
+        self.run_with(setup.builder(), job, tell)
     }
 }
 
 impl Blocking {
+    /// The same with a client of this builder.
+    pub(crate) fn run_with(
+        self,
+        builder: Result<ClientBuilder<Client>, Error>,
+        job: &Job,
+        tell: &mut dyn FnMut(Told<'_>),
+    ) -> Ended {
+        let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
+        let done = builder.and_then(|builder| self.work(builder, job, tell, &mut ended));
+        if let Err(error) = done {
+            ended.failed(&error);
+        }
+        ended
+    }
+
     fn work(
-        &self,
-        setup: &Setup,
+        self,
+        builder: ClientBuilder<Client>,
         job: &Job,
         tell: &mut dyn FnMut(Told<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
-        let builder = setup.builder::<Client>()?;
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
@@ -70,7 +81,7 @@ impl Blocking {
     }
 
     fn effect(
-        &self,
+        self,
         client: &Client,
         ask: &Ask,
         tell: &mut dyn FnMut(Told<'_>),

@@ -87,11 +87,19 @@ impl Setup {
     ///
     /// When `uploads` names no way.
     pub fn builder<C: BuildClient>(&self) -> Result<ClientBuilder<C>, Error> {
+        Ok(self.builder_without_connections()?.connect_timeout(self.connect_timeout))
+    }
+
+    /// The same, but for what makes connections: for a client over an HTTP stack of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// Uploads that are not known.
+    pub fn builder_without_connections<C: BuildClient>(&self) -> Result<ClientBuilder<C>, Error> {
         let builder = ClientBuilder::new()
             .base_url(&self.base_url)
             .api_key(&self.api_key)
             .policy(self.policy.clone())
-            .connect_timeout(self.connect_timeout)
             .allow_http(self.allow_http);
         Ok(match &self.uploads {
             Some(uploads) => builder.uploads(uploads.parse()?),

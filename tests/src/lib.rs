@@ -11,6 +11,7 @@ mod blocking;
 mod capture;
 mod exchange_cases;
 mod face;
+mod given;
 mod notes;
 mod python;
 mod scenario;
@@ -26,6 +27,7 @@ pub use exchange_cases::{
     ExchangeCase, ExchangeUnderTest, Expected, Reqwest, Ureq, exchange_cases,
 };
 pub use face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
+pub use given::{Given, Wrapped};
 pub use notes::{Gate, Notes};
 pub use python::Python;
 pub use scenario::{Scenario, Witness, setup, setup_at};

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use effects_client::{BuildClient, Settings};
-use effects_core::gateway::{Call, CallResult, Gateway};
+use effects_client::{BuildClient, Settings, Transport};
+use effects_core::gateway::{Call, CallResult, DynExchange, Gateway};
 use effects_core::journal::Journal;
 use effects_core::{EffectRequest, Error, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
@@ -120,7 +120,9 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
 struct Kept(Settings);
 
 impl BuildClient for Kept {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
+    type Exchange = DynExchange;
+
+    fn from_settings(settings: Settings, _: Transport<DynExchange>) -> Result<Self, Error> {
         Ok(Self(settings))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use effects_client::{
     BuildClient, KEY_COMMAND_VARIABLE, KEY_VARIABLES, PaceFile, PaceFileError, ProfileKey,
+    replay_base,
 };
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{Error, ErrorKind, Origin, Policy};
@@ -15,6 +16,7 @@ use effects_ureq::{Client, ClientBuilder};
 
 use crate::failure::Failure;
 use crate::global::{Global, InUse};
+use crate::output::say;
 use crate::place::{Place, origin_of};
 use crate::state;
 
@@ -72,6 +74,27 @@ impl<C: BuildClient> Gateway<C> {
         }
         for (name, value) in &global.headers {
             builder = builder.header(name, value);
+        }
+        if let Some(bundle) = &global.ca_bundle {
+            builder = builder.ca_bundle(bundle);
+        }
+        if let Some(cert) = &global.client_cert {
+            builder = builder.client_cert(cert);
+        }
+        if let Some(key) = &global.client_key {
+            builder = builder.client_key(key);
+        }
+        if let Some(cassette) = &global.cassette {
+            builder = builder.cassette(cassette);
+        }
+        if let Some(cassette) = global.cassette().filter(|_| !global.quiet) {
+            let is_replay = replay_base(&cassette)?.is_some();
+            let path = cassette.display();
+            say(&if is_replay {
+                format!("replaying {path}: nothing is sent and nothing is paid")
+            } else {
+                format!("recording to {path}")
+            });
         }
         let client = builder.policy(policy).build()?;
         Ok(Self { client, origin, _pace: pace, _emulator: emulator })

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use effects_client::Profile;
+use effects_client::{Profile, cassette_of_the_environment};
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
@@ -45,7 +45,7 @@ pub(crate) struct Global {
     ///
     /// Profiles are tables of profiles.toml in EFFECTS_CONFIG_DIR, else $XDG_CONFIG_HOME/effects, else
     /// ~/.config/effects: base_url, allow_http, api_key_file, api_key_command, api_key, uploads, proxy,
-    /// ca_bundle, journal. `effects login` stores a key for one.
+    /// ca_bundle, client_cert, client_key, journal. `effects login` stores a key for one.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
 
@@ -56,6 +56,28 @@ pub(crate) struct Global {
         help = format!("The gateway; else EFFECTS_BASE_URL, else {}", BaseUrl::DEFAULT)
     )]
     pub(crate) base_url: Option<String>,
+
+    /// A PEM file of certificates to trust instead of the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<PathBuf>,
+
+    /// A PEM file with the certificate to show to a gateway that asks for one; else EFFECTS_CLIENT_CERT
+    ///
+    /// Its chain stands behind it, and its private key too, unless --client-key names that.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// The PEM file of the certificate's private key; else EFFECTS_CLIENT_KEY
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_key: Option<PathBuf>,
+
+    /// Record all exchanges in this file where it is not there, else replay it; else EFFECTS_CASSETTE
+    ///
+    /// A recording holds no key; pictures are files beside it. A replay sends nothing, needs no key, waits
+    /// for nothing, and is kept apart from the service in the journal. A request that the recording has not
+    /// is an error that shows the difference.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) cassette: Option<PathBuf>,
 
     /// Let the base URL be http on another machine: the key travels in the clear
     #[arg(long, global = true)]
@@ -119,14 +141,24 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// The cassette of the command line or of the environment.
+    pub(crate) fn cassette(&self) -> Option<PathBuf> {
+        self.cassette.clone().or_else(cassette_of_the_environment)
+    }
+
     /// A line that resumes a task, with the options that this command has its key by; the key itself stays
     /// out of it.
     pub(crate) fn resume_line(&self, mut line: String) -> String {
-        let file = self.api_key_file.as_ref().map(|file| file.to_string_lossy());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let (bundle, cert) = (path(&self.ca_bundle), path(&self.client_cert));
+        let (key, file) = (path(&self.client_key), path(&self.api_key_file));
         for (option, value) in [
             ("--profile", self.profile.as_deref()),
             ("--api-key-file", file.as_deref()),
             ("--api-key-command", self.api_key_command.as_deref()),
+            ("--ca-bundle", bundle.as_deref()),
+            ("--client-cert", cert.as_deref()),
+            ("--client-key", key.as_deref()),
         ] {
             if let Some(value) = value {
                 line.push_str(&format!(" {option} {}", quoted(value)));

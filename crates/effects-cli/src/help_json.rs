@@ -189,7 +189,7 @@ fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
 }
 
 /// The environment variables that the command reads.
-const VARIABLES: [(&str, &str); 16] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("EFFECTS_API_KEY", "the API key, where no option gives one"),
     ("VTRIX_API_KEY", "the API key, where EFFECTS_API_KEY is not set either"),
     ("EFFECTS_API_KEY_COMMAND", "a program that prints the API key, where neither is set"),
@@ -197,6 +197,9 @@ const VARIABLES: [(&str, &str); 16] = [
     ("EFFECTS_CONFIG_DIR", "the folder of profiles.toml"),
     ("XDG_CONFIG_HOME", "where that folder is, as `effects`, unless EFFECTS_CONFIG_DIR says"),
     ("EFFECTS_BASE_URL", "the gateway, where --base-url is left out"),
+    ("EFFECTS_CLIENT_CERT", "the certificate to show, where --client-cert is left out"),
+    ("EFFECTS_CLIENT_KEY", "its private key, where that is in another file"),
+    ("EFFECTS_CASSETTE", "the file to record to or to replay, where --cassette is left out"),
     ("EFFECTS_STATE_DIR", "the folder of the usual journal and of what is learnt of durations"),
     ("XDG_STATE_HOME", "where that folder is, as `effects`, unless EFFECTS_STATE_DIR says"),
     (

@@ -35,7 +35,11 @@ pub(crate) fn uses(command: &str, option: &str) -> bool {
     let reads_a_journal = matches!(command, "tasks" | "resolve" | "journal" | "cost");
     match option {
         "api_key" | "api_key_file" => asks_a_gateway || command == "emulator",
-        "api_key_command" | "headers" => asks_a_gateway,
+        "api_key_command" | "headers" | "ca_bundle" | "client_cert" | "client_key" => {
+            asks_a_gateway
+        }
+        // What the doctor asks is new each time.
+        "cassette" => asks_a_gateway && command != "doctor",
         "profile" => {
             asks_a_gateway
                 || reads_a_journal

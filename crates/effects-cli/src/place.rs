@@ -1,7 +1,7 @@
 //! [`Place`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
 //! make it from the global options, and open their `Gateway` and journal for it.
 
-use effects_client::base_url_of_the_environment;
+use effects_client::{base_url_of_the_environment, replay_base};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};
 use effects_jobs::Uploads;
 
@@ -19,6 +19,10 @@ pub(crate) enum Place {
 impl Place {
     /// The gateway the global options and the environment name.
     pub(crate) fn of(global: &Global) -> Result<Self, Error> {
+        let replayed = global.cassette().map(|path| replay_base(&path)).transpose()?.flatten();
+        if let Some(base) = replayed {
+            return Ok(Self::At(base));
+        }
         if global.emulator {
             return Ok(Self::Inside);
         }

@@ -11,14 +11,20 @@ use std::time::Duration;
 use effects_core::gateway::{Endpoint, ExchangeObserver};
 use effects_core::pace::Pacer;
 use effects_core::{
-    ApiKey, BaseUrl, Deadline, Error, ErrorKind, Event, InvalidApiKey, Pace, Policy, Repeat,
+    ApiKey, Backoff, BaseUrl, Deadline, Error, ErrorKind, Event, InvalidApiKey, Pace, Policy,
+    Repeat,
 };
 use effects_jobs::{Uploads, Work};
 use tracing::Span;
 use url::Url;
 
+use crate::cassette::{
+    Cassette, CassettePath, NO_KEY, Player, Recorded, cassette_of_the_environment, replay_gateway,
+};
+use crate::client_cert::ClientCert;
 use crate::program::run_key_program;
 use crate::telemetry;
+use crate::transport::{FromExchange, Transport};
 use crate::unreachable_photos::UnreachablePhotos;
 
 /// Everything a client is made of, checked.
@@ -39,8 +45,12 @@ pub struct Settings {
     pub proxy: Proxy,
     /// Whom to trust instead of the system's certificates.
     pub ca_bundle: Option<CaBundle>,
+    /// What to show to a server that asks for a certificate.
+    pub client_cert: Option<ClientCert>,
     /// Whether http passes to other machines.
     pub allow_http: bool,
+    /// Whether a cassette is replayed: then nothing is sent, and nothing is waited for.
+    pub is_replay: bool,
     /// Warns of photos that the gateway cannot reach.
     pub unreachable_photos: Arc<UnreachablePhotos>,
     /// Is told of each event of a run.
@@ -67,10 +77,11 @@ impl Settings {
     /// The policy at this gateway, which links to pictures are resolved against.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
-        if policy.gateway.as_ref() == Some(here) {
+        if policy.gateway.as_ref() == Some(here) && !self.is_replay {
             return policy;
         }
-        Arc::new(Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) })
+        let policy = Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) };
+        Arc::new(if self.is_replay { hurried(policy) } else { policy })
     }
 }
 
@@ -118,12 +129,19 @@ pub struct CaBundle {
 
 /// A client that settings can be made into.
 pub trait BuildClient: Sized {
+    /// What its exchanges are held by: [`DynExchange`](effects_core::gateway::DynExchange) of a blocking
+    /// client, [`DynAsyncExchange`](effects_core::gateway::DynAsyncExchange) of an async one.
+    type Exchange: FromExchange<Player> + FromExchange<Recorded<Self::Exchange>> + 'static;
+
     /// Makes the client.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Misconfigured`] when its HTTP library cannot be set up so.
-    fn from_settings(settings: Settings) -> Result<Self, Error>;
+    fn from_settings(
+        settings: Settings,
+        transport: Transport<Self::Exchange>,
+    ) -> Result<Self, Error>;
 }
 
 /// Asks for the key as it is now.
@@ -144,20 +162,24 @@ impl KeyFrom {
 
 /// Builds a client of either kind.
 #[must_use = "a builder makes a client when `build` is called"]
-pub struct ClientBuilder<C> {
+pub struct ClientBuilder<C: BuildClient> {
     /// As it was given; or why what the environment says cannot be read.
     api_key: Result<Option<KeyFrom>, Error>,
     base_url: Result<Option<String>, Error>,
     allow_http: bool,
     policy: Policy,
     pacer: Pacer,
-    connect_timeout: Duration,
+    connect_timeout: Option<Duration>,
     uploads: Uploads,
     proxy: Proxy,
     ca_bundle: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
     headers: Vec<(String, String)>,
     exchange_observer: Option<Arc<dyn ExchangeObserver>>,
     event_observer: EventObserver,
+    transport: Transport<C::Exchange>,
+    cassette: Option<CassettePath>,
     client: PhantomData<fn() -> C>,
 }
 
@@ -170,26 +192,36 @@ impl<C: BuildClient> ClientBuilder<C> {
             allow_http: false,
             policy: Policy::default(),
             pacer: Pacer::new(),
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: None,
             uploads: Uploads::default(),
             proxy: Proxy::default(),
             ca_bundle: None,
+            client_cert: None,
+            client_key: None,
             headers: Vec::new(),
             exchange_observer: None,
             event_observer: EventObserver::default(),
+            transport: Transport::default(),
+            cassette: None,
             client: PhantomData,
         }
     }
 
     /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`, else what the program of
-    /// `EFFECTS_API_KEY_COMMAND` prints) and the gateway of `EFFECTS_BASE_URL`, as far as they are set; an
+    /// `EFFECTS_API_KEY_COMMAND` prints), the gateway of `EFFECTS_BASE_URL`, the
+    /// [`client_cert`](Self::client_cert) of `EFFECTS_CLIENT_CERT` and `EFFECTS_CLIENT_KEY`, and the
+    /// [`cassette`](Self::cassette) of `EFFECTS_CASSETTE`, as far as they are set; an
     /// empty variable counts as unset. One that is not UTF-8 is an error of [`build`](Self::build), unless
     /// what it says is given otherwise.
     pub fn from_env() -> Self {
         let key = KEY_VARIABLES.into_iter().map(variable).find(|key| *key != Ok(None));
         let program = || Ok(variable(KEY_COMMAND_VARIABLE)?.map(KeyFrom::program));
         let api_key = key.map_or_else(program, |key| Ok(key?.map(KeyFrom::Text)));
-        Self { api_key, base_url: base_url_of_the_environment(), ..Self::new() }
+        let cassette = cassette_of_the_environment().map(CassettePath::Environment);
+        let client_cert = path_variable(CLIENT_CERT_VARIABLE);
+        let client_key = path_variable(CLIENT_KEY_VARIABLE).filter(|_| client_cert.is_some());
+        let base_url = base_url_of_the_environment();
+        Self { api_key, base_url, cassette, client_cert, client_key, ..Self::new() }
     }
 
     /// The key.
@@ -292,7 +324,7 @@ impl<C: BuildClient> ClientBuilder<C> {
 
     /// The longest a connection may take to be made; 10 seconds unless said otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = Some(timeout);
         self
     }
 
@@ -339,22 +371,165 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
+    /// A PEM file with the certificate to show to a gateway that asks for one, its chain, and its private key,
+    /// unless [`client_key`](Self::client_key) names that. As with curl's `--cert`, each server that asks is
+    /// shown it; the key leaves no client.
+    pub fn client_cert(mut self, path: impl AsRef<Path>) -> Self {
+        self.client_cert = Some(path.as_ref().to_owned());
+        // A key of the environment is that of the environment's certificate.
+        self.client_key = None;
+        self
+    }
+
+    /// The PEM file of the private key of [`client_cert`](Self::client_cert), which is given first.
+    pub fn client_key(mut self, path: impl AsRef<Path>) -> Self {
+        self.client_key = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Makes exchanges with the caller's own HTTP stack in place of the client's: an
+    /// [`Exchange`](effects_core::gateway::Exchange) for the blocking client, an
+    /// [`AsyncExchange`](effects_core::gateway::AsyncExchange) with `Send` futures for the async one.
+    ///
+    /// It makes all of them: submissions, looks, uploads to a storage or a presigned URL, and downloads,
+    /// whose requests have [`FetchOptions`](effects_core::gateway::FetchOptions) among their extensions and
+    /// come back whole, where the client's own stack streams a picture into its file.
+    /// Requests come authorised, those to the gateway alone; no redirect may be followed with the key, and
+    /// what the exchange logs or keeps must not hold it. What connections need (proxy, certificates, time to
+    /// connect) is the stack's business then, so that [`build`](Self::build) refuses it here. Programs and
+    /// an [`Uploader`](effects_jobs::Uploader) that upload make connections of their own.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use bytes::Bytes;
+    /// # use effects_client::{BuildClient, ClientBuilder};
+    /// use effects_core::gateway::{Answer, DynExchange, Exchange};
+    /// use http::Request;
+    ///
+    /// /// As if the network were down.
+    /// struct Offline;
+    ///
+    /// impl Exchange for Offline {
+    ///     fn exchange(&self, _request: Request<Bytes>, _limit: Duration) -> Answer {
+    ///         Answer::NotSent("this program is offline".to_owned())
+    ///     }
+    /// }
+    /// # fn example<C: BuildClient<Exchange = DynExchange>>() -> Result<C, effects_core::Error> {
+    /// ClientBuilder::<C>::from_env().exchange(Offline).build()
+    /// # }
+    /// ```
+    pub fn exchange<X>(mut self, exchange: X) -> Self
+    where
+        C::Exchange: FromExchange<X>,
+    {
+        self.transport.give(C::Exchange::from_exchange(exchange));
+        self
+    }
+
+    /// Puts an exchange of the caller's around what makes the client's exchanges, its own HTTP stack or the
+    /// one of [`exchange`](Self::exchange): to log them, count them, or add a header. All settings hold. Of
+    /// two, the one that is given later is the outer one.
+    ///
+    /// What passes it is what [`exchange`](Self::exchange) makes, the key included.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use bytes::Bytes;
+    /// # use effects_client::{BuildClient, ClientBuilder};
+    /// use effects_core::gateway::{Answer, DynExchange, Exchange};
+    /// use http::Request;
+    ///
+    /// struct Counted(DynExchange);
+    ///
+    /// impl Exchange for Counted {
+    ///     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+    ///         println!("{} {}", request.method(), request.uri().path());
+    ///         self.0.exchange(request, limit)
+    ///     }
+    /// }
+    /// # fn example<C: BuildClient<Exchange = DynExchange>>() -> Result<C, effects_core::Error> {
+    /// ClientBuilder::<C>::from_env().middleware(Counted).build()
+    /// # }
+    /// ```
+    pub fn middleware<X>(
+        mut self,
+        around: impl FnOnce(C::Exchange) -> X + Send + Sync + 'static,
+    ) -> Self
+    where
+        C::Exchange: FromExchange<X>,
+    {
+        self.transport.wrap(|inner| C::Exchange::from_exchange(around(inner)));
+        self
+    }
+
+    /// Records all exchanges in this file where it is not there, and replays it without a network where it is.
+    ///
+    /// The file is JSON without the key, without permissions of signed URLs, and with the hashes of uploaded
+    /// photos; pictures are files in a folder beside it. In a replay no key is needed, nothing is waited for,
+    /// and the gateway is one of no service (`http://replay.localhost`). A request that the cassette has not
+    /// is an error that shows the difference, and nothing is sent. `docs/cassettes.md` says more.
+    pub fn cassette(mut self, path: impl AsRef<Path>) -> Self {
+        self.cassette = Some(CassettePath::Given(path.as_ref().to_owned()));
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::MissingKey`] without a key, [`ErrorKind::Misconfigured`] for a key, base URL,
-    /// environment variable, time limit, proxy or certificate file that cannot be used.
-    pub fn build(self) -> Result<C, Error> {
-        C::from_settings(self.settings()?)
+    /// environment variable, time limit, proxy or certificate file that cannot be used, and for what
+    /// cannot hold with an [`exchange`](Self::exchange) of the caller's.
+    pub fn build(mut self) -> Result<C, Error> {
+        let mut transport = std::mem::take(&mut self.transport);
+        if transport.is_given() {
+            self.check_exchange()?;
+        }
+        let cassette = match &self.cassette {
+            Some(path) => Some(Cassette::open(path, &self.base()?)?),
+            None => None,
+        };
+        let settings = self.settings(cassette.as_ref().is_some_and(Cassette::is_replay))?;
+        match cassette {
+            Some(Cassette::Replay(player)) => transport.give(C::Exchange::from_exchange(player)),
+            Some(Cassette::Record(recording)) => transport.wrap_innermost(|inner| {
+                C::Exchange::from_exchange(Recorded::new(inner, recording))
+            }),
+            None => {}
+        }
+        C::from_settings(settings, transport)
     }
 
-    fn settings(self) -> Result<Settings, Error> {
+    fn base(&self) -> Result<BaseUrl, Error> {
+        let base = self.base_url.clone()?;
+        BaseUrl::parse(base.as_deref().unwrap_or(BaseUrl::DEFAULT), self.allow_http)
+            .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))
+    }
+
+    /// Refuses what only the client's own HTTP stack could do.
+    fn check_exchange(&self) -> Result<(), Error> {
+        let given = [
+            ("proxy", self.proxy != Proxy::System),
+            ("ca_bundle", self.ca_bundle.is_some()),
+            ("client_cert", self.client_cert.is_some()),
+            ("connect_timeout", self.connect_timeout.is_some()),
+        ];
+        let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{name} cannot be given together with exchange, which makes the connections itself: set up \
+             its own HTTP stack so, or put it around the client's with middleware"
+        );
+        Err(Error::new(ErrorKind::Misconfigured, message))
+    }
+
+    fn settings(self, is_replay: bool) -> Result<Settings, Error> {
         let misconfigured = |message: String| Error::new(ErrorKind::Misconfigured, message);
-        let base = self.base_url?;
-        let base = BaseUrl::parse(base.as_deref().unwrap_or(BaseUrl::DEFAULT), self.allow_http)
-            .map_err(|error| misconfigured(error.to_string()))?;
+        let connect_timeout = self.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let base = if is_replay { replay_gateway() } else { self.base()? };
         let (key, source) = match self.api_key? {
+            None | Some(KeyFrom::Source(_)) if is_replay => (NO_KEY.to_owned(), None),
             None => return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY)),
             Some(KeyFrom::Text(key)) => (key, None),
             Some(KeyFrom::Source(source)) => (source()?, Some(source)),
@@ -363,10 +538,9 @@ impl<C: BuildClient> ClientBuilder<C> {
         if let Some(warning) = key.warning() {
             telemetry::warn(&warning);
         }
-        for (name, limit) in [
-            ("connect_timeout", self.connect_timeout),
-            ("request_timeout", self.policy.request_timeout),
-        ] {
+        for (name, limit) in
+            [("connect_timeout", connect_timeout), ("request_timeout", self.policy.request_timeout)]
+        {
             if limit.is_zero() {
                 return Err(misconfigured(format!("{name} is 0 s: nothing could be exchanged")));
             }
@@ -378,6 +552,16 @@ impl<C: BuildClient> ClientBuilder<C> {
             Url::parse(&format!("{scheme}{proxy}"))
                 .map_err(|error| misconfigured(format!("the proxy's URL is unusable: {error}")))?;
         }
+        let client_cert = match (&self.client_cert, &self.client_key) {
+            // A replay shows none, and need not have it.
+            _ if is_replay => None,
+            (Some(path), key) => Some(ClientCert::read(path, key.as_deref())?),
+            (None, Some(key)) => {
+                let why = "names the key of no certificate: give client_cert, too";
+                return Err(misconfigured(format!("client_key {} {why}", key.display())));
+            }
+            (None, None) => None,
+        };
         let headers =
             self.headers.iter().try_fold(self.policy.headers.clone(), |all, header| {
                 let (name, value) = header;
@@ -396,17 +580,21 @@ impl<C: BuildClient> ClientBuilder<C> {
         if let Some(observer) = self.exchange_observer {
             endpoint = endpoint.observed_by(observer);
         }
+        let policy = Policy { gateway: Some(base), headers, ..self.policy };
         Ok(Settings {
             endpoint,
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
-            connect_timeout: self.connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
-            policy: Policy { gateway: Some(base), headers, ..self.policy },
-            pacer: self.pacer,
+            connect_timeout: connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
+            policy: if is_replay { hurried(policy) } else { policy },
+            // What a replay takes is nothing to learn from.
+            pacer: if is_replay { Pacer::new() } else { self.pacer },
             uploads: self.uploads,
             proxy: self.proxy,
             ca_bundle: ca_bundle.transpose()?,
+            client_cert,
             allow_http: self.allow_http,
+            is_replay,
             unreachable_photos: Arc::default(),
             event_observer: self.event_observer,
         })
@@ -420,13 +608,23 @@ impl<C: BuildClient> Default for ClientBuilder<C> {
 }
 
 /// Without the key.
-impl<C> fmt::Debug for ClientBuilder<C> {
+impl<C: BuildClient> fmt::Debug for ClientBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("base_url", &self.base_url.as_ref().ok())
             .field("policy", &self.policy)
+            .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
+}
+
+/// The policy of a replay: what was waited for when the cassette was recorded is not waited for again, and a
+/// wait that ran into its end then soon does so again.
+fn hurried(policy: Policy) -> Policy {
+    let at_once = Duration::from_millis(1);
+    let retry = Backoff { first: at_once, factor: 2.0, most: REPLAY_WAIT / 50, jitter: 0.0 };
+    let wait_timeout = policy.wait_timeout.min(REPLAY_WAIT);
+    Policy { pace: Pace::fixed(at_once), retry, wait_timeout, ..policy }
 }
 
 /// The key that a source has now. Where it has none, the gateway's refusal of the last one stands.
@@ -451,6 +649,11 @@ pub fn base_url_of_the_environment() -> Result<Option<String>, Error> {
     variable(BASE_URL_VARIABLE)
 }
 
+/// The file that a variable names, as far as it is set; an empty one counts as unset.
+fn path_variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 fn variable(name: &str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
@@ -466,6 +669,13 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
 pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 /// The environment variable that may name a program that prints the key.
 pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
+/// The longest wait for a task in a replay.
+const REPLAY_WAIT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The environment variable that may name the file of a client's certificate.
+const CLIENT_CERT_VARIABLE: &str = "EFFECTS_CLIENT_CERT";
+/// The environment variable that may name the file of its private key.
+const CLIENT_KEY_VARIABLE: &str = "EFFECTS_CLIENT_KEY";
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
 const MISSING_KEY: &str = "there is no API key, so nothing was sent: set EFFECTS_API_KEY, or give one \
     (api_key, --api-key-file); keys are made on the API key page of the service's site \
@@ -474,13 +684,22 @@ const MISSING_KEY: &str = "there is no API key, so nothing was sent: set EFFECTS
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use effects_core::gateway::{Answer, DynExchange, Exchange};
+    use http::Request;
+
     use super::*;
 
     #[derive(Debug)]
     struct Built(Settings);
 
     impl BuildClient for Built {
-        fn from_settings(settings: Settings) -> Result<Self, Error> {
+        type Exchange = DynExchange;
+
+        fn from_settings(
+            settings: Settings,
+            _transport: Transport<DynExchange>,
+        ) -> Result<Self, Error> {
             Ok(Self(settings))
         }
     }
@@ -504,6 +723,8 @@ mod tests {
             key().base_url("nowhere"),
             key().request_timeout(Duration::ZERO),
             key().ca_bundle("/nowhere/ca.pem"),
+            key().client_cert("/nowhere/client.pem"),
+            key().client_key("client.key"),
             key().header("Authorization", "Bearer hunter2"),
             key().header("X-Team", "hunter2\r\nHost: elsewhere"),
             key().header("no name", "hunter2"),
@@ -520,6 +741,32 @@ mod tests {
             assert!(key().proxy(Proxy::Url(proxy.to_owned())).build().is_ok(), "{proxy}");
         }
         assert!(key().base_url("http://example.com").allow_http(true).build().is_ok());
+    }
+
+    struct Offline;
+
+    impl Exchange for Offline {
+        fn exchange(&self, _request: Request<Bytes>, _limit: Duration) -> Answer {
+            Answer::NotSent("offline".to_owned())
+        }
+    }
+
+    #[test]
+    fn what_an_exchange_of_the_callers_cannot_do_is_refused_by_name() {
+        let given = || builder().api_key("key-for-tests").exchange(Offline);
+        assert!(given().build().is_ok());
+        for (broken, name) in [
+            (given().proxy(Proxy::Direct), "proxy"),
+            (given().ca_bundle("ca.pem"), "ca_bundle"),
+            (given().client_cert("client.pem"), "client_cert"),
+            (given().connect_timeout(Duration::from_secs(1)), "connect_timeout"),
+        ] {
+            let error = broken.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            assert!(error.to_string().contains(&format!("{name} cannot be given")), "{error}");
+        }
+        let around = builder().api_key("key-for-tests").middleware(|inner| inner);
+        assert!(around.proxy(Proxy::Direct).build().is_ok());
     }
 
     #[test]

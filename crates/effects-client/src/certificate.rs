@@ -10,6 +10,22 @@ pub fn unsent(reason: String) -> Answer {
     if is_certificate(&reason) { Answer::Untrusted(reason) } else { Answer::NotSent(reason) }
 }
 
+/// The answer of an exchange with the gateway that left, or began to, and failed. A server that refuses a
+/// client's certificate says so after the client believes the TLS session to be there, and has then read
+/// nothing of the request (RFC 8446, section 4.4.2.4).
+pub fn lost(reason: String) -> Answer {
+    if is_refusal(&reason) { Answer::Untrusted(with_way_out(reason)) } else { Answer::Lost(reason) }
+}
+
+/// What is wrong with a download that left, or began to.
+pub fn lost_fetch(reason: String) -> Trouble {
+    match lost(reason) {
+        Answer::Untrusted(reason) => Trouble::Untrusted { reason },
+        Answer::Lost(reason) | Answer::NotSent(reason) => Trouble::Lost { reason },
+        answer => Trouble::Lost { reason: format!("{answer:?}") },
+    }
+}
+
 /// What is wrong with a download that never left.
 pub fn unsent_fetch(reason: String) -> Trouble {
     if is_certificate(&reason) {
@@ -21,6 +37,9 @@ pub fn unsent_fetch(reason: String) -> Trouble {
 
 /// The reason why an exchange failed, with the way out where a certificate is refused.
 pub fn with_way_out(reason: String) -> String {
+    if !is_certificate(&reason) {
+        return reason;
+    }
     let found = WAYS_OUT.iter().find(|(words, _)| reason.contains(words));
     found.map(|(_, way_out)| format!("{reason} ({way_out})")).unwrap_or(reason)
 }
@@ -28,11 +47,39 @@ pub fn with_way_out(reason: String) -> String {
 /// Whether these are the words of rustls, which both clients use, for a certificate it refuses. What
 /// wraps its error on the way does not say so by its type.
 fn is_certificate(reason: &str) -> bool {
-    reason.contains("invalid peer certificate")
+    reason.contains("invalid peer certificate") || is_refusal(reason)
 }
 
+/// Whether these are the words of rustls for a server that refuses the certificate of the client, or
+/// misses it.
+fn is_refusal(reason: &str) -> bool {
+    REFUSALS.iter().any(|alert| reason.contains(&format!("received fatal alert: {alert}")))
+}
+
+/// The alerts by which TLS refuses a certificate: such a session never comes to be.
+const REFUSALS: [&str; 8] = [
+    "CertificateRequired",
+    "BadCertificate",
+    "UnsupportedCertificate",
+    "CertificateRevoked",
+    "CertificateExpired",
+    "CertificateUnknown",
+    "UnknownCA",
+    "AccessDenied",
+];
+
 /// What to do about a certificate, by rustls's word for what is wrong with it.
-const WAYS_OUT: [(&str, &str); 6] = [
+const WAYS_OUT: [(&str, &str); 8] = [
+    (
+        "received fatal alert: CertificateRequired",
+        "the server asks for a client certificate: name its PEM file as client_cert (--client-cert, \
+         EFFECTS_CLIENT_CERT)",
+    ),
+    (
+        "received fatal alert: ",
+        "the server does not accept the client certificate: name another one as client_cert, with its chain \
+         up to an authority that the server trusts",
+    ),
     (
         "UnknownIssuer",
         "the certificate's issuer is not trusted here: name a PEM file with it in the environment's \

@@ -2,7 +2,8 @@
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
 //! clients need from this machine lives here: settings and the environment ([`ClientBuilder`],
-//! [`EnvironmentProxies`]), the wall
+//! [`EnvironmentProxies`]), HTTP stacks of the caller's ([`Transport`], [`PictureFetch`]),
+//! recorded exchanges ([`Player`]), client certificates ([`ClientCert`]), the wall
 //! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
 //! journal ([`Ledger`]), files that appear whole ([`Landing`]), whether a picture is still the one that was
 //! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
@@ -11,7 +12,9 @@
 
 mod backlog;
 mod builder;
+mod cassette;
 pub mod certificate;
+mod client_cert;
 mod clock;
 mod environment_proxies;
 mod file_id;
@@ -20,6 +23,7 @@ mod jobs;
 mod landing;
 mod ledger;
 mod pace_file;
+mod picture_fetch;
 mod profile;
 mod program;
 mod queue;
@@ -28,6 +32,7 @@ mod run;
 mod saved_picture;
 mod state;
 pub mod telemetry;
+mod transport;
 mod unreachable_photos;
 mod upload_cache;
 mod verdict;
@@ -37,6 +42,8 @@ pub use builder::{
     BuildClient, CaBundle, ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES,
     Proxy, Settings, base_url_of_the_environment,
 };
+pub use cassette::{CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, replay_base};
+pub use client_cert::ClientCert;
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
@@ -48,6 +55,7 @@ pub use jobs::{
 pub use landing::{Landing, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
+pub use picture_fetch::{ArrivedPicture, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey, StoredKey};
 pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use queue::{Queue, draw};
@@ -55,6 +63,7 @@ pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, is_picture, record_picture};
 pub use state::{config_dir, make_private_dir, state_dir};
+pub use transport::{FromExchange, Transport};
 pub use unreachable_photos::UnreachablePhotos;
 pub use upload_cache::UploadCache;
 pub use verdict::Verdict;

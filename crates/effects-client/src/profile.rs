@@ -49,6 +49,10 @@ pub struct Profile {
     pub proxy: Option<String>,
     /// A PEM file of certificates to trust.
     pub ca_bundle: Option<PathBuf>,
+    /// A PEM file with the certificate to show to the gateway, its chain and its key.
+    pub client_cert: Option<PathBuf>,
+    /// The PEM file of that key, where it is another one.
+    pub client_key: Option<PathBuf>,
     /// The journal, where no other one is named: a file, or a database's URL.
     pub journal: Option<PathBuf>,
 }
@@ -189,8 +193,14 @@ impl Profile {
             builder =
                 builder.proxy(if is_none { Proxy::Direct } else { Proxy::Url(proxy.clone()) });
         }
-        match &self.ca_bundle {
-            Some(bundle) => builder.ca_bundle(bundle),
+        if let Some(bundle) = &self.ca_bundle {
+            builder = builder.ca_bundle(bundle);
+        }
+        if let Some(cert) = &self.client_cert {
+            builder = builder.client_cert(cert);
+        }
+        match &self.client_key {
+            Some(key) => builder.client_key(key),
             None => builder,
         }
     }

@@ -1,5 +1,6 @@
 //! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, and [`shown`]
-//! leaves out what must not be kept or printed. `effects-jobs` keeps the URLs of rows and pictures as
+//! leaves out what must not be kept or printed. [`redacted`] keeps a URL's form and no permission, for
+//! records of exchanges. `effects-jobs` keeps the URLs of rows and pictures as
 //! [`shown`] gives them, and identifies no row by a signed one.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
@@ -47,6 +48,52 @@ pub fn shown(url: &str) -> String {
         query => format!("?{query}"),
     };
     cut(&format!("{scheme}://{host}{path}{query}"), MOST)
+}
+
+/// A URL without user name, password and fragment, and with `redacted` in place of every value in its query
+/// that is a permission or may be. Its parameters stay, so that what is redacted twice is what it was.
+///
+/// ```
+/// use effects_core::signed_url::redacted;
+///
+/// let url = "https://me:pw@store.example/a.png?size=512&X-Amz-Signature=0a1b2c#top";
+/// let clean = "https://store.example/a.png?size=512&X-Amz-Signature=redacted";
+/// assert_eq!(redacted(url), clean);
+/// assert_eq!(redacted(clean), clean);
+/// ```
+pub fn redacted(url: &str) -> String {
+    let url = url.split('#').next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let Some((path, query)) = path.split_once('?') else {
+        return format!("{scheme}://{host}{path}");
+    };
+    let mut clean = format!("{scheme}://{host}{path}?");
+    for pair in query.split_inclusive(['&', ';']) {
+        let (pair, separator) = match pair.strip_suffix(['&', ';']) {
+            Some(before) => (before, &pair[before.len()..]),
+            None => (pair, ""),
+        };
+        match pair.split_once('=') {
+            Some((name, value)) if is_secret(name, value) => {
+                clean.push_str(&format!("{name}=redacted"));
+            }
+            None if is_secret("", pair) => clean.push_str("redacted"),
+            _ => clean.push_str(pair),
+        }
+        clean.push_str(separator);
+    }
+    clean
+}
+
+/// Whether a parameter is a part of a permission, or may be.
+fn is_secret(name: &str, value: &str) -> bool {
+    let plain = plain(name);
+    value.len() > LONG
+        || PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
+        || SIGNED.contains(&plain.as_str())
+        || SECRET.contains(&plain.as_str())
 }
 
 /// Whether a URL, kept as it was [`shown`], is all there and can be followed.

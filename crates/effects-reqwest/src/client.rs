@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Jobs, Settings};
+use effects_client::{BuildClient, ClientBuilder, Jobs, Settings, Transport};
+use effects_core::gateway::DynAsyncExchange;
 use effects_core::journal::AsyncJournal;
 use effects_core::pace::Pacer;
 use effects_core::{
@@ -307,8 +308,13 @@ impl TaskHandle {
 }
 
 impl BuildClient for Client {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
-        Ok(Self(Runs::of(ClientCore::new(settings)?)))
+    type Exchange = DynAsyncExchange;
+
+    fn from_settings(
+        settings: Settings,
+        transport: Transport<DynAsyncExchange>,
+    ) -> Result<Self, Error> {
+        Ok(Self(Runs::of(ClientCore::new(settings, transport)?)))
     }
 }
 

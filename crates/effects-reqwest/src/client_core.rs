@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::Settings;
+use effects_client::{Settings, Transport};
 use effects_core::driver::AsyncClock;
-use effects_core::gateway::Gateway;
+use effects_core::gateway::{DynAsyncExchange, Gateway};
 use effects_core::journal::{AsyncJournal, NoJournal};
 use effects_core::pace::Pacer;
 use effects_core::{BaseUrl, Error, Policy, TaskId, Time};
 
 use crate::clock::TokioClock;
-use crate::exchange::ReqwestExchange;
+use crate::http_stack::HttpStack;
 use crate::uploads::Uploads;
 
 /// The parts of a client. Cloning it is cheap.
@@ -26,7 +26,7 @@ pub(crate) struct ClientCore {
 
 /// What all clients that were made of one share.
 pub(crate) struct Shared {
-    pub(crate) gateway: Gateway<ReqwestExchange>,
+    pub(crate) gateway: Gateway<HttpStack>,
     pub(crate) clock: TokioClock,
     pub(crate) settings: Settings,
     pub(crate) uploads: Uploads,
@@ -38,10 +38,14 @@ impl ClientCore {
     /// # Errors
     ///
     /// What the HTTP stack has against them.
-    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+    pub(crate) fn new(
+        settings: Settings,
+        transport: Transport<DynAsyncExchange>,
+    ) -> Result<Self, Error> {
         let policy = Arc::new(settings.policy.clone());
+        let stack = HttpStack::new(&settings, transport)?;
         let shared = Shared {
-            gateway: Gateway::new(settings.endpoint.clone(), ReqwestExchange::new(&settings)?),
+            gateway: Gateway::new(settings.endpoint.clone(), stack),
             clock: TokioClock::default(),
             uploads: Uploads::default(),
             settings,

@@ -12,10 +12,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use effects_client::certificate::{unsent, unsent_fetch};
+use effects_client::certificate::{lost, lost_fetch, unsent, unsent_fetch};
 use effects_client::telemetry::OutageNotice;
-use effects_client::{EnvironmentProxies, Proxy, Settings};
-use effects_core::gateway::{Answer, FreshConnection};
+use effects_client::{EnvironmentProxies, Proxy, Settings, answer_of};
+use effects_core::gateway::{Answer, FetchOptions, FreshConnection};
 use effects_core::wire::Trouble;
 use effects_core::{BaseUrl, Error, ErrorKind};
 use http::{Request, Uri};
@@ -199,7 +199,7 @@ impl KnownGateway {
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let secure = settings.endpoint.base().to_string().starts_with("https:");
-        let tls = tls::settings(settings.ca_bundle.as_ref(), secure)?;
+        let tls = tls::settings(settings, secure)?;
         let client = |here: bool, redirects: Redirects, idle| -> Result<reqwest::Client, Error> {
             let builder = reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
@@ -256,6 +256,9 @@ impl HttpClient {
     }
 
     async fn answer(&self, limit: Duration, request: Request<Bytes>) -> Answer {
+        if let Some(options) = request.extensions().get::<FetchOptions>() {
+            return Box::pin(self.fetch(&request.uri().to_string(), *options, limit)).await;
+        }
         if request.extensions().get::<FreshConnection>().is_some() {
             // What a submission holds while it is under way is large, and a look should not carry
             // the room for it.
@@ -273,13 +276,39 @@ impl HttpClient {
         let mut response = match client.execute(request).await {
             Ok(response) => response,
             Err(error) if before_sending(&error) => return unsent(words(&error)),
-            Err(error) => return Answer::Lost(words(&error)),
+            Err(error) => return lost(words(&error)),
         };
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = BytesMut::new();
         match read(&mut response, &mut body).await {
             Ok(()) => Answer::Answered { status, headers, body: body.freeze() },
             Err(reason) => Answer::BrokenOff { status, headers, body: body.freeze(), reason },
+        }
+    }
+
+    /// Makes a download whose picture is kept in memory.
+    async fn fetch(&self, url: &str, options: FetchOptions, whole: Duration) -> Answer {
+        let begun = Instant::now();
+        let mut fetch = match self.open(url, options.quiet, whole).await {
+            Ok(fetch) => fetch,
+            Err(trouble) => return answer_of(trouble),
+        };
+        let status = fetch.response.status();
+        let (headers, mut body) = (std::mem::take(fetch.response.headers_mut()), BytesMut::new());
+        loop {
+            let left = whole.saturating_sub(begun.elapsed());
+            let chunk = within(left, fetch.chunk()).await.and_then(|chunk| chunk);
+            let reason = match chunk {
+                Ok(None) => return Answer::Answered { status, headers, body: body.freeze() },
+                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= options.most_bytes => {
+                    body.extend_from_slice(&chunk);
+                    continue;
+                }
+                Ok(Some(_)) => format!("an answer longer than {} bytes", options.most_bytes),
+                Err(Trouble::Lost { reason }) => reason,
+                Err(trouble) => trouble.to_string(),
+            };
+            return Answer::BrokenOff { status, headers, body: body.freeze(), reason };
         }
     }
 
@@ -297,7 +326,7 @@ impl HttpClient {
         let request = self.transfer.of(&url).get(url).timeout(whole).send();
         let response = within(quiet.min(whole), request).await?.map_err(|error| {
             let reason = words(&error);
-            if before_sending(&error) { unsent_fetch(reason) } else { Trouble::Lost { reason } }
+            if before_sending(&error) { unsent_fetch(reason) } else { lost_fetch(reason) }
         })?;
         Ok(Fetch { response, quiet })
     }

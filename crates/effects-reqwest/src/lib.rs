@@ -37,6 +37,7 @@ mod driver;
 mod error_words;
 mod exchange;
 mod http_client;
+mod http_stack;
 mod jobs;
 mod kept_readable;
 mod runs;

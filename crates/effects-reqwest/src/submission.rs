@@ -66,7 +66,7 @@ impl Submitter {
             Failure::AfterSending(error) if is_unprocessed(&*error) => {
                 Answer::NotSent(format!("the gateway did nothing with it: {}", words(&*error)))
             }
-            Failure::AfterSending(error) => Answer::Lost(match cut_short.get() {
+            Failure::AfterSending(error) => certificate::lost(match cut_short.get() {
                 Some(cut) => format!("the request was cut short ({cut}); {}", words(&*error)),
                 None => words(&*error),
             }),

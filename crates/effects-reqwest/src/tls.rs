@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use effects_client::CaBundle;
+use effects_client::{CaBundle, Settings};
 use effects_core::{Error, ErrorKind};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -18,13 +18,13 @@ use rustls_platform_verifier::Verifier;
 /// for each of its own. A base URL that needs no TLS, which is this machine's gateway, puts it off
 /// to the first https URL of a picture; so a machine without any certificates, such as a slim
 /// container, can still talk to it.
-pub(crate) fn settings(bundle: Option<&CaBundle>, secure: bool) -> Result<ClientConfig, Error> {
+pub(crate) fn settings(settings: &Settings, secure: bool) -> Result<ClientConfig, Error> {
     let installed = CryptoProvider::get_default().cloned();
     let provider = installed.unwrap_or_else(|| Arc::new(ring::default_provider()));
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?;
-    let builder = match bundle {
+    let builder = match &settings.ca_bundle {
         Some(bundle) => builder.with_root_certificates(certificates(bundle)?),
         None => {
             let system = SystemTrust { provider, verifier: OnceLock::new() };
@@ -34,9 +34,14 @@ pub(crate) fn settings(bundle: Option<&CaBundle>, secure: bool) -> Result<Client
             builder.dangerous().with_custom_certificate_verifier(Arc::new(system))
         }
     };
-    let mut settings = builder.with_no_client_auth();
-    settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(settings)
+    let mut config = match &settings.client_cert {
+        Some(cert) => builder
+            .with_client_auth_cert(cert.chain().to_vec(), cert.key().clone_key())
+            .map_err(|error| unusable(&error))?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// The system's certificates, read when they are first asked for.

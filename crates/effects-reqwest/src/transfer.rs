@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    JobContext, Landing, Sink, TrackedJob, fresh_seed, run_presigner, run_uploader, telemetry,
+    ArrivedPicture, JobContext, Landing, PictureFetch, Sink, TrackedJob, fresh_seed, run_presigner,
+    run_uploader, telemetry,
 };
 use effects_core::driver::AsyncClock;
-use effects_core::gateway::CallResult;
+use effects_core::gateway::{AsyncExchange, CallResult};
 use effects_core::wire::Trouble;
 use effects_core::{Effect, Error, ErrorKind, Event, Picture, Reference, Retries};
 use effects_jobs::{
     Download, DownloadStep, FetchError, OpenRow, Photo, Receiver, Uploads, presigned_request,
     read_storage_answer, storage_request, upload_error,
 };
-use http::Request;
+use http::{Request, Version};
 use tracing::Instrument;
 
 use crate::client_core::ClientCore;
+use crate::http_stack::HttpStack;
 
 /// Uploads a photo, once; gives up where an upload fails and is not wanted any more.
 pub(crate) async fn upload(
@@ -286,8 +288,14 @@ async fn attempt(
     target: &mut Target,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
-    let http = core.shared().gateway.stack().http();
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
+    let http = match core.shared().gateway.stack() {
+        HttpStack::Own(reqwest) => reqwest.http(),
+        stack @ HttpStack::Given(..) => {
+            let arrived = fetch_whole(stack, &picture.url, quiet, whole).await;
+            return take_whole(download, arrived.map_err(Hitch::Trouble)?, target).await;
+        }
+    };
     let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::Trouble)?;
     let response = &fetch.response;
     let mut receiver = download
@@ -304,5 +312,36 @@ async fn attempt(
         }
         target.write(chunk).await.map_err(Hitch::Target)?;
     };
+    Ok((receiver, end))
+}
+
+/// Fetches a picture over a stack that hands it over whole.
+async fn fetch_whole(
+    stack: &HttpStack,
+    url: &str,
+    quiet: Duration,
+    whole: Duration,
+) -> Result<ArrivedPicture, Trouble> {
+    let mut fetch = PictureFetch::new(url, quiet, whole)?;
+    loop {
+        let (request, limit) = fetch.request()?;
+        if let Some(arrived) = fetch.answered(stack.exchange(request, limit).await)? {
+            return Ok(arrived);
+        }
+    }
+}
+
+async fn take_whole(
+    download: &Download,
+    arrived: ArrivedPicture,
+    target: &mut Target,
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    let ArrivedPicture { status, headers, body, end } = arrived;
+    let receiver = download.receive(status, Version::HTTP_11, &headers);
+    let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    if let Err(too_long) = receiver.chunk(&body) {
+        return Ok((receiver, Err(too_long)));
+    }
+    target.write(body).await.map_err(Hitch::Target)?;
     Ok((receiver, end))
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Jobs, Landing, Settings};
+use effects_client::{BuildClient, ClientBuilder, Jobs, Landing, Settings, Transport};
+use effects_core::gateway::DynExchange;
 use effects_core::journal::Journal;
 use effects_core::pace::Pacer;
 use effects_core::{
@@ -257,8 +258,10 @@ impl TaskHandle {
 }
 
 impl BuildClient for Client {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
-        ClientCore::new(settings).map(Self)
+    type Exchange = DynExchange;
+
+    fn from_settings(settings: Settings, transport: Transport<DynExchange>) -> Result<Self, Error> {
+        ClientCore::new(settings, transport).map(Self)
     }
 }
 

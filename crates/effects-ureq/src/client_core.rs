@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Settings, UploadCache, WallClock};
-use effects_core::gateway::Gateway;
+use effects_client::{Settings, Transport, UploadCache, WallClock};
+use effects_core::gateway::{DynExchange, Gateway};
 use effects_core::journal::{Journal, NoJournal};
 use effects_core::pace::Pacer;
 use effects_core::{BaseUrl, Error, Policy, TaskId, Time};
 
-use crate::exchange::UreqExchange;
+use crate::http_stack::HttpStack;
 
 /// The parts of a client. Cloning it is cheap.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct ClientCore {
 
 /// What all clients that were made of one share.
 pub(crate) struct Shared {
-    pub(crate) gateway: Gateway<UreqExchange>,
+    pub(crate) gateway: Gateway<HttpStack>,
     pub(crate) clock: Arc<WallClock>,
     pub(crate) settings: Settings,
     pub(crate) uploads: UploadCache,
@@ -35,10 +35,14 @@ impl ClientCore {
     /// # Errors
     ///
     /// What the HTTP stack has against them.
-    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+    pub(crate) fn new(
+        settings: Settings,
+        transport: Transport<DynExchange>,
+    ) -> Result<Self, Error> {
         let policy = Arc::new(settings.policy.clone());
+        let stack = HttpStack::new(&settings, transport)?;
         let shared = Shared {
-            gateway: Gateway::new(settings.endpoint.clone(), UreqExchange::new(&settings)?),
+            gateway: Gateway::new(settings.endpoint.clone(), stack),
             clock: Arc::new(WallClock::new()),
             uploads: UploadCache::default(),
             settings,

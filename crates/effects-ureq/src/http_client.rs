@@ -16,16 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::certificate::{unsent, unsent_fetch};
+use effects_client::certificate::{lost, lost_fetch, unsent, unsent_fetch};
 use effects_client::telemetry::OutageNotice;
-use effects_client::{CaBundle, EnvironmentProxies, Proxy, Settings};
-use effects_core::gateway::{Answer, FreshConnection};
+use effects_client::{CaBundle, ClientCert, EnvironmentProxies, Proxy, Settings, answer_of};
+use effects_core::gateway::{Answer, FetchOptions, FreshConnection};
 use effects_core::wire::Trouble;
 use effects_core::{BaseUrl, Error, ErrorKind};
+use http::response::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use ureq::config::{Config, ConfigBuilder};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body};
 
@@ -87,6 +88,7 @@ impl Route {
 impl HttpClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let roots = roots(settings.ca_bundle.as_ref())?;
+        let client_cert = settings.client_cert.as_ref().map(client_cert).transpose()?;
         let environment = EnvironmentProxies::from_env();
         let proxy = |named| proxy(&settings.proxy, named);
         let (direct, http, https) =
@@ -95,7 +97,12 @@ impl HttpClient {
         let base = |proxy: &Option<ureq::Proxy>| {
             Config::builder()
                 .proxy(proxy.clone())
-                .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
+                .tls_config(
+                    TlsConfig::builder()
+                        .root_certs(roots.clone())
+                        .client_cert(client_cert.clone())
+                        .build(),
+                )
                 .timeout_connect(Some(settings.connect_timeout))
                 .http_status_as_error(false)
                 .max_idle_connections(IDLE_CONNECTIONS)
@@ -132,6 +139,9 @@ impl HttpClient {
 
     /// Makes an exchange that carries the key, or a presigned permission.
     pub(crate) fn exchange(&self, mut request: Request<Bytes>, timeout: Duration) -> Answer {
+        if let Some(options) = request.extensions().get::<FetchOptions>() {
+            return self.fetch(&request.uri().to_string(), *options, timeout);
+        }
         let is_fresh = request.extensions().get::<FreshConnection>().is_some();
         let agents = if is_fresh { &self.submit } else { &self.poll };
         let url = request.uri().clone();
@@ -151,10 +161,34 @@ impl HttpClient {
         });
         let answer = under.restore(answer.unwrap_or_else(|error| {
             let reason = under.reason(&error);
-            if under.has_left() { Answer::Lost(reason) } else { unsent(reason) }
+            if under.has_left() { lost(reason) } else { unsent(reason) }
         }));
         self.outage.hear(&url, &answer);
         answer
+    }
+
+    /// Makes a download whose picture is kept in memory.
+    fn fetch(&self, url: &str, options: FetchOptions, whole: Duration) -> Answer {
+        let response = match self.open(url, options.quiet, whole) {
+            Ok(response) => response,
+            Err(trouble) => return answer_of(trouble),
+        };
+        let (Parts { status, headers, .. }, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let end = read_chunks(body, |chunk| {
+            if (bytes.len() + chunk.len()) as u64 > options.most_bytes {
+                let reason = format!("an answer longer than {} bytes", options.most_bytes);
+                return Err(Trouble::Lost { reason });
+            }
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        });
+        let body = bytes.into();
+        match end {
+            Ok(()) => Answer::Answered { status, headers, body },
+            Err(Trouble::Lost { reason }) => Answer::BrokenOff { status, headers, body, reason },
+            Err(trouble) => answer_of(trouble),
+        }
     }
 
     /// Opens a download. It carries no key, and may go for the time `quiet` without a byte and take the
@@ -178,7 +212,7 @@ impl HttpClient {
         let under = connection::begin(None);
         request.call().map_err(|error| {
             let reason = under.reason(&error);
-            if under.has_left() { Trouble::Lost { reason } } else { unsent_fetch(reason) }
+            if under.has_left() { lost_fetch(reason) } else { unsent_fetch(reason) }
         })
     }
 
@@ -260,6 +294,17 @@ fn proxy(proxy: &Proxy, named: Option<&str>) -> Result<Option<ureq::Proxy>, Erro
             if connection::speaks_http(&proxy) { Ok(Some(proxy)) } else { Err(unusable(&NO_SOCKS)) }
         }
     }
+}
+
+/// A client's certificate as ureq has it.
+fn client_cert(read: &ClientCert) -> Result<ureq::tls::ClientCert, Error> {
+    let chain: Vec<_> =
+        read.chain().iter().map(|link| Certificate::from_der(link).to_owned()).collect();
+    let key = PrivateKey::from_pem(read.key_pem()).map_err(|error| {
+        let message = format!("the client certificate's key cannot be used: {error}");
+        Error::new(ErrorKind::Misconfigured, message)
+    })?;
+    Ok(ureq::tls::ClientCert::new_with_certs(&chain, key))
 }
 
 /// The system's certificates, or the caller's own.

@@ -22,6 +22,7 @@ mod client_core;
 mod connection;
 mod exchange;
 mod http_client;
+mod http_stack;
 mod jobs;
 mod task_handle;
 mod transfer;

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    Sink, StoppableClock, Stopper, fresh_seed, run_presigner, run_uploader, telemetry,
+    ArrivedPicture, PictureFetch, Sink, StoppableClock, Stopper, fresh_seed, run_presigner,
+    run_uploader, telemetry,
 };
 use effects_core::driver::Clock;
-use effects_core::gateway::CallResult;
+use effects_core::gateway::{CallResult, Exchange};
 use effects_core::wire::Trouble;
 use effects_core::{Error, Event, Picture, Reference, Retries};
 use effects_jobs::{
     Download, DownloadStep, Photo, Receiver, Uploads, presigned_request, read_storage_answer,
     storage_request, upload_error,
 };
+use http::Version;
 
 use crate::client_core::ClientCore;
 use crate::http_client::read_chunks;
+use crate::http_stack::HttpStack;
 
 /// Uploads a photo, once; gives up where an upload fails and is not wanted any more.
 pub(crate) fn upload(
@@ -156,8 +159,14 @@ fn attempt(
     sink: &mut dyn Sink,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
-    let http = core.shared().gateway.stack().http();
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
+    let http = match core.shared().gateway.stack() {
+        HttpStack::Own(ureq) => ureq.http(),
+        stack @ HttpStack::Given(..) => {
+            let arrived = fetch_whole(stack, &picture.url, quiet, whole).map_err(Hitch::Trouble)?;
+            return take_whole(download, arrived, sink);
+        }
+    };
     let response = http.open(&picture.url, quiet, whole).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
     let mut receiver =
@@ -175,6 +184,37 @@ fn attempt(
         Some(error) => Err(Hitch::Sink(error)),
         None => Ok((receiver, end)),
     }
+}
+
+/// Fetches a picture over a stack that hands it over whole.
+fn fetch_whole(
+    stack: &HttpStack,
+    url: &str,
+    quiet: Duration,
+    whole: Duration,
+) -> Result<ArrivedPicture, Trouble> {
+    let mut fetch = PictureFetch::new(url, quiet, whole)?;
+    loop {
+        let (request, limit) = fetch.request()?;
+        if let Some(arrived) = fetch.answered(stack.exchange(request, limit))? {
+            return Ok(arrived);
+        }
+    }
+}
+
+fn take_whole(
+    download: &Download,
+    arrived: ArrivedPicture,
+    sink: &mut dyn Sink,
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    let ArrivedPicture { status, headers, body, end } = arrived;
+    let receiver = download.receive(status, Version::HTTP_11, &headers);
+    let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    if let Err(too_long) = receiver.chunk(&body) {
+        return Ok((receiver, Err(too_long)));
+    }
+    sink.write(&body).map_err(Hitch::Sink)?;
+    Ok((receiver, end))
 }
 
 fn sleep(clock: &StoppableClock, until: effects_core::Time) {

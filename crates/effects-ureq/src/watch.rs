@@ -15,7 +15,7 @@ use http::{Method, Request};
 use tracing::Span;
 
 use crate::client_core::ClientCore;
-use crate::exchange::UreqExchange;
+use crate::http_stack::HttpStack;
 
 /// A run being driven: an iterator of its events, then its outcome. Nothing happens before it is
 /// asked for the next event or for its end.
@@ -199,7 +199,7 @@ impl Iterator for Watch {
 
 /// The client's exchanges, noting when a submission is in flight.
 struct Noted<'a> {
-    exchange: &'a UreqExchange,
+    exchange: &'a HttpStack,
     stopper: &'a Stopper,
 }
 

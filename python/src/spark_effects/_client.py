@@ -36,6 +36,17 @@ def _key(api_key):
     return {"api_key": None, "ask_key": api_key}
 
 
+def _certificate(client_cert):
+    """The files of a client's certificate and of its key, where that is another one."""
+    if isinstance(client_cert, tuple):
+        if len(client_cert) != 2:
+            rule = "give one file, or a pair of the certificate's and the key's"
+            raise refused("client_cert", client_cert, rule)
+        cert, key = client_cert
+        return {"client_cert": place("client_cert", cert), "client_key": place("client_cert", key)}
+    return {"client_cert": place("client_cert", client_cert), "client_key": None}
+
+
 class _ClientBase:
     # An emulator it was made by lives as long as it does.
     __slots__ = ("__weakref__", "_closed", "_emulator", "_engine", "_options", "_policy")
@@ -60,6 +71,8 @@ class _ClientBase:
         journal=None,
         proxy=None,
         ca_bundle=None,
+        client_cert=None,
+        cassette=None,
         allow_http=False,
         headers=None,
         user_agent=None,
@@ -85,6 +98,7 @@ class _ClientBase:
         if price is not None and budget is None:
             raise refused("price", price, "it is for a budget: give budget= as well, or leave it out")
         journal = place("journal", journal)
+        cassette = place("cassette", cassette)
         setup = {
             **_key(api_key),
             "base_url": text("base_url", base_url),
@@ -93,6 +107,8 @@ class _ClientBase:
             "uploads": text("uploads", uploads),
             "proxy": text("proxy", proxy),
             "ca_bundle": place("ca_bundle", ca_bundle),
+            **_certificate(client_cert),
+            "cassette": cassette and os.path.abspath(cassette),
             "budget": money("budget", budget),
             "price": price,
             "hooks": hooks_of(on_request=on_request, on_response=on_response, on_event=on_event),
@@ -123,6 +139,9 @@ class _ClientBase:
         """
         name = name or os.environ.get("EFFECTS_PROFILE") or "default"
         settings = _native.profile(name)
+        key = settings.pop("client_key")
+        if key is not None:
+            settings["client_cert"] = (settings["client_cert"], key)
         if settings.pop("has_key") and options.get("api_key") is None:
             if options.get("base_url") is not None:
                 rule = f"the key of profile {name} is for its own gateway: give api_key= as well"
@@ -247,6 +266,12 @@ class Client(_ClientBase):
             the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
+        client_cert: a PEM file with the certificate to show to a gateway that asks for one, its chain and its
+            private key; or ``(certificate, key)``, where the key has a file of its own. When left out,
+            ``EFFECTS_CLIENT_CERT`` and ``EFFECTS_CLIENT_KEY``.
+        cassette: a file that all exchanges are recorded in where it is not there, and that is replayed where it
+            is: then nothing is sent, no key is needed, and nothing is waited for. It holds no key, and pictures
+            are files beside it. When left out, ``EFFECTS_CASSETTE``.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.

@@ -35,6 +35,8 @@ class _ClientOptions(TypedDict, total=False):
     journal: str | PathLike[str] | None
     proxy: str | None
     ca_bundle: str | PathLike[str] | None
+    client_cert: str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]] | None
+    cassette: str | PathLike[str] | None
     allow_http: bool
     headers: Mapping[str, str] | None
     user_agent: str | None
@@ -62,6 +64,8 @@ class _ClientBase:
         journal: str | PathLike[str] | None = None,
         proxy: str | None = None,
         ca_bundle: str | PathLike[str] | None = None,
+        client_cert: str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        cassette: str | PathLike[str] | None = None,
         allow_http: bool = False,
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
@@ -154,6 +158,12 @@ class Client(_ClientBase):
             the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
         ca_bundle: a PEM file of certificates to trust instead of the system's.
+        client_cert: a PEM file with the certificate to show to a gateway that asks for one, its chain and its
+            private key; or ``(certificate, key)``, where the key has a file of its own. When left out,
+            ``EFFECTS_CLIENT_CERT`` and ``EFFECTS_CLIENT_KEY``.
+        cassette: a file that all exchanges are recorded in where it is not there, and that is replayed where it
+            is: then nothing is sent, no key is needed, and nothing is waited for. It holds no key, and pictures
+            are files beside it. When left out, ``EFFECTS_CASSETTE``.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Proxy, Settings};
-use effects_core::gateway::{Answer, AsyncExchange, Call, CallKind, Exchange};
+use effects_client::{BuildClient, ClientBuilder, Proxy, Settings, Transport};
+use effects_core::gateway::{Answer, AsyncExchange, Call, CallKind, DynExchange, Exchange};
 use effects_core::{EffectRequest, Error, Policy, Run, Seed, Step, Template, Time};
 use effects_reqwest::ReqwestExchange;
 use effects_ureq::UreqExchange;
@@ -148,7 +148,9 @@ impl Network {
 struct TakenSettings(Settings);
 
 impl BuildClient for TakenSettings {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
+    type Exchange = DynExchange;
+
+    fn from_settings(settings: Settings, _: Transport<DynExchange>) -> Result<Self, Error> {
         Ok(Self(settings))
     }
 }

@@ -5,6 +5,7 @@
 
 mod async_client;
 mod blocking_client;
+mod cassettes;
 mod conformance;
 mod connections;
 mod dependencies;

@@ -1,6 +1,7 @@
 //! TLS: the caller's certificates are trusted, nobody else's are, and what fails before a session
 //! stands never left.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,13 @@ use effects_tests::{KEY, PHOTO_URL, TASK};
 use effects_ureq::{Photo, Uploads};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    DEFAULT_VERSIONS, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 #[test]
 fn the_callers_certificates_are_trusted() {
@@ -75,6 +82,106 @@ fn a_bundle_without_certificates_is_refused_at_once() {
     }
 }
 
+#[test]
+fn a_gateway_that_asks_for_a_certificate_is_shown_the_clients() {
+    let pem = fs::read_to_string(folder().join("client.pem")).unwrap();
+    let apart = tempfile::tempdir().unwrap();
+    let (certificate, key) = pem.split_at(pem.find("-----BEGIN PRIVATE KEY").unwrap());
+    let (cert_path, key_path) = (apart.path().join("client.crt"), apart.path().join("client.key"));
+    fs::write(&cert_path, certificate).unwrap();
+    fs::write(&key_path, key).unwrap();
+    for version in [&TLS13, &TLS12] {
+        let base_url = format!("https://{}", serve_mutual(version));
+        for run in [blocking_as, asynchronous_as] {
+            let together = folder().join("client.pem");
+            assert_eq!(run(&base_url, Some(&together), None), Ok(()));
+            assert_eq!(run(&base_url, Some(&cert_path), Some(&key_path)), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_the_gateway_does_not_accept_is_told_as_such_and_costs_nothing() {
+    for version in [&TLS13, &TLS12] {
+        let base_url = format!("https://{}", serve_mutual(version));
+        for run in [blocking_as, asynchronous_as] {
+            for (cert, words) in [
+                (None, "asks for a client certificate"),
+                (Some("stranger.pem"), "does not accept the client certificate"),
+            ] {
+                let cert = cert.map(|name| folder().join(name));
+                let begun = std::time::Instant::now();
+                let error = run(&base_url, cert.as_deref(), None).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Transport, "{version:?}: {error}");
+                assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+                // TLS 1.2 has one alert for both.
+                let is_told = error.to_string().contains(words) || version.version == TLS12.version;
+                assert!(is_told, "{version:?}: {error}");
+                assert!(error.to_string().contains("client_cert"), "{error}");
+                assert!(begun.elapsed() < WAIT, "nothing is tried again");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_certificate_that_cannot_be_used_is_refused_with_its_file_and_what_is_missing() {
+    let apart = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = apart.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let pem = fs::read_to_string(folder().join("client.pem")).unwrap();
+    let stranger = fs::read_to_string(folder().join("stranger.pem")).unwrap();
+    let key_at = |pem: &str| pem.find("-----BEGIN PRIVATE KEY").unwrap();
+    let (certificate, key) = pem.split_at(key_at(&pem));
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHs\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let no_key = file("no-key.pem", certificate);
+    let other_key = file("other.key", &stranger[key_at(&stranger)..]);
+    for (cert, key, words) in [
+        (apart.path().join("none.pem"), None, ["none.pem", "cannot be read"]),
+        (file("no-cert.pem", key), None, ["no-cert.pem", "no certificate"]),
+        (no_key.clone(), None, ["no-key.pem", "no private key"]),
+        (no_key.clone(), Some(no_key.clone()), ["client_key", "no private key"]),
+        (
+            file("locked.pem", &[certificate, encrypted].concat()),
+            None,
+            ["locked.pem", "openssl pkey"],
+        ),
+        (no_key, Some(other_key), ["other.key", "do not go together"]),
+    ] {
+        for run in [blocking_as, asynchronous_as] {
+            let error = run("https://localhost:1", Some(&cert), key.as_deref()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+            for words in words {
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            let text = format!("{error:?} {error}");
+            assert!(!text.contains(&pem[key_at(&pem) + 40..key_at(&pem) + 60]), "no key is told");
+        }
+    }
+}
+
+fn blocking_as(base_url: &str, cert: Option<&Path>, key: Option<&Path>) -> Result<(), Error> {
+    let builder = effects_ureq::Client::builder().api_key(KEY).base_url(base_url);
+    let builder = builder.wait_timeout(WAIT).ca_bundle(folder().join("ca.pem"));
+    let builder = cert.into_iter().fold(builder, ClientBuilder::client_cert);
+    let builder = key.into_iter().fold(builder, ClientBuilder::client_key);
+    builder.build()?.run(request()).map(drop)
+}
+
+fn asynchronous_as(base_url: &str, cert: Option<&Path>, key: Option<&Path>) -> Result<(), Error> {
+    let builder = effects_reqwest::Client::builder().api_key(KEY).base_url(base_url);
+    let builder = builder.wait_timeout(WAIT).ca_bundle(folder().join("ca.pem"));
+    let builder = cert.into_iter().fold(builder, ClientBuilder::client_cert);
+    let builder = key.into_iter().fold(builder, ClientBuilder::client_key);
+    let client = builder.build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(client.run(request())).map(drop)
+}
+
 fn blocking(base_url: &str, bundle: Option<&Path>) -> Result<(), Error> {
     let builder = effects_ureq::Client::builder().api_key(KEY).base_url(base_url);
     let builder = builder.wait_timeout(WAIT);
@@ -105,13 +212,30 @@ fn folder() -> PathBuf {
 
 /// A gateway behind TLS where every task is completed at once. It ends with the process.
 fn serve() -> SocketAddr {
+    serve_with(DEFAULT_VERSIONS, None)
+}
+
+/// The same, for clients with a certificate of the test's authority alone.
+fn serve_mutual(version: &'static SupportedProtocolVersion) -> SocketAddr {
+    let mut authorities = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_file(folder().join("client-ca.pem")).unwrap();
+    authorities.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
+    serve_with(&[version], Some(verifier.build().unwrap()))
+}
+
+fn serve_with(
+    versions: &[&'static SupportedProtocolVersion],
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> SocketAddr {
     let certificates = CertificateDer::pem_file_iter(folder().join("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder().join("server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier.unwrap_or_else(|| Arc::new(NoClientAuth)))
         .with_single_cert(certificates.map(Result::unwrap).collect(), key)
         .unwrap();
     let config = Arc::new(config);

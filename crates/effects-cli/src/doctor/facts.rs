@@ -6,10 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_core::gateway::{Answer, Endpoint, Exchange};
+use effects_core::gateway::{Answer, DynExchange, Endpoint, Exchange};
 use effects_core::{Status, Task, TaskId};
 use effects_jobs::Uploads;
-use effects_ureq::UreqExchange;
 use http::{HeaderMap, Method, Request};
 use serde::Serialize;
 use serde_json::Value;
@@ -62,13 +61,13 @@ struct Exchanged {
 
 /// An HTTP stack that keeps what its answers show.
 pub(crate) struct Recording {
-    stack: UreqExchange,
+    stack: DynExchange,
     endpoint: Endpoint,
     seen: Mutex<Vec<Exchanged>>,
 }
 
 impl Recording {
-    pub(crate) fn new(stack: UreqExchange, endpoint: Endpoint) -> Self {
+    pub(crate) fn new(stack: DynExchange, endpoint: Endpoint) -> Self {
         Self { stack, endpoint, seen: Mutex::default() }
     }
 

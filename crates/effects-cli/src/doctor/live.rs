@@ -4,7 +4,9 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use effects_client::{BuildClient, Ledger, StoppableClock, Stopper, WallClock, fresh_seed};
+use effects_client::{
+    BuildClient, Ledger, StoppableClock, Stopper, Transport, WallClock, fresh_seed,
+};
 use effects_core::driver::{Clock, drive};
 use effects_core::gateway::Gateway;
 use effects_core::journal::Journal;
@@ -85,7 +87,8 @@ pub(crate) fn make(
         None if known.is_none() => desk.note(price_unknown("the one task", order.budget)),
         _ => {}
     }
-    let client = Client::from_settings(probe.settings.clone())?;
+    let client =
+        Client::from_settings(probe.settings.clone(), Transport::of(probe.exchange.clone()))?;
     let image = match &order.image {
         Some(image) => Image::read(Some(image)),
         None => Image::Local(test_card()?),

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use effects_client::{BuildClient, Settings, random_name};
-use effects_core::gateway::{Answer, Call, Gateway};
+use effects_client::{BuildClient, Settings, Transport, random_name};
+use effects_core::gateway::{Answer, Call, DynExchange, Gateway};
 use effects_core::{Error, ErrorKind, Task, TaskId, Time};
 use effects_ureq::UreqExchange;
 
@@ -16,12 +16,15 @@ use crate::failure::Failure;
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) settings: Settings,
-    pub(crate) exchange: UreqExchange,
+    pub(crate) exchange: DynExchange,
 }
 
 impl BuildClient for Probe {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
-        Ok(Self { exchange: UreqExchange::new(&settings)?, settings })
+    type Exchange = DynExchange;
+
+    fn from_settings(settings: Settings, transport: Transport<DynExchange>) -> Result<Self, Error> {
+        let own = || UreqExchange::new(&settings).map(DynExchange::new);
+        Ok(Self { exchange: transport.over(own)?, settings })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answers;
 pub(crate) mod batch;
+mod cassettes;
 mod costs;
 #[cfg(unix)]
 mod credentials;

@@ -96,7 +96,13 @@ impl ApiKey {
     }
 
     /// The text with `[key]` in place of every repetition of the key.
-    pub(crate) fn redact<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    ///
+    /// ```
+    /// let key = effects_core::ApiKey::new("secret/key")?;
+    /// assert_eq!(key.redact("no such key: secret%2Fkey"), "no such key: [key]");
+    /// # Ok::<(), effects_core::InvalidApiKey>(())
+    /// ```
+    pub fn redact<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
         let Some(mut found) = self.find_in(text.as_bytes()) else {
             return text;
@@ -119,7 +125,7 @@ impl ApiKey {
     /// JSON with `[key]` in place of every repetition of the key, and otherwise letter for letter as
     /// it was. It is still JSON: a string is searched as what it says, and written anew if that
     /// repeats the key; a number that does becomes a string.
-    pub(crate) fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
+    pub fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         let escaped = json.contains('\\');
         if self.0.len() < Self::SHORTEST_SEARCHED
             || (!escaped && self.find_in(json.as_bytes()).is_none())

@@ -101,6 +101,17 @@ impl fmt::Display for CallId {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshConnection;
 
+/// An extension of a request that fetches a picture with GET, from wherever it is. Such a request carries
+/// no key and may be repeated. Redirects may be followed on the way, or handed back like any answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FetchOptions {
+    /// The most bytes of an answer that are of use. Other answers are a few kilobytes long.
+    pub most_bytes: u64,
+    /// How long it may go without a byte: less than the time limit, which a slow network may need for a
+    /// long picture.
+    pub quiet: Duration,
+}
+
 /// What an HTTP stack says of an exchange, as it came.
 ///
 /// The difference between the last and those before it is money: what provably never left this machine is sent
@@ -131,8 +142,8 @@ pub enum Answer {
     /// It provably made no task: it never left this machine (no name, no connection, no TLS session), or
     /// the gateway said in HTTP/2 that it had not begun to process it.
     NotSent(String),
-    /// The same, since the certificate of what answered there is not trusted here: nothing is tried
-    /// again.
+    /// The same, and nothing is tried again: the certificate of what answered there is not trusted here, or
+    /// that of the client not there, or the stack itself sends no such request.
     Untrusted(String),
     /// It may have arrived: whatever went wrong after the first byte.
     Lost(String),

@@ -4,7 +4,11 @@
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.
+//!
+//! [`DynExchange`] and [`DynAsyncExchange`] hold one of any type; the clients' builders take such a one in
+//! place of their own.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +27,8 @@ use crate::task_id::TaskId;
 /// It sends the request as it is, answers within `limit`, follows no redirect, repeats nothing, and
 /// says truthfully whether the request can have left this machine: in doubt, it has. A request with
 /// [`FreshConnection`](crate::gateway::FreshConnection) among its extensions leaves on a connection
-/// that carried none before.
+/// that carried none before. One with [`FetchOptions`](crate::gateway::FetchOptions) fetches a picture:
+/// it carries no key, its answer may be long, and its redirects may be followed or handed back.
 pub trait Exchange {
     /// Makes one exchange.
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer;
@@ -52,6 +57,91 @@ pub trait AsyncExchange {
 impl<X: Exchange + ?Sized> Exchange for &X {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         (**self).exchange(request, limit)
+    }
+}
+
+/// An [`Exchange`] of any type. Cloning it shares it.
+#[derive(Clone)]
+pub struct DynExchange(Arc<dyn Exchange + Send + Sync>);
+
+impl DynExchange {
+    /// Holds this one.
+    pub fn new(exchange: impl Exchange + Send + Sync + 'static) -> Self {
+        Self(Arc::new(exchange))
+    }
+}
+
+impl Exchange for DynExchange {
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        self.0.exchange(request, limit)
+    }
+}
+
+impl fmt::Debug for DynExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynExchange(…)")
+    }
+}
+
+/// An [`AsyncExchange`] of any type whose futures are `Send`. Cloning it shares it.
+#[derive(Clone)]
+pub struct DynAsyncExchange(Arc<dyn BoxedExchange + Send + Sync>);
+
+impl DynAsyncExchange {
+    /// Holds this one.
+    pub fn new<X>(exchange: X) -> Self
+    where
+        X: AsyncExchange + Send + Sync + 'static,
+        for<'a> X::Exchanging<'a>: Send,
+    {
+        Self(Arc::new(exchange))
+    }
+}
+
+impl AsyncExchange for DynAsyncExchange {
+    type Exchanging<'a> = BoxedAnswer<'a>;
+
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_> {
+        self.0.boxed_exchange(request, limit)
+    }
+
+    fn block(&self, work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.boxed_block(work)
+    }
+}
+
+impl fmt::Debug for DynAsyncExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynAsyncExchange(…)")
+    }
+}
+
+/// An answer to come, of whichever HTTP stack.
+type BoxedAnswer<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// [`AsyncExchange`] without its type of futures, which no trait object can have.
+trait BoxedExchange {
+    fn boxed_exchange(&self, request: Request<Bytes>, limit: Duration) -> BoxedAnswer<'_>;
+    fn boxed_block(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<X> BoxedExchange for X
+where
+    X: AsyncExchange,
+    for<'a> X::Exchanging<'a>: Send,
+{
+    fn boxed_exchange(&self, request: Request<Bytes>, limit: Duration) -> BoxedAnswer<'_> {
+        Box::pin(self.exchange(request, limit))
+    }
+
+    fn boxed_block(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.block(work)
     }
 }
 

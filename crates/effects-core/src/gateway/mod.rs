@@ -14,9 +14,9 @@ pub(crate) mod origin;
 pub(crate) mod request_headers;
 pub(crate) mod retry_after;
 
-pub use call::{Answer, Call, CallId, CallKind, CallResult, FreshConnection};
+pub use call::{Answer, Call, CallId, CallKind, CallResult, FetchOptions, FreshConnection};
 pub use endpoint::Endpoint;
-pub use exchange::{AsyncExchange, Exchange, Gateway};
+pub use exchange::{AsyncExchange, DynAsyncExchange, DynExchange, Exchange, Gateway};
 pub use key_ring::AskKey;
 pub use observer::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 pub use origin::check_url;

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Settings};
-use effects_core::gateway::{Answer, Exchange, FreshConnection};
+use effects_client::{BuildClient, ClientBuilder, Settings, Transport};
+use effects_core::gateway::{Answer, DynExchange, Exchange, FreshConnection};
 use effects_core::{Error, ErrorKind};
 use effects_ureq::UreqExchange;
 use hmac::{Hmac, KeyInit, Mac};
@@ -42,7 +42,9 @@ pub(super) struct Webhook {
 struct Stack(UreqExchange);
 
 impl BuildClient for Stack {
-    fn from_settings(settings: Settings) -> Result<Self, Error> {
+    type Exchange = DynExchange;
+
+    fn from_settings(settings: Settings, _: Transport<DynExchange>) -> Result<Self, Error> {
         UreqExchange::new(&settings).map(Self)
     }
 }

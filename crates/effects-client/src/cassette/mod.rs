@@ -1,0 +1,145 @@
+//! A [`Cassette`]: the exchanges of a client in a file, recorded once and replayed without a network, as
+//! vcrpy and Betamax do it. `ClientBuilder::cassette` opens one; [`Recorded`] and [`Player`] are what it puts
+//! in the place of a client's exchanges, blocking or async.
+//!
+//! A cassette that is not there is recorded, and one that is there is replayed; nothing else chooses. It is
+//! whole after each exchange, so that a crash loses none. docs/cassettes.md has the format.
+
+mod difference;
+mod format;
+mod player;
+mod recorder;
+mod redact;
+
+use std::collections::HashMap;
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf, absolute};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use effects_core::{BaseUrl, Error, ErrorKind};
+
+use format::Tape;
+pub use player::Player;
+pub use recorder::Recorded;
+use recorder::Recording;
+
+/// A cassette in use.
+#[derive(Clone)]
+pub(crate) enum Cassette {
+    /// It was not there.
+    Record(Arc<Recording>),
+    /// It is replayed.
+    Replay(Player),
+}
+
+/// Where the path of a cassette comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum CassettePath {
+    /// From the code: clients that are made before the first exchange record together, those after it replay,
+    /// each from the beginning.
+    Given(PathBuf),
+    /// From the environment: all clients of the process record or replay it together.
+    Environment(PathBuf),
+}
+
+impl Cassette {
+    /// Opens a cassette for a client of this gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misconfigured`] where it cannot be read or made, and where it is being recorded at
+    /// another gateway.
+    pub(crate) fn open(from: &CassettePath, base: &BaseUrl) -> Result<Self, Error> {
+        let (path, is_shared) = match from {
+            CassettePath::Given(path) => (path, false),
+            CassettePath::Environment(path) => (path, true),
+        };
+        let path = absolute(path).map_err(|error| unusable(path, &error.to_string()))?;
+        let mut open = open_cassettes().lock().unwrap_or_else(PoisonError::into_inner);
+        // Once there is a file, a client that the code points there replays it, whoever still records.
+        let recording = open.recordings.get(&path).and_then(Weak::upgrade);
+        if let Some(recording) = recording.filter(|found| is_shared || !found.has_begun()) {
+            recording.check_base(base)?;
+            return Ok(Self::Record(recording));
+        }
+        if let Some(player) = open.players.get(&path).filter(|_| is_shared) {
+            return Ok(Self::Replay(player.clone()));
+        }
+        if path.exists() {
+            let player = Player::open(&path)?;
+            if is_shared {
+                open.players.insert(path, player.clone());
+            }
+            return Ok(Self::Replay(player));
+        }
+        let folder = path.parent().filter(|folder| folder.is_dir());
+        folder.ok_or_else(|| unusable(&path, "its folder does not exist"))?;
+        let recording = Arc::new(Recording::new(path.clone(), base));
+        open.recordings.insert(path, Arc::downgrade(&recording));
+        if is_shared {
+            open.kept.push(Arc::clone(&recording));
+        }
+        Ok(Self::Record(recording))
+    }
+
+    /// Whether it is replayed.
+    pub(crate) fn is_replay(&self) -> bool {
+        matches!(self, Self::Replay(_))
+    }
+}
+
+impl fmt::Debug for Cassette {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_replay() { "Replay(…)" } else { "Record(…)" })
+    }
+}
+
+/// The cassettes that this process has open.
+#[derive(Default)]
+struct OpenCassettes {
+    recordings: HashMap<PathBuf, Weak<Recording>>,
+    /// Those of the environment are open as long as the process lives.
+    kept: Vec<Arc<Recording>>,
+    players: HashMap<PathBuf, Player>,
+}
+
+fn open_cassettes() -> &'static Mutex<OpenCassettes> {
+    static OPEN: OnceLock<Mutex<OpenCassettes>> = OnceLock::new();
+    OPEN.get_or_init(Mutex::default)
+}
+
+/// The cassette that `EFFECTS_CASSETTE` names, as far as it is set; an empty one counts as unset.
+pub fn cassette_of_the_environment() -> Option<PathBuf> {
+    env::var_os(CASSETTE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The gateway of a client that replays this cassette; `None` where it would be recorded.
+///
+/// It is none of the service's, so that no journal and no budget takes a replay for what was paid.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misconfigured`] where the cassette cannot be read.
+pub fn replay_base(path: &Path) -> Result<Option<BaseUrl>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    Tape::read(path)?;
+    Ok(Some(replay_gateway()))
+}
+
+pub(crate) fn replay_gateway() -> BaseUrl {
+    BaseUrl::parse(REPLAY_BASE, false).unwrap_or_else(|_| unreachable!("it is a URL"))
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    let message = format!("the cassette {} cannot be used: {why}", path.display());
+    Error::new(ErrorKind::Misconfigured, message)
+}
+
+/// The environment variable that may name a cassette.
+pub const CASSETTE_VARIABLE: &str = "EFFECTS_CASSETTE";
+const REPLAY_BASE: &str = "http://replay.localhost";
+/// What stands for the key where a replay is given none.
+pub(crate) const NO_KEY: &str = "no-key-in-a-replay";

@@ -1,0 +1,215 @@
+//! [`Redactor`]: takes out of an exchange what a cassette must not hold: keys, permissions in URLs, and the
+//! photos inside of requests. What is redacted twice is what it was, so recorder and player use the same.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use effects_core::ApiKey;
+use effects_core::signed_url::redacted;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::format::TapedBody;
+
+/// The keys that requests carried.
+#[derive(Default)]
+pub(super) struct Redactor {
+    keys: Vec<ApiKey>,
+}
+
+impl Redactor {
+    /// Takes the key of these headers out of everything from now on.
+    pub(super) fn learn(&mut self, headers: &HeaderMap) {
+        let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let key = value.and_then(|value| ApiKey::new(value.strip_prefix("Bearer ")?).ok());
+        if let Some(key) = key.filter(|key| !self.keys.contains(key)) {
+            self.keys.push(key);
+        }
+    }
+
+    /// A text without keys, and without permissions in the URLs that it holds.
+    pub(super) fn text(&self, text: &str) -> String {
+        let keyless = self.keys.iter().fold(text.to_owned(), |text, key| key.redact(text).into());
+        urls_redacted(&keyless)
+    }
+
+    /// Of an answer's headers, those that a client reads.
+    pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
+        let kept = headers.iter().filter(|(name, _)| KEPT_HEADERS.contains(name));
+        kept.filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), self.text(value.to_str().ok()?)))
+        })
+        .collect()
+    }
+
+    /// What is kept of a body that was sent: of a photo its hash.
+    pub(super) fn request_body(&self, body: &Bytes) -> Option<TapedBody> {
+        if body.is_empty() {
+            return None;
+        }
+        Some(self.readable(body, true).unwrap_or_else(|| hash(body)))
+    }
+
+    /// What is kept of a body that came; `None` of one that is no text, whose bytes a file has to keep.
+    pub(super) fn answer_body(&self, body: &Bytes) -> Option<TapedBody> {
+        self.readable(body, false)
+    }
+
+    fn readable(&self, body: &Bytes, is_sent: bool) -> Option<TapedBody> {
+        if body.len() > MOST_TEXT {
+            return None;
+        }
+        let text = std::str::from_utf8(body).ok()?;
+        let as_text = || TapedBody { text: Some(self.text(text)), ..TapedBody::default() };
+        if serde_json::from_str::<&RawValue>(text).is_err() || text.trim() == "null" {
+            return Some(as_text());
+        }
+        let keyless =
+            self.keys.iter().fold(text.to_owned(), |text, key| key.redact_json(&text).into());
+        let clean = strings_mapped(&keyless, |string| match string.strip_prefix("data:") {
+            Some(photo) if is_sent => format!("data:sha256={}", sha256(photo.as_bytes())),
+            _ => urls_redacted(string),
+        });
+        // A string for a string leaves JSON as it was.
+        let json = RawValue::from_string(clean).ok();
+        Some(
+            json.map_or_else(as_text, |json| TapedBody {
+                json: Some(json),
+                ..TapedBody::default()
+            }),
+        )
+    }
+}
+
+/// What is kept of bytes that are no text.
+pub(super) fn hash(body: &[u8]) -> TapedBody {
+    let (sha256, bytes) = (Some(sha256(body)), Some(body.len()));
+    TapedBody { sha256, bytes, ..TapedBody::default() }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A text with the permissions taken out of its URLs.
+fn urls_redacted(text: &str) -> String {
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("http") {
+        let (before, found) = rest.split_at(at);
+        clean.push_str(before);
+        let is_url = ["http://", "https://"].iter().any(|scheme| found.starts_with(scheme));
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`');
+        let end = if is_url { found.find(is_end).unwrap_or(found.len()) } else { "http".len() };
+        let (url, after) = found.split_at(end);
+        clean.push_str(&if is_url { Cow::Owned(redacted(url)) } else { Cow::Borrowed(url) });
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// JSON whose strings are what this makes of them, and which is otherwise letter for letter as it was.
+fn strings_mapped(json: &str, map: impl Fn(&str) -> String) -> String {
+    let (mut clean, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(at) = rest.find('"') {
+        let (before, string) = rest.split_at(at);
+        clean.push_str(before);
+        let (token, after) = string.split_at(string_length(string));
+        // Half a surrogate pair is no text and stays.
+        match serde_json::from_str::<String>(token).map(|said| (map(&said), said)) {
+            Ok((mapped, said)) if mapped != said => {
+                clean.push_str(&Value::from(mapped).to_string());
+            }
+            _ => clean.push_str(token),
+        }
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// The length of the JSON string that a text begins with, with its quotes.
+fn string_length(text: &str) -> usize {
+    let (bytes, mut at) = (text.as_bytes(), 1);
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(bytes.len())
+}
+
+/// Headers of answers that a client or a person reads. Cookies are not among them.
+const KEPT_HEADERS: [HeaderName; 7] = [
+    http::header::CONTENT_TYPE,
+    http::header::CONTENT_LENGTH,
+    http::header::DATE,
+    http::header::LOCATION,
+    http::header::RETRY_AFTER,
+    http::header::TRANSFER_ENCODING,
+    HeaderName::from_static("x-request-id"),
+];
+
+/// The longest text that stands in a cassette itself.
+const MOST_TEXT: usize = 32 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn redactor() -> Redactor {
+        let mut redactor = Redactor::default();
+        let headers = HeaderMap::from_iter([(
+            AUTHORIZATION,
+            HeaderValue::from_static("Bearer key/for+tests"),
+        )]);
+        redactor.learn(&headers);
+        redactor
+    }
+
+    fn json(body: Option<TapedBody>) -> String {
+        body.unwrap().json.unwrap().get().to_owned()
+    }
+
+    #[test]
+    fn keys_and_permissions_are_taken_out_however_they_are_written() {
+        let redactor = redactor();
+        let body =
+            br#"{"a": "see https:\/\/h.example\/a?size=1\u0026sig=hunter2, or key\/for+tests",
+            "b":[1.50,"https://me:hunter2@h.example/b.png"]}"#;
+        let clean = json(redactor.answer_body(&Bytes::from_static(body)));
+        assert!(!clean.contains("hunter2") && !clean.contains("for+tests"), "{clean}");
+        assert!(clean.contains("https://h.example/a?size=1&sig=redacted"), "{clean}");
+        assert!(clean.contains(r#""b":[1.50,"https://h.example/b.png"]"#), "{clean}");
+        assert_eq!(json(redactor.answer_body(&clean.clone().into())), clean, "twice is once");
+        let text = "http error at https://h.example/?token=hunter2> 'key%2Ffor+tests'";
+        let clean = redactor.text(text);
+        assert_eq!(clean, "http error at https://h.example/?token=redacted> '[key]'");
+        assert_eq!(redactor.text(&clean), clean);
+    }
+
+    #[test]
+    fn a_photo_inside_a_request_is_kept_as_its_hash() {
+        let body = Bytes::from_static(br#"{"image":"data:image/png;base64,AAAA"}"#);
+        let sent = json(redactor().request_body(&body));
+        assert!(!sent.contains("AAAA") && sent.contains("data:sha256="), "{sent}");
+        assert_eq!(json(redactor().answer_body(&body)), std::str::from_utf8(&body).unwrap());
+        let sent = redactor().request_body(&Bytes::from_static(b"\xff\xd8photo")).unwrap();
+        assert_eq!(
+            (sent.bytes, sent.sha256.map(|hash| hash.len()), sent.file),
+            (Some(7), Some(64), None)
+        );
+    }
+
+    #[test]
+    fn of_an_answers_headers_no_cookie_is_kept() {
+        let mut headers = HeaderMap::new();
+        headers.insert("set-cookie", HeaderValue::from_static("session=hunter2"));
+        headers.insert("location", HeaderValue::from_static("https://h.example/?sig=hunter2"));
+        let kept = redactor().headers(&headers);
+        assert_eq!(kept, [("location".to_owned(), "https://h.example/?sig=redacted".to_owned())]);
+    }
+}

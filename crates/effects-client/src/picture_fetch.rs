@@ -1,0 +1,146 @@
+//! [`PictureFetch`]: one download of a picture over an [`Exchange`](effects_core::gateway::Exchange) that
+//! the caller brought: the request, the redirects that are handed back, and what arrived. The
+//! `transfer.rs` of both clients use it; over their own HTTP stack they stream a picture instead.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use effects_core::gateway::{Answer, FetchOptions};
+use effects_core::wire::Trouble;
+use effects_jobs::Download;
+use http::header::{ACCEPT, HeaderValue, LOCATION, USER_AGENT};
+use http::{HeaderMap, Request, StatusCode};
+use url::Url;
+
+/// A download under way.
+#[derive(Debug)]
+pub struct PictureFetch {
+    url: Url,
+    redirects: u32,
+    quiet: Duration,
+    whole: Duration,
+    begun: Instant,
+}
+
+/// What arrived of a picture.
+#[derive(Debug)]
+pub struct ArrivedPicture {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// What came of its body.
+    pub body: Bytes,
+    /// How the body ended.
+    pub end: Result<(), Trouble>,
+}
+
+impl PictureFetch {
+    /// A download from this URL. It may go for the time `quiet` without a byte and take the time `whole`
+    /// in all.
+    ///
+    /// # Errors
+    ///
+    /// The trouble, where the URL is none.
+    pub fn new(url: &str, quiet: Duration, whole: Duration) -> Result<Self, Trouble> {
+        let url = Url::parse(url).map_err(|_| unreadable_url())?;
+        Ok(Self { url, redirects: 0, quiet, whole, begun: Instant::now() })
+    }
+
+    /// The next request, and how long its exchange may take.
+    ///
+    /// # Errors
+    ///
+    /// The trouble, where no HTTP library can have this URL.
+    pub fn request(&self) -> Result<(Request<Bytes>, Duration), Trouble> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = self.url.as_str().parse().map_err(|_| unreadable_url())?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        let (most_bytes, quiet) = (Download::MOST_BYTES, self.quiet);
+        request.extensions_mut().insert(FetchOptions { most_bytes, quiet });
+        Ok((request, self.whole.saturating_sub(self.begun.elapsed())))
+    }
+
+    /// What an answer brought; `None` where it leads elsewhere, to be fetched next.
+    ///
+    /// # Errors
+    ///
+    /// The trouble, where nothing came.
+    pub fn answered(&mut self, answer: Answer) -> Result<Option<ArrivedPicture>, Trouble> {
+        match answer {
+            Answer::Answered { status, headers, body } => {
+                if status.is_redirection() && self.follow(&headers) {
+                    return Ok(None);
+                }
+                Ok(Some(ArrivedPicture { status, headers, body, end: Ok(()) }))
+            }
+            Answer::BrokenOff { status, headers, body, reason } => {
+                let end = Err(Trouble::Lost { reason });
+                Ok(Some(ArrivedPicture { status, headers, body, end }))
+            }
+            Answer::NotSent(reason) => Err(Trouble::NotSent { reason }),
+            Answer::Untrusted(reason) => Err(Trouble::Untrusted { reason }),
+            Answer::Lost(reason) => Err(Trouble::Lost { reason }),
+        }
+    }
+
+    /// Goes where these headers lead, if they do, and it was not led too often.
+    fn follow(&mut self, headers: &HeaderMap) -> bool {
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let next = location.and_then(|location| self.url.join(location).ok());
+        let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) else {
+            return false;
+        };
+        self.redirects += 1;
+        self.url = next;
+        self.redirects <= MOST_REDIRECTS
+    }
+}
+
+/// The answer of a stack whose download came to this trouble.
+pub fn answer_of(trouble: Trouble) -> Answer {
+    match trouble {
+        Trouble::NotSent { reason } => Answer::NotSent(reason),
+        Trouble::Untrusted { reason } => Answer::Untrusted(reason),
+        trouble => Answer::Lost(trouble.to_string()),
+    }
+}
+
+fn unreadable_url() -> Trouble {
+    Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() }
+}
+
+/// As many as the clients' own stacks follow.
+const MOST_REDIRECTS: u32 = 5;
+const USER_AGENT_VALUE: &str = concat!("effects/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirect(location: &str) -> Answer {
+        let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
+        Answer::Answered { status: StatusCode::FOUND, headers, body: Bytes::new() }
+    }
+
+    fn fetch(url: &str) -> PictureFetch {
+        PictureFetch::new(url, Duration::from_secs(1), Duration::from_secs(9)).unwrap()
+    }
+
+    #[test]
+    fn redirects_are_followed_five_times_and_nowhere_but_to_http() {
+        let mut under_way = fetch("https://example.com/a/b.png#c");
+        assert_eq!(under_way.request().unwrap().0.uri(), "https://example.com/a/b.png");
+        assert!(under_way.answered(redirect("c.png?d=e")).unwrap().is_none());
+        assert_eq!(under_way.request().unwrap().0.uri(), "https://example.com/a/c.png?d=e");
+        for _ in 1..MOST_REDIRECTS {
+            assert!(under_way.answered(redirect("http://other.example/f.png")).unwrap().is_none());
+        }
+        let arrived = under_way.answered(redirect("/g.png")).unwrap().unwrap();
+        assert_eq!(arrived.status, StatusCode::FOUND);
+        let arrived = fetch("https://example.com/").answered(redirect("file:///etc/passwd"));
+        assert!(arrived.unwrap().is_some());
+    }
+}

@@ -1,0 +1,116 @@
+"""A cassette: exchanges recorded in a file, and replayed without a key and a network."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import PHOTO, ROOT, URL
+
+from spark_effects import AsyncClient, Client, Emulator, InvalidRequest, TransportError
+
+# What every client of this library replays in its tests.
+SHARED = ROOT / "tests" / "cassettes" / "one-run.json"
+SIGNED = f"{URL}?X-Amz-Signature=hunter2"
+
+
+def picture():
+    """The picture beside the shared cassette."""
+    (file,) = SHARED.with_suffix(".files").iterdir()
+    return file.read_bytes()
+
+
+def test_the_cassette_of_all_clients_is_replayed_blocking_and_async():
+    made = Client(cassette=SHARED).run("glass_ball", PHOTO, width=512, height=512)
+    assert made.bytes() == picture()
+
+    async def awaited():
+        async with AsyncClient(cassette=SHARED) as client:
+            return await client.run("glass_ball", PHOTO, width=512, height=512)
+
+    same = asyncio.run(awaited())
+    assert same.task_id == made.task_id
+    assert same.usage.cost == made.usage.cost
+    assert same.bytes() == picture()
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_what_was_not_recorded_is_an_error_that_shows_the_difference(awaits):
+    client = (AsyncClient if awaits else Client)(cassette=SHARED)
+    with pytest.raises(TransportError) as raised:
+        made = client.run("glass_ball", PHOTO, width=1024, height=512)
+        asyncio.run(made) if awaits else made
+    for words in ("never left this machine", "width is 1024, and 512 in the cassette", "one-run.json"):
+        assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_run_is_recorded_and_replayed_when_the_gateway_is_gone(tmp_path, awaits):
+    cassette = tmp_path / "run.json"
+
+    def run(client):
+        made = client.run("glass_ball", SIGNED)
+        return (asyncio.run(made) if awaits else made).bytes()
+
+    with Emulator(pictures="stub") as emulator:
+        made = emulator.async_client if awaits else emulator.client
+        recorded, key = run(made(poll=0.01, cassette=cassette)), emulator.api_key
+    text = cassette.read_text()
+    assert len(json.loads(text)["exchanges"]) >= 3
+    assert key not in text
+    assert "hunter2" not in text
+    assert run((AsyncClient if awaits else Client)(cassette=str(cassette))) == recorded
+    assert cassette.read_text() == text
+
+
+def test_the_environment_names_a_cassette_for_all_clients_of_a_process(tmp_path):
+    cassette = tmp_path / "run.json"
+    script = """
+import spark_effects
+for template in ("glass_ball", "my_world"):
+    print(spark_effects.Client(poll=0.01).run(template, "https://example.com/cat.jpg").task_id)
+"""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("EFFECTS_")}
+
+    def run(**environment):
+        environment = {**bare, "EFFECTS_CASSETTE": str(cassette), **environment}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stdout
+
+    with Emulator(pictures="stub") as emulator:
+        recorded = run(EFFECTS_BASE_URL=emulator.base_url, EFFECTS_API_KEY=emulator.api_key)
+        assert emulator.api_key not in cassette.read_text()
+    assert len(recorded.split()) == 2
+    assert run() == recorded
+
+
+def test_many_are_replayed_each_with_its_own_task(tmp_path):
+    cassette = tmp_path / "run.json"
+    jobs = [("glass_ball", f"{URL}?{number}") for number in range(10)]
+
+    def run(client):
+        results = client.map(jobs).all()
+        return [(result.effect.task_id, result.effect.bytes()) for result in results]
+
+    with Emulator(pictures="stub") as emulator:
+        recorded = run(emulator.client(poll=0.01, cassette=cassette))
+    assert run(Client(cassette=cassette)) == recorded
+    shutil.rmtree(tmp_path / "run.files")
+    failed = Client(cassette=cassette).map(jobs).all()
+    assert all("only the hash" in str(result.error) for result in failed)
+
+
+def test_what_is_no_cassette_is_refused(tmp_path):
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}")
+    with pytest.raises(InvalidRequest, match="no whole cassette"):
+        Client(cassette=wrong)
+    with pytest.raises(InvalidRequest, match="folder does not exist"):
+        Client(api_key="key-of-the-tests", cassette=tmp_path / "nowhere" / "run.json")
+    with pytest.raises(TypeError, match="^cassette is 5: give a path"):
+        Client(cassette=5)

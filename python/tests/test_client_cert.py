@@ -1,0 +1,103 @@
+"""Certificates of clients, for a gateway that asks for one."""
+
+import http.server
+import json
+import ssl
+import threading
+
+import pytest
+from conftest import ROOT, URL
+
+from spark_effects import Client, EffectsError, InvalidRequest
+
+CERTIFICATES = ROOT / "tests" / "certificates"
+GIVEN = {"api_key": "key-of-the-tests", "ca_bundle": CERTIFICATES / "ca.pem", "wait_timeout": 5}
+
+
+class Completed(http.server.BaseHTTPRequestHandler):
+    """Every task is completed at once."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        picture = {"url": "https://example.com/ball.png"}
+        task = {"id": "task-1", "status": "completed", "output": [{"content": [picture]}]}
+        body = json.dumps(task).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """A gateway for clients with a certificate of the tests' authority alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
+    context.load_verify_locations(CERTIFICATES / "client-ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_):
+            pass
+
+    server = Server(("127.0.0.1", 0), Completed)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_it_is_shown_from_one_file_or_two(gateway, tmp_path, monkeypatch):
+    together = CERTIFICATES / "client.pem"
+    text = together.read_text()
+    at = text.index("-----BEGIN PRIVATE KEY")
+    apart = (tmp_path / "client.crt", tmp_path / "client.key")
+    for path, part in zip(apart, (text[:at], text[at:]), strict=True):
+        path.write_text(part)
+    for cert in (together, str(together), apart):
+        client = Client(base_url=gateway, client_cert=cert, **GIVEN)
+        assert client.run("glass_ball", URL, fetch=False).task_id == "task-1"
+    monkeypatch.setenv("EFFECTS_CLIENT_CERT", str(apart[0]))
+    monkeypatch.setenv("EFFECTS_CLIENT_KEY", str(apart[1]))
+    assert Client(base_url=gateway, **GIVEN).run("glass_ball", URL, fetch=False).task_id == "task-1"
+
+
+@pytest.mark.parametrize(
+    ("cert", "words"),
+    [(None, "asks for a client certificate"), ("stranger.pem", "does not accept the client certificate")],
+)
+def test_one_that_is_missing_or_not_accepted_is_told_as_such(gateway, cert, words):
+    client = Client(base_url=gateway, client_cert=cert and CERTIFICATES / cert, **GIVEN)
+    with pytest.raises(EffectsError, match=words) as raised:
+        client.run("glass_ball", URL)
+    assert raised.value.kind == "transport"
+    assert "client_cert" in str(raised.value)
+
+
+def test_one_that_cannot_be_used_is_named_with_what_is_missing():
+    for cert, words in (
+        (CERTIFICATES / "ca.pem", "ca.pem holds no private key"),
+        (CERTIFICATES / "none.pem", "none.pem cannot be read"),
+        ((CERTIFICATES / "client.pem", CERTIFICATES / "server.key"), "do not go together"),
+        (("one", "two", "three"), "client_cert is .* give one file, or a pair"),
+    ):
+        with pytest.raises(InvalidRequest, match=words):
+            Client(client_cert=cert, **GIVEN)
+    with pytest.raises(TypeError, match="^client_cert is 5: give a path"):
+        Client(client_cert=5, **GIVEN)
+
+
+def test_a_profile_names_one(gateway, tmp_path, monkeypatch):
+    monkeypatch.setenv("EFFECTS_CONFIG_DIR", str(tmp_path))
+    profile = f"""
+[studio]
+base_url = "{gateway}"
+ca_bundle = "{CERTIFICATES / "ca.pem"}"
+client_cert = "{CERTIFICATES / "client.pem"}"
+"""
+    (tmp_path / "profiles.toml").write_text(profile)
+    client = Client.from_profile("studio", api_key="key-of-the-tests", wait_timeout=5)
+    assert client.run("glass_ball", URL, fetch=False).task_id == "task-1"
