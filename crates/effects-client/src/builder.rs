@@ -87,7 +87,9 @@ impl Settings {
 
 /// What is told of each event of a client's runs, if anything is.
 #[derive(Clone, Default)]
-pub struct EventObserver(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct EventObserver(Option<Arc<ObserveEvent>>);
+
+type ObserveEvent = dyn Fn(&Event) + Send + Sync;
 
 impl fmt::Debug for EventObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
