@@ -41,6 +41,27 @@ impl JobLimits {
         };
         Self { ahead: in_flight.clamp(4, 64), ..Self::from(widths) }
     }
+
+    /// The name of a limit that lets nothing through, if one is so.
+    ///
+    /// ```
+    /// use effects_jobs::JobLimits;
+    ///
+    /// assert_eq!(JobLimits::of_tasks(16).zero(), None);
+    /// assert_eq!(JobLimits::of_tasks(0).zero(), Some("widths.tasks"));
+    /// ```
+    pub fn zero(&self) -> Option<&'static str> {
+        let Widths { submissions, tasks, polls_per_second } = self.widths;
+        [
+            ("widths.tasks", tasks > 0),
+            ("widths.submissions", submissions > 0),
+            ("widths.polls_per_second", polls_per_second > 0.0),
+            ("uploads", self.uploads > 0),
+            ("downloads", self.downloads > 0),
+        ]
+        .into_iter()
+        .find_map(|(name, is_some)| (!is_some).then_some(name))
+    }
 }
 
 impl From<Widths> for JobLimits {

@@ -10,7 +10,7 @@ use effects_core::batch::Widths;
 use effects_core::journal::AsyncJournal;
 use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
-use effects_jobs::{JournalStore, MemoryStore};
+use effects_jobs::{JobLimits, JournalStore, MemoryStore};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
 use futures_util::StreamExt;
@@ -330,10 +330,18 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
             scope: scope.map(str::to_owned),
             ..JobOptions::default()
         };
+        let limited = |limits| JobOptions { limits: Some(limits), ..JobOptions::default() };
         for (options, told) in [
             (of("1.00", "0", None), "a price of 0 USD limits nothing"),
             (of("-1", "0.03", None), "a budget of -1 USD is below 0"),
             (of("1.00", "0.03", Some("spring")), "scope \"spring\" is shared through a journal"),
+            (JobOptions { in_flight: Some(0), ..JobOptions::default() }, "in_flight is 0"),
+            (limited(widths(0).into()), "limits.widths.tasks is 0"),
+            (limited(JobLimits { uploads: 0, ..JobLimits::of_tasks(4) }), "limits.uploads is 0"),
+            (
+                limited(JobLimits { downloads: 0, ..JobLimits::of_tasks(4) }),
+                "limits.downloads is 0",
+            ),
         ] {
             let untouched = std::iter::from_fn(|| panic!("it was drawn"));
             let refused = match &client {

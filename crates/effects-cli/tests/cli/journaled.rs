@@ -107,3 +107,34 @@ fn every_one_of_the_first_commands_given_at_once_is_journaled() {
 }
 
 const COMMANDS: usize = 8;
+
+/// A name that is misspelt makes no journal where one is only read.
+#[test]
+fn a_journal_that_is_not_there_is_named_and_not_made() {
+    let world = World::new();
+    let run = ["journal", "rebuild", "--from"];
+    for line in [
+        &["tasks"][..],
+        &["tasks", "--doubtful", "--json"],
+        &["cost", "--by", "day"],
+        &["cost", "--html", "costs.html"],
+        &["resume"],
+        &["reorder", "1"],
+        &["resolve", "1", "--not-billed"],
+        &["resolve", "--all", "--not-billed"],
+        &["journal", "backup", "copy.db"],
+        &["journal", "prune", "--older-than", "90d"],
+        &[&run[..], &["no-such.jsonl"]].concat(),
+    ] {
+        let ran = world.run(&[line, &["--journal", "jurnal.db"]].concat()).exits(2);
+        let names = if line.contains(&"rebuild") { "no-such.jsonl" } else { "jurnal.db" };
+        assert!(ran.stderr.contains(names), "{line:?}: {ran:?}");
+        assert_eq!(world.names(), [""; 0], "{line:?}");
+    }
+    // `doctor` only looks.
+    let ran = world.run(&["doctor", "--json", "--journal", "jurnal.db"]);
+    assert!(ran.stdout.contains("jurnal.db, not made yet"), "{ran:?}");
+    let copied = world.run(&["journal", "copy", "jurnal.db", "postgres://127.0.0.1:1/x"]).exits(2);
+    assert!(copied.stderr.contains("jurnal.db"), "{copied:?}");
+    assert_eq!((world.names(), world.server.requests().len()), (Vec::new(), 1), "doctor's look");
+}

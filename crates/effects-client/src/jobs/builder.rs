@@ -84,7 +84,7 @@ impl<C: RunJobs> Jobs<C> {
         self
     }
 
-    /// How many tasks are in flight at once.
+    /// How many tasks are in flight at once: 1 or more.
     pub fn in_flight(mut self, tasks: u32) -> Self {
         self.options.in_flight = Some(tasks);
         self

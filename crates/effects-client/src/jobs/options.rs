@@ -115,6 +115,16 @@ impl JobOptions {
         if let Some(budget) = self.budget.filter(|budget| *budget < Decimal::ZERO) {
             return refused(format!("a budget of {budget} USD is below 0"));
         }
+        if self.in_flight == Some(0) {
+            return refused(
+                "in_flight is 0, so that nothing would be submitted: give 1 or more".to_owned(),
+            );
+        }
+        if let Some(name) = self.limits.as_ref().and_then(JobLimits::zero) {
+            return refused(format!(
+                "limits.{name} is 0, so that no job would end: give 1 or more"
+            ));
+        }
         let is_kept = self.store.is_some() || self.ledger.is_some();
         match &self.scope {
             Some(scope) if scope.is_empty() => {
