@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-TEXTS = [(ROOT / name).read_text() for name in ("README.md", "python/README.md")]
+TEXTS = [(ROOT / name).read_text() for name in ("README.md", "python/README.md", "docs/observing.md")]
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", "\n".join(TEXTS), re.MULTILINE | re.DOTALL)
 
 

@@ -33,6 +33,8 @@ pub use effects_client::{
     ClientBuilder, Job, JobNotice, JobResult, Jobs, JobsHandle, PhotoSource, Proxy, Save,
     SaveFiles, SaveWords, Stopper, read_photo,
 };
+pub use effects_core::gateway::{CallResult, ExchangeObserver, ObserveEnd, RequestExcerpt};
+pub use effects_core::wire::ResponseExcerpt;
 pub use effects_core::{
     ApiKey, Backoff, BaseUrl, Cause, Deadline, Effect, EffectRequest, Error, ErrorKind, Event,
     ExtraParams, Group, ImageFormat, InvalidApiKey, InvalidBaseUrl, InvalidParam, InvalidReference,
