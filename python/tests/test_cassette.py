@@ -78,7 +78,12 @@ for template in ("glass_ball", "my_world"):
     def run(**environment):
         environment = {**bare, "EFFECTS_CASSETTE": str(cassette), **environment}
         done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         return done.stdout
 

@@ -124,7 +124,7 @@ pub fn tell(span: &Span, event: &Event) {
         Event::SecondTask { .. } => warn(&event.to_string()),
         // A wait that may be in vain is worth a person's look.
         Event::UnknownStatus { word, .. } if word.looks_final() => warn(&event.to_string()),
-        // Whoever downloads tells it: no run is under way.
+        // No run is under way: the download is told by its caller.
         Event::DownloadRetrying { .. } => tracing::warn!("{event}"),
         _ => tracing::warn!(target: EVENTS, "{event}"),
     });
