@@ -40,9 +40,13 @@ def test_the_cassette_of_all_clients_is_replayed_blocking_and_async():
 @pytest.mark.parametrize("awaits", [False, True])
 def test_what_was_not_recorded_is_an_error_that_shows_the_difference(awaits):
     client = (AsyncClient if awaits else Client)(cassette=SHARED)
-    with pytest.raises(TransportError) as raised:
+
+    def run():
         made = client.run("glass_ball", PHOTO, width=1024, height=512)
-        asyncio.run(made) if awaits else made
+        return asyncio.run(made) if awaits else made
+
+    with pytest.raises(TransportError) as raised:
+        run()
     for words in ("never left this machine", "width is 1024, and 512 in the cassette", "one-run.json"):
         assert words in str(raised.value)
 
@@ -117,5 +121,5 @@ def test_what_is_no_cassette_is_refused(tmp_path):
         Client(cassette=wrong)
     with pytest.raises(InvalidRequest, match="folder does not exist"):
         Client(api_key="key-of-the-tests", cassette=tmp_path / "nowhere" / "run.json")
-    with pytest.raises(TypeError, match="^cassette is 5: give a path"):
+    with pytest.raises(TypeError, match=r"^cassette is 5: give a path"):
         Client(cassette=5)

@@ -2,7 +2,11 @@
 
 import http.server
 import json
+import os
+import pathlib
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -86,8 +90,30 @@ def test_one_that_cannot_be_used_is_named_with_what_is_missing():
     ):
         with pytest.raises(InvalidRequest, match=words):
             Client(client_cert=cert, **GIVEN)
-    with pytest.raises(TypeError, match="^client_cert is 5: give a path"):
+    with pytest.raises(TypeError, match=r"^client_cert is 5: give a path"):
         Client(client_cert=5, **GIVEN)
+
+
+def test_the_command_shows_it_by_its_options_and_by_the_environment(gateway, tmp_path):
+    cert = str(CERTIFICATES / "client.pem")
+
+    def submit(*options, **environment):
+        line = ["effects", "submit", "glass_ball", URL, "--base-url", gateway]
+        bare = {"EFFECTS_STATE_DIR": str(tmp_path), "EFFECTS_API_KEY": GIVEN["api_key"], **environment}
+        path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        line += ["--ca-bundle", str(CERTIFICATES / "ca.pem"), *options]
+        return subprocess.run(
+            line, env={**bare, "PATH": path}, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    assert submit("--client-cert", cert).stdout.strip() == "task-1"
+    assert submit(EFFECTS_CLIENT_CERT=cert).stdout.strip() == "task-1"
+    missing = submit()
+    assert missing.returncode == 7
+    assert "--client-cert" in missing.stderr
+    wrong = submit("--client-cert", cert, "--client-key", str(CERTIFICATES / "server.key"))
+    assert wrong.returncode == 2
+    assert "do not go together" in wrong.stderr
 
 
 def test_a_profile_names_one(gateway, tmp_path, monkeypatch):

@@ -269,9 +269,9 @@ class Client(_ClientBase):
         client_cert: a PEM file with the certificate to show to a gateway that asks for one, its chain and its
             private key; or ``(certificate, key)``, where the key has a file of its own. When left out,
             ``EFFECTS_CLIENT_CERT`` and ``EFFECTS_CLIENT_KEY``.
-        cassette: a file that all exchanges are recorded in where it is not there, and that is replayed where it
-            is: then nothing is sent, no key is needed, and nothing is waited for. It holds no key, and pictures
-            are files beside it. When left out, ``EFFECTS_CASSETTE``.
+        cassette: a file that all exchanges are recorded in, or, where it is there, one that is replayed:
+            nothing is sent then, no key is needed, and nothing is waited for. It holds no key, and
+            pictures are files beside it. When left out, ``EFFECTS_CASSETTE``.
         allow_http: lets the base URL be http on another machine, where the key travels in the clear.
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
