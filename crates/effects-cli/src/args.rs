@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     batch, check, completions, cost, doctor, emulator, journal, login, man, reorder, resolve,
-    resume, run, sampler, status, submit, tasks, templates, wait,
+    resume, run, sampler, status, submit, tasks, templates, wait, watch,
 };
 use crate::global::Global;
 use crate::option_use;
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Wait(wait::Arguments),
     /// Do a manifest of rows, each paid for once
     Batch(Box<batch::Arguments>),
+    /// Do the photos that come to a folder, each paid for once
+    Watch(Box<watch::Arguments>),
     /// List what the journal knows of tasks
     Tasks(tasks::Arguments),
     /// Wait for what is unfinished in the journal, and download it

@@ -30,7 +30,7 @@ pub(crate) fn offered(command: Command) -> Command {
 pub(crate) fn uses(command: &str, option: &str) -> bool {
     let asks_a_gateway = matches!(
         command,
-        "run" | "submit" | "status" | "wait" | "batch" | "resume" | "reorder" | "doctor"
+        "run" | "submit" | "status" | "wait" | "batch" | "watch" | "resume" | "reorder" | "doctor"
     );
     let reads_a_journal = matches!(command, "tasks" | "resolve" | "journal" | "cost");
     match option {
@@ -46,12 +46,12 @@ pub(crate) fn uses(command: &str, option: &str) -> bool {
                 || matches!(command, "check" | "login" | "logout" | "profile")
         }
         "base_url" | "allow_http" => asks_a_gateway || matches!(command, "check" | "resolve"),
-        "emulator" => matches!(command, "run" | "batch" | "check" | "doctor"),
+        "emulator" => matches!(command, "run" | "batch" | "watch" | "check" | "doctor"),
         "uploads" => {
             asks_a_gateway && !matches!(command, "status" | "wait" | "resume") || command == "check"
         }
         "poll" => asks_a_gateway && !matches!(command, "submit" | "status"),
-        "tag" => matches!(command, "run" | "submit" | "batch" | "resolve" | "doctor"),
+        "tag" => matches!(command, "run" | "submit" | "batch" | "watch" | "resolve" | "doctor"),
         _ => true,
     }
 }

@@ -10,6 +10,7 @@ use effects_core::journal::RowNumber;
 
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::live::Live;
+use super::manifest::Manifest;
 use super::report::Report;
 use super::session::{Started, Wake};
 use super::tally::Tally;
@@ -34,22 +35,45 @@ pub(crate) struct Attended {
     pub(crate) trouble: Option<String>,
 }
 
+/// How many rows a batch has.
+#[derive(Clone, Copy)]
+pub(crate) enum RowCount<'a> {
+    Known(u64),
+    /// As many as came so far to a folder that is watched. Such a batch has no end but a signal, so that
+    /// one is no interruption unless it leaves rows unfinished; and it ends where its budget does.
+    Growing(&'a Manifest),
+}
+
+impl RowCount<'_> {
+    pub(crate) fn now(self) -> u64 {
+        match self {
+            Self::Known(rows) => rows,
+            Self::Growing(manifest) => manifest.arrivals(),
+        }
+    }
+
+    fn grows(self) -> bool {
+        matches!(self, Self::Growing(_))
+    }
+}
+
 /// Attends to a batch until it is over or left; `hear` is told what becomes of each row.
 pub(crate) fn attend(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
     woken: &Receiver<Wake>,
     live: &Live,
-    rows: u64,
+    rows: RowCount<'_>,
     mut tally: Tally,
     mut hear: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     let mut odd = 0_u64;
     let (mut outages, mut is_halt_told) = (OutageNews::default(), false);
+    let mut is_used_up = false;
     loop {
         tally.throttled = session.throttled();
-        live.show(&tally, handle.running() as usize, rows);
+        live.show(&tally, handle.running() as usize, rows.now());
         if let Some(outage) = outages.of(handle.outage().as_ref()) {
             live.urge(&format!("warning: {outage}"));
             if outage.is_final {
@@ -83,6 +107,15 @@ pub(crate) fn attend(
         if let Some(RowNews::Ended(report)) = &news {
             tally.add(report);
             session.was_told(report.told.index);
+            let is_over_budget =
+                report.error.as_ref().is_some_and(|error| error.kind == OVER_BUDGET);
+            if rows.grows() && is_over_budget && !std::mem::replace(&mut is_used_up, true) {
+                handle.halt();
+                live.urge(
+                    "the budget does not reach further: no more photos are ordered, and what is paid for is \
+                     still saved; the same line with a higher --budget goes on",
+                );
+            }
         }
         if let Some(Err(failure)) = news.map(&mut hear)
             && trouble.is_none()
@@ -128,7 +161,7 @@ pub(crate) fn attend(
     }
     live.clear();
     let interrupted = leaving.is_some();
-    if interrupted {
+    if interrupted && (!rows.grows() || tally.told() < rows.now()) {
         tally.note(ErrorKind::Detached.exit_code());
     }
     Attended { tally, interrupted, left_submitting, trouble }
@@ -142,6 +175,8 @@ fn fail(tally: &mut Tally, trouble: &mut Option<String>, live: &Live, code: u8, 
     }
     trouble.get_or_insert(why);
 }
+
+const OVER_BUDGET: &str = ErrorKind::BudgetExceeded.name();
 
 /// How often the live line is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(200);

@@ -46,6 +46,8 @@ pub(super) struct Books<'a> {
     pub(super) learnt: Histories,
     /// What all rows that share the budget have paid in the end, where the journal counts it.
     pub(super) paid: Option<Decimal>,
+    /// Whether a signal ended the batch: then hooks are waited for only shortly.
+    pub(super) is_interrupted: bool,
 }
 
 /// What the batch as a whole came to.
@@ -116,6 +118,7 @@ impl<'a> Books<'a> {
             pilots: Vec::new(),
             learnt: Histories::new(),
             paid: None,
+            is_interrupted: false,
         })
     }
 
@@ -126,7 +129,7 @@ impl<'a> Books<'a> {
         let added = self.results.add(report, &json);
         self.results.grow(report, &json, self.store.as_deref());
         self.hooks.row_ended(report, &json);
-        if self.batch.options.pilot.is_some() {
+        if self.batch.pilot.is_some() {
             self.pilots.extend(sheet::Pilot::of(report));
         }
         let output = self.batch.output;
@@ -286,7 +289,7 @@ impl<'a> Books<'a> {
             let page = reports.finish_page(&summary, &self.learnt);
             files.report = sure(tally, &mut trouble, page);
         }
-        let patience = if tally.is_interrupted() { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
+        let patience = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
         files.hooks = self.hooks.finish(patience, |text| output.urge(text));
         if files.hooks.undelivered > 0 {
             tally.note(ErrorKind::Transport.exit_code());

@@ -29,7 +29,10 @@ impl Live {
     pub(crate) fn show(&self, tally: &Tally, running: usize, rows: u64) {
         if self.line.is_drawn() {
             self.line.show(&words(tally, running, rows));
-        } else if self.every.is_some_and(|every| self.said.get().elapsed() >= every) {
+        } else if tally.told() < rows
+            && self.every.is_some_and(|every| self.said.get().elapsed() >= every)
+        {
+            // Of a folder that is watched there may be nothing to say for days.
             self.said.set(Instant::now());
             self.line.note(&words(tally, running, rows));
         }

@@ -1,5 +1,6 @@
-//! [`Options`]: the options of `effects batch` on the command line. [`Batch`]: the rows, folder, journal
-//! and options that one batch is made of; `commands/batch.rs` makes it and calls its `run` or `plan`.
+//! [`Options`] and [`ManifestOptions`]: the options of `effects batch` on the command line; `effects watch`
+//! takes the former. [`Batch`]: the rows, folder, journal and options that one batch is made of;
+//! `commands/batch.rs` makes it and calls its `run` or `plan`, `commands/watch.rs` its `watch`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,13 +73,6 @@ pub(crate) struct Options {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) unknown_in_a_row: u32,
 
-    #[command(flatten)]
-    pub(crate) deadline: DeadlineOption,
-
-    /// Send nothing if any row is bad
-    #[arg(long)]
-    pub(crate) strict: bool,
-
     /// Send photos without decoding them whole before: quicker, and damaged ones are paid for
     #[arg(long)]
     pub(crate) no_photo_check: bool,
@@ -102,6 +96,17 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) hooks: HookOptions,
+}
+
+/// How a manifest is done that has an end, which a watched folder has not.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ManifestOptions {
+    #[command(flatten)]
+    pub(crate) deadline: DeadlineOption,
+
+    /// Send nothing if any row is bad
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     /// Do the first N rows, put their pictures on a contact sheet, and stop
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
@@ -119,6 +124,10 @@ impl Options {
 /// A batch: which rows, from where to where, and how.
 pub(crate) struct Batch<'a> {
     pub(crate) options: &'a Options,
+    /// Whether nothing is sent if any row is bad.
+    pub(crate) is_strict: bool,
+    /// How many rows are done, if not all of them.
+    pub(crate) pilot: Option<u64>,
     pub(crate) manifest: &'a Manifest,
     pub(crate) common: &'a Common,
     /// Where the journal is, if there is one.

@@ -56,7 +56,10 @@ impl Batch<'_> {
         let manifest = self.common.out.join(RESULTS);
         let Some(own) = self.journal.filter(|_| !self.options.pay_again) else { return Ok(()) };
         let unknown = self.unknown_to(known, &manifest)?;
-        let found = self.rows_among(unknown, known)?;
+        let found = match self.manifest.is_watched() {
+            true => self.all_of(unknown, known)?,
+            false => self.rows_among(unknown, known)?,
+        };
         if found.unmatched > 0 {
             return Err(self.refusal(&found, known, own, &manifest)?);
         }
@@ -198,6 +201,27 @@ impl Batch<'_> {
             {
                 found.journals.extend(line.journal.clone());
                 found.to_import.push(importable);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All of them: in a folder that is watched, the photo of any of them may come.
+    fn all_of(&self, unknown: Unknown, store: Option<&dyn JournalStore>) -> Result<Found, Failure> {
+        let (mut found, now) = (Found::default(), WallClock::new().now());
+        for line in unknown.by_identity.into_values().chain(unknown.by_asked.into_values()) {
+            found.journals.extend(line.journal.clone());
+            found.ids.extend(line.journal_id.clone());
+            let is_named = line.identity().is_some();
+            let owner = self.row_of_task(store, &line)?;
+            let is_anothers = owner.is_some_and(|owner| Some(owner) != line.identity());
+            let importable = line.importable(&self.common.out, now).ok();
+            match importable.filter(|row| row.standing.task().is_some()) {
+                Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
+                _ => {
+                    found.unmatched += 1;
+                    found.may_be_rebuilt |= is_named;
+                }
             }
         }
         Ok(found)

@@ -474,11 +474,33 @@ pub(crate) struct Counted {
     order: Occurrences,
     /// The lines of the first of equal rows, by the identity that they share.
     first: HashMap<Identity, u64>,
+    /// What was counted of each row, by the row's place, where rows may go and come back.
+    drafts: Option<HashMap<usize, RowDraft>>,
 }
 
 impl Counted {
     pub(crate) fn new(common: &Common) -> Self {
-        Self { order: Occurrences::within(common.scope.clone()), first: HashMap::new() }
+        let order = Occurrences::within(common.scope.clone());
+        Self { order, first: HashMap::new(), drafts: None }
+    }
+
+    /// One whose rows may go: then they count no more among equal ones.
+    pub(crate) fn of_a_changing_folder(common: &Common) -> Self {
+        Self { drafts: Some(HashMap::new()), ..Self::new(common) }
+    }
+
+    /// The photo of the row at this place is gone.
+    pub(crate) fn went(&mut self, index: usize) {
+        if let Some(draft) = self.drafts.as_ref().and_then(|drafts| drafts.get(&index)) {
+            self.order.uncount(draft);
+        }
+    }
+
+    /// The photo of the row at this place is there again, as it was.
+    pub(crate) fn came_back(&mut self, index: usize) {
+        if let Some(draft) = self.drafts.as_ref().and_then(|drafts| drafts.get(&index)) {
+            self.order.count(draft);
+        }
     }
 
     /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is as it
@@ -508,6 +530,7 @@ impl Counted {
         };
         let draft = common.draft(wanted, photo);
         self.mark_duplicate(wanted, &draft);
+        self.remember(wanted, &draft);
         self.count(draft, look)
     }
 
@@ -535,7 +558,14 @@ impl Counted {
         }
         wanted.told.photo = Some(known);
         self.mark_duplicate(wanted, &draft);
+        self.remember(wanted, &draft);
         Ok(Some(counted))
+    }
+
+    fn remember(&mut self, wanted: &Wanted, draft: &RowDraft) {
+        if let Some(drafts) = &mut self.drafts {
+            drafts.insert(wanted.told.index, draft.clone());
+        }
     }
 
     fn mark_duplicate(&mut self, wanted: &mut Wanted, draft: &RowDraft) {

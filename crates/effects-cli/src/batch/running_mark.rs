@@ -40,6 +40,9 @@ pub(super) struct JournalInUse {
     journal: String,
     journal_id: Option<String>,
     rows: HashSet<Asked>,
+    /// Whether any row may be one of its rows: of a folder that is watched they are not known before.
+    #[serde(default)]
+    any: bool,
 }
 
 impl RunningMark {
@@ -97,6 +100,7 @@ impl JournalInUse {
             journal: path.to_string_lossy().into_owned(),
             journal_id: id.map_err(|error| journal::failure(&error))?,
             rows,
+            any: batch.manifest.is_watched(),
         }))
     }
 
@@ -128,18 +132,26 @@ impl JournalInUse {
             // A batch that ends meanwhile takes its mark away.
             let Ok(text) = fs::read(&path) else { continue };
             let Ok(mark) = serde_json::from_slice::<Self>(&text) else { continue };
-            if mark.origin != self.origin || mark.rows.is_disjoint(&self.rows) {
+            if mark.origin != self.origin || !self.shares_rows_with(&mark) {
                 continue;
             }
             let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if !self.is_of_one_journal_with(&mark) && !batch.options.pay_again {
                 return Err(refusal(&mark, self, out, is_left));
             }
-            if is_left && own_mark.is_some() && mark.rows.is_subset(&self.rows) {
+            if is_left && own_mark.is_some() && self.has_all_rows_of(&mark) {
                 let _ = fs::remove_file(&path);
             }
         }
         Ok(())
+    }
+
+    fn shares_rows_with(&self, other: &Self) -> bool {
+        self.any || other.any || !self.rows.is_disjoint(&other.rows)
+    }
+
+    fn has_all_rows_of(&self, other: &Self) -> bool {
+        self.any || !other.any && other.rows.is_subset(&self.rows)
     }
 
     fn is_of_one_journal_with(&self, other: &Self) -> bool {
@@ -152,7 +164,10 @@ impl JournalInUse {
 
 fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -> Failure {
     let (folder, theirs, ours) = (out.display(), &mark.journal, &own.journal);
-    let count = mark.rows.intersection(&own.rows).count();
+    let rows = match mark.rows.intersection(&own.rows).count() {
+        _ if mark.any || own.any => "may do the same rows".to_owned(),
+        count => format!("does {count} of these rows too"),
+    };
     let what = if is_left { "was broken off" } else { "is running" };
     let way_out = match (mark.journal == own.journal, is_left) {
         (true, _) => {
@@ -162,9 +177,8 @@ fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -
         (false, false) => format!("wait for its end, or use --journal {theirs} as well"),
     };
     let message = format!(
-        "a batch with the journal {theirs} {what} in {folder}, which does {count} of these rows too, and \
-         what it has paid for is not in the journal {ours}: {way_out}; or pay once more with \
-         --pay-again; nothing was sent"
+        "a batch with the journal {theirs} {what} in {folder}, which {rows}, and what it has paid for is \
+         not in the journal {ours}: {way_out}; or pay once more with --pay-again; nothing was sent"
     );
     Error::new(ErrorKind::Misconfigured, message).into()
 }

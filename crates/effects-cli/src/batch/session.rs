@@ -91,6 +91,7 @@ pub(crate) enum Wake {
 pub(crate) struct Beginner<'a> {
     session: &'a Session,
     jobs: SyncSender<Job>,
+    handle: JobsHandle,
 }
 
 impl Session {
@@ -116,7 +117,8 @@ impl Session {
         let started = Started { session: Arc::clone(self), handle: handle.clone(), context };
         let (reader, halted) = (Arc::clone(self), handle);
         thread::spawn(move || {
-            let beginner = Beginner { session: &reader, jobs: send };
+            let handle = halted.clone();
+            let beginner = Beginner { session: &reader, jobs: send, handle };
             if let Err(error) = source(&beginner) {
                 halted.halt();
                 reader.tell(Wake::Fatal(error.exit_code(), error.to_string()));
@@ -236,6 +238,21 @@ impl Beginner<'_> {
         state.rows.insert(index, BegunRow { told, number, method: None });
         drop(state);
         self.jobs.send(job).is_ok()
+    }
+
+    /// Whether nothing more is begun.
+    pub(crate) fn is_over(&self) -> bool {
+        self.handle.is_halted()
+    }
+
+    /// Says something that ends nothing.
+    pub(crate) fn say(&self, text: String) {
+        self.session.tell(Wake::Odd(text));
+    }
+
+    /// Says something that a person must know.
+    pub(crate) fn urge(&self, text: String) {
+        self.session.tell(Wake::Note(text));
     }
 
     /// Warns of a row.

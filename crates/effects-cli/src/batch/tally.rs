@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use effects_core::ErrorKind;
 use rust_decimal::Decimal;
 
 use super::report::{How, Report, Status};
@@ -72,11 +71,6 @@ impl Tally {
     /// Something ended the batch that is no row's.
     pub(crate) fn note(&mut self, exit_code: u8) {
         self.codes.insert(exit_code);
-    }
-
-    /// Whether Ctrl-C ended the batch.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.codes.contains(&ErrorKind::Detached.exit_code())
     }
 
     pub(crate) fn count(&self, status: Status) -> u64 {

@@ -1,17 +1,18 @@
 //! `Batch::run`: does a batch from its survey to the last line printed. `commands/batch.rs` calls it; the
-//! parts are in `survey.rs`, `session.rs`, `attend.rs` and `books.rs`.
+//! parts are in `survey.rs`, `session.rs`, `attend.rs` and `books.rs`. `watch.rs` does a folder that is
+//! watched with [`PreparedBatch`] and `Batch::carry_out`.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
-use effects_client::{Save, SaveFiles, SaveWords, is_special};
+use effects_client::{Claims, Ledger, Save, SaveFiles, SaveWords, is_special};
 use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
-use super::attend::{Attended, RowNews, attend};
+use super::attend::{Attended, RowCount, RowNews, attend};
 use super::books::Books;
 use super::budget;
 use super::live::Live;
@@ -19,7 +20,7 @@ use super::names::{RESULTS, SHEET};
 use super::options::Batch;
 use super::report::{Report, Status};
 use super::results::sweep;
-use super::rows::{Bad, Checker, Counted, decode, looking_in};
+use super::rows::{Bad, Checker, Common, Counted, Told, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{Beginner, Session, Wake};
 use super::survey::{Question, Survey, duplicates_told, survey};
@@ -30,6 +31,19 @@ use crate::gateway::Gateway;
 use crate::output::stdout_is_terminal;
 use crate::signals;
 
+/// A batch whose rows can be begun.
+pub(super) struct PreparedBatch<'a> {
+    pub(super) gateway: &'a Gateway,
+    /// Over the journal, where there is one.
+    pub(super) ledger: Option<Ledger>,
+    /// Files that rows want.
+    pub(super) claims: Arc<Mutex<Claims>>,
+    pub(super) rows: RowCount<'a>,
+    pub(super) tally: Tally,
+    pub(super) books: Books<'a>,
+    pub(super) live: &'a Live,
+}
+
 impl Batch<'_> {
     /// Does it.
     pub(crate) fn run(
@@ -38,25 +52,12 @@ impl Batch<'_> {
         open: impl FnOnce() -> Result<Gateway, Failure>,
     ) -> CommandResult {
         let live = Live::new(self.output, self.options.progress_every);
-        if self.options.strict
+        if self.is_strict
             && let Some(done) = self.strictly(store.as_deref(), &live)?
         {
             return Ok(done);
         }
-        self.check_folder()?;
-        let in_use = JournalInUse::of(self, store.as_deref())?;
-        if let Some(in_use) = &in_use {
-            in_use.check(self)?;
-        }
-        self.check_scope(store.as_deref())?;
-        if let Some(store) = store.as_deref() {
-            self.import_from_folder(Some(store), store)?;
-        }
-        make_folder(&self.common.out)?;
-        sweep(&self.common.out);
-        // Until the folder's manifest tells of these rows.
-        let mark = in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use));
-        let _mark = mark.transpose()?;
+        let _mark = self.take_folder(store.as_deref())?;
         let mut tally = Tally::new();
         let mut books = Books::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {
@@ -73,17 +74,53 @@ impl Batch<'_> {
             return books.close(&mut tally, rows, None);
         }
         let gateway = open()?;
-        books.learnt = gateway.client.pacer().histories();
         let standings = &survey.standings;
         let (rows_known, created) = (&standings.identities, &standings.created);
         let ledger = self.ledger(&gateway.client, store, rows_known, created, &live)?;
+        let store = ledger.as_ref().map(|ledger| Arc::clone(ledger.store()));
+        let source = self.source(store, survey.good, survey.refused);
+        let (claims, rows) = (Arc::new(Mutex::new(survey.claims)), RowCount::Known(rows));
+        let prepared =
+            PreparedBatch { gateway: &gateway, ledger, claims, rows, tally, books, live: &live };
+        self.carry_out(prepared, source)
+    }
+
+    /// Makes the output folder this batch's: nothing in it speaks against that, the journal knows what is
+    /// paid for there, and the mark tells of the batch as long as it is kept.
+    pub(super) fn take_folder(
+        &self,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<Option<RunningMark>, Failure> {
+        self.check_folder()?;
+        let in_use = JournalInUse::of(self, store)?;
+        if let Some(in_use) = &in_use {
+            in_use.check(self)?;
+        }
+        self.check_scope(store)?;
+        if let Some(store) = store {
+            self.import_from_folder(Some(store), store)?;
+        }
+        make_folder(&self.common.out)?;
+        sweep(&self.common.out);
+        // Until the folder's manifest tells of these rows.
+        in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use)).transpose()
+    }
+
+    /// Does the rows that `source` begins, to the last line printed.
+    pub(super) fn carry_out(
+        &self,
+        prepared: PreparedBatch<'_>,
+        source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> CommandResult {
+        let PreparedBatch { gateway, ledger, claims, rows, tally, mut books, live } = prepared;
+        books.learnt = gateway.client.pacer().histories();
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
         let files = SaveFiles {
             folder: Some(self.common.out.clone()),
             overwrite: self.options.overwrite,
-            claims: Arc::new(Mutex::new(survey.claims)),
+            claims,
             words: SaveWords {
                 thing: "row",
                 another_file: "give the row an `out` of its own",
@@ -102,20 +139,20 @@ impl Batch<'_> {
             }
         }
         let session = Arc::new(Session::new(ledger, self.options.price, tell));
-        let store = session.ledger.as_ref().map(|ledger| Arc::clone(ledger.store()));
-        let source = self.source(store, survey.good, survey.refused);
         let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
         let hear = |news: RowNews<'_>| match news {
-            RowNews::Ended(report) => books.note(report, &live),
+            RowNews::Ended(report) => books.note(report, live),
             RowNews::Submitted(_) => Ok(()),
         };
-        let attended = attend(&started, most_wait, &woken, &live, rows, tally, hear);
+        let attended = attend(&started, most_wait, &woken, live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {
             books.say_how_it_was_left(left_submitting, session.ledger.is_some());
         }
-        if let Err(failure) = books.note_the_rest(&mut tally, rows, &session, &live) {
+        books.is_interrupted = interrupted;
+        let rows = rows.now();
+        if let Err(failure) = books.note_the_rest(&mut tally, rows, &session, live) {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
@@ -178,8 +215,7 @@ impl Batch<'_> {
     ) -> Result<Option<Done>, Failure> {
         let mut bad = Vec::new();
         live.doing("looking through the manifest");
-        let (decodes, most) =
-            (!self.options.no_photo_check, self.options.pilot.unwrap_or(u64::MAX));
+        let (decodes, most) = (!self.options.no_photo_check, self.pilot.unwrap_or(u64::MAX));
         let found = survey(self.manifest, self.common, store, None, decodes, most, |report| {
             bad.push(report);
         })?;
@@ -214,7 +250,7 @@ impl Batch<'_> {
         let retry_failed = self.options.retry_failed;
         let question = Question { store, imported: None, retry_failed, scope: None };
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
-        let most = self.options.pilot.unwrap_or(u64::MAX);
+        let most = self.pilot.unwrap_or(u64::MAX);
         let mut broken = None;
         let survey = survey(self.manifest, self.common, store, asked, false, most, |report| {
             broken = broken.take().or(tell(report).err());
@@ -265,19 +301,8 @@ impl Batch<'_> {
                     continue;
                 }
                 most -= 1;
-                if let Some(first) = wanted.told.duplicate_of {
-                    if common.skips_duplicates {
-                        beginner.tell_of(Report::new(wanted.told, Status::Skipped));
-                        continue;
-                    }
-                    if !was_told {
-                        beginner.warn(
-                            &wanted.told,
-                            &format!(
-                                "it asks for what line {first} asks for, and is paid for as well"
-                            ),
-                        );
-                    }
+                if is_left_out(&wanted.told, was_told, &common, beginner) {
+                    continue;
                 }
                 let (told, job) = wanted.into_job(row);
                 if !beginner.begin(told, None, job) {
@@ -287,6 +312,24 @@ impl Batch<'_> {
             Ok(())
         }
     }
+}
+
+/// Whether a row is left out since an earlier one asks for the same: it is told then. One that is not is
+/// warned of, unless it `was_told` before.
+pub(super) fn is_left_out(
+    told: &Told,
+    was_told: bool,
+    common: &Common,
+    beginner: &Beginner<'_>,
+) -> bool {
+    let Some(first) = told.duplicate_of else { return false };
+    if common.skips_duplicates {
+        beginner.tell_of(Report::new(told.clone(), Status::Skipped));
+    } else if !was_told {
+        let why = format!("it asks for what line {first} asks for, and is paid for as well");
+        beginner.warn(told, &why);
+    }
+    common.skips_duplicates
 }
 
 fn make_folder(out: &Path) -> Result<(), Failure> {

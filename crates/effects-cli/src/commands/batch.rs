@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use effects_client::FileId;
-use effects_core::Policy;
 use effects_core::model::{Draft, DraftImage};
+use effects_core::{Origin, Policy};
 
 use crate::batch::{
-    Batch, CSV, Common, Manifest, NameTemplate, Options, PAGE, RESULTS, remembered_photos,
+    Batch, CSV, Common, Manifest, ManifestOptions, NameTemplate, Options, PAGE, RESULTS,
+    remembered_photos,
 };
 use crate::done::CommandResult;
 use crate::failure::Failure;
@@ -45,19 +46,33 @@ pub(crate) struct Arguments {
     #[arg(value_name = "MANIFEST|DIR")]
     manifest: PathBuf,
 
+    #[command(flatten)]
+    rows: RowArguments,
+
+    #[command(flatten)]
+    manifest_options: ManifestOptions,
+
+    /// Only say what would be done and what it would cost; no network, no key
+    #[arg(long, conflicts_with = "pilot")]
+    plan: bool,
+}
+
+/// What `effects batch` and `effects watch` take of rows and of how they are done.
+#[derive(Args)]
+pub(super) struct RowArguments {
     /// The template of rows that name none
     #[arg(long, value_name = "T", value_parser = TemplateIdParser, hide_possible_values = true)]
     template: Option<String>,
 
     /// The folder the pictures go to
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
 
     /// Of a folder, take the photos of the folders in it too
     ///
     /// Their pictures go to folders of the same names in that of --out.
     #[arg(long)]
-    recursive: bool,
+    pub(super) recursive: bool,
 
     /// What pictures are called whose rows have no `out`: '{stem}.png', '{template}/{row}.png'
     ///
@@ -67,47 +82,33 @@ pub(crate) struct Arguments {
     name: Option<NameTemplate>,
 
     #[command(flatten)]
-    journal: JournalChoice,
+    pub(super) journal: JournalChoice,
 
     #[command(flatten)]
-    options: Options,
-
-    /// Only say what would be done and what it would cost; no network, no key
-    #[arg(long, conflicts_with = "pilot")]
-    plan: bool,
+    pub(super) options: Options,
 }
 
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+    let Arguments { rows, manifest_options, .. } = arguments;
     let place = Place::of(global)?;
-    let out = std::path::absolute(&arguments.out).map_err(Failure::system)?;
-    let recursive_but = arguments.recursive.then(|| out.clone());
-    let manifest = Manifest::at(&arguments.manifest, arguments.options.strict, recursive_but)?;
-    arguments.check(&manifest, &out)?;
+    let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
+    let recursive_but = rows.recursive.then(|| out.clone());
+    let manifest = Manifest::at(&arguments.manifest, manifest_options.strict, recursive_but)?;
+    rows.check(&arguments.manifest, &manifest, &out)?;
+    let policy = || manifest_options.deadline.policy(rows.policy(global));
     let gateway = match place {
         // Its origin is known only once it listens.
-        Place::Inside if !arguments.plan => {
-            Some(Gateway::open(global, &place, arguments.policy(global))?)
-        }
+        Place::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy())?),
         _ => None,
     };
-    let common = Common {
-        folder: manifest.folder().to_owned(),
-        known_photos: Arc::new(remembered_photos(&out.join(RESULTS))),
-        out,
-        template: arguments.template.clone(),
-        scope: arguments.options.scope.clone(),
-        skips_duplicates: arguments.options.skip_duplicates,
-        name: arguments.name.clone(),
-        tag: global.tag.clone(),
-        report_csv: arguments.place(CSV)?,
-        report: arguments.place(PAGE)?,
-        origin: gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?,
-        uploads: place.uploads(global.uploads.as_ref()),
-    };
-    let store = arguments.journal.for_batch(&place, arguments.plan)?;
-    let journal = arguments.journal.path_for_batch(&place)?;
+    let origin = gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?;
+    let common = rows.common(global, &place, &manifest, out, origin)?;
+    let store = rows.journal.for_batch(&place, arguments.plan)?;
+    let journal = rows.journal.path_for_batch(&place)?;
     let batch = Batch {
-        options: &arguments.options,
+        options: &rows.options,
+        is_strict: manifest_options.strict,
+        pilot: manifest_options.pilot,
         manifest: &manifest,
         common: &common,
         journal: journal.as_deref(),
@@ -118,19 +119,49 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     }
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),
-        None => Gateway::open(global, &place, arguments.policy(global)),
+        None => Gateway::open(global, &place, policy()),
     })
 }
 
-impl Arguments {
-    fn policy(&self, global: &Global) -> Policy {
+impl RowArguments {
+    /// The limits and pauses of a batch.
+    pub(super) fn policy(&self, global: &Global) -> Policy {
         let unknown_in_a_row = self.options.unknown_in_a_row;
-        let policy = Policy { unknown_in_a_row, ..gateway::policy(global) };
-        self.options.deadline.policy(policy)
+        Policy { unknown_in_a_row, ..gateway::policy(global) }
+    }
+
+    /// What all rows have in common, their pictures going to `out`.
+    pub(super) fn common(
+        &self,
+        global: &Global,
+        place: &Place,
+        manifest: &Manifest,
+        out: PathBuf,
+        origin: Origin,
+    ) -> Result<Common, Failure> {
+        Ok(Common {
+            folder: manifest.folder().to_owned(),
+            known_photos: Arc::new(remembered_photos(&out.join(RESULTS))),
+            out,
+            template: self.template.clone(),
+            scope: self.options.scope.clone(),
+            skips_duplicates: self.options.skip_duplicates,
+            name: self.name.clone(),
+            tag: global.tag.clone(),
+            report_csv: self.place(CSV)?,
+            report: self.place(PAGE)?,
+            origin,
+            uploads: place.uploads(global.uploads.as_ref()),
+        })
     }
 
     /// What is wrong with the command line as a whole, before a row is read.
-    fn check(&self, manifest: &Manifest, out: &Path) -> Result<(), Failure> {
+    pub(super) fn check(
+        &self,
+        path: &Path,
+        manifest: &Manifest,
+        out: &Path,
+    ) -> Result<(), Failure> {
         let mut problems = Vec::new();
         if let Some(template) = &self.template {
             let image = DraftImage::Local;
@@ -148,7 +179,14 @@ impl Arguments {
                 "--out is the folder of the photos: its pictures would be rows of the next run";
             problems.push(Problem::option(why));
         }
-        let file = FileId::of(&self.manifest);
+        let photos = whole(manifest.folder()).filter(|_| manifest.is_watched());
+        let pictures = whole(out).unwrap_or_else(|| out.to_owned());
+        if photos.is_some_and(|photos| photos != pictures && photos.starts_with(&pictures)) {
+            let why = "the folder that is watched is in that of --out, so that pictures could be taken for \
+                       photos: give another --out";
+            problems.push(Problem::option(why));
+        }
+        let file = FileId::of(path);
         if file.is_some() && file == FileId::of(&out.join(RESULTS)) {
             let why = format!(
                 "the manifest is {RESULTS} in the folder of --out, which the batch itself writes: \

@@ -19,6 +19,7 @@ pub(crate) mod submit;
 pub(crate) mod tasks;
 pub(crate) mod templates;
 pub(crate) mod wait;
+pub(crate) mod watch;
 
 use std::ffi::OsString;
 
@@ -78,6 +79,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Status(arguments) => status::status(&global, &arguments, &output),
         Command::Wait(arguments) => wait::wait(&global, arguments, &output),
         Command::Batch(arguments) => batch::batch(&global, &arguments, &output),
+        Command::Watch(arguments) => watch::watch(&global, &arguments, &output),
         Command::Tasks(arguments) => tasks::tasks(&arguments, &output),
         Command::Resume(arguments) => resume::resume(&global, &arguments, &output),
         Command::Reorder(arguments) => reorder::reorder(&global, &arguments, &output),

@@ -13,8 +13,8 @@ use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, RowNews, Session, Status, Tally, Told, Wake,
-    decode, kept_after_failed_order,
+    self, FolderRows, Live, PROGRESS_EVERY, Report, RowCount, RowNews, Session, Status, Tally,
+    Told, Wake, decode, kept_after_failed_order,
 };
 use crate::commands::resume;
 use crate::done::{CommandResult, Done};
@@ -133,6 +133,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         noted
     };
     let most_wait = gateway.client.policy().request_timeout;
+    let count = RowCount::Known(count);
     let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);
     // Also of rows that were not come to.
     let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));

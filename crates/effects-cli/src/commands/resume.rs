@@ -9,7 +9,8 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, RowNews, Session, Status, Tally, Told, Wake,
+    self, FolderRows, Live, PROGRESS_EVERY, Report, RowCount, RowNews, Session, Status, Tally,
+    Told, Wake,
 };
 use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
@@ -75,6 +76,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         hear(report, &live, output).and(noted.map_err(Failure::from))
     };
     let most_wait = gateway.client.policy().request_timeout;
+    let rows = RowCount::Known(rows);
     let attended = batch::attend(&started, most_wait, &woken, &live, rows, Tally::new(), hear);
     if attended.interrupted {
         let line = line_to_run_again();

@@ -1,11 +1,12 @@
 //! [`read`]: reads a folder of photos as a manifest: its photos by name, on request with those of the
-//! folders in it. `Manifest` calls it.
+//! folders in it; [`look`] says what is in the folder now. `Manifest` calls both.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use effects_client::{FileId, file_names};
 use effects_core::{Error, ImageFormat};
@@ -16,11 +17,9 @@ use super::{Line, Lines, unreadable, unusable};
 /// The photos of the folder at `path`; with `out`, the folder of the pictures, those of the folders in
 /// it too, except in `out` itself.
 pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
-    let mut found = Found::default();
-    let own_pictures = out.map(FileId::of);
-    found.entered.extend(own_pictures.iter().flatten().cloned());
-    found.read(path, Path::new(""), out.is_some()).map_err(|error| unreadable(path, &error))?;
-    let Found { mut photos, left_out, folders, .. } = found;
+    let found = look(path, out).map_err(|error| unreadable(path, &error))?;
+    let left_out = found.left_out(path);
+    let FolderListing { photos, folders, .. } = found;
     let mut warnings: Vec<String> =
         left_out.iter().map(|(reason, files)| reason.words(files)).collect();
     match folders {
@@ -37,27 +36,60 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
         }
         return Err(unusable(path, &why));
     }
-    photos.sort();
-    let rows = (1..).zip(photos).map(|(number, photo)| {
-        // A file may have any name; it is a path here also where it looks like a URL.
-        let image = Some(format!("./{}", file_names::shown(&photo)));
-        let folder = photo.parent().map(Path::to_owned);
-        let file = photo.to_str().is_none().then_some(photo);
-        Ok(Line { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) })
-    });
+    let rows = (1..).zip(photos).map(|(number, photo)| Ok(line_of(number, photo.path)));
     Ok(Lines::new(rows).with_warnings(warnings))
 }
 
-/// What is in the folder.
+/// What is in a folder now, its photos and other files in the order of their paths; `out` is as for [`read`].
+///
+/// # Errors
+///
+/// When the folder, or one in it that is to be read, cannot be read.
+pub(super) fn look(path: &Path, out: Option<&Path>) -> io::Result<FolderListing> {
+    let mut found = FolderListing::default();
+    let own_pictures = out.map(FileId::of);
+    found.entered.extend(own_pictures.iter().flatten().cloned());
+    found.read(path, Path::new(""), out.is_some())?;
+    found.photos.sort();
+    Ok(found)
+}
+
+/// The row of a photo, whose path this is from the folder.
+pub(super) fn line_of(number: u64, photo: PathBuf) -> Line {
+    // A file may have any name; it is a path here also where it looks like a URL.
+    let image = Some(format!("./{}", file_names::shown(&photo)));
+    let folder = photo.parent().map(Path::to_owned);
+    let file = photo.to_str().is_none().then_some(photo);
+    Line { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) }
+}
+
+/// Why a file of the folder is no row, in words.
+pub(super) fn why_left_out(folder: &Path, file: &Path) -> String {
+    let reason = why_not(&folder.join(file));
+    reason.words(&LeftOut { count: 1, first: file.to_owned() })
+}
+
+/// What is in a folder.
 #[derive(Default)]
-struct Found {
-    /// Paths from the folder.
-    photos: Vec<PathBuf>,
-    left_out: BTreeMap<Reason, LeftOut>,
+pub(crate) struct FolderListing {
+    pub(crate) photos: Vec<FoundFile>,
+    /// Files whose names do not end like a photo's.
+    pub(crate) others: Vec<FoundFile>,
+    /// What is no file, or cannot be looked at, and why.
+    odd: Vec<(PathBuf, String)>,
     /// Folders that are not read.
     folders: u64,
     /// Folders that are read, or are not to be: a link may lead back to one.
     entered: HashSet<FileId>,
+}
+
+/// A file of a folder, as it is at one look.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct FoundFile {
+    /// Its path from the folder.
+    pub(crate) path: PathBuf,
+    pub(crate) length: u64,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// Why files are no rows.
@@ -75,7 +107,7 @@ struct LeftOut {
     first: PathBuf,
 }
 
-impl Found {
+impl FolderListing {
     /// Reads the folder `below` the one at `path`.
     fn read(&mut self, path: &Path, below: &Path, is_recursive: bool) -> io::Result<()> {
         let folder = path.join(below);
@@ -94,17 +126,28 @@ impl Found {
             match fs::metadata(&file) {
                 Ok(found) if found.is_dir() && is_recursive => self.read(path, &below, true)?,
                 Ok(found) if found.is_dir() => self.folders += 1,
-                Ok(found) if found.is_file() && is_photo(&below) => self.photos.push(below),
-                Ok(found) if found.is_file() => self.leave_out(why_not(&file), below),
-                Ok(_) => self.leave_out(Reason::plain("it is no regular file"), below),
-                Err(error) => self.leave_out(Reason::plain(&error.to_string()), below),
+                Ok(found) if found.is_file() => {
+                    let files = if is_photo(&below) { &mut self.photos } else { &mut self.others };
+                    let modified = found.modified().ok();
+                    files.push(FoundFile { path: below, length: found.len(), modified });
+                }
+                Ok(_) => self.odd.push((below, "it is no regular file".to_owned())),
+                Err(error) => self.odd.push((below, error.to_string())),
             }
         }
         Ok(())
     }
 
-    fn leave_out(&mut self, reason: Reason, path: PathBuf) {
-        self.left_out.entry(reason).or_insert(LeftOut { count: 0, first: path }).count += 1;
+    /// What is no row of the folder at `path`, by the reasons.
+    fn left_out(&self, path: &Path) -> BTreeMap<Reason, LeftOut> {
+        let others = self.others.iter().map(|file| (why_not(&path.join(&file.path)), &file.path));
+        let odd = self.odd.iter().map(|(path, why)| (Reason::plain(why), path));
+        let mut left_out = BTreeMap::new();
+        for (reason, first) in others.chain(odd) {
+            let files = left_out.entry(reason);
+            files.or_insert_with(|| LeftOut { count: 0, first: first.clone() }).count += 1;
+        }
+        left_out
     }
 }
 

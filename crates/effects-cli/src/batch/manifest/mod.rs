@@ -12,10 +12,12 @@ mod text;
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use effects_core::{Error, ErrorKind};
 
 pub(crate) use columns::{Cells, unknown};
+pub(crate) use folder::{FolderListing, FoundFile};
 
 /// A manifest that can be read as often as needed.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Manifest {
     strict: bool,
     /// Of a folder whose folders are read too: the folder of the pictures, which is none of them.
     recursive_but: Option<PathBuf>,
+    /// Of a folder that is watched: the photos that came so far, in their order.
+    arrived: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 /// How a manifest is written.
@@ -34,12 +38,14 @@ enum Form {
     Csv,
     JsonLines,
     Folder,
+    /// A folder of photos that come while the batch runs.
+    WatchedFolder,
 }
 
 /// One row as it stands there.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Where it begins, from 1; in a folder, its place by name.
+    /// Where it begins, from 1; in a folder, its place by name, and where that is watched, by its coming.
     pub(crate) number: u64,
     /// What it says, or why it cannot be read.
     pub(crate) cells: Result<Cells, String>,
@@ -79,18 +85,61 @@ impl Manifest {
             ));
         }
         let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
-        Ok(Self { path: path.to_owned(), form, strict, recursive_but })
+        Ok(Self { path: path.to_owned(), form, strict, recursive_but, arrived: Arc::default() })
+    }
+
+    /// A folder whose photos come while the batch runs: its rows are those that [arrived](Self::arrive).
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is no folder.
+    pub(crate) fn watched(path: &Path, recursive_but: Option<PathBuf>) -> Result<Self, Error> {
+        let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if !found.is_dir() {
+            return Err(unusable(path, "it is no folder: give one, or do it with `effects batch`"));
+        }
+        let (path, form, arrived) = (path.to_owned(), Form::WatchedFolder, Arc::default());
+        let watched = Self { path, form, strict: false, recursive_but, arrived };
+        watched.look().map_err(|error| unreadable(&watched.path, &error))?;
+        Ok(watched)
     }
 
     /// Whether it is a folder of photos, where no row names a template.
     pub(crate) fn is_folder(&self) -> bool {
-        self.form == Form::Folder
+        matches!(self.form, Form::Folder | Form::WatchedFolder)
+    }
+
+    /// Whether photos come while the batch runs.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.form == Form::WatchedFolder
+    }
+
+    /// What is in the folder now.
+    pub(crate) fn look(&self) -> io::Result<FolderListing> {
+        folder::look(&self.path, self.recursive_but.as_deref())
+    }
+
+    /// Why a file of the folder is no row, in words.
+    pub(crate) fn why_left_out(&self, file: &Path) -> String {
+        folder::why_left_out(&self.path, file)
+    }
+
+    /// Takes a photo of a watched folder as its next row.
+    pub(crate) fn arrive(&self, photo: PathBuf) -> Line {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        arrived.push(photo.clone());
+        folder::line_of(arrived.len() as u64, photo)
+    }
+
+    /// How many photos of a watched folder came so far.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     /// The folder that paths in it start from.
     pub(crate) fn folder(&self) -> &Path {
         match self.form {
-            Form::Folder => &self.path,
+            Form::Folder | Form::WatchedFolder => &self.path,
             Form::Csv | Form::JsonLines => self.path.parent().unwrap_or(Path::new("")),
         }
     }
@@ -109,6 +158,11 @@ impl Manifest {
             Form::Csv => csv::read(&self.path, has_template, self.strict),
             Form::JsonLines => json_lines::read(&self.path, self.strict),
             Form::Folder => folder::read(&self.path, self.recursive_but.as_deref()),
+            Form::WatchedFolder => {
+                let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let rows = (1..).zip(arrived);
+                Ok(Lines::new(rows.map(|(number, photo)| Ok(folder::line_of(number, photo)))))
+            }
         }
     }
 }

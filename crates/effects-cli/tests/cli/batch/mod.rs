@@ -28,3 +28,5 @@ mod reorder;
 mod report_page;
 pub(crate) mod site;
 mod stops;
+#[cfg(unix)]
+mod watch;

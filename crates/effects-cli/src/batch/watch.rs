@@ -1,0 +1,272 @@
+//! `Batch::watch`: a batch whose rows are the photos that come to a folder, until a signal ends it.
+//! `commands/watch.rs` calls it. The rows, their names, the folder's manifest, journal and budget are those
+//! of `effects batch DIR`; what differs is where rows come from: a [`FolderWatcher`].
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use effects_client::{Claim, Claims, Job};
+use effects_core::journal::{JournalError, RowNumber};
+use effects_core::{Error, ErrorKind};
+use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Which};
+
+use super::attend::RowCount;
+use super::books::Books;
+use super::live::Live;
+use super::manifest::Manifest;
+use super::options::Batch;
+use super::report::{Report, Status};
+use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, looking_in};
+use super::session::Beginner;
+use super::tally::Tally;
+use super::watcher::{FolderChange, FolderWatcher};
+use super::work::{PreparedBatch, is_left_out};
+use crate::done::CommandResult;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::journal;
+use crate::problem::Problem;
+
+impl Batch<'_> {
+    /// Does the photos that are in the folder and those that come, each once it has been as it is for so
+    /// long. It ends at a signal, or as a batch does that cannot go on.
+    pub(crate) fn watch(
+        &self,
+        store: Arc<dyn JournalStore>,
+        gateway: &Gateway,
+        settle: Duration,
+    ) -> CommandResult {
+        let live = Live::new(self.output, self.options.progress_every);
+        let _mark = self.take_folder(Some(&*store))?;
+        let books = Books::begin(self, Some(Arc::clone(&store)))?;
+        let (paid_for, created) = self.rows_of_folder(&*store)?;
+        let ledger =
+            self.ledger(&gateway.client, Some(Arc::clone(&store)), &paid_for, &created, &live)?;
+        let budget = ledger.as_ref().and_then(|ledger| ledger.budgets().first());
+        let claims = Arc::new(Mutex::new(Checker::new(self.common).into_claims()));
+        let photos = WatchedPhotos {
+            manifest: self.manifest.clone(),
+            common: self.common.clone(),
+            store,
+            scope: budget.map(|budget| budget.scope),
+            claims: Arc::clone(&claims),
+            settle,
+        };
+        live.note(&format!(
+            "watching {} for photos; Ctrl-C ends it",
+            self.manifest.folder().display()
+        ));
+        let (rows, tally) = (RowCount::Growing(self.manifest), Tally::new());
+        let prepared = PreparedBatch { gateway, ledger, claims, rows, tally, books, live: &live };
+        self.carry_out(prepared, move |beginner| photos.run(beginner))
+    }
+
+    /// The journal's rows whose pictures go to the folder, which a budget without a name counts: photos
+    /// may have been taken away since. And those whose task goes on.
+    fn rows_of_folder(
+        &self,
+        store: &dyn JournalStore,
+    ) -> Result<(Vec<Identity>, Vec<RowNumber>), Failure> {
+        let (mut rows, mut created) = (Vec::new(), Vec::new());
+        let origin = Some(self.common.origin.clone());
+        journal::each(
+            store,
+            Filter { which: Which::All, origin, ..Filter::default() },
+            |record| {
+                let target = record.row.target.as_ref();
+                if target.is_some_and(|target| target.starts_with(&self.common.out)) {
+                    rows.push(record.row.identity);
+                    if !record.standing.is_final() && record.standing.task().is_some() {
+                        created.push(record.number);
+                    }
+                }
+                Ok(true)
+            },
+        )?;
+        if self.options.scope.is_some() {
+            // All rows of that name share its budget, wherever they are.
+            rows.clear();
+        }
+        Ok((rows, created))
+    }
+}
+
+/// What begins the rows, on a thread of its own.
+struct WatchedPhotos {
+    manifest: Manifest,
+    common: Common,
+    store: Arc<dyn JournalStore>,
+    /// Whose budget counts the rows.
+    scope: Option<ScopeNumber>,
+    claims: Arc<Mutex<Claims>>,
+    settle: Duration,
+}
+
+/// The rows so far.
+struct ArrivedRows<'a> {
+    photos: &'a WatchedPhotos,
+    checker: Checker<'a>,
+    counted: Counted,
+    /// The place among the rows of the photo that is at a path now.
+    places: HashMap<PathBuf, usize>,
+    /// The lines of the rows that were begun.
+    begun: HashMap<Identity, u64>,
+}
+
+impl WatchedPhotos {
+    fn run(self, beginner: &Beginner<'_>) -> Result<(), Error> {
+        let mut watcher = FolderWatcher::new(self.manifest.clone(), self.settle);
+        let folder = self.manifest.folder().display();
+        let mut arrivals = ArrivedRows {
+            photos: &self,
+            checker: Checker::new(&self.common),
+            counted: Counted::of_a_changing_folder(&self.common),
+            places: HashMap::new(),
+            begun: HashMap::new(),
+        };
+        let mut trouble = None;
+        while !beginner.is_over() {
+            let began = Instant::now();
+            match watcher.look() {
+                Ok(changes) => {
+                    if trouble.take().is_some() {
+                        beginner.urge(format!("{folder} can be read again"));
+                    }
+                    arrivals.take(changes, beginner)?;
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    if trouble.as_ref() != Some(&why) {
+                        beginner.urge(format!(
+                            "warning: {folder} cannot be read ({why}): no photo that comes is ordered \
+                             until it can; it is looked at again and again"
+                        ));
+                    }
+                    trouble = Some(why);
+                }
+            }
+            // A folder that takes long to be read is not read all the time.
+            thread::sleep(watcher.interval().max(began.elapsed()));
+        }
+        Ok(())
+    }
+}
+
+impl ArrivedRows<'_> {
+    /// Takes what has changed. Of photos that came together each is in the budget's scope before one of
+    /// them is begun, so that what was paid for any of them counts.
+    fn take(&mut self, changes: Vec<FolderChange>, beginner: &Beginner<'_>) -> Result<(), Error> {
+        let WatchedPhotos { manifest, store, scope, .. } = self.photos;
+        let (mut jobs, mut identities) = (Vec::new(), Vec::new());
+        for change in changes {
+            if beginner.is_over() {
+                return Ok(());
+            }
+            match change {
+                FolderChange::Gone(path) => {
+                    if let Some(place) = self.places.get(&path) {
+                        self.counted.went(*place);
+                    }
+                }
+                FolderChange::Returned(path) => {
+                    if let Some(place) = self.places.get(&path) {
+                        self.counted.came_back(*place);
+                    }
+                }
+                FolderChange::Other(path) => {
+                    beginner.say(format!("warning: {}", manifest.why_left_out(&path)));
+                }
+                FolderChange::Arrived(path) => {
+                    if let Some((told, job)) = self.arrived(path, beginner)? {
+                        identities.extend(told.identity);
+                        jobs.push((told, job));
+                    }
+                }
+            }
+        }
+        if let Some(scope) = scope {
+            store.add_to_scope(*scope, &identities).map_err(|error| unreadable(&error))?;
+        }
+        for (told, job) in jobs {
+            if !beginner.begin(told, None, job) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The job of a photo that arrived; `None` where there is none, which is told.
+    fn arrived(
+        &mut self,
+        path: PathBuf,
+        beginner: &Beginner<'_>,
+    ) -> Result<Option<(Told, Job)>, Error> {
+        let WatchedPhotos { manifest, common, store, .. } = self.photos;
+        if let Some(row) = self.row_of_picture(&path)? {
+            let path = path.display();
+            beginner.say(format!("{path} is left out: it is the picture of row {row}"));
+            return Ok(None);
+        }
+        let checked = self.checker.check(manifest.arrive(path.clone()));
+        let wanted = checked.and_then(|mut wanted| {
+            let counted = self
+                .claim(&wanted)
+                .and_then(|()| self.counted.row(common, &mut wanted, &looking_in(Some(&**store))));
+            match counted {
+                Ok(counted) => Ok((wanted, counted.row)),
+                Err(problem) => Err(Bad { told: wanted.told.into(), problems: vec![problem] }),
+            }
+        });
+        let (mut wanted, row) = match wanted {
+            Ok(wanted) => wanted,
+            Err(bad) => {
+                beginner.tell_of(Report::of_bad(bad));
+                return Ok(None);
+            }
+        };
+        self.places.insert(path, wanted.told.index);
+        let line = wanted.told.line.unwrap_or_default();
+        if let Some(first) = self.begun.get(&row.identity) {
+            // The same photo under another name, or copied there once more.
+            wanted.told.duplicate_of = Some(*first);
+            beginner.tell_of(Report::new(wanted.told, Status::Skipped));
+            return Ok(None);
+        }
+        if is_left_out(&wanted.told, false, common, beginner) {
+            return Ok(None);
+        }
+        self.begun.insert(row.identity, line);
+        Ok(Some(wanted.into_job(Some(row))))
+    }
+
+    /// The row whose picture a file is, as the journal has it: a link may lead to the folder of pictures.
+    fn row_of_picture(&self, photo: &Path) -> Result<Option<RowNumber>, Error> {
+        let path = self.photos.manifest.folder().join(photo);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let found = self.photos.store.look(&RowName::Picture(path));
+        Ok(found.map_err(|error| unreadable(&error))?.map(|record| record.number))
+    }
+
+    /// Keeps the row's files from other rows.
+    fn claim(&self, wanted: &Wanted) -> Result<(), Problem> {
+        let mut claims = self.photos.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let (index, line) = (wanted.told.index, wanted.told.line.unwrap_or_default());
+        if let Some(photo) = &wanted.photo {
+            claims.photo(photo, line);
+        }
+        if claims.is_photo(&wanted.target) {
+            let why = format!("its picture {} would replace a photo", wanted.target.display());
+            return Err(Problem::row(Some("out"), why));
+        }
+        // The rows before it are told by the checker.
+        let _ = claims.picture(&wanted.target, Claim { index, line });
+        Ok(())
+    }
+}
+
+fn unreadable(error: &JournalError) -> Error {
+    Error::new(ErrorKind::Journal, error.to_string())
+}

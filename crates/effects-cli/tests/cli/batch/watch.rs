@@ -1,0 +1,347 @@
+//! `effects watch`: photos that come to a folder are ordered, each once.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use effects_testkit::http::{Response, ScriptedServer};
+use serde_json::Value;
+
+use super::site::{Site, count};
+use crate::world::{PATIENCE, PHOTO, World};
+
+/// `effects watch photos` as it runs: what it prints goes to files, which are read meanwhile.
+struct Watching<'a> {
+    site: &'a Site,
+    child: Child,
+}
+
+/// How one ended.
+#[derive(Debug)]
+struct Watched {
+    code: Option<i32>,
+    rows: Vec<Value>,
+    batch: Value,
+    stderr: String,
+}
+
+impl<'a> Watching<'a> {
+    fn start(site: &'a Site, more: &[&str]) -> Self {
+        Self::saving_to("out", site, more)
+    }
+
+    fn saving_to(out: &str, site: &'a Site, more: &[&str]) -> Self {
+        let line = ["watch", "photos", "--template", "glass_ball", "--out", out];
+        let usual = ["--poll", "0.05", "--settle", "0.2", "--price", "0.03"];
+        let mut command = site.command(&[&line[..], &usual, more].concat());
+        command.env("EFFECTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        fs::create_dir_all(site.path("photos")).unwrap();
+        let output = |name: &str| Stdio::from(File::create(site.path(name)).unwrap());
+        let child = command.stdout(output("stdout")).stderr(output("stderr")).spawn().unwrap();
+        Self { site, child }
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.site.path("stdout")).unwrap();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until so many rows have been told with this status.
+    fn has(&self, rows: usize, status: &str) -> Vec<Value> {
+        self.until(status, || {
+            let told = self.objects();
+            (count(&told, status) >= rows).then_some(told)
+        })
+    }
+
+    /// Waits until it has said this on stderr.
+    fn says(&self, text: &str) {
+        self.until(text, || self.stderr().contains(text).then_some(()));
+    }
+
+    fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = done() {
+                return found;
+            }
+            let (told, said) = (self.objects(), self.stderr());
+            assert!(begun.elapsed() < PATIENCE, "never {what}: {told:?} {said}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.site.path("stderr")).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
+    /// Ends it with this signal.
+    fn ended_by(self, signal: &str) -> Watched {
+        self.signal(signal);
+        self.end()
+    }
+
+    /// Waits until it ends.
+    fn end(mut self) -> Watched {
+        let code = self.child.wait().unwrap().code();
+        let mut rows = self.objects();
+        let batch = rows.pop_if(|last| last["schema"] == "effects.batch.v1").unwrap_or_default();
+        Watched { code, rows, batch, stderr: self.stderr() }
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and one of a test that failed is.
+        let _ = self.child.kill();
+    }
+}
+
+impl Watched {
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+}
+
+const BUDGET: [&str; 2] = ["--budget", "5"];
+
+#[test]
+fn photos_that_are_there_and_photos_that_come_are_each_ordered_once() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    // As most programs put a file in its place.
+    site.photo("photos/.b.png.part", 2);
+    fs::rename(site.path("photos/.b.png.part"), site.path("photos/b.png")).unwrap();
+    watch.has(2, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    let again = "nothing is paid twice: effects watch photos --template glass_ball --out out";
+    assert!(ended.stderr.contains(again), "{ended:?}");
+    assert_eq!((&ended.batch["completed"], &ended.batch["cost"]), (&2.into(), &"0.06".into()));
+    site.pictures_are_there();
+    assert_eq!((site.results().len(), site.accepted_once()), (2, 2));
+    // The same line finds what it has done, and `batch` too.
+    let watch = Watching::start(&site, &BUDGET);
+    let rows = watch.has(2, "completed");
+    assert!(rows.iter().all(|row| row["how"] == "kept"), "{rows:?}");
+    let ended = watch.ended_by("TERM").exits(0);
+    assert_eq!(ended.batch["spent"], "0");
+    site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert_eq!((site.results().len(), site.accepted_once()), (2, 2));
+}
+
+#[test]
+fn a_photo_that_was_copied_by_half_is_paid_for_once_it_is_whole() {
+    let site = Site::new();
+    site.write("photos/a.png", &PHOTO[..PHOTO.len() / 2]).write("photos/empty.png", "");
+    let watch = Watching::start(&site, &BUDGET);
+    let rows = watch.has(1, "refused");
+    let why = rows[0]["error"]["message"].as_str().unwrap();
+    assert!(why.contains("damaged or cut short") && why.contains("nothing was sent"), "{why}");
+    assert_eq!(site.emulator.counts().accepted, 0);
+    site.photo("photos/a.png", 1);
+    watch.has(1, "completed");
+    let ended = watch.ended_by("INT").exits(2);
+    assert_eq!((ended.rows.len(), site.accepted_once()), (2, 1), "{ended:?}");
+}
+
+#[test]
+fn a_photo_that_is_renamed_or_comes_back_is_not_paid_for_again() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    fs::rename(site.path("photos/a.png"), site.path("photos/b.png")).unwrap();
+    let rows = watch.has(1, "skipped");
+    assert_eq!((&rows[1]["image"], &rows[1]["duplicate_of"]), (&"./b.png".into(), &1.into()));
+    fs::rename(site.path("photos/b.png"), site.path("away.png")).unwrap();
+    // When the next one is done, the folder was looked at without it.
+    site.photo("photos/c.png", 2);
+    watch.has(2, "completed");
+    fs::rename(site.path("away.png"), site.path("photos/d.png")).unwrap();
+    watch.has(2, "skipped");
+    assert_eq!(site.accepted_once(), 2);
+    // A copy is another picture, as in a batch.
+    fs::copy(site.path("photos/d.png"), site.path("photos/e.png")).unwrap();
+    watch.has(3, "completed");
+    assert_eq!(site.emulator.counts().accepted, 3);
+    watch.ended_by("INT").exits(0);
+    site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 3);
+}
+
+#[test]
+fn copies_are_left_out_on_request() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "5", "--skip-duplicates"]);
+    watch.has(1, "completed");
+    site.photo("photos/b.png", 1);
+    watch.has(1, "skipped");
+    watch.ended_by("INT").exits(0);
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn folders_in_it_are_watched_on_request_and_the_pictures_are_no_photos() {
+    let site = Site::new();
+    site.photo("photos/sub/a.png", 1);
+    let line = ["--budget", "5", "--recursive", "--name", "{stem}.png"];
+    let watch = Watching::saving_to("photos/out", &site, &line);
+    watch.has(1, "completed");
+    assert!(site.path("photos/out/sub/a.png").is_file());
+    for (photo, rows) in [("photos/b.png", 2), ("photos/new/c.png", 3)] {
+        site.photo(photo, rows as u8);
+        watch.has(rows, "completed");
+    }
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((ended.rows.len(), site.accepted_once()), (3, 3), "{ended:?}");
+    assert!(site.path("photos/out/new/c.png").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_pictures_makes_no_photos_of_them() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    fs::create_dir_all(site.path("out")).unwrap();
+    std::os::unix::fs::symlink("../out", site.path("photos/pictures")).unwrap();
+    let watch = Watching::start(&site, &["--budget", "5", "--recursive"]);
+    watch.has(1, "completed");
+    site.photo("photos/b.png", 2);
+    watch.has(2, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((ended.rows.len(), site.accepted_once()), (2, 2), "{ended:?}");
+}
+
+#[test]
+fn it_ends_where_the_budget_does_and_a_higher_one_goes_on() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "0.05"]);
+    watch.has(1, "completed");
+    site.photo("photos/b.png", 2);
+    let ended = watch.end().exits(6);
+    assert_eq!((count(&ended.rows, "completed"), count(&ended.rows, "refused")), (1, 1));
+    assert!(ended.stderr.contains("the same line with a higher --budget goes on"), "{ended:?}");
+    // What photos cost that were taken away since counts as well.
+    fs::remove_file(site.path("photos/a.png")).unwrap();
+    Watching::start(&site, &["--budget", "0.05"]).end().exits(6);
+    assert_eq!(site.accepted_once(), 1);
+    let watch = Watching::start(&site, &["--budget", "0.06"]);
+    watch.has(1, "completed");
+    watch.ended_by("INT").exits(0);
+    assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn killed_at_its_work_the_same_line_goes_on_with_the_task() {
+    let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+    let site = Site::with(FaultPlan::none().with(slow));
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.until("submitted", || {
+        let seen = site.emulator.requests();
+        seen.iter().any(|seen| seen.endpoint == Endpoint::Task).then_some(())
+    });
+    watch.ended_by("KILL");
+    // Renamed meanwhile; its task goes on.
+    fs::rename(site.path("photos/a.png"), site.path("photos/b.png")).unwrap();
+    let watch = Watching::start(&site, &BUDGET);
+    let looks = site.emulator.requests().len();
+    watch.until("followed", || {
+        let seen = site.emulator.requests();
+        seen[looks..].iter().any(|seen| seen.endpoint == Endpoint::Task).then_some(())
+    });
+    let ended = watch.ended_by("TERM").exits(130);
+    assert_eq!(count(&ended.rows, "running"), 1, "{ended:?}");
+    assert!(ended.stderr.contains("go on with the same line"), "{ended:?}");
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn what_another_journal_has_paid_for_is_taken_in_and_none_may_meddle() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "5", "--journal", "one.db"]);
+    watch.has(1, "completed");
+    let two = ["--template", "glass_ball", "--journal", "two.db"];
+    let ran = site.batch("photos", &two).exits(2);
+    assert!(ran.stderr.contains("is running in") && ran.stderr.contains("one.db"), "{ran:?}");
+    watch.ended_by("INT").exits(0);
+    fs::rename(site.path("photos/a.png"), site.path("a.png")).unwrap();
+    let watch = Watching::start(&site, &["--budget", "5", "--journal", "two.db"]);
+    watch.says("watching photos for photos");
+    fs::rename(site.path("a.png"), site.path("photos/a.png")).unwrap();
+    watch.has(1, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert!(ended.stderr.contains("1 row was paid for with the journal"), "{ended:?}");
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn other_files_are_told_and_a_folder_that_vanishes_is_waited_for() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).write("photos/1.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    watch.says("1 HEIC file is left out (1.heic): convert it");
+    fs::rename(site.path("photos"), site.path("away")).unwrap();
+    watch.says("photos cannot be read");
+    fs::rename(site.path("away"), site.path("photos")).unwrap();
+    watch.says("photos can be read again");
+    site.photo("photos/b.png", 2);
+    watch.has(2, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((ended.rows.len(), site.accepted_once()), (2, 2), "{ended:?}");
+}
+
+#[test]
+fn hooks_hear_of_each_photo_while_it_watches() {
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    server.otherwise(Response::new(204));
+    site.photo("photos/a.png", 1).write("hook.sh", "cat >> ended.jsonl");
+    let url = server.url("/hook");
+    let line = ["--budget", "5", "--on-done", "sh hook.sh", "--post-to", &url];
+    let watch = Watching::start(&site, &line);
+    assert_eq!(server.wait_for_requests(1, PATIENCE).len(), 1);
+    watch.until("hooked", || fs::read(site.path("ended.jsonl")).ok().filter(|it| !it.is_empty()));
+    site.photo("photos/b.png", 2);
+    assert_eq!(server.wait_for_requests(2, PATIENCE).len(), 2);
+    watch.ended_by("INT").exits(0);
+}
+
+#[test]
+fn what_it_cannot_watch_is_refused_before_anything_is_sent() {
+    let site = Site::new();
+    site.photo("out/in/a.png", 1).write("rows.csv", "template,image\n");
+    let glass = ["--template", "glass_ball"];
+    for (line, said) in [
+        (&["out/in", "--out", "new"][..], "--budget <USD>"),
+        (&["rows.csv", "--out", "new", "--budget", "5"], "it is no folder"),
+        (&["nowhere", "--out", "new", "--budget", "5"], "cannot be read"),
+        (&["out/in", "--out", "out/in", "--budget", "5"], "--out is the folder of the photos"),
+        (&["out/in", "--out", "out", "--budget", "5"], "is in that of --out"),
+        (&["out/in", "--out", "new", "--budget", "5", "--pilot", "2"], "--pilot"),
+    ] {
+        let ran = site.run(&[&["watch"][..], line, &glass].concat()).exits(2);
+        assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+    }
+    let line = ["watch", "out/in", "--out", "new", "--budget", "5", "--emulator"];
+    let mut command = site.command(&[&line[..], &glass].concat());
+    let ran = crate::world::Ran::of(command.env_remove("EFFECTS_BASE_URL")).exits(2);
+    assert!(ran.stderr.contains("name one with --journal"), "{ran:?}");
+    let world = World::new();
+    let ran = world.run(&["watch", "--help"]).exits(0);
+    assert!(ran.stdout.contains("--settle") && !ran.stdout.contains("--pilot"), "{ran:?}");
+    assert!(site.emulator.requests().is_empty() && !site.path("new").exists());
+}
