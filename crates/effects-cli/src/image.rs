@@ -8,7 +8,7 @@ use std::path::Path;
 
 use effects_client::{is_special, read_photo};
 use effects_core::model::DraftImage;
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, Reference};
 use effects_jobs::Photo;
 
 /// The input picture as it was given.
@@ -30,7 +30,7 @@ impl Image {
         let photo = match given.to_str() {
             Some("") => return Self::Missing,
             Some("-") => read_stdin(),
-            Some(url) if is_url(url) => return Self::Url(url.to_owned()),
+            Some(url) if Reference::is_url(url) => return Self::Url(url.to_owned()),
             // A path may hold any bytes.
             _ => read_file(Path::new(given)),
         };
@@ -74,12 +74,6 @@ pub(crate) fn read_file(path: &Path) -> Result<Photo, Error> {
     read_photo(path)
 }
 
-/// A file whose name looks like a URL can be given as `./http:…`.
-pub(crate) fn is_url(given: &str) -> bool {
-    let scheme = given.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    given.contains("://") || matches!(scheme.as_deref(), Some("http" | "https" | "data"))
-}
-
 fn read_stdin() -> Result<Photo, Error> {
     let fail = |message: String| Err(Error::new(ErrorKind::UnusablePhoto, message));
     let stdin = io::stdin();
@@ -104,10 +98,10 @@ mod tests {
     fn urls_and_paths_are_told_apart() {
         for url in ["https://x/y.png", "HTTP://x", "https:x", "ftp://x/y", "data:image/png;base64,"]
         {
-            assert!(is_url(url), "{url}");
+            assert!(Reference::is_url(url), "{url}");
         }
         for path in ["cat.jpg", "./http", "a:b", "C:\\cat.jpg", "/tmp/x"] {
-            assert!(!is_url(path), "{path}");
+            assert!(!Reference::is_url(path), "{path}");
         }
     }
 }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use effects_client::FileId;
 use effects_client::file_names::Names;
-
-use crate::image::is_url;
+use effects_core::Reference;
 
 /// The file of a photo; none where the photo is a URL or comes through a pipe.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +17,7 @@ impl InputFile {
     pub(crate) fn of(image: Option<&OsStr>) -> Self {
         Self(image.and_then(|image| match image.to_str() {
             Some("-") => FileId::of_stdin(),
-            Some(url) if is_url(url) => None,
+            Some(url) if Reference::is_url(url) => None,
             _ => FileId::of(Path::new(image)),
         }))
     }

@@ -48,9 +48,14 @@ impl Problem {
         Self { field, ..Self::plain(ErrorKind::InvalidRequest, message) }
     }
 
-    /// A key that is another row's.
-    pub(crate) fn key(message: &str) -> Self {
-        let way_out = "an order with a name of its own (--scope NAME) has keys of its own";
+    /// A key that is another row's, in the order of this name, if it has one.
+    pub(crate) fn key(message: &str, scope: Option<&str>) -> Self {
+        let way_out = match scope {
+            None => "an order with a name of its own (--scope NAME) has keys of its own".to_owned(),
+            Some(scope) => {
+                format!("keys count within the order {scope:?}: another one has its own")
+            }
+        };
         Self::row(Some("key"), format!("{message}; {way_out}"))
     }
 

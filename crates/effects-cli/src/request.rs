@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use effects_core::model::{Checked, Draft};
 use effects_core::{
-    EffectRequest, Error, ExtraParams, Origin, ServiceCode, Size, Template, Violation,
+    EffectRequest, Error, ExtraParams, Origin, ServiceCode, Size, Template, Violation, count_of,
 };
 use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
 use effects_ureq::Client;
@@ -90,7 +90,12 @@ impl RequestArguments {
         };
         let (width, height) = (side("width", &self.width), side("height", &self.height));
         let mut params = ExtraParams::default();
-        for (name, value) in &self.params {
+        for (index, (name, value)) in self.params.iter().enumerate() {
+            if self.params[..index].iter().any(|(before, _)| before == name) {
+                let why = format!("--param: parameter {name:?} is there twice: give it once");
+                more.push(Problem::option(why));
+                continue;
+            }
             match params.clone().with(name, value.clone()) {
                 Ok(with) => params = with,
                 Err(invalid) => more.push(Problem::option(format!("--param: {invalid}"))),
@@ -162,7 +167,8 @@ impl Ready {
         let reference = match (&self.checked.reference, &self.photo) {
             (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {
-                desk.note(format!("uploading {} ({} bytes)", photo.shown(), photo.bytes().len()));
+                let bytes = count_of(photo.bytes().len() as u64, "byte");
+                desk.note(format!("uploading {} ({bytes})", photo.shown()));
                 client.upload(photo)?
             }
             // What is checked has the one or the other.

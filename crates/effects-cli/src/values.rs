@@ -105,15 +105,27 @@ pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A value as it is typed: JSON, and what is none is text.
-pub(crate) fn json_or_text(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+/// The value of a parameter as it is typed: JSON, and what is none is text. What begins like an object, a list or
+/// a quoted text and is no JSON is a slip, and would be paid for as text.
+pub(crate) fn json_or_text(name: &str, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).or_else(|error| {
+        if !text.trim_start().starts_with(['{', '[', '"']) {
+            return Ok(text.into());
+        }
+        Err(format!(
+            "parameter {name:?} has the value {text:?}, which begins like JSON and is none ({error}): give it \
+             whole, or as a text in JSON: {}",
+            Value::from(text)
+        ))
+    })
 }
 
 /// Reads `NAME=VALUE`, whose value is JSON or text.
 pub(crate) fn param(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), json_or_text(value))),
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.to_owned(), json_or_text(name, value)?))
+        }
         _ => Err("give NAME=VALUE, such as seed=3".to_owned()),
     }
 }

@@ -61,7 +61,7 @@ impl OutageNotice {
         *last = Some(Instant::now());
         let on = if is_new { "" } else { " still" };
         warn(&format!(
-            "{place} cannot be reached{on}: {reason}; it is tried again while the wait lasts"
+            "{place} cannot be reached{on}: {reason}; it is tried again as long as there is time"
         ));
     }
 }

@@ -137,6 +137,7 @@
 
 mod backoff;
 pub mod batch;
+mod count;
 pub mod driver;
 mod error;
 mod error_kind;
@@ -155,6 +156,7 @@ mod time;
 pub mod wire;
 
 pub use backoff::Backoff;
+pub use count::count_of;
 pub use error::{Cause, Error, Problem};
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};

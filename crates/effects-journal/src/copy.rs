@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use effects_core::count_of;
 use effects_core::journal::JournalError;
 
 use crate::counter::Counter;
@@ -138,8 +139,9 @@ fn check(
         })?;
         if (count, sum) != (counts[number], sums[number]) {
             return Err(refuse(&format!(
-                "of the table {}, {} rows were written and {count} read back, which differ",
-                table.name, counts[number]
+                "of the table {}, {} written and {count} read back, which differ",
+                table.name,
+                count_of(counts[number], "row")
             )));
         }
         if table.columns.starts_with("number,") {

@@ -10,12 +10,13 @@ __all__ = ["photo_path", "plain_image"]
 def plain_image(image):
     """The picture as the native half reads it.
 
-    A ``str`` with ``://`` in it, or a ``data:`` URL, is a URL; any other ``str`` is a path.
+    A ``str`` with ``://`` in it, or one that begins with ``http:``, ``https:`` or ``data:``, is a URL; any other
+    ``str`` is a path.
     """
     if image is None:
         return ""
     if isinstance(image, str):
-        is_url = not image or "://" in image or image.startswith("data:")
+        is_url = not image or "://" in image or image.lower().startswith(("http:", "https:", "data:"))
         return _url(image) if is_url else (image,)
     if isinstance(image, os.PathLike):
         return (_path(image),)

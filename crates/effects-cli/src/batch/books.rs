@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use effects_core::journal::JournalError;
 use effects_core::pace::Histories;
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{Filter, Identity, JournalStore, Record, RowName, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -48,6 +48,8 @@ pub(super) struct Books<'a> {
     pub(super) paid: Option<Decimal>,
     /// Whether a signal ended the batch: then hooks are waited for only shortly.
     pub(super) is_interrupted: bool,
+    /// When all of it is to be over, hooks too.
+    pub(super) ends_by: Option<Instant>,
 }
 
 /// What the batch as a whole came to.
@@ -119,6 +121,7 @@ impl<'a> Books<'a> {
             learnt: Histories::new(),
             paid: None,
             is_interrupted: false,
+            ends_by: None,
         })
     }
 
@@ -290,12 +293,19 @@ impl<'a> Books<'a> {
             files.report = sure(tally, &mut trouble, page);
         }
         let patience = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
-        files.hooks = self.hooks.finish(patience, |text| output.urge(text));
+        let left = self.ends_by.map(|end| end.saturating_duration_since(Instant::now()));
+        let left = left.map_or(patience, |left| left.max(HOOKS_AFTER_DEADLINE));
+        files.hooks = self.hooks.finish(patience.min(left), |text| output.urge(text));
         if files.hooks.undelivered > 0 {
             tally.note(ErrorKind::Transport.exit_code());
         }
         let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
         output.note(&object.words());
+        let unfinished = object.running + object.not_downloaded + object.not_submitted;
+        if unfinished > 0 && !self.is_interrupted && self.store.is_some() {
+            let line = line_to_run_again();
+            output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
+        }
         if self.batch.prints() {
             let json = serde_json::to_string(&object);
             output
@@ -323,11 +333,11 @@ impl Batch<'_> {
             left += u64::from(is_here && is_left && !rows.contains(&record.row.identity));
             Ok(true)
         })?;
-        let (tasks, their) = match left {
-            0 => return Ok(None),
-            1 => ("1 task".to_owned(), "its picture"),
-            count => (format!("{count} tasks"), "their pictures"),
-        };
+        if left == 0 {
+            return Ok(None);
+        }
+        let their = if left == 1 { "its picture" } else { "their pictures" };
+        let tasks = count_of(left, "task");
         let journal = self.journal.map(|path| format!(" --journal {}", path.display()));
         Ok(Some(format!(
             "{tasks} of an earlier run for this folder, of other rows or photos than these, may be paid \
@@ -391,11 +401,9 @@ impl<'a> BatchObject<'a> {
 
     /// What a person reads at the end.
     fn words(&self) -> String {
-        let rows = match self.rows {
-            1 => "1 row has its picture".to_owned(),
-            rows => format!("{rows} rows have their picture"),
-        };
-        let mut words = format!("{} of {rows}", self.completed);
+        let have = if self.rows == 1 { "has its" } else { "have their" };
+        let mut words =
+            format!("{} of {} {have} picture", self.completed, count_of(self.rows, "row"));
         for (count, what) in [
             (self.kept, "had it before"),
             (self.failed, "failed"),
@@ -427,20 +435,17 @@ impl<'a> BatchObject<'a> {
         if self.cost != self.spent {
             words.push_str(&format!(", {} USD for these rows in all", self.cost));
         }
-        match self.unpriced {
-            0 => {}
-            1 => words.push_str(", and the cost of 1 picture could not be read"),
-            count => {
-                words.push_str(&format!(", and the cost of {count} pictures could not be read"));
-            }
+        if self.unpriced > 0 {
+            let pictures = count_of(self.unpriced, "picture");
+            words.push_str(&format!(", and the cost of {pictures} could not be read"));
         }
-        for (count, what) in [
-            (self.hooks_failed, "programs of --on-done failed"),
-            (self.undelivered, "rows are not acknowledged by --post-to"),
-        ] {
-            if count > 0 {
-                words.push_str(&format!("; {count} {what}"));
-            }
+        if self.hooks_failed > 0 {
+            let programs = count_of(self.hooks_failed, "program");
+            words.push_str(&format!("; {programs} of --on-done failed"));
+        }
+        if self.undelivered > 0 {
+            let rows = count_of(self.undelivered, "row");
+            words.push_str(&format!("; --post-to has not acknowledged {rows}"));
         }
         if let Some(manifest) = self.manifest {
             words.push_str(&format!("; each row is in {manifest}"));
@@ -476,3 +481,5 @@ pub(super) const NEXT_SAID: u64 = MOST_SAID + 1;
 /// How long the hooks of the last rows are waited for, and after Ctrl-C.
 const HOOKS_PATIENCE: Duration = Duration::from_secs(120);
 const HOOKS_AFTER_CTRL_C: Duration = Duration::from_secs(2);
+/// How long they are waited for when the deadline is over: those of the last rows have just begun.
+const HOOKS_AFTER_DEADLINE: Duration = Duration::from_secs(1);

@@ -8,7 +8,8 @@ use std::io;
 use std::path::Path;
 
 use effects_client::WallClock;
-use effects_core::{Error, ErrorKind, TaskId};
+use effects_core::journal::another;
+use effects_core::{Error, ErrorKind, TaskId, count_of};
 use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
 
 use super::earlier_line::{EarlierLine, ImportableRow, earlier_lines};
@@ -66,11 +67,11 @@ impl Batch<'_> {
         for row in &found.to_import {
             row.import_into(into).map_err(|error| journal::failure(&error))?;
         }
-        let rows = match found.to_import.len() {
-            0 => return Ok(()),
-            1 => "1 row was".to_owned(),
-            count => format!("{count} rows were"),
-        };
+        let count = found.to_import.len() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        let (rows, were) = (count_of(count, "row"), if count == 1 { "was" } else { "were" });
         let journals: Vec<&str> = found.journals.iter().map(String::as_str).collect();
         let journals = if journals == [own.to_string_lossy()] {
             "the journal that was there before".to_owned()
@@ -78,7 +79,7 @@ impl Batch<'_> {
             format!("the journal {}", journals.join(" and "))
         };
         self.output.note(&format!(
-            "{rows} paid for with {journals}, says {}; the journal {} takes in what is known of them, \
+            "{rows} {were} paid for with {journals}, says {}; the journal {} takes in what is known of them, \
              and nothing is paid for them again",
             manifest.display(),
             own.display()
@@ -233,10 +234,11 @@ impl Batch<'_> {
         let (key, manifest) =
             (row.key.as_deref().unwrap_or_default(), self.common.out.join(RESULTS));
         let message = format!(
-            "key {key:?} is in {} already, for a row with another {differs} that another journal has paid \
-             for: a key names one row of a folder, so give these rows other keys, or a folder of their \
-             own with --out, or insist with --pay-again; nothing was sent",
-            manifest.display()
+            "key {key:?} is in {} already, for a row with {} that another journal has paid for: a key \
+             names one row of a folder, so give these rows other keys, or a folder of their own with \
+             --out, or insist with --pay-again; nothing was sent",
+            manifest.display(),
+            another(differs)
         );
         Error::new(ErrorKind::Misconfigured, message).into()
     }
@@ -249,10 +251,8 @@ impl Batch<'_> {
         own: &Path,
         manifest: &Path,
     ) -> Result<Failure, Failure> {
-        let (rows, them) = match found.unmatched {
-            1 => ("1 row is".to_owned(), "it"),
-            count => (format!("{count} rows are"), "them"),
-        };
+        let rows = count_of(found.unmatched, "row");
+        let (are, them) = if found.unmatched == 1 { ("is", "it") } else { ("are", "them") };
         let id =
             known.map_or(Ok(None), JournalStore::id).map_err(|error| journal::failure(&error))?;
         let journals: Vec<&str> = found.journals.iter().map(String::as_str).collect();
@@ -275,7 +275,7 @@ impl Batch<'_> {
             String::new()
         };
         let message = format!(
-            "{rows} paid for already, or may be, says {shown}, without what it takes to follow {them}, \
+            "{rows} {are} paid for already, or may be, says {shown}, without what it takes to follow {them}, \
              and the journal {journal} does not know {them}: {way_out} with --journal{rebuild} or pay \
              once more with --pay-again; nothing was sent",
         );

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use effects_core::count_of;
 use effects_jobs::{JournalStore, MemoryStore, ScopeNumber, ScopeState};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -170,19 +171,21 @@ impl PlanObject<'_> {
         if let Some(journal) = &self.journal {
             lines.push(format!("journal: {journal}"));
         }
-        lines.push(format!("{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" }));
-        for (count, what) in [
-            (self.invalid, "bad, and left out"),
-            (self.kept, "have their picture"),
-            (self.submit, "would be submitted"),
-            (self.renew, "failed, and would be submitted anew"),
-            (self.wait, "have a task, and would be waited for"),
-            (self.download, "are paid for, and would be downloaded"),
-            (self.failed, "failed, and would be left so"),
-            (self.doubtful, "are doubtful: `effects tasks --doubtful` lists them"),
+        lines.push(count_of(self.rows, "row"));
+        for (count, one_is, they_are, what) in [
+            (self.invalid, "", "", "bad, and left out"),
+            (self.kept, "has its", "have their", "picture"),
+            (self.submit, "", "", "would be submitted"),
+            (self.renew, "", "", "failed, and would be submitted anew"),
+            (self.wait, "has", "have", "a task, and would be waited for"),
+            (self.download, "is", "are", "paid for, and would be downloaded"),
+            (self.failed, "", "", "failed, and would be left so"),
+            (self.doubtful, "is", "are", "doubtful: see `effects tasks --doubtful`"),
         ] {
+            let verb = if count == 1 { one_is } else { they_are };
+            let verb = if verb.is_empty() { String::new() } else { format!("{verb} ") };
             if count > 0 {
-                lines.push(format!("  {count} {what}"));
+                lines.push(format!("  {count} {verb}{what}"));
             }
         }
         lines.extend(duplicates_told(self.duplicates, common));
@@ -196,6 +199,10 @@ impl PlanObject<'_> {
         }
         lines.push(match self.seconds {
             Some(seconds) => format!("time: about {}", span(Duration::from_secs(seconds))),
+            None if common.origin.is_loopback() => {
+                "time: not known, since durations are not learnt at a gateway on this machine"
+                    .to_owned()
+            }
             None => "time: not known before a task has been seen to its end".to_owned(),
         });
         lines

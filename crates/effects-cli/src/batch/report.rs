@@ -237,7 +237,7 @@ impl Report {
                 report
             }
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
-                let problems = vec![Problem::key(&error.to_string())];
+                let problems = vec![Problem::key(&error.to_string(), told.scope.as_deref())];
                 return Some(Self::of_bad(Bad { told: told.into(), problems }));
             }
             JobOutcome::Refused(error) => {
@@ -254,7 +254,9 @@ impl Report {
             }
             JobOutcome::NotBegun => return None,
         };
-        (report.how, report.paths, report.warning) = (method.map(How::from), files, warnings.pop());
+        let is_begun = report.status != Status::NotSubmitted;
+        report.how = method.map(How::from).filter(|_| is_begun);
+        (report.paths, report.warning) = (files, warnings.pop());
         Some(report.numbered(row).after(earlier_cost))
     }
 
@@ -433,7 +435,9 @@ impl Report {
 
     fn said(&self, what: &str) -> String {
         let place = self.told.place(self.row);
-        let task = self.task.as_ref().map(|task| format!(" (task {task})")).unwrap_or_default();
+        let is_named = |task: &&TaskId| what.contains(task.as_str());
+        let task = self.task.as_ref().filter(|task| !is_named(task));
+        let task = task.map(|task| format!(" (task {task})")).unwrap_or_default();
         format!("{place}: {what}{task}")
     }
 }
@@ -523,6 +527,10 @@ fn way_out(row: RowNumber) -> String {
 fn status_of(error: &Error) -> Status {
     match error.cause() {
         Cause::Invalid(_) => Status::Invalid,
+        // The same line run again submits it.
+        Cause::Refused(refused) if refused.kind == ErrorKind::DeadlineExceeded => {
+            Status::NotSubmitted
+        }
         Cause::Refused(_) => Status::Refused,
         Cause::Failed(_) => Status::Failed,
         Cause::Unknown(_) => Status::Doubtful,

@@ -24,7 +24,6 @@ use effects_render::PaintError;
 use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::manifest::{Cells, Line};
 use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
-use crate::image::is_url;
 use crate::problem::{self, Problem};
 use crate::report_place::ReportPlace;
 use crate::request::whole_number;
@@ -284,8 +283,9 @@ impl<'a> Checker<'a> {
         told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
         told.key.clone_from(&cells.key);
         // A link can be a permission, and what is told of a row is written down.
-        let shown =
-            |image: &String| if is_url(image) { signed_url::shown(image) } else { image.clone() };
+        let shown = |image: &String| {
+            if Reference::is_url(image) { signed_url::shown(image) } else { image.clone() }
+        };
         told.image = cells.image.as_ref().map(shown);
         told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
         self.check_cells(line.number, &mut told, cells)
@@ -313,6 +313,8 @@ impl<'a> Checker<'a> {
         let whole = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok());
         told.size = Size { width: whole(width), height: whole(height) };
         let template_id = told.template.clone();
+        let bad_params = cells.bad_params.into_iter();
+        problems.extend(bad_params.map(|why| Problem::row(Some("params"), why)));
         let params = cells.params.map(ExtraParams::try_from).transpose();
         let params = params.map_err(|invalid| {
             problems.push(Problem::row(Some("params"), invalid.to_string()));
@@ -377,7 +379,9 @@ impl<'a> Checker<'a> {
     ) -> (DraftImage, Option<PathBuf>, Option<Problem>) {
         let given = match given {
             None => return (DraftImage::Missing, None, None),
-            Some(url) if is_url(url) => return (DraftImage::Url(url.to_owned()), None, None),
+            Some(url) if Reference::is_url(url) => {
+                return (DraftImage::Url(url.to_owned()), None, None);
+            }
             Some(path) => path,
         };
         if given == "-" {

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{Identity, JournalStore, Record, RowName, ScopeNumber, Standing};
 use rust_decimal::Decimal;
 
@@ -269,7 +269,8 @@ fn ask(
     let Some((store, record)) = found else { return Ok(Some(Count::Submit)) };
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
-        return Err(Problem::key(&JournalError::KeyReused { key, row, differs }.to_string()));
+        let reused = JournalError::KeyReused { key, row, differs }.to_string();
+        return Err(Problem::key(&reused, common.scope.as_deref()));
     }
     question.count(&record, standings).map_err(fails)?;
     if let Standing::Created { .. } = &record.standing {
@@ -322,11 +323,12 @@ fn count_unsent(
 /// What is told of rows that ask for what an earlier one asks for; nothing where there are none.
 pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> {
     let shown: Vec<String> = lines.iter().take(20).map(u64::to_string).collect();
-    let (rows, asks, are, them) = match lines.len() {
+    let (asks, are, them) = match lines.len() {
         0 => return None,
-        1 => ("1 row".to_owned(), "asks", "is", "it"),
-        count => (format!("{count} rows"), "ask", "are", "them"),
+        1 => ("asks", "is", "it"),
+        _ => ("ask", "are", "them"),
     };
+    let rows = count_of(lines.len() as u64, "row");
     let what = match common.skips_duplicates {
         true => format!("{are} left out"),
         false => format!("{are} paid for as well (--skip-duplicates leaves {them} out)"),

@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Instant;
 
-use effects_client::{Claims, Ledger, Save, SaveFiles, SaveWords, is_special};
-use effects_core::{Error, ErrorKind};
+use effects_client::{Claims, Ledger, Save, SaveFiles, SaveWords, WallClock, is_special};
+use effects_core::{Error, ErrorKind, Policy, count_of};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
@@ -114,6 +115,7 @@ impl Batch<'_> {
     ) -> CommandResult {
         let PreparedBatch { gateway, ledger, claims, rows, tally, mut books, live } = prepared;
         books.learnt = gateway.client.pacer().histories();
+        books.ends_by = ends_by(gateway.client.policy());
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
         signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
@@ -234,7 +236,7 @@ impl Batch<'_> {
             self.output.urge(&report.line());
         }
         let rows = found.good + found.bad;
-        let are = if rows == 1 { "row is" } else { "rows are" };
+        let (rows, are) = (count_of(rows, "row"), if found.bad == 1 { "is" } else { "are" });
         self.output.urge(&format!("{} of {rows} {are} bad, so nothing was sent", found.bad));
         Ok(Some(Done::Bad(ErrorKind::InvalidRequest)))
     }
@@ -312,6 +314,12 @@ impl Batch<'_> {
             Ok(())
         }
     }
+}
+
+/// When all of a command is to be over; never, without a deadline.
+fn ends_by(policy: &Policy) -> Option<Instant> {
+    let now = WallClock::new().now();
+    policy.deadline.map(|_| Instant::now() + policy.ends_by(now).since(now))
 }
 
 /// Whether a row is left out since an earlier one asks for the same: it is told then. One that is not is

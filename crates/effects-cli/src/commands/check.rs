@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use clap::Args;
-use effects_core::Size;
+use effects_core::{Size, count_of};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,7 +67,10 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
             let size @ Size { width, height } = ready.size();
             (object.width, object.height) = (width, height);
             let photo = match ready.photo() {
-                Some(photo) => format!("{} photo, {} bytes", photo.format(), photo.bytes().len()),
+                Some(photo) => {
+                    let bytes = count_of(photo.bytes().len() as u64, "byte");
+                    format!("{} photo, {bytes}", photo.format())
+                }
                 None => "photo by URL".to_owned(),
             };
             let line =

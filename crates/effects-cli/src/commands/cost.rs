@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use effects_client::{Landing, Sink};
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{JournalStore, Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -181,6 +181,7 @@ impl CostObject {
             0 => String::new(),
             count => format!(", {count} of them without a cost"),
         };
-        format!("{group}{} USD  {} tasks{unpriced}  {}", self.cost, self.tasks, self.origin)
+        let tasks = count_of(self.tasks, "task");
+        format!("{group}{} USD  {tasks}{unpriced}  {}", self.cost, self.origin)
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
             checks.push(machine::uploads(&global, place));
         }
         if let Some(probe) = &probe {
-            checks.extend(network::ask(&probe.client)?);
+            checks.extend(network::ask(&probe.client, &gateway::key_source(&global))?);
         }
         let live = live(desk, &global, arguments, &work_place, probe.as_ref(), &checks)?;
         let exit_code = match doctor::exit_code(&checks) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use effects_client::WallClock;
 use effects_core::journal::JournalError;
-use effects_core::{Error, ErrorKind};
+use effects_core::{Error, ErrorKind, count_of};
 use effects_journal::is_database_url;
 #[cfg(feature = "postgres")]
 use effects_journal::{Copied, SqliteJournal, without_password};
@@ -212,7 +212,7 @@ fn copy_file(from: &Path, to: &str, output: &Output) -> CommandResult {
     let Copied { rows, tasks, pictures } = copied;
     let schema = "effects.copy.v1";
     let object = CopyObject { schema, from, to: &shown, rows, tasks, pictures };
-    let counted = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    let counted = count_of(rows, "row");
     let said =
         format!("{counted} of the journal {} copied to {shown} and verified", from.display());
     output.result(&object, &[said])?;
@@ -227,7 +227,7 @@ fn copy_file(_from: &Path, to: &str, _output: &Output) -> CommandResult {
 fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
     let (path, rows) = arguments.journal.prune(arguments.older_than)?;
     let object = PruneObject { schema: "effects.prune.v1", journal: &path, rows };
-    let counted = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    let counted = count_of(rows, "row");
     output.result(&object, &[format!("{counted} of the journal {} forgotten", path.display())])?;
     Ok(Done::Well)
 }
@@ -239,7 +239,10 @@ fn age(text: &str) -> Result<Duration, String> {
         (_, Some(weeks)) => weeks.parse::<u64>().ok().and_then(|weeks| weeks.checked_mul(7)),
         _ => None,
     };
-    let seconds = days.filter(|days| *days > 0).and_then(|days| days.checked_mul(24 * 3600));
+    if days == Some(0) {
+        return Err("that would forget rows that have just ended: give at least 1d".to_owned());
+    }
+    let seconds = days.and_then(|days| days.checked_mul(24 * 3600));
     seconds.map(Duration::from_secs).ok_or_else(|| "give whole days or weeks: 90d, 12w".to_owned())
 }
 
@@ -282,7 +285,7 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
 
 impl RebuildObject<'_> {
     fn words(&self) -> String {
-        let rows = if self.rows == 1 { "1 row" } else { &format!("{} rows", self.rows) };
+        let rows = count_of(self.rows, "row");
         let mut words =
             format!("{rows}: the journal {} took in {}", self.journal.display(), self.imported);
         for (count, what) in [

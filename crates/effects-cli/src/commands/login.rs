@@ -1,6 +1,7 @@
 //! `effects login`, `effects logout` and `effects profile list`: keys that are stored for a profile, and the
 //! profiles there are. A key is read from stdin or a prompt that shows nothing, and never printed.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
@@ -27,14 +28,36 @@ The key is read from stdin, or typed where stdin is a terminal, and stored for t
 --profile or EFFECTS_PROFILE names one) in a file in the state folder that this user alone may read. To keep it
 in a keyring or a vault instead, let the profile's api_key_command print it. `effects doctor` shows whether the
 gateway takes it.")]
-pub(crate) struct LoginArguments {}
+pub(crate) struct LoginArguments {
+    #[command(flatten)]
+    typed: TypedWords,
+}
+
+/// Words that these commands do not take. One may be a key, so that it must not be in a message.
+#[derive(Args)]
+struct TypedWords {
+    #[arg(hide = true)]
+    words: Vec<OsString>,
+}
+
+impl TypedWords {
+    fn refuse(&self, why: &str) -> Result<(), Failure> {
+        match self.words.is_empty() {
+            true => Ok(()),
+            false => Err(misconfigured(why.to_owned())),
+        }
+    }
+}
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   effects logout
   effects logout --profile studio")]
-pub(crate) struct LogoutArguments {}
+pub(crate) struct LogoutArguments {
+    #[command(flatten)]
+    typed: TypedWords,
+}
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -82,12 +105,18 @@ pub(super) struct ProfileObject<'a> {
     journal: Option<String>,
 }
 
-pub(crate) fn login(global: &Global, output: &Output) -> CommandResult {
+pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output) -> CommandResult {
+    arguments.typed.refuse(
+        "login takes no argument: the key is read from standard input or a prompt, where other users do not \
+         see it; one that was typed into the command line is in the shell's history now, so make another; \
+         nothing was stored",
+    )?;
     if global.api_key.is_some() {
         let why = "login reads the key from stdin or a prompt, where other users do not see it: leave --api-key out";
         return Err(misconfigured(why.to_owned()));
     }
     let name = name(global);
+    refuse_key_elsewhere(&name)?;
     let stored = StoredKey::of(&name)?;
     let key = read_key(output)
         .map_err(|error| misconfigured(format!("the key cannot be read: {error}")))?;
@@ -99,7 +128,28 @@ pub(crate) fn login(global: &Global, output: &Output) -> CommandResult {
     Ok(Done::Well)
 }
 
-pub(crate) fn logout(global: &Global, output: &Output) -> CommandResult {
+/// A profile whose file says where its key is never takes a stored one.
+fn refuse_key_elsewhere(name: &str) -> Result<(), Failure> {
+    let setting = match Profile::find(name)?.as_ref().map(Profile::key) {
+        Some(ProfileKey::Inline) => "api_key",
+        Some(ProfileKey::File) => "api_key_file",
+        Some(ProfileKey::Command) => "api_key_command",
+        Some(ProfileKey::Stored | ProfileKey::None) | None => return Ok(()),
+    };
+    Err(misconfigured(format!(
+        "profile {name} has {setting} in profiles.toml, which comes first, so that a stored key would never be \
+         used: take it out there, or change the key where it leads; nothing was stored"
+    )))
+}
+
+pub(crate) fn logout(
+    global: &Global,
+    arguments: &LogoutArguments,
+    output: &Output,
+) -> CommandResult {
+    arguments
+        .typed
+        .refuse("logout takes no argument: --profile NAME says whose key is forgotten")?;
     let name = name(global);
     let removed = StoredKey::of(&name)?.forget()?;
     let object = LogoutObject { schema: "effects.logout.v1", profile: &name, removed };

@@ -91,8 +91,8 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Command::Templates(arguments) => templates::templates(&arguments, &output),
         Command::Sampler(arguments) => sampler::sampler(&arguments, &output),
         Command::Emulator(arguments) => emulator::emulator(&global, *arguments, &output),
-        Command::Login(_) => login::login(&global, &output),
-        Command::Logout(_) => login::logout(&global, &output),
+        Command::Login(arguments) => login::login(&global, &arguments, &output),
+        Command::Logout(arguments) => login::logout(&global, &arguments, &output),
         Command::Profile(arguments) => login::profiles(&global, &arguments, &output),
         Command::Man(arguments) => man::man(&arguments, option_use::offered(Cli::command())),
         Command::Completions(arguments) => {

@@ -21,7 +21,7 @@ use crate::done::{CommandResult, Done};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
-use crate::image::{is_url, read_file};
+use crate::image::read_file;
 use crate::journal::{self, JournalChoice};
 use crate::order_budget::OrderBudget;
 use crate::output::Output;
@@ -126,10 +126,13 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
         let told = Report { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
-        resume::hear(&told, &live, output)?;
-        if let Some(kept) = kept {
-            live.urge(&format!("{}: {kept}", report.told.place(report.row)));
-        }
+        // What is said of an order that failed says why; where none was made, the reason comes first.
+        let line = match (kept, &report.task) {
+            (Some(kept), Some(_)) => format!("{}: {kept}", report.told.place(report.row)),
+            (Some(kept), None) => format!("{}; {kept}", report.line()),
+            (None, _) => report.line(),
+        };
+        resume::hear(&told, &line, &live, output)?;
         noted
     };
     let most_wait = gateway.client.policy().request_timeout;
@@ -196,7 +199,8 @@ impl Arguments {
         if !signed_url::is_whole(&image) {
             return Err(refused(format!("the journal does not keep {image} whole: {give}")));
         }
-        let (photo, reference, path) = match given.to_str().filter(|given| is_url(given)) {
+        let (photo, reference, path) = match given.to_str().filter(|given| Reference::is_url(given))
+        {
             Some(url) => {
                 let url: Reference = url.parse().map_err(|error| refused(format!("{error}")))?;
                 (RowPhoto::Url(url.clone()), Some(url), None)

@@ -73,7 +73,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let hear = |news: RowNews<'_>| {
         let RowNews::Ended(report) = news else { return Ok(()) };
         let noted = folders.note(report);
-        hear(report, &live, output).and(noted.map_err(Failure::from))
+        hear(report, &report.line(), &live, output).and(noted.map_err(Failure::from))
     };
     let most_wait = gateway.client.policy().request_timeout;
     let rows = RowCount::Known(rows);
@@ -89,10 +89,15 @@ fn unfinished(origin: &Origin) -> Filter {
     Filter { which: Which::Unfinished, origin: Some(origin.clone()), ..Filter::default() }
 }
 
-/// Prints what became of a row: its object, or its paths.
-pub(super) fn hear(report: &Report, live: &Live, output: &Output) -> Result<(), Failure> {
+/// Prints what became of a row: its object, or its paths. Where it has no picture, `line` is said of it.
+pub(super) fn hear(
+    report: &Report,
+    line: &str,
+    live: &Live,
+    output: &Output,
+) -> Result<(), Failure> {
     if report.status != Status::Completed {
-        live.urge(&report.line());
+        live.urge(line);
     }
     if let Some(line) = report.cost_line() {
         live.urge(&line);

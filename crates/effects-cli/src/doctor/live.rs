@@ -11,7 +11,7 @@ use effects_core::driver::{Clock, drive};
 use effects_core::gateway::Gateway;
 use effects_core::journal::Journal;
 use effects_core::model::{Draft, DraftImage};
-use effects_core::{Effect, EffectRequest, Error, ErrorKind, Run, TaskId};
+use effects_core::{Effect, EffectRequest, Error, ErrorKind, Run, TaskId, count_of};
 use effects_jobs::{JournalStore, MemoryStore, Photo, RowDraft, RowPhoto};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
@@ -196,7 +196,7 @@ fn report(
             report.picture = picture.map(|bytes| {
                 let format = Photo::new(bytes.clone(), "picture").map(|photo| photo.format());
                 let format = format.map_or("unknown".to_owned(), |format| format.to_string());
-                format!("{format}, {} bytes", bytes.len())
+                format!("{format}, {}", count_of(bytes.len() as u64, "byte"))
             });
         }
         Err(error) => {

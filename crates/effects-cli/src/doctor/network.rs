@@ -29,7 +29,8 @@ impl BuildClient for Probe {
 }
 
 /// What the gateway's answer to one look shows.
-pub(crate) fn ask(probe: &Probe) -> Result<Vec<Check>, Failure> {
+/// `key_source` says where the key is from.
+pub(crate) fn ask(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure> {
     let gateway = Gateway::new(probe.settings.endpoint.clone(), probe.exchange.clone());
     let base = gateway.endpoint().base();
     // No service makes such an id, so the look shows no task of anybody's.
@@ -45,7 +46,7 @@ pub(crate) fn ask(probe: &Probe) -> Result<Vec<Check>, Failure> {
         (Answer::NotSent(_) | Answer::Untrusted(_), Err(error)) => vec![unreachable(&error)],
         (Answer::Lost(_) | Answer::BrokenOff { .. }, Err(error)) => vec![unanswered(&error)],
         (_, Ok(_)) => vec![reached(200), key_taken()],
-        (_, Err(error)) => answered(&error),
+        (_, Err(error)) => answered(&error, key_source),
     };
     if let Answer::Answered { headers, .. } = result.answer()
         && let Some(date) = headers.get(http::header::DATE).and_then(|date| date.to_str().ok())
@@ -81,7 +82,7 @@ fn reason(error: &Error) -> String {
 }
 
 /// What an answer without a task shows.
-fn answered(error: &Error) -> Vec<Check> {
+fn answered(error: &Error, key_source: &str) -> Vec<Check> {
     let reason = reason(error);
     let (name, status) = ("key accepted", error.status().unwrap_or_default());
     let is_json =
@@ -94,8 +95,9 @@ fn answered(error: &Error) -> Vec<Check> {
             vec![Check::fail("gateway", ErrorKind::NoSuchEndpoint, message, way_out)]
         }
         kind @ (ErrorKind::KeyRefused | ErrorKind::Forbidden) => {
-            let way_out =
-                "make a key on the API key page of the service's site, and set EFFECTS_API_KEY";
+            let way_out = format!(
+                "this key is {key_source}: make one on the API key page of the service's site, and put it there"
+            );
             let refused = format!("the gateway refuses the key: {reason}");
             vec![reached(status), Check::fail(name, kind, refused, way_out)]
         }

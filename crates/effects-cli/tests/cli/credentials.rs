@@ -244,11 +244,43 @@ fn login_stores_the_key_for_its_owner_alone_and_logout_forgets_it() {
 }
 
 #[test]
+fn no_key_is_stored_where_it_would_never_be_used() {
+    let world = World::new();
+    fs::write(world.path("typed"), KEY).unwrap();
+    for setting in ["api_key_command = \"pass show x\"", "api_key_file = \"key\""] {
+        profiles(&world, &format!("[studio]\n{setting}\n"));
+        let mut command = keyless(&world, &["login", "--profile", "studio"]);
+        let typed = Stdio::from(fs::File::open(world.path("typed")).unwrap());
+        let ran = Ran::of(command.stdin(typed)).exits(2);
+        let name = setting.split(' ').next().unwrap();
+        assert!(ran.stderr.contains(&format!("profile studio has {name}")), "{ran:?}");
+        assert!(ran.stderr.contains("nothing was stored"), "{ran:?}");
+    }
+    assert!(crate::world::names(world.state.path()).is_empty());
+}
+
+#[test]
+fn a_refused_key_is_to_be_changed_where_it_comes_from() {
+    let world = World::new();
+    world.server.otherwise(Response::json(r#"{"error":{"message":"no such key"}}"#).status(401));
+    fs::write(world.path("key.sh"), "echo a-key").unwrap();
+    let mut command = keyless(&world, &["doctor", "--api-key-command", "sh key.sh"]);
+    let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+    let line = ran.stdout.lines().find(|line| line.contains("key accepted")).unwrap();
+    assert!(line.contains("printed by the program of --api-key-command"), "{ran:?}");
+    assert!(!line.contains("EFFECTS_API_KEY"), "{ran:?}");
+}
+
+#[test]
 fn login_takes_no_key_from_the_command_line_and_no_text_that_is_none() {
     let world = World::new();
     let ran = Ran::of(&mut keyless(&world, &["login", "--api-key", KEY])).exits(2);
     assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
-    assert!(Ran::of(&mut keyless(&world, &["login", KEY])).exits(2).stdout.is_empty());
+    for command in ["login", "logout"] {
+        let ran = Ran::of(&mut keyless(&world, &[command, KEY, "--json"])).exits(2);
+        assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+        assert!(ran.stderr.contains("takes no argument"), "{ran:?}");
+    }
     Ran::of(&mut keyless(&world, &["login"])).exits(2);
     let ran = Ran::of(&mut keyless(&world, &["login", "--profile", "../x"])).exits(2);
     assert!(ran.stderr.contains("profile's name"), "{ran:?}");

@@ -243,7 +243,10 @@ fn an_unknown_parameter_is_sent_and_a_misspelt_one_refused() {
     assert!(sent.text().contains(r#","on":["x",1.5],"seed":3,"style":"soft"}"#), "{}", sent.text());
     for (param, words) in [
         ("widht=512", "did you mean \"width\""),
-        ("width=512", "its own option"),
+        ("width=512", "is a documented one: give it as \"width\""),
+        ("template_id=x", "give it as \"template\""),
+        (r#"x={"a""#, "begins like JSON and is none"),
+        (r#"x="a"#, "begins like JSON and is none"),
         ("seed=null", "is null"),
         ("seed", "NAME=VALUE"),
         ("=3", "NAME=VALUE"),
@@ -254,7 +257,23 @@ fn an_unknown_parameter_is_sent_and_a_misspelt_one_refused() {
             assert!(told.contains(words), "{param}: {ran:?}");
         }
     }
+    let twice = ["--param", "seed=1", "--param", "seed=2", "--param", "height=3"];
+    let ran = world.run(&[&run[..], &twice].concat()).exits(2);
+    for told in ["parameter \"seed\" is there twice", "parameter \"height\" is a documented one"] {
+        assert!(ran.stderr.contains(told), "{ran:?}");
+    }
     assert_eq!(world.submissions(), 1);
+}
+
+#[test]
+fn rows_that_have_just_ended_are_not_forgotten() {
+    let world = World::new();
+    for (age, said) in
+        [("0d", "give at least 1d"), ("0w", "give at least 1d"), ("9h", "whole days")]
+    {
+        let ran = world.run(&["journal", "prune", "--older-than", age]).exits(2);
+        assert!(ran.stderr.contains(said), "{age}: {ran:?}");
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Job {
     pub fn photo_path(&self) -> Option<&Path> {
         match &self.ask {
             Ask::Picture(_, Some(PhotoSource::File(path))) => Some(path),
-            Ask::Row { image, .. } if !is_url(image) => Some(Path::new(image)),
+            Ask::Row { image, .. } if !Reference::is_url(image) => Some(Path::new(image)),
             _ => None,
         }
     }
@@ -243,8 +243,4 @@ impl From<TaskId> for Job {
     fn from(task: TaskId) -> Self {
         Self::watch(task, None, None)
     }
-}
-
-fn is_url(image: &str) -> bool {
-    image.contains("://")
 }

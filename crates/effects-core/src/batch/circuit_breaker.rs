@@ -9,6 +9,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::count::count_of;
 use crate::error_kind::ErrorKind;
 use crate::run::AttemptEnd;
 use crate::run::policy::Policy;
@@ -53,16 +54,23 @@ impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pause = PAUSE.as_secs();
         match (&self.failure, self.is_final) {
-            (OutageFailure::Unknown(count), false) => write!(
-                f,
-                "the outcomes of {count} submissions in a row are unknown: none leaves for {pause} s, \
-                 then one to see whether the gateway answers again"
-            ),
-            (OutageFailure::Unknown(count), true) => write!(
-                f,
-                "the outcomes of {count} submissions in a row are unknown, the last one after a pause \
-                 of {pause} s: nothing more is submitted"
-            ),
+            (OutageFailure::Unknown(count), is_final) => {
+                let (outcomes, are) =
+                    if *count == 1 { ("outcome", "is") } else { ("outcomes", "are") };
+                let submissions = count_of((*count).into(), "submission");
+                write!(f, "the {outcomes} of {submissions} in a row {are} unknown")?;
+                if is_final {
+                    write!(
+                        f,
+                        ", the last one after a pause of {pause} s: nothing more is submitted"
+                    )
+                } else {
+                    write!(
+                        f,
+                        ": none leaves for {pause} s, then one to see whether the gateway answers again"
+                    )
+                }
+            }
             (OutageFailure::Throttled(time), false) => write!(
                 f,
                 "the gateway refuses every submission for now{}: one at a time is tried, with pauses \

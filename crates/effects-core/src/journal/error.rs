@@ -94,8 +94,9 @@ impl fmt::Display for JournalError {
             ),
             Self::KeyReused { key, row, differs } => write!(
                 f,
-                "key {key:?} is row {row} of the journal already, with another {differs}: give \
-                 this row a key of its own, or use another journal"
+                "key {key:?} is row {row} of the journal already, with {}: give this row a key of its \
+                 own, or use another journal",
+                another(differs)
             ),
             Self::NoSuchRow(row) => write!(f, "the journal has no row {row}"),
             Self::WrongStanding { row, standing, wanted } => {
@@ -109,3 +110,11 @@ impl fmt::Display for JournalError {
 }
 
 impl std::error::Error for JournalError {}
+
+/// What a row of the same key has otherwise, in words: `another size`, `other parameters`.
+pub fn another(differs: &str) -> String {
+    match differs {
+        "params" => "other parameters".to_owned(),
+        one => format!("another {one}"),
+    }
+}

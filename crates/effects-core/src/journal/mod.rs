@@ -11,6 +11,6 @@ mod run_journal;
 
 pub use crate::run::admission::{Admission, OverBudget, RowNumber};
 pub use crate::run::entry::{Entry, EntryId, Fact};
-pub use error::JournalError;
+pub use error::{JournalError, another};
 pub use row_end::RowEnd;
 pub use run_journal::{AsyncJournal, Journal, NoJournal};

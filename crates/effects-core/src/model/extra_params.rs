@@ -82,7 +82,12 @@ impl TryFrom<BTreeMap<String, Value>> for ExtraParams {
     fn try_from(all: BTreeMap<String, Value>) -> Result<Self, Self::Error> {
         let all: BTreeMap<_, _> =
             all.into_iter().map(|(name, value)| (name, normal(value))).collect();
-        all.iter().try_for_each(|(name, value)| check(name, value))?;
+        // Each is told that is wrong.
+        let wrong = all.iter().filter_map(|(name, value)| check(name, value).err());
+        let wrong: Vec<String> = wrong.map(|InvalidParam(why)| why).collect();
+        if !wrong.is_empty() {
+            return Err(InvalidParam(wrong.join("; ")));
+        }
         Ok(Self((!all.is_empty()).then(|| Arc::new(all))))
     }
 }
@@ -118,7 +123,10 @@ fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
     }
     let plain = name.to_ascii_lowercase();
     if KNOWN.contains(&plain.as_str()) {
-        return refuse("is none of the extra ones: give it by its own option".to_owned());
+        let given_as = given_as(&plain);
+        return refuse(format!(
+            "is a documented one: give it as {given_as:?}, not as an extra one"
+        ));
     }
     let is_near = |known: &&&str| distance(&plain, known) <= 1 + known.len() / 8;
     // A second photo is no misspelt first one.
@@ -128,7 +136,10 @@ fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
     let is_other = is_numbered || OTHER_WORDS.contains(&plain.as_str());
     match KNOWN.iter().find(is_near).filter(|_| !is_other) {
         Some(meant) => {
-            refuse(format!("is not known; did you mean {meant:?}, which has its own option?"))
+            let given_as = given_as(meant);
+            refuse(format!(
+                "is not known; did you mean {meant:?}? That is given as {given_as:?}, not as an extra one"
+            ))
         }
         None => Ok(()),
     }
@@ -188,6 +199,15 @@ fn write_value(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
     }
 }
 
+/// What the command, its manifests and the clients call a documented parameter.
+fn given_as(known: &str) -> &str {
+    match known {
+        "image_input1" => "image",
+        "template_id" => "template",
+        same => same,
+    }
+}
+
 /// The documented parameters, by their names on the wire and in this library.
 const KNOWN: [&str; 6] = ["image_input1", "image", "template_id", "template", "width", "height"];
 
@@ -204,7 +224,7 @@ mod tests {
     fn known_names_and_their_misspellings_are_refused_and_others_pass() {
         for name in ["width", "Height", "template_id", "image_input1", "image", "template"] {
             let error = ExtraParams::default().with(name, 1).unwrap_err().to_string();
-            assert!(error.contains("its own option"), "{error}");
+            assert!(error.contains("is a documented one: give it as"), "{error}");
         }
         for (name, meant) in [
             ("widht", "width"),
@@ -215,6 +235,9 @@ mod tests {
             let error = ExtraParams::default().with(name, 1).unwrap_err().to_string();
             assert!(error.contains(&format!("did you mean {meant:?}")), "{error}");
         }
+        let all = r#"{"widht": 1, "seed": 2, "template_id": 3}"#.parse::<ExtraParams>();
+        let all = all.unwrap_err().to_string();
+        assert!(all.contains("\"widht\"") && all.contains("as \"template\""), "{all}");
         for name in ["seed", "weight", "image_input2", "strength", "num_images", "quality"] {
             assert!(ExtraParams::default().with(name, 1).is_ok(), "{name}");
         }

@@ -61,6 +61,20 @@ impl Reference {
         if canonical == self.as_str() { self.as_str().into() } else { canonical.into() }
     }
 
+    /// Whether a text is meant as a URL, also one that cannot be used: a scheme of the web, or `://`. Any other
+    /// text may be a path; a file whose name looks like a URL can be given as `./http:…`.
+    ///
+    /// ```
+    /// use effects_core::Reference;
+    ///
+    /// assert!(Reference::is_url("HTTP:x") && Reference::is_url("ftp://x") && Reference::is_url("data:,"));
+    /// assert!(!Reference::is_url("cat.jpg") && !Reference::is_url("a:b") && !Reference::is_url("./http:x"));
+    /// ```
+    pub fn is_url(text: &str) -> bool {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        text.contains("://") || matches!(scheme.as_deref(), Some("http" | "https" | "data"))
+    }
+
     /// The host, if it is this machine or in a private network: a service elsewhere cannot fetch from
     /// there.
     ///

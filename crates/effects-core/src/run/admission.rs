@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
+use crate::count::count_of;
+
 /// What a journal answers to an entry.
 ///
 /// Only an [`Intent`](crate::journal::Fact::Intent) of a row with a budget is ever
@@ -62,7 +64,7 @@ impl fmt::Display for OverBudget {
                 )
             }
             Self::PriceUnknown { open } => {
-                let tasks = if *open == 1 { "1 task" } else { &format!("{open} tasks") };
+                let tasks = count_of((*open).into(), "task");
                 write!(
                     f,
                     "what a picture costs is not known, and {tasks} without an end may have used \

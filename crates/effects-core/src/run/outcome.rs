@@ -7,6 +7,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::count::count_of;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::Reply;
 use crate::gateway::origin::shell_word;
@@ -154,9 +155,13 @@ impl fmt::Display for Refused {
             ErrorKind::NoPicture => f.write_str("the batch pays for nothing more")?,
             _ => f.write_str("the request was refused")?,
         }
-        write!(f, " ({})", self.trouble)?;
+        match self.kind {
+            // There is no more to say of one that was never tried.
+            ErrorKind::DeadlineExceeded if self.attempts == 0 => {}
+            _ => write!(f, " ({})", self.trouble)?,
+        }
         if self.attempts > 1 {
-            write!(f, " after {} attempts", self.attempts)?;
+            write!(f, " after {}", count_of(self.attempts.into(), "attempt"))?;
         }
         f.write_str("; no task was made and nothing is billed")
     }

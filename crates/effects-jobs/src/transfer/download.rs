@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, Version};
 
 use effects_core::wire::Trouble;
 use effects_core::{
-    Error, ErrorKind, Event, ImageFormat, Picture, Policy, Problem, Retries, Seed, Time,
+    Error, ErrorKind, Event, ImageFormat, Picture, Policy, Problem, Retries, Seed, Time, count_of,
 };
 
 /// One picture's download: which attempt comes when, and what is accepted.
@@ -184,26 +184,28 @@ impl Download {
                     && !is_size(received)
                     && !receiver.packed.is_some_and(is_size)
                 {
+                    let has = count_of(received, "byte");
                     self.warn(&format!(
-                        "has {received} bytes where the service said {size}; it is whole by its \
-                         format and kept"
+                        "has {has} where the service said {size}; it is whole by its format and kept"
                     ));
                 }
                 self.next = DownloadStep::Done(format);
             }
             Ok(()) if is_size(received) => {
                 self.warn(&format!(
-                    "{lacks}; it has the {received} bytes that the service said and is kept"
+                    "{lacks}; it has the {} that the service said and is kept",
+                    count_of(received, "byte")
                 ));
                 self.next = DownloadStep::Done(format);
             }
             Ok(()) if receiver.framed => {
-                let what = format!("{lacks}, after {received} bytes");
+                let what = format!("{lacks}, after {}", count_of(received, "byte"));
                 self.unfinished(now, format, received, unreadable(what));
             }
             // Nothing but its format says where it ends, so a part of it is missing.
             Ok(()) => {
-                let reason = format!("the connection ended after {received} bytes; it {lacks}");
+                let received = count_of(received, "byte");
+                let reason = format!("the connection ended after {received}; it {lacks}");
                 self.failed(now, Trouble::Lost { reason });
             }
             Err(trouble @ Trouble::Lost { .. }) if is_whole => {

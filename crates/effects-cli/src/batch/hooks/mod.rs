@@ -1,7 +1,8 @@
 //! [`Hooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
-//! and posts to a URL (`--post-to`, `webhook.rs`), on threads of their own. No hook holds a row back or ends the
+//! and posts to a URL (`--post-to`, `posts.rs` and `webhook.rs`), on threads of their own. No hook holds a row back or ends the
 //! batch; what fails is told and counted. `Books` hands the rows on.
 
+mod posts;
 mod program;
 mod webhook;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use self::posts::PostQueue;
 use self::webhook::Webhook;
 use super::report::{How, Report, Status};
 use crate::failure::Failure;
@@ -24,14 +26,15 @@ pub(crate) struct HookOptions {
     /// Start a program for each row that ends, with the row's JSON on its stdin
     ///
     /// Its arguments are parted by spaces, and no shell reads it. Up to four run at once. One that fails is told
-    /// and counted, and ends nothing.
+    /// and counted, and ends nothing; one that is not there is refused before anything is sent.
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) on_done: Option<String>,
 
     /// Post each row that ends to a URL, signed as Standard Webhooks with EFFECTS_WEBHOOK_SECRET
     ///
-    /// A post is repeated until it is acknowledged by a 2xx, also by the same line run again, with the same
-    /// webhook-id: it arrives at least once. What was acknowledged is in deliveries.jsonl in the folder of --out.
+    /// A post that no 2xx acknowledges is repeated with growing pauses, as long as the batch goes on and 8 s after
+    /// it, and then by the same line run again, with the same webhook-id: it arrives at least once. What was
+    /// acknowledged is in deliveries.jsonl in the folder of --out.
     #[arg(long, value_name = "URL")]
     pub(crate) post_to: Option<String>,
 }
@@ -51,7 +54,7 @@ struct EndedRow {
 #[derive(Default)]
 pub(super) struct Hooks {
     programs: Option<HookWorkers>,
-    posts: Option<HookWorkers>,
+    posts: Option<PostQueue>,
 }
 
 /// What the hooks came to.
@@ -66,13 +69,12 @@ pub(super) struct HookCounts {
 impl Hooks {
     /// The hooks that the options name.
     pub(super) fn begin(options: &HookOptions, out: &Path) -> Result<Self, Failure> {
+        options.on_done.as_deref().map_or(Ok(()), program::find)?;
         let programs = options.on_done.clone().map(|program| {
             HookWorkers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, row))
         });
         let webhook = options.post_to.as_deref().map(|url| Webhook::new(url, out)).transpose()?;
-        let posts =
-            webhook.map(|webhook| HookWorkers::start(POSTS_AT_ONCE, move |row| webhook.post(row)));
-        Ok(Self { programs, posts })
+        Ok(Self { programs, posts: webhook.map(PostQueue::start) })
     }
 
     /// Hands on what became of a row, if it ended. A row whose picture was there before ended in an earlier
@@ -98,9 +100,10 @@ impl Hooks {
     /// Waits for what is under way, for a while; `say` is told of each that failed.
     pub(super) fn finish(self, patience: Duration, say: impl Fn(&str)) -> HookCounts {
         let until = Instant::now() + patience;
-        let count =
-            |workers: Option<HookWorkers>| workers.map_or(0, |workers| workers.finish(until, &say));
-        HookCounts { failed: count(self.programs), undelivered: count(self.posts) }
+        let failed = self.programs.map_or(0, |programs| programs.finish(until, &say));
+        let undelivered =
+            self.posts.map_or(0, |posts| posts.finish(until, MOST_SAID as usize, &say));
+        HookCounts { failed, undelivered }
     }
 }
 
@@ -187,7 +190,6 @@ impl HookWorkers {
 }
 
 const PROGRAMS_AT_ONCE: usize = 4;
-const POSTS_AT_ONCE: usize = 4;
 /// Lines about single hooks.
 const MOST_SAID: u64 = 20;
 const TICK: Duration = Duration::from_millis(50);

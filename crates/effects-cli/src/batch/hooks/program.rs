@@ -1,9 +1,48 @@
-//! The program of `--on-done` ([`run`]): one process for a row, the row's JSON on its stdin.
+//! The program of `--on-done`: [`find`] looks for it before anything is sent, and [`run`] starts it, one
+//! process for a row, with the row's JSON on its stdin. `Hooks` calls both.
 
+use std::env;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use effects_core::{Error, ErrorKind};
+
 use super::EndedRow;
+
+/// Whether there is such a program.
+///
+/// # Errors
+///
+/// [`ErrorKind::Misconfigured`] when there is none.
+pub(super) fn find(program: &str) -> Result<(), Error> {
+    let name = program.split_whitespace().next().unwrap_or_default();
+    let is_there = if name.contains(std::path::is_separator) {
+        is_program(Path::new(name))
+    } else {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        !name.is_empty() && env::split_paths(&folders).any(|folder| is_program(&folder.join(name)))
+    };
+    if is_there {
+        return Ok(());
+    }
+    let why = format!(
+        "--on-done {program:?}: there is no program {name:?} that can be run; give its path, or one that \
+         PATH finds; nothing was sent"
+    );
+    Err(Error::new(ErrorKind::Misconfigured, why))
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file() || path.with_extension("exe").is_file()
+}
 
 /// Starts it for a row and waits for its end. What it prints is left out, since stdout is the batch's; what it says on
 /// stderr is not.

@@ -1,14 +1,13 @@
 //! [`Webhook`]: posts rows to the URL of `--post-to`, signed as Standard Webhooks
-//! (<https://www.standardwebhooks.com>), and keeps in `deliveries.jsonl` which were acknowledged.
+//! (<https://www.standardwebhooks.com>), and keeps in `deliveries.jsonl` which were acknowledged. `PostQueue`
+//! has one.
 
 use std::collections::HashSet;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -21,6 +20,7 @@ use effects_ureq::UreqExchange;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Uri};
 use sha2::{Digest, Sha256};
+use tracing::subscriber::{self, NoSubscriber};
 
 use super::EndedRow;
 use crate::failure::Failure;
@@ -34,8 +34,14 @@ pub(super) struct Webhook {
     target: String,
     delivered: Mutex<HashSet<String>>,
     file: PathBuf,
-    /// A post was not acknowledged by its last repetition: the next ones are tried once.
-    is_down: AtomicBool,
+}
+
+/// Why a post did not do.
+pub(super) enum PostError {
+    /// It is to be posted again.
+    Unacknowledged(String),
+    /// It was acknowledged, and a later run posts it again since that is not on record.
+    Unrecorded(String),
 }
 
 /// An HTTP stack with the usual settings, and no key of a gateway.
@@ -74,42 +80,22 @@ impl Webhook {
         let (file, target) = (out.join(DELIVERIES), id_of(&[url.to_owned()]));
         let delivered = read(&file, &target)
             .map_err(|error| unusable(format!("{} cannot be read: {error}", file.display())))?;
-        let is_down = AtomicBool::new(false);
-        Ok(Self {
-            url: parsed,
-            secret,
-            stack,
-            target,
-            delivered: Mutex::new(delivered),
-            file,
-            is_down,
-        })
+        Ok(Self { url: parsed, secret, stack, target, delivered: Mutex::new(delivered), file })
     }
 
-    /// Posts a row until it is acknowledged, unless it was before.
-    pub(super) fn post(&self, row: &EndedRow) -> Result<(), String> {
-        if self.lock().contains(&row.id) {
-            return Ok(());
-        }
+    /// Whether a row was acknowledged, by this run or an earlier one.
+    pub(super) fn was_acknowledged(&self, id: &str) -> bool {
+        self.lock().contains(id)
+    }
+
+    /// Posts a row once.
+    pub(super) fn post(&self, row: &EndedRow) -> Result<(), PostError> {
         let body = format!(r#"{{"type":"row.{}","data":{}}}"#, row.status, row.json);
-        let waits = if self.is_down.load(Ordering::Relaxed) { &WAITS[..0] } else { &WAITS };
-        let mut trouble = String::new();
-        for wait in std::iter::once(&Duration::ZERO).chain(waits) {
-            thread::sleep(*wait);
-            match self.try_once(&row.id, &body) {
-                Ok(()) => {
-                    self.is_down.store(false, Ordering::Relaxed);
-                    return self.acknowledged(&row.id).map_err(|error| {
-                        format!("posted, and {} cannot be written: {error}", self.file.display())
-                    });
-                }
-                Err(why) => trouble = why,
-            }
-        }
-        self.is_down.store(true, Ordering::Relaxed);
-        Err(format!(
-            "--post-to is not acknowledged ({trouble}); the same line run again posts it again"
-        ))
+        self.try_once(&row.id, &body).map_err(PostError::Unacknowledged)?;
+        self.acknowledged(&row.id).map_err(|error| {
+            let file = self.file.display();
+            PostError::Unrecorded(format!("posted, and {file} cannot be written: {error}"))
+        })
     }
 
     fn try_once(&self, id: &str, body: &str) -> Result<(), String> {
@@ -124,7 +110,9 @@ impl Webhook {
             .extension(FreshConnection)
             .body(Bytes::from(body.to_owned()))
             .map_err(|error| error.to_string())?;
-        match self.stack.exchange(request, LIMIT) {
+        // That the URL cannot be reached is told by the queue, which knows how it goes on.
+        let unheard = NoSubscriber::default();
+        match subscriber::with_default(unheard, || self.stack.exchange(request, LIMIT)) {
             Answer::Answered { status, .. } if status.is_success() => Ok(()),
             Answer::Answered { status, .. } | Answer::BrokenOff { status, .. } => {
                 Err(format!("HTTP {}", status.as_u16()))
@@ -184,14 +172,6 @@ const SECRET: &str = "EFFECTS_WEBHOOK_SECRET";
 const DELIVERIES: &str = "deliveries.jsonl";
 /// How long one post may take.
 const LIMIT: Duration = Duration::from_secs(15);
-/// How long to wait before each repetition.
-const WAITS: [Duration; 4] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,8 @@ pub(crate) struct Cells {
     pub(crate) out: Option<String>,
     /// Parameters that this program does not know, of which nothing is checked yet.
     pub(crate) params: Option<BTreeMap<String, Value>>,
+    /// Why parameters cannot be read.
+    pub(crate) bad_params: Vec<String>,
     /// The folder below that of the pictures where its own goes: of a photo in a folder of the manifest.
     pub(crate) folder: Option<PathBuf>,
     /// The file of the photo, where its path is no text: `image` is as near to it as can be.
@@ -36,8 +38,10 @@ impl Cells {
     pub(super) fn put(&mut self, name: &str, value: &str) -> bool {
         if let Some(param) = param_of(name) {
             if !value.trim().is_empty() {
-                let params = self.params.get_or_insert_default();
-                params.insert(param.to_owned(), json_or_text(value.trim()));
+                match json_or_text(param, value.trim()) {
+                    Ok(value) => self.param(param, value),
+                    Err(why) => self.bad_params.push(why),
+                }
             }
             return true;
         }
@@ -48,6 +52,13 @@ impl Cells {
             _ => Some(value).filter(|value| !value.is_empty()).map(str::to_owned),
         };
         true
+    }
+
+    /// Puts the value of a parameter.
+    pub(super) fn param(&mut self, name: &str, value: Value) {
+        if self.params.get_or_insert_default().insert(name.to_owned(), value).is_some() {
+            self.bad_params.push(format!("parameter {name:?} is there twice: give it once"));
+        }
     }
 
     /// The cell of this column, if there is such a column.

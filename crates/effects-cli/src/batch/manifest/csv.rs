@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Bytes, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use effects_core::Error;
+use effects_core::{Error, count_of};
 
 use super::columns::{self, Cells};
 use super::{Line, Lines, text, unreadable, unusable};
@@ -246,7 +246,8 @@ fn cells(names: &[String], record: &ByteRecord, has_line_breaks: bool) -> Result
     let (found, wanted) = (record.len(), names.len());
     let is_longer = record.iter().skip(wanted).any(|cell| !is_blank(cell));
     if is_longer || has_line_breaks && found != wanted {
-        return Err(format!("it has {found} columns, and the header has {wanted}"));
+        let found = count_of(found as u64, "column");
+        return Err(format!("it has {found}, and the header has {wanted}"));
     }
     let mut cells = Cells::default();
     for (name, value) in names.iter().zip(record) {

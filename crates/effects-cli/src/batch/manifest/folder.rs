@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use effects_client::{FileId, file_names};
-use effects_core::{Error, ImageFormat};
+use effects_core::{Error, ImageFormat, count_of};
 
 use super::columns::Cells;
 use super::{Line, Lines, unreadable, unusable};
@@ -22,11 +22,10 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
     let FolderListing { photos, folders, .. } = found;
     let mut warnings: Vec<String> =
         left_out.iter().map(|(reason, files)| reason.words(files)).collect();
-    match folders {
-        0 => {}
-        1 => warnings.push("1 folder is left out: --recursive takes its photos too".to_owned()),
-        _ => warnings
-            .push(format!("{folders} folders are left out: --recursive takes their photos too")),
+    if folders > 0 {
+        let (are, their) = if folders == 1 { ("is", "its") } else { ("are", "their") };
+        let folders = count_of(folders, "folder");
+        warnings.push(format!("{folders} {are} left out: --recursive takes {their} photos too"));
     }
     if photos.is_empty() {
         let endings = ENDINGS.join(", ");
@@ -160,10 +159,9 @@ impl Reason {
     fn words(&self, LeftOut { count, first }: &LeftOut) -> String {
         let Self { format, why } = self;
         let first = first.display();
-        match count {
-            1 => format!("1 {format}file is left out ({first}): {why}"),
-            _ => format!("{count} {format}files are left out ({first}, for one): {why}"),
-        }
+        let files = count_of(*count, &format!("{format}file"));
+        let (are, one) = if *count == 1 { ("is", "") } else { ("are", ", for one") };
+        format!("{files} {are} left out ({first}{one}): {why}")
     }
 }
 

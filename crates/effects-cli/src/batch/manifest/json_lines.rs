@@ -132,7 +132,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
     for (given, value) in object {
         let name = columns::plain_name(&given);
         if let ("params", Value::Object(params)) = (name.as_str(), &value) {
-            cells.params.get_or_insert_default().extend(params.clone());
+            params.iter().for_each(|(name, value)| cells.param(name, value.clone()));
             names.push(name);
             continue;
         }

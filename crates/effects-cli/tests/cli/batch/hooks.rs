@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen};
+use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen, unused_address};
 use serde_json::Value;
 
 use super::site::{Site, objects, told};
@@ -52,18 +53,32 @@ fn a_program_is_started_for_each_row_that_ends_and_not_again_for_what_is_kept() 
 
 #[test]
 fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
-    for hook in ["sh hook.sh", "/nowhere/hook"] {
+    for (count, said) in [(1, "1 program of --on-done"), (2, "2 programs of --on-done")] {
         let site = Site::new();
-        site.rows("rows.csv", 2).write("hook.sh", "exit 3");
-        let ran = site.batch("rows.csv", &["--on-done", hook]).exits(0);
+        site.rows("rows.csv", count).write("hook.sh", "exit 3");
+        let ran = site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0);
         let (rows, batch) = told(&ran);
         assert_eq!(
             (rows.len(), &batch["completed"], &batch["hooks_failed"]),
-            (2, &2.into(), &2.into())
+            (count, &count.into(), &count.into())
         );
-        assert_eq!(ran.stderr.matches("warning: line").count(), 2, "{ran:?}");
+        assert_eq!(ran.stderr.matches("warning: line").count(), count, "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
         site.pictures_are_there();
     }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused_before_anything_is_sent() {
+    let site = Site::new();
+    site.rows("rows.csv", 2).write("hook.sh", "exit 0");
+    // The last one may not be run.
+    for hook in ["/nowhere/hook", "no-such-program --quick", "./hook.sh"] {
+        let ran = site.batch("rows.csv", &["--on-done", hook]).exits(2);
+        assert!(ran.stderr.contains("there is no program"), "{ran:?}");
+        assert!(ran.stderr.contains("nothing was sent"), "{ran:?}");
+    }
+    assert!(site.emulator.requests().is_empty());
 }
 
 #[test]
@@ -113,6 +128,8 @@ fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_sa
     let ran = post(&site, &server.url("/hook")).exits(7);
     let (_, batch) = told(&ran);
     assert_eq!((&batch["completed"], &batch["undelivered"]), (&2.into(), &2.into()));
+    assert_eq!(ran.stderr.matches("does not acknowledge a row (HTTP 500)").count(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("--post-to has not acknowledged 2 rows"), "{ran:?}");
     assert!(ran.stderr.contains("the same line run again posts it again"), "{ran:?}");
     let mut refused = ids(&server.requests());
     refused.dedup();
@@ -121,6 +138,37 @@ fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_sa
     post(&site, &server.url("/hook")).exits(0);
     assert_eq!(ids(&server.requests()[before..]), refused);
     assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn a_url_that_nothing_answers_is_told_as_such_and_holds_no_batch_up_beyond_its_deadline() {
+    let site = Site::new();
+    site.rows("rows.csv", 1);
+    let url = format!("http://{}/hook", unused_address());
+    let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--deadline", "5s"];
+    let mut command = site.command(&[&line[..], &["--post-to", &url]].concat());
+    let begun = Instant::now();
+    let ran = Ran::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET)).exits(7);
+    // Without a deadline it would be 8 s after the row, and the row's picture takes a moment.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(ran.stderr.contains("--post-to does not acknowledge a row ("), "{ran:?}");
+    assert!(ran.stderr.contains("posted again with growing pauses"), "{ran:?}");
+    assert!(ran.stderr.contains("--post-to has not acknowledged 1 row"), "{ran:?}");
+    assert!(!ran.stderr.contains("cannot be reached"), "{ran:?}");
+}
+
+#[test]
+fn a_row_that_is_refused_holds_up_no_other() {
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    server.otherwise(Behaviour::with(|seen| {
+        let body = String::from_utf8_lossy(&seen.body);
+        let status = if body.contains("/0.jpg") { 400 } else { 204 };
+        Response::new(status).into()
+    }));
+    site.rows("rows.csv", 6);
+    let ran = post(&site, &server.url("/hook")).exits(7);
+    let (_, batch) = told(&ran);
+    assert_eq!((&batch["completed"], &batch["undelivered"]), (&6.into(), &1.into()), "{ran:?}");
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn under_strict_one_bad_row_keeps_everything_from_being_sent() {
         "template,image\nglass_ball,https://example.com/a.jpg\nnothing,https://example.com/b.jpg\n";
     site.write("rows.csv", csv);
     let ran = site.batch("rows.csv", &["--strict", "--json"]).exits(2);
-    assert!(ran.stderr.contains("1 of 2 rows are bad, so nothing was sent"), "{ran:?}");
+    assert!(ran.stderr.contains("1 of 2 rows is bad, so nothing was sent"), "{ran:?}");
     assert_eq!(ran.object()["line"], 3);
     assert!(site.emulator.requests().is_empty());
     assert!(!site.path("out").exists());

@@ -75,14 +75,14 @@ fn another_journal_takes_rows_in_with_their_parameters() {
     site.batch("keyed.csv", &[]).exits(0);
     site.write("keyed.csv", "template,image,key,param:seed\nglass_ball,https://x.com/a.jpg,1,4\n");
     let ran = site.batch("keyed.csv", &[]).exits(2);
-    assert!(ran.stderr.contains("params"), "{ran:?}");
+    assert!(ran.stderr.contains("of the journal already, with other parameters"), "{ran:?}");
     assert_eq!(site.sent("seed").len(), 2);
 }
 
 #[test]
 fn a_parameter_that_is_known_or_misspelt_is_refused_and_nothing_is_sent() {
     let site = Site::new();
-    for (name, meant) in [("widht", "width"), ("template_id", "its own option")] {
+    for (name, meant) in [("widht", "width"), ("template_id", "give it as \"template\"")] {
         site.write(
             "rows.csv",
             format!("template,image,param:{name}\nglass_ball,https://example.com/a.jpg,512\n"),
@@ -96,6 +96,34 @@ fn a_parameter_that_is_known_or_misspelt_is_refused_and_nothing_is_sent() {
     );
     site.batch("rows.jsonl", &[]).exits(2);
     assert_eq!(site.sent("seed").len(), 0);
+}
+
+#[test]
+fn everything_that_is_wrong_with_parameters_is_told_and_nothing_is_sent() {
+    let site = Site::new();
+    let row = r#""template":"glass_ball","image":"https://example.com/a.jpg""#;
+    for (name, text, all) in [
+        (
+            "rows.csv",
+            "template,image,param:widht,param:height,param:mask\n\
+             glass_ball,https://example.com/a.jpg,1,2,\"{\"\"a\"\"\"\n"
+                .to_owned(),
+            &["did you mean \"width\"", "\"height\" is a documented one", "\"mask\" has the value"]
+                [..],
+        ),
+        (
+            "rows.jsonl",
+            format!(r#"{{{row},"params":{{"seed":3}},"param:seed":4,"param:list":"[1"}}"#),
+            &["parameter \"seed\" is there twice", "\"list\" has the value"],
+        ),
+    ] {
+        site.write(name, text);
+        let ran = site.batch(name, &[]).exits(2);
+        for told in all {
+            assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+        }
+    }
+    assert!(site.emulator.requests().is_empty());
 }
 
 #[test]

@@ -55,6 +55,14 @@ fn a_plan_knows_what_the_journal_knows() {
         assert_eq!(told[field], number, "{field}: {told}");
     }
     assert_eq!((told["price"].as_str(), told["cost"].as_str()), (Some("0.03"), Some("0.06")));
+    let ran = site.batch("rows.csv", &["--plan"]).exits(0);
+    for said in [
+        "\n  3 have their picture\n",
+        "\n  1 is paid for, and would be downloaded\n",
+        "time: not known, since durations are not learnt at a gateway on this machine",
+    ] {
+        assert!(ran.stdout.contains(said), "{said:?} is missing: {ran:?}");
+    }
     assert_eq!(site.emulator.requests().len(), seen);
 }
 

@@ -45,6 +45,25 @@ fn a_refused_key_leaves_finished_rows_finished() {
 }
 
 #[test]
+fn a_deadline_leaves_rows_as_they_are_and_the_same_line_goes_on() {
+    let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+    let site = Site::with(FaultPlan::none().with(slow));
+    site.rows("rows.csv", 3);
+    let ran = site.batch("rows.csv", &["--deadline", "2s", "--in-flight", "1"]).exits(7);
+    let (rows, batch) = told(&ran);
+    assert_eq!((count(&rows, "running"), &batch["not_submitted"]), (1, &2.into()), "{ran:?}");
+    assert_eq!(batch["refused"], 0);
+    assert!(count(&rows, "not_submitted") > 0, "{ran:?}");
+    assert!(rows.iter().all(|row| row["status"] == "running" || row["how"].is_null()), "{rows:?}");
+    let task = rows.iter().find_map(|row| row["task_id"].as_str()).unwrap();
+    assert_eq!(ran.stderr.matches(task).count(), 1, "{ran:?}");
+    let again =
+        "the same line goes on, and pays for nothing twice: effects batch rows.csv --out out";
+    assert!(ran.stderr.contains(again), "{ran:?}");
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
 fn one_page_of_a_firewall_stops_no_batch() {
     for status in [401, 403] {
         let page = || Fault::status_with(status, ErrorBody::Html, None);
