@@ -128,14 +128,14 @@ pub(crate) fn attend(
             Wake::FailedOnce { line, why, cost } => {
                 tally.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-                live.note(&format!("{line}{why}; submitted anew"));
+                live.note(&format!("{line}{why}; paid for anew, as --retry-failed allows"));
             }
             Wake::Odd(text) => {
                 odd += 1;
                 match odd {
                     ..=MOST_SAID => live.note(&text),
                     NEXT_SAID => {
-                        live.note("more rows are odd, or their pictures downloaded repeatedly");
+                        live.note("more rows have warnings or downloads that are repeated: see the folder's manifest");
                     }
                     _ => {}
                 }

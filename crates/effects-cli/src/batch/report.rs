@@ -293,19 +293,11 @@ impl Report {
                 (Status::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
-                let why = "stopped watching; the task goes on".to_owned();
+                let why = "stopped watching; the task is paid for and goes on".to_owned();
                 (Status::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
-                let holder = record
-                    .holder
-                    .as_ref()
-                    .map_or("another process".to_owned(), ToString::to_string);
-                let message = format!(
-                    "row {} is {} and in the hands of {holder}",
-                    record.number,
-                    other.name()
-                );
+                let message = record.why_left();
                 let status =
                     if other.task().is_some() { Status::Running } else { Status::NotSubmitted };
                 (status, ReportedError::plain(ErrorKind::WaitTimeout, message))

@@ -93,7 +93,11 @@ impl Results {
         journal_id: Option<String>,
     ) -> Result<Self, Error> {
         let target = folder.join(RESULTS);
-        let fail = |error: &io::Error| unwritable(&target, error);
+        let fail = |error: &io::Error| {
+            let why =
+                format!("{} cannot be written, so nothing was sent: {error}", target.display());
+            Error::new(ErrorKind::Download, why)
+        };
         let unique = random_name().map_err(|error| fail(&error))?;
         let path = folder.join(format!(".{RESULTS}.{unique}.part"));
         let file = OpenOptions::new()
@@ -523,7 +527,12 @@ fn is_under_way(name: &str) -> bool {
 }
 
 fn unwritable(target: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorKind::Download, format!("{} cannot be written: {error}", target.display()))
+    let why = format!(
+        "{} cannot be written: {error}; what the rows cost is in the journal, where there is one, and the same \
+         line run again writes the file",
+        target.display()
+    );
+    Error::new(ErrorKind::Download, why)
 }
 
 const STALE: Duration = Duration::from_secs(3600);

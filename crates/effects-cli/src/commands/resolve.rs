@@ -98,7 +98,7 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
         Meant::AllNotBilled => doubtful(&*store, global, arguments)?,
     };
     if rows.is_empty() {
-        output.note("no row is doubtful of those that were meant");
+        output.note("none of the rows that were meant is doubtful, so nothing was changed");
     }
     let folders = FolderRows::new(&*store, Some(&arguments.journal.whole_path()?));
     let mut folders = folders.map_err(|error| journal::failure(&error))?;

@@ -279,7 +279,7 @@ impl JobContext {
                 Some(found)
             }
             (Ask::Row { .. }, None, _) => {
-                let why = "a row can be gone on with by its journal alone";
+                let why = "a row is resumed by the journal that has it, and no journal is given: give that one";
                 return Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
             }
             (_, Some(ledger), _) if job.job.row.is_some() => {

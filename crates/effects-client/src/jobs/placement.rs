@@ -250,7 +250,9 @@ pub(super) fn save(
             return Ok(place);
         }
     }
-    let why = format!("picture of task {task}: every name for it is taken");
+    let why = format!(
+        "the picture of task {task} is paid for, and every name for it is taken: move what is there"
+    );
     Err(Error::new(ErrorKind::Download, why))
 }
 

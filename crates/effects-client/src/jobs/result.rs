@@ -143,12 +143,7 @@ fn recorded(record: &Record) -> Error {
             );
             Error::new(ErrorKind::OutcomeUnknown, why)
         }
-        standing => {
-            let holder =
-                record.holder.as_ref().map_or("another run".to_owned(), ToString::to_string);
-            let why = format!("row {number} is {} and in the hands of {holder}", standing.name());
-            Error::new(ErrorKind::WaitTimeout, why)
-        }
+        _ => Error::new(ErrorKind::WaitTimeout, format!("row {number}: {}", record.why_left())),
     };
     match record.standing.task() {
         Some(task) => error.about(task),

@@ -163,7 +163,15 @@ impl fmt::Display for Refused {
         if self.attempts > 1 {
             write!(f, " after {}", count_of(self.attempts.into(), "attempt"))?;
         }
-        f.write_str("; no task was made and nothing is billed")
+        f.write_str("; no task was made and nothing is billed")?;
+        f.write_str(match self.kind {
+            ErrorKind::KeyRefused => ": give a key of the service's API key page",
+            ErrorKind::OutOfCredit => ": add credit to the account",
+            ErrorKind::NoSuchEndpoint => ": check the base URL",
+            ErrorKind::RateLimited => ": try again later",
+            ErrorKind::Transport => ": check the network, the proxy and the base URL",
+            _ => "",
+        })
     }
 }
 
@@ -315,6 +323,10 @@ impl fmt::Display for Broken {
             ErrorKind::TaskNotFound => write!(f, "the service knows no task {task}")?,
             _ => write!(f, "task {task} could not be looked at")?,
         }
-        write!(f, " ({})", self.trouble)
+        write!(f, " ({})", self.trouble)?;
+        f.write_str(match self.kind {
+            ErrorKind::TaskNotFound => "; check its id, the base URL, and whose key it is",
+            _ => "; the task is paid for all the same, and goes on",
+        })
     }
 }

@@ -107,6 +107,30 @@ fn transport() {
     assert_eq!(looked(Response::new(500)).kind(), ErrorKind::Transport);
 }
 
+/// What happened and to what, what it means for the money, and what to do now.
+#[test]
+fn a_message_says_what_is_paid_and_what_to_do() {
+    let no_task = "; no task was made and nothing is billed";
+    let key = json(401, r#"{"error":"Missing Token"}"#);
+    for (error, wanted) in [
+        (submitted(key.clone()), format!("{no_task}: give a key of the service's API key page")),
+        (submitted(json(402, r#"{"message":"pay"}"#)), format!("{no_task}: add credit")),
+        (
+            submitted(Response::html("<title>404</title>").status(404)),
+            format!("{no_task}: check the base URL"),
+        ),
+        (submitted(Response::new(429)), format!("{no_task}: try again later")),
+        (looked(key), format!("{TASK} (HTTP 401")),
+        (looked(json(401, "{}")), "; the task is paid for all the same, and goes on".to_owned()),
+        (
+            looked(json(404, r#"{"message":"no such task"}"#)),
+            "; check its id, the base URL".to_owned(),
+        ),
+    ] {
+        assert!(error.to_string().contains(&wanted), "{wanted:?} is missing: {error}");
+    }
+}
+
 #[test]
 fn unreadable_answer() {
     let error = looked(Response::html("<title>hotel</title>"));

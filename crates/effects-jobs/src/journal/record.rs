@@ -40,6 +40,23 @@ pub struct Record {
     pub failed_order: Option<Box<Standing>>,
 }
 
+impl Record {
+    /// Why the row is left to the process that has it, in words: for one that is submitted or followed.
+    pub fn why_left(&self) -> String {
+        let holder = self.holder.as_ref().map_or("another run".to_owned(), ToString::to_string);
+        match self.standing.task() {
+            Some(_) => format!(
+                "its task is waited for by {holder} and is paid for once: run the same again later to see \
+                 its end"
+            ),
+            None => format!(
+                "it is being submitted by {holder}, so that nothing was sent for it here: run the same \
+                 again later to see what became of it"
+            ),
+        }
+    }
+}
+
 /// The process that has a row in hand.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
