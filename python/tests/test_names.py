@@ -1,4 +1,4 @@
-"""One thing has one name: in both clients, in the stubs, in the docstrings, and in the README."""
+"""One thing has one name: in both clients, in the stubs, in the docstrings, and in the pages."""
 
 import ast
 import importlib
@@ -194,8 +194,8 @@ def test_everything_public_is_documented():
                 assert getattr(thing, member).__doc__, f"{name}.{member}"
 
 
-def test_the_readme_names_only_what_is_there():
-    text = (ROOT / "README.md").read_text()
+def test_the_page_names_only_what_is_there():
+    text = (ROOT / "docs/python.md").read_text()
     for module_names in re.findall(r"^from spark_effects import (.+)$", text, re.MULTILINE):
         for name in module_names.split(","):
             assert hasattr(spark_effects, name.strip()), name

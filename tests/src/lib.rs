@@ -34,7 +34,15 @@ pub use scenario::{Scenario, Witness, setup, setup_at};
 pub use suite::{check_all, faces, unplayed};
 pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
 
-/// The README's snippets compile.
+/// The snippets in Rust of the pages run, against the local gateway; those marked `no_run` compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../docs/adding-a-model.md")]
+    struct AddingAModel;
+    #[doc = include_str!("../../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../../docs/many-machines.md")]
+    struct ManyMachines;
+    #[doc = include_str!("../../docs/rust.md")]
+    struct Rust;
+}

@@ -1,7 +1,7 @@
 //! The `effects` command as a library, for packages that install it otherwise than as a program: the Python
 //! package has it too.
 //!
-//! The crate's README documents what it prints, with `--json` above all, and its exit codes.
+//! `docs/reference/` documents what it prints, with `--json` above all, and its exit codes.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -33,7 +33,7 @@ Examples:
 It costs nothing and changes nothing, but for --live. Its exit code is that of the first check that fails:
 2 for a setting, 3 for the key, 7 for the network; 0 where none does, warnings or not.")]
 pub(crate) struct Arguments {
-    /// Make one real task, which costs, and say which facts of the README's table it shows
+    /// Make one real task, which costs, and say which facts of the project's table it shows
     ///
     /// The report holds no key, no URL of a photo or picture, and may be sent to the project.
     #[arg(long, requires = "budget")]

@@ -1,4 +1,5 @@
-//! [`ServiceFact`]: a row of the README's table of what is known of the service, and what one real task shows of it.
+//! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`, and what one
+//! real task shows of it.
 //! [`Recording`] keeps what the exchanges of that task say, without values that could be a secret.
 
 use std::collections::BTreeSet;
@@ -111,7 +112,7 @@ pub(crate) struct MadeTask<'a> {
 }
 
 impl Recording {
-    /// What the exchanges say about each fact of the README's table, in its order.
+    /// What the exchanges say about each fact of the table, in its order.
     pub(crate) fn facts(&self, made: &MadeTask<'_>) -> Vec<ServiceFact> {
         use FactVerdict::{Confirmed, NotSeen, Refuted};
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +213,7 @@ impl Recording {
     }
 }
 
-/// The rows of the README's table, and how each is known. A test holds both together.
+/// The rows of the table in `docs/reference/service.md`, and how each is known. A test holds both together.
 pub(crate) const FACTS: [(&str, &str); 14] = [
     ("the four parameters, their ranges and defaults, the thirty template ids", "documented"),
     ("nine error codes, `error.code` as text, `usage.cost` as text in USD", "documented"),
@@ -242,10 +243,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_facts_are_the_rows_of_the_readme() {
-        let readme = include_str!("../../../../README.md");
-        let table = readme.split_once("## What is known of the service").unwrap().1;
-        let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    fn the_facts_are_the_rows_of_the_page() {
+        let page = include_str!("../../../../docs/reference/service.md");
+        let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
         let rows: Vec<&str> = rows.map(|row| row.split(" | ").next().unwrap()).collect();
         let rows: Vec<&str> = rows.iter().map(|row| row.trim_start_matches("| ")).collect();
         let facts: Vec<&str> = FACTS.iter().map(|(fact, _)| *fact).collect();

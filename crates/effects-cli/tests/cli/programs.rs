@@ -65,11 +65,14 @@ fn the_command_line_as_json_has_commands_options_and_exit_codes() {
     let kinds = help["exit_codes"][8]["kinds"].clone();
     assert_eq!(kinds, json!(["outcome_unknown"]));
 
-    // Every variable of ours that help or README name is in its list.
+    // Every variable of ours that help or the command's pages name is in its list.
     let variables = help["environment"].to_string();
-    let readme = repository().join("crates/effects-cli/README.md");
+    let page = |name: &str| fs::read_to_string(repository().join("docs").join(name)).unwrap();
     let texts = [
-        fs::read_to_string(readme).unwrap(),
+        page("batches.md"),
+        page("journal.md"),
+        page("keys.md"),
+        page("reference/command.md"),
         help["commands"].to_string(),
         help["options"].to_string(),
     ];
