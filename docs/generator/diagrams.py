@@ -18,7 +18,7 @@ RUN = {
     # name: (column, row, words, whether a run ends there)
     "boxes": {
         "Intend": (1, 0, "Intend", False),
-        "Unaffordable": (0, 0, "Unaffordable", False),
+        "Unaffordable": (2, 0, "Unaffordable", False),
         "Ready": (1, 1, "Ready", False),
         "Out": (1, 2, "Out: the submission", False),
         "Holding": (0, 2, "Holding", False),
@@ -35,17 +35,17 @@ RUN = {
     },
     "arrows": [
         ("Intend", "b", "Ready", "t", "the intent is durable"),
-        ("Intend", "l", "Unaffordable", "r", "no budget yet"),
+        ("Intend", "r", "Unaffordable", "l", "no budget yet", "both"),
         ("Ready", "b", "Out", "t", "POST"),
         ("Out", "l", "Holding", "r", "no task"),
-        ("Holding", "t", "Unaffordable", "b", "after a pause"),
+        ("Holding", "t", "Intend", "l", "after a pause"),
         ("Out", "r", "Refused", "l", "refused"),
         ("Out", "r", "Unknown", "l", "lost"),
         ("Out", "b", "Due", "t", "the task's id is durable"),
         ("attach", "r", "Due", "l", ""),
         ("Due", "b", "Look", "t", "GET"),
         ("Due", "r", "Detached", "l", "let go"),
-        ("Due", "r", "StillRunning", "l", "time is up"),
+        ("Look", "r", "StillRunning", "l", "time is up"),
         ("Look", "r", "Completed", "l", "a picture"),
         ("Look", "r", "Failed", "l", ""),
         ("Look", "r", "Broken", "l", "401, 403, 404"),
@@ -56,28 +56,25 @@ BATCH = {
     "title": "Where a run is while a batch drives many",
     "width": 780,
     "columns": [(8, 160), (300, 190), (610, 160)],
-    "rows": 4.6,
+    "rows": 2.6,
     "boxes": {
-        "WantRuns": (0, 0, "WantRuns(n)", False),
-        "ready": (1, 0, "ready to be asked", False),
-        "Done": (2, 0, "Done", True),
-        "asleep": (0, 2, "asleep: a timer", False),
-        "submit": (1, 1.4, "queue to submit", False),
-        "look": (1, 2.6, "queue to look", False),
-        "Send": (2, 2, "Send: a call is out", False),
-        "shared": (1, 3.8, "follows another's looks", False),
+        "WantRuns": (1, 0, "WantRuns(n)", False),
+        "ready": (1, 1, "ready to be asked", False),
+        "Done": (0, 0, "Done", True),
+        "submit": (0, 2, "queue to submit", False),
+        "asleep": (2, 1, "asleep", False),
+        "look": (2, 2, "queue to look", False),
+        "Send": (1, 2, "Send: a call is out", False),
     },
     "arrows": [
-        ("WantRuns", "r", "ready", "l", "added"),
-        ("ready", "r", "Done", "l", "it ended"),
-        ("ready", "l", "asleep", "t", ""),
-        ("asleep", "r", "submit", "l", "due"),
-        ("asleep", "r", "look", "l", "due"),
+        ("WantRuns", "b", "ready", "t", "a run is added"),
+        ("ready", "l", "Done", "b", ""),
+        ("ready", "l", "submit", "t", "to submit"),
+        ("ready", "r", "asleep", "l", "a timer", "both"),
+        ("asleep", "b", "look", "t", "a look is due"),
         ("submit", "r", "Send", "l", "in its width"),
-        ("look", "r", "Send", "l", "at its rate"),
-        ("Send", "t", "ready", "r", "the answer"),
-        ("asleep", "b", "shared", "l", "two runs of one task"),
-        ("ready", "b", "submit", "t", ""),
+        ("look", "l", "Send", "r", "at its rate"),
+        ("Send", "t", "ready", "b", "the answer"),
     ],
 }
 JOB = {
@@ -129,7 +126,7 @@ def diagram(name):
     parts = [
         '<div class="diagram" tabindex="0">',
         f'<svg {size} role="img" aria-label="{html.escape(spec["title"])}">',
-        f'<defs>{marker} orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>',
+        f'<defs>{marker} orient="auto-start-reverse"><path d="M0 0 8 4 0 8z"/></marker></defs>',
     ]
     for arrow in spec["arrows"]:
         parts.append(drawn_arrow(spec, name, *arrow))
@@ -157,7 +154,7 @@ def side(spec, box, where):
     }[where]
 
 
-def drawn_arrow(spec, name, start, leaving, end, arriving, words):
+def drawn_arrow(spec, name, start, leaving, end, arriving, words, heads="one"):
     """An arrow of straight lines with its words."""
     (x, y), (to_x, to_y) = side(spec, start, leaving), side(spec, end, arriving)
     if leaving == arriving == "l":
@@ -182,4 +179,5 @@ def drawn_arrow(spec, name, start, leaving, end, arriving, words):
         if words
         else ""
     )
-    return f'<polyline points="{path}" marker-end="url(#head-{name})"/>{text}'
+    begin = f'marker-start="url(#head-{name})" ' if heads == "both" else ""
+    return f'<polyline points="{path}" {begin}marker-end="url(#head-{name})"/>{text}'

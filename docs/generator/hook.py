@@ -1,8 +1,8 @@
 """The hook of MkDocs that completes the pages of `docs/` when the site is built; `mkdocs.yml` names it.
 
 A line `<!-- generated: NAME -->` is replaced with the block of that name from `blocks.py`, so that a table
-which exists in code is written nowhere else. A link out of `docs/` leads to a page that shows the file, so the site
-is whole by itself. Beside the pages it publishes JSON Schema files, the templates' thumbnails and
+which exists in code is written nowhere else. A link out of `docs/` leads to a page that shows the file: the
+site is whole by itself. Beside the pages it publishes JSON Schema files, the templates' thumbnails and
 `llms.txt`.
 """
 
