@@ -169,3 +169,32 @@ def test_links_out_of_the_docs_lead_to_pages_of_the_site():
     pages = dict(links.pages_of_linked_files(ROOT))
     assert "repository/CHANGELOG.md" in pages
     assert "#[tokio::main" in pages["repository/examples/embed_hyper.rs.md"]
+
+
+def test_the_comparison_has_92_rows_and_a_pointer_for_each_yes():
+    text = (ROOT / "docs/comparison.md").read_text("utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| (?!feature |---)", line)
+    ]
+    assert len(rows) == 92
+    assert len({feature for feature, *_ in rows}) == 92
+    for feature, verdict, where in rows:
+        assert verdict in {"yes", "partly", "no", "n/a"}, feature
+        pointers = re.findall(r"\]\(([^)#]*)#?([^)]*)\)", where)
+        assert pointers or verdict != "yes", feature
+        assert where, feature
+        for path, anchor in pointers:
+            page = (ROOT / "docs" / path).resolve()
+            assert page.exists(), (feature, path)
+            assert not anchor or anchor in anchors(page), (feature, path, anchor)
+    verdicts = [verdict for _, verdict, _ in rows]
+    assert verdicts.count("yes") + verdicts.count("n/a") >= 81
+
+
+def anchors(page):
+    """The anchors of a page, with those of its generated blocks."""
+    text = re.sub(r"<!-- generated: (\S+) -->", lambda found: blocks.block(found[1]), page.read_text("utf-8"))
+    headings = re.findall(r"^#+ (.*?)(?: \{ #(\S+) \})?$", text, re.MULTILINE)
+    return {
+        own or re.sub(r"[^\w\s-]", "", words).strip().lower().replace(" ", "-") for words, own in headings
+    }
