@@ -44,7 +44,7 @@ rest = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
 if "--example" in arguments:
     name = arguments[arguments.index("--example") + 1]
     assert any((root / folder / (name + ".rs")).is_file() for folder in ("examples", "tests/examples")), name
-    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"), "debug/examples", name)
+    built = pathlib.Path(os.environ["CARGO_TARGET_DIR"], "debug/examples", name)
     if built.is_file() and not rest:
         os.execv(built, [name])
 else:
@@ -114,6 +114,7 @@ def test_the_snippets_in_sh(page, tmp_path):
             "EFFECTS_API_KEY": emulator.api_key,
             "URL": emulator.base_url,
             "KEY": emulator.api_key,
+            "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")),
         }
         # A journal with a row.
         line = [effects, "submit", "glass_ball", "https://example.com/cat.jpg"]
