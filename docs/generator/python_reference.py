@@ -18,6 +18,7 @@ GROUPS = {
     "Many at once": ["Job", "Result", "Results", "AsyncResults", "ResultList"],
     "Templates": ["Template", "UnlistedTemplate", "templates"],
     "When to look, what to repeat": ["Pace", "Backoff", "Policy"],
+    "Hooks": ["ExchangeRequest", "ExchangeResponse"],
     "The local gateway": ["Emulator", "SeenRequest"],
 }
 SECTIONS = ("Args", "Raises", "Returns", "Yields", "Attributes", "Example", "Examples")
