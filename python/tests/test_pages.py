@@ -164,6 +164,7 @@ def test_every_snippet_is_run_or_says_why_not():
         "python,no_run",
         "toml",
         "sql",
+        "json",
         "text",
         "",
     }
