@@ -64,7 +64,7 @@ impl fmt::Display for OverBudget {
                 )
             }
             Self::PriceUnknown { open } => {
-                let tasks = count_of((*open).into(), "task");
+                let tasks = count_of(*open, "task");
                 write!(
                     f,
                     "what a picture costs is not known, and {tasks} without an end may have used \
