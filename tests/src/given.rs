@@ -34,7 +34,7 @@ impl Face for Given<Blocking> {
 
     fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
         let builder = setup.builder_without_connections();
-        self.0.run_with(builder.map(|builder| builder.exchange(PlainUreq::new())), job, tell)
+        self.0.run_with(builder.map(|builder| builder.exchange(PlainUreq::new(setup))), job, tell)
     }
 }
 
@@ -107,12 +107,13 @@ impl AsyncExchange for Passed<DynAsyncExchange> {
 struct PlainUreq(ureq::Agent);
 
 impl PlainUreq {
-    fn new() -> Self {
+    fn new(setup: &Setup) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
+            .timeout_connect(Some(longest_connect(setup)))
             .proxy(None)
             .build();
         Self(config.new_agent())
@@ -133,6 +134,9 @@ impl Exchange for PlainUreq {
         let mut response = match sent {
             Ok(response) => response,
             Err(ureq::Error::HostNotFound) => return Answer::NotSent("no such host".to_owned()),
+            Err(error @ ureq::Error::Timeout(ureq::Timeout::Connect)) => {
+                return Answer::NotSent(error.to_string());
+            }
             Err(ureq::Error::Io(error)) if is_refused(&error) => {
                 return Answer::NotSent(error.to_string());
             }
@@ -150,6 +154,11 @@ impl Exchange for PlainUreq {
     }
 }
 
+/// A connection that is still being made when the exchange's time is over would look like a lost answer.
+fn longest_connect(setup: &Setup) -> Duration {
+    setup.connect_timeout.min(setup.policy.request_timeout.mul_f64(0.9))
+}
+
 fn is_refused(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::ConnectionRefused
 }
@@ -159,16 +168,13 @@ struct PlainReqwest(reqwest::Client);
 
 impl PlainReqwest {
     fn new(setup: &Setup) -> Self {
-        // A connection that is still being made when the exchange's time is over would look like a lost
-        // answer.
-        let longest = setup.policy.request_timeout.mul_f64(0.9);
         // Where several TLS providers are compiled in, a program chooses one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
-            .connect_timeout(setup.connect_timeout.min(longest))
+            .connect_timeout(longest_connect(setup))
             .no_proxy();
         Self(client.build().expect("reqwest can be set up"))
     }

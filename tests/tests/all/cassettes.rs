@@ -10,6 +10,7 @@ use effects_client::{BuildClient, ClientBuilder};
 use effects_core::{Effect, EffectRequest, Error, ErrorKind, Pace, Template};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_jobs::{Photo, Uploads};
+use effects_testkit::http::{Response, ScriptedServer};
 use effects_tests::{KEY, picture};
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -351,6 +352,37 @@ fn what_is_no_cassette_is_refused_and_left_alone() {
     let nowhere = folder.path().join("nowhere").join("run.json");
     let error = Client::recording(Kind::Blocking, &emulator(), &nowhere).err().unwrap();
     assert!(error.to_string().contains("folder does not exist"), "{error}");
+}
+
+#[test]
+fn a_presigned_upload_is_replayed_whatever_its_signature() {
+    let (folder, cassette) = folder();
+    let (emulator, storage) = (emulator(), ScriptedServer::start().unwrap());
+    storage.otherwise(Response::new(200));
+    let program = folder.path().join("presign.sh");
+    let signs = |signature: &str| {
+        let url = storage.url(&format!("/photo.png?X-Amz-Signature={signature}"));
+        fs::write(&program, format!("echo '{url}'\necho '{url}'\n")).unwrap();
+    };
+    let uploads = Uploads::PresignedPut(format!("sh {}", program.display()));
+    signs("hunter2");
+    let everything = |kind: Kind| {
+        let client = Client::new(
+            kind,
+            &|builder| on_both!(builder, builder => at(builder, &emulator).uploads(uploads.clone()).cassette(&cassette)),
+        );
+        client.unwrap().everything().unwrap()
+    };
+    let (recorded, _) = everything(Kind::Async);
+    let text = fs::read_to_string(&cassette).unwrap();
+    assert!(text.contains("/photo.png?X-Amz-Signature=redacted"), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains(KEY), "{text}");
+    assert_eq!(storage.requests().len(), 1);
+    signs("hunter3");
+    for kind in KINDS {
+        assert_eq!(everything(kind).0.task_id, recorded.task_id);
+    }
+    assert_eq!(storage.requests().len(), 1, "nothing was sent");
 }
 
 /// A photo behind a signed link.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_core::gateway::{Answer, AsyncExchange, Endpoint, Exchange};
 use effects_core::{ApiKey, Error, Task, TaskId};
-use http::header::{CONTENT_LENGTH, DATE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 
 use super::difference::difference;
@@ -107,9 +107,10 @@ impl Replay {
             Err(why) => return Answer::Untrusted(why),
         };
         // What the gateway asked to be waited for was waited for when it was recorded; the dates are of
-        // then; and what is redacted has another length.
+        // then; what was packed is not any more; and what is redacted has another length.
         let is_kept = |name: &HeaderName| {
-            ![RETRY_AFTER, DATE].contains(name) && (is_file || *name != CONTENT_LENGTH)
+            ![RETRY_AFTER, DATE, CONTENT_ENCODING].contains(name)
+                && (is_file || *name != CONTENT_LENGTH)
         };
         let headers = headers.iter().filter_map(|(name, value)| {
             let name = name.parse::<HeaderName>().ok().filter(is_kept)?;

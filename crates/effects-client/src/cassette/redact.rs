@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use effects_core::ApiKey;
 use effects_core::signed_url::redacted;
+use effects_core::wire::ResponseExcerpt;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -37,7 +38,10 @@ impl Redactor {
 
     /// Of an answer's headers, those that a client reads.
     pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
-        let kept = headers.iter().filter(|(name, _)| KEPT_HEADERS.contains(name));
+        let is_kept = |name: &HeaderName| {
+            KEPT_HEADERS.contains(name) || ResponseExcerpt::keeps(name.as_str())
+        };
+        let kept = headers.iter().filter(|(name, _)| is_kept(name));
         kept.filter_map(|(name, value)| {
             Some((name.as_str().to_owned(), self.text(value.to_str().ok()?)))
         })
@@ -140,16 +144,10 @@ fn string_length(text: &str) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// Headers of answers that a client or a person reads. Cookies are not among them.
-const KEPT_HEADERS: [HeaderName; 7] = [
-    http::header::CONTENT_TYPE,
-    http::header::CONTENT_LENGTH,
-    http::header::DATE,
-    http::header::LOCATION,
-    http::header::RETRY_AFTER,
-    http::header::TRANSFER_ENCODING,
-    HeaderName::from_static("x-request-id"),
-];
+/// Headers of answers that a client reads, beside those that errors and effects keep. Cookies are not among
+/// them.
+const KEPT_HEADERS: [HeaderName; 3] =
+    [http::header::LOCATION, http::header::RETRY_AFTER, http::header::TRANSFER_ENCODING];
 
 /// The longest text that stands in a cassette itself.
 const MOST_TEXT: usize = 32 * 1024 * 1024;

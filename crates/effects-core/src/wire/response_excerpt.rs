@@ -78,6 +78,11 @@ impl ResponseExcerpt {
         excerpt
     }
 
+    /// Whether a header of this name, in small letters, is kept.
+    pub fn keeps(name: &str) -> bool {
+        KEPT.contains(&name) || KEPT_FAMILIES.iter().any(|family| name.starts_with(family))
+    }
+
     /// The value of a header that was kept.
     pub fn header(&self, name: &str) -> Option<&str> {
         let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -86,12 +91,9 @@ impl ResponseExcerpt {
 }
 
 fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
-    let is_kept = |name: &str| {
-        KEPT.contains(&name) || KEPT_FAMILIES.iter().any(|family| name.starts_with(family))
-    };
     let mut kept: Vec<(String, String)> = headers
         .keys()
-        .filter(|name| is_kept(name.as_str()))
+        .filter(|name| ResponseExcerpt::keeps(name.as_str()))
         .map(|name| {
             let values = headers.get_all(name).iter();
             let values: Vec<_> =
