@@ -32,6 +32,7 @@ NOT_RUN = {
     "docs/emulator.md": "it needs Go, and a checkout of another project",
     "docs/first-picture.md": "it installs the command",
     "docs/many-machines.md": "it needs a database; tests/tests/hosts and test_database.py have one",
+    "docs/observing.md": "it installs packages, and builds a workspace of its own",
     "python/README.md": "it builds what is shipped, and measures",
 }
 
@@ -52,10 +53,11 @@ else:
     os.execv({effects!r}, ["effects", *rest])
 """
 
-# Stands in for `effects`: a server ends once it has said where it is.
+# Stands in for `effects`: a server ends once it has said where it is, and a watch once a photo has its
+# picture.
 EFFECTS = """\
 import os, signal, subprocess, sys
-if sys.argv[1:2] != ["emulator"]:
+if sys.argv[1:2] not in (["emulator"], ["watch"]):
     os.execv({effects!r}, sys.argv)
 server = subprocess.Popen([{effects!r}, *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
 print(server.stdout.readline(), end="", flush=True)
@@ -148,6 +150,8 @@ def furnish(folder):
     photo = image.open(PHOTO).convert("RGB")
     for name in ("photo.jpg", "photo.png", "cat.jpg"):
         photo.save(folder / name)
+    (folder / "incoming").mkdir()
+    photo.save(folder / "incoming" / "photo.png")
     rows = "".join(f"glass_ball,https://example.com/{number}.jpg\n" for number in range(20))
     (folder / "rows.csv").write_text(f"template,image\n{rows}", encoding="utf-8")
     [plan] = snippets("crates/effects-emulator/README.md", "toml")

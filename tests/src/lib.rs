@@ -43,8 +43,8 @@ mod pages {
     struct Embedding;
     #[doc = include_str!("../../docs/many-machines.md")]
     struct ManyMachines;
-    #[doc = include_str!("../../docs/observability.md")]
-    struct Observability;
+    #[doc = include_str!("../../docs/observing.md")]
+    struct Observing;
     #[doc = include_str!("../../docs/rust.md")]
     struct Rust;
 }
