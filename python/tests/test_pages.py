@@ -27,13 +27,12 @@ PAGES = READMES + sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "
 
 # Pages with a snippet that is marked `no_run`, and why.
 NOT_RUN = {
-    "docs/building.md": "it builds everything anew",
+    "docs/building.md": "it builds everything anew, and measures",
     "docs/contributing.md": "it builds and tests the workspace",
     "docs/emulator.md": "it needs Go, and a checkout of another project",
     "docs/first-picture.md": "it installs the command",
     "docs/many-machines.md": "it needs a database; tests/tests/hosts and test_database.py have one",
     "docs/observing.md": "it installs packages, and builds a workspace of its own",
-    "python/README.md": "it builds what is shipped, and measures",
 }
 
 # Stands in for cargo: what `cargo run` starts is there already, as the command or as an example.
