@@ -110,9 +110,12 @@ fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
     let mut photo = None;
     let mut key = None;
     // Each life is killed while clients create and look, and while tasks of its own and of the
-    // lives before still run; some before anybody has come.
+    // lives before still run; some before a client has come. On a busy machine, where the signal is
+    // late, a life may accept many tasks, or end before a client sees one completed.
     let mut lives = 0;
-    while known.accepted().len() < TASKS {
+    let has_seen = || !known.seen.lock().unwrap().is_empty();
+    while known.accepted().len() < TASKS || lives <= LIVES || !has_seen() {
+        assert!(lives < 100 * LIVES, "no client ever saw a task completed");
         let process = Process::start(folder.path());
         assert_eq!(*key.get_or_insert(process.key()), process.key());
         // The photo's URL names the port of the first life in all of them.
@@ -140,7 +143,6 @@ fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
         process.wait();
         lives += 1;
     }
-    assert!(lives > 5, "{lives} lives");
 
     let process = Process::start(folder.path());
     for id in known.accepted().iter() {
@@ -150,9 +152,7 @@ fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
         assert_eq!(get(&process, path(&process, url)).body, PHOTO);
     }
     // A client that saw a task completed finds the same picture after every restart.
-    let seen = known.seen.into_inner().unwrap();
-    assert!(!seen.is_empty());
-    for (id, file) in seen {
+    for (id, file) in known.seen.into_inner().unwrap() {
         assert_eq!(file_of(&look(&process, &id)), file);
     }
     // Each picture is paid once, whatever was painted again; and a client may have been killed
@@ -237,6 +237,7 @@ impl Dice {
 }
 
 const TASKS: usize = 200;
+const LIVES: usize = 5;
 const CREATORS: usize = 4;
 
 #[test]
