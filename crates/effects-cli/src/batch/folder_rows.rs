@@ -10,10 +10,10 @@ use effects_core::{Error, ErrorKind, Time};
 use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, Standing};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
+use super::manifest_line::{EndingOfRow, LineEnding, append, with_task};
 use super::names::RESULTS;
 use super::placement;
 use super::report::{Report, Status};
-use super::results::{EndingOfRow, LineEnding, append, with_task};
 
 /// The folders of rows, as far as their manifests tell.
 pub(crate) struct FolderRows<'a> {

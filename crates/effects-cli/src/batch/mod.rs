@@ -8,9 +8,11 @@
 //!
 //! Each arrow is a bounded queue: a slow stage holds back those before it. Polling is never held back.
 
+mod asked;
 mod attend;
 mod books;
 mod budget;
+mod counted;
 mod durations;
 mod earlier_line;
 mod folder_rows;
@@ -18,6 +20,7 @@ mod hooks;
 mod known_photos;
 mod live;
 mod manifest;
+mod manifest_line;
 mod names;
 mod options;
 mod other_journal;

@@ -12,12 +12,13 @@ use effects_core::journal::another;
 use effects_core::{Error, ErrorKind, TaskId, count_of};
 use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
 
+use super::asked::{Asked, identities_of};
+use super::counted::Counted;
 use super::earlier_line::{EarlierLine, ImportableRow, earlier_lines};
 use super::names::RESULTS;
 use super::options::Batch;
 use super::report::Status;
-use super::results::{Asked, identities_of};
-use super::rows::{Checker, Counted, looking_in};
+use super::rows::{Checker, looking_in};
 use crate::failure::Failure;
 use crate::journal;
 

@@ -1,7 +1,6 @@
 //! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
 //! whole file anew, a line for each row in the manifest's order and then those lines of earlier runs that
-//! stay. `Books` has one. [`Asked`], by which other files of the batch know a row whose photo is not read
-//! yet, is here too.
+//! stay. `Books` has one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -9,19 +8,18 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use effects_client::{Landing, Sink, file_names, random_name};
+use effects_client::{Landing, Sink, random_name};
 use effects_core::journal::JournalError;
-use effects_core::{Error, ErrorKind, Origin, Size, TaskId, Time};
-use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName};
-use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use effects_core::{Error, ErrorKind, Origin, TaskId};
+use effects_jobs::{Identity, JournalStore, Record, RowName};
 
+use super::asked::{Asked, earlier_identities};
 use super::earlier_line::{EarlierLine, Text, earlier_lines};
 use super::known_photos::KnownPhoto;
+use super::manifest_line::{EndingOfRow, LineEnding, append, lock, with_task};
 use super::names::RESULTS;
 use super::report::{How, Report, Status};
 use super::reports::Reports;
-use super::rows::Told;
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
 pub(crate) struct Results {
@@ -51,37 +49,6 @@ struct Noted {
     /// Where the line of an earlier run is that knows more of the row than this one, which did not come
     /// to it, and how long.
     told_by_earlier: Option<(u64, u32)>,
-}
-
-/// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
-/// the manifest that an earlier run left, where its identity is not there.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub(crate) struct Asked(u64, u32);
-
-/// What every line of the manifest has beside the row's object.
-#[derive(Serialize)]
-pub(super) struct LineEnding<'a> {
-    pub(super) origin: &'a str,
-    pub(super) journal: Option<&'a str>,
-    pub(super) journal_id: Option<&'a str>,
-    #[serde(flatten)]
-    pub(super) of_row: Option<EndingOfRow>,
-}
-
-/// What a journal needs of a row that may be paid for, beside the row's object.
-#[derive(Serialize)]
-pub(super) struct EndingOfRow {
-    photo_hash: String,
-    /// What the row's photo on this machine was when it was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    photo: Option<KnownPhoto>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    submitted_ms: Option<Time>,
-    #[serde(skip_serializing_if = "Decimal::is_zero")]
-    earlier_cost: Decimal,
-    /// Its submissions of unknown outcome: each may be billed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    attempts: Vec<Attempt>,
 }
 
 impl Results {
@@ -326,44 +293,6 @@ impl Results {
     }
 }
 
-/// By what a journal knew the rows that a manifest tells of at this gateway, by what they ask for.
-fn earlier_identities(manifest: &Path, origin: &str) -> io::Result<HashMap<Asked, Identity>> {
-    let (mut identities, mut before) = (HashMap::new(), HashMap::new());
-    let mut seen = HashSet::new();
-    for text in earlier_lines(manifest)? {
-        let Some(line) = text?.line else { continue };
-        // Two tasks of one row are no two rows.
-        if line.identity().is_some_and(|identity| !seen.insert(identity)) {
-            continue;
-        }
-        if line.origin.as_deref() == Some(origin) && line.status != Status::Invalid {
-            let asked = Asked::of(&line.told()).counted(&mut before);
-            identities.extend(line.identity().map(|identity| (asked, identity)));
-        }
-    }
-    Ok(identities)
-}
-
-/// By what a journal knew the rows, equal ones too, that ask for the same as one of these, says the
-/// manifest.
-///
-/// # Errors
-///
-/// When it cannot be read.
-pub(super) fn identities_of(
-    asked: &[Asked],
-    manifest: &Path,
-    origin: &Origin,
-) -> io::Result<Vec<Identity>> {
-    let asked: HashSet<u64> = asked.iter().map(|asked| asked.0).collect();
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known = earlier_identities(manifest, &origin.to_string())?.into_iter();
-    let known = known.filter(|(known, _)| asked.contains(&known.0));
-    Ok(known.map(|(_, identity)| identity).collect())
-}
-
 impl Noted {
     /// Whether this run submitted nothing for the row and knows no task of it.
     fn is_unsent(&self) -> bool {
@@ -379,33 +308,6 @@ impl Noted {
             return Ok(None);
         };
         store.look(&RowName::Identity(identity))
-    }
-}
-
-impl LineEnding<'_> {
-    /// Puts the object's fields at the end of the object that a line is, and ends the line.
-    pub(super) fn end(&self, line: &mut Vec<u8>) {
-        if line.pop_if(|last| *last == b'}').is_some() {
-            // Texts and numbers can always be written.
-            let fields = serde_json::to_string(self).unwrap_or_default();
-            line.extend(fields.replacen('{', ",", 1).into_bytes());
-        }
-        line.push(b'\n');
-    }
-}
-
-impl EndingOfRow {
-    pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
-        // Without a task of the order, the line names the one whose picture is paid for.
-        let paid = record.paid_picture.as_deref().filter(|_| record.standing.task().is_none());
-        let named = paid.unwrap_or(&record.standing);
-        Self {
-            photo_hash: record.row.likeness.to_string(),
-            photo,
-            submitted_ms: named.submitted(),
-            earlier_cost: record.paid - named.cost().unwrap_or_default(),
-            attempts: record.standing.attempts().to_vec(),
-        }
     }
 }
 
@@ -440,65 +342,6 @@ impl Places {
     fn has_task_of(&self, line: &EarlierLine) -> bool {
         line.task_id.as_ref().is_some_and(|id| self.tasks.contains(id))
     }
-}
-
-impl Asked {
-    pub(crate) fn of(told: &Told) -> Self {
-        let (key, template, image) = (&told.key, &told.template, &told.image);
-        let Size { width, height } = told.size;
-        let mut asked = format!("{:?}", (key, template, image, width, height));
-        asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
-        if !told.params.is_empty() {
-            asked.push_str(&told.params.to_string());
-        }
-        Self(file_names::hash(&asked), told.before)
-    }
-
-    /// The same, for the next of equal rows; `before` counts them.
-    pub(crate) fn counted(self, before: &mut HashMap<u64, u32>) -> Self {
-        let count = before.entry(self.0).or_default();
-        *count += 1;
-        Self(self.0, *count - 1)
-    }
-}
-
-/// A line that names no task, naming this one.
-pub(super) fn with_task(line: &[u8], id: &str) -> Vec<u8> {
-    let text = String::from_utf8_lossy(line);
-    let id = serde_json::Value::from(id);
-    // Within a text a quote is escaped, so this is the field.
-    text.replacen(r#""task_id":null"#, &format!(r#""task_id":{id}"#), 1).into_bytes()
-}
-
-/// Puts a line at the end of the file, which is made if it is not there.
-pub(super) fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
-    let _lock = lock(target);
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(target)?;
-    if file.metadata()?.len() > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            // A run was killed in the middle of a line.
-            line.insert(0, b'\n');
-        }
-    }
-    file.write_all(&line)
-}
-
-/// Keeps other batches from the file until this is dropped: each of two that merge at once would lose
-/// the other's lines. Where a folder takes no lock, they may.
-#[cfg(unix)]
-fn lock(target: &Path) -> Option<File> {
-    let folder = File::open(target.parent()?).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
-}
-
-/// Elsewhere a folder is no file.
-#[cfg(not(unix))]
-fn lock(_target: &Path) -> Option<File> {
-    None
 }
 
 /// Takes away what downloads left behind that were killed in the middle: files under way, an hour
@@ -540,6 +383,7 @@ const COPIED_AT_ONCE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::Told;
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
-//! without a network: a [`Wanted`] row or a [`Bad`] one. [`Counted`] makes a wanted row's row of the
-//! journal. `survey.rs` and `Batch::run` use both.
+//! without a network: a [`Wanted`] row or a [`Bad`] one. `survey.rs` and `Batch::run` use it, and `counted.rs`
+//! makes a wanted row's row of the journal.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,8 +15,8 @@ use effects_core::{
     Error, ErrorKind, ExtraParams, ImageFormat, Origin, Reference, Size, signed_url,
 };
 use effects_jobs::{
-    CountedRow, Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowError,
-    RowName, RowPhoto, Standing, Uploads,
+    Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowName, RowPhoto, Standing,
+    Uploads,
 };
 
 use effects_render::PaintError;
@@ -172,7 +172,7 @@ impl Common {
     }
 
     /// The row as the journal knows it, with this photo.
-    fn draft(&self, wanted: &Wanted, photo: RowPhoto) -> RowDraft {
+    pub(super) fn draft(&self, wanted: &Wanted, photo: RowPhoto) -> RowDraft {
         let mut draft = self.bare(&wanted.checked, photo);
         (draft.key, draft.tag) = (wanted.told.key.clone(), wanted.told.tag.clone());
         draft.target = Some(wanted.target.clone());
@@ -473,133 +473,8 @@ pub(crate) fn looking_in(
     move |identity| store.map_or(Ok(None), |store| store.look(&RowName::Identity(*identity)))
 }
 
-/// The rows of a manifest, counted as the journal knows them.
-pub(crate) struct Counted {
-    order: Occurrences,
-    /// The lines of the first of equal rows, by the identity that they share.
-    first: HashMap<Identity, u64>,
-    /// What was counted of each row, by the row's place, where rows may go and come back.
-    drafts: Option<HashMap<usize, RowDraft>>,
-}
-
-impl Counted {
-    pub(crate) fn new(common: &Common) -> Self {
-        let order = Occurrences::within(common.scope.clone());
-        Self { order, first: HashMap::new(), drafts: None }
-    }
-
-    /// One whose rows may go: then they count no more among equal ones.
-    pub(crate) fn of_a_changing_folder(common: &Common) -> Self {
-        Self { drafts: Some(HashMap::new()), ..Self::new(common) }
-    }
-
-    /// The photo of the row at this place is gone.
-    pub(crate) fn went(&mut self, index: usize) {
-        if let Some(draft) = self.drafts.as_ref().and_then(|drafts| drafts.get(&index)) {
-            self.order.uncount(draft);
-        }
-    }
-
-    /// The photo of the row at this place is there again, as it was.
-    pub(crate) fn came_back(&mut self, index: usize) {
-        if let Some(draft) = self.drafts.as_ref().and_then(|drafts| drafts.get(&index)) {
-            self.order.count(draft);
-        }
-    }
-
-    /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is as it
-    /// was when an earlier run read it and the row is settled. It tells whether the row asks for what an
-    /// earlier one does.
-    pub(crate) fn row(
-        &mut self,
-        common: &Common,
-        wanted: &mut Wanted,
-        look: Look<'_>,
-    ) -> Result<CountedRow, Problem> {
-        if let Some(problem) = &wanted.unreadable {
-            let row = common.known_row(wanted, look)?.ok_or_else(|| problem.clone())?;
-            return Ok(CountedRow { row, before: 0, former: None });
-        }
-        let photo = match (&wanted.checked.reference, wanted.photo.clone()) {
-            (Some(url), _) => RowPhoto::Url(url.clone()),
-            (None, Some(path)) => {
-                if let Some(counted) = self.settled_row(common, wanted, &path, look)? {
-                    return Ok(counted);
-                }
-                let (photo, known) = KnownPhoto::read(&path).map_err(Problem::from)?;
-                wanted.told.photo = known;
-                RowPhoto::content(&photo, file_names::shown(&path))
-            }
-            (None, None) => unreachable!("a checked row has a reference or a photo"),
-        };
-        let draft = common.draft(wanted, photo);
-        self.mark_duplicate(wanted, &draft);
-        self.remember(wanted, &draft);
-        self.count(draft, look)
-    }
-
-    /// The row, if its photo need not be read: its file is as it was, and the journal has a verdict for what
-    /// it was then.
-    fn settled_row(
-        &mut self,
-        common: &Common,
-        wanted: &mut Wanted,
-        path: &Path,
-        look: Look<'_>,
-    ) -> Result<Option<CountedRow>, Problem> {
-        let image = wanted.told.image.as_deref().unwrap_or_default();
-        let Some(known) = common.known_photos.get(image, path) else { return Ok(None) };
-        let shown = file_names::shown(path).into_owned();
-        let photo = RowPhoto::Content { digest: known.sha256(), shown };
-        let draft = common.draft(wanted, photo);
-        let counted = self.count(draft.clone(), look)?;
-        let record = look(&counted.row.identity).map_err(|error| journal_problem(&error))?;
-        let is_settled = record
-            .is_some_and(|record| record.standing.is_final() && !record.standing.may_be_renewed());
-        if !is_settled {
-            self.order.uncount(&draft);
-            return Ok(None);
-        }
-        wanted.told.photo = Some(known);
-        self.mark_duplicate(wanted, &draft);
-        self.remember(wanted, &draft);
-        Ok(Some(counted))
-    }
-
-    fn remember(&mut self, wanted: &Wanted, draft: &RowDraft) {
-        if let Some(drafts) = &mut self.drafts {
-            drafts.insert(wanted.told.index, draft.clone());
-        }
-    }
-
-    fn mark_duplicate(&mut self, wanted: &mut Wanted, draft: &RowDraft) {
-        if let (None, Some(line), Ok(equal)) = (&draft.key, wanted.told.line, draft.clone().row(0))
-        {
-            let first = *self.first.entry(equal.identity).or_insert(line);
-            wanted.told.duplicate_of = (first != line).then_some(first);
-        }
-    }
-
-    /// The identity of the next row of a manifest that a run did not come to; `None` where only its photo
-    /// could tell.
-    pub(crate) fn unread_identity(
-        &mut self,
-        common: &Common,
-        wanted: &Wanted,
-        look: Look<'_>,
-    ) -> Option<Identity> {
-        common.identity(wanted, &mut self.order, look)
-    }
-
-    fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, Problem> {
-        self.order.row(draft, look).map_err(|error| match error {
-            RowError::Signed(signed) => Problem::row(Some("key"), signed.to_string()),
-            RowError::Journal(error) => journal_problem(&error),
-        })
-    }
-}
-
-fn journal_problem(error: &JournalError) -> Problem {
+/// A problem of the journal, told with a row.
+pub(super) fn journal_problem(error: &JournalError) -> Problem {
     Error::new(ErrorKind::Journal, error.to_string()).into()
 }
 

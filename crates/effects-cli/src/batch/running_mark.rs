@@ -18,9 +18,9 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::names::RESULTS;
 use super::options::Batch;
-use super::results::Asked;
 use super::rows::Checker;
 use crate::failure::Failure;
 use crate::journal;

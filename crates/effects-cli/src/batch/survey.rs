@@ -10,13 +10,14 @@ use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{Identity, JournalStore, Record, RowName, ScopeNumber, Standing};
 use rust_decimal::Decimal;
 
+use super::asked::{Asked, identities_of};
+use super::counted::Counted;
 use super::manifest::{Manifest, unknown};
 use super::names::{RESULTS, SHEET};
 use super::other_journal::unreadable;
 use super::placement;
 use super::report::Report;
-use super::results::{Asked, identities_of};
-use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, check_whole, looking_in};
+use super::rows::{Bad, Checker, Common, Told, Wanted, check_whole, looking_in};
 use crate::problem::Problem;
 
 /// What a first look finds.

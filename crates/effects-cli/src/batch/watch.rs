@@ -15,11 +15,12 @@ use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Which};
 
 use super::attend::RowCount;
 use super::books::Books;
+use super::counted::Counted;
 use super::live::Live;
 use super::manifest::Manifest;
 use super::options::Batch;
 use super::report::{Report, Status};
-use super::rows::{Bad, Checker, Common, Counted, Told, Wanted, looking_in};
+use super::rows::{Bad, Checker, Common, Told, Wanted, looking_in};
 use super::session::Beginner;
 use super::tally::Tally;
 use super::watcher::{FolderChange, FolderWatcher};

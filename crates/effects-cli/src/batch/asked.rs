@@ -1,0 +1,82 @@
+//! [`Asked`]: what a row asks for, by which the batch knows it again where its photo is not read, or where an
+//! earlier run's line does not name it. `Results` merges lines by it; `survey.rs`, `other_journal.rs` and
+//! `running_mark.rs` find rows by it in the folder's manifest.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
+
+use effects_client::file_names;
+use effects_core::{Origin, Size};
+use effects_jobs::Identity;
+use serde::{Deserialize, Serialize};
+
+use super::earlier_line::earlier_lines;
+use super::report::Status;
+use super::rows::Told;
+
+/// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
+/// the manifest that an earlier run left, where its identity is not there.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(crate) struct Asked(pub(super) u64, u32);
+
+impl Asked {
+    pub(crate) fn of(told: &Told) -> Self {
+        let (key, template, image) = (&told.key, &told.template, &told.image);
+        let Size { width, height } = told.size;
+        let mut asked = format!("{:?}", (key, template, image, width, height));
+        asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
+        if !told.params.is_empty() {
+            asked.push_str(&told.params.to_string());
+        }
+        Self(file_names::hash(&asked), told.before)
+    }
+
+    /// The same, for the next of equal rows; `before` counts them.
+    pub(crate) fn counted(self, before: &mut HashMap<u64, u32>) -> Self {
+        let count = before.entry(self.0).or_default();
+        *count += 1;
+        Self(self.0, *count - 1)
+    }
+}
+
+/// By what a journal knew the rows that a manifest tells of at this gateway, by what they ask for.
+pub(super) fn earlier_identities(
+    manifest: &Path,
+    origin: &str,
+) -> io::Result<HashMap<Asked, Identity>> {
+    let (mut identities, mut before) = (HashMap::new(), HashMap::new());
+    let mut seen = HashSet::new();
+    for text in earlier_lines(manifest)? {
+        let Some(line) = text?.line else { continue };
+        // Two tasks of one row are no two rows.
+        if line.identity().is_some_and(|identity| !seen.insert(identity)) {
+            continue;
+        }
+        if line.origin.as_deref() == Some(origin) && line.status != Status::Invalid {
+            let asked = Asked::of(&line.told()).counted(&mut before);
+            identities.extend(line.identity().map(|identity| (asked, identity)));
+        }
+    }
+    Ok(identities)
+}
+
+/// By what a journal knew the rows, equal ones too, that ask for the same as one of these, says the
+/// manifest.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(super) fn identities_of(
+    asked: &[Asked],
+    manifest: &Path,
+    origin: &Origin,
+) -> io::Result<Vec<Identity>> {
+    let asked: HashSet<u64> = asked.iter().map(|asked| asked.0).collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = earlier_identities(manifest, &origin.to_string())?.into_iter();
+    let known = known.filter(|(known, _)| asked.contains(&known.0));
+    Ok(known.map(|(_, identity)| identity).collect())
+}

@@ -1,0 +1,105 @@
+//! [`LineEnding`]: what a line of the folder's `manifest.jsonl` has beside the row's object, and [`append`],
+//! which puts a line at the end of the file. `Results` and `FolderRows` write their lines with them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use effects_core::Time;
+use effects_jobs::{Attempt, Record};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::known_photos::KnownPhoto;
+
+/// What every line of the manifest has beside the row's object.
+#[derive(Serialize)]
+pub(super) struct LineEnding<'a> {
+    pub(super) origin: &'a str,
+    pub(super) journal: Option<&'a str>,
+    pub(super) journal_id: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) of_row: Option<EndingOfRow>,
+}
+
+/// What a journal needs of a row that may be paid for, beside the row's object.
+#[derive(Serialize)]
+pub(super) struct EndingOfRow {
+    photo_hash: String,
+    /// What the row's photo on this machine was when it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo: Option<KnownPhoto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submitted_ms: Option<Time>,
+    #[serde(skip_serializing_if = "Decimal::is_zero")]
+    earlier_cost: Decimal,
+    /// Its submissions of unknown outcome: each may be billed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Attempt>,
+}
+
+impl LineEnding<'_> {
+    /// Puts the object's fields at the end of the object that a line is, and ends the line.
+    pub(super) fn end(&self, line: &mut Vec<u8>) {
+        if line.pop_if(|last| *last == b'}').is_some() {
+            // Texts and numbers can always be written.
+            let fields = serde_json::to_string(self).unwrap_or_default();
+            line.extend(fields.replacen('{', ",", 1).into_bytes());
+        }
+        line.push(b'\n');
+    }
+}
+
+impl EndingOfRow {
+    pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
+        // Without a task of the order, the line names the one whose picture is paid for.
+        let paid = record.paid_picture.as_deref().filter(|_| record.standing.task().is_none());
+        let named = paid.unwrap_or(&record.standing);
+        Self {
+            photo_hash: record.row.likeness.to_string(),
+            photo,
+            submitted_ms: named.submitted(),
+            earlier_cost: record.paid - named.cost().unwrap_or_default(),
+            attempts: record.standing.attempts().to_vec(),
+        }
+    }
+}
+
+/// A line that names no task, naming this one.
+pub(super) fn with_task(line: &[u8], id: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(line);
+    let id = serde_json::Value::from(id);
+    // Within a text a quote is escaped, so this is the field.
+    text.replacen(r#""task_id":null"#, &format!(r#""task_id":{id}"#), 1).into_bytes()
+}
+
+/// Puts a line at the end of the file, which is made if it is not there.
+pub(super) fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
+    let _lock = lock(target);
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(target)?;
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            // A run was killed in the middle of a line.
+            line.insert(0, b'\n');
+        }
+    }
+    file.write_all(&line)
+}
+
+/// Keeps other batches from the file until this is dropped: each of two that merge at once would lose
+/// the other's lines. Where a folder takes no lock, they may.
+#[cfg(unix)]
+pub(super) fn lock(target: &Path) -> Option<File> {
+    let folder = File::open(target.parent()?).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
+/// Elsewhere a folder is no file.
+#[cfg(not(unix))]
+pub(super) fn lock(_target: &Path) -> Option<File> {
+    None
+}
