@@ -269,6 +269,7 @@ const ORDER_OF_THE_CORE: [&[&str]; 10] = [
         "seed",
         "backoff",
         "printable",
+        "count",
         "task_id",
         "error_kind",
         "signed_url",
