@@ -177,6 +177,7 @@ fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
     let own: &[&str] = match command {
         "wait" => &["run"],
         "batch" => &["row", "batch", "plan"],
+        "watch" => &["row", "batch"],
         "resume" | "reorder" => &["row"],
         "tasks" => &["task"],
         "templates" => &["template"],

@@ -59,6 +59,8 @@ fn the_command_line_as_json_has_commands_options_and_exit_codes() {
     assert!(template["values"].as_array().unwrap().contains(&json!("glass_ball")));
     assert_eq!(command("journal")["commands"][0]["name"], "journal backup");
     assert_eq!(command("wait")["prints"], json!(["effects.run.v1", "effects.error.v1"]));
+    let of_rows = json!(["effects.row.v1", "effects.batch.v1", "effects.error.v1"]);
+    assert_eq!(command("watch")["prints"], of_rows);
     let codes: Vec<&Value> =
         help["exit_codes"].as_array().unwrap().iter().map(|code| &code["code"]).collect();
     assert_eq!(json!(codes), json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]));

@@ -124,7 +124,11 @@ fn many_doubtful_rows_are_resolved_at_once() {
     );
     assert_eq!(found[0]["task_id"], "task-of-support");
     let ran = site.run(&["resolve", "--all", "--not-billed"]).exits(0);
-    assert!(ran.stdout.is_empty() && ran.stderr.contains("none of the rows that were meant is doubtful"), "{ran:?}");
+    assert!(
+        ran.stdout.is_empty()
+            && ran.stderr.contains("none of the rows that were meant is doubtful"),
+        "{ran:?}"
+    );
 }
 
 #[test]
