@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use effects_emulator::Emulator;
+use effects_emulator::{Emulator, Pictures};
 use effects_ureq::{
     Client, EffectRequest, ExchangeObserver, ObserveEnd, Pace, RequestExcerpt, Template,
 };
@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("effects"));
     tracing_subscriber::registry().with(spans.with_filter(ours)).init();
 
-    let gateway = Emulator::start()?;
+    // It fetches no photo and paints nothing.
+    let gateway = Emulator::builder().pictures(Pictures::Stub).start()?;
     let client = Client::builder()
         .base_url(gateway.base_url())
         .api_key(gateway.api_key())
@@ -77,7 +78,8 @@ impl ExchangeObserver for HttpSpans {
                 span.set_attribute(KeyValue::new("http.response.status_code", status));
             }
             if let Err(trouble) = result.arrived() {
-                let kind = trouble.status().map_or("_OTHER".to_owned(), |status| status.to_string());
+                let kind =
+                    trouble.status().map_or("_OTHER".to_owned(), |status| status.to_string());
                 span.set_attribute(KeyValue::new("error.type", kind));
                 span.set_status(Status::error(trouble.to_string()));
             }

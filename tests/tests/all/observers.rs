@@ -115,9 +115,10 @@ fn the_example_of_opentelemetry_prints_spans_of_task_and_exchanges() {
     let printed = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{ran:?}");
     for expected in [
-        "Name        : POST /model/v1/generation",
-        "Name        : GET /model/v1/generation/task/{task_id}",
-        "Name        : task",
+        " : POST /model/v1/generation\n",
+        " : GET /model/v1/generation/task/{task_id}\n",
+        " : task\n",
+        " : wait\n",
         "http.response.status_code",
         "cost Some(0.03) USD",
     ] {
