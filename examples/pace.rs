@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Watches tasks one after another, each with what was learnt from those before.
 fn learn(durations: &[f64]) -> History {
     let mut model = Model::new(History::new(), Learned::default());
-    let mut dice = Dice(1);
+    let mut dice = Generator(1);
     for duration in durations {
         let (mut running, mut age) = (None, Duration::ZERO);
         loop {
@@ -108,7 +108,7 @@ struct Score {
 impl Score {
     /// Watches every task with `wait(age, looks so far, a number from 0 to 1)`.
     fn of(durations: &[f64], wait: impl Fn(f64, u32, f64) -> f64) -> Self {
-        let mut dice = Dice(2);
+        let mut dice = Generator(2);
         let mut polls = 0.0;
         let mut delays = Vec::with_capacity(durations.len());
         for duration in durations {
@@ -156,9 +156,9 @@ fn parse(text: &str) -> Result<Vec<f64>, String> {
 }
 
 /// A small generator with a fixed seed (a linear congruence), so that every run says the same.
-struct Dice(u64);
+struct Generator(u64);
 
-impl Dice {
+impl Generator {
     fn roll(&mut self) -> f64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -8,29 +8,29 @@ use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-use crate::mailbox::Shared;
-use crate::value::Value;
+use crate::mailbox::MailboxShared;
+use crate::value::OperationValue;
 
 /// Where operations read values from, one each.
 pub(crate) trait Source: Send + Sync {
     /// The next value goes to `address`, at once where it is there.
-    fn read(&self, runtime: &Handle, address: Address) -> Reader;
+    fn read(&self, runtime: &Handle, address: Address) -> ReaderId;
     /// This reader waits no more; a value that comes now is the next reader's.
-    fn leave(&self, reader: Reader);
+    fn leave(&self, reader: ReaderId);
 }
 
 /// Names a reader within its source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Reader(pub u64);
+pub(crate) struct ReaderId(pub u64);
 
 /// Where a result goes. Dropped half-way, it says so itself.
 pub(crate) enum Address {
-    Thread(Option<Sender<Result<Value, Error>>>),
-    Box(Option<(Arc<Shared>, Py<PyAny>)>),
+    Thread(Option<Sender<Result<OperationValue, Error>>>),
+    Box(Option<(Arc<MailboxShared>, Py<PyAny>)>),
 }
 
 impl Address {
-    pub fn deliver(&mut self, result: Result<Value, Error>) {
+    pub fn deliver(&mut self, result: Result<OperationValue, Error>) {
         match self {
             Self::Thread(tell) => {
                 if let Some(tell) = tell.take() {

@@ -15,17 +15,17 @@ use pyo3::types::PyIterator;
 
 use crate::aside::aside;
 use crate::handle::{Handle, now, time};
-use crate::journal::{Slot, TaskRows};
+use crate::journal::{OpenJournal, TaskRows};
 use crate::many::{Funds, Given, Many, Plan};
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
 use crate::purse::{GivenPrice, Purse};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
-use crate::single::{Errand, Followed, Launch, Ready, Single};
+use crate::single::{Followed, Launch, ReadySubmission, RunPurpose, Single};
 use crate::stake::Lent;
 use crate::submission::Wish;
-use crate::value::{Submitted, Value, fetch_picture, task_id};
+use crate::value::{OperationValue, Submitted, fetch_picture, task_id};
 use crate::watch::Events;
 use crate::{failure, journal, runtime, warnings};
 
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Where the client's journal is, if it has one.
-    fn slot(&self, py: Python<'_>) -> Option<Arc<Slot>> {
+    fn slot(&self, py: Python<'_>) -> Option<Arc<OpenJournal>> {
         self.setup.journal.as_deref().map(|path| journal::slot(py, path))
     }
 
@@ -248,7 +248,7 @@ impl Engine {
 
     /// Everything wrong with a wish, without a network: what the service's rules say, and what is
     /// wrong with a local photo or where to put it.
-    fn check<'py>(&self, py: Python<'py>, wish: Wish) -> PyResult<Found<'py>> {
+    fn check<'py>(&self, py: Python<'py>, wish: Wish) -> PyResult<CheckFindings<'py>> {
         let mut problems = Vec::new();
         let image = wish.image.clone();
         let violations = match wish.check() {
@@ -285,7 +285,7 @@ impl Engine {
     ) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
-        let (client, errand) = (single.client.clone(), Errand::Submit(Box::new(single)));
+        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
         Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
     }
 
@@ -295,7 +295,7 @@ impl Engine {
         Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
             let template = single.order.template().id().to_owned();
             let client = single.client.clone();
-            let Ready { request, journal, stakes } = single.ready().await?;
+            let ReadySubmission { request, journal, stakes } = single.ready().await?;
             let result = client.with_journal(journal).submit(request).await;
             // The handle would keep the row's journal open, and with that the letting go of the row under
             // way: a wait that opens the journal anew would find the row in other hands.
@@ -315,7 +315,7 @@ impl Engine {
                 Err(error) => return settled.and(Err(error)),
             };
             let at = now();
-            Ok(Value::Handle(Box::new(Submitted { handle, template, at })))
+            Ok(OperationValue::Handle(Box::new(Submitted { handle, template, at })))
         }))
     }
 
@@ -368,7 +368,7 @@ impl Engine {
                     rows.settle(task.id(), &end).await;
                 }
             }
-            Ok(Value::Task(Box::new(look)))
+            Ok(OperationValue::Task(Box::new(look)))
         }))
     }
 
@@ -383,7 +383,7 @@ impl Engine {
         let followed = self.followed(py, handle, policy)?;
         let note = handle.note(&self.base);
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
-        let (client, errand) = (followed.client.clone(), Errand::Follow(Box::new(followed)));
+        let (client, errand) = (followed.client.clone(), RunPurpose::Follow(Box::new(followed)));
         Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
     }
 
@@ -391,7 +391,7 @@ impl Engine {
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let followed = self.followed(py, handle, policy)?;
         let (client, note) = (followed.client.clone(), handle.note(&self.base));
-        let errand = Errand::Follow(Box::new(followed));
+        let errand = RunPurpose::Follow(Box::new(followed));
         Ok(Events::new(Launch { errand, note, client }, handle.template.clone()))
     }
 
@@ -399,7 +399,7 @@ impl Engine {
     fn run_events(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Events> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), single.order.template().id().to_owned());
-        let (client, errand) = (single.client.clone(), Errand::Submit(Box::new(single)));
+        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
         Ok(Events::new(Launch { errand, note, client }, Some(template)))
     }
 
@@ -417,7 +417,7 @@ impl Engine {
     fn download(
         &self,
         py: Python<'_>,
-        picture: PlainPicture,
+        picture: PlainPictureJson,
         path: Option<PathBuf>,
         policy: &NativePolicy,
         timeout: Option<f64>,
@@ -431,9 +431,9 @@ impl Engine {
             Ok(match path {
                 Some(path) => {
                     let download = client.download_with(&picture, path, warnings::tell);
-                    Value::Path(limit.hold(download).await?)
+                    OperationValue::Path(limit.hold(download).await?)
                 }
-                None => Value::Bytes(limit.hold(fetch_picture(&client, &picture)).await?),
+                None => OperationValue::Bytes(limit.hold(fetch_picture(&client, &picture)).await?),
             })
         }))
     }
@@ -457,7 +457,7 @@ impl Engine {
             let gone = |_| Err(Error::new(ErrorKind::UnusablePhoto, "the photo was not read"));
             let photo = photo.unwrap_or_else(gone)?;
             let reference = limit.hold(client.upload(&photo)).await?;
-            Ok(Value::Text(reference.as_str().to_owned()))
+            Ok(OperationValue::Text(reference.as_str().to_owned()))
         }))
     }
 }
@@ -510,14 +510,14 @@ struct PlainMany {
 }
 
 /// Violations of the service's rules, and errors about the photo.
-type Found<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
+type CheckFindings<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 
 /// A picture as Python says it: the JSON of the core's.
 #[derive(FromPyObject)]
 #[pyo3(transparent)]
-struct PlainPicture(String);
+struct PlainPictureJson(String);
 
-impl PlainPicture {
+impl PlainPictureJson {
     fn read(&self) -> Result<Picture, Error> {
         serde_json::from_str(&self.0).map_err(|error| {
             Error::new(ErrorKind::InvalidRequest, format!("the picture cannot be read: {error}"))

@@ -1,4 +1,4 @@
-//! [`Watcher`]: tells Python of a client's exchanges and events: its hooks (`on_request`, `on_response`,
+//! [`HookCaller`]: tells Python of a client's exchanges and events: its hooks (`on_request`, `on_response`,
 //! `on_event`), and OpenTelemetry where a call is traced. `Setup` gives one to each client.
 //!
 //! It is called on the runtime's thread, which never asks for the interpreter's lock: what it tells waits,
@@ -33,9 +33,9 @@ impl Hooks {
 
 /// Tells a client's hooks and the traces of its calls.
 #[derive(Clone)]
-pub(crate) struct Watcher(Option<Arc<Hooks>>);
+pub(crate) struct HookCaller(Option<Arc<Hooks>>);
 
-impl Watcher {
+impl HookCaller {
     pub(crate) fn new(hooks: Option<Hooks>) -> Self {
         Self(hooks.map(Arc::new))
     }
@@ -48,7 +48,7 @@ impl Watcher {
     }
 }
 
-impl ExchangeObserver for Watcher {
+impl ExchangeObserver for HookCaller {
     fn is_watching(&self) -> bool {
         traces::is_on()
             || self.0.as_ref().is_some_and(|hooks| hooks.0.is_some() || hooks.1.is_some())
@@ -56,7 +56,7 @@ impl ExchangeObserver for Watcher {
 
     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
         let (hooks, parent) = (self.0.clone(), traces::parent_of(&request));
-        let request = Arc::new(Sent::new(request));
+        let request = Arc::new(SentRequest::new(request));
         if let Some(hooks) = hooks.clone().filter(|hooks| hooks.0.is_some()) {
             let request = Arc::clone(&request);
             warnings::call_later(move |py| tell(py, hooks.0.as_ref(), "request", request.facts()));
@@ -82,7 +82,7 @@ impl ExchangeObserver for Watcher {
 }
 
 /// A request that left, and when.
-struct Sent {
+struct SentRequest {
     number: u64,
     excerpt: RequestExcerpt,
     begun: Instant,
@@ -91,7 +91,7 @@ struct Sent {
 
 type SentFacts<'a> = (u64, &'a str, &'a str, &'a [(String, String)], Option<&'a str>, usize);
 
-impl Sent {
+impl SentRequest {
     fn new(excerpt: RequestExcerpt) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +116,7 @@ type ReceivedFacts<'a> =
     (Option<u16>, Option<&'a str>, &'a [(String, String)], Option<&'a str>, Option<&'a str>, f64);
 
 impl Received {
-    fn new(request: &Sent, result: &CallResult) -> Self {
+    fn new(request: &SentRequest, result: &CallResult) -> Self {
         let trouble = result.arrived().err();
         Self {
             response: result.response(),
@@ -150,7 +150,12 @@ fn tell<'py>(
 }
 
 /// Makes the span of an exchange.
-fn trace(py: Python<'_>, parent: &Parent, request: &Sent, received: &Received) -> PyResult<()> {
+fn trace(
+    py: Python<'_>,
+    parent: &Parent,
+    request: &SentRequest,
+    received: &Received,
+) -> PyResult<()> {
     let begin = request.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let end = begin + received.elapsed.as_nanos();
     let facts = (&**parent, request.facts(), received.facts(), begin, end);

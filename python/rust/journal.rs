@@ -1,4 +1,4 @@
-//! [`Slot`]: the journal in one file or database, open once in this process; `Single`, `Many` and
+//! [`OpenJournal`]: the journal in one file or database, open once in this process; `Single`, `Many` and
 //! `Engine` open their rows there. [`close_journals`] and [`reopen_journals`] close all of them while the
 //! process is forked.
 //!
@@ -20,20 +20,20 @@ use effects_journal::{
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
 
-use crate::value::Made;
+use crate::value::MadeEffect;
 
 /// The journals of a process.
 #[derive(Debug, Default)]
 struct House {
-    slots: HashMap<PathBuf, Arc<Slot>>,
-    gate: Arc<Gate>,
+    slots: HashMap<PathBuf, Arc<OpenJournal>>,
+    gate: Arc<ForkGuard>,
 }
 
 /// The journals of this process, with the process they belong to: threads do not survive `fork()`.
 static HOUSE: Mutex<Option<(u32, House)>> = Mutex::new(None);
 
 /// Where the journal in a file, or in the database of a URL, is once it is open. Taking it does not block.
-pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
+pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
     let whole = if is_database(path) { None } else { absolute(path).ok() };
     let path = whole.unwrap_or_else(|| path.to_owned());
     let mut house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,22 +46,22 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<Slot> {
     let slot = house.slots.entry(path.clone()).or_insert_with(|| {
         let gate = Arc::clone(&house.gate);
         let turns = Semaphore::new(ROWS_AT_ONCE);
-        Arc::new(Slot { path, gate, journal: tokio::sync::Mutex::default(), turns })
+        Arc::new(OpenJournal { path, gate, journal: tokio::sync::Mutex::default(), turns })
     });
     Arc::clone(slot)
 }
 
 /// The journal in one file or database. It is open as long as somebody has a ledger of it.
 #[derive(Debug)]
-pub struct Slot {
+pub struct OpenJournal {
     path: PathBuf,
-    gate: Arc<Gate>,
+    gate: Arc<ForkGuard>,
     journal: tokio::sync::Mutex<Option<Weak<dyn JournalStore>>>,
     /// Rows begun at once: each keeps a thread waiting, and all of them wait for one.
     turns: Semaphore,
 }
 
-impl Slot {
+impl OpenJournal {
     /// Its file, or the URL of its database without the password.
     pub fn shown(&self) -> PathBuf {
         self.path.to_str().map_or_else(|| self.path.clone(), |name| without_password(name).into())
@@ -97,16 +97,16 @@ impl Slot {
 /// its row, which the submission or another process has left open.
 #[derive(Clone, Debug)]
 pub struct TaskRows {
-    slot: Arc<Slot>,
+    slot: Arc<OpenJournal>,
     origin: Origin,
 }
 
 impl TaskRows {
-    pub fn new(slot: Arc<Slot>, origin: Origin) -> Self {
+    pub fn new(slot: Arc<OpenJournal>, origin: Origin) -> Self {
         Self { slot, origin }
     }
 
-    /// The ledger over the journal, as [`Slot::open`] gives it.
+    /// The ledger over the journal, as [`OpenJournal::open`] gives it.
     pub async fn ledger(&self) -> Result<Ledger, Error> {
         self.slot.open().await
     }
@@ -152,13 +152,13 @@ impl TaskRows {
 
 /// What all openings of a process pass through, and a fork closes behind them.
 #[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<Passage>,
+struct ForkGuard {
+    state: Mutex<ForkState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Passage {
+struct ForkState {
     opening: u32,
     forking: bool,
     doors: Vec<Door>,
@@ -166,7 +166,7 @@ struct Passage {
     shut: Vec<Shut>,
 }
 
-impl Gate {
+impl ForkGuard {
     fn open(&self, path: &Path) -> Result<Arc<dyn JournalStore>, JournalError> {
         let mut state = self.wait_while(|state| state.forking);
         state.opening += 1;
@@ -200,12 +200,12 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    fn wait_while(&self, busy: impl Fn(&Passage) -> bool) -> MutexGuard<'_, Passage> {
+    fn wait_while(&self, busy: impl Fn(&ForkState) -> bool) -> MutexGuard<'_, ForkState> {
         let wait = self.changed.wait_while(self.state(), |state| busy(state));
         wait.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, Passage> {
+    fn state(&self) -> MutexGuard<'_, ForkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -232,7 +232,7 @@ fn open(path: &Path) -> Result<(Arc<dyn JournalStore>, Door), JournalError> {
 }
 
 /// The gate of this process, if it ever had a journal.
-fn gate(_holds_the_lock: Python<'_>) -> Option<Arc<Gate>> {
+fn gate(_holds_the_lock: Python<'_>) -> Option<Arc<ForkGuard>> {
     let house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
     let (owner, house) = house.as_ref()?;
     (*owner == std::process::id()).then(|| Arc::clone(&house.gate))
@@ -302,9 +302,9 @@ pub fn verdict(record: &Record) -> Option<Error> {
 }
 
 /// What a row that was completed before came to, as far as the journal keeps it: without another look.
-pub fn made(record: &Record) -> Option<Made> {
+pub fn made(record: &Record) -> Option<MadeEffect> {
     let Standing::Completed { submitted, finished, .. } = &record.standing else { return None };
-    Some(Made {
+    Some(MadeEffect {
         effect: record.standing.effect()?,
         fetched: Vec::new(),
         template: Some(record.row.template.id().to_owned()),

@@ -13,30 +13,30 @@ use effects_core::Error;
 use pyo3::prelude::*;
 
 use crate::bell::Bell;
-use crate::value::Value;
+use crate::value::OperationValue;
 use crate::{failure, runtime};
 
 /// The box of one event loop.
 #[pyclass(frozen, module = "spark_effects._native")]
 #[derive(Debug)]
 pub struct Mailbox {
-    shared: Arc<Shared>,
+    shared: Arc<MailboxShared>,
     reader: UnixStream,
 }
 
 /// A result, and the future that waits for it.
-type Arrived = (Py<PyAny>, Result<Value, Error>);
+type FinishedResult = (Py<PyAny>, Result<OperationValue, Error>);
 
 /// The side of the runtime's thread.
 #[derive(Debug)]
-pub struct Shared {
-    arrived: Mutex<Vec<Arrived>>,
+pub struct MailboxShared {
+    arrived: Mutex<Vec<FinishedResult>>,
     bell: Arc<Bell>,
 }
 
-impl Shared {
+impl MailboxShared {
     /// Puts a result into the box, with the future that waits for it.
-    pub fn put(&self, future: Py<PyAny>, result: Result<Value, Error>) {
+    pub fn put(&self, future: Py<PyAny>, result: Result<OperationValue, Error>) {
         let was_empty = {
             let mut arrived = self.arrived();
             arrived.push((future, result));
@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    fn arrived(&self) -> MutexGuard<'_, Vec<Arrived>> {
+    fn arrived(&self) -> MutexGuard<'_, Vec<FinishedResult>> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,7 +65,7 @@ impl Mailbox {
         if let Some(warnings) = runtime::warnings(py) {
             warnings.wake(&bell);
         }
-        let shared = Arc::new(Shared { arrived: Mutex::default(), bell });
+        let shared = Arc::new(MailboxShared { arrived: Mutex::default(), bell });
         Ok(Self { shared, reader })
     }
 
@@ -112,7 +112,7 @@ impl Mailbox {
 type Letter<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 impl Mailbox {
-    pub fn shared(&self) -> Arc<Shared> {
+    pub fn shared(&self) -> Arc<MailboxShared> {
         Arc::clone(&self.shared)
     }
 }

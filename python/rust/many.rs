@@ -26,7 +26,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::address::given_up;
-use crate::journal::{self, Slot, TaskRows};
+use crate::journal::{self, OpenJournal, TaskRows};
 use crate::many_shared::ManyShared;
 use crate::note::Note;
 use crate::operation::Operation;
@@ -35,7 +35,7 @@ use crate::result_queue::{ResultQueue, ResultSender};
 use crate::row_source::{self, RowSource};
 use crate::stake::Lent;
 use crate::traces::Parent;
-use crate::value::{JobEnd, Made, task_id};
+use crate::value::{MadeEffect, RowEndValue, task_id};
 use crate::{failure, warnings};
 
 /// What many rows have in common.
@@ -50,7 +50,7 @@ pub struct Plan {
     pub given: Given,
     /// The name of the order in the journal that its budget and its keys belong to.
     pub scope: Option<String>,
-    pub slot: Option<Arc<Slot>>,
+    pub slot: Option<Arc<OpenJournal>>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
     pub ordered: bool,
@@ -221,7 +221,7 @@ async fn finish_all(
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
     let (ledger, mut lent, budget) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return results.send(JobEnd::Wrong(error)),
+        Either::Left((Err(error), _)) => return results.send(RowEndValue::Wrong(error)),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
@@ -259,7 +259,7 @@ async fn finish_all(
     });
     let mut jobs = match begun.await.unwrap_or_else(|_| Err(given_up())) {
         Ok(jobs) => jobs,
-        Err(error) => return results.send(JobEnd::Wrong(error)),
+        Err(error) => return results.send(RowEndValue::Wrong(error)),
     };
     if shared.stopped.load(Ordering::SeqCst) {
         jobs.stop();
@@ -279,7 +279,7 @@ async fn finish_all(
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         let made = made(result, open.template, open.begun);
-        let end = JobEnd::Ended(open.row, open.job, made);
+        let end = RowEndValue::Ended(open.row, open.job, made);
         // A reader who has left takes it no more; its id is logged.
         let (Some(rows), Some(task)) = (&rows, given_task) else {
             results.send(end);
@@ -300,13 +300,13 @@ async fn finish_all(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
             )),
             Ok(_) => {}
-            Err(error) => results.send(JobEnd::Wrong(error)),
+            Err(error) => results.send(RowEndValue::Wrong(error)),
         }
     }
     if let Some(error) = jobs.halted_by()
         && error.kind() == ErrorKind::Journal
     {
-        results.send(JobEnd::Wrong(error));
+        results.send(RowEndValue::Wrong(error));
     }
 }
 
@@ -421,7 +421,11 @@ fn ended(result: &JobResult) -> Result<Effect, Error> {
 }
 
 /// What Python is told of a result: the effect of a row, with its pictures if they were wanted.
-fn made(result: JobResult, template: Option<Template>, begun: Instant) -> Result<Box<Made>, Error> {
+fn made(
+    result: JobResult,
+    template: Option<Template>,
+    begun: Instant,
+) -> Result<Box<MadeEffect>, Error> {
     let template = template.map(|template| template.id().to_owned());
     match &result.outcome {
         JobOutcome::Kept => {
@@ -439,7 +443,7 @@ fn made(result: JobResult, template: Option<Template>, begun: Instant) -> Result
     }
     let mut result = result;
     let pictures = std::mem::take(&mut result.pictures);
-    result.into_result().map(|effect| Made::new(effect, pictures, template, begun))
+    result.into_result().map(|effect| MadeEffect::new(effect, pictures, template, begun))
 }
 
 /// The ledger of a journal, and what it says that a picture costs at this origin.

@@ -30,7 +30,7 @@ pub struct ManyShared {
     pub abandoned: AtomicBool,
     pub stop: Notify,
     /// Rows in the batch, by the numbers of their jobs.
-    pub open: Mutex<HashMap<usize, Open>>,
+    pub open: Mutex<HashMap<usize, OpenJob>>,
     /// What is known of the jobs whose results were not taken, by the numbers of their rows.
     pub untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
     /// The call, where it is traced.
@@ -38,7 +38,7 @@ pub struct ManyShared {
 }
 
 /// A row that became a job.
-pub struct Open {
+pub struct OpenJob {
     pub row: usize,
     pub job: Py<PyAny>,
     pub note: Arc<Note>,
@@ -128,7 +128,7 @@ impl ManyShared {
         self.open().get(&index).map(|open| (open.row, Arc::clone(&open.note)))
     }
 
-    pub fn open(&self) -> MutexGuard<'_, HashMap<usize, Open>> {
+    pub fn open(&self) -> MutexGuard<'_, HashMap<usize, OpenJob>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

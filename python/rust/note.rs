@@ -22,7 +22,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct Note {
     base: Arc<BaseUrl>,
-    known: Mutex<Known>,
+    known: Mutex<NoteState>,
     /// No caller waits any more: the task's id is logged when it comes.
     abandoned: AtomicBool,
     /// The task's id was logged: once is enough for every run that follows the same handle.
@@ -33,7 +33,7 @@ pub struct Note {
 
 /// Thousands are kept while their tasks run, so what is short-lived lies apart.
 #[derive(Debug, Default)]
-struct Known {
+struct NoteState {
     /// A submission that has left and is not answered.
     posting: Option<Box<Posting>>,
     task: Option<TaskId>,
@@ -61,7 +61,7 @@ impl Note {
     }
 
     fn with(base: Arc<BaseUrl>, task: Option<TaskId>, logged: Arc<AtomicBool>) -> Arc<Self> {
-        let known = Mutex::new(Known { posting: None, task });
+        let known = Mutex::new(NoteState { posting: None, task });
         let (abandoned, parent) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Self { base, known, abandoned, logged, parent })
     }
@@ -207,12 +207,12 @@ impl Note {
         }
     }
 
-    fn know(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn know(&self) -> std::sync::MutexGuard<'_, NoteState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn settle(known: &mut Known) {
+fn settle(known: &mut NoteState) {
     if known.posting.take().is_some() {
         // None are left to count where a fork made this process forget its parent's.
         let _ = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));

@@ -10,69 +10,69 @@ use effects_core::{Error, Template};
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::address::{Address, Reader, Source, given_up};
+use crate::address::{Address, ReaderId, Source, given_up};
 use crate::aside::received;
 use crate::mailbox::Mailbox;
 use crate::note::Note;
 use crate::single::{Caller, Joined, Launch};
-use crate::value::Value;
+use crate::value::OperationValue;
 use crate::{failure, runtime, warnings};
 
 /// What an operation does on the runtime's thread.
-enum Work {
+enum OperationWork {
     /// A future of its own.
-    Alone(Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>),
+    Alone(Pin<Box<dyn Future<Output = Result<OperationValue, Error>> + Send>>),
     /// A run among others.
     Joining(Launch, Option<Template>, bool),
     /// The next value of a source.
     Reading(Arc<dyn Source>),
     /// Nothing: what it comes to is known.
-    Known(Result<Value, Error>),
+    Known(Result<OperationValue, Error>),
 }
 
 /// One thing a client does. Nothing happens before it is waited for or started.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Operation {
-    state: Mutex<State>,
+    state: Mutex<OperationState>,
     note: Option<Arc<Note>>,
 }
 
 /// One of these stays with each of thousands that wait.
-enum State {
-    Made(Box<Work>),
+enum OperationState {
+    Made(Box<OperationWork>),
     Started(AbortHandle),
     Joined(Joined),
-    Reading(Box<(Arc<dyn Source>, Reader)>),
+    Reading(Box<(Arc<dyn Source>, ReaderId)>),
     Over,
 }
 
-const _: () = assert!(size_of::<State>() == 16, "it grew");
+const _: () = assert!(size_of::<OperationState>() == 16, "it grew");
 
 impl Operation {
     pub fn new(
         note: Option<Arc<Note>>,
-        work: impl Future<Output = Result<Value, Error>> + Send + 'static,
+        work: impl Future<Output = Result<OperationValue, Error>> + Send + 'static,
     ) -> Self {
-        Self::made(note, Work::Alone(Box::pin(work)))
+        Self::made(note, OperationWork::Alone(Box::pin(work)))
     }
 
     /// A run that joins the others of its client; with `fetch`, the pictures' bytes are wanted as well.
     pub(crate) fn joining(launch: Launch, template: Option<Template>, fetch: bool) -> Self {
-        Self::made(Some(Arc::clone(&launch.note)), Work::Joining(launch, template, fetch))
+        Self::made(Some(Arc::clone(&launch.note)), OperationWork::Joining(launch, template, fetch))
     }
 
     /// Reads the next value of a source.
     pub(crate) fn reading(note: Option<Arc<Note>>, source: Arc<dyn Source>) -> Self {
-        Self::made(note, Work::Reading(source))
+        Self::made(note, OperationWork::Reading(source))
     }
 
     /// What is known already.
-    pub(crate) fn known(note: Option<Arc<Note>>, result: Result<Value, Error>) -> Self {
-        Self::made(note, Work::Known(result))
+    pub(crate) fn known(note: Option<Arc<Note>>, result: Result<OperationValue, Error>) -> Self {
+        Self::made(note, OperationWork::Known(result))
     }
 
-    fn made(note: Option<Arc<Note>>, work: Work) -> Self {
-        Self { state: Mutex::new(State::Made(Box::new(work))), note }
+    fn made(note: Option<Arc<Note>>, work: OperationWork) -> Self {
+        Self { state: Mutex::new(OperationState::Made(Box::new(work))), note }
     }
 
     /// Starts the work; its result goes to `address`.
@@ -80,25 +80,25 @@ impl Operation {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         warnings::ask_logger(py);
         let mut state = self.state();
-        *state = match std::mem::replace(&mut *state, State::Over) {
-            State::Made(work) => match *work {
-                Work::Alone(work) => {
+        *state = match std::mem::replace(&mut *state, OperationState::Over) {
+            OperationState::Made(work) => match *work {
+                OperationWork::Alone(work) => {
                     let task = runtime.spawn(async move {
                         address.deliver(work.await);
                     });
-                    State::Started(task.abort_handle())
+                    OperationState::Started(task.abort_handle())
                 }
-                Work::Joining(launch, template, fetch) => {
+                OperationWork::Joining(launch, template, fetch) => {
                     let caller = Caller::new(&launch, template, fetch, address);
-                    State::Joined(launch.begin(&runtime, caller))
+                    OperationState::Joined(launch.begin(&runtime, caller))
                 }
-                Work::Known(result) => {
+                OperationWork::Known(result) => {
                     address.deliver(result);
-                    State::Over
+                    OperationState::Over
                 }
-                Work::Reading(source) => {
+                OperationWork::Reading(source) => {
                     let reader = source.read(&runtime, address);
-                    State::Reading(Box::new((source, reader)))
+                    OperationState::Reading(Box::new((source, reader)))
                 }
             },
             other => {
@@ -111,7 +111,7 @@ impl Operation {
         Ok(())
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, OperationState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,11 +146,11 @@ impl Operation {
                 warnings::warn(py, &text);
             }
         }
-        match std::mem::replace(&mut *self.state(), State::Over) {
-            State::Started(task) => task.abort(),
-            State::Joined(joined) => joined.leave(),
-            State::Reading(reading) => reading.0.leave(reading.1),
-            State::Made(_) | State::Over => {}
+        match std::mem::replace(&mut *self.state(), OperationState::Over) {
+            OperationState::Started(task) => task.abort(),
+            OperationState::Joined(joined) => joined.leave(),
+            OperationState::Reading(reading) => reading.0.leave(reading.1),
+            OperationState::Made(_) | OperationState::Over => {}
         }
     }
 

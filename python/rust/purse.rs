@@ -72,7 +72,7 @@ impl GivenPrice {
 }
 
 /// Whether a submission may leave.
-enum Admission {
+enum BudgetAnswer {
     /// Yes, and its price is reserved.
     Granted,
     /// Not before what is under way has told its cost.
@@ -128,7 +128,7 @@ impl Money {
         Ok(())
     }
 
-    fn admit(&mut self) -> Result<Admission, Error> {
+    fn admit(&mut self) -> Result<BudgetAnswer, Error> {
         if self.unreadable {
             return Err(self.cost_unreadable());
         }
@@ -138,16 +138,16 @@ impl Money {
             Some(_) => {}
             None if left <= Decimal::ZERO => return Err(self.exceeded(left)),
             // One task finds out what a task costs.
-            None if self.under_way > 0 => return Ok(Admission::NotYet),
+            None if self.under_way > 0 => return Ok(BudgetAnswer::NotYet),
             None if self.doubtful > 0 => return Err(self.unknown()),
             None => {
                 if let Some(task) = self.teller() {
-                    return Ok(Admission::After(task));
+                    return Ok(BudgetAnswer::After(task));
                 }
             }
         }
         self.under_way += 1;
-        Ok(Admission::Granted)
+        Ok(BudgetAnswer::Granted)
     }
 
     /// The task that will tell what one costs, where nobody knows.
@@ -234,9 +234,9 @@ impl Purse {
             let changed = self.changed.notified();
             let admission = self.state().admit()?;
             match admission {
-                Admission::Granted => return Ok(()),
-                Admission::NotYet => changed.await,
-                Admission::After(task) => self.find_out(client, rows, &task).await?,
+                BudgetAnswer::Granted => return Ok(()),
+                BudgetAnswer::NotYet => changed.await,
+                BudgetAnswer::After(task) => self.find_out(client, rows, &task).await?,
             }
         }
     }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::Error;
 use tokio::runtime::Handle;
 
-use crate::address::{Address, Reader, Source};
+use crate::address::{Address, ReaderId, Source};
 use crate::many_shared::ManyShared;
-use crate::value::{JobEnd, Value};
+use crate::value::{OperationValue, RowEndValue};
 
 /// Results, and the readers who wait for them.
 pub(crate) struct ResultQueue {
@@ -20,19 +20,19 @@ pub(crate) struct ResultQueue {
     process: u32,
     shared: Arc<ManyShared>,
     ordered: bool,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     /// Results whose turn it is.
-    results: VecDeque<JobEnd>,
+    results: VecDeque<RowEndValue>,
     /// Results that came before their turn, where the order matters.
-    early: BTreeMap<usize, JobEnd>,
+    early: BTreeMap<usize, RowEndValue>,
     /// The row whose turn is next, where the order matters.
     next: usize,
     /// Readers who wait, in order; none while there are results.
-    readers: VecDeque<(Reader, Address)>,
+    readers: VecDeque<(ReaderId, Address)>,
     last_reader: u64,
     /// No sender is left.
     is_closed: bool,
@@ -53,7 +53,7 @@ impl Drop for Closer {
 }
 
 impl ResultSender {
-    pub(crate) fn send(&self, end: JobEnd) {
+    pub(crate) fn send(&self, end: RowEndValue) {
         self.0.0.put(end);
     }
 }
@@ -76,15 +76,15 @@ impl ResultQueue {
         drop(dropped);
     }
 
-    fn put(&self, end: JobEnd) {
+    fn put(&self, end: RowEndValue) {
         let mut state = self.state();
         if state.is_abandoned {
             drop(state);
             return;
         }
         match end {
-            JobEnd::Ended(row, ..) if self.ordered => {
-                let State { early, next, results, .. } = &mut *state;
+            RowEndValue::Ended(row, ..) if self.ordered => {
+                let QueueState { early, next, results, .. } = &mut *state;
                 early.insert(row, end);
                 while let Some(end) = early.remove(next) {
                     *next += 1;
@@ -92,7 +92,7 @@ impl ResultQueue {
                 }
             }
             // What came before its turn is still told.
-            JobEnd::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
+            RowEndValue::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
             end => state.results.push_back(end),
         }
         self.hand_over(&mut state);
@@ -107,7 +107,7 @@ impl ResultQueue {
         self.hand_over(&mut state);
     }
 
-    fn hand_over(&self, state: &mut State) {
+    fn hand_over(&self, state: &mut QueueState) {
         while !state.readers.is_empty() {
             let end = state.results.pop_front();
             if end.is_none() && !state.is_closed {
@@ -119,32 +119,32 @@ impl ResultQueue {
     }
 
     /// A result, or the end of them, as a reader gets it.
-    fn taken(&self, end: Option<JobEnd>) -> Result<Value, Error> {
-        if matches!(end, Some(JobEnd::Ended(..))) {
+    fn taken(&self, end: Option<RowEndValue>) -> Result<OperationValue, Error> {
+        if matches!(end, Some(RowEndValue::Ended(..))) {
             self.shared.permits.add_permits(1);
         }
         match end {
-            Some(JobEnd::Wrong(error)) => Err(error),
-            end => Ok(Value::Row(end.map(Box::new))),
+            Some(RowEndValue::Wrong(error)) => Err(error),
+            end => Ok(OperationValue::Row(end.map(Box::new))),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Source for ResultQueue {
-    fn read(&self, _runtime: &Handle, address: Address) -> Reader {
+    fn read(&self, _runtime: &Handle, address: Address) -> ReaderId {
         let mut state = self.state();
         state.last_reader += 1;
-        let reader = Reader(state.last_reader);
+        let reader = ReaderId(state.last_reader);
         state.readers.push_back((reader, address));
         self.hand_over(&mut state);
         reader
     }
 
-    fn leave(&self, reader: Reader) {
+    fn leave(&self, reader: ReaderId) {
         if self.process != std::process::id() {
             return;
         }

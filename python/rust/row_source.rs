@@ -16,12 +16,12 @@ use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
 
 use crate::journal::failed;
-use crate::many_shared::{ManyShared, Open};
+use crate::many_shared::{ManyShared, OpenJob};
 use crate::note::Note;
 use crate::result_queue::ResultSender;
 use crate::stake::JobAttempts;
 use crate::submission::Wish;
-use crate::value::{JobEnd, task_id};
+use crate::value::{RowEndValue, task_id};
 
 /// A row as Python says it: something to ask for, or a task to follow.
 #[derive(FromPyObject)]
@@ -63,7 +63,7 @@ impl Iterator for RowSource {
             let row = match self.next_row()? {
                 Ok(row) => row,
                 Err(broken) => {
-                    self.results.send(JobEnd::Broken(broken));
+                    self.results.send(RowEndValue::Broken(broken));
                     return None;
                 }
             };
@@ -80,12 +80,12 @@ impl Iterator for RowSource {
                     let template = made.template().cloned();
                     let counts = self.counts && note.task().is_none();
                     let counted = counts.then(Arc::<JobAttempts>::default);
-                    let open = Open { row: number, job, note, counted, template, begun };
+                    let open = OpenJob { row: number, job, note, counted, template, begun };
                     self.shared.open().insert(self.begun, open);
                     self.begun += 1;
                     return Some(made);
                 }
-                Err(error) => self.results.send(JobEnd::Ended(number, job, Err(error))),
+                Err(error) => self.results.send(RowEndValue::Ended(number, job, Err(error))),
             }
         }
     }

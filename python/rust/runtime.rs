@@ -12,7 +12,7 @@ use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
-use crate::warnings::{self, Waiting};
+use crate::warnings::{self, WarningQueue};
 
 /// The runtime of this process, with the process it belongs to: threads do not survive `fork()`.
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -20,7 +20,7 @@ static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 struct Runtime {
     process: u32,
     handle: Handle,
-    warnings: Arc<Waiting>,
+    warnings: Arc<WarningQueue>,
 }
 
 /// The runtime of this process, started with the first call.
@@ -32,7 +32,7 @@ pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
     {
         return Ok(handle.clone());
     }
-    let warnings = Arc::<Waiting>::default();
+    let warnings = Arc::<WarningQueue>::default();
     let handle = start(Arc::clone(&warnings))?;
     // A parent's handle, if there was one, leads to a thread that is not here.
     std::mem::forget(runtime.replace(Runtime { process, handle: handle.clone(), warnings }));
@@ -40,7 +40,7 @@ pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
 }
 
 /// The warnings of this process's runtime that wait to be logged.
-pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<Waiting>> {
+pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<WarningQueue>> {
     let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = runtime.as_ref().filter(|runtime| runtime.process == std::process::id())?;
     Some(Arc::clone(&runtime.warnings))
@@ -55,7 +55,7 @@ pub fn log_warnings(py: Python<'_>) -> PyResult<()> {
     warnings(py).map_or(Ok(()), |waiting| waiting.log(py))
 }
 
-fn start(warnings: Arc<Waiting>) -> Result<Handle, Error> {
+fn start(warnings: Arc<WarningQueue>) -> Result<Handle, Error> {
     let wrong = |why: String| {
         Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {why}"))
     };

@@ -9,7 +9,7 @@ use effects_reqwest::{Client, ClientBuilder, Proxy};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::hooks::{Hooks, Watcher};
+use crate::hooks::{HookCaller, Hooks};
 use crate::policy::span;
 use crate::purse::{Money, Purse};
 use crate::value::task_id;
@@ -75,7 +75,7 @@ impl Setup {
         let hooks = self.hooks.as_ref();
         let hooks = hooks.map(|hooks| Python::attach(|py| hooks.clone_ref(py)));
         let hears_events = hooks.as_ref().is_some_and(Hooks::hears_events);
-        let watcher = Watcher::new(hooks);
+        let watcher = HookCaller::new(hooks);
         if hears_events {
             let watcher = watcher.clone();
             builder = builder.on_event(move |event| watcher.hear(event));

@@ -18,25 +18,25 @@ use tokio::task::AbortHandle;
 
 use crate::address::Address;
 use crate::handle::now;
-use crate::journal::{self, Slot, TaskRows};
+use crate::journal::{self, OpenJournal, TaskRows};
 use crate::note::Note;
 use crate::purse::Purse;
 use crate::stake::Reserved;
-use crate::submission::Order;
-use crate::value::{Made, Value};
+use crate::submission::PhotoOrder;
+use crate::value::{MadeEffect, OperationValue};
 
 /// One submission by itself, checked.
 pub(crate) struct Single {
     pub client: Client,
-    pub order: Order,
+    pub order: PhotoOrder,
     pub note: Arc<Note>,
-    pub slot: Option<Arc<Slot>>,
+    pub slot: Option<Arc<OpenJournal>>,
     pub origin: Origin,
     pub purse: Option<Arc<Purse>>,
 }
 
 /// A submission that may leave.
-pub(crate) struct Ready {
+pub(crate) struct ReadySubmission {
     pub request: EffectRequest,
     pub journal: Arc<dyn AsyncJournal>,
     pub stakes: Stakes,
@@ -62,7 +62,7 @@ pub(crate) struct Stakes {
 
 impl Single {
     /// Reads, uploads, reserves and opens what the submission needs, before its deadline.
-    pub async fn ready(self) -> Result<Ready, Error> {
+    pub async fn ready(self) -> Result<ReadySubmission, Error> {
         let now = now();
         let left = self.client.policy().ends_by(now).since(now);
         tokio::time::timeout(left, self.ready_in_time()).await.unwrap_or_else(|_| {
@@ -71,7 +71,7 @@ impl Single {
         })
     }
 
-    async fn ready_in_time(self) -> Result<Ready, Error> {
+    async fn ready_in_time(self) -> Result<ReadySubmission, Error> {
         let loaded = self.order.load_aside().await?;
         let mut stakes = Stakes::default();
         if let Some(purse) = &self.purse {
@@ -90,7 +90,7 @@ impl Single {
         }
         let journal = self.note.journal(inner);
         match loaded.request(&self.client).await {
-            Ok(request) => Ok(Ready { request, journal, stakes }),
+            Ok(request) => Ok(ReadySubmission { request, journal, stakes }),
             // What went wrong first matters more.
             Err(error) => match stakes.settle(&Err(error.clone())) {
                 Ok(()) | Err(_) => Err(error),
@@ -143,13 +143,13 @@ impl Stakes {
 
 /// A run about to join its client's others.
 pub(crate) struct Launch {
-    pub errand: Errand,
+    pub errand: RunPurpose,
     pub note: Arc<Note>,
     pub client: Client,
 }
 
 /// What a run is for.
-pub(crate) enum Errand {
+pub(crate) enum RunPurpose {
     Submit(Box<Single>),
     Follow(Box<Followed>),
 }
@@ -187,7 +187,7 @@ impl Launch {
         let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
         let _inside = runtime.enter();
         match errand {
-            Errand::Submit(single) if single.is_plain() => {
+            RunPurpose::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
                     Ok(request) => client.begin(request, Some(journal), runner(None)),
@@ -195,11 +195,11 @@ impl Launch {
                 }
                 Joined::Among(client)
             }
-            Errand::Submit(single) => {
+            RunPurpose::Submit(single) => {
                 let joining = client.clone();
                 let readying = Box::pin(async move {
                     match single.ready().await {
-                        Ok(Ready { request, journal, stakes }) => {
+                        Ok(ReadySubmission { request, journal, stakes }) => {
                             let runner = runner(Some(Box::new(stakes)));
                             joining.begin(request, Some(journal), runner);
                         }
@@ -208,7 +208,7 @@ impl Launch {
                 });
                 Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
             }
-            Errand::Follow(followed) => {
+            RunPurpose::Follow(followed) => {
                 let (work, known) = (followed.task.work(), followed.task.known_end());
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
                 let runner = runner(Some(Box::new(stakes)));
@@ -312,14 +312,15 @@ impl Taker for Caller {
         let effect = match result {
             Ok(effect) if fetch => effect,
             result => {
-                let made = result.map(|effect| Made::new(effect, Vec::new(), template, begun));
-                return address.deliver(made.map(Value::Effect));
+                let made =
+                    result.map(|effect| MadeEffect::new(effect, Vec::new(), template, begun));
+                return address.deliver(made.map(OperationValue::Effect));
             }
         };
         let client = self.client.clone();
         tokio::spawn(async move {
-            let made = Made::fetched(&client, effect, fetch, template, begun).await;
-            address.deliver(made.map(Value::Effect));
+            let made = MadeEffect::fetched(&client, effect, fetch, template, begun).await;
+            address.deliver(made.map(OperationValue::Effect));
         });
     }
 }

@@ -1,4 +1,4 @@
-//! [`Wish`]: what is asked for, as Python says it; [`Order`]: the same, checked before anything is sent.
+//! [`Wish`]: what is asked for, as Python says it; [`PhotoOrder`]: the same, checked before anything is sent.
 //! `Engine` and `RowSource` check each request with it.
 
 use effects_client::{Job, PhotoSource};
@@ -25,7 +25,7 @@ pub struct Wish {
 
 /// What is asked for, checked; a local photo is still to be read.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct PhotoOrder {
     checked: Checked,
     photo: Option<Image>,
 }
@@ -51,14 +51,14 @@ impl Wish {
     }
 
     /// Checks all of it but the photo's content.
-    pub fn check(self) -> Result<Order, Error> {
+    pub fn check(self) -> Result<PhotoOrder, Error> {
         let checked = self.draft()?.check()?;
         let photo = self.image.filter(|image| !matches!(image, Image::Url(_)));
-        Ok(Order { checked, photo })
+        Ok(PhotoOrder { checked, photo })
     }
 }
 
-impl Order {
+impl PhotoOrder {
     /// Its template.
     pub fn template(&self) -> &Template {
         &self.checked.template

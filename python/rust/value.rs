@@ -1,4 +1,4 @@
-//! [`Value`]: the result of an operation on its way from the runtime's thread into Python: it becomes a
+//! [`OperationValue`]: the result of an operation on its way from the runtime's thread into Python: it becomes a
 //! tuple of plain values, of which the Python side makes its objects. An `Address` delivers it.
 
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use crate::{failure, warnings};
 
 /// What an operation comes to.
 #[derive(Debug)]
-pub enum Value {
+pub enum OperationValue {
     /// An effect, with its pictures' bytes if they were fetched.
-    Effect(Box<Made>),
+    Effect(Box<MadeEffect>),
     /// A task by its id.
     Handle(Box<Submitted>),
     /// What one look showed.
@@ -33,12 +33,12 @@ pub enum Value {
     /// A URL.
     Text(String),
     /// How a row of many ended, or the end of them.
-    Row(Option<Box<JobEnd>>),
+    Row(Option<Box<RowEndValue>>),
 }
 
 /// An effect and what is known of how it was made.
 #[derive(Debug)]
-pub struct Made {
+pub struct MadeEffect {
     pub effect: Effect,
     /// The pictures' bytes, in their order; empty if they were not fetched.
     pub fetched: Vec<Bytes>,
@@ -47,7 +47,7 @@ pub struct Made {
     pub elapsed: f64,
 }
 
-impl Made {
+impl MadeEffect {
     /// An effect whose run began then.
     pub fn new(
         effect: Effect,
@@ -89,7 +89,7 @@ pub struct Submitted {
     pub at: Time,
 }
 
-impl Value {
+impl OperationValue {
     /// The plain values.
     pub fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         match self {
@@ -117,20 +117,22 @@ impl Value {
 }
 
 /// The row's number, its job, its effect, what went wrong: one of the latter two is `None`.
-fn row(py: Python<'_>, end: Option<Box<JobEnd>>) -> PyResult<Bound<'_, PyAny>> {
+fn row(py: Python<'_>, end: Option<Box<RowEndValue>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
-        Some(JobEnd::Broken(error)) => return Err(error),
-        Some(JobEnd::Wrong(error)) => return Err(failure::exception(py, &error)),
-        Some(JobEnd::Ended(number, job, Ok(made))) => (number, job, Some(effect(py, &made)?), None),
-        Some(JobEnd::Ended(number, job, Err(error))) => {
+        Some(RowEndValue::Broken(error)) => return Err(error),
+        Some(RowEndValue::Wrong(error)) => return Err(failure::exception(py, &error)),
+        Some(RowEndValue::Ended(number, job, Ok(made))) => {
+            (number, job, Some(effect(py, &made)?), None)
+        }
+        Some(RowEndValue::Ended(number, job, Err(error))) => {
             (number, job, None, Some(failure::told(py, &error)?))
         }
     };
     (number, job, effect, error).into_pyobject(py).map(Bound::into_any)
 }
 
-fn effect<'py>(py: Python<'py>, made: &Made) -> PyResult<Bound<'py, PyTuple>> {
+fn effect<'py>(py: Python<'py>, made: &MadeEffect) -> PyResult<Bound<'py, PyTuple>> {
     let effect = &made.effect;
     let fetched = made.fetched.iter().map(Some).chain(std::iter::repeat(None));
     let pictures = effect.pictures.iter().zip(fetched);
@@ -209,9 +211,9 @@ pub fn task_id(text: &str) -> Result<TaskId, effects_core::Error> {
 
 /// How a row ended.
 #[derive(Debug)]
-pub enum JobEnd {
+pub enum RowEndValue {
     /// Its number, what Python gave for it, and its effect or what went wrong.
-    Ended(usize, Py<PyAny>, Result<Box<Made>, Error>),
+    Ended(usize, Py<PyAny>, Result<Box<MadeEffect>, Error>),
     /// The iterator raised: no more rows come.
     Broken(PyErr),
     /// All of it could not be begun, or the journal not be written to its end.

@@ -1,5 +1,5 @@
 //! Logs warnings, and what runs tell on their way, as records of Python's `logging` under the name
-//! `spark_effects`. [`Waiting`] keeps those of the runtime's thread until a thread that waits for a result
+//! `spark_effects`. [`WarningQueue`] keeps those of the runtime's thread until a thread that waits for a result
 //! logs them; `Purse` and `Note` warn with [`pass_on`] and [`log_apart`], and `hooks.rs` has functions
 //! called with [`call_later`].
 //!
@@ -37,7 +37,7 @@ use crate::bell::Bell;
 
 /// What waits in one process for a thread that has the interpreter's lock: a child of `fork()` has its own.
 #[derive(Default)]
-pub struct Waiting {
+pub struct WarningQueue {
     entries: Mutex<Entries>,
     /// The event loops to be woken for them.
     loops: Mutex<Vec<Weak<Bell>>>,
@@ -45,13 +45,13 @@ pub struct Waiting {
 
 #[derive(Default)]
 struct Entries {
-    all: Vec<Entry>,
+    all: Vec<QueuedWarning>,
     /// Those that found no room.
     left_out: usize,
 }
 
 /// A record to log, or a function to call.
-enum Entry {
+enum QueuedWarning {
     Record(Grade, String),
     Call(Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>),
 }
@@ -64,13 +64,13 @@ enum Grade {
     Warning = 30,
 }
 
-impl std::fmt::Debug for Waiting {
+impl std::fmt::Debug for WarningQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
 
-impl Waiting {
+impl WarningQueue {
     /// Wakes this event loop for warnings, too.
     pub fn wake(&self, bell: &Arc<Bell>) {
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,9 +78,9 @@ impl Waiting {
         loops.push(Arc::downgrade(bell));
     }
 
-    fn push(&self, entry: Entry) {
+    fn push(&self, entry: QueuedWarning) {
         let mut entries = self.entries();
-        let is_warning = matches!(entry, Entry::Record(Grade::Warning, _));
+        let is_warning = matches!(entry, QueuedWarning::Record(Grade::Warning, _));
         // A caller who takes no results for hours must not run out of memory.
         if entries.all.len() >= MOST_ENTRIES && !is_warning {
             entries.left_out += 1;
@@ -122,7 +122,7 @@ impl Waiting {
     }
 }
 
-impl Entry {
+impl QueuedWarning {
     fn act(self, py: Python<'_>) -> PyResult<()> {
         match self {
             Self::Record(grade, text) => {
@@ -146,14 +146,14 @@ const MOST_ENTRIES: usize = 65_536;
 
 thread_local! {
     /// Those of the runtime whose thread this is.
-    static WAITING: OnceCell<Arc<Waiting>> = const { OnceCell::new() };
+    static WAITING: OnceCell<Arc<WarningQueue>> = const { OnceCell::new() };
 }
 
 /// Texts that threads of their own are about to log.
 static APART: AtomicUsize = AtomicUsize::new(0);
 
 /// Lets warnings of this thread, the runtime's, wait here.
-pub fn wait_in(waiting: Arc<Waiting>) {
+pub fn wait_in(waiting: Arc<WarningQueue>) {
     // A thread is one runtime's.
     WAITING.with(|cell| drop(cell.set(waiting)));
 }
@@ -162,7 +162,7 @@ pub fn wait_in(waiting: Arc<Waiting>) {
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let warnings = Logged { is_warning: true }
+        let warnings = LogCall { is_warning: true }
             .with_filter(Targets::new().with_target(WARNINGS, Level::WARN));
         let events = dynamic_filter_fn(|metadata, _| is_wanted(grade(*metadata.level())))
             .with_callsite_filter(|metadata| match metadata.is_event() {
@@ -172,7 +172,7 @@ pub fn listen() {
             .with_max_level_hint(LevelFilter::DEBUG);
         let both = tracing_subscriber::registry()
             .with(warnings)
-            .with(Logged { is_warning: false }.with_filter(events));
+            .with(LogCall { is_warning: false }.with_filter(events));
         // Where the `effects` command listens in this process, it shows them.
         let _ = both.try_init();
     });
@@ -188,15 +188,15 @@ pub fn tell(event: effects_core::Event) {
 
 /// Logs a text before the next result is given, or at once on a thread that is not the runtime's.
 pub fn pass_on(text: String) {
-    enter(Entry::Record(Grade::Warning, text));
+    enter(QueuedWarning::Record(Grade::Warning, text));
 }
 
 /// Calls this before the next result is given, or at once on a thread that is not the runtime's.
 pub fn call_later(call: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) {
-    enter(Entry::Call(Box::new(call)));
+    enter(QueuedWarning::Call(Box::new(call)));
 }
 
-fn enter(entry: Entry) {
+fn enter(entry: QueuedWarning) {
     let waits = WAITING.with(|cell| cell.get().map(Arc::clone));
     match waits {
         Some(waiting) => waiting.push(entry),
@@ -310,11 +310,11 @@ fn record(py: Python<'_>, grade: Grade, text: &str) {
 }
 
 /// Logs each warning, or what a run tells with the grade of its level.
-struct Logged {
+struct LogCall {
     is_warning: bool,
 }
 
-impl<S: Subscriber> Layer<S> for Logged {
+impl<S: Subscriber> Layer<S> for LogCall {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
         event.record(&mut LogMessage(if self.is_warning { Grade::Warning } else { grade(level) }));
@@ -326,7 +326,7 @@ struct LogMessage(Grade);
 impl Visit for LogMessage {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            enter(Entry::Record(self.0, format!("{value:?}")));
+            enter(QueuedWarning::Record(self.0, format!("{value:?}")));
         }
     }
 }

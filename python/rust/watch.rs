@@ -16,18 +16,18 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::address::{Address, Reader, Source, given_up};
+use crate::address::{Address, ReaderId, Source, given_up};
 use crate::note::Note;
 use crate::operation::Operation;
 use crate::single::{Joined, Launch, Taker};
-use crate::value::{Made, Value};
+use crate::value::{MadeEffect, OperationValue};
 
 /// The events of a task, one operation each, and how it ended.
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Events {
     /// The process that began it: a fork has the memory, and not the thread that follows.
     process: u32,
-    stream: Arc<Stream>,
+    stream: Arc<EventStream>,
     client: Client,
     template: Option<String>,
     note: Arc<Note>,
@@ -35,18 +35,18 @@ pub struct Events {
 }
 
 /// What readers of the events share. Once it is dropped, the run is stopped.
-struct Stream(Arc<Shared>);
+struct EventStream(Arc<WatchShared>);
 
 /// What readers share with the run.
-struct Shared {
+struct WatchShared {
     process: u32,
     client: Client,
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
     ended: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct WatchState {
     run: Stage,
     /// No reader is left.
     has_left: bool,
@@ -54,7 +54,7 @@ struct State {
     events: VecDeque<Event>,
     held: Option<RunTicket>,
     /// Readers who wait, in order; none while there is an event or the end.
-    readers: VecDeque<(Reader, Address)>,
+    readers: VecDeque<(ReaderId, Address)>,
     last_reader: u64,
     /// Those who wait for the end alone: the events pass.
     draining: usize,
@@ -78,10 +78,10 @@ impl Events {
     pub(crate) fn new(launch: Launch, template: Option<String>) -> Self {
         let (process, client) = (std::process::id(), launch.client.clone());
         let note = Arc::clone(&launch.note);
-        let state = State { run: Stage::Before(Box::new(launch)), ..State::default() };
+        let state = WatchState { run: Stage::Before(Box::new(launch)), ..WatchState::default() };
         let (state, ended) = (Mutex::new(state), Notify::new());
-        let shared = Shared { process, client: client.clone(), state, ended };
-        let stream = Arc::new(Stream(Arc::new(shared)));
+        let shared = WatchShared { process, client: client.clone(), state, ended };
+        let stream = Arc::new(EventStream(Arc::new(shared)));
         Self { process, stream, client, template, note, begun: Instant::now() }
     }
 
@@ -113,20 +113,22 @@ impl Events {
         match known {
             Some(Err(error)) => return Ok(Operation::known(note, Err(error))),
             Some(Ok(effect)) if !fetch => {
-                let made = Made::new(effect, Vec::new(), template, begun);
-                return Ok(Operation::known(note, Ok(Value::Effect(made))));
+                let made = MadeEffect::new(effect, Vec::new(), template, begun);
+                return Ok(Operation::known(note, Ok(OperationValue::Effect(made))));
             }
             Some(Ok(_)) | None => {}
         }
         let (stream, client) = (Arc::clone(&self.stream), self.client.clone());
         Ok(Operation::new(note, async move {
             let effect = stream.end().await?;
-            Made::fetched(&client, effect, fetch, template, begun).await.map(Value::Effect)
+            MadeEffect::fetched(&client, effect, fetch, template, begun)
+                .await
+                .map(OperationValue::Effect)
         }))
     }
 }
 
-impl Stream {
+impl EventStream {
     /// How it ended. The events on the way there pass, unless this future is dropped before.
     async fn end(&self) -> Result<Effect, Error> {
         let _draining = Draining::begin(&self.0);
@@ -142,28 +144,28 @@ impl Stream {
     }
 }
 
-impl Source for Stream {
-    fn read(&self, runtime: &Handle, mut address: Address) -> Reader {
+impl Source for EventStream {
+    fn read(&self, runtime: &Handle, mut address: Address) -> ReaderId {
         self.0.begin(runtime);
         let mut state = self.0.state();
         state.last_reader += 1;
-        let reader = Reader(state.last_reader);
+        let reader = ReaderId(state.last_reader);
         if let Some(event) = state.events.pop_front() {
             if state.events.is_empty()
                 && let Some(run) = state.held.take()
             {
                 self.0.client.look_on(run);
             }
-            address.deliver(Ok(Value::Event(Some(Box::new(event)))));
+            address.deliver(Ok(OperationValue::Event(Some(Box::new(event)))));
         } else if state.end.is_some() {
-            address.deliver(Ok(Value::Event(None)));
+            address.deliver(Ok(OperationValue::Event(None)));
         } else {
             state.readers.push_back((reader, address));
         }
         reader
     }
 
-    fn leave(&self, reader: Reader) {
+    fn leave(&self, reader: ReaderId) {
         if self.0.process != std::process::id() {
             return;
         }
@@ -177,7 +179,7 @@ impl Source for Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for EventStream {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.has_left = true;
@@ -189,7 +191,7 @@ impl Drop for Stream {
     }
 }
 
-impl Shared {
+impl WatchShared {
     /// Begins the run, if that was not begun.
     fn begin(self: &Arc<Self>, runtime: &Handle) {
         let launch = {
@@ -210,13 +212,13 @@ impl Shared {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Hands the events and the end of the run to its readers. Dropped without an end, it says so itself.
-struct EventsTaker(Arc<Shared>);
+struct EventsTaker(Arc<WatchShared>);
 
 impl Taker for EventsTaker {
     fn has_left(&self) -> bool {
@@ -233,7 +235,7 @@ impl Taker for EventsTaker {
             return true;
         }
         if let Some((_, mut address)) = state.readers.pop_front() {
-            address.deliver(Ok(Value::Event(Some(Box::new(event)))));
+            address.deliver(Ok(OperationValue::Event(Some(Box::new(event)))));
             return true;
         }
         state.events.push_back(event);
@@ -245,7 +247,7 @@ impl Taker for EventsTaker {
         let mut state = self.0.state();
         (state.end, state.run) = (Some(result), Stage::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
-            address.deliver(Ok(Value::Event(None)));
+            address.deliver(Ok(OperationValue::Event(None)));
         }
         drop(state);
         self.0.ended.notify_waiters();
@@ -261,10 +263,10 @@ impl Drop for EventsTaker {
 }
 
 /// As long as it is there, events pass unread.
-struct Draining<'a>(&'a Shared);
+struct Draining<'a>(&'a WatchShared);
 
 impl<'a> Draining<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    fn begin(shared: &'a WatchShared) -> Self {
         let mut state = shared.state();
         state.draining += 1;
         state.events.clear();

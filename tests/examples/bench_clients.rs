@@ -114,7 +114,8 @@ fn measure_ureq(rounds: usize, base: &str, generation: &str, task: &TaskId) -> R
     let client = effects_ureq::Client::builder().api_key(KEY).base_url(base).pace(PACE).build()?;
     let (kept, single) = (ureq_by_hand(3), ureq_by_hand(0));
     let address = base.trim_start_matches("http://").parse()?;
-    let told = Agent::with_parts(ureq_config(3), DefaultConnector::default(), Told(address));
+    let told =
+        Agent::with_parts(ureq_config(3), DefaultConnector::default(), FixedAddress(address));
     let wait = |agent: &Agent, id: &str| loop_on_ureq(agent, generation, id);
     let sides = [
         look(|| used(client.task(task.clone()).wait()?)),
@@ -225,9 +226,9 @@ fn ureq_config(kept: usize) -> Config {
 
 /// Resolves every name to one address.
 #[derive(Debug)]
-struct Told(SocketAddr);
+struct FixedAddress(SocketAddr);
 
-impl Resolver for Told {
+impl Resolver for FixedAddress {
     fn resolve(
         &self,
         _uri: &Uri,

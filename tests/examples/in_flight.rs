@@ -121,10 +121,10 @@ fn widths(tasks: u32) -> Widths {
 /// A journal that only counts: tasks that were made and have not ended, now and at most, and the
 /// memory in use when they were the most.
 #[derive(Clone, Debug, Default)]
-struct Gauge(Arc<Counts>);
+struct Gauge(Arc<FlightCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct FlightCounts {
     flying: AtomicUsize,
     most: AtomicUsize,
     resident: AtomicUsize,
@@ -176,7 +176,7 @@ impl<'a> Figures<'a> {
     }
 
     fn print(&self, tasks: u32) -> Result<()> {
-        let Counts { most, resident, .. } = &*self.gauge.0;
+        let FlightCounts { most, resident, .. } = &*self.gauge.0;
         let (most, resident) = (most.load(Ordering::SeqCst), resident.load(Ordering::SeqCst));
         let added = resident.saturating_sub(self.resident);
         let cpu = (ticks()? - self.ticks) as f64 / TICKS_PER_SECOND;

@@ -7,7 +7,7 @@ use effects_reqwest::{Client, Watch};
 use tokio::runtime::Builder;
 
 use crate::blocking::{parsed, read};
-use crate::face::{Ask, Ended, Face, Job, Setup, Style, Told};
+use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceJob, Style};
 
 /// `effects-reqwest`, in one of its styles, on a tokio runtime of its own.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,12 @@ impl Face for Async {
     /// # Panics
     ///
     /// When the machine has no runtime to give.
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         self.run_with(setup.builder(), job, tell)
     }
 }
@@ -39,8 +44,8 @@ impl Async {
     pub(crate) fn run_with(
         self,
         builder: Result<ClientBuilder<Client>, Error>,
-        job: &Job,
-        tell: &mut dyn FnMut(Told<'_>),
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -58,14 +63,14 @@ impl Async {
     async fn work(
         self,
         builder: ClientBuilder<Client>,
-        job: &Job,
-        tell: &mut dyn FnMut(Told<'_>),
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
-        tell(Told::Begun);
+        tell(FaceEvent::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
                 let task = client.task(parsed(task)?).status().await?;
@@ -96,7 +101,7 @@ impl Async {
         self,
         client: &Client,
         ask: &Ask,
-        tell: &mut dyn FnMut(Told<'_>),
+        tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<Effect, Error> {
         let (draft, uploaded) = match ask {
@@ -128,7 +133,7 @@ impl Async {
 
 async fn followed(
     mut watch: Watch,
-    tell: &mut dyn FnMut(Told<'_>),
+    tell: &mut dyn FnMut(FaceEvent<'_>),
     ended: &mut Ended,
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
@@ -136,7 +141,7 @@ async fn followed(
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());
-        tell(Told::Event(&event.to_string()));
+        tell(FaceEvent::Event(&event.to_string()));
     }
     watch.finish().await
 }

@@ -7,7 +7,7 @@ use effects_core::{Effect, Error, ErrorKind};
 use effects_jobs::Photo;
 use effects_ureq::{Client, Watch};
 
-use crate::face::{Ask, Ended, Face, Job, Setup, Style, Told};
+use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceJob, Style};
 
 /// `effects-ureq`, in one of its styles.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,12 @@ impl Face for Blocking {
         self.0
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         self.run_with(setup.builder(), job, tell)
     }
 }
@@ -32,8 +37,8 @@ impl Blocking {
     pub(crate) fn run_with(
         self,
         builder: Result<ClientBuilder<Client>, Error>,
-        job: &Job,
-        tell: &mut dyn FnMut(Told<'_>),
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
         let done = builder.and_then(|builder| self.work(builder, job, tell, &mut ended));
@@ -46,14 +51,14 @@ impl Blocking {
     fn work(
         self,
         builder: ClientBuilder<Client>,
-        job: &Job,
-        tell: &mut dyn FnMut(Told<'_>),
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
-        tell(Told::Begun);
+        tell(FaceEvent::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
                 let task = client.task(parsed(task)?).status()?;
@@ -84,7 +89,7 @@ impl Blocking {
         self,
         client: &Client,
         ask: &Ask,
-        tell: &mut dyn FnMut(Told<'_>),
+        tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<Effect, Error> {
         let (draft, uploaded) = match ask {
@@ -116,7 +121,7 @@ impl Blocking {
 
 fn followed(
     mut watch: Watch,
-    tell: &mut dyn FnMut(Told<'_>),
+    tell: &mut dyn FnMut(FaceEvent<'_>),
     ended: &mut Ended,
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
@@ -124,7 +129,7 @@ fn followed(
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());
-        tell(Told::Event(&event.to_string()));
+        tell(FaceEvent::Event(&event.to_string()));
     }
     watch.finish()
 }

@@ -68,7 +68,7 @@ struct Listener(Capture);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         attributes.record(&mut fields);
         let around = context.span_scope(id).map_or_else(Vec::new, |scope| {
             scope.from_root().map(|span| span.name()).collect::<Vec<_>>()
@@ -82,7 +82,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         values.record(&mut fields);
         self.0.with(|log| {
             // An id is given again once its span is closed: the latest is meant.
@@ -94,7 +94,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         let metadata = event.metadata();
         let line = format!("{} {}:{}", metadata.level(), metadata.target(), fields.0);
@@ -103,9 +103,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
 }
 
 #[derive(Default)]
-struct Fields(String);
+struct LogFields(String);
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Writing into memory cannot fail.
         let _ = write!(self.0, " {}={value:?}", field.name());

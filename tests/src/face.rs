@@ -29,7 +29,8 @@ pub trait Face: Sync {
     }
 
     /// Makes a client of the setup, does the job with it, and tells of what happens on the way.
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended;
+    fn run(&self, setup: &ClientSetup, job: &FaceJob, tell: &mut dyn FnMut(FaceEvent<'_>))
+    -> Ended;
 }
 
 /// Which events a face hears of.
@@ -45,7 +46,7 @@ pub enum Hears {
 
 /// What a face tells of while it does a job.
 #[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
+pub enum FaceEvent<'a> {
     /// Its client is made, and asks for the first time from here on.
     Begun,
     /// An event, by its text.
@@ -65,7 +66,7 @@ pub enum Style {
 
 /// What a client is made of: data alone, so that a client of another language can be made of it.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct ClientSetup {
     /// The gateway.
     pub base_url: String,
     /// The key to it.
@@ -80,7 +81,7 @@ pub struct Setup {
     pub allow_http: bool,
 }
 
-impl Setup {
+impl ClientSetup {
     /// The builder of a client of this setup; both clients share one.
     ///
     /// # Errors
@@ -110,7 +111,7 @@ impl Setup {
 
 /// What to do with a client.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct FaceJob {
     /// What is asked.
     pub ask: Ask,
     /// How often, one after the other with the same client.
@@ -164,7 +165,7 @@ pub struct Ended {
     /// What was told of downloads; `None` where a face hears nothing of them.
     pub downloads: Option<Vec<String>>,
     /// What went wrong.
-    pub failure: Option<Failure>,
+    pub failure: Option<FaceFailure>,
     /// Everything the client can be made to print: events, errors, `Debug` of what it hands out.
     pub printed: Vec<String>,
 }
@@ -196,13 +197,13 @@ impl Ended {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.prints(error);
         self.printed.push(error.to_string());
-        self.failure = Some(Failure::from(error));
+        self.failure = Some(FaceFailure::from(error));
     }
 }
 
 /// What an error says of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Failure {
+pub struct FaceFailure {
     /// Its kind.
     pub kind: ErrorKind,
     /// The exit code of the command.
@@ -223,7 +224,7 @@ pub struct Failure {
     pub resume_line: Option<String>,
 }
 
-impl From<&Error> for Failure {
+impl From<&Error> for FaceFailure {
     fn from(error: &Error) -> Self {
         Self {
             kind: error.kind(),

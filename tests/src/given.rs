@@ -1,4 +1,4 @@
-//! Clients whose exchanges the caller makes or watches: [`Given`] over a plain ureq agent or reqwest client,
+//! Clients whose exchanges the caller makes or watches: [`CallerStack`] over a plain ureq agent or reqwest client,
 //! as a program would bring its own, and [`Wrapped`] with middleware around the client's own stack.
 
 use std::io::Read;
@@ -13,17 +13,17 @@ use http::{Method, Request};
 
 use crate::asynchronous::Async;
 use crate::blocking::Blocking;
-use crate::face::{Ended, Face, Job, Setup, Style, Told};
+use crate::face::{ClientSetup, Ended, Face, FaceEvent, FaceJob, Style};
 
 /// A client over an HTTP stack of the caller's.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<F>(pub F);
+pub struct CallerStack<F>(pub F);
 
 /// A client with middleware around its own HTTP stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrapped<F>(pub F);
 
-impl Face for Given<Blocking> {
+impl Face for CallerStack<Blocking> {
     fn name(&self) -> String {
         format!("{} over ureq of the caller's", self.0.name())
     }
@@ -32,13 +32,18 @@ impl Face for Given<Blocking> {
         self.0.style()
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         let builder = setup.builder_without_connections();
         self.0.run_with(builder.map(|builder| builder.exchange(PlainUreq::new(setup))), job, tell)
     }
 }
 
-impl Face for Given<Async> {
+impl Face for CallerStack<Async> {
     fn name(&self) -> String {
         format!("{} over reqwest of the caller's", self.0.name())
     }
@@ -47,7 +52,12 @@ impl Face for Given<Async> {
         self.0.style()
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         let builder = setup.builder_without_connections();
         self.0.run_with(
             builder.map(|builder| builder.exchange(PlainReqwest::new(setup))),
@@ -66,7 +76,12 @@ impl Face for Wrapped<Blocking> {
         self.0.style()
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         self.0.run_with(setup.builder().map(|builder| builder.middleware(Passed)), job, tell)
     }
 }
@@ -80,7 +95,12 @@ impl Face for Wrapped<Async> {
         self.0.style()
     }
 
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         self.0.run_with(setup.builder().map(|builder| builder.middleware(Passed)), job, tell)
     }
 }
@@ -107,7 +127,7 @@ impl AsyncExchange for Passed<DynAsyncExchange> {
 struct PlainUreq(ureq::Agent);
 
 impl PlainUreq {
-    fn new(setup: &Setup) -> Self {
+    fn new(setup: &ClientSetup) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -155,7 +175,7 @@ impl Exchange for PlainUreq {
 }
 
 /// A connection that is still being made when the exchange's time is over would look like a lost answer.
-fn longest_connect(setup: &Setup) -> Duration {
+fn longest_connect(setup: &ClientSetup) -> Duration {
     setup.connect_timeout.min(setup.policy.request_timeout.mul_f64(0.9))
 }
 
@@ -167,7 +187,7 @@ fn is_refused(error: &std::io::Error) -> bool {
 struct PlainReqwest(reqwest::Client);
 
 impl PlainReqwest {
-    fn new(setup: &Setup) -> Self {
+    fn new(setup: &ClientSetup) -> Self {
         // Where several TLS providers are compiled in, a program chooses one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()

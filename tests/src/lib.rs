@@ -26,13 +26,13 @@ pub use capture::{Capture, SpanSeen};
 pub use exchange_cases::{
     ExchangeCase, ExchangeUnderTest, Expected, Reqwest, Ureq, exchange_cases,
 };
-pub use face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
-pub use given::{Given, Wrapped};
+pub use face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears, Style};
+pub use given::{CallerStack, Wrapped};
 pub use notes::{Gate, Notes};
 pub use python::Python;
 pub use scenario::{Scenario, Witness, setup, setup_at};
 pub use suite::{check_all, faces, unplayed};
-pub use world::{KEY, PHOTO_URL, TASK, World, picture, task_path};
+pub use world::{KEY, PHOTO_URL, ScenarioWorld, TASK, picture, task_path};
 
 /// The snippets in Rust of the pages run, against the local gateway; those marked `no_run` compile.
 #[cfg(doctest)]

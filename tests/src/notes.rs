@@ -10,20 +10,20 @@ use effects_testkit::http::Behaviour;
 
 /// A journal for both clients that remembers what it was given, and can fail on purpose.
 #[derive(Clone, Debug, Default)]
-pub struct Notes(Arc<Shared>);
+pub struct Notes(Arc<NotesShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct NotesShared {
     written: Mutex<Vec<Entry>>,
     changed: Condvar,
     /// How many entries it takes before it fails; for ever when `None`.
     takes: Option<usize>,
-    watch: Mutex<Option<Watcher>>,
+    watch: Mutex<Option<NoteWatcher>>,
 }
 
-struct Watcher(Box<dyn Fn(&Entry) + Send>);
+struct NoteWatcher(Box<dyn Fn(&Entry) + Send>);
 
-impl std::fmt::Debug for Watcher {
+impl std::fmt::Debug for NoteWatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Watcher(…)")
     }
@@ -32,12 +32,13 @@ impl std::fmt::Debug for Watcher {
 impl Notes {
     /// A journal that fails after so many entries.
     pub fn failing_after(entries: usize) -> Self {
-        Self(Arc::new(Shared { takes: Some(entries), ..Shared::default() }))
+        Self(Arc::new(NotesShared { takes: Some(entries), ..NotesShared::default() }))
     }
 
     /// Does this with each entry before it counts as written.
     pub fn watch(&self, act: impl Fn(&Entry) + Send + 'static) {
-        *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher(Box::new(act)));
+        *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(NoteWatcher(Box::new(act)));
     }
 
     /// What was written, in words: `intent`, `created TASK`, `released`.

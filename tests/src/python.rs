@@ -12,7 +12,7 @@ use effects_core::{Effect, ErrorKind, Pace, Repeat, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
+use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears, Style};
 
 /// The package `spark_effects`, in one of its two clients and one of its styles.
 ///
@@ -22,7 +22,7 @@ use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Style, Told};
 pub struct Python {
     mode: &'static str,
     style: Style,
-    idle: Mutex<Vec<Driver>>,
+    idle: Mutex<Vec<PythonProgram>>,
 }
 
 impl Python {
@@ -36,7 +36,7 @@ impl Python {
         Self { mode: "async", style, idle: Mutex::default() }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Driver>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PythonProgram>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +62,12 @@ impl Face for Python {
     /// # Panics
     ///
     /// When the program cannot be started, ends, or raises what is no error of the package.
-    fn run(&self, setup: &Setup, job: &Job, tell: &mut dyn FnMut(Told<'_>)) -> Ended {
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        tell: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended {
         assert!(job.save_to.is_none(), "the program keeps pictures in memory");
         let asked = json!({
             "mode": self.mode,
@@ -75,7 +80,7 @@ impl Face for Python {
             "job": plain_job(job),
         });
         let idle = self.idle().pop();
-        let mut driver = idle.unwrap_or_else(Driver::start);
+        let mut driver = idle.unwrap_or_else(PythonProgram::start);
         let answer = driver.play(&asked, tell);
         self.idle().push(driver);
         answer.ended()
@@ -84,13 +89,13 @@ impl Face for Python {
 
 /// A running program.
 #[derive(Debug)]
-struct Driver {
+struct PythonProgram {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Driver {
+impl PythonProgram {
     fn start() -> Self {
         let python = std::env::var_os("SPARK_EFFECTS_PYTHON")
             .expect("SPARK_EFFECTS_PYTHON names an interpreter with the package");
@@ -105,12 +110,12 @@ impl Driver {
         Self { child, input, output: BufReader::new(output) }
     }
 
-    fn play(&mut self, asked: &Value, tell: &mut dyn FnMut(Told<'_>)) -> Answer {
+    fn play(&mut self, asked: &Value, tell: &mut dyn FnMut(FaceEvent<'_>)) -> JobAnswer {
         writeln!(self.input, "{asked}").expect("the program reads");
         loop {
             match self.says() {
-                Said::Begun => tell(Told::Begun),
-                Said::Event(text) => tell(Told::Event(&text)),
+                Said::Begun => tell(FaceEvent::Begun),
+                Said::Event(text) => tell(FaceEvent::Event(&text)),
                 Said::Ended(answer) => {
                     if let Some(crash) = &answer.crash {
                         panic!("{crash}");
@@ -130,7 +135,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for PythonProgram {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
@@ -144,12 +149,12 @@ impl Drop for Driver {
 enum Said {
     Begun,
     Event(String),
-    Ended(Box<Answer>),
+    Ended(Box<JobAnswer>),
 }
 
 /// How a job ended.
 #[derive(Deserialize)]
-struct Answer {
+struct JobAnswer {
     effect: Option<Value>,
     /// The effect's JSON as the service wrote it.
     raw: Option<String>,
@@ -173,7 +178,7 @@ struct PlainFailure {
     resume_line: Option<String>,
 }
 
-impl Answer {
+impl JobAnswer {
     fn ended(self) -> Ended {
         let decoded = |text: &String| STANDARD.decode(text).expect("pictures are base64").into();
         Ended {
@@ -181,7 +186,7 @@ impl Answer {
             status: self.status.map(Status::from),
             pictures: self.pictures.iter().map(decoded).collect(),
             downloads: None,
-            failure: self.failure.map(Failure::from),
+            failure: self.failure.map(FaceFailure::from),
             printed: self.printed,
         }
     }
@@ -197,7 +202,7 @@ fn whole(effect: &Value, raw: Option<String>, metadata: Option<String>) -> Effec
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-impl From<PlainFailure> for Failure {
+impl From<PlainFailure> for FaceFailure {
     fn from(plain: PlainFailure) -> Self {
         Self {
             kind: plain.kind,
@@ -213,7 +218,7 @@ impl From<PlainFailure> for Failure {
     }
 }
 
-fn plain_setup(setup: &Setup) -> Value {
+fn plain_setup(setup: &ClientSetup) -> Value {
     let policy = &setup.policy;
     let retry = &policy.retry;
     let poll = match &policy.pace {
@@ -244,7 +249,7 @@ fn plain_setup(setup: &Setup) -> Value {
     })
 }
 
-fn plain_job(job: &Job) -> Value {
+fn plain_job(job: &FaceJob) -> Value {
     let none = Draft::default();
     let (ask, draft, photo, task) = match &job.ask {
         Ask::Effect(draft) => ("effect", draft, None, None),

@@ -9,8 +9,8 @@ use effects_core::model::{Draft, DraftImage};
 use effects_core::{Backoff, ErrorKind, Pace, Policy};
 use effects_testkit::http::Seen;
 
-use crate::face::{Ask, Ended, Face, Failure, Hears, Job, Setup, Told};
-use crate::world::{KEY, PHOTO_URL, TASK, World, picture};
+use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears};
+use crate::world::{KEY, PHOTO_URL, ScenarioWorld, TASK, picture};
 
 /// One thing that can happen: a world, a job, and how it must end.
 ///
@@ -19,9 +19,9 @@ use crate::world::{KEY, PHOTO_URL, TASK, World, picture};
 #[must_use]
 pub struct Scenario {
     name: &'static str,
-    arrange: Box<dyn Fn(&World) + Send + Sync>,
+    arrange: Box<dyn Fn(&ScenarioWorld) + Send + Sync>,
     adjust: Vec<Adjust>,
-    ask: Box<dyn Fn(&World) -> Ask + Send + Sync>,
+    ask: Box<dyn Fn(&ScenarioWorld) -> Ask + Send + Sync>,
     task: &'static str,
     times: usize,
     ends: Ends,
@@ -33,11 +33,11 @@ pub struct Scenario {
     needs_one_run: bool,
     refused_at_first: bool,
     key_is_a_word: bool,
-    checks: Vec<Check>,
+    checks: Vec<WitnessCheck>,
 }
 
-type Adjust = Box<dyn Fn(&mut Setup, &World) + Send + Sync>;
-type Check = Box<dyn Fn(&Witness<'_>) + Send + Sync>;
+type Adjust = Box<dyn Fn(&mut ClientSetup, &ScenarioWorld) + Send + Sync>;
+type WitnessCheck = Box<dyn Fn(&Witness<'_>) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug)]
 enum Ends {
@@ -50,9 +50,9 @@ enum Ends {
 #[derive(Debug)]
 pub struct Witness<'a> {
     /// Where it played.
-    pub world: &'a World,
+    pub world: &'a ScenarioWorld,
     /// What the client was made of.
-    pub setup: &'a Setup,
+    pub setup: &'a ClientSetup,
     /// How it ended.
     pub ended: Ended,
     /// The creates the gateway saw.
@@ -71,7 +71,7 @@ impl Witness<'_> {
     /// # Panics
     ///
     /// When nothing did.
-    pub fn failure(&self) -> &Failure {
+    pub fn failure(&self) -> &FaceFailure {
         match &self.ended.failure {
             Some(failure) => failure,
             None => panic!("nothing went wrong"),
@@ -91,7 +91,10 @@ impl Witness<'_> {
 
 impl Scenario {
     /// A scenario with this arrangement of the world.
-    pub fn new(name: &'static str, arrange: impl Fn(&World) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        name: &'static str,
+        arrange: impl Fn(&ScenarioWorld) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             arrange: Box::new(arrange),
@@ -117,7 +120,10 @@ impl Scenario {
     }
 
     /// Changes what the client is made of.
-    pub fn with(mut self, adjust: impl Fn(&mut Setup, &World) + Send + Sync + 'static) -> Self {
+    pub fn with(
+        mut self,
+        adjust: impl Fn(&mut ClientSetup, &ScenarioWorld) + Send + Sync + 'static,
+    ) -> Self {
         self.adjust.push(Box::new(adjust));
         self
     }
@@ -135,7 +141,7 @@ impl Scenario {
     }
 
     /// Asks for something else.
-    pub fn asks(mut self, ask: impl Fn(&World) -> Ask + Send + Sync + 'static) -> Self {
+    pub fn asks(mut self, ask: impl Fn(&ScenarioWorld) -> Ask + Send + Sync + 'static) -> Self {
         self.ask = Box::new(ask);
         self
     }
@@ -249,14 +255,14 @@ impl Scenario {
     ///
     /// When it does not end as it must.
     pub fn play(&self, face: &dyn Face) {
-        let world = match World::new() {
+        let world = match ScenarioWorld::new() {
             Ok(world) => world,
             Err(error) => panic!("no servers: {error}"),
         };
         (self.arrange)(&world);
         let mut setup = setup(&world);
         self.adjust.iter().for_each(|adjust| adjust(&mut setup, &world));
-        let job = Job { ask: (self.ask)(&world), times: self.times, save_to: None };
+        let job = FaceJob { ask: (self.ask)(&world), times: self.times, save_to: None };
         let begun = Instant::now();
         let ended = thread::scope(|scope| {
             let hears = self.hears_of_refusals(face, &job.ask);
@@ -264,7 +270,7 @@ impl Scenario {
                 world.open().expect("this machine listens");
             });
             face.run(&setup, &job, &mut |told| match told {
-                Told::Begun if !hears => {
+                FaceEvent::Begun if !hears => {
                     if let Some(open) = open.take() {
                         scope.spawn(move || {
                             thread::sleep(REFUSING);
@@ -272,7 +278,7 @@ impl Scenario {
                         });
                     }
                 }
-                Told::Event(event) if hears => {
+                FaceEvent::Event(event) if hears => {
                     if let Some(open) = open.take() {
                         assert!(event.contains("never left this machine"), "{event}");
                         open();
@@ -363,20 +369,20 @@ pub(crate) fn draft() -> Draft {
 }
 
 /// What a scenario's client is made of unless it says otherwise.
-pub fn setup(world: &World) -> Setup {
+pub fn setup(world: &ScenarioWorld) -> ClientSetup {
     setup_at(&world.gateway.base_url(), KEY)
 }
 
 /// What a client of this gateway is made of unless it is said otherwise: limits so long that a busy
 /// machine does not reach them, waits so short that nobody notices.
-pub fn setup_at(base_url: &str, api_key: &str) -> Setup {
+pub fn setup_at(base_url: &str, api_key: &str) -> ClientSetup {
     let retry = Backoff {
         first: Duration::from_millis(5),
         factor: 2.0,
         most: Duration::from_millis(20),
         jitter: 0.5,
     };
-    Setup {
+    ClientSetup {
         base_url: base_url.to_owned(),
         api_key: api_key.to_owned(),
         policy: Policy {
@@ -393,7 +399,7 @@ pub fn setup_at(base_url: &str, api_key: &str) -> Setup {
 }
 
 /// An error that leaves something to wait for says how.
-fn check_resume_line(failure: &Failure, witness: &Witness<'_>) {
+fn check_resume_line(failure: &FaceFailure, witness: &Witness<'_>) {
     let verdict = matches!(failure.kind, ErrorKind::TaskFailed | ErrorKind::NoPicture);
     let expected = failure.task_id.as_ref().filter(|_| !verdict).map(|task| {
         format!("effects wait {task} --base-url {}", witness.setup.base_url.trim_end_matches('/'))
@@ -405,7 +411,7 @@ fn check_resume_line(failure: &Failure, witness: &Witness<'_>) {
 }
 
 /// An unknown outcome names the exchange by which the service's support may find it.
-fn check_names(failure: &Failure, witness: &Witness<'_>) {
+fn check_names(failure: &FaceFailure, witness: &Witness<'_>) {
     if failure.kind != ErrorKind::OutcomeUnknown {
         return;
     }

@@ -19,7 +19,7 @@ pub const TASK: &str = "d758n65e878c73cmdg20";
 
 /// The servers of one scenario, all on this machine.
 #[derive(Debug)]
-pub struct World {
+pub struct ScenarioWorld {
     /// The gateway, which alone may see the key.
     pub gateway: ScriptedServer,
     /// Where the pictures are.
@@ -32,7 +32,7 @@ pub struct World {
     holder: Socket,
 }
 
-impl World {
+impl ScenarioWorld {
     /// Servers that know nothing yet, but for the picture.
     ///
     /// # Errors

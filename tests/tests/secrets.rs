@@ -14,7 +14,7 @@ use effects_reqwest::ReqwestExchange;
 use effects_testkit::http::Response;
 use effects_tests::scenarios::{create, echoes, looks, uploads};
 use effects_tests::{
-    Blocking, Capture, KEY, Notes, PHOTO_URL, Style, World, check_all, faces, setup,
+    Blocking, Capture, KEY, Notes, PHOTO_URL, ScenarioWorld, Style, check_all, faces, setup,
 };
 use effects_ureq::UreqExchange;
 
@@ -68,14 +68,14 @@ fn dumped(capture: &Capture) -> String {
 
 /// Drives a run by hand over both HTTP clients, saving it at every step.
 fn saved_runs_hold_no_key() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     let echo = || Response::json(format!(r#"{{"id":"t","status":"{KEY}","x":"{KEY}"}}"#));
     let done = || Response::json(format!(r#"{{"id":"t","status":"failed","error":"{KEY}"}}"#));
     for _ in 0..2 {
         world.creates([echo()]);
         world.gateway.on("GET", "/model/v1/generation/task/t", [echo(), done()]);
     }
-    let settings = setup(&world).builder::<Kept>().unwrap().build().unwrap().0;
+    let settings = setup(&world).builder::<KeptSettings>().unwrap().build().unwrap().0;
     let blocking = UreqExchange::new(&settings).unwrap();
     let blocking = Gateway::new(settings.endpoint.clone(), blocking);
     drive(|call| blocking.call(call));
@@ -117,9 +117,9 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
 }
 
 /// The settings a builder makes, for the HTTP clients alone.
-struct Kept(Settings);
+struct KeptSettings(Settings);
 
-impl BuildClient for Kept {
+impl BuildClient for KeptSettings {
     type Exchange = DynExchange;
 
     fn from_settings(settings: Settings, _: Transport<DynExchange>) -> Result<Self, Error> {

@@ -6,7 +6,7 @@
 
 use effects_core::model::Draft;
 use effects_testkit::http::Response;
-use effects_tests::{Ask, Capture, Face, Job, SpanSeen, TASK, World, faces, setup};
+use effects_tests::{Ask, Capture, Face, FaceJob, ScenarioWorld, SpanSeen, TASK, faces, setup};
 
 #[test]
 fn a_task_is_a_span_with_submit_wait_poll_and_download_inside() {
@@ -39,7 +39,7 @@ fn a_task_is_a_span_with_submit_wait_poll_and_download_inside() {
 }
 
 fn spans_of(face: &dyn Face, capture: &Capture) -> Vec<SpanSeen> {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([Response::new(429), world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let draft = Draft {
@@ -47,7 +47,7 @@ fn spans_of(face: &dyn Face, capture: &Capture) -> Vec<SpanSeen> {
         template_id: Some("glass_ball".to_owned()),
         ..Draft::default()
     };
-    let job = Job { ask: Ask::Effect(draft), times: 1, save_to: None };
+    let job = FaceJob { ask: Ask::Effect(draft), times: 1, save_to: None };
     let ended = face.run(&setup(&world), &job, &mut |_| {});
     assert!(ended.failure.is_none(), "{:?}", ended.failure);
     capture.spans()

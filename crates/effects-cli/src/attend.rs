@@ -1,5 +1,5 @@
 //! [`attend`]: does a command's work on a thread of its own while the calling thread prints and waits for
-//! Ctrl-C. `run`, `submit`, `wait` and `status` work under it, with the [`Desk`] as their way to print.
+//! Ctrl-C. `run`, `submit`, `wait` and `status` work under it, with the [`AttendingThread`] as their way to print.
 //!
 //! All output happens on the attending thread, so that leaving at once leaves nothing half said.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.
@@ -15,21 +15,21 @@ use effects_core::{Effect, Error, Event, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
-use crate::flight::{Flight, Recorded, Standing, Wake};
+use crate::flight::{Flight, FlightRecord, FlightWake, SubmissionStanding};
 use crate::output::Output;
-use crate::place::Place;
-use crate::progress::Progress;
+use crate::place::GatewayPlace;
+use crate::progress::ProgressDisplay;
 use crate::signals;
 
 /// What the work has of the attending thread.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct AttendingThread {
     flight: Arc<Flight>,
-    wake: Sender<Wake>,
-    landing: Arc<Mutex<Landing>>,
+    wake: Sender<FlightWake>,
+    landing: Arc<Mutex<FileGuard>>,
 }
 
-impl Desk {
+impl AttendingThread {
     /// The client, so that its submissions are known here, and on record where there is one.
     pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
         client.with_journal(self.journal(record))
@@ -39,7 +39,7 @@ impl Desk {
     pub(crate) fn journal(&self, record: Option<Arc<dyn Journal>>) -> Arc<dyn Journal> {
         let flight = Arc::clone(&self.flight);
         match record {
-            Some(record) => Arc::new(Recorded { flight, record }),
+            Some(record) => Arc::new(FlightRecord { flight, record }),
             None => flight,
         }
     }
@@ -54,19 +54,19 @@ impl Desk {
 
     /// Shows an event.
     pub(crate) fn show(&self, event: Event) {
-        self.tell(Wake::Event(event));
+        self.tell(FlightWake::Event(event));
     }
 
     /// Says something on stderr.
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(Wake::Note(text.into()));
+        self.tell(FlightWake::Note(text.into()));
     }
 
     /// Hold this while writing a file: the process does not exit until it is dropped. Once the process
     /// began to exit, this call blocks for ever.
-    pub(crate) fn landing(&self) -> MutexGuard<'_, Landing> {
+    pub(crate) fn landing(&self) -> MutexGuard<'_, FileGuard> {
         let landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *landing == Landing::Closed {
+        if *landing == FileGuard::Closed {
             drop(landing);
             loop {
                 thread::park();
@@ -75,7 +75,7 @@ impl Desk {
         landing
     }
 
-    fn tell(&self, wake: Wake) {
+    fn tell(&self, wake: FlightWake) {
         // The receiver is gone only once the process is about to end.
         let _ = self.wake.send(wake);
     }
@@ -83,7 +83,7 @@ impl Desk {
 
 /// Whether files may be begun.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Landing {
+pub(crate) enum FileGuard {
     #[default]
     Open,
     /// The process is about to end.
@@ -93,15 +93,19 @@ pub(crate) enum Landing {
 /// Does `work` and returns what came of it, or what an interruption left.
 pub(crate) fn attend<T: Send + 'static>(
     output: &Output,
-    place: &Place,
-    begins: Standing,
-    work: impl FnOnce(&Desk) -> Result<T, Failure> + Send + 'static,
+    place: &GatewayPlace,
+    begins: SubmissionStanding,
+    work: impl FnOnce(&AttendingThread) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (wake, woken) = mpsc::channel();
     let flight = Arc::new(Flight::new(begins, wake.clone()));
-    let desk = Desk { flight: Arc::clone(&flight), wake: wake.clone(), landing: Arc::default() };
+    let desk = AttendingThread {
+        flight: Arc::clone(&flight),
+        wake: wake.clone(),
+        landing: Arc::default(),
+    };
     let signal = wake.clone();
-    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    signals::listen(move || drop(signal.send(FlightWake::Signal))).map_err(Failure::system)?;
 
     let landing = Arc::clone(&desk.landing);
     let worker = thread::Builder::new()
@@ -112,21 +116,21 @@ pub(crate) fn attend<T: Send + 'static>(
         })
         .map_err(Failure::system)?;
 
-    let progress = Progress::new(output);
+    let progress = ProgressDisplay::new(output);
     let mut waiting = false;
     let left = loop {
         match woken.recv() {
-            Ok(Wake::Event(event)) => progress.tell(&event),
-            Ok(Wake::Note(text)) => progress.note(&text),
+            Ok(FlightWake::Event(event)) => progress.tell(&event),
+            Ok(FlightWake::Note(text)) => progress.note(&text),
             // Its bell rings even when it panics.
-            Ok(Wake::Done) | Err(_) => break None,
-            Ok(Wake::Answered) if waiting => match flight.interrupt() {
-                Standing::InFlight(_) => {}
+            Ok(FlightWake::Done) | Err(_) => break None,
+            Ok(FlightWake::Answered) if waiting => match flight.interrupt() {
+                SubmissionStanding::InFlight(_) => {}
                 standing => break Some(standing),
             },
-            Ok(Wake::Answered) => {}
-            Ok(Wake::Signal) => match flight.interrupt() {
-                Standing::InFlight(_) if !waiting => {
+            Ok(FlightWake::Answered) => {}
+            Ok(FlightWake::Signal) => match flight.interrupt() {
+                SubmissionStanding::InFlight(_) if !waiting => {
                     waiting = true;
                     progress.urge(&waiting_for_an_answer());
                 }
@@ -137,7 +141,7 @@ pub(crate) fn attend<T: Send + 'static>(
     progress.clear();
     match left {
         Some(standing) => {
-            *landing.lock().unwrap_or_else(PoisonError::into_inner) = Landing::Closed;
+            *landing.lock().unwrap_or_else(PoisonError::into_inner) = FileGuard::Closed;
             Err(Failure::interrupted(standing, place))
         }
         None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -145,12 +149,12 @@ pub(crate) fn attend<T: Send + 'static>(
 }
 
 /// Rings when it is dropped, panic or not.
-struct DoneOnDrop(Sender<Wake>);
+struct DoneOnDrop(Sender<FlightWake>);
 
 impl Drop for DoneOnDrop {
     fn drop(&mut self) {
         // The receiver is gone only once the command was interrupted.
-        let _ = self.0.send(Wake::Done);
+        let _ = self.0.send(FlightWake::Done);
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`CommandResult`]: what every command returns: how it ended ([`Done`]) or its `Failure`.
+//! [`CommandResult`]: what every command returns: how it ended ([`CommandEnd`]) or its `Failure`.
 //! `commands::main` makes the exit code of it.
 
 use effects_core::ErrorKind;
@@ -6,7 +6,7 @@ use effects_core::ErrorKind;
 use crate::failure::Failure;
 
 /// How a command ended that did what it was asked.
-pub(crate) enum Done {
+pub(crate) enum CommandEnd {
     /// All is well.
     Well,
     /// It was asked for a judgement, and the judgement is this.
@@ -15,15 +15,15 @@ pub(crate) enum Done {
     Code(u8),
 }
 
-impl From<Done> for u8 {
-    fn from(done: Done) -> Self {
+impl From<CommandEnd> for u8 {
+    fn from(done: CommandEnd) -> Self {
         match done {
-            Done::Well => 0,
-            Done::Bad(kind) => kind.exit_code(),
-            Done::Code(code) => code,
+            CommandEnd::Well => 0,
+            CommandEnd::Bad(kind) => kind.exit_code(),
+            CommandEnd::Code(code) => code,
         }
     }
 }
 
 /// What every command returns.
-pub(crate) type CommandResult = Result<Done, Failure>;
+pub(crate) type CommandResult = Result<CommandEnd, Failure>;

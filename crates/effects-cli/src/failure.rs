@@ -10,10 +10,10 @@ use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flight::{Intent, Standing};
+use crate::flight::{Intent, SubmissionStanding};
 use crate::global::Global;
-use crate::place::Place;
-use crate::problem::{Problem, Problems};
+use crate::place::GatewayPlace;
+use crate::problem::{InputProblem, Problems};
 use crate::response_object::ResponseObject;
 
 /// Why a command did not do what it was asked.
@@ -51,16 +51,16 @@ pub(crate) const UNFORESEEN: u8 = 1;
 
 impl Failure {
     /// What an interruption left behind.
-    pub(crate) fn interrupted(standing: Standing, place: &Place) -> Self {
+    pub(crate) fn interrupted(standing: SubmissionStanding, place: &GatewayPlace) -> Self {
         let detached = |task_id| Error::from(Cause::Detached(Detached { task_id }));
         match standing {
-            Standing::InFlight(intent) => Self::Left(intent),
-            Standing::Nothing(None) => Self::Error(detached(None)),
-            Standing::Nothing(Some(reason)) => Self::Error(Error::new(
+            SubmissionStanding::InFlight(intent) => Self::Left(intent),
+            SubmissionStanding::Nothing(None) => Self::Error(detached(None)),
+            SubmissionStanding::Nothing(Some(reason)) => Self::Error(Error::new(
                 ErrorKind::Detached,
                 format!("stopped; the submission made no task ({reason}), so nothing is billed"),
             )),
-            Standing::Made(task) => {
+            SubmissionStanding::Made(task) => {
                 let line = place.resume_line(&task);
                 let error = detached(Some(task));
                 Self::Error(match line {
@@ -79,9 +79,9 @@ impl Failure {
 
     /// The same failure, seen from where it happened: nothing resumes a task of a gateway that
     /// ends with this command.
-    pub(crate) fn at(self, place: &Place) -> Self {
+    pub(crate) fn at(self, place: &GatewayPlace) -> Self {
         match (self, place) {
-            (Self::Error(error), Place::Inside) => Self::Error(error.cause().clone().into()),
+            (Self::Error(error), GatewayPlace::Inside) => Self::Error(error.cause().clone().into()),
             (failure, _) => failure,
         }
     }
@@ -133,7 +133,9 @@ impl Failure {
     /// What a person reads: a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Invalid(problems) => problems.list().iter().map(Problem::to_string).collect(),
+            Self::Invalid(problems) => {
+                problems.list().iter().map(InputProblem::to_string).collect()
+            }
             // With the line that resumes the task.
             Self::Error(error) => vec![error.to_string()],
             _ => vec![self.to_string()],
@@ -191,8 +193,8 @@ pub(crate) struct ErrorObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ResponseObject>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(value_type = Vec<Problem>)]
-    problems: &'a [Problem],
+    #[schema(value_type = Vec<InputProblem>)]
+    problems: &'a [InputProblem],
 }
 
 impl<'a> ErrorObject<'a> {

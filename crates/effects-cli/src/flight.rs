@@ -13,7 +13,7 @@ use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEn
 use effects_core::{Event, TaskId};
 
 /// What the attending thread is told.
-pub(crate) enum Wake {
+pub(crate) enum FlightWake {
     /// Something to show.
     Event(Event),
     /// Something to say.
@@ -28,18 +28,18 @@ pub(crate) enum Wake {
 
 /// The journal of one command, in memory.
 pub(crate) struct Flight {
-    state: Mutex<State>,
-    wake: Sender<Wake>,
+    state: Mutex<FlightState>,
+    wake: Sender<FlightWake>,
 }
 
-struct State {
-    standing: Standing,
+struct FlightState {
+    standing: SubmissionStanding,
     interrupted: bool,
 }
 
 /// How things stand with the submission.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum SubmissionStanding {
     /// Nothing is on its way, and no task was made; why not, if one was tried.
     Nothing(Option<String>),
     /// A submission is on its way.
@@ -57,12 +57,12 @@ pub(crate) struct Intent {
 
 impl Flight {
     /// A command that begins so; it rings when an intent is answered.
-    pub(crate) fn new(standing: Standing, wake: Sender<Wake>) -> Self {
-        Self { state: Mutex::new(State { standing, interrupted: false }), wake }
+    pub(crate) fn new(standing: SubmissionStanding, wake: Sender<FlightWake>) -> Self {
+        Self { state: Mutex::new(FlightState { standing, interrupted: false }), wake }
     }
 
     /// Tells how things stand. From here on nothing is submitted any more.
-    pub(crate) fn interrupt(&self) -> Standing {
+    pub(crate) fn interrupt(&self) -> SubmissionStanding {
         let mut state = self.lock();
         state.interrupted = true;
         state.standing.clone()
@@ -70,12 +70,12 @@ impl Flight {
 
     /// An intent could not be put on record, so nothing was sent.
     fn nothing_left(&self, why: &str) {
-        self.lock().standing = Standing::Nothing(Some(why.to_owned()));
+        self.lock().standing = SubmissionStanding::Nothing(Some(why.to_owned()));
         // The receiver is gone only once the command has its result.
-        let _ = self.wake.send(Wake::Answered);
+        let _ = self.wake.send(FlightWake::Answered);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FlightState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,12 +84,12 @@ impl Flight {
 ///
 /// A submission is only said to be in flight once its intent is durable, and an answer is durable
 /// before anybody leaves for having heard of it.
-pub(crate) struct Recorded {
+pub(crate) struct FlightRecord {
     pub(crate) flight: Arc<Flight>,
     pub(crate) record: Arc<dyn Journal>,
 }
 
-impl Journal for Recorded {
+impl Journal for FlightRecord {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let intent = matches!(entry.fact, Fact::Intent { .. });
         if intent {
@@ -127,20 +127,22 @@ impl Journal for Flight {
             Fact::Intent { .. } if state.interrupted => {
                 return Err(JournalError::Unwritable("interrupted".to_owned()));
             }
-            Fact::Intent { request_id, idempotency_key, .. } => Standing::InFlight(Intent {
-                request_id: request_id.clone(),
-                idempotency_key: idempotency_key.clone(),
-            }),
+            Fact::Intent { request_id, idempotency_key, .. } => {
+                SubmissionStanding::InFlight(Intent {
+                    request_id: request_id.clone(),
+                    idempotency_key: idempotency_key.clone(),
+                })
+            }
             // A second task does not make the first one less the command's own.
-            Fact::Created { .. } if matches!(state.standing, Standing::Made(_)) => {
+            Fact::Created { .. } if matches!(state.standing, SubmissionStanding::Made(_)) => {
                 return Ok(Admission::Admitted);
             }
-            Fact::Created { task_id, .. } => Standing::Made(task_id.clone()),
-            Fact::Released { reason } => Standing::Nothing(Some(reason.clone())),
+            Fact::Created { task_id, .. } => SubmissionStanding::Made(task_id.clone()),
+            Fact::Released { reason } => SubmissionStanding::Nothing(Some(reason.clone())),
         };
-        if !matches!(state.standing, Standing::InFlight(_)) {
+        if !matches!(state.standing, SubmissionStanding::InFlight(_)) {
             // The receiver is gone only once the command has its result.
-            let _ = self.wake.send(Wake::Answered);
+            let _ = self.wake.send(FlightWake::Answered);
         }
         Ok(Admission::Admitted)
     }

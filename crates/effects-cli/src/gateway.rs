@@ -1,5 +1,5 @@
 //! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. Commands that
-//! talk to a gateway open one, from the global options and a [`Place`].
+//! talk to a gateway open one, from the global options and a [`GatewayPlace`].
 
 use std::env;
 use std::fs;
@@ -17,7 +17,7 @@ use effects_ureq::{Client, ClientBuilder};
 use crate::failure::Failure;
 use crate::global::{Global, InUse};
 use crate::output::say;
-use crate::place::{Place, origin_of};
+use crate::place::{GatewayPlace, origin_of};
 use crate::state;
 
 /// A client, and the gateway it talks to if that is inside this command.
@@ -32,18 +32,26 @@ pub(crate) struct Gateway<C = Client> {
 
 impl Gateway {
     /// Connects, as far as that needs no network.
-    pub(crate) fn open(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        global: &Global,
+        place: &GatewayPlace,
+        policy: Policy,
+    ) -> Result<Self, Failure> {
         Self::open_as(global, place, policy)
     }
 }
 
 impl<C: BuildClient> Gateway<C> {
     /// Connects with a client of another kind.
-    pub(crate) fn open_as(global: &Global, place: &Place, policy: Policy) -> Result<Self, Failure> {
+    pub(crate) fn open_as(
+        global: &Global,
+        place: &GatewayPlace,
+        policy: Policy,
+    ) -> Result<Self, Failure> {
         let mut builder = ClientBuilder::<C>::from_env();
         let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
         match place {
-            Place::At(base) => {
+            GatewayPlace::At(base) => {
                 pace = KeptPace::load(base.origin(), global.quiet);
                 if let Some(pace) = &pace {
                     builder = builder.pacer(pace.pacer.clone());
@@ -62,7 +70,7 @@ impl<C: BuildClient> Gateway<C> {
                     builder = builder.api_key(key);
                 }
             }
-            Place::Inside => {
+            GatewayPlace::Inside => {
                 let started = Emulator::start().map_err(|error| cannot_start(&error))?;
                 builder = builder.base_url(started.base_url()).api_key(started.api_key());
                 origin = origin_of(started.base_url())?;

@@ -1,5 +1,5 @@
 //! [`Global`]: the options that every command takes, such as `--json`, `--base-url` and `--poll`. `Cli`
-//! parses them, and `Output`, `Place` and `Gateway` are made from them.
+//! parses them, and `Output`, `GatewayPlace` and `Gateway` are made from them.
 
 use std::path::PathBuf;
 

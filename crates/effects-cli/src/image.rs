@@ -1,4 +1,4 @@
-//! [`Image`]: the IMAGE argument: a URL, or a photo that [`Image::read`] reads from a path or, for `-`,
+//! [`InputImage`]: the IMAGE argument: a URL, or a photo that [`InputImage::read`] reads from a path or, for `-`,
 //! from stdin. `request.rs` and `effects sampler` read one; [`is_url`] tells URLs from paths for the batch,
 //! `effects reorder` and `InputFile` too.
 
@@ -13,7 +13,7 @@ use effects_jobs::Photo;
 
 /// The input picture as it was given.
 #[derive(Debug)]
-pub(crate) enum Image {
+pub(crate) enum InputImage {
     Missing,
     /// What looks like a URL, valid or not.
     Url(String),
@@ -23,7 +23,7 @@ pub(crate) enum Image {
     Unusable(Error),
 }
 
-impl Image {
+impl InputImage {
     /// Reads the input picture: a local photo whole, a URL not at all.
     pub(crate) fn read(given: Option<&OsStr>) -> Self {
         let Some(given) = given else { return Self::Missing };

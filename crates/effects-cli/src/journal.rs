@@ -1,4 +1,4 @@
-//! [`JournalChoice`]: the options that say which journal a command uses, and how it is opened. [`Kept`]
+//! [`JournalChoice`]: the options that say which journal a command uses, and how it is opened. [`JournaledRow`]
 //! is the row of a single `run`, `submit` or `wait` in it.
 
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use effects_journal::{SqliteJournal, is_database_url, without_password};
 use crate::failure::Failure;
 use crate::input_file::InputFile;
 use crate::output::{Output, say};
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::profile;
 use crate::state;
 
@@ -37,7 +37,7 @@ impl JournalChoice {
     /// everything again. Only a gateway inside the command needs none. To plan, nothing is made.
     pub(crate) fn for_batch(
         &self,
-        place: &Place,
+        place: &GatewayPlace,
         plan: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
         if let Some(url) = self.url() {
@@ -112,9 +112,9 @@ impl JournalChoice {
 
     /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
     /// needs none.
-    pub(crate) fn path_for_batch(&self, place: &Place) -> Result<Option<PathBuf>, Failure> {
+    pub(crate) fn path_for_batch(&self, place: &GatewayPlace) -> Result<Option<PathBuf>, Failure> {
         match self.named() {
-            None if matches!(place, Place::Inside) => Ok(None),
+            None if matches!(place, GatewayPlace::Inside) => Ok(None),
             _ => self.whole_path().map(Some),
         }
     }
@@ -129,14 +129,17 @@ impl JournalChoice {
 
     /// The journal of a single run. One that was named must work; where the usual one does not, a
     /// person is warned and the run goes on: its id is printed in any case.
-    pub(crate) fn for_run(&self, place: &Place) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+    pub(crate) fn for_run(
+        &self,
+        place: &GatewayPlace,
+    ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
         if let Some(url) = self.url() {
             return Ok(Some(connected(url)?));
         }
         if let Some(path) = self.named() {
             return Ok(Some(Arc::new(self.open(path)?)));
         }
-        if matches!(place, Place::Inside) {
+        if matches!(place, GatewayPlace::Inside) {
             return Ok(None);
         }
         match default_path().and_then(|path| self.open(&path)) {
@@ -244,7 +247,7 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
 
 /// The journal of the task that `wait` waits for, if the usual one knows it: what it came to belongs
 /// there. Waiting needs no journal, so a faulty one is a warning.
-pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
+pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<JournaledRow> {
     let followed = JournalChoice::default().seen().and_then(|(_, store)| {
         let Some(store) = store else { return Ok(None) };
         let ledger = Ledger::new(store);
@@ -252,7 +255,9 @@ pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
         Ok(found.map(|found| (ledger, found)))
     });
     match followed {
-        Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => Some(Kept { ledger, row }),
+        Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => {
+            Some(JournaledRow { ledger, row })
+        }
         Ok(_) => None,
         Err(failure) => {
             state::warn_once(&format!("what becomes of this task is not journaled: {failure}"));
@@ -262,12 +267,12 @@ pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<Kept> {
 }
 
 /// The row of a single run, if it is journaled.
-pub(crate) struct Kept {
+pub(crate) struct JournaledRow {
     ledger: Ledger,
     row: OpenRow,
 }
 
-impl Kept {
+impl JournaledRow {
     /// Begins a row.
     pub(crate) fn begin(store: Arc<dyn JournalStore>, draft: RowDraft) -> Result<Self, Failure> {
         let ledger = Ledger::new(store);

@@ -1,4 +1,4 @@
-//! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal. `Progress`
+//! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal. `ProgressDisplay`
 //! and the batch's `Live` draw it; log lines are printed above it.
 
 use std::sync::{Mutex, PoisonError};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use effects_client::file_names::Names;
-use effects_client::{FileId, Landing, Sink};
+use effects_client::{AtomicFile, FileId, Sink};
 use effects_core::wire::RawJson;
 use effects_core::{
     Effect, Error, ErrorKind, Event, ImageFormat, Picture, ServiceError, TaskId, Template,
@@ -14,11 +14,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::Desk;
+use crate::attend::AttendingThread;
 use crate::input_file::InputFile;
-use crate::journal::Kept;
-use crate::place::Place;
-use crate::problem::Problem;
+use crate::journal::JournaledRow;
+use crate::place::GatewayPlace;
+use crate::problem::InputProblem;
 use crate::response_object::ResponseObject;
 
 /// What a finished task yields.
@@ -100,17 +100,17 @@ impl RunObject {
 
     /// What is said on stderr beside it. A gateway inside this command bills nothing, and its
     /// pictures are not the service's.
-    pub(crate) fn summary(&self, place: &Place) -> String {
+    pub(crate) fn summary(&self, place: &GatewayPlace) -> String {
         let bill = match (place, self.cost, &self.unreadable_cost) {
-            (Place::Inside, ..) => {
+            (GatewayPlace::Inside, ..) => {
                 " on this machine: a local stand-in for the service's model; nothing is billed"
                     .to_owned()
             }
-            (Place::At(_), Some(cost), _) => format!(", {cost} USD"),
-            (Place::At(_), None, Some(sent)) => {
+            (GatewayPlace::At(_), Some(cost), _) => format!(", {cost} USD"),
+            (GatewayPlace::At(_), None, Some(sent)) => {
                 format!(", at a cost that cannot be read: {sent:?}")
             }
-            (Place::At(_), None, None) => "; what it cost could not be read".to_owned(),
+            (GatewayPlace::At(_), None, None) => "; what it cost could not be read".to_owned(),
         };
         format!("task {} completed{bill}", self.task_id)
     }
@@ -135,13 +135,13 @@ impl From<Picture> for PictureObject {
 /// A picture is fetched whole before its file is begun, so that leaving in the middle of a slow
 /// download leaves nothing behind; files land whole or not at all, and never in place of the photo.
 pub(crate) fn save(
-    desk: &Desk,
+    desk: &AttendingThread,
     client: &Client,
-    place: &Place,
+    place: &GatewayPlace,
     effect: &Effect,
     names: &Names,
     input: &InputFile,
-    kept: Option<&Kept>,
+    kept: Option<&JournaledRow>,
 ) -> Result<Vec<PictureObject>, Error> {
     let mut saved = Vec::with_capacity(effect.pictures.len());
     let mut number = 0;
@@ -176,9 +176,9 @@ pub(crate) fn save(
     Ok(saved)
 }
 
-fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+fn land(desk: &AttendingThread, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let nobody_leaves = desk.landing();
-    let mut landing = Landing::begin(path)?;
+    let mut landing = AtomicFile::begin(path)?;
     landing.write(bytes)?;
     if landing.is_through() {
         // A pipe without a reader would keep the command here, and no file would be left half made.
@@ -189,20 +189,20 @@ fn land(desk: &Desk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// What is wrong with a place for a picture of this photo, found out before anything is paid: a file
 /// is begun beside it and taken away again.
-pub(crate) fn unwritable(path: &Path, input: &InputFile) -> Option<Problem> {
+pub(crate) fn unwritable(path: &Path, input: &InputFile) -> Option<InputProblem> {
     let stdout = FileId::of_stdout();
     if path == Path::new("-") || stdout.is_some() && FileId::of(path) == stdout {
         let name = path.display();
-        return Some(Problem::option(format!(
+        return Some(InputProblem::option(format!(
             "-o {name} is no file: pictures go into files, paths to stdout"
         )));
     }
     if input.is_at(path) {
-        return Some(Problem::option(format!(
+        return Some(InputProblem::option(format!(
             "-o {} is the photo itself: give the picture another name",
             path.display()
         )));
     }
-    let error = Landing::begin(path).err()?;
-    Some(Problem { kind: ErrorKind::Misconfigured, ..Problem::from(error) })
+    let error = AtomicFile::begin(path).err()?;
+    Some(InputProblem { kind: ErrorKind::Misconfigured, ..InputProblem::from(error) })
 }

@@ -1,4 +1,4 @@
-//! [`Place`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
+//! [`GatewayPlace`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
 //! make it from the global options, and open their `Gateway` and journal for it.
 
 use effects_client::{base_url_of_the_environment, replay_base};
@@ -9,14 +9,14 @@ use crate::global::Global;
 
 /// Where the gateway is.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum GatewayPlace {
     /// Inside this command.
     Inside,
     /// At this URL.
     At(BaseUrl),
 }
 
-impl Place {
+impl GatewayPlace {
     /// The gateway the global options and the environment name.
     pub(crate) fn of(global: &Global) -> Result<Self, Error> {
         let replayed = global.cassette().map(|path| replay_base(&path)).transpose()?.flatten();

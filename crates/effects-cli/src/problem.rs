@@ -1,4 +1,4 @@
-//! [`Problem`]: one thing that is wrong with a request or a row; [`Problems`]: all of them, found before
+//! [`InputProblem`]: one thing that is wrong with a request or a row; [`Problems`]: all of them, found before
 //! anything is sent. `request.rs` and `batch/rows.rs` collect them, and `Failure::Invalid` prints them.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// One thing that is wrong with what was asked for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Problem {
+pub(crate) struct InputProblem {
     #[serde(serialize_with = "by_name")]
     #[schema(value_type = String)]
     pub(crate) kind: ErrorKind,
@@ -27,7 +27,7 @@ pub(crate) struct Problem {
     pub(crate) suggestions: Vec<Template>,
 }
 
-impl Problem {
+impl InputProblem {
     /// An option that cannot be used.
     pub(crate) fn option(message: impl Into<String>) -> Self {
         Self::plain(ErrorKind::Misconfigured, message.into())
@@ -64,7 +64,7 @@ impl Problem {
     }
 }
 
-impl From<Violation> for Problem {
+impl From<Violation> for InputProblem {
     fn from(violation: Violation) -> Self {
         Self {
             kind: ErrorKind::InvalidRequest,
@@ -77,13 +77,13 @@ impl From<Violation> for Problem {
     }
 }
 
-impl From<Error> for Problem {
+impl From<Error> for InputProblem {
     fn from(error: Error) -> Self {
         Self::plain(error.kind(), error.to_string())
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for InputProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.code {
@@ -97,12 +97,12 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug)]
 pub(crate) struct Problems {
     first: ErrorKind,
-    list: Vec<Problem>,
+    list: Vec<InputProblem>,
 }
 
 impl Problems {
     /// The problems, if there are any, in the order of the service's codes and without a code last.
-    pub(crate) fn among(mut list: Vec<Problem>) -> Option<Self> {
+    pub(crate) fn among(mut list: Vec<InputProblem>) -> Option<Self> {
         list.sort_by_key(|problem| {
             problem.code.as_ref().map_or("~".to_owned(), |code| code.as_str().to_owned())
         });
@@ -111,7 +111,7 @@ impl Problems {
     }
 
     /// Each of them.
-    pub(crate) fn list(&self) -> &[Problem] {
+    pub(crate) fn list(&self) -> &[InputProblem] {
         &self.list
     }
 
@@ -134,8 +134,8 @@ impl fmt::Display for Problems {
 }
 
 /// The violations of a request, as problems.
-pub(crate) fn violations(invalid: &InvalidRequest) -> impl Iterator<Item = Problem> + '_ {
-    invalid.violations().iter().cloned().map(Problem::from)
+pub(crate) fn violations(invalid: &InvalidRequest) -> impl Iterator<Item = InputProblem> + '_ {
+    invalid.violations().iter().cloned().map(InputProblem::from)
 }
 
 fn by_name<S: serde::Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! [`Progress`]: shows the events of one task on stderr: one live line on a terminal, single lines
+//! [`ProgressDisplay`]: shows the events of one task on stderr: one live line on a terminal, single lines
 //! elsewhere. `attend` feeds it.
 
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::live_line::LiveLine;
 use crate::output::Output;
 
 /// Shows how a command gets on, on stderr.
-pub(crate) struct Progress {
+pub(crate) struct ProgressDisplay {
     verbose: bool,
     live: LiveLine,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// A display that begins now.
     pub(crate) fn new(output: &Output) -> Self {
         let live = LiveLine::new(output, Duration::from_millis(120));

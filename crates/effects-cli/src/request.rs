@@ -1,5 +1,5 @@
 //! [`RequestArguments`]: the arguments TEMPLATE, IMAGE and size, which its `check` tests all at once
-//! before anything is sent; [`Ready`] is what passed. `run`, `submit` and `check` take them.
+//! before anything is sent; [`ReadyRequest`] is what passed. `run`, `submit` and `check` take them.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -14,12 +14,12 @@ use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
 use effects_ureq::Client;
 use serde_json::Value;
 
-use crate::attend::Desk;
+use crate::attend::AttendingThread;
 use crate::global::Global;
-use crate::image::Image;
+use crate::image::InputImage;
 use crate::input_file::InputFile;
-use crate::place::Place;
-use crate::problem::{self, Problem, Problems};
+use crate::place::GatewayPlace;
+use crate::problem::{self, InputProblem, Problems};
 use crate::values::{TemplateIdParser, param};
 
 /// What is asked of the service.
@@ -53,7 +53,7 @@ pub(crate) struct RequestArguments {
 }
 
 /// A request that breaks no rule, its photo perhaps still on this machine.
-pub(crate) struct Ready {
+pub(crate) struct ReadyRequest {
     checked: Checked,
     photo: Option<Photo>,
 }
@@ -72,15 +72,15 @@ impl RequestArguments {
     /// Checks everything there is to check, without a network; `more` are problems found elsewhere.
     pub(crate) fn check(
         &self,
-        place: Option<&Place>,
+        place: Option<&GatewayPlace>,
         uploads: Option<&Uploads>,
-        mut more: Vec<Problem>,
-    ) -> Result<Ready, Problems> {
-        let image = Image::read(self.image.as_deref());
-        if let Image::Unusable(error) = &image {
-            more.push(Problem::photo(&self.image_text().unwrap_or_default(), error));
+        mut more: Vec<InputProblem>,
+    ) -> Result<ReadyRequest, Problems> {
+        let image = InputImage::read(self.image.as_deref());
+        if let InputImage::Unusable(error) = &image {
+            more.push(InputProblem::photo(&self.image_text().unwrap_or_default(), error));
         }
-        if matches!(image, Image::Local(_) | Image::Unusable(_))
+        if matches!(image, InputImage::Local(_) | InputImage::Unusable(_))
             && let Some(Err(error)) = place.map(|place| place.uploads(uploads))
         {
             more.push(error.into());
@@ -93,12 +93,12 @@ impl RequestArguments {
         for (index, (name, value)) in self.params.iter().enumerate() {
             if self.params[..index].iter().any(|(before, _)| before == name) {
                 let why = format!("--param: parameter {name:?} is there twice: give it once");
-                more.push(Problem::option(why));
+                more.push(InputProblem::option(why));
                 continue;
             }
             match params.clone().with(name, value.clone()) {
                 Ok(with) => params = with,
-                Err(invalid) => more.push(Problem::option(format!("--param: {invalid}"))),
+                Err(invalid) => more.push(InputProblem::option(format!("--param: {invalid}"))),
             }
         }
         let draft = Draft {
@@ -114,14 +114,14 @@ impl RequestArguments {
             more.extend(problem::violations(invalid));
         }
         match (checked, Problems::among(more)) {
-            (Ok(checked), None) => Ok(Ready { checked, photo: image.into_photo() }),
+            (Ok(checked), None) => Ok(ReadyRequest { checked, photo: image.into_photo() }),
             (_, Some(problems)) => Err(problems),
             (Err(invalid), None) => unreachable!("{invalid} is among the problems"),
         }
     }
 }
 
-impl Ready {
+impl ReadyRequest {
     /// The template.
     pub(crate) fn template(&self) -> &Template {
         &self.checked.template
@@ -163,7 +163,11 @@ impl Ready {
     }
 
     /// The request, once the photo is where the service can fetch it.
-    pub(crate) fn upload(self, desk: &Desk, client: &Client) -> Result<EffectRequest, Error> {
+    pub(crate) fn upload(
+        self,
+        desk: &AttendingThread,
+        client: &Client,
+    ) -> Result<EffectRequest, Error> {
         let reference = match (&self.checked.reference, &self.photo) {
             (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {
@@ -179,8 +183,8 @@ impl Ready {
 }
 
 /// Problems of the global options that concern a request.
-pub(crate) fn place_of(global: &Global, problems: &mut Vec<Problem>) -> Option<Place> {
-    Place::of(global).map_err(|error| problems.push(error.into())).ok()
+pub(crate) fn place_of(global: &Global, problems: &mut Vec<InputProblem>) -> Option<GatewayPlace> {
+    GatewayPlace::of(global).map_err(|error| problems.push(error.into())).ok()
 }
 
 /// A side as it is typed.

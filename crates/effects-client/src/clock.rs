@@ -41,10 +41,10 @@ fn wall() -> Time {
 
 /// Ends a watch from another thread: from a signal handler's thread, or a user interface's.
 #[derive(Clone, Debug, Default)]
-pub struct Stopper(Arc<Shared>);
+pub struct Stopper(Arc<StopState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct StopState {
     stopped: Mutex<bool>,
     changed: Condvar,
     submitting: AtomicBool,

@@ -1,4 +1,4 @@
-//! [`Landing`]: a file that is written under a temporary name and renamed into its place once it is
+//! [`AtomicFile`]: a file that is written under a temporary name and renamed into its place once it is
 //! whole. Downloads, the command's manifests, reports and contact sheets, `PaceFile` and the wheel's
 //! `write_file` are written so; [`Sink`] is what a download writes to. [`read_photo`] reads a photo, up to
 //! a limit.
@@ -40,13 +40,13 @@ pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo,
     Photo::new(bytes.into(), &file_names::shown(path))
 }
 
-/// Writes a file as a [`Landing`] does, with the system's own error where that fails.
+/// Writes a file as a [`AtomicFile`] does, with the system's own error where that fails.
 ///
 /// # Errors
 ///
 /// What the system says.
 pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut output = Output::begin(target)?;
+    let mut output = PendingBytes::begin(target)?;
     output.write(bytes)?;
     output.finish()
 }
@@ -57,19 +57,19 @@ pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
 /// leaves nothing. A symbolic link stays one: the file lands where it leads. What is no regular file
 /// (a device, a pipe) is written to and not replaced, once all bytes are there.
 #[derive(Debug)]
-pub struct Landing {
-    output: Output,
+pub struct AtomicFile {
+    output: PendingBytes,
     target: PathBuf,
 }
 
-impl Landing {
+impl AtomicFile {
     /// Begins a file that will stand at `target`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Download`] when nothing can be written beside it.
     pub fn begin(target: &Path) -> Result<Self, Error> {
-        let output = Output::begin(target).map_err(|error| unwritable(target, &error))?;
+        let output = PendingBytes::begin(target).map_err(|error| unwritable(target, &error))?;
         Ok(Self { output, target: target.to_owned() })
     }
 
@@ -77,7 +77,7 @@ impl Landing {
     /// [`finish`](Self::finish) wait: a pipe for its reader.
     #[must_use]
     pub fn is_through(&self) -> bool {
-        matches!(self.output, Output::Through { .. })
+        matches!(self.output, PendingBytes::Through { .. })
     }
 
     /// Moves the file to its place, once it is on the disk.
@@ -136,7 +136,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-impl Sink for Landing {
+impl Sink for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.output.write(bytes).map_err(|error| unwritable(&self.target, &error))
     }
@@ -146,20 +146,20 @@ impl Sink for Landing {
     }
 }
 
-/// Where the bytes of a [`Landing`] are until they are all there.
+/// Where the bytes of a [`AtomicFile`] are until they are all there.
 #[derive(Debug)]
-enum Output {
+enum PendingBytes {
     /// In a file beside the place.
     Beside(Temporary),
     /// In memory: what was written to a device or a pipe cannot be taken back for another attempt.
     Through { target: PathBuf, bytes: Vec<u8> },
 }
 
-impl Output {
+impl PendingBytes {
     fn begin(target: &Path) -> io::Result<Self> {
         match place_of(target)? {
-            Place::File(place) => Temporary::beside(place).map(Self::Beside),
-            Place::Other => {
+            LandingPlace::File(place) => Temporary::beside(place).map(Self::Beside),
+            LandingPlace::Other => {
                 // A pipe opens once it has a reader; everything else shows now whether it can be written.
                 if !is_pipe(target) {
                     OpenOptions::new().write(true).open(target)?;
@@ -261,25 +261,25 @@ impl Drop for Temporary {
 }
 
 /// What stands at a path, once every symbolic link was followed.
-enum Place {
+enum LandingPlace {
     /// A regular file, or nothing: here.
     File(PathBuf),
     /// A device, a pipe, or a link of `/proc` to an open file, which has no path of its own.
     Other,
 }
 
-fn place_of(target: &Path) -> io::Result<Place> {
+fn place_of(target: &Path) -> io::Result<LandingPlace> {
     match fs::metadata(target) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => return Ok(Place::Other),
+        Ok(found) if !found.is_file() => return Ok(LandingPlace::Other),
         _ => {}
     }
     let mut path = target.to_owned();
     for _ in 0..MOST_LINKS {
-        let Ok(leads_to) = fs::read_link(&path) else { return Ok(Place::File(path)) };
+        let Ok(leads_to) = fs::read_link(&path) else { return Ok(LandingPlace::File(path)) };
         let folder = path.parent().unwrap_or(Path::new(""));
         if fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc")) {
-            return Ok(Place::Other);
+            return Ok(LandingPlace::Other);
         }
         path = folder.join(leads_to);
     }
@@ -318,7 +318,7 @@ mod tests {
         let target = folder.path().join("ball.png");
         fs::write(&target, "before").unwrap();
 
-        let mut landing = Landing::begin(&target).unwrap();
+        let mut landing = AtomicFile::begin(&target).unwrap();
         landing.write(b"half of a first attempt").unwrap();
         landing.restart().unwrap();
         landing.write(b"whole").unwrap();
@@ -326,17 +326,17 @@ mod tests {
         assert_eq!(landing.finish().unwrap(), target);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
 
-        let mut second = Landing::begin(&target).unwrap();
+        let mut second = AtomicFile::begin(&target).unwrap();
         second.write(b"another's").unwrap();
         assert_eq!(second.finish_new().unwrap(), None);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
         fs::remove_file(&target).unwrap();
-        let mut second = Landing::begin(&target).unwrap();
+        let mut second = AtomicFile::begin(&target).unwrap();
         second.write(b"whole").unwrap();
         assert_eq!(second.finish_new().unwrap(), Some(target.clone()));
         assert_eq!(fs::read(&target).unwrap(), b"whole");
 
-        let mut dropped = Landing::begin(&target).unwrap();
+        let mut dropped = AtomicFile::begin(&target).unwrap();
         dropped.write(b"lost").unwrap();
         drop(dropped);
         assert_eq!(names(folder.path()), ["ball.png"]);
@@ -344,9 +344,9 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_is_told_at_once() {
-        let error = Landing::begin(Path::new("/nowhere/at/all.png")).unwrap_err();
+        let error = AtomicFile::begin(Path::new("/nowhere/at/all.png")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/at/all.png"));
-        assert!(Landing::begin(Path::new("/")).is_err());
+        assert!(AtomicFile::begin(Path::new("/")).is_err());
     }
 
     #[cfg(unix)]
@@ -386,7 +386,7 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read(pipe).unwrap()
         });
-        let mut landing = Landing::begin(&link).unwrap();
+        let mut landing = AtomicFile::begin(&link).unwrap();
         landing.write(b"half of a first attempt").unwrap();
         landing.restart().unwrap();
         landing.write(b"whole").unwrap();
@@ -397,7 +397,7 @@ mod tests {
 
         let socket = folder.path().join("socket");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(Landing::begin(&socket).is_err(), "a socket takes no file");
+        assert!(AtomicFile::begin(&socket).is_err(), "a socket takes no file");
         drop(listener);
         fs::remove_file(&socket).unwrap();
 

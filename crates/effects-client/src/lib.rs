@@ -5,7 +5,7 @@
 //! [`EnvironmentProxies`]), HTTP stacks of the caller's ([`Transport`], [`PictureFetch`]),
 //! recorded exchanges ([`Player`]), client certificates ([`ClientCert`]), the wall
 //! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
-//! journal ([`Ledger`]), files that appear whole ([`Landing`]), whether a picture is still the one that was
+//! journal ([`Ledger`]), files that appear whole ([`AtomicFile`]), whether a picture is still the one that was
 //! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
 //! ([`UploadCache`]), profiles ([`Profile`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
 //! spans ([`telemetry`]). It knows no HTTP library and no async runtime.
@@ -52,7 +52,7 @@ pub use jobs::{
     JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
-pub use landing::{Landing, Sink, read_opened_photo, read_photo, write_file};
+pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, PictureFetch, answer_of};

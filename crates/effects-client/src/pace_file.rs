@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use effects_core::Origin;
 use effects_core::pace::{Models, Pacer};
 
-use crate::landing::{Landing, Sink};
+use crate::landing::{AtomicFile, Sink};
 use crate::state::{make_private_dir, state_dir};
 
 /// A file of [`Models`]: read when a program begins, added to when it ends.
@@ -86,7 +86,7 @@ impl PaceFile {
             make_private_dir(folder).map_err(|error| self.fail("written", &error))?;
         }
         let land = || {
-            let mut landing = Landing::begin(&self.path)?;
+            let mut landing = AtomicFile::begin(&self.path)?;
             landing.write(&text)?;
             landing.finish()
         };

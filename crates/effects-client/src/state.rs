@@ -43,14 +43,14 @@ fn state_dir_of(
 }
 
 /// The variables that say where a folder is, and where it is below the home folder.
-struct Place {
+struct FolderPlace {
     own: &'static str,
     shared: &'static str,
     below_home: &'static str,
 }
 
 fn dir_of(
-    place: &Place,
+    place: &FolderPlace,
     variable: impl Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
 ) -> Option<PathBuf> {
@@ -65,10 +65,10 @@ fn dir_of(
     Some(shared.join("effects"))
 }
 
-const STATE: Place =
-    Place { own: "EFFECTS_STATE_DIR", shared: "XDG_STATE_HOME", below_home: ".local/state" };
-const CONFIG: Place =
-    Place { own: "EFFECTS_CONFIG_DIR", shared: "XDG_CONFIG_HOME", below_home: ".config" };
+const STATE: FolderPlace =
+    FolderPlace { own: "EFFECTS_STATE_DIR", shared: "XDG_STATE_HOME", below_home: ".local/state" };
+const CONFIG: FolderPlace =
+    FolderPlace { own: "EFFECTS_CONFIG_DIR", shared: "XDG_CONFIG_HOME", below_home: ".config" };
 
 #[cfg(test)]
 mod tests {

@@ -36,10 +36,10 @@ use crate::wire::trouble::{Rejection, Trouble};
 /// assert_eq!(error.task_id(), None);
 /// ```
 #[derive(Clone, PartialEq)]
-pub struct Error(Box<Inner>);
+pub struct Error(Box<ErrorInner>);
 
 #[derive(Clone, Debug, PartialEq)]
-struct Inner {
+struct ErrorInner {
     cause: Cause,
     resume: Option<String>,
 }
@@ -255,7 +255,7 @@ impl std::error::Error for Error {
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
-        Self(Box::new(Inner { cause, resume: None }))
+        Self(Box::new(ErrorInner { cause, resume: None }))
     }
 }
 

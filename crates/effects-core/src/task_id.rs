@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct TaskId(Text);
+pub struct TaskId(IdText);
 
 /// The service's ids have twenty letters: they lie in place, beside what else is known of a task, and
 /// a hundred thousand need no room on the heap.
 #[derive(Clone)]
-enum Text {
+enum IdText {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(Arc<str>),
 }
@@ -36,15 +36,15 @@ impl TaskId {
     pub fn as_str(&self) -> &str {
         match &self.0 {
             // They were a text when they were put there, so they are one.
-            Text::Short { length, bytes } => {
+            IdText::Short { length, bytes } => {
                 std::str::from_utf8(&bytes[..usize::from(*length)]).unwrap_or_default()
             }
-            Text::Long(text) => text,
+            IdText::Long(text) => text,
         }
     }
 }
 
-impl From<&str> for Text {
+impl From<&str> for IdText {
     fn from(text: &str) -> Self {
         let mut bytes = [0; SHORT];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {

@@ -8,12 +8,12 @@ use crate::task::EmulatedTask;
 /// The tasks the emulator remembers.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    known: Mutex<Known>,
+    known: Mutex<TaskTable>,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct TaskTable {
     tasks: HashMap<Box<str>, EmulatedTask>,
     /// How many there were when none could be forgotten: looking again at each new one would make
     /// many unfinished tasks cost their square.
@@ -79,16 +79,16 @@ impl Tasks {
     }
 
     pub(crate) fn clear(&self) {
-        *self.known() = Known::default();
+        *self.known() = TaskTable::default();
     }
 
     /// No work under this lock leaves a task half changed, so a panic elsewhere spoils nothing.
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, TaskTable> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl TaskTable {
     /// Forgets the oldest finished tasks. One whose work is over may still wait for its time: it is not
     /// finished to its client.
     fn make_room(&mut self, wanted: usize, now: u64) -> Vec<(Box<str>, EmulatedTask)> {

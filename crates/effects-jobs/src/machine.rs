@@ -50,7 +50,7 @@ pub struct JobMachine<K> {
     /// How long a job waits for another process that has its row.
     patience: Duration,
     now: Time,
-    slots: Vec<Option<Slot<K>>>,
+    slots: Vec<Option<JobSlot<K>>>,
     free: Vec<u32>,
     live: u32,
     /// The jobs of the runs, by the runs' places.
@@ -78,19 +78,19 @@ pub struct JobMachine<K> {
 }
 
 #[derive(Debug)]
-struct Slot<K> {
+struct JobSlot<K> {
     /// `None` while the driver has it.
     known: Option<K>,
     run: Option<RunId>,
     /// The end of its run, until the journal was told.
     outcome: Option<Box<Outcome>>,
     /// `None` for a job of which nothing but its run matters.
-    plan: Option<Box<Plan>>,
+    plan: Option<Box<JobPlan>>,
 }
 
 /// What a job needs beside its run.
 #[derive(Debug)]
-struct Plan {
+struct JobPlan {
     work: Work,
     opens: bool,
     row: Option<OpenRow>,
@@ -142,7 +142,7 @@ impl<K> JobMachine<K> {
     /// Adds a job. One that `opens` is opened in a journal first; its driver fetches its pictures if it
     /// is asked to.
     pub fn add(&mut self, work: Work, opens: bool, known: K) -> JobId {
-        let plan = Plan {
+        let plan = JobPlan {
             work,
             opens,
             row: None,
@@ -584,9 +584,9 @@ impl<K> JobMachine<K> {
         JobStep::Sleep(until.min(again))
     }
 
-    fn insert(&mut self, known: K, plan: Option<Box<Plan>>) -> JobId {
+    fn insert(&mut self, known: K, plan: Option<Box<JobPlan>>) -> JobId {
         self.live += 1;
-        let slot = Slot { known: Some(known), run: None, outcome: None, plan };
+        let slot = JobSlot { known: Some(known), run: None, outcome: None, plan };
         if let Some(index) = self.free.pop() {
             self.slots[index as usize] = Some(slot);
             return JobId(index);
@@ -781,7 +781,7 @@ impl<K> JobMachine<K> {
     }
 
     fn end(&mut self, id: JobId, outcome: JobOutcome) {
-        let Some(Slot { known, plan, .. }) =
+        let Some(JobSlot { known, plan, .. }) =
             self.slots.get_mut(id.0 as usize).and_then(Option::take)
         else {
             return;
@@ -816,11 +816,11 @@ impl<K> JobMachine<K> {
         self.slot(id)?.known.take()
     }
 
-    fn slot(&mut self, id: JobId) -> Option<&mut Slot<K>> {
+    fn slot(&mut self, id: JobId) -> Option<&mut JobSlot<K>> {
         self.slots.get_mut(id.0 as usize)?.as_mut()
     }
 
-    fn plan(&mut self, id: JobId) -> Option<&mut Plan> {
+    fn plan(&mut self, id: JobId) -> Option<&mut JobPlan> {
         self.slot(id)?.plan.as_deref_mut()
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::file::Model;
+use crate::file::EmptyFile;
 use crate::spill::sync_folder;
 
 /// Writes a copy to `target`, which must not be there. It stands there once all of it is on the disk.
@@ -16,7 +16,7 @@ pub(crate) fn write(database: &Connection, target: &Path) -> Result<(), io::Erro
         return Err(exists());
     }
     // A name of its own until it is whole; dropped, it is removed.
-    let part = Model::beside(target)?;
+    let part = EmptyFile::beside(target)?;
     let path = part.0.to_str().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "SQLite takes no path that is not UTF-8")
     })?;

@@ -8,11 +8,11 @@ use effects_jobs::{Filter, Record, Spend, SpendBy, Standing, Which};
 use rust_decimal::Decimal;
 
 use crate::database::{DatabaseError, values};
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 use crate::rows::{self, Columns, SELECT};
 
 /// A page of rows.
-pub(crate) fn list(desk: &Desk<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
+pub(crate) fn list(desk: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
     let mut records = Vec::new();
     let mut after = filter.after.map_or(0, |row| row.0);
     let states = match filter.which {
@@ -62,7 +62,7 @@ fn is_wanted(record: &Record, which: Which) -> bool {
 /// Sums for each origin and group. The database counts tasks that cost the same; costs are added as
 /// decimals, which SQLite could not.
 pub(crate) fn spend(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     by: SpendBy,
     origin: Option<&Origin>,
 ) -> Result<Vec<Spend>, Fail> {

@@ -14,12 +14,12 @@ use effects_jobs::{
 use rust_decimal::Decimal;
 
 use crate::database::{Fields, values};
-use crate::desk::{Desk, Fail};
-use crate::line::Line;
+use crate::desk::{Fail, Transaction};
+use crate::line::RowLine;
 use crate::rows::decimal;
 
 /// Opens the scope with this name, or a new one without, which is gone with its owner.
-pub(crate) fn open_scope(desk: &Desk<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
+pub(crate) fn open_scope(desk: &Transaction<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
     if let Some(scope) = name.map_or(Ok(None), |name| find_scope(desk, name))? {
         return Ok(scope);
     }
@@ -29,14 +29,14 @@ pub(crate) fn open_scope(desk: &Desk<'_>, name: Option<&str>) -> Result<ScopeNum
 }
 
 /// The scope with this name, if there is one.
-pub(crate) fn find_scope(desk: &Desk<'_>, name: &str) -> Result<Option<ScopeNumber>, Fail> {
+pub(crate) fn find_scope(desk: &Transaction<'_>, name: &str) -> Result<Option<ScopeNumber>, Fail> {
     let found = desk.database.find("SELECT number FROM scopes WHERE name = ?1", values![name])?;
     Ok(found.map(|row| row.get(0).map(ScopeNumber)).transpose()?)
 }
 
 /// The scopes that a row is in. Each counts what its tasks cost, and what those did that were forgotten.
 pub(crate) fn memberships(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     identity: &Identity,
 ) -> Result<Vec<ScopeMembership>, Fail> {
     let paid = paid_for(desk, identity)?;
@@ -52,7 +52,7 @@ pub(crate) fn memberships(
 }
 
 /// What all tasks of a row cost, as far as is known, in USD.
-fn paid_for(desk: &Desk<'_>, identity: &Identity) -> Result<Decimal, Fail> {
+fn paid_for(desk: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail> {
     let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
         WHERE r.identity = ?1 AND t.cost IS NOT NULL";
     let mut paid = Decimal::ZERO;
@@ -66,7 +66,7 @@ fn paid_for(desk: &Desk<'_>, identity: &Identity) -> Result<Decimal, Fail> {
 /// counted of it is noted, so that it does not count once more where another journal or a folder brings
 /// these tasks back.
 pub(crate) fn note_forgotten(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     identity: &Identity,
     paid: Decimal,
 ) -> Result<(), Fail> {
@@ -87,7 +87,7 @@ pub(crate) fn note_forgotten(
 }
 
 /// A new task is about to be made for a row: what is paid from now on is nothing that was forgotten.
-pub(crate) fn pays_anew(desk: &Desk<'_>, identity: &Identity) -> Result<(), Fail> {
+pub(crate) fn pays_anew(desk: &Transaction<'_>, identity: &Identity) -> Result<(), Fail> {
     let sql =
         "UPDATE scope_rows SET forgotten = NULL WHERE identity = ?1 AND forgotten IS NOT NULL";
     desk.later(sql, values![identity.as_bytes()])?;
@@ -96,7 +96,7 @@ pub(crate) fn pays_anew(desk: &Desk<'_>, identity: &Identity) -> Result<(), Fail
 
 /// What of a sum a scope has not counted yet: it may be of a task that the journal had forgotten.
 fn uncounted(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     identity: &Identity,
     member: &StoredMember,
     sum: Decimal,
@@ -113,7 +113,7 @@ fn uncounted(
 
 /// Makes a row a member of a scope, and lets what was paid for it count.
 pub(crate) fn add_to_scope(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     scope: ScopeNumber,
     identity: &Identity,
 ) -> Result<(), Fail> {
@@ -122,7 +122,7 @@ pub(crate) fn add_to_scope(
 
 /// The same, for a row that the journal knows or one that it does not, which has no tasks.
 fn join_scope(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     scope: ScopeNumber,
     identity: &Identity,
     may_have_tasks: bool,
@@ -145,7 +145,7 @@ fn join_scope(
 
 /// The state of a scope; `but` is the row that asks, whose own reservation does not count.
 pub(crate) fn scope_state(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     scope: ScopeNumber,
     but: Option<&Identity>,
 ) -> Result<ScopeState, Fail> {
@@ -186,11 +186,11 @@ const OWNER_PLACE: usize = 6;
 /// Asks every budget whether an intent fits, with which its row holds reservations for `tasks` tasks;
 /// where it does, the price to reserve at.
 pub(crate) fn ask(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     budgets: &[Budget],
     tasks: u64,
-    known_row: Option<&Line>,
+    known_row: Option<&RowLine>,
 ) -> Result<Result<Option<Decimal>, Admission>, Fail> {
     let mut price = None;
     let known = known_prices(desk, row)?;
@@ -214,7 +214,7 @@ pub(crate) fn ask(
 /// pays it, and a higher price reprices what is reserved. A cost of nothing says nothing of the
 /// price.
 pub(crate) fn book(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     cost: Decimal,
     before: Option<Decimal>,
@@ -249,7 +249,7 @@ pub(crate) fn book(
 }
 
 /// Books what a row cost that says nothing of the price, since it may be the sum of several tasks.
-pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+pub(crate) fn pay(desk: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
     for member in stored_scopes_of(desk, &row.identity)? {
         let paid = member.state.paid + uncounted(desk, &row.identity, &member, cost)?;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
@@ -260,7 +260,7 @@ pub(crate) fn pay(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail>
 
 /// A completed row's cost could not be read, or could after all.
 pub(crate) fn note_unreadable(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     number: u64,
     was: bool,
@@ -283,14 +283,18 @@ pub(crate) fn note_unreadable(
 }
 
 /// Makes a row a member of every scope that another row is in.
-pub(crate) fn share_scopes(desk: &Desk<'_>, from: &Identity, to: &Identity) -> Result<(), Fail> {
+pub(crate) fn share_scopes(
+    desk: &Transaction<'_>,
+    from: &Identity,
+    to: &Identity,
+) -> Result<(), Fail> {
     for scope in scopes_of(desk, from)? {
         add_to_scope(desk, scope, to)?;
     }
     Ok(())
 }
 
-fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
+fn count_unreadable(desk: &Transaction<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
     let sql = "UPDATE scopes SET unreadable = unreadable + 1,
         unreadable_row = coalesce(unreadable_row, ?2) WHERE number = ?1";
     desk.later(sql, values![scope.0, row])?;
@@ -298,7 +302,7 @@ fn count_unreadable(desk: &Desk<'_>, scope: ScopeNumber, row: u64) -> Result<(),
 }
 
 /// What the scope's own row says: everything but reservations.
-fn stored_scope(desk: &Desk<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
+fn stored_scope(desk: &Transaction<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
     let sql = format!("SELECT {STORED} FROM scopes WHERE number = ?1");
     let Some(stored) = desk.database.find(&sql, values![scope.0])? else {
         return Err(JournalError::Unreadable("it has no such scope".to_owned()).into());
@@ -316,7 +320,10 @@ struct StoredMember {
 }
 
 /// The scopes that a row is in.
-fn stored_scopes_of(desk: &Desk<'_>, identity: &Identity) -> Result<Vec<StoredMember>, Fail> {
+fn stored_scopes_of(
+    desk: &Transaction<'_>,
+    identity: &Identity,
+) -> Result<Vec<StoredMember>, Fail> {
     let sql = format!(
         "SELECT {STORED}, number, forgotten FROM scope_rows JOIN scopes ON number = scope
          WHERE identity = ?1"
@@ -349,13 +356,13 @@ fn read_scope(stored: &Fields) -> Result<ScopeState, Fail> {
     })
 }
 
-fn scopes_of(desk: &Desk<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
+fn scopes_of(desk: &Transaction<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
     let sql = "SELECT scope FROM scope_rows WHERE identity = ?1";
     let scopes = desk.database.query(sql, values![identity.as_bytes()])?;
     scopes.iter().map(|row| Ok(ScopeNumber(row.get(0)?))).collect()
 }
 
-fn known_prices(desk: &Desk<'_>, row: &Row) -> Result<KnownPrices, Fail> {
+fn known_prices(desk: &Transaction<'_>, row: &Row) -> Result<KnownPrices, Fail> {
     let sql = "SELECT template = ?2 AND width = ?3 AND height = ?4, highest FROM prices
         WHERE origin = ?1";
     let (width, height) = stored_size(row.size);
@@ -373,7 +380,7 @@ fn known_prices(desk: &Desk<'_>, row: &Row) -> Result<KnownPrices, Fail> {
 
 /// Rows with reservations that this cost is the price of reserve at least as much: those of the same
 /// template and size, and those whose own price is not known.
-fn reprice(desk: &Desk<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+fn reprice(desk: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
     let sql = "SELECT r.number, r.reserved FROM rows r INDEXED BY rows_reserving
         LEFT JOIN prices p ON p.origin = r.origin AND p.template = r.template
             AND p.width = coalesce(r.width, 0) AND p.height = coalesce(r.height, 0)

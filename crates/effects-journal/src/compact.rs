@@ -8,11 +8,11 @@ use effects_core::Time;
 use rusqlite::Connection;
 
 use crate::database::values;
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 
 /// Forgets what only an unfinished row needs, of rows that are finished for at least so long; how
 /// many rows that were.
-pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
+pub(crate) fn forget(desk: &Transaction<'_>, age: Duration) -> Result<usize, Fail> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let before = desk.now.as_millis().saturating_sub(age);
     let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
@@ -27,7 +27,7 @@ pub(crate) fn forget(desk: &Desk<'_>, age: Duration) -> Result<usize, Fail> {
 
 /// Forgets like [`forget`], if the file is of some size and that was not done today; whether it
 /// did.
-pub(crate) fn forget_when_due(desk: &Desk<'_>, age: Duration) -> Result<bool, Fail> {
+pub(crate) fn forget_when_due(desk: &Transaction<'_>, age: Duration) -> Result<bool, Fail> {
     let sql = "SELECT (SELECT page_count FROM pragma_page_count)
             * (SELECT page_size FROM pragma_page_size),
         coalesce((SELECT value FROM notes WHERE name = 'compacted'), 0)";

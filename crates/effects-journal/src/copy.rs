@@ -13,8 +13,8 @@ use effects_core::count_of;
 use effects_core::journal::JournalError;
 
 use crate::counter::Counter;
-use crate::database::{DatabaseError, Fields, Value, values};
-use crate::desk::{Desk, Fail};
+use crate::database::{DatabaseError, Fields, SqlValue, values};
+use crate::desk::{Fail, Transaction};
 use crate::journal::SqliteJournal;
 use crate::keeper::{Needs, errand_telling};
 use crate::postgres::PostgresStore;
@@ -68,7 +68,7 @@ impl SqliteJournal {
     }
 }
 
-fn copy(desk: &Desk<'_>, source: &Arc<Counter>) -> Result<Copied, Fail> {
+fn copy(desk: &Transaction<'_>, source: &Arc<Counter>) -> Result<Copied, Fail> {
     let there = "SELECT (SELECT count(*) FROM rows) + (SELECT count(*) FROM scopes)";
     if desk.database.get(there, values![])?.get::<u64>(0)? > 0 {
         return Err(refuse("it has rows already, and a copy is made into an empty journal alone"));
@@ -108,7 +108,7 @@ enum Read {
 fn read(source: &Counter) -> Result<Receiver<Read>, JournalError> {
     let (sender, receiver) = sync_channel(1_000);
     let (rows, over) = (sender.clone(), sender);
-    let act = move |desk: &Desk<'_>| {
+    let act = move |desk: &Transaction<'_>| {
         if !desk.is_alone()? {
             return Err(refuse("another process uses the file: let it end first"));
         }
@@ -127,7 +127,7 @@ fn read(source: &Counter) -> Result<Receiver<Read>, JournalError> {
 
 /// Whether the database has what was read of the file; and lets it number what comes next.
 fn check(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     counts: [u64; TABLES.len()],
     sums: [u64; TABLES.len()],
 ) -> Result<(), Fail> {
@@ -161,10 +161,10 @@ fn hash(row: &Fields) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in &row.0 {
         match value {
-            Value::Null => 0.hash(&mut hasher),
-            Value::Integer(number) => (1, number).hash(&mut hasher),
-            Value::Text(text) => (2, text.as_bytes()).hash(&mut hasher),
-            Value::Bytes(bytes) => (2, bytes.as_ref()).hash(&mut hasher),
+            SqlValue::Null => 0.hash(&mut hasher),
+            SqlValue::Integer(number) => (1, number).hash(&mut hasher),
+            SqlValue::Text(text) => (2, text.as_bytes()).hash(&mut hasher),
+            SqlValue::Bytes(bytes) => (2, bytes.as_ref()).hash(&mut hasher),
         }
     }
     hasher.finish()

@@ -1,5 +1,5 @@
-//! [`Counter`]: the sending side of a journal's writer thread: it hands in an [`Errand`] and waits for
-//! the answer. `Store` and the rows (`OpenRow`) of a journal share it; dropping the last one closes the
+//! [`Counter`]: the sending side of a journal's writer thread: it hands in an [`StoreCommand`] and waits for
+//! the answer. `Store` and the rows (`RowLease`) of a journal share it; dropping the last one closes the
 //! journal.
 
 use std::path::Path;
@@ -10,16 +10,16 @@ use std::thread::JoinHandle;
 
 use effects_core::journal::JournalError;
 
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 use crate::door::Door;
-use crate::keeper::{Errand, Needs, Order, errand, errand_telling};
+use crate::keeper::{Needs, StoreCommand, WriterMessage, errand, errand_telling};
 use crate::promise::promise;
 use crate::spill::Spill;
 
 /// Where errands are handed in. The last of its holders closes the journal.
 #[derive(Debug)]
 pub(crate) struct Counter {
-    errands: Mutex<Option<Sender<Order>>>,
+    errands: Mutex<Option<Sender<WriterMessage>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The first of the errands nobody waited for that went wrong since the last flush.
     lost: Arc<Mutex<Option<JournalError>>>,
@@ -34,7 +34,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn new(
-        errands: Sender<Order>,
+        errands: Sender<WriterMessage>,
         thread: JoinHandle<()>,
         keeper: Weak<()>,
         spill: Arc<Spill>,
@@ -61,7 +61,7 @@ impl Counter {
     pub(crate) fn ask<T, F>(&self, needs: Needs, act: F) -> Result<T, JournalError>
     where
         T: Send + 'static,
-        F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+        F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     {
         let (errand, promise) = errand(needs, act);
         self.give(errand)?;
@@ -71,7 +71,7 @@ impl Counter {
     /// Hands in an errand nobody waits for.
     pub(crate) fn queue<F>(&self, needs: Needs, act: F) -> Result<(), JournalError>
     where
-        F: FnMut(&Desk<'_>) -> Result<(), Fail> + Send + 'static,
+        F: FnMut(&Transaction<'_>) -> Result<(), Fail> + Send + 'static,
     {
         let lost = Arc::clone(&self.lost);
         self.give(errand_telling(needs, act, move |answer: Result<(), JournalError>| {
@@ -89,29 +89,29 @@ impl Counter {
     /// Gives room back to the file system if that is worth while; whether it was.
     pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
         let (promise, keep) = promise();
-        self.order(Order::Shrink(keep))?;
+        self.order(WriterMessage::Shrink(keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Writes a whole copy to a file that is not there yet.
     pub(crate) fn backup(&self, target: &Path) -> Result<(), JournalError> {
         let (promise, keep) = promise();
-        self.order(Order::Backup(target.to_owned(), keep))?;
+        self.order(WriterMessage::Backup(target.to_owned(), keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Puts the ids into their rows that the spill file holds.
     pub(crate) fn take_spilled(&self) -> Result<(), JournalError> {
         let (promise, keep) = promise();
-        self.order(Order::TakeSpilled(keep))?;
+        self.order(WriterMessage::TakeSpilled(keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
-    pub(crate) fn give(&self, errand: Box<dyn Errand>) -> Result<(), JournalError> {
-        self.order(Order::Errand(errand))
+    pub(crate) fn give(&self, errand: Box<dyn StoreCommand>) -> Result<(), JournalError> {
+        self.order(WriterMessage::Errand(errand))
     }
 
-    fn order(&self, order: Order) -> Result<(), JournalError> {
+    fn order(&self, order: WriterMessage) -> Result<(), JournalError> {
         if process::id() != self.process {
             let reason = "it was opened before this process was forked: open it anew";
             return Err(JournalError::Unwritable(reason.to_owned()));
@@ -137,7 +137,7 @@ impl Drop for Counter {
         if let Some(errands) = lock(&self.errands).take() {
             // Doors hand in orders too, so that the thread is told of the last one. It is gone before
             // that only by a panic.
-            let _ = errands.send(Order::Close);
+            let _ = errands.send(WriterMessage::Close);
         }
         if let Some(thread) = lock(&self.thread).take() {
             // A panic there was printed when it happened.

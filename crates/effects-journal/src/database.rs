@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 /// A database within a transaction. Statements number their parameters `?1`, `?2`, ….
 pub(crate) trait Database {
     /// Runs a statement; how many rows it changed.
-    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError>;
+    fn run(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<usize, DatabaseError>;
 
     /// Runs a statement whose answer is not waited for: it is sent with the next that is, or when the
     /// transaction ends, and in its place. Where it fails, what comes after it fails too.
-    fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+    fn later(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), DatabaseError> {
         self.run(sql, values).map(drop)
     }
 
@@ -27,12 +27,12 @@ pub(crate) trait Database {
     fn each(
         &self,
         sql: &str,
-        values: &[Value<'_>],
+        values: &[SqlValue<'_>],
         take: &mut dyn FnMut(Fields) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError>;
 
     /// Runs a query; its rows.
-    fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Fields>, DatabaseError> {
+    fn query(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<Vec<Fields>, DatabaseError> {
         let mut rows = Vec::new();
         self.each(sql, values, &mut |row| {
             rows.push(row);
@@ -42,12 +42,12 @@ pub(crate) trait Database {
     }
 
     /// Runs a query; the first of its rows.
-    fn find(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<Fields>, DatabaseError> {
+    fn find(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<Option<Fields>, DatabaseError> {
         Ok(self.query(sql, values)?.into_iter().next())
     }
 
     /// Runs a query that has one row, or a statement that returns one.
-    fn get(&self, sql: &str, values: &[Value<'_>]) -> Result<Fields, DatabaseError> {
+    fn get(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<Fields, DatabaseError> {
         self.find(sql, values)?.ok_or_else(|| DatabaseError::new("a row that must be there is not"))
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for DatabaseError {
 
 /// A value of a parameter or a column.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Value<'a> {
+pub(crate) enum SqlValue<'a> {
     Null,
     Integer(i64),
     Text(Cow<'a, str>),
@@ -83,14 +83,14 @@ pub(crate) enum Value<'a> {
 }
 
 #[cfg(feature = "postgres")]
-impl Value<'_> {
+impl SqlValue<'_> {
     /// The same, with what it borrows copied.
-    pub(crate) fn into_owned(self) -> Value<'static> {
+    pub(crate) fn into_owned(self) -> SqlValue<'static> {
         match self {
-            Self::Null => Value::Null,
-            Self::Integer(number) => Value::Integer(number),
-            Self::Text(text) => Value::Text(text.into_owned().into()),
-            Self::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+            Self::Null => SqlValue::Null,
+            Self::Integer(number) => SqlValue::Integer(number),
+            Self::Text(text) => SqlValue::Text(text.into_owned().into()),
+            Self::Bytes(bytes) => SqlValue::Bytes(bytes.into_owned().into()),
         }
     }
 }
@@ -98,24 +98,24 @@ impl Value<'_> {
 /// The parameters of a statement.
 macro_rules! values {
     ($($value:expr),* $(,)?) => {
-        &[$($crate::database::Value::from($value)),*]
+        &[$($crate::database::SqlValue::from($value)),*]
     };
 }
 pub(crate) use values;
 
-impl<'a, T: Into<Self>> From<Option<T>> for Value<'a> {
+impl<'a, T: Into<Self>> From<Option<T>> for SqlValue<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
-impl From<i64> for Value<'_> {
+impl From<i64> for SqlValue<'_> {
     fn from(value: i64) -> Self {
         Self::Integer(value)
     }
 }
 
-impl From<u32> for Value<'_> {
+impl From<u32> for SqlValue<'_> {
     fn from(value: u32) -> Self {
         Self::Integer(value.into())
     }
@@ -123,44 +123,44 @@ impl From<u32> for Value<'_> {
 
 /// Numbers of rows and times never reach what a column cannot hold; what a caller makes up names
 /// nothing.
-impl From<u64> for Value<'_> {
+impl From<u64> for SqlValue<'_> {
     fn from(value: u64) -> Self {
         Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }
 
-impl From<bool> for Value<'_> {
+impl From<bool> for SqlValue<'_> {
     fn from(value: bool) -> Self {
         Self::Integer(value.into())
     }
 }
 
-impl<'a> From<&'a str> for Value<'a> {
+impl<'a> From<&'a str> for SqlValue<'a> {
     fn from(value: &'a str) -> Self {
         Self::Text(value.into())
     }
 }
 
-impl From<String> for Value<'_> {
+impl From<String> for SqlValue<'_> {
     fn from(value: String) -> Self {
         Self::Text(value.into())
     }
 }
 
-impl<'a> From<&'a [u8; 32]> for Value<'a> {
+impl<'a> From<&'a [u8; 32]> for SqlValue<'a> {
     fn from(value: &'a [u8; 32]) -> Self {
         Self::Bytes(value.as_slice().into())
     }
 }
 
-impl From<[u8; 32]> for Value<'_> {
+impl From<[u8; 32]> for SqlValue<'_> {
     fn from(value: [u8; 32]) -> Self {
         Self::Bytes(value.to_vec().into())
     }
 }
 
 /// A path is text wherever it can be, else the system's bytes.
-impl<'a> From<&'a Path> for Value<'a> {
+impl<'a> From<&'a Path> for SqlValue<'a> {
     fn from(value: &'a Path) -> Self {
         match value.to_str() {
             Some(text) => text.into(),
@@ -171,7 +171,7 @@ impl<'a> From<&'a Path> for Value<'a> {
 
 /// One row of an answer.
 #[derive(Debug)]
-pub(crate) struct Fields(pub(crate) Vec<Value<'static>>);
+pub(crate) struct Fields(pub(crate) Vec<SqlValue<'static>>);
 
 impl Fields {
     /// The value at this place.
@@ -185,57 +185,57 @@ impl Fields {
 
 /// What a column can be read as; `None` where it holds something else.
 pub(crate) trait FromField: Sized {
-    fn from_field(value: &Value<'static>) -> Option<Self>;
+    fn from_field(value: &SqlValue<'static>) -> Option<Self>;
 }
 
 impl<T: FromField> FromField for Option<T> {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
-        if *value == Value::Null { Some(None) } else { T::from_field(value).map(Some) }
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
+        if *value == SqlValue::Null { Some(None) } else { T::from_field(value).map(Some) }
     }
 }
 
 impl FromField for i64 {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
-        if let Value::Integer(number) = value { Some(*number) } else { None }
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
+        if let SqlValue::Integer(number) = value { Some(*number) } else { None }
     }
 }
 
 impl FromField for u64 {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
         i64::from_field(value)?.try_into().ok()
     }
 }
 
 impl FromField for u32 {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
         i64::from_field(value)?.try_into().ok()
     }
 }
 
 impl FromField for bool {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
         i64::from_field(value).map(|number| number != 0)
     }
 }
 
 impl FromField for String {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
-        if let Value::Text(text) = value { Some(text.clone().into_owned()) } else { None }
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
+        if let SqlValue::Text(text) = value { Some(text.clone().into_owned()) } else { None }
     }
 }
 
 impl FromField for [u8; 32] {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
-        if let Value::Bytes(bytes) = value { bytes.as_ref().try_into().ok() } else { None }
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
+        if let SqlValue::Bytes(bytes) = value { bytes.as_ref().try_into().ok() } else { None }
     }
 }
 
 /// Bytes of another system name nothing here: the picture is not there, and is fetched again.
 impl FromField for PathBuf {
-    fn from_field(value: &Value<'static>) -> Option<Self> {
+    fn from_field(value: &SqlValue<'static>) -> Option<Self> {
         match value {
-            Value::Text(text) => Some(Self::from(text.as_ref())),
-            Value::Bytes(bytes) => Some(of_bytes(bytes).into()),
+            SqlValue::Text(text) => Some(Self::from(text.as_ref())),
+            SqlValue::Bytes(bytes) => Some(of_bytes(bytes).into()),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! [`Desk`]: what an `Errand` works with inside a transaction: the database, the time, and the [`Owner`]s
+//! [`Transaction`]: what an `StoreCommand` works with inside a transaction: the database, the time, and the [`Owner`]s
 //! of rows. The writer threads (`keeper.rs`, `postgres/writer.rs`) make it, and every query of the crate
 //! takes it.
 
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use crate::database::{Database, DatabaseError, Fields, Value, values};
+use crate::database::{Database, DatabaseError, Fields, SqlValue, values};
 use crate::living;
 use crate::process::Process;
 use crate::random::random_number;
@@ -83,7 +83,7 @@ impl From<io::Error> for Fail {
 }
 
 /// What an errand works with.
-pub(crate) struct Desk<'a> {
+pub(crate) struct Transaction<'a> {
     pub(crate) database: &'a dyn Database,
     pub(crate) now: Time,
     pub(crate) me: &'a Owner,
@@ -101,7 +101,7 @@ pub(crate) struct Desk<'a> {
     met: RefCell<HashMap<i64, Option<Holder>>>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Transaction<'a> {
     pub(crate) fn new(
         database: &'a dyn Database,
         now: Time,
@@ -124,12 +124,12 @@ impl<'a> Desk<'a> {
     }
 
     /// Runs a statement; how many rows it changed.
-    pub(crate) fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
+    pub(crate) fn run(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<usize, DatabaseError> {
         self.database.run(sql, values)
     }
 
     /// Runs a statement whose answer is not waited for, as [`Database::later`] does.
-    pub(crate) fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+    pub(crate) fn later(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), DatabaseError> {
         self.database.later(sql, values)
     }
 

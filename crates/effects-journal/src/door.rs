@@ -10,13 +10,13 @@ use std::fmt;
 use std::sync::Weak;
 use std::sync::mpsc::{Sender, channel};
 
-use crate::keeper::{Away, Order};
+use crate::keeper::{Away, WriterMessage};
 use crate::promise::promise;
 
 /// The door of a journal, for whoever forks the process. It does not keep the journal open.
 #[derive(Clone)]
 pub struct Door {
-    orders: Sender<Order>,
+    orders: Sender<WriterMessage>,
     keeper: Weak<()>,
 }
 
@@ -28,7 +28,7 @@ pub struct Shut {
 }
 
 impl Door {
-    pub(crate) fn new(orders: Sender<Order>, keeper: Weak<()>) -> Self {
+    pub(crate) fn new(orders: Sender<WriterMessage>, keeper: Weak<()>) -> Self {
         Self { orders, keeper }
     }
 
@@ -41,7 +41,7 @@ impl Door {
     /// journal is closed for good.
     pub fn shut(&self) -> Option<Shut> {
         let ((promise, closed), (until, told)) = (promise(), channel());
-        self.orders.send(Order::Away(Away { closed, until: told })).ok()?;
+        self.orders.send(WriterMessage::Away(Away { closed, until: told })).ok()?;
         promise.wait().map(|()| Shut { _until: until })
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
             Err(Refusal::Sql(error)) => error,
         };
         if !is_passing(&error) {
-            return Err(unusable(&Said(&error)));
+            return Err(unusable(&OpenFailure(&error)));
         }
         if Instant::now() >= until {
             return Err(unusable(&KEPT_LOCKED));
@@ -63,7 +63,7 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
     // file itself, after a model, since whoever else makes it has to close it again, and closing a
     // database file gives up every lock this process holds on it.
     if cfg!(unix) {
-        let model = Model::beside(path)?;
+        let model = EmptyFile::beside(path)?;
         return Ok(Connection::open_with_flags(
             uri(path, &model.0)?,
             flags | OpenFlags::SQLITE_OPEN_URI,
@@ -73,9 +73,9 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
 }
 
 /// An empty file that only its owner may read and write, gone when it is dropped.
-pub(crate) struct Model(pub(crate) PathBuf);
+pub(crate) struct EmptyFile(pub(crate) PathBuf);
 
-impl Model {
+impl EmptyFile {
     pub(crate) fn beside(path: &Path) -> io::Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{:016x}", random_number()?));
@@ -89,7 +89,7 @@ impl Model {
     }
 }
 
-impl Drop for Model {
+impl Drop for EmptyFile {
     fn drop(&mut self) {
         // An empty file that stays does no harm.
         let _ = fs::remove_file(&self.0);
@@ -208,9 +208,9 @@ fn is_passing(error: &rusqlite::Error) -> bool {
 }
 
 /// What SQLite says of a file that cannot be opened, and what it means where that is not plain.
-struct Said<'a>(&'a rusqlite::Error);
+struct OpenFailure<'a>(&'a rusqlite::Error);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for OpenFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)?;
         match self.0.sqlite_extended_error_code() {
@@ -254,7 +254,7 @@ mod tests {
         let said = |code| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             assert!(!is_passing(&error));
-            Said(&error).to_string()
+            OpenFailure(&error).to_string()
         };
         for code in LOCKING {
             assert!(said(code).contains("keep the journal on a local disk"), "{}", said(code));

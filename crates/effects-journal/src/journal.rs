@@ -13,7 +13,7 @@ use effects_core::Time;
 use effects_core::journal::JournalError;
 
 use crate::counter::Counter;
-use crate::desk::{Desk, Owner};
+use crate::desk::{Owner, Transaction};
 use crate::door::Door;
 use crate::keeper::{Counters, Keeper, Needs, Stats};
 use crate::process::Process;
@@ -187,7 +187,7 @@ impl JournalBuilder {
             })
             .map_err(|error| unwritable(&error))?;
         let counter = Arc::new(Counter::new(sender, thread, there, spill, id));
-        let forget = |desk: &Desk<'_>| compact::forget_when_due(desk, A_MONTH);
+        let forget = |desk: &Transaction<'_>| compact::forget_when_due(desk, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
             // Others at work on the file may stand in the way: tomorrow is another day.
             let _ = counter.shrink();

@@ -1,4 +1,4 @@
-//! [`Keeper`]: the writer thread of a `SqliteJournal`. It takes the [`Errand`]s that came in while it
+//! [`Keeper`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in while it
 //! wrote, does all of them in one transaction, and answers each. `Counter` hands them in.
 
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use effects_core::journal::JournalError;
 use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, values};
-use crate::desk::{Desk, Fail, Owner};
+use crate::desk::{Fail, Owner, Transaction};
 use crate::file::{self, FileNumber};
-use crate::promise::{Keep, Promise, promise};
+use crate::promise::{Promise, PromiseKeeper, promise};
 use crate::spill::{Spill, Spilled};
 use crate::{backup, compact, steps};
 
@@ -32,11 +32,11 @@ pub(crate) enum Needs {
 }
 
 /// Something to do at the desk, and somebody to tell.
-pub(crate) trait Errand: Send {
+pub(crate) trait StoreCommand: Send {
     fn needs(&self) -> Needs;
     /// Does it. Where that does not go well, what it wrote is undone; the error says whether it may go
     /// well in another transaction. Where a transaction was undone as a whole, it is done once more.
-    fn act(&mut self, desk: &Desk<'_>) -> Result<(), DatabaseError>;
+    fn act(&mut self, desk: &Transaction<'_>) -> Result<(), DatabaseError>;
     /// Whether it may be done once more after it was committed: saying the same again changes nothing.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
@@ -47,20 +47,20 @@ pub(crate) trait Errand: Send {
 /// To close the file until the sender of `until` is dropped.
 #[derive(Debug)]
 pub(crate) struct Away {
-    pub(crate) closed: Keep<()>,
+    pub(crate) closed: PromiseKeeper<()>,
     pub(crate) until: Receiver<()>,
 }
 
 /// What is handed in.
-pub(crate) enum Order {
+pub(crate) enum WriterMessage {
     /// Something to do within a transaction.
-    Errand(Box<dyn Errand>),
+    Errand(Box<dyn StoreCommand>),
     /// To give room back to the file system, which happens outside of any.
-    Shrink(Keep<Result<bool, JournalError>>),
+    Shrink(PromiseKeeper<Result<bool, JournalError>>),
     /// To write a whole copy to this file, which happens outside of any as well.
-    Backup(PathBuf, Keep<Result<(), JournalError>>),
+    Backup(PathBuf, PromiseKeeper<Result<(), JournalError>>),
     /// To empty the spill file, in a transaction of its own.
-    TakeSpilled(Keep<Result<(), JournalError>>),
+    TakeSpilled(PromiseKeeper<Result<(), JournalError>>),
     /// To close the file for a while.
     Away(Away),
     /// To close it for good. Nothing comes after it.
@@ -71,27 +71,27 @@ pub(crate) enum Order {
 pub(crate) fn errand<T, F>(
     needs: Needs,
     act: F,
-) -> (Box<dyn Errand>, Promise<Result<T, JournalError>>)
+) -> (Box<dyn StoreCommand>, Promise<Result<T, JournalError>>)
 where
     T: Send + 'static,
-    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
 {
     let (promise, keep) = promise();
-    let tell = move |answer| Keep::keep(keep, answer);
-    (Box::new(Told { needs, act, is_repeatable: false, answer: None, tell }), promise)
+    let tell = move |answer| PromiseKeeper::keep(keep, answer);
+    (Box::new(ToldCommand { needs, act, is_repeatable: false, answer: None, tell }), promise)
 }
 
 /// An errand of a row in hand, which may be done more than once; it tells a function.
-pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn Errand>
+pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn StoreCommand>
 where
     T: Send + 'static,
-    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send + 'static,
+    F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     G: FnOnce(Result<T, JournalError>) + Send + 'static,
 {
-    Box::new(Told { needs, act, is_repeatable: true, answer: None, tell })
+    Box::new(ToldCommand { needs, act, is_repeatable: true, answer: None, tell })
 }
 
-struct Told<T, F, G> {
+struct ToldCommand<T, F, G> {
     needs: Needs,
     act: F,
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
@@ -100,17 +100,17 @@ struct Told<T, F, G> {
     tell: G,
 }
 
-impl<T, F, G> Errand for Told<T, F, G>
+impl<T, F, G> StoreCommand for ToldCommand<T, F, G>
 where
     T: Send,
-    F: FnMut(&Desk<'_>) -> Result<T, Fail> + Send,
+    F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send,
     G: FnOnce(Result<T, JournalError>) + Send,
 {
     fn needs(&self) -> Needs {
         self.needs
     }
 
-    fn act(&mut self, desk: &Desk<'_>) -> Result<(), DatabaseError> {
+    fn act(&mut self, desk: &Transaction<'_>) -> Result<(), DatabaseError> {
         let reading = self.needs == Needs::Reading;
         let mut ended = Ok(());
         let done = (self.act)(desk).and_then(|done| Ok(desk.answered().map(|()| done)?));
@@ -189,7 +189,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// The thread's whole life.
-    pub(crate) fn work(mut self, orders: &Receiver<Order>) {
+    pub(crate) fn work(mut self, orders: &Receiver<WriterMessage>) {
         loop {
             let first = match orders.recv_timeout(self.lease / RENEWALS_A_LEASE) {
                 Ok(order) => Some(order),
@@ -202,12 +202,12 @@ impl Keeper {
             let mut last = false;
             for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
                 match order {
-                    Order::Errand(errand) => group.push(errand),
-                    Order::Shrink(keep) => shrinking.push(keep),
-                    Order::Backup(target, keep) => copying.push((target, keep)),
-                    Order::TakeSpilled(keep) => emptying.push(keep),
-                    Order::Away(away) => aside.push(away),
-                    Order::Close => last = true,
+                    WriterMessage::Errand(errand) => group.push(errand),
+                    WriterMessage::Shrink(keep) => shrinking.push(keep),
+                    WriterMessage::Backup(target, keep) => copying.push((target, keep)),
+                    WriterMessage::TakeSpilled(keep) => emptying.push(keep),
+                    WriterMessage::Away(away) => aside.push(away),
+                    WriterMessage::Close => last = true,
                 }
             }
             let wrote = self.serve(group);
@@ -348,7 +348,7 @@ impl Keeper {
     }
 
     /// Does a group in one transaction; whether it wrote.
-    fn serve(&mut self, group: Vec<Box<dyn Errand>>) -> bool {
+    fn serve(&mut self, group: Vec<Box<dyn StoreCommand>>) -> bool {
         let due = (self.now)() >= self.renew_at;
         let needs = group.iter().map(|errand| errand.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
@@ -373,7 +373,12 @@ impl Keeper {
         self.serve_group(needs, due, group)
     }
 
-    fn serve_group(&mut self, needs: Needs, due: bool, mut group: Vec<Box<dyn Errand>>) -> bool {
+    fn serve_group(
+        &mut self,
+        needs: Needs,
+        due: bool,
+        mut group: Vec<Box<dyn StoreCommand>>,
+    ) -> bool {
         let done = self.back().and_then(|()| {
             self.transact(needs, due, &mut group).map_err(|error| {
                 if needs == Needs::Reading {
@@ -393,7 +398,7 @@ impl Keeper {
         &mut self,
         needs: Needs,
         renew: bool,
-        group: &mut [Box<dyn Errand>],
+        group: &mut [Box<dyn StoreCommand>],
     ) -> Result<(), DatabaseError> {
         self.begin(needs)?;
         let acted = self.desk(|desk| {
@@ -436,8 +441,8 @@ impl Keeper {
         ended
     }
 
-    fn desk<T>(&self, act: impl FnOnce(&Desk<'_>) -> T) -> T {
-        act(&Desk::new(&self.database, (self.now)(), &self.owner, self.lease))
+    fn desk<T>(&self, act: impl FnOnce(&Transaction<'_>) -> T) -> T {
+        act(&Transaction::new(&self.database, (self.now)(), &self.owner, self.lease))
     }
 
     fn renewed(&mut self) -> Result<(), DatabaseError> {
@@ -472,7 +477,7 @@ impl Keeper {
 }
 
 /// One errand within the transaction: what it wrote is undone if it did not go well.
-fn act(errand: &mut dyn Errand, desk: &Desk<'_>) -> Result<(), DatabaseError> {
+fn act(errand: &mut dyn StoreCommand, desk: &Transaction<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
         // It has its error itself.
         let _ = errand.act(desk);

@@ -1,5 +1,5 @@
-//! [`Line`]: the columns of a row that decide on its next step, and the changes most steps are made of.
-//! The functions of `steps.rs` read it first; a [`Claim`] identifies the run that writes, within its
+//! [`RowLine`]: the columns of a row that decide on its next step, and the changes most steps are made of.
+//! The functions of `steps.rs` read it first; a [`RowHold`] identifies the run that writes, within its
 //! owner.
 
 use effects_core::{TaskId, Time};
@@ -7,23 +7,23 @@ use effects_jobs::{Attempt, Identity, Row};
 use rust_decimal::Decimal;
 
 use crate::database::{Fields, values};
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 use crate::reservation::note_reservation;
 use crate::rows::{attempts, decimal};
 
 /// By what a run in this process is told from every other: its owner's number for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Claim {
+pub(crate) struct RowHold {
     pub(crate) row: Row,
     pub(crate) number: i64,
     /// The task with a verdict that a new one is to replace, and what its row was when it was taken in hand.
-    pub(crate) renews: Option<(i64, State)>,
+    pub(crate) renews: Option<(i64, RowStage)>,
 }
 
 /// Of a row, what decides on its next step.
-pub(crate) struct Line {
+pub(crate) struct RowLine {
     pub(crate) number: u64,
-    pub(crate) state: State,
+    pub(crate) state: RowStage,
     pub(crate) owner: Option<i64>,
     pub(crate) claim: Option<i64>,
     pub(crate) task: Option<i64>,
@@ -40,7 +40,7 @@ pub(crate) struct KnownTask {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum RowStage {
     Intent,
     Doubtful,
     Created,
@@ -49,8 +49,8 @@ pub(crate) enum State {
     Released,
 }
 
-impl Line {
-    pub(crate) fn find(desk: &Desk<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
+impl RowLine {
+    pub(crate) fn find(desk: &Transaction<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
         let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
              WHERE identity = ?1";
         let found = desk.database.find(sql, values![identity.as_bytes()])?;
@@ -59,7 +59,7 @@ impl Line {
 
     /// The row, and this task if it is one of its tasks.
     pub(crate) fn find_with(
-        desk: &Desk<'_>,
+        desk: &Transaction<'_>,
         identity: &Identity,
         task: &TaskId,
     ) -> Result<Option<(Self, Option<KnownTask>)>, Fail> {
@@ -79,13 +79,13 @@ impl Line {
         Ok(Self {
             number: row.get(0)?,
             state: match state.as_str() {
-                "intent" => State::Intent,
-                "doubtful" => State::Doubtful,
-                "created" => State::Created,
-                "completed" => State::Completed,
-                "failed" => State::Failed,
+                "intent" => RowStage::Intent,
+                "doubtful" => RowStage::Doubtful,
+                "created" => RowStage::Created,
+                "completed" => RowStage::Completed,
+                "failed" => RowStage::Failed,
                 // The table admits no other.
-                _ => State::Released,
+                _ => RowStage::Released,
             },
             owner: row.get(2)?,
             claim: row.get(3)?,
@@ -95,17 +95,17 @@ impl Line {
         })
     }
 
-    pub(crate) fn is_of(&self, desk: &Desk<'_>, claim: &Claim) -> bool {
+    pub(crate) fn is_of(&self, desk: &Transaction<'_>, claim: &RowHold) -> bool {
         self.is_held_by(desk.me.id, claim)
     }
 
-    pub(crate) fn is_held_by(&self, owner: i64, claim: &Claim) -> bool {
+    pub(crate) fn is_held_by(&self, owner: i64, claim: &RowHold) -> bool {
         self.owner == Some(owner) && self.claim == Some(claim.number)
     }
 
     /// Whether a task may still come of what was sent for it.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Intent | State::Doubtful | State::Released)
+        matches!(self.state, RowStage::Intent | RowStage::Doubtful | RowStage::Released)
     }
 
     pub(crate) fn attempts(&self) -> Result<Vec<Attempt>, Fail> {
@@ -113,23 +113,23 @@ impl Line {
     }
 
     /// Whether a run may write an intent for it.
-    pub(crate) fn may_intend(&self, desk: &Desk<'_>, claim: &Claim) -> Result<bool, Fail> {
+    pub(crate) fn may_intend(&self, desk: &Transaction<'_>, claim: &RowHold) -> Result<bool, Fail> {
         let mine = self.is_of(desk, claim);
         Ok(match self.state {
-            State::Intent => mine,
-            State::Released => mine || desk.holder(self.owner)?.is_none(),
+            RowStage::Intent => mine,
+            RowStage::Released => mine || desk.holder(self.owner)?.is_none(),
             // A verdict that was told otherwise since is another one.
-            State::Failed | State::Completed => {
+            RowStage::Failed | RowStage::Completed => {
                 claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
             }
-            State::Doubtful | State::Created => false,
+            RowStage::Doubtful | RowStage::Created => false,
         })
     }
 
     pub(crate) fn submit(
         &self,
-        desk: &Desk<'_>,
-        claim: &Claim,
+        desk: &Transaction<'_>,
+        claim: &RowHold,
         open: &[Attempt],
     ) -> Result<(), Fail> {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
@@ -142,7 +142,7 @@ impl Line {
     /// `open` are the attempts that are still of unknown outcome.
     pub(crate) fn give_task(
         &self,
-        desk: &Desk<'_>,
+        desk: &Transaction<'_>,
         task: &TaskId,
         at: Time,
         open: &[Attempt],
@@ -159,7 +159,7 @@ impl Line {
         Ok(())
     }
 
-    pub(crate) fn free(&self, desk: &Desk<'_>) -> Result<(), Fail> {
+    pub(crate) fn free(&self, desk: &Transaction<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
         desk.later(sql, values![self.number])?;
         note_reservation(desk, self.number)

@@ -7,27 +7,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// A promise and the side that keeps it.
-pub(crate) fn promise<T>() -> (Promise<T>, Keep<T>) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Open(None)), changed: Condvar::new() });
-    (Promise(Arc::clone(&shared)), Keep(Some(shared)))
+pub(crate) fn promise<T>() -> (Promise<T>, PromiseKeeper<T>) {
+    let shared = Arc::new(PromiseShared {
+        state: Mutex::new(PromiseState::Open(None)),
+        changed: Condvar::new(),
+    });
+    (Promise(Arc::clone(&shared)), PromiseKeeper(Some(shared)))
 }
 
 /// Waits for the value; `None` if whoever was to keep the promise is gone.
 #[derive(Debug)]
-pub(crate) struct Promise<T>(Arc<Shared<T>>);
+pub(crate) struct Promise<T>(Arc<PromiseShared<T>>);
 
 /// Keeps the promise, or breaks it when dropped.
 #[derive(Debug)]
-pub(crate) struct Keep<T>(Option<Arc<Shared<T>>>);
+pub(crate) struct PromiseKeeper<T>(Option<Arc<PromiseShared<T>>>);
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct PromiseShared<T> {
+    state: Mutex<PromiseState<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum State<T> {
+enum PromiseState<T> {
     /// Not kept yet; a future may wait.
     Open(Option<Waker>),
     /// Over: kept, broken, or taken.
@@ -39,7 +42,7 @@ impl<T> Promise<T> {
     pub(crate) fn wait(self) -> Option<T> {
         let mut state = self.0.lock();
         loop {
-            if let State::Over(value) = &mut *state {
+            if let PromiseState::Over(value) = &mut *state {
                 return value.take();
             }
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -53,8 +56,8 @@ impl<T> Future for Promise<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = self.0.lock();
         match &mut *state {
-            State::Over(value) => Poll::Ready(value.take()),
-            State::Open(waker) => {
+            PromiseState::Over(value) => Poll::Ready(value.take()),
+            PromiseState::Open(waker) => {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -62,7 +65,7 @@ impl<T> Future for Promise<T> {
     }
 }
 
-impl<T> Keep<T> {
+impl<T> PromiseKeeper<T> {
     pub(crate) fn keep(mut self, value: T) {
         self.end(Some(value));
     }
@@ -71,22 +74,22 @@ impl<T> Keep<T> {
         let Some(shared) = self.0.take() else {
             return;
         };
-        let before = std::mem::replace(&mut *shared.lock(), State::Over(value));
+        let before = std::mem::replace(&mut *shared.lock(), PromiseState::Over(value));
         shared.changed.notify_all();
-        if let State::Open(Some(waker)) = before {
+        if let PromiseState::Open(Some(waker)) = before {
             waker.wake();
         }
     }
 }
 
-impl<T> Drop for Keep<T> {
+impl<T> Drop for PromiseKeeper<T> {
     fn drop(&mut self) {
         self.end(None);
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+impl<T> PromiseShared<T> {
+    fn lock(&self) -> MutexGuard<'_, PromiseState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

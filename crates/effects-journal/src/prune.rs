@@ -9,7 +9,7 @@ use effects_jobs::Identity;
 use crate::budget;
 use crate::counter::Counter;
 use crate::database::values;
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 use crate::journal::SqliteJournal;
 use crate::keeper::Needs;
 #[cfg(feature = "postgres")]
@@ -53,7 +53,7 @@ impl PostgresStore {
 fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     // What began later is looked at by no step: in a large journal that is most of it.
-    let until = move |desk: &Desk<'_>| {
+    let until = move |desk: &Transaction<'_>| {
         let before = desk.now.as_millis().saturating_sub(age);
         // Not `max(number)`, for which Postgres would walk back over all rows that began later.
         let sql = "SELECT max(number + 0) FROM rows WHERE begun <= ?1";
@@ -71,7 +71,11 @@ fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
 
 /// Forgets some of the rows after one number, up to another: the last of them, and how many; nothing if
 /// none is left.
-fn step(desk: &Desk<'_>, age: u64, (after, until): (u64, u64)) -> Result<Option<(u64, u64)>, Fail> {
+fn step(
+    desk: &Transaction<'_>,
+    age: u64,
+    (after, until): (u64, u64),
+) -> Result<Option<(u64, u64)>, Fail> {
     let before = desk.now.as_millis().saturating_sub(age);
     let sql = format!(
         "SELECT max(number) FROM (SELECT number FROM rows r

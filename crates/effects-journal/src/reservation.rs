@@ -4,17 +4,21 @@
 use rust_decimal::Decimal;
 
 use crate::database::values;
-use crate::desk::{Desk, Fail};
+use crate::desk::{Fail, Transaction};
 
 /// Keeps a row's reservation true after a step: one task for each attempt of unknown outcome, for
 /// each task without an end, and for a released row that its run may submit again.
-pub(crate) fn note_reservation(desk: &Desk<'_>, number: u64) -> Result<(), Fail> {
+pub(crate) fn note_reservation(desk: &Transaction<'_>, number: u64) -> Result<(), Fail> {
     reserve(desk, number, None)
 }
 
 /// Keeps a row's reservation true, like [`note_reservation`], at this price for each task if one is
 /// given, in USD.
-pub(crate) fn reserve(desk: &Desk<'_>, number: u64, price: Option<Decimal>) -> Result<(), Fail> {
+pub(crate) fn reserve(
+    desk: &Transaction<'_>,
+    number: u64,
+    price: Option<Decimal>,
+) -> Result<(), Fail> {
     let sql = "UPDATE rows SET reserved = coalesce(?2, reserved), open_tasks = max(
             json_array_length(coalesce(attempts, '[]'))
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),

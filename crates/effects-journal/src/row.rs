@@ -1,4 +1,4 @@
-//! [`OpenRow`]: a row that a run of this process holds. `Store` opens it; it is the run's journal
+//! [`RowLease`]: a row that a run of this process holds. `Store` opens it; it is the run's journal
 //! ([`Journal`], [`AsyncJournal`]) and lets go of the row when it is dropped.
 
 use std::path::Path;
@@ -10,18 +10,18 @@ use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, Journ
 use effects_jobs::{Budget, RowJournal, SavedContent};
 
 use crate::counter::Counter;
-use crate::desk::Desk;
+use crate::desk::Transaction;
 use crate::keeper::{Needs, errand_telling};
-use crate::line::Claim;
+use crate::line::RowHold;
 use crate::promise::{Promise, promise};
 use crate::spill::{Spill, Spilled};
-use crate::steps::{self, Written};
+use crate::steps::{self, EntryResult};
 
 /// A row in hand.
 #[derive(Debug)]
-pub(crate) struct OpenRow {
+pub(crate) struct RowLease {
     counter: Arc<Counter>,
-    claim: Arc<Claim>,
+    claim: Arc<RowHold>,
     standing: Arc<Mutex<Hand>>,
     /// Whether there may be something to let go of.
     holds: AtomicBool,
@@ -37,13 +37,16 @@ struct Hand {
     unwritten: Option<Entry>,
 }
 
-impl OpenRow {
-    pub(crate) fn new(counter: Arc<Counter>, claim: Claim, holds: bool) -> Self {
+impl RowLease {
+    pub(crate) fn new(counter: Arc<Counter>, claim: RowHold, holds: bool) -> Self {
         let holds = AtomicBool::new(holds);
         Self { counter, claim: Arc::new(claim), standing: Arc::default(), holds }
     }
 
-    fn send(&self, entry: &Entry) -> Result<Promise<Result<Written, JournalError>>, JournalError> {
+    fn send(
+        &self,
+        entry: &Entry,
+    ) -> Result<Promise<Result<EntryResult, JournalError>>, JournalError> {
         if let Fact::Intent { .. } = entry.fact {
             self.make_room()?;
         }
@@ -54,7 +57,7 @@ impl OpenRow {
         // Should the write fail, or nobody learn of it, the entry is not forgotten.
         self.hand().unwritten = Some(kept);
         let budgets = self.hand().budgets.clone();
-        let act = move |desk: &Desk<'_>| {
+        let act = move |desk: &Transaction<'_>| {
             let written = steps::write(desk, &claim, &budgets, &entry)?;
             // Should the commit fail now, the row was not lost by it.
             if let Err(JournalError::Taken { .. }) = written {
@@ -64,7 +67,7 @@ impl OpenRow {
         };
         // Also where nobody waits for the answer any more, the id is rescued.
         let ((promise, keep), rescuer) = (promise(), rescue.clone());
-        let tell = move |answer: Result<Written, JournalError>| {
+        let tell = move |answer: Result<EntryResult, JournalError>| {
             keep.keep(answer.map_err(|error| rescuer.rescue(error)));
         };
         let given = self.counter.give(errand_telling(Needs::Safety, act, tell));
@@ -99,7 +102,11 @@ impl OpenRow {
         Rescue { spill: Arc::clone(&self.counter.spill), spilled }
     }
 
-    fn written(&self, entry: &Entry, answer: Option<Result<Written, JournalError>>) -> Written {
+    fn written(
+        &self,
+        entry: &Entry,
+        answer: Option<Result<EntryResult, JournalError>>,
+    ) -> EntryResult {
         // Without an answer the thread ended before it gave one.
         let answer =
             answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.counter.gone())))?;
@@ -141,7 +148,7 @@ impl Rescue {
     }
 }
 
-impl Journal for OpenRow {
+impl Journal for RowLease {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.wait();
         self.written(entry, answer)
@@ -153,7 +160,7 @@ impl Journal for OpenRow {
 }
 
 #[async_trait]
-impl AsyncJournal for OpenRow {
+impl AsyncJournal for RowLease {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let answer = self.send(entry)?.await;
         self.written(entry, answer)
@@ -164,7 +171,7 @@ impl AsyncJournal for OpenRow {
     }
 }
 
-impl RowJournal for OpenRow {
+impl RowJournal for RowLease {
     fn charge_to(&self, budgets: &[Budget]) {
         budgets.clone_into(&mut self.hand().budgets);
     }
@@ -196,7 +203,7 @@ impl RowJournal for OpenRow {
     ) -> Result<(), JournalError> {
         let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
         let place = u32::try_from(index).unwrap_or(u32::MAX);
-        let land = move |desk: &Desk<'_>| steps::land(desk, &claim, place, &path, content);
+        let land = move |desk: &Transaction<'_>| steps::land(desk, &claim, place, &path, content);
         self.counter.queue(Needs::Writing, land)
     }
 
@@ -206,7 +213,7 @@ impl RowJournal for OpenRow {
 }
 
 /// Lets go of the row.
-impl Drop for OpenRow {
+impl Drop for RowLease {
     fn drop(&mut self) {
         if self.holds.load(Ordering::SeqCst) {
             // A journal that takes nothing any more is told of elsewhere, and its process's end

@@ -11,12 +11,12 @@ use effects_jobs::{
 };
 use rust_decimal::Decimal;
 
-use crate::database::{DatabaseError, Fields, Value, values};
-use crate::desk::{Desk, Fail};
+use crate::database::{DatabaseError, Fields, SqlValue, values};
+use crate::desk::{Fail, Transaction};
 
 /// A row with all there is to know of it; whether it is free to be taken is in its record's holder.
-pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
-    let read = |condition: &str, values: &[Value<'_>]| -> Result<Option<Record>, Fail> {
+pub(crate) fn find(desk: &Transaction<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
+    let read = |condition: &str, values: &[SqlValue<'_>]| -> Result<Option<Record>, Fail> {
         let found = desk.database.find(&format!("{SELECT} WHERE {condition}"), values)?;
         found.map(|row| Columns::read(&row)?.record(desk, None)).transpose()
     };
@@ -38,25 +38,25 @@ pub(crate) fn find(desk: &Desk<'_>, name: &RowName) -> Result<Option<Record>, Fa
 }
 
 /// The row with this number.
-pub(crate) fn get(desk: &Desk<'_>, number: RowNumber) -> Result<Record, Fail> {
+pub(crate) fn get(desk: &Transaction<'_>, number: RowNumber) -> Result<Record, Fail> {
     let found = find(desk, &RowName::Number(number))?;
     found.ok_or(Fail::Known(JournalError::NoSuchRow(number)))
 }
 
 /// The pictures of tasks, by the tasks' numbers.
-pub(crate) type Pictures = HashMap<i64, Vec<PictureRecord>>;
+pub(crate) type PicturesByTask = HashMap<i64, Vec<PictureRecord>>;
 
 /// The pictures of the current tasks of the rows that a condition on `rows r` names.
 pub(crate) fn pictures_of(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     condition: &str,
-    values: &[Value<'_>],
-) -> Result<Pictures, Fail> {
+    values: &[SqlValue<'_>],
+) -> Result<PicturesByTask, Fail> {
     let sql = format!(
         "SELECT {PICTURE}, p.task FROM rows r JOIN pictures p ON p.task = r.task
          WHERE {condition} ORDER BY p.task, p.place"
     );
-    let mut pictures = Pictures::new();
+    let mut pictures = PicturesByTask::new();
     desk.database.each(&sql, values, &mut |row| {
         pictures.entry(row.get(5)?).or_default().push(read_picture(&row)?);
         Ok(())
@@ -146,8 +146,8 @@ impl Columns {
     /// The record; `pictures` are those of its page, if they are read already.
     pub(crate) fn record(
         self,
-        desk: &Desk<'_>,
-        pictures: Option<&Pictures>,
+        desk: &Transaction<'_>,
+        pictures: Option<&PicturesByTask>,
     ) -> Result<Record, Fail> {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
         let holder = if held { desk.holder(self.owner)? } else { None };
@@ -188,9 +188,9 @@ impl Columns {
     /// Where the row stands. An intent whose owner is gone is doubtful, whoever looks first.
     fn standing(
         &self,
-        desk: &Desk<'_>,
+        desk: &Transaction<'_>,
         held: bool,
-        pictures: Option<&Pictures>,
+        pictures: Option<&PicturesByTask>,
     ) -> Result<Standing, Fail> {
         let reason = || self.reason.clone().unwrap_or_default();
         let task = || self.task.as_ref().ok_or_else(|| Fail::unreadable("task", &"it has none"));
@@ -232,7 +232,11 @@ impl TaskColumns {
         Ok(Standing::Created { task, submitted })
     }
 
-    fn completed(&self, desk: &Desk<'_>, pictures: Option<&Pictures>) -> Result<Standing, Fail> {
+    fn completed(
+        &self,
+        desk: &Transaction<'_>,
+        pictures: Option<&PicturesByTask>,
+    ) -> Result<Standing, Fail> {
         let pictures = match pictures {
             Some(known) => known.get(&self.number).cloned().unwrap_or_default(),
             None => {

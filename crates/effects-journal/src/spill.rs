@@ -1,5 +1,5 @@
 //! [`Spill`]: a file on this machine for the ids of tasks that the database could not take: beside an
-//! SQLite journal, in the spill folder with Postgres. `OpenRow` adds an id, and so does `Keeper` when its
+//! SQLite journal, in the spill folder with Postgres. `RowLease` adds an id, and so does `Keeper` when its
 //! database vanished; `Keeper` and the Postgres `Writer` put it into its row when they can.
 //!
 //! A task is paid for from the moment it is made, so a full disk must not cost its id. A [`Spill`]

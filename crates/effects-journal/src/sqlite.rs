@@ -3,17 +3,17 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use crate::database::{Database, DatabaseError, Fields, Value};
+use crate::database::{Database, DatabaseError, Fields, SqlValue};
 
 impl Database for Connection {
-    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
+    fn run(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<usize, DatabaseError> {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))?)
     }
 
     fn each(
         &self,
         sql: &str,
-        values: &[Value<'_>],
+        values: &[SqlValue<'_>],
         take: &mut dyn FnMut(Fields) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         let mut query = self.prepare_cached(sql)?;
@@ -33,7 +33,7 @@ impl From<rusqlite::Error> for DatabaseError {
     }
 }
 
-impl ToSql for Value<'_> {
+impl ToSql for SqlValue<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
@@ -44,13 +44,13 @@ impl ToSql for Value<'_> {
     }
 }
 
-fn owned(value: ValueRef<'_>) -> Value<'static> {
+fn owned(value: ValueRef<'_>) -> SqlValue<'static> {
     match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(number) => SqlValue::Integer(number),
         // No column of a journal holds one.
-        ValueRef::Real(number) => Value::Text(number.to_string().into()),
-        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned().into()),
-        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec().into()),
+        ValueRef::Real(number) => SqlValue::Text(number.to_string().into()),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned().into()),
+        ValueRef::Blob(bytes) => SqlValue::Bytes(bytes.to_vec().into()),
     }
 }

@@ -1,5 +1,5 @@
 //! The writes to a row, each within a transaction: [`write`] an entry, [`settle`] its end, [`land`] a
-//! picture, [`resolve`], [`import`] and others. `OpenRow` and `Store` hand them to the writer thread.
+//! picture, [`resolve`], [`import`] and others. `RowLease` and `Store` hand them to the writer thread.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ use rust_decimal::Decimal;
 
 use crate::budget;
 use crate::database::values;
-use crate::desk::{Desk, Fail};
-use crate::line::{Claim, KnownTask, Line, State, json};
+use crate::desk::{Fail, Transaction};
+use crate::line::{KnownTask, RowHold, RowLine, RowStage, json};
 use crate::reservation::{note_reservation, reserve};
 use crate::rows;
 use crate::spill::Spilled;
 
 /// What an entry came to: durable, over a budget, or not for this run to write.
-pub(crate) type Written = Result<Admission, JournalError>;
+pub(crate) type EntryResult = Result<Admission, JournalError>;
 
 /// Makes an entry of a run durable, if it fits into its budgets. Saying the same again changes
 /// nothing.
 pub(crate) fn write(
-    desk: &Desk<'_>,
-    claim: &Claim,
+    desk: &Transaction<'_>,
+    claim: &RowHold,
     budgets: &[Budget],
     entry: &Entry,
-) -> Result<Written, Fail> {
+) -> Result<EntryResult, Fail> {
     let at = desk.translate(entry.at);
     match &entry.fact {
         Fact::Intent { request_id, idempotency_key, .. } => {
@@ -43,11 +43,15 @@ pub(crate) fn write(
 
 /// An intent whose writing failed: nothing was sent on it, so if it is there all the same, it says
 /// what is not so.
-pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Result<(), Fail> {
-    let Some(line) = Line::find(desk, &claim.row.identity)? else {
+pub(crate) fn withdraw(
+    desk: &Transaction<'_>,
+    claim: &RowHold,
+    request_id: &str,
+) -> Result<(), Fail> {
+    let Some(line) = RowLine::find(desk, &claim.row.identity)? else {
         return Ok(());
     };
-    if !line.is_of(desk, claim) || line.state != State::Intent {
+    if !line.is_of(desk, claim) || line.state != RowStage::Intent {
         return Ok(());
     }
     let mut open = line.attempts()?;
@@ -61,10 +65,11 @@ pub(crate) fn withdraw(desk: &Desk<'_>, claim: &Claim, request_id: &str) -> Resu
 }
 
 /// What a run came to.
-pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(), Fail> {
+pub(crate) fn settle(desk: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Result<(), Fail> {
     match end {
         RowEnd::Completed { task, cost, pictures } => {
-            let verdict = Verdict { state: "completed", cost: *cost, code: None, message: None };
+            let verdict =
+                StepVerdict { state: "completed", cost: *cost, code: None, message: None };
             let Some(task) = conclude(desk, claim, task, &verdict)? else {
                 return Ok(());
             };
@@ -77,7 +82,7 @@ pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(),
         }
         RowEnd::Failed { task, code, message, cost } => {
             let (code, message) = (code.as_ref(), Some(message.as_str()));
-            let verdict = Verdict { state: "failed", cost: *cost, code, message };
+            let verdict = StepVerdict { state: "failed", cost: *cost, code, message };
             conclude(desk, claim, task, &verdict).map(drop)
         }
         RowEnd::Unknown { trouble } => doubt(desk, claim, trouble),
@@ -87,8 +92,8 @@ pub(crate) fn settle(desk: &Desk<'_>, claim: &Claim, end: &RowEnd) -> Result<(),
 
 /// A picture was downloaded.
 pub(crate) fn land(
-    desk: &Desk<'_>,
-    claim: &Claim,
+    desk: &Transaction<'_>,
+    claim: &RowHold,
     place: u32,
     path: &Path,
     content: Option<SavedContent>,
@@ -110,11 +115,15 @@ pub(crate) fn land(
 }
 
 /// Takes over a created row that nobody holds; whether that is still so.
-pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Result<bool, Fail> {
-    let Some(line) = Line::find(desk, identity)? else {
+pub(crate) fn take_over(
+    desk: &Transaction<'_>,
+    identity: &Identity,
+    claim: i64,
+) -> Result<bool, Fail> {
+    let Some(line) = RowLine::find(desk, identity)? else {
         return Ok(false);
     };
-    if line.state != State::Created || desk.holder(line.owner)?.is_some() {
+    if line.state != RowStage::Created || desk.holder(line.owner)?.is_some() {
         return Ok(false);
     }
     let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
@@ -124,9 +133,9 @@ pub(crate) fn take_over(desk: &Desk<'_>, identity: &Identity, claim: i64) -> Res
 
 /// Lets a row ask for something else from now on, if nothing was ever made for it; whether that is
 /// so.
-pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
-    let line = Line::find(desk, &row.identity)?;
-    let Some(line) = line.filter(|line| line.state == State::Released) else {
+pub(crate) fn replace(desk: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
+    let line = RowLine::find(desk, &row.identity)?;
+    let Some(line) = line.filter(|line| line.state == RowStage::Released) else {
         return Ok(false);
     };
     if desk.holder(line.owner)?.is_some() {
@@ -152,7 +161,7 @@ pub(crate) fn replace(desk: &Desk<'_>, row: &Row) -> Result<bool, Fail> {
 }
 
 /// Where the pictures of a row are wanted from now on.
-pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
+pub(crate) fn aim(desk: &Transaction<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
     desk.later(sql, values![identity.as_bytes(), target])?;
     Ok(())
@@ -160,12 +169,12 @@ pub(crate) fn aim(desk: &Desk<'_>, identity: &Identity, target: &Path) -> Result
 
 /// What a person found out of a row that is doubtful.
 pub(crate) fn resolve(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     number: RowNumber,
     found: &Resolution,
 ) -> Result<(), Fail> {
-    let Some(line) = Line::find(desk, &row.identity)? else {
+    let Some(line) = RowLine::find(desk, &row.identity)? else {
         return Err(JournalError::NoSuchRow(number).into());
     };
     let Resolution::Task(task) = found else {
@@ -179,7 +188,7 @@ pub(crate) fn resolve(
 }
 
 /// A task is one row's alone.
-fn refuse_known_task(desk: &Desk<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
+fn refuse_known_task(desk: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
     let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
     match desk.database.find(sql, values![task.as_str(), origin.to_string()])? {
         None => Ok(()),
@@ -189,12 +198,12 @@ fn refuse_known_task(desk: &Desk<'_>, origin: &Origin, task: &TaskId) -> Result<
 
 /// Takes in a row as another journal knows it; whether it did.
 pub(crate) fn import(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     standing: &Standing,
     earlier: Decimal,
 ) -> Result<bool, Fail> {
-    let is_known = Line::find(desk, &row.identity)?.is_some();
+    let is_known = RowLine::find(desk, &row.identity)?.is_some();
     if matches!(standing, Standing::Released { .. }) || is_known && !replace(desk, row)? {
         return Ok(false);
     }
@@ -204,7 +213,7 @@ pub(crate) fn import(
     if !is_known {
         insert(desk, row, "released", &[], None)?;
     }
-    let inserted = Line::find(desk, &row.identity)?;
+    let inserted = RowLine::find(desk, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     match standing {
         Standing::Intent { attempts } => {
@@ -228,14 +237,14 @@ pub(crate) fn import(
 
 /// Takes in a new order of a completed row as another journal knows it; whether it did.
 pub(crate) fn import_order(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Identity,
     paid: &TaskId,
     order: &Standing,
 ) -> Result<bool, Fail> {
-    let Some((line, known)) = Line::find_with(desk, row, paid)? else { return Ok(false) };
+    let Some((line, known)) = RowLine::find_with(desk, row, paid)? else { return Ok(false) };
     let is_paid = known.is_some_and(|known| line.task == Some(known.number));
-    if line.state != State::Completed || !is_paid {
+    if line.state != RowStage::Completed || !is_paid {
         return Ok(false);
     }
     let origin = rows::get(desk, RowNumber(line.number))?.row.origin;
@@ -265,8 +274,8 @@ pub(crate) fn import_order(
 
 /// A submission by another journal may have made a task.
 fn import_doubt(
-    desk: &Desk<'_>,
-    line: &Line,
+    desk: &Transaction<'_>,
+    line: &RowLine,
     attempts: &[Attempt],
     trouble: &str,
 ) -> Result<(), Fail> {
@@ -279,9 +288,9 @@ fn import_doubt(
 
 /// Books what the tasks before an imported one cost, as one task that failed.
 fn import_earlier(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
-    line: &Line,
+    line: &RowLine,
     task: &TaskId,
     at: Time,
     cost: Decimal,
@@ -296,7 +305,12 @@ fn import_earlier(
 }
 
 /// The verdict of an imported task, and where its pictures are.
-fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> Result<(), Fail> {
+fn import_end(
+    desk: &Transaction<'_>,
+    row: &Row,
+    standing: &Standing,
+    end: &RowEnd,
+) -> Result<(), Fail> {
     let (Standing::Completed { finished, .. } | Standing::Failed { finished, .. }) = standing
     else {
         return Ok(());
@@ -305,7 +319,7 @@ fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> 
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
     desk.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
     // No run has this number: runs are counted from 1.
-    let claim = Claim { row: row.clone(), number: 0, renews: None };
+    let claim = RowHold { row: row.clone(), number: 0, renews: None };
     settle(desk, &claim, end)?;
     let Standing::Completed { pictures, .. } = standing else { return Ok(()) };
     for (place, picture) in (0_u32..).zip(pictures) {
@@ -317,24 +331,27 @@ fn import_end(desk: &Desk<'_>, row: &Row, standing: &Standing, end: &RowEnd) -> 
 }
 
 /// The number of a row's current task.
-pub(crate) fn current_task(desk: &Desk<'_>, identity: &Identity) -> Result<Option<i64>, Fail> {
-    Ok(Line::find(desk, identity)?.and_then(|line| line.task))
+pub(crate) fn current_task(
+    desk: &Transaction<'_>,
+    identity: &Identity,
+) -> Result<Option<i64>, Fail> {
+    Ok(RowLine::find(desk, identity)?.and_then(|line| line.task))
 }
 
 /// The inserter alone may submit, and whoever it was may say so again.
 fn intend(
-    desk: &Desk<'_>,
-    claim: &Claim,
+    desk: &Transaction<'_>,
+    claim: &RowHold,
     budgets: &[Budget],
     attempt: Attempt,
-) -> Result<Written, Fail> {
-    let line = Line::find(desk, &claim.row.identity)?;
+) -> Result<EntryResult, Fail> {
+    let line = RowLine::find(desk, &claim.row.identity)?;
     if let Some(line) = &line
         && !line.may_intend(desk, claim)?
     {
         return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
     }
-    let mut open = line.as_ref().map_or(Ok(Vec::new()), Line::attempts)?;
+    let mut open = line.as_ref().map_or(Ok(Vec::new()), RowLine::attempts)?;
     if open.iter().all(|known| known.request_id != attempt.request_id) {
         open.push(attempt);
     }
@@ -343,13 +360,13 @@ fn intend(
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
-    if line.as_ref().is_none_or(|line| line.state != State::Intent) {
+    if line.as_ref().is_none_or(|line| line.state != RowStage::Intent) {
         budget::pays_anew(desk, &claim.row.identity)?;
     }
     let number = match line {
         None => insert(desk, &claim.row, "intent", &open, Some(claim.number))?,
         Some(line) => {
-            if matches!(line.state, State::Failed | State::Completed) {
+            if matches!(line.state, RowStage::Failed | RowStage::Completed) {
                 let sql = "UPDATE rows SET former = task, task = NULL,
                         former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
                         renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
@@ -367,14 +384,14 @@ fn intend(
 /// The task exists, so it is kept whatever became of the row meanwhile: if the run of this owner lost
 /// it, under a row of the task's own.
 fn create(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     owner: i64,
-    claim: &Claim,
+    claim: &RowHold,
     task: &TaskId,
     request_id: Option<&str>,
     at: Time,
-) -> Result<Written, Fail> {
-    let Some((line, known)) = Line::find_with(desk, &claim.row.identity, task)? else {
+) -> Result<EntryResult, Fail> {
+    let Some((line, known)) = RowLine::find_with(desk, &claim.row.identity, task)? else {
         insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
         return create(desk, owner, claim, task, request_id, at);
     };
@@ -408,19 +425,19 @@ fn create(
 
 /// The id of a task that could not be written when it came; whether it has a row now. The row of its
 /// run may be in another journal.
-pub(crate) fn take_in(desk: &Desk<'_>, spilled: &Spilled) -> Result<bool, Fail> {
+pub(crate) fn take_in(desk: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
     let Some(record) = rows::find(desk, &RowName::Identity(spilled.identity))? else {
         return Ok(false);
     };
     let Spilled { owner, claim, task_id, request_id, at, .. } = spilled;
-    let claim = Claim { row: record.row, number: *claim, renews: None };
+    let claim = RowHold { row: record.row, number: *claim, renews: None };
     // Where its row was given away meanwhile, it has one of its own.
     let _kept = create(desk, *owner, &claim, task_id, request_id.as_deref(), *at)?;
     Ok(true)
 }
 
 /// The tasks that this owner follows, as the spill file keeps them.
-pub(crate) fn held_tasks(desk: &Desk<'_>) -> Result<Vec<Spilled>, Fail> {
+pub(crate) fn held_tasks(desk: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
     let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
     let mut tasks = Vec::new();
     for held in desk.database.query(sql, values![desk.me.id])? {
@@ -436,14 +453,14 @@ pub(crate) fn held_tasks(desk: &Desk<'_>) -> Result<Vec<Spilled>, Fail> {
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
-fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64, Fail> {
+fn stray(desk: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Result<u64, Fail> {
     let identity = Identity::of_task(&claim.row.origin, task);
     let row = Row { identity, key: None, ..claim.row.clone() };
-    if let Some(line) = Line::find(desk, &row.identity)? {
+    if let Some(line) = RowLine::find(desk, &row.identity)? {
         return Ok(line.number);
     }
     insert(desk, &row, "intent", &[], None)?;
-    let inserted = Line::find(desk, &row.identity)?;
+    let inserted = RowLine::find(desk, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     line.give_task(desk, task, at, &[])?;
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
@@ -454,9 +471,9 @@ fn stray(desk: &Desk<'_>, claim: &Claim, task: &TaskId, at: Time) -> Result<u64,
     Ok(line.number)
 }
 
-fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail> {
-    match Line::find(desk, &claim.row.identity)? {
-        Some(line) if line.is_of(desk, claim) && line.state == State::Intent => {
+fn release(desk: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryResult, Fail> {
+    match RowLine::find(desk, &claim.row.identity)? {
+        Some(line) if line.is_of(desk, claim) && line.state == RowStage::Intent => {
             unmake(desk, &line, reason)?;
         }
         // Said before, or a person was faster: there is nothing left to release.
@@ -467,7 +484,7 @@ fn release(desk: &Desk<'_>, claim: &Claim, reason: &str) -> Result<Written, Fail
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
 /// it had before, and that of a new order is completed as it was.
-fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
+fn unmake(desk: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail> {
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
             state = CASE WHEN former IS NULL THEN 'released'
                 WHEN former_completed = 1 THEN 'completed' ELSE 'failed' END,
@@ -481,7 +498,7 @@ fn unmake(desk: &Desk<'_>, line: &Line, reason: &str) -> Result<(), Fail> {
     note_reservation(desk, line.number)
 }
 
-struct Verdict<'a> {
+struct StepVerdict<'a> {
     state: &'static str,
     cost: Option<Decimal>,
     code: Option<&'a ServiceCode>,
@@ -491,12 +508,12 @@ struct Verdict<'a> {
 /// A verdict is a fact about a task, whoever saw it; the task's number. What is known already and
 /// was not said again stays.
 fn conclude(
-    desk: &Desk<'_>,
-    claim: &Claim,
+    desk: &Transaction<'_>,
+    claim: &RowHold,
     task: &TaskId,
-    verdict: &Verdict<'_>,
+    verdict: &StepVerdict<'_>,
 ) -> Result<Option<i64>, Fail> {
-    let find = || Line::find_with(desk, &claim.row.identity, task);
+    let find = || RowLine::find_with(desk, &claim.row.identity, task);
     let mut found = find()?;
     if let Some((_, None)) = found {
         // Its id never reached the journal, and this does.
@@ -504,7 +521,7 @@ fn conclude(
         found = if written.is_ok() { find()? } else { None };
     }
     let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
-    let was_unreadable = line.state == State::Completed && before.is_none();
+    let was_unreadable = line.state == RowStage::Completed && before.is_none();
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
@@ -529,12 +546,12 @@ fn conclude(
     Ok(Some(number))
 }
 
-fn doubt(desk: &Desk<'_>, claim: &Claim, trouble: &str) -> Result<(), Fail> {
-    let line = Line::find(desk, &claim.row.identity)?;
+fn doubt(desk: &Transaction<'_>, claim: &RowHold, trouble: &str) -> Result<(), Fail> {
+    let line = RowLine::find(desk, &claim.row.identity)?;
     let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
         return Ok(());
     };
-    if line.state == State::Intent {
+    if line.state == RowStage::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
         desk.later(sql, values![line.number, trouble, desk.now.as_millis()])?;
@@ -542,20 +559,20 @@ fn doubt(desk: &Desk<'_>, claim: &Claim, trouble: &str) -> Result<(), Fail> {
     Ok(())
 }
 
-fn let_go(desk: &Desk<'_>, claim: &Claim) -> Result<(), Fail> {
-    let line = Line::find(desk, &claim.row.identity)?;
+fn let_go(desk: &Transaction<'_>, claim: &RowHold) -> Result<(), Fail> {
+    let line = RowLine::find(desk, &claim.row.identity)?;
     let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
         return Ok(());
     };
     match line.state {
-        State::Intent => doubt(desk, claim, "its run ended, and said nothing of an answer"),
-        State::Created | State::Released => line.free(desk),
-        State::Doubtful | State::Completed | State::Failed => Ok(()),
+        RowStage::Intent => doubt(desk, claim, "its run ended, and said nothing of an answer"),
+        RowStage::Created | RowStage::Released => line.free(desk),
+        RowStage::Doubtful | RowStage::Completed | RowStage::Failed => Ok(()),
     }
 }
 
 fn insert(
-    desk: &Desk<'_>,
+    desk: &Transaction<'_>,
     row: &Row,
     state: &str,
     open: &[Attempt],

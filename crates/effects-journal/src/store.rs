@@ -14,11 +14,11 @@ use rust_decimal::Decimal;
 
 use crate::counter::Counter;
 use crate::database::values;
-use crate::desk::Desk;
+use crate::desk::Transaction;
 use crate::keeper::Needs;
-use crate::line::Claim;
-use crate::line::State;
-use crate::row::OpenRow;
+use crate::line::RowHold;
+use crate::line::RowStage;
+use crate::row::RowLease;
 use crate::{books, budget, rows, steps};
 
 /// The side of a journal that asks: every method hands a request to the thread that has the database.
@@ -33,13 +33,13 @@ impl Store {
         Self { counter, claims: AtomicI64::new(1) }
     }
 
-    fn claim(&self, row: &Row, renews: Option<(i64, State)>) -> Claim {
+    fn claim(&self, row: &Row, renews: Option<(i64, RowStage)>) -> RowHold {
         let number = self.claims.fetch_add(1, Ordering::Relaxed);
-        Claim { row: row.clone(), number, renews }
+        RowHold { row: row.clone(), number, renews }
     }
 
-    fn in_hand(&self, claim: Claim, holds: bool) -> Arc<dyn RowJournal> {
-        Arc::new(OpenRow::new(Arc::clone(&self.counter), claim, holds))
+    fn in_hand(&self, claim: RowHold, holds: bool) -> Arc<dyn RowJournal> {
+        Arc::new(RowLease::new(Arc::clone(&self.counter), claim, holds))
     }
 
     fn find(&self, name: RowName) -> Result<Option<Record>, JournalError> {
@@ -84,7 +84,7 @@ impl Store {
         may_be_taken: fn(&Standing) -> bool,
         wanted: &'static str,
     ) -> Result<Arc<dyn RowJournal>, JournalError> {
-        let find = move |desk: &Desk<'_>| {
+        let find = move |desk: &Transaction<'_>| {
             let record = rows::get(desk, row)?;
             let task = steps::current_task(desk, &record.row.identity)?;
             Ok((record, task))
@@ -94,8 +94,8 @@ impl Store {
             return Err(wrong(&record, wanted));
         }
         let state = match record.standing {
-            Standing::Completed { .. } => State::Completed,
-            _ => State::Failed,
+            Standing::Completed { .. } => RowStage::Completed,
+            _ => RowStage::Failed,
         };
         let renews = task.map(|task| (task, state));
         Ok(self.in_hand(self.claim(&record.row, renews), false))

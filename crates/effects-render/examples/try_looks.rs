@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use effects_render::Look;
+use effects_render::TemplateLook;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut only: Option<String> = None;
@@ -47,7 +47,7 @@ fn paint_one(
     folder: &Path,
     scenes: Option<&Path>,
     photo: &Path,
-    look: &Look,
+    look: &TemplateLook,
     width: u32,
     height: u32,
 ) -> Result<(), Box<dyn Error>> {

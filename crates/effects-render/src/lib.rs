@@ -78,7 +78,7 @@ mod tiles;
 pub use contact_sheet::{SheetPicture, contact_sheet};
 pub use encode::NOTICE;
 pub use error::PaintError;
-pub use looks::{Look, is_painted, looks};
+pub use looks::{TemplateLook, is_painted, looks};
 pub use painting::{Painting, SIDES, paint, paint_scene};
 pub use photo::{
     DecodedPhoto, HELD_PIXELS, MAX_BYTES, MAX_PIXELS, MAX_SIDE, decode_photo, photo_header,

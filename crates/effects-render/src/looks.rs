@@ -1,4 +1,4 @@
-//! [`Look`]: the catalogue of templates with their ids, titles and scenes, and the parts that scenes
+//! [`TemplateLook`]: the catalogue of templates with their ids, titles and scenes, and the parts that scenes
 //! share.
 //!
 //! Each template is one file `scenes/<id>.svg`; a look that is still to come holds the one line
@@ -6,7 +6,7 @@
 
 /// A template as the renderer knows it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Look {
+pub struct TemplateLook {
     /// The service's id, letter for letter.
     pub id: &'static str,
     /// The service's title.
@@ -15,7 +15,7 @@ pub struct Look {
     pub(crate) scene: &'static str,
 }
 
-impl Look {
+impl TemplateLook {
     /// Whether this look has a scene of its own yet; the others are a plain titled frame.
     #[must_use]
     pub fn is_painted(&self) -> bool {
@@ -25,17 +25,17 @@ impl Look {
 
 /// All thirty looks, in the catalogue's order.
 #[must_use]
-pub fn looks() -> &'static [Look] {
+pub fn looks() -> &'static [TemplateLook] {
     LOOKS
 }
 
 /// Whether the template with this id has a scene of its own; `false` for an unknown id too.
 #[must_use]
 pub fn is_painted(template_id: &str) -> bool {
-    find(template_id).is_some_and(Look::is_painted)
+    find(template_id).is_some_and(TemplateLook::is_painted)
 }
 
-pub(crate) fn find(id: &str) -> Option<&'static Look> {
+pub(crate) fn find(id: &str) -> Option<&'static TemplateLook> {
     LOOKS.iter().find(|look| look.id == id)
 }
 
@@ -46,7 +46,11 @@ pub(crate) fn part(name: &str) -> Option<&'static str> {
 
 macro_rules! look {
     ($id:literal, $title:literal) => {
-        Look { id: $id, title: $title, scene: include_str!(concat!("../scenes/", $id, ".svg")) }
+        TemplateLook {
+            id: $id,
+            title: $title,
+            scene: include_str!(concat!("../scenes/", $id, ".svg")),
+        }
     };
 }
 
@@ -56,7 +60,7 @@ macro_rules! part {
     };
 }
 
-const LOOKS: &[Look] = &[
+const LOOKS: &[TemplateLook] = &[
     look!("felt_3d_polaroid", "Felt 3D Polaroid Style"),
     look!("my_world", "Pixel World Style"),
     look!("my_world_universal", "Pixel World - Universal Version"),

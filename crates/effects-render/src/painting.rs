@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use crate::error::PaintError;
-use crate::looks::Look;
+use crate::looks::TemplateLook;
 use crate::pixels::PhotoPixels;
 use crate::{encode, looks, photo, scene};
 
@@ -93,7 +93,7 @@ pub fn paint_scene(
 /// Paints a decoded photo through a template.
 pub(crate) fn paint_look(
     photo: &PhotoPixels,
-    look: &Look,
+    look: &TemplateLook,
     width: u32,
     height: u32,
 ) -> Result<resvg::tiny_skia::Pixmap, PaintError> {
@@ -102,7 +102,7 @@ pub(crate) fn paint_look(
         .map_err(|fault| PaintError::Scene { template: id(look), reason: fault.to_string() })
 }
 
-fn id(look: &Look) -> String {
+fn id(look: &TemplateLook) -> String {
     look.id.to_owned()
 }
 

@@ -14,7 +14,7 @@ use effects_core::{BaseUrl, Error, Policy, TaskId, Time};
 
 use crate::clock::TokioClock;
 use crate::http_stack::HttpStack;
-use crate::uploads::Uploads;
+use crate::uploads::UploadMemory;
 
 /// The parts of a client. Cloning it is cheap.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) gateway: Gateway<HttpStack>,
     pub(crate) clock: TokioClock,
     pub(crate) settings: Settings,
-    pub(crate) uploads: Uploads,
+    pub(crate) uploads: UploadMemory,
 }
 
 impl ClientCore {
@@ -47,7 +47,7 @@ impl ClientCore {
         let shared = Shared {
             gateway: Gateway::new(settings.endpoint.clone(), stack),
             clock: TokioClock::default(),
-            uploads: Uploads::default(),
+            uploads: UploadMemory::default(),
             settings,
         };
         Ok(Self { shared: Arc::new(shared), policy, journal: Arc::new(NoJournal) })

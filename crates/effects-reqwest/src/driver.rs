@@ -36,11 +36,11 @@ pub(crate) trait Crowd: Send + 'static {
     /// There is room for so many more jobs.
     fn make_room(&mut self, room: u32);
     /// A job is over.
-    fn end(&mut self, known: Known, end: JobEnd, core: &ClientCore);
+    fn end(&mut self, known: DriverJob, end: JobEnd, core: &ClientCore);
     /// Called before every step.
     fn before_step(&mut self, driver: &mut Driving);
     /// Something happened to a job.
-    fn tell(&mut self, _known: &Known, _news: News) {}
+    fn tell(&mut self, _known: &DriverJob, _news: News) {}
     /// A run has something to tell.
     fn hear_event(&mut self, run: RunId, event: Event, driver: &mut Driving) {
         if let Some(known) = driver.machine.known(run) {
@@ -62,14 +62,14 @@ pub(crate) enum News {
 
 /// What a driver knows of a job. Thousands wait at once, so it is small.
 #[derive(Debug)]
-pub(crate) enum Known {
+pub(crate) enum DriverJob {
     /// A run that a caller waits for.
     Run(Box<WaitedFor>),
     /// One of many jobs.
     Job(Box<TrackedJob>),
 }
 
-impl Known {
+impl DriverJob {
     fn span(&self) -> Option<&Span> {
         match self {
             Self::Run(run) => run.span.as_deref(),
@@ -106,7 +106,7 @@ pub(crate) struct Driver<C: Crowd> {
 /// A machine being driven.
 pub(crate) struct Driving {
     pub(crate) core: ClientCore,
-    pub(crate) machine: JobMachine<Known>,
+    pub(crate) machine: JobMachine<DriverJob>,
 }
 
 impl Driving {
@@ -126,7 +126,7 @@ impl Driving {
         self.core.shared().settings.warn_of(&work);
         let now = self.now();
         let reads = run.waiter.reads();
-        let job = self.machine.add_at_once(work, Known::Run(run), seed, now);
+        let job = self.machine.add_at_once(work, DriverJob::Run(run), seed, now);
         if reads {
             self.machine.look_alone(job, false, now);
         }
@@ -138,7 +138,7 @@ impl Driving {
     }
 
     fn span(&self, run: RunId) -> Span {
-        self.machine.known(run).and_then(Known::span).map_or_else(Span::none, Clone::clone)
+        self.machine.known(run).and_then(DriverJob::span).map_or_else(Span::none, Clone::clone)
     }
 
     /// The span of what a run sends: its task's, or of looks its wait's.
@@ -147,14 +147,14 @@ impl Driving {
             return self.span(run);
         }
         match self.machine.known_mut(run) {
-            Some(Known::Run(waited)) => waited.wait_span(),
-            Some(Known::Job(_)) | None => self.span(run),
+            Some(DriverJob::Run(waited)) => waited.wait_span(),
+            Some(DriverJob::Job(_)) | None => self.span(run),
         }
     }
 
     /// The journal of a run: its own, its row's, or the client's.
     fn journal(&self, run: RunId) -> Arc<dyn AsyncJournal> {
-        let own = self.machine.known(run).and_then(Known::journal).cloned();
+        let own = self.machine.known(run).and_then(DriverJob::journal).cloned();
         let row = || self.machine.row(run).map(OpenRow::journal);
         own.or_else(row).unwrap_or_else(|| self.core.journal())
     }
@@ -208,7 +208,8 @@ impl<C: Crowd> Driver<C> {
                 }
                 JobStep::Begin(id) => self.begin(id, now),
                 JobStep::Settle(id, end) => {
-                    let own = self.driving.machine.known_of(id).and_then(Known::journal).cloned();
+                    let own =
+                        self.driving.machine.known_of(id).and_then(DriverJob::journal).cloned();
                     let row = || self.driving.machine.row_of(id).map(OpenRow::journal);
                     let journal = own.or_else(row).unwrap_or_else(|| self.driving.core.journal());
                     let settled = journal.ended(&end);
@@ -216,7 +217,7 @@ impl<C: Crowd> Driver<C> {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
                     }
-                    if let (Some(Known::Job(job)), Some(context)) =
+                    if let (Some(DriverJob::Job(job)), Some(context)) =
                         (self.driving.machine.known_of(id), self.crowd.context())
                     {
                         context.tell_cost(job.index, self.driving.machine.method(id), &end);
@@ -224,13 +225,13 @@ impl<C: Crowd> Driver<C> {
                     let fetches = self.crowd.context().is_some_and(|context| context.fetches());
                     self.driving.machine.settled(id, settled, fetches);
                 }
-                JobStep::Open(id, Known::Job(job)) => self.open(id, job),
-                JobStep::Upload(id, Known::Job(job)) => self.upload(id, job),
-                JobStep::Fetch(id, Known::Job(job), effect) => self.fetch(id, job, effect),
+                JobStep::Open(id, DriverJob::Job(job)) => self.open(id, job),
+                JobStep::Upload(id, DriverJob::Job(job)) => self.upload(id, job),
+                JobStep::Fetch(id, DriverJob::Job(job), effect) => self.fetch(id, job, effect),
                 // A run that a caller waits for is neither made ready nor fetched.
-                JobStep::Open(_, known @ Known::Run(_))
-                | JobStep::Upload(_, known @ Known::Run(_))
-                | JobStep::Fetch(_, known @ Known::Run(_), _) => drop(known),
+                JobStep::Open(_, known @ DriverJob::Run(_))
+                | JobStep::Upload(_, known @ DriverJob::Run(_))
+                | JobStep::Fetch(_, known @ DriverJob::Run(_), _) => drop(known),
                 JobStep::Done(known, mut end) => {
                     let core = &self.driving.core;
                     end.outcome = end.outcome.map_error(|error| core.with_resume_line(error));
@@ -248,7 +249,7 @@ impl<C: Crowd> Driver<C> {
         let span = telemetry::task_span(template, task.as_ref());
         let row: Option<Arc<dyn AsyncJournal>> = machine.row_of(id).map(OpenRow::journal);
         let context = self.crowd.context().cloned();
-        if let Some(Known::Job(job)) = machine.known_of_mut(id) {
+        if let Some(DriverJob::Job(job)) = machine.known_of_mut(id) {
             job.span = watched(span);
             job.journal = context.and_then(|context| context.journal_of(job, row));
         }
@@ -342,12 +343,12 @@ impl<C: Crowd> Driver<C> {
                 let (run, entry, written) = *written;
                 self.written(run, &entry, written);
             }
-            Arrival::Opened(id, job, found) => machine.opened(now, id, Known::Job(job), *found),
+            Arrival::Opened(id, job, found) => machine.opened(now, id, DriverJob::Job(job), *found),
             Arrival::Uploaded(id, job, uploaded) => {
-                machine.uploaded(now, id, Known::Job(job), *uploaded);
+                machine.uploaded(now, id, DriverJob::Job(job), *uploaded);
             }
             Arrival::Fetched(id, job, effect, fetched) => {
-                machine.fetched(now, id, Known::Job(job), effect, fetched);
+                machine.fetched(now, id, DriverJob::Job(job), effect, fetched);
             }
             Arrival::Word(word) => self.crowd.hear(word, &mut self.driving),
         }

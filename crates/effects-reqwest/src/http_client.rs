@@ -65,7 +65,7 @@ struct Young {
 }
 
 /// An exchange's place, until it is dropped.
-struct Place<'a> {
+struct ConnectionPlace<'a> {
     room: &'a Room,
     number: u64,
     _among_all: SemaphorePermit<'a>,
@@ -82,21 +82,21 @@ impl Room {
     }
 
     /// A place, if there is one and no other exchange waits for it.
-    fn try_enter(&self, now: Instant) -> Option<Place<'_>> {
+    fn try_enter(&self, now: Instant) -> Option<ConnectionPlace<'_>> {
         let _among_all = self.all.try_acquire().ok()?;
         let _first = self.entrance.try_lock().ok()?;
         let number = self.young().begin(now).ok()?;
-        Some(Place { room: self, number, _among_all })
+        Some(ConnectionPlace { room: self, number, _among_all })
     }
 
     /// Waits for a place among all, and for one among the young.
-    async fn enter(&self) -> Option<Place<'_>> {
+    async fn enter(&self) -> Option<ConnectionPlace<'_>> {
         let _among_all = self.all.acquire().await.ok()?;
         let _first = self.entrance.lock().await;
         loop {
             let begun = self.young().begin(Instant::now());
             match begun {
-                Ok(number) => return Some(Place { room: self, number, _among_all }),
+                Ok(number) => return Some(ConnectionPlace { room: self, number, _among_all }),
                 Err(wait) => {
                     // Whether one ended or the oldest is young no more, there is room.
                     let _ = tokio::time::timeout(wait, self.ended.notified()).await;
@@ -135,7 +135,7 @@ impl Young {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionPlace<'_> {
     fn drop(&mut self) {
         if self.room.young().end(self.number) {
             self.room.ended.notify_one();

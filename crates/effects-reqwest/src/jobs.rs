@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
 use crate::client_core::ClientCore;
-use crate::driver::{Arrival, Crowd, Driver, Driving, Known, News};
+use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving, News};
 
 /// The results of jobs, as they come: a [`Stream`]. Made by [`Client::jobs`].
 ///
@@ -36,7 +36,7 @@ pub struct JobResults {
     context: Arc<JobContext>,
 }
 
-type Words = UnboundedSender<Arrival<Word>>;
+type Words = UnboundedSender<Arrival<JobsMessage>>;
 
 impl RunJobs for Client {
     type Results = JobResults;
@@ -65,11 +65,13 @@ impl RunJobs for Client {
         let core = self.core().with_policy(self.policy().among_many().into()).anchored();
         let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
         let waker = words.clone();
-        handle.wake_by(move || drop(waker.send(Arrival::Word(Word::Room))));
+        handle.wake_by(move || drop(waker.send(Arrival::Word(JobsMessage::Room))));
         let (drawer, shared) = (words.clone(), Arc::clone(&context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
-            draw(tracked, wishes, |job| drawer.send(Arrival::Word(Word::Drawn(job))).is_ok());
+            draw(tracked, wishes, |job| {
+                drawer.send(Arrival::Word(JobsMessage::Drawn(job))).is_ok()
+            });
         });
         tokio::spawn(async move {
             // The crowd keeps the results open until the journal has everything.
@@ -118,7 +120,7 @@ impl JobResults {
     fn was_read(&self, result: Option<&JobResult>) {
         if result.is_some() && self.backlog.read() {
             // The driver is gone where nothing is left to draw.
-            let _ = self.words.send(Arrival::Word(Word::Room));
+            let _ = self.words.send(Arrival::Word(JobsMessage::Room));
         }
     }
 }
@@ -142,7 +144,7 @@ impl Drop for JobResults {
 }
 
 /// What the driver is told.
-pub(crate) enum Word {
+pub(crate) enum JobsMessage {
     /// The next job; `None` after the last.
     Drawn(Option<Box<TrackedJob>>),
     /// The reader of results has caught up, or stops.
@@ -161,18 +163,18 @@ struct Drawn {
 }
 
 impl Crowd for Drawn {
-    type Word = Word;
+    type Word = JobsMessage;
 
-    fn hear(&mut self, word: Word, driving: &mut Driving) {
+    fn hear(&mut self, word: JobsMessage, driving: &mut Driving) {
         match word {
-            Word::Drawn(Some(job)) => {
+            JobsMessage::Drawn(Some(job)) => {
                 self.queue.came();
                 let (work, opens) = self.context.plan(&job);
-                driving.machine.add(work, opens, Known::Job(job));
+                driving.machine.add(work, opens, DriverJob::Job(job));
             }
-            Word::Drawn(None) => driving.machine.no_more_jobs(),
+            JobsMessage::Drawn(None) => driving.machine.no_more_jobs(),
             // The next wish is granted.
-            Word::Room => {}
+            JobsMessage::Room => {}
         }
     }
 
@@ -199,8 +201,8 @@ impl Crowd for Drawn {
         }
     }
 
-    fn end(&mut self, known: Known, end: JobEnd, core: &ClientCore) {
-        let Known::Job(job) = known else { return };
+    fn end(&mut self, known: DriverJob, end: JobEnd, core: &ClientCore) {
+        let DriverJob::Job(job) = known else { return };
         self.queue.backlog().told();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
         if context.must_look_up(&job, &end) {
@@ -216,8 +218,8 @@ impl Crowd for Drawn {
         }
     }
 
-    fn tell(&mut self, known: &Known, news: News) {
-        let Known::Job(job) = known else { return };
+    fn tell(&mut self, known: &DriverJob, news: News) {
+        let DriverJob::Job(job) = known else { return };
         let index = job.index;
         self.context.tell(match news {
             News::Event(event) => JobNotice::Event { index, is_download: false, event },

@@ -17,7 +17,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client_core::ClientCore;
-use crate::driver::{Arrival, Crowd, Driver, Driving, Known};
+use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving};
 use crate::http_client::MOST_AT_ONCE;
 use crate::waiter::{RunTicket, WaitedFor, Waiter};
 
@@ -27,12 +27,12 @@ use crate::waiter::{RunTicket, WaitedFor, Waiter};
 pub(crate) struct SharedRuns {
     /// Where its driver runs.
     runtime: runtime::Id,
-    words: UnboundedSender<Arrival<Word>>,
-    shared: Arc<Shared>,
+    words: UnboundedSender<Arrival<RunsMessage>>,
+    shared: Arc<RunsShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct RunsShared {
     runs: AtomicUsize,
     /// Callers have left since the driver last looked for them.
     callers_left: AtomicBool,
@@ -44,7 +44,7 @@ impl SharedRuns {
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
         let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<RunsShared>::default();
         let crowd = Newcomers { shared: Arc::clone(&shared) };
         let (driver, words) = Driver::new(core, Arc::clone(core.policy()), widths.into(), crowd);
         tokio::spawn(driver.run());
@@ -54,7 +54,7 @@ impl SharedRuns {
     /// Adds a run. Where the runtime is shut down, the waiter is dropped without having been told.
     pub(crate) fn begin(&self, work: Work, run: WaitedFor) {
         self.shared.runs.fetch_add(1, Ordering::SeqCst);
-        if self.words.send(Arrival::Word(Word::Begin(Box::new((work, run))))).is_err() {
+        if self.words.send(Arrival::Word(RunsMessage::Begin(Box::new((work, run))))).is_err() {
             self.shared.runs.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -67,14 +67,14 @@ impl SharedRuns {
     /// Lets a run look on whose waiter did not want it to.
     pub(crate) fn look_on(&self, run: RunTicket) {
         // A driver that is gone looks at nothing.
-        let _ = self.words.send(Arrival::Word(Word::LookOn(run.0)));
+        let _ = self.words.send(Arrival::Word(RunsMessage::LookOn(run.0)));
     }
 
     /// Stops the runs whose waiters have left.
     pub(crate) fn look_who_left(&self) {
         if !self.shared.callers_left.swap(true, Ordering::SeqCst) {
             // A driver that is gone has no runs left.
-            let _ = self.words.send(Arrival::Word(Word::Left));
+            let _ = self.words.send(Arrival::Word(RunsMessage::Left));
         }
     }
 
@@ -86,12 +86,12 @@ impl SharedRuns {
 
 impl Drop for SharedRuns {
     fn drop(&mut self) {
-        let _ = self.words.send(Arrival::Word(Word::NoMore));
+        let _ = self.words.send(Arrival::Word(RunsMessage::NoMore));
     }
 }
 
 /// What the driver is told.
-enum Word {
+enum RunsMessage {
     Begin(Box<(Work, WaitedFor)>),
     LookOn(JobId),
     Left,
@@ -100,7 +100,7 @@ enum Word {
 
 /// Runs that came by themselves.
 struct Newcomers {
-    shared: Arc<Shared>,
+    shared: Arc<RunsShared>,
 }
 
 impl Newcomers {
@@ -111,33 +111,33 @@ impl Newcomers {
 }
 
 impl Crowd for Newcomers {
-    type Word = Word;
+    type Word = RunsMessage;
 
-    fn hear(&mut self, word: Word, driving: &mut Driving) {
+    fn hear(&mut self, word: RunsMessage, driving: &mut Driving) {
         match word {
-            Word::Begin(begun) => {
+            RunsMessage::Begin(begun) => {
                 let (work, run) = *begun;
                 if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
                     self.finish(Arc::clone(&run.waiter), Err(error));
                 }
             }
-            Word::Left => {
+            RunsMessage::Left => {
                 self.shared.callers_left.store(false, Ordering::SeqCst);
                 let now = driving.now();
                 driving.machine.detach_those(now, |known| match known {
-                    Known::Run(run) => run.waiter.has_left(),
-                    Known::Job(_) => false,
+                    DriverJob::Run(run) => run.waiter.has_left(),
+                    DriverJob::Job(_) => false,
                 });
             }
-            Word::LookOn(job) => {
+            RunsMessage::LookOn(job) => {
                 let now = driving.now();
                 // A job that is over may have left its place to another.
-                if matches!(driving.machine.known_of(job), Some(Known::Run(run)) if run.waiter.reads())
+                if matches!(driving.machine.known_of(job), Some(DriverJob::Run(run)) if run.waiter.reads())
                 {
                     driving.machine.look_alone(job, false, now);
                 }
             }
-            Word::NoMore => driving.machine.no_more_jobs(),
+            RunsMessage::NoMore => driving.machine.no_more_jobs(),
         }
     }
 
@@ -149,15 +149,15 @@ impl Crowd for Newcomers {
     fn hear_event(&mut self, run: RunId, event: Event, driving: &mut Driving) {
         let now = driving.now();
         let machine = &mut driving.machine;
-        if let (Some(Known::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
+        if let (Some(DriverJob::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
             && !waited.waiter.hear(event, RunTicket(job))
         {
             machine.look_alone(job, true, now);
         }
     }
 
-    fn end(&mut self, known: Known, end: JobEnd, _core: &ClientCore) {
-        let Known::Run(run) = known else { return };
+    fn end(&mut self, known: DriverJob, end: JobEnd, _core: &ClientCore) {
+        let DriverJob::Run(run) = known else { return };
         let result = match end.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),
             JobOutcome::Failed(error) => Err(error),

@@ -39,7 +39,7 @@ use crate::kept_readable::CutShort;
 pub(crate) struct Submitter(Connector);
 
 /// An exchange that failed.
-enum Failure {
+enum ExchangeFailure {
     /// The request was never handed to a connection.
     BeforeSending(BoxError),
     /// It was, or a part of it.
@@ -58,15 +58,15 @@ impl Submitter {
         let failure = match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
-            Err(_) if is_sending => Failure::AfterSending(TIMED_OUT.into()),
-            Err(_) => Failure::BeforeSending(TIMED_OUT.into()),
+            Err(_) if is_sending => ExchangeFailure::AfterSending(TIMED_OUT.into()),
+            Err(_) => ExchangeFailure::BeforeSending(TIMED_OUT.into()),
         };
         match failure {
-            Failure::BeforeSending(error) => certificate::unsent(words(&*error)),
-            Failure::AfterSending(error) if is_unprocessed(&*error) => {
+            ExchangeFailure::BeforeSending(error) => certificate::unsent(words(&*error)),
+            ExchangeFailure::AfterSending(error) if is_unprocessed(&*error) => {
                 Answer::NotSent(format!("the gateway did nothing with it: {}", words(&*error)))
             }
-            Failure::AfterSending(error) => certificate::lost(match cut_short.get() {
+            ExchangeFailure::AfterSending(error) => certificate::lost(match cut_short.get() {
                 Some(cut) => format!("the request was cut short ({cut}); {}", words(&*error)),
                 None => words(&*error),
             }),
@@ -79,10 +79,10 @@ impl Submitter {
         deadline: Instant,
         cut_short: &CutShort,
         is_sending: &mut bool,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, ExchangeFailure> {
         let connection = self.0.connect(request.uri(), cut_short).await;
-        let connection = connection.map_err(Failure::BeforeSending)?;
-        let request = addressed(request, &connection).map_err(Failure::BeforeSending)?;
+        let connection = connection.map_err(ExchangeFailure::BeforeSending)?;
+        let request = addressed(request, &connection).map_err(ExchangeFailure::BeforeSending)?;
         let is_http2 = connection.is_http2();
         let io = TokioIo::new(connection.stream);
         // The connection's task ends with it; what goes wrong there, the request is told.
@@ -104,15 +104,15 @@ impl Submitter {
     }
 }
 
-fn before(error: hyper::Error) -> Failure {
-    Failure::BeforeSending(error.into())
+fn before(error: hyper::Error) -> ExchangeFailure {
+    ExchangeFailure::BeforeSending(error.into())
 }
 
 /// A request that is given back was not begun.
-fn unsent(mut error: TrySendError<Request<Full<Bytes>>>) -> Failure {
+fn unsent(mut error: TrySendError<Request<Full<Bytes>>>) -> ExchangeFailure {
     match error.take_message() {
-        Some(_) => Failure::BeforeSending(error.into_error().into()),
-        None => Failure::AfterSending(error.into_error().into()),
+        Some(_) => ExchangeFailure::BeforeSending(error.into_error().into()),
+        None => ExchangeFailure::AfterSending(error.into_error().into()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::waiter::{RunTicket, WaitedFor, Waiter};
 #[derive(Debug)]
 pub(crate) struct Subscription {
     runs: Arc<SharedRuns>,
-    state: Arc<State>,
+    state: Arc<SubscriptionState>,
 }
 
 /// What comes next of a run.
@@ -37,7 +37,7 @@ impl Subscription {
         span: Span,
         reader: bool,
     ) -> Self {
-        let state = Arc::<State>::default();
+        let state = Arc::<SubscriptionState>::default();
         state.lock().reader = reader;
         let waiter = Arc::new(Teller(Arc::clone(&state)));
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
@@ -89,10 +89,10 @@ impl Drop for Subscription {
 
 /// What the caller and the driver share of a run.
 #[derive(Debug, Default)]
-struct State(Mutex<Shared>);
+struct SubscriptionState(Mutex<SubscriptionShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SubscriptionShared {
     reader: bool,
     events: VecDeque<Event>,
     /// The run does not look, until the events are taken.
@@ -104,8 +104,8 @@ struct Shared {
     waker: Option<Waker>,
 }
 
-impl State {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+impl SubscriptionState {
+    fn lock(&self) -> MutexGuard<'_, SubscriptionShared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,7 +119,7 @@ impl State {
 }
 
 /// Wakes the caller, once the driver no longer holds what they share.
-fn wake(mut shared: MutexGuard<'_, Shared>) {
+fn wake(mut shared: MutexGuard<'_, SubscriptionShared>) {
     let waker = shared.waker.take();
     drop(shared);
     if let Some(waker) = waker {
@@ -128,7 +128,7 @@ fn wake(mut shared: MutexGuard<'_, Shared>) {
 }
 
 /// The driver's end: told of each event, and of the end.
-struct Teller(Arc<State>);
+struct Teller(Arc<SubscriptionState>);
 
 impl Waiter for Teller {
     fn has_left(&self) -> bool {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    ArrivedPicture, JobContext, Landing, PictureFetch, Sink, TrackedJob, fresh_seed, run_presigner,
-    run_uploader, telemetry,
+    ArrivedPicture, AtomicFile, JobContext, PictureFetch, Sink, TrackedJob, fresh_seed,
+    run_presigner, run_uploader, telemetry,
 };
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{AsyncExchange, CallResult};
@@ -179,12 +179,12 @@ async fn blocking<T: Send + 'static>(
 /// Where a picture's bytes go. Files are written off the runtime: disks block.
 pub(crate) enum Target {
     Memory(Vec<u8>),
-    File(Option<Landing>),
+    File(Option<AtomicFile>),
 }
 
 impl Target {
     pub(crate) async fn file(path: PathBuf) -> Result<Self, Error> {
-        let landing = off_the_runtime(move || Landing::begin(&path)).await?;
+        let landing = off_the_runtime(move || AtomicFile::begin(&path)).await?;
         Ok(Self::File(Some(landing)))
     }
 
@@ -205,7 +205,7 @@ impl Target {
     async fn restart(&mut self) -> Result<(), Error> {
         match self {
             Self::Memory(bytes) => bytes.restart(),
-            Self::File(landing) => with_landing(landing, Landing::restart).await,
+            Self::File(landing) => with_landing(landing, AtomicFile::restart).await,
         }
     }
 
@@ -220,8 +220,8 @@ impl Target {
 }
 
 async fn with_landing(
-    slot: &mut Option<Landing>,
-    act: impl FnOnce(&mut Landing) -> Result<(), Error> + Send + 'static,
+    slot: &mut Option<AtomicFile>,
+    act: impl FnOnce(&mut AtomicFile) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
     // Gone only if an earlier act was cancelled half-way, and with it the whole download.
     let mut landing = slot.take().ok_or_else(gone)?;

@@ -1,4 +1,4 @@
-//! [`Uploads`]: where a client's photos were uploaded to, and a lock for each photo under way, so that none is
+//! [`UploadMemory`]: where a client's photos were uploaded to, and a lock for each photo under way, so that none is
 //! uploaded twice at once. `ClientCore` holds it, and `transfer::upload` asks it first. (How photos are
 //! uploaded is another type, `effects_jobs::Uploads`.)
 
@@ -11,13 +11,13 @@ use tokio::sync::OwnedMutexGuard;
 
 /// What a client knows of its uploads.
 #[derive(Debug, Default)]
-pub(crate) struct Uploads {
+pub(crate) struct UploadMemory {
     /// Where photos were put.
     pub(crate) made: UploadCache,
     under_way: Mutex<HashMap<[u8; 32], Weak<tokio::sync::Mutex<()>>>>,
 }
 
-impl Uploads {
+impl UploadMemory {
     /// Waits while somebody else uploads the same photo; nobody else does as long as this is held.
     pub(crate) async fn alone_with(&self, photo: &Photo) -> OwnedMutexGuard<()> {
         let turn = {

@@ -9,7 +9,7 @@ use crate::response::Response;
 /// A way in which an exchange goes wrong.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum ExchangeFault {
     /// Nobody listens: the request never leaves.
     ConnectionRefused,
     /// The request is lost.
@@ -62,7 +62,7 @@ pub enum Fault {
     Redirect,
 }
 
-impl Fault {
+impl ExchangeFault {
     /// What can pass: a poll that meets only these is made again until it is answered.
     pub const PASSING: [Self; 19] = [
         Self::ConnectionRefused,
@@ -151,13 +151,13 @@ impl Fault {
 pub struct Faults {
     chance: Chance,
     rate: f64,
-    menu: Vec<Fault>,
+    menu: Vec<ExchangeFault>,
 }
 
 impl Faults {
     /// One exchange in three goes wrong, in one of the ways that can pass.
     pub fn new(seed: u64) -> Self {
-        Self { chance: Chance(seed), rate: 1.0 / 3.0, menu: Fault::PASSING.to_vec() }
+        Self { chance: Chance(seed), rate: 1.0 / 3.0, menu: ExchangeFault::PASSING.to_vec() }
     }
 
     /// The share of exchanges that go wrong, `0.0..=1.0`.
@@ -168,7 +168,7 @@ impl Faults {
 
     /// The ways in which they go wrong, each as likely as the others. Without any, nothing does.
     #[must_use]
-    pub fn among(self, menu: &[Fault]) -> Self {
+    pub fn among(self, menu: &[ExchangeFault]) -> Self {
         Self { menu: menu.to_vec(), ..self }
     }
 

@@ -52,9 +52,9 @@ mod world;
 
 pub use clock::VirtualClock;
 pub use fate::Fate;
-pub use faults::{Fault, Faults};
+pub use faults::{ExchangeFault, Faults};
 pub use life::Life;
 pub use response::{After, Framing, Response, result_of};
-pub use service::{Attempt, Delivery, Service};
-pub use transcript::{Note, Transcript};
+pub use service::{Delivery, Service, ServiceCall};
+pub use transcript::{Transcript, TranscriptNote};
 pub use world::World;

@@ -51,12 +51,12 @@ use crate::response::{Response, endpoint};
 #[derive(Clone, Debug)]
 pub struct Service {
     clock: VirtualClock,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServiceState>>,
 }
 
 /// A call the service was meant to get.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct ServiceCall {
     /// When it was sent.
     pub at: Time,
     /// The call.
@@ -75,7 +75,7 @@ pub struct Delivery {
 }
 
 #[derive(Debug)]
-struct State {
+struct ServiceState {
     life: Life,
     latency: Duration,
     submit_script: VecDeque<Fate>,
@@ -83,13 +83,13 @@ struct State {
     faults: Option<Faults>,
     tasks: Vec<Living>,
     tasks_made: usize,
-    attempts: Vec<Attempt>,
+    attempts: Vec<ServiceCall>,
 }
 
 impl Service {
     /// A service that completes every task at the first look, without latency.
     pub fn new(clock: VirtualClock) -> Self {
-        let state = State {
+        let state = ServiceState {
             life: Life::of_polls(0),
             latency: Duration::ZERO,
             submit_script: VecDeque::new(),
@@ -157,7 +157,7 @@ impl Service {
     }
 
     /// Every call so far, in order.
-    pub fn attempts(&self) -> Vec<Attempt> {
+    pub fn attempts(&self) -> Vec<ServiceCall> {
         self.lock().attempts.clone()
     }
 
@@ -177,7 +177,7 @@ impl Service {
     pub fn take(&self, now: Time, call: &Call) -> Delivery {
         let mut state = self.lock();
         let fate = state.fate(call);
-        state.attempts.push(Attempt { at: now, call: call.clone(), fate: fate.clone() });
+        state.attempts.push(ServiceCall { at: now, call: call.clone(), fate: fate.clone() });
         let latency = state.latency;
         let delivery = state.deliver(now, call, fate);
         Delivery { after: delivery.after + latency, ..delivery }
@@ -199,7 +199,7 @@ impl Service {
         answer
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServiceState> {
         // A panic elsewhere leaves nothing half done here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,7 +233,7 @@ impl AsyncExchange for Service {
     }
 }
 
-impl State {
+impl ServiceState {
     fn fate(&mut self, call: &Call) -> Fate {
         let script =
             if call.is_submission() { &mut self.submit_script } else { &mut self.poll_script };

@@ -13,13 +13,13 @@ use effects_core::{Event, Outcome, Time};
 #[derive(Clone, Debug)]
 pub struct Transcript {
     start: Time,
-    lines: Vec<(Time, Note)>,
+    lines: Vec<(Time, TranscriptNote)>,
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Note {
+pub enum TranscriptNote {
     /// An entry was made durable.
     Recorded(Entry),
     /// A call was sent.
@@ -49,16 +49,16 @@ impl Transcript {
         Self { start, lines: Vec::new() }
     }
 
-    pub(crate) fn note(&mut self, at: Time, note: Note) {
+    pub(crate) fn note(&mut self, at: Time, note: TranscriptNote) {
         self.lines.push((at, note));
     }
 
     pub(crate) fn ends_with(&self, outcome: &Outcome) -> bool {
-        matches!(self.lines.last(), Some((_, Note::Done(last))) if last == outcome)
+        matches!(self.lines.last(), Some((_, TranscriptNote::Done(last))) if last == outcome)
     }
 
     /// Everything, with the times.
-    pub fn lines(&self) -> &[(Time, Note)] {
+    pub fn lines(&self) -> &[(Time, TranscriptNote)] {
         &self.lines
     }
 
@@ -70,7 +70,7 @@ impl Transcript {
     /// The entries that were made durable.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.lines.iter().filter_map(|(_, note)| match note {
-            Note::Recorded(entry) => Some(entry),
+            TranscriptNote::Recorded(entry) => Some(entry),
             _ => None,
         })
     }
@@ -78,7 +78,7 @@ impl Transcript {
     /// The calls that were sent, with the times.
     pub fn calls(&self) -> impl Iterator<Item = (Time, &Call)> {
         self.lines.iter().filter_map(|(at, note)| match note {
-            Note::Sent(call) => Some((*at, call)),
+            TranscriptNote::Sent(call) => Some((*at, call)),
             _ => None,
         })
     }
@@ -86,7 +86,7 @@ impl Transcript {
     /// What was told.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.lines.iter().filter_map(|(_, note)| match note {
-            Note::Told(event) => Some(event),
+            TranscriptNote::Told(event) => Some(event),
             _ => None,
         })
     }
@@ -94,7 +94,7 @@ impl Transcript {
     /// How long the run slept each time, and why.
     pub fn sleeps(&self) -> impl Iterator<Item = (Duration, SleepReason)> {
         self.lines.iter().filter_map(|(at, note)| match note {
-            Note::Slept { until, why } => Some((until.since(*at), *why)),
+            TranscriptNote::Slept { until, why } => Some((until.since(*at), *why)),
             _ => None,
         })
     }
@@ -121,7 +121,7 @@ impl fmt::Display for Transcript {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for TranscriptNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recorded(entry) => write!(f, "record  {:?}", entry.fact),

@@ -7,7 +7,7 @@ use effects_core::{Outcome, Run, Step, Time};
 use crate::clock::VirtualClock;
 use crate::response::result_of;
 use crate::service::Service;
-use crate::transcript::{Note, Transcript};
+use crate::transcript::{Transcript, TranscriptNote};
 
 /// Drives runs against a scripted [`Service`], hours of polling in no time.
 ///
@@ -103,11 +103,11 @@ impl World {
         let step = run.step(now);
         match &step {
             Step::Record(entry) => {
-                self.note(Note::Recorded(entry.clone()));
+                self.note(TranscriptNote::Recorded(entry.clone()));
                 run.recorded(entry.id);
             }
             Step::Send(call) => {
-                self.note(Note::Sent(call.clone()));
+                self.note(TranscriptNote::Sent(call.clone()));
                 let delivery = self.service.take(now, call);
                 let arrives = now + delivery.after;
                 self.under_way.push(UnderWay { arrives, call: call.id, answer: delivery.answer });
@@ -115,13 +115,13 @@ impl World {
             Step::Sleep { until, why } => {
                 let arrival = self.under_way.iter().map(|answer| answer.arrives).min();
                 let until = arrival.map_or(*until, |arrival| arrival.min(*until));
-                self.note(Note::Slept { until, why: *why });
+                self.note(TranscriptNote::Slept { until, why: *why });
                 self.clock().jump_to(until);
             }
-            Step::Notify(event) => self.note(Note::Told(event.clone())),
+            Step::Notify(event) => self.note(TranscriptNote::Told(event.clone())),
             Step::Done(outcome) => {
                 if !self.transcript.ends_with(outcome) {
-                    self.note(Note::Done(outcome.clone()));
+                    self.note(TranscriptNote::Done(outcome.clone()));
                 }
                 return Some(outcome.clone());
             }
@@ -148,12 +148,12 @@ impl World {
         let now = self.now();
         while let Some(index) = self.under_way.iter().position(|answer| answer.arrives <= now) {
             let UnderWay { call, answer, .. } = self.under_way.remove(index);
-            self.note(Note::Arrived { call, answer: answer.clone() });
+            self.note(TranscriptNote::Arrived { call, answer: answer.clone() });
             run.reply(now, call, &result_of(answer));
         }
     }
 
-    fn note(&mut self, note: Note) {
+    fn note(&mut self, note: TranscriptNote) {
         self.transcript.note(self.clock().time(), note);
     }
 }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 /// What is known of the two families of addresses.
 #[derive(Debug, Default)]
 pub(crate) struct AddressOrder {
-    ipv4: Mutex<Option<Known>>,
-    ipv6: Mutex<Option<Known>>,
+    ipv4: Mutex<Option<KnownAddress>>,
+    ipv6: Mutex<Option<KnownAddress>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct KnownAddress {
     leads_there: bool,
     until: Instant,
 }
@@ -48,7 +48,7 @@ impl AddressOrder {
         }
         let leads_there = TcpStream::connect_timeout(address, HEAD_START).is_ok();
         let lasts = if leads_there { WORKS_FOR } else { BROKEN_FOR };
-        let known = Known { leads_there, until: Instant::now() + lasts };
+        let known = KnownAddress { leads_there, until: Instant::now() + lasts };
         *family.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         leads_there
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Jobs, Landing, Settings, Transport};
+use effects_client::{AtomicFile, BuildClient, ClientBuilder, Jobs, Settings, Transport};
 use effects_core::gateway::DynExchange;
 use effects_core::journal::Journal;
 use effects_core::pace::Pacer;
@@ -211,7 +211,7 @@ impl Client {
         path: impl AsRef<Path>,
         on_event: impl FnMut(Event),
     ) -> Result<PathBuf, Error> {
-        let mut landing = Landing::begin(path.as_ref())
+        let mut landing = AtomicFile::begin(path.as_ref())
             .map_err(|error| self.0.resumable(error, &picture.task_id))?;
         transfer::download(&self.0, picture, &mut landing, on_event)?;
         landing.finish().map_err(|error| self.0.resumable(error, &picture.task_id))

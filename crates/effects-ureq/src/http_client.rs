@@ -40,13 +40,13 @@ pub(crate) struct HttpClient {
     transfer: ByRoute,
     environment: EnvironmentProxies,
     /// Nearly every exchange goes there, so that its route is found out once.
-    gateway: Option<(Authority, Route)>,
+    gateway: Option<(Authority, ProxyRoute)>,
     /// The time limit of the agents; another costs a copy of their settings.
     timeout: Duration,
     outage: OutageNotice,
 }
 
-/// One for each [`Route`].
+/// One for each [`ProxyRoute`].
 #[derive(Debug)]
 struct ByRoute {
     direct: Agent,
@@ -55,25 +55,25 @@ struct ByRoute {
 }
 
 impl ByRoute {
-    fn by(&self, route: Route) -> &Agent {
+    fn by(&self, route: ProxyRoute) -> &Agent {
         match route {
-            Route::Direct => &self.direct,
-            Route::Http => &self.http,
-            Route::Https => &self.https,
+            ProxyRoute::Direct => &self.direct,
+            ProxyRoute::Http => &self.http,
+            ProxyRoute::Https => &self.https,
         }
     }
 }
 
 /// By which proxy of the environment a request goes. A proxy that the caller gave is that of all three.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Route {
+enum ProxyRoute {
     /// By none: to this machine, and to what `no_proxy` names.
     Direct,
     Http,
     Https,
 }
 
-impl Route {
+impl ProxyRoute {
     fn of(uri: &Uri, environment: &EnvironmentProxies) -> Self {
         let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
@@ -128,7 +128,7 @@ impl HttpClient {
             poll: keyed(IDLE_CONNECTIONS),
             transfer: by_route(&|config| config.max_redirects(5)),
             gateway: gateway.and_then(|uri| {
-                let route = Route::of(&uri, &environment);
+                let route = ProxyRoute::of(&uri, &environment);
                 Some((uri.into_parts().authority?, route))
             }),
             environment,
@@ -216,10 +216,10 @@ impl HttpClient {
         })
     }
 
-    fn route(&self, uri: &Uri) -> Route {
+    fn route(&self, uri: &Uri) -> ProxyRoute {
         match &self.gateway {
             Some((gateway, route)) if uri.authority() == Some(gateway) => *route,
-            _ => Route::of(uri, &self.environment),
+            _ => ProxyRoute::of(uri, &self.environment),
         }
     }
 

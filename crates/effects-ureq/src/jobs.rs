@@ -35,7 +35,7 @@ use crate::transfer;
 pub struct JobResults {
     ends: Receiver<(Box<TrackedJob>, JobEnd)>,
     backlog: Backlog,
-    arrive: Sender<Arrival>,
+    arrive: Sender<WorkerReply>,
     context: Arc<JobContext>,
     handle: JobsHandle,
     driver: Option<JoinHandle<()>>,
@@ -52,13 +52,13 @@ impl RunJobs for Client {
         let (tell, ends) = channel();
         let handle = context.handle().clone();
         let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
-        let driver = Driver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
+        let driver = JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());
         handle.wake_by(move || {
             let waker = waker.lock().unwrap_or_else(PoisonError::into_inner);
             // The driver is gone where everything has ended.
-            let _ = waker.send(Arrival::Room);
+            let _ = waker.send(WorkerReply::Room);
         });
         let driver = Some(thread::spawn(move || driver.run(jobs)));
         Ok(JobResults { ends, backlog, arrive, context, handle, driver })
@@ -90,7 +90,7 @@ impl Iterator for JobResults {
         let (job, end) = self.ends.recv().ok()?;
         if self.backlog.read() {
             // The driver is gone where nothing is left to draw.
-            let _ = self.arrive.send(Arrival::Room);
+            let _ = self.arrive.send(WorkerReply::Room);
         }
         Some(self.context.result(*job, end))
     }
@@ -108,7 +108,7 @@ impl Drop for JobResults {
 
 /// What a worker does for the driver. Journals are written there too: writes that wait for the disk
 /// side by side are committed together.
-enum Errand {
+enum WorkerTask {
     Exchange(RunId, Call, Span),
     Write(RunId, Entry, Option<OpenRow>),
     Open(JobId, Box<TrackedJob>),
@@ -117,7 +117,7 @@ enum Errand {
 }
 
 /// What a worker brings back.
-enum Arrival {
+enum WorkerReply {
     Answered(RunId, CallId, CallResult),
     Written(RunId, Entry, Result<Admission, JournalError>),
     Opened(JobId, Box<TrackedJob>, Box<Result<Option<Found>, PrepareError>>),
@@ -129,7 +129,7 @@ enum Arrival {
     Room,
 }
 
-struct Driver {
+struct JobsDriver {
     core: ClientCore,
     context: Arc<JobContext>,
     machine: JobMachine<Box<TrackedJob>>,
@@ -140,11 +140,11 @@ struct Driver {
     queue: Queue,
     exchanges: Workers,
     transfers: Workers,
-    arrive: Sender<Arrival>,
-    arrivals: Receiver<Arrival>,
+    arrive: Sender<WorkerReply>,
+    arrivals: Receiver<WorkerReply>,
 }
 
-impl Driver {
+impl JobsDriver {
     fn new(
         core: &ClientCore,
         options: &JobOptions,
@@ -180,7 +180,7 @@ impl Driver {
         let (arrive, context) = (self.arrive.clone(), Arc::clone(&self.context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(context.track(job)));
-            draw(tracked, wishes, |job| arrive.send(Arrival::Drawn(job)).is_ok());
+            draw(tracked, wishes, |job| arrive.send(WorkerReply::Drawn(job)).is_ok());
         });
         loop {
             self.take_arrivals();
@@ -209,15 +209,15 @@ impl Driver {
             }
             match step {
                 JobStep::WantJobs(room) => self.queue.make_room(room),
-                JobStep::Open(id, job) => self.transfers.give(Errand::Open(id, job)),
-                JobStep::Upload(id, job) => self.transfers.give(Errand::Upload(id, job)),
+                JobStep::Open(id, job) => self.transfers.give(WorkerTask::Open(id, job)),
+                JobStep::Upload(id, job) => self.transfers.give(WorkerTask::Upload(id, job)),
                 JobStep::Begin(id) => self.begin(id, now),
                 JobStep::Record(run, entry) => {
                     let row = self.machine.row(run).cloned();
-                    self.exchanges.give(Errand::Write(run, entry, row));
+                    self.exchanges.give(WorkerTask::Write(run, entry, row));
                 }
                 JobStep::Send(run, call) => {
-                    self.exchanges.give(Errand::Exchange(run, call, self.span(run)));
+                    self.exchanges.give(WorkerTask::Exchange(run, call, self.span(run)));
                 }
                 JobStep::Notify(run, event) => {
                     self.core.shared().settings.tell(&self.span(run), &event);
@@ -246,7 +246,7 @@ impl Driver {
                 }
                 JobStep::Fetch(id, job, effect) => {
                     let row = self.machine.row_of(id).cloned();
-                    self.transfers.give(Errand::Fetch(id, job, effect, row));
+                    self.transfers.give(WorkerTask::Fetch(id, job, effect, row));
                 }
                 JobStep::Done(job, end) => self.end(job, end),
                 JobStep::Sleep(until) => self.wait(until.since(self.now()).min(LONGEST_SLEEP)),
@@ -302,40 +302,40 @@ impl Driver {
         }
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
+    fn arrive(&mut self, arrival: WorkerReply) {
         let now = self.now();
         match arrival {
-            Arrival::Answered(run, call, result) => {
+            WorkerReply::Answered(run, call, result) => {
                 self.exchanges.came_back();
                 self.machine.reply(now, run, call, &result);
             }
-            Arrival::Written(run, entry, written) => {
+            WorkerReply::Written(run, entry, written) => {
                 self.exchanges.came_back();
                 if let Err(error) = &written {
                     telemetry::tell_unrecorded(&self.span(run), error);
                 }
                 self.machine.recorded(now, run, &entry, written);
             }
-            Arrival::Opened(id, job, found) => {
+            WorkerReply::Opened(id, job, found) => {
                 self.transfers.came_back();
                 self.machine.opened(now, id, job, *found);
             }
-            Arrival::Uploaded(id, job, uploaded) => {
+            WorkerReply::Uploaded(id, job, uploaded) => {
                 self.transfers.came_back();
                 self.machine.uploaded(now, id, job, uploaded);
             }
-            Arrival::Fetched(id, job, effect, fetched) => {
+            WorkerReply::Fetched(id, job, effect, fetched) => {
                 self.transfers.came_back();
                 self.machine.fetched(now, id, job, effect, fetched);
             }
-            Arrival::Drawn(Some(job)) => {
+            WorkerReply::Drawn(Some(job)) => {
                 self.queue.came();
                 let (work, opens) = self.context.plan(&job);
                 self.machine.add(work, opens, job);
             }
-            Arrival::Drawn(None) => self.machine.no_more_jobs(),
+            WorkerReply::Drawn(None) => self.machine.no_more_jobs(),
             // The next wish is granted.
-            Arrival::Room => {}
+            WorkerReply::Room => {}
         }
     }
 
@@ -347,8 +347,8 @@ impl Driver {
 /// Threads that do errands, one after the other each, begun as they are needed; they end with the driver.
 struct Workers {
     hands: Hands,
-    errands: Sender<Errand>,
-    queue: Arc<Mutex<Receiver<Errand>>>,
+    errands: Sender<WorkerTask>,
+    queue: Arc<Mutex<Receiver<WorkerTask>>>,
     threads: usize,
     most: usize,
     /// Errands under way.
@@ -366,7 +366,7 @@ impl Workers {
         self.out >= self.most
     }
 
-    fn give(&mut self, errand: Errand) {
+    fn give(&mut self, errand: WorkerTask) {
         self.out += 1;
         if self.out > self.threads && self.threads < self.most {
             self.threads += 1;
@@ -395,36 +395,36 @@ impl Workers {
 struct Hands {
     core: ClientCore,
     context: Arc<JobContext>,
-    arrive: Sender<Arrival>,
+    arrive: Sender<WorkerReply>,
 }
 
 impl Hands {
-    fn run(&self, errand: Errand) -> Arrival {
+    fn run(&self, errand: WorkerTask) -> WorkerReply {
         match errand {
-            Errand::Exchange(run, call, span) => {
+            WorkerTask::Exchange(run, call, span) => {
                 let _entered = span.enter();
-                Arrival::Answered(run, call.id, self.core.shared().gateway.call(&call))
+                WorkerReply::Answered(run, call.id, self.core.shared().gateway.call(&call))
             }
-            Errand::Write(run, entry, row) => {
+            WorkerTask::Write(run, entry, row) => {
                 let journal = row.as_ref().map(OpenRow::journal::<Arc<dyn Journal>>);
                 let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
                 let written = journal.write(&entry);
-                Arrival::Written(run, entry, written)
+                WorkerReply::Written(run, entry, written)
             }
-            Errand::Open(id, mut job) => {
+            WorkerTask::Open(id, mut job) => {
                 let found = Box::new(self.context.open(&mut job));
-                Arrival::Opened(id, job, found)
+                WorkerReply::Opened(id, job, found)
             }
-            Errand::Upload(id, mut job) => {
+            WorkerTask::Upload(id, mut job) => {
                 let uploaded = self.context.photo(&mut job).and_then(|photo| {
                     let is_wanted = || !self.context.handle().is_halted();
                     transfer::upload(&self.core, &photo, &is_wanted).map_err(PrepareError::Failed)
                 });
-                Arrival::Uploaded(id, job, uploaded)
+                WorkerReply::Uploaded(id, job, uploaded)
             }
-            Errand::Fetch(id, mut job, effect, row) => {
+            WorkerTask::Fetch(id, mut job, effect, row) => {
                 let fetched = self.fetch(&mut job, &effect, row.as_ref());
-                Arrival::Fetched(id, job, effect, fetched)
+                WorkerReply::Fetched(id, job, effect, fetched)
             }
         }
     }

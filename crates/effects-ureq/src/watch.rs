@@ -36,7 +36,7 @@ use crate::http_stack::HttpStack;
 #[derive(Debug)]
 pub struct Watch {
     core: ClientCore,
-    driving: Driving,
+    driving: Stage,
     stopper: Stopper,
     clock: StoppableClock,
     span: Span,
@@ -49,14 +49,14 @@ pub struct Watch {
 
 /// How far the run is.
 #[derive(Debug)]
-enum Driving {
+enum Stage {
     /// It begins when it is first driven, in whichever process that is: with its seed it draws the
     /// names of its submission, which no two processes may share.
     Before(Work),
     Begun(Box<Run>),
 }
 
-impl Driving {
+impl Stage {
     fn task_id(&self) -> Option<&TaskId> {
         match self {
             Self::Before(work) => work.task_id(),
@@ -87,7 +87,7 @@ impl Watch {
         let stopper = Stopper::default();
         let clock = StoppableClock::new(core.shared().clock.clone(), stopper.clone());
         let span = telemetry::task_span(work.template(), work.task_id());
-        let (core, driving) = (core.clone(), Driving::Before(work));
+        let (core, driving) = (core.clone(), Stage::Before(work));
         Self { core, driving, stopper, clock, span, wait: None, end: None, verdict: None }
     }
 
@@ -152,7 +152,7 @@ impl Watch {
         };
         let _entered = span.enter();
         let gateway = &self.core.shared().gateway;
-        let noted = Noted { exchange: gateway.stack(), stopper: &self.stopper };
+        let noted = NotingExchange { exchange: gateway.stack(), stopper: &self.stopper };
         let gateway = gateway.over(noted);
         let journal = self.core.journal();
         let (now, stopper) = (self.core.shared().clock.now(), &self.stopper);
@@ -198,12 +198,12 @@ impl Iterator for Watch {
 }
 
 /// The client's exchanges, noting when a submission is in flight.
-struct Noted<'a> {
+struct NotingExchange<'a> {
     exchange: &'a HttpStack,
     stopper: &'a Stopper,
 }
 
-impl Exchange for Noted<'_> {
+impl Exchange for NotingExchange<'_> {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         if request.method() == Method::POST {
             self.stopper.set_submitting(true);

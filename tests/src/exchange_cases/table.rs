@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use effects_client::Proxy;
-use effects_testkit::http::{Behaviour, End, Framing, Response, ScriptedServer, unused_address};
+use effects_testkit::http::{
+    Behaviour, ConnectionEnd, Framing, Response, ScriptedServer, unused_address,
+};
 
 use super::http2_frames::{
     ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM,
@@ -153,26 +155,26 @@ fn before_the_end_of_the_request() -> Vec<ExchangeCase> {
     };
     vec![
         case("too large, told at the head, then a reset", Answered(413), {
-            early(too_large(), 0, End::Reset)
+            early(too_large(), 0, ConnectionEnd::Reset)
         })
         .long(),
         case("too large, told after a while, then a reset", Answered(413), {
-            early(too_large(), 1_000_000, End::Reset)
+            early(too_large(), 1_000_000, ConnectionEnd::Reset)
         })
         .long(),
         case("too large, told at the head, then an end in order", Answered(413), {
-            early(too_large(), 0, End::Drain)
+            early(too_large(), 0, ConnectionEnd::Drain)
         })
         .long(),
         case("the key is refused at the head, then a reset", Answered(401), {
-            early(no_key(), 0, End::Reset)
+            early(no_key(), 0, ConnectionEnd::Reset)
         })
         .long(),
         case("the key is refused at the head of a short request", Answered(401), {
-            early(no_key(), 0, End::Reset)
+            early(no_key(), 0, ConnectionEnd::Reset)
         }),
         case("the key is refused at the head, then an end in order", Answered(401), {
-            early(no_key(), 0, End::Drain)
+            early(no_key(), 0, ConnectionEnd::Drain)
         })
         .long(),
         case("too large, told behind TLS, then a reset", Answered(413), behind_tls(413)).long(),
@@ -183,18 +185,23 @@ fn before_the_end_of_the_request() -> Vec<ExchangeCase> {
         .long(),
         case("too large, told at the head, and no more is read", Answered(413), move || {
             // A client that writes before it reads does so for four fifths of the time.
-            let behaviour = Behaviour::early(too_large(), 0, End::Stall);
+            let behaviour = Behaviour::early(too_large(), 0, ConnectionEnd::Stall);
             Network { limit: Duration::from_secs(10), ..Network::plain(behaviour) }
         })
         .long(),
-        case("no more is read than the head, and nothing is told", Lost, cut(0, End::Stall)).long(),
-        case("reset at the head", Lost, cut(0, End::Reset)).long(),
-        case("reset in the middle of the body", Lost, cut(1_000_000, End::Reset)).long(),
-        case("ended in the middle of the body", Lost, cut(1_000_000, End::Drain)).long(),
-        case("a short request reset at its head", Lost, cut(0, End::Reset)),
+        case(
+            "no more is read than the head, and nothing is told",
+            Lost,
+            cut(0, ConnectionEnd::Stall),
+        )
+        .long(),
+        case("reset at the head", Lost, cut(0, ConnectionEnd::Reset)).long(),
+        case("reset in the middle of the body", Lost, cut(1_000_000, ConnectionEnd::Reset)).long(),
+        case("ended in the middle of the body", Lost, cut(1_000_000, ConnectionEnd::Drain)).long(),
+        case("a short request reset at its head", Lost, cut(0, ConnectionEnd::Reset)),
         case("half an early answer, then a reset", Lost, move || {
             let response = too_large().framed(Framing::ClaimedLength(50));
-            Network::plain(Behaviour::early(response, 1_000, End::Reset))
+            Network::plain(Behaviour::early(response, 1_000, ConnectionEnd::Reset))
         })
         .long(),
         case("reset in the middle of the body behind TLS", Lost, || {
@@ -297,11 +304,11 @@ fn over_http2() -> Vec<ExchangeCase> {
     cases.into_iter().map(|case| ExchangeCase { needs_http2: true, ..case }).collect()
 }
 
-type Handshake = fn(TcpStream) -> io::Result<()>;
+type TcpHandshake = fn(TcpStream) -> io::Result<()>;
 
 /// What a server does instead of a TLS handshake, and the names of that: met directly, and behind a
 /// proxy.
-const BROKEN_HANDSHAKES: [(&str, &str, Handshake); 5] = [
+const BROKEN_HANDSHAKES: [(&str, &str, TcpHandshake); 5] = [
     ("the handshake is closed", "the handshake behind a proxy is closed", |_| Ok(())),
     (
         "the handshake is closed in its middle",

@@ -7,7 +7,7 @@ use effects_testkit::http::{After, Behaviour, Framing, Response};
 
 use crate::face::Ask;
 use crate::scenario::{Scenario, draft};
-use crate::world::{TASK, World, task_path};
+use crate::world::{ScenarioWorld, TASK, task_path};
 
 /// The whole table.
 pub fn scenarios() -> Vec<Scenario> {
@@ -383,7 +383,7 @@ fn unknown() -> Vec<Scenario> {
 /// Whatever goes wrong after the first byte: the answer is lost, the task may exist.
 fn lost() -> Vec<Scenario> {
     let after = |cut: fn(Response) -> Behaviour| {
-        move |world: &World| world.creates([cut(world.accepted())])
+        move |world: &ScenarioWorld| world.creates([cut(world.accepted())])
     };
     let quick = |scenario: Scenario| {
         scenario.policy(|policy| policy.request_timeout = Duration::from_millis(700))

@@ -8,7 +8,7 @@ use effects_testkit::http::{Behaviour, Response};
 
 use crate::face::Ask;
 use crate::scenario::{Scenario, draft};
-use crate::world::{World, picture};
+use crate::world::{ScenarioWorld, picture};
 
 /// Each exchange that may hang, and a last look that does.
 pub fn scenarios() -> Vec<Scenario> {
@@ -59,7 +59,7 @@ pub fn scenarios() -> Vec<Scenario> {
         })
         .fails_with_task(ErrorKind::WaitTimeout)
         .then(|witness| assert!(witness.elapsed < IN_TIME, "{:?}", witness.elapsed)),
-        Scenario::new("a wait without a last look", |world: &World| {
+        Scenario::new("a wait without a last look", |world: &ScenarioWorld| {
             world.creates([world.accepted()]);
             world.looks([Behaviour::Hang, world.completed().into()]);
         })

@@ -6,7 +6,7 @@ use effects_core::{ErrorKind, Pace, Status};
 use effects_testkit::http::{After, Behaviour, Framing, Response};
 
 use crate::scenario::Scenario;
-use crate::world::{TASK, World};
+use crate::world::{ScenarioWorld, TASK};
 
 /// Everything that can happen to a look.
 pub fn scenarios() -> Vec<Scenario> {
@@ -249,7 +249,7 @@ fn status(word: &str) -> Response {
 
 /// The wait ends with one last look, and then it is only the wait that is over.
 fn the_end_of_the_wait() -> Vec<Scenario> {
-    let ending = |name, arrange: fn(&World)| {
+    let ending = |name, arrange: fn(&ScenarioWorld)| {
         Scenario::new(name, move |world| {
             world.creates([world.accepted()]);
             arrange(world);

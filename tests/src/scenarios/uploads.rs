@@ -5,7 +5,7 @@ use effects_testkit::http::{Behaviour, Response};
 
 use crate::face::Ask;
 use crate::scenario::{Scenario, Witness, draft};
-use crate::world::{KEY, World, picture};
+use crate::world::{KEY, ScenarioWorld, picture};
 
 /// Every way to upload, and what goes wrong with each.
 pub fn scenarios() -> Vec<Scenario> {
@@ -18,7 +18,10 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// An upload, then a task that is completed at once.
-fn uploads(name: &'static str, arrange: impl Fn(&World) + Send + Sync + 'static) -> Scenario {
+fn uploads(
+    name: &'static str,
+    arrange: impl Fn(&ScenarioWorld) + Send + Sync + 'static,
+) -> Scenario {
     Scenario::new(name, move |world| {
         arrange(world);
         world.creates([world.completed(), world.completed()]);
@@ -30,7 +33,7 @@ fn uploads(name: &'static str, arrange: impl Fn(&World) + Send + Sync + 'static)
 /// The create asks for this image.
 fn asks_for(
     scenario: Scenario,
-    image: impl Fn(&World) -> String + Send + Sync + 'static,
+    image: impl Fn(&ScenarioWorld) -> String + Send + Sync + 'static,
 ) -> Scenario {
     scenario.then(move |witness| {
         let image = format!(r#""image_input1":"{}""#, image(witness.world));
@@ -50,7 +53,7 @@ fn stores(witness: &Witness<'_>) -> Vec<effects_testkit::http::Seen> {
 }
 
 fn through_the_gateway() -> Vec<Scenario> {
-    let on = |world: &World, behaviours: Vec<Behaviour>| {
+    let on = |world: &ScenarioWorld, behaviours: Vec<Behaviour>| {
         world.gateway.on("POST", "/api/v1/storage/files", behaviours);
     };
     vec![

@@ -9,13 +9,13 @@ use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Templat
 use effects_jobs::Photo;
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
-use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup, task_path};
+use effects_tests::{Gate, Notes, PHOTO_URL, ScenarioWorld, TASK, setup, task_path};
 
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }
 
-fn client(world: &World, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
+fn client(world: &ScenarioWorld, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
     let mut setup = setup(world);
     adjust(&mut setup.policy);
     let client: Client = setup.builder().unwrap().build().unwrap();
@@ -27,7 +27,7 @@ async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T
     tokio::task::spawn_blocking(act).await.unwrap()
 }
 
-fn count(world: &World, method: &str) -> usize {
+fn count(world: &ScenarioWorld, method: &str) -> usize {
     world.gateway.requests().iter().filter(|seen| seen.method == method).count()
 }
 
@@ -48,7 +48,7 @@ const WAYS: [Submits; 3] = [
 #[tokio::test]
 async fn dropping_the_future_during_the_post_loses_no_id() {
     for way in WAYS {
-        let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+        let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
         let (gate, accepted) = Gate::before(world.accepted());
         world.creates([accepted]);
         let running = tokio::spawn(way(client(&world, &notes, |_| {})));
@@ -71,7 +71,7 @@ async fn dropping_the_future_during_the_post_loses_no_id() {
 #[tokio::test]
 async fn dropping_the_future_between_two_attempts_submits_nothing_more() {
     for way in WAYS {
-        let (world, notes) = (World::new().unwrap(), Notes::default());
+        let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
         // A minute: what sleeps through it does not end in time for the test.
         world.creates([Response::new(429).header("Retry-After", "60"), world.accepted()]);
         let client = client(&world, &notes, |policy| {
@@ -93,7 +93,7 @@ async fn dropping_the_future_between_two_attempts_submits_nothing_more() {
 #[tokio::test]
 async fn dropping_the_future_during_a_look_stops_looking_and_the_task_can_be_resumed() {
     for way in [WAYS[0], WAYS[2]] {
-        let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+        let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
         world.creates([world.accepted()]);
         world.looks([Behaviour::Hang, world.completed().into()]);
         let client = client(&world, &notes, |_| {});
@@ -112,7 +112,7 @@ async fn dropping_the_future_during_a_look_stops_looking_and_the_task_can_be_res
 
 #[tokio::test]
 async fn a_dropped_next_is_taken_up_by_the_next_one() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     let (gate, accepted) = Gate::before(world.accepted());
     world.creates([accepted]);
     let (look_gate, running) = Gate::before(world.running());
@@ -191,7 +191,7 @@ async fn many_runs_at_once_do_not_mix() {
 
 #[tokio::test]
 async fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
-    let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
     world.creates([world.accepted()]);
     world.looks([world.completed()]);
     let (saw, seen_at) = (Arc::clone(&world), Arc::new(std::sync::Mutex::new(Vec::new())));
@@ -204,7 +204,7 @@ async fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
 
 #[tokio::test]
 async fn a_journal_that_fails_sends_nothing_more() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.accepted()]);
     let failing = |entries| client(&world, &Notes::failing_after(entries), |_| {});
     let error: Error = failing(0).run(request()).await.unwrap_err();
@@ -221,8 +221,8 @@ async fn a_journal_that_fails_sends_nothing_more() {
 
 #[tokio::test]
 async fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id() {
-    for answer in [World::accepted, World::completed] {
-        let world = World::new().unwrap();
+    for answer in [ScenarioWorld::accepted, ScenarioWorld::completed] {
+        let world = ScenarioWorld::new().unwrap();
         world.creates([answer(&world)]);
         let client = client(&world, &Notes::failing_after(1), |_| {});
         let error = client.submit(request()).await.unwrap_err();
@@ -236,7 +236,7 @@ async fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id
 
 #[tokio::test]
 async fn a_policy_for_one_call_holds_for_its_download_too() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     world.downloads([Behaviour::Hang]);
     let client = client(&world, &Notes::default(), |policy| {
@@ -252,7 +252,7 @@ async fn a_policy_for_one_call_holds_for_its_download_too() {
 
 #[tokio::test]
 async fn an_end_that_was_seen_is_not_looked_for_again() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     let task = client(&world, &Notes::default(), |_| {}).submit(request()).await.unwrap();
     let mut events = task.events();
@@ -264,7 +264,7 @@ async fn an_end_that_was_seen_is_not_looked_for_again() {
 
 #[tokio::test]
 async fn a_photo_that_many_want_at_once_is_uploaded_once() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     let stored = |name: &str| {
         let (gate, stored) =
             Gate::before(Response::json(format!(r#"{{"url":"https://f/{name}"}}"#)));
@@ -298,7 +298,7 @@ async fn a_photo_that_many_want_at_once_is_uploaded_once() {
 
 #[tokio::test]
 async fn a_job_that_is_long_in_coming_holds_up_no_other() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let (over, word) = std::sync::mpsc::channel();
@@ -317,7 +317,7 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
-    let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {
@@ -343,7 +343,7 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
 #[test]
 fn every_future_can_move_between_threads() {
     fn crosses<T: Send>(_: &T) {}
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     let client = client(&world, &Notes::default(), |_| {});
     crosses(&client.run(request()));
     crosses(&client.submit(request()));

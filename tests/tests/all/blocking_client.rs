@@ -7,14 +7,14 @@ use std::time::Duration;
 use effects_core::batch::Widths;
 use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
 use effects_testkit::http::{Behaviour, Response};
-use effects_tests::{Gate, Notes, PHOTO_URL, TASK, World, setup};
+use effects_tests::{Gate, Notes, PHOTO_URL, ScenarioWorld, TASK, setup};
 use effects_ureq::Client;
 
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }
 
-fn client(world: &World, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
+fn client(world: &ScenarioWorld, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
     let mut setup = setup(world);
     adjust(&mut setup.policy);
     let client: Client = setup.builder().unwrap().build().unwrap();
@@ -25,7 +25,7 @@ fn client(world: &World, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Cli
 #[cfg(unix)]
 #[test]
 fn forks_of_one_process_submit_under_names_of_their_own() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([(); 4].map(|()| world.accepted()));
     world.looks([(); 4].map(|()| world.completed()));
     let parent = std::process::Command::new(std::env::current_exe().unwrap())
@@ -70,13 +70,13 @@ fn forks() {
 #[cfg(unix)]
 const GATEWAY: &str = "EFFECTS_TEST_GATEWAY";
 
-fn count(world: &World, method: &str) -> usize {
+fn count(world: &ScenarioWorld, method: &str) -> usize {
     world.gateway.requests().iter().filter(|seen| seen.method == method).count()
 }
 
 #[test]
 fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     let (gate, accepted) = Gate::before(world.accepted());
     world.creates([accepted]);
     let watch = client(&world, &notes, |_| {}).watch(request());
@@ -101,7 +101,7 @@ fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
 
 #[test]
 fn a_stop_ends_a_sleep_at_once() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([world.accepted()]);
     // An hour: the test ends, or it does not.
     let hour = |policy: &mut Policy| {
@@ -121,7 +121,7 @@ fn a_stop_ends_a_sleep_at_once() {
 
 #[test]
 fn a_stop_between_two_attempts_submits_nothing_more() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([Response::new(429).header("Retry-After", "3600"), world.accepted()]);
     let patient = |policy: &mut Policy| policy.retry_after_most = Duration::from_secs(3600);
     let watch = client(&world, &notes, |policy| {
@@ -142,7 +142,7 @@ fn a_stop_between_two_attempts_submits_nothing_more() {
 
 #[test]
 fn a_dropped_watch_sends_nothing_more() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([world.accepted()]);
     let mut watch = client(&world, &notes, |_| {}).watch(request());
     assert!(watch.next().is_some());
@@ -156,7 +156,7 @@ fn a_dropped_watch_sends_nothing_more() {
 
 #[test]
 fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
-    let (world, notes) = (Arc::new(World::new().unwrap()), Notes::default());
+    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
     world.creates([world.accepted()]);
     world.looks([world.completed()]);
     let (saw, seen_at) = (Arc::clone(&world), Arc::new(Mutex::new(Vec::new())));
@@ -169,7 +169,7 @@ fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
 
 #[test]
 fn a_journal_that_fails_sends_nothing_more() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.accepted()]);
     let failing = |entries| client(&world, &Notes::failing_after(entries), |_| {});
     let error = failing(0).run(request()).unwrap_err();
@@ -186,8 +186,8 @@ fn a_journal_that_fails_sends_nothing_more() {
 
 #[test]
 fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id() {
-    for answer in [World::accepted, World::completed] {
-        let world = World::new().unwrap();
+    for answer in [ScenarioWorld::accepted, ScenarioWorld::completed] {
+        let world = ScenarioWorld::new().unwrap();
         world.creates([answer(&world)]);
         let client = client(&world, &Notes::failing_after(1), |_| {});
         let error = client.submit(request()).unwrap_err();
@@ -204,7 +204,7 @@ fn a_download_replaces_a_file_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ball.png");
     std::fs::write(&path, "before").unwrap();
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     world.downloads([Behaviour::Truncate { response: world.served(), body_bytes: 4_000 }]);
     world.downloads([Response::new(403)]);
@@ -227,7 +227,7 @@ fn a_download_replaces_a_file_whole_or_not_at_all() {
 
 #[test]
 fn a_policy_for_one_call_holds_for_its_download_too() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     world.downloads([Behaviour::Hang]);
     // An hour: the test ends, or it does not.
@@ -245,7 +245,7 @@ fn a_policy_for_one_call_holds_for_its_download_too() {
 
 #[test]
 fn an_end_that_was_seen_is_not_looked_for_again() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     let task = client(&world, &Notes::default(), |_| {}).submit(request()).unwrap();
     let mut events = task.events();
@@ -257,7 +257,7 @@ fn an_end_that_was_seen_is_not_looked_for_again() {
 
 #[test]
 fn a_job_that_is_long_in_coming_holds_up_no_other() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let (over, word) = std::sync::mpsc::channel();
@@ -276,7 +276,7 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
 
 #[test]
 fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
-    let (world, notes) = (World::new().unwrap(), Notes::default());
+    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {

@@ -17,12 +17,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum ClientKind {
     Blocking,
     Async,
 }
 
-const KINDS: [Kind; 2] = [Kind::Blocking, Kind::Async];
+const KINDS: [ClientKind; 2] = [ClientKind::Blocking, ClientKind::Async];
 
 /// A client of either kind.
 enum Client {
@@ -30,7 +30,7 @@ enum Client {
     Async(effects_reqwest::Client, tokio::runtime::Runtime),
 }
 
-type Settings<'a> = dyn Fn(Builders) -> Builders + 'a;
+type SetBuilders<'a> = dyn Fn(Builders) -> Builders + 'a;
 
 /// The builder of either client, so that one function sets both up.
 enum Builders {
@@ -48,10 +48,10 @@ macro_rules! on_both {
 }
 
 impl Client {
-    fn new(kind: Kind, settings: &Settings<'_>) -> Result<Self, Error> {
+    fn new(kind: ClientKind, settings: &SetBuilders<'_>) -> Result<Self, Error> {
         let builder = match kind {
-            Kind::Blocking => Builders::Blocking(effects_ureq::Client::builder()),
-            Kind::Async => Builders::Async(effects_reqwest::Client::builder()),
+            ClientKind::Blocking => Builders::Blocking(effects_ureq::Client::builder()),
+            ClientKind::Async => Builders::Async(effects_reqwest::Client::builder()),
         };
         Ok(match settings(builder) {
             Builders::Blocking(builder) => Self::Blocking(builder.build()?),
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// At this emulator, recording.
-    fn recording(kind: Kind, emulator: &Emulator, cassette: &Path) -> Result<Self, Error> {
+    fn recording(kind: ClientKind, emulator: &Emulator, cassette: &Path) -> Result<Self, Error> {
         Self::new(
             kind,
             &|builder| on_both!(builder, builder => at(builder, emulator).cassette(cassette)),
@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// With nothing but the cassette: neither key nor gateway.
-    fn replaying(kind: Kind, cassette: &Path) -> Result<Self, Error> {
+    fn replaying(kind: ClientKind, cassette: &Path) -> Result<Self, Error> {
         Self::new(kind, &|builder| on_both!(builder, builder => builder.cassette(cassette)))
     }
 
@@ -194,7 +194,7 @@ fn what_one_client_recorded_both_replay_without_a_network() {
 fn many_tasks_at_once_have_each_its_own_answers() {
     let (folder, cassette) = folder();
     let emulator = emulator();
-    let client = Client::recording(Kind::Blocking, &emulator, &cassette).unwrap();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
     let mut recorded = client.many(&folder.path().join("recorded"));
     drop(client);
     emulator.stop();
@@ -212,7 +212,7 @@ fn many_tasks_at_once_have_each_its_own_answers() {
 fn a_request_that_was_not_recorded_is_an_error_that_shows_the_difference() {
     let (_folder, cassette) = folder();
     let emulator = emulator();
-    let client = Client::recording(Kind::Async, &emulator, &cassette).unwrap();
+    let client = Client::recording(ClientKind::Async, &emulator, &cassette).unwrap();
     client.run(request(Template::GlassBall, SIGNED)).unwrap();
     let sent = emulator.requests().len();
     for kind in KINDS {
@@ -253,10 +253,10 @@ fn a_cassette_is_whole_after_each_exchange_and_shared_while_it_is_recorded() {
         assert_eq!((&tape["format"], &tape["version"]), (&"effects-cassette".into(), &1.into()));
         tape["exchanges"].as_array().unwrap().clone()
     };
-    let client = Client::recording(Kind::Blocking, &emulator, &cassette).unwrap();
-    let other = Client::recording(Kind::Async, &emulator, &cassette).unwrap();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
+    let other = Client::recording(ClientKind::Async, &emulator, &cassette).unwrap();
     let elsewhere = self::emulator();
-    let error = Client::recording(Kind::Async, &elsewhere, &cassette).err().unwrap();
+    let error = Client::recording(ClientKind::Async, &elsewhere, &cassette).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
     assert!(error.to_string().contains("being recorded at"), "{error}");
     assert!(!cassette.exists(), "what sends nothing leaves no cassette");
@@ -269,7 +269,7 @@ fn a_cassette_is_whole_after_each_exchange_and_shared_while_it_is_recorded() {
     assert_eq!(creates.count(), 2, "{exchanges:#?}");
     // Once there is a file, a client replays it.
     let sent = emulator.requests().len();
-    Client::replaying(Kind::Async, &cassette)
+    Client::replaying(ClientKind::Async, &cassette)
         .unwrap()
         .run(request(Template::MyWorld, SIGNED))
         .unwrap();
@@ -283,7 +283,7 @@ fn what_was_waited_for_is_not_waited_for_again() {
     let emulator = emulator.latency(Latency::fixed(Duration::from_millis(2_500))).start().unwrap();
     let slow = Pace::fixed(Duration::from_secs(3));
     let client = Client::new(
-        Kind::Blocking,
+        ClientKind::Blocking,
         &|builder| on_both!(builder, builder => at(builder, &emulator).cassette(&cassette).pace(slow.clone())),
     );
     client.unwrap().run(request(Template::GlassBall, SIGNED)).unwrap();
@@ -302,7 +302,7 @@ fn what_was_waited_for_is_not_waited_for_again() {
 fn a_wait_that_was_not_recorded_to_its_end_says_so() {
     let (_folder, cassette) = folder();
     let emulator = emulator();
-    let client = Client::recording(Kind::Blocking, &emulator, &cassette).unwrap();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
     let Client::Blocking(blocking) = client else { unreachable!() };
     let task = blocking.submit(request(Template::GlassBall, SIGNED)).unwrap().id().clone();
     assert!(!blocking.task(task).status().unwrap().status.unwrap().is_final());
@@ -322,7 +322,7 @@ fn a_wait_that_was_not_recorded_to_its_end_says_so() {
 fn a_picture_that_is_not_beside_the_cassette_is_told_by_its_hash() {
     let (folder, cassette) = folder();
     let emulator = emulator();
-    let client = Client::recording(Kind::Blocking, &emulator, &cassette).unwrap();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
     client.everything().unwrap();
     drop(client);
     fs::remove_dir_all(folder.path().join("run.files")).unwrap();
@@ -350,7 +350,7 @@ fn what_is_no_cassette_is_refused_and_left_alone() {
         assert_eq!(fs::read_to_string(&cassette).unwrap(), text);
     }
     let nowhere = folder.path().join("nowhere").join("run.json");
-    let error = Client::recording(Kind::Blocking, &emulator(), &nowhere).err().unwrap();
+    let error = Client::recording(ClientKind::Blocking, &emulator(), &nowhere).err().unwrap();
     assert!(error.to_string().contains("folder does not exist"), "{error}");
 }
 
@@ -366,14 +366,14 @@ fn a_presigned_upload_is_replayed_whatever_its_signature() {
     };
     let uploads = Uploads::PresignedPut(format!("sh {}", program.display()));
     signs("hunter2");
-    let everything = |kind: Kind| {
+    let everything = |kind: ClientKind| {
         let client = Client::new(
             kind,
             &|builder| on_both!(builder, builder => at(builder, &emulator).uploads(uploads.clone()).cassette(&cassette)),
         );
         client.unwrap().everything().unwrap()
     };
-    let (recorded, _) = everything(Kind::Async);
+    let (recorded, _) = everything(ClientKind::Async);
     let text = fs::read_to_string(&cassette).unwrap();
     assert!(text.contains("/photo.png?X-Amz-Signature=redacted"), "{text}");
     assert!(!text.contains("hunter2") && !text.contains(KEY), "{text}");

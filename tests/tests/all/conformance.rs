@@ -1,7 +1,7 @@
 //! Every scenario, over every client, in every style of using it.
 
 use effects_tests::scenarios::{create, deadlines, dialects, downloads, echoes, looks, uploads};
-use effects_tests::{Async, Blocking, Given, Style, Wrapped, check_all};
+use effects_tests::{Async, Blocking, CallerStack, Style, Wrapped, check_all};
 
 /// One test for each list and face, so that what breaks is named.
 macro_rules! conformance {
@@ -48,15 +48,15 @@ conformance! {
     uploads_async_with_middleware: uploads over Wrapped(Async(Style::Run));
     echoes_blocking_with_middleware: echoes over Wrapped(Blocking(Style::Events));
     echoes_async_with_middleware: echoes over Wrapped(Async(Style::Events));
-    looks_blocking_over_an_exchange_of_the_callers: looks over Given(Blocking(Style::Run));
-    looks_async_over_an_exchange_of_the_callers: looks over Given(Async(Style::Run));
-    downloads_blocking_over_an_exchange_of_the_callers: downloads over Given(Blocking(Style::Run));
-    downloads_async_over_an_exchange_of_the_callers: downloads over Given(Async(Style::Run));
-    creates_async_over_an_exchange_of_the_callers: create over Given(Async(Style::Run));
-    uploads_blocking_over_an_exchange_of_the_callers: uploads over Given(Blocking(Style::Run));
-    uploads_async_over_an_exchange_of_the_callers: uploads over Given(Async(Style::Run));
-    echoes_blocking_over_an_exchange_of_the_callers: echoes over Given(Blocking(Style::Events));
-    echoes_async_over_an_exchange_of_the_callers: echoes over Given(Async(Style::Events));
+    looks_blocking_over_an_exchange_of_the_callers: looks over CallerStack(Blocking(Style::Run));
+    looks_async_over_an_exchange_of_the_callers: looks over CallerStack(Async(Style::Run));
+    downloads_blocking_over_an_exchange_of_the_callers: downloads over CallerStack(Blocking(Style::Run));
+    downloads_async_over_an_exchange_of_the_callers: downloads over CallerStack(Async(Style::Run));
+    creates_async_over_an_exchange_of_the_callers: create over CallerStack(Async(Style::Run));
+    uploads_blocking_over_an_exchange_of_the_callers: uploads over CallerStack(Blocking(Style::Run));
+    uploads_async_over_an_exchange_of_the_callers: uploads over CallerStack(Async(Style::Run));
+    echoes_blocking_over_an_exchange_of_the_callers: echoes over CallerStack(Blocking(Style::Events));
+    echoes_async_over_an_exchange_of_the_callers: echoes over CallerStack(Async(Style::Events));
 }
 
 #[test]

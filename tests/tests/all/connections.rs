@@ -10,13 +10,13 @@ use std::time::Duration;
 use effects_core::{EffectRequest, Template};
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Seen};
-use effects_tests::{KEY, PHOTO_URL, TASK, World};
+use effects_tests::{KEY, PHOTO_URL, ScenarioWorld, TASK};
 use tokio::task::JoinSet;
 
 #[test]
 fn thousands_of_runs_at_once_share_a_few_hundred_connections() {
     const RUNS: usize = 2_000;
-    let server = Server::start(1);
+    let server = SlowServer::start(1);
     run(&server, RUNS);
     assert_eq!(server.exchanges.load(Ordering::SeqCst), RUNS);
     // A connection may be made that turns out not to be needed, as another became free meanwhile.
@@ -28,7 +28,7 @@ fn thousands_of_runs_at_once_share_a_few_hundred_connections() {
 #[test]
 fn exchanges_that_last_make_room_for_others() {
     // None is answered before so many are under way.
-    let server = Server::start(200);
+    let server = SlowServer::start(200);
     run(&server, 200);
     assert_eq!(server.exchanges.load(Ordering::SeqCst), 200);
 }
@@ -37,7 +37,7 @@ fn exchanges_that_last_make_room_for_others() {
 #[test]
 fn a_gateway_that_closes_kept_connections_as_the_next_submission_comes_leaves_none_in_doubt() {
     const RUNS: usize = 60;
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     world.gateway.otherwise(Behaviour::RespondThenReset(world.completed()));
     let request = || EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
     let base_url = world.gateway.base_url();
@@ -59,7 +59,7 @@ fn a_gateway_that_closes_kept_connections_as_the_next_submission_comes_leaves_no
 }
 
 /// So many runs at once, to their ends.
-fn run(server: &Server, runs: usize) {
+fn run(server: &SlowServer, runs: usize) {
     let base_url = format!("http://{}", server.address);
     let client = Client::builder().api_key(KEY).base_url(base_url).build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -78,14 +78,14 @@ fn run(server: &Server, runs: usize) {
 
 /// A gateway that takes its time over each answer, in which every task is completed. It ends with
 /// the process.
-struct Server {
+struct SlowServer {
     address: SocketAddr,
     /// Connections at once, at most.
     most: Arc<AtomicUsize>,
     exchanges: Arc<AtomicUsize>,
 }
 
-impl Server {
+impl SlowServer {
     /// One that answers nothing before so many exchanges have begun.
     fn start(patience: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use effects_core::model::{Draft, DraftImage};
 use effects_core::{ErrorKind, ImageFormat};
 use effects_emulator::{Dialect, Emulator, Latency, Pictures, Validation};
-use effects_tests::{Ask, Job, Setup, faces, picture, setup_at};
+use effects_tests::{Ask, ClientSetup, FaceJob, faces, picture, setup_at};
 
-fn pointed_at(emulator: &Emulator) -> Setup {
+fn pointed_at(emulator: &Emulator) -> ClientSetup {
     setup_at(emulator.base_url(), emulator.api_key())
 }
 
@@ -24,8 +24,8 @@ fn draft(template: &str) -> Draft {
     }
 }
 
-fn job(ask: Ask) -> Job {
-    Job { ask, times: 1, save_to: None }
+fn job(ask: Ask) -> FaceJob {
+    FaceJob { ask, times: 1, save_to: None }
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn its_refusals_are_read_for_what_they_are() {
             );
             assert_eq!(failure.code.as_deref(), Some("3009003"));
 
-            let stranger = Setup { api_key: "sk-nobody".to_owned(), ..pointed_at(&by_task) };
+            let stranger = ClientSetup { api_key: "sk-nobody".to_owned(), ..pointed_at(&by_task) };
             let ended = face.run(&stranger, &job(Ask::Effect(draft("glass_ball"))), &mut |_| {});
             assert_eq!(ended.failure.unwrap().kind, ErrorKind::KeyRefused);
 

@@ -12,16 +12,16 @@ use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
 use effects_jobs::{JobLimits, JournalStore, MemoryStore};
 use effects_testkit::http::{Behaviour, Response};
-use effects_tests::{Notes, Setup, TASK, World, setup, setup_at};
+use effects_tests::{ClientSetup, Notes, ScenarioWorld, TASK, setup, setup_at};
 use futures_util::StreamExt;
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum ClientKind {
     Blocking,
     Async,
 }
 
-const KINDS: [Kind; 2] = [Kind::Blocking, Kind::Async];
+const KINDS: [ClientKind; 2] = [ClientKind::Blocking, ClientKind::Async];
 
 /// A client of either kind.
 enum Client {
@@ -30,19 +30,19 @@ enum Client {
 }
 
 /// The results of either client.
-enum Many<'a> {
+enum ClientResults<'a> {
     Blocking(effects_ureq::JobResults),
     Async(effects_reqwest::JobResults, &'a tokio::runtime::Runtime),
 }
 
 impl Client {
-    fn new(kind: Kind, setup: &Setup, notes: &Notes) -> Self {
+    fn new(kind: ClientKind, setup: &ClientSetup, notes: &Notes) -> Self {
         match kind {
-            Kind::Blocking => {
+            ClientKind::Blocking => {
                 let client: effects_ureq::Client = setup.builder().unwrap().build().unwrap();
                 Self::Blocking(client.with_journal(Arc::new(notes.clone())))
             }
-            Kind::Async => {
+            ClientKind::Async => {
                 let client: effects_reqwest::Client = setup.builder().unwrap().build().unwrap();
                 let client = client.with_journal(Arc::new(notes.clone()));
                 let runtime = tokio::runtime::Builder::new_multi_thread();
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    fn run<I>(&self, jobs: I, widths: Widths) -> Many<'_>
+    fn run<I>(&self, jobs: I, widths: Widths) -> ClientResults<'_>
     where
         I: Iterator<Item = Job> + Send + 'static,
     {
@@ -59,15 +59,17 @@ impl Client {
         self.run_with(JobOptions { limits, ..JobOptions::default() }, jobs)
     }
 
-    fn run_with<I>(&self, options: JobOptions, jobs: I) -> Many<'_>
+    fn run_with<I>(&self, options: JobOptions, jobs: I) -> ClientResults<'_>
     where
         I: Iterator<Item = Job> + Send + 'static,
     {
         match self {
-            Self::Blocking(client) => Many::Blocking(client.run_jobs(options, jobs).unwrap()),
+            Self::Blocking(client) => {
+                ClientResults::Blocking(client.run_jobs(options, jobs).unwrap())
+            }
             Self::Async(client, runtime) => {
                 let _inside = runtime.enter();
-                Many::Async(client.run_jobs(options, jobs).unwrap(), runtime)
+                ClientResults::Async(client.run_jobs(options, jobs).unwrap(), runtime)
             }
         }
     }
@@ -92,7 +94,7 @@ impl Client {
     }
 }
 
-impl Many<'_> {
+impl ClientResults<'_> {
     fn stop(&self) {
         match self {
             Self::Blocking(many) => many.handle().stop(),
@@ -101,7 +103,7 @@ impl Many<'_> {
     }
 }
 
-impl Iterator for Many<'_> {
+impl Iterator for ClientResults<'_> {
     type Item = JobResult;
 
     fn next(&mut self) -> Option<JobResult> {
@@ -126,7 +128,7 @@ fn watch(task: &str) -> Job {
     Job::watch(task, Some(Template::GlassBall), None)
 }
 
-fn emulator(latency: u64) -> (Emulator, Setup) {
+fn emulator(latency: u64) -> (Emulator, ClientSetup) {
     let latency = Latency::fixed(Duration::from_millis(latency));
     let emulator = Emulator::builder().pictures(Pictures::Stub).latency(latency).start().unwrap();
     let setup = setup_at(emulator.base_url(), emulator.api_key());
@@ -175,7 +177,8 @@ fn every_job_ends_once_under_its_own_number() {
 #[test]
 fn a_stream_is_a_stream() {
     let (_emulator, setup) = emulator(0);
-    let Client::Async(client, runtime) = Client::new(Kind::Async, &setup, &Notes::default()) else {
+    let Client::Async(client, runtime) = Client::new(ClientKind::Async, &setup, &Notes::default())
+    else {
         unreachable!("asked for")
     };
     let ended: Vec<JobResult> = runtime.block_on(async {
@@ -286,7 +289,7 @@ fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
 #[test]
 fn two_jobs_that_watch_one_task_share_its_looks() {
     for kind in KINDS {
-        let world = World::new().unwrap();
+        let world = ScenarioWorld::new().unwrap();
         world.looks([world.running(), world.running(), world.completed()]);
         let client = Client::new(kind, &setup(&world), &Notes::default());
         let plans = [watch(TASK), watch(TASK)];
@@ -481,7 +484,7 @@ impl JobJournals for EveryThird {
 fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
     let (_emulator, setup) = emulator(0);
     let (heard, others) = (Notes::default(), Notes::default());
-    let client = Client::new(Kind::Async, &setup, &Notes::default());
+    let client = Client::new(ClientKind::Async, &setup, &Notes::default());
     let journals = EveryThird { heard: heard.clone(), others: others.clone() };
     let limits = Some(widths(2).into());
     let options =
@@ -495,7 +498,7 @@ fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
 #[test]
 fn a_call_waits_for_no_worker_while_its_time_runs() {
     for kind in KINDS {
-        let world = World::new().unwrap();
+        let world = ScenarioWorld::new().unwrap();
         let created = |row: u32| {
             let answer = Response::json(format!(r#"{{"id":"t-{row}","status":"in_progress"}}"#));
             Behaviour::with(move |_| {
@@ -521,7 +524,7 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
 #[test]
 fn an_id_that_came_before_its_answer_timed_out_is_kept() {
     for kind in KINDS {
-        let world = World::new().unwrap();
+        let world = ScenarioWorld::new().unwrap();
         let half = |row: u32| {
             let answer = Response::json(format!(r#"{{"id":"t-{row}","status":"in_progress"}}"#));
             Behaviour::HangAfter { response: answer, body_bytes: 14 }

@@ -20,13 +20,13 @@ use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
 
 /// A batch, and everything it needs to be run again and again.
-struct World {
+struct BatchWorld {
     emulator: Emulator,
     folder: tempfile::TempDir,
     rows: Vec<(Row, EffectRequest)>,
 }
 
-impl World {
+impl BatchWorld {
     fn new(count: usize, faults: FaultPlan) -> Self {
         let emulator = Emulator::builder()
             .pictures(Pictures::Stub)
@@ -209,7 +209,7 @@ fn faults() -> FaultPlan {
 
 #[test]
 fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
-    let world = World::new(120, faults());
+    let world = BatchWorld::new(120, faults());
     for (most, stop) in [(25, Stop::InOrder), (25, Stop::Dropped), (usize::MAX, Stop::InOrder)] {
         let ledger = Ledger::new(world.journal());
         world.run(&ledger, 0, most, stop);
@@ -258,7 +258,7 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left() {
-    let world = World::new(120, faults());
+    let world = BatchWorld::new(120, faults());
     for most in [25, usize::MAX] {
         let ledger = Ledger::new(world.journal());
         world.run_async(&ledger, most).await;
@@ -275,7 +275,7 @@ async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_finds_it() {
-    let world = Arc::new(World::new(60, FaultPlan::none()));
+    let world = Arc::new(BatchWorld::new(60, FaultPlan::none()));
     // Two openings of one file are two owners, as two processes are.
     let (first, second) = (Ledger::new(world.journal()), Ledger::new(world.journal()));
     let (moved, ledger) = (Arc::clone(&world), first.clone());
@@ -297,7 +297,7 @@ async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_fi
 
 #[test]
 fn a_single_run_is_journaled_and_counted_and_the_same_again_is_paid_again() {
-    let world = World::new(1, FaultPlan::none());
+    let world = BatchWorld::new(1, FaultPlan::none());
     let ledger = Ledger::new(world.journal());
     let (row, request) = world.rows[0].clone();
     let mut tasks = Vec::new();

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use effects_emulator::{Emulator, Latency, Pictures};
 
-struct World {
+struct KilledBatch {
     emulator: Emulator,
     folder: tempfile::TempDir,
 }
 
-impl World {
+impl KilledBatch {
     fn new(photos: u32) -> Self {
         let emulator = Emulator::builder()
             .pictures(Pictures::Stub)
@@ -75,7 +75,7 @@ fn is_whole(path: &Path) -> bool {
 
 #[test]
 fn a_program_that_is_killed_and_started_again_pays_each_photo_once() {
-    let world = World::new(30);
+    let world = KilledBatch::new(30);
     for pictures in [3, 12] {
         let mut killed = world.start("1.00");
         until(|| world.pictures().len() >= pictures);
@@ -94,7 +94,7 @@ fn a_program_that_is_killed_and_started_again_pays_each_photo_once() {
 #[test]
 fn programs_that_run_at_once_share_one_budget() {
     for programs in [2, 4] {
-        let world = World::new(40);
+        let world = KilledBatch::new(40);
         let running: Vec<Child> = (0..programs).map(|_| world.start("1.00")).collect();
         for mut program in running {
             assert!(program.wait().unwrap().success());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use effects_client::{BuildClient, ClientBuilder};
 use effects_core::{EffectRequest, Event, Pace, Template};
 use effects_testkit::http::Response;
-use effects_tests::{PHOTO_URL, TASK, World, setup};
+use effects_tests::{PHOTO_URL, ScenarioWorld, TASK, setup};
 use effects_ureq::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 
 /// Keeps what it is told, a line each.
@@ -35,15 +35,15 @@ impl ExchangeObserver for Told {
     }
 }
 
-fn world() -> World {
-    let world = World::new().unwrap();
+fn world() -> ScenarioWorld {
+    let world = ScenarioWorld::new().unwrap();
     let throttled = Response::json(r#"{"message":"slow down"}"#).status(429);
     world.creates([throttled, world.accepted()]);
     world.looks([world.running(), world.completed()]);
     world
 }
 
-fn client<C: BuildClient>(world: &World, told: &Told) -> C {
+fn client<C: BuildClient>(world: &ScenarioWorld, told: &Told) -> C {
     let mut setup = setup(world);
     setup.policy.pace = Pace::fixed(Duration::from_millis(10));
     let builder: ClientBuilder<C> = setup.builder().unwrap();

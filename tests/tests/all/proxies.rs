@@ -12,7 +12,7 @@ use effects_client::Proxy;
 use effects_core::{EffectRequest, ErrorKind, Template};
 use effects_jobs::Photo;
 use effects_testkit::http::{Response, ScriptedServer};
-use effects_tests::{KEY, PHOTO_URL, Setup, World, picture, setup};
+use effects_tests::{ClientSetup, KEY, PHOTO_URL, ScenarioWorld, picture, setup};
 
 #[test]
 fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
@@ -51,7 +51,7 @@ fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
 fn what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https() {
     const VARIABLE: &str = "EFFECTS_TEST_NO_PROXY";
     if env::var(VARIABLE).is_ok() {
-        let world = World::new().unwrap();
+        let world = ScenarioWorld::new().unwrap();
         for base_url in [
             "http://carried.invalid",
             "http://host.invalid:81",
@@ -96,7 +96,7 @@ fn what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https() 
 fn a_proxy_that_speaks_socks_is_never_gone_around() {
     const VARIABLE: &str = "EFFECTS_TEST_GATEWAY";
     if let Ok(base_url) = env::var(VARIABLE) {
-        let mut setup = there(&World::new().unwrap());
+        let mut setup = there(&ScenarioWorld::new().unwrap());
         setup.base_url = base_url;
         let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
         let blocking = client.run(request()).unwrap_err();
@@ -149,13 +149,13 @@ fn photo() -> Photo {
 }
 
 /// A task here with its picture here, and a photo presigned to this machine.
-fn here(world: &World) {
+fn here(world: &ScenarioWorld) {
     world.creates([world.completed()]);
     world.elsewhere.on("PUT", "/put", [Response::new(200)]);
 }
 
 /// A gateway somewhere else, whatever becomes of it.
-fn there(world: &World) -> Setup {
+fn there(world: &ScenarioWorld) -> ClientSetup {
     let mut setup = setup(world);
     setup.base_url = "http://gateway.example.com".to_owned();
     setup.allow_http = true;
@@ -168,16 +168,17 @@ fn presigned(put: &str) -> Option<String> {
 }
 
 /// A task that is completed, and whose picture is somewhere else.
-fn picture_there(world: &World) -> Response {
+fn picture_there(world: &ScenarioWorld) -> Response {
     let output = r#""output":[{"content":[{"url":"http://pictures.example.com/ball.png"}]}]"#;
     Response::json(world.completed_with(output))
 }
 
 fn blocking() {
-    let world = World::new().unwrap();
+    let world = ScenarioWorld::new().unwrap();
     here(&world);
     world.creates([picture_there(&world)]);
-    let make = |setup: &Setup| setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
+    let make =
+        |setup: &ClientSetup| setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
 
     let mut setup = setup(&world);
     setup.policy.wait_timeout = Duration::from_millis(300);
@@ -200,11 +201,12 @@ fn blocking() {
 fn asynchronous() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let world = World::new().unwrap();
+        let world = ScenarioWorld::new().unwrap();
         here(&world);
         world.creates([picture_there(&world)]);
-        let make =
-            |setup: &Setup| setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap();
+        let make = |setup: &ClientSetup| {
+            setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap()
+        };
 
         let mut setup = setup(&world);
         setup.policy.wait_timeout = Duration::from_millis(300);

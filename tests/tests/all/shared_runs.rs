@@ -12,12 +12,12 @@ use effects_tests::{Notes, setup_at};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-type Ending = Result<Effect, Error>;
+type RunResult = Result<Effect, Error>;
 
 /// Somebody who waits for a run, and may leave.
 #[derive(Default)]
 struct Asker {
-    ear: Mutex<Option<oneshot::Sender<Ending>>>,
+    ear: Mutex<Option<oneshot::Sender<RunResult>>>,
     left: AtomicBool,
 }
 
@@ -26,13 +26,13 @@ impl Waiter for Asker {
         self.left.load(Ordering::SeqCst)
     }
 
-    fn tell(self: Arc<Self>, result: Ending) {
+    fn tell(self: Arc<Self>, result: RunResult) {
         let ear = self.ear.lock().unwrap().take().expect("a run ends once");
         ear.send(result).unwrap();
     }
 }
 
-fn asker() -> (Arc<Asker>, oneshot::Receiver<Ending>) {
+fn asker() -> (Arc<Asker>, oneshot::Receiver<RunResult>) {
     let (ear, end) = oneshot::channel();
     (Arc::new(Asker { ear: Mutex::new(Some(ear)), ..Asker::default() }), end)
 }

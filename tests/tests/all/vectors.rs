@@ -36,7 +36,7 @@ fn every_answer_is_read_as_its_vector_says() {
             );
             let answer = case.answer.response().to_answer();
             let readings = [
-                ("submission", &case.submission, submission as fn(&Answer) -> Seen),
+                ("submission", &case.submission, submission as fn(&Answer) -> SeenReading),
                 ("look", &case.look, look),
             ];
             for (role, expected, read) in readings {
@@ -99,9 +99,9 @@ fn the_vectors_name_every_listed_template() {
 }
 
 /// What a reading shows, in the vectors' words; what is not there is left out.
-struct Seen(Map<String, Value>);
+struct SeenReading(Map<String, Value>);
 
-impl Seen {
+impl SeenReading {
     fn new(is: &str) -> Self {
         Self(Map::new()).with("is", json!(is))
     }
@@ -206,20 +206,20 @@ impl Seen {
 }
 
 /// What the core makes of an answer to a submission.
-fn submission(answer: &Answer) -> Seen {
+fn submission(answer: &Answer) -> SeenReading {
     let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg").unwrap();
     let run = Run::submit(request, Arc::new(Policy::default()), Seed::from(1), NOW);
     read(run, answer)
 }
 
 /// What the core makes of an answer to a first look at a task that has no grace left.
-fn look(answer: &Answer) -> Seen {
+fn look(answer: &Answer) -> SeenReading {
     let policy = Policy { not_found_grace: Duration::ZERO, ..Policy::default() };
     let run = Run::attach(TASK.parse().unwrap(), None, Arc::new(policy), Seed::from(1), NOW);
     read(run, answer)
 }
 
-fn read(mut run: Run, answer: &Answer) -> Seen {
+fn read(mut run: Run, answer: &Answer) -> SeenReading {
     let call = first_call(&mut run);
     run.reply(NOW, call.id, &result_of(answer.clone()));
     let Answer::Answered { body, .. } = answer else { panic!("a vector is an answer") };
@@ -228,14 +228,14 @@ fn read(mut run: Run, answer: &Answer) -> Seen {
         match run.step(NOW) {
             Step::Record(entry) => run.recorded(entry.id),
             Step::Notify(event) => told.push(event),
-            Step::Done(outcome) => return Seen::of(outcome, body),
+            Step::Done(outcome) => return SeenReading::of(outcome, body),
             Step::Sleep { why, .. } => return going_on(&run, &call, why, &told),
             Step::Send(_) => return going_on(&run, &call, SleepReason::Pace, &told),
         }
     }
 }
 
-fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> Seen {
+fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> SeenReading {
     let task_id = json!(run.task_id().map(ToString::to_string));
     let again = told.iter().find_map(|event| match event {
         Event::Retrying { trouble, .. } => Some(trouble),
@@ -244,14 +244,16 @@ fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> Seen {
     if let Some(trouble) = again {
         assert!(matches!(why, SleepReason::Retry | SleepReason::Throttle), "{why:?}");
         let is = if call.is_submission() { "later" } else { "again" };
-        return Seen::new(is).with("task_id", task_id).with_rejection(trouble);
+        return SeenReading::new(is).with("task_id", task_id).with_rejection(trouble);
     }
     if call.is_submission() {
         let warned = told.iter().any(|event| matches!(event, Event::Warning { .. }));
         let warned = Some(warned).filter(|warned| *warned);
-        return Seen::new("submitted").with("task_id", task_id).with("warned", json!(warned));
+        return SeenReading::new("submitted")
+            .with("task_id", task_id)
+            .with("warned", json!(warned));
     }
-    let mut seen = Seen::new("running").with("task_id", task_id);
+    let mut seen = SeenReading::new("running").with("task_id", task_id);
     for event in told {
         match event {
             Event::Running { status, progress, age, .. } => {
@@ -348,7 +350,7 @@ fn differs(case: &RequestCase, sent: &Sent) -> Option<String> {
 fn violations(invalid: &InvalidRequest) -> Vec<Value> {
     let seen = invalid.violations().iter().map(|violation| {
         let suggestions = Some(&violation.suggestions).filter(|found| !found.is_empty());
-        let seen = Seen(Map::new())
+        let seen = SeenReading(Map::new())
             .with("code", json!(violation.code.as_str()))
             .with("field", json!(violation.field))
             .with("value", json!(violation.value))

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use effects_testkit::postgres::TestServer;
 
-use crate::world::{GAVE_UP, Host, World, is_inside, rows, run_again};
+use crate::world::{GAVE_UP, Host, HostsWorld, is_inside, rows, run_again};
 use crate::{HOSTS, MOST_TIME};
 
 /// Where the small disk is, in the test that has one.
@@ -46,7 +46,7 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
         Err(why) => return println!("skipped: {why}"),
     };
     let rows = rows(240);
-    let world = World::new(server, HOSTS, rows);
+    let world = HostsWorld::new(server, HOSTS, rows);
     let start = |host: usize| {
         // The last waits for no database, and stops.
         let patience = if host == HOSTS { 1 } else { 60 };

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use effects_testkit::postgres::TestServer;
 
 use relay::Relay;
-use world::{Host, LEASE, World, faketime};
+use world::{Host, HostsWorld, LEASE, faketime};
 
 /// One host's share of the work, in a process of its own.
 #[test]
@@ -47,7 +47,7 @@ fn hosts_that_die_share_one_journal_and_one_budget() {
     if faketime().is_none() {
         println!("no clock is an hour off: there is no faketime here");
     }
-    let world = World::new(server, HOSTS, rows);
+    let world = HostsWorld::new(server, HOSTS, rows);
     let is_cut = Arc::new(AtomicBool::new(false));
     let line = Relay::to(("127.0.0.1", world.server.port())).cut_by(&is_cut).listen("127.0.0.1:0");
     let start = |host: usize| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use effects_testkit::postgres::TestServer;
 
 use crate::relay::Relay;
-use crate::world::{Host, LEASE, World, is_inside, rows, run_again};
+use crate::world::{Host, HostsWorld, LEASE, is_inside, rows, run_again};
 use crate::{HOSTS, MOST_TIME};
 
 /// A network and mounts that only this test sees; all of it goes with it.
@@ -48,7 +48,7 @@ fn hosts_parted_from_the_database_pay_once() {
     std::fs::write(&access, known).unwrap();
     server.sql("postgres", "SELECT pg_reload_conf()").unwrap();
     let rows = rows(160);
-    let world = World::new(server, HOSTS, rows);
+    let world = HostsWorld::new(server, HOSTS, rows);
     let gateway = Relay::to(world.emulator.address()).listen("0.0.0.0:0");
     (1..=HOSTS).for_each(connect);
 

@@ -1,4 +1,4 @@
-//! [`World`]: the gateway, the database and the hosts of a test, and what must be true at its end.
+//! [`HostsWorld`]: the gateway, the database and the hosts of a test, and what must be true at its end.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -105,7 +105,7 @@ impl Default for Host<'_> {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct HostsWorld {
     pub(crate) emulator: Emulator,
     pub(crate) server: TestServer,
     state: tempfile::TempDir,
@@ -114,7 +114,7 @@ pub(crate) struct World {
     budget: Decimal,
 }
 
-impl World {
+impl HostsWorld {
     /// A gateway beside this database, and a budget for nine rows of ten.
     pub(crate) fn new(server: TestServer, hosts: usize, rows: usize) -> Self {
         let emulator = Emulator::builder()

@@ -12,8 +12,8 @@ use effects_jobs::Identity;
 use serde::{Deserialize, Serialize};
 
 use super::earlier_line::earlier_lines;
-use super::report::Status;
-use super::rows::Told;
+use super::report::RowStatus;
+use super::rows::RowLabel;
 
 /// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
 /// the manifest that an earlier run left, where its identity is not there.
@@ -21,7 +21,7 @@ use super::rows::Told;
 pub(crate) struct Asked(pub(super) u64, u32);
 
 impl Asked {
-    pub(crate) fn of(told: &Told) -> Self {
+    pub(crate) fn of(told: &RowLabel) -> Self {
         let (key, template, image) = (&told.key, &told.template, &told.image);
         let Size { width, height } = told.size;
         let mut asked = format!("{:?}", (key, template, image, width, height));
@@ -53,7 +53,7 @@ pub(super) fn earlier_identities(
         if line.identity().is_some_and(|identity| !seen.insert(identity)) {
             continue;
         }
-        if line.origin.as_deref() == Some(origin) && line.status != Status::Invalid {
+        if line.origin.as_deref() == Some(origin) && line.status != RowStatus::Invalid {
             let asked = Asked::of(&line.told()).counted(&mut before);
             identities.extend(line.identity().map(|identity| (asked, identity)));
         }

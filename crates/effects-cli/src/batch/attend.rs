@@ -11,15 +11,15 @@ use effects_core::journal::RowNumber;
 use super::books::{MOST_SAID, NEXT_SAID};
 use super::live::Live;
 use super::manifest::Manifest;
-use super::report::Report;
-use super::session::{Started, Wake};
+use super::report::RowReport;
+use super::session::{BatchWake, Started};
 use super::tally::Tally;
 use crate::failure::Failure;
 
 /// What the attending thread hears of a row.
 pub(crate) enum RowNews<'a> {
     /// What became of it.
-    Ended(&'a Report),
+    Ended(&'a RowReport),
     /// The row of this number has a new task.
     Submitted(RowNumber),
 }
@@ -61,7 +61,7 @@ impl RowCount<'_> {
 pub(crate) fn attend(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
-    woken: &Receiver<Wake>,
+    woken: &Receiver<BatchWake>,
     live: &Live,
     rows: RowCount<'_>,
     mut tally: Tally,
@@ -100,8 +100,8 @@ pub(crate) fn attend(
             Ok(wake) => wake,
         };
         let news = match &wake {
-            Wake::Report(report) => Some(RowNews::Ended(report)),
-            Wake::Submitted(row) => Some(RowNews::Submitted(*row)),
+            BatchWake::Report(report) => Some(RowNews::Ended(report)),
+            BatchWake::Submitted(row) => Some(RowNews::Submitted(*row)),
             _ => None,
         };
         if let Some(RowNews::Ended(report)) = &news {
@@ -124,13 +124,13 @@ pub(crate) fn attend(
             fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
         }
         match wake {
-            Wake::Report(_) | Wake::Submitted(_) => {}
-            Wake::FailedOnce { line, why, cost } => {
+            BatchWake::Report(_) | BatchWake::Submitted(_) => {}
+            BatchWake::FailedOnce { line, why, cost } => {
                 tally.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
                 live.note(&format!("{line}{why}; paid for anew, as --retry-failed allows"));
             }
-            Wake::Odd(text) => {
+            BatchWake::Odd(text) => {
                 odd += 1;
                 match odd {
                     ..=MOST_SAID => live.note(&text),
@@ -140,13 +140,13 @@ pub(crate) fn attend(
                     _ => {}
                 }
             }
-            Wake::Note(text) => live.urge(&text),
-            Wake::Fatal(code, why) => fail(&mut tally, &mut trouble, live, code, why),
-            Wake::Signal if leaving.is_some() => {
+            BatchWake::Note(text) => live.urge(&text),
+            BatchWake::Fatal(code, why) => fail(&mut tally, &mut trouble, live, code, why),
+            BatchWake::Signal if leaving.is_some() => {
                 left_submitting = handle.is_submitting();
                 break;
             }
-            Wake::Signal => {
+            BatchWake::Signal => {
                 handle.stop();
                 live.urge(&format!(
                     "interrupted: nothing more is submitted; waiting for the answers that are on their \
@@ -156,7 +156,7 @@ pub(crate) fn attend(
                 // The machine books a lost answer itself, at the end of that time.
                 leaving = Some(Instant::now() + most_wait + Duration::from_secs(2));
             }
-            Wake::Over => break,
+            BatchWake::Over => break,
         }
     }
     live.clear();

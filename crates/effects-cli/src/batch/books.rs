@@ -1,4 +1,4 @@
-//! [`Books`]: what a batch records of its rows as they end: it prints each [`Report`], and hands it on to
+//! [`Books`]: what a batch records of its rows as they end: it prints each [`RowReport`], and hands it on to
 //! the folder's manifest, `--report-csv` and the contact sheet. `Batch::run` has one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,13 +15,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::Asked;
-use super::counted::Counted;
-use super::hooks::{HookCounts, Hooks};
+use super::counted::CountedRows;
+use super::hooks::{BatchHooks, HookCounts};
 use super::live::Live;
 use super::names::SHEET;
 use super::options::Batch;
 use super::placement;
-use super::report::{How, Report, Status};
+use super::report::{How, RowReport, RowStatus};
 use super::report_page::PageSummary;
 use super::reports::Reports;
 use super::results::Results;
@@ -29,7 +29,7 @@ use super::rows::{Checker, looking_in};
 use super::session::Session;
 use super::sheet;
 use super::tally::Tally;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
 use crate::typed::line_to_run_again;
@@ -38,7 +38,7 @@ use crate::typed::line_to_run_again;
 pub(super) struct Books<'a> {
     batch: &'a Batch<'a>,
     results: Results,
-    hooks: Hooks,
+    hooks: BatchHooks,
     /// The journal, if there is one.
     store: Option<Arc<dyn JournalStore>>,
     /// Lines on stderr about single rows.
@@ -112,7 +112,7 @@ impl<'a> Books<'a> {
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
         let id = id.map_err(|error| journal::failure(&error))?;
         let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
-        let hooks = Hooks::begin(&batch.options.hooks, &common.out)?;
+        let hooks = BatchHooks::begin(&batch.options.hooks, &common.out)?;
         Ok(Self {
             batch,
             results,
@@ -128,7 +128,7 @@ impl<'a> Books<'a> {
     }
 
     /// Notes what became of a row, and prints it.
-    pub(super) fn note(&mut self, report: &Report, live: &Live) -> Result<(), Failure> {
+    pub(super) fn note(&mut self, report: &RowReport, live: &Live) -> Result<(), Failure> {
         let json = report.json();
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
@@ -141,7 +141,7 @@ impl<'a> Books<'a> {
         if self.batch.prints() {
             live.aside(|| output.json_line(&json))?;
         }
-        let is_told = matches!(report.status, Status::Completed | Status::Skipped);
+        let is_told = matches!(report.status, RowStatus::Completed | RowStatus::Skipped);
         let no_picture = (!is_told).then(|| report.line());
         for line in no_picture.into_iter().chain(report.cost_line()) {
             self.said += 1;
@@ -187,7 +187,7 @@ impl<'a> Books<'a> {
         live: &Live,
     ) -> Result<(), Failure> {
         let (mut checker, mut unread) =
-            (Checker::new(self.batch.common), Counted::new(self.batch.common));
+            (Checker::new(self.batch.common), CountedRows::new(self.batch.common));
         let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
         let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
         let mut earlier = HashMap::new();
@@ -226,15 +226,15 @@ impl<'a> Books<'a> {
             let is_known = record.is_some();
             let report = match record {
                 Some((record, pictures)) => {
-                    let report = Report::left(told, &record, pictures);
+                    let report = RowReport::left(told, &record, pictures);
                     let how = untold.and_then(|untold| untold.method).map(How::from);
                     let how = how.or(report.how);
-                    Report { how, ..report }
+                    RowReport { how, ..report }
                 }
                 None if told.duplicate_of.is_some() && self.batch.common.skips_duplicates => {
-                    Report::new(told, Status::Skipped)
+                    RowReport::new(told, RowStatus::Skipped)
                 }
-                None => Report::new(told, Status::NotSubmitted),
+                None => RowReport::new(told, RowStatus::NotSubmitted),
             };
             tally.add(&report);
             let noted = if untold.is_some() && is_known {
@@ -265,7 +265,7 @@ impl<'a> Books<'a> {
             }
         }
         // What was paid for is told whether or not these files can be written.
-        let sure = |tally: &mut Tally, trouble: &mut Option<String>, written: Written| {
+        let sure = |tally: &mut Tally, trouble: &mut Option<String>, written: WrittenFile| {
             let written = written.unwrap_or_else(|error| {
                 tally.note(error.exit_code());
                 output.urge(&format!("error: {error}"));
@@ -313,7 +313,7 @@ impl<'a> Books<'a> {
             output
                 .json_line(&json.map_err(|error| Failure::Unforeseen(format!("JSON: {error}")))?)?;
         }
-        Ok(Done::Code(object.exit_code))
+        Ok(CommandEnd::Code(object.exit_code))
     }
 }
 
@@ -350,7 +350,7 @@ impl Batch<'_> {
 }
 
 /// A file that was asked for and could be written, or why not.
-type Written = Result<Option<PathBuf>, Error>;
+type WrittenFile = Result<Option<PathBuf>, Error>;
 
 /// The files that a batch wrote at its end.
 #[derive(Default)]
@@ -374,16 +374,16 @@ impl<'a> BatchObject<'a> {
         Self {
             schema: "effects.batch.v1",
             rows,
-            completed: tally.count(Status::Completed),
+            completed: tally.count(RowStatus::Completed),
             kept: tally.kept(),
-            not_downloaded: tally.count(Status::NotDownloaded),
-            running: tally.count(Status::Running),
-            doubtful: tally.count(Status::Doubtful),
-            failed: tally.count(Status::Failed),
-            refused: tally.count(Status::Refused),
-            not_submitted: tally.count(Status::NotSubmitted),
-            invalid: tally.count(Status::Invalid),
-            skipped: tally.count(Status::Skipped),
+            not_downloaded: tally.count(RowStatus::NotDownloaded),
+            running: tally.count(RowStatus::Running),
+            doubtful: tally.count(RowStatus::Doubtful),
+            failed: tally.count(RowStatus::Failed),
+            refused: tally.count(RowStatus::Refused),
+            not_submitted: tally.count(RowStatus::NotSubmitted),
+            invalid: tally.count(RowStatus::Invalid),
+            skipped: tally.count(RowStatus::Skipped),
             unpriced: tally.unpriced,
             errors: &tally.kinds,
             codes: &tally.service_codes,
@@ -466,9 +466,9 @@ impl<'a> BatchObject<'a> {
 }
 
 /// What the journal has of a row, and its pictures if all of them are there.
-type Known = (Record, Option<Vec<PathBuf>>);
+type KnownRow = (Record, Option<Vec<PathBuf>>);
 
-fn known(session: &Session, identity: Option<Identity>) -> Result<Option<Known>, JournalError> {
+fn known(session: &Session, identity: Option<Identity>) -> Result<Option<KnownRow>, JournalError> {
     let (Some(identity), Some(ledger)) = (identity, &session.ledger) else { return Ok(None) };
     let store = &**ledger.store();
     let Some(record) = store.look(&RowName::Identity(identity))? else { return Ok(None) };

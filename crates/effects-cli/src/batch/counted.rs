@@ -1,4 +1,4 @@
-//! [`Counted`]: makes the row of a journal of a wanted row, told from the equal rows before it by their count.
+//! [`CountedRows`]: makes the row of a journal of a wanted row, told from the equal rows before it by their count.
 //! `survey.rs`, `Batch::run` and the others that go through a manifest have one each.
 
 use std::collections::HashMap;
@@ -9,10 +9,10 @@ use effects_jobs::{CountedRow, Identity, Occurrences, RowDraft, RowError, RowPho
 
 use super::known_photos::KnownPhoto;
 use super::rows::{Common, Look, Wanted, journal_problem};
-use crate::problem::Problem;
+use crate::problem::InputProblem;
 
 /// The rows of a manifest, counted as the journal knows them.
-pub(crate) struct Counted {
+pub(crate) struct CountedRows {
     order: Occurrences,
     /// The lines of the first of equal rows, by the identity that they share.
     first: HashMap<Identity, u64>,
@@ -20,7 +20,7 @@ pub(crate) struct Counted {
     drafts: Option<HashMap<usize, RowDraft>>,
 }
 
-impl Counted {
+impl CountedRows {
     pub(crate) fn new(common: &Common) -> Self {
         let order = Occurrences::within(common.scope.clone());
         Self { order, first: HashMap::new(), drafts: None }
@@ -53,7 +53,7 @@ impl Counted {
         common: &Common,
         wanted: &mut Wanted,
         look: Look<'_>,
-    ) -> Result<CountedRow, Problem> {
+    ) -> Result<CountedRow, InputProblem> {
         if let Some(problem) = &wanted.unreadable {
             let row = common.known_row(wanted, look)?.ok_or_else(|| problem.clone())?;
             return Ok(CountedRow { row, before: 0, former: None });
@@ -64,7 +64,7 @@ impl Counted {
                 if let Some(counted) = self.settled_row(common, wanted, &path, look)? {
                     return Ok(counted);
                 }
-                let (photo, known) = KnownPhoto::read(&path).map_err(Problem::from)?;
+                let (photo, known) = KnownPhoto::read(&path).map_err(InputProblem::from)?;
                 wanted.told.photo = known;
                 RowPhoto::content(&photo, file_names::shown(&path))
             }
@@ -84,7 +84,7 @@ impl Counted {
         wanted: &mut Wanted,
         path: &Path,
         look: Look<'_>,
-    ) -> Result<Option<CountedRow>, Problem> {
+    ) -> Result<Option<CountedRow>, InputProblem> {
         let image = wanted.told.image.as_deref().unwrap_or_default();
         let Some(known) = common.known_photos.get(image, path) else { return Ok(None) };
         let shown = file_names::shown(path).into_owned();
@@ -129,9 +129,9 @@ impl Counted {
         common.identity(wanted, &mut self.order, look)
     }
 
-    fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, Problem> {
+    fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, InputProblem> {
         self.order.row(draft, look).map_err(|error| match error {
-            RowError::Signed(signed) => Problem::row(Some("key"), signed.to_string()),
+            RowError::Signed(signed) => InputProblem::row(Some("key"), signed.to_string()),
             RowError::Journal(error) => journal_problem(&error),
         })
     }

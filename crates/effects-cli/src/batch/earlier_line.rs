@@ -23,8 +23,8 @@ use serde_json::Value;
 
 use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::paid_picture::PaidPicture;
-use super::report::Status;
-use super::rows::Told;
+use super::report::RowStatus;
+use super::rows::RowLabel;
 
 /// A line of the manifest that an earlier run left.
 #[derive(Debug, Deserialize)]
@@ -44,7 +44,7 @@ pub(crate) struct EarlierLine {
     /// Of the photo's content, or of its URL: [`Row::likeness`].
     pub(crate) photo_hash: Option<String>,
     pub(crate) task_id: Option<String>,
-    pub(crate) status: Status,
+    pub(crate) status: RowStatus,
     #[serde(default)]
     paths: Vec<PathBuf>,
     /// What all its tasks cost, in USD.
@@ -81,7 +81,7 @@ struct EarlierError {
 impl EarlierLine {
     /// Whether it has a task, or may have one.
     pub(crate) fn may_be_paid(&self) -> bool {
-        self.task_id.is_some() || self.status == Status::Doubtful
+        self.task_id.is_some() || self.status == RowStatus::Doubtful
     }
 
     /// By what the journal knew the row.
@@ -90,13 +90,13 @@ impl EarlierLine {
     }
 
     /// What is told of the row.
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> RowLabel {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
         let (scope, tag) = (self.scope.clone(), self.tag.clone());
         let (line, identity, size) = (self.line, self.identity(), self.size());
         let params = self.params.clone();
         let photo = self.photo.clone().and_then(|photo| serde_json::from_value(photo).ok());
-        Told {
+        RowLabel {
             line,
             template,
             image,
@@ -107,7 +107,7 @@ impl EarlierLine {
             tag,
             identity,
             photo,
-            ..Told::default()
+            ..RowLabel::default()
         }
     }
 
@@ -117,7 +117,7 @@ impl EarlierLine {
         &self,
         task: Option<&str>,
         cost: Option<Decimal>,
-        status: Status,
+        status: RowStatus,
         attempts: &[Attempt],
     ) -> bool {
         self.task_id.as_deref() == task
@@ -154,11 +154,14 @@ impl EarlierLine {
 
     /// Whether an order of it is of unknown outcome, whatever task it has beside.
     pub(crate) fn is_doubt(&self) -> bool {
-        self.status == Status::Doubtful && (self.task_id.is_none() || !self.attempts.is_empty())
+        self.status == RowStatus::Doubtful && (self.task_id.is_none() || !self.attempts.is_empty())
     }
 
     fn paid_picture(&self) -> Option<PaidPicture> {
-        if matches!(self.status, Status::Completed | Status::NotDownloaded | Status::Failed) {
+        if matches!(
+            self.status,
+            RowStatus::Completed | RowStatus::NotDownloaded | RowStatus::Failed
+        ) {
             return None;
         }
         serde_json::from_value(self.paid_picture.clone()?).ok()
@@ -178,7 +181,7 @@ impl EarlierLine {
     /// The order that has no end, of a row that has a picture beside.
     fn order(&self, now: Time) -> Option<Standing> {
         self.paid_picture()?;
-        if self.status != Status::Running {
+        if self.status != RowStatus::Running {
             return Some(self.doubt(now));
         }
         let task = self.task_id.as_ref()?.parse().ok()?;
@@ -201,11 +204,11 @@ impl EarlierLine {
         let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
         let failed = ErrorKind::TaskFailed.name();
         Some(match (self.status, &self.error) {
-            (Status::Completed | Status::NotDownloaded, _) => {
+            (RowStatus::Completed | RowStatus::NotDownloaded, _) => {
                 let pictures = self.pictures();
                 Standing::Completed { task, submitted, finished: now, cost, pictures }
             }
-            (Status::Failed, Some(error)) if error.kind == failed => {
+            (RowStatus::Failed, Some(error)) if error.kind == failed => {
                 let (code, message) = (error.code.clone(), error.message.clone());
                 Standing::Failed { task, submitted, finished: now, code, message, cost }
             }
@@ -273,7 +276,7 @@ impl EarlierLine {
     fn pictures(&self) -> Vec<PictureRecord> {
         let picture = |path| PictureRecord { url: String::new(), path, content: None };
         match self.status {
-            Status::Completed if !self.paths.is_empty() => {
+            RowStatus::Completed if !self.paths.is_empty() => {
                 self.paths.iter().cloned().map(|path| picture(Some(path))).collect()
             }
             // Not saved: a look at the task tells how many there are.
@@ -314,7 +317,7 @@ impl ImportableRow {
 }
 
 /// A line of the file, of a row or not, without its line break.
-pub(crate) struct Text {
+pub(crate) struct ManifestText {
     /// Counted from 1.
     pub(crate) number: usize,
     pub(crate) text: Vec<u8>,
@@ -326,11 +329,11 @@ pub(crate) struct Text {
 /// those that a run wrote before a later one of the same row, or did not write to their end.
 pub(crate) fn earlier_lines(
     manifest: &Path,
-) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
+) -> io::Result<impl Iterator<Item = io::Result<ManifestText>> + use<>> {
     let (mut last, mut superseded) = (HashMap::new(), HashSet::new());
     for text in all_lines(manifest)? {
-        let Text { number, line: Some(line), .. } = text? else { continue };
-        let Some(identity) = line.identity().filter(|_| line.status != Status::Invalid) else {
+        let ManifestText { number, line: Some(line), .. } = text? else { continue };
+        let Some(identity) = line.identity().filter(|_| line.status != RowStatus::Invalid) else {
             continue;
         };
         let (task, may_be_paid) = (line.task_id.clone(), line.may_be_paid());
@@ -373,7 +376,9 @@ fn photos_of_lines(manifest: &Path) -> io::Result<HashMap<String, KnownPhoto>> {
 }
 
 /// Every line of a row that was written to its end, and everything that is none.
-fn all_lines(manifest: &Path) -> io::Result<impl Iterator<Item = io::Result<Text>> + use<>> {
+fn all_lines(
+    manifest: &Path,
+) -> io::Result<impl Iterator<Item = io::Result<ManifestText>> + use<>> {
     let file = match File::open(manifest) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         file => Some(file?),
@@ -383,14 +388,14 @@ fn all_lines(manifest: &Path) -> io::Result<impl Iterator<Item = io::Result<Text
     let lines = lines.zip(1..).map(|(text, number)| {
         let text = text?;
         let line = serde_json::from_slice(&text).ok();
-        Ok(Text { number, text, line })
+        Ok(ManifestText { number, text, line })
     });
-    let is_torn = |text: &Text| {
+    let is_torn = |text: &ManifestText| {
         text.line.is_none()
             && text.text.starts_with(BEGINNING)
             && serde_json::from_slice::<IgnoredAny>(&text.text).is_err()
     };
-    let is_line = move |text: &Text| !is_empty(&text.text) && !is_torn(text);
+    let is_line = move |text: &ManifestText| !is_empty(&text.text) && !is_torn(text);
     Ok(lines.filter(move |line| line.as_ref().map_or(true, is_line)))
 }
 

@@ -13,7 +13,7 @@ use super::earlier_line::{EarlierLine, earlier_lines};
 use super::manifest_line::{EndingOfRow, LineEnding, append, with_task};
 use super::names::RESULTS;
 use super::placement;
-use super::report::{Report, Status};
+use super::report::{RowReport, RowStatus};
 
 /// The folders of rows, as far as their manifests tell.
 pub(crate) struct FolderRows<'a> {
@@ -22,10 +22,10 @@ pub(crate) struct FolderRows<'a> {
     journal: Option<String>,
     journal_id: Option<String>,
     /// The last line of each row, by the folder.
-    manifests: HashMap<PathBuf, Lines>,
+    manifests: HashMap<PathBuf, EarlierLines>,
 }
 
-type Lines = HashMap<(Option<String>, Identity), EarlierLine>;
+type EarlierLines = HashMap<(Option<String>, Identity), EarlierLine>;
 
 impl<'a> FolderRows<'a> {
     /// Over this journal, which is there.
@@ -47,7 +47,7 @@ impl<'a> FolderRows<'a> {
     /// # Errors
     ///
     /// When the journal or the manifest cannot be read, or the manifest cannot be written.
-    pub(crate) fn note(&mut self, told: &Report) -> Result<(), Error> {
+    pub(crate) fn note(&mut self, told: &RowReport) -> Result<(), Error> {
         let Some(record) = self.record(told.row)? else { return Ok(()) };
         self.put(&record, Some(told))
     }
@@ -86,10 +86,10 @@ impl<'a> FolderRows<'a> {
         self.store.look(&RowName::Number(row)).map_err(|error| failed(&error))
     }
 
-    fn put(&mut self, record: &Record, told: Option<&Report>) -> Result<(), Error> {
+    fn put(&mut self, record: &Record, told: Option<&RowReport>) -> Result<(), Error> {
         let pictures = placement::all_there(self.store, record).map_err(|error| failed(&error))?;
         let Some((folder, earlier)) = self.folder_of(record)? else { return Ok(()) };
-        let mut report = Report::left(earlier.told(), record, pictures);
+        let mut report = RowReport::left(earlier.told(), record, pictures);
         if let Some(told) = told
             && report.task == told.task
         {
@@ -104,7 +104,7 @@ impl<'a> FolderRows<'a> {
         if let Some(task) = &task {
             line = with_task(&line, task);
         }
-        let may_be_paid = task.is_some() || report.status == Status::Doubtful;
+        let may_be_paid = task.is_some() || report.status == RowStatus::Doubtful;
         let of_row = may_be_paid.then(|| EndingOfRow::of(record, report.told.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         let origin = record.row.origin.to_string();
@@ -142,7 +142,7 @@ impl<'a> FolderRows<'a> {
         }))
     }
 
-    fn lines(&mut self, folder: &Path) -> Result<&Lines, Error> {
+    fn lines(&mut self, folder: &Path) -> Result<&EarlierLines, Error> {
         if !self.manifests.contains_key(folder) {
             let manifest = folder.join(RESULTS);
             let lines = read(&manifest).map_err(|error| {
@@ -155,8 +155,8 @@ impl<'a> FolderRows<'a> {
     }
 }
 
-fn read(manifest: &Path) -> io::Result<Lines> {
-    let mut lines = Lines::new();
+fn read(manifest: &Path) -> io::Result<EarlierLines> {
+    let mut lines = EarlierLines::new();
     if !manifest.is_file() {
         return Ok(lines);
     }

@@ -1,5 +1,5 @@
 //! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's manifest remembers them.
-//! `Counted` asks it, so that a finished batch that is run again does not read them all
+//! `CountedRows` asks it, so that a finished batch that is run again does not read them all
 //! again.
 //!
 //! Only rows that are settled are served by it. What would be sent is read.

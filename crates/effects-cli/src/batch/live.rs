@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::report::Status;
+use super::report::RowStatus;
 use super::tally::Tally;
 use crate::live_line::LiveLine;
 use crate::output::Output;
@@ -72,9 +72,11 @@ fn words(tally: &Tally, running: usize, rows: u64) -> String {
     };
     let mut words = format!(
         "{} of {rows} done, {running} running, {} failed, {} doubtful, {throttled}{} USD spent",
-        tally.count(Status::Completed),
-        tally.count(Status::Failed) + tally.count(Status::Refused) + tally.count(Status::Invalid),
-        tally.count(Status::Doubtful),
+        tally.count(RowStatus::Completed),
+        tally.count(RowStatus::Failed)
+            + tally.count(RowStatus::Refused)
+            + tally.count(RowStatus::Invalid),
+        tally.count(RowStatus::Doubtful),
         tally.spent
     );
     if let Some(left) = tally.remaining(rows) {
@@ -100,8 +102,8 @@ pub(crate) fn span(time: Duration) -> String {
 mod tests {
     use effects_core::{Error, ErrorKind};
 
-    use super::super::report::Report;
-    use super::super::rows::Told;
+    use super::super::report::RowReport;
+    use super::super::rows::RowLabel;
     use super::*;
 
     #[test]
@@ -114,7 +116,7 @@ mod tests {
         for kind in
             [ErrorKind::BudgetExceeded, ErrorKind::OutcomeUnknown, ErrorKind::InvalidRequest]
         {
-            tally.add(&Report::of_error(Told::default(), &Error::new(kind, "x")));
+            tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(kind, "x")));
         }
         let words = words(&tally, 0, 9);
         assert!(words.contains("1 doubtful, 0 USD spent, 0 s to go"), "{words}");

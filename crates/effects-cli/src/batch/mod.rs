@@ -45,18 +45,18 @@ mod work;
 
 pub(crate) use attend::{RowCount, RowNews, attend};
 pub(crate) use earlier_line::remembered_photos;
-pub(crate) use earlier_line::{EarlierLine, Text, earlier_lines};
+pub(crate) use earlier_line::{EarlierLine, ManifestText, earlier_lines};
 pub(crate) use folder_rows::FolderRows;
 pub(crate) use live::{Live, PROGRESS_EVERY};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};
-pub(crate) use options::{Batch, ManifestOptions, Options};
+pub(crate) use options::{Batch, BatchOptions, ManifestOptions};
 pub(crate) use paid_picture::PaidPicture;
-pub(crate) use report::{Report, Status, kept_after_failed_order};
+pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
 pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
-pub(crate) use rows::{Common, Told, decode};
-pub(crate) use session::{Session, Wake};
+pub(crate) use rows::{Common, RowLabel, decode};
+pub(crate) use session::{BatchWake, Session};
 pub(crate) use tally::Tally;
 
 use crate::schemas::Objects;

@@ -1,4 +1,4 @@
-//! [`Options`] and [`ManifestOptions`]: the options of `effects batch` on the command line; `effects watch`
+//! [`BatchOptions`] and [`ManifestOptions`]: the options of `effects batch` on the command line; `effects watch`
 //! takes the former. [`Batch`]: the rows, folder, journal and options that one batch is made of;
 //! `commands/batch.rs` makes it and calls its `run` or `plan`, `commands/watch.rs` its `watch`.
 
@@ -21,7 +21,7 @@ use crate::values::{duration, order_name, usd};
 
 /// How a batch is done.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
+pub(crate) struct BatchOptions {
     /// Tasks in flight at once
     #[arg(long, value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -113,7 +113,7 @@ pub(crate) struct ManifestOptions {
     pub(crate) pilot: Option<u64>,
 }
 
-impl Options {
+impl BatchOptions {
     /// The reports that are asked for, and where they are to go.
     pub(crate) fn reports(&self) -> impl Iterator<Item = (ReportKind, &Path)> {
         let places = [(CSV, &self.report_csv), (PAGE, &self.report)];
@@ -123,7 +123,7 @@ impl Options {
 
 /// A batch: which rows, from where to where, and how.
 pub(crate) struct Batch<'a> {
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a BatchOptions,
     /// Whether nothing is sent if any row is bad.
     pub(crate) is_strict: bool,
     /// How many rows are done, if not all of them.

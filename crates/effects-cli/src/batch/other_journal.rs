@@ -13,18 +13,18 @@ use effects_core::{Error, ErrorKind, TaskId, count_of};
 use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
 
 use super::asked::{Asked, identities_of};
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::earlier_line::{EarlierLine, ImportableRow, earlier_lines};
 use super::names::RESULTS;
 use super::options::Batch;
-use super::report::Status;
+use super::report::RowStatus;
 use super::rows::{Checker, looking_in};
 use crate::failure::Failure;
 use crate::journal;
 
 /// Lines of the folder's manifest that are paid for, or may be, and that the journal does not know.
 #[derive(Default)]
-struct Unknown {
+struct UnknownRows {
     by_identity: HashMap<Identity, EarlierLine>,
     /// Those of the first edition, which did not write what a row is known by.
     by_asked: HashMap<Asked, EarlierLine>,
@@ -32,7 +32,7 @@ struct Unknown {
 
 /// What there is to do for the rows of this batch that are among them.
 #[derive(Default)]
-struct Found {
+struct ImportPlan {
     to_import: Vec<ImportableRow>,
     /// How many rows cannot be taken in, and whether a rebuilt journal would know them as doubtful.
     unmatched: u64,
@@ -93,10 +93,10 @@ impl Batch<'_> {
         &self,
         store: Option<&dyn JournalStore>,
         manifest: &Path,
-    ) -> Result<Unknown, Failure> {
+    ) -> Result<UnknownRows, Failure> {
         let unreadable = |error: io::Error| unreadable(manifest, &error);
         let origin = self.common.origin.to_string();
-        let (mut unknown, mut before) = (Unknown::default(), HashMap::new());
+        let (mut unknown, mut before) = (UnknownRows::default(), HashMap::new());
         for text in earlier_lines(manifest).map_err(unreadable)? {
             // What is no line of a row says nothing of one.
             let Some(line) = text.map_err(unreadable)?.line else { continue };
@@ -107,7 +107,7 @@ impl Batch<'_> {
                 if line.may_be_paid() && !is_known(store, identity, &line)? {
                     unknown.by_identity.insert(identity, line);
                 }
-            } else if line.status != Status::Invalid {
+            } else if line.status != RowStatus::Invalid {
                 let asked = Asked::of(&line.told()).counted(&mut before);
                 if line.may_be_paid() && self.row_of_task(store, &line)?.is_none() {
                     unknown.by_asked.insert(asked, line);
@@ -134,14 +134,14 @@ impl Batch<'_> {
     /// content, also after they were renamed.
     fn rows_among(
         &self,
-        mut unknown: Unknown,
+        mut unknown: UnknownRows,
         store: Option<&dyn JournalStore>,
-    ) -> Result<Found, Failure> {
-        let (mut found, now) = (Found::default(), WallClock::new().now());
+    ) -> Result<ImportPlan, Failure> {
+        let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
         if unknown.by_identity.is_empty() && unknown.by_asked.is_empty() {
             return Ok(found);
         }
-        let (mut checker, mut counted) = (Checker::new(self.common), Counted::new(self.common));
+        let (mut checker, mut counted) = (Checker::new(self.common), CountedRows::new(self.common));
         let look = looking_in(store);
         let mut unsent = Vec::new();
         for line in self.manifest.lines(self.common.template.is_some())? {
@@ -209,8 +209,12 @@ impl Batch<'_> {
     }
 
     /// All of them: in a folder that is watched, the photo of any of them may come.
-    fn all_of(&self, unknown: Unknown, store: Option<&dyn JournalStore>) -> Result<Found, Failure> {
-        let (mut found, now) = (Found::default(), WallClock::new().now());
+    fn all_of(
+        &self,
+        unknown: UnknownRows,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<ImportPlan, Failure> {
+        let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
         for line in unknown.by_identity.into_values().chain(unknown.by_asked.into_values()) {
             found.journals.extend(line.journal.clone());
             found.ids.extend(line.journal_id.clone());
@@ -247,7 +251,7 @@ impl Batch<'_> {
     /// Why the batch stops, and what there is to choose from.
     fn refusal(
         &self,
-        found: &Found,
+        found: &ImportPlan,
         known: Option<&dyn JournalStore>,
         own: &Path,
         manifest: &Path,

@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use super::live::span;
 use super::options::Batch;
-use super::report::Report;
+use super::report::RowReport;
 use super::rows::Common;
 use super::running_mark::JournalInUse;
 use super::survey::{Question, Standings, duplicates_told, survey};
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
 
@@ -76,7 +76,7 @@ impl Batch<'_> {
             (Some(&imported as &dyn JournalStore), scope.as_ref().map(|it| it.0));
         let question = Question { store, imported, retry_failed, scope: number };
         let mut bad = Vec::new();
-        let note = |report: Report| bad.push((report.json(), report.line()));
+        let note = |report: RowReport| bad.push((report.json(), report.line()));
         let decodes = !self.options.no_photo_check;
         let question = Some(&question);
         let survey = survey(self.manifest, self.common, store, question, decodes, u64::MAX, note)?;
@@ -125,7 +125,7 @@ impl Batch<'_> {
         } else {
             self.output.result(&object, &lines)?;
         }
-        Ok(Done::Code(if bad.is_empty() { 0 } else { 2 }))
+        Ok(CommandEnd::Code(if bad.is_empty() { 0 } else { 2 }))
     }
 
     /// The scope with the budget's name, if the journal has one, and what its rows have paid.

@@ -1,4 +1,4 @@
-//! [`Report`]: what became of a row: its [`Status`], task, cost and files, or its error. `Session` makes
+//! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session` makes
 //! one of each job's result; `Books` prints it and writes it into the folder's manifest.
 
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::paid_picture::PaidPicture;
-use super::rows::{Bad, Told};
-use crate::problem::{Problem, Problems};
+use super::rows::{Bad, RowLabel};
+use crate::problem::{InputProblem, Problems};
 use crate::response_object::ResponseObject;
 
 /// What became of a row.
 #[derive(Clone, Debug)]
-pub(crate) struct Report {
-    pub(crate) told: Told,
+pub(crate) struct RowReport {
+    pub(crate) told: RowLabel,
     pub(crate) row: Option<RowNumber>,
-    pub(crate) status: Status,
+    pub(crate) status: RowStatus,
     pub(crate) how: Option<How>,
     pub(crate) task: Option<TaskId>,
     pub(crate) paths: Vec<PathBuf>,
@@ -39,7 +39,7 @@ pub(crate) struct Report {
     pub(crate) error: Option<ReportedError>,
     /// What is odd about its picture.
     pub(crate) warning: Option<String>,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<InputProblem>,
 }
 
 /// What became of a row, in a word.
@@ -48,7 +48,7 @@ pub(crate) struct Report {
 )]
 #[serde(rename_all = "snake_case")]
 #[schema(as = RowStatus)]
-pub(crate) enum Status {
+pub(crate) enum RowStatus {
     /// Its picture is there.
     Completed,
     /// Its picture is made and paid for, and not there yet.
@@ -127,7 +127,7 @@ pub(super) struct RowObject<'a> {
     scope: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate_of: Option<u64>,
-    status: Status,
+    status: RowStatus,
     how: Option<How>,
     #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
@@ -144,12 +144,12 @@ pub(super) struct RowObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(value_type = Vec<Problem>)]
-    problems: &'a [Problem],
+    #[schema(value_type = Vec<InputProblem>)]
+    problems: &'a [InputProblem],
 }
 
-impl Report {
-    pub(crate) fn new(told: Told, status: Status) -> Self {
+impl RowReport {
+    pub(crate) fn new(told: RowLabel, status: RowStatus) -> Self {
         Self {
             told,
             row: None,
@@ -169,14 +169,14 @@ impl Report {
     }
 
     /// A row that nothing is sent for, for a reason of its own.
-    pub(crate) fn refused(told: Told, kind: ErrorKind, why: String) -> Self {
-        let mut report = Self::new(told, Status::Refused);
+    pub(crate) fn refused(told: RowLabel, kind: ErrorKind, why: String) -> Self {
+        let mut report = Self::new(told, RowStatus::Refused);
         report.error = Some(ReportedError::plain(kind, why));
         report
     }
 
     /// A row that ended with this error.
-    pub(crate) fn of_error(told: Told, error: &Error) -> Self {
+    pub(crate) fn of_error(told: RowLabel, error: &Error) -> Self {
         let mut report = Self::new(told, status_of(error));
         report.task = error.task_id().cloned();
         report.error = Some(ReportedError::of(error));
@@ -187,23 +187,23 @@ impl Report {
     }
 
     /// What came of a row's job; `None` for one that was not begun, of which the manifest tells.
-    pub(crate) fn of_result(told: Told, result: JobResult) -> Option<Self> {
+    pub(crate) fn of_result(told: RowLabel, result: JobResult) -> Option<Self> {
         let JobResult { outcome, method, earlier_cost, row, record, files, mut warnings, .. } =
             result;
         let mut report = match outcome {
             JobOutcome::Completed(effect) => {
-                let mut report = Self::new(told, Status::Completed).billed(&effect.usage);
+                let mut report = Self::new(told, RowStatus::Completed).billed(&effect.usage);
                 report.task = Some(effect.task_id);
                 report
             }
             JobOutcome::NotFetched(effect, error) => {
-                let mut report = Self::new(told, Status::NotDownloaded).billed(&effect.usage);
+                let mut report = Self::new(told, RowStatus::NotDownloaded).billed(&effect.usage);
                 report.task = Some(effect.task_id);
                 report.error = Some(ReportedError::of(&error));
                 report
             }
             JobOutcome::Kept => {
-                let mut report = Self::new(told, Status::Completed);
+                let mut report = Self::new(told, RowStatus::Completed);
                 report.task = record.as_ref().and_then(|it| it.standing.task().cloned());
                 report.cost = record.as_ref().and_then(|it| it.standing.cost());
                 report
@@ -225,10 +225,10 @@ impl Report {
                 });
                 if let Some(standing) = done {
                     report.cost = report.cost.or(standing.cost());
-                    if report.status == Status::Running {
-                        report.status = Status::NotDownloaded;
+                    if report.status == RowStatus::Running {
+                        report.status = RowStatus::NotDownloaded;
                     }
-                } else if let (Status::Doubtful | Status::Running, Some(record)) =
+                } else if let (RowStatus::Doubtful | RowStatus::Running, Some(record)) =
                     (report.status, &record)
                 {
                     let paid = PaidPicture::of(record);
@@ -237,7 +237,7 @@ impl Report {
                 report
             }
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
-                let problems = vec![Problem::key(&error.to_string(), told.scope.as_deref())];
+                let problems = vec![InputProblem::key(&error.to_string(), told.scope.as_deref())];
                 return Some(Self::of_bad(Bad { told: told.into(), problems }));
             }
             JobOutcome::Refused(error) => {
@@ -246,15 +246,15 @@ impl Report {
             }
             JobOutcome::NotReady(error) => {
                 let mut report = Self::of_error(told, &error);
-                if report.status != Status::Invalid {
-                    report.status = Status::NotSubmitted;
+                if report.status != RowStatus::Invalid {
+                    report.status = RowStatus::NotSubmitted;
                 }
                 report.error = Some(ReportedError::of(&error));
                 return Some(report.after(earlier_cost));
             }
             JobOutcome::NotBegun => return None,
         };
-        let is_begun = report.status != Status::NotSubmitted;
+        let is_begun = report.status != RowStatus::NotSubmitted;
         report.how = method.map(How::from).filter(|_| is_begun);
         (report.paths, report.warning) = (files, warnings.pop());
         Some(report.numbered(row).after(earlier_cost))
@@ -265,7 +265,7 @@ impl Report {
         let problems = Problems::among(bad.problems);
         let kind = problems.as_ref().map_or(ErrorKind::InvalidRequest, Problems::kind);
         let message = problems.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut report = Self::new(*bad.told, Status::Invalid);
+        let mut report = Self::new(*bad.told, RowStatus::Invalid);
         let list = problems.map(|problems| problems.list().to_vec()).unwrap_or_default();
         report.error = Some(ReportedError {
             code: list.iter().find_map(|problem| problem.code.clone()),
@@ -276,30 +276,33 @@ impl Report {
     }
 
     /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
-    pub(crate) fn of_record(told: Told, record: &Record) -> Self {
+    pub(crate) fn of_record(told: RowLabel, record: &Record) -> Self {
         let (status, error) = match &record.standing {
             Standing::Failed { code, message, .. } => {
                 let error = ReportedError::plain(ErrorKind::TaskFailed, message.clone());
-                (Status::Failed, ReportedError { code: code.clone(), ..error })
+                (RowStatus::Failed, ReportedError { code: code.clone(), ..error })
             }
             Standing::Doubtful { attempts, trouble } => {
-                (Status::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             // This process has it, and is about to leave without its answer.
             Standing::Intent { attempts }
                 if record.holder.as_ref().is_some_and(|holder| holder.ours) =>
             {
                 let trouble = "this run was left before its answer came";
-                (Status::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
                 let why = "stopped watching; the task is paid for and goes on".to_owned();
-                (Status::Running, ReportedError::plain(ErrorKind::Detached, why))
+                (RowStatus::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
                 let message = record.why_left();
-                let status =
-                    if other.task().is_some() { Status::Running } else { Status::NotSubmitted };
+                let status = if other.task().is_some() {
+                    RowStatus::Running
+                } else {
+                    RowStatus::NotSubmitted
+                };
                 (status, ReportedError::plain(ErrorKind::WaitTimeout, message))
             }
         };
@@ -315,23 +318,23 @@ impl Report {
 
     /// A row that this run did not come to the end of, as the journal has it, and its pictures if all
     /// of them are there.
-    pub(crate) fn left(told: Told, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
+    pub(crate) fn left(told: RowLabel, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
         match &record.standing {
             Standing::Released { .. } => {
-                let mut report = Self::new(told, Status::NotSubmitted);
+                let mut report = Self::new(told, RowStatus::NotSubmitted);
                 (report.row, report.earlier) = (Some(record.number), record.paid);
                 return report;
             }
             Standing::Completed { .. } => {}
             _ => return Self::of_record(told, record),
         }
-        let mut report = Self::new(told, Status::NotDownloaded).numbered(Some(record.number));
+        let mut report = Self::new(told, RowStatus::NotDownloaded).numbered(Some(record.number));
         report.task = record.standing.task().cloned();
         report.cost = record.standing.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
         match pictures {
             Some(paths) => {
-                (report.status, report.how) = (Status::Completed, Some(How::Kept));
+                (report.status, report.how) = (RowStatus::Completed, Some(How::Kept));
                 report.paths = paths;
             }
             None => {
@@ -352,14 +355,16 @@ impl Report {
 
     /// Whether its last task is done and its cost could not be read.
     pub(crate) fn is_unpriced(&self) -> bool {
-        self.cost.is_none() && matches!(self.status, Status::Completed | Status::NotDownloaded)
+        self.cost.is_none()
+            && matches!(self.status, RowStatus::Completed | RowStatus::NotDownloaded)
     }
 
     /// The same report, of the row the journal has under this number.
     #[must_use]
     pub(crate) fn numbered(self, row: Option<RowNumber>) -> Self {
         let mut report = Self { row: row.or(self.row), ..self };
-        if let (Status::Doubtful, Some(row), Some(error)) = (report.status, row, &mut report.error)
+        if let (RowStatus::Doubtful, Some(row), Some(error)) =
+            (report.status, row, &mut report.error)
         {
             error.message.push_str(&way_out(row));
         }
@@ -382,8 +387,8 @@ impl Report {
     pub(crate) fn json(&self) -> String {
         let paths: Vec<String> =
             self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let Told { line, key, template, image, size, params, tag, .. } = &self.told;
-        let Told { identity, scope, duplicate_of, .. } = &self.told;
+        let RowLabel { line, key, template, image, size, params, tag, .. } = &self.told;
+        let RowLabel { identity, scope, duplicate_of, .. } = &self.told;
         let object = RowObject {
             schema: "effects.row.v1",
             line: *line,
@@ -438,7 +443,7 @@ impl Report {
 pub(super) const STATUS_NAMES: [&str; 5] =
     ["completed", "not_downloaded", "doubtful", "failed", "refused"];
 
-impl Status {
+impl RowStatus {
     /// In words.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -516,27 +521,27 @@ fn way_out(row: RowNumber) -> String {
     format!("; find out, then `effects resolve {row} --task ID` or `--not-billed`")
 }
 
-fn status_of(error: &Error) -> Status {
+fn status_of(error: &Error) -> RowStatus {
     match error.cause() {
-        Cause::Invalid(_) => Status::Invalid,
+        Cause::Invalid(_) => RowStatus::Invalid,
         // The same line run again submits it.
         Cause::Refused(refused) if refused.kind == ErrorKind::DeadlineExceeded => {
-            Status::NotSubmitted
+            RowStatus::NotSubmitted
         }
-        Cause::Refused(_) => Status::Refused,
-        Cause::Failed(_) => Status::Failed,
-        Cause::Unknown(_) => Status::Doubtful,
-        Cause::StillRunning(_) => Status::Running,
-        Cause::Detached(detached) if detached.task_id.is_none() => Status::NotSubmitted,
-        Cause::Detached(_) => Status::Running,
-        Cause::Broken(broken) if broken.kind == ErrorKind::TaskNotFound => Status::Failed,
-        Cause::Broken(_) => Status::Running,
+        Cause::Refused(_) => RowStatus::Refused,
+        Cause::Failed(_) => RowStatus::Failed,
+        Cause::Unknown(_) => RowStatus::Doubtful,
+        Cause::StillRunning(_) => RowStatus::Running,
+        Cause::Detached(detached) if detached.task_id.is_none() => RowStatus::NotSubmitted,
+        Cause::Detached(_) => RowStatus::Running,
+        Cause::Broken(broken) if broken.kind == ErrorKind::TaskNotFound => RowStatus::Failed,
+        Cause::Broken(_) => RowStatus::Running,
         _ => match error.kind() {
-            ErrorKind::Download => Status::NotDownloaded,
-            ErrorKind::OutcomeUnknown => Status::Doubtful,
-            ErrorKind::UnusablePhoto => Status::Invalid,
-            _ if error.task_id().is_some() => Status::Running,
-            _ => Status::NotSubmitted,
+            ErrorKind::Download => RowStatus::NotDownloaded,
+            ErrorKind::OutcomeUnknown => RowStatus::Doubtful,
+            ErrorKind::UnusablePhoto => RowStatus::Invalid,
+            _ if error.task_id().is_some() => RowStatus::Running,
+            _ => RowStatus::NotSubmitted,
         },
     }
 }

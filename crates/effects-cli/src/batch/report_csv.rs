@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use effects_client::{Landing, Sink};
+use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub(crate) const CSV: ReportKind =
     ReportKind { option: "--report-csv", begins: "\u{feff}line,key,status,how" };
 
 /// A table on its way to its file: it appears whole.
-pub(super) struct CsvReport(Landing);
+pub(super) struct CsvReport(AtomicFile);
 
 impl CsvReport {
     /// Begins the table that will be at this path.
@@ -23,7 +23,7 @@ impl CsvReport {
     ///
     /// When nothing can be written there.
     pub(super) fn begin(path: &Path) -> Result<Self, Error> {
-        let mut report = Self(Landing::begin(path)?);
+        let mut report = Self(AtomicFile::begin(path)?);
         // Without the mark a spreadsheet takes UTF-8 for an older code page.
         report.0.write("\u{feff}".as_bytes())?;
         report.record(COLUMNS)?;

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 
-use effects_client::{Landing, is_special};
+use effects_client::{AtomicFile, is_special};
 use effects_core::pace::Histories;
 use effects_core::{Error, Time};
 use effects_jobs::{Record, Standing};
@@ -27,7 +27,7 @@ pub(crate) const PAGE: ReportKind = ReportKind {
 
 /// A page on its way to its file: rows are written as they come, their sums at the end.
 pub(super) struct PageReport {
-    page: Page<Landing>,
+    page: Page<AtomicFile>,
     /// The page's folder, from which links start.
     folder: PathBuf,
     rows: usize,
@@ -67,7 +67,7 @@ impl PageReport {
     ///
     /// When it cannot be written, as of everything below.
     pub(super) fn begin(path: &Path) -> Result<Self, Error> {
-        let mut page = Page::begin(Landing::begin(path)?, PAGE.begins, "Report of a batch")?;
+        let mut page = Page::begin(AtomicFile::begin(path)?, PAGE.begins, "Report of a batch")?;
         page.data("columns", &COLUMNS)?;
         page.list("rows")?;
         Ok(Self {

@@ -8,17 +8,17 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use effects_client::{Landing, Sink, random_name};
+use effects_client::{AtomicFile, Sink, random_name};
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin, TaskId};
 use effects_jobs::{Identity, JournalStore, Record, RowName};
 
 use super::asked::{Asked, earlier_identities};
-use super::earlier_line::{EarlierLine, Text, earlier_lines};
+use super::earlier_line::{EarlierLine, ManifestText, earlier_lines};
 use super::known_photos::KnownPhoto;
 use super::manifest_line::{EndingOfRow, LineEnding, append, lock, with_task};
 use super::names::RESULTS;
-use super::report::{How, Report, Status};
+use super::report::{How, RowReport, RowStatus};
 use super::reports::Reports;
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
@@ -26,7 +26,7 @@ pub(crate) struct Results {
     target: PathBuf,
     scratch: BufWriter<File>,
     /// What is noted of each row, by the row's place.
-    rows: Vec<Option<Noted>>,
+    rows: Vec<Option<LastLine>>,
     end: u64,
     origin: String,
     journal: Option<String>,
@@ -34,14 +34,14 @@ pub(crate) struct Results {
 }
 
 /// The last line of a row.
-struct Noted {
+struct LastLine {
     /// Where the line is in the scratch file, and how long.
     start: u64,
     length: u32,
     asked: Asked,
     identity: Option<Identity>,
     task: Option<TaskId>,
-    status: Status,
+    status: RowStatus,
     has_cost: bool,
     /// The task's id, where the file had it and the line does not.
     known_task: Option<String>,
@@ -82,13 +82,13 @@ impl Results {
     }
 
     /// Notes what became of a row; a later word on the same row counts.
-    pub(crate) fn add(&mut self, report: &Report, line: &str) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, report: &RowReport, line: &str) -> Result<(), Error> {
         let index = report.told.index;
         if self.rows.len() <= index {
             self.rows.resize_with(index + 1, || None);
         }
         let length = u32::try_from(line.len()).unwrap_or(u32::MAX);
-        self.rows[index] = Some(Noted {
+        self.rows[index] = Some(LastLine {
             start: self.end,
             length,
             asked: Asked::of(&report.told),
@@ -106,10 +106,13 @@ impl Results {
     /// Puts the last line of a row at the end of the file at once, so that the file tells of a run that
     /// goes on, or was killed. What is there of the row stays till the run's end, and the later line
     /// counts.
-    pub(crate) fn grow(&self, report: &Report, line: &str, store: Option<&dyn JournalStore>) {
+    pub(crate) fn grow(&self, report: &RowReport, line: &str, store: Option<&dyn JournalStore>) {
         // Of other rows the file tells already, or there is nothing to tell before the end.
         let is_news = matches!(report.how, Some(How::Submitted | How::Resumed))
-            || matches!(report.status, Status::Failed | Status::Doubtful | Status::Running);
+            || matches!(
+                report.status,
+                RowStatus::Failed | RowStatus::Doubtful | RowStatus::Running
+            );
         let Some(noted) = self.rows.get(report.told.index).and_then(Option::as_ref) else { return };
         if is_news {
             // Where that fails, the end tells, which writes the file whole.
@@ -122,7 +125,7 @@ impl Results {
     }
 
     /// A line with what every line has beside the row's object, as far as its record tells.
-    fn with_ending(&self, noted: &Noted, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
+    fn with_ending(&self, noted: &LastLine, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
         let of_row = record.map(|record| EndingOfRow::of(record, noted.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         LineEnding { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
@@ -172,7 +175,7 @@ impl Results {
         let fail = |error: io::Error| unwritable(&target, &error);
         self.scratch.flush().map_err(fail)?;
         let mut file = self.scratch.get_ref().try_clone().map_err(fail)?;
-        let mut landing = Landing::begin(&target)?;
+        let mut landing = AtomicFile::begin(&target)?;
         let (mut line, mut unread) = (Vec::new(), None);
         for noted in self.rows.iter().flatten() {
             let (start, length) = noted.told_by_earlier.unwrap_or((noted.start, noted.length));
@@ -216,7 +219,7 @@ impl Results {
         let fail = |error: io::Error| unwritable(&target, &error);
         let (places, mut before) = (Places::of(&self.rows), HashMap::new());
         for text in earlier_lines(&target).map_err(fail)? {
-            let Text { mut text, line, .. } = text.map_err(fail)?;
+            let ManifestText { mut text, line, .. } = text.map_err(fail)?;
             let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
             if line.is_none_or(|line| self.keeps(&line, length, &places, &mut before)) {
                 text.push(b'\n');
@@ -246,7 +249,7 @@ impl Results {
             return false;
         }
         let asked = Asked::of(&line.told());
-        if line.status == Status::Invalid {
+        if line.status == RowStatus::Invalid {
             // Nothing was sent for it, and it may be corrected since.
             return is_first_edition && !places.invalid.contains(&asked.0);
         }
@@ -293,17 +296,20 @@ impl Results {
     }
 }
 
-impl Noted {
+impl LastLine {
     /// Whether this run submitted nothing for the row and knows no task of it.
     fn is_unsent(&self) -> bool {
         self.task.is_none()
-            && matches!(self.status, Status::Refused | Status::NotSubmitted | Status::Skipped)
+            && matches!(
+                self.status,
+                RowStatus::Refused | RowStatus::NotSubmitted | RowStatus::Skipped
+            )
     }
 
     /// What the journal knows of the row, where it may be paid for.
     fn record(&self, store: Option<&dyn JournalStore>) -> Result<Option<Record>, JournalError> {
         let has_task = self.task.is_some() || self.known_task.is_some();
-        let may_be_paid = has_task || self.has_cost || self.status == Status::Doubtful;
+        let may_be_paid = has_task || self.has_cost || self.status == RowStatus::Doubtful;
         let (Some(store), Some(identity), true) = (store, self.identity, may_be_paid) else {
             return Ok(None);
         };
@@ -321,14 +327,14 @@ struct Places {
 }
 
 impl Places {
-    fn of(rows: &[Option<Noted>]) -> Self {
+    fn of(rows: &[Option<LastLine>]) -> Self {
         let (identities, asked) = (HashMap::new(), HashMap::new());
         let (tasks, invalid) = (HashSet::new(), HashSet::new());
         let mut places = Self { identities, asked, tasks, invalid };
         for (place, noted) in rows.iter().enumerate() {
             let Some(noted) = noted else { continue };
             places.tasks.extend(noted.task.as_ref().map(ToString::to_string));
-            if noted.status == Status::Invalid {
+            if noted.status == RowStatus::Invalid {
                 places.invalid.insert(noted.asked.0);
                 continue;
             }
@@ -362,7 +368,7 @@ fn age(modified: SystemTime) -> Option<Duration> {
     SystemTime::now().duration_since(modified).ok()
 }
 
-/// `.NAME.0123456789abcdef.part`, as [`Landing`] has it.
+/// `.NAME.0123456789abcdef.part`, as [`AtomicFile`] has it.
 fn is_under_way(name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
     let mark = parts.and_then(|name| name.rsplit_once('.')).map(|(_, mark)| mark);
@@ -383,7 +389,7 @@ const COPIED_AT_ONCE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::Told;
+    use super::super::rows::RowLabel;
     use super::*;
 
     #[test]
@@ -418,8 +424,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut results = begin(folder.path());
         for (index, line) in [(2, "third"), (0, "first"), (2, "third, later")] {
-            let told = Told { index, ..Told::default() };
-            results.add(&Report::new(told, Status::NotSubmitted), line).unwrap();
+            let told = RowLabel { index, ..RowLabel::default() };
+            results.add(&RowReport::new(told, RowStatus::NotSubmitted), line).unwrap();
         }
         assert!(results.has(0) && !results.has(1) && !results.has(9));
         let path = results.finish(None, &mut Reports::default()).unwrap();
@@ -430,16 +436,16 @@ mod tests {
     #[test]
     fn an_id_stays_that_of_its_row_among_equal_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |index, before| Told {
+        let told = |index, before| RowLabel {
             index,
             before,
             image: Some("a \"task_id\":null.png".to_owned()),
-            ..Told::default()
+            ..RowLabel::default()
         };
         let write = |tasks: [Option<&str>; 2]| {
             let mut results = begin(folder.path());
             for (index, task) in tasks.into_iter().enumerate() {
-                let mut report = Report::new(told(index, index as u32), Status::Running);
+                let mut report = RowReport::new(told(index, index as u32), RowStatus::Running);
                 report.task = task.map(|id| id.parse().unwrap());
                 results.add(&report, &report.json()).unwrap();
             }

@@ -22,16 +22,16 @@ use effects_jobs::{
 use effects_render::PaintError;
 
 use super::known_photos::{KnownPhoto, KnownPhotos};
-use super::manifest::{Cells, Line};
+use super::manifest::{Cells, ManifestLine};
 use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
-use crate::problem::{self, Problem};
+use crate::problem::{self, InputProblem};
 use crate::report_place::ReportPlace;
 use crate::request::whole_number;
 
 /// A row that breaks no rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    pub(crate) told: Told,
+    pub(crate) told: RowLabel,
     pub(crate) checked: Checked,
     /// The photo, if it is on this machine.
     pub(crate) photo: Option<PathBuf>,
@@ -40,12 +40,12 @@ pub(crate) struct Wanted {
     /// Whether the row itself names that place; otherwise another one may do.
     pub(crate) is_named: bool,
     /// Why its photo cannot be read: then the row can be gone on with only where its key is known.
-    pub(crate) unreadable: Option<Problem>,
+    pub(crate) unreadable: Option<InputProblem>,
 }
 
 impl Wanted {
     /// What is told of the row, and its job; with its row of the journal, where there is one.
-    pub(crate) fn into_job(self, row: Option<Row>) -> (Told, Job) {
+    pub(crate) fn into_job(self, row: Option<Row>) -> (RowLabel, Job) {
         let Self { mut told, checked, photo, target, is_named, .. } = self;
         told.identity = row.as_ref().map(|row| row.identity);
         let job = Job::of(checked, photo.map(PhotoSource::File));
@@ -66,14 +66,14 @@ impl Wanted {
 /// A row that cannot be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Bad {
-    pub(crate) told: Box<Told>,
+    pub(crate) told: Box<RowLabel>,
     /// Everything that is wrong with it; never empty.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<InputProblem>,
 }
 
 /// What is told of a row at every end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct RowLabel {
     /// Its place among the rows, from 0.
     pub(crate) index: usize,
     /// The line it begins on.
@@ -96,7 +96,7 @@ pub(crate) struct Told {
     pub(crate) photo: Option<KnownPhoto>,
 }
 
-impl Told {
+impl RowLabel {
     /// Of a row the journal tells of, which is the row of this place among them.
     pub(crate) fn of_record(index: usize, record: &Record) -> Self {
         let row = &record.row;
@@ -196,7 +196,7 @@ impl Common {
         &self,
         wanted: &Wanted,
         equal: &mut Occurrences,
-        look: Look<'_>,
+        look: JournalLookup<'_>,
     ) -> Option<Identity> {
         let photo = match (&wanted.checked.reference, &wanted.told.key) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
@@ -214,8 +214,8 @@ impl Common {
     pub(super) fn known_row(
         &self,
         wanted: &Wanted,
-        look: Look<'_>,
-    ) -> Result<Option<Row>, Problem> {
+        look: JournalLookup<'_>,
+    ) -> Result<Option<Row>, InputProblem> {
         let mut order = Occurrences::within(self.scope.clone());
         let Some(identity) = self.identity(wanted, &mut order, look) else { return Ok(None) };
         let record = look(&identity).map_err(|error| journal_problem(&error))?;
@@ -268,14 +268,14 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks the next row.
-    pub(crate) fn check(&mut self, line: Line) -> Result<Wanted, Bad> {
+    pub(crate) fn check(&mut self, line: ManifestLine) -> Result<Wanted, Bad> {
         let index = self.count;
         self.count += 1;
-        let mut told = Told { index, line: Some(line.number), ..Told::default() };
+        let mut told = RowLabel { index, line: Some(line.number), ..RowLabel::default() };
         let cells = match line.cells {
             Ok(cells) => cells,
             Err(why) => {
-                let problems = vec![Problem::row(None, why)];
+                let problems = vec![InputProblem::row(None, why)];
                 return Err(Bad { told: told.into(), problems });
             }
         };
@@ -295,9 +295,9 @@ impl<'a> Checker<'a> {
     fn check_cells(
         &mut self,
         line: u64,
-        told: &mut Told,
+        told: &mut RowLabel,
         cells: Cells,
-    ) -> Result<Wanted, Vec<Problem>> {
+    ) -> Result<Wanted, Vec<InputProblem>> {
         let mut problems = Vec::new();
         let (image, photo, mut unreadable) =
             self.image(cells.image.as_deref(), cells.file.as_deref(), &mut problems);
@@ -314,10 +314,10 @@ impl<'a> Checker<'a> {
         told.size = Size { width: whole(width), height: whole(height) };
         let template_id = told.template.clone();
         let bad_params = cells.bad_params.into_iter();
-        problems.extend(bad_params.map(|why| Problem::row(Some("params"), why)));
+        problems.extend(bad_params.map(|why| InputProblem::row(Some("params"), why)));
         let params = cells.params.map(ExtraParams::try_from).transpose();
         let params = params.map_err(|invalid| {
-            problems.push(Problem::row(Some("params"), invalid.to_string()));
+            problems.push(InputProblem::row(Some("params"), invalid.to_string()));
         });
         let params = params.ok().flatten().unwrap_or_default();
         told.params.clone_from(&params);
@@ -340,7 +340,7 @@ impl<'a> Checker<'a> {
             (None, None) => None,
         };
         let name = name.transpose();
-        let name = name.map_err(|why| problems.push(Problem::row(Some("out"), why)));
+        let name = name.map_err(|why| problems.push(InputProblem::row(Some("out"), why)));
         let (Ok(checked), Ok(name)) = (checked, name) else { return Err(problems) };
         // A path that is no text is told from another whose name is written like it.
         let bytes = cells.file.as_ref().map_or(&[][..], |path| path.as_os_str().as_encoded_bytes());
@@ -375,8 +375,8 @@ impl<'a> Checker<'a> {
         &self,
         given: Option<&str>,
         file: Option<&Path>,
-        problems: &mut Vec<Problem>,
-    ) -> (DraftImage, Option<PathBuf>, Option<Problem>) {
+        problems: &mut Vec<InputProblem>,
+    ) -> (DraftImage, Option<PathBuf>, Option<InputProblem>) {
         let given = match given {
             None => return (DraftImage::Missing, None, None),
             Some(url) if Reference::is_url(url) => {
@@ -386,22 +386,22 @@ impl<'a> Checker<'a> {
         };
         if given == "-" {
             let why = "image \"-\" would be stdin, which a manifest cannot mean".to_owned();
-            problems.push(Problem::row(Some("image_input1"), why));
+            problems.push(InputProblem::row(Some("image_input1"), why));
             return (DraftImage::Local, None, None);
         }
         let path = self.common.folder.join(file.unwrap_or(Path::new(given)));
-        let unreadable = peek(&path).err().map(|error| Problem::photo(given, &error));
+        let unreadable = peek(&path).err().map(|error| InputProblem::photo(given, &error));
         if let Err(error) = &self.common.uploads {
             problems.push(error.clone().into());
         }
         (DraftImage::Local, Some(path), unreadable)
     }
 
-    fn key(&mut self, line: u64, key: &str, problems: &mut Vec<Problem>) {
+    fn key(&mut self, line: u64, key: &str, problems: &mut Vec<InputProblem>) {
         let first = *self.keys.entry(key.to_owned()).or_insert(line);
         if first != line {
             let why = format!("key {key:?} is that of line {first}: a key names one row");
-            problems.push(Problem::row(Some("key"), why));
+            problems.push(InputProblem::row(Some("key"), why));
         }
     }
 
@@ -424,7 +424,7 @@ impl<'a> Checker<'a> {
         (first != line).then_some(first)
     }
 
-    fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), Problem> {
+    fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), InputProblem> {
         if let Some(photo) = &wanted.photo {
             self.claims.photo(photo, claim.line);
         }
@@ -454,7 +454,7 @@ impl<'a> Checker<'a> {
             ),
             line => format!("its picture \"{name}\" is that of line {line} too: give one an `out`"),
         };
-        Err(Problem::row(Some("out"), why))
+        Err(InputProblem::row(Some("out"), why))
     }
 
     /// Every file that is spoken for.
@@ -464,7 +464,7 @@ impl<'a> Checker<'a> {
 }
 
 /// What a journal has under an identity.
-pub(crate) type Look<'a> = &'a dyn Fn(&Identity) -> Result<Option<Record>, JournalError>;
+pub(crate) type JournalLookup<'a> = &'a dyn Fn(&Identity) -> Result<Option<Record>, JournalError>;
 
 /// Looks in a store, or in none.
 pub(crate) fn looking_in(
@@ -474,14 +474,14 @@ pub(crate) fn looking_in(
 }
 
 /// A problem of the journal, told with a row.
-pub(super) fn journal_problem(error: &JournalError) -> Problem {
+pub(super) fn journal_problem(error: &JournalError) -> InputProblem {
     Error::new(ErrorKind::Journal, error.to_string()).into()
 }
 
 /// Whether the photo of a row is whole, found out by decoding it.
-pub(super) fn check_whole(wanted: &Wanted) -> Result<(), Problem> {
+pub(super) fn check_whole(wanted: &Wanted) -> Result<(), InputProblem> {
     let Some(path) = &wanted.photo else { return Ok(()) };
-    let fail = |error: &Error| Problem::photo(&file_names::shown(path), error);
+    let fail = |error: &Error| InputProblem::photo(&file_names::shown(path), error);
     let photo = effects_client::read_photo(path).map_err(|error| fail(&error))?;
     decode(&photo).map_err(|why| {
         let message = format!("photo {}: {why}", path.display());

@@ -1,5 +1,5 @@
 //! [`Session`]: a batch under way. It starts the jobs of its rows, remembers which were begun, and tells
-//! the attending thread what happens ([`Wake`]). `Batch::run`, `resume` and `reorder` start one.
+//! the attending thread what happens ([`BatchWake`]). `Batch::run`, `resume` and `reorder` start one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
-use super::report::{Report, kept_after_failed_order};
-use super::rows::Told;
+use super::report::{RowReport, kept_after_failed_order};
+use super::rows::RowLabel;
 
 /// What the threads of a batch share.
 pub(crate) struct Session {
@@ -23,14 +23,14 @@ pub(crate) struct Session {
     pub(crate) ledger: Option<Ledger>,
     /// What a picture costs at most, as the user says.
     price: Option<Decimal>,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     /// Answers that put something off.
     throttled: AtomicU64,
-    tell: Sender<Wake>,
+    tell: Sender<BatchWake>,
 }
 
 #[derive(Default)]
-struct State {
+struct SessionState {
     /// How many jobs were begun.
     jobs: usize,
     /// The rows of jobs that have no result yet, by the jobs' places.
@@ -44,7 +44,7 @@ struct State {
 /// A row that was begun.
 #[derive(Clone, Debug)]
 struct BegunRow {
-    told: Told,
+    told: RowLabel,
     number: Option<RowNumber>,
     /// How its run, if it has one, goes on with it.
     method: Option<Method>,
@@ -67,9 +67,9 @@ pub(crate) struct Started {
 }
 
 /// What the attending thread is told.
-pub(crate) enum Wake {
+pub(crate) enum BatchWake {
     /// What became of a row.
-    Report(Box<Report>),
+    Report(Box<RowReport>),
     /// A row that the journal has under this number already has a new task.
     Submitted(RowNumber),
     /// A row's task failed, and there will be another; what the first one cost.
@@ -95,7 +95,11 @@ pub(crate) struct Beginner<'a> {
 }
 
 impl Session {
-    pub(crate) fn new(ledger: Option<Ledger>, price: Option<Decimal>, tell: Sender<Wake>) -> Self {
+    pub(crate) fn new(
+        ledger: Option<Ledger>,
+        price: Option<Decimal>,
+        tell: Sender<BatchWake>,
+    ) -> Self {
         Self { ledger, price, state: Mutex::default(), throttled: AtomicU64::new(0), tell }
     }
 
@@ -121,19 +125,19 @@ impl Session {
             let beginner = Beginner { session: &reader, jobs: send, handle };
             if let Err(error) = source(&beginner) {
                 halted.halt();
-                reader.tell(Wake::Fatal(error.exit_code(), error.to_string()));
+                reader.tell(BatchWake::Fatal(error.exit_code(), error.to_string()));
             }
         });
         let taker = Arc::clone(self);
         thread::spawn(move || {
             results.for_each(|result| taker.end(result));
-            taker.tell(Wake::Over);
+            taker.tell(BatchWake::Over);
         });
         Ok(started)
     }
 
     /// Tells the attending thread.
-    pub(crate) fn tell(&self, wake: Wake) {
+    pub(crate) fn tell(&self, wake: BatchWake) {
         // The receiver is gone only once the process is about to end.
         let _ = self.tell.send(wake);
     }
@@ -160,10 +164,10 @@ impl Session {
         if let (Some(Method::Resumed), Some(record)) = (method, &result.record)
             && let Some(kept) = kept_after_failed_order(record)
         {
-            self.tell(Wake::Odd(format!("{}: {kept}", told.place(number.or(result.row)))));
+            self.tell(BatchWake::Odd(format!("{}: {kept}", told.place(number.or(result.row)))));
         }
-        let Some(report) = Report::of_result(told, result) else { return };
-        self.tell(Wake::Report(Box::new(report)));
+        let Some(report) = RowReport::of_result(told, result) else { return };
+        self.tell(BatchWake::Report(Box::new(report)));
     }
 
     fn note(&self, notice: JobNotice) {
@@ -181,16 +185,16 @@ impl Session {
             JobNotice::Renewing { index, error } => {
                 let Some(row) = of(index) else { return };
                 let line = row.told.line;
-                let cost = Report::of_error(row.told, &error).cost;
-                self.tell(Wake::FailedOnce { line, why: error.to_string(), cost });
+                let cost = RowReport::of_error(row.told, &error).cost;
+                self.tell(BatchWake::FailedOnce { line, why: error.to_string(), cost });
             }
             JobNotice::Event { index, is_download: true, event } => {
                 let Some(row) = of(index) else { return };
-                self.tell(Wake::Odd(format!("{}: {event}", row.told.place(row.number))));
+                self.tell(BatchWake::Odd(format!("{}: {event}", row.told.place(row.number))));
             }
             JobNotice::Event { index, event: Event::Submitted { .. }, .. } => {
                 if let Some(number) = of(index).and_then(|row| row.number) {
-                    self.tell(Wake::Submitted(number));
+                    self.tell(BatchWake::Submitted(number));
                 }
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
@@ -204,7 +208,7 @@ impl Session {
             JobNotice::Kept { index, warning } => {
                 let Some(row) = of(index) else { return };
                 let place = row.told.place(row.number);
-                self.tell(Wake::Odd(format!("{place}: warning: {warning}")));
+                self.tell(BatchWake::Odd(format!("{place}: warning: {warning}")));
             }
         }
     }
@@ -215,20 +219,20 @@ impl Session {
         if cost <= price || Some(cost) <= self.lock().dearest.replace(cost) {
             return;
         }
-        self.tell(Wake::Note(format!(
+        self.tell(BatchWake::Note(format!(
             "warning: a picture cost {cost} USD, more than --price {price}: from now on so much is \
              reserved for each"
         )));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Beginner<'_> {
     /// Begins a row. Whether it goes on: nothing more is begun where it does not.
-    pub(crate) fn begin(&self, told: Told, number: Option<RowNumber>, job: Job) -> bool {
+    pub(crate) fn begin(&self, told: RowLabel, number: Option<RowNumber>, job: Job) -> bool {
         let mut state = self.session.lock();
         let index = state.jobs;
         state.jobs += 1;
@@ -247,22 +251,22 @@ impl Beginner<'_> {
 
     /// Says something that ends nothing.
     pub(crate) fn say(&self, text: String) {
-        self.session.tell(Wake::Odd(text));
+        self.session.tell(BatchWake::Odd(text));
     }
 
     /// Says something that a person must know.
     pub(crate) fn urge(&self, text: String) {
-        self.session.tell(Wake::Note(text));
+        self.session.tell(BatchWake::Note(text));
     }
 
     /// Warns of a row.
-    pub(crate) fn warn(&self, told: &Told, why: &str) {
-        self.session.tell(Wake::Odd(format!("warning: {}: {why}", told.place(None))));
+    pub(crate) fn warn(&self, told: &RowLabel, why: &str) {
+        self.session.tell(BatchWake::Odd(format!("warning: {}: {why}", told.place(None))));
     }
 
     /// Tells what became of a row that is not begun.
-    pub(crate) fn tell_of(&self, report: Report) {
-        self.session.tell(Wake::Report(Box::new(report)));
+    pub(crate) fn tell_of(&self, report: RowReport) {
+        self.session.tell(BatchWake::Report(Box::new(report)));
     }
 }
 

@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use effects_client::{Landing, Sink};
+use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind};
 use effects_render::{SheetPicture, contact_sheet};
 
-use super::report::Report;
+use super::report::RowReport;
 
 /// A picture for the sheet.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Pilot {
 
 impl Pilot {
     /// The picture of a row, if it has one.
-    pub(crate) fn of(report: &Report) -> Option<Self> {
+    pub(crate) fn of(report: &RowReport) -> Option<Self> {
         let told = &report.told;
         let image = told.image.as_deref().unwrap_or_default();
         let name = image.rsplit('/').next().unwrap_or_default();
@@ -56,7 +56,7 @@ pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<PathBuf>
         Error::new(ErrorKind::Download, format!("the contact sheet cannot be made: {error}"))
     };
     let sheet = contact_sheet(&pictures, SIDE).map_err(fails)?;
-    let mut landing = Landing::begin(path)?;
+    let mut landing = AtomicFile::begin(path)?;
     landing.write(&sheet)?;
     landing.finish().map(Some)
 }

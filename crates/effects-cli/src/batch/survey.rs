@@ -11,14 +11,14 @@ use effects_jobs::{Identity, JournalStore, Record, RowName, ScopeNumber, Standin
 use rust_decimal::Decimal;
 
 use super::asked::{Asked, identities_of};
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::manifest::{Manifest, unknown};
 use super::names::{RESULTS, SHEET};
 use super::other_journal::unreadable;
 use super::placement;
-use super::report::Report;
-use super::rows::{Bad, Checker, Common, Told, Wanted, check_whole, looking_in};
-use crate::problem::Problem;
+use super::report::RowReport;
+use super::rows::{Bad, Checker, Common, RowLabel, Wanted, check_whole, looking_in};
+use crate::problem::InputProblem;
 
 /// What a first look finds.
 #[derive(Default)]
@@ -153,9 +153,9 @@ pub(crate) fn survey(
     question: Option<&Question<'_>>,
     decodes: bool,
     most: u64,
-    mut tell: impl FnMut(Report),
+    mut tell: impl FnMut(RowReport),
 ) -> Result<Survey, Error> {
-    let (mut survey, mut counted) = (Survey::default(), Counted::new(common));
+    let (mut survey, mut counted) = (Survey::default(), CountedRows::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let mut private = HashSet::new();
     // In which count each row is, so that one refused later leaves it.
@@ -215,7 +215,7 @@ pub(crate) fn survey(
             Err(bad) => {
                 survey.bad += 1;
                 unsent.push(Asked::of(&bad.told));
-                tell(Report::of_bad(bad));
+                tell(RowReport::of_bad(bad));
             }
         }
     }
@@ -239,10 +239,10 @@ pub(crate) fn survey(
         if let Some(count) = counts.remove(&claim.index) {
             *count.of(&mut survey.standings) -= 1;
         }
-        let told = Told { index: claim.index, line: Some(claim.line), ..Told::default() };
+        let told = RowLabel { index: claim.index, line: Some(claim.line), ..RowLabel::default() };
         let why = format!("its picture would replace the photo of line {photo}");
-        let problems = vec![Problem::row(Some("out"), why)];
-        tell(Report::of_bad(Bad { told: told.into(), problems }));
+        let problems = vec![InputProblem::row(Some("out"), why)];
+        tell(RowReport::of_bad(Bad { told: told.into(), problems }));
     }
     Ok(survey)
 }
@@ -250,14 +250,14 @@ pub(crate) fn survey(
 fn ask(
     question: &Question<'_>,
     common: &Common,
-    counted: &mut Counted,
+    counted: &mut CountedRows,
     standings: &mut Standings,
     wanted: &mut Wanted,
-) -> Result<Option<Count>, Problem> {
+) -> Result<Option<Count>, InputProblem> {
     let look = |identity: &Identity| Ok(question.find(identity)?.map(|(_, record)| record));
     let row = counted.row(common, wanted, &look)?.row;
     let fails =
-        |error: JournalError| Problem::from(Error::new(ErrorKind::Journal, error.to_string()));
+        |error: JournalError| InputProblem::from(Error::new(ErrorKind::Journal, error.to_string()));
     standings.identities.push(row.identity);
     let found = question.find(&row.identity).map_err(fails)?;
     if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
@@ -271,7 +271,7 @@ fn ask(
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
         let reused = JournalError::KeyReused { key, row, differs }.to_string();
-        return Err(Problem::key(&reused, common.scope.as_deref()));
+        return Err(InputProblem::key(&reused, common.scope.as_deref()));
     }
     question.count(&record, standings).map_err(fails)?;
     if let Standing::Created { .. } = &record.standing {

@@ -1,18 +1,18 @@
 //! [`Tally`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
-//! each `Report`; `Books` and `Live` print it.
+//! each `RowReport`; `Books` and `Live` print it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 
-use super::report::{How, Report, Status};
+use super::report::{How, RowReport, RowStatus};
 use crate::failure::UNFORESEEN;
 
 /// What became of the rows so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    counts: BTreeMap<Status, u64>,
+    counts: BTreeMap<RowStatus, u64>,
     codes: BTreeSet<u8>,
     /// Rows by the kinds of their errors, and by the service's codes.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
@@ -45,7 +45,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, report: &RowReport) {
         *self.counts.entry(report.status).or_default() += 1;
         self.kept += u64::from(report.how == Some(How::Kept));
         self.unpriced += u64::from(report.is_unpriced());
@@ -57,7 +57,8 @@ impl Tally {
             self.codes.insert(error.exit_code);
             *self.kinds.entry(error.kind).or_default() += 1;
             // The codes of a bad row are what this command foresees; the service never saw the row.
-            if let Some(code) = error.code.as_ref().filter(|_| report.status != Status::Invalid) {
+            if let Some(code) = error.code.as_ref().filter(|_| report.status != RowStatus::Invalid)
+            {
                 *self.service_codes.entry(code.to_string()).or_default() += 1;
             }
         }
@@ -73,7 +74,7 @@ impl Tally {
         self.codes.insert(exit_code);
     }
 
-    pub(crate) fn count(&self, status: Status) -> u64 {
+    pub(crate) fn count(&self, status: RowStatus) -> u64 {
         self.counts.get(&status).copied().unwrap_or_default()
     }
 
@@ -92,7 +93,11 @@ impl Tally {
         let found = PRECEDENCE.into_iter().find(|code| self.codes.contains(code));
         match found {
             Some(code) => code,
-            None if self.told() == self.count(Status::Completed) + self.count(Status::Skipped) => 0,
+            None if self.told()
+                == self.count(RowStatus::Completed) + self.count(RowStatus::Skipped) =>
+            {
+                0
+            }
             None => UNFORESEEN,
         }
     }
@@ -100,7 +105,7 @@ impl Tally {
     /// How long the rest takes at the rate so far; unknown before anything came of it.
     pub(crate) fn remaining(&self, rows: u64) -> Option<Duration> {
         // Rows that took no time say nothing of those that will.
-        let idle = self.kept + self.count(Status::Invalid) + self.count(Status::Skipped);
+        let idle = self.kept + self.count(RowStatus::Invalid) + self.count(RowStatus::Skipped);
         let worked = self.told().saturating_sub(idle);
         let left = rows.saturating_sub(self.told());
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -118,13 +123,13 @@ const PRECEDENCE: [u8; 10] = [130, 3, 8, 6, 9, 7, 5, 4, 2, UNFORESEEN];
 mod tests {
     use effects_core::{Error, ErrorKind};
 
-    use super::super::rows::Told;
+    use super::super::rows::RowLabel;
     use super::*;
 
     fn tally(kinds: &[ErrorKind]) -> Tally {
         let mut tally = Tally::new();
         for kind in kinds {
-            tally.add(&Report::of_error(Told::default(), &Error::new(*kind, "x")));
+            tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(*kind, "x")));
         }
         tally
     }

@@ -15,12 +15,12 @@ use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Which};
 
 use super::attend::RowCount;
 use super::books::Books;
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::live::Live;
 use super::manifest::Manifest;
 use super::options::Batch;
-use super::report::{Report, Status};
-use super::rows::{Bad, Checker, Common, Told, Wanted, looking_in};
+use super::report::{RowReport, RowStatus};
+use super::rows::{Bad, Checker, Common, RowLabel, Wanted, looking_in};
 use super::session::Beginner;
 use super::tally::Tally;
 use super::watcher::{FolderChange, FolderWatcher};
@@ -29,7 +29,7 @@ use crate::done::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::journal;
-use crate::problem::Problem;
+use crate::problem::InputProblem;
 
 impl Batch<'_> {
     /// Does the photos that are in the folder and those that come, each once it has been as it is for so
@@ -110,7 +110,7 @@ struct WatchedPhotos {
 struct ArrivedRows<'a> {
     photos: &'a WatchedPhotos,
     checker: Checker<'a>,
-    counted: Counted,
+    counted: CountedRows,
     /// The place among the rows of the photo that is at a path now.
     places: HashMap<PathBuf, usize>,
     /// The lines of the rows that were begun.
@@ -124,7 +124,7 @@ impl WatchedPhotos {
         let mut arrivals = ArrivedRows {
             photos: &self,
             checker: Checker::new(&self.common),
-            counted: Counted::of_a_changing_folder(&self.common),
+            counted: CountedRows::of_a_changing_folder(&self.common),
             places: HashMap::new(),
             begun: HashMap::new(),
         };
@@ -204,7 +204,7 @@ impl ArrivedRows<'_> {
         &mut self,
         path: PathBuf,
         beginner: &Beginner<'_>,
-    ) -> Result<Option<(Told, Job)>, Error> {
+    ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, common, store, .. } = self.photos;
         if let Some(row) = self.row_of_picture(&path)? {
             let path = path.display();
@@ -224,7 +224,7 @@ impl ArrivedRows<'_> {
         let (mut wanted, row) = match wanted {
             Ok(wanted) => wanted,
             Err(bad) => {
-                beginner.tell_of(Report::of_bad(bad));
+                beginner.tell_of(RowReport::of_bad(bad));
                 return Ok(None);
             }
         };
@@ -233,7 +233,7 @@ impl ArrivedRows<'_> {
         if let Some(first) = self.begun.get(&row.identity) {
             // The same photo under another name, or copied there once more.
             wanted.told.duplicate_of = Some(*first);
-            beginner.tell_of(Report::new(wanted.told, Status::Skipped));
+            beginner.tell_of(RowReport::new(wanted.told, RowStatus::Skipped));
             return Ok(None);
         }
         if is_left_out(&wanted.told, false, common, beginner) {
@@ -252,7 +252,7 @@ impl ArrivedRows<'_> {
     }
 
     /// Keeps the row's files from other rows.
-    fn claim(&self, wanted: &Wanted) -> Result<(), Problem> {
+    fn claim(&self, wanted: &Wanted) -> Result<(), InputProblem> {
         let mut claims = self.photos.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let (index, line) = (wanted.told.index, wanted.told.line.unwrap_or_default());
         if let Some(photo) = &wanted.photo {
@@ -260,7 +260,7 @@ impl ArrivedRows<'_> {
         }
         if claims.is_photo(&wanted.target) {
             let why = format!("its picture {} would replace a photo", wanted.target.display());
-            return Err(Problem::row(Some("out"), why));
+            return Err(InputProblem::row(Some("out"), why));
         }
         // The rows before it are told by the checker.
         let _ = claims.picture(&wanted.target, Claim { index, line });

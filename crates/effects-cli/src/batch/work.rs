@@ -16,18 +16,18 @@ use rust_decimal::Decimal;
 use super::attend::{Attended, RowCount, RowNews, attend};
 use super::books::Books;
 use super::budget;
-use super::counted::Counted;
+use super::counted::CountedRows;
 use super::live::Live;
 use super::names::{RESULTS, SHEET};
 use super::options::Batch;
-use super::report::{Report, Status};
+use super::report::{RowReport, RowStatus};
 use super::results::sweep;
-use super::rows::{Bad, Checker, Common, Told, decode, looking_in};
+use super::rows::{Bad, Checker, Common, RowLabel, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
-use super::session::{Beginner, Session, Wake};
+use super::session::{BatchWake, Beginner, Session};
 use super::survey::{Question, Survey, duplicates_told, survey};
 use super::tally::Tally;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::stdout_is_terminal;
@@ -119,7 +119,7 @@ impl Batch<'_> {
         books.ends_by = ends_by(gateway.client.policy());
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
-        signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+        signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
         let files = SaveFiles {
             folder: Some(self.common.out.clone()),
             overwrite: self.options.overwrite,
@@ -215,7 +215,7 @@ impl Batch<'_> {
         &self,
         store: Option<&dyn JournalStore>,
         live: &Live,
-    ) -> Result<Option<Done>, Failure> {
+    ) -> Result<Option<CommandEnd>, Failure> {
         let mut bad = Vec::new();
         live.doing("looking through the manifest");
         let (decodes, most) = (!self.options.no_photo_check, self.pilot.unwrap_or(u64::MAX));
@@ -239,14 +239,14 @@ impl Batch<'_> {
         let rows = found.good + found.bad;
         let (rows, are) = (count_of(rows, "row"), if found.bad == 1 { "is" } else { "are" });
         self.output.urge(&format!("{} of {rows} {are} bad, so nothing was sent", found.bad));
-        Ok(Some(Done::Bad(ErrorKind::InvalidRequest)))
+        Ok(Some(CommandEnd::Bad(ErrorKind::InvalidRequest)))
     }
 
     fn survey(
         &self,
         store: Option<&dyn JournalStore>,
         live: &Live,
-        mut tell: impl FnMut(Report) -> Result<(), Failure>,
+        mut tell: impl FnMut(RowReport) -> Result<(), Failure>,
     ) -> Result<Survey, Failure> {
         live.doing("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
@@ -278,7 +278,7 @@ impl Batch<'_> {
     ) -> impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, common) = (self.manifest.clone(), self.common.clone());
         move |beginner| {
-            let (mut checker, mut counted) = (Checker::new(&common), Counted::new(&common));
+            let (mut checker, mut counted) = (Checker::new(&common), CountedRows::new(&common));
             for line in manifest.lines(common.template.is_some())? {
                 if most == 0 {
                     break;
@@ -295,7 +295,7 @@ impl Batch<'_> {
                     Err(_) if refused.contains(&index) => continue,
                     Err(problem) => {
                         let (told, problems) = (wanted.told.into(), vec![problem]);
-                        beginner.tell_of(Report::of_bad(Bad { told, problems }));
+                        beginner.tell_of(RowReport::of_bad(Bad { told, problems }));
                         continue;
                     }
                 };
@@ -326,14 +326,14 @@ fn ends_by(policy: &Policy) -> Option<Instant> {
 /// Whether a row is left out since an earlier one asks for the same: it is told then. One that is not is
 /// warned of, unless it `was_told` before.
 pub(super) fn is_left_out(
-    told: &Told,
+    told: &RowLabel,
     was_told: bool,
     common: &Common,
     beginner: &Beginner<'_>,
 ) -> bool {
     let Some(first) = told.duplicate_of else { return false };
     if common.skips_duplicates {
-        beginner.tell_of(Report::new(told.clone(), Status::Skipped));
+        beginner.tell_of(RowReport::new(told.clone(), RowStatus::Skipped));
     } else if !was_told {
         let why = format!("it asks for what line {first} asks for, and is paid for as well");
         beginner.warn(told, &why);

@@ -11,7 +11,7 @@ use effects_core::model::{Draft, DraftImage};
 use effects_core::{Origin, Policy};
 
 use crate::batch::{
-    Batch, CSV, Common, Manifest, ManifestOptions, NameTemplate, Options, PAGE, RESULTS,
+    Batch, BatchOptions, CSV, Common, Manifest, ManifestOptions, NameTemplate, PAGE, RESULTS,
     remembered_photos,
 };
 use crate::done::CommandResult;
@@ -20,8 +20,8 @@ use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
-use crate::place::Place;
-use crate::problem::{self, Problem, Problems};
+use crate::place::GatewayPlace;
+use crate::problem::{self, InputProblem, Problems};
 use crate::report_place::{ReportKind, ReportPlace};
 use crate::values::TemplateIdParser;
 
@@ -85,12 +85,12 @@ pub(super) struct RowArguments {
     pub(super) journal: JournalChoice,
 
     #[command(flatten)]
-    pub(super) options: Options,
+    pub(super) options: BatchOptions,
 }
 
 pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let Arguments { rows, manifest_options, .. } = arguments;
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
     let recursive_but = rows.recursive.then(|| out.clone());
     let manifest = Manifest::at(&arguments.manifest, manifest_options.strict, recursive_but)?;
@@ -98,7 +98,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     let policy = || manifest_options.deadline.policy(rows.policy(global));
     let gateway = match place {
         // Its origin is known only once it listens.
-        Place::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy())?),
+        GatewayPlace::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy())?),
         _ => None,
     };
     let origin = gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?;
@@ -134,7 +134,7 @@ impl RowArguments {
     pub(super) fn common(
         &self,
         global: &Global,
-        place: &Place,
+        place: &GatewayPlace,
         manifest: &Manifest,
         out: PathBuf,
         origin: Origin,
@@ -170,21 +170,23 @@ impl RowArguments {
                 problems.extend(problem::violations(&invalid));
             }
         } else if manifest.is_folder() {
-            problems.push(Problem::option("a folder of photos names no template: give --template"));
+            problems.push(InputProblem::option(
+                "a folder of photos names no template: give --template",
+            ));
         }
         let whole = |path: &Path| fs::canonicalize(path).ok();
         if manifest.is_folder() && whole(manifest.folder()).is_some_and(|at| Some(at) == whole(out))
         {
             let why =
                 "--out is the folder of the photos: its pictures would be rows of the next run";
-            problems.push(Problem::option(why));
+            problems.push(InputProblem::option(why));
         }
         let photos = whole(manifest.folder()).filter(|_| manifest.is_watched());
         let pictures = whole(out).unwrap_or_else(|| out.to_owned());
         if photos.is_some_and(|photos| photos != pictures && photos.starts_with(&pictures)) {
             let why = "the folder that is watched is in that of --out, so that pictures could be taken for \
                        photos: give another --out";
-            problems.push(Problem::option(why));
+            problems.push(InputProblem::option(why));
         }
         let file = FileId::of(path);
         if file.is_some() && file == FileId::of(&out.join(RESULTS)) {
@@ -192,11 +194,13 @@ impl RowArguments {
                 "the manifest is {RESULTS} in the folder of --out, which the batch itself writes: \
                  give another folder"
             );
-            problems.push(Problem::option(why));
+            problems.push(InputProblem::option(why));
         }
-        problems.extend(self.report_problems(file.as_ref(), out)?.into_iter().map(Problem::option));
+        problems.extend(
+            self.report_problems(file.as_ref(), out)?.into_iter().map(InputProblem::option),
+        );
         if fs::metadata(out).is_ok_and(|found| !found.is_dir()) {
-            problems.push(Problem::option(format!("--out {} is not a folder", out.display())));
+            problems.push(InputProblem::option(format!("--out {} is not a folder", out.display())));
         }
         Problems::among(problems).map_or(Ok(()), |problems| Err(Failure::Invalid(problems)))
     }

@@ -9,10 +9,10 @@ use effects_core::{Size, count_of};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::global::Global;
 use crate::output::Output;
-use crate::problem::Problem;
+use crate::problem::InputProblem;
 use crate::request::{self, RequestArguments};
 
 #[derive(Args)]
@@ -40,8 +40,8 @@ pub(super) struct CheckObject<'a> {
     image: Option<Cow<'a, str>>,
     width: Option<u32>,
     height: Option<u32>,
-    #[schema(value_type = Vec<Problem>)]
-    problems: &'a [Problem],
+    #[schema(value_type = Vec<InputProblem>)]
+    problems: &'a [InputProblem],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<String>)]
     warnings: &'a [String],
@@ -81,13 +81,13 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
             object.warnings = &warnings;
             let told = warnings.iter().map(|warning| format!("warning: {warning}"));
             output.result(&object, &std::iter::once(line).chain(told).collect::<Vec<_>>())?;
-            Ok(Done::Well)
+            Ok(CommandEnd::Well)
         }
         Err(problems) => {
             object.problems = problems.list();
-            let lines: Vec<String> = problems.list().iter().map(Problem::to_string).collect();
+            let lines: Vec<String> = problems.list().iter().map(InputProblem::to_string).collect();
             output.result(&object, &lines)?;
-            Ok(Done::Bad(problems.kind()))
+            Ok(CommandEnd::Bad(problems.kind()))
         }
     }
 }

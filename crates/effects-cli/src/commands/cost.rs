@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use effects_client::{Landing, Sink};
+use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{JournalStore, Spend, SpendBy};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal::{self, JournalChoice};
 use crate::output::{self, Output};
@@ -93,13 +93,13 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     if is_printed {
         let page = page(store.as_deref(), Vec::new())?;
         output::script(&page)?;
-        return Ok(Done::Well);
+        return Ok(CommandEnd::Well);
     }
     if let Some(place) = place {
-        let path = page(store.as_deref(), Landing::begin(&place.path)?)?.finish()?;
+        let path = page(store.as_deref(), AtomicFile::begin(&place.path)?)?.finish()?;
         output.note(&format!("the page is {}", path.display()));
     }
-    let Some(store) = store else { return Ok(Done::Well) };
+    let Some(store) = store else { return Ok(CommandEnd::Well) };
     let by = match arguments.by {
         Some(By::Template) | None => SpendBy::Template,
         Some(By::Tag) => SpendBy::Tag,
@@ -116,7 +116,7 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
             break;
         }
     }
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 /// The page of all sums, written to this.

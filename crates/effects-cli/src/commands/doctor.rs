@@ -9,18 +9,18 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::{Desk, attend};
-use crate::doctor::live::{self, LiveOrder, Report};
+use crate::attend::{AttendingThread, attend};
+use crate::doctor::live::{self, LiveOrder, LiveReport};
 use crate::doctor::network::{self, Probe};
 use crate::doctor::{self, Check, machine};
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::Standing;
+use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::values::{TemplateIdParser, usd};
 
 #[derive(Args)]
@@ -68,14 +68,14 @@ pub(super) struct DoctorObject {
     version: &'static str,
     checks: Vec<Check>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<Report>,
+    live: Option<LiveReport>,
 }
 
 pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let place = Place::of(global);
-    let shown = place.clone().unwrap_or(Place::Inside);
+    let place = GatewayPlace::of(global);
+    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let (global, work_place) = (global.clone(), shown.clone());
-    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let mut checks = vec![];
         let probe = match &place {
             Ok(place) => set_up(&global, place, &mut checks),
@@ -102,20 +102,24 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
         Ok(DoctorObject { schema, ok, exit_code, version, checks, live })
     })?;
     let mut lines: Vec<String> = object.checks.iter().map(Check::line).collect();
-    lines.extend(object.live.iter().flat_map(Report::lines));
+    lines.extend(object.live.iter().flat_map(LiveReport::lines));
     output.result(&object, &lines)?;
-    Ok(Done::Code(object.exit_code))
+    Ok(CommandEnd::Code(object.exit_code))
 }
 
 /// Looks at the settings, and makes what asks the gateway of them.
-fn set_up(global: &Global, place: &Place, checks: &mut Vec<Check>) -> Option<Gateway<Probe>> {
+fn set_up(
+    global: &Global,
+    place: &GatewayPlace,
+    checks: &mut Vec<Check>,
+) -> Option<Gateway<Probe>> {
     match place {
-        Place::At(base) => {
+        GatewayPlace::At(base) => {
             checks.push(Check::ok("base url", base.to_string()));
             checks.push(machine::proxy(base));
             checks.push(machine::certificates(base));
         }
-        Place::Inside => checks.push(Check::ok("base url", "a gateway inside this command")),
+        GatewayPlace::Inside => checks.push(Check::ok("base url", "a gateway inside this command")),
     }
     match Gateway::<Probe>::open_as(global, place, gateway::policy(global)) {
         Ok(probe) => {
@@ -132,13 +136,13 @@ fn set_up(global: &Global, place: &Place, checks: &mut Vec<Check>) -> Option<Gat
 
 /// Makes the task of `--live`, unless something that it needs is missing.
 fn live(
-    desk: &Desk,
+    desk: &AttendingThread,
     global: &Global,
     arguments: Arguments,
-    place: &Place,
+    place: &GatewayPlace,
     probe: Option<&Gateway<Probe>>,
     checks: &[Check],
-) -> Result<Option<Report>, Failure> {
+) -> Result<Option<LiveReport>, Failure> {
     let (true, Some(budget), Some(probe)) = (arguments.live, arguments.budget, probe) else {
         return Ok(None);
     };

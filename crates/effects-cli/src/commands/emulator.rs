@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway;
 use crate::global::Global;
@@ -136,7 +136,7 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
         }
     })
     .map_err(|error| gateway::cannot_start(&error))?;
-    printed.map(|()| Done::Well)
+    printed.map(|()| CommandEnd::Well)
 }
 
 impl Arguments {

@@ -15,8 +15,8 @@ use effects_journal::{Copied, SqliteJournal, without_password};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::batch::{EarlierLine, Text, earlier_lines};
-use crate::done::{CommandResult, Done};
+use crate::batch::{EarlierLine, ManifestText, earlier_lines};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 #[cfg(not(feature = "postgres"))]
 use crate::journal::connected;
@@ -181,7 +181,7 @@ fn backup(arguments: &BackupArguments, output: &Output) -> CommandResult {
     let object = BackupObject { schema: "effects.backup.v1", journal: &path, file };
     let said = format!("the journal {} is copied to {}", path.display(), file.display());
     output.result(&object, &[said])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 fn copy(arguments: &CopyArguments, output: &Output) -> CommandResult {
@@ -216,12 +216,12 @@ fn copy_file(from: &Path, to: &str, output: &Output) -> CommandResult {
     let said =
         format!("{counted} of the journal {} copied to {shown} and verified", from.display());
     output.result(&object, &[said])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 #[cfg(not(feature = "postgres"))]
 fn copy_file(_from: &Path, to: &str, _output: &Output) -> CommandResult {
-    connected(to).map(|_| Done::Well)
+    connected(to).map(|_| CommandEnd::Well)
 }
 
 fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
@@ -229,7 +229,7 @@ fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
     let object = PruneObject { schema: "effects.prune.v1", journal: &path, rows };
     let counted = count_of(rows, "row");
     output.result(&object, &[format!("{counted} of the journal {} forgotten", path.display())])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 /// A time in whole days or weeks.
@@ -280,7 +280,11 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
     }
     store.flush().map_err(|error| failure(&error))?;
     output.result(&object, &[object.words()])?;
-    Ok(if object.unusable == 0 { Done::Well } else { Done::Bad(ErrorKind::InvalidRequest) })
+    Ok(if object.unusable == 0 {
+        CommandEnd::Well
+    } else {
+        CommandEnd::Bad(ErrorKind::InvalidRequest)
+    })
 }
 
 impl RebuildObject<'_> {
@@ -322,7 +326,7 @@ fn read(from: &Path) -> Result<Vec<(usize, EarlierLine)>, Failure> {
     let unreadable = |error: std::io::Error| refuse(format!(" cannot be read: {error}"));
     let mut lines = Vec::new();
     for text in earlier_lines(from).map_err(unreadable)? {
-        let Text { number, text, line } = text.map_err(unreadable)?;
+        let ManifestText { number, text, line } = text.map_err(unreadable)?;
         let schema = serde_json::from_slice::<Schema>(&text).ok().and_then(|it| it.schema);
         match (schema.as_deref(), line) {
             (Some(ROW), Some(line)) => lines.push((number, line)),

@@ -11,7 +11,7 @@ use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
@@ -125,7 +125,7 @@ pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output
     let object = LoginObject { schema: "effects.login.v1", profile: &name, file };
     output
         .result(&object, &[format!("the key of profile {name} is stored in {}", file.display())])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 /// A profile whose file says where its key is never takes a stored one.
@@ -155,7 +155,7 @@ pub(crate) fn logout(
     let object = LogoutObject { schema: "effects.logout.v1", profile: &name, removed };
     let line = if removed { "is removed" } else { "was not stored" };
     output.result(&object, &[format!("the key of profile {name} {line}")])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 pub(crate) fn profiles(
@@ -198,7 +198,7 @@ pub(crate) fn profiles(
     if profiles.is_empty() {
         output.note("there is no profile: `effects login` makes one, or write profiles.toml");
     }
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 fn name(global: &Global) -> String {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use effects_core::{Error, ErrorKind};
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::output;
 
@@ -26,7 +26,7 @@ pub(crate) fn man(arguments: &Arguments, command: Command) -> CommandResult {
     let Some(folder) = &arguments.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page).map_err(Failure::system)?;
-        return output::script(&page).map(|()| Done::Well);
+        return output::script(&page).map(|()| CommandEnd::Well);
     };
     let written = fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(command.disable_help_subcommand(true), folder));
@@ -34,5 +34,5 @@ pub(crate) fn man(arguments: &Arguments, command: Command) -> CommandResult {
         let why = format!("the manual pages cannot be written to {}: {error}", folder.display());
         Error::new(ErrorKind::Misconfigured, why)
     })?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }

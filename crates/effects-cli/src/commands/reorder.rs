@@ -13,11 +13,11 @@ use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, RowCount, RowNews, Session, Status, Tally,
-    Told, Wake, decode, kept_after_failed_order,
+    self, BatchWake, FolderRows, Live, PROGRESS_EVERY, RowCount, RowLabel, RowNews, RowReport,
+    RowStatus, Session, Tally, decode, kept_after_failed_order,
 };
 use crate::commands::resume;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
@@ -25,7 +25,7 @@ use crate::image::read_file;
 use crate::journal::{self, JournalChoice};
 use crate::order_budget::OrderBudget;
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::signals;
 use crate::time_options::DeadlineOption;
 
@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     if arguments.image.is_some() && arguments.rows.len() > 1 {
         return Err(unusable("--image is the photo of one row: give one".to_owned()));
     }
@@ -86,7 +86,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let gateway = Gateway::open(global, &place, policy)?;
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
-    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
@@ -125,7 +125,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         };
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
-        let told = Report { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
+        let told = RowReport { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
         // What is said of an order that failed says why; where none was made, the reason comes first.
         let line = match (kept, &report.task) {
             (Some(kept), Some(_)) => format!("{}: {kept}", report.told.place(report.row)),
@@ -145,7 +145,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     }
     output.note(&format!("{} USD spent", attended.tally.spent));
     noted?;
-    Ok(Done::Code(attended.tally.exit_code()))
+    Ok(CommandEnd::Code(attended.tally.exit_code()))
 }
 
 impl Arguments {
@@ -155,9 +155,9 @@ impl Arguments {
         store: &dyn JournalStore,
         index: usize,
         row: RowNumber,
-        place: &Place,
+        place: &GatewayPlace,
         global: &Global,
-    ) -> Result<(Told, RowNumber, Job), Failure> {
+    ) -> Result<(RowLabel, RowNumber, Job), Failure> {
         let found = store.look(&RowName::Number(row));
         let record = found.map_err(|error| journal::failure(&error))?;
         let record = record.ok_or_else(|| no_row(row))?;
@@ -185,7 +185,7 @@ impl Arguments {
             Some(target) => job.saved_as_before_or_to(target.clone()),
             None => job,
         };
-        Ok((Told::of_record(index, &record), row, job.known_as(record.row)))
+        Ok((RowLabel::of_record(index, &record), row, job.known_as(record.row)))
     }
 
     /// The photo of the row: a URL, or a file on this machine.
@@ -238,8 +238,8 @@ impl Arguments {
 }
 
 /// What is said of a row whose order came to no picture and that has its earlier one.
-fn kept_picture(store: &dyn JournalStore, report: &Report) -> Result<Option<String>, Failure> {
-    let Some(number) = report.row.filter(|_| report.status != Status::Completed) else {
+fn kept_picture(store: &dyn JournalStore, report: &RowReport) -> Result<Option<String>, Failure> {
+    let Some(number) = report.row.filter(|_| report.status != RowStatus::Completed) else {
         return Ok(None);
     };
     let record = store.look(&RowName::Number(number)).map_err(|error| journal::failure(&error))?;

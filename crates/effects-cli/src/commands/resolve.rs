@@ -12,12 +12,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::batch::FolderRows;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::values::TemplateIdParser;
 
 #[derive(Args)]
@@ -90,7 +90,7 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     let Some(store) = arguments.journal.that_is_there(output)? else {
         return match meant {
             Meant::These(rows) if !rows.is_empty() => Err(no_row(rows[0].0)),
-            _ => Ok(Done::Well),
+            _ => Ok(CommandEnd::Well),
         };
     };
     let rows = match meant {
@@ -113,7 +113,7 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     for failure in failures {
         output.urge(&format!("error: {failure}"));
     }
-    last.map_or(Ok(Done::Well), Err)
+    last.map_or(Ok(CommandEnd::Well), Err)
 }
 
 impl Arguments {
@@ -177,7 +177,7 @@ fn doubtful(
     global: &Global,
     arguments: &Arguments,
 ) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
-    let place = global.base_url.is_some().then(|| Place::of(global)).transpose()?;
+    let place = global.base_url.is_some().then(|| GatewayPlace::of(global)).transpose()?;
     let origin = place.map(|place| place.origin()).transpose()?;
     let filter =
         Filter { which: Which::Doubtful, origin, tag: global.tag.clone(), ..Filter::default() };

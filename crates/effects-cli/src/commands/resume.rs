@@ -9,16 +9,16 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, FolderRows, Live, PROGRESS_EVERY, Report, RowCount, RowNews, Session, Status, Tally,
-    Told, Wake,
+    self, BatchWake, FolderRows, Live, PROGRESS_EVERY, RowCount, RowLabel, RowNews, RowReport,
+    RowStatus, Session, Tally,
 };
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::signals;
 use crate::typed::line_to_run_again;
 
@@ -37,9 +37,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     let origin = place.origin()?;
-    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(Done::Well) };
+    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
     let mut rows = 0;
     each(&*store, unfinished(&origin), |_| {
         rows += 1;
@@ -47,12 +47,12 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     })?;
     if rows == 0 {
         output.note(&format!("nothing of {origin} is unfinished"));
-        return Ok(Done::Well);
+        return Ok(CommandEnd::Well);
     }
     let gateway = Gateway::open(global, &place, gateway::policy(global))?;
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
-    signals::listen(move || drop(signal.send(Wake::Signal))).map_err(Failure::system)?;
+    signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
@@ -63,7 +63,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let started = session.start(jobs, move |beginner| {
         let mut index = 0;
         let begun = each(&*rows_store, unfinished(&origin), |record| {
-            let told = Told::of_record(index, record);
+            let told = RowLabel::of_record(index, record);
             index += 1;
             Ok(beginner.begin(told, Some(record.number), Job::resume(record)))
         });
@@ -82,7 +82,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         let line = line_to_run_again();
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
     }
-    Ok(Done::Code(attended.tally.exit_code()))
+    Ok(CommandEnd::Code(attended.tally.exit_code()))
 }
 
 fn unfinished(origin: &Origin) -> Filter {
@@ -91,12 +91,12 @@ fn unfinished(origin: &Origin) -> Filter {
 
 /// Prints what became of a row: its object, or its paths. Where it has no picture, `line` is said of it.
 pub(super) fn hear(
-    report: &Report,
+    report: &RowReport,
     line: &str,
     live: &Live,
     output: &Output,
 ) -> Result<(), Failure> {
-    if report.status != Status::Completed {
+    if report.status != RowStatus::Completed {
         live.urge(line);
     }
     if let Some(line) = report.cost_line() {

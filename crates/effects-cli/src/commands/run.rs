@@ -1,5 +1,5 @@
 //! `effects run` ([`run`]): submits a request, waits for its task and saves its picture. It works under
-//! `attend`, and journals its row as a `Kept`; `effects wait` shares [`Saving`], the options of where
+//! `attend`, and journals its row as a `JournaledRow`; `effects wait` shares [`Saving`], the options of where
 //! pictures go.
 
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use effects_client::file_names::Names;
 use effects_core::{EffectRequest, Policy, TaskId};
 use effects_jobs::JournalStore;
 
-use crate::attend::{Desk, attend};
-use crate::done::{CommandResult, Done};
+use crate::attend::{AttendingThread, attend};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::Standing;
+use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
-use crate::journal::{JournalChoice, Kept};
+use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
-use crate::place::Place;
-use crate::request::{self, Ready, RequestArguments};
+use crate::place::GatewayPlace;
+use crate::request::{self, ReadyRequest, RequestArguments};
 use crate::time_options::WaitOptions;
 use crate::values::duration;
 
@@ -113,8 +113,8 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
     // Without a place there is nothing to resume, and nothing is sent.
-    let shown = place.clone().unwrap_or(Place::Inside);
-    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
+    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let input = request.input();
         problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path, &input)));
         let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);
@@ -125,34 +125,34 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
         };
         let store = if no_journal { None } else { journal.for_run(&place)? };
         let gateway = Gateway::open(&work_global, &place, policy)?;
-        let target = Target { saving, input };
+        let target = SaveTarget { saving, input };
         work(desk, &gateway, &place, ready, &target, store, work_global.tag)
             .map_err(|failure| failure.at(&place))
     })?;
     output.note(&object.summary(&shown));
     output.result(&object, &object.lines())?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 /// Where the picture goes, and the photo that it must not replace.
-struct Target {
+struct SaveTarget {
     saving: Saving,
     input: InputFile,
 }
 
 fn work(
-    desk: &Desk,
+    desk: &AttendingThread,
     gateway: &Gateway,
-    place: &Place,
-    ready: Ready,
-    Target { saving, input }: &Target,
+    place: &GatewayPlace,
+    ready: ReadyRequest,
+    SaveTarget { saving, input }: &SaveTarget,
     store: Option<Arc<dyn JournalStore>>,
     tag: Option<String>,
 ) -> Result<RunObject, Failure> {
     let draft = ready.row(gateway.origin(), tag.clone(), saving.target());
     let request: EffectRequest = ready.upload(desk, &gateway.client)?;
-    let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;
-    let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
+    let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
+    let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
     let template = request.template().clone();
     let result = desk.follow(client.watch(request));
     if let Some(kept) = &kept {

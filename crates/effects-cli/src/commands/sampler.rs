@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_client::file_names::Names;
-use effects_client::{Landing, Sink};
+use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::image::Image;
+use crate::image::InputImage;
 use crate::input_file::InputFile;
 use crate::output::Output;
 use crate::pictures;
@@ -43,10 +43,10 @@ pub(super) struct SamplerObject<'a> {
 }
 
 pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
-    let photo = match Image::read(Some(&arguments.image)) {
-        Image::Local(photo) => photo,
-        Image::Unusable(error) => return Err(error.into()),
-        Image::Missing | Image::Url(_) => {
+    let photo = match InputImage::read(Some(&arguments.image)) {
+        InputImage::Local(photo) => photo,
+        InputImage::Unusable(error) => return Err(error.into()),
+        InputImage::Missing | InputImage::Url(_) => {
             let message = "the sampler paints on this machine and fetches nothing: give the path of \
                            a photo, or - for stdin";
             return Err(Error::new(ErrorKind::UnusablePhoto, message).into());
@@ -60,7 +60,7 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));
     }
-    let mut landing = Landing::begin(&path)?;
+    let mut landing = AtomicFile::begin(&path)?;
     let sheet = effects_render::sampler(photo.bytes(), SIDE).map_err(|error| {
         Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.shown()))
     })?;
@@ -68,7 +68,7 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
     let path = landing.finish()?.display().to_string();
     let object = SamplerObject { schema: "effects.sampler.v1", path: &path };
     output.result(&object, std::slice::from_ref(&path))?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 /// Pixels of each picture on the sheet.

@@ -8,14 +8,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::attend::attend;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::Standing;
+use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::output::Output;
 use crate::pictures::PictureObject;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -58,16 +58,16 @@ pub(super) struct StatusObject {
 }
 
 pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     let gateway = Gateway::open(global, &place, gateway::policy(global))?;
     let task_id = arguments.task_id.clone();
-    let begins = Standing::Made(task_id.clone());
+    let begins = SubmissionStanding::Made(task_id.clone());
     let task = attend(output, &place, begins, move |_| {
         gateway.client.task(task_id).status().map_err(Failure::from)
     })?;
     let object = StatusObject::from(task);
     output.result(&object, &object.lines())?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 impl From<Task> for StatusObject {

@@ -1,5 +1,5 @@
 //! `effects submit` ([`submit`]): submits a request and prints the task's id, without waiting for its
-//! end. It works under `attend`, and journals its row as a `Kept`.
+//! end. It works under `attend`, and journals its row as a `JournaledRow`.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::attend::attend;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::Standing;
+use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
-use crate::journal::{JournalChoice, Kept};
+use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::request::{self, RequestArguments};
 use crate::time_options::DeadlineOption;
 use crate::values::duration;
@@ -59,8 +59,8 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
     let policy = arguments.deadline.policy(gateway::policy(global));
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
-    let shown = place.clone().unwrap_or(Place::Inside);
-    let object = attend(output, &shown, Standing::Nothing(None), move |desk| {
+    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
+    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let uploads = work_global.uploads.as_ref();
         let checked = arguments.request.check(place.as_ref(), uploads, problems);
         let (ready, place) = match (checked, place) {
@@ -74,8 +74,8 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let gateway = Gateway::open(&work_global, &place, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
         let request = ready.upload(desk, &gateway.client)?;
-        let kept = store.map(|store| Kept::begin(store, draft)).transpose()?;
-        let client = desk.client(&gateway.client, kept.as_ref().map(Kept::journal));
+        let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
+        let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
         let template = request.template().clone();
         let submitted = client.submit_with(request, |event| {
             // The id is the result.
@@ -99,5 +99,5 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         output.note(&format!("submitted; wait for it with: {line}"));
     }
     output.result(&object, &[object.task_id.to_string()])?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }

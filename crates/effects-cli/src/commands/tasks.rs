@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::batch::PaidPicture;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 
@@ -100,7 +100,7 @@ impl<'a> FailedOrder<'a> {
 }
 
 pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
-    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(Done::Well) };
+    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
     let which = match (arguments.unfinished, arguments.doubtful) {
         (true, _) => Which::Unfinished,
         (_, true) => Which::Doubtful,
@@ -110,7 +110,7 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
         let object = TaskObject::of(record);
         output.listing(&object, &object.lines())
     })?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 impl<'a> TaskObject<'a> {

@@ -6,7 +6,7 @@ use effects_core::{Group, Template};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::output::Output;
 
 #[derive(Args)]
@@ -51,5 +51,5 @@ pub(crate) fn templates(arguments: &Arguments, output: &Output) -> CommandResult
         };
         output.note(&format!("no template matches {query:?}{hint}"));
     }
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }

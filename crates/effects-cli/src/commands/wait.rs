@@ -5,18 +5,18 @@ use clap::Args;
 use effects_client::file_names::Names;
 use effects_core::TaskId;
 
-use crate::attend::{Desk, attend};
+use crate::attend::{AttendingThread, attend};
 use crate::commands::run::Saving;
-use crate::done::{CommandResult, Done};
+use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::Standing;
+use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
-use crate::journal::{self, Kept};
+use crate::journal::{self, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::problem::Problems;
 use crate::time_options::WaitOptions;
 
@@ -41,36 +41,36 @@ pub(crate) struct Arguments {
 pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
     let Arguments { task_id, saving, times } = arguments;
     let policy = times.policy(gateway::policy(global));
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     let gateway = Gateway::open(global, &place, policy)?;
     // What it comes to belongs into the journal, if the task is there; so does what it was made of.
     let kept = journal::row_of(&gateway.origin(), &task_id);
-    let input = kept.as_ref().map(Kept::input).unwrap_or_default();
+    let input = kept.as_ref().map(JournaledRow::input).unwrap_or_default();
     let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path, &input));
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));
     }
-    let (begins, work_place) = (Standing::Made(task_id.clone()), place.clone());
+    let (begins, work_place) = (SubmissionStanding::Made(task_id.clone()), place.clone());
     let object = attend(output, &place, begins, move |desk| {
         work(desk, &gateway, &work_place, task_id, &saving, kept.as_ref(), &input)
     })?;
     output.note(&object.summary(&place));
     output.result(&object, &object.lines())?;
-    Ok(Done::Well)
+    Ok(CommandEnd::Well)
 }
 
 fn work(
-    desk: &Desk,
+    desk: &AttendingThread,
     gateway: &Gateway,
-    place: &Place,
+    place: &GatewayPlace,
     task: TaskId,
     saving: &Saving,
-    kept: Option<&Kept>,
+    kept: Option<&JournaledRow>,
     input: &InputFile,
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
     let mut handle = client.task(task);
-    if let Some(submitted) = kept.and_then(Kept::submitted) {
+    if let Some(submitted) = kept.and_then(JournaledRow::submitted) {
         handle = handle.submitted_at(submitted);
     }
     let result = desk.follow(handle.events());

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::global::Global;
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::GatewayPlace;
 use crate::values::duration;
 
 #[derive(Args)]
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let rows = &arguments.rows;
-    let place = Place::of(global)?;
+    let place = GatewayPlace::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
     let recursive_but = rows.recursive.then(|| out.clone());
     let manifest = Manifest::watched(&arguments.folder, recursive_but)?;

@@ -1,6 +1,6 @@
 //! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`, and what one
 //! real task shows of it.
-//! [`Recording`] keeps what the exchanges of that task say, without values that could be a secret.
+//! [`AnswerRecorder`] keeps what the exchanges of that task say, without values that could be a secret.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -61,13 +61,13 @@ struct Exchanged {
 }
 
 /// An HTTP stack that keeps what its answers show.
-pub(crate) struct Recording {
+pub(crate) struct AnswerRecorder {
     stack: DynExchange,
     endpoint: Endpoint,
     seen: Mutex<Vec<Exchanged>>,
 }
 
-impl Recording {
+impl AnswerRecorder {
     pub(crate) fn new(stack: DynExchange, endpoint: Endpoint) -> Self {
         Self { stack, endpoint, seen: Mutex::default() }
     }
@@ -80,7 +80,7 @@ impl Recording {
     }
 }
 
-impl Exchange for &Recording {
+impl Exchange for &AnswerRecorder {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         let is_create = request.method() == Method::POST;
         let sent = request.headers().get("x-request-id").cloned();
@@ -111,7 +111,7 @@ pub(crate) struct MadeTask<'a> {
     pub(crate) took: Duration,
 }
 
-impl Recording {
+impl AnswerRecorder {
     /// What the exchanges say about each fact of the table, in its order.
     pub(crate) fn facts(&self, made: &MadeTask<'_>) -> Vec<ServiceFact> {
         use FactVerdict::{Confirmed, NotSeen, Refuted};

@@ -1,5 +1,5 @@
 //! The one real task of `effects doctor --live` ([`make`]): within its budget, in the journal like any other,
-//! and with a [`Report`] of what its exchanges show.
+//! and with a [`LiveReport`] of what its exchanges show.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::facts::{MadeTask, Recording, ServiceFact};
+use super::facts::{AnswerRecorder, MadeTask, ServiceFact};
 use super::network::Probe;
-use crate::attend::Desk;
+use crate::attend::AttendingThread;
 use crate::failure::Failure;
-use crate::image::Image;
+use crate::image::InputImage;
 use crate::journal;
 use crate::order_budget::{highest_cost, price_unknown};
 
@@ -39,7 +39,7 @@ pub(crate) struct LiveOrder {
 /// What became of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LiveReport)]
-pub(crate) struct Report {
+pub(crate) struct LiveReport {
     template: String,
     #[schema(value_type = Option<String>)]
     task_id: Option<TaskId>,
@@ -55,7 +55,7 @@ pub(crate) struct Report {
     pub(crate) exit_code: u8,
 }
 
-impl Report {
+impl LiveReport {
     /// The lines for a person.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Self { template, seconds, .. } = self;
@@ -72,11 +72,11 @@ impl Report {
 
 /// Makes the task and waits for it.
 pub(crate) fn make(
-    desk: &Desk,
+    desk: &AttendingThread,
     probe: &Probe,
     store: Option<Arc<dyn JournalStore>>,
     order: LiveOrder,
-) -> Result<Report, Failure> {
+) -> Result<LiveReport, Failure> {
     let base = probe.settings.endpoint.base().clone();
     let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
     let known = highest_cost(&*store, base.origin()).map_err(|error| journal::failure(&error))?;
@@ -90,10 +90,10 @@ pub(crate) fn make(
     let client =
         Client::from_settings(probe.settings.clone(), Transport::of(probe.exchange.clone()))?;
     let image = match &order.image {
-        Some(image) => Image::read(Some(image)),
-        None => Image::Local(test_card()?),
+        Some(image) => InputImage::read(Some(image)),
+        None => InputImage::Local(test_card()?),
     };
-    if let Image::Unusable(error) = image {
+    if let InputImage::Unusable(error) = image {
         return Err(error.into());
     }
     let draft = Draft {
@@ -130,7 +130,7 @@ pub(crate) fn make(
         .with_budget(order.budget, order.price)
         .map_err(|error| journal::failure(&error))?;
     let open = ledger.begin(row).map_err(|error| journal::failure(&error))?;
-    let recording = Recording::new(probe.exchange.clone(), probe.settings.endpoint.clone());
+    let recording = AnswerRecorder::new(probe.exchange.clone(), probe.settings.endpoint.clone());
     let request = checked.with_reference(reference);
     let record = desk.journal(Some(open.journal::<Arc<dyn Journal>>()));
     let (result, took) = follow(desk, probe, &recording, request, &*record)?;
@@ -142,9 +142,9 @@ pub(crate) fn make(
 
 /// Drives the run to its end over the stack that records.
 fn follow(
-    desk: &Desk,
+    desk: &AttendingThread,
     probe: &Probe,
-    recording: &Recording,
+    recording: &AnswerRecorder,
     request: EffectRequest,
     journal: &dyn Journal,
 ) -> Result<(Result<Effect, Error>, std::time::Duration), Failure> {
@@ -161,18 +161,18 @@ fn follow(
 }
 
 /// The report of a task that is not made, since the price that was given is more than the budget.
-fn refused(template: String, price: Decimal, budget: Decimal) -> Report {
+fn refused(template: String, price: Decimal, budget: Decimal) -> LiveReport {
     let why = format!(
         "--price {price} is more than --budget {budget}, so the budget does not reach one task; nothing was sent"
     );
-    Report {
+    LiveReport {
         error: Some(why),
         exit_code: ErrorKind::BudgetExceeded.exit_code(),
-        ..Report::new(template, 0.0, Vec::new())
+        ..LiveReport::new(template, 0.0, Vec::new())
     }
 }
 
-impl Report {
+impl LiveReport {
     fn new(template: String, seconds: f64, facts: Vec<ServiceFact>) -> Self {
         let (task_id, cost, picture, error) = (None, None, None, None);
         Self { template, task_id, cost, seconds, picture, error, facts, exit_code: 0 }
@@ -185,8 +185,8 @@ fn report(
     result: Result<Effect, Error>,
     seconds: f64,
     facts: Vec<ServiceFact>,
-) -> Report {
-    let mut report = Report::new(template, seconds, facts);
+) -> LiveReport {
+    let mut report = LiveReport::new(template, seconds, facts);
     let fetched = result.and_then(|effect| {
         (report.task_id, report.cost) = (Some(effect.task_id.clone()), effect.usage.cost);
         effect.pictures.first().map(|picture| client.fetch(picture)).transpose()

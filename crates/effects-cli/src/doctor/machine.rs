@@ -4,14 +4,14 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use effects_client::{EnvironmentProxies, Landing, UnreadableProxy, state_dir};
+use effects_client::{AtomicFile, EnvironmentProxies, UnreadableProxy, state_dir};
 use effects_core::{BaseUrl, ErrorKind};
 use effects_jobs::{Filter, Uploads, Which};
 
 use super::Check;
 use crate::global::Global;
 use crate::journal::{self, JournalChoice};
-use crate::place::Place;
+use crate::place::GatewayPlace;
 
 /// By which proxy requests to the gateway go.
 pub(crate) fn proxy(base: &BaseUrl) -> Check {
@@ -67,7 +67,7 @@ pub(crate) fn state() -> Check {
     };
     // The folder itself, or where it will be made.
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    match Landing::begin(&there.join(PROBE)) {
+    match AtomicFile::begin(&there.join(PROBE)) {
         Ok(_) if there == folder => Check::ok(name, folder.display().to_string()),
         Ok(_) => Check::ok(name, format!("{}, not made yet", folder.display())),
         Err(error) => {
@@ -111,7 +111,7 @@ pub(crate) fn journal(choice: &JournalChoice) -> Check {
 }
 
 /// How photos of this machine get to where the service can fetch them.
-pub(crate) fn uploads(global: &Global, place: &Place) -> Check {
+pub(crate) fn uploads(global: &Global, place: &GatewayPlace) -> Check {
     let name = "uploads";
     match place.uploads(global.uploads.as_ref()) {
         Ok(Uploads::Gateway(_)) => Check::ok(name, "the gateway's storage endpoint"),

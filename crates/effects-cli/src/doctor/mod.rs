@@ -18,7 +18,7 @@ use crate::failure::{Failure, UNFORESEEN};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = CheckStatus)]
-pub(crate) enum Status {
+pub(crate) enum CheckStatus {
     Ok,
     Warn,
     Fail,
@@ -28,7 +28,7 @@ pub(crate) enum Status {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
-    pub(crate) status: Status,
+    pub(crate) status: CheckStatus,
     pub(crate) message: String,
     /// What to do about it, where something is to be done.
     pub(crate) way_out: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, message: message.into(), way_out: None, exit_code: 0 }
+        Self { name, status: CheckStatus::Ok, message: message.into(), way_out: None, exit_code: 0 }
     }
 
     pub(crate) fn warn(
@@ -48,7 +48,7 @@ impl Check {
         way_out: impl Into<String>,
     ) -> Self {
         let way_out = Some(way_out.into());
-        Self { status: Status::Warn, way_out, ..Self::ok(name, message) }
+        Self { status: CheckStatus::Warn, way_out, ..Self::ok(name, message) }
     }
 
     pub(crate) fn fail(
@@ -58,21 +58,21 @@ impl Check {
         way_out: impl Into<String>,
     ) -> Self {
         let exit_code = kind.exit_code();
-        Self { status: Status::Fail, exit_code, ..Self::warn(name, message, way_out) }
+        Self { status: CheckStatus::Fail, exit_code, ..Self::warn(name, message, way_out) }
     }
 
     /// A failure that says itself what to do.
     pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
         let exit_code = failure.exit_code().max(UNFORESEEN);
-        Self { status: Status::Fail, exit_code, ..Self::ok(name, failure.to_string()) }
+        Self { status: CheckStatus::Fail, exit_code, ..Self::ok(name, failure.to_string()) }
     }
 
     /// The line for a person.
     pub(crate) fn line(&self) -> String {
         let status = match self.status {
-            Status::Ok => "ok",
-            Status::Warn => "warn",
-            Status::Fail => "fail",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warn => "warn",
+            CheckStatus::Fail => "fail",
         };
         let way_out = self.way_out.iter().map(|way_out| format!("; {way_out}"));
         let way_out: String = way_out.collect();
@@ -82,6 +82,6 @@ impl Check {
 
 /// The exit code: that of the first thing that fails, in the order in which they are looked at.
 pub(crate) fn exit_code(checks: &[Check]) -> u8 {
-    let failed = |check: &&Check| check.status == Status::Fail;
+    let failed = |check: &&Check| check.status == CheckStatus::Fail;
     checks.iter().find(failed).map_or(0, |check| check.exit_code)
 }

@@ -13,10 +13,10 @@ use crate::file_names;
 /// that differ only in their letters' case, or in how an accent is written, are one file on some systems, so
 /// they are here.
 #[derive(Debug, Default)]
-pub struct Claims(HashMap<Place, Claimed>);
+pub struct Claims(HashMap<ClaimedPlace, Claimed>);
 
 #[derive(Debug, Eq, Hash, PartialEq)]
-enum Place {
+enum ClaimedPlace {
     /// A path, hashed.
     Name(u64),
     File(FileId),
@@ -41,7 +41,7 @@ pub struct Claim {
 impl Claims {
     /// Claims a file for a row's picture, unless another row has.
     pub fn picture(&mut self, path: &Path, claim: Claim) -> Result<(), Claim> {
-        let places: Vec<Place> = places(path).collect();
+        let places: Vec<ClaimedPlace> = places(path).collect();
         if let Some(other) = places.iter().find_map(|place| self.0.get(place)?.picture) {
             return Err(other);
         }
@@ -87,10 +87,11 @@ impl Claims {
 }
 
 /// The places that a path stands for.
-fn places(path: &Path) -> impl Iterator<Item = Place> {
+fn places(path: &Path) -> impl Iterator<Item = ClaimedPlace> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name = Place::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));
-    [name].into_iter().chain(FileId::of(path).map(Place::File))
+    let name =
+        ClaimedPlace::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));
+    [name].into_iter().chain(FileId::of(path).map(ClaimedPlace::File))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Claims};
 use super::handle::JobsHandle;
-use super::job::{Ask, Job, PhotoSource};
+use super::job::{Job, JobInput, PhotoSource};
 use super::notice::{JobJournals, JobNotice};
 use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
 use super::placement;
@@ -44,7 +44,7 @@ pub struct JobContext {
     price: Option<Decimal>,
     save: Save,
     unreachable_photos: UnreachablePhotos,
-    counted: Mutex<Counted>,
+    counted: Mutex<CountedJobs>,
     check_photo: Option<PhotoCheck>,
     /// The photos that it let pass, by the SHA-256 of their bytes.
     checked: Mutex<HashSet<[u8; 32]>>,
@@ -55,7 +55,7 @@ pub struct JobContext {
 
 /// Jobs that came, counted in their order.
 #[derive(Debug, Default)]
-struct Counted {
+struct CountedJobs {
     jobs: usize,
     occurrences: Occurrences,
     /// How often equal jobs without a file of their own came, by what their pictures are named after.
@@ -98,9 +98,9 @@ impl JobContext {
             registers: options.ledger.is_none(),
             save: options.save.clone().rooted(),
             unreachable_photos: UnreachablePhotos::default(),
-            counted: Mutex::new(Counted {
+            counted: Mutex::new(CountedJobs {
                 occurrences: Occurrences::within(options.scope.clone()),
-                ..Counted::default()
+                ..CountedJobs::default()
             }),
             check_photo: options.check_photo.clone(),
             checked: Mutex::default(),
@@ -146,9 +146,9 @@ impl JobContext {
     fn identify(
         &self,
         tracked: &mut TrackedJob,
-        counted: &mut Counted,
+        counted: &mut CountedJobs,
     ) -> Result<(), PrepareError> {
-        let Ask::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
+        let JobInput::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
         if let (Some(ledger), None) = (&self.ledger, &tracked.job.row) {
             let photo = match (&checked.reference, photo) {
                 (Some(url), _) => RowPhoto::Url(url.clone()),
@@ -268,7 +268,7 @@ impl JobContext {
         }
         let files = self.files();
         let found = match (&job.job.ask, &self.ledger, &self.memory) {
-            (Ask::Row { number, .. }, Some(ledger), _) => {
+            (JobInput::Row { number, .. }, Some(ledger), _) => {
                 let found = ledger.resume(*number).map_err(PrepareError::Journal)?;
                 if let Found::Watch(open) | Found::Settled(open) = &found
                     && let Some(record) = open.record()
@@ -278,7 +278,7 @@ impl JobContext {
                 }
                 Some(found)
             }
-            (Ask::Row { .. }, None, _) => {
+            (JobInput::Row { .. }, None, _) => {
                 let why = "a row is resumed by the journal that has it, and no journal is given: give that one";
                 return Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
             }
@@ -290,7 +290,7 @@ impl JobContext {
                 let found = row.map(|row| self.open_row(ledger, row)).transpose();
                 found.map_err(PrepareError::Journal)?
             }
-            (Ask::Picture(checked, _), None, Some(memory)) => {
+            (JobInput::Picture(checked, _), None, Some(memory)) => {
                 let row = RowDraft {
                     origin: self.origin.clone(),
                     template: checked.template.clone(),
@@ -384,7 +384,7 @@ impl JobContext {
     ///
     /// When it cannot be read, or is not the one that the job's row is known by.
     pub fn photo(&self, job: &mut TrackedJob) -> Result<Photo, PrepareError> {
-        let Ask::Picture(_, Some(source)) = &mut job.job.ask else {
+        let JobInput::Picture(_, Some(source)) = &mut job.job.ask else {
             let why = "the job has neither a URL nor a photo";
             return Err(PrepareError::Failed(Error::new(ErrorKind::InvalidRequest, why)));
         };

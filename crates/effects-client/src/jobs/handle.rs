@@ -11,20 +11,20 @@ use effects_jobs::JobMachine;
 /// Stops jobs from another thread, a signal handler's for example, and says how they stand. Clones are
 /// of the same jobs.
 #[derive(Clone, Default)]
-pub struct JobsHandle(Arc<Shared>);
+pub struct JobsHandle(Arc<HandleShared>);
 
 #[derive(Default)]
-struct Shared {
+struct HandleShared {
     /// Wakes the driver, which may sleep until an answer comes.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
     is_stopped: AtomicBool,
     is_halted: AtomicBool,
-    status: Mutex<Status>,
+    status: Mutex<JobsStatus>,
 }
 
 /// How jobs stand, as their driver last said.
 #[derive(Clone, Debug, Default)]
-struct Status {
+struct JobsStatus {
     running: u32,
     submitting: u32,
     outage: Option<Outage>,
@@ -107,7 +107,7 @@ impl JobsHandle {
         self.status().halted_by.get_or_insert(error);
     }
 
-    fn status(&self) -> MutexGuard<'_, Status> {
+    fn status(&self) -> MutexGuard<'_, JobsStatus> {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

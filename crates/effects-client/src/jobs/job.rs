@@ -32,7 +32,7 @@ use crate::file_names;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Job {
-    pub(super) ask: Ask,
+    pub(super) ask: JobInput,
     pub(super) key: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) target: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Job {
 
 /// What a job asks for.
 #[derive(Clone, Debug)]
-pub(super) enum Ask {
+pub(super) enum JobInput {
     /// A picture of this photo, where the request has no URL.
     Picture(Checked, Option<PhotoSource>),
     /// A task submitted before.
@@ -83,21 +83,21 @@ impl Job {
 
     /// A job for a checked request, whose photo is here where it has no URL.
     pub fn of(checked: Checked, photo: Option<PhotoSource>) -> Self {
-        Self::asking(Ask::Picture(checked, photo))
+        Self::asking(JobInput::Picture(checked, photo))
     }
 
     /// A job that follows a task submitted before, with what is known of it: its template is of use to
     /// the pace, its time to the grace for a task that is not found.
     pub fn watch(task: TaskId, template: Option<Template>, submitted: Option<Time>) -> Self {
-        Self::asking(Ask::Task { task, template, submitted })
+        Self::asking(JobInput::Task { task, template, submitted })
     }
 
     /// A job that goes on with a row of the journal: nothing is submitted for it.
     pub fn resume(record: &Record) -> Self {
-        Self::asking(Ask::Row { number: record.number, image: record.row.image.clone() })
+        Self::asking(JobInput::Row { number: record.number, image: record.row.image.clone() })
     }
 
-    fn asking(ask: Ask) -> Self {
+    fn asking(ask: JobInput) -> Self {
         Self { ask, key: None, tag: None, target: None, is_named: false, row: None, claim: None }
     }
 
@@ -107,7 +107,7 @@ impl Job {
     ///
     /// [`InvalidRequest`] when a side is out of range; both sides are named.
     pub fn sized(mut self, size: Size) -> Result<Self, InvalidRequest> {
-        if let Ask::Picture(checked, _) = &mut self.ask {
+        if let JobInput::Picture(checked, _) = &mut self.ask {
             // The rule is the request's: any URL and template will do to ask it.
             EffectRequest::new(Template::GlassBall, "https://example.com/a.jpg")?.sized(size)?;
             checked.size = size;
@@ -121,7 +121,7 @@ impl Job {
     ///
     /// [`InvalidParam`] for one that it knows, or that looks like one.
     pub fn with_param(mut self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidParam> {
-        if let Ask::Picture(checked, _) = &mut self.ask {
+        if let JobInput::Picture(checked, _) = &mut self.ask {
             checked.params = checked.params.clone().with(name, value)?;
         }
         Ok(self)
@@ -177,8 +177,8 @@ impl Job {
     /// The file on this machine that its photo is read from.
     pub fn photo_path(&self) -> Option<&Path> {
         match &self.ask {
-            Ask::Picture(_, Some(PhotoSource::File(path))) => Some(path),
-            Ask::Row { image, .. } if !Reference::is_url(image) => Some(Path::new(image)),
+            JobInput::Picture(_, Some(PhotoSource::File(path))) => Some(path),
+            JobInput::Row { image, .. } if !Reference::is_url(image) => Some(Path::new(image)),
             _ => None,
         }
     }
@@ -186,46 +186,48 @@ impl Job {
     /// Its template, where it is known.
     pub fn template(&self) -> Option<&Template> {
         match &self.ask {
-            Ask::Picture(checked, _) => Some(&checked.template),
-            Ask::Task { template, .. } => template.as_ref(),
-            Ask::Row { .. } => None,
+            JobInput::Picture(checked, _) => Some(&checked.template),
+            JobInput::Task { template, .. } => template.as_ref(),
+            JobInput::Row { .. } => None,
         }
     }
 
     /// Its photo, as people may be shown it: a path, a URL, or a name.
     pub fn image(&self) -> String {
         match &self.ask {
-            Ask::Picture(_, Some(PhotoSource::File(path))) => file_names::shown(path).into_owned(),
-            Ask::Picture(_, Some(PhotoSource::Photo(photo))) => photo.shown().to_owned(),
-            Ask::Picture(_, Some(PhotoSource::Uploaded(name))) => name.clone(),
-            Ask::Picture(checked, None) => {
+            JobInput::Picture(_, Some(PhotoSource::File(path))) => {
+                file_names::shown(path).into_owned()
+            }
+            JobInput::Picture(_, Some(PhotoSource::Photo(photo))) => photo.shown().to_owned(),
+            JobInput::Picture(_, Some(PhotoSource::Uploaded(name))) => name.clone(),
+            JobInput::Picture(checked, None) => {
                 checked.reference.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default()
             }
-            Ask::Task { task, .. } => task.to_string(),
-            Ask::Row { image, .. } => image.clone(),
+            JobInput::Task { task, .. } => task.to_string(),
+            JobInput::Row { image, .. } => image.clone(),
         }
     }
 
     /// The URL of its photo, where it was given as one.
     pub(super) fn reference(&self) -> Option<&Reference> {
         match &self.ask {
-            Ask::Picture(checked, _) => checked.reference.as_ref(),
-            Ask::Task { .. } | Ask::Row { .. } => None,
+            JobInput::Picture(checked, _) => checked.reference.as_ref(),
+            JobInput::Task { .. } | JobInput::Row { .. } => None,
         }
     }
 
     /// What it asks of the gateway.
     pub fn work(&self) -> Work {
         match &self.ask {
-            Ask::Picture(checked, _) => match &checked.reference {
+            JobInput::Picture(checked, _) => match &checked.reference {
                 Some(url) => Work::Submit(checked.clone().with_reference(url.clone())),
                 None => Work::Upload(checked.clone()),
             },
-            Ask::Task { task, template, submitted } => {
+            JobInput::Task { task, template, submitted } => {
                 let (task, template) = (task.clone(), template.clone());
                 Work::Watch { task, template, submitted: *submitted }
             }
-            Ask::Row { .. } => Work::Resume,
+            JobInput::Row { .. } => Work::Resume,
         }
     }
 }

@@ -9,12 +9,12 @@ use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, TaskId};
 use effects_jobs::{PictureRecord, Record, RowName, Standing};
 
-use super::job::Ask;
+use super::job::JobInput;
 use super::options::{SaveFiles, SaveWords};
 use super::tracked::TrackedJob;
 use crate::file_id::FileId;
 use crate::file_names::{self, Names};
-use crate::landing::{Landing, Sink};
+use crate::landing::{AtomicFile, Sink};
 use crate::ledger::Ledger;
 use crate::saved_picture::{PictureState, is_picture};
 
@@ -108,7 +108,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<()
         ));
     }
     make_folder(target)
-        .and_then(|()| Landing::begin(target).map(drop))
+        .and_then(|()| AtomicFile::begin(target).map(drop))
         .or_else(|error| refused(format!("{error}; nothing was sent")))
 }
 
@@ -200,7 +200,7 @@ fn moved(
 /// Whether a picture that was saved at `path` is where the job wants the one that goes to `place`.
 fn is_in_place(job: &TrackedJob, path: &Path, place: &Path, task: &TaskId) -> bool {
     // The name that an earlier run made stays, also where another would be made today.
-    let is_open = !job.job.is_named && matches!(job.job.ask, Ask::Picture(..));
+    let is_open = !job.job.is_named && matches!(job.job.ask, JobInput::Picture(..));
     match is_open {
         true => path.parent() == place.parent(),
         false => file_names::is_at_or_beside(path, place, task),
@@ -270,7 +270,7 @@ fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error
         return Ok(false);
     }
     let is_new = fs::metadata(place).is_err();
-    let mut landing = Landing::begin(place)?;
+    let mut landing = AtomicFile::begin(place)?;
     landing.write(bytes)?;
     if !is_new {
         return landing.finish().map(|_| true);

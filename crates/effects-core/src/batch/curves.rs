@@ -13,12 +13,12 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Curves {
     pacer: Pacer,
-    kinds: Vec<Kind>,
+    kinds: Vec<CurveKind>,
     known: HashMap<Option<Label>, u32>,
 }
 
 #[derive(Debug)]
-struct Kind {
+struct CurveKind {
     label: Option<Label>,
     curve: Arc<Curve>,
     asked: Time,
@@ -52,7 +52,7 @@ impl Curves {
         }
         let curve = self.pacer.curve(label.as_ref(), pace, now);
         let kind = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
-        self.kinds.push(Kind { label: label.clone(), curve, asked: now });
+        self.kinds.push(CurveKind { label: label.clone(), curve, asked: now });
         self.known.insert(label, kind);
         kind
     }

@@ -42,7 +42,7 @@ pub(super) enum Looks {
 /// A run and where it stands, which no other run's shares a line of memory with.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Slot {
+pub(super) struct RunSlot {
     generation: u32,
     ticket: u32,
     /// Which of the batch's kinds it is paced by.
@@ -62,7 +62,7 @@ pub(super) struct Slot {
 /// All slots, the free ones to be used again. They lie in pages, so that more of them move none.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    pages: Vec<Vec<Slot>>,
+    pages: Vec<Vec<RunSlot>>,
     free: Vec<u32>,
 }
 
@@ -81,7 +81,7 @@ impl Slots {
         }
         let full = (self.pages.len() - 1) * PAGE;
         let page = &mut self.pages[full / PAGE];
-        page.push(Slot::empty());
+        page.push(RunSlot::empty());
         // A batch of more than four thousand million runs has other troubles first.
         u32::try_from(full + page.len() - 1).unwrap_or(u32::MAX)
     }
@@ -107,11 +107,11 @@ impl Slots {
         RunId { index, generation: self.at(index).generation }
     }
 
-    pub(super) fn slot(&mut self, index: u32) -> &mut Slot {
+    pub(super) fn slot(&mut self, index: u32) -> &mut RunSlot {
         &mut self.pages[page(index)][place(index)]
     }
 
-    fn at(&self, index: u32) -> &Slot {
+    fn at(&self, index: u32) -> &RunSlot {
         &self.pages[page(index)][place(index)]
     }
 
@@ -148,7 +148,7 @@ impl Slots {
     }
 }
 
-impl Slot {
+impl RunSlot {
     const fn empty() -> Self {
         Self {
             generation: 0,
@@ -180,6 +180,6 @@ mod tests {
 
     #[test]
     fn a_slot_is_three_lines_of_memory() {
-        assert!(size_of::<Slot>() <= 3 * 64, "{}", size_of::<Slot>());
+        assert!(size_of::<RunSlot>() <= 3 * 64, "{}", size_of::<RunSlot>());
     }
 }

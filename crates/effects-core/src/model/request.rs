@@ -111,14 +111,15 @@ impl EffectRequest {
             size: self.size,
             extra: self.params.clone().into(),
         };
-        let body = Body { model: super::MODEL.into(), input: [Input { params }] };
+        let body = RequestBody { model: super::MODEL.into(), input: [RequestInput { params }] };
         // Writing strings and integers into memory cannot fail.
         Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
     }
 
     /// The request that has this body, if one has.
     fn of_body(body: &[u8]) -> Option<Self> {
-        let Body { input: [Input { params }], .. } = serde_json::from_slice(body).ok()?;
+        let RequestBody { input: [RequestInput { params }], .. } =
+            serde_json::from_slice(body).ok()?;
         let draft = Draft {
             image: DraftImage::Url(params.image_input1.into()),
             template_id: Some(params.template_id.into()),
@@ -132,13 +133,13 @@ impl EffectRequest {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Body<'a> {
+struct RequestBody<'a> {
     model: Cow<'a, str>,
-    input: [Input<'a>; 1],
+    input: [RequestInput<'a>; 1],
 }
 
 #[derive(Deserialize, Serialize)]
-struct Input<'a> {
+struct RequestInput<'a> {
     params: Params<'a>,
 }
 

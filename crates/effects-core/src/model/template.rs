@@ -204,7 +204,7 @@ impl Template {
         Self::ALL.into_iter().find(|template| template.row().id == id)
     }
 
-    fn row(&self) -> Row {
+    fn row(&self) -> TemplateRow {
         use Group::{Accessories, Festival, Miniature, Occasions, Pixel, Toys};
         let (id, title, group) = match self {
             Self::Felt3dPolaroid => ("felt_3d_polaroid", "Felt 3D Polaroid Style", Toys),
@@ -280,7 +280,7 @@ impl Template {
             // Every caller answers for an unlisted template before it asks for the row.
             Self::Unlisted(_) => ("", "", Toys),
         };
-        Row { id, title, group }
+        TemplateRow { id, title, group }
     }
 }
 
@@ -434,7 +434,7 @@ impl fmt::Display for UnknownTemplate {
 
 impl std::error::Error for UnknownTemplate {}
 
-struct Row {
+struct TemplateRow {
     id: &'static str,
     title: &'static str,
     group: Group,

@@ -19,14 +19,14 @@ use super::scale::{self, LAST};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// What is known, if anything.
-    known: Option<Known>,
+    known: Option<KnownForecast>,
     worth: f64,
     floor: f64,
     ceiling: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Known {
+struct KnownForecast {
     forecast: Forecast,
     /// The age, in seconds, to look at next, by the point where a task was seen running: for a
     /// look worth a little less than it is, and a little more.
@@ -61,7 +61,7 @@ impl Curve {
             let plan = ground.plan(worth, floor);
             plan.into_iter().map(|point| scale::age_of(point) as f32).collect()
         });
-        Self { known: Some(Known { forecast, next }), worth, floor, ceiling }
+        Self { known: Some(KnownForecast { forecast, next }), worth, floor, ceiling }
     }
 
     /// How long to wait before the next look at a task that was running at this age.
@@ -108,7 +108,7 @@ impl Curve {
         let (running, age) = (running.as_secs_f64(), age.as_secs_f64().max(running.as_secs_f64()));
         match &self.known {
             None => (age - running) / (age - running + UNKNOWN_MEAN),
-            Some(Known { forecast, .. }) => {
+            Some(KnownForecast { forecast, .. }) => {
                 let before = forecast.ended_by(running);
                 let left = (1.0 - before).max(f64::MIN_POSITIVE);
                 ((forecast.ended_by(age) - before) / left).clamp(0.0, 1.0)
@@ -136,7 +136,7 @@ impl Curve {
     fn gap(&self, age: f64, plan: usize) -> f64 {
         let gap = match &self.known {
             None => (2.0 * self.worth * UNKNOWN_MEAN).sqrt(),
-            Some(Known { forecast, next }) => {
+            Some(KnownForecast { forecast, next }) => {
                 if scale::point_of(age) >= LAST {
                     forecast.spacing_beyond(age, self.worth)
                 } else {

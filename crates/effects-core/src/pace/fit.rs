@@ -37,14 +37,14 @@ impl Histogram {
 
 /// A pair of looks, ready for the sums: where it starts and stops, how much it still counts.
 struct Sample {
-    from: Place,
-    to: Place,
+    from: BinPlace,
+    to: BinPlace,
     weight: f64,
 }
 
 /// A bin and how far into it, in time.
 #[derive(Clone, Copy)]
-struct Place {
+struct BinPlace {
     bin: usize,
     part: f64,
 }
@@ -59,11 +59,11 @@ impl Sample {
     }
 
     fn new(span: Span, weight: f64) -> Self {
-        Self { from: Place::of(span.from()), to: Place::of(span.to()), weight }
+        Self { from: BinPlace::of(span.from()), to: BinPlace::of(span.to()), weight }
     }
 }
 
-impl Place {
+impl BinPlace {
     fn of(point: usize) -> Self {
         if point == scale::LAST {
             return Self { bin: BINS - 1, part: 1.0 };

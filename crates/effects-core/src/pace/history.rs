@@ -31,7 +31,7 @@ use super::scale;
 /// assert!(eta.typical > Duration::from_secs(9) && eta.typical < Duration::from_secs(12));
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "WrittenHistory", into = "WrittenHistory")]
 pub struct History {
     spans: VecDeque<Span>,
 }
@@ -163,23 +163,23 @@ impl Span {
 
 /// The written form: version 1, then the points of each pair, flat.
 #[derive(Deserialize, Serialize)]
-struct Written {
+struct WrittenHistory {
     version: u32,
     spans: Vec<u16>,
 }
 
-impl From<History> for Written {
+impl From<History> for WrittenHistory {
     fn from(history: History) -> Self {
         let spans = history.spans.iter().flat_map(|span| [span.from, span.to]).collect();
         Self { version: VERSION, spans }
     }
 }
 
-impl TryFrom<Written> for History {
+impl TryFrom<WrittenHistory> for History {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let Written { version, spans } = written;
+    fn try_from(written: WrittenHistory) -> Result<Self, String> {
+        let WrittenHistory { version, spans } = written;
         if version != VERSION {
             return Err(format!(
                 "version: a pace history of version {version} is not known, only {VERSION}; \

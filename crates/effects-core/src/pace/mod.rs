@@ -66,8 +66,8 @@ impl Pace {
     }
 
     /// The wait before the next look.
-    pub(crate) fn next(&self, moment: &Moment<'_>, dice: &mut Dice) -> Duration {
-        let Moment { looks, age, reports, curve } = *moment;
+    pub(crate) fn next(&self, moment: &PaceMoment<'_>, dice: &mut Dice) -> Duration {
+        let PaceMoment { looks, age, reports, curve } = *moment;
         match self {
             Self::Fixed(interval) => *interval,
             Self::Backoff(backoff) => backoff.draw(looks, dice),
@@ -81,7 +81,7 @@ impl Pace {
 
 /// What a pace goes by.
 #[derive(Debug)]
-pub(crate) struct Moment<'a> {
+pub(crate) struct PaceMoment<'a> {
     /// Looks that saw the task running.
     pub(crate) looks: u32,
     /// Its age.

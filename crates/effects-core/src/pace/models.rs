@@ -36,7 +36,7 @@ use crate::gateway::origin::Origin;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "WrittenModels", into = "WrittenModels")]
 pub struct Models {
     origins: BTreeMap<Origin, Histories>,
 }
@@ -95,12 +95,12 @@ impl Models {
 /// The written form: version 1; histories by origin, then by label, which is empty for tasks
 /// whose label is not known.
 #[derive(Deserialize, Serialize)]
-struct Written {
+struct WrittenModels {
     version: u32,
     origins: BTreeMap<Origin, BTreeMap<String, History>>,
 }
 
-impl From<Models> for Written {
+impl From<Models> for WrittenModels {
     fn from(models: Models) -> Self {
         let id = |label: Option<Label>| label.map_or(String::new(), String::from);
         let write = |kinds: Histories| kinds.into_iter().map(|(kind, it)| (id(kind), it)).collect();
@@ -109,11 +109,11 @@ impl From<Models> for Written {
     }
 }
 
-impl TryFrom<Written> for Models {
+impl TryFrom<WrittenModels> for Models {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let Written { version, origins } = written;
+    fn try_from(written: WrittenModels) -> Result<Self, String> {
+        let WrittenModels { version, origins } = written;
         if version != VERSION {
             return Err(format!(
                 "version: pace models of version {version} are not known, only {VERSION}; delete \

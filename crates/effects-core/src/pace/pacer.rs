@@ -33,30 +33,30 @@ use crate::time::Time;
 /// A label without a history of its own begins from nothing. A task of unknown label is paced by what
 /// all labels of the origin show together.
 #[derive(Clone, Debug, Default)]
-pub struct Pacer(Arc<Mutex<Known>>);
+pub struct Pacer(Arc<Mutex<KnownPaces>>);
 
 #[derive(Debug, Default)]
-struct Known {
-    kinds: BTreeMap<Option<Label>, Kind>,
+struct KnownPaces {
+    kinds: BTreeMap<Option<Label>, LabelHistory>,
     news: Histories,
 }
 
 /// What is known of one label.
 #[derive(Debug, Default)]
-struct Kind {
+struct LabelHistory {
     history: History,
     /// How often it learnt.
     learnt: u64,
-    curves: Vec<Made>,
+    curves: Vec<MadeCurve>,
 }
 
 /// A curve made for some settings.
 #[derive(Debug)]
-struct Made {
+struct MadeCurve {
     settings: Learned,
     curve: Arc<Curve>,
     at: Time,
-    /// What [`Kind::learnt`] said then.
+    /// What [`LabelHistory::learnt`] said then.
     learnt: u64,
 }
 
@@ -68,9 +68,9 @@ impl Pacer {
 
     /// A pacer that knows what these histories say.
     pub fn knowing(histories: Histories) -> Self {
-        let kind = |history| Kind { history, ..Kind::default() };
+        let kind = |history| LabelHistory { history, ..LabelHistory::default() };
         let kinds = histories.into_iter().map(|(key, history)| (key, kind(history)));
-        let known = Known { kinds: kinds.collect(), news: Histories::new() };
+        let known = KnownPaces { kinds: kinds.collect(), news: Histories::new() };
         Self(Arc::new(Mutex::new(known)))
     }
 
@@ -113,13 +113,13 @@ impl Pacer {
         std::mem::take(&mut self.lock().news)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownPaces> {
         // A panic elsewhere leaves nothing half-done here that matters.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl KnownPaces {
     fn curve(&mut self, label: Option<&Label>, settings: Learned, now: Time) -> Arc<Curve> {
         let key = label.cloned();
         let kind = self.kinds.entry(key).or_default();
@@ -136,13 +136,13 @@ impl Known {
             }
         };
         let kind = self.kinds.entry(label.cloned()).or_default();
-        let made = Made { settings, curve: Arc::new(curve), at: now, learnt: kind.learnt };
+        let made = MadeCurve { settings, curve: Arc::new(curve), at: now, learnt: kind.learnt };
         kind.keep(made)
     }
 }
 
-impl Kind {
-    fn keep(&mut self, made: Made) -> Arc<Curve> {
+impl LabelHistory {
+    fn keep(&mut self, made: MadeCurve) -> Arc<Curve> {
         let curve = Arc::clone(&made.curve);
         self.curves.retain(|old| old.settings != made.settings);
         if self.curves.len() == MOST_SETTINGS {
@@ -153,8 +153,8 @@ impl Kind {
     }
 }
 
-impl Made {
-    fn is_stale(&self, kind: &Kind, now: Time) -> bool {
+impl MadeCurve {
+    fn is_stale(&self, kind: &LabelHistory, now: Time) -> bool {
         let news = usize::try_from(kind.learnt - self.learnt).unwrap_or(usize::MAX);
         // What is well known changes slowly.
         let least = if kind.history.len() < WELL_KNOWN { LEAST_AGE } else { 4 * LEAST_AGE };

@@ -25,7 +25,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// The point to look at next, by the point where a task was seen running.
-pub(super) type Plan = Vec<usize>;
+pub(super) type LookPlan = Vec<usize>;
 
 impl<'a> Ground<'a> {
     pub(super) fn of(forecast: &'a Forecast) -> Self {
@@ -40,7 +40,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The best plan for looks worth so many seconds and at least `floor` seconds apart.
-    pub(super) fn plan(&self, worth: f64, floor: f64) -> Plan {
+    pub(super) fn plan(&self, worth: f64, floor: f64) -> LookPlan {
         let mut next = vec![LAST; POINTS];
         let beyond = self.forecast.spacing_beyond(self.ages[LAST], worth);
         let mut lines = Envelope::new(&self.ages);

@@ -43,14 +43,14 @@ pub(super) struct Submitting {
     attempts: u32,
     /// The latest attempt of unknown fate.
     pub(super) doubt: Option<Unknown>,
-    phase: Phase,
+    phase: SubmitPhase,
     /// Something was answered, if only that it is refused for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     answered: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-enum Phase {
+enum SubmitPhase {
     /// An attempt is to be made, once its intent is recorded.
     Intend,
     /// The intent is recorded, or about to be; the submission may leave. `since` is when it became
@@ -80,7 +80,7 @@ impl Submitting {
             idempotency_key,
             attempts: 0,
             doubt: None,
-            phase: Phase::Intend,
+            phase: SubmitPhase::Intend,
             answered: false,
         }
     }
@@ -93,7 +93,7 @@ impl Submitting {
     pub(super) fn saved(&self) -> Self {
         let mut saved = self.clone();
         if saved.is_unaffordable() {
-            saved.phase = Phase::Intend;
+            saved.phase = SubmitPhase::Intend;
         }
         saved
     }
@@ -112,7 +112,7 @@ impl Submitting {
     /// The call of the attempt that is out.
     pub(super) fn call_out(&self) -> Option<CallId> {
         match self.phase {
-            Phase::Out { call, .. } => Some(call),
+            SubmitPhase::Out { call, .. } => Some(call),
             _ => None,
         }
     }
@@ -123,48 +123,50 @@ impl Submitting {
     }
 
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.phase, Phase::Ready { .. } | Phase::Out { .. })
+        matches!(self.phase, SubmitPhase::Ready { .. } | SubmitPhase::Out { .. })
     }
 
     /// How the last attempt ended.
     pub(super) fn attempt_end(&self) -> AttemptEnd {
         match &self.phase {
-            Phase::Holding { trouble, .. } => match AttemptEnd::of_refusal(trouble) {
+            SubmitPhase::Holding { trouble, .. } => match AttemptEnd::of_refusal(trouble) {
                 // Nothing that was answered for good is repeated.
                 AttemptEnd::Answered => AttemptEnd::Unknown,
                 end => end,
             },
-            Phase::Intend
-            | Phase::Ready { .. }
-            | Phase::Out { .. }
-            | Phase::Unaffordable { .. } => AttemptEnd::NotTried,
+            SubmitPhase::Intend
+            | SubmitPhase::Ready { .. }
+            | SubmitPhase::Out { .. }
+            | SubmitPhase::Unaffordable { .. } => AttemptEnd::NotTried,
         }
     }
 
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         match &self.phase {
-            Phase::Intend if now >= core.submits_until() => Want::Step,
-            Phase::Intend => Want::Submit,
-            Phase::Ready { .. } => Want::Step,
-            Phase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
-            Phase::Out { .. } => Want::Step,
-            Phase::Holding { .. } if now >= self.deadline(core) => Want::Step,
-            Phase::Holding { until, .. } if now >= *until => Want::Submit,
-            Phase::Holding { until, .. } => Want::Sleep((*until).min(self.deadline(core))),
-            Phase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => Want::Step,
-            Phase::Unaffordable { .. } if now >= core.submits_until() => Want::Step,
-            Phase::Unaffordable { until } if now >= *until => Want::Submit,
-            Phase::Unaffordable { until } if self.attempts == 0 => {
+            SubmitPhase::Intend if now >= core.submits_until() => Want::Step,
+            SubmitPhase::Intend => Want::Submit,
+            SubmitPhase::Ready { .. } => Want::Step,
+            SubmitPhase::Out { limit, .. } if now < *limit => Want::Sleep(*limit),
+            SubmitPhase::Out { .. } => Want::Step,
+            SubmitPhase::Holding { .. } if now >= self.deadline(core) => Want::Step,
+            SubmitPhase::Holding { until, .. } if now >= *until => Want::Submit,
+            SubmitPhase::Holding { until, .. } => Want::Sleep((*until).min(self.deadline(core))),
+            SubmitPhase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => {
+                Want::Step
+            }
+            SubmitPhase::Unaffordable { .. } if now >= core.submits_until() => Want::Step,
+            SubmitPhase::Unaffordable { until } if now >= *until => Want::Submit,
+            SubmitPhase::Unaffordable { until } if self.attempts == 0 => {
                 Want::Sleep((*until).min(core.submits_until()))
             }
-            Phase::Unaffordable { until } => Want::Sleep((*until).min(core.deadline())),
+            SubmitPhase::Unaffordable { until } => Want::Sleep((*until).min(core.deadline())),
         }
     }
 
     /// When it stops trying: earlier where nothing answers its attempts.
     pub(super) fn deadline(&self, core: &Core) -> Time {
         match self.phase {
-            Phase::Holding { .. } if !self.answered => core.unanswered_until(),
+            SubmitPhase::Holding { .. } if !self.answered => core.unanswered_until(),
             _ => core.deadline(),
         }
     }
@@ -176,10 +178,10 @@ impl Submitting {
     /// The sleep it is in, unless it is over. An attempt that is out is awaited whoever leaves.
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
-            Phase::Out { .. } => SleepReason::InFlight,
+            SubmitPhase::Out { .. } => SleepReason::InFlight,
             _ if core.detaching => return None,
-            Phase::Holding { throttled: true, .. } => SleepReason::Throttle,
-            Phase::Unaffordable { .. } => SleepReason::Budget,
+            SubmitPhase::Holding { throttled: true, .. } => SleepReason::Throttle,
+            SubmitPhase::Unaffordable { .. } => SleepReason::Budget,
             _ => SleepReason::Retry,
         };
         match self.want(core.now, core) {
@@ -190,54 +192,62 @@ impl Submitting {
 
     pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         match self.phase {
-            Phase::Ready { .. } if core.detaching => {
+            SubmitPhase::Ready { .. } if core.detaching => {
                 self.release("stopped before it left".to_owned(), core);
                 (self.left(), None)
             }
             // The process slept. Its lease on the row may have ended meanwhile, so that another process
             // takes the intent for doubtful: it is recorded anew before anything leaves.
-            Phase::Ready { since, .. } if core.now > since + SEND_WITHIN => {
+            SubmitPhase::Ready { since, .. } if core.now > since + SEND_WITHIN => {
                 self.release("it was not sent in time".to_owned(), core);
-                self.phase = Phase::Intend;
+                self.phase = SubmitPhase::Intend;
                 (State::Submitting(self), None)
             }
-            Phase::Ready { .. } if core.now >= core.submits_until() => {
+            SubmitPhase::Ready { .. } if core.now >= core.submits_until() => {
                 self.release(DEADLINE_OVER.to_owned(), core);
                 (self.too_late(), None)
             }
-            Phase::Ready { request_id, .. } => {
+            SubmitPhase::Ready { request_id, .. } => {
                 let call = self.send(request_id, core);
                 (State::Submitting(self), Some(Step::Send(call)))
             }
-            Phase::Out { .. } => {
+            SubmitPhase::Out { .. } => {
                 let reason = "no answer within the request timeout";
                 let answer = SubmissionAnswer::Unknown(lost(reason));
                 (self.answered(answer, Reply::Lost(reason), core), None)
             }
-            Phase::Intend | Phase::Holding { .. } | Phase::Unaffordable { .. }
+            SubmitPhase::Intend
+            | SubmitPhase::Holding { .. }
+            | SubmitPhase::Unaffordable { .. }
                 if core.detaching =>
             {
                 (self.left(), None)
             }
-            Phase::Intend | Phase::Unaffordable { .. } if core.now >= core.submits_until() => {
+            SubmitPhase::Intend | SubmitPhase::Unaffordable { .. }
+                if core.now >= core.submits_until() =>
+            {
                 (self.too_late(), None)
             }
-            Phase::Intend => {
+            SubmitPhase::Intend => {
                 self.intend(core);
                 (State::Submitting(self), None)
             }
-            Phase::Holding { ref trouble, throttled, .. } if core.now >= self.deadline(core) => {
+            SubmitPhase::Holding { ref trouble, throttled, .. }
+                if core.now >= self.deadline(core) =>
+            {
                 let trouble = (**trouble).clone();
                 let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
                 (self.refused(kind, trouble), None)
             }
             // Another attempt would cost too much, and what is under way did not turn out cheaper.
-            Phase::Unaffordable { .. } if self.attempts > 0 && core.now >= core.deadline() => {
+            SubmitPhase::Unaffordable { .. }
+                if self.attempts > 0 && core.now >= core.deadline() =>
+            {
                 let trouble = Trouble::NotSent { reason: "the budget is reserved".to_owned() };
                 (self.refused(ErrorKind::BudgetExceeded, trouble), None)
             }
-            Phase::Holding { .. } | Phase::Unaffordable { .. } => {
-                self.phase = Phase::Intend;
+            SubmitPhase::Holding { .. } | SubmitPhase::Unaffordable { .. } => {
+                self.phase = SubmitPhase::Intend;
                 (State::Submitting(self), None)
             }
         }
@@ -272,7 +282,7 @@ impl Submitting {
 
     /// Asks the budget again then. The run's own wait does not begin before its first attempt.
     pub(super) fn ask_budget_again(&mut self, at: Time, core: &mut Core) {
-        self.phase = Phase::Unaffordable { until: at };
+        self.phase = SubmitPhase::Unaffordable { until: at };
         if self.attempts == 0 {
             core.started = Some(at);
         }
@@ -280,7 +290,7 @@ impl Submitting {
 
     /// Whether it waits for its budget.
     pub(super) fn is_unaffordable(&self) -> bool {
-        matches!(self.phase, Phase::Unaffordable { .. })
+        matches!(self.phase, SubmitPhase::Unaffordable { .. })
     }
 
     fn intend(&mut self, core: &mut Core) {
@@ -292,12 +302,12 @@ impl Submitting {
             request_id: request_id.to_string(),
             idempotency_key,
         });
-        self.phase = Phase::Ready { request_id, since: core.now };
+        self.phase = SubmitPhase::Ready { request_id, since: core.now };
     }
 
     /// The intent is durable since now.
     pub(super) fn recorded(&mut self, now: Time) {
-        if let Phase::Ready { since, .. } = &mut self.phase {
+        if let SubmitPhase::Ready { since, .. } = &mut self.phase {
             *since = now;
         }
     }
@@ -306,7 +316,7 @@ impl Submitting {
         self.attempts += 1;
         let (call, sent_at, timeout) = (core.call(), core.now, core.policy.request_timeout);
         let limit = sent_at + timeout;
-        self.phase = Phase::Out { call, limit, sent_at, request_id };
+        self.phase = SubmitPhase::Out { call, limit, sent_at, request_id };
         let kind = CallKind::Submit {
             body: self.submission.body.clone(),
             request_id: request_id.to_string(),
@@ -326,7 +336,7 @@ impl Submitting {
             SubmissionAnswer::Created(task, warning) => {
                 let label = self.label().clone();
                 let request_id = match &self.phase {
-                    Phase::Out { request_id, .. } => Some(request_id.to_string()),
+                    SubmitPhase::Out { request_id, .. } => Some(request_id.to_string()),
                     _ => None,
                 };
                 State::created(&task, request_id, warning, Some(label), reply, core)
@@ -371,7 +381,7 @@ impl Submitting {
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
         core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });
         let trouble = Box::new(trouble);
-        self.phase = Phase::Holding { until: core.now + after, throttled, trouble };
+        self.phase = SubmitPhase::Holding { until: core.now + after, throttled, trouble };
     }
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
@@ -399,7 +409,7 @@ impl Submitting {
 
     /// What is known of the attempt that is out, if its answer names no task.
     pub(super) fn doubt_of_flight(&self, trouble: Trouble) -> Option<Unknown> {
-        let Phase::Out { sent_at, request_id, .. } = &self.phase else {
+        let SubmitPhase::Out { sent_at, request_id, .. } = &self.phase else {
             return None;
         };
         Some(Unknown {

@@ -21,7 +21,7 @@ use super::verdict::verdict;
 use super::{Core, Done, SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallKind, Reply};
-use crate::pace::{Curve, Label, Moment, Observation, Progress};
+use crate::pace::{Curve, Label, Observation, PaceMoment, Progress};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{Look, kind_of, lost, read_pushed};
@@ -52,7 +52,7 @@ pub(super) struct Waiting {
     progress: Option<f64>,
     /// The last two reports of progress, the older one first.
     #[serde(default)]
-    reports: [Option<Report>; 2],
+    reports: [Option<SavedProgress>; 2],
     /// The unknown status word that was told of.
     told: Option<Status>,
     /// Whether the task was ever seen: the answer to the submission counts.
@@ -66,13 +66,13 @@ pub(super) struct Waiting {
     /// The statuses of refused looks that were told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refused: Vec<u16>,
-    phase: Phase,
+    phase: WaitPhase,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-enum Phase {
+enum WaitPhase {
     /// A look is due at this time.
-    Due { at: Time, why: Reason },
+    Due { at: Time, why: WaitReason },
     /// A look is out; `last` says that it was made at the end of the wait.
     Out {
         call: CallId,
@@ -85,18 +85,18 @@ enum Phase {
 
 /// [`SleepReason`], as far as it can be saved.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-enum Reason {
+enum WaitReason {
     Pace,
     Retry,
     Throttle,
 }
 
-impl From<Reason> for SleepReason {
-    fn from(reason: Reason) -> Self {
+impl From<WaitReason> for SleepReason {
+    fn from(reason: WaitReason) -> Self {
         match reason {
-            Reason::Pace => Self::Pace,
-            Reason::Retry => Self::Retry,
-            Reason::Throttle => Self::Throttle,
+            WaitReason::Pace => Self::Pace,
+            WaitReason::Retry => Self::Retry,
+            WaitReason::Throttle => Self::Throttle,
         }
     }
 }
@@ -111,19 +111,19 @@ struct Missing {
 
 /// A [`Progress`], as it is saved.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-struct Report {
+struct SavedProgress {
     age_millis: u32,
     done: f32,
 }
 
-impl Report {
+impl SavedProgress {
     fn new(age: Duration, done: f64) -> Self {
         Self { age_millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX), done: done as f32 }
     }
 }
 
-impl From<Report> for Progress {
-    fn from(report: Report) -> Self {
+impl From<SavedProgress> for Progress {
+    fn from(report: SavedProgress) -> Self {
         let age = Duration::from_millis(report.age_millis.into());
         Self { age, done: report.done.into() }
     }
@@ -149,7 +149,7 @@ impl Waiting {
             trouble: None,
             missing: None,
             refused: Vec::new(),
-            phase: Phase::Due { at: core.now, why: Reason::Pace },
+            phase: WaitPhase::Due { at: core.now, why: WaitReason::Pace },
         }
     }
 
@@ -162,8 +162,8 @@ impl Waiting {
 
     /// The state it is restored in: a look in flight is made again.
     pub(super) fn restored(mut self: Box<Self>, now: Time) -> State {
-        if let Phase::Out { .. } = self.phase {
-            self.phase = Phase::Due { at: now, why: Reason::Pace };
+        if let WaitPhase::Out { .. } = self.phase {
+            self.phase = WaitPhase::Due { at: now, why: WaitReason::Pace };
         }
         State::Waiting(self)
     }
@@ -192,24 +192,24 @@ impl Waiting {
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         let deadline = core.deadline();
         match self.phase {
-            Phase::Out { limit, .. } if now < limit => Want::Sleep(limit),
-            Phase::Out { .. } => Want::Step,
-            Phase::Due { .. } if is_over(now, core) => Want::Step,
-            Phase::Due { .. } if now >= deadline => Want::LastPoll,
-            Phase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
-            Phase::Due { .. } => Want::Poll,
+            WaitPhase::Out { limit, .. } if now < limit => Want::Sleep(limit),
+            WaitPhase::Out { .. } => Want::Step,
+            WaitPhase::Due { .. } if is_over(now, core) => Want::Step,
+            WaitPhase::Due { .. } if now >= deadline => Want::LastPoll,
+            WaitPhase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
+            WaitPhase::Due { .. } => Want::Poll,
         }
     }
 
     pub(super) fn awaits(&self, id: CallId) -> bool {
-        matches!(self.phase, Phase::Out { call, .. } if call == id)
+        matches!(self.phase, WaitPhase::Out { call, .. } if call == id)
     }
 
     /// The sleep it is in, unless it is over.
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
-            Phase::Out { .. } => SleepReason::InFlight,
-            Phase::Due { why, .. } => why.into(),
+            WaitPhase::Out { .. } => SleepReason::InFlight,
+            WaitPhase::Due { why, .. } => why.into(),
         };
         match self.want(core.now, core) {
             Want::Sleep(until) if !core.detaching => Some(Step::Sleep { until, why }),
@@ -224,14 +224,14 @@ impl Waiting {
             return (self.done(Outcome::Detached(Detached { task_id })), None);
         }
         match self.phase {
-            Phase::Out { .. } => {
+            WaitPhase::Out { .. } => {
                 (self.again(lost("no answer within the request timeout"), true, core), None)
             }
-            Phase::Due { .. } if is_over(core.now, core) => {
+            WaitPhase::Due { .. } if is_over(core.now, core) => {
                 let trouble = self.trouble.take().map(|trouble| *trouble);
                 (self.over(trouble, core), None)
             }
-            Phase::Due { .. } => {
+            WaitPhase::Due { .. } => {
                 let call = self.look(core);
                 (State::Waiting(self), Some(Step::Send(call)))
             }
@@ -273,7 +273,7 @@ impl Waiting {
         self.look(core);
         self.date(&task, reply, core.now);
         let mut state = self.seen(&task, None, reply, core);
-        if let (State::Waiting(waiting), Phase::Out { .. }) = (&mut state, before) {
+        if let (State::Waiting(waiting), WaitPhase::Out { .. }) = (&mut state, before) {
             waiting.phase = before;
         }
         state
@@ -323,11 +323,11 @@ impl Waiting {
         self.trouble = None;
         self.missing = None;
         let curve = core.curve(self.label.as_ref());
-        if let Phase::Out { sent, .. } = self.phase {
+        if let WaitPhase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
             self.running = Some(sent);
             if let Some(done) = task.progress {
-                self.reports = [self.reports[1], Some(Report::new(age, done))];
+                self.reports = [self.reports[1], Some(SavedProgress::new(age, done))];
             }
             core.tell(Event::Running {
                 task_id: self.task.clone(),
@@ -341,7 +341,7 @@ impl Waiting {
             return self.over(None, core);
         }
         let (wait, why) = self.next_look(age, asked, curve.as_deref(), core);
-        self.phase = Phase::Due { at: core.now + wait, why };
+        self.phase = WaitPhase::Due { at: core.now + wait, why };
         State::Waiting(self)
     }
 
@@ -352,16 +352,16 @@ impl Waiting {
         asked: Option<Duration>,
         curve: Option<&Curve>,
         core: &mut Core,
-    ) -> (Duration, Reason) {
+    ) -> (Duration, WaitReason) {
         let reports = match self.reports {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
             _ => &[],
         };
-        let moment = Moment { looks: self.looks, age, reports, curve };
+        let moment = PaceMoment { looks: self.looks, age, reports, curve };
         let pace = core.policy.pace.next(&moment, &mut core.dice);
         match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
-            Some(asked) if asked > pace => (asked, Reason::Throttle),
-            _ => (pace, Reason::Pace),
+            Some(asked) if asked > pace => (asked, WaitReason::Throttle),
+            _ => (pace, WaitReason::Pace),
         }
     }
 
@@ -370,7 +370,7 @@ impl Waiting {
         let first_ended = now.since(self.submitted);
         let last_running = self.running.map(|sent| sent.since(self.submitted));
         // The first look at a task that ran unwatched says next to nothing.
-        let watched = self.seen && matches!(self.phase, Phase::Out { .. });
+        let watched = self.seen && matches!(self.phase, WaitPhase::Out { .. });
         let observation = (watched && self.submitted_known)
             .then_some(Observation::Ended { last_running, first_ended });
         self.done_with(outcome, observation)
@@ -389,7 +389,7 @@ impl Waiting {
 
     fn look(&mut self, core: &mut Core) -> Call {
         let (call, sent, limit) = (core.call(), core.now, limit(core.now, core));
-        self.phase = Phase::Out { call, sent, limit, last: sent >= core.deadline() };
+        self.phase = WaitPhase::Out { call, sent, limit, last: sent >= core.deadline() };
         let kind = CallKind::Poll { task: self.task.clone() };
         let headers = core.policy.headers.clone();
         Call { id: call, kind, timeout: limit.since(sent), limit, headers }
@@ -397,7 +397,7 @@ impl Waiting {
 
     /// Whether the look that is out was made at the end of the wait.
     fn is_last(&self) -> bool {
-        matches!(self.phase, Phase::Out { last: true, .. })
+        matches!(self.phase, WaitPhase::Out { last: true, .. })
     }
 
     /// A look went wrong in a way that can pass; whether to tell it.
@@ -412,8 +412,8 @@ impl Waiting {
         let after = until.min(core.deadline()).since(core.now);
         self.failures = self.failures.saturating_add(1);
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
-        let why = if throttled { Reason::Throttle } else { Reason::Retry };
-        self.phase = Phase::Due { at: core.now + after, why };
+        let why = if throttled { WaitReason::Throttle } else { WaitReason::Retry };
+        self.phase = WaitPhase::Due { at: core.now + after, why };
         if tell {
             core.tell(Event::Retrying { task_id: Some(self.task.clone()), trouble, after });
         }

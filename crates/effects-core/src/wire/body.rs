@@ -519,7 +519,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // As many as the service documents for a task, and some.
         let mut fields = Vec::with_capacity(12);
-        while let Some((Text(key), value)) = map.next_entry()? {
+        while let Some((BorrowedText(key), value)) = map.next_entry()? {
             fields.push((key, value));
         }
         Ok(Object(fields))
@@ -528,7 +528,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
 /// A text that borrows where it can: a plain `Cow` never does.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Text as it is, a number or a boolean as it is written; nothing else.
 fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -536,7 +536,7 @@ fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         // Without an escape a text is what stands between its quotes.
         b'"' if !json.contains('\\') => Some(Cow::Borrowed(json.trim_matches('"'))),
-        b'"' => serde_json::from_str(json).ok().map(|Text(text)| text),
+        b'"' => serde_json::from_str(json).ok().map(|BorrowedText(text)| text),
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(json)),
     }

@@ -1,4 +1,4 @@
-//! [`ServiceCode`]: the service's own error codes: what each means, who can mend it ([`Fault`]), and
+//! [`ServiceCode`]: the service's own error codes: what each means, who can mend it ([`FaultSide`]), and
 //! whether a new task may do better. `Violation`, `ServiceError` and `Error` carry one.
 //!
 //! Source: the service's page, section "Error Codes". Codes it does not list are kept as text.
@@ -97,24 +97,24 @@ impl ServiceCode {
     }
 
     /// Whose fault it is; `None` for an unlisted code.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<FaultSide> {
         Some(match self {
             Self::MissingImage
             | Self::MissingTemplateId
             | Self::InvalidTemplateId
-            | Self::InvalidSize => Fault::Caller,
+            | Self::InvalidSize => FaultSide::Caller,
             Self::Generation
             | Self::ResultParsing
             | Self::Upstream
             | Self::StatusCheck
-            | Self::Unavailable => Fault::Service,
+            | Self::Unavailable => FaultSide::Service,
             Self::Other(_) => return None,
         })
     }
 
     /// Whether a new task with the same request may do better. A new task costs anew.
     pub fn may_pass(&self) -> bool {
-        self.fault() == Some(Fault::Service)
+        self.fault() == Some(FaultSide::Service)
     }
 }
 
@@ -148,7 +148,7 @@ impl fmt::Display for ServiceCode {
 /// Who can mend what a [`ServiceCode`] tells of.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fault {
+pub enum FaultSide {
     /// The request: change it.
     Caller,
     /// The service, or something upstream of it: a later task may do better.

@@ -14,7 +14,7 @@ pub(crate) mod task;
 pub(crate) mod trouble;
 pub(crate) mod usage;
 
-pub use code::Fault;
+pub use code::FaultSide;
 pub use raw::RawJson;
 pub use response_excerpt::ResponseExcerpt;
 pub use trouble::{Rejection, Trouble};

@@ -9,7 +9,7 @@ use effects_core::gateway::Answer;
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, NoJournal};
 use effects_core::run::{Saved, SleepReason};
 use effects_core::{ErrorKind, Event, Outcome, Repeat, Run, Step, Submission, Time};
-use effects_testkit::{Fate, Life, Note, Response, result_of};
+use effects_testkit::{Fate, Life, Response, TranscriptNote, result_of};
 
 #[test]
 fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look() {
@@ -21,14 +21,14 @@ fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look
         .lines()
         .iter()
         .filter_map(|(_, note)| match note {
-            Note::Recorded(entry) => Some(match &entry.fact {
+            TranscriptNote::Recorded(entry) => Some(match &entry.fact {
                 Fact::Intent { .. } => "intent",
                 Fact::Created { .. } => "created",
                 Fact::Released { .. } => "released",
             }),
-            Note::Sent(call) if call.is_submission() => Some("POST"),
-            Note::Sent(_) => Some("GET"),
-            Note::Told(Event::Submitted { .. }) => Some("submitted"),
+            TranscriptNote::Sent(call) if call.is_submission() => Some("POST"),
+            TranscriptNote::Sent(_) => Some("GET"),
+            TranscriptNote::Told(Event::Submitted { .. }) => Some("submitted"),
             _ => None,
         })
         .collect();

@@ -10,7 +10,7 @@ use effects_core::gateway::{Answer, CallId};
 use effects_core::run::Saved;
 use effects_core::{Outcome, Policy, Repeat, Run, Seed, Step, Time};
 use effects_testkit::{
-    Fate, Fault, Faults, Life, Response, Service, VirtualClock, World, result_of,
+    ExchangeFault, Fate, Faults, Life, Response, Service, VirtualClock, World, result_of,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -198,10 +198,10 @@ proptest! {
     /// completes.
     #[test]
     fn no_fault_makes_it_pay_twice(seed in any::<u64>(), rate in 0.0..1.0f64, lasting in any::<bool>(), never in any::<bool>()) {
-        let menu: Vec<Fault> = if lasting {
-            Fault::PASSING.into_iter().chain(Fault::LASTING).collect()
+        let menu: Vec<ExchangeFault> = if lasting {
+            ExchangeFault::PASSING.into_iter().chain(ExchangeFault::LASTING).collect()
         } else {
-            Fault::PASSING.to_vec()
+            ExchangeFault::PASSING.to_vec()
         };
         let repeat = if never { Repeat::Never } else { Repeat::Safe };
         let policy = Policy { repeat, ..policy() };
@@ -225,7 +225,7 @@ proptest! {
     #[test]
     fn the_same_seed_gives_the_same_run(seed in any::<u64>()) {
         let story = || {
-            let (mut world, mut run) = faulty(seed, 0.4, &Fault::PASSING, &Policy::default());
+            let (mut world, mut run) = faulty(seed, 0.4, &ExchangeFault::PASSING, &Policy::default());
             world.drive(&mut run);
             world.transcript().to_string()
         };
@@ -293,7 +293,7 @@ proptest! {
     }
 }
 
-fn faulty(seed: u64, rate: f64, menu: &[Fault], policy: &Policy) -> (World, Run) {
+fn faulty(seed: u64, rate: f64, menu: &[ExchangeFault], policy: &Policy) -> (World, Run) {
     let faults = Faults::new(seed).rate(rate).among(menu);
     let life =
         Life::lasting(Duration::from_secs(seed % 60)).unknown_for(Duration::from_secs(seed % 5));

@@ -28,7 +28,7 @@ use crate::state::EmulatorState;
 
 /// `GET /_emulator/events`
 pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response {
-    let watcher = Watcher {
+    let watcher = EventClient {
         changes: state.changes.watch(),
         running: state.tasks.running(state.clock.now()),
         gathered: Gathered { anew: true, ..Gathered::default() },
@@ -43,7 +43,7 @@ pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response 
 }
 
 /// A client of the event stream, and what it is sent next.
-struct Watcher {
+struct EventClient {
     state: Arc<EmulatorState>,
     changes: Receiver<StateChange>,
     /// Tasks that were running when they were last sent: the clock finishes them, without an event.
@@ -69,7 +69,7 @@ struct WatchEvent {
     about: Summary,
 }
 
-impl Watcher {
+impl EventClient {
     /// The next event once there is one, or a sign of life; `None` when the emulator stops.
     async fn next(&mut self) -> Option<Bytes> {
         let mut quiet = Duration::ZERO;

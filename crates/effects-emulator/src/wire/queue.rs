@@ -2,7 +2,7 @@
 
 use effects_core::Time;
 use effects_core::model::MODEL;
-use effects_core::wire::Fault as Whose;
+use effects_core::wire::FaultSide as Whose;
 use serde::Serialize;
 use utoipa::ToSchema;
 

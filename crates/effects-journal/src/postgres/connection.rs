@@ -1,4 +1,4 @@
-//! [`Connection`]: one connection to Postgres: a [`Database`] for the shared rules, and the transactions
+//! [`PreparedConnection`]: one connection to Postgres: a [`Database`] for the shared rules, and the transactions
 //! they run in. `Writer` opens it, and again when it is lost.
 
 use std::cell::RefCell;
@@ -20,13 +20,13 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
-use crate::database::{Database, DatabaseError, Fields, Value};
+use crate::database::{Database, DatabaseError, Fields, SqlValue};
 use crate::keeper::Needs;
 use crate::postgres::schema;
-use crate::postgres::settings::{Settings, words};
+use crate::postgres::settings::{DatabaseSettings, words};
 
 /// A connection, and the statements it has prepared.
-pub(crate) struct Connection {
+pub(crate) struct PreparedConnection {
     /// Of the writer's thread alone; it reads and writes the connection while a statement is waited for.
     runtime: Runtime,
     /// Moves the bytes until the client is dropped.
@@ -41,7 +41,7 @@ pub(crate) struct Connection {
 /// A statement that is to be sent, and its values.
 struct Queued {
     statement: Statement,
-    values: Vec<Value<'static>>,
+    values: Vec<SqlValue<'static>>,
 }
 
 /// What a transaction that has begun found.
@@ -55,11 +55,11 @@ pub(crate) struct Begun {
     pub(crate) committed: Option<(i64, Time)>,
 }
 
-impl Connection {
+impl PreparedConnection {
     /// Connects, and brings the schema to today's format; the journal's id too. Where the database has
     /// no journal, one is made in it, unless it is only to be found.
     pub(crate) fn open(
-        settings: &Settings,
+        settings: &DatabaseSettings,
         makes: bool,
     ) -> Result<Option<(Self, String)>, OpenError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
@@ -186,7 +186,7 @@ impl Connection {
 }
 
 /// Takes leave of the server, which ends its session at once then.
-impl Drop for Connection {
+impl Drop for PreparedConnection {
     fn drop(&mut self) {
         drop(self.client.take());
         let leaving = async { tokio::time::timeout(LEAVING, &mut self.driver).await };
@@ -195,17 +195,17 @@ impl Drop for Connection {
     }
 }
 
-impl Database for Connection {
-    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, DatabaseError> {
+impl Database for PreparedConnection {
+    fn run(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<usize, DatabaseError> {
         let statement = self.statement(sql)?;
         let changed =
             self.after_queued(async |client| client.execute_raw(&statement, values).await)?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
-    fn later(&self, sql: &str, values: &[Value<'_>]) -> Result<(), DatabaseError> {
+    fn later(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), DatabaseError> {
         let statement = self.statement(sql)?;
-        let values = values.iter().cloned().map(Value::into_owned).collect();
+        let values = values.iter().cloned().map(SqlValue::into_owned).collect();
         self.queued.borrow_mut().push(Queued { statement, values });
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Database for Connection {
     fn each(
         &self,
         sql: &str,
-        values: &[Value<'_>],
+        values: &[SqlValue<'_>],
         take: &mut dyn FnMut(Fields) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         let statement = self.statement(sql)?;
@@ -244,7 +244,7 @@ fn in_its_dialect(sql: &str) -> String {
 }
 
 /// A value of whatever column it is for.
-impl ToSql for Value<'_> {
+impl ToSql for SqlValue<'_> {
     fn to_sql(
         &self,
         column: &Type,
@@ -276,7 +276,7 @@ impl ToSql for Value<'_> {
 }
 
 /// A column's value.
-struct Field(Value<'static>);
+struct Field(SqlValue<'static>);
 
 impl<'a> FromSql<'a> for Field {
     fn from_sql(
@@ -284,16 +284,16 @@ impl<'a> FromSql<'a> for Field {
         raw: &'a [u8],
     ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         Ok(Self(match *column {
-            Type::INT8 => Value::Integer(i64::from_sql(column, raw)?),
-            Type::INT4 => Value::Integer(i32::from_sql(column, raw)?.into()),
-            Type::BOOL => Value::Integer(bool::from_sql(column, raw)?.into()),
-            Type::BYTEA => Value::Bytes(raw.to_vec().into()),
-            _ => Value::Text(String::from_sql(column, raw)?.into()),
+            Type::INT8 => SqlValue::Integer(i64::from_sql(column, raw)?),
+            Type::INT4 => SqlValue::Integer(i32::from_sql(column, raw)?.into()),
+            Type::BOOL => SqlValue::Integer(bool::from_sql(column, raw)?.into()),
+            Type::BYTEA => SqlValue::Bytes(raw.to_vec().into()),
+            _ => SqlValue::Text(String::from_sql(column, raw)?.into()),
         }))
     }
 
     fn from_sql_null(_column: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(Value::Null))
+        Ok(Self(SqlValue::Null))
     }
 
     fn accepts(_column: &Type) -> bool {
@@ -314,7 +314,7 @@ impl OpenError {
         Self { error, passes: false }
     }
 
-    fn new(error: &Error, settings: &Settings) -> Self {
+    fn new(error: &Error, settings: &DatabaseSettings) -> Self {
         let mut why = words(error);
         if let Some(note) = &settings.passed_over {
             why.push_str("; ");

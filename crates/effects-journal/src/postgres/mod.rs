@@ -20,8 +20,8 @@ use crate::counter::Counter;
 use crate::desk::Owner;
 use crate::door::Door;
 use crate::keeper::{Counters, Stats};
-use crate::postgres::connection::Connection;
-use crate::postgres::settings::Settings;
+use crate::postgres::connection::PreparedConnection;
+use crate::postgres::settings::DatabaseSettings;
 use crate::postgres::writer::Writer;
 use crate::process::Process;
 use crate::spill::Spill;
@@ -166,7 +166,7 @@ impl PostgresBuilder {
     }
 
     fn begin(self, url: &str, makes: bool) -> Result<Option<PostgresStore>, JournalError> {
-        let settings = Settings::read(url, &|name| std::env::var_os(name))?;
+        let settings = DatabaseSettings::read(url, &|name| std::env::var_os(name))?;
         let shown = settings.shown.clone();
         let named = |error: JournalError| match error {
             JournalError::Unreadable(why) => JournalError::Unreadable(format!("{shown}: {why}")),
@@ -227,10 +227,13 @@ impl PostgresBuilder {
 }
 
 /// The first connection. One to a server that is just starting is tried again for a moment.
-fn open(settings: &Settings, makes: bool) -> Result<Option<(Connection, String)>, JournalError> {
+fn open(
+    settings: &DatabaseSettings,
+    makes: bool,
+) -> Result<Option<(PreparedConnection, String)>, JournalError> {
     let until = Instant::now() + OPENING;
     loop {
-        match Connection::open(settings, makes) {
+        match PreparedConnection::open(settings, makes) {
             Ok(opened) => return Ok(opened),
             Err(why) if !why.passes || Instant::now() >= until => return Err(why.error),
             Err(_) => thread::sleep(Duration::from_millis(100)),

@@ -1,5 +1,5 @@
 //! The tables of a journal in Postgres, in the schema `effects`, and the steps from an older format to
-//! today's: [`migrate`]. `Connection` calls it whenever it connects.
+//! today's: [`migrate`]. `PreparedConnection` calls it whenever it connects.
 
 use effects_core::journal::JournalError;
 use tokio_postgres::error::Error;

@@ -1,5 +1,5 @@
-//! [`Settings`]: how to reach a database. It reads a `postgres://` URL, and fills in what the URL leaves
-//! open from `PGHOST` and its like and from the password file, as libpq does. `Connection` connects with
+//! [`DatabaseSettings`]: how to reach a database. It reads a `postgres://` URL, and fills in what the URL leaves
+//! open from `PGHOST` and its like and from the password file, as libpq does. `PreparedConnection` connects with
 //! it.
 
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use crate::postgres::tls::Tls;
 
 /// Where a database is, and how to speak to it.
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct DatabaseSettings {
     pub(crate) config: Config,
     pub(crate) tls: Tls,
     /// The URL without its password.
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
 /// Looks a variable of the environment up.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-impl Settings {
+impl DatabaseSettings {
     /// Reads a URL, and the environment where the URL is silent.
     ///
     /// TLS is stricter than libpq's: where it is used, the server's certificate and name are always
@@ -258,8 +258,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 mod tests {
     use super::*;
 
-    fn read(url: &str, environment: &[(&str, &str)]) -> Result<Settings, JournalError> {
-        Settings::read(url, &|name| {
+    fn read(url: &str, environment: &[(&str, &str)]) -> Result<DatabaseSettings, JournalError> {
+        DatabaseSettings::read(url, &|name| {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.into())
         })

@@ -1,5 +1,5 @@
 //! [`Tls`]: TLS to a database. It gives the Postgres driver a stream of rustls, which trusts the
-//! platform's certificates or those of a file; `Settings` chooses which.
+//! platform's certificates or those of a file; `DatabaseSettings` chooses which.
 
 use std::io;
 use std::path::Path;

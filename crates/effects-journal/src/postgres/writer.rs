@@ -12,19 +12,19 @@ use effects_core::Time;
 use effects_core::journal::JournalError;
 
 use crate::database::DatabaseError;
-use crate::desk::{Desk, Fail, Owner};
+use crate::desk::{Fail, Owner, Transaction};
 use crate::journal::wall;
-use crate::keeper::{Away, Counters, Errand, Needs, Order, RENEWALS_A_LEASE};
-use crate::postgres::connection::{Begun, Connection};
-use crate::postgres::settings::Settings;
+use crate::keeper::{Away, Counters, Needs, RENEWALS_A_LEASE, StoreCommand, WriterMessage};
+use crate::postgres::connection::{Begun, PreparedConnection};
+use crate::postgres::settings::DatabaseSettings;
 use crate::spill::{Spill, Spilled};
 use crate::steps;
 
 /// The thread's own.
 pub(crate) struct Writer {
-    pub(crate) settings: Settings,
+    pub(crate) settings: DatabaseSettings,
     /// `None` while it is lost, or given up for a fork.
-    pub(crate) connection: Option<Connection>,
+    pub(crate) connection: Option<PreparedConnection>,
     /// The journal's id: that of another database at the same address is another.
     pub(crate) id: String,
     pub(crate) owner: Owner,
@@ -42,7 +42,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// The thread's whole life.
-    pub(crate) fn work(mut self, orders: &Receiver<Order>) {
+    pub(crate) fn work(mut self, orders: &Receiver<WriterMessage>) {
         let beat = self.lease / RENEWALS_A_LEASE;
         loop {
             let first = match orders.recv_timeout(beat.saturating_sub(self.renewed.elapsed())) {
@@ -55,12 +55,12 @@ impl Writer {
             // The lock is for all: what is done while it is held is kept short.
             for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
                 match order {
-                    Order::Errand(errand) => group.push(errand),
-                    Order::TakeSpilled(keep) => emptying.push(keep),
-                    Order::Away(away) => aside.push(away),
+                    WriterMessage::Errand(errand) => group.push(errand),
+                    WriterMessage::TakeSpilled(keep) => emptying.push(keep),
+                    WriterMessage::Away(away) => aside.push(away),
                     // A file's alone: asked of no database.
-                    Order::Shrink(_) | Order::Backup(..) => {}
-                    Order::Close => last = true,
+                    WriterMessage::Shrink(_) | WriterMessage::Backup(..) => {}
+                    WriterMessage::Close => last = true,
                 }
             }
             let due = self.renewed.elapsed() >= beat;
@@ -111,7 +111,7 @@ impl Writer {
     }
 
     /// Does a group in one transaction, and answers.
-    fn serve(&mut self, mut group: Vec<Box<dyn Errand>>, due: bool) {
+    fn serve(&mut self, mut group: Vec<Box<dyn StoreCommand>>, due: bool) {
         let needs = group.iter().map(|errand| errand.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else { return };
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
@@ -171,7 +171,7 @@ impl Writer {
     fn transact(
         &mut self,
         needs: Needs,
-        work: &mut dyn FnMut(&Desk<'_>, bool) -> Result<(), DatabaseError>,
+        work: &mut dyn FnMut(&Transaction<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         if needs > Needs::Reading {
             self.commits += 1;
@@ -188,7 +188,7 @@ impl Writer {
                 Err(error) => error,
             };
             // Where what failed cannot be undone, it was the connection that failed.
-            let undone = self.connection.as_ref().map_or(Ok(()), Connection::roll_back);
+            let undone = self.connection.as_ref().map_or(Ok(()), PreparedConnection::roll_back);
             if !error.passes && undone.is_ok() {
                 return Err(error);
             }
@@ -217,7 +217,7 @@ impl Writer {
     fn attempt(
         &mut self,
         needs: Needs,
-        work: &mut dyn FnMut(&Desk<'_>, bool) -> Result<(), DatabaseError>,
+        work: &mut dyn FnMut(&Transaction<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         self.connect()?;
         let Some(connection) = &self.connection else {
@@ -259,7 +259,7 @@ impl Writer {
             return Ok(());
         }
         // Whatever is wrong with a server that was there before may pass.
-        let opened = Connection::open(&self.settings, false)
+        let opened = PreparedConnection::open(&self.settings, false)
             .map_err(|why| DatabaseError { reason: why.error.to_string(), passes: true })?;
         let Some((connection, _)) = opened.filter(|(_, id)| *id == self.id) else {
             return Err(DatabaseError::new(
@@ -271,8 +271,8 @@ impl Writer {
         Ok(())
     }
 
-    fn desk<'a>(&'a self, connection: &'a Connection, begun: &Begun) -> Desk<'a> {
-        let mut desk = Desk::new(connection, begun.now, &self.owner, self.lease);
+    fn desk<'a>(&'a self, connection: &'a PreparedConnection, begun: &Begun) -> Transaction<'a> {
+        let mut desk = Transaction::new(connection, begun.now, &self.owner, self.lease);
         // While the server was away no one could renew a lease, nor while only this process could not
         // reach it: others get one more lease to come back.
         let reconnected = self.reconnected.and_then(|at| self.lease.checked_sub(at.elapsed()));

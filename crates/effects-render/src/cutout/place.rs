@@ -119,7 +119,7 @@ fn people(map: &Map) -> Vec<f32> {
         let piece = map.reached(start, &mut seen, &|from, to| {
             skin[to] && distance_squared(map.lab[from], map.lab[to]) < 110.0
         });
-        if let Some(face) = Face::of(map, &piece) {
+        if let Some(face) = FaceSpot::of(map, &piece) {
             for (i, person) in people.iter_mut().enumerate() {
                 *person = person.max(face.person_at(map.cell(i)));
             }
@@ -129,14 +129,14 @@ fn people(map: &Map) -> Vec<f32> {
 }
 
 /// A face's middle and size, in cells.
-struct Face {
+struct FaceSpot {
     x: f32,
     y: f32,
     width: f32,
     height: f32,
 }
 
-impl Face {
+impl FaceSpot {
     fn of(map: &Map, piece: &[usize]) -> Option<Self> {
         let (mut left, mut right, mut top, mut bottom) = (map.columns, 0, map.rows, 0);
         let mut lightness = 0.0;

@@ -65,7 +65,7 @@ impl Bindings {
 
 /// Computes one expression.
 pub(crate) fn evaluate(source: &str, names: &Bindings) -> Result<SceneValue, SceneError> {
-    let mut reader = Reader { source, rest: source, names, depth: 0 };
+    let mut reader = ExpressionReader { source, rest: source, names, depth: 0 };
     let value = reader.comparison()?;
     reader.skip_space();
     if !reader.rest.is_empty() {
@@ -77,7 +77,7 @@ pub(crate) fn evaluate(source: &str, names: &Bindings) -> Result<SceneValue, Sce
     Ok(value)
 }
 
-struct Reader<'a> {
+struct ExpressionReader<'a> {
     source: &'a str,
     rest: &'a str,
     names: &'a Bindings,
@@ -85,7 +85,7 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
+impl ExpressionReader<'_> {
     fn fault(&self, what: &str) -> SceneError {
         let source: String = self.source.chars().take(200).collect();
         let rest: String = self.rest.chars().take(40).collect();

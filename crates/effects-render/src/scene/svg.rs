@@ -21,7 +21,7 @@ pub(super) fn tree(source: &str) -> Result<Tree, SceneError> {
     let options = ParsingOptions { nodes_limit: MOST_ELEMENTS, ..ParsingOptions::default() };
     let document =
         Document::parse_with_options(source, options).map_err(|error| unreadable(&error))?;
-    Check::of(&document).element(document.root_element(), 1)?;
+    SvgCheck::of(&document).element(document.root_element(), 1)?;
     let options = usvg::Options {
         // No image passes the check. The library's own resolver would open files.
         image_href_resolver: ImageHrefResolver {
@@ -45,7 +45,7 @@ pub(super) fn draw(
 }
 
 /// The check of a document's elements.
-struct Check<'a, 'input> {
+struct SvgCheck<'a, 'input> {
     /// The elements of each id; a scene that repeats a part repeats its ids.
     named: HashMap<&'a str, Vec<Node<'a, 'input>>>,
     costs: HashMap<NodeId, Cost>,
@@ -59,7 +59,7 @@ struct Cost {
     levels: usize,
 }
 
-impl<'a, 'input> Check<'a, 'input> {
+impl<'a, 'input> SvgCheck<'a, 'input> {
     fn of(document: &'a Document<'input>) -> Self {
         let mut named: HashMap<_, Vec<_>> = HashMap::new();
         for node in document.descendants() {

@@ -28,7 +28,7 @@ pub enum Behaviour {
         /// What is sent.
         response: Option<Response>,
         /// How the connection ends.
-        end: End,
+        end: ConnectionEnd,
     },
     /// Answers a CONNECT with 200 and relays bytes between the client and this address.
     Tunnel(SocketAddr),
@@ -84,13 +84,13 @@ impl Behaviour {
     }
 
     /// Answers once the head and this many bytes of the body have arrived, and ends the connection.
-    pub fn early(response: Response, body_bytes: usize, end: End) -> Self {
+    pub fn early(response: Response, body_bytes: usize, end: ConnectionEnd) -> Self {
         Self::Early { body_bytes, response: Some(response), end }
     }
 
     /// Ends the connection without an answer once the head and this many bytes of the body have
     /// arrived.
-    pub fn cut(body_bytes: usize, end: End) -> Self {
+    pub fn cut(body_bytes: usize, end: ConnectionEnd) -> Self {
         Self::Early { body_bytes, response: None, end }
     }
 
@@ -103,7 +103,7 @@ impl Behaviour {
 
 /// How a connection ends that has not been read to the end of its request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
+pub enum ConnectionEnd {
     /// At once, with a reset (RST): what a socket does that is closed with bytes unread.
     Reset,
     /// In order (FIN), and what the client still sends is read and thrown away.

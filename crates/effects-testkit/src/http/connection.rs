@@ -1,4 +1,4 @@
-//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the [`Script`]
+//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the [`ServerScript`]
 //! says, however broken. The server calls it on a thread of each connection.
 
 use std::io::{self, Read, Write};
@@ -6,14 +6,14 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::behaviour::{Behaviour, End};
+use super::behaviour::{Behaviour, ConnectionEnd};
 use super::request::{Reading, Seen, read};
-use super::script::Script;
+use super::script::ServerScript;
 use crate::response::Response;
 
 /// Serves a connection to its end. Whatever goes wrong with it is the client's doing, or ours on
 /// purpose, and ends it; the caller closes it.
-pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Script) {
+pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &ServerScript) {
     // Small answers must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
@@ -28,10 +28,10 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Script) {
         {
             return;
         }
-        match behave(stream, behaviour, &World { seen: &seen, releases, shared }) {
-            Ok(Next::Request) => {}
-            Ok(Next::End) => break,
-            Ok(Next::Reset) | Err(_) => return,
+        match behave(stream, behaviour, &BehaviourContext { seen: &seen, releases, shared }) {
+            Ok(NextMove::Request) => {}
+            Ok(NextMove::End) => break,
+            Ok(NextMove::Reset) | Err(_) => return,
         }
     }
     // In order, also where the client sent more than was read.
@@ -39,14 +39,14 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &Script) {
 }
 
 /// What a behaviour is carried out in.
-struct World<'a> {
+struct BehaviourContext<'a> {
     seen: &'a Seen,
     /// The last release before the request.
     releases: u64,
-    shared: &'a Script,
+    shared: &'a ServerScript,
 }
 
-enum Next {
+enum NextMove {
     Request,
     /// The end in order.
     End,
@@ -69,7 +69,7 @@ fn next_request(
     stream: &mut &TcpStream,
     buffer: &mut Vec<u8>,
     index: usize,
-    shared: &Script,
+    shared: &ServerScript,
 ) -> io::Result<Option<Arrived>> {
     let mut told_to_continue = false;
     // What to do with the request, where its head was enough to say that.
@@ -121,14 +121,18 @@ fn is_reset(behaviour: &Behaviour) -> bool {
     }
 }
 
-fn wait_out(behaviour: &Behaviour, shared: &Script) {
+fn wait_out(behaviour: &Behaviour, shared: &ServerScript) {
     if let Behaviour::Delay(delay, behaviour) = behaviour {
         shared.pause(*delay);
         wait_out(behaviour, shared);
     }
 }
 
-fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> io::Result<Next> {
+fn behave(
+    stream: &mut &TcpStream,
+    behaviour: Behaviour,
+    world: &BehaviourContext<'_>,
+) -> io::Result<NextMove> {
     match behaviour {
         Behaviour::Respond(response) => {
             let mut bytes = response.head();
@@ -136,26 +140,26 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
                 bytes.extend(response.framed_body());
             }
             stream.write_all(&bytes)?;
-            return Ok(if response.closes() { Next::End } else { Next::Request });
+            return Ok(if response.closes() { NextMove::End } else { NextMove::Request });
         }
         Behaviour::RespondThenReset(response) => {
             stream.write_all(&begun(&response, usize::MAX))?;
             let another = stream.peek(&mut [0])? > 0;
-            return Ok(if another { Next::Reset } else { Next::End });
+            return Ok(if another { NextMove::Reset } else { NextMove::End });
         }
         Behaviour::Early { response, end, .. } => {
             if let Some(response) = response {
                 stream.write_all(&begun(&response, usize::MAX))?;
             }
             match end {
-                End::Reset => return Ok(Next::Reset),
-                End::Drain => {
+                ConnectionEnd::Reset => return Ok(NextMove::Reset),
+                ConnectionEnd::Drain => {
                     stream.shutdown(Shutdown::Write)?;
                     io::copy(stream, &mut io::sink())?;
                 }
-                End::Stall => {
+                ConnectionEnd::Stall => {
                     world.shared.hang(world.releases);
-                    return Ok(Next::Reset);
+                    return Ok(NextMove::Reset);
                 }
             }
         }
@@ -181,7 +185,7 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
         }
         Behaviour::Drip { response, piece, every } => {
             drip(stream, &response, piece, every, world.shared)?;
-            return Ok(if response.closes() { Next::End } else { Next::Request });
+            return Ok(if response.closes() { NextMove::End } else { NextMove::Request });
         }
         Behaviour::Delay(delay, behaviour) => {
             world.shared.pause(delay);
@@ -190,7 +194,7 @@ fn behave(stream: &mut &TcpStream, behaviour: Behaviour, world: &World<'_>) -> i
         Behaviour::Raw(bytes) => stream.write_all(&bytes)?,
         Behaviour::Decide(decide) => return behave(stream, (decide.0)(world.seen), world),
     }
-    Ok(Next::End)
+    Ok(NextMove::End)
 }
 
 /// Relays bytes both ways until the client ends; that the server ends is relayed too.
@@ -219,7 +223,7 @@ fn drip(
     response: &Response,
     piece: usize,
     every: Duration,
-    shared: &Script,
+    shared: &ServerScript,
 ) -> io::Result<()> {
     stream.write_all(&response.head())?;
     for bytes in response.framed_body().chunks(piece.max(1)) {

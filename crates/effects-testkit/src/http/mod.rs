@@ -43,6 +43,6 @@ mod script;
 mod server;
 
 pub use crate::response::{After, Framing, Response};
-pub use behaviour::{Behaviour, Decide, End};
+pub use behaviour::{Behaviour, ConnectionEnd, Decide};
 pub use request::Seen;
 pub use server::{ScriptedServer, unused_address};

@@ -1,4 +1,4 @@
-//! [`Script`]: what a `ScriptedServer` does with each request, and the requests it has seen. The server
+//! [`ServerScript`]: what a `ScriptedServer` does with each request, and the requests it has seen. The server
 //! and the threads of its connections share it.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,14 +12,14 @@ use crate::response::Response;
 
 /// What to do with requests, and what was seen of them.
 #[derive(Debug, Default)]
-pub(super) struct Script {
-    pub(super) state: Mutex<State>,
+pub(super) struct ServerScript {
+    pub(super) state: Mutex<ScriptState>,
     pub(super) changed: Condvar,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) routes: Vec<Route>,
+pub(super) struct ScriptState {
+    pub(super) routes: Vec<ScriptRoute>,
     pub(super) script: VecDeque<Behaviour>,
     pub(super) otherwise: Behaviour,
     pub(super) requests: Vec<Seen>,
@@ -31,13 +31,13 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) struct ScriptRoute {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) script: VecDeque<Behaviour>,
 }
 
-impl Default for State {
+impl Default for ScriptState {
     fn default() -> Self {
         Self {
             routes: Vec::new(),
@@ -52,7 +52,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl ScriptState {
     /// The script that the next behaviour for this request comes from.
     fn script(&mut self, seen: &Seen) -> &mut VecDeque<Behaviour> {
         match self.routes.iter_mut().find(|route| route.matches(seen)) {
@@ -74,7 +74,7 @@ impl State {
     }
 }
 
-impl Script {
+impl ServerScript {
     /// What to do with a request that is not whole, where the script says not to wait for that; and
     /// the last release before it.
     pub(super) fn early(&self, head: &Seen) -> Option<(Behaviour, u64)> {
@@ -120,22 +120,22 @@ impl Script {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ScriptState> {
         // Every change is one assignment or one push: a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn wait<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, ScriptState>,
         limit: Duration,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, ScriptState> {
         let waited = self.changed.wait_timeout(state, limit);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-impl Route {
+impl ScriptRoute {
     fn matches(&self, seen: &Seen) -> bool {
         let path = seen.path();
         self.method == seen.method

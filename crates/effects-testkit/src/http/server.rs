@@ -1,4 +1,4 @@
-//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`Script`] and keeps the
+//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`ServerScript`] and keeps the
 //! requests it saw. Tests of the HTTP clients and of the command start one.
 
 use std::io;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::behaviour::Behaviour;
 use super::connection;
 use super::request::Seen;
-use super::script::{Route, Script};
+use super::script::{ScriptRoute, ServerScript};
 
 /// A server on an ephemeral loopback port that does what it is told; see the
 /// [module](super) for an example.
@@ -23,7 +23,7 @@ use super::script::{Route, Script};
 #[derive(Debug)]
 pub struct ScriptedServer {
     address: SocketAddr,
-    shared: Arc<Script>,
+    shared: Arc<ServerScript>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -36,7 +36,7 @@ impl ScriptedServer {
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Script::default());
+        let shared = Arc::new(ServerScript::default());
         let accepting = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || accept(&listener, &shared))
@@ -72,7 +72,7 @@ impl ScriptedServer {
         let found = state.routes.iter_mut().find(|r| r.method == method && r.path == path);
         match found {
             Some(route) => route.script.extend(behaviours),
-            None => state.routes.push(Route {
+            None => state.routes.push(ScriptRoute {
                 method: method.to_owned(),
                 path: path.to_owned(),
                 script: behaviours.collect(),
@@ -155,18 +155,18 @@ const TCPMUX: u16 = 1;
 
 /// The server's handle of a connection, given up when the connection's thread ends, by a panic
 /// too: the socket is closed with the last handle.
-struct Open<'a> {
-    shared: &'a Script,
+struct OpenConnection<'a> {
+    shared: &'a ServerScript,
     index: usize,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         self.shared.lock().open.remove(&self.index);
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Script>) {
+fn accept(listener: &TcpListener, shared: &Arc<ServerScript>) {
     let mut threads = Vec::new();
     for stream in listener.incoming() {
         let mut state = shared.lock();
@@ -182,7 +182,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Script>) {
         drop(state);
         let shared = Arc::clone(shared);
         threads.push(thread::spawn(move || {
-            let _open = Open { shared: &shared, index };
+            let _open = OpenConnection { shared: &shared, index };
             connection::serve(&mut &stream, index, &shared);
         }));
     }

@@ -1,4 +1,4 @@
-//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. The simulated `World`
+//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. The simulated `SimulatedWorld`
 //! saves pictures to it.
 
 use std::collections::HashMap;

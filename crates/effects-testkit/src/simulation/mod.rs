@@ -25,7 +25,7 @@ mod world;
 
 use std::fmt;
 
-use world::World;
+use world::SimulatedWorld;
 
 /// One schedule of a simulated world.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Mutation {
 
 /// What a schedule came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Report {
+pub struct ScheduleReport {
     /// Steps taken.
     pub steps: u64,
     /// Tasks the service made.
@@ -111,7 +111,7 @@ pub struct Report {
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug)]
-pub struct Violation {
+pub struct BrokenInvariant {
     /// The seed that plays it again.
     pub seed: u64,
     /// What did not hold.
@@ -120,14 +120,14 @@ pub struct Violation {
     pub transcript: Vec<String>,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for BrokenInvariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: {}", self.seed, self.what)?;
         self.transcript.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
-impl std::error::Error for Violation {}
+impl std::error::Error for BrokenInvariant {}
 
 impl Simulation {
     /// The schedule of a seed.
@@ -145,8 +145,8 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// [`Violation`], at the first step after which an invariant does not hold.
-    pub fn run(self) -> Result<Report, Violation> {
-        World::new(self.seed, self.mutation).play()
+    /// [`BrokenInvariant`], at the first step after which an invariant does not hold.
+    pub fn run(self) -> Result<ScheduleReport, BrokenInvariant> {
+        SimulatedWorld::new(self.seed, self.mutation).play()
     }
 }

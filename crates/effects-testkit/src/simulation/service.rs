@@ -1,5 +1,5 @@
-//! [`Service`]: the simulated service: its own record of tasks, and its answers to creates and polls. The
-//! simulated `World` sends it the calls of its jobs and checks the journal against it.
+//! [`ServiceBooks`]: the simulated service: its own record of tasks, and its answers to creates and polls. The
+//! simulated `SimulatedWorld` sends it the calls of its jobs and checks the journal against it.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::faults::Chance;
 
 /// The tasks of the service, by its own books.
 #[derive(Debug, Default)]
-pub(super) struct Service {
-    pub(super) tasks: Vec<Task>,
+pub(super) struct ServiceBooks {
+    pub(super) tasks: Vec<BookedTask>,
 }
 
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct BookedTask {
     pub(super) row: usize,
     pub(super) ends: Time,
     pub(super) end: TaskEnd,
@@ -37,14 +37,14 @@ pub(super) enum TaskEnd {
     FailedAndBilled,
 }
 
-impl Task {
+impl BookedTask {
     /// Whether it is billed, or may be before its end is known.
     pub(super) fn is_billed(&self, now: Time) -> bool {
         self.end != TaskEnd::Failed || now < self.ends
     }
 }
 
-impl Service {
+impl ServiceBooks {
     /// Makes a task.
     pub(super) fn accept(&mut self, row: usize, now: Time, chance: &mut Chance) -> usize {
         let lasts = Duration::from_secs(1 + chance.below(20));
@@ -54,7 +54,7 @@ impl Service {
             4 => TaskEnd::CompletedWithoutCost,
             _ => TaskEnd::Completed,
         };
-        let task = Task { row, ends: now + lasts, end, is_polled: false, is_seen: false };
+        let task = BookedTask { row, ends: now + lasts, end, is_polled: false, is_seen: false };
         self.tasks.push(task);
         self.tasks.len() - 1
     }

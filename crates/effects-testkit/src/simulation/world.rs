@@ -1,4 +1,4 @@
-//! [`World`]: the simulated world: a [`JobMachine`] for each of its processes, what happens to them, and
+//! [`SimulatedWorld`]: the simulated world: a [`JobMachine`] for each of its processes, what happens to them, and
 //! what must always be true. [`Simulation::run`](super::Simulation::run) plays it.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,12 +23,12 @@ use rust_decimal::Decimal;
 
 use super::disk::Disk;
 use super::lease::Lease;
-use super::service::{Service, TaskEnd};
-use super::{Mutation, Report, Violation};
+use super::service::{ServiceBooks, TaskEnd};
+use super::{BrokenInvariant, Mutation, ScheduleReport};
 use crate::faults::Chance;
 use crate::response::result_of;
 
-pub(super) struct World {
+pub(super) struct SimulatedWorld {
     seed: u64,
     chance: Chance,
     mutation: Option<Mutation>,
@@ -40,9 +40,9 @@ pub(super) struct World {
     retry_failed: u32,
     /// The limit and the price that is given, in USD.
     budget: Option<(Decimal, Option<Decimal>)>,
-    service: Service,
+    service: ServiceBooks,
     disk: Disk,
-    processes: Vec<Option<Process>>,
+    processes: Vec<Option<SimulatedProcess>>,
     /// What crashed processes hold for ever, where the world is broken so.
     leaked: Vec<Arc<dyn effects_jobs::RowJournal>>,
     happenings: u64,
@@ -55,7 +55,7 @@ pub(super) struct World {
 }
 
 /// A process that does all jobs, as the same command given again does.
-struct Process {
+struct SimulatedProcess {
     machine: JobMachine<usize>,
     budget: Option<Budget>,
     leases: Vec<(usize, Weak<Lease>)>,
@@ -93,7 +93,7 @@ enum Happening {
     NotFetched(JobId, usize, Box<Effect>),
 }
 
-impl World {
+impl SimulatedWorld {
     pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut chance = Chance(seed);
         let rows: Vec<Row> = (0..=chance.below(7)).map(row).collect();
@@ -112,7 +112,7 @@ impl World {
             is_local,
             retry_failed: u32::from(chance.below(2) == 0),
             budget,
-            service: Service::default(),
+            service: ServiceBooks::default(),
             disk: Disk::default(),
             processes,
             leaked: Vec::new(),
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    pub(super) fn play(mut self) -> Result<Report, Violation> {
+    pub(super) fn play(mut self) -> Result<ScheduleReport, BrokenInvariant> {
         for _ in 0..MOST_STEPS {
             self.steps += 1;
             let chosen = self.below(self.processes.len());
@@ -155,7 +155,12 @@ impl World {
                 self.check_end()?;
                 let (steps, crashes) = (self.steps, self.crashes);
                 let accepted = self.service.tasks.len() as u64;
-                return Ok(Report { steps, accepted, crashes, pictures: self.disk.pictures() });
+                return Ok(ScheduleReport {
+                    steps,
+                    accepted,
+                    crashes,
+                    pictures: self.disk.pictures(),
+                });
             }
         }
         Err(self.violation("it does not end".to_owned()))
@@ -186,7 +191,7 @@ impl World {
             _ => 0,
         };
         let now = Time::from_millis(self.now.as_millis().saturating_add_signed(ahead));
-        self.processes[chosen] = Some(Process {
+        self.processes[chosen] = Some(SimulatedProcess {
             machine: JobMachine::new(Arc::new(policy), limits, now),
             budget,
             leases: Vec::new(),
@@ -236,7 +241,7 @@ impl World {
         }
     }
 
-    fn do_step(&mut self, chosen: usize, process: &mut Process) {
+    fn do_step(&mut self, chosen: usize, process: &mut SimulatedProcess) {
         let now = self.clock(process);
         match process.machine.step(now) {
             JobStep::WantJobs(room) => {
@@ -305,19 +310,19 @@ impl World {
     }
 
     /// What a process takes the time for.
-    fn clock(&self, process: &Process) -> Time {
+    fn clock(&self, process: &SimulatedProcess) -> Time {
         let now = self.now.as_millis().saturating_add_signed(process.ahead);
         Time::from_millis(now - process.lag.as_millis() as u64)
     }
 
     /// Something comes to a process after a while.
-    fn comes(&mut self, process: &mut Process, happening: Happening) {
+    fn comes(&mut self, process: &mut SimulatedProcess, happening: Happening) {
         self.happenings += 1;
         let after = Duration::from_millis(20 + self.chance.below(2_000));
         process.coming.insert((self.now + after, self.happenings), happening);
     }
 
-    fn deliver(&mut self, chosen: usize, process: &mut Process) {
+    fn deliver(&mut self, chosen: usize, process: &mut SimulatedProcess) {
         let now = self.clock(process);
         while let Some(first) = process.coming.first_entry()
             && first.key().0 <= self.now
@@ -362,7 +367,7 @@ impl World {
         }
     }
 
-    fn land(&self, process: &Process, id: JobId, row: usize) {
+    fn land(&self, process: &SimulatedProcess, id: JobId, row: usize) {
         if let Some(open) = process.machine.row_of(id) {
             open.landed(0, &self.file_of(row), None).expect("memory takes it");
         }
@@ -377,14 +382,14 @@ impl World {
     }
 
     /// Opens a row; what there is to do for it.
-    fn open(&mut self, chosen: usize, process: &mut Process, row: usize) -> Found {
+    fn open(&mut self, chosen: usize, process: &mut SimulatedProcess, row: usize) -> Found {
         let opened = self.store.open(&self.rows[row]).expect("memory opens it");
         let found = self.found(process, row, opened);
         self.note(format!("process {chosen} opens row {row}: {}", name_of(&found)));
         found
     }
 
-    fn found(&mut self, process: &mut Process, row: usize, opened: Opened) -> Found {
+    fn found(&mut self, process: &mut SimulatedProcess, row: usize, opened: Opened) -> Found {
         let mut lease = |inner: Arc<dyn effects_jobs::RowJournal>, record: Option<Record>| {
             let lease = Lease::new(inner, self.mutation, process.ahead);
             process.leases.push((row, Arc::downgrade(&lease)));
@@ -446,7 +451,7 @@ impl World {
         }
     }
 
-    fn record(&mut self, chosen: usize, process: &mut Process, run: RunId, entry: &Entry) {
+    fn record(&mut self, chosen: usize, process: &mut SimulatedProcess, run: RunId, entry: &Entry) {
         let Some(&row) = process.machine.known(run) else { return };
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
         if self.chance.below(60) == 0 {
@@ -467,7 +472,7 @@ impl World {
     fn lose_the_store(
         &mut self,
         chosen: usize,
-        process: &mut Process,
+        process: &mut SimulatedProcess,
         (run, entry, answer): (RunId, Entry, Option<Result<Admission, JournalError>>),
     ) {
         let away = Duration::from_secs(1 + self.chance.below(60));
@@ -482,7 +487,7 @@ impl World {
 
     /// The store is reached again: a write whose answer was lost is looked up. Found, it is done, unless the
     /// lease may have ended since; else it is done again.
-    fn look_up(&mut self, chosen: usize, process: &mut Process, lost: LostWrite) {
+    fn look_up(&mut self, chosen: usize, process: &mut SimulatedProcess, lost: LostWrite) {
         let LostWrite { run, entry, answer, away } = lost;
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
         let answer = match answer.filter(|_| away < LEASE / 3) {
@@ -496,7 +501,7 @@ impl World {
     }
 
     /// The computer of a process sleeps, with an intent that is not sent.
-    fn fall_asleep(&mut self, chosen: usize, process: &mut Process) {
+    fn fall_asleep(&mut self, chosen: usize, process: &mut SimulatedProcess) {
         let asleep = Duration::from_secs(5 + self.chance.below(60));
         self.note(format!("process {chosen} sleeps for {} s", asleep.as_secs()));
         if self.mutation == Some(Mutation::SleeperSendsLate) {
@@ -506,7 +511,7 @@ impl World {
     }
 
     /// A process renews no lease for so long.
-    fn is_away(&self, process: &mut Process, away: Duration) {
+    fn is_away(&self, process: &mut SimulatedProcess, away: Duration) {
         process.sleeps_until = Some(self.now + away);
         process.wakes = self.now + away;
         if away > LEASE {
@@ -516,7 +521,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, chosen: usize, process: &mut Process, run: RunId, call: &Call) {
+    fn send(&mut self, chosen: usize, process: &mut SimulatedProcess, run: RunId, call: &Call) {
         let Some(&row) = process.machine.known(run) else { return };
         let (answer, fate, submits) = match &call.kind {
             CallKind::Submit { .. } => {
@@ -574,9 +579,9 @@ impl World {
     }
 
     /// What must be true after every step.
-    fn check(&self) -> Result<(), Violation> {
+    fn check(&self) -> Result<(), BrokenInvariant> {
         let fail = |what: String| Err(self.violation(what));
-        let mut before: Vec<Option<&super::service::Task>> = vec![None; self.rows.len()];
+        let mut before: Vec<Option<&super::service::BookedTask>> = vec![None; self.rows.len()];
         for (number, task) in self.service.tasks.iter().enumerate() {
             if let Some(earlier) = before[task.row].replace(task) {
                 let failed = matches!(earlier.end, TaskEnd::Failed | TaskEnd::FailedAndBilled);
@@ -624,7 +629,7 @@ impl World {
 
     /// What must be true at the end, too: every row is over, and what the store says was paid is what the
     /// service billed.
-    fn check_end(&self) -> Result<(), Violation> {
+    fn check_end(&self) -> Result<(), BrokenInvariant> {
         for row in 0..self.rows.len() {
             let standing = self.record_of(row).map(|record| record.standing);
             if let Some(Standing::Intent { .. } | Standing::Created { .. }) = standing {
@@ -655,8 +660,8 @@ impl World {
         self.transcript.push(format!("{:>8.3} s  {line}", at.as_secs_f64()));
     }
 
-    fn violation(&self, what: String) -> Violation {
-        Violation { seed: self.seed, what, transcript: self.transcript.clone() }
+    fn violation(&self, what: String) -> BrokenInvariant {
+        BrokenInvariant { seed: self.seed, what, transcript: self.transcript.clone() }
     }
 
     fn below(&mut self, bound: usize) -> usize {

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use effects_testkit::http::{
-    After, Behaviour, End, Framing, Response, ScriptedServer, Seen, unused_address,
+    After, Behaviour, ConnectionEnd, Framing, Response, ScriptedServer, Seen, unused_address,
 };
 
 fn server() -> ScriptedServer {
@@ -204,13 +204,15 @@ fn answer_and_end(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
 fn an_early_answer_comes_before_the_request_is_whole() {
     let server = server();
     let too_large = || Response::new(413).body("too large").and(After::Close);
-    for (end, error) in [(End::Reset, Some(ErrorKind::ConnectionReset)), (End::Drain, None)] {
+    for (end, error) in
+        [(ConnectionEnd::Reset, Some(ErrorKind::ConnectionReset)), (ConnectionEnd::Drain, None)]
+    {
         for sent in [3, 10] {
             server.then(Behaviour::early(too_large(), 3, end));
             let mut stream = connect(&server);
             stream.write_all(b"PUT /file HTTP/1.1\r\nContent-Length: 10\r\n\r\n").unwrap();
             stream.write_all(&b"0123456789"[..sent]).unwrap();
-            if end == End::Drain {
+            if end == ConnectionEnd::Drain {
                 stream.shutdown(Shutdown::Write).unwrap();
             }
             let (text, ended) = answer_and_end(stream);
@@ -221,7 +223,7 @@ fn an_early_answer_comes_before_the_request_is_whole() {
     }
     assert!(server.requests().iter().all(|seen| seen.body.len() >= 3));
 
-    server.then(Behaviour::cut(3, End::Reset));
+    server.then(Behaviour::cut(3, ConnectionEnd::Reset));
     let mut stream = connect(&server);
     stream.write_all(b"PUT /file HTTP/1.1\r\nContent-Length: 10\r\n\r\n012").unwrap();
     assert_eq!(answer_and_end(stream), (String::new(), Some(ErrorKind::ConnectionReset)));

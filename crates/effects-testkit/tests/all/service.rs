@@ -8,7 +8,7 @@ use std::time::Duration;
 use effects_core::driver::{Told, drive, drive_on_async};
 use effects_core::journal::NoJournal;
 use effects_core::{EffectRequest, ErrorKind, Outcome, Policy, Run, Seed, Template};
-use effects_testkit::{Fate, Fault, Faults, Life, Response, Service, VirtualClock, World};
+use effects_testkit::{ExchangeFault, Fate, Faults, Life, Response, Service, VirtualClock, World};
 
 fn run(clock: &VirtualClock) -> Run {
     let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg").unwrap();
@@ -108,15 +108,17 @@ fn lives_end_as_they_are_told_to() {
 
 #[test]
 fn faults_keep_to_their_rate_and_every_one_of_them_comes() {
-    let fates = |rate, menu: &[Fault]| {
+    let fates = |rate, menu: &[ExchangeFault]| {
         let mut faults = Faults::new(3).rate(rate).among(menu);
         (0..2_000).map(move |_| faults.draw())
     };
-    let all: Vec<Fault> = Fault::PASSING.into_iter().chain(Fault::LASTING).collect();
+    let all: Vec<ExchangeFault> =
+        ExchangeFault::PASSING.into_iter().chain(ExchangeFault::LASTING).collect();
     assert!(fates(0.0, &all).all(|fate| matches!(fate, Fate::Served)));
     assert!(fates(1.0, &[]).all(|fate| matches!(fate, Fate::Served)));
     assert!(fates(1.0, &all).all(|fate| !matches!(fate, Fate::Served)));
-    let half = fates(0.5, &[Fault::LostBefore]).filter(|fate| matches!(fate, Fate::LostBefore));
+    let half =
+        fates(0.5, &[ExchangeFault::LostBefore]).filter(|fate| matches!(fate, Fate::LostBefore));
     assert!((900..1_100).contains(&half.count()));
     for fault in all {
         // Each is something else than being served.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use effects_core::ErrorKind;
 use effects_core::model::{Draft, DraftImage};
 use effects_emulator::{Emulator, Pictures, SeenRequest};
-use effects_tests::{Ask, Ended, Face, Job, Setup, picture, setup_at};
+use effects_tests::{Ask, ClientSetup, Ended, Face, FaceJob, picture, setup_at};
 
 /// What goes wrong, and how it must end.
 ///
@@ -20,10 +20,10 @@ pub(crate) struct Case {
     pub(crate) plan: String,
     /// A key that chooses an outcome, in place of the emulator's own.
     key: Option<String>,
-    adjust: fn(&mut Setup),
+    adjust: fn(&mut ClientSetup),
     uploads: bool,
     times: usize,
-    end: End,
+    end: CaseEnd,
     /// What is told of the download.
     told: Option<&'static str>,
     /// Whether the plan's faults are met.
@@ -38,7 +38,7 @@ pub(crate) struct Case {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum CaseEnd {
     Picture,
     Fails { kind: ErrorKind, task: bool },
 }
@@ -52,7 +52,7 @@ impl Case {
             adjust: |_| {},
             uploads: false,
             times: 1,
-            end: End::Picture,
+            end: CaseEnd::Picture,
             told: None,
             met: true,
             code: None,
@@ -70,7 +70,7 @@ impl Case {
 
     /// It ends with an error that knows no task, and none was accepted.
     pub(crate) fn fails(self, kind: ErrorKind) -> Self {
-        Self { end: End::Fails { kind, task: false }, accepted: 0, ..self }
+        Self { end: CaseEnd::Fails { kind, task: false }, accepted: 0, ..self }
     }
 
     /// It ends with an error, and it is not known here that a task was accepted.
@@ -80,7 +80,7 @@ impl Case {
 
     /// It ends with an error that knows the task.
     pub(crate) fn fails_with_task(self, kind: ErrorKind) -> Self {
-        Self { end: End::Fails { kind, task: true }, ..self }
+        Self { end: CaseEnd::Fails { kind, task: true }, ..self }
     }
 
     /// The same, after a run that went well.
@@ -110,7 +110,7 @@ impl Case {
     }
 
     /// Changes what the client is made of.
-    pub(crate) fn with(self, adjust: fn(&mut Setup)) -> Self {
+    pub(crate) fn with(self, adjust: fn(&mut ClientSetup)) -> Self {
         Self { adjust, ..self }
     }
 
@@ -151,7 +151,7 @@ impl Case {
         let key = self.key.as_deref().unwrap_or(emulator.api_key());
         let mut setup = setup_at(emulator.base_url(), key);
         (self.adjust)(&mut setup);
-        let job = Job { ask: self.ask(), times: self.times, save_to: None };
+        let job = FaceJob { ask: self.ask(), times: self.times, save_to: None };
         let begun = Instant::now();
         let ended = face.run(&setup, &job, &mut |_| {});
         assert!(begun.elapsed() >= self.waits, "too early: {:?}", begun.elapsed());
@@ -169,7 +169,7 @@ impl Case {
     fn check_end(&self, ended: &Ended, emulator: &Emulator) {
         let tasks = emulator.tasks();
         match (self.end, &ended.failure) {
-            (End::Picture, None) => {
+            (CaseEnd::Picture, None) => {
                 let effect = ended.effect.as_ref().unwrap();
                 assert_eq!(effect.task_id.as_str(), tasks[0].id);
                 assert_eq!(effect.usage.cost.unwrap().to_string(), "0.03");
@@ -178,7 +178,7 @@ impl Case {
                     assert!(told.iter().any(|text| text.contains(words)), "{told:#?}");
                 }
             }
-            (End::Fails { kind, task }, Some(failure)) => {
+            (CaseEnd::Fails { kind, task }, Some(failure)) => {
                 assert_eq!(failure.kind, kind, "{failure:#?}");
                 let known = if task { tasks.first().map(|task| task.id.clone()) } else { None };
                 assert_eq!(failure.task_id, known, "{failure:#?}");

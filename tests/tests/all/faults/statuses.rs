@@ -6,13 +6,13 @@ use std::time::Duration;
 use effects_core::ErrorKind;
 use effects_core::model::{Draft, DraftImage};
 use effects_emulator::{Emulator, Endpoint, ErrorBody, Fault, Pictures, RetryAfter};
-use effects_tests::{Ask, Face, Job, setup_at};
+use effects_tests::{Ask, Face, FaceJob, setup_at};
 
 use super::one_style;
 
 /// How an exchange must end that met an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum ExchangeEnd {
     /// The same request is sent again, and all is well.
     Again,
     /// No task, or no sight of it, for good.
@@ -21,12 +21,12 @@ enum End {
 
 /// The end of a create by the status of its answer. Of the forms of a body three make a difference:
 /// one that names a task, one with a code of too many requests, and one that is no gateway's.
-fn of_create(status: u16, body: &ErrorBody) -> End {
-    End::Final(match status {
+fn of_create(status: u16, body: &ErrorBody) -> ExchangeEnd {
+    ExchangeEnd::Final(match status {
         // The task it names is nobody's here, and is looked for until the wait ends.
         _ if *body == ErrorBody::Sync => ErrorKind::WaitTimeout,
-        425 | 429 => return End::Again,
-        503 if *body == ErrorBody::ErrorMessage => return End::Again,
+        425 | 429 => return ExchangeEnd::Again,
+        503 if *body == ErrorBody::ErrorMessage => return ExchangeEnd::Again,
         401 => ErrorKind::KeyRefused,
         402 => ErrorKind::OutOfCredit,
         403 => ErrorKind::Forbidden,
@@ -39,11 +39,11 @@ fn of_create(status: u16, body: &ErrorBody) -> End {
 }
 
 /// The end of a look by the status of its answer: the gateway's own word on the key, or none.
-fn of_look(status: u16, body: &ErrorBody) -> End {
+fn of_look(status: u16, body: &ErrorBody) -> ExchangeEnd {
     match status {
-        401 if is_object(body) => End::Final(ErrorKind::KeyRefused),
-        403 if is_object(body) => End::Final(ErrorKind::Forbidden),
-        _ => End::Again,
+        401 if is_object(body) => ExchangeEnd::Final(ErrorKind::KeyRefused),
+        403 if is_object(body) => ExchangeEnd::Final(ErrorKind::Forbidden),
+        _ => ExchangeEnd::Again,
     }
 }
 
@@ -69,7 +69,7 @@ fn a_look_ends_as_its_status_says_in_every_form_of_body() {
 
 #[test]
 fn a_refusal_in_words_of_money_is_one_for_want_of_it() {
-    for stage in &Stage::all() {
+    for stage in &EmulatedClient::all() {
         let speaks = |body: &&ErrorBody| is_object(body) && **body != ErrorBody::Sync;
         for body in BODIES.iter().filter(speaks) {
             let fault = Fault::Status {
@@ -79,8 +79,8 @@ fn a_refusal_in_words_of_money_is_one_for_want_of_it() {
                 retry_after: None,
                 location: None,
             };
-            stage.create(&fault, End::Final(ErrorKind::OutOfCredit));
-            stage.look(&fault, End::Final(ErrorKind::OutOfCredit));
+            stage.create(&fault, ExchangeEnd::Final(ErrorKind::OutOfCredit));
+            stage.look(&fault, ExchangeEnd::Final(ErrorKind::OutOfCredit));
         }
     }
 }
@@ -108,18 +108,18 @@ fn a_refusal_may_come_as_success() {
         (raw("[1]"), ErrorKind::OutcomeUnknown),
         (raw("{}"), ErrorKind::OutcomeUnknown),
     ];
-    for stage in &Stage::all() {
+    for stage in &EmulatedClient::all() {
         for (body, kind) in &cases {
-            stage.create(&Fault::status_with(200, body.clone(), None), End::Final(*kind));
+            stage.create(&Fault::status_with(200, body.clone(), None), ExchangeEnd::Final(*kind));
         }
-        stage.create(&Fault::status_with(200, envelope(429, "slow"), None), End::Again);
+        stage.create(&Fault::status_with(200, envelope(429, "slow"), None), ExchangeEnd::Again);
     }
 }
 
 /// Calls `check` with every status, form and time to wait.
-fn each(check: impl Fn(&Stage, u16, ErrorBody, Option<RetryAfter>)) {
+fn each(check: impl Fn(&EmulatedClient, u16, ErrorBody, Option<RetryAfter>)) {
     let waits = [None, Some(RetryAfter::Seconds(0)), Some(RetryAfter::Date(0))];
-    for stage in &Stage::all() {
+    for stage in &EmulatedClient::all() {
         for status in STATUSES {
             for (at, body) in BODIES.iter().enumerate() {
                 check(stage, status, body.clone(), waits[at % waits.len()]);
@@ -135,58 +135,58 @@ fn each(check: impl Fn(&Stage, u16, ErrorBody, Option<RetryAfter>)) {
 }
 
 /// An emulator, and a client of it.
-struct Stage {
+struct EmulatedClient {
     emulator: Emulator,
     face: Box<dyn Face>,
 }
 
-impl Stage {
+impl EmulatedClient {
     fn all() -> Vec<Self> {
         let start = || Emulator::builder().pictures(Pictures::Stub).start().unwrap();
         one_style().into_iter().map(|face| Self { emulator: start(), face }).collect()
     }
 
     /// A run whose create meets a fault.
-    fn create(&self, fault: &Fault, end: End) {
+    fn create(&self, fault: &Fault, end: ExchangeEnd) {
         self.emulator.reset();
         self.emulator.next(Endpoint::Create, [Some(fault.clone())]).unwrap();
         self.run(fault, end, false);
     }
 
     /// A run whose first look meets a fault.
-    fn look(&self, fault: &Fault, end: End) {
+    fn look(&self, fault: &Fault, end: ExchangeEnd) {
         self.emulator.reset();
         self.emulator.next(Endpoint::Task, [Some(fault.clone())]).unwrap();
         self.run(fault, end, true);
     }
 
-    fn run(&self, fault: &Fault, end: End, accepted: bool) {
+    fn run(&self, fault: &Fault, end: ExchangeEnd, accepted: bool) {
         let mut setup = setup_at(self.emulator.base_url(), self.emulator.api_key());
-        if end == End::Final(ErrorKind::WaitTimeout) {
+        if end == ExchangeEnd::Final(ErrorKind::WaitTimeout) {
             setup.policy.wait_timeout = Duration::from_millis(30);
         }
         let image = DraftImage::Url("https://photos.example.com/cat.jpg".to_owned());
         let template_id = Some("glass_ball".to_owned());
         let draft = Draft { image, template_id, ..Draft::default() };
-        let job = Job { ask: Ask::Effect(draft), times: 1, save_to: None };
+        let job = FaceJob { ask: Ask::Effect(draft), times: 1, save_to: None };
         let ended = self.face.run(&setup, &job, &mut |_| {});
         let context = format!("{}: {fault:?}: {:?}", self.face.name(), ended.failure);
         let (found, task) = match &ended.failure {
-            None => (End::Again, None),
-            Some(failure) => (End::Final(failure.kind), failure.task_id.clone()),
+            None => (ExchangeEnd::Again, None),
+            Some(failure) => (ExchangeEnd::Final(failure.kind), failure.task_id.clone()),
         };
         assert_eq!(found, end, "{context}");
         let known = self.emulator.tasks().into_iter().next().map(|task| task.id);
-        assert_eq!(known.is_some(), accepted || end == End::Again, "{context}");
-        if accepted && end != End::Again {
+        assert_eq!(known.is_some(), accepted || end == ExchangeEnd::Again, "{context}");
+        if accepted && end != ExchangeEnd::Again {
             assert_eq!(task, known, "{context}");
         }
-        if end == End::Final(ErrorKind::WaitTimeout) {
+        if end == ExchangeEnd::Final(ErrorKind::WaitTimeout) {
             assert_eq!(task.as_deref(), Some("d758n65e878c73cmdg20"), "{context}");
         }
         let counts = self.emulator.counts();
         assert_eq!(counts.accepted, u64::from(known.is_some()), "{context}");
-        let creates = if accepted || end != End::Again { 1 } else { 2 };
+        let creates = if accepted || end != ExchangeEnd::Again { 1 } else { 2 };
         assert_eq!(counts.creates_seen, creates, "{context}");
     }
 }

@@ -1,4 +1,4 @@
-//! [`Hooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
+//! [`BatchHooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
 //! and posts to a URL (`--post-to`, `posts.rs` and `webhook.rs`), on threads of their own. No hook holds a row back or ends the
 //! batch; what fails is told and counted. `Books` hands the rows on.
 
@@ -17,7 +17,7 @@ use clap::Args;
 
 use self::posts::PostQueue;
 use self::webhook::Webhook;
-use super::report::{How, Report, Status};
+use super::report::{How, RowReport, RowStatus};
 use crate::failure::Failure;
 
 /// What is done besides for each row.
@@ -52,7 +52,7 @@ struct EndedRow {
 
 /// The hooks of a batch under way.
 #[derive(Default)]
-pub(super) struct Hooks {
+pub(super) struct BatchHooks {
     programs: Option<HookWorkers>,
     posts: Option<PostQueue>,
 }
@@ -66,7 +66,7 @@ pub(super) struct HookCounts {
     pub(super) undelivered: u64,
 }
 
-impl Hooks {
+impl BatchHooks {
     /// The hooks that the options name.
     pub(super) fn begin(options: &HookOptions, out: &Path) -> Result<Self, Failure> {
         options.on_done.as_deref().map_or(Ok(()), program::find)?;
@@ -79,14 +79,14 @@ impl Hooks {
 
     /// Hands on what became of a row, if it ended. A row whose picture was there before ended in an earlier
     /// run: only a post that was not acknowledged then is made for it.
-    pub(super) fn row_ended(&self, report: &Report, json: &str) {
+    pub(super) fn row_ended(&self, report: &RowReport, json: &str) {
         let ended = matches!(
             report.status,
-            Status::Completed
-                | Status::NotDownloaded
-                | Status::Doubtful
-                | Status::Failed
-                | Status::Refused
+            RowStatus::Completed
+                | RowStatus::NotDownloaded
+                | RowStatus::Doubtful
+                | RowStatus::Failed
+                | RowStatus::Refused
         );
         let (true, Some(row)) = (ended, EndedRow::of(report, json)) else { return };
         if let Some(programs) = self.programs.as_ref().filter(|_| report.how != Some(How::Kept)) {
@@ -108,7 +108,7 @@ impl Hooks {
 }
 
 impl EndedRow {
-    fn of(report: &Report, json: &str) -> Option<Self> {
+    fn of(report: &RowReport, json: &str) -> Option<Self> {
         let row = serde_json::from_str::<serde_json::Value>(json).ok()?;
         let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
         let status = super::report::STATUS_NAMES.iter().find(|name| **name == text("status"))?;

@@ -1,6 +1,6 @@
 //! [`PostQueue`]: the rows that wait to be posted to the URL of `--post-to`, on threads of their own. A row
 //! that is not acknowledged goes back into the queue and is posted again as long as the batch goes on, and
-//! for a while after its end. `Hooks` has one.
+//! for a while after its end. `BatchHooks` has one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

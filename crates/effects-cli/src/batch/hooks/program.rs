@@ -1,5 +1,5 @@
 //! The program of `--on-done`: [`find`] looks for it before anything is sent, and [`run`] starts it, one
-//! process for a row, with the row's JSON on its stdin. `Hooks` calls both.
+//! process for a row, with the row's JSON on its stdin. `BatchHooks` calls both.
 
 use std::env;
 use std::io::Write;

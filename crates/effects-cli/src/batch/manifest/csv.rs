@@ -9,9 +9,9 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use effects_core::{Error, count_of};
 
 use super::columns::{self, Cells};
-use super::{Line, Lines, text, unreadable, unusable};
+use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
-pub(super) fn read(path: &Path, has_template: bool, strict: bool) -> Result<Lines, Error> {
+pub(super) fn read(path: &Path, has_template: bool, strict: bool) -> Result<ManifestLines, Error> {
     let (file, told) = text::open(path)?;
     let told = told.map(|told| format!("manifest {}: {told}", path.display()));
     let lines = read_text(path, file, has_template, strict)?;
@@ -24,7 +24,7 @@ fn read_text(
     file: impl Read + Send + 'static,
     has_template: bool,
     strict: bool,
-) -> Result<Lines, Error> {
+) -> Result<ManifestLines, Error> {
     let mut feeds = LineFeeds::new(file);
     let Start { text, separator, lines } =
         Start::of(&mut feeds).map_err(|error| unreadable(path, &error))?;
@@ -38,8 +38,8 @@ fn read_text(
         header.iter().map(|name| String::from_utf8_lossy(name).into()).collect();
     let warnings = check(path, &names, has_template, strict, lines + 1)?;
     let names = names.iter().map(|name| columns::plain_name(name)).collect();
-    let rows = Rows { reader, names, path: path.to_owned(), lines_before: lines, over: false };
-    Ok(Lines::new(rows).with_warnings(warnings))
+    let rows = CsvRows { reader, names, path: path.to_owned(), lines_before: lines, over: false };
+    Ok(ManifestLines::new(rows).with_warnings(warnings))
 }
 
 /// The beginning of a manifest, to its header's end.
@@ -125,7 +125,7 @@ fn check(
     Ok(named.filter(unknown).map(|name| columns::unknown(name.trim())).collect())
 }
 
-struct Rows<R> {
+struct CsvRows<R> {
     reader: Reader<Chain<Cursor<Vec<u8>>, LineFeeds<R>>>,
     names: Vec<String>,
     path: PathBuf,
@@ -134,8 +134,8 @@ struct Rows<R> {
     over: bool,
 }
 
-impl<R: Read> Iterator for Rows<R> {
-    type Item = Result<Line, Error>;
+impl<R: Read> Iterator for CsvRows<R> {
+    type Item = Result<ManifestLine, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -165,7 +165,7 @@ impl<R: Read> Iterator for Rows<R> {
                 0 => why,
                 more => format!("{why}; the row has {} lines: is a quote left open?", more + 1),
             });
-            return Some(Ok(Line { number: begins, cells }));
+            return Some(Ok(ManifestLine { number: begins, cells }));
         }
     }
 }
@@ -269,11 +269,11 @@ const SEPARATORS: [u8; 4] = [b'|', b'\t', b';', b','];
 mod tests {
     use super::*;
 
-    fn numbers(rows: &[Line]) -> Vec<u64> {
+    fn numbers(rows: &[ManifestLine]) -> Vec<u64> {
         rows.iter().map(|row| row.number).collect()
     }
 
-    fn rows_of(text: &str) -> Vec<Line> {
+    fn rows_of(text: &str) -> Vec<ManifestLine> {
         let path = Path::new("rows.csv");
         let lines = read_text(path, std::io::Cursor::new(text.to_owned()), false, false).unwrap();
         lines.map(Result::unwrap).collect()

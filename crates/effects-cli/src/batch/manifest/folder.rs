@@ -12,11 +12,11 @@ use effects_client::{FileId, file_names};
 use effects_core::{Error, ImageFormat, count_of};
 
 use super::columns::Cells;
-use super::{Line, Lines, unreadable, unusable};
+use super::{ManifestLine, ManifestLines, unreadable, unusable};
 
 /// The photos of the folder at `path`; with `out`, the folder of the pictures, those of the folders in
 /// it too, except in `out` itself.
-pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
+pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Error> {
     let found = look(path, out).map_err(|error| unreadable(path, &error))?;
     let left_out = found.left_out(path);
     let FolderListing { photos, folders, .. } = found;
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<Lines, Error> {
         return Err(unusable(path, &why));
     }
     let rows = (1..).zip(photos).map(|(number, photo)| Ok(line_of(number, photo.path)));
-    Ok(Lines::new(rows).with_warnings(warnings))
+    Ok(ManifestLines::new(rows).with_warnings(warnings))
 }
 
 /// What is in a folder now, its photos and other files in the order of their paths; `out` is as for [`read`].
@@ -54,12 +54,12 @@ pub(super) fn look(path: &Path, out: Option<&Path>) -> io::Result<FolderListing>
 }
 
 /// The row of a photo, whose path this is from the folder.
-pub(super) fn line_of(number: u64, photo: PathBuf) -> Line {
+pub(super) fn line_of(number: u64, photo: PathBuf) -> ManifestLine {
     // A file may have any name; it is a path here also where it looks like a URL.
     let image = Some(format!("./{}", file_names::shown(&photo)));
     let folder = photo.parent().map(Path::to_owned);
     let file = photo.to_str().is_none().then_some(photo);
-    Line { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) }
+    ManifestLine { number, cells: Ok(Cells { image, folder, file, ..Cells::default() }) }
 }
 
 /// Why a file of the folder is no row, in words.
@@ -93,7 +93,7 @@ pub(crate) struct FoundFile {
 
 /// Why files are no rows.
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
-struct Reason {
+struct LeftOutReason {
     /// Their format and a blank, where they are pictures.
     format: String,
     why: String,
@@ -138,9 +138,9 @@ impl FolderListing {
     }
 
     /// What is no row of the folder at `path`, by the reasons.
-    fn left_out(&self, path: &Path) -> BTreeMap<Reason, LeftOut> {
+    fn left_out(&self, path: &Path) -> BTreeMap<LeftOutReason, LeftOut> {
         let others = self.others.iter().map(|file| (why_not(&path.join(&file.path)), &file.path));
-        let odd = self.odd.iter().map(|(path, why)| (Reason::plain(why), path));
+        let odd = self.odd.iter().map(|(path, why)| (LeftOutReason::plain(why), path));
         let mut left_out = BTreeMap::new();
         for (reason, first) in others.chain(odd) {
             let files = left_out.entry(reason);
@@ -150,7 +150,7 @@ impl FolderListing {
     }
 }
 
-impl Reason {
+impl LeftOutReason {
     fn plain(why: &str) -> Self {
         Self { format: String::new(), why: why.to_owned() }
     }
@@ -166,12 +166,12 @@ impl Reason {
 }
 
 /// Why a file is no row whose name does not end like a photo's, and the way out.
-fn why_not(file: &Path) -> Reason {
+fn why_not(file: &Path) -> LeftOutReason {
     let mut start = Vec::new();
     let read = File::open(file)
         .and_then(|file| file.take(ImageFormat::SNIFF_BYTES as u64).read_to_end(&mut start));
     if let Err(error) = read {
-        return Reason::plain(&format!("it cannot be read: {error}"));
+        return LeftOutReason::plain(&format!("it cannot be read: {error}"));
     }
     match ImageFormat::sniff(&start) {
         Some(format) => {
@@ -179,11 +179,11 @@ fn why_not(file: &Path) -> Reason {
                 true => format!("give it a name that ends in .{}", format.extension()),
                 false => format.how_to_convert().to_owned(),
             };
-            Reason { format: format!("{format} "), why }
+            LeftOutReason { format: format!("{format} "), why }
         }
         None => match ImageFormat::why_not(&start) {
-            Some(what) => Reason::plain(&format!("it {what}")),
-            None => Reason::plain("it is no picture"),
+            Some(what) => LeftOutReason::plain(&format!("it {what}")),
+            None => LeftOutReason::plain("it is no picture"),
         },
     }
 }

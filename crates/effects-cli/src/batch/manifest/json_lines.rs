@@ -8,21 +8,21 @@ use effects_core::Error;
 use serde_json::{Map, Value};
 
 use super::columns::{self, Cells};
-use super::{Line, Lines, text, unreadable, unusable};
+use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
-pub(super) fn read(path: &Path, strict: bool) -> Result<Lines, Error> {
+pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
     let (file, told) = text::open(path)?;
-    let mut rows = Rows::new(path, file, strict);
+    let mut rows = JsonRows::new(path, file, strict);
     let first = rows.line().transpose()?;
     if first.as_ref().is_some_and(|first| first.text.starts_with('[')) {
         return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
     }
     rows.ahead.extend(first);
     let told = told.map(|told| format!("manifest {}: {told}", path.display()));
-    Ok(Lines::new(rows).with_warnings(told.into_iter().collect()))
+    Ok(ManifestLines::new(rows).with_warnings(told.into_iter().collect()))
 }
 
-struct Rows<R> {
+struct JsonRows<R> {
     file: R,
     path: PathBuf,
     strict: bool,
@@ -38,7 +38,7 @@ struct TextLine {
     text: String,
 }
 
-impl<R: BufRead> Rows<R> {
+impl<R: BufRead> JsonRows<R> {
     fn new(path: &Path, file: R, strict: bool) -> Self {
         let path = path.to_owned();
         Self { file, path, strict, ahead: VecDeque::new(), number: 0, over: false }
@@ -87,14 +87,14 @@ impl<R: BufRead> Rows<R> {
         Ok(None)
     }
 
-    fn row(&mut self, line: &TextLine) -> Result<Line, Error> {
+    fn row(&mut self, line: &TextLine) -> Result<ManifestLine, Error> {
         let TextLine { number, text } = line;
         let number = *number;
         if !is_cut(text) {
-            return Ok(Line { number, cells: cells(text, self.strict) });
+            return Ok(ManifestLine { number, cells: cells(text, self.strict) });
         }
         if let Some(object) = self.object_of_lines(text)? {
-            return Ok(Line { number, cells: cells(&object, self.strict) });
+            return Ok(ManifestLine { number, cells: cells(&object, self.strict) });
         }
         // One word for all its lines.
         if text == "{" {
@@ -106,7 +106,7 @@ impl<R: BufRead> Rows<R> {
             );
             return Err(unusable(&self.path, &why));
         }
-        Ok(Line { number, cells: cells(text, self.strict) })
+        Ok(ManifestLine { number, cells: cells(text, self.strict) })
     }
 }
 
@@ -115,8 +115,8 @@ fn is_cut(text: &str) -> bool {
     serde_json::from_str::<Map<String, Value>>(text).is_err_and(|error| error.is_eof())
 }
 
-impl<R: BufRead> Iterator for Rows<R> {
-    type Item = Result<Line, Error>;
+impl<R: BufRead> Iterator for JsonRows<R> {
+    type Item = Result<ManifestLine, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.line()?;
@@ -179,15 +179,15 @@ fn plain(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn rows_of(text: &str) -> Rows<&[u8]> {
-        Rows::new(Path::new("x"), text.as_bytes(), false)
+    fn rows_of(text: &str) -> JsonRows<&[u8]> {
+        JsonRows::new(Path::new("x"), text.as_bytes(), false)
     }
 
     #[test]
     fn objects_may_go_over_several_lines() {
         let text = "{\n  \"Template\": \"my_world\",\n  \"image\": \"a.jpg\",\n  \"width\": 640.0\n}\n\
                     {\"template\":\"my_world\",\n\"image\":\"b.jpg\"}\n{\"image\":\"c.jpg\"}";
-        let rows: Vec<Line> = rows_of(text).map(Result::unwrap).collect();
+        let rows: Vec<ManifestLine> = rows_of(text).map(Result::unwrap).collect();
         let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 6, 8]);
         assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));
@@ -206,7 +206,7 @@ mod tests {
     fn rows_are_read_with_their_lines_and_bad_ones_say_why() {
         let text = "{\"template\":\"my_world\",\"image\":\"a.jpg\",\"width\":640,\"x\":[]}\r\n\n\
                     {\"template\":\"my_world\",\"image\":[1]}\n{\"image\":\nnull\n{\"image\":null}";
-        let rows: Vec<Line> = rows_of(text).map(Result::unwrap).collect();
+        let rows: Vec<ManifestLine> = rows_of(text).map(Result::unwrap).collect();
         let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 3, 4, 5, 6]);
         assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));

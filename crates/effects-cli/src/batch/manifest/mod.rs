@@ -44,7 +44,7 @@ enum Form {
 
 /// One row as it stands there.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ManifestLine {
     /// Where it begins, from 1; in a folder, its place by name, and where that is watched, by its coming.
     pub(crate) number: u64,
     /// What it says, or why it cannot be read.
@@ -52,8 +52,8 @@ pub(crate) struct Line {
 }
 
 /// The rows of a manifest, being read.
-pub(crate) struct Lines {
-    rows: Box<dyn Iterator<Item = Result<Line, Error>> + Send>,
+pub(crate) struct ManifestLines {
+    rows: Box<dyn Iterator<Item = Result<ManifestLine, Error>> + Send>,
     /// Columns of no meaning here, as they are found; a person is told of each once.
     warnings: Vec<String>,
 }
@@ -125,7 +125,7 @@ impl Manifest {
     }
 
     /// Takes a photo of a watched folder as its next row.
-    pub(crate) fn arrive(&self, photo: PathBuf) -> Line {
+    pub(crate) fn arrive(&self, photo: PathBuf) -> ManifestLine {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         arrived.push(photo.clone());
         folder::line_of(arrived.len() as u64, photo)
@@ -153,7 +153,7 @@ impl Manifest {
     }
 
     /// Its rows from the first. `has_template` says whether rows may go without one.
-    pub(crate) fn lines(&self, has_template: bool) -> Result<Lines, Error> {
+    pub(crate) fn lines(&self, has_template: bool) -> Result<ManifestLines, Error> {
         match self.form {
             Form::Csv => csv::read(&self.path, has_template, self.strict),
             Form::JsonLines => json_lines::read(&self.path, self.strict),
@@ -161,14 +161,16 @@ impl Manifest {
             Form::WatchedFolder => {
                 let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let rows = (1..).zip(arrived);
-                Ok(Lines::new(rows.map(|(number, photo)| Ok(folder::line_of(number, photo)))))
+                Ok(ManifestLines::new(
+                    rows.map(|(number, photo)| Ok(folder::line_of(number, photo))),
+                ))
             }
         }
     }
 }
 
-impl Lines {
-    fn new(rows: impl Iterator<Item = Result<Line, Error>> + Send + 'static) -> Self {
+impl ManifestLines {
+    fn new(rows: impl Iterator<Item = Result<ManifestLine, Error>> + Send + 'static) -> Self {
         Self { rows: Box::new(rows), warnings: Vec::new() }
     }
 
@@ -182,8 +184,8 @@ impl Lines {
     }
 }
 
-impl Iterator for Lines {
-    type Item = Result<Line, Error>;
+impl Iterator for ManifestLines {
+    type Item = Result<ManifestLine, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.rows.next()

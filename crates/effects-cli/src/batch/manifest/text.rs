@@ -12,10 +12,10 @@ use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WIN
 use super::{unreadable, unusable};
 
 /// A manifest being read as UTF-8.
-pub(super) type Text = Box<dyn BufRead + Send>;
+pub(super) type TextReader = Box<dyn BufRead + Send>;
 
 /// Opens a manifest past the mark that it may begin with; with what a person should know of that.
-pub(super) fn open(path: &Path) -> Result<(Text, Option<String>), Error> {
+pub(super) fn open(path: &Path) -> Result<(TextReader, Option<String>), Error> {
     let fails = |error: io::Error| unreadable(path, &error);
     let mut file = BufReader::new(File::open(path).map_err(fails)?);
     let start = file.fill_buf().map_err(fails)?;

@@ -9,7 +9,7 @@ use effects_core::batch::{Batch, BatchStep, RunId, Widths};
 use effects_core::gateway::{Call, CallId};
 use effects_core::journal::{Admission, EntryId, Fact, OverBudget, RowNumber};
 use effects_core::{Outcome, Policy, Repeat, Seed, Template, Time};
-use effects_testkit::{Fault, Faults, Life};
+use effects_testkit::{ExchangeFault, Faults, Life};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -315,10 +315,10 @@ proptest! {
         known in any::<bool>(),
         detach_after in proptest::option::of(0..2_000u32),
     ) {
-        let menu: Vec<Fault> = if lasting {
-            Fault::PASSING.into_iter().chain(Fault::LASTING).collect()
+        let menu: Vec<ExchangeFault> = if lasting {
+            ExchangeFault::PASSING.into_iter().chain(ExchangeFault::LASTING).collect()
         } else {
-            Fault::PASSING.to_vec()
+            ExchangeFault::PASSING.to_vec()
         };
         let (limit, price) = (Decimal::new(limit, 2), Decimal::new(3, 2));
         let widths = Widths { submissions: 3, tasks: 8, polls_per_second: 20.0 };

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::stored_row::{Claim, State};
+use super::stored_row::{RowHold, RowStage};
 use crate::journal::budget::Budget;
 use crate::journal::record::{Attempt, PictureRecord, SavedContent};
 use crate::journal::store::RowJournal;
@@ -17,7 +17,7 @@ use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, Journ
 #[derive(Debug)]
 pub(super) struct RowLease {
     pub(super) store: MemoryStore,
-    pub(super) claim: Claim,
+    pub(super) claim: RowHold,
     pub(super) state: Mutex<LeaseState>,
 }
 
@@ -54,7 +54,7 @@ impl Journal for RowLease {
             }
             Fact::Released { reason } => {
                 if let Some(stored) = table.held(&self.claim)
-                    && stored.state == State::Intent
+                    && stored.state == RowStage::Intent
                 {
                     stored.unmake(reason);
                     let index = table.by_identity[&self.claim.row.identity];

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rust_decimal::Decimal;
 
 use self::lease::{LeaseState, RowLease};
-use self::stored_row::{Claim, State, StoredRow};
+use self::stored_row::{RowHold, RowStage, StoredRow};
 use self::table::{MemoryTable, Scope};
 use crate::journal::budget::{ScopeMembership, ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
@@ -55,11 +55,11 @@ impl MemoryStore {
         &self,
         table: &mut MemoryTable,
         row: &Row,
-        renews: Option<(usize, State)>,
+        renews: Option<(usize, RowStage)>,
         holds: bool,
     ) -> Arc<dyn RowJournal> {
         table.claims += 1;
-        let claim = Claim { number: table.claims, row: row.clone(), renews };
+        let claim = RowHold { number: table.claims, row: row.clone(), renews };
         let state = Mutex::new(LeaseState { budgets: Vec::new(), taken: false, holds });
         Arc::new(RowLease { store: self.clone(), claim, state })
     }
@@ -115,7 +115,7 @@ impl JournalStore for MemoryStore {
         };
         let stored = &mut table.rows[index];
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&stored.row)) {
-            if stored.state != State::Released || stored.claim.is_some() {
+            if stored.state != RowStage::Released || stored.claim.is_some() {
                 let number = RowNumber(index as u64 + 1);
                 return Err(JournalError::KeyReused { key: key.clone(), row: number, differs });
             }
@@ -130,7 +130,7 @@ impl JournalStore for MemoryStore {
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
         let mut table = self.table();
         let index = table.index(row)?;
-        if table.rows[index].state == State::Released {
+        if table.rows[index].state == RowStage::Released {
             return Err(table.wrong(index, "one with a task"));
         }
         Ok(self.opened(&mut table, index))
@@ -148,7 +148,7 @@ impl JournalStore for MemoryStore {
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
         let mut table = self.table();
         let index = table.index(row)?;
-        if table.rows[index].state != State::Doubtful {
+        if table.rows[index].state != RowStage::Doubtful {
             return Err(table.wrong(index, "doubtful"));
         }
         match found {

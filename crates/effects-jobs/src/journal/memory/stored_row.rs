@@ -9,16 +9,16 @@ use effects_core::{ServiceCode, TaskId, Time};
 
 /// A run's hold on a row.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(super) struct RowHold {
     pub(super) number: u64,
     pub(super) row: Row,
     /// The place of the failed task that a new one is to replace.
-    pub(super) renews: Option<(usize, State)>,
+    pub(super) renews: Option<(usize, RowStage)>,
 }
 
 pub(super) struct StoredRow {
     pub(super) row: Row,
-    pub(super) state: State,
+    pub(super) state: RowStage,
     /// Attempts of unknown outcome.
     pub(super) attempts: Vec<Attempt>,
     pub(super) reason: String,
@@ -26,7 +26,7 @@ pub(super) struct StoredRow {
     /// The place of the current task, and of the one that a renewal or a new order would replace, with what
     /// its row was.
     pub(super) task: Option<usize>,
-    pub(super) former: Option<(usize, State)>,
+    pub(super) former: Option<(usize, RowStage)>,
     pub(super) renewals: u32,
     pub(super) begun: Time,
     pub(super) changed: Time,
@@ -37,7 +37,7 @@ pub(super) struct StoredRow {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum State {
+pub(super) enum RowStage {
     Intent,
     Doubtful,
     Created,
@@ -64,16 +64,16 @@ impl StoredRow {
         self.tasks.iter().filter_map(|task| task.cost).sum()
     }
 
-    pub(super) fn may_intend(&self, claim: &Claim) -> bool {
+    pub(super) fn may_intend(&self, claim: &RowHold) -> bool {
         let mine = self.claim == Some(claim.number);
         match self.state {
-            State::Intent => mine,
-            State::Released => mine || self.claim.is_none(),
+            RowStage::Intent => mine,
+            RowStage::Released => mine || self.claim.is_none(),
             // A verdict that was told otherwise since is another one.
-            State::Failed | State::Completed => {
+            RowStage::Failed | RowStage::Completed => {
                 claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
             }
-            State::Doubtful | State::Created => false,
+            RowStage::Doubtful | RowStage::Created => false,
         }
     }
 
@@ -88,9 +88,9 @@ impl StoredRow {
             message: String::new(),
             pictures: Vec::new(),
         });
-        (self.task, self.state) = (Some(self.tasks.len() - 1), State::Created);
+        (self.task, self.state) = (Some(self.tasks.len() - 1), RowStage::Created);
         // A completed task is the row's again where the new one fails.
-        self.former.take_if(|(_, state)| *state != State::Completed);
+        self.former.take_if(|(_, state)| *state != RowStage::Completed);
     }
 
     /// The attempt that made a task is in doubt no more.
@@ -105,7 +105,7 @@ impl StoredRow {
     /// A submission elsewhere may have made a task.
     pub(super) fn doubt(&mut self, attempts: &[Attempt], trouble: &str) {
         attempts.clone_into(&mut self.attempts);
-        (self.state, self.reason) = (State::Doubtful, trouble.to_owned());
+        (self.state, self.reason) = (RowStage::Doubtful, trouble.to_owned());
     }
 
     /// Nothing was made of what was open.
@@ -113,17 +113,17 @@ impl StoredRow {
         self.attempts.clear();
         reason.clone_into(&mut self.reason);
         match self.former.take() {
-            None => self.state = State::Released,
+            None => self.state = RowStage::Released,
             Some((former, state)) => {
                 (self.state, self.task, self.claim) = (state, Some(former), None);
-                self.renewals -= u32::from(state == State::Failed);
+                self.renewals -= u32::from(state == RowStage::Failed);
             }
         }
     }
 
-    pub(super) fn finish(&mut self, place: usize, state: State) {
+    pub(super) fn finish(&mut self, place: usize, state: RowStage) {
         if self.task == Some(place) {
-            let former = self.former.take().filter(|_| state == State::Failed);
+            let former = self.former.take().filter(|_| state == RowStage::Failed);
             let (task, state) = former.unwrap_or((place, state));
             (self.task, self.state, self.claim) = (Some(task), state, None);
         }
@@ -131,31 +131,31 @@ impl StoredRow {
 
     /// The last task of a new order that failed and left the row its completed one.
     pub(super) fn failed_order(&self) -> Option<Box<Standing>> {
-        let current = self.task.filter(|_| self.state == State::Completed)?;
+        let current = self.task.filter(|_| self.state == RowStage::Completed)?;
         self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
     }
 
     /// The completed task that the row keeps where a new order under way comes to no picture.
     pub(super) fn paid_picture(&self) -> Option<Box<Standing>> {
-        let (place, _) = self.former.filter(|(_, state)| *state == State::Completed)?;
+        let (place, _) = self.former.filter(|(_, state)| *state == RowStage::Completed)?;
         Some(Box::new(self.tasks[place].completed()))
     }
 
     pub(super) fn let_go(&mut self) {
         match self.state {
-            State::Intent => {
+            RowStage::Intent => {
                 let reason = "its run ended, and said nothing of an answer";
-                (self.state, self.reason) = (State::Doubtful, reason.to_owned());
+                (self.state, self.reason) = (RowStage::Doubtful, reason.to_owned());
             }
-            State::Created | State::Released => self.claim = None,
-            State::Doubtful | State::Completed | State::Failed => {}
+            RowStage::Created | RowStage::Released => self.claim = None,
+            RowStage::Doubtful | RowStage::Completed | RowStage::Failed => {}
         }
     }
 
     /// Whether its task is completed and what that cost is not known.
     pub(super) fn is_unreadable(&self) -> bool {
         let current = self.task.map(|place| &self.tasks[place]);
-        self.state == State::Completed && current.is_some_and(|task| task.cost.is_none())
+        self.state == RowStage::Completed && current.is_some_and(|task| task.cost.is_none())
     }
 
     /// How the row holds a reservation, and for how many tasks.
@@ -165,24 +165,26 @@ impl StoredRow {
         let held = self.claim.is_some();
         let holding = |held| if held { Holding::Live } else { Holding::Abandoned };
         match self.state {
-            State::Intent | State::Created => (holding(held), open),
+            RowStage::Intent | RowStage::Created => (holding(held), open),
             // Its run may try again.
-            State::Released => (holding(held), open.max(u64::from(held))),
-            State::Doubtful | State::Completed | State::Failed => (Holding::Abandoned, open),
+            RowStage::Released => (holding(held), open.max(u64::from(held))),
+            RowStage::Doubtful | RowStage::Completed | RowStage::Failed => {
+                (Holding::Abandoned, open)
+            }
         }
     }
 
     pub(super) fn standing(&self) -> Standing {
         let current = self.task.map(|place| &self.tasks[place]);
         match (self.state, current) {
-            (State::Intent, _) => Standing::Intent { attempts: self.attempts.clone() },
-            (State::Created, Some(task)) => {
+            (RowStage::Intent, _) => Standing::Intent { attempts: self.attempts.clone() },
+            (RowStage::Created, Some(task)) => {
                 Standing::Created { task: task.id.clone(), submitted: task.submitted }
             }
-            (State::Completed, Some(task)) => task.completed(),
-            (State::Failed, Some(task)) => task.failed(),
-            (State::Released, _) => Standing::Released { reason: self.reason.clone() },
-            (State::Doubtful, _) | (_, None) => {
+            (RowStage::Completed, Some(task)) => task.completed(),
+            (RowStage::Failed, Some(task)) => task.failed(),
+            (RowStage::Released, _) => Standing::Released { reason: self.reason.clone() },
+            (RowStage::Doubtful, _) | (_, None) => {
                 Standing::Doubtful { attempts: self.attempts.clone(), trouble: self.reason.clone() }
             }
         }

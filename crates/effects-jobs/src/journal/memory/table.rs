@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
-use super::stored_row::{Claim, State, StoredRow};
+use super::stored_row::{RowHold, RowStage, StoredRow};
 use crate::journal::budget::{
     Budget, KnownPrices, ScopeMembership, ScopeNumber, ScopeState, admit, reservation_price,
 };
@@ -78,9 +78,9 @@ impl MemoryTable {
 
     pub(super) fn record(&self, index: usize) -> Record {
         let stored = &self.rows[index];
-        let held = stored
-            .claim
-            .filter(|_| matches!(stored.state, State::Intent | State::Created | State::Released));
+        let held = stored.claim.filter(|_| {
+            matches!(stored.state, RowStage::Intent | RowStage::Created | RowStage::Released)
+        });
         Record {
             number: RowNumber(index as u64 + 1),
             row: stored.row.clone(),
@@ -165,7 +165,7 @@ impl MemoryTable {
     /// Writes an intent, if it fits into every budget.
     pub(super) fn intend(
         &mut self,
-        claim: &Claim,
+        claim: &RowHold,
         budgets: &[Budget],
         attempt: Attempt,
     ) -> Result<Admission, JournalError> {
@@ -195,14 +195,14 @@ impl MemoryTable {
         }
         let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
         let stored = &mut self.rows[index];
-        if matches!(stored.state, State::Failed | State::Completed) {
+        if matches!(stored.state, RowStage::Failed | RowStage::Completed) {
             stored.former = stored.task.take().map(|task| (task, stored.state));
-            stored.renewals += u32::from(stored.state == State::Failed);
+            stored.renewals += u32::from(stored.state == RowStage::Failed);
         }
         if !again {
             stored.attempts.push(attempt);
         }
-        (stored.state, stored.claim) = (State::Intent, Some(claim.number));
+        (stored.state, stored.claim) = (RowStage::Intent, Some(claim.number));
         stored.reserved = stored.reserved.max(price);
         self.note_reservation(index);
         Ok(Admission::Admitted)
@@ -225,7 +225,7 @@ impl MemoryTable {
         self.by_identity.insert(row.identity, index);
         self.rows.push(StoredRow {
             row,
-            state: State::Intent,
+            state: RowStage::Intent,
             attempts: Vec::new(),
             reason: String::new(),
             tasks: Vec::new(),
@@ -250,7 +250,7 @@ impl MemoryTable {
         let known = self.by_identity.get(&row.identity).copied();
         let is_known = known.is_some_and(|index| {
             let stored = &self.rows[index];
-            stored.state != State::Released || stored.claim.is_some()
+            stored.state != RowStage::Released || stored.claim.is_some()
         });
         if is_known || matches!(standing, Standing::Released { .. }) {
             return Ok(false);
@@ -267,7 +267,7 @@ impl MemoryTable {
             self.rows[index].give_task(task, at);
             if let Some(end) = standing.row_end() {
                 // No run has this number: runs are counted from 1.
-                let claim = Claim { number: 0, row: row.clone(), renews: None };
+                let claim = RowHold { number: 0, row: row.clone(), renews: None };
                 self.take_end(&claim, &end);
             }
         }
@@ -301,10 +301,10 @@ impl MemoryTable {
         let Some(&index) = self.by_identity.get(row) else { return Ok(false) };
         let stored = &self.rows[index];
         let current = stored.task.filter(|place| stored.tasks[*place].id == *paid);
-        let Some(current) = current.filter(|_| stored.state == State::Completed) else {
+        let Some(current) = current.filter(|_| stored.state == RowStage::Completed) else {
             return Ok(false);
         };
-        let former = Some((current, State::Completed));
+        let former = Some((current, RowStage::Completed));
         match order {
             Standing::Intent { attempts } => {
                 self.rows[index].doubt(attempts, ITS_OWNER_IS_ELSEWHERE);
@@ -326,7 +326,7 @@ impl MemoryTable {
             _ => return Ok(false),
         }
         self.rows[index].former = former;
-        if self.rows[index].state == State::Doubtful {
+        if self.rows[index].state == RowStage::Doubtful {
             self.rows[index].task = None;
         }
         self.note_reservation(index);
@@ -352,7 +352,7 @@ impl MemoryTable {
     /// A task exists, so it is kept however the row stands meanwhile.
     pub(super) fn create(
         &mut self,
-        claim: &Claim,
+        claim: &RowHold,
         task: &TaskId,
         request_id: Option<&str>,
         at: Time,
@@ -371,7 +371,9 @@ impl MemoryTable {
         let stored = &mut self.rows[index];
         let mine = stored.claim == Some(claim.number)
             || request_id.is_some_and(|id| stored.attempts.iter().any(|it| it.request_id == id));
-        if mine && matches!(stored.state, State::Intent | State::Doubtful | State::Released) {
+        if mine
+            && matches!(stored.state, RowStage::Intent | RowStage::Doubtful | RowStage::Released)
+        {
             stored.forget_attempt(request_id);
             stored.give_task(task, at);
             stored.claim = Some(claim.number);
@@ -394,7 +396,7 @@ impl MemoryTable {
     /// The row that is this task's alone: a member of every scope that the run's row is in.
     pub(super) fn stray(
         &mut self,
-        claim: &Claim,
+        claim: &RowHold,
         task: &TaskId,
         at: Time,
         reserved: Option<Decimal>,
@@ -415,14 +417,14 @@ impl MemoryTable {
         index
     }
 
-    pub(super) fn settle(&mut self, claim: &Claim, end: &RowEnd) {
+    pub(super) fn settle(&mut self, claim: &RowHold, end: &RowEnd) {
         self.take_end(claim, end);
         if let Some(&index) = self.by_identity.get(&claim.row.identity) {
             self.note_reservation(index);
         }
     }
 
-    pub(super) fn take_end(&mut self, claim: &Claim, end: &RowEnd) {
+    pub(super) fn take_end(&mut self, claim: &RowHold, end: &RowEnd) {
         match end {
             RowEnd::Completed { task, cost, pictures } => {
                 let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
@@ -440,7 +442,7 @@ impl MemoryTable {
                         }
                     }
                 }
-                stored.finish(place, State::Completed);
+                stored.finish(place, RowStage::Completed);
                 let (identity, unreadable) = (stored.row.identity, stored.is_unreadable());
                 for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
                     if unreadable {
@@ -457,13 +459,13 @@ impl MemoryTable {
                 known.is_failed = true;
                 known.code = code.clone().or(known.code.take());
                 known.message.clone_from(message);
-                stored.finish(place, State::Failed);
+                stored.finish(place, RowStage::Failed);
             }
             RowEnd::Unknown { trouble } => {
                 if let Some(stored) = self.held(claim)
-                    && stored.state == State::Intent
+                    && stored.state == RowStage::Intent
                 {
-                    (stored.state, stored.reason) = (State::Doubtful, trouble.clone());
+                    (stored.state, stored.reason) = (RowStage::Doubtful, trouble.clone());
                 }
             }
             RowEnd::LetGo => {
@@ -474,7 +476,7 @@ impl MemoryTable {
         }
     }
 
-    pub(super) fn held(&mut self, claim: &Claim) -> Option<&mut StoredRow> {
+    pub(super) fn held(&mut self, claim: &RowHold) -> Option<&mut StoredRow> {
         let index = *self.by_identity.get(&claim.row.identity)?;
         let stored = &mut self.rows[index];
         (stored.claim == Some(claim.number)).then_some(stored)
@@ -483,7 +485,7 @@ impl MemoryTable {
     /// Books the end of a task: the places of its row and of the task.
     pub(super) fn concluded(
         &mut self,
-        claim: &Claim,
+        claim: &RowHold,
         task: &TaskId,
         cost: Option<Decimal>,
     ) -> Option<(usize, usize)> {
