@@ -8,7 +8,7 @@ use effects_client::file_names;
 use effects_jobs::{CountedRow, Identity, Occurrences, RowDraft, RowError, RowPhoto};
 
 use super::known_photos::KnownPhoto;
-use super::rows::{Common, Look, Wanted, journal_problem};
+use super::rows::{Common, JournalLookup, Wanted, journal_problem};
 use crate::problem::InputProblem;
 
 /// The rows of a manifest, counted as the journal knows them.
@@ -52,7 +52,7 @@ impl CountedRows {
         &mut self,
         common: &Common,
         wanted: &mut Wanted,
-        look: Look<'_>,
+        look: JournalLookup<'_>,
     ) -> Result<CountedRow, InputProblem> {
         if let Some(problem) = &wanted.unreadable {
             let row = common.known_row(wanted, look)?.ok_or_else(|| problem.clone())?;
@@ -83,7 +83,7 @@ impl CountedRows {
         common: &Common,
         wanted: &mut Wanted,
         path: &Path,
-        look: Look<'_>,
+        look: JournalLookup<'_>,
     ) -> Result<Option<CountedRow>, InputProblem> {
         let image = wanted.told.image.as_deref().unwrap_or_default();
         let Some(known) = common.known_photos.get(image, path) else { return Ok(None) };
@@ -124,12 +124,16 @@ impl CountedRows {
         &mut self,
         common: &Common,
         wanted: &Wanted,
-        look: Look<'_>,
+        look: JournalLookup<'_>,
     ) -> Option<Identity> {
         common.identity(wanted, &mut self.order, look)
     }
 
-    fn count(&mut self, draft: RowDraft, look: Look<'_>) -> Result<CountedRow, InputProblem> {
+    fn count(
+        &mut self,
+        draft: RowDraft,
+        look: JournalLookup<'_>,
+    ) -> Result<CountedRow, InputProblem> {
         self.order.row(draft, look).map_err(|error| match error {
             RowError::Signed(signed) => InputProblem::row(Some("key"), signed.to_string()),
             RowError::Journal(error) => journal_problem(&error),
