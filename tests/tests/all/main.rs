@@ -15,6 +15,7 @@ mod faults;
 mod jobs;
 mod journaled;
 mod killed;
+mod names;
 mod observers;
 mod proxies;
 mod python;
