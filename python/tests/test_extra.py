@@ -46,7 +46,7 @@ def test_jobs_and_tables_have_them_and_are_told_apart_by_them(emulator, client, 
 def test_a_known_or_misspelt_one_is_refused_and_nothing_is_sent(emulator, client):
     for extra, words in [
         ({"widht": 512}, 'did you mean "width"'),
-        ({"height": 512}, "give it as \"height\""),
+        ({"height": 512}, 'give it as "height"'),
         ({"seed": None}, "is null"),
         ({"seed": float("nan")}, "extra is"),
         ({"seed": object()}, "extra is"),

@@ -10,8 +10,8 @@ __all__ = ["photo_path", "plain_image"]
 def plain_image(image):
     """The picture as the native half reads it.
 
-    A ``str`` with ``://`` in it, or one that begins with ``http:``, ``https:`` or ``data:``, is a URL; any other
-    ``str`` is a path.
+    A ``str`` with ``://`` in it, or one that begins with ``http:``, ``https:`` or ``data:``, is a URL;
+    any other ``str`` is a path.
     """
     if image is None:
         return ""

@@ -28,5 +28,6 @@ def photo_path(image: Image | None) -> str | None:
 def plain_image(image: Image | None) -> Any:
     """The picture as the native half reads it.
 
-    A ``str`` with ``://`` in it, or a ``data:`` URL, is a URL; any other ``str`` is a path.
+    A ``str`` with ``://`` in it, or one that begins with ``http:``, ``https:`` or ``data:``, is a URL;
+    any other ``str`` is a path.
     """
