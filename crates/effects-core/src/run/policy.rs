@@ -38,7 +38,8 @@ pub struct Policy {
     /// The longest one exchange may take, from its first byte to its last.
     pub request_timeout: Duration,
     /// How long one run is watched, from its first step, waiting for throttles included. The last
-    /// look at its end may add one [`last_look`](Self::last_look).
+    /// look at its end may add one [`last_look`](Self::last_look), and a submission that is under way by
+    /// then, whose answer names a task that is paid for, one `request_timeout` before that.
     pub wait_timeout: Duration,
     /// How long the last look at the end of the wait may take, which comes on top of the wait: 5
     /// seconds, and never more than a `request_timeout`. With zero there is no such look, and a picture
