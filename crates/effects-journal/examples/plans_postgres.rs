@@ -244,7 +244,7 @@ const FILL: [&str; 7] = [
             ('/out/' || n || '.png')::bytea, 'completed', n, at, at + 20000, '0.03'
         FROM generate_series(1, ROWS) AS n, LATERAL (
             SELECT floor(extract(epoch FROM now() - interval '395 days'
-                + interval '365 days' * n / ROWS) * 1000)::bigint AS at) AS began",
+                + interval '365 days' * (n / ROWS.0)) * 1000)::bigint AS at) AS began",
     "INSERT INTO effects.tasks (number, row, id, submitted, finished, cost)
         SELECT number, number, 'task-' || number, begun, changed, '0.03' FROM effects.rows",
     "INSERT INTO effects.pictures (task, place, url, path)

@@ -158,7 +158,7 @@ impl Endpoint {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn result(&self, answer: Answer) -> CallResult {
-        self.result_for(self.keys.current().key, answer)
+        self.result_for(self.keys.current_key(), answer)
     }
 
     /// What became of a call that was sent with this key.

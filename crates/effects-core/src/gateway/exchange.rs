@@ -230,7 +230,7 @@ impl<X: Exchange> Gateway<X> {
         if !keys.renew(again.headers_mut(), &sent) {
             return result;
         }
-        self.observed(task, keys.current().key, again, limit)
+        self.observed(task, keys.current_key(), again, limit)
     }
 
     /// Makes one exchange with this key, and tells the endpoint's observer.
@@ -278,7 +278,7 @@ impl<X: AsyncExchange> Gateway<X> {
         if !keys.renew(again.headers_mut(), &sent) {
             return result;
         }
-        self.observed_async(task, keys.current().key, again, limit).await
+        self.observed_async(task, keys.current_key(), again, limit).await
     }
 
     /// Makes one exchange with this key, and tells the endpoint's observer.

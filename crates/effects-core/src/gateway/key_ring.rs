@@ -50,6 +50,11 @@ impl KeyRing {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The key alone, which each answer is searched for.
+    pub(crate) fn current_key(&self) -> ApiKey {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).key.clone()
+    }
+
     /// The key that a request with these headers carries.
     pub(crate) fn sent_with(&self, headers: &HeaderMap) -> KeyInUse {
         let current = self.current();

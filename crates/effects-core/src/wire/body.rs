@@ -13,6 +13,7 @@ use std::fmt;
 
 use http::HeaderMap;
 use http::header::LOCATION;
+use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -180,7 +181,7 @@ impl<'a> Body<'a> {
 
     /// The name the service gave the exchange, for its support.
     fn request_id(&self) -> Option<String> {
-        Some(self.key.redact(self.top.text("request_id")?).into_owned())
+        Some(self.key.redact(self.top.text(REQUEST_ID)?).into_owned())
     }
 }
 
@@ -204,7 +205,11 @@ pub(crate) fn request_id_of(headers: &HeaderMap, body: AnswerBody<'_>) -> Option
         Some(body.key.redact(value).into_owned())
     };
     named(&OWN_NAMES)
-        .or_else(|| Body::read(body)?.request_id())
+        .or_else(|| {
+            // Most answers have none, and a search is done before they are parsed once more.
+            memmem::find(body.bytes, REQUEST_ID.as_bytes())?;
+            Body::read(body)?.request_id()
+        })
         .or_else(|| named(&NAMES_IN_BETWEEN))
 }
 
@@ -551,6 +556,9 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
 
 /// Where a task's pictures may stand.
 const OUTPUTS: [&str; 3] = ["output", "outputs", "content"];
+
+/// The field in which a body names an exchange.
+const REQUEST_ID: &str = "request_id";
 
 /// Headers in which a service names an exchange.
 const OWN_NAMES: [&str; 6] = [
