@@ -1,6 +1,6 @@
-//! [`Note`]: what is known of a run's submission and task, for the caller who stops waiting for it. The
-//! operations of `single.rs` and `many.rs` keep one for each run; [`wait_for_submissions`] waits at the
-//! end of the process.
+//! [`Note`]: a run's submission and its task's id. It is the run's journal, and logs the id if no caller
+//! takes the result. `single.rs`, `many.rs` and `watch.rs` keep one for each run; `__init__.py` calls
+//! [`wait_for_submissions`] at the end of the process, so that no submission is cut off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,16 +25,17 @@ pub struct Note {
     known: Mutex<NoteState>,
     /// No caller waits any more: the task's id is logged when it comes.
     abandoned: AtomicBool,
-    /// The task's id was logged: once is enough for every run that follows the same handle.
+    /// Whether the task's id was logged; shared by all runs that follow the same handle, so that it is
+    /// logged once.
     logged: Arc<AtomicBool>,
     /// The call that waits for it, where that is traced.
     parent: OnceLock<Parent>,
 }
 
-/// Thousands are kept while their tasks run, so what is short-lived lies apart.
 #[derive(Debug, Default)]
 struct NoteState {
-    /// A submission that has left and is not answered.
+    /// A submission that has left and is not answered. Boxed, since thousands of notes live while their
+    /// tasks run and few are submitting.
     posting: Option<Box<Posting>>,
     task: Option<TaskId>,
 }
@@ -55,7 +56,7 @@ impl Note {
         Self::with(base, Some(task), logged)
     }
 
-    /// About a task that the caller needs no word of: nothing is lost with the result.
+    /// For a task whose id the caller already has: it is never logged.
     pub fn silent(base: Arc<BaseUrl>, task: TaskId) -> Arc<Self> {
         Self::with(base, Some(task), Arc::new(AtomicBool::new(true)))
     }
@@ -143,7 +144,7 @@ impl Note {
         settle(&mut known);
     }
 
-    /// The journal of its run: this note, and what the run is written down in besides.
+    /// The run's journal: this note, in front of `inner` if the run has a real journal.
     pub fn journal(
         self: &Arc<Self>,
         inner: Option<Arc<dyn AsyncJournal>>,
@@ -193,7 +194,7 @@ impl Note {
                 }
             }
             Fact::Created { task_id, .. } => {
-                // A second task does not make the first one less the run's own.
+                // If a repeated submission made a second task, the run follows the first.
                 let is_second = known.task.is_some();
                 known.task.get_or_insert_with(|| task_id.clone());
                 self.register(task_id.as_str());
@@ -214,7 +215,7 @@ impl Note {
 
 fn settle(known: &mut NoteState) {
     if known.posting.take().is_some() {
-        // None are left to count where a fork made this process forget its parent's.
+        // After a fork the counter starts at zero, so it may have nothing to count down.
         let _ = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     }
 }
@@ -266,8 +267,8 @@ pub fn submissions_under_way() -> usize {
     UNDER_WAY.load(Ordering::SeqCst)
 }
 
-/// Waits until every submission has its answer, for so many seconds at most, and logs what came of
-/// them. Ctrl-C ends it.
+/// Waits until every submission has its answer, for so many seconds at most, and logs the ids of their
+/// tasks and other warnings. Ctrl-C ends it.
 #[pyfunction]
 pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     let begun = Instant::now();
@@ -280,7 +281,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     runtime::log_warnings(py)
 }
 
-/// Forgets the submissions of a parent process: their answers come there.
+/// Clears the count after a fork: the parent process gets those answers.
 #[pyfunction]
 pub fn forget_submissions() {
     warnings::forget();

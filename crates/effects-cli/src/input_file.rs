@@ -1,5 +1,6 @@
-//! [`InputFile`]: which file the photo of a command is, by any path or link, so that no picture replaces
-//! it. `run`, `sampler` and `wait` (which has it from the journal) and `pictures.rs` ask it for each path.
+//! [`InputFile`]: the file of a command's input photo, found by any path or link to it. `run`,
+//! `sampler`, `wait` and `pictures.rs` check each output path against it, so that no picture overwrites
+//! the photo.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -27,8 +28,8 @@ impl InputFile {
         self.0.is_some() && FileId::of(path) == self.0
     }
 
-    /// The path for the next picture: that of the first number from `number` on that does not lead to
-    /// the photo. Counts `number` on.
+    /// The path for the next picture: that of the first number, from `number` up, whose path is not the
+    /// photo's. Leaves `number` one past it.
     pub(crate) fn spared(&self, names: &Names, number: &mut usize) -> PathBuf {
         loop {
             let path = names.path(*number);

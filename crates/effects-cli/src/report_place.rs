@@ -34,7 +34,8 @@ impl ReportPlace {
         Ok(Self { kind, path })
     }
 
-    /// What of the name alone keeps a file from being there; `made` is a folder that is made later.
+    /// Why the path cannot be a file (a folder, or no parent folder), if so. `made` is a folder that the
+    /// command will create.
     pub(crate) fn unusable(&self, made: Option<&Path>) -> Option<String> {
         let folder = self.path.parent();
         let has_folder = folder.is_some_and(|folder| folder.is_dir() || made == Some(folder));
@@ -44,8 +45,8 @@ impl ReportPlace {
         })
     }
 
-    /// Refuses a place where another file is: no journal, no picture, and none of the command's `own`
-    /// files is for a report to replace.
+    /// Refuses a path with another file (a journal, a picture) or one of the command's `own` files: a
+    /// report must not replace it.
     ///
     /// # Errors
     ///

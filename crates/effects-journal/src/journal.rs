@@ -1,6 +1,6 @@
-//! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings. It
-//! starts the writer thread (`keeper.rs`) and is a `JournalStore`, which the command and the Python
-//! package open.
+//! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings.
+//! Opening one starts the writer thread (`keeper.rs`). The command and the Python package use it as
+//! their `JournalStore`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ use crate::{compact, file};
 
 /// A journal in a file of SQLite's. The crate's front page says what it promises.
 ///
-/// Dropping the last of it and of its rows writes what is left to write and closes the file.
+/// When the journal and all its rows are dropped, the rest is written and the file is closed.
 pub struct SqliteJournal {
     pub(crate) store: Store,
     counters: Arc<Counters>,
     path: PathBuf,
 }
 
-/// Opens a [`SqliteJournal`] otherwise than usual.
+/// Opens a [`SqliteJournal`] with another process, lease or clock.
 #[must_use = "a builder opens a journal when `open` is called"]
 pub struct JournalBuilder {
     process: Process,
@@ -45,12 +45,12 @@ impl SqliteJournal {
     /// # Errors
     ///
     /// [`JournalError::Newer`]; [`JournalError::Unreadable`] when the file cannot be opened or is
-    /// none; [`JournalError::Unwritable`] when it cannot be written.
+    /// no journal; [`JournalError::Unwritable`] when it cannot be written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         Self::builder().open(path)
     }
 
-    /// Opens a journal otherwise than usual.
+    /// Opens a journal with another process, lease or clock.
     pub fn builder() -> JournalBuilder {
         JournalBuilder { process: Process::current(), lease: LEASE, now: Arc::new(wall) }
     }
@@ -60,7 +60,7 @@ impl SqliteJournal {
         &self.path
     }
 
-    /// Its door, for whoever forks the process.
+    /// Its [`Door`], which the Python package shuts before a fork.
     pub fn door(&self) -> Door {
         self.store.counter.door()
     }
@@ -100,8 +100,7 @@ impl SqliteJournal {
     /// reasons, and links to pictures that were downloaded. What was paid for, when, and where it
     /// went is never forgotten. Then gives room back to the file system if that is worth while.
     ///
-    /// Done by itself when a journal of more than 4 MB is opened, once a day, with an age of 30
-    /// days.
+    /// Opening a journal of more than 4 MB does this once a day, with an age of 30 days.
     ///
     /// # Errors
     ///
@@ -121,14 +120,14 @@ impl fmt::Debug for SqliteJournal {
 }
 
 impl JournalBuilder {
-    /// The process that writes, instead of this one: for a place where this one cannot be told from
-    /// others.
+    /// The identity of this process in the journal, instead of the one that the system gives; for a
+    /// system that gives another process the same.
     pub fn process(self, process: Process) -> Self {
         Self { process, ..self }
     }
 
-    /// How long a process that cannot be seen from elsewhere is believed to be there; 30 seconds
-    /// unless said otherwise. It renews this three times in that time.
+    /// How long processes that cannot see this one (those on another machine) take it to be alive after
+    /// its last renewal; 30 seconds unless set. It renews three times in that time.
     pub fn lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
@@ -174,7 +173,7 @@ impl JournalBuilder {
             synced: false,
         };
         keeper.enter().map_err(|error| unwritable(&error))?;
-        // What the database still does not take stays where it is safe; whoever writes next is told.
+        // Task ids that the database still refuses stay in the spill file; the next renewal tries again.
         let _ = keeper.take_spilled(file::PATIENCE);
         let (sender, errands) = channel();
         let here = Arc::new(());
@@ -189,7 +188,7 @@ impl JournalBuilder {
         let counter = Arc::new(Counter::new(sender, thread, there, spill, id));
         let forget = |desk: &Transaction<'_>| compact::forget_when_due(desk, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
-            // Others at work on the file may stand in the way: tomorrow is another day.
+            // Another process may hold the file; the next day's opening tries again.
             let _ = counter.shrink();
         }
         Ok(SqliteJournal { store: Store::new(counter), counters, path })

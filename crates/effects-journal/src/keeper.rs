@@ -355,7 +355,7 @@ impl Keeper {
             return false;
         };
         if due {
-            // What the database still does not take stays where it is safe.
+            // Task ids that the database still refuses stay in the spill file.
             let _ = self.take_spilled(Duration::ZERO);
         }
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);

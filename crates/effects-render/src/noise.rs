@@ -1,5 +1,6 @@
-//! Reproducible random numbers, the same on every machine: [`hash_unit`] for scenes, [`NoiseSequence`]
-//! for tiles and strokes.
+//! Reproducible random numbers, the same on every machine. [`hash_unit`] gives one for two numbers, to
+//! scenes (`rand`), textures and filters; [`NoiseSequence`] gives one after the other, to the felt
+//! texture and the filter `fur`.
 
 /// A number in `0.0..1.0` that depends on both arguments and on nothing else.
 pub(crate) fn hash_unit(i: u32, k: u32) -> f64 {
@@ -16,7 +17,7 @@ pub(crate) fn hash(i: u32, k: u32) -> u32 {
     x ^ (x >> 15)
 }
 
-/// A small generator (xorshift32) for tiles and strokes.
+/// A xorshift32 generator, for the felt texture and for fur.
 #[derive(Clone, Debug)]
 pub(crate) struct NoiseSequence(u32);
 

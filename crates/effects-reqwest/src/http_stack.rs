@@ -1,5 +1,5 @@
-//! [`HttpStack`]: what makes a client's exchanges: reqwest, or an [`AsyncExchange`] that the caller brought
-//! or put around it. `ClientCore` sends every request with it, and `transfer.rs` downloads.
+//! [`HttpStack`]: sends a client's HTTP requests: reqwest, or an [`AsyncExchange`] of the caller, alone
+//! or wrapped around reqwest. `ClientCore` sends API requests with it, `transfer.rs` downloads pictures.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl HttpStack {
     ///
     /// # Errors
     ///
-    /// What reqwest has against them, where it is needed.
+    /// Settings that reqwest refuses, when reqwest is used.
     pub(crate) fn new(
         settings: &Settings,
         transport: Transport<DynAsyncExchange>,
@@ -61,7 +61,8 @@ impl AsyncExchange for HttpStack {
         }
     }
 
-    /// A stack of the caller's need not know that another key may take a while.
+    /// Getting another key may block; this runs it on a blocking thread, so that the caller's stack need
+    /// not.
     fn block(&self, work: Box<dyn FnOnce() + Send>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let working = tokio::task::spawn_blocking(work);
         // A panic in it leaves the key as it was.

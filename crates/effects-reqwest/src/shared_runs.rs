@@ -2,10 +2,10 @@
 //! [`Client::run`](crate::Client::run) and every other call that waits for a task add theirs, through
 //! `Runs`.
 //!
-//! Ten thousand state machines, timers and tasks would be ten thousand futures. Here they are rows of one
+//! Ten thousand runs as futures would be ten thousand tokio tasks and timers. Here they are rows of one
 //! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well
-//! under a kilobyte. What a run may do is the same as alone: its wait begins at once, and only what the
-//! gateway refuses for now holds all of them back.
+//! under a kilobyte. A run behaves as it would alone: it is not queued behind others, except that a
+//! gateway that refuses for now (429, or 503 with a `Retry-After`) delays all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,7 +51,7 @@ impl SharedRuns {
         Self { runtime: Handle::current().id(), words, shared }
     }
 
-    /// Adds a run. Where the runtime is shut down, the waiter is dropped without having been told.
+    /// Adds a run. If the runtime is shut down, the waiter is dropped without a result.
     pub(crate) fn begin(&self, work: Work, run: WaitedFor) {
         self.shared.runs.fetch_add(1, Ordering::SeqCst);
         if self.words.send(Arrival::Word(RunsMessage::Begin(Box::new((work, run))))).is_err() {
@@ -64,7 +64,7 @@ impl SharedRuns {
         self.runtime == Handle::current().id() && !self.words.is_closed()
     }
 
-    /// Lets a run look on whose waiter did not want it to.
+    /// Resumes the polling of a run that was paused because its waiter read no events.
     pub(crate) fn look_on(&self, run: RunTicket) {
         // A driver that is gone looks at nothing.
         let _ = self.words.send(Arrival::Word(RunsMessage::LookOn(run.0)));
@@ -98,7 +98,7 @@ enum RunsMessage {
     NoMore,
 }
 
-/// Runs that came by themselves.
+/// The driver's source of runs that callers begin one by one.
 struct Newcomers {
     shared: Arc<RunsShared>,
 }
@@ -141,7 +141,7 @@ impl Crowd for Newcomers {
         }
     }
 
-    /// They come when they come.
+    /// Callers add runs; there is none to fetch.
     fn make_room(&mut self, _room: u32) {}
 
     fn before_step(&mut self, _driving: &mut Driving) {}
@@ -161,7 +161,7 @@ impl Crowd for Newcomers {
         let result = match end.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),
             JobOutcome::Failed(error) => Err(error),
-            // What has to be made ready first is no run.
+            // Work that needs an upload or a lookup first is no run.
             _ => {
                 Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
             }

@@ -1,10 +1,11 @@
-//! [`JobResults`]: the results of many jobs, as [`Client::jobs`](crate::Client::jobs) runs them on a few
-//! threads. The `effects` command runs its batches with it.
+//! [`JobResults`]: the results of many jobs, one by one, while
+//! [`Jobs::run`](effects_client::Jobs::run) drives them on a few threads. `effects batch`, `resume` and
+//! `reorder` use it.
 //!
 //! One thread drives a [`JobMachine`] and makes no exchange itself; a few workers make them, and others
-//! open rows, upload photos and fetch pictures. Jobs are drawn as room comes, on a thread of their own,
-//! so that one that takes long to come holds up no poll; and only as far as results are read: neither a
-//! long list of jobs nor a slow reader of results takes memory.
+//! open rows, upload photos and fetch pictures. A thread takes jobs from the iterator when there is
+//! room, so that a slow iterator holds up no poll, and stops while results are unread: neither a long
+//! list of jobs nor a slow reader of results takes memory.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,9 +29,11 @@ use crate::client::Client;
 use crate::client_core::ClientCore;
 use crate::transfer;
 
-/// The results of jobs, as they come. Made by [`Client::jobs`].
+/// The results of jobs, as they come. Made by [`Jobs::run`](effects_client::Jobs::run), the end of the
+/// builder that [`Client::jobs`] begins.
 ///
-/// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight is awaited.
+/// Dropping it stops the jobs: jobs not yet submitted are dropped, and a submission in flight is waited
+/// for.
 #[derive(Debug)]
 pub struct JobResults {
     ends: Receiver<(Box<TrackedJob>, JobEnd)>,
@@ -71,13 +74,13 @@ impl JobResults {
         self.handle.clone()
     }
 
-    /// Why jobs were not begun, or the journal not written to its end; known once the last result was
-    /// read.
+    /// The error that stopped new jobs, or that kept the journal from being flushed; set once the last
+    /// result is read.
     pub fn halted_by(&self) -> Option<Error> {
         self.handle.halted_by()
     }
 
-    /// What the jobs share of this machine: their budget's state, for example.
+    /// The jobs' shared context, with the state of their budget.
     pub fn context(&self) -> &Arc<JobContext> {
         &self.context
     }
@@ -334,7 +337,7 @@ impl JobsDriver {
                 self.machine.add(work, opens, job);
             }
             WorkerReply::Drawn(None) => self.machine.no_more_jobs(),
-            // The next wish is granted.
+            // No action: the loop asks the queue for a job anyway.
             WorkerReply::Room => {}
         }
     }
@@ -344,7 +347,7 @@ impl JobsDriver {
     }
 }
 
-/// Threads that do errands, one after the other each, begun as they are needed; they end with the driver.
+/// A pool of threads, started as needed, which end with the driver.
 struct Workers {
     hands: Hands,
     errands: Sender<WorkerTask>,
@@ -429,7 +432,7 @@ impl Hands {
         }
     }
 
-    /// Fetches the pictures that are not where they belong; those that can be, where one cannot.
+    /// Downloads the missing pictures; if one fails, still tries the others.
     fn fetch(
         &self,
         job: &mut TrackedJob,

@@ -1,7 +1,8 @@
-"""How things show themselves in a notebook. None of it touches the network.
+"""HTML and PNG of effects, pictures, tasks, results, templates and violations, for notebooks. The
+``_repr_mimebundle_``, ``_repr_html_`` and ``_repr_png_`` of those classes call it. None of it touches
+the network.
 
-What is shown is styled piece by piece, since a saved notebook loses style sheets, and takes its colours
-from the page, light or dark.
+Styles are inline, since a saved notebook loses style sheets; colours come from the page, light or dark.
 """
 
 import base64
@@ -15,11 +16,11 @@ _RED = "var(--jp-error-color1,var(--vscode-errorForeground,#d32f2f))"
 # Nothing is wider than its cell, and words that are too long for it are broken.
 _CELL = "margin:0;min-width:0;overflow-wrap:anywhere"
 _SIDE = 512
-# Of a picture by itself, for pages that take no other.
+# The longest side of the PNG, for viewers that show no HTML.
 _ALONE = 768
-# Larger ones are shown smaller than they are.
+# Pictures of more bytes than this are shown as thumbnails.
 _AS_THEY_ARE = 150_000
-# How large the pictures of so many results are, so that a saved notebook stays small.
+# Up to so many results, pictures have this side, so that a saved notebook stays small.
 _SIDES = ((40, 320), (150, 160), (400, 96))
 
 
@@ -43,8 +44,7 @@ def picture(picture):
 
 
 def png(picture):
-    """A picture as the bytes of a PNG, no larger than it is useful on a page; ``None`` if it was not
-    fetched."""
+    """A picture as the bytes of a PNG, at most 768 pixels a side; ``None`` if it was not fetched."""
     kind = picture._media_type()
     if kind is None:
         return None
@@ -128,7 +128,7 @@ def _shown(picture, side, most=_AS_THEY_ARE):
 
 def _link(url):
     shown = html.escape(url, quote=True)
-    # Other schemes would run what a stranger wrote.
+    # A `javascript:` link would run code from the answer.
     is_link = url.lower().startswith(("http://", "https://"))
     return f'<a href="{shown}">{shown}</a>' if is_link else f"<code>{shown}</code>"
 

@@ -1,5 +1,5 @@
-//! [`PageReport`]: `--report`, what became of a batch as one HTML page: failures first, pictures small, what
-//! it cost and how long its tasks took. `Reports` writes it at the end of a batch.
+//! [`PageReport`]: the HTML page of `effects batch --report`: failures first, small pictures, costs and
+//! durations. `Reports` adds each row to it as it ends, and finishes it with the sums of the batch.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -65,7 +65,7 @@ impl PageReport {
     ///
     /// # Errors
     ///
-    /// When it cannot be written, as of everything below.
+    /// When the file cannot be written; the same holds for `add` and `finish`.
     pub(super) fn begin(path: &Path) -> Result<Self, Error> {
         let mut page = Page::begin(AtomicFile::begin(path)?, PAGE.begins, "Report of a batch")?;
         page.data("columns", &COLUMNS)?;
@@ -123,7 +123,8 @@ impl PageReport {
         Ok(())
     }
 
-    /// Puts the page in its place; `learnt` is what the pace knew before the batch began.
+    /// Puts the page in its place; `learnt` is the duration histories from before
+    /// the batch.
     pub(super) fn finish<B: Serialize>(
         mut self,
         summary: &PageSummary<'_, B>,
@@ -171,7 +172,7 @@ impl PageReport {
 }
 
 impl Texts {
-    /// The place of a text; `null` for what is none.
+    /// The index of a text in `list`; `null` for a value that is no text.
     fn place(&mut self, text: &Value) -> Value {
         let Some(text) = text.as_str() else { return Value::Null };
         let known = self.places.get(text).copied();
@@ -205,8 +206,8 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
     })
 }
 
-/// When the task of a row was submitted whose cost is known, or the row was begun, as far as this or an earlier
-/// run tells: of a row in doubt it is an earlier task's.
+/// When the row's task was submitted (of a doubtful row, its earlier task, which was paid); else when
+/// the row was begun.
 fn submitted(row: &Value, record: Option<&Record>) -> Option<Time> {
     let paid = |record: &Record| record.paid_picture.as_ref().and_then(|paid| paid.submitted());
     let of_task = record.and_then(|record| record.standing.submitted().or_else(|| paid(record)));
@@ -238,7 +239,7 @@ fn params(row: &Value) -> Value {
     params.collect::<Vec<_>>().join(" ").into()
 }
 
-/// The way from a folder to a file, as the parts of a link are: with `/` between.
+/// The relative URL from a folder to a file.
 fn link(folder: &Path, file: &Path) -> String {
     let [from, to] = [folder, file].map(|path| {
         // As a browser does it: symbolic links are not followed.

@@ -155,13 +155,13 @@ pub(super) struct RebuildObject<'a> {
     from: &'a Path,
     /// Lines of the manifest.
     rows: u64,
-    /// Of them, those that the journal knows from now on.
+    /// Lines imported now.
     imported: u64,
-    /// Those that it knew.
+    /// Lines already in the journal.
     known: u64,
-    /// Those that nothing was paid for.
+    /// Lines of unpaid rows, which are not imported.
     unpaid: u64,
-    /// Those that are paid for, and cannot be taken in.
+    /// Lines of paid rows that cannot be imported.
     unusable: u64,
 }
 
@@ -314,7 +314,8 @@ fn unusable_row(from: &Path, number: usize, line: &EarlierLine, why: &str) -> St
     )
 }
 
-/// The lines of a folder's manifest, with their numbers. What is none is refused as a whole.
+/// The lines of a folder's manifest, with their numbers. A file that is no manifest is refused as a
+/// whole.
 fn read(from: &Path) -> Result<Vec<(usize, EarlierLine)>, Failure> {
     let refuse = |why: String| -> Failure {
         let why = format!("--from {}{why}; nothing was written", from.display());

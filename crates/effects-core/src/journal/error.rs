@@ -1,12 +1,13 @@
-//! [`JournalError`]: why a journal could not do what it was asked. `Journal` and the `JournalStore` of
-//! `effects-jobs` return it, and a driver that gets one sends nothing more.
+//! [`JournalError`]: why a journal could not do what was asked. `Journal` and the `JournalStore` of
+//! `effects-jobs` return it. A run whose entry was not written sends nothing more; `effects resolve`
+//! and other commands show it to the user.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::run::admission::RowNumber;
 
-/// The journal could not do what was asked of it. A driver that gets one sends nothing more.
+/// The journal could not do what was asked of it. A run whose entry was not written sends nothing more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum JournalError {
@@ -28,13 +29,13 @@ pub enum JournalError {
         /// Why not.
         reason: String,
     },
-    /// The row is in other hands, or was settled by them: this run must not submit it.
+    /// Another run has the row, or has settled it: this run must not submit it.
     Taken {
         /// The row.
         row: RowNumber,
     },
-    /// The task a run made came when its row was another's already, by a person's decision. It is
-    /// kept all the same.
+    /// The run's task arrived after a person had settled its row otherwise (`effects resolve`). The task
+    /// is kept in a row of its own.
     GivenAway {
         /// The row the run was of.
         row: RowNumber,
@@ -52,13 +53,13 @@ pub enum JournalError {
     },
     /// There is no such row.
     NoSuchRow(RowNumber),
-    /// The row does not stand where it would have to for this.
+    /// The row's state does not allow this.
     WrongStanding {
         /// The row.
         row: RowNumber,
-        /// Where it stands: `intent`, `doubtful`, `created`, `completed`, `failed` or `released`.
+        /// Its state: `intent`, `doubtful`, `created`, `completed`, `failed` or `released`.
         standing: &'static str,
-        /// Where it would have to stand, in words.
+        /// The state that this needs, in words.
         wanted: &'static str,
     },
     /// The task is another row's.
@@ -111,7 +112,7 @@ impl fmt::Display for JournalError {
 
 impl std::error::Error for JournalError {}
 
-/// What a row of the same key has otherwise, in words: `another size`, `other parameters`.
+/// What differs in a row of the same key, in words: `another size`, `other parameters`.
 pub fn another(differs: &str) -> String {
     match differs {
         "params" => "other parameters".to_owned(),

@@ -1,6 +1,6 @@
-//! [`EffectRequest`]: a checked request for one picture: reference, template, size. The clients submit
-//! it; the command and the Python package make it from a [`Draft`], which reports every [`Violation`] at
-//! once.
+//! [`EffectRequest`]: a checked request for one picture: the photo's URL, template, size. The clients
+//! submit it; the command and the Python package make it from a [`Draft`], which reports every
+//! [`Violation`] at once. It also reads and writes a saved [`Submission`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl EffectRequest {
         &self.params
     }
 
-    /// The JSON body of the submission, written strictly: the four documented parameters in the
+    /// The JSON body of the submission, in this exact form: the four documented parameters in the
     /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given, then the extra
     /// ones.
     pub fn body(&self) -> Bytes {
@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for Submission {
     }
 }
 
-/// Loose words on their way to an [`EffectRequest`]: checked all at once.
+/// The unchecked fields of a request; [`Draft::check`] reports every mistake at once.
 ///
 /// ```
 /// use effects_core::ServiceCode;
@@ -296,7 +296,7 @@ impl Draft {
     }
 }
 
-/// What a valid [`Draft`] says: a request, but for the reference where the photo is local.
+/// What a valid [`Draft`] says: a request; without the photo's URL if the photo is still local.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Checked {
     /// The reference, unless the photo is local.

@@ -1,5 +1,5 @@
 //! [`Models`]: the duration histories of all gateways and labels, as data to keep and to merge.
-//! `effects_client::PaceFile` writes it to disk.
+//! `effects_client::PaceFile` reads, merges and writes it.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl Models {
         Pacer::knowing(self.at(origin).cloned().unwrap_or_default())
     }
 
-    /// Adds what was learnt at an origin after all that is here: see [`History::append`].
+    /// Appends what was learnt at an origin to its histories: see [`History::append`].
     pub fn add(&mut self, origin: &Origin, news: &Histories) {
         if news.values().all(History::is_empty) {
             return;
@@ -92,8 +92,8 @@ impl Models {
     }
 }
 
-/// The written form: version 1; histories by origin, then by label, which is empty for tasks
-/// whose label is not known.
+/// The written form: version 1; histories by origin, then by label; the empty label holds tasks of
+/// unknown label.
 #[derive(Deserialize, Serialize)]
 struct WrittenModels {
     version: u32,

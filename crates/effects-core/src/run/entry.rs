@@ -15,7 +15,7 @@ use crate::time::Time;
 pub struct Entry {
     /// Its name within the run.
     pub id: EntryId,
-    /// When it came about.
+    /// When the fact happened.
     pub at: Time,
     /// The fact.
     pub fact: Fact,
@@ -46,7 +46,7 @@ pub enum Fact {
         request_id: Option<String>,
     },
     /// The intents so far made no task: the submission was refused, or never left. Another intent
-    /// may follow. It is not said as long as the fate of one attempt is unknown.
+    /// may follow. The run gives no such entry while the outcome of an attempt is unknown.
     Released {
         /// Why.
         reason: String,

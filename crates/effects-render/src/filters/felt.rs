@@ -1,7 +1,7 @@
 //! The filter `felt <colours> <fuzz> <saturation> <pastel>`: pieces of dyed felt laid on each other.
 //!
-//! The photo is reduced to a few soft colours. Each pixel asks for its colour a few pixels aside,
-//! where a fibre leads it, so that the pieces have woolly edges; then the pieces throw light and
+//! The photo is reduced to a few soft colours. Each pixel takes the colour of one a few pixels away,
+//! shifted along the fibres, so that the pieces have woolly edges; then the pieces throw light and
 //! shade on each other, and fibres lie over all.
 
 use resvg::tiny_skia::Pixmap;

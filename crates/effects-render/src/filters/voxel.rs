@@ -59,7 +59,7 @@ impl Cubes {
         Self { cell, columns, colours, shaded, bevel }
     }
 
-    /// A row of pixels is made of whole cubes' rows: their faces are filled in, then lit together.
+    /// Paints row by row: first all faces of a row of cubes, then edges and shadows.
     fn paint(&self, pixmap: &mut Pixmap) {
         let width = pixmap.width() as usize;
         let mut faces = vec![[0u8; 3]; self.columns * self.cell];

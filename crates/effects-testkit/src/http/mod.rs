@@ -1,6 +1,8 @@
-//! A server on this machine that misbehaves as it is told: for testing whatever speaks HTTP.
+//! [`ScriptedServer`]: an HTTP server on this machine that answers from a script: it delays, cuts off,
+//! resets or refuses a request where a [`Behaviour`] says so. The tests of the command and of both
+//! clients start one in place of the service.
 //!
-//! [`ScriptedServer`] listens on an ephemeral loopback port, does with each request what the script
+//! It listens on an ephemeral loopback port, does with each request what the script
 //! says next, and keeps every request it saw. It is plain `std::net` on threads, because a server
 //! made of an HTTP library would refuse to do most of what a [`Behaviour`] describes.
 //!
@@ -24,7 +26,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! What a client sees of the more violent ones:
+//! On the wire:
 //!
 //! | behaviour | on the wire |
 //! |---|---|
@@ -34,7 +36,7 @@
 //! | [`Behaviour::RespondThenReset`] | an answer, and a reset as the next request comes |
 //! | [`Behaviour::Truncate`] | a promised length, fewer bytes, the end |
 //! | [`Behaviour::Hang`] | nothing, until [`release`](ScriptedServer::release) or the client's own limit |
-//! | [`unused_address`] | nobody listens: the connection is refused |
+//! | [`unused_address`] | no socket listens on it: the connection is refused |
 
 mod behaviour;
 mod connection;

@@ -31,8 +31,8 @@ fn full(coefficients: &[f32; 64], out: &mut [u8], stride: usize) {
     }
 }
 
-/// One dimension of the transform, down the columns, all eight at once. By Loeffler, Ligtenberg and
-/// Moschytz, with the factor √8 that both passes together take off again.
+/// One dimension of the transform, down the columns, all eight at once, after Loeffler, Ligtenberg and
+/// Moschytz. Their result is scaled by √8, which the end of each pass divides out.
 fn pass(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
     let mut out = [[0.0f32; 8]; 8];
     for i in 0..8 {
@@ -94,7 +94,7 @@ fn reduced<const N: usize>(
     }
 }
 
-/// For each place: 1 for the mean, √2 · cos((2·place + 1) · frequency · π / 2N) for the others.
+/// For each place: 1 for frequency 0, √2 · cos((2·place + 1) · frequency · π / 2N) for the others.
 const FOUR: [[f32; 4]; 4] = [
     [1.0, 1.306_563, 1.0, 0.541_196_1],
     [1.0, 0.541_196_1, -1.0, -1.306_563],
