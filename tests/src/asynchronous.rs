@@ -1,4 +1,5 @@
-//! The async client's face.
+//! [`Async`]: the [`Face`] of the async client, `effects-reqwest`. `tests/all/conformance.rs` plays
+//! every scenario with it.
 
 use effects_client::ClientBuilder;
 use effects_core::{Effect, Error};

@@ -1,4 +1,5 @@
-//! The blocking client's face.
+//! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`. `tests/all/conformance.rs`
+//! plays every scenario with it.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Listens to everything that is logged: to `tracing` and, through it, to `log`.
+//! [`Capture`]: records everything that is logged, to `tracing` and, through it, to `log`.
+//! `tests/secrets.rs` looks for the key in it, `tests/spans.rs` for the clients' spans.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! One way to use one client, and what came of it.
+//! [`Face`]: one way to use one client (`run`, its events, or `submit`), and how its job ended
+//! ([`Ended`]). [`Scenario`](crate::Scenario) plays over it; each client implements it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What no single crate owns: how every client must behave, said once and run over each.
+//! [`Scenario`] and [`Face`]: the conformance tests of the clients: how every client must behave,
+//! written once and run over each. The tests in `tests/tests` play them.
 //!
 //! A [`Scenario`] sets a misbehaving server up, says what is asked, and says how it must end. A
 //! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over

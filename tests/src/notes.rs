@@ -1,4 +1,5 @@
-//! A journal that only remembers, and a gate that holds an answer back.
+//! [`Notes`] and [`Gate`]: a journal in memory that can fail on purpose, and a scripted answer that
+//! waits until the test lets it go. The tests of both clients use them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! One thing that can happen, how it must end, and what must hold whatever happens.
+//! [`Scenario`]: a test case of the clients: a misbehaving server, a job, how it must end, and what
+//! must hold always. The lists in `scenarios/` are made of it, and `suite.rs` plays them.
 
 use std::collections::HashSet;
 use std::thread;

@@ -1,4 +1,5 @@
-//! Plays lists of scenarios.
+//! [`check_all`]: plays a list of scenarios over a face, several at once, and fails with the names
+//! of those that ended wrongly. `tests/all/conformance.rs` and `python.rs` call it for each list.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! The wire vectors of `tests/vectors`: read here, and walked by whoever speaks the wire.
+//! [`Vectors`]: a file of `tests/vectors`, which has answers and requests of the wire and what they
+//! mean. `tests/all/vectors.rs` reads each with the Rust crates.
 //!
 //! `tests/vectors/README.md` describes the format.
 

@@ -1,4 +1,6 @@
-//! Where a scenario plays: a gateway, a host of pictures, and a host nobody should talk to.
+//! [`ScenarioWorld`]: the servers of one scenario on this machine: the gateway, which alone may see
+//! the key, the host of the pictures, and the host where redirects lead. Every
+//! [`Scenario`](crate::Scenario) has its own.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

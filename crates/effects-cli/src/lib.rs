@@ -1,5 +1,5 @@
-//! The `effects` command as a library, for packages that install it otherwise than as a program: the Python
-//! package has it too.
+//! [`main`]: the `effects` command as a library. Its own program (`main.rs`) calls it, and the
+//! Python package, which installs the command too.
 //!
 //! `docs/reference/` documents what it prints, with `--json` above all, and its exit codes.
 

@@ -1,4 +1,6 @@
-//! What the Effects clients share beside an HTTP library.
+//! [`ClientBuilder`], [`Jobs`] and what else the blocking and the async client (`effects-ureq`,
+//! `effects-reqwest`) share beside an HTTP library. Both build on this crate, and so does
+//! `effects-cli`.
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
 //! clients need from this machine lives here: settings and the environment ([`ClientBuilder`],

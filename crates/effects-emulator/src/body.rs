@@ -1,9 +1,9 @@
-//! Reads request bodies whole, within limits of size, time and memory; the middleware calls [`read`].
+//! [`read`]: reads a request's body whole, within limits of size, time and memory. The middleware
+//! calls it for requests that came with an accepted key, and reads no other body.
 //!
-//! [`read`] serves requests that came with an accepted key; the bodies of others are not read. Many
-//! may send a request at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it
-//! to a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes
-//! too slowly while others wait. So a client holds no memory with what it only announces.
+//! Many clients may send at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it to
+//! a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes too
+//! slowly while others wait. So a client holds no memory with what it only announces.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`Endpoint`]: the endpoints by the names that fault plans and the record of requests use, and what
-//! each needs (a key, a photo's room).
+//! [`Endpoint`]: the gateway's endpoints, by the names that fault plans and the record of requests
+//! use. Each route in `routes.rs` names its own; the middleware asks it whether it needs a key and
+//! may take a photo.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! [`FileStore`]: pictures and uploads under random names, until they are too old or too many. The
-//! lifecycle of tasks and the upload handler keep files in it; the download handler reads them.
+//! [`FileStore`]: stores pictures and uploads under random names, until they are too old or too
+//! many. `settle` and the upload handler put files in it; the download handler reads them.
 //!
 //! The bytes are in memory, or in a folder. A name is looked up in a table before it ever touches
 //! the file system, so no path from outside can leave the folder.

@@ -1,4 +1,5 @@
-//! [`Latency`]: how long tasks take, as a distribution for all templates or for each.
+//! [`Latency`]: how long tasks take, a random distribution for all templates or for each. `Options`
+//! has it, and `EmulatorState` draws the time of each new task from it.
 
 use std::collections::BTreeMap;
 use std::fmt;

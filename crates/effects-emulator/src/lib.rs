@@ -1,8 +1,8 @@
-//! The `spark_img_effects` gateway on this machine: no key, no network, no bill.
+//! [`Emulator`]: the `spark_img_effects` gateway on this machine: no key, no network, no bill.
+//! Tests start one in their own process, and `effects emulator` serves one.
 //!
 //! Code that is written against the API can be run here as a whole, with what the paid service never
-//! lets a test do: faults on request, the passage of time, a record of every request. It runs
-//! inside the test process, or as the server of `effects emulator`.
+//! lets a test do: faults on request, the passage of time, a record of every request.
 //!
 //! ```
 //! use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Pictures};

@@ -1,5 +1,5 @@
-//! `GET /openapi.json`: the surfaces and the control API as OpenAPI 3.1, made from the types that the
-//! answers are written from.
+//! [`openapi`]: the gateway's surfaces and the control API as OpenAPI 3.1, made from the types that
+//! the answers are written from. [`document`] serves it at `GET /openapi.json`.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,6 @@
-//! Makes files and folders that only their owner may read: the store's database holds a key, and the
-//! file store's pictures have names that must stay unknown.
+//! [`make_folder`], [`open_file`] and [`take_from_others`]: files and folders that only their owner
+//! may read. `store.rs` needs them, since its database holds a key, and `file_store.rs`, since its
+//! files have names that must stay unknown.
 //!
 //! Where the system has no such rights, all users of the machine may read them.
 

@@ -1,5 +1,6 @@
-//! [`RenderQueue`]: the bounded queue of paintings: so many tasks wait, so many photos are in memory, so
-//! many pictures are painted at once.
+//! [`RenderQueue`]: the bounded queue of paintings, which limits the tasks that wait, the photos in
+//! memory and the pictures painted at once. The lifecycle of tasks takes places in it for painting
+//! jobs.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

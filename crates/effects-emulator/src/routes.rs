@@ -1,4 +1,5 @@
 //! [`Routes`]: the router: which handler answers at which path, each behind the middleware.
+//! `IsolatedEmulators` passes each request to the one of its emulator.
 
 use std::sync::Arc;
 

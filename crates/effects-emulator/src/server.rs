@@ -1,4 +1,5 @@
-//! [`serve`]: accepts connections and answers requests on them until it is told to stop.
+//! [`serve`]: accepts connections and answers the HTTP requests on them until it is told to stop.
+//! The emulator's runtime thread (`runtime_thread.rs`) runs it.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,6 +1,5 @@
-//! [`settle`]: the end of the work on a task, first written down, then shown, with what it costs.
-//!
-//! Painting jobs call it with their picture or their failure.
+//! [`settle`]: ends a task: writes its picture or its failure to the store, then shows it, with
+//! what it costs. Painting jobs and the lifecycle of tasks call it.
 
 use bytes::Bytes;
 use effects_core::ServiceCode;

@@ -1,5 +1,5 @@
-//! [`EmulatedTask`]: one task: what was asked, when it is due, how far it has come, and what a look at
-//! it shows.
+//! [`EmulatedTask`]: one task: its request, when it is due, how far its painting has come, and the
+//! state that a client sees. [`Tasks`](crate::tasks::Tasks) has all of them.
 //!
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
 //! a client looks, so a hundred thousand waiting tasks cost their memory alone.

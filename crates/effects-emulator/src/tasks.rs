@@ -1,4 +1,5 @@
-//! [`Tasks`]: all tasks by id.
+//! [`Tasks`]: a table of all tasks by id, which forgets the oldest finished ones beyond its limit.
+//! `EmulatorState` has it; handlers and painting jobs look tasks up in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,10 @@
-//! Paid pictures from the photo to the file, many at once, without I/O.
+//! [`JobMachine`]: paid pictures from the photo to the file, many at once, as a state machine
+//! without I/O. Both clients drive it behind `client.jobs()`, and so does the simulated world of
+//! the tests.
 //!
 //! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of
 //! one [`Batch`](effects_core::batch::Batch) and the rows of a journal. It reads no clock, no file and
-//! no socket: a driver steps it, does what each [`JobStep`] says, and tells the machine what came of
-//! it. Both clients drive it behind `client.jobs()`, and so does the simulated world of the tests.
+//! no socket: a driver steps it, does what each [`JobStep`] says, and tells it the result.
 //!
 //! ```text
 //! queued -> Open -> Upload -> Begin -> the run (Record, Send) -> Settle -> Fetch -> Done

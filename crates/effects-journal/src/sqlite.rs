@@ -1,4 +1,5 @@
-//! Implements [`Database`] for a connection to SQLite, which the writer thread in `keeper.rs` has.
+//! Implements [`Database`] for [`Connection`], a connection to SQLite. The writer thread in
+//! `keeper.rs` reads and writes a journal's file through it.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};

@@ -1,4 +1,5 @@
-//! Writes finished pictures as PNG files, with a text chunk that says what painted them.
+//! [`png()`] and [`sheet`]: encode a finished picture as a PNG file, with a text chunk that says
+//! what painted it. `paint`, the test card and the contact sheets end with them.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,6 @@
-//! [`PaintError`]: why a photo could not be painted.
+//! [`PaintError`]: why a photo could not be read or painted. [`paint`](crate::paint),
+//! [`photo_size`](crate::photo_size) and the other functions of this crate return it; `effects
+//! batch` tells a damaged photo by it.
 
 use effects_core::ImageFormat;
 

@@ -1,4 +1,5 @@
-//! [`Saliency`]: where a photo is interesting, so that the painter's crop keeps it.
+//! [`Saliency`]: a map of where a photo is interesting. The painter of scenes crops the photo by
+//! it, and `cutout/` uses [`shrunk`], [`skin_likeness`] and [`spread`] too.
 //!
 //! No model and no face detector: a small saliency map in which edges count, colours unlike the
 //! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle

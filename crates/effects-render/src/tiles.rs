@@ -1,5 +1,5 @@
-//! [`Tile`]: textures (felt, grain, paper, wood, weave, glitter) as square tiles of brightness changes
-//! that repeat without a seam. The painter and the filters lay them.
+//! [`Tile`]: a texture (felt, grain, paper, wood, weave, glitter) as a square tile of brightness
+//! changes that repeats without a seam. The painter of scenes and the filters lay it over pictures.
 //!
 //! An SVG's own turbulence costs half a second at full size. A tile is made once per process and
 //! laid over any surface for a few milliseconds.

@@ -1,5 +1,6 @@
-//! HTTP/2 frames, written and read by hand: a server made of a library would not send what the cases
-//! need.
+//! [`read_request`], [`write_answer`], [`write_reset`] and others: HTTP/2 frames by hand, since a
+//! server made of a library would not send what the cases need. The servers of `table.rs` speak
+//! with them.
 
 use std::io::{self, Read, Write};
 

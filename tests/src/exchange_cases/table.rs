@@ -1,4 +1,5 @@
-//! The list of exchange cases, and the servers and proxies that each one needs.
+//! [`exchange_cases`]: the list of exchange cases, with the servers and proxies that each one
+//! needs. `tests/all/exchanges.rs` runs every HTTP stack over it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

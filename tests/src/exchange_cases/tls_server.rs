@@ -1,5 +1,5 @@
-//! A gateway behind TLS: a closure plays each connection, from its first byte or from the end of the
-//! handshake.
+//! [`listen`] and [`listen_tls`]: a gateway on this machine whose connections a closure plays, from
+//! the first byte or from the end of the TLS handshake. The cases of `table.rs` start it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

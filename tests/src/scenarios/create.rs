@@ -1,4 +1,6 @@
-//! Every row of the table of creates: a mistake here costs money.
+//! [`scenarios`]: each way for the create of a task to be answered, refused or lost; a mistake here
+//! costs money. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the
+//! Python ones.
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
-//! One deadline over the upload, the submission, the wait and the download: each of them hangs once. What
-//! is paid for by then is named; nothing is submitted after it.
+//! [`scenarios`]: one deadline over the upload, the submission, the wait and the download, each of
+//! which hangs once. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over
+//! the Python ones.
+//!
+//! What is paid for by then is named; nothing is submitted after it.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
-//! The dialects of the wire: `WIRE.md` section 9.1, row by row, as a whole client meets them.
+//! [`scenarios`]: the dialects of the wire, row by row of `WIRE.md` section 9.1, as a whole client
+//! meets them. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the
+//! Python ones.
 
 use effects_core::model::Draft;
 use effects_core::{ErrorKind, ServiceCode};

@@ -1,4 +1,5 @@
-//! A gateway that repeats the key in whatever it answers: nothing of it may be kept or printed.
+//! [`scenarios`]: a gateway that repeats the key in its answers; no client may keep or print it.
+//! `tests/secrets.rs` plays it with a log, `tests/all/conformance.rs` and `python.rs` without.
 //!
 //! There is little to check here: the check of every scenario looks for the key in everything that
 //! a client prints.

@@ -1,4 +1,6 @@
-//! Looking at a task: whatever can pass is waited out, whatever cannot ends with the id.
+//! [`scenarios`]: looks at a task that fail: a client waits out what can pass, and ends with the
+//! task's id on what cannot. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs`
+//! over the Python ones.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
-//! Photos on this machine: put where the service can fetch them, each once.
+//! [`scenarios`]: local photos, which a client uploads to where the service can fetch them, each
+//! once. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the Python
+//! ones.
 
 use effects_core::ErrorKind;
 use effects_testkit::http::{Behaviour, Response};

@@ -1,4 +1,5 @@
-//! One file a command: its arguments, and what it does with them.
+//! [`main`]: reads the command line and runs the command that it names; each command has a file
+//! here, with its arguments. `lib.rs` calls it.
 
 pub(crate) mod batch;
 pub(crate) mod check;

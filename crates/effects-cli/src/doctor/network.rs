@@ -1,6 +1,6 @@
-//! The checks that ask the gateway: one look at a task that does not exist, which costs nothing and shows
-//! whether the gateway is reached, takes the key, and has the same time. [`Probe`] is what a gateway is asked
-//! with.
+//! [`ask`]: the checks of `effects doctor` that ask the gateway, by one look at a task that does
+//! not exist: it costs nothing and shows whether the gateway is reached, takes the key, and has the
+//! same time. `commands/doctor.rs` calls it.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,8 @@
-//! [`Player`]: answers requests from a cassette and sends nothing. Requests are told apart by method, target
-//! and redacted body, so each task has its own line of answers, however many are under way.
+//! [`Player`]: answers a client's requests from a cassette and sends nothing. `ClientBuilder` gives
+//! it to a client as its HTTP stack when a cassette is replayed.
+//!
+//! Requests are told apart by method, target and redacted body, so each task has its own line of
+//! answers, however many are under way.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

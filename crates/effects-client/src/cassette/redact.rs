@@ -1,5 +1,7 @@
-//! [`Redactor`]: takes out of an exchange what a cassette must not hold: keys, permissions in URLs, and the
-//! photos inside of requests. What is redacted twice is what it was, so recorder and player use the same.
+//! [`Redactor`]: removes from an exchange what a cassette must not hold: keys, permissions in URLs,
+//! and the photos in requests. The recorder and the player use it.
+//!
+//! What is redacted twice is what it was, so both see the same requests.
 
 use std::borrow::Cow;
 

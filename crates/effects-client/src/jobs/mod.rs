@@ -1,4 +1,5 @@
-//! Jobs with what they need of this machine: their rows, photos and files.
+//! [`Jobs`] and [`JobContext`]: many pictures at once, with their journal rows, photos and files.
+//! `client.jobs()` of both clients returns a [`Jobs`]; their drivers call [`JobContext`].
 //!
 //! A [`Job`] is what a caller asks for, a [`TrackedJob`] the same on its way through a
 //! [`JobMachine`](effects_jobs::JobMachine), and a [`JobResult`] what came of it. Both clients hand the

@@ -1,4 +1,5 @@
-//! Many runs on one thread: the contract of [`Run`], one floor up.
+//! [`Batch`]: drives many runs on one thread, by the same contract as [`Run`]: it performs no I/O
+//! and says what to do next. `effects_jobs::JobMachine` is built on one.
 //!
 //! A batch owns its runs, one heap of timers, the widths, the throttle that all share, and the curves
 //! they are paced by. A run still decides for itself what it wants; the batch decides

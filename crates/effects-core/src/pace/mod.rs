@@ -1,4 +1,5 @@
-//! When to look next.
+//! [`Pace`]: how long to wait before each look at a running task: fixed, growing, or learnt from
+//! earlier tasks. [`Policy`](crate::Policy) has one, and each run asks it.
 
 mod curve;
 mod fit;

@@ -1,4 +1,5 @@
-//! `POST /_emulator/clock/advance`: the handler that moves a virtual clock on.
+//! [`advance`]: the handler of `POST /_emulator/clock/advance`, which moves a virtual clock on.
+//! Tests and the page call it over HTTP; `routes.rs` has its path.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `GET /_emulator/events`: the handler of the page's event stream, which sends each change as a
-//! server-sent event.
+//! [`events`]: the handler of `GET /_emulator/events`, a stream of server-sent events, one for each
+//! change of requests and tasks. The emulator's page (`page/api.js`) reads it.
 //!
 //! Each event is one JSON object: requests and tasks as their lists show them, as far as they have
 //! changed, and the summary. The first one, and each after which a watcher must read the lists anew,

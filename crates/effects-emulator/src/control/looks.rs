@@ -1,5 +1,6 @@
-//! `/_emulator/looks`: the handlers that list the templates and paint a small picture of one photo
-//! through each, for the page to choose from.
+//! [`looks`] and [`look`]: the handlers of `/_emulator/looks`, which list the templates and paint a
+//! small picture of a photo through one. The emulator's page lets its user choose from them
+//! (`page/try.js`).
 
 use std::io::Cursor;
 use std::sync::Arc;

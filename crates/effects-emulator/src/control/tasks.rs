@@ -1,4 +1,6 @@
-//! `/_emulator/tasks`: the handlers that list tasks, show one, and finish or fail one on demand.
+//! [`tasks`], [`task`], [`picture`], [`finish`] and [`fail`]: the handlers of `/_emulator/tasks`,
+//! which list tasks, show one, and end a running one at once. Tests and the emulator's page call
+//! them over HTTP.
 
 use std::sync::Arc;
 

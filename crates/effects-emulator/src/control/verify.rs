@@ -1,5 +1,5 @@
-//! `POST /_emulator/verify`: the handler that counts the requests of a kind and says whether there were
-//! as many as a test expects.
+//! [`verify`]: the handler of `POST /_emulator/verify`, which counts the requests of a kind and
+//! says whether there were as many as expected. Tests assert with it over HTTP.
 //!
 //! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
 //! that nearly did with what they differ in.

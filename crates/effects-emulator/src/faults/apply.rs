@@ -1,5 +1,5 @@
-//! [`apply`]: does to an answer what a fault says: holds it back, cuts it, replaces its body or its
-//! status. The middleware calls it.
+//! [`apply`]: changes an answer as a [`Fault`] says: delays it, cuts it off, replaces its body or
+//! its status. The middleware calls it on answers to requests that meet a fault.
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! [`Fault`]: all that can go wrong with a request, a task or an answer, as it is written in plans and
-//! scripts.
+//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans and scripts
+//! write it. `FaultInjector` chooses one for a request; the middleware and the handlers act on it.
 
 use effects_core::ServiceCode;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! [`Reach`]: which addresses a photo may be fetched from. The fetcher asks it for each address that it
-//! connects to.
+//! [`Reach`]: which IP addresses a photo may be fetched from. `Fetcher` (`fetch.rs`) asks it for
+//! each address that it connects to.
 //!
 //! A client that creates a task makes this process send a GET. Unless an option says otherwise, it
 //! goes to the public internet alone, and to loopback when the emulator itself is reachable from there alone.

@@ -1,4 +1,5 @@
-//! [`Fetcher`]: fetches a photo over HTTP, within limits of time, bytes and reach. Painting jobs use it.
+//! [`Fetcher`]: fetches the photo of a task over HTTP, within limits of time, bytes and addresses.
+//! Painting jobs (`painting.rs`) use the one that `RenderQueue` has.
 //!
 //! [`Fetcher`] resolves names and follows redirects itself, since each address has to be within reach.
 //! It makes every exchange with ureq, which blocks, on a thread of its own: the runtime's threads are

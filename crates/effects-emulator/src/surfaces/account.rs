@@ -1,4 +1,5 @@
-//! Handlers of the account surface: the balance, and what a create would cost.
+//! [`balance`] and [`precharge`]: the handlers of the account surface, which say what is left of
+//! the balance and what a create would cost. `routes.rs` has their paths.
 
 use std::sync::Arc;
 

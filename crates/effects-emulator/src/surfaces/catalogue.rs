@@ -1,4 +1,5 @@
-//! Handlers of the catalogue: which models there are, their parameters, and how they are called.
+//! [`models`], [`spec`] and [`contract`]: the handlers of the catalogue, which say what models
+//! there are, their parameters, and how they are called. `routes.rs` has their paths.
 //!
 //! It answers without a key, as part of the official clients asks; it offers the one model on the
 //! queue surface by contract and on the generation surface by spec, which all of them understand.

@@ -1,4 +1,5 @@
-//! The download handler: pictures and uploads by their names, whole or in part.
+//! [`file()`]: the handler of `GET /files/{name}`, which sends a picture or an upload from the
+//! `FileStore`, whole or a byte range of it. `routes.rs` has its path.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Handlers of the generation surface: create a task, look at it.
+//! [`create`] and [`look`]: the handlers of the generation surface, which create a task and show
+//! its status. `routes.rs` has their paths.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! Handlers of the page at `/`: its files, which are part of this program, and the cookie by which it
-//! uses the control API.
+//! [`index`], [`file()`] and [`session`]: the handlers of the page at `/`: its files, which are
+//! part of this program, and the cookie by which it uses the control API. `routes.rs` has their
+//! paths.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Handlers of the queue surface: submit, status, response, cancel.
+//! [`submit`], [`status`], [`response`] and [`cancel`]: the handlers of the queue surface, which
+//! create a task, show its state and its result, and cancel it. `routes.rs` has their paths.
 //!
 //! Answers follow what the queue's clients were measured to need: `/response` repeats status and
 //! error, a failure is HTTP 200, codes are text.

@@ -1,4 +1,5 @@
-//! The upload handler: a local photo becomes a URL.
+//! [`upload`]: the handler of `POST /api/v1/storage/files`, which keeps an uploaded photo in the
+//! `FileStore` and answers with its URL. `routes.rs` has its path.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! [`Code`]: an error code as each dialect writes it, in refusals and in tasks that failed.
+//! [`Code`]: an error code as the client's dialect expects it, text or a number. `refusal.rs`
+//! writes it in refusals, `task.rs` in the answers about failed tasks.
 
 use effects_core::ServiceCode;
 use serde::Serialize;

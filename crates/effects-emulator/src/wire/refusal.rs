@@ -1,5 +1,5 @@
-//! [`ApiRefusal`]: what an answer of 400 and above says, which handlers return and the middleware writes
-//! in the dialect's form.
+//! [`ApiRefusal`]: an error answer, of status 400 and above: its code, message and `Retry-After`.
+//! Handlers return it, and the middleware writes its body in the form of the dialect.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

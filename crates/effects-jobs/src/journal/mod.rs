@@ -1,8 +1,9 @@
-//! The journal: what must survive a crash, so that no paid task is lost and none is paid twice.
+//! [`JournalStore`]: the journal of paid tasks, which survives a crash, so that none is lost and
+//! none is paid twice. [`JobMachine`](crate::JobMachine) opens a row in it for each job.
 //!
-//! A [`JournalStore`] keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is run again, and
-//! a [`Standing`]. This module is the contract and the rules that need no disk; `effects-journal`
-//! keeps it in SQLite, and another store, one that many machines share, say, is another `impl`.
+//! It keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is
+//! run again, and a [`Standing`]. This module is the contract and the rules that need no disk;
+//! `effects-journal` keeps it in SQLite or PostgreSQL, and another store is another `impl`.
 //!
 //! ```text
 //!                      write(Intent)            write(Created)            settle

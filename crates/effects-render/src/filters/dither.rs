@@ -1,5 +1,5 @@
-//! The filter `dither <cell> <gap> <dark> <…> <light>`: square dots of a few tones, as a small screen
-//! shows.
+//! [`dither`]: the filter `dither <cell> <gap> <dark> <…> <light>` of a scene, which turns a photo
+//! into square dots of a few tones, as a small screen shows. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,5 @@
-//! The filter `duotone <dark> <…> <light>`: brightness becomes a position on a row of colours.
+//! [`duotone`]: the filter `duotone <dark> <…> <light>` of a scene, which gives each brightness of
+//! a photo its colour on a gradient. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,5 @@
-//! The filter `felt <colours> <fuzz> <saturation> <pastel>`: pieces of dyed felt laid on each other.
+//! [`felt`]: the filter `felt <colours> <fuzz> <saturation> <pastel>` of a scene, which turns a
+//! photo into pieces of dyed felt laid on each other. `apply` in `filters/mod.rs` calls it.
 //!
 //! The photo is reduced to a few soft colours. Each pixel takes the colour of one a few pixels away,
 //! shifted along the fibres, so that the pieces have woolly edges; then the pieces throw light and

@@ -1,4 +1,5 @@
-//! The filter `fur <length> <curl> <density> <light>`: combed hair that follows the picture.
+//! [`fur`]: the filter `fur <length> <curl> <density> <light>` of a scene, which covers a photo
+//! with combed hair of its own colours. `apply` in `filters/mod.rs` calls it.
 //!
 //! Hairs grow from a jittered grid, lowest rows first, so that upper ones hang over the roots of
 //! those below. Each takes the colour at its root and lies along the picture's contours, hanging

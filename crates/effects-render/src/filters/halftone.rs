@@ -1,4 +1,5 @@
-//! The filter `halftone <cell> <strength> <colour>`: printed dots, larger where the picture is darker.
+//! [`halftone`]: the filter `halftone <cell> <strength> <colour>` of a scene, which prints dots
+//! over a photo, larger where it is darker. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

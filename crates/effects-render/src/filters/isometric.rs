@@ -1,5 +1,5 @@
-//! The filter `isometric <cells> <depth> <colours> <saturation> <thickness>`: the photo as a standing
-//! wall of cubes.
+//! [`isometric`]: the filter `isometric <cells> <depth> <colours> <saturation> <thickness>` of a
+//! scene, which turns a photo into a standing wall of cubes. `apply` in `filters/mod.rs` calls it.
 //!
 //! Each cube comes forward by its brightness, from a wall of this thickness; where the photo was cut
 //! away there are no cubes. The wall runs down to the right, gently, so that the

@@ -1,5 +1,5 @@
-//! Photo filters by name, each a pure function in a file of its own; the painter of scenes calls
-//! [`apply_all`].
+//! [`apply_all`]: applies the photo filters that a scene names, each a pure function in a file of
+//! its own. The painter of scenes calls it.
 //!
 //! A scene lists them as `filters="grade 0 1.1 1.2; felt 14 3"`: a name, then numbers and colours.
 //! Lengths are pixels of the picture at hand. To add one: write `fn(&mut Pixmap, &FilterArguments)` (or

@@ -1,4 +1,5 @@
-//! The filter `patchwork <columns> <rows> <amount>`: a quilt of padded patches, each of its own cloth.
+//! [`patchwork`]: the filter `patchwork <columns> <rows> <amount>` of a scene, which turns a photo
+//! into a quilt of padded patches, each of its own cloth. `apply` in `filters/mod.rs` calls it.
 //!
 //! Every patch is dyed towards a hue of its own and woven either along or across; its rim sinks
 //! into the seam while its middle bulges into the light.

@@ -1,5 +1,5 @@
-//! The filter `relief <depth> <reach>`: light from the top left over a surface whose height is
-//! brightness.
+//! [`relief`]: the filter `relief <depth> <reach>` of a scene, which lights a photo from the top
+//! left as a surface whose height is its brightness. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

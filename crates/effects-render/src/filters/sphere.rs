@@ -1,4 +1,5 @@
-//! The filter `sphere <bulge> <rim>`: the photo seen through a crystal ball; outside it is transparent.
+//! [`sphere`]: the filter `sphere <bulge> <rim>` of a scene, which shows a photo through a crystal
+//! ball; outside it is transparent. `apply` in `filters/mod.rs` calls it.
 //!
 //! The middle is magnified, the edge squeezed, and the colours part a little towards the rim.
 

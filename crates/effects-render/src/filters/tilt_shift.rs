@@ -1,4 +1,5 @@
-//! The filter `tilt_shift <middle> <reach> <radius>`: sharp in a band, out of focus above and below it.
+//! [`tilt_shift`]: the filter `tilt_shift <middle> <reach> <radius>` of a scene, which keeps a
+//! photo sharp in a band and blurs it above and below. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

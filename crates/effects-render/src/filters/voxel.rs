@@ -1,4 +1,5 @@
-//! The filter `voxel <cell> <colours> <saturation>`: bevelled cubes seen from above, in few colours.
+//! [`voxel`]: the filter `voxel <cell> <colours> <saturation>` of a scene, which turns a photo into
+//! bevelled cubes seen from above, in few colours. `apply` in `filters/mod.rs` calls it.
 //!
 //! Brighter cubes stand higher: they shade their right and lower neighbours.
 

@@ -1,5 +1,5 @@
-//! [`orientation`]: how a photo has to be turned to stand upright, from its EXIF block. All three
-//! decoders ask it.
+//! [`orientation`]: how a photo has to be turned to stand upright, read from its EXIF block.
+//! `RowReceiver` (`photo/mod.rs`) calls it with the block that a decoder found.
 
 use image::metadata::Orientation;
 

@@ -1,4 +1,5 @@
-//! Decodes PNG files row by row, for [`read_for`](super::read_for).
+//! [`decode`] and [`header`]: the PNG decoder, which reads a file row by row. `photo/mod.rs` calls
+//! it.
 
 use std::io::Cursor;
 

@@ -1,4 +1,5 @@
-//! Decodes the formats that can only be read as a whole: WebP, GIF, BMP and TIFF.
+//! [`decode`] and [`header`]: the decoder of the formats that can only be read as a whole: WebP,
+//! GIF, BMP and TIFF. `photo/mod.rs` calls it.
 
 use std::io::Cursor;
 

@@ -1,5 +1,5 @@
-//! [`LetteringLine`]: letters drawn as strokes of a single-line alphabet made for this project; and pixel
-//! art. The painter turns both into SVG.
+//! [`LetteringLine`] and [`pixels_to_svg`]: titles in a single-line alphabet made for this project,
+//! and pixel art, as SVG. The painter of scenes draws both.
 //!
 //! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
 //! whose capitals run from y = 0 to y = 10, small letters from 3.8, with descenders to 13; weight and

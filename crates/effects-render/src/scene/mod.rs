@@ -1,4 +1,5 @@
-//! Scenes: a template as data, and the machine that paints it.
+//! [`paint`]: paints a scene, the SVG file with directives that describes a template. `painting.rs`
+//! calls it for every picture; `test_card.rs` and `contact_sheet.rs` draw with scenes too.
 //!
 //! See the crate's front page for the language. [`markup`] reads a file into nodes, [`expression`]
 //! computes, [`painter`] walks the nodes and paints, [`svg`] checks and draws what SVG there is,

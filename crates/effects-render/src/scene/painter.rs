@@ -1,4 +1,5 @@
-//! [`paint`]: walks a scene's nodes and paints them onto a canvas.
+//! [`paint`]: walks a scene's nodes and paints them onto a canvas. `painting.rs` calls it for every
+//! picture; `contact_sheet.rs` adds its labels with [`draw_over`].
 //!
 //! SVG text is gathered until a directive needs pixels (a photo, a soft shadow, a texture); then
 //! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a

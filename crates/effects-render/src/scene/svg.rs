@@ -1,9 +1,10 @@
-//! The SVG that a scene may draw: shapes, their paints, masks and clip paths, and nothing that
-//! leads out of the document.
+//! [`tree`] and [`draw`]: read and draw the SVG of a scene, after checks that it has shapes,
+//! paints, masks and clip paths alone and refers to nothing outside. The painter of scenes calls
+//! them.
 //!
-//! [`tree`] checks a document before the SVG library reads it, and [`draw`] checks a tree before
-//! the library draws it. The library opens files that an `<image>` names, follows nesting and
-//! references by recursion, and makes patterns as large as they say they are.
+//! The first checks a document before the SVG library reads it, the second a tree before the library
+//! draws it. The library opens files that an `<image>` names, follows nesting and references by
+//! recursion, and makes patterns as large as they say they are.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! Manifests: rows of a CSV or JSON Lines file, or the photos of a folder, one after the other.
+//! [`Manifest`]: the list of a batch's rows: a CSV file, a JSON Lines file, or a folder of photos.
+//! `effects batch` and `effects watch` read it row by row, and never hold it whole.
 //!
-//! A manifest is never held whole. It is read twice: once to know what is wrong with it before
-//! anything is sent, and once for the work.
+//! It is read twice: once to know what is wrong with it before anything is sent, and once for the work.
 
 mod columns;
 mod csv;

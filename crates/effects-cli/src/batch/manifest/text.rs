@@ -1,6 +1,6 @@
-//! [`open`]: opens a manifest's text as UTF-8, however it was written: with a mark, in UTF-16, or in an
-//! older code page; files that are no text are named for what they are. The readers of CSV and JSON Lines
-//! call it.
+//! [`open`]: opens a manifest as UTF-8 text, whatever its encoding: with a byte order mark, in
+//! UTF-16, or in an older code page; a file that is no text is refused by its kind. `csv.rs` and
+//! `json_lines.rs` call it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

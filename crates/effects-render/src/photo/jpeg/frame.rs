@@ -1,4 +1,5 @@
-//! [`Frame`]: a JPEG frame's header: the size, the components and their sampling.
+//! [`Frame`]: the header of a JPEG frame: the picture's size, its components and their sampling.
+//! The decoder in `jpeg/mod.rs` reads it first.
 
 use super::{JpegError, damaged};
 

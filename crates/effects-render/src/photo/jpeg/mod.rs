@@ -1,4 +1,5 @@
-//! [`decode`]: reads JPEG files row by row, at their size or reduced.
+//! [`decode`] and [`header`]: the JPEG decoder, which reads a file row by row, at its size or
+//! reduced. `photo/mod.rs` calls it.
 //!
 //! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;

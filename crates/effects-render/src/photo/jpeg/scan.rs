@@ -1,4 +1,5 @@
-//! [`Scan`]: the header of a JPEG scan, and its blocks in the order of the file.
+//! [`Scan`] and [`read_blocks`]: the header of a JPEG scan, and its blocks in the order of the
+//! file. The decoder in `jpeg/mod.rs` reads each scan with them.
 
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};
