@@ -61,7 +61,7 @@ impl Drop for Address {
     }
 }
 
-/// What whoever waits for work that was aborted or panicked is told.
+/// The error for a caller that waits for work that was aborted or panicked.
 pub fn given_up() -> Error {
     let message = "the operation was given up half-way: this is a bug of the package, or the \
         operation was cancelled; a submission may exist";

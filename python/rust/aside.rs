@@ -19,7 +19,7 @@ where
 {
     let (tell, told) = sync_channel(1);
     let started = thread::Builder::new().name("spark-effects-aside".to_owned()).spawn(move || {
-        // Whoever was interrupted does not listen any more.
+        // A caller that was interrupted has dropped the receiver.
         let _ = tell.send(work());
     });
     started.map_err(|error| {

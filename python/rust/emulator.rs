@@ -185,7 +185,7 @@ impl Gateway {
         self.emulator().map(|emulator| act(&emulator))
     }
 
-    /// The emulator itself: what takes its time must make nobody wait for the lock around it.
+    /// The emulator itself: a slow call on it must make no other call wait for the lock around it.
     fn emulator(&self) -> PyResult<Arc<Emulator>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match running {
@@ -206,7 +206,7 @@ impl Gateway {
         match running? {
             (owner, emulator) if owner == std::process::id() => Some(emulator),
             other => {
-                // Its threads are another process's: there is nothing to stop here, and nobody to wait
+                // Its threads are another process's: there is nothing to stop here, and none to wait
                 // for.
                 std::mem::forget(other);
                 None
@@ -218,8 +218,8 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         let running = self.take();
-        // Whoever dropped it holds the interpreter's lock, and everybody would wait with them. Where
-        // there is no thread to be had, that is what remains.
+        // The thread that drops it holds the interpreter's lock, and all others would wait with it. If
+        // no thread can be started, they do.
         let ended = std::thread::Builder::new().spawn(move || drop(running));
         drop(ended);
     }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::note::Note;
 
-/// A task by its id, which remembers its end once somebody saw it.
+/// A task by its id, which remembers its end once a call saw it.
 #[pyclass(frozen, module = "spark_effects._native")]
 #[derive(Debug)]
 pub struct Handle {

@@ -51,7 +51,7 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
     Arc::clone(slot)
 }
 
-/// The journal in one file or database. It is open as long as somebody has a ledger of it.
+/// The journal in one file or database. It is open as long as a client or a run has a ledger of it.
 #[derive(Debug)]
 pub struct OpenJournal {
     path: PathBuf,
@@ -269,7 +269,7 @@ pub fn warn_unrecorded(task: &TaskId, error: &Error) {
     telemetry::warn(&format!("the journal did not take the end of task {task}: {error}"));
 }
 
-/// What a doubtful row is to whoever wants its picture.
+/// The error for a caller that wants the picture of a doubtful row.
 pub fn doubtful(record: &Record) -> Error {
     let row = record.number;
     let trouble = match &record.standing {

@@ -19,15 +19,15 @@ use crate::warnings;
 pub struct Purse {
     state: Mutex<Money>,
     changed: Notify,
-    /// Whoever has it follows a task to find out what a task costs.
+    /// The call that has it follows a task to find out what a task costs.
     turn: tokio::sync::Mutex<()>,
 }
 
 /// What there is, was, and may be spent. A sum that no decimal could hold stays at the largest.
 ///
 /// As in the core's budget, what one costs at most is the highest cost seen, which then counts for
-/// all that is reserved. What is reserved for a task stays with its id, so that whoever sees its end
-/// settles it, and only the first who does.
+/// all that is reserved. What is reserved for a task stays with its id, so that the first call that
+/// sees its end settles it, and no other.
 #[derive(Clone, Debug)]
 pub struct Money {
     pub limit: Decimal,
@@ -41,7 +41,7 @@ pub struct Money {
     pub doubtful: u32,
     /// A completed task did not tell its cost, so that what is spent is not known.
     pub unreadable: bool,
-    /// Tasks whose end nobody saw.
+    /// Tasks whose end was not seen.
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
     pub lent: Decimal,
@@ -77,7 +77,7 @@ enum BudgetAnswer {
     Granted,
     /// Not before what is under way has told its cost.
     NotYet,
-    /// Not before this task has told its cost, which nobody may be watching.
+    /// Not before this task has told its cost; perhaps no call is watching it.
     After(TaskId),
 }
 
@@ -150,7 +150,7 @@ impl Money {
         Ok(BudgetAnswer::Granted)
     }
 
-    /// The task that will tell what one costs, where nobody knows.
+    /// The task that will tell what one costs, while no price is known.
     fn teller(&self) -> Option<TaskId> {
         self.tasks.first().filter(|_| self.price.is_none()).cloned()
     }
@@ -228,7 +228,7 @@ impl Purse {
     }
 
     /// Reserves for one submission: [`Reserved`](crate::stake::Reserved) holds it. While no price is known, one runs until its cost is seen; `client`
-    /// looks for that where nobody else may be looking.
+    /// looks for that where perhaps no other call is looking.
     pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
             let changed = self.changed.notified();

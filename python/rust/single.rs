@@ -50,7 +50,7 @@ pub(crate) struct Followed {
     pub rows: Option<TaskRows>,
 }
 
-/// Who has to know how a run ends: the budget, the journal, and whoever has the task.
+/// What has to know how a run ends: the budget, the journal, and the task's handle.
 #[derive(Default)]
 pub(crate) struct Stakes {
     reserved: Option<Arc<Reserved>>,
@@ -181,7 +181,7 @@ pub(crate) trait Taker: Send + Sync + 'static {
 }
 
 impl Launch {
-    /// Joins; what comes of it goes to `taker`.
+    /// Begins the run; its result goes to `taker`.
     pub fn begin(self, runtime: &Handle, taker: impl Taker) -> Joined {
         let Self { errand, note, client } = self;
         let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
@@ -223,7 +223,7 @@ impl Launch {
 }
 
 impl Joined {
-    /// Stops the watching, once the note says that nobody waits.
+    /// Stops the watching, once the note says that no caller waits.
     pub fn leave(self) {
         match self {
             Self::Among(client) => client.look_who_left(),

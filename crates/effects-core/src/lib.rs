@@ -1,7 +1,7 @@
 //! What is true of the `spark_img_effects` API whatever the I/O: types, validation, the wire, and the
 //! machine that follows a paid task from submission to picture.
 //!
-//! The API turns a photo into a styled picture: somebody POSTs a task, polls it until it is completed
+//! The API turns a photo into a styled picture: a client POSTs a task, polls it until it is completed
 //! or failed, and gets a picture's URL and a bill. This crate knows all of that and does none of it.
 //! It opens no socket, reads no clock, rolls no dice and keeps no logger, so it runs under any HTTP
 //! stack, in any runtime, and in a test at any speed.
@@ -21,7 +21,7 @@
 //!    out once.
 //! 5. [`Step::Sleep`]: nothing to do before then. While a call is out, the sleep lasts to the call's
 //!    limit, past which the run books it as lost by itself; so an end always comes.
-//! 6. [`Step::Notify`]: tell whoever watches.
+//! 6. [`Step::Notify`]: pass the event to the caller.
 //! 7. [`Step::Done`]: the [`Outcome`]. Every later step says the same.
 //!
 //! # The machine

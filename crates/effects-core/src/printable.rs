@@ -75,7 +75,7 @@ fn is_hidden(character: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{3164}' | '\u{ffa0}'
             // Shorthand and musical marks.
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            // Tags: a whole alphabet that nobody sees.
+            // Tags: a whole alphabet of invisible characters.
             | '\u{e0000}'..='\u{e007f}'
         )
 }

@@ -15,7 +15,7 @@ pub fn signature_parameter(url: &str) -> Option<&str> {
     })
 }
 
-/// Whether a URL may be a permission: whoever has it may fetch, or more.
+/// Whether a URL may be a permission: who has it may fetch, or more, without a key.
 fn is_permission(url: &str) -> bool {
     signature_parameter(url).is_some()
         || parameters(url)
@@ -121,8 +121,8 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).chain(['…']).collect()
 }
 
-/// What the parameters of signed URLs begin with: Amazon, Google, Alibaba, Volcengine, Tencent and
-/// whoever took after them.
+/// What the parameters of signed URLs begin with: those of Amazon, Google, Alibaba, Volcengine,
+/// Tencent, and the services that copied them.
 const PREFIXES: [&str; 6] = ["x-amz-", "x-goog-", "x-oss-", "x-tos-", "x-obs-", "q-sign"];
 
 /// The other parameters that come with a signature: Amazon's older form and CloudFront, Google's,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A moment, in milliseconds since the Unix epoch.
 ///
-/// The core never asks what time it is: whoever drives it says so. A driver's clock is a
+/// The core never asks what time it is: its driver says so. A driver's clock is a
 /// [`Timeline`] over the machine's two clocks, or anything that never runs back.
 ///
 /// ```

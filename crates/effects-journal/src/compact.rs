@@ -53,7 +53,7 @@ pub(crate) fn shrink(database: &Connection) -> rusqlite::Result<bool> {
     if worth_while {
         database.execute_batch("VACUUM")?;
     }
-    // Whoever reads an old state right now keeps the log; the next one empties it.
+    // A reader of an old state keeps the log from being emptied; the next checkpoint empties it.
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(worth_while)
 }

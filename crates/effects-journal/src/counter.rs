@@ -21,7 +21,7 @@ use crate::spill::Spill;
 pub(crate) struct Counter {
     errands: Mutex<Option<Sender<WriterMessage>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// The first of the errands nobody waited for that went wrong since the last flush.
+    /// The first error since the last flush of a request whose caller did not wait for the answer.
     lost: Arc<Mutex<Option<JournalError>>>,
     /// There as long as the thread is.
     keeper: Weak<()>,
@@ -68,7 +68,7 @@ impl Counter {
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
-    /// Hands in an errand nobody waits for.
+    /// Hands in a request without waiting for its answer.
     pub(crate) fn queue<F>(&self, needs: Needs, act: F) -> Result<(), JournalError>
     where
         F: FnMut(&Transaction<'_>) -> Result<(), Fail> + Send + 'static,
@@ -81,7 +81,7 @@ impl Counter {
         }))
     }
 
-    /// What went wrong with errands nobody waited for, told once.
+    /// The first error of requests whose callers did not wait, returned once.
     pub(crate) fn lost(&self) -> Result<(), JournalError> {
         lock(&self.lost).take().map_or(Ok(()), Err)
     }

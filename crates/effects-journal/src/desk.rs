@@ -219,7 +219,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
-    /// doubtful: nobody is left who will know.
+    /// doubtful: no process is left that will learn its fate.
     pub(crate) fn let_go_of_all(&self) -> Result<(), DatabaseError> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL,
                 open_tasks = CASE WHEN state = 'released' THEN 0 ELSE open_tasks END

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use crate::keeper::{Away, WriterMessage};
 use crate::promise::promise;
 
-/// The door of a journal, for whoever forks the process. It does not keep the journal open.
+/// The door of a journal, which a program shuts before it forks the process. It does not keep the journal open.
 #[derive(Clone)]
 pub struct Door {
     orders: Sender<WriterMessage>,

@@ -1,8 +1,8 @@
 //! [`open`]: opens the database file of a `SqliteJournal`, made for its owner alone, and brings it to
 //! today's format. [`FileNumber`] lets the thread in `keeper.rs` notice that the file was replaced.
 //!
-//! Several processes may open a file for the first time at once. Whoever comes too early for SQLite
-//! to answer tries again, so that [`open`] fails only for reasons that last.
+//! Several processes may open a file for the first time at once. A process that comes too early for
+//! SQLite to answer tries again, so that [`open`] fails only for reasons that last.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -59,8 +59,8 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
-    // A journal names tasks, files and tags of its owner: nobody else need read it. SQLite makes the
-    // file itself, after a model, since whoever else makes it has to close it again, and closing a
+    // A journal names tasks, files and tags of its owner, so only the owner may read it. SQLite makes
+    // the file itself, after a model: this code would have to close a file that it made, and closing a
     // database file gives up every lock this process holds on it.
     if cfg!(unix) {
         let model = EmptyFile::beside(path)?;

@@ -31,7 +31,7 @@ pub(crate) enum Needs {
     Safety,
 }
 
-/// Something to do at the desk, and somebody to tell.
+/// A request to the writer thread, with the receiver of its answer.
 pub(crate) trait StoreCommand: Send {
     fn needs(&self) -> Needs;
     /// Does it. Where that does not go well, what it wrote is undone; the error says whether it may go
@@ -67,7 +67,7 @@ pub(crate) enum WriterMessage {
     Close,
 }
 
-/// An errand whose answer somebody waits for.
+/// A request, with the promise of its answer, for a caller that waits for it.
 pub(crate) fn errand<T, F>(
     needs: Needs,
     act: F,
@@ -279,7 +279,7 @@ impl Keeper {
             self.away = true;
         }
         closed.keep(());
-        // Nobody sends anything: it ends when the other side is dropped.
+        // Nothing is ever sent: it ends when the other side is dropped.
         let _ = until.recv();
     }
 

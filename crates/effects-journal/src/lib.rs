@@ -14,7 +14,7 @@
 //! * **A file that vanished takes no entry.** Where the database was deleted or replaced while it was
 //!   open, the next write fails, and so nothing more is sent.
 //! * **Nothing is paid twice.** An intent is inserted under a unique identity, by one process alone;
-//!   whoever comes second is told [`Taken`](effects_core::journal::JournalError::Taken) before anything
+//!   the second one gets [`Taken`](effects_core::journal::JournalError::Taken) before anything
 //!   was sent.
 //! * **It is quick.** One thread has the database and commits in groups: all that came in while the
 //!   last commit ran goes into the next, so that a hundred writers share one wait for the disk.

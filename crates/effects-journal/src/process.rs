@@ -40,7 +40,7 @@ impl Process {
 }
 
 /// When the process with this id started, in ticks since boot; `None` if there is none, or where
-/// the system does not say. A dead one that nobody has buried yet counts as none.
+/// the system does not say. A zombie, which its parent has not waited for, counts as none.
 fn started(id: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name in parentheses may hold anything; the state follows it, and is the third field.

@@ -15,7 +15,7 @@ pub(crate) fn promise<T>() -> (Promise<T>, PromiseKeeper<T>) {
     (Promise(Arc::clone(&shared)), PromiseKeeper(Some(shared)))
 }
 
-/// Waits for the value; `None` if whoever was to keep the promise is gone.
+/// Waits for the value; `None` if the keeper of the promise was dropped without one.
 #[derive(Debug)]
 pub(crate) struct Promise<T>(Arc<PromiseShared<T>>);
 

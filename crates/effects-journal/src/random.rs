@@ -3,7 +3,7 @@
 
 use std::io;
 
-/// A number nobody can guess and no other process draws: also not one that was forked from this one,
+/// A number that cannot be guessed and that no other process draws: also not one that was forked from this one,
 /// since nothing of it is kept in memory.
 ///
 /// # Errors

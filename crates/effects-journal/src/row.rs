@@ -54,7 +54,7 @@ impl RowLease {
         let rescue = self.rescue(entry);
         let (claim, standing) = (Arc::clone(&self.claim), Arc::clone(&self.standing));
         let (entry, kept) = (entry.clone(), entry.clone());
-        // Should the write fail, or nobody learn of it, the entry is not forgotten.
+        // Kept in case the write fails, or its caller is gone before the answer.
         self.hand().unwritten = Some(kept);
         let budgets = self.hand().budgets.clone();
         let act = move |desk: &Transaction<'_>| {
@@ -65,7 +65,7 @@ impl RowLease {
             }
             Ok(written)
         };
-        // Also where nobody waits for the answer any more, the id is rescued.
+        // The id is rescued even if the caller no longer waits for the answer.
         let ((promise, keep), rescuer) = (promise(), rescue.clone());
         let tell = move |answer: Result<EntryResult, JournalError>| {
             keep.keep(answer.map_err(|error| rescuer.rescue(error)));

@@ -185,7 +185,7 @@ impl Columns {
         })
     }
 
-    /// Where the row stands. An intent whose owner is gone is doubtful, whoever looks first.
+    /// Where the row stands. An intent whose owner is gone is doubtful from the first look on.
     fn standing(
         &self,
         desk: &Transaction<'_>,

@@ -41,7 +41,7 @@ pub(crate) fn check(database: &mut Connection) -> Result<(), Refusal> {
 /// Takes every step from the format found to today's, in one transaction: two processes that open
 /// an old file at once take them one after the other, and the second finds nothing left to do.
 pub(crate) fn migrate(database: &mut Connection) -> Result<(), Refusal> {
-    // Nobody takes a file back to an older format, so that today's needs no lock.
+    // No version takes a file back to an older format, so that a file of today's format needs no lock.
     if format(&*database.transaction()?)? == FORMAT {
         return Ok(());
     }

@@ -92,7 +92,7 @@ impl Spill {
     }
 
     /// Hands what it holds to `store`, which says of each whether it was taken, and keeps the rest.
-    /// Nobody else reads or writes it meanwhile; if somebody does, it is waited for so long.
+    /// The file is locked meanwhile; if another process has the lock, waits for it this long.
     pub(crate) fn take<E: From<io::Error>>(
         &self,
         patience: Duration,

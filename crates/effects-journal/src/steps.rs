@@ -114,7 +114,7 @@ pub(crate) fn land(
     Ok(())
 }
 
-/// Takes over a created row that nobody holds; whether that is still so.
+/// Takes over a created row that no owner holds; whether that is still so.
 pub(crate) fn take_over(
     desk: &Transaction<'_>,
     identity: &Identity,
@@ -338,7 +338,7 @@ pub(crate) fn current_task(
     Ok(RowLine::find(desk, identity)?.and_then(|line| line.task))
 }
 
-/// The inserter alone may submit, and whoever it was may say so again.
+/// The inserter alone may submit, and may write its intent again.
 fn intend(
     desk: &Transaction<'_>,
     claim: &RowHold,
@@ -505,7 +505,7 @@ struct StepVerdict<'a> {
     message: Option<&'a str>,
 }
 
-/// A verdict is a fact about a task, whoever saw it; the task's number. What is known already and
+/// A verdict is a fact about a task, whichever run saw it; the task's number. What is known already and
 /// was not said again stays.
 fn conclude(
     desk: &Transaction<'_>,

@@ -129,7 +129,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// A submission that made no task, or nobody knows; and a task whose id the journal did not take
+    /// A submission that made no task, or of unknown outcome; and a task whose id the journal did not take
     /// ([`ErrorKind::Journal`](effects_core::ErrorKind::Journal), with the id).
     pub async fn submit(&self, request: EffectRequest) -> Result<TaskHandle, Error> {
         self.submit_with(request, |_| {}).await
@@ -177,7 +177,7 @@ impl Client {
         Jobs::of(self.clone())
     }
 
-    /// A task submitted before, by whomever.
+    /// A task submitted before, by this program or another.
     pub fn task(&self, id: TaskId) -> TaskHandle {
         TaskHandle::new(&self.0, id, None)
     }
@@ -187,7 +187,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) where nobody chose how,
+    /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) where no way was chosen,
     /// [`ErrorKind::Upload`](effects_core::ErrorKind::Upload) and its like where it failed. Nothing
     /// was submitted then.
     pub async fn upload(&self, photo: &Photo) -> Result<Reference, Error> {

@@ -2,7 +2,7 @@
 //! left. `HttpClient` sends with it what must not be lost without need: submissions above all.
 //!
 //! A connection that is kept may be closed by the gateway at the moment of the next request, and then
-//! nobody knows that request's fate: HTTP/1.1 has no way to tell, and HTTP/2 tells only where the
+//! the fate of that request is not known: HTTP/1.1 has no way to tell, and HTTP/2 tells only where the
 //! gateway closes in order. That costs nothing where a look is repeated, and a task in doubt where a
 //! submission is lost. A new connection costs a round trip, two with TLS, and CPU time that
 //! `tests/examples/bench_connections.rs` measures: at most four milliseconds a submission in an

@@ -86,7 +86,7 @@ impl TaskHandle {
         self.events().finish().await
     }
 
-    /// How the task ended, if somebody who holds this handle or a clone of it saw that.
+    /// How the task ended, if a call of this handle or a clone of it saw that.
     pub fn known_end(&self) -> Option<Result<Effect, Error>> {
         self.verdict.known()
     }

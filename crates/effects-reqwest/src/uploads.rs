@@ -18,7 +18,7 @@ pub(crate) struct UploadMemory {
 }
 
 impl UploadMemory {
-    /// Waits while somebody else uploads the same photo; nobody else does as long as this is held.
+    /// Waits while another job uploads the same photo; no other one does as long as this is held.
     pub(crate) async fn alone_with(&self, photo: &Photo) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);

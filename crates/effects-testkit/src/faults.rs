@@ -10,7 +10,7 @@ use crate::response::Response;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ExchangeFault {
-    /// Nobody listens: the request never leaves.
+    /// No socket listens: the request never leaves.
     ConnectionRefused,
     /// The request is lost.
     LostBefore,

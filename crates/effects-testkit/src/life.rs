@@ -145,5 +145,5 @@ impl Living {
     }
 }
 
-/// Where the service's pictures are, so to speak: nobody can fetch them there.
+/// The prefix of the pictures' URLs; no host has this name, so they cannot be fetched.
 const PICTURES: &str = "https://pictures.invalid/";

@@ -65,7 +65,7 @@ pub struct ServiceCall {
     pub fate: Fate,
 }
 
-/// What comes of a call, and when.
+/// The answer to a call, and when it comes.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// How long after the call was sent.
@@ -133,7 +133,7 @@ impl Service {
         self.lock().poll_script.extend(fates.into_iter().map(Into::into));
     }
 
-    /// Puts a task there that somebody submitted before; it is not counted as made.
+    /// Adds a task that was submitted before; it is not counted as made.
     ///
     /// # Panics
     ///
@@ -171,7 +171,7 @@ impl Service {
         self.lock().attempts.iter().filter(|attempt| !attempt.call.is_submission()).count()
     }
 
-    /// Takes a call and says what comes of it and when. Time does not pass.
+    /// Takes a call and returns its answer and when it comes. Time does not pass.
     ///
     /// Whatever the service does, it does at once; what takes time is the answer.
     pub fn take(&self, now: Time, call: &Call) -> Delivery {

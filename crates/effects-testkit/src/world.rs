@@ -12,7 +12,7 @@ use crate::transcript::{Transcript, TranscriptNote};
 /// Drives runs against a scripted [`Service`], hours of polling in no time.
 ///
 /// Unlike the core's own driver it delivers late answers too: a call whose time is over stays
-/// under way, and what comes of it is told to the run when it comes.
+/// under way, and the run gets its answer when that comes.
 ///
 /// ```
 /// use std::sync::Arc;

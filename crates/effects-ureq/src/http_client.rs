@@ -6,7 +6,7 @@
 //! and a failed exchange says truthfully whether the request can have left.
 //!
 //! A connection that is kept may be closed by the gateway at the moment of the next request, and then
-//! nobody knows that request's fate: HTTP/1.1 has no way to tell. That costs nothing where a look is
+//! the fate of that request is not known: HTTP/1.1 has no way to tell. That costs nothing where a look is
 //! repeated, and a task in doubt where a submission is lost. A new connection costs a round trip, two
 //! with TLS, and CPU time that `tests/examples/bench_connections.rs` measures: at most four milliseconds
 //! a submission in an unoptimised build, where a task takes seconds.

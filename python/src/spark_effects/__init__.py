@@ -7,6 +7,9 @@
 b'\\x89PNG'
 """
 
+# What users import, above all `Client` and `AsyncClient`. At the end of the process it waits for
+# submissions under way; around a fork it closes the journals and opens them again.
+
 import atexit as _atexit
 import os as _os
 

@@ -103,7 +103,7 @@ def _position(image):
 def _pil(image):
     mode = image.mode
     if mode in ("I", "F"):
-        # Whether white is 255, 65535 or 1.0 is known to whoever made it alone.
+        # Only the program that made the image knows whether white is 255, 65535 or 1.0.
         raise TypeError(f"the PIL image has mode {mode!r}, whose range is not known: convert it to 'RGB'")
     image = _upright(image)
     profile = image.info.get("icc_profile") or None

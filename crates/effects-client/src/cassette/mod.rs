@@ -57,7 +57,8 @@ impl Cassette {
         };
         let path = absolute(path).map_err(|error| unusable(path, &error.to_string()))?;
         let mut open = open_cassettes().lock().unwrap_or_else(PoisonError::into_inner);
-        // Once there is a file, a client that the code points there replays it, whoever still records.
+        // Once there is a file, a client that the code points there replays it, even while
+        // another one still records.
         let recording = open.recordings.get(&path).and_then(Weak::upgrade);
         if let Some(recording) = recording.filter(|found| is_shared || !found.has_begun()) {
             recording.check_base(base)?;

@@ -130,7 +130,7 @@ pub enum BatchStep {
     WantRuns(u32),
     /// Nothing to do before this time, unless an answer or a row comes.
     Sleep(Time),
-    /// Tell whoever watches.
+    /// Pass the event to the run's caller.
     Notify(RunId, Event),
     /// This run is over, and its handle with it.
     Done(RunId, Outcome),
@@ -398,7 +398,7 @@ impl Batch {
     }
 
     /// Whatever it was waiting for, it is asked anew: at once, since what was told something a moment
-    /// ago is still in the processor's cache. Nobody is kept waiting for long by that: after a step
+    /// ago is still in the processor's cache. No other run waits long for that: after a step
     /// or three it sleeps, and nothing new is sent before all are asked.
     fn make_ready(&mut self, index: u32) {
         let ticket = self.slots.ticket(index);

@@ -23,7 +23,7 @@ use crate::wire::trouble::Trouble;
 pub(super) struct Queues {
     /// To submit although the circuit breaker holds others back: a caller waits for each.
     at_once: VecDeque<Ticket>,
-    /// To submit again: they have room, so nobody who has none stands in their way.
+    /// To submit again: they have room already, so runs that wait for room do not hold them up.
     retries: VecDeque<Ticket>,
     /// To submit for the first time.
     fresh: VecDeque<Ticket>,
@@ -72,7 +72,7 @@ impl Batch {
     pub(super) fn ask_for_poll(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
         let free = self.queues.looks.is_empty() && self.queues.last_looks.is_empty();
         if free && self.looks_left().is_ok_and(|left| left >= f64::from(self.live)) {
-            // Nobody else is kept from looking by it, whoever else may be due.
+            // There are polls left for all runs, so this one delays no other.
             self.throttle.spend_poll();
             return self.step_run(index);
         }
@@ -162,7 +162,7 @@ impl Batch {
         }
     }
 
-    /// When somebody may have a turn who waits for time alone.
+    /// When the next run may have a turn of those that wait for time alone.
     pub(super) fn next_turn(&self) -> Option<Time> {
         let rows = !self.queues.retries.is_empty() || !self.queues.fresh.is_empty();
         let waiting = rows || !self.queues.at_once.is_empty();

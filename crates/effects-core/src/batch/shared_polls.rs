@@ -37,7 +37,7 @@ impl SharedPolls {
 }
 
 impl Batch {
-    /// Lets a run follow whoever looks at its task already; else it leads. Whether it follows.
+    /// Lets a run follow the run that looks at its task already; else it leads. Whether it follows.
     pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
         if self.slots.is_alone(index) {
             return false;

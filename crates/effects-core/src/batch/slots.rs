@@ -18,8 +18,8 @@ impl RunId {
     }
 }
 
-/// A place in a queue. It counts as long as the run has not been moved since: whoever moves it need
-/// not find it elsewhere first.
+/// A place in a queue. It counts as long as the run has not been moved since, so that a run can be
+/// moved without a search for its old place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Ticket {
     pub(super) index: u32,

@@ -95,8 +95,8 @@ pub fn drive_on(
 ///
 /// Dropping the future is safe while an entry is written, which is then written again, and while a
 /// poll is out, which is then made again once its time is over; while a submission
-/// is out it would lose the answer, so whoever may be dropped lets the submission run in a task of
-/// its own.
+/// is out it would lose the answer, so a caller that may be dropped lets the submission run in a task
+/// of its own.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// When an answer was made, by the clock of whoever made it; to the second.
+/// When an answer was made, by the clock of the server that made it; to the second.
 pub(crate) fn answered_at(headers: &HeaderMap) -> Option<Time> {
     let since = date(header(headers, DATE)?)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(Time::from_millis(0) + since)

@@ -105,7 +105,7 @@ impl History {
         }
     }
 
-    /// All histories of an origin in one, each spread evenly over the whole, since nobody knows which
+    /// All histories of an origin in one, each spread evenly over the whole, since it is not known which
     /// of two tasks of different kinds came first: one after the other, they would look like a
     /// change of durations.
     pub(super) fn blend<'a>(histories: impl Iterator<Item = &'a Self>) -> Self {

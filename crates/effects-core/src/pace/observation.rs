@@ -16,7 +16,7 @@ pub enum Observation {
         /// Its age at the look that saw its end.
         first_ended: Duration,
     },
-    /// Nobody saw its end: the watch was over first.
+    /// Its end was not seen: the run stopped watching first.
     Running {
         /// Its age at the last look that saw it running.
         age: Duration,

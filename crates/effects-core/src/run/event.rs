@@ -13,7 +13,7 @@ use crate::task_id::TaskId;
 use crate::wire::task::Status;
 use crate::wire::trouble::Trouble;
 
-/// Something to tell whoever watches a run. More may come with time, so a match needs an arm for
+/// What a run tells a caller that watches it. More may come with time, so a match needs an arm for
 /// the rest; nothing here has to be acted on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -55,7 +55,8 @@ pub enum Event {
         /// The wait.
         after: Duration,
     },
-    /// The service used a status word nobody knows; the task is taken to be running. Told once.
+    /// The service used a status word that this library does not know; the task is taken to be running.
+    /// Told once.
     UnknownStatus {
         /// The task.
         task_id: TaskId,

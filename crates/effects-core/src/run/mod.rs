@@ -64,7 +64,7 @@ pub enum Step {
         /// Why.
         why: SleepReason,
     },
-    /// Tell whoever watches.
+    /// Pass the event to the caller.
     Notify(Event),
     /// The run is over; every later step says the same.
     ///
@@ -104,7 +104,7 @@ impl Run {
         Self { core, state }
     }
 
-    /// A run that follows a task submitted before, by whomever.
+    /// A run that follows a task submitted before, by this program or another.
     ///
     /// Its label is of use to the pace alone. It counts as submitted now: see
     /// [`submitted_at`](Self::submitted_at).
@@ -140,8 +140,8 @@ impl Run {
 
     /// A run as it was saved.
     ///
-    /// A poll that was in flight is sent again. A submission that was in flight is not: nobody
-    /// knows its fate, so the run ends as [`Outcome::Unknown`].
+    /// A poll that was in flight is sent again. A submission that was in flight is not: its
+    /// fate is not known, so the run ends as [`Outcome::Unknown`].
     pub fn restore(saved: Saved, policy: Arc<Policy>, now: Time) -> Self {
         saved.into_run(policy, now)
     }
@@ -434,7 +434,7 @@ impl AttemptEnd {
     }
 }
 
-/// What a run would do if it were stepped now: for whoever decides whether it may.
+/// What a run would do if it were stepped now: for the batch, which decides whether it may.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Want {
     /// Something that needs no leave.

@@ -213,7 +213,7 @@ impl fmt::Display for Failed {
     }
 }
 
-/// A submission whose fate nobody here knows.
+/// A submission whose fate the run does not know: a task may exist.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Unknown {
     /// The `X-Request-Id` it was sent with, for the service's support.

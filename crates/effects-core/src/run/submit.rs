@@ -175,7 +175,8 @@ impl Submitting {
         self.call_out() == Some(id)
     }
 
-    /// The sleep it is in, unless it is over. An attempt that is out is awaited whoever leaves.
+    /// The sleep it is in, unless it is over. An attempt that is out is awaited even if its caller
+    /// leaves.
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
             SubmitPhase::Out { .. } => SleepReason::InFlight,

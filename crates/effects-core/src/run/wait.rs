@@ -177,7 +177,7 @@ impl Waiting {
         &self.task
     }
 
-    /// What there is to learn if nobody looks any more.
+    /// What the pace learns from this task if the run stops looking now.
     pub(super) fn observation(&self) -> Option<Observation> {
         let running = self.running.filter(|_| self.submitted_known)?;
         Some(Observation::Running { age: running.since(self.submitted) })
@@ -288,7 +288,7 @@ impl Waiting {
             && now.since(missing.since) >= SPAN_OF_A_MISSING_TASK
     }
 
-    /// Takes the time of the submission from the service where nobody here knows it. Clocks differ
+    /// Takes the time of the submission from the service if the run does not know it. Clocks differ
     /// between machines, so the age counts by the service's own as far as it shows that.
     fn date(&mut self, task: &Task, reply: Reply<'_>, now: Time) {
         if let Some(created) = task.created_at.filter(|_| !self.submitted_known) {

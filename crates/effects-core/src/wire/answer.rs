@@ -191,7 +191,7 @@ fn id_of(status: StatusCode, read: &Body<'_>) -> Option<TaskId> {
 fn repaired_id(status: StatusCode, body: AnswerBody<'_>) -> Option<TaskId> {
     let json = repair(body.bytes)?;
     let id = id_of(status, &Body::read(AnswerBody { bytes: json.as_bytes(), ..body })?)?;
-    // Bytes that are no text were a part of it: nobody can say which.
+    // Bytes that are no text were a part of the id, so the id is not known.
     (!id.as_str().contains(char::REPLACEMENT_CHARACTER)).then_some(id)
 }
 
@@ -267,7 +267,7 @@ pub(crate) enum Look {
     /// The gateway bars the task to this key: looking again would not help.
     Barred(ErrorKind, Trouble),
     /// The look was refused, for a reason that is not the task's; the kind of the refusal, for
-    /// whoever looks only once. Looking again may help.
+    /// a caller that looks only once. Looking again may help.
     Refused(ErrorKind, Trouble),
     /// Looking again may help.
     Again(Trouble),

@@ -10,7 +10,7 @@
 /// It passes over commas in excess and in want, raw control characters and broken escapes inside
 /// strings, quotes of the other kind, names without quotes, words that are no JSON (`NaN`), bytes that
 /// are no UTF-8, and whatever follows the object. A string or number that is cut is left out, since
-/// nobody can say where it would have ended.
+/// its end is not known.
 pub(crate) fn repair(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);

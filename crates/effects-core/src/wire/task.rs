@@ -83,7 +83,7 @@ pub enum Status {
     Expired,
     /// Over, without pictures: the service would not do it.
     Rejected,
-    /// A word nobody has met yet; the task is taken to be still running.
+    /// A word that this library does not know; the task is taken to be still running.
     Unknown(Arc<str>),
 }
 

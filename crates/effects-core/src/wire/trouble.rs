@@ -32,7 +32,7 @@ pub enum Trouble {
     },
     /// The service answered, but not with a task.
     Rejected(Box<Rejection>),
-    /// The service answered with what nobody can read.
+    /// The service answered with a body that cannot be read.
     Unreadable {
         /// The HTTP status.
         status: u16,

@@ -107,7 +107,7 @@ impl PostgresStore {
         &self.shown
     }
 
-    /// Its door, for whoever forks the process.
+    /// Its [`Door`], which the Python package shuts before a fork.
     pub fn door(&self) -> Door {
         self.store.counter.door()
     }
